@@ -1,0 +1,116 @@
+"""
+Every exception of the package, in one tree.
+
+    KintsugiError
+    ├── UsageError              what the caller asked cannot be understood (CLI exit 2)
+    ├── CatalogErrors           rules, services or runbooks are wrong; carries every problem
+    ├── EvaluationError         an expression could not be answered: never a reason to act
+    ├── CommandError            a bound command is not valid (a value does not fit its place)
+    ├── KubeError               the Kubernetes API said no, or could not be asked
+    │   ├── NotFound
+    │   ├── Conflict
+    │   ├── Forbidden
+    │   ├── Gone
+    │   ├── Invalid
+    │   ├── Unauthorized
+    │   ├── TooManyRequests
+    │   ├── ServerUnavailable   a read that stayed unanswered
+    │   └── OutcomeUnknown      a change whose answer was lost: it may have happened
+    ├── LedgerError
+    │   ├── LedgerUnavailable   nothing could be read or written: accept nothing, do nothing
+    │   ├── StaleEpoch          another daemon leads: stop at once
+    │   └── LedgerHeld          another daemon is alive on this ledger
+    ├── ProbeFailed             a client (HTTP, DNS, TCP) could not be asked
+    └── Refused                 an action declined, with its reason; nothing was changed
+"""
+
+from datetime import timedelta
+
+
+class KintsugiError(Exception):
+    """Base of all errors that this package raises on purpose; its text is fit for a person."""
+
+
+class UsageError(KintsugiError):
+    """What was asked cannot be understood; the text says what would be right."""
+
+
+class EvaluationError(KintsugiError):
+    """An expression has no answer on these values (absent field, wrong type, budget exceeded)."""
+
+
+class CommandError(KintsugiError):
+    """A command is not one that can be executed; the text says where and what would be right."""
+
+
+class KubeError(KintsugiError):
+    """The Kubernetes API refused a request or could not be asked. `status` is its HTTP status, 0 for none."""
+
+    def __init__(self, message: str, *, status: int = 0, reason: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+class NotFound(KubeError):
+    """The object does not exist."""
+
+
+class Conflict(KubeError):
+    """A precondition failed: the object is another one (uid) or has changed since (resourceVersion)."""
+
+
+class Forbidden(KubeError):
+    """A right is missing; the message is the server's and names verb and resource."""
+
+
+class Gone(KubeError):
+    """The requested resourceVersion is too old: list again."""
+
+
+class Invalid(KubeError):
+    """The server could not accept the request as written."""
+
+
+class Unauthorized(KubeError):
+    """The credentials are not accepted, after they were read anew."""
+
+
+class TooManyRequests(KubeError):
+    """The server sheds load, or a disruption budget says not now. `retry_after` is the server's word."""
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None, reason: str = "") -> None:
+        super().__init__(message, status=429, reason=reason)
+        self.retry_after = retry_after
+
+
+class ServerUnavailable(KubeError):
+    """A read stayed unanswered until its deadline."""
+
+
+class OutcomeUnknown(KubeError):
+    """A change was sent and its answer lost: it may or may not have happened. Probe; never repeat blindly."""
+
+
+class LedgerError(KintsugiError):
+    """The ledger refused a transition."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The ledger could not be read or written (down, full, read-only). Accept nothing, change nothing."""
+
+
+class StaleEpoch(LedgerError):
+    """Another daemon has taken the lead since: this one must stop without writing."""
+
+
+class LedgerHeld(LedgerError):
+    """Another live daemon holds this ledger."""
+
+
+class ProbeFailed(KintsugiError):
+    """A service outside the cluster's API (HTTP, DNS, TCP) could not be asked; the text says why."""
+
+
+class Refused(KintsugiError):
+    """An action declined to act; nothing was changed. The text is the reason."""

@@ -1,0 +1,245 @@
+"""
+Commands as values: what a line of a runbook means once it is parsed and its values are put in.
+
+`commands` parses text into these and renders them back; `actions` performs them. Nothing here is ever given to a shell.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from kintsugi.objects.resources import Resource
+
+
+class Verb(StrEnum):
+    """A row of the grammar: the words that start a command."""
+
+    GET = "kubectl get"
+    DESCRIBE = "kubectl describe"
+    DELETE = "kubectl delete"
+    SCALE = "kubectl scale"
+    ROLLOUT_HISTORY = "kubectl rollout history"
+    ROLLOUT_UNDO = "kubectl rollout undo"
+    ROLLOUT_STATUS = "kubectl rollout status"
+    ROLLOUT_RESTART = "kubectl rollout restart"
+    ROLLOUT_PAUSE = "kubectl rollout pause"
+    ROLLOUT_RESUME = "kubectl rollout resume"
+    LOGS = "kubectl logs"
+    TOP = "kubectl top"
+    EVENTS = "kubectl events"
+    WAIT = "kubectl wait"
+    CORDON = "kubectl cordon"
+    UNCORDON = "kubectl uncordon"
+    PATCH = "kubectl patch"
+    LABEL = "kubectl label"
+    ANNOTATE = "kubectl annotate"
+    CAN_I = "kubectl auth can-i"
+    CURL = "curl"
+    NSLOOKUP = "nslookup"
+    NC = "nc -z"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectName:
+    """One object named on a command line; `uid` is set when the value was an object: it becomes a precondition."""
+
+    resource: Resource
+    name: str
+    uid: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.resource.singular}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Get:
+    """Read objects: by name, or lists of one or several kinds. `namespace` None means all of them (-A)."""
+
+    resources: tuple[Resource, ...] = ()
+    words: tuple[str, ...] = ()
+    objects: tuple[ObjectName, ...] = ()
+    namespace: str | None
+    labels: str = ""
+    fields: str = ""
+    sort_by: str = ""
+    ignore_not_found: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Describe:
+    """Read objects with their events, for a person."""
+
+    objects: tuple[ObjectName, ...] = ()
+    resource: Resource | None = None
+    namespace: str
+    labels: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delete:
+    """Delete objects, each by name and uid."""
+
+    objects: tuple[ObjectName, ...]
+    namespace: str
+    grace: timedelta | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scale:
+    """Set the replicas of workloads; `current` is kubectl's --current-replicas precondition."""
+
+    objects: tuple[ObjectName, ...]
+    namespace: str
+    replicas: int
+    current: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rollout:
+    """history, undo, status, restart, pause or resume of one workload."""
+
+    verb: Verb
+    object: ObjectName
+    namespace: str
+    revision: int = 0
+    timeout: timedelta | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Logs:
+    """Read the logs of a pod, or of the pods of a workload or selector; `follow` lasts as long as the step's `for`."""
+
+    object: ObjectName | None = None
+    labels: str = ""
+    namespace: str
+    container: str = ""
+    all_containers: bool = False
+    previous: bool = False
+    follow: bool = False
+    since: timedelta | None = None
+    tail: int | None = None
+    timestamps: bool = False
+    prefix: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Top:
+    """Read what pods or nodes use, from the metrics API."""
+
+    resource: Resource
+    name: str = ""
+    namespace: str | None = None
+    labels: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Events:
+    """Read Events, newest last; `about` narrows them to one object."""
+
+    namespace: str | None
+    about: ObjectName | None = None
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """Wait until a condition, a JSONPath value or a deletion holds for every object named."""
+
+    objects: tuple[ObjectName, ...] = ()
+    resource: Resource | None = None
+    labels: str = ""
+    namespace: str
+    condition: str
+    timeout: timedelta
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cordon:
+    """Keep new pods off nodes, or (`on` False) let them on again."""
+
+    objects: tuple[ObjectName, ...]
+    on: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patch:
+    """Change fields of one object by a merge, strategic or JSON patch (`patch` is its JSON text)."""
+
+    object: ObjectName
+    namespace: str
+    patch: str
+    kind: str = "strategic"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """Set or remove (value None) labels or annotations."""
+
+    verb: Verb
+    objects: tuple[ObjectName, ...]
+    namespace: str
+    values: Mapping[str, str | None]
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CanI:
+    """Ask whether our own identity may do something."""
+
+    verb: str
+    resource: Resource
+    name: str = ""
+    subresource: str = ""
+    namespace: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Curl:
+    """One HTTP request. `max_time` is the whole of it."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str | None = None
+    insecure: bool = False
+    fail: bool = False
+    follow: bool = False
+    max_time: timedelta | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Nslookup:
+    """Resolve a name; `server` asks that one."""
+
+    name: str
+    server: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NcZ:
+    """See whether a TCP port accepts a connection."""
+
+    host: str
+    port: int
+    timeout: timedelta | None = None
+
+
+Command = (
+    Get
+    | Describe
+    | Delete
+    | Scale
+    | Rollout
+    | Logs
+    | Top
+    | Events
+    | Wait
+    | Cordon
+    | Patch
+    | Mark
+    | CanI
+    | Curl
+    | Nslookup
+    | NcZ
+)
