@@ -1,0 +1,125 @@
+"""The kept fields of the cluster's own objects: nodes, namespaces, events, leases, and what nodes use."""
+
+from datetime import datetime
+
+import msgspec
+
+from kintsugi.objects.metadata import Condition, Kept, Object, ObjectReference
+
+
+class Taint(Kept):
+    """A mark on a node that keeps pods away."""
+
+    key: str = ""
+    value: str = ""
+    effect: str = ""
+    time_added: datetime | None = None
+
+
+class NodeSpec(Kept):
+    """What was asked for. `unschedulable` is what `kubectl cordon` sets."""
+
+    unschedulable: bool = False
+    provider_id: str = msgspec.field(default="", name="providerID")
+    taints: tuple[Taint, ...] = ()
+
+
+class NodeAddress(Kept):
+    """One address of a node: InternalIP, ExternalIP, Hostname, …"""
+
+    type: str = ""
+    address: str = ""
+
+
+class NodeInfo(Kept):
+    """What runs on the node."""
+
+    kubelet_version: str = ""
+    container_runtime_version: str = ""
+    os_image: str = ""
+    kernel_version: str = ""
+    architecture: str = ""
+
+
+class NodeStatus(Kept):
+    """What the kubelet reports; capacity and allocatable are quantities in text."""
+
+    conditions: tuple[Condition, ...] = ()
+    addresses: tuple[NodeAddress, ...] = ()
+    capacity: dict[str, str] = {}
+    allocatable: dict[str, str] = {}
+    node_info: NodeInfo = NodeInfo()
+
+
+class Node(Object):
+    """A Node."""
+
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class NodeMetrics(Object):
+    """What a node used over `window` (metrics.k8s.io), as quantities in text."""
+
+    timestamp: datetime | None = None
+    window: str = ""
+    usage: dict[str, str] = {}
+
+
+class NamespaceStatus(Kept):
+    """Active or Terminating."""
+
+    phase: str = ""
+
+
+class Namespace(Object):
+    """A Namespace."""
+
+    status: NamespaceStatus = NamespaceStatus()
+
+
+class EventSource(Kept):
+    """Who reported an Event, in its old form."""
+
+    component: str = ""
+    host: str = ""
+
+
+class EventSeries(Kept):
+    """How often and when last an Event of a series was seen."""
+
+    count: int = 0
+    last_observed_time: datetime | None = None
+
+
+class Event(Object):
+    """An Event: a hint about an object, which may be lost, repeated or summed up. `type` is Normal or Warning."""
+
+    type: str = ""
+    reason: str = ""
+    message: str = ""
+    action: str = ""
+    count: int = 0
+    involved_object: ObjectReference = ObjectReference()
+    source: EventSource = EventSource()
+    reporting_component: str = ""
+    series: EventSeries | None = None
+    event_time: datetime | None = None
+    first_timestamp: datetime | None = None
+    last_timestamp: datetime | None = None
+
+
+class LeaseSpec(Kept):
+    """Who holds the lease and when it was last renewed."""
+
+    holder_identity: str | None = None
+    lease_duration_seconds: int | None = None
+    lease_transitions: int | None = None
+    acquire_time: datetime | None = None
+    renew_time: datetime | None = None
+
+
+class Lease(Object):
+    """A Lease: of a leader, or of a node's kubelet (namespace kube-node-lease)."""
+
+    spec: LeaseSpec = LeaseSpec()

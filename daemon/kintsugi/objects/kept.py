@@ -1,0 +1,104 @@
+"""
+All kept kinds in one place: which struct a resource is decoded into.
+
+These are exactly the fields that expressions may read: the CEL types are generated from `KEPT`. A field that is not
+here is not known to Kintsugi; to keep one more, add it to its struct.
+"""
+
+from collections.abc import Mapping
+
+from kintsugi.objects import resources
+from kintsugi.objects.cluster import Event, Lease, Namespace, Node, NodeMetrics
+from kintsugi.objects.metadata import (
+    Condition,
+    Kept,
+    LabelRequirement,
+    LabelSelector,
+    Metadata,
+    Object,
+    ObjectReference,
+    OwnerReference,
+)
+from kintsugi.objects.network import EndpointSlice, Ingress, Service
+from kintsugi.objects.pods import Container, ContainerState, ContainerStatus, Pod, Probe
+from kintsugi.objects.resources import Resource
+from kintsugi.objects.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
+from kintsugi.objects.workloads import (
+    ControllerRevision,
+    CronJob,
+    DaemonSet,
+    Deployment,
+    HorizontalPodAutoscaler,
+    Job,
+    PodDisruptionBudget,
+    PodMetrics,
+    PodTemplate,
+    ReplicaSet,
+    Scale,
+    StatefulSet,
+)
+
+__all__ = [
+    "KEPT",
+    "Condition",
+    "Container",
+    "ContainerState",
+    "ContainerStatus",
+    "ControllerRevision",
+    "CronJob",
+    "DaemonSet",
+    "Deployment",
+    "EndpointSlice",
+    "Event",
+    "HorizontalPodAutoscaler",
+    "Ingress",
+    "Job",
+    "Kept",
+    "LabelRequirement",
+    "LabelSelector",
+    "Lease",
+    "Metadata",
+    "Namespace",
+    "Node",
+    "NodeMetrics",
+    "Object",
+    "ObjectReference",
+    "OwnerReference",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Pod",
+    "PodDisruptionBudget",
+    "PodMetrics",
+    "PodTemplate",
+    "Probe",
+    "ReplicaSet",
+    "Scale",
+    "Service",
+    "StatefulSet",
+    "StorageClass",
+]
+
+KEPT: Mapping[Resource, type[Object]] = {
+    resources.PODS: Pod,
+    resources.PVCS: PersistentVolumeClaim,
+    resources.PVS: PersistentVolume,
+    resources.SERVICES: Service,
+    resources.NODES: Node,
+    resources.EVENTS: Event,
+    resources.NAMESPACES: Namespace,
+    resources.DEPLOYMENTS: Deployment,
+    resources.REPLICASETS: ReplicaSet,
+    resources.STATEFULSETS: StatefulSet,
+    resources.DAEMONSETS: DaemonSet,
+    resources.CONTROLLERREVISIONS: ControllerRevision,
+    resources.JOBS: Job,
+    resources.CRONJOBS: CronJob,
+    resources.HPAS: HorizontalPodAutoscaler,
+    resources.PDBS: PodDisruptionBudget,
+    resources.INGRESSES: Ingress,
+    resources.ENDPOINTSLICES: EndpointSlice,
+    resources.STORAGECLASSES: StorageClass,
+    resources.LEASES: Lease,
+    resources.POD_METRICS: PodMetrics,
+    resources.NODE_METRICS: NodeMetrics,
+}

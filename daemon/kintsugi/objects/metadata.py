@@ -1,0 +1,91 @@
+"""
+What every kept object has: the base struct and its metadata.
+
+Kept structs are decoded straight from the API server's bytes (msgspec), live in the reflectors' stores, and are the
+fields that expressions may read (by their JSON names). Absent numbers, strings and lists read as 0, "" and empty, as
+in the Go types; what may be truly absent is None. They hold no cycles, so the garbage collector need not track them.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+# kubectl's copy of the last manifest can be as large as the object itself, and nobody decides on it.
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """Base of every kept struct: frozen, JSON names in camel case, unknown fields ignored."""
+
+
+class OwnerReference(Kept):
+    """Who owns the object; at most one owner has `controller`."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool = False
+
+
+class Metadata(Kept):
+    """An object's identity and marks. `uid` tells an object from another of the same name."""
+
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    finalizers: tuple[str, ...] = ()
+    owner_references: tuple[OwnerReference, ...] = ()
+
+    def __post_init__(self) -> None:
+        if LAST_APPLIED in self.annotations:
+            rest = {key: value for key, value in self.annotations.items() if key != LAST_APPLIED}
+            msgspec.structs.force_setattr(self, "annotations", rest)
+
+
+class Object(Kept):
+    """Any object, of which only the metadata is known."""
+
+    metadata: Metadata = Metadata()
+
+
+class Condition(Kept):
+    """One entry of `status.conditions`. `status` is "True", "False" or "Unknown"."""
+
+    type: str = ""
+    status: str = ""
+    reason: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None
+
+
+class LabelRequirement(Kept):
+    """One expression of a label selector; `operator` is In, NotIn, Exists or DoesNotExist."""
+
+    key: str = ""
+    operator: str = ""
+    values: tuple[str, ...] = ()
+
+
+class LabelSelector(Kept):
+    """`spec.selector` of a workload: which pods are its own."""
+
+    match_labels: dict[str, str] = {}
+    match_expressions: tuple[LabelRequirement, ...] = ()
+
+
+class ObjectReference(Kept):
+    """A reference to an object of any kind."""
+
+    api_version: str = ""
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+    uid: str = ""
+    field_path: str = ""

@@ -1,0 +1,119 @@
+"""The kept fields of what carries traffic to pods: services, endpoint slices and ingresses."""
+
+import msgspec
+
+from kintsugi.objects.metadata import Kept, Object, ObjectReference
+
+
+class ServicePort(Kept):
+    """One port of a service."""
+
+    name: str = ""
+    port: int = 0
+    protocol: str = "TCP"
+    node_port: int = 0
+
+
+class ServiceSpec(Kept):
+    """What was asked for. `clusterIP` is "None" for a headless service."""
+
+    type: str = "ClusterIP"
+    cluster_ip: str = msgspec.field(default="", name="clusterIP")
+    external_ips: tuple[str, ...] = msgspec.field(default=(), name="externalIPs")
+    external_name: str = ""
+    selector: dict[str, str] = {}
+    ports: tuple[ServicePort, ...] = ()
+    publish_not_ready_addresses: bool = False
+
+
+class IngressPoint(Kept):
+    """Where a load balancer takes traffic in: an address, a host name, or both."""
+
+    ip: str = ""
+    hostname: str = ""
+
+
+class LoadBalancer(Kept):
+    """A load balancer's points of entry; none until it is provisioned."""
+
+    ingress: tuple[IngressPoint, ...] = ()
+
+
+class ServiceStatus(Kept):
+    """What the load balancer's controller reports."""
+
+    load_balancer: LoadBalancer = LoadBalancer()
+
+
+class Service(Object):
+    """A Service of Kubernetes (not one of Kintsugi's)."""
+
+    spec: ServiceSpec = ServiceSpec()
+    status: ServiceStatus = ServiceStatus()
+
+
+class EndpointConditions(Kept):
+    """Whether an endpoint takes traffic. An absent `ready` means ready: so the API says."""
+
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+
+
+class Endpoint(Kept):
+    """One endpoint behind a service."""
+
+    addresses: tuple[str, ...] = ()
+    conditions: EndpointConditions = EndpointConditions()
+    target_ref: ObjectReference | None = None
+    node_name: str = ""
+    zone: str = ""
+
+
+class EndpointPort(Kept):
+    """A port that all endpoints of a slice listen on."""
+
+    name: str = ""
+    port: int = 0
+    protocol: str = "TCP"
+
+
+class EndpointSlice(Object):
+    """Some of the endpoints of a service; its label `kubernetes.io/service-name` says of which."""
+
+    address_type: str = ""
+    endpoints: tuple[Endpoint, ...] | None = ()
+    ports: tuple[EndpointPort, ...] | None = ()
+
+    def __post_init__(self) -> None:
+        # The API writes an empty list here as null; readers see one form only.
+        if self.endpoints is None:
+            msgspec.structs.force_setattr(self, "endpoints", ())
+        if self.ports is None:
+            msgspec.structs.force_setattr(self, "ports", ())
+
+
+class IngressRule(Kept):
+    """A host that an ingress serves."""
+
+    host: str = ""
+
+
+class IngressSpec(Kept):
+    """What was asked for."""
+
+    ingress_class_name: str = ""
+    rules: tuple[IngressRule, ...] = ()
+
+
+class IngressStatus(Kept):
+    """Where traffic comes in."""
+
+    load_balancer: LoadBalancer = LoadBalancer()
+
+
+class Ingress(Object):
+    """An Ingress."""
+
+    spec: IngressSpec = IngressSpec()
+    status: IngressStatus = IngressStatus()

@@ -1,0 +1,156 @@
+"""
+The kept fields of Pods: what kubectl's STATUS column, readiness and start-up are judged by.
+
+A pod of two containers takes under 4 KiB in a reflector's store (tests/unit/objects holds it to that).
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from kintsugi.objects.metadata import Condition, Kept, Object
+
+
+class Probe(Kept):
+    """A kubelet's probe: when it starts and how long it may fail. Defaults are the API's."""
+
+    initial_delay_seconds: int = 0
+    period_seconds: int = 10
+    timeout_seconds: int = 1
+    success_threshold: int = 1
+    failure_threshold: int = 3
+
+
+class Requirements(Kept):
+    """Resource requests and limits, as quantities in text ("250m", "1Gi")."""
+
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+
+
+class ContainerPort(Kept):
+    """A port that a container says it listens on."""
+
+    name: str = ""
+    container_port: int = 0
+    protocol: str = "TCP"
+
+
+class Container(Kept):
+    """A container as specified. An init container with `restartPolicy: Always` is a sidecar."""
+
+    name: str = ""
+    image: str = ""
+    image_pull_policy: str = ""
+    restart_policy: str = ""
+    ports: tuple[ContainerPort, ...] = ()
+    resources: Requirements = Requirements()
+    startup_probe: Probe | None = None
+    readiness_probe: Probe | None = None
+    liveness_probe: Probe | None = None
+
+
+class ClaimVolume(Kept):
+    """A volume that is a PersistentVolumeClaim of the pod's namespace."""
+
+    claim_name: str = ""
+    read_only: bool = False
+
+
+class Volume(Kept):
+    """A volume of a pod; of its many sources only the claim is kept."""
+
+    name: str = ""
+    persistent_volume_claim: ClaimVolume | None = None
+
+
+class ReadinessGate(Kept):
+    """A condition that must be true, too, before the pod counts as ready."""
+
+    condition_type: str = ""
+
+
+class PodSpec(Kept):
+    """What was asked for."""
+
+    node_name: str = ""
+    restart_policy: str = "Always"
+    service_account_name: str = ""
+    scheduler_name: str = ""
+    priority_class_name: str = ""
+    priority: int = 0
+    host_network: bool = False
+    termination_grace_period_seconds: int = 30
+    node_selector: dict[str, str] = {}
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    readiness_gates: tuple[ReadinessGate, ...] = ()
+
+
+class Waiting(Kept):
+    """Why a container does not run yet (ContainerCreating, CrashLoopBackOff, ImagePullBackOff, …)."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class Running(Kept):
+    """A container that runs."""
+
+    started_at: datetime | None = None
+
+
+class Terminated(Kept):
+    """How a container ended."""
+
+    exit_code: int = 0
+    signal: int = 0
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class ContainerState(Kept):
+    """Exactly one of the three is set; none means that the kubelet has not said."""
+
+    waiting: Waiting | None = None
+    running: Running | None = None
+    terminated: Terminated | None = None
+
+
+class ContainerStatus(Kept):
+    """A container as the kubelet last saw it. `started` is None until a start-up probe was asked."""
+
+    name: str = ""
+    image: str = ""
+    container_id: str = msgspec.field(default="", name="containerID")
+    ready: bool = False
+    started: bool | None = None
+    restart_count: int = 0
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
+
+
+class PodStatus(Kept):
+    """What the kubelet and the scheduler report."""
+
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    pod_ip: str = msgspec.field(default="", name="podIP")
+    host_ip: str = msgspec.field(default="", name="hostIP")
+    qos_class: str = ""
+    nominated_node_name: str = ""
+    start_time: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class Pod(Object):
+    """A Pod."""
+
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()

@@ -1,0 +1,322 @@
+"""The kept fields of what makes pods and what limits them: Deployments, StatefulSets, Jobs, autoscalers, budgets."""
+
+from datetime import datetime
+
+from kintsugi.objects.metadata import Condition, Kept, LabelSelector, Metadata, Object
+from kintsugi.objects.pods import PodSpec
+
+
+class PodTemplate(Kept):
+    """The pods that a workload makes."""
+
+    metadata: Metadata = Metadata()
+    spec: PodSpec = PodSpec()
+
+
+class DeploymentStrategy(Kept):
+    """How new pods take the place of old ones: RollingUpdate or Recreate."""
+
+    type: str = ""
+
+
+class DeploymentSpec(Kept):
+    """What was asked for."""
+
+    replicas: int = 1
+    paused: bool = False
+    min_ready_seconds: int = 0
+    revision_history_limit: int = 10
+    progress_deadline_seconds: int = 600
+    selector: LabelSelector = LabelSelector()
+    strategy: DeploymentStrategy = DeploymentStrategy()
+    template: PodTemplate = PodTemplate()
+
+
+class DeploymentStatus(Kept):
+    """What the controller reports; valid once `observedGeneration` has reached `metadata.generation`."""
+
+    observed_generation: int = 0
+    replicas: int = 0
+    updated_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    unavailable_replicas: int = 0
+    collision_count: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+class Deployment(Object):
+    """A Deployment."""
+
+    spec: DeploymentSpec = DeploymentSpec()
+    status: DeploymentStatus = DeploymentStatus()
+
+
+class ReplicaSetSpec(Kept):
+    """What was asked for."""
+
+    replicas: int = 1
+    min_ready_seconds: int = 0
+    selector: LabelSelector = LabelSelector()
+    template: PodTemplate = PodTemplate()
+
+
+class ReplicaSetStatus(Kept):
+    """What the controller reports."""
+
+    observed_generation: int = 0
+    replicas: int = 0
+    fully_labeled_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+class ReplicaSet(Object):
+    """A ReplicaSet: one revision of a Deployment."""
+
+    spec: ReplicaSetSpec = ReplicaSetSpec()
+    status: ReplicaSetStatus = ReplicaSetStatus()
+
+
+class ClaimRetention(Kept):
+    """What becomes of a StatefulSet's claims: Retain or Delete."""
+
+    when_deleted: str = "Retain"
+    when_scaled: str = "Retain"
+
+
+class RollingUpdate(Kept):
+    """How far a StatefulSet's update goes: pods below `partition` stay as they are."""
+
+    partition: int = 0
+
+
+class StatefulSetStrategy(Kept):
+    """How a StatefulSet is updated: RollingUpdate or OnDelete."""
+
+    type: str = ""
+    rolling_update: RollingUpdate = RollingUpdate()
+
+
+class StatefulSetSpec(Kept):
+    """What was asked for. `volumeClaimTemplates` are kept by their metadata: names of claims come from them."""
+
+    replicas: int = 1
+    service_name: str = ""
+    pod_management_policy: str = ""
+    min_ready_seconds: int = 0
+    revision_history_limit: int = 10
+    selector: LabelSelector = LabelSelector()
+    template: PodTemplate = PodTemplate()
+    update_strategy: StatefulSetStrategy = StatefulSetStrategy()
+    volume_claim_templates: tuple[Object, ...] = ()
+    persistent_volume_claim_retention_policy: ClaimRetention = ClaimRetention()
+
+
+class StatefulSetStatus(Kept):
+    """What the controller reports."""
+
+    observed_generation: int = 0
+    replicas: int = 0
+    ready_replicas: int = 0
+    current_replicas: int = 0
+    updated_replicas: int = 0
+    available_replicas: int = 0
+    current_revision: str = ""
+    update_revision: str = ""
+    conditions: tuple[Condition, ...] = ()
+
+
+class StatefulSet(Object):
+    """A StatefulSet."""
+
+    spec: StatefulSetSpec = StatefulSetSpec()
+    status: StatefulSetStatus = StatefulSetStatus()
+
+
+class DaemonSetStrategy(Kept):
+    """How a DaemonSet is updated: RollingUpdate or OnDelete."""
+
+    type: str = ""
+
+
+class DaemonSetSpec(Kept):
+    """What was asked for."""
+
+    min_ready_seconds: int = 0
+    revision_history_limit: int = 10
+    selector: LabelSelector = LabelSelector()
+    template: PodTemplate = PodTemplate()
+    update_strategy: DaemonSetStrategy = DaemonSetStrategy()
+
+
+class DaemonSetStatus(Kept):
+    """What the controller reports."""
+
+    observed_generation: int = 0
+    desired_number_scheduled: int = 0
+    current_number_scheduled: int = 0
+    number_misscheduled: int = 0
+    number_ready: int = 0
+    number_available: int = 0
+    number_unavailable: int = 0
+    updated_number_scheduled: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+class DaemonSet(Object):
+    """A DaemonSet."""
+
+    spec: DaemonSetSpec = DaemonSetSpec()
+    status: DaemonSetStatus = DaemonSetStatus()
+
+
+class ControllerRevision(Object):
+    """One revision of a StatefulSet or DaemonSet; its template is fetched when it is needed."""
+
+    revision: int = 0
+
+
+class JobSpec(Kept):
+    """What was asked for."""
+
+    parallelism: int = 1
+    completions: int | None = None
+    backoff_limit: int = 6
+    active_deadline_seconds: int | None = None
+    suspend: bool = False
+    selector: LabelSelector = LabelSelector()
+    template: PodTemplate = PodTemplate()
+
+
+class JobStatus(Kept):
+    """What the controller reports; `conditions` has Complete or Failed at the end."""
+
+    active: int = 0
+    ready: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class Job(Object):
+    """A Job."""
+
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
+
+
+class CronJobSpec(Kept):
+    """What was asked for."""
+
+    schedule: str = ""
+    suspend: bool = False
+    concurrency_policy: str = "Allow"
+
+
+class CronJobStatus(Kept):
+    """What the controller reports."""
+
+    last_schedule_time: datetime | None = None
+    last_successful_time: datetime | None = None
+
+
+class CronJob(Object):
+    """A CronJob."""
+
+    spec: CronJobSpec = CronJobSpec()
+    status: CronJobStatus = CronJobStatus()
+
+
+class ScaleTarget(Kept):
+    """The workload that an autoscaler owns the replicas of."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+
+
+class AutoscalerSpec(Kept):
+    """What was asked for."""
+
+    scale_target_ref: ScaleTarget = ScaleTarget()
+    min_replicas: int = 1
+    max_replicas: int = 0
+
+
+class AutoscalerStatus(Kept):
+    """What the controller reports."""
+
+    observed_generation: int = 0
+    current_replicas: int = 0
+    desired_replicas: int = 0
+    last_scale_time: datetime | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class HorizontalPodAutoscaler(Object):
+    """A HorizontalPodAutoscaler (autoscaling/v2)."""
+
+    spec: AutoscalerSpec = AutoscalerSpec()
+    status: AutoscalerStatus = AutoscalerStatus()
+
+
+class DisruptionBudgetSpec(Kept):
+    """Which pods the budget covers; what it allows stands in the status."""
+
+    selector: LabelSelector | None = None
+
+
+class DisruptionBudgetStatus(Kept):
+    """How many pods may be disrupted now."""
+
+    observed_generation: int = 0
+    disruptions_allowed: int = 0
+    current_healthy: int = 0
+    desired_healthy: int = 0
+    expected_pods: int = 0
+
+
+class PodDisruptionBudget(Object):
+    """A PodDisruptionBudget."""
+
+    spec: DisruptionBudgetSpec = DisruptionBudgetSpec()
+    status: DisruptionBudgetStatus = DisruptionBudgetStatus()
+
+
+class ContainerMetrics(Kept):
+    """What one container uses, as quantities in text ("12m", "40960Ki")."""
+
+    name: str = ""
+    usage: dict[str, str] = {}
+
+
+class PodMetrics(Object):
+    """What a pod used over `window` (metrics.k8s.io)."""
+
+    timestamp: datetime | None = None
+    window: str = ""
+    containers: tuple[ContainerMetrics, ...] = ()
+
+
+class ScaleSpec(Kept):
+    """How many replicas are asked for."""
+
+    replicas: int = 0
+
+
+class ScaleStatus(Kept):
+    """How many replicas there are, and the selector that finds them, as text."""
+
+    replicas: int = 0
+    selector: str = ""
+
+
+class Scale(Object):
+    """The scale subresource of a workload."""
+
+    spec: ScaleSpec = ScaleSpec()
+    status: ScaleStatus = ScaleStatus()
