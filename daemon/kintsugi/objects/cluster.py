@@ -7,7 +7,7 @@ import msgspec
 from kintsugi.objects.metadata import Condition, Kept, Object, ObjectReference
 
 
-class Taint(Kept):
+class Taint(Kept, frozen=True):
     """A mark on a node that keeps pods away."""
 
     key: str = ""
@@ -16,7 +16,7 @@ class Taint(Kept):
     time_added: datetime | None = None
 
 
-class NodeSpec(Kept):
+class NodeSpec(Kept, frozen=True):
     """What was asked for. `unschedulable` is what `kubectl cordon` sets."""
 
     unschedulable: bool = False
@@ -24,14 +24,14 @@ class NodeSpec(Kept):
     taints: tuple[Taint, ...] = ()
 
 
-class NodeAddress(Kept):
+class NodeAddress(Kept, frozen=True):
     """One address of a node: InternalIP, ExternalIP, Hostname, …"""
 
     type: str = ""
     address: str = ""
 
 
-class NodeInfo(Kept):
+class NodeInfo(Kept, frozen=True):
     """What runs on the node."""
 
     kubelet_version: str = ""
@@ -41,58 +41,58 @@ class NodeInfo(Kept):
     architecture: str = ""
 
 
-class NodeStatus(Kept):
+class NodeStatus(Kept, frozen=True):
     """What the kubelet reports; capacity and allocatable are quantities in text."""
 
     conditions: tuple[Condition, ...] = ()
     addresses: tuple[NodeAddress, ...] = ()
-    capacity: dict[str, str] = {}
-    allocatable: dict[str, str] = {}
+    capacity: dict[str, str] = msgspec.field(default_factory=dict)
+    allocatable: dict[str, str] = msgspec.field(default_factory=dict)
     node_info: NodeInfo = NodeInfo()
 
 
-class Node(Object):
+class Node(Object, frozen=True):
     """A Node."""
 
     spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
 
 
-class NodeMetrics(Object):
+class NodeMetrics(Object, frozen=True):
     """What a node used over `window` (metrics.k8s.io), as quantities in text."""
 
     timestamp: datetime | None = None
     window: str = ""
-    usage: dict[str, str] = {}
+    usage: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class NamespaceStatus(Kept):
+class NamespaceStatus(Kept, frozen=True):
     """Active or Terminating."""
 
     phase: str = ""
 
 
-class Namespace(Object):
+class Namespace(Object, frozen=True):
     """A Namespace."""
 
     status: NamespaceStatus = NamespaceStatus()
 
 
-class EventSource(Kept):
+class EventSource(Kept, frozen=True):
     """Who reported an Event, in its old form."""
 
     component: str = ""
     host: str = ""
 
 
-class EventSeries(Kept):
+class EventSeries(Kept, frozen=True):
     """How often and when last an Event of a series was seen."""
 
     count: int = 0
     last_observed_time: datetime | None = None
 
 
-class Event(Object):
+class Event(Object, frozen=True):
     """An Event: a hint about an object, which may be lost, repeated or summed up. `type` is Normal or Warning."""
 
     type: str = ""
@@ -109,7 +109,7 @@ class Event(Object):
     last_timestamp: datetime | None = None
 
 
-class LeaseSpec(Kept):
+class LeaseSpec(Kept, frozen=True):
     """Who holds the lease and when it was last renewed."""
 
     holder_identity: str | None = None
@@ -119,7 +119,7 @@ class LeaseSpec(Kept):
     renew_time: datetime | None = None
 
 
-class Lease(Object):
+class Lease(Object, frozen=True):
     """A Lease: of a leader, or of a node's kubelet (namespace kube-node-lease)."""
 
     spec: LeaseSpec = LeaseSpec()

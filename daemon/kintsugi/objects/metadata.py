@@ -18,7 +18,7 @@ class Kept(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """Base of every kept struct: frozen, JSON names in camel case, unknown fields ignored."""
 
 
-class OwnerReference(Kept):
+class OwnerReference(Kept, frozen=True):
     """Who owns the object; at most one owner has `controller`."""
 
     api_version: str = ""
@@ -28,7 +28,7 @@ class OwnerReference(Kept):
     controller: bool = False
 
 
-class Metadata(Kept):
+class Metadata(Kept, frozen=True):
     """An object's identity and marks. `uid` tells an object from another of the same name."""
 
     name: str = ""
@@ -36,8 +36,8 @@ class Metadata(Kept):
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
     creation_timestamp: datetime | None = None
     deletion_timestamp: datetime | None = None
     finalizers: tuple[str, ...] = ()
@@ -49,13 +49,13 @@ class Metadata(Kept):
             msgspec.structs.force_setattr(self, "annotations", rest)
 
 
-class Object(Kept):
+class Object(Kept, frozen=True):
     """Any object, of which only the metadata is known."""
 
     metadata: Metadata = Metadata()
 
 
-class Condition(Kept):
+class Condition(Kept, frozen=True):
     """One entry of `status.conditions`. `status` is "True", "False" or "Unknown"."""
 
     type: str = ""
@@ -65,7 +65,7 @@ class Condition(Kept):
     last_transition_time: datetime | None = None
 
 
-class LabelRequirement(Kept):
+class LabelRequirement(Kept, frozen=True):
     """One expression of a label selector; `operator` is In, NotIn, Exists or DoesNotExist."""
 
     key: str = ""
@@ -73,14 +73,14 @@ class LabelRequirement(Kept):
     values: tuple[str, ...] = ()
 
 
-class LabelSelector(Kept):
+class LabelSelector(Kept, frozen=True):
     """`spec.selector` of a workload: which pods are its own."""
 
-    match_labels: dict[str, str] = {}
+    match_labels: dict[str, str] = msgspec.field(default_factory=dict)
     match_expressions: tuple[LabelRequirement, ...] = ()
 
 
-class ObjectReference(Kept):
+class ObjectReference(Kept, frozen=True):
     """A reference to an object of any kind."""
 
     api_version: str = ""

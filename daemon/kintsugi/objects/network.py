@@ -5,7 +5,7 @@ import msgspec
 from kintsugi.objects.metadata import Kept, Object, ObjectReference
 
 
-class ServicePort(Kept):
+class ServicePort(Kept, frozen=True):
     """One port of a service."""
 
     name: str = ""
@@ -14,45 +14,45 @@ class ServicePort(Kept):
     node_port: int = 0
 
 
-class ServiceSpec(Kept):
+class ServiceSpec(Kept, frozen=True):
     """What was asked for. `clusterIP` is "None" for a headless service."""
 
     type: str = "ClusterIP"
     cluster_ip: str = msgspec.field(default="", name="clusterIP")
     external_ips: tuple[str, ...] = msgspec.field(default=(), name="externalIPs")
     external_name: str = ""
-    selector: dict[str, str] = {}
+    selector: dict[str, str] = msgspec.field(default_factory=dict)
     ports: tuple[ServicePort, ...] = ()
     publish_not_ready_addresses: bool = False
 
 
-class IngressPoint(Kept):
+class IngressPoint(Kept, frozen=True):
     """Where a load balancer takes traffic in: an address, a host name, or both."""
 
     ip: str = ""
     hostname: str = ""
 
 
-class LoadBalancer(Kept):
+class LoadBalancer(Kept, frozen=True):
     """A load balancer's points of entry; none until it is provisioned."""
 
     ingress: tuple[IngressPoint, ...] = ()
 
 
-class ServiceStatus(Kept):
+class ServiceStatus(Kept, frozen=True):
     """What the load balancer's controller reports."""
 
     load_balancer: LoadBalancer = LoadBalancer()
 
 
-class Service(Object):
+class Service(Object, frozen=True):
     """A Service of Kubernetes (not one of Kintsugi's)."""
 
     spec: ServiceSpec = ServiceSpec()
     status: ServiceStatus = ServiceStatus()
 
 
-class EndpointConditions(Kept):
+class EndpointConditions(Kept, frozen=True):
     """Whether an endpoint takes traffic. An absent `ready` means ready: so the API says."""
 
     ready: bool = True
@@ -60,7 +60,7 @@ class EndpointConditions(Kept):
     terminating: bool = False
 
 
-class Endpoint(Kept):
+class Endpoint(Kept, frozen=True):
     """One endpoint behind a service."""
 
     addresses: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ class Endpoint(Kept):
     zone: str = ""
 
 
-class EndpointPort(Kept):
+class EndpointPort(Kept, frozen=True):
     """A port that all endpoints of a slice listen on."""
 
     name: str = ""
@@ -78,7 +78,7 @@ class EndpointPort(Kept):
     protocol: str = "TCP"
 
 
-class EndpointSlice(Object):
+class EndpointSlice(Object, frozen=True):
     """Some of the endpoints of a service; its label `kubernetes.io/service-name` says of which."""
 
     address_type: str = ""
@@ -93,26 +93,26 @@ class EndpointSlice(Object):
             msgspec.structs.force_setattr(self, "ports", ())
 
 
-class IngressRule(Kept):
+class IngressRule(Kept, frozen=True):
     """A host that an ingress serves."""
 
     host: str = ""
 
 
-class IngressSpec(Kept):
+class IngressSpec(Kept, frozen=True):
     """What was asked for."""
 
     ingress_class_name: str = ""
     rules: tuple[IngressRule, ...] = ()
 
 
-class IngressStatus(Kept):
+class IngressStatus(Kept, frozen=True):
     """Where traffic comes in."""
 
     load_balancer: LoadBalancer = LoadBalancer()
 
 
-class Ingress(Object):
+class Ingress(Object, frozen=True):
     """An Ingress."""
 
     spec: IngressSpec = IngressSpec()

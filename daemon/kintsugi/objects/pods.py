@@ -11,7 +11,7 @@ import msgspec
 from kintsugi.objects.metadata import Condition, Kept, Object
 
 
-class Probe(Kept):
+class Probe(Kept, frozen=True):
     """A kubelet's probe: when it starts and how long it may fail. Defaults are the API's."""
 
     initial_delay_seconds: int = 0
@@ -21,14 +21,14 @@ class Probe(Kept):
     failure_threshold: int = 3
 
 
-class Requirements(Kept):
+class Requirements(Kept, frozen=True):
     """Resource requests and limits, as quantities in text ("250m", "1Gi")."""
 
-    requests: dict[str, str] = {}
-    limits: dict[str, str] = {}
+    requests: dict[str, str] = msgspec.field(default_factory=dict)
+    limits: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class ContainerPort(Kept):
+class ContainerPort(Kept, frozen=True):
     """A port that a container says it listens on."""
 
     name: str = ""
@@ -36,7 +36,7 @@ class ContainerPort(Kept):
     protocol: str = "TCP"
 
 
-class Container(Kept):
+class Container(Kept, frozen=True):
     """A container as specified. An init container with `restartPolicy: Always` is a sidecar."""
 
     name: str = ""
@@ -50,27 +50,27 @@ class Container(Kept):
     liveness_probe: Probe | None = None
 
 
-class ClaimVolume(Kept):
+class ClaimVolume(Kept, frozen=True):
     """A volume that is a PersistentVolumeClaim of the pod's namespace."""
 
     claim_name: str = ""
     read_only: bool = False
 
 
-class Volume(Kept):
+class Volume(Kept, frozen=True):
     """A volume of a pod; of its many sources only the claim is kept."""
 
     name: str = ""
     persistent_volume_claim: ClaimVolume | None = None
 
 
-class ReadinessGate(Kept):
+class ReadinessGate(Kept, frozen=True):
     """A condition that must be true, too, before the pod counts as ready."""
 
     condition_type: str = ""
 
 
-class PodSpec(Kept):
+class PodSpec(Kept, frozen=True):
     """What was asked for."""
 
     node_name: str = ""
@@ -81,27 +81,27 @@ class PodSpec(Kept):
     priority: int = 0
     host_network: bool = False
     termination_grace_period_seconds: int = 30
-    node_selector: dict[str, str] = {}
+    node_selector: dict[str, str] = msgspec.field(default_factory=dict)
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] = ()
     volumes: tuple[Volume, ...] = ()
     readiness_gates: tuple[ReadinessGate, ...] = ()
 
 
-class Waiting(Kept):
+class Waiting(Kept, frozen=True):
     """Why a container does not run yet (ContainerCreating, CrashLoopBackOff, ImagePullBackOff, …)."""
 
     reason: str = ""
     message: str = ""
 
 
-class Running(Kept):
+class Running(Kept, frozen=True):
     """A container that runs."""
 
     started_at: datetime | None = None
 
 
-class Terminated(Kept):
+class Terminated(Kept, frozen=True):
     """How a container ended."""
 
     exit_code: int = 0
@@ -112,7 +112,7 @@ class Terminated(Kept):
     finished_at: datetime | None = None
 
 
-class ContainerState(Kept):
+class ContainerState(Kept, frozen=True):
     """Exactly one of the three is set; none means that the kubelet has not said."""
 
     waiting: Waiting | None = None
@@ -120,7 +120,7 @@ class ContainerState(Kept):
     terminated: Terminated | None = None
 
 
-class ContainerStatus(Kept):
+class ContainerStatus(Kept, frozen=True):
     """A container as the kubelet last saw it. `started` is None until a start-up probe was asked."""
 
     name: str = ""
@@ -133,7 +133,7 @@ class ContainerStatus(Kept):
     last_state: ContainerState = ContainerState()
 
 
-class PodStatus(Kept):
+class PodStatus(Kept, frozen=True):
     """What the kubelet and the scheduler report."""
 
     phase: str = ""
@@ -149,7 +149,7 @@ class PodStatus(Kept):
     init_container_statuses: tuple[ContainerStatus, ...] = ()
 
 
-class Pod(Object):
+class Pod(Object, frozen=True):
     """A Pod."""
 
     spec: PodSpec = PodSpec()

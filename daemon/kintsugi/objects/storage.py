@@ -1,10 +1,12 @@
 """The kept fields of volumes: claims, volumes and storage classes."""
 
+import msgspec
+
 from kintsugi.objects.metadata import Condition, Kept, Object, ObjectReference
 from kintsugi.objects.pods import Requirements
 
 
-class ClaimSpec(Kept):
+class ClaimSpec(Kept, frozen=True):
     """What was asked for. `volumeName` is set once the claim is bound, or was bound by hand."""
 
     access_modes: tuple[str, ...] = ()
@@ -14,34 +16,34 @@ class ClaimSpec(Kept):
     resources: Requirements = Requirements()
 
 
-class ClaimStatus(Kept):
+class ClaimStatus(Kept, frozen=True):
     """Pending, Bound or Lost."""
 
     phase: str = ""
     access_modes: tuple[str, ...] = ()
-    capacity: dict[str, str] = {}
+    capacity: dict[str, str] = msgspec.field(default_factory=dict)
     conditions: tuple[Condition, ...] = ()
 
 
-class PersistentVolumeClaim(Object):
+class PersistentVolumeClaim(Object, frozen=True):
     """A PersistentVolumeClaim."""
 
     spec: ClaimSpec = ClaimSpec()
     status: ClaimStatus = ClaimStatus()
 
 
-class VolumeSpec(Kept):
+class VolumeSpec(Kept, frozen=True):
     """What was asked for. `persistentVolumeReclaimPolicy` is Retain, Delete or Recycle."""
 
     access_modes: tuple[str, ...] = ()
-    capacity: dict[str, str] = {}
+    capacity: dict[str, str] = msgspec.field(default_factory=dict)
     claim_ref: ObjectReference | None = None
     persistent_volume_reclaim_policy: str = ""
     storage_class_name: str = ""
     volume_mode: str = "Filesystem"
 
 
-class VolumeStatus(Kept):
+class VolumeStatus(Kept, frozen=True):
     """Pending, Available, Bound, Released or Failed."""
 
     phase: str = ""
@@ -49,14 +51,14 @@ class VolumeStatus(Kept):
     message: str = ""
 
 
-class PersistentVolume(Object):
+class PersistentVolume(Object, frozen=True):
     """A PersistentVolume."""
 
     spec: VolumeSpec = VolumeSpec()
     status: VolumeStatus = VolumeStatus()
 
 
-class StorageClass(Object):
+class StorageClass(Object, frozen=True):
     """A StorageClass."""
 
     provisioner: str = ""

@@ -2,24 +2,26 @@
 
 from datetime import datetime
 
+import msgspec
+
 from kintsugi.objects.metadata import Condition, Kept, LabelSelector, Metadata, Object
 from kintsugi.objects.pods import PodSpec
 
 
-class PodTemplate(Kept):
+class PodTemplate(Kept, frozen=True):
     """The pods that a workload makes."""
 
     metadata: Metadata = Metadata()
     spec: PodSpec = PodSpec()
 
 
-class DeploymentStrategy(Kept):
+class DeploymentStrategy(Kept, frozen=True):
     """How new pods take the place of old ones: RollingUpdate or Recreate."""
 
     type: str = ""
 
 
-class DeploymentSpec(Kept):
+class DeploymentSpec(Kept, frozen=True):
     """What was asked for."""
 
     replicas: int = 1
@@ -32,7 +34,7 @@ class DeploymentSpec(Kept):
     template: PodTemplate = PodTemplate()
 
 
-class DeploymentStatus(Kept):
+class DeploymentStatus(Kept, frozen=True):
     """What the controller reports; valid once `observedGeneration` has reached `metadata.generation`."""
 
     observed_generation: int = 0
@@ -45,14 +47,14 @@ class DeploymentStatus(Kept):
     conditions: tuple[Condition, ...] = ()
 
 
-class Deployment(Object):
+class Deployment(Object, frozen=True):
     """A Deployment."""
 
     spec: DeploymentSpec = DeploymentSpec()
     status: DeploymentStatus = DeploymentStatus()
 
 
-class ReplicaSetSpec(Kept):
+class ReplicaSetSpec(Kept, frozen=True):
     """What was asked for."""
 
     replicas: int = 1
@@ -61,7 +63,7 @@ class ReplicaSetSpec(Kept):
     template: PodTemplate = PodTemplate()
 
 
-class ReplicaSetStatus(Kept):
+class ReplicaSetStatus(Kept, frozen=True):
     """What the controller reports."""
 
     observed_generation: int = 0
@@ -72,34 +74,34 @@ class ReplicaSetStatus(Kept):
     conditions: tuple[Condition, ...] = ()
 
 
-class ReplicaSet(Object):
+class ReplicaSet(Object, frozen=True):
     """A ReplicaSet: one revision of a Deployment."""
 
     spec: ReplicaSetSpec = ReplicaSetSpec()
     status: ReplicaSetStatus = ReplicaSetStatus()
 
 
-class ClaimRetention(Kept):
+class ClaimRetention(Kept, frozen=True):
     """What becomes of a StatefulSet's claims: Retain or Delete."""
 
     when_deleted: str = "Retain"
     when_scaled: str = "Retain"
 
 
-class RollingUpdate(Kept):
+class RollingUpdate(Kept, frozen=True):
     """How far a StatefulSet's update goes: pods below `partition` stay as they are."""
 
     partition: int = 0
 
 
-class StatefulSetStrategy(Kept):
+class StatefulSetStrategy(Kept, frozen=True):
     """How a StatefulSet is updated: RollingUpdate or OnDelete."""
 
     type: str = ""
     rolling_update: RollingUpdate = RollingUpdate()
 
 
-class StatefulSetSpec(Kept):
+class StatefulSetSpec(Kept, frozen=True):
     """What was asked for. `volumeClaimTemplates` are kept by their metadata: names of claims come from them."""
 
     replicas: int = 1
@@ -114,7 +116,7 @@ class StatefulSetSpec(Kept):
     persistent_volume_claim_retention_policy: ClaimRetention = ClaimRetention()
 
 
-class StatefulSetStatus(Kept):
+class StatefulSetStatus(Kept, frozen=True):
     """What the controller reports."""
 
     observed_generation: int = 0
@@ -128,20 +130,20 @@ class StatefulSetStatus(Kept):
     conditions: tuple[Condition, ...] = ()
 
 
-class StatefulSet(Object):
+class StatefulSet(Object, frozen=True):
     """A StatefulSet."""
 
     spec: StatefulSetSpec = StatefulSetSpec()
     status: StatefulSetStatus = StatefulSetStatus()
 
 
-class DaemonSetStrategy(Kept):
+class DaemonSetStrategy(Kept, frozen=True):
     """How a DaemonSet is updated: RollingUpdate or OnDelete."""
 
     type: str = ""
 
 
-class DaemonSetSpec(Kept):
+class DaemonSetSpec(Kept, frozen=True):
     """What was asked for."""
 
     min_ready_seconds: int = 0
@@ -151,7 +153,7 @@ class DaemonSetSpec(Kept):
     update_strategy: DaemonSetStrategy = DaemonSetStrategy()
 
 
-class DaemonSetStatus(Kept):
+class DaemonSetStatus(Kept, frozen=True):
     """What the controller reports."""
 
     observed_generation: int = 0
@@ -165,20 +167,20 @@ class DaemonSetStatus(Kept):
     conditions: tuple[Condition, ...] = ()
 
 
-class DaemonSet(Object):
+class DaemonSet(Object, frozen=True):
     """A DaemonSet."""
 
     spec: DaemonSetSpec = DaemonSetSpec()
     status: DaemonSetStatus = DaemonSetStatus()
 
 
-class ControllerRevision(Object):
+class ControllerRevision(Object, frozen=True):
     """One revision of a StatefulSet or DaemonSet; its template is fetched when it is needed."""
 
     revision: int = 0
 
 
-class JobSpec(Kept):
+class JobSpec(Kept, frozen=True):
     """What was asked for."""
 
     parallelism: int = 1
@@ -190,7 +192,7 @@ class JobSpec(Kept):
     template: PodTemplate = PodTemplate()
 
 
-class JobStatus(Kept):
+class JobStatus(Kept, frozen=True):
     """What the controller reports; `conditions` has Complete or Failed at the end."""
 
     active: int = 0
@@ -202,14 +204,14 @@ class JobStatus(Kept):
     conditions: tuple[Condition, ...] = ()
 
 
-class Job(Object):
+class Job(Object, frozen=True):
     """A Job."""
 
     spec: JobSpec = JobSpec()
     status: JobStatus = JobStatus()
 
 
-class CronJobSpec(Kept):
+class CronJobSpec(Kept, frozen=True):
     """What was asked for."""
 
     schedule: str = ""
@@ -217,21 +219,21 @@ class CronJobSpec(Kept):
     concurrency_policy: str = "Allow"
 
 
-class CronJobStatus(Kept):
+class CronJobStatus(Kept, frozen=True):
     """What the controller reports."""
 
     last_schedule_time: datetime | None = None
     last_successful_time: datetime | None = None
 
 
-class CronJob(Object):
+class CronJob(Object, frozen=True):
     """A CronJob."""
 
     spec: CronJobSpec = CronJobSpec()
     status: CronJobStatus = CronJobStatus()
 
 
-class ScaleTarget(Kept):
+class ScaleTarget(Kept, frozen=True):
     """The workload that an autoscaler owns the replicas of."""
 
     api_version: str = ""
@@ -239,7 +241,7 @@ class ScaleTarget(Kept):
     name: str = ""
 
 
-class AutoscalerSpec(Kept):
+class AutoscalerSpec(Kept, frozen=True):
     """What was asked for."""
 
     scale_target_ref: ScaleTarget = ScaleTarget()
@@ -247,7 +249,7 @@ class AutoscalerSpec(Kept):
     max_replicas: int = 0
 
 
-class AutoscalerStatus(Kept):
+class AutoscalerStatus(Kept, frozen=True):
     """What the controller reports."""
 
     observed_generation: int = 0
@@ -257,20 +259,20 @@ class AutoscalerStatus(Kept):
     conditions: tuple[Condition, ...] = ()
 
 
-class HorizontalPodAutoscaler(Object):
+class HorizontalPodAutoscaler(Object, frozen=True):
     """A HorizontalPodAutoscaler (autoscaling/v2)."""
 
     spec: AutoscalerSpec = AutoscalerSpec()
     status: AutoscalerStatus = AutoscalerStatus()
 
 
-class DisruptionBudgetSpec(Kept):
+class DisruptionBudgetSpec(Kept, frozen=True):
     """Which pods the budget covers; what it allows stands in the status."""
 
     selector: LabelSelector | None = None
 
 
-class DisruptionBudgetStatus(Kept):
+class DisruptionBudgetStatus(Kept, frozen=True):
     """How many pods may be disrupted now."""
 
     observed_generation: int = 0
@@ -280,21 +282,21 @@ class DisruptionBudgetStatus(Kept):
     expected_pods: int = 0
 
 
-class PodDisruptionBudget(Object):
+class PodDisruptionBudget(Object, frozen=True):
     """A PodDisruptionBudget."""
 
     spec: DisruptionBudgetSpec = DisruptionBudgetSpec()
     status: DisruptionBudgetStatus = DisruptionBudgetStatus()
 
 
-class ContainerMetrics(Kept):
+class ContainerMetrics(Kept, frozen=True):
     """What one container uses, as quantities in text ("12m", "40960Ki")."""
 
     name: str = ""
-    usage: dict[str, str] = {}
+    usage: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class PodMetrics(Object):
+class PodMetrics(Object, frozen=True):
     """What a pod used over `window` (metrics.k8s.io)."""
 
     timestamp: datetime | None = None
@@ -302,20 +304,20 @@ class PodMetrics(Object):
     containers: tuple[ContainerMetrics, ...] = ()
 
 
-class ScaleSpec(Kept):
+class ScaleSpec(Kept, frozen=True):
     """How many replicas are asked for."""
 
     replicas: int = 0
 
 
-class ScaleStatus(Kept):
+class ScaleStatus(Kept, frozen=True):
     """How many replicas there are, and the selector that finds them, as text."""
 
     replicas: int = 0
     selector: str = ""
 
 
-class Scale(Object):
+class Scale(Object, frozen=True):
     """The scale subresource of a workload."""
 
     spec: ScaleSpec = ScaleSpec()
