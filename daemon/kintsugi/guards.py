@@ -1,0 +1,268 @@
+"""
+May this run start now? Each guard answers with a verdict and its reason, or has nothing to say.
+
+Pure: facts, history and `now` are arguments. The ledger calls `check` inside the claiming transaction, so that locks,
+budgets and cooldowns hold across replicas and restarts (P7). `GUARDS` is the whole order of asking.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kintsugi.model.documents import Mode, Rule, Service
+from kintsugi.model.records import History, IncidentState, PastRun, Pause, PauseScope, Reason, Verdict, VerdictKind
+from kintsugi.priorities import Hold
+
+LOOK_AGAIN = timedelta(seconds=30)
+"""How soon a refusal without an end of its own (a lock, a stale cache) is judged again."""
+
+USELESS = frozenset({IncidentState.INEFFECTIVE, IncidentState.FAILED, IncidentState.ROLLED_BACK, IncidentState.NEEDS_OPERATOR})
+"""Ends after which doing the same again at once is unlikely to help: they double the cooldown and count as failures."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """The figures of DESIGN 8; all scaled by `durations` where they are durations."""
+
+    protected: frozenset[str] = frozenset({"kube-system", "kube-public", "kube-node-lease"})
+    cooldown_max: timedelta = timedelta(hours=2)
+    failures: int = 3
+    failures_pause: timedelta = timedelta(hours=1)
+    budget: int = 20
+    budget_window: timedelta = timedelta(hours=1)
+    services_at_once: int = 3
+    breaker_share: float = 0.5
+    stale_after: timedelta = timedelta(seconds=90)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observer:
+    """
+    How well we see: `blind` names what is unsynced or stale, `sick` counts unhealthy services of `seen`.
+
+    Services that fail under one unhealthy upstream count once in `sick`. `nodes_stale` counts nodes whose lease is old.
+    """
+
+    blind: str = ""
+    sick: int = 0
+    seen: int = 0
+    nodes_stale: int = 0
+    nodes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Circumstances:
+    """Everything about one claim that is not history."""
+
+    rule: Rule
+    service: Service
+    mode: Mode
+    locks: tuple[str, ...]
+    observer: Observer
+    hold: Hold | None = None
+    managers: tuple[str, ...] = ()
+    paused_by_annotation: str = ""
+    approved: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """One claim to be decided."""
+
+    facts: Circumstances
+    history: History
+    limits: Limits
+    now: datetime
+
+    def answer(self, kind: VerdictKind, reason: Reason, text: str, until: datetime | None = None) -> Verdict:
+        """Make a verdict about this claim."""
+        return Verdict(kind=kind, reason=reason, text=text, until=until, rule=self.facts.rule.name)
+
+    def refuse(self, reason: Reason, text: str, until: datetime | None = None) -> Verdict:
+        """Make a refusal; with `until` it is provisional."""
+        return self.answer(VerdictKind.REFUSED, reason, text, until)
+
+
+Guard = Callable[[Question], Verdict | None]
+
+
+def check(facts: Circumstances, history: History, limits: Limits, *, now: datetime) -> Verdict:
+    """Ask every guard in order; the first that has something to say decides, else the run starts."""
+    question = Question(facts=facts, history=history, limits=limits, now=now)
+    for guard in GUARDS:
+        verdict = guard(question)
+        if verdict is not None:
+            return verdict
+    return question.answer(VerdictKind.STARTED, Reason.MATCHED, f"rule {facts.rule.name} starts {facts.rule.runbook}")
+
+
+def protected(question: Question) -> Verdict | None:
+    """Never touch the namespaces that the cluster and we ourselves live on."""
+    namespace = question.facts.service.namespace
+    if namespace in question.limits.protected:
+        return question.refuse(Reason.PROTECTED, f"namespace {namespace} is protected: nothing is ever changed there")
+    return None
+
+
+def active(question: Question) -> Verdict | None:
+    """One run a service at a time: the signal joins it (P2)."""
+    if any(run.service == question.facts.service.name for run in question.history.active):
+        text = f"{question.facts.service.name} is being recovered already"
+        return question.answer(VerdictKind.ATTACHED, Reason.ACTIVE_RUN, text)
+    return None
+
+
+def observing(question: Question) -> Verdict | None:
+    """In mode observe only say what would be done."""
+    if question.facts.mode is Mode.OBSERVE:
+        text = f"mode is observe: {question.facts.rule.runbook} would have been started"
+        return question.answer(VerdictKind.OBSERVED, Reason.MODE, text)
+    return None
+
+
+def stale(question: Question) -> Verdict | None:
+    """Do nothing on what may be old news (P6)."""
+    if question.facts.observer.blind:
+        return question.refuse(Reason.STALE, question.facts.observer.blind, question.now + LOOK_AGAIN)
+    return None
+
+
+def paused(question: Question) -> Verdict | None:
+    """Respect a person's stop: global, of the namespace (also by its annotation) or of the rule."""
+    if question.facts.paused_by_annotation:
+        return question.refuse(Reason.PAUSED, question.facts.paused_by_annotation, question.now + LOOK_AGAIN)
+    for pause in question.history.pauses:
+        if covers(pause, question.facts.service.namespace, question.facts.rule.name):
+            text = f"paused ({pause.scope}{' ' + pause.name if pause.name else ''}) by {pause.who}: {pause.why}"
+            return question.refuse(Reason.PAUSED, text, pause.until or question.now + LOOK_AGAIN)
+    return None
+
+
+def covers(pause: Pause, namespace: str, rule: str) -> bool:
+    """Tell whether a pause concerns this namespace or rule."""
+    match pause.scope:
+        case PauseScope.GLOBAL:
+            return True
+        case PauseScope.NAMESPACE:
+            return pause.name == namespace
+        case PauseScope.RULE:
+            return pause.name == rule
+
+
+def locked(question: Question) -> Verdict | None:
+    """Wait while another run holds the service or an owner of its objects."""
+    for lock in question.facts.locks:
+        run = question.history.locks.get(lock)
+        if run is not None:
+            return question.refuse(Reason.LOCKED, f"{lock} is held by run {run}", question.now + LOOK_AGAIN)
+    return None
+
+
+def breaker(question: Question) -> Verdict | None:
+    """When most of what we see looks broken, suspect the observer and stop (reliability: the observer is the likelier fault)."""
+    observer, share = question.facts.observer, question.limits.breaker_share
+    if observer.nodes > 1 and observer.nodes_stale > observer.nodes * share:
+        text = f"{observer.nodes_stale} of {observer.nodes} nodes do not report: the cluster's state is in doubt"
+        return question.refuse(Reason.BREAKER, text, question.now + LOOK_AGAIN)
+    if observer.seen > 3 and observer.sick > observer.seen * share:
+        text = f"{observer.sick} of {observer.seen} unrelated services look unhealthy: the observer is suspected first"
+        return question.refuse(Reason.BREAKER, text, question.now + LOOK_AGAIN)
+    return None
+
+
+def cooldown(question: Question) -> Verdict | None:
+    """Leave time to take effect: the rule's cooldown, doubled for each useless run before, up to the limit."""
+    rule = question.facts.rule
+    past = runs_of(question, rule=rule.name)
+    if not past or past[0].finished is None:
+        return None
+    wait = min(rule.cooldown * 2 ** len(useless_streak(past)), max(question.limits.cooldown_max, rule.cooldown))
+    until = past[0].finished + wait
+    if question.now >= until:
+        return None
+    return question.refuse(Reason.COOLDOWN, f"cooling down until {until:%H:%M:%S} after a run that ended {past[0].state}", until)
+
+
+def failures(question: Question) -> Verdict | None:
+    """After several useless runs on end stop for a while: the remedy is not the right one."""
+    streak = useless_streak(runs_of(question))
+    if len(streak) < question.limits.failures or streak[0].finished is None:
+        return None
+    until = streak[0].finished + question.limits.failures_pause
+    if question.now >= until:
+        return None
+    return question.refuse(Reason.FAILURES, f"{len(streak)} runs on end did not help; none before {until:%H:%M:%S}", until)
+
+
+def budget(question: Question) -> Verdict | None:
+    """Keep the blast radius bounded: changes an hour in a namespace, services at once."""
+    limits, now = question.limits, question.now
+    if len(question.history.active) >= limits.services_at_once:
+        text = f"{len(question.history.active)} services are being recovered, {limits.services_at_once} at once is the limit"
+        return question.refuse(Reason.BUDGET, text, now + LOOK_AGAIN)
+    spent = sorted(moment for moment in question.history.disruptions if moment > now - limits.budget_window)
+    if len(spent) >= limits.budget:
+        until = spent[-limits.budget] + limits.budget_window
+        text = f"{len(spent)} changes in {question.facts.service.namespace} within the window, the budget is {limits.budget}"
+        return question.refuse(Reason.BUDGET, text, until)
+    return None
+
+
+def owned(question: Question) -> Verdict | None:
+    """Leave an operator's workload to its operator."""
+    operators = [manager for manager in question.facts.managers if manager.startswith("operator ")]
+    if operators:
+        return question.refuse(Reason.OWNED, f"{question.facts.service.workload} is managed by {operators[0]}")
+    return None
+
+
+def upstream(question: Question) -> Verdict | None:
+    """Cause first: wait while an upstream explains the trouble."""
+    held = question.facts.hold
+    if held is None or question.now >= held.until:
+        return None
+    text = f"held, cause first: {held.why}"
+    return question.answer(VerdictKind.HELD, Reason.UPSTREAM, text, min(held.until, question.now + LOOK_AGAIN))
+
+
+def approving(question: Question) -> Verdict | None:
+    """Ask a person where the mode says so and nobody has answered yet."""
+    if question.facts.mode is Mode.APPROVE and not question.facts.approved:
+        text = f"{question.facts.rule.runbook} waits for a person's approval"
+        return question.answer(VerdictKind.AWAITING_APPROVAL, Reason.APPROVAL, text)
+    return None
+
+
+def runs_of(question: Question, *, rule: str = "") -> list[PastRun]:
+    """List this service's finished runs (of one rule), newest first."""
+    service = question.facts.service.name
+    past = [run for run in question.history.recent if run.service == service and (not rule or run.rule == rule)]
+    return sorted(past, key=lambda run: run.finished or run.started, reverse=True)
+
+
+def useless_streak(past: list[PastRun]) -> list[PastRun]:
+    """Take the newest runs that did not help, up to the first that did."""
+    streak: list[PastRun] = []
+    for run in past:
+        if run.state not in USELESS:
+            break
+        streak.append(run)
+    return streak
+
+
+GUARDS: tuple[Guard, ...] = (
+    protected,
+    active,
+    observing,
+    paused,
+    stale,
+    locked,
+    owned,
+    breaker,
+    failures,
+    cooldown,
+    budget,
+    upstream,
+    approving,
+)
+"""The order of asking: what can never be, what is already, what a person said, what we cannot see, then the limits."""
