@@ -1,0 +1,173 @@
+"""Container images made by hand: docker-archive files with one layer, which containerd imports as they are.
+
+No registry is asked. `web` images are a static busybox serving /health; their script watches the folder /faults, where
+a file named after the pod's uid breaks that pod and no other.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.harness.postgres_programs import PostgresPrograms
+
+BUSYBOX = Path("/usr/bin/busybox")
+PAUSE = "harness/pause:1"
+WEB_GOOD, WEB_BETTER, WEB_BAD = "web:good", "web:better", "web:bad"
+POSTGRES = "postgres:16"
+
+# Serves /health until its pod's uid is marked. A sleeping shell takes no signal, hence the short naps.
+_WEB = """\
+#!/bin/sh
+trap 'exit 0' TERM
+[ -e "/faults/$POD_UID.crash" ] && { echo "cannot start: the configuration is broken"; exit 1; }
+mkdir -p /www
+echo "$VERSION" > /www/version
+echo ok > /www/health
+httpd -p 8080 -h /www
+echo "serving version $VERSION"
+while :; do
+  [ -e "/faults/$POD_UID.crash" ] && { echo "fatal: the configuration is broken"; exit 1; }
+  [ -e "/faults/$POD_UID.unready" ] && rm -f /www/health
+  sleep 0.2
+done
+"""
+_WEB_BAD = """\
+#!/bin/sh
+echo "fatal: version $VERSION cannot read its database schema"
+sleep 1
+exit 1
+"""
+_PAUSE = "#!/bin/sh\ntrap 'exit 0' TERM INT\nwhile :; do sleep 86400 & wait $!; done\n"
+_POSTGRES = """\
+#!/bin/sh
+set -e
+export PGDATA="${PGDATA:-/var/lib/postgresql/data}"
+mkdir -p "$PGDATA" /run/postgresql
+chown -R postgres "$PGDATA" /run/postgresql
+chmod 700 "$PGDATA"
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  echo "${POSTGRES_PASSWORD:-postgres}" > /run/password
+  chown postgres /run/password
+  su postgres -c "initdb -D $PGDATA -U postgres --auth-local=trust --auth-host=scram-sha-256 --pwfile=/run/password"
+  echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
+fi
+exec su postgres -c "exec postgres -D $PGDATA -c listen_addresses='*' -c unix_socket_directories=/run/postgresql"
+"""
+_SHELL = ("sh", "httpd", "sleep", "mkdir", "rm", "cat", "ls", "nc", "chown", "chmod", "su", "touch", "test", "kill", "ps")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """A name, what lies in the file system (path in it: content or a file of this machine), and what is run."""
+
+    name: str
+    command: Sequence[str]
+    texts: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self, archive: Path) -> Path:
+        """Write the image as a docker-archive."""
+        layer = _layer(self)
+        digest = hashlib.sha256(layer).hexdigest()
+        config = {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {
+                "Entrypoint": list(self.command),
+                "Env": [f"{name}={value}" for name, value in self.environment.items()],
+            },
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+        }
+        manifest = [{"Config": "config.json", "RepoTags": [self.name], "Layers": ["layer.tar"]}]
+        with tarfile.open(archive, "w") as tar:
+            _add(tar, "config.json", json.dumps(config).encode())
+            _add(tar, "layer.tar", layer)
+            _add(tar, "manifest.json", json.dumps(manifest).encode())
+        return archive
+
+
+def image(name: str) -> Image:
+    """Return the description of one of our images. Raises LookupError for a name that is not ours."""
+    try:
+        return _IMAGES[name]()
+    except KeyError:
+        raise LookupError(f"no image {name!r}; there are {', '.join(_IMAGES)}") from None
+
+
+def _shell(name: str, script: str, environment: Mapping[str, str]) -> Image:
+    return Image(
+        name=name,
+        command=["/bin/sh", "/start"],
+        texts={"start": script},
+        files={"bin/busybox": BUSYBOX},
+        links={f"bin/{applet}": "busybox" for applet in _SHELL},
+        environment={"PATH": "/bin", **environment},
+    )
+
+
+def _web(name: str, script: str) -> Image:
+    return _shell(name, script, {"VERSION": name.partition(":")[2]})
+
+
+def _postgres() -> Image:
+    programs = PostgresPrograms.find(major=16)
+    path = f"/bin:/pg/{programs.bin.relative_to(programs.site)}"
+    shell = _shell(POSTGRES, _POSTGRES, {"PATH": path})
+    return Image(
+        name=POSTGRES,
+        command=shell.command,
+        texts={
+            **shell.texts,
+            "etc/passwd": "root:x:0:0::/:/bin/sh\npostgres:x:70:70::/var/lib/postgresql:/bin/sh\n",
+            "etc/group": "root:x:0:\npostgres:x:70:\n",
+        },
+        files={**shell.files, **{f"pg/{path}": file for path, file in programs.files().items()}, **programs.libraries()},
+        links=shell.links,
+        environment=shell.environment,
+    )
+
+
+_IMAGES: Mapping[str, Callable[[], Image]] = {
+    PAUSE: lambda: _shell(PAUSE, _PAUSE, {}),
+    WEB_GOOD: lambda: _web(WEB_GOOD, _WEB),
+    WEB_BETTER: lambda: _web(WEB_BETTER, _WEB),
+    WEB_BAD: lambda: _web(WEB_BAD, _WEB_BAD),
+    POSTGRES: _postgres,
+}
+AT_START = (PAUSE, WEB_GOOD, WEB_BETTER, WEB_BAD)
+
+
+def _layer(made: Image) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for folder in ("tmp", "proc", "sys", "dev", "etc", "run", "bin", "faults"):
+            _add_folder(tar, folder)
+        for path, text in made.texts.items():
+            _add(tar, path, text.encode())
+        for path, file in made.files.items():
+            _add(tar, path, file.read_bytes(), mode=0o755)
+        for path, target in made.links.items():
+            entry = tarfile.TarInfo(path)
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            tar.addfile(entry)
+    return buffer.getvalue()
+
+
+def _add(tar: tarfile.TarFile, path: str, content: bytes, mode: int = 0o644) -> None:
+    entry = tarfile.TarInfo(path)
+    entry.size, entry.mode = len(content), mode
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _add_folder(tar: tarfile.TarFile, path: str) -> None:
+    entry = tarfile.TarInfo(path)
+    entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if path == "tmp" else 0o755
+    tar.addfile(entry)

@@ -1,0 +1,150 @@
+"""Run a command in a machine of its own, as far as the kernel can give one: network, processes and mounts.
+
+`python -m tests.harness.network -- COMMAND…` is how the Makefile runs the tests that need a Kubernetes. The command
+finds loopback up and a bridge with the node's address; no packet of it can leave. Whatever it started, mounted or
+routed is gone when it ends, because the namespaces are gone; its cgroups and its scratch folder are removed after it.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from tests.harness import cgroups
+
+NODE_ADDRESS = "10.88.0.1"
+BRIDGE = "node0"
+# sysexits.h: EX_UNAVAILABLE. Nothing was run; the reason is on standard error.
+UNAVAILABLE = 69
+# Names the scratch folder of this run to everything inside; its last element is also the name of the run's cgroup.
+RUN = "KINTSUGI_TEST_RUN"
+
+_CLONE_NEWNS, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
+_PR_SET_PDEATHSIG = 1
+# Kubernetes and containerd keep state in these whatever they are told; inside, each is an empty tmpfs.
+_HARD_CODED = ("/run/containerd", "/run/netns", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers")
+_SETTINGS = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
+_LINKS = (
+    "ip link set lo up",
+    f"ip link add {BRIDGE} type bridge",
+    f"ip addr add {NODE_ADDRESS}/32 dev {BRIDGE}",
+    f"ip link set {BRIDGE} up",
+    f"ip route add default dev {BRIDGE}",
+)
+
+
+def obstacle() -> str | None:
+    """Say why no network namespace can be had here, or None."""
+    if sys.platform != "linux":
+        return f"network namespaces need Linux, this is {sys.platform}"
+    if os.geteuid() != 0:
+        return f"network namespaces need root, this is uid {os.geteuid()}"
+    missing = [tool for tool in ("ip", "iptables", "mount") if shutil.which(tool) is None]
+    return f"not installed: {', '.join(missing)} (tests/harness/setup installs them)" if missing else None
+
+
+def run_folder() -> Path | None:
+    """Return the scratch folder of the run that we are inside of, or None outside of any."""
+    named = os.environ.get(RUN)
+    return Path(named) if named else None
+
+
+def run(command: Sequence[str]) -> int:
+    """Run a command inside, wait for it, clean up, and return its exit code (128 + signal when it was killed)."""
+    scratch = Path(tempfile.mkdtemp(prefix="kintsugi-"))
+    scratch.chmod(0o755)
+    made = [path for path in map(Path, _HARD_CODED) if not path.exists()]
+    for path in made:
+        path.mkdir(parents=True)
+    _libc("unshare", _CLONE_NEWPID)
+    inside = [sys.executable, "-m", "tests.harness.network", "--inside", *command]
+    child = subprocess.Popen(inside, env={**os.environ, RUN: str(scratch)})
+    try:
+        _pass_signals_to(child)
+        return _exit_code(child.wait())
+    finally:
+        child.kill()
+        child.wait()
+        cgroups.remove(scratch.name)
+        shutil.rmtree(scratch, ignore_errors=True)
+        _remove_empty(made)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for path in folders:
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _pass_signals_to(child: "subprocess.Popen[bytes]") -> None:
+    """Hand signals on to a child. An interrupt is left alone: the terminal sends it to the child by itself."""
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        child.send_signal(number)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, pass_on)
+    signal.signal(signal.SIGHUP, pass_on)
+
+
+def _exit_code(status: int) -> int:
+    return 128 - status if status < 0 else status
+
+
+def _inside(command: Sequence[str]) -> int:
+    """Be process 1: prepare the namespaces, run the command, and reap what it leaves behind until it ends."""
+    _libc("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
+    _libc("unshare", _CLONE_NEWNET | _CLONE_NEWNS)
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
+    for path in _HARD_CODED:
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", path], check=True)
+    _configure(_SETTINGS)
+    child = subprocess.Popen(command)
+    _pass_signals_to(child)
+    while True:
+        pid, status = os.wait()
+        if pid == child.pid:
+            child.returncode = os.waitstatus_to_exitcode(status)
+            return _exit_code(child.returncode)
+
+
+def _configure(settings: Mapping[str, str]) -> None:
+    for link in _LINKS:
+        subprocess.run(link.split(), check=True)
+    for key, value in settings.items():
+        setting = Path("/proc/sys", key)
+        # The bridge's settings are there only where the kernel has the bridge's netfilter; without it they are not needed.
+        if setting.exists():
+            setting.write_text(value)
+
+
+def _libc(function: str, *arguments: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, function)(*arguments) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{function}: {os.strerror(code)}")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run `-- COMMAND…` inside; exit with its code, or with 69 when no namespace can be had."""
+    if arguments[:1] == ["--inside"]:
+        return _inside(arguments[1:])
+    if arguments[:1] != ["--"] or len(arguments) < 2:
+        print("usage: python -m tests.harness.network -- COMMAND [ARGUMENT…]", file=sys.stderr)
+        return 2
+    reason = obstacle()
+    if reason:
+        print(f"network: {reason}; nothing was run", file=sys.stderr)
+        return UNAVAILABLE
+    return run(arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

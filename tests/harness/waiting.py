@@ -1,0 +1,78 @@
+"""Waiting for a state of the world: with a condition, a deadline, and the last state when it is over."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+Seen = TypeVar("Seen")
+
+
+class WaitedTooLongError(AssertionError):
+    """What was waited for did not come in time; the message carries the last state."""
+
+
+def wait_for(
+    condition: Callable[[], Seen],
+    *,
+    within: float,
+    describe: str | Callable[[], object] = "",
+    every: float = 0.1,
+) -> Seen:
+    """Call `condition` until it answers something true, and return that.
+
+    `within` and `every` are seconds. `describe` says what was waited for; a callable is asked for the last state when
+    the time is over. A condition that raises has not come true yet. Raises WaitedTooLongError.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            last: object = (seen := condition())
+            if seen:
+                return seen
+        except Exception as error:  # noqa: BLE001 - what cannot be looked at yet is not true yet; the last error is shown
+            last = error
+        if time.monotonic() >= deadline:
+            raise WaitedTooLongError(_complaint(condition, within, describe, last))
+        time.sleep(every)
+
+
+async def eventually(
+    condition: Callable[[], Seen | Awaitable[Seen]],
+    *,
+    within: float,
+    describe: str | Callable[[], object] = "",
+    every: float = 0.1,
+) -> Seen:
+    """Do what `wait_for` does without holding up the event loop: a plain function is called in a thread."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            seen = await _ask(condition)
+            last: object = seen
+            if seen:
+                return seen
+        except Exception as error:  # noqa: BLE001 - as in wait_for
+            last = error
+        if time.monotonic() >= deadline:
+            raise WaitedTooLongError(await asyncio.to_thread(_complaint, condition, within, describe, last))
+        await asyncio.sleep(every)
+
+
+async def _ask(condition: Callable[[], Seen | Awaitable[Seen]]) -> Seen:
+    answer = condition() if inspect.iscoroutinefunction(condition) else await asyncio.to_thread(condition)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def _complaint(
+    condition: Callable[[], object], within: float, describe: str | Callable[[], object], last: object
+) -> str:
+    wanted = describe if isinstance(describe, str) and describe else getattr(condition, "__qualname__", repr(condition))
+    text = f"not within {within:g} s: {wanted}\nlast answer: {last!r}"
+    if callable(describe):
+        try:
+            text += f"\nlast state: {describe()}"
+        except Exception as error:  # noqa: BLE001 - a state that cannot be shown must not hide what was waited for
+            text += f"\nlast state cannot be shown: {error!r}"
+    return text
