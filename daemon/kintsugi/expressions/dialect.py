@@ -1,0 +1,84 @@
+"""
+Our types in CEL's words, and back.
+
+Every expression is compiled twice: exactly, where a struct is a protobuf message whose fields are checked, and loosely,
+where it is a map, so that it runs on plain dicts.
+"""
+
+from collections.abc import Mapping
+
+from cel_expr_python import cel
+
+from kintsugi.expressions.descriptors import PACKAGE
+from kintsugi.expressions.function import Function
+from kintsugi.expressions.types import (
+    ANY,
+    BOOL,
+    BYTES,
+    DOUBLE,
+    DURATION,
+    INT,
+    NULL,
+    STRING,
+    TIMESTAMP,
+    ListOf,
+    MapOf,
+    Scalar,
+    Struct,
+    Type,
+)
+
+_SCALARS = {
+    BOOL: cel.Type.BOOL,
+    INT: cel.Type.INT,
+    DOUBLE: cel.Type.DOUBLE,
+    STRING: cel.Type.STRING,
+    BYTES: cel.Type.BYTES,
+    TIMESTAMP: cel.Type.TIMESTAMP,
+    DURATION: cel.Type.DURATION,
+    NULL: cel.Type.NULL,
+    ANY: cel.Type.DYN,
+}
+_NAMES = {str(named): kind for kind, named in _SCALARS.items()}
+
+
+def exact(kind: Type) -> cel.Type:
+    """Give the type that the check uses."""
+    match kind:
+        case ListOf():
+            return cel.Type.List(exact(kind.item))
+        case MapOf():
+            return cel.Type.Map(cel.Type.STRING, exact(kind.value))
+        case Struct():
+            return cel.Type(f"{PACKAGE}.{kind.name}")
+        case Scalar():
+            return _SCALARS[kind]
+
+
+def loose(kind: Type) -> cel.Type:
+    """Give the type that the run uses."""
+    match kind:
+        case ListOf():
+            return cel.Type.LIST
+        case MapOf() | Struct():
+            return cel.Type.MAP
+        case Scalar():
+            return _SCALARS[kind]
+
+
+def loose_forms(function: Function) -> list[tuple[cel.Type, ...]]:
+    """Give the argument types of the function's forms as the run tells them apart: a Pod and a Node are one."""
+    forms = {tuple(str(loose(kind)) for kind in form): tuple(map(loose, form)) for form in function.accepts}
+    return list(forms.values())
+
+
+def read_type(named: str, structs: Mapping[str, Struct]) -> Type | None:
+    """Read CEL's name of a type (`LIST<kintsugi.Pod>`); None when it is none of ours, as an optional is."""
+    if named.startswith("LIST<"):
+        item = read_type(named[5:-1], structs)
+        return ListOf(item) if item else None
+    if named.startswith("MAP<"):
+        _, _, inner = named[4:-1].partition(", ")
+        value = read_type(inner, structs)
+        return MapOf(value) if value else None
+    return _NAMES.get(named) or structs.get(named.removeprefix(f"{PACKAGE}."))

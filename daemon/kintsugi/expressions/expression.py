@@ -1,0 +1,175 @@
+"""One expression: compiled and checked when a document is loaded, asked many times with the values of a moment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from cel_expr_python import cel
+
+from kintsugi.errors import EvaluationError
+from kintsugi.expressions.complaint import explain
+from kintsugi.expressions.dialect import read_type
+from kintsugi.expressions.environment import Environment, environment
+from kintsugi.expressions.function import Function
+from kintsugi.expressions.problem import ExpressionProblem
+from kintsugi.expressions.reads import Reads, calls_in
+from kintsugi.expressions.refusals import refuse
+from kintsugi.expressions.syntax import Node, read_tree
+from kintsugi.expressions.types import (
+    ANY,
+    BOOL,
+    BYTES,
+    DOUBLE,
+    DURATION,
+    INT,
+    NULL,
+    STRING,
+    TIMESTAMP,
+    ListOf,
+    MapOf,
+    Scalar,
+    Struct,
+    Type,
+    fits,
+)
+from kintsugi.expressions.values import Names
+
+_PYTHON: Mapping[Scalar, type | tuple[type, ...]] = {
+    BOOL: bool,
+    INT: int,
+    DOUBLE: (float, int),
+    STRING: str,
+    BYTES: (bytes, bytearray),
+    TIMESTAMP: datetime,
+    DURATION: timedelta,
+    NULL: type(None),
+    ANY: object,
+}
+_NO_ANSWER = (cel.Type.ERROR, cel.Type.UNKNOWN)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expression:
+    """
+    A checked expression.
+
+    `reads` are the dotted paths that it reads (`service.ready`, `object.status.phase`; the path of a list stands for its
+    items, too), `result` the type of its answer: ANY when only the values can tell.
+    """
+
+    source: str
+    reads: frozenset[str]
+    result: Type
+    wanted: Type = field(repr=False)
+    variables: frozenset[str] = field(repr=False)
+    program: cel.Expression = field(repr=False, compare=False)
+    late: tuple[Function, ...] = field(default=(), repr=False)
+
+    def evaluate(self, names: Mapping[str, object]) -> object:
+        """
+        Answer on the values of `names`, as plain Python: dicts, lists, scalars, datetimes and timedeltas.
+
+        Give `Names` to ask several expressions about the same moment. Raises EvaluationError when there is no answer: an
+        absent field or name, an answer of another type than was asked for, or a budget exceeded. It is never a reason to
+        act.
+        """
+        prepared = names if isinstance(names, Names) else Names(names)
+        try:
+            answer = self.program.eval(prepared.activation(self.variables, self.late))
+            value = answer.plain_value()
+        except (RuntimeError, TypeError) as error:
+            raise EvaluationError(f"{self.source}: {_reason(error)}") from error
+        if value is True or value is False:
+            if self.wanted in (BOOL, ANY):
+                return value
+        elif answer.type() in _NO_ANSWER:
+            raise EvaluationError(f"{self.source}: {_reason(value)}")
+        if not _is(value, self.wanted):
+            raise EvaluationError(f"{self.source}: gives {value!r}, not a {self.wanted}")
+        return bytes(value) if isinstance(value, bytearray) else value
+
+
+def compile_expression(
+    source: str,
+    *,
+    names: Mapping[str, Type],
+    result: Type,
+    functions: Sequence[Function] = (),
+    container: str | None = None,
+) -> Expression:
+    """
+    Check and compile an expression that sees `names` and calls `functions`.
+
+    `result` is the type that its answer must have; ANY takes each. Names may leave out the prefix `container`. Raises
+    ExpressionProblem, with the offset of the mistake in `source`.
+    """
+    place = environment(frozenset(names.items()), tuple(functions), container or "")
+    try:
+        checked = place.check.compile(source)
+        program = place.run.compile(source)
+    except RuntimeError as error:
+        raise explain(str(error), source, place) from error
+    refuse(read_tree(place.check.compile(source, disable_check=True).serialize()), place)
+    given = _result_type(checked, result, place)
+    tree = read_tree(checked.serialize())
+    late = _late_functions(tree, place)
+    reads = Reads()
+    reads.visit(tree, {})
+    used = {name for function in late for name in function.uses}
+    return Expression(
+        source=source,
+        reads=frozenset(reads.paths | used),
+        result=given,
+        wanted=result,
+        variables=frozenset(reads.variables | used),
+        program=program,
+        late=late,
+    )
+
+
+def _result_type(checked: cel.Expression, wanted: Type, place: Environment) -> Type:
+    named = str(checked.return_type())
+    if named.startswith("optional_type<"):
+        raise ExpressionProblem("the answer may be absent", suggestion="end with .orValue(…), or ask .hasValue()")
+    given = read_type(named, place.structs)
+    if given is None:
+        raise ExpressionProblem(f"the answer is a {named.lower()}, which cannot be used")
+    if not fits(given, wanted):
+        raise ExpressionProblem(f"the answer is a {given}, not a {wanted}")
+    return given
+
+
+def _late_functions(tree: Node, place: Environment) -> tuple[Function, ...]:
+    """Find the functions that use names of the scope; a name that the scope lacks is a problem."""
+    found: dict[str, Function] = {}
+    for call in calls_in(tree):
+        function = place.functions.get(call.function)
+        if function is None or not function.uses:
+            continue
+        for name in function.uses:
+            if name not in place.names:
+                raise ExpressionProblem(f"{function.name} needs `{name}`, which is not known here", offset=call.offset)
+        found[function.name] = function
+    return tuple(found.values())
+
+
+def _is(value: object, wanted: Type) -> bool:
+    """Tell whether an answer is of a type; the items of a list are left to who uses them."""
+    match wanted:
+        case ListOf():
+            return isinstance(value, list)
+        case MapOf() | Struct():
+            return isinstance(value, dict)
+        case Scalar():
+            plainly = isinstance(value, _PYTHON[wanted])
+            return plainly and (wanted in (BOOL, ANY) or not isinstance(value, bool))
+
+
+def _reason(error: object) -> str:
+    """Say CEL's run-time complaint without its codes."""
+    text = str(error).removesuffix(" [INTERNAL]").removesuffix(" [INVALID_ARGUMENT]")
+    if "Iteration budget exceeded" in text:
+        return "goes through too many items"
+    code, colon, rest = text.partition(": ")
+    text = rest if colon and code.isupper() and " " not in code else text
+    return text.replace("Key not found in map : ", "absent field ")

@@ -1,0 +1,32 @@
+"""What one place of a document sees: names with their types, and functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kintsugi.expressions.expression import Expression, compile_expression
+from kintsugi.expressions.function import Function
+from kintsugi.expressions.template import Template, compile_template
+from kintsugi.expressions.types import ANY, BOOL, Type
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scope:
+    """Names and functions that the expressions of one place may use. Names may leave out the prefix `container`."""
+
+    names: Mapping[str, Type]
+    functions: tuple[Function, ...] = ()
+    container: str = ""
+
+    def seeing(self, names: Mapping[str, Type]) -> "Scope":
+        """Give a scope that sees these names, too."""
+        return Scope(names={**self.names, **names}, functions=self.functions, container=self.container)
+
+    def expression(self, source: str, *, result: Type = BOOL) -> Expression:
+        """Compile an expression of this place; raises ExpressionProblem."""
+        return compile_expression(
+            source, names=self.names, result=result, functions=self.functions, container=self.container
+        )
+
+    def template(self, source: str) -> Template:
+        """Compile a text with holes; raises ExpressionProblem with an offset into `source`."""
+        return compile_template(source, lambda hole: self.expression(hole, result=ANY))

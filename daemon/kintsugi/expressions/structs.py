@@ -1,0 +1,69 @@
+"""Struct types from Python classes: a msgspec struct by its JSON names, a dataclass by its field names."""
+
+from functools import cache
+
+from msgspec import inspect
+
+from kintsugi.expressions.types import (
+    ANY,
+    BOOL,
+    BYTES,
+    DOUBLE,
+    DURATION,
+    INT,
+    NULL,
+    STRING,
+    TIMESTAMP,
+    ListOf,
+    MapOf,
+    Scalar,
+    Struct,
+    Type,
+)
+
+_SCALARS: dict[type[inspect.Type], Scalar] = {
+    inspect.BoolType: BOOL,
+    inspect.IntType: INT,
+    inspect.FloatType: DOUBLE,
+    inspect.StrType: STRING,
+    inspect.UUIDType: STRING,
+    inspect.BytesType: BYTES,
+    inspect.DateTimeType: TIMESTAMP,
+    inspect.TimeDeltaType: DURATION,
+    inspect.NoneType: NULL,
+    inspect.DecimalType: ANY,
+}
+__all__ = ["struct_type", "type_of"]
+
+
+@cache
+def struct_type(kind: type) -> Struct:
+    """
+    Give the type of a msgspec struct or dataclass: what an expression may read of it.
+
+    Raises TypeError for any other class.
+    """
+    described = inspect.type_info(kind)
+    if not isinstance(described, inspect.StructType | inspect.DataclassType):
+        raise TypeError(f"{kind.__name__} is neither a struct nor a dataclass")
+    return Struct(kind.__name__, {field.encode_name: type_of(field.type) for field in described.fields})
+
+
+def type_of(described: inspect.Type) -> Type:
+    """Give our type for msgspec's description of one; a choice of several is ANY, an absence counts for nothing."""
+    match described:
+        case inspect.StructType(cls=kind) | inspect.DataclassType(cls=kind):
+            return struct_type(kind)
+        case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item) | inspect.SetType(item_type=item):
+            return ListOf(type_of(item))
+        case inspect.FrozenSetType(item_type=item):
+            return ListOf(type_of(item))
+        case inspect.DictType(value_type=value):
+            return MapOf(type_of(value))
+        case inspect.EnumType(cls=kind):
+            return STRING if issubclass(kind, str) else ANY
+        case inspect.UnionType(types=types):
+            choices = {type_of(choice) for choice in types if not isinstance(choice, inspect.NoneType)}
+            return choices.pop() if len(choices) == 1 else ANY
+        case _:
+            return _SCALARS.get(type(described), ANY)

@@ -1,0 +1,166 @@
+"""
+The syntax tree of an expression, read from CEL's serialised form.
+
+The form is public (cel/expr/checked.proto, syntax.proto), yet no package ships its Python classes: the messages are
+described here, with only the fields that are looked at. Their numbers are the published ones.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from google.protobuf.any_pb2 import Any as Wrapped
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+# message -> field -> (number, what it holds); `*` marks a list.
+_SCHEMA: Mapping[str, Mapping[str, tuple[int, str]]] = {
+    "Constant": {"text": (6, "string")},
+    "Ident": {"name": (1, "string")},
+    "Select": {"operand": (1, "Expr"), "field": (2, "string"), "test_only": (3, "bool")},
+    "Call": {"target": (1, "Expr"), "function": (2, "string"), "args": (3, "*Expr")},
+    "Items": {"elements": (1, "*Expr")},
+    "Entry": {"map_key": (3, "Expr"), "value": (4, "Expr")},
+    "Made": {"name": (1, "string"), "entries": (2, "*Entry")},
+    "Fold": {
+        "item": (1, "string"),
+        "range": (2, "Expr"),
+        "accumulator": (3, "string"),
+        "init": (4, "Expr"),
+        "condition": (5, "Expr"),
+        "step": (6, "Expr"),
+        "result": (7, "Expr"),
+    },
+    "Expr": {
+        "id": (2, "int"),
+        "constant": (3, "Constant"),
+        "ident": (4, "Ident"),
+        "select": (5, "Select"),
+        "call": (6, "Call"),
+        "items": (7, "Items"),
+        "made": (8, "Made"),
+        "fold": (9, "Fold"),
+    },
+    "Position": {"key": (1, "int"), "value": (2, "int")},
+    "Source": {"positions": (4, "*Position")},
+    "CheckedExpr": {"expr": (4, "Expr"), "source": (5, "Source")},
+    "ParsedExpr": {"expr": (2, "Expr"), "source": (3, "Source")},
+}
+_HOLDS = {
+    "bool": FieldDescriptorProto.TYPE_BOOL,
+    "int": FieldDescriptorProto.TYPE_INT64,
+    "string": FieldDescriptorProto.TYPE_STRING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A value written out; `text` is set when it is a string."""
+
+    offset: int
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ident:
+    """A name: of a variable (dots and all, once checked), or of what a macro goes through."""
+
+    offset: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """A field of something; `test` when it is only asked for (`has`)."""
+
+    offset: int
+    operand: "Node"
+    field: str
+    test: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a function, a method (its target is the first argument) or an operator."""
+
+    offset: int
+    function: str
+    arguments: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A list, a map or (with a name) a message that is written out."""
+
+    offset: int
+    name: str
+    parts: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A macro that goes through a list or map (`all`, `filter`, …) or binds a name (`cel.bind`: then `range` is empty)."""
+
+    offset: int
+    item: str
+    range: "Node"
+    accumulator: str
+    init: "Node"
+    parts: tuple["Node", ...]
+
+
+Node = Literal | Ident | Select | Call | Made | Fold
+
+
+def read_tree(serialised: bytes) -> Node:
+    """Read what `cel.Expression.serialize` gives, checked or only parsed. Offsets count characters of the source."""
+    wrapped = Wrapped.FromString(serialised)
+    document: Any = _message_class(wrapped.type_url.rpartition(".")[2]).FromString(wrapped.value)
+    return _node(document.expr, {entry.key: entry.value for entry in document.source.positions})
+
+
+def _node(expr: Any, positions: Mapping[int, int]) -> Node:
+    offset = positions.get(expr.id, 0)
+
+    def inner(child: Any) -> Node:
+        return _node(child, positions)
+
+    match expr:
+        case _ if expr.HasField("ident"):
+            return Ident(offset, expr.ident.name)
+        case _ if expr.HasField("select"):
+            return Select(offset, inner(expr.select.operand), expr.select.field, expr.select.test_only)
+        case _ if expr.HasField("call"):
+            target = [expr.call.target] if expr.call.HasField("target") else []
+            return Call(offset, expr.call.function, tuple(inner(part) for part in [*target, *expr.call.args]))
+        case _ if expr.HasField("items"):
+            return Made(offset, "", tuple(inner(part) for part in expr.items.elements))
+        case _ if expr.HasField("made"):
+            pairs = (part for entry in expr.made.entries for part in (entry.map_key, entry.value))
+            return Made(offset, expr.made.name, tuple(inner(part) for part in pairs))
+        case _ if expr.HasField("fold"):
+            fold = expr.fold
+            parts = (inner(fold.condition), inner(fold.step), inner(fold.result))
+            return Fold(offset, fold.item, inner(fold.range), fold.accumulator, inner(fold.init), parts)
+        case _:
+            return Literal(offset, expr.constant.text if expr.constant.HasField("text") else None)
+
+
+@cache
+def _message_class(name: str) -> type[Message]:
+    file = FileDescriptorProto(name="tree.proto", package="tree", syntax="proto2")
+    for message, fields in _SCHEMA.items():
+        described = file.message_type.add(name=message)
+        for field, (number, holds) in fields.items():
+            many = holds.startswith("*")
+            label = FieldDescriptorProto.LABEL_REPEATED if many else FieldDescriptorProto.LABEL_OPTIONAL
+            added = described.field.add(name=field, number=number, label=label)
+            added.type = _HOLDS.get(holds, FieldDescriptorProto.TYPE_MESSAGE)
+            if added.type == FieldDescriptorProto.TYPE_MESSAGE:
+                added.type_name = f".tree.{holds.removeprefix('*')}"
+    pool = DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return GetMessageClass(pool.FindMessageTypeByName(f"tree.{name}"))

@@ -1,0 +1,163 @@
+"""
+Text with `${…}` holes, each an expression.
+
+`$${` stands for a plain `${`. A template that is a single hole keeps the type of its value: `${params.replicas}` is a
+number, `${each}` an object with its uid.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from kintsugi.errors import EvaluationError
+from kintsugi.expressions.expression import Expression
+from kintsugi.expressions.problem import ExpressionProblem
+from kintsugi.expressions.values import Names
+
+_OPENING, _ESCAPED = "${", "$${"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Template:
+    """Text (`source`, as written) taken apart into what stands as it is and what is put in."""
+
+    source: str
+    parts: tuple[str | Expression, ...]
+
+    @property
+    def holes(self) -> tuple[Expression, ...]:
+        """Give the expressions, in the order of the text."""
+        return tuple(part for part in self.parts if isinstance(part, Expression))
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Give the dotted paths that the holes read."""
+        return frozenset[str]().union(*(hole.reads for hole in self.holes))
+
+    def evaluate(self, names: Mapping[str, object]) -> object:
+        """
+        Put the values in. One hole and nothing else gives the value itself, anything else a string.
+
+        Raises EvaluationError when a hole has no answer, or one that no text can be made of (a list, null).
+        """
+        prepared = names if isinstance(names, Names) else Names(names)
+        match self.parts:
+            case [Expression() as hole]:
+                return hole.evaluate(prepared)
+            case _:
+                return "".join(self._text(part, prepared) for part in self.parts)
+
+    @staticmethod
+    def _text(part: str | Expression, names: Names) -> str:
+        if isinstance(part, str):
+            return part
+        try:
+            return text_of(part.evaluate(names))
+        except ValueError as error:
+            raise EvaluationError(f"{part.source}: {error}") from error
+
+
+def compile_template(source: str, compile_hole: Callable[[str], Expression]) -> Template:
+    """
+    Take a text apart and compile its holes.
+
+    Raises ExpressionProblem, with the offset of the mistake in `source`.
+    """
+    parts: list[str | Expression] = []
+    for offset, text, is_hole in _pieces(source):
+        if not is_hole:
+            parts.append(text)
+            continue
+        if not text.strip():
+            raise ExpressionProblem("there is nothing between ${ and }", offset=offset)
+        try:
+            parts.append(compile_hole(text))
+        except ExpressionProblem as problem:
+            raise problem.moved(offset) from problem
+    return Template(source=source, parts=tuple(parts))
+
+
+def holes_in(source: str) -> list[tuple[int, int]]:
+    """
+    Find where the holes of a text start (at their `$`) and end (behind their `}`).
+
+    Raises ExpressionProblem for a hole that is not closed.
+    """
+    found: list[tuple[int, int]] = []
+    at = 0
+    while (start := source.find("$", at)) >= 0:
+        if source.startswith(_ESCAPED, start):
+            at = start + len(_ESCAPED)
+        elif source.startswith(_OPENING, start):
+            at = _closing(source, start) + 1
+            found.append((start, at))
+        else:
+            at = start + 1
+    return found
+
+
+def text_of(value: object) -> str:
+    """
+    Say a value in a text: durations as 1h30m, times in RFC 3339, an object by its name.
+
+    Raises ValueError for a list, null, or a map without a name.
+    """
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)
+        case timedelta():
+            return _duration_text(value)
+        case datetime():
+            return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        case {"metadata": {"name": str(name)}} | {"name": str(name)}:
+            return name
+        case None:
+            raise ValueError("null cannot be put into a text")
+        case _:
+            raise ValueError(f"a {type(value).__name__} cannot be put into a text")
+
+
+def _pieces(source: str) -> Iterator[tuple[int, str, bool]]:
+    """Yield (offset, text, whether it is a hole) from left to right, without empty texts."""
+    at = 0
+    for start, end in [*holes_in(source), (len(source), len(source))]:
+        text = source[at:start].replace(_ESCAPED, _OPENING)
+        if text:
+            yield at, text, False
+        if start < end:
+            yield start + len(_OPENING), source[start + len(_OPENING) : end - 1], True
+        at = end
+
+
+def _closing(source: str, start: int) -> int:
+    """Find the brace that closes the hole at `start`, past braces and strings of the expression."""
+    depth, quote, at = 0, "", start + 1
+    while at < len(source):
+        letter = source[at]
+        if quote:
+            at += letter == "\\"
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter == "{":
+            depth += 1
+        elif letter == "}":
+            depth -= 1
+            if depth == 0:
+                return at
+        at += 1
+    raise ExpressionProblem(
+        "`${` is not closed", offset=start, suggestion="close it with }, or write $${ for a plain ${"
+    )
+
+
+def _duration_text(value: timedelta) -> str:
+    seconds = abs(value.total_seconds())
+    hours, rest = divmod(seconds, 3600)
+    minutes, rest = divmod(rest, 60)
+    shown = [f"{amount:g}{unit}" for amount, unit in ((hours, "h"), (minutes, "m"), (round(rest, 6), "s")) if amount]
+    return ("-" if value < timedelta(0) else "") + ("".join(shown) or "0s")

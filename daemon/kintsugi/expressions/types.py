@@ -1,0 +1,93 @@
+"""
+The types of values that an expression sees: what a name holds, what a field of it holds, what an expression gives.
+
+They are compared when a document is loaded, so that a misspelt field or a wrong comparison never reaches a cluster.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A type without parts."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list, each item of one type."""
+
+    item: "Type"
+
+    def __str__(self) -> str:
+        return f"list of {self.item}"
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """A map from strings to values of one type."""
+
+    value: "Type"
+
+    def __str__(self) -> str:
+        return f"map of {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """An object with known fields. Two structs in one scope with one name must be the same."""
+
+    name: str
+    fields: Mapping[str, "Type"]
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Type = Scalar | ListOf | MapOf | Struct
+
+BOOL = Scalar("bool")
+INT = Scalar("int")
+DOUBLE = Scalar("double")
+STRING = Scalar("string")
+BYTES = Scalar("bytes")
+TIMESTAMP = Scalar("timestamp")
+DURATION = Scalar("duration")
+NULL = Scalar("null")
+ANY = Scalar("any")
+
+
+def structs_in(kind: Type) -> Iterator[Struct]:
+    """Yield every struct that a type is made of, itself included, inner ones first."""
+    match kind:
+        case Struct():
+            for field in kind.fields.values():
+                yield from structs_in(field)
+            yield kind
+        case ListOf():
+            yield from structs_in(kind.item)
+        case MapOf():
+            yield from structs_in(kind.value)
+        case Scalar():
+            return
+
+
+def fits(given: Type, wanted: Type) -> bool:
+    """Tell whether a value of type `given` may stand where `wanted` is asked for; ANY is judged when it is evaluated."""
+    if ANY in (given, wanted):
+        return True
+    match given, wanted:
+        case ListOf(), ListOf():
+            return fits(given.item, wanted.item)
+        case MapOf(), MapOf():
+            return fits(given.value, wanted.value)
+        case _:
+            return given == wanted
