@@ -1,0 +1,38 @@
+"""How the daemon was told to behave: `load` reads flags, environment and file into one frozen `Settings`."""
+
+from kintsugi.settings.load import DEFAULT_FILE, SettingsError, known_settings, load
+from kintsugi.settings.sections import (
+    AlertmanagerSettings,
+    CatalogSettings,
+    ChaosSettings,
+    GuardSettings,
+    KubeSettings,
+    LeaseSettings,
+    LedgerSettings,
+    NotificationSettings,
+    ServerSettings,
+    TelemetrySettings,
+    WatchdogSettings,
+)
+from kintsugi.settings.settings import ModeWord, Settings, check_watchdogs
+
+__all__ = [
+    "DEFAULT_FILE",
+    "AlertmanagerSettings",
+    "CatalogSettings",
+    "ChaosSettings",
+    "GuardSettings",
+    "KubeSettings",
+    "LeaseSettings",
+    "LedgerSettings",
+    "ModeWord",
+    "NotificationSettings",
+    "ServerSettings",
+    "Settings",
+    "SettingsError",
+    "TelemetrySettings",
+    "WatchdogSettings",
+    "check_watchdogs",
+    "known_settings",
+    "load",
+]

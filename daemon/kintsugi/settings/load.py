@@ -1,0 +1,170 @@
+"""
+Settings from flags, environment and file: the first that speaks is heard, and every mistake is told at once.
+
+`load` is called once by the command line; what it gives is handed down by arguments.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from kintsugi.errors import UsageError
+from kintsugi.settings.file import Dotted, SettingsFile, read_file
+from kintsugi.settings.settings import Settings, check_deadlines, check_files
+
+DEFAULT_FILE = Path("/etc/kintsugi/kintsugi.yaml")
+PREFIX = "KINTSUGI_"
+NOT_SETTINGS = frozenset({"KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_TOKEN_FILE", "KINTSUGI_CONFIG"})
+"""Variables that the command line reads for itself, as a client of a running daemon."""
+
+_SERVICE_LINK = re.compile(r"KINTSUGI_((?!.*__).*_)?(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)")
+"""What Kubernetes puts into a pod's environment for every Service whose name begins with `kintsugi`."""
+
+_ADAPTER: TypeAdapter[Settings] = TypeAdapter(Settings)
+
+
+class SettingsError(UsageError):
+    """Settings are wrong; `problems` holds a line each: where, what, and what would be right."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Gathered:
+    """The values of all sources in one tree, and who said each."""
+
+    def __init__(self, file: SettingsFile) -> None:
+        self.tree: dict[str, object] = _copy(file.values)
+        self.places: dict[Dotted, str] = dict(file.places)
+
+    def put(self, path: Dotted, value: object, place: str) -> None:
+        """Put a value over what a weaker source said."""
+        branch = self.tree
+        for name in path[:-1]:
+            below = branch.get(name)
+            if not isinstance(below, dict):
+                below = branch[name] = {}
+            branch = below
+        branch[path[-1]] = value
+        self.places[path] = place
+
+    def place(self, path: Dotted) -> str:
+        """Say who said the value at a path, or the nearest thing above it, or else below it."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.places:
+                return self.places[path[:length]]
+        below = (place for said, place in self.places.items() if said[: len(path)] == path)
+        return next(below, "settings")
+
+
+def load(
+    *, flags: Mapping[str, object] | None = None, environ: Mapping[str, str], file: Path | None = None
+) -> Settings:
+    """
+    Read the settings: flag over `KINTSUGI_SECTION__KEY` over file over default.
+
+    `flags` maps dotted names (`server.port`) to values; None is a flag that was not given. `file` None means
+    `/etc/kintsugi/kintsugi.yaml` where there is one. Gives durations scaled already. Raises SettingsError with
+    everything that is wrong.
+    """
+    content = _content(file)
+    gathered = _Gathered(content)
+    for name, text in environ.items():
+        if _is_setting(name):
+            gathered.put(tuple(name.removeprefix(PREFIX).lower().split("__")), text, f"environment: {name}")
+    for name, value in (flags or {}).items():
+        if value is not None:
+            gathered.put(tuple(name.split(".")), value, f"flag: --{name.replace('.', '-').replace('_', '-')}")
+    problems = [f"{place}: {what}" for place, what in content.problems]
+    try:
+        settings = _ADAPTER.validate_python(gathered.tree)
+    except ValidationError as error:
+        problems.extend(_lines(error, gathered))
+        raise SettingsError(tuple(problems)) from error
+    wrong = {**check_deadlines(settings), **check_files(settings)}
+    problems.extend(f"{gathered.place(tuple(name.split('.')))}: {name}: {what}" for name, what in wrong.items())
+    if problems:
+        raise SettingsError(tuple(problems))
+    return settings.scaled()
+
+
+def known_settings() -> Iterator[tuple[str, str]]:
+    """Go through every setting: its dotted name and its documentation, the hidden ones left out."""
+    schema = _ADAPTER.json_schema(mode="serialization")
+    for name in _names(Settings):
+        if name.startswith("chaos."):
+            continue
+        yield name, _documentation(schema, name)
+
+
+def _is_setting(variable: str) -> bool:
+    """Tell our settings from other variables that begin like them."""
+    if variable in NOT_SETTINGS or variable.startswith("KINTSUGI_TEST_"):
+        return False
+    return variable.startswith(PREFIX) and not _SERVICE_LINK.fullmatch(variable)
+
+
+def _content(file: Path | None) -> SettingsFile:
+    """Read the named file, or the default one where there is one."""
+    if file is None:
+        return read_file(DEFAULT_FILE) if DEFAULT_FILE.exists() else SettingsFile()
+    return read_file(file)
+
+
+def _lines(error: ValidationError, gathered: _Gathered) -> Iterator[str]:
+    """Turn pydantic's findings into lines with place and suggestion."""
+    for finding in error.errors(include_url=False):
+        path = tuple(str(part) for part in finding["loc"])
+        yield f"{gathered.place(path)}: {'.'.join(path)}: {_complaint(finding, path)}"
+
+
+def _complaint(finding: ErrorDetails, path: Dotted) -> str:
+    """Say what is wrong with one value, in words of a person."""
+    if finding["type"] == "unexpected_keyword_argument":
+        return f"there is no such setting{_suggestion(path)}"
+    if finding["type"] in {"dataclass_type", "dataclass_exact_type"}:
+        return "a section: write its settings below it"
+    return finding["msg"].removeprefix("Value error, ")
+
+
+def _suggestion(path: Dotted) -> str:
+    """Name the nearest setting that exists: in the same place first, then anywhere."""
+    known = list(_names(Settings))
+    sections = {name.split(".")[0] for name in known}
+    near = difflib.get_close_matches(".".join(path), [*known, *sections], n=1, cutoff=0.6)
+    if not near:
+        same_name = [name for name in known if name.split(".")[-1] == path[-1]]
+        near = same_name[:1]
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _names(kind: type, prefix: str = "") -> Iterator[str]:
+    """List the dotted names of all settings of a class."""
+    hints = get_type_hints(kind)
+    for each in fields(kind):
+        if is_dataclass(hints[each.name]):
+            yield from _names(hints[each.name], f"{prefix}{each.name}.")
+        else:
+            yield prefix + each.name
+
+
+def _documentation(schema: dict[str, Any], name: str) -> str:
+    """Find the text under a field in the schema."""
+    node = schema
+    for part in name.split("."):
+        if "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+        node = node["properties"][part]
+    return " ".join(str(node.get("description", "")).split())
+
+
+def _copy(values: Mapping[str, object]) -> dict[str, object]:
+    """Copy nested mappings, so that stronger sources can be put over them."""
+    return {name: _copy(value) if isinstance(value, Mapping) else value for name, value in values.items()}

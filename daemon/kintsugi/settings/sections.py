@@ -1,0 +1,277 @@
+"""
+Every setting: one frozen class per concern, and under each field what it is, its unit, its default and why.
+
+The texts under the fields are the documentation: `pydantic` keeps them, and the reference page is made from them.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from kintsugi.settings.durations import read_duration
+
+_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+
+
+def _as_list(value: object) -> object:
+    """Split `a,b` into a list, so that a variable of the environment can hold several."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _http_url(value: str) -> str:
+    """Accept an address over HTTP, without the slash at its end."""
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("not an address over HTTP: write http://HOST:PORT or https://HOST")
+    return value.rstrip("/")
+
+
+def _positive(value: timedelta) -> timedelta:
+    """Refuse a wait of nothing."""
+    if value <= timedelta(0):
+        raise ValueError("must be longer than 0s")
+    return value
+
+
+Wait = Annotated[timedelta, BeforeValidator(read_duration), AfterValidator(_positive)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_as_list)]
+Names = Annotated[frozenset[str], BeforeValidator(_as_list)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class ServerSettings:
+    """The one HTTP port: webhooks, health, metrics, API."""
+
+    host: str = "0.0.0.0"  # noqa: S104  a pod is reached from other pods
+    """Address to listen on. All of them by default; the NetworkPolicy of the chart says who may come."""
+
+    port: Port = 8080
+    """TCP port; 0 takes any free one."""
+
+    operator_token_files: Paths = ()
+    """Files with the tokens of people, a line each: `NAME:TOKEN`, or a bare token whose holder says who they are.
+    Read anew when they change. None by default: then nobody can approve, pause or read incidents over HTTP."""
+
+    insecure_no_token: bool = False
+    """Accept webhooks from anyone when no token file is given. Off by default: whoever may post may start runbooks."""
+
+    max_body: Count = 32 * 1024 * 1024
+    """Largest body of a webhook, in bytes. 32 MiB holds about 35,000 alerts; Alertmanager never gives up on a larger
+    group and never makes it smaller, so a lower limit loses whole groups."""
+
+    max_body_memory: Count = 128 * 1024 * 1024
+    """Bytes of all bodies being read or decoded at one time; above it webhooks are answered 503 and come again."""
+
+    max_waiting: Count = 20_000
+    """Alerts that may wait for their commit; above it webhooks are answered 503. About a second of work."""
+
+    commit_wait: Wait = timedelta(milliseconds=800)
+    """How long one commit may take before its webhooks are answered 503. Below a second, so that the sender learns
+    soon that nothing is accepted; a commit that finishes later is harmless, its alerts come again as repeats."""
+
+    max_connections: Count = 4096
+    """Open connections; more are closed at once. An Alertmanager opened 970 at once for 1,000 groups (measured)."""
+
+    backlog: Count = 4096
+    """Connections that the kernel keeps until they are accepted; 128 overflowed with 3,000 groups (measured)."""
+
+    header_timeout: Wait = timedelta(seconds=10)
+    """How long a new connection may take to say what it wants."""
+
+    body_timeout: Wait = timedelta(seconds=30)
+    """How long a body may take to arrive whole."""
+
+    idle_timeout: Wait = timedelta(seconds=75)
+    """How long a connection is kept open between two requests."""
+
+    shutdown_timeout: Wait = timedelta(seconds=10)
+    """How long requests under way may take to finish when the daemon stops."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class AlertmanagerSettings:
+    """Who sends the webhooks, and where to ask for what they did not bring."""
+
+    token_files: Paths = ()
+    """Files with the bearer tokens of the webhook, one a line; all of them are valid, so that a token can be rotated
+    without a refused (and therefore lost) delivery. Read anew when they change."""
+
+    url: HttpUrl | None = None
+    """Address of Alertmanager's API, as in http://alertmanager.monitoring:9093. None: it is not polled, and a delivery
+    that never came stays unknown."""
+
+    url_token_file: Path | None = None
+    """File with the bearer token for that address, when it wants one."""
+
+    poll_interval: Wait = timedelta(seconds=30)
+    """How often the firing alerts are asked for. A lost delivery is found within this time."""
+
+    poll_timeout: Wait = timedelta(seconds=10)
+    """How long one such request may take."""
+
+    receiver: str = "kintsugi"
+    """Name of our receiver in Alertmanager's configuration: only what is routed to us is polled."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class KubeSettings:
+    """How to reach the Kubernetes API, and how long to wait for it."""
+
+    kubeconfig: Path | None = None
+    """A kubeconfig file. None: the pod's own service account."""
+
+    context: str | None = None
+    """Context of the kubeconfig. None: its current one."""
+
+    service_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    """Directory of the pod's service account: token, certificate of the cluster, namespace."""
+
+    request_timeout: Wait = timedelta(seconds=30)
+    """How long a request may take, with its retries."""
+
+    connect_timeout: Wait = timedelta(seconds=5)
+    """How long one attempt may take to be connected."""
+
+    read_timeout: Wait = timedelta(seconds=15)
+    """How long an open connection may stay silent in one attempt."""
+
+    startup_allowance: Wait = timedelta(minutes=5)
+    """How long a pod may be not ready after its start before that means anything."""
+
+    stale_after: Wait = timedelta(seconds=90)
+    """When a watch that has heard nothing is too old to act upon."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class LeaseSettings:
+    """Which replica acts. The figures are those of Kubernetes' own controllers."""
+
+    enabled: bool = False
+    """Whether to take the Lease before acting; needed for more than one replica."""
+
+    name: str = "kintsugi"
+    """Name of the Lease, in the daemon's own namespace."""
+
+    duration: Wait = timedelta(seconds=15)
+    """How long others wait after the last renewal before they take over."""
+
+    renew_deadline: Wait = timedelta(seconds=10)
+    """When the holder gives up after its last renewal; before `duration`, so that it stops before another acts."""
+
+    retry_period: Wait = timedelta(seconds=2)
+    """How often it is renewed, or tried."""
+
+    request_timeout: Wait = timedelta(seconds=5)
+    """How long one request about the Lease may take; half of `renew_deadline`, so that one that hangs costs nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class LedgerSettings:
+    """Where everything is written before it is done."""
+
+    url: str = "sqlite:////var/lib/kintsugi/ledger.db"
+    """Database: `sqlite:///PATH` (one replica) or `postgresql://USER@HOST/NAME`."""
+
+    keep: Wait = timedelta(days=90)
+    """How long closed incidents are kept. Open ones, and what a guard still counts, stay longer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class GuardSettings:
+    """Limits on what may be done; durations are scaled by `durations`."""
+
+    protected_namespaces: Names = frozenset({"kube-system", "kube-public", "kube-node-lease"})
+    """Namespaces in which nothing is ever changed; the daemon's own is always added. Comma-separated in a variable."""
+
+    cooldown_max: Wait = timedelta(hours=2)
+    """The longest cooldown: a rule's own doubles after each run that did not help, up to this."""
+
+    failures: Count = 3
+    """Runs on end that did not help, after which a service is left alone for `failures_pause`."""
+
+    failures_pause: Wait = timedelta(hours=1)
+    """How long it is left alone."""
+
+    budget: Count = 20
+    """Changes that may be made in one namespace within `budget_window`, by all rules together."""
+
+    budget_window: Wait = timedelta(hours=1)
+    """The time over which the budget is counted."""
+
+    services_at_once: Count = 3
+    """Services that may be under recovery at one time."""
+
+    breaker_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Share of unrelated services (or of nodes) that look bad above which the observer is suspected, not they."""
+
+    hold_limit: Wait = timedelta(minutes=15)
+    """How long a run waits for the recovery of what its service depends on before a person is told."""
+
+    approval_expiry: Wait = timedelta(minutes=30)
+    """How long a question to a person stays open."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class WatchdogSettings:
+    """When a run has helped, and when it has not; durations are scaled by `durations`."""
+
+    verify: Wait = timedelta(minutes=2)
+    """The least time that a service must stay healthy to count as recovered."""
+
+    alert_lag: Wait = timedelta(minutes=15)
+    """How long an alert may go on firing after its service is healthy."""
+
+    failing_for: Wait = timedelta(minutes=3)
+    """How long on end a service must have failed before its rollback starts by itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class NotificationSettings:
+    """Where people hear of what needs them."""
+
+    url: HttpUrl | None = None
+    """Address that each notice is posted to as JSON. None: notices wait in the ledger and are read there."""
+
+    token_file: Path | None = None
+    """File with the bearer token for that address; read for each notice."""
+
+    timeout: Wait = timedelta(seconds=10)
+    """How long one delivery may take."""
+
+    interval: Wait = timedelta(seconds=5)
+    """How often the outbox is looked at."""
+
+    backoff_max: Wait = timedelta(minutes=15)
+    """The longest pause between two attempts of one notice; they start at 5 s and double."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class TelemetrySettings:
+    """What the daemon says about itself."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe lines that are written."""
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`json` for machines, `console` for people; `auto` is `console` on a terminal and `json` elsewhere."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class CatalogSettings:
+    """Where rules, services and runbooks come from."""
+
+    directory: Path | None = None
+    """Directory that replaces the shipped rules and runbooks. None: those."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class ChaosSettings:
+    """For the tests of this project only; shown in no help."""
+
+    kill_at: Annotated[int, Field(ge=1)] | None = None
+    """Number of the crash point at which the process kills itself."""

@@ -1,0 +1,154 @@
+"""All settings together, and the arithmetic between them that is checked before anything starts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import field, fields, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from kintsugi.settings.sections import (
+    AlertmanagerSettings,
+    CatalogSettings,
+    ChaosSettings,
+    GuardSettings,
+    KubeSettings,
+    LeaseSettings,
+    LedgerSettings,
+    NotificationSettings,
+    ServerSettings,
+    TelemetrySettings,
+    WatchdogSettings,
+)
+
+ModeWord = Literal["observe", "approve", "auto"]
+
+_Section = TypeVar("_Section", GuardSettings, WatchdogSettings)
+
+
+@dataclass(
+    frozen=True,
+    kw_only=True,
+    slots=True,
+    config=ConfigDict(extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True),
+)
+class Settings:
+    """How this daemon was told to behave; made by `load` and never changed afterwards."""
+
+    mode: ModeWord = "observe"
+    """How far any rule may go: `observe` only says, `approve` asks first, `auto` acts. The lower of this and the rule's
+    own counts. `observe` by default: a new installation changes nothing until somebody says so."""
+
+    durations: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """Factor on every duration of all rules and runbooks, and of `guards` and `watchdog`. For rehearsals and tests; any
+    other value than 1 is warned of at start."""
+
+    namespace: str = "kintsugi"
+    """The namespace that the daemon itself runs in; protected like those of the cluster."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
+    kube: KubeSettings = field(default_factory=KubeSettings)
+    lease: LeaseSettings = field(default_factory=LeaseSettings)
+    ledger: LedgerSettings = field(default_factory=LedgerSettings)
+    guards: GuardSettings = field(default_factory=GuardSettings)
+    watchdog: WatchdogSettings = field(default_factory=WatchdogSettings)
+    notifications: NotificationSettings = field(default_factory=NotificationSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    catalog: CatalogSettings = field(default_factory=CatalogSettings)
+    chaos: ChaosSettings = field(default_factory=ChaosSettings)
+
+    @property
+    def protected_namespaces(self) -> frozenset[str]:
+        """Name the namespaces in which nothing is ever changed, our own among them."""
+        return self.guards.protected_namespaces | {self.namespace}
+
+    def scaled(self) -> "Settings":
+        """Multiply the durations of `guards` and `watchdog` by `durations`; those about machines stay as they are."""
+        return replace(
+            self, guards=_scaled(self.guards, self.durations), watchdog=_scaled(self.watchdog, self.durations)
+        )
+
+
+def _scaled(section: _Section, factor: float) -> _Section:
+    """Multiply every duration of a section."""
+    values: dict[str, Any] = {each.name: getattr(section, each.name) for each in fields(section)}
+    scaled = {name: value * factor for name, value in values.items() if isinstance(value, timedelta)}
+    return type(section)(**{**values, **scaled})
+
+
+class _Pair(NamedTuple):
+    """Two durations of which the first must be the shorter, and why."""
+
+    shorter: str
+    longer: str
+    why: str
+
+
+_PAIRS = (
+    _Pair("lease.request_timeout", "lease.renew_deadline", "one request that hangs must not cost the lease"),
+    _Pair("lease.retry_period", "lease.renew_deadline", "a renewal must be tried again before it is given up"),
+    _Pair("lease.renew_deadline", "lease.duration", "a leader must stop before another may start"),
+    _Pair("kube.connect_timeout", "kube.request_timeout", "an attempt must end before its request does"),
+    _Pair("kube.read_timeout", "kube.request_timeout", "an attempt must end before its request does"),
+    _Pair("kube.request_timeout", "kube.stale_after", "one slow request must not make the view stale"),
+    _Pair("alertmanager.poll_timeout", "alertmanager.poll_interval", "a poll must end before the next begins"),
+    _Pair("server.commit_wait", "server.body_timeout", "an answer must not take longer than the question"),
+    _Pair("watchdog.verify", "watchdog.alert_lag", "an alert clears only after its service is healthy"),
+)
+
+
+def check_deadlines(settings: Settings) -> dict[str, str]:
+    """Find deadlines that contradict each other: the setting's dotted name, and what is wrong with it."""
+    wrong = {}
+    for pair in _PAIRS:
+        shorter, longer = _value(settings, pair.shorter), _value(settings, pair.longer)
+        if shorter >= longer:
+            wrong[pair.shorter] = f"{_text(shorter)} is not below {pair.longer} ({_text(longer)}): {pair.why}"
+    return wrong
+
+
+def check_watchdogs(settings: Settings, watchdogs: Mapping[str, timedelta]) -> dict[str, str]:
+    """Find runbooks (name to deadline) whose watchdog would act before a recovery could even be seen."""
+    verify = settings.watchdog.verify
+    return {
+        name: f"its rollback comes after {_text(after)}, but to see a recovery takes watchdog.verify ({_text(verify)})"
+        for name, after in watchdogs.items()
+        if after <= verify
+    }
+
+
+def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_file) -> dict[str, str]:
+    """Find files that are named but not there, and a webhook that would be open to anyone unasked."""
+    named = {
+        "alertmanager.token_files": settings.alertmanager.token_files,
+        "server.operator_token_files": settings.server.operator_token_files,
+    }
+    wrong = {
+        key: f"{path} is not a file: it must hold a token"
+        for key, paths in named.items()
+        for path in paths
+        if not exists(path)
+    }
+    if not settings.alertmanager.token_files and not settings.server.insecure_no_token:
+        wrong["alertmanager.token_files"] = (
+            "no token: anyone who reaches the port could start runbooks. Name a file with a token, "
+            "or say --insecure-no-token"
+        )
+    return wrong
+
+
+def _value(settings: Settings, dotted: str) -> timedelta:
+    """Read `section.field`."""
+    section, name = dotted.split(".")
+    value = getattr(getattr(settings, section), name)
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{dotted} is not a duration")
+    return value
+
+
+def _text(duration: timedelta) -> str:
+    """Write a duration in seconds, as the settings do."""
+    return f"{duration.total_seconds():g}s"

@@ -1,0 +1,103 @@
+"""What is said about settings that cannot be right: the place, the fault, the remedy, and all of it at once."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.settings import SettingsError, check_watchdogs, known_settings, load
+
+OPEN = {"KINTSUGI_SERVER__INSECURE_NO_TOKEN": "true"}
+
+
+def problems(tmp_path: Path, text: str = "", **environ: str) -> list[str]:
+    """Load what is wrong and give the complaints, the file's directory cut off."""
+    path = tmp_path / "k.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load(environ=OPEN | environ, file=path)
+    return [line.replace(f"{tmp_path}/", "") for line in caught.value.problems]
+
+
+def test_all_mistakes_are_told_together(tmp_path: Path) -> None:
+    lines = problems(tmp_path, "server:\n  port: eighty\nguards:\n  budget: 0\n", KINTSUGI_MODE="loud")
+
+    assert [line.split(": ")[0] for line in sorted(lines)] == ["environment", "k.yaml:2:3", "k.yaml:4:3"]
+
+
+def test_an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, "server:\n  prot: 80\n")
+
+    assert line == "k.yaml:2:3: server.prot: there is no such setting; did you mean server.port?"
+
+
+def test_an_unknown_variable_is_refused_too(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, KINTSUGI_LEDGR__URL="x")
+
+    assert line == "environment: KINTSUGI_LEDGR__URL: ledgr: there is no such setting; did you mean ledger?"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("server: {port: 1, port: 2}", "k.yaml:1:19: port is written twice"),
+        ("server: &a {port: 1}\nkube: *a", "k.yaml:1:9: an alias (`*name`): write the value itself"),
+        ("server: [", ": not YAML: "),
+        ("- 1", "k.yaml:1:1: not a mapping"),
+        ("kube: 5", "k.yaml:1:1: kube: a section: write its settings below it"),
+        ("watchdog: {verify: 5x}", "k.yaml:1:12: watchdog.verify: '5x' is not a duration"),
+        ("watchdog: {verify: 9000h}", "'9000h' is longer than a year"),
+        ("watchdog: {verify: 0}", "k.yaml:1:12: watchdog.verify: must be longer than 0s"),
+        ("notifications: {url: 'ftp://x'}", "not an address over HTTP"),
+        ("mode: reckless", "k.yaml:1:1: mode: Input should be 'observe', 'approve' or 'auto'"),
+    ],
+)
+def test_each_mistake_says_where_and_what_would_be_right(tmp_path: Path, text: str, complaint: str) -> None:
+    assert any(complaint in line for line in problems(tmp_path, text)), problems(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("lease: {renew_deadline: 20s}", "20s is not below lease.duration (15s)"),
+        ("lease: {request_timeout: 10s}", "10s is not below lease.renew_deadline (10s)"),
+        ("kube: {request_timeout: 2m}", "120s is not below kube.stale_after (90s)"),
+        ("watchdog: {verify: 15m}", "900s is not below watchdog.alert_lag (900s)"),
+        ("alertmanager: {poll_timeout: 30s}", "30s is not below alertmanager.poll_interval (30s)"),
+    ],
+)
+def test_deadlines_that_contradict_each_other_are_refused_at_start(tmp_path: Path, text: str, complaint: str) -> None:
+    (line,) = problems(tmp_path, text)
+
+    assert complaint in line
+
+
+def test_a_rollback_that_would_come_before_a_recovery_can_be_seen_is_found() -> None:
+    settings = load(environ=OPEN)
+
+    wrong = check_watchdogs(settings, {"hasty": timedelta(minutes=2), "calm": timedelta(minutes=30)})
+
+    assert list(wrong) == ["hasty"]
+
+
+def test_a_webhook_without_a_token_needs_the_explicit_flag() -> None:
+    """Whoever may post may start runbooks: an open port must be somebody's decision."""
+    with pytest.raises(SettingsError, match="--insecure-no-token"):
+        load(environ={})
+
+
+def test_a_token_file_that_is_not_there_is_found_at_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="gone is not a file: it must hold a token"):
+        load(environ={"KINTSUGI_ALERTMANAGER__TOKEN_FILES": f"{tmp_path}/gone"})
+
+
+def test_a_value_that_is_refused_is_not_repeated_where_it_may_be_secret(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, "notifications: {url: 'postgres://ana:hunter2@db/x'}")
+
+    assert "hunter2" not in line
+
+
+def test_every_setting_is_documented() -> None:
+    undocumented = [name for name, text in known_settings() if len(text) < 20]
+
+    assert undocumented == []
