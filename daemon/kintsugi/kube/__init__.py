@@ -1,0 +1,1 @@
+"""The only speaker of the Kubernetes API: authentication, requests, and reflectors that mirror objects in memory."""

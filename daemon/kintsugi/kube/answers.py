@@ -1,0 +1,144 @@
+"""What the API server's refusals mean: from an HTTP status and a `Status` body to one of our errors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import msgspec
+
+from kintsugi.errors import (
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    KubeError,
+    NotFound,
+    OutcomeUnknown,
+    ServerUnavailable,
+    TooManyRequests,
+    Unauthorized,
+)
+
+DISRUPTION_BUDGET = "DisruptionBudget"
+TOO_LARGE_RESOURCE_VERSION = "ResourceVersionTooLarge"
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """One reason of several in a `Status`."""
+
+    reason: str = ""
+    message: str = ""
+    field: str = ""
+
+
+class Details(msgspec.Struct, frozen=True, rename="camel"):
+    """What a `Status` says beyond its sentence."""
+
+    causes: tuple[Cause, ...] | None = None
+    retry_after_seconds: int = 0
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The API server's own description of a failure; also the object of an ERROR event in a watch."""
+
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+    details: Details | None = None
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """Give the causes; none when the server gave none."""
+        return (self.details.causes or ()) if self.details else ()
+
+    def has_cause(self, reason: str) -> bool:
+        """Tell whether one of the causes has this reason."""
+        return any(cause.reason == reason for cause in self.causes)
+
+    @property
+    def too_large(self) -> bool:
+        """Tell whether the resourceVersion we named is ahead of what this server has seen."""
+        return self.has_cause(TOO_LARGE_RESOURCE_VERSION) or "Too large resource version" in self.message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One request. `changes` says whether an unanswered one may have changed something (a dry run cannot)."""
+
+    method: str
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    content_type: str = "application/json"
+    changes: bool = False
+    tests: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+_GONE = ("Expired", "Gone")
+_BY_STATUS: Mapping[int, type[KubeError]] = {
+    400: Invalid,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    405: Invalid,
+    406: Invalid,
+    409: Conflict,
+    410: Gone,
+    413: Invalid,
+    415: Invalid,
+    422: Invalid,
+}
+
+
+def refusal(request: Request, http_status: int, body: bytes, retry_after: str | None = None) -> KubeError:
+    """
+    Give the error for an answer that is not a success.
+
+    A 5xx answer to a change leaves its outcome unknown: the server may have applied it before it failed. A JSON patch
+    whose `test` fails is answered 422 without a cause, and is a Conflict: the object is not as it was judged.
+    """
+    status = read_status(body)
+    message = status.message or f"{request}: HTTP {http_status} {_glimpse(body)}".rstrip()
+    if http_status == 429:
+        return TooManyRequests(message, retry_after=_retry_after(status, retry_after), reason=_why_too_many(status))
+    if http_status == 422 and request.tests and not status.causes:
+        return Conflict(f"{request}: a tested field has changed ({message})", status=422, reason=status.reason)
+    if status.reason in _GONE:
+        return Gone(message, status=http_status, reason=status.reason)
+    if http_status >= 500:
+        kind: type[KubeError] = OutcomeUnknown if request.changes else ServerUnavailable
+        reason = TOO_LARGE_RESOURCE_VERSION if status.too_large else status.reason
+        return kind(f"{request}: {message}" if status.message else message, status=http_status, reason=reason)
+    return _BY_STATUS.get(http_status, KubeError)(message, status=http_status, reason=status.reason)
+
+
+def unanswered(request: Request, why: str) -> KubeError:
+    """Give the error for a request that was sent and got no answer that could be read."""
+    kind = OutcomeUnknown if request.changes else ServerUnavailable
+    return kind(f"{request}: {why}")
+
+
+def read_status(body: bytes) -> Status:
+    """Read a `Status`; an empty one when the body is something else (a proxy's HTML page)."""
+    try:
+        return msgspec.json.decode(body, type=Status)
+    except msgspec.MsgspecError:
+        return Status()
+
+
+def _retry_after(status: Status, header: str | None) -> timedelta | None:
+    if header is not None and header.strip().isdecimal():
+        return timedelta(seconds=int(header))
+    seconds = status.details.retry_after_seconds if status.details else 0
+    return timedelta(seconds=seconds) if seconds > 0 else None
+
+
+def _why_too_many(status: Status) -> str:
+    return DISRUPTION_BUDGET if status.has_cause(DISRUPTION_BUDGET) else status.reason
+
+
+def _glimpse(body: bytes) -> str:
+    return " ".join(body[:200].decode(errors="replace").split())

@@ -1,0 +1,50 @@
+"""How long a reflector waits before it asks again: longer and longer, never in step with others, forgiven after health."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WatchTiming:
+    """
+    The clock of a reflector. The figures are client-go's, where it has them.
+
+    `silence`: longest wait for a byte (bookmarks come each minute). `shortest_watch`, `longest_watch`: a watch ends
+    by itself at a random moment between them. `first_wait` doubles up to `longest_wait`, and starts over after a
+    watch that lived for `healthy_after`.
+    """
+
+    silence: timedelta = timedelta(seconds=70)
+    shortest_watch: timedelta = timedelta(minutes=5)
+    longest_watch: timedelta = timedelta(minutes=10)
+    first_wait: timedelta = timedelta(seconds=0.8)
+    longest_wait: timedelta = timedelta(seconds=30)
+    healthy_after: timedelta = timedelta(minutes=2)
+
+
+USUAL = WatchTiming()
+
+
+class Backoff:
+    """The waits of one reflector."""
+
+    def __init__(self, timing: WatchTiming, random: Random) -> None:
+        self._timing = timing
+        self._random = random
+        self._next = timing.first_wait
+
+    def after(self, lived: timedelta, *, expected: bool) -> timedelta:
+        """
+        Give the wait after a watch that lived so long.
+
+        One that ended as it should (`expected`) after a healthy life is followed at once. Otherwise the wait is up
+        to twice the current step (jitter), so that the reflectors of a restarted API server do not come together.
+        """
+        if lived >= self._timing.healthy_after:
+            self._next = self._timing.first_wait
+            if expected:
+                return timedelta()
+        wait = self._next * (1 + self._random.random())
+        self._next = min(self._next * 2, self._timing.longest_wait)
+        return min(wait, self._timing.longest_wait)

@@ -1,0 +1,269 @@
+"""
+Requests to the Kubernetes API in the words of kubectl: get, list, create, replace, patch, delete, logs.
+
+Objects go in and out as JSON. Reads are repeated within their deadline (jitter, Retry-After honoured); changes never
+are, except after a 429, which says that nothing was applied.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Self, TypedDict, Unpack
+
+import orjson
+
+from kintsugi.kube.answers import Request, unanswered
+from kintsugi.kube.logs import LogOptions, log_request, read_log
+from kintsugi.kube.pages import Page, pages
+from kintsugi.kube.repeats import persist
+from kintsugi.kube.settings import KubeSettings
+from kintsugi.kube.transport import Transport
+from kintsugi.objects.resources import PODS, Resource
+
+Json = dict[str, object]
+Patch = Mapping[str, object] | Sequence[Mapping[str, object]]
+
+FIELD_MANAGER = "kintsugi"
+_ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+class PatchKind(StrEnum):
+    """The three forms of a patch, by their content types."""
+
+    MERGE = "application/merge-patch+json"
+    JSON = "application/json-patch+json"
+    STRATEGIC = "application/strategic-merge-patch+json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """A whole list. `resource_version` is the moment at which it was true."""
+
+    items: list[Json]
+    resource_version: str
+
+
+class WriteOptions(TypedDict, total=False):
+    """What a create, replace or patch may say: `subresource` ("scale", "status", "eviction"), `dry_run`."""
+
+    subresource: str | None
+    dry_run: bool
+
+
+class DeleteOptions(TypedDict, total=False):
+    """What a delete may say besides the uid: a version that must still stand, and the grace that pods get."""
+
+    resource_version: str | None
+    grace: timedelta | None
+    dry_run: bool
+
+
+class KubeClient:
+    """
+    The API of one cluster.
+
+    Every method raises a KubeError: NotFound, Conflict, Forbidden (the server's sentence), Invalid, Unauthorized,
+    TooManyRequests, ServerUnavailable (nothing was done), OutcomeUnknown (a change was sent and its answer lost). A
+    caller that cancels a change, by its own timeout for instance, knows no more of its outcome than OutcomeUnknown.
+    """
+
+    def __init__(self, transport: Transport, settings: KubeSettings) -> None:
+        self._transport = transport
+        self._settings = settings
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, settings: KubeSettings) -> AsyncIterator[Self]:
+        """Read the credentials and hold connections open. Raises KubeError when credentials cannot be read."""
+        async with Transport.connect(settings) as transport:
+            yield cls(transport, settings)
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
+        """Read one object, as it is now."""
+        return await self._json(Request(method="GET", path=resource.path(namespace, name)))
+
+    async def get_subresource(self, resource: Resource, name: str, namespace: str | None, subresource: str) -> Json:
+        """Read a subresource of one object: "scale", "status"."""
+        return await self._json(Request(method="GET", path=resource.path(namespace, name, subresource)))
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
+    ) -> Listing:
+        """
+        Read all objects of a kind, page by page, as they were at one moment; no namespace means all of them.
+
+        Items carry `apiVersion` and `kind`, which the server leaves out of lists.
+        """
+        items: list[Json] = []
+        version = ""
+        identity: Json = {"apiVersion": resource.api_version, "kind": resource.kind}
+        async for part in self.pages(resource, namespace, labels=labels, fields=fields, page=page):
+            if part.first:
+                items.clear()
+            items.extend(identity | orjson.loads(memoryview(item)) for item in part.items or ())
+            version = part.metadata.resource_version
+        return Listing(items=items, resource_version=version)
+
+    def pages(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
+    ) -> AsyncIterator[Page]:
+        """Yield a list in undecoded pages; see `Page.first` for what an expired page token means."""
+        query = {"labelSelector": labels, "fieldSelector": fields}
+        return pages(self.fetch, resource.path(namespace), query, page)
+
+    async def delete(
+        self, resource: Resource, name: str, namespace: str | None, *, uid: str, **options: Unpack[DeleteOptions]
+    ) -> Json:
+        """
+        Delete the object of this uid. Raises Conflict when the name belongs to another object by now.
+
+        Dependents are collected in the background, as kubectl does.
+        """
+        dry_run = options.get("dry_run", False)
+        preconditions = _present({"uid": uid, "resourceVersion": options.get("resource_version")})
+        grace = options.get("grace")
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": preconditions,
+            "propagationPolicy": "Background",
+            **({} if grace is None else {"gracePeriodSeconds": int(grace.total_seconds())}),
+            **({"dryRun": ["All"]} if dry_run else {}),
+        }
+        return await self._json(
+            Request(
+                method="DELETE",
+                path=resource.path(namespace, name),
+                params={"dryRun": "All"} if dry_run else {},
+                body=orjson.dumps(body),
+                changes=not dry_run,
+            )
+        )
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        patch: Patch,
+        *,
+        kind: PatchKind,
+        **options: Unpack[WriteOptions],
+    ) -> Json:
+        """
+        Change parts of one object and return it as it is then.
+
+        Raises Conflict when a `test` of a JSON patch fails, or a resourceVersion in a merge patch no longer stands.
+        """
+        tests = not isinstance(patch, Mapping) and any(operation.get("op") == "test" for operation in patch)
+        path = resource.path(namespace, name, options.get("subresource"))
+        return await self._write("PATCH", path, patch, options, content_type=kind.value, tests=tests)
+
+    async def create(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        body: Mapping[str, object],
+        *,
+        name: str | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Json:
+        """
+        Create an object, or a subresource of the object `name` ("eviction"), and return it.
+
+        Raises Conflict (reason AlreadyExists) when the name is taken; TooManyRequests (reason DisruptionBudget) when
+        an eviction is not allowed now.
+        """
+        return await self._write("POST", resource.path(namespace, name, options.get("subresource")), body, options)
+
+    async def replace(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None,
+        body: Mapping[str, object],
+        **options: Unpack[WriteOptions],
+    ) -> Json:
+        """Replace an object. Raises Conflict when `metadata.resourceVersion` in the body no longer stands."""
+        path = resource.path(namespace, name, options.get("subresource"))
+        return await self._write("PUT", path, body, options)
+
+    async def can_i(
+        self, verb: str, resource: Resource, namespace: str | None, *, subresource: str = "", name: str = ""
+    ) -> bool:
+        """Ask the server whether we may; `namespace` None asks for all namespaces."""
+        attributes = {
+            "verb": verb,
+            "group": resource.group,
+            "version": resource.version,
+            "resource": resource.plural,
+            "subresource": subresource,
+            "name": name,
+            "namespace": namespace or "",
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": _present(attributes)},
+        }
+        answer = await self._json(Request(method="POST", path=_ACCESS_REVIEWS, body=orjson.dumps(review)))
+        status = answer.get("status")
+        return isinstance(status, dict) and status.get("allowed") is True
+
+    def logs(self, name: str, namespace: str, **options: Unpack[LogOptions]) -> AsyncIterator[bytes]:
+        """Yield the log of a pod's container in chunks as they come; see `LogOptions`. Close it when done early."""
+        request = log_request(PODS.path(namespace, name, "log"), options)
+        return read_log(self._transport, request, options, self._settings)
+
+    async def raw(self, path: str) -> bytes:
+        """Read any path as it is answered: /version, /healthz, /openapi/v3."""
+        return await self.fetch(Request(method="GET", path=path))
+
+    def stream(
+        self, request: Request, *, silence: timedelta | None
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Open a long answer, once; see `Transport.stream`."""
+        return self._transport.stream(request, silence=silence)
+
+    async def fetch(self, request: Request) -> bytes:
+        """Send a request, again where that is safe, and return the answer's body."""
+        return await persist(self._transport.send, request, self._settings.request_timeout)
+
+    async def _write(
+        self,
+        method: str,
+        path: str,
+        body: object,
+        options: WriteOptions,
+        *,
+        content_type: str = "application/json",
+        tests: bool = False,
+    ) -> Json:
+        dry_run = options.get("dry_run", False)
+        return await self._json(
+            Request(
+                method=method,
+                path=path,
+                params={"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})},
+                body=orjson.dumps(body),
+                content_type=content_type,
+                changes=not dry_run,
+                tests=tests,
+            )
+        )
+
+    async def _json(self, request: Request) -> Json:
+        body = await self.fetch(request)
+        try:
+            answer = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise unanswered(request, f"the answer is not JSON: {error}") from error
+        if not isinstance(answer, dict):
+            raise unanswered(request, f"the answer is not an object but a {type(answer).__name__}")
+        return answer
+
+
+def _present(fields: Mapping[str, str | None]) -> dict[str, str]:
+    return {key: value for key, value in fields.items() if value}

@@ -1,0 +1,127 @@
+"""
+What a reflector knows: the objects of one kind as last heard, and those who are told of each change.
+
+The mirror compares; the reflector brings. Whatever was missed in between, subscribers see one unbroken story: no
+object changes its uid under them, and what vanished in a gap is deleted.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+import msgspec
+import structlog
+
+from kintsugi.objects.metadata import Object
+
+T = TypeVar("T", bound=Object)
+Key = tuple[str, str]
+
+_log = structlog.get_logger(__name__)
+
+
+class ChangeKind(StrEnum):
+    """What happened to an object."""
+
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+
+
+class Change(msgspec.Struct, Generic[T], frozen=True, gc=False):
+    """One change. `old` is None for ADDED, `new` is None for DELETED, where `old` is the last state that was heard."""
+
+    kind: ChangeKind
+    old: T | None
+    new: T | None
+
+    @property
+    def subject(self) -> T:
+        """Give the object that the change is about, as it was last."""
+        subject = self.new if self.new is not None else self.old
+        assert subject is not None
+        return subject
+
+
+Subscriber = Callable[[Change[T]], None]
+
+
+class Mirror(Generic[T]):
+    """Objects by (namespace, name). Nothing that a subscriber raises reaches the caller."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Key, T] = {}
+        self._quarantined: dict[Key, str] = {}
+        self._subscribers: list[Subscriber[T]] = []
+        self.objects: Mapping[Key, T] = MappingProxyType(self._objects)
+        self.quarantined: Mapping[Key, str] = MappingProxyType(self._quarantined)
+        self.poisoned = 0
+        self.subscriber_failures = 0
+
+    def subscribe(self, subscriber: Subscriber[T]) -> None:
+        """Tell `subscriber` of every change from now on, in order, from within the event loop. It must not block."""
+        self._subscribers.append(subscriber)
+
+    def put(self, key: Key, new: T) -> None:
+        """Take in a state of an object; one that is known already (same resourceVersion) changes nothing."""
+        old = self._objects.get(key)
+        if self._quarantined:
+            self._quarantined.pop(key, None)
+        if old is None:
+            self._objects[key] = new
+            self._tell(Change(ChangeKind.ADDED, None, new))
+        elif old.metadata.resource_version != new.metadata.resource_version:
+            self._replace(key, old, new)
+
+    def _replace(self, key: Key, old: T, new: T) -> None:
+        if old.metadata.uid == new.metadata.uid:
+            self._objects[key] = new
+            self._tell(Change(ChangeKind.MODIFIED, old, new))
+        else:
+            del self._objects[key]
+            self._tell(Change(ChangeKind.DELETED, old, None))
+            self._objects[key] = new
+            self._tell(Change(ChangeKind.ADDED, None, new))
+
+    def remove(self, key: Key, last: T | None = None) -> None:
+        """Take an object out; `last` is its final state where the server told it."""
+        self._quarantined.pop(key, None)
+        old = self._objects.pop(key, None)
+        if old is not None:
+            self._tell(Change(ChangeKind.DELETED, last if last is not None else old, None))
+
+    def quarantine(self, key: Key, reason: str) -> None:
+        """
+        Set an object aside that could not be read.
+
+        It leaves the mirror, as deleted: what was known of it is no longer true, and nothing is done on old news.
+        """
+        self.poisoned += 1
+        if self._quarantined.get(key) != reason:
+            _log.warning("object set aside", namespace=key[0], name=key[1], reason=reason)
+        self.remove(key)
+        self._quarantined[key] = reason
+
+    def forget_quarantined(self) -> None:
+        """Forget what was set aside, before a new list tells what still must be."""
+        self._quarantined.clear()
+
+    def _tell(self, change: Change[T]) -> None:
+        for subscriber in self._subscribers:
+            try:
+                subscriber(change)
+            # Contained: one listener's defect must neither stop the stream nor keep the news from the others.
+            except Exception:  # noqa: BLE001
+                self._count_failure(change)
+
+    def _count_failure(self, change: Change[T]) -> None:
+        self.subscriber_failures += 1
+        if self.subscriber_failures & (self.subscriber_failures - 1) == 0:  # 1st, 2nd, 4th, 8th, …: no flood of traces
+            metadata = change.subject.metadata
+            _log.exception(
+                "subscriber failed",
+                failures=self.subscriber_failures,
+                namespace=metadata.namespace,
+                name=metadata.name,
+            )

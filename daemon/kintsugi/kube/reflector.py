@@ -1,0 +1,245 @@
+"""
+A live copy of all objects of one kind, kept by listing once and watching ever after.
+
+It replaces the client library's watch, which fails under the faults that clusters have. Whatever the server does
+(410, silence, resets, garbage, overload), the reflector comes back by itself, asks no more often than it should, and
+says how old its news is: `age`. Deciding on old news is the reader's mistake to avoid.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from random import SystemRandom
+from typing import Generic
+
+import structlog
+
+from kintsugi.errors import Gone, KubeError, ServerUnavailable, TooManyRequests
+from kintsugi.kube.answers import TOO_LARGE_RESOURCE_VERSION, Request, read_status, refusal
+from kintsugi.kube.backoff import USUAL, Backoff, WatchTiming
+from kintsugi.kube.client import KubeClient
+from kintsugi.kube.events import EventKind, EventReader, Failure, Poisoned, WatchEvent
+from kintsugi.kube.lines import GarbledLineError, Lines
+from kintsugi.kube.mirror import Key, Mirror, Subscriber, T
+from kintsugi.objects.resources import Resource
+
+# Rounds that may end at the same version by what the server sent there, before the list is read anew.
+_STUMBLES_BEFORE_LIST = 3
+# Changes told in one go after a list; the event loop breathes in between.
+_BATCH = 500
+
+_log = structlog.get_logger(__name__)
+
+
+class _Stumble(ServerUnavailable):
+    """The watch cannot go on from this version: its next line is garbage, or the server has not seen it yet."""
+
+
+class Reflector(Generic[T]):
+    """
+    The objects of one kind, in one namespace or all, narrowed by labels ("" takes all).
+
+    `store` is the live view by (namespace, name); `problem` says why the server is not heard now, "" when it is.
+    """
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        resource: Resource,
+        kept: type[T],
+        *,
+        namespace: str | None = None,
+        labels: str = "",
+        timing: WatchTiming = USUAL,
+    ) -> None:
+        self._kube = kube
+        self._namespace = namespace
+        self._labels = labels
+        self._timing = timing
+        self._reader: EventReader[T] = EventReader(kept)
+        self._mirror: Mirror[T] = Mirror()
+        self._random = SystemRandom()
+        self._backoff = Backoff(timing, self._random)
+        self._version = ""
+        self._stumbles = 0
+        self._synced = asyncio.Event()
+        self.resource = resource
+        self.store: Mapping[Key, T] = self._mirror.objects
+        self.quarantined: Mapping[Key, str] = self._mirror.quarantined
+        self.last_heard = float("-inf")
+        self.problem = "not asked yet"
+        self.lists = 0
+        self.watches = 0
+
+    @property
+    def synced(self) -> bool:
+        """Tell whether a whole list has ever been read. How old the view is by now is another question: `age`."""
+        return self._synced.is_set()
+
+    @property
+    def poisoned(self) -> int:
+        """Count the objects that could not be read."""
+        return self._mirror.poisoned
+
+    @property
+    def subscriber_failures(self) -> int:
+        """Count the exceptions of subscribers."""
+        return self._mirror.subscriber_failures
+
+    def age(self, now_monotonic: float) -> float:
+        """Give the seconds since the server was last heard, by the event loop's clock; infinite when it never was."""
+        return now_monotonic - self.last_heard
+
+    def subscribe(self, subscriber: Subscriber[T]) -> None:
+        """Tell `subscriber` of every change from now on; subscribe before `run` to miss none."""
+        self._mirror.subscribe(subscriber)
+
+    async def wait_synced(self, within: timedelta) -> None:
+        """Wait for the first whole list. Raises ServerUnavailable with the reason when it does not come in time."""
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                await self._synced.wait()
+        except TimeoutError as error:
+            raise ServerUnavailable(
+                f"no list of {self.resource.qualified} within {within.total_seconds():g} s: {self.problem}"
+            ) from error
+
+    async def run(self) -> None:
+        """List and watch until cancelled."""
+        clock = asyncio.get_running_loop()
+        while True:
+            began = clock.time()
+            failure = await self._round()
+            wait = self._backoff.after(timedelta(seconds=clock.time() - began), expected=failure is None)
+            if isinstance(failure, TooManyRequests) and failure.retry_after:
+                wait = max(wait, failure.retry_after)
+            await asyncio.sleep(wait.total_seconds())
+
+    async def _round(self) -> KubeError | None:
+        """List if need be, then watch until the watch ends; None when it ended as watches do."""
+        try:
+            if not self._version:
+                await self._list()
+            await self._watch()
+        except Gone:
+            self._version = ""
+            return None
+        except _Stumble as error:
+            self._stumbles += 1
+            if self._stumbles >= _STUMBLES_BEFORE_LIST:
+                self._version = ""
+            return self._failed(error)
+        except KubeError as error:
+            return self._failed(error)
+        return None
+
+    def _failed(self, error: KubeError) -> KubeError:
+        if self.problem != str(error):
+            _log.warning("watch interrupted", resource=self.resource.qualified, reason=str(error))
+        self.problem = str(error)
+        return error
+
+    async def _list(self) -> None:
+        self.lists += 1
+        found: dict[Key, T] = {}
+        poisoned: dict[Key, str] = {}
+        version = ""
+        async for page in self._kube.pages(self.resource, self._namespace, labels=self._labels):
+            if page.first:
+                found, poisoned = {}, {}
+            for item in page.items or ():
+                read = self._reader.read_object(item)
+                if isinstance(read, Poisoned):
+                    poisoned[read.identity.namespace, read.identity.name] = read.reason
+                else:
+                    found[read.metadata.namespace, read.metadata.name] = read
+            version = page.metadata.resource_version
+            self._heard()
+        await self._take_in(found, poisoned)
+        self._advance(version)
+        self._synced.set()
+
+    async def _take_in(self, found: Mapping[Key, T], poisoned: Mapping[Key, str]) -> None:
+        """Make the mirror what the list says; what the list does not know was deleted in the gap."""
+        self._mirror.forget_quarantined()
+        for key in self.store.keys() - found.keys() - poisoned.keys():
+            self._mirror.remove(key)
+        for key, reason in poisoned.items():
+            self._mirror.quarantine(key, reason)
+        for count, (key, new) in enumerate(found.items()):
+            self._mirror.put(key, new)
+            if count % _BATCH == _BATCH - 1:
+                await asyncio.sleep(0)
+
+    async def _watch(self) -> None:
+        self.watches += 1
+        request = self._watch_request()
+        lines = Lines()
+        try:
+            async with self._kube.stream(request, silence=self._timing.silence) as chunks:
+                self._heard()
+                async for chunk in chunks:
+                    self.last_heard = asyncio.get_running_loop().time()
+                    for line in lines.feed(chunk):
+                        if line:
+                            self._take(request, self._reader.read(line))
+        except GarbledLineError as error:
+            raise _Stumble(f"{request}: {error}") from error
+        except ServerUnavailable as error:
+            if error.reason == TOO_LARGE_RESOURCE_VERSION:
+                raise _Stumble(str(error), status=error.status, reason=error.reason) from error
+            raise
+        if lines.torn:
+            raise ServerUnavailable(f"{request}: the watch ended in the middle of a line")
+
+    def _watch_request(self) -> Request:
+        shortest, longest = self._timing.shortest_watch, self._timing.longest_watch
+        seconds = self._random.uniform(shortest.total_seconds(), longest.total_seconds())
+        params = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version,
+            "timeoutSeconds": str(max(1, round(seconds))),
+        }
+        if self._labels:
+            params["labelSelector"] = self._labels
+        return Request(method="GET", path=self.resource.path(self._namespace), params=params)
+
+    def _take(self, request: Request, event: WatchEvent[T] | Failure | Poisoned) -> None:
+        if isinstance(event, Failure):
+            status = read_status(event.status)
+            raise refusal(request, status.code, event.status)
+        if isinstance(event, Poisoned):
+            self._set_aside(event)
+            return
+        metadata = event.object.metadata
+        key = (metadata.namespace, metadata.name)
+        match event.type:
+            case EventKind.ADDED | EventKind.MODIFIED:
+                self._mirror.put(key, event.object)
+            case EventKind.DELETED:
+                self._mirror.remove(key, event.object)
+            case EventKind.BOOKMARK if _older(metadata.resource_version, self._version):
+                raise Gone(f"{request}: the server's history went back, from {self._version}: restored from a backup?")
+        self._advance(metadata.resource_version)
+
+    def _set_aside(self, event: Poisoned) -> None:
+        key = (event.identity.namespace, event.identity.name)
+        if event.deleted:
+            self._mirror.remove(key)
+        else:
+            self._mirror.quarantine(key, event.reason)
+        self._advance(event.identity.resource_version)
+
+    def _advance(self, version: str) -> None:
+        if version:
+            self._version = version
+            self._stumbles = 0
+
+    def _heard(self) -> None:
+        self.last_heard = asyncio.get_running_loop().time()
+        self.problem = ""
+
+
+def _older(version: str, than: str) -> bool:
+    return version.isdecimal() and than.isdecimal() and int(version) < int(than)

@@ -1,0 +1,144 @@
+"""
+One HTTP exchange with the API server: connections, deadlines, renewed credentials, and errors in our words.
+
+The client and the reflectors speak through this; nothing here is ever repeated, except a request that was answered
+401, once, with credentials read anew.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
+from typing import Self
+from urllib.parse import urlencode
+
+import aiohttp
+from yarl import URL
+
+from kintsugi.errors import ServerUnavailable
+from kintsugi.kube.answers import Request, refusal, unanswered
+from kintsugi.kube.authentication import Access, Authentication
+from kintsugi.kube.settings import KubeSettings
+
+# Above the 1.5 MiB that etcd takes for one object: a whole event can wait in the buffer.
+READ_BUFFER_BYTES = 2 * 1024 * 1024
+_LIMIT_OF_ERROR_BODY = 64 * 1024
+# Answers come from the same network: compressing them costs the API server more than it saves.
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kintsugi"}
+
+
+class Transport:
+    """
+    The connections to one API server.
+
+    Changes go over connections of their own that are never used twice: aiohttp repeats PUT and DELETE by itself when
+    a kept connection turns out to be dead, and a change must not be repeated blindly (P3).
+    """
+
+    def __init__(
+        self,
+        authentication: Authentication,
+        settings: KubeSettings,
+        reads: aiohttp.ClientSession,
+        changes: aiohttp.ClientSession,
+    ) -> None:
+        self._authentication = authentication
+        self._settings = settings
+        self._reads = reads
+        self._changes = changes
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, settings: KubeSettings) -> AsyncIterator[Self]:
+        """Read the credentials and hold the connections open for as long as the context lasts."""
+        authentication = await Authentication.load(settings)
+        async with AsyncExitStack() as stack:
+            reads = await stack.enter_async_context(_session(aiohttp.TCPConnector(limit=200)))
+            changes = await stack.enter_async_context(_session(aiohttp.TCPConnector(limit=50, force_close=True)))
+            yield cls(authentication, settings, reads, changes)
+
+    async def send(self, request: Request, *, total: timedelta | None = None) -> bytes:
+        """
+        Send a request and return the body of a successful answer.
+
+        `total` bounds the exchange (request_timeout by default). Raises a KubeError: ServerUnavailable when nothing
+        was sent or a read got no answer, OutcomeUnknown when a change was sent and its answer lost.
+        """
+        bound = total or self._settings.request_timeout
+        with _in_our_words(request):
+            response = await self._open(request, self._limits(total=bound, silence=self._settings.read_timeout))
+            async with response:
+                return await response.read()
+
+    @asynccontextmanager
+    async def stream(self, request: Request, *, silence: timedelta | None) -> AsyncIterator[AsyncIterator[bytes]]:
+        """
+        Open a long answer and give its chunks as they come; `silence` is the longest wait for a byte, None for ever.
+
+        The chunks end when the server ends the answer; they raise ServerUnavailable when the connection breaks or
+        falls silent.
+        """
+        with _in_our_words(request):
+            response = await self._open(request, self._limits(total=None, silence=silence))
+        async with response:
+            yield _chunks(request, response)
+
+    async def _open(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        access = self._authentication.access
+        response = await self._exchange(request, access, limits)
+        if response.status == 401:
+            response.close()
+            renewed = await self._authentication.renew(access)
+            response = await self._exchange(request, renewed, limits)
+        if 200 <= response.status < 300:
+            return response
+        async with response:
+            body = await response.content.read(_LIMIT_OF_ERROR_BODY)
+            raise refusal(request, response.status, body, response.headers.get("Retry-After"))
+
+    async def _exchange(
+        self, request: Request, access: Access, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        session = self._changes if request.changes else self._reads
+        query = f"?{urlencode(request.params)}" if request.params else ""
+        typed = {"Content-Type": request.content_type} if request.body is not None else {}
+        return await session.request(
+            request.method,
+            URL(f"{access.host}{request.path}{query}", encoded=True),
+            data=request.body,
+            headers={**access.headers, **typed},
+            ssl=access.tls,
+            server_hostname=access.server_hostname,
+            proxy=access.proxy,
+            allow_redirects=False,
+            timeout=limits,
+        )
+
+    def _limits(self, *, total: timedelta | None, silence: timedelta | None) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(
+            total=total.total_seconds() if total else None,
+            sock_connect=self._settings.connect_timeout.total_seconds(),
+            sock_read=silence.total_seconds() if silence else None,
+        )
+
+
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector, headers=_HEADERS, read_bufsize=READ_BUFFER_BYTES, trust_env=False, auto_decompress=True
+    )
+
+
+async def _chunks(request: Request, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    with _in_our_words(request):
+        async for chunk in response.content.iter_any():
+            yield chunk
+
+
+@contextmanager
+def _in_our_words(request: Request) -> Iterator[None]:
+    """Turn aiohttp's errors into ours, by one question: can the server have seen the request?"""
+    try:
+        yield
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise ServerUnavailable(f"{request}: no connection, nothing was sent: {error}") from error
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise unanswered(request, f"the answer was lost: {error or type(error).__name__}") from error
