@@ -1,0 +1,51 @@
+"""The flags that several commands of the grammar share."""
+
+from kintsugi.commands import kinds
+from kintsugi.commands.row import Flag
+
+NAMESPACE = Flag(names=("-n", "--namespace"), key="namespace", kind=kinds.NAME)
+EVERYWHERE = Flag(names=("-A", "--all-namespaces"), key="everywhere")
+LABELS = Flag(names=("-l", "--selector"), key="labels", kind=kinds.SELECTOR)
+FIELDS = Flag(names=("--field-selector",), key="fields", kind=kinds.FIELDS)
+SORT_BY = Flag(names=("--sort-by",), key="sort_by", kind=kinds.SORT)
+TIMEOUT = Flag(names=("--timeout",), key="timeout", kind=kinds.DURATION)
+
+OUTPUT = Flag(names=("-o", "--output"), kind=kinds.OUTPUT)
+NO_HEADERS = Flag(names=("--no-headers",))
+SHOW_LABELS = Flag(names=("--show-labels",))
+WAITS = Flag(names=("--wait",))
+
+WATCH = Flag(
+    names=("-w", "--watch"), refused="a step looks again by itself: give it `within` (until it holds) or `for`"
+)
+_ONE_BY_ONE = "what changes is named object by object: use for_each, with ${each} as the name"
+_MODE = "whether anything is changed is decided by the rule's `mode`"
+_OWN_CLUSTER = "the daemon acts on its own cluster, as itself"
+
+CHANGES = (
+    Flag(names=("-l", "--selector"), kind=kinds.TEXT, refused=_ONE_BY_ONE),
+    Flag(names=("--all",), refused=_ONE_BY_ONE),
+    Flag(names=("-A", "--all-namespaces"), refused=_ONE_BY_ONE),
+    Flag(names=("--field-selector",), kind=kinds.TEXT, refused=_ONE_BY_ONE),
+    Flag(names=("-f", "--filename"), kind=kinds.TEXT, refused="no files are read: name the object as TYPE/NAME"),
+    Flag(names=("--dry-run",), kind=kinds.TEXT, refused=_MODE),
+    OUTPUT,
+)
+"""What every changing command says no to, and why."""
+
+KILLS = (
+    Flag(
+        names=("--force",),
+        refused="it forgets the object while its processes may still run, and a second one could start beside them",
+    ),
+    Flag(names=("--now",), refused="it cuts the pod's own grace period short: leave it out"),
+)
+
+KUBECTL = (
+    NAMESPACE,
+    *(
+        Flag(names=names, kind=kinds.TEXT, refused=_OWN_CLUSTER)
+        for names in (("--context",), ("--cluster",), ("--kubeconfig",), ("--as",), ("--token",), ("-s", "--server"))
+    ),
+)
+"""Flags that every kubectl command takes, before its verb too."""

@@ -1,0 +1,77 @@
+"""
+Bound commands as JSON, for the ledger: nothing is lost, uids included, and a person can read it.
+
+A step's intent keeps the command in this form, and a restarted daemon goes on with exactly that command.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import timedelta
+from typing import get_args
+
+import msgspec
+
+from kintsugi.errors import CommandError
+from kintsugi.model.command import Command
+from kintsugi.objects.resources import Resource, find
+
+Json = dict[str, object]
+
+_KINDS: Mapping[str, type] = {kind.__name__: kind for kind in get_args(Command)}
+
+
+def encode(command: Command) -> Json:
+    """Give a command as plain JSON values; fields that have their default are left out."""
+    return {"command": type(command).__name__, **_fields(command)}
+
+
+def decode(document: Mapping[str, object]) -> Command:
+    """Give the command that `encode` wrote. Raises CommandError when it is none."""
+    word = document.get("command")
+    if not isinstance(word, str) or (kind := _KINDS.get(word)) is None:
+        raise CommandError(f"{word!r} is not a kind of command: one of {', '.join(_KINDS)}")
+    rest = {key: _resources_in(key, value) for key, value in document.items() if key != "command"}
+    try:
+        command: Command = msgspec.convert(rest, kind)
+    except msgspec.ValidationError as error:
+        raise CommandError(f"a journalled {word} cannot be read: {error}") from error
+    return command
+
+
+def _fields(value: object) -> Json:
+    assert is_dataclass(value), "commands are made of dataclasses"
+    present = ((field, getattr(value, field.name)) for field in fields(value))
+    return {field.name: _plain(held) for field, held in present if held != field.default}
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Resource():
+            return value.qualified
+        case tuple():
+            return [_plain(item) for item in value]
+        case timedelta() | Mapping():
+            return msgspec.to_builtins(value)
+        case None | str() | int():
+            return value
+        case _:
+            return _fields(value)
+
+
+def _resources_in(key: str, value: object) -> object:
+    """Turn the words for kinds of objects, wherever they stand, into what `Resource` is read from."""
+    if key == "resource" and isinstance(value, str):
+        return _resource(value)
+    if key == "resources" and isinstance(value, list):
+        return [_resource(str(word)) for word in value]
+    if (key == "object" and isinstance(value, dict)) or (key == "about" and isinstance(value, dict)):
+        return {inner: _resources_in(inner, item) for inner, item in value.items()}
+    if key == "objects" and isinstance(value, list):
+        return [_resources_in("object", item) for item in value]
+    return value
+
+
+def _resource(word: str) -> Json:
+    if (resource := find(word)) is None:
+        raise CommandError(f"{word!r} is not a known type of object")
+    return _fields(resource)

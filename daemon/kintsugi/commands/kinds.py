@@ -1,0 +1,289 @@
+"""
+What the places of a command take: names, numbers, durations, URLs.
+
+A `Kind` says how text becomes a value, and how a value from a `${…}` hole becomes text: always as data, never as
+syntax. What a value may not be in its place is refused, at load where its type is wrong, else when it is put in.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from ipaddress import IPv6Address
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from kintsugi.commands.durations import parse_duration
+from kintsugi.expressions import text_of
+from kintsugi.objects.selectors import FieldSelector, Selector
+
+Shape = Literal["name", "integer", "duration", "url", "text"]
+"""What an expression must give to stand alone in a place; `name` takes objects too."""
+
+_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+_TYPED = re.compile(r"[a-z][a-z0-9.]{0,100}/[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+_REFERENCE = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9.,/]{0,400}[A-Za-z0-9])?")
+LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_LABEL_KEY = re.compile(r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_HOST = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]{0,252}[A-Za-z0-9_.])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+_HEADER = re.compile(r"([-!#$%&'*+.^_`|~0-9A-Za-z]+):[ \t]*(.*)")
+_CONDITION = re.compile(r"delete|create|condition=[A-Za-z][A-Za-z0-9.-]*(=[A-Za-z0-9]+)?|jsonpath=\{[^}]+\}(=.*)?")
+_SORT = re.compile(r"\{?\.?[A-Za-z][A-Za-z0-9_.\[\]\\/-]*\}?")
+_PRINTABLE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """One kind of place. `convert` raises ValueError; `put(before, value)` gives the text of a value after literal text."""
+
+    word: str
+    shape: Shape
+    convert: Callable[[str], object]
+    sample: object
+    put: Callable[[str, object], str]
+
+
+def _put_reference(before: str, value: object) -> str:
+    """A value alone is an object, or TYPE/NAME; never a type, which would mean all of its kind."""
+    return _put_bare(before, value) if before or isinstance(value, Mapping) else _put_typed(before, value)
+
+
+def _put_bare(before: str, value: object) -> str:
+    alone = not before and isinstance(value, str) and "/" in value
+    return _put_typed(before, value) if alone else _put_name(before, value)
+
+
+def _plain(pattern: re.Pattern[str], hint: str) -> Callable[[str, object], str]:
+    """Make a `put` that only takes text of one pattern."""
+
+    def put(before: str, value: object) -> str:
+        text = text_of(value)
+        if not text or not pattern.fullmatch(text):
+            raise ValueError(f"{text!r} is not {hint}")
+        return text
+
+    return put
+
+
+def _matching(pattern: re.Pattern[str], hint: str) -> Callable[[str], str]:
+    """Make a `convert` that only takes text of one pattern."""
+
+    def convert(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError(f"{text!r} is not {hint}")
+        return text
+
+    return convert
+
+
+def _integer(text: str) -> int:
+    if not re.fullmatch(r"[+-]?\d{1,9}", text):
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+def _natural(text: str) -> int:
+    if (number := _integer(text)) < 0:
+        raise ValueError(f"{text} is less than 0")
+    return number
+
+
+def _port(text: str) -> int:
+    if not 1 <= (port := _integer(text)) <= 65535:
+        raise ValueError(f"{text} is not a port: 1 to 65535")
+    return port
+
+
+def _seconds(text: str) -> timedelta:
+    if re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text) and float(text) > 0:
+        return timedelta(seconds=float(text))
+    raise ValueError(f"{text!r} is not a number of seconds above 0")
+
+
+def _put_seconds(before: str, value: object) -> str:
+    return text_of(value.total_seconds() if isinstance(value, timedelta) else value)
+
+
+def _selector(text: str) -> str:
+    Selector.parse(text)
+    return text
+
+
+def _field_selector(text: str) -> str:
+    FieldSelector.parse(text)
+    return text
+
+
+def _put_selector(before: str, value: object) -> str:
+    """Inside a selector a value is a label's value and no more; alone it may be a whole selector, which is parsed."""
+    return _put_label_value(before, value) if before else text_of(value)
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    if parts.scheme not in {"http", "https"}:
+        raise ValueError(f"{text!r} is not an http or https URL")
+    if not parts.hostname or not _HOST.fullmatch(parts.hostname):
+        raise ValueError(f"{text!r} names no host")
+    if parts.username is not None:
+        raise ValueError(f"{text!r} carries a user name: credentials do not stand on a command line")
+    parts.port  # noqa: B018  raises ValueError when it is not a port
+    if any(character.isspace() for character in text):
+        raise ValueError(f"{text!r} contains a blank: write %20")
+    return parts.geturl()
+
+
+def _put_url(before: str, value: object) -> str:
+    """A value alone is a URL; before the path it is a host or a port; in the path and after it is percent-encoded."""
+    text = text_of(value)
+    if not before:
+        return text
+    rest = before.partition("://")[2] if "://" in before else before
+    if any(mark in rest for mark in "/?#"):
+        return quote(text, safe="/" if "?" not in rest else "")
+    if not text or not _HOST.fullmatch(text):
+        raise ValueError(f"{text!r} is not a host or a port")
+    return f"[{text}]" if ":" in text and _is_ipv6(text) else text
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _json(text: str) -> str:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r} is not JSON ({error}): write it in single quotes, as in '{{\"spec\":{{…}}}}'"
+        ) from error
+    return text
+
+
+def _put_json(before: str, value: object) -> str:
+    """Inside a JSON string a value is that string's text, elsewhere a JSON value."""
+    inside = len(re.findall(r'(?<!\\)"', before)) % 2 == 1
+    if inside:
+        return json.dumps(text_of(value), ensure_ascii=False)[1:-1]
+    if value is None or isinstance(value, bool | int | float | str | Mapping | list | tuple):
+        return json.dumps(value, ensure_ascii=False)
+    return json.dumps(text_of(value))
+
+
+def _mark(text: str) -> tuple[str, str | None]:
+    """Read KEY=VALUE, or KEY- which takes the key away."""
+    key, equals, value = text.partition("=")
+    if not equals and text.endswith("-"):
+        key = text[:-1]
+    elif not equals:
+        raise ValueError(f"{text!r} is neither KEY=VALUE nor KEY-")
+    if not _LABEL_KEY.fullmatch(key):
+        raise ValueError(f"{key!r} is not the key of a label or an annotation")
+    return key, value if equals else None
+
+
+def _put_mark(before: str, value: object) -> str:
+    return text_of(value) if "=" in before else _put_label_value(before, value)
+
+
+def _header(text: str) -> tuple[str, str]:
+    if not (found := _HEADER.fullmatch(text)):
+        raise ValueError(f"{text!r} is not a header: write 'Name: value'")
+    return found[1], found[2]
+
+
+def _put_text(before: str, value: object) -> str:
+    text = text_of(value)
+    if not _PRINTABLE.fullmatch(text):
+        raise ValueError(f"{text!r} contains a line break or another control character")
+    return text
+
+
+def _body(text: str) -> str:
+    if text.startswith("@"):
+        raise ValueError(f"-d {text} would read a file: write the body itself")
+    return text
+
+
+def _put_body(before: str, value: object) -> str:
+    """In a body that is JSON a value is put in as JSON, else as its text."""
+    return _put_json(before, value) if before.lstrip()[:1] in {"{", "["} else text_of(value)
+
+
+def _output(text: str) -> str:
+    if text not in {"wide", "json", "yaml", "name"}:
+        raise ValueError(
+            f"-o {text} is not needed: read the fields in `expect` and later steps, as in item.status.phase"
+        )
+    return text
+
+
+_put_label_value = _plain(LABEL_VALUE, "the value of a label (letters, digits, and -_. between them)")
+_A_NAME = "a name (lower-case letters and digits, and - or . between them)"
+_put_name = _plain(_NAME, _A_NAME)
+_put_typed = _plain(_TYPED, "TYPE/NAME, as in deployment/web")
+_put_host = _plain(_HOST, "a host name or an address")
+_put_duration = _plain(re.compile(r"[0-9.hms]+"), "a duration")
+_put_number = _plain(re.compile(r"\d{1,9}"), "a whole number")
+
+NAME = Kind(word="NAME", shape="name", convert=_matching(_NAME, _A_NAME), sample="sample", put=_put_name)
+REFERENCE = Kind(
+    word="TYPE/NAME",
+    shape="name",
+    convert=_matching(_REFERENCE, "TYPE/NAME or a name"),
+    sample="pod/sample",
+    put=_put_reference,
+)
+BARE = replace(REFERENCE, word="NAME | TYPE/NAME", sample="sample", put=_put_bare)
+WORD = Kind(
+    word="WORD",
+    shape="text",
+    convert=_matching(re.compile(r"[A-Za-z][A-Za-z-]*"), "a word"),
+    sample="get",
+    put=_put_name,
+)
+INTEGER = Kind(word="N", shape="integer", convert=_integer, sample=1, put=_put_number)
+NATURAL = Kind(word="N", shape="integer", convert=_natural, sample=1, put=_put_number)
+PORT = Kind(word="PORT", shape="integer", convert=_port, sample=1, put=_put_number)
+DURATION = Kind(
+    word="DURATION", shape="duration", convert=parse_duration, sample=timedelta(seconds=1), put=_put_duration
+)
+SECONDS = Kind(word="SECONDS", shape="duration", convert=_seconds, sample=timedelta(seconds=1), put=_put_seconds)
+SELECTOR = Kind(word="SELECTOR", shape="text", convert=_selector, sample="sample=sample", put=_put_selector)
+FIELDS = Kind(word="FIELDS", shape="text", convert=_field_selector, sample="metadata.name=sample", put=_put_selector)
+URL = Kind(word="URL", shape="url", convert=_url, sample="http://sample", put=_put_url)
+HOST = Kind(
+    word="HOST", shape="text", convert=_matching(_HOST, "a host name or an address"), sample="sample", put=_put_host
+)
+JSON = Kind(word="JSON", shape="text", convert=_json, sample={"sample": 1}, put=_put_json)
+MARK = Kind(word="KEY=VALUE", shape="text", convert=_mark, sample="sample=sample", put=_put_mark)
+HEADER = Kind(word="'NAME: VALUE'", shape="text", convert=_header, sample="Sample: sample", put=_put_text)
+CONDITION = Kind(
+    word="CONDITION",
+    shape="text",
+    convert=_matching(_CONDITION, "condition=NAME, condition=NAME=VALUE, delete, create or jsonpath='{.PATH}'=VALUE"),
+    sample="delete",
+    put=_put_text,
+)
+SORT = Kind(
+    word="FIELD",
+    shape="text",
+    convert=_matching(_SORT, "a field to sort by, as in .metadata.creationTimestamp"),
+    sample=".metadata.name",
+    put=_put_label_value,
+)
+TEXT = Kind(word="TEXT", shape="text", convert=_matching(re.compile(r"(?s).*"), "text"), sample="sample", put=_put_text)
+BODY = Kind(word="BODY", shape="text", convert=_body, sample="sample", put=_put_body)
+OUTPUT = Kind(word="FORMAT", shape="text", convert=_output, sample="wide", put=_put_text)
+TYPES = Kind(
+    word="TYPES",
+    shape="text",
+    convert=_matching(re.compile(r"(Normal|Warning)(,(Normal|Warning))?"), "Normal, Warning or both"),
+    sample="Warning",
+    put=_put_text,
+)

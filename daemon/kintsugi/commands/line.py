@@ -1,0 +1,171 @@
+"""
+From words to a row of the grammar with its flags and arguments, by click's parser.
+
+What is a flag and what an argument is settled here, while holes are still holes: a value that is put in later can
+never become either.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+import click
+
+from kintsugi.commands.flags import KUBECTL
+from kintsugi.commands.grammar import BY_VERB
+from kintsugi.commands.problem import CommandProblem, nearest
+from kintsugi.commands.row import Flag, Row
+from kintsugi.commands.words import Words, has_hole
+from kintsugi.model.command import Verb
+
+_TOOLS = ("kubectl", "curl", "nslookup", "nc")
+_FAMILIES = ("rollout", "auth")
+_SHORT_EQUALS = re.compile(r"(-[A-Za-z])=(.+)", re.DOTALL)
+_SWITCHED = re.compile(r"(--[a-z-]+)=(true|false)")
+_SHELLS = {"sh", "bash", "zsh", "ash", "dash", "eval", "exec", "sudo", "env", "xargs"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Given:
+    """A flag as it was given: a switch has no texts."""
+
+    flag: Flag
+    texts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A line with its parts told apart; texts still have their holes' markers."""
+
+    row: Row
+    flags: tuple[Given, ...]
+    arguments: tuple[str, ...]
+
+
+def read(words: Words) -> Line:
+    """Tell flags from arguments. Raises CommandProblem for what the grammar does not know, with the nearest that it knows."""
+    row, texts = _row(list(words.texts))
+    try:
+        context = _click_command(row.verb).make_context(str(row.verb), _normal(row, texts))
+    except click.NoSuchOption as error:
+        raise CommandProblem(
+            f"{row.verb}: the flag {error.option_name} is not known; it is written: {row.usage}",
+            suggestion=nearest(error.option_name, [name for flag in row.flags for name in flag.names]),
+        ) from error
+    except click.UsageError as error:
+        raise CommandProblem(f"{row.verb}: {error.format_message().rstrip('.')}; it is written: {row.usage}") from error
+    values = [context.params[f"flag_{number}"] for number in range(len(row.flags))]
+    found = [_given(row, flag, value) for flag, value in zip(row.flags, values, strict=True)]
+    flags = tuple(given for given in found if given is not None)
+    _check_required(row, flags)
+    return Line(row=row, flags=flags, arguments=tuple(context.params["arguments"]))
+
+
+def _row(texts: list[str]) -> tuple[Row, list[str]]:
+    """Find the row, and the words that are left when its verb is taken out."""
+    tool, *rest = texts
+    if has_hole(tool):
+        raise CommandProblem("the command itself cannot come from a value: write it out")
+    if tool in _SHELLS:
+        raise CommandProblem(f"{tool!r} is not understood, no shell runs here: write the command itself")
+    if tool not in _TOOLS:
+        raise CommandProblem(
+            f"{tool!r} is not a known command: known are {', '.join(_TOOLS)}", suggestion=nearest(tool, list(_TOOLS))
+        )
+    if tool == "nc":
+        return BY_VERB[Verb.NC], rest
+    if tool != "kubectl":
+        return BY_VERB[Verb(tool)], rest
+    return _kubectl_row(rest)
+
+
+def _kubectl_row(texts: list[str]) -> tuple[Row, list[str]]:
+    leading, word, rest = _next_word("kubectl", texts)
+    phrase = f"kubectl {word}"
+    if word in _FAMILIES:
+        more, second, rest = _next_word(phrase, rest)
+        leading, phrase = leading + more, f"{phrase} {second}"
+    if phrase not in list(Verb):
+        known = [str(verb) for verb in BY_VERB if verb.startswith("kubectl ")]
+        words = ", ".join(verb.removeprefix("kubectl ") for verb in known)
+        raise CommandProblem(
+            f"{phrase!r} is not a known command: kubectl knows {words} here", suggestion=nearest(phrase, known)
+        )
+    return BY_VERB[Verb(phrase)], leading + rest
+
+
+def _next_word(before: str, texts: list[str]) -> tuple[list[str], str, list[str]]:
+    """Split words into kubectl's general flags, the word after them, and the rest."""
+    command = click.Command(
+        before,
+        params=[
+            *(_option(f"flag_{number}", flag) for number, flag in enumerate(KUBECTL)),
+            click.Argument(["rest"], nargs=-1, type=click.UNPROCESSED),
+        ],
+        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+        add_help_option=False,
+    )
+    try:
+        rest = list(command.make_context(before, [_equals(text) for text in texts]).params["rest"])
+    except click.UsageError as error:
+        raise CommandProblem(f"{before}: {error.format_message().rstrip('.')}") from error
+    if not rest:
+        raise CommandProblem(f"{before!r} is not complete: a verb follows, as in kubectl get pods")
+    if rest[0].startswith("-"):
+        raise CommandProblem(f"{before}: the flag {rest[0]} stands after the verb")
+    if has_hole(rest[0]):
+        raise CommandProblem(f"{before}: the verb cannot come from a value: write it out")
+    return [_equals(text) for text in texts[: len(texts) - len(rest)]], rest[0], rest[1:]
+
+
+@cache
+def _click_command(verb: Verb) -> click.Command:
+    options = [_option(f"flag_{number}", flag) for number, flag in enumerate(BY_VERB[verb].flags)]
+    arguments = click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)
+    return click.Command(str(verb), params=[*options, arguments], add_help_option=False)
+
+
+def _option(name: str, flag: Flag) -> click.Option:
+    if flag.kind is None:
+        return click.Option([*flag.names, name], is_flag=True)
+    return click.Option([*flag.names, name], multiple=True, type=click.UNPROCESSED)
+
+
+def _equals(text: str) -> str:
+    """Write `-n=x`, which kubectl takes for `-n x`, as `-nx`."""
+    return found[1] + found[2] if (found := _SHORT_EQUALS.fullmatch(text)) else text
+
+
+def _normal(row: Row, texts: list[str]) -> list[str]:
+    """Write kubectl's other spellings of flags as click knows them."""
+    if not row.verb.startswith("kubectl "):
+        return texts
+    switches = {name for flag in row.flags if flag.kind is None for name in flag.names}
+    normal: list[str] = []
+    for text in texts:
+        found = _SWITCHED.fullmatch(text)
+        if not found or found[1] not in switches:
+            normal.append(_equals(text))
+        elif found[2] == "true":
+            normal.append(found[1])
+    return normal
+
+
+def _given(row: Row, flag: Flag, value: object) -> Given | None:
+    if not value:
+        return None
+    if flag.refused:
+        raise CommandProblem(f"{row.verb}: {flag.names[-1]} is refused: {flag.refused}")
+    texts = value if isinstance(value, tuple) else ()
+    if len(texts) > 1 and not flag.many:
+        raise CommandProblem(f"{row.verb}: {flag.names[-1]} stands {len(texts)} times")
+    return Given(flag=flag, texts=texts)
+
+
+def _check_required(row: Row, given: tuple[Given, ...]) -> None:
+    for flag in row.flags:
+        if flag.required and not any(each.flag is flag for each in given):
+            assert flag.kind is not None, "a switch is never required"
+            raise CommandProblem(
+                f"{row.verb}: {flag.names[-1]}={flag.kind.word} is missing; it is written: {row.usage}"
+            )

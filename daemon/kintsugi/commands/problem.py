@@ -1,0 +1,20 @@
+"""What is wrong with one line of a runbook, and where in it; `catalog` adds the file and the line."""
+
+from difflib import get_close_matches
+
+from kintsugi.errors import CommandError
+
+
+class CommandProblem(CommandError):
+    """A line that is not a command we execute. `offset` counts characters of the line; `suggestion` is what may have been meant."""
+
+    def __init__(self, message: str, *, offset: int = 0, suggestion: str = "") -> None:
+        super().__init__(f"{message} (did you mean {suggestion}?)" if suggestion else message)
+        self.message = message
+        self.offset = offset
+        self.suggestion = suggestion
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """Give the known word that looks most like this one, or an empty string."""
+    return next(iter(get_close_matches(word, known, n=1, cutoff=0.6)), "")

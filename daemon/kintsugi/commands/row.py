@@ -1,0 +1,131 @@
+"""The shape of the grammar's table: a row with its flags, and what a row's builder is given."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from kintsugi.commands.kinds import MARK, NAME, REFERENCE, TEXT, Kind
+from kintsugi.commands.problem import CommandProblem
+from kintsugi.commands.words import Word
+from kintsugi.expressions import Type
+from kintsugi.model.command import Command, Verb
+from kintsugi.objects.resources import Resource
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flag:
+    """
+    One flag as people write it.
+
+    `kind` None is a switch. `key` empty is understood and has no effect here. `refused` is the sentence that says why
+    it cannot be used, and what to do instead.
+    """
+
+    names: tuple[str, ...]
+    key: str = ""
+    kind: Kind | None = None
+    many: bool = False
+    required: bool = False
+    refused: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PutObject:
+    """What is known of a Kubernetes object that a `${…}` hole was filled with."""
+
+    kind: str
+    name: str
+    namespace: str
+    uid: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Argument:
+    """A positional argument with its values put in. `object` is set when a value was an object; `value` is converted."""
+
+    text: str
+    value: object
+    kind: Kind
+    object: PutObject | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bound:
+    """A line with all its values: what a builder makes a command of. `namespace` is where it runs without -n."""
+
+    row: "Row"
+    flags: Mapping[str, object]
+    arguments: tuple[Argument, ...]
+    namespace: str
+
+    def on(self, key: str) -> bool:
+        """Tell whether a switch was given."""
+        return key in self.flags
+
+    def text(self, key: str) -> str:
+        """Give a flag's text, "" when it was not given."""
+        value = self.flags.get(key, "")
+        assert isinstance(value, str), f"{key} is not text"
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Give all texts of a flag that may stand several times."""
+        values = self.flags.get(key, ())
+        assert isinstance(values, tuple), f"{key} stands once"
+        return values
+
+    def number(self, key: str) -> int | None:
+        """Give a flag's number, None when it was not given."""
+        value = self.flags.get(key)
+        assert value is None or isinstance(value, int), f"{key} is not a number"
+        return value
+
+    def duration(self, key: str) -> timedelta | None:
+        """Give a flag's duration, None when it was not given."""
+        value = self.flags.get(key)
+        assert value is None or isinstance(value, timedelta), f"{key} is not a duration"
+        return value
+
+    def exactly(self, count: int) -> tuple[Argument, ...]:
+        """Give the arguments, if there are that many. Raises CommandProblem with the usage."""
+        if len(self.arguments) != count:
+            raise self.misused(f"it takes {count} argument{'s' if count > 1 else ''}, not {len(self.arguments)}")
+        return self.arguments
+
+    def misused(self, what: str) -> CommandProblem:
+        """Make the error that says what is wrong and how the command is written."""
+        return CommandProblem(f"{self.row.verb}: {what}; it is written: {self.row.usage}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """
+    One command of the grammar.
+
+    `arguments` are the kinds of its places in turn, the last one for all that follow; `marks` lets KEY=VALUE stand
+    among them. `resources` are the kinds of objects it takes, and `only` says why no others. `bare` is the kind that a
+    name without a type means. `result` are the names that an expression sees afterwards; what depends on the objects
+    asked for is added by `results.columns`.
+    """
+
+    verb: Verb
+    changes: bool
+    usage: str
+    flags: tuple[Flag, ...]
+    arguments: tuple[Kind, ...]
+    build: Callable[[Bound], Command]
+    resources: tuple[Resource, ...] = ()
+    only: str = ""
+    bare: Resource | None = None
+    marks: bool = False
+    result: Mapping[str, Type] = field(default_factory=dict)
+
+    def kind_at(self, position: int, word: Word) -> Kind:
+        """Tell what an argument's place takes; a TYPE/ or KEY= that is written out decides it."""
+        literal = "".join(part for part in word if isinstance(part, str))
+        if self.marks and position > 0 and ("=" in literal or literal.endswith("-")):
+            return MARK
+        if not self.arguments:
+            return TEXT
+        kind = self.arguments[min(position, len(self.arguments) - 1)]
+        return REFERENCE if kind is NAME and "/" in literal else kind
