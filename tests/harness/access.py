@@ -54,10 +54,14 @@ class Access:
 
     def write(self, kubeconfig: Path, *, namespace: str = "default") -> Path:
         """Write a kubeconfig that needs no other file, readable by its owner only."""
-        user: dict[str, str] = {"token": self.token} if self.token else {
-            "client-certificate-data": _encoded(self.certificate),
-            "client-key-data": _encoded(self.key),
-        }
+        user: dict[str, str] = (
+            {"token": self.token}
+            if self.token
+            else {
+                "client-certificate-data": _encoded(self.certificate),
+                "client-key-data": _encoded(self.key),
+            }
+        )
         document = {
             "apiVersion": "v1",
             "kind": "Config",

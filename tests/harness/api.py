@@ -61,7 +61,11 @@ class Api:
             with urllib.request.urlopen(request, timeout=self._limit, context=self._tls) as answer:
                 text = answer.read().decode()
         except urllib.error.HTTPError as error:
-            raise ApiError(error.code, _message(error.read().decode(errors="replace"))) from error
+            with error:
+                raise ApiError(error.code, _message(error.read().decode(errors="replace"))) from error
+        except urllib.error.URLError as error:
+            # What went wrong is inside: refused, timed out, unreachable.
+            raise (error.reason if isinstance(error.reason, OSError) else error) from error
         return json.loads(text) if text.startswith(("{", "[")) else text
 
     def resource(self, kind: str) -> Resource:

@@ -7,8 +7,6 @@ a file named after the pod's uid breaks that pod and no other.
 import hashlib
 import io
 import json
-import shutil
-import subprocess
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,7 +57,23 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
 fi
 exec su postgres -c "exec postgres -D $PGDATA -c listen_addresses='*' -c unix_socket_directories=/run/postgresql"
 """
-_SHELL = ("sh", "httpd", "sleep", "mkdir", "rm", "cat", "ls", "nc", "chown", "chmod", "su", "touch", "test", "kill", "ps")
+_SHELL = (
+    "sh",
+    "httpd",
+    "sleep",
+    "mkdir",
+    "rm",
+    "cat",
+    "ls",
+    "nc",
+    "chown",
+    "chmod",
+    "su",
+    "touch",
+    "test",
+    "kill",
+    "ps",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +143,11 @@ def _postgres() -> Image:
             "etc/passwd": "root:x:0:0::/:/bin/sh\npostgres:x:70:70::/var/lib/postgresql:/bin/sh\n",
             "etc/group": "root:x:0:\npostgres:x:70:\n",
         },
-        files={**shell.files, **{f"pg/{path}": file for path, file in programs.files().items()}, **programs.libraries()},
+        files={
+            **shell.files,
+            **{f"pg/{path}": file for path, file in programs.files().items()},
+            **programs.libraries(),
+        },
         links=shell.links,
         environment=shell.environment,
     )

@@ -41,7 +41,7 @@ class Machine:
         self.folder.chmod(0o755)
         cgroup = f"{self.folder.parent.name}/{self.folder.name}"
         self.layout = Layout(folder=self.folder, authority=Authority(self.folder / "certificates"), cgroup=cgroup)
-        self._parts = parts
+        self.parts = parts
         self._programs = {program.name: program for program in self._describe(node_monitor_grace_period)}
         self.kubeconfig = self.layout.login(components.ADMIN, "system:masters")
         self._api = Api(Access.read(self.kubeconfig))
@@ -131,7 +131,7 @@ class Machine:
         ]
 
     def _path(self, name: str) -> str:
-        return CONTAINERD if name == CONTAINERD else str(self._parts.binary(name))
+        return CONTAINERD if name == CONTAINERD else str(self.parts.binary(name))
 
     def _ready_checks(self) -> dict[str, Callable[[], object]]:
         return {
@@ -154,7 +154,9 @@ class Machine:
         self._api.apply(_endpoint_of_api_server())
         wait_for(self._node_is_ready, within=_START_LIMIT, describe="the node is Ready")
         wait_for(
-            lambda: self._api.get("serviceaccount", "default", "default"), within=_START_LIMIT, describe="default account"
+            lambda: self._api.get("serviceaccount", "default", "default"),
+            within=_START_LIMIT,
+            describe="default account",
         )
 
     def _node_is_ready(self) -> bool:

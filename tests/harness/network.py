@@ -6,13 +6,15 @@ routed is gone when it ends, because the namespaces are gone; its cgroups and it
 """
 
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -27,8 +29,10 @@ RUN = "KINTSUGI_TEST_RUN"
 
 _CLONE_NEWNS, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 _PR_SET_PDEATHSIG = 1
+# The node's folder for what pods share with the tests: volumes, faults.
+NODE_FOLDER = "/var/tmp/kintsugi"
 # Kubernetes and containerd keep state in these whatever they are told; inside, each is an empty tmpfs.
-_HARD_CODED = ("/run/containerd", "/run/netns", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers")
+_HARD_CODED = ("/run/containerd", "/run/netns", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", NODE_FOLDER)
 _SETTINGS = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
 _LINKS = (
     "ip link set lo up",
@@ -57,29 +61,41 @@ def run_folder() -> Path | None:
 
 def run(command: Sequence[str]) -> int:
     """Run a command inside, wait for it, clean up, and return its exit code (128 + signal when it was killed)."""
-    scratch = Path(tempfile.mkdtemp(prefix="kintsugi-"))
-    scratch.chmod(0o755)
+    with _mount_points():
+        scratch = Path(tempfile.mkdtemp(prefix="kintsugi-"))
+        scratch.chmod(0o755)
+        _libc("unshare", _CLONE_NEWPID)
+        inside = [sys.executable, "-m", "tests.harness.network", "--inside", *command]
+        child = subprocess.Popen(inside, env={**os.environ, RUN: str(scratch)})
+        try:
+            _pass_signals_to(child)
+            return _exit_code(child.wait())
+        finally:
+            child.kill()
+            child.wait()
+            cgroups.remove(scratch.name)
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _mount_points() -> Iterator[None]:
+    """Have the folders that are mounted over inside; those that we made are removed again.
+
+    Not while another run is under way: removing a folder unmounts what others have mounted over it.
+    """
+    lock = os.open("/run", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_SH)
     made = [path for path in map(Path, _HARD_CODED) if not path.exists()]
     for path in made:
-        path.mkdir(parents=True)
-    _libc("unshare", _CLONE_NEWPID)
-    inside = [sys.executable, "-m", "tests.harness.network", "--inside", *command]
-    child = subprocess.Popen(inside, env={**os.environ, RUN: str(scratch)})
+        path.mkdir(parents=True, exist_ok=True)
     try:
-        _pass_signals_to(child)
-        return _exit_code(child.wait())
+        yield
     finally:
-        child.kill()
-        child.wait()
-        cgroups.remove(scratch.name)
-        shutil.rmtree(scratch, ignore_errors=True)
-        _remove_empty(made)
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    for path in folders:
-        if path.is_dir() and not any(path.iterdir()):
-            path.rmdir()
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in made:
+                path.rmdir()
+        os.close(lock)
 
 
 def _pass_signals_to(child: "subprocess.Popen[bytes]") -> None:

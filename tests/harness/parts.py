@@ -93,9 +93,11 @@ def ready(module: str) -> bool:
 
 
 def obstacle(module: str) -> str | None:
-    """Say why the parts of a module cannot be had here, or None when they can (perhaps after a build)."""
-    if ready(module) or shutil.which("go"):
+    """Say why the parts of a module are not here, or None when they are."""
+    if ready(module):
         return None
+    if shutil.which("go"):
+        return "the Kubernetes parts are not built: run `python -m tests.harness.parts` (five minutes, once)"
     return "no Go to build the Kubernetes parts with: install Go 1.24 or newer, or set KUBEBUILDER_ASSETS"
 
 
@@ -108,11 +110,10 @@ def parts(module: str = "kubernetes") -> Parts:
     assets = _assets()
     if _covered(module, assets):
         return Parts(built=None, assets=assets)
-    reason = obstacle(module)
-    if reason:
-        raise PartsError(reason)
     target = folder(module)
     if not target.is_dir():
+        if shutil.which("go") is None:
+            raise PartsError(obstacle(module))
         with _lock(target.with_suffix(".lock")):
             if not target.is_dir():
                 _build(module, target)

@@ -14,7 +14,7 @@ class WaitedTooLongError(AssertionError):
 
 
 def wait_for(
-    condition: Callable[[], Seen],
+    condition: Callable[[], Seen | None],
     *,
     within: float,
     describe: str | Callable[[], object] = "",
@@ -39,7 +39,7 @@ def wait_for(
 
 
 async def eventually(
-    condition: Callable[[], Seen | Awaitable[Seen]],
+    condition: Callable[[], Seen | None | Awaitable[Seen | None]],
     *,
     within: float,
     describe: str | Callable[[], object] = "",
@@ -60,7 +60,7 @@ async def eventually(
         await asyncio.sleep(every)
 
 
-async def _ask(condition: Callable[[], Seen | Awaitable[Seen]]) -> Seen:
+async def _ask(condition: Callable[[], Seen | None | Awaitable[Seen | None]]) -> Seen | None:
     answer = condition() if inspect.iscoroutinefunction(condition) else await asyncio.to_thread(condition)
     return await answer if inspect.isawaitable(answer) else answer
 

@@ -1,0 +1,274 @@
+"""The Kubernetes that a test speaks to: the harness's own, or one that was named in KINTSUGI_TEST_KUBECONFIG."""
+
+import hashlib
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from tests.harness import components, network
+from tests.harness.access import Access
+from tests.harness.api import Api, ApiError, Object
+from tests.harness.audit import AuditLog
+from tests.harness.load_balancer import LoadBalancers, address_of, is_routed
+from tests.harness.machine import API_SERVER, Machine
+from tests.harness.parts import Parts, parts
+from tests.harness.parts import obstacle as parts_obstacle
+from tests.harness.waiting import wait_for
+
+KUBECONFIG = "KINTSUGI_TEST_KUBECONFIG"
+PolicyRule = Mapping[str, Sequence[str]]
+_NUMBERS = itertools.count(1)
+
+
+class NotOursError(Exception):
+    """The cluster was lent to the tests: its components are not to be stopped, frozen or read."""
+
+
+class KubectlError(Exception):
+    """kubectl exited with an error; `code` is its exit code."""
+
+    def __init__(self, arguments: Sequence[str], code: int, stderr: str) -> None:
+        super().__init__(f"kubectl {' '.join(arguments)} exited {code}: {stderr.strip()}")
+        self.code = code
+
+
+def obstacle() -> str | None:
+    """Say why no cluster can be had here, or None. Nothing is built here: there is no way out of the run's network."""
+    if os.environ.get(KUBECONFIG):
+        return None if shutil.which("kubectl") else f"{KUBECONFIG} is set, but there is no kubectl on PATH"
+    missing = [tool for tool in ("containerd", "runc", "ctr", "openssl", "busybox") if shutil.which(tool) is None]
+    reason = parts_obstacle("kubernetes") or network.obstacle()
+    if reason is None and missing:
+        return f"not installed: {', '.join(missing)} (tests/harness/setup installs them)"
+    if reason is None and network.run_folder() is None:
+        return "not in a network of its own: run the tests through `python -m tests.harness.network -- COMMAND`"
+    return reason
+
+
+class Cluster:
+    """A cluster as its administrator sees it, with what tests need to look at it and to break it."""
+
+    def __init__(self, kubeconfig: Path, kubectl: Path, machine: Machine | None = None) -> None:
+        """Use `start` or `existing` instead."""
+        self.kubeconfig = kubeconfig
+        self.access = Access.read(kubeconfig)
+        self.api = Api(self.access)
+        self._kubectl = kubectl
+        self._machine = machine
+        self._scratch = Path(tempfile.mkdtemp(prefix="kubeconfigs-", dir=network.run_folder()))
+        self._balancers: LoadBalancers | None = None
+
+    @classmethod
+    def start(cls, *, binaries: Parts | None = None, node_monitor_grace_period: int = 50) -> "Cluster":
+        """Start a cluster of our own and return it when its node is Ready.
+
+        `node_monitor_grace_period` is how many seconds a node may be silent before it is NotReady. Raises PartsError
+        or ClusterError.
+        """
+        binaries = binaries or parts()
+        machine = Machine(binaries, node_monitor_grace_period=node_monitor_grace_period)
+        machine.start()
+        cluster = cls(machine.kubeconfig, binaries.binary("kubectl"), machine)
+        balancer = machine.layout.login(components.LOAD_BALANCER, "system:masters")
+        cluster._balancers = LoadBalancers(Access.read(balancer))
+        cluster._balancers.start()
+        return cluster
+
+    @classmethod
+    def existing(cls, kubeconfig: Path) -> "Cluster":
+        """Return a cluster that somebody lends us; nothing of it is stopped."""
+        kubectl = shutil.which("kubectl")
+        if kubectl is None:
+            raise FileNotFoundError("kubectl is not on PATH")
+        return cls(kubeconfig, Path(kubectl))
+
+    def stop(self) -> None:
+        """Stop our own cluster without a trace; leave a lent one as it is."""
+        if self._balancers is not None:
+            self._balancers.stop()
+        if self._machine is not None:
+            self._machine.stop()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    @property
+    def ours(self) -> bool:
+        """Say whether the harness started this cluster, so that it may stop parts of it."""
+        return self._machine is not None
+
+    @property
+    def server(self) -> str:
+        """Return the API server's URL."""
+        return self.access.server
+
+    @property
+    def ca(self) -> str:
+        """Return the authority's certificate, PEM text."""
+        return self.access.authority
+
+    @property
+    def machine(self) -> Machine:
+        """Return the processes of our own cluster. Raises NotOursError for a lent one."""
+        if self._machine is None:
+            raise NotOursError(f"{KUBECONFIG} names this cluster: cases that touch its components do not run on it")
+        return self._machine
+
+    @property
+    def audit_log(self) -> Path:
+        """Return the API server's audit log, JSON lines."""
+        return self.machine.layout.audit_log
+
+    def audit(self) -> AuditLog:
+        """Return the audit events until now."""
+        return AuditLog.read(self.audit_log)
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, limit: float = 60) -> str:
+        """Run the real kubectl as administrator and return what it printed. Raises KubectlError."""
+        command = [str(self._kubectl), f"--kubeconfig={self.kubeconfig}", *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=limit, check=False)
+        if done.returncode != 0:
+            raise KubectlError(arguments, done.returncode, done.stderr)
+        return done.stdout
+
+    def get(self, kind: str, name: str, namespace: str | None = None) -> Object:
+        """Return one object. Raises ApiError with status 404 when it is not there."""
+        return self.api.get(kind, name, namespace)
+
+    def list(self, kind: str, namespace: str | None = None, *, selector: str = "") -> list[Object]:
+        """Return the objects of a kind that a label selector takes."""
+        return self.api.list(kind, namespace, selector=selector)
+
+    def find(self, kind: str, name: str, namespace: str | None = None) -> Object | None:
+        """Return one object, or None when it is not there."""
+        try:
+            return self.api.get(kind, name, namespace)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def apply(self, *objects: Mapping[str, Any]) -> None:
+        """Apply objects in their order; fields that others manage are taken over."""
+        for each in objects:
+            self.api.apply(each)
+
+    @contextmanager
+    def namespace(self, prefix: str = "test", *, labels: Mapping[str, str] | None = None) -> Iterator[str]:
+        """Make a namespace whose default service account is ready; its deletion is not waited for."""
+        # The process id keeps runs apart on a lent cluster, where an earlier one's namespace may still be Terminating.
+        name = f"{prefix}-{os.getpid()}-{next(_NUMBERS)}"
+        self.api.create("namespace", {"metadata": {"name": name, "labels": dict(labels or {})}})
+        wait_for(lambda: self.find("serviceaccount", "default", name), within=20, describe=f"{name} has its account")
+        try:
+            yield name
+        finally:
+            with suppress(ApiError, OSError):
+                self.api.delete("namespace", name)
+
+    def kubeconfig_for(
+        self,
+        service_account: str,
+        rules: Sequence[PolicyRule] = (),
+        *,
+        namespace: str,
+        in_namespaces: Sequence[str] | None = None,
+        everywhere: bool = False,
+    ) -> Path:
+        """Write the kubeconfig of a service account that may do what `rules` say, and nothing else.
+
+        The rules hold in the account's own namespace, in `in_namespaces` instead, or `everywhere`. Another call for
+        the same account adds rights. `rules` are RBAC rules: apiGroups, resources, verbs, resourceNames.
+        """
+        account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+        self.apply({**account, "metadata": {"name": service_account, "namespace": namespace}})
+        if rules:
+            subject = {"kind": "ServiceAccount", "name": service_account, "namespace": namespace}
+            targets = [None] if everywhere else list(in_namespaces or [namespace])
+            self.apply(*_rights(subject, rules, targets))
+        path = self.api.resource("serviceaccount").path(namespace, service_account, "token")
+        request = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": 86400},
+        }
+        token = self.api.request("POST", path, request)["status"]["token"]
+        access = Access(server=self.server, authority=self.ca, token=token)
+        return access.write(self._scratch / f"{namespace}-{service_account}.kubeconfig", namespace=namespace)
+
+    def load_balancer_address(self, service: str, namespace: str, *, within: float = 15) -> str:
+        """Return the address of a LoadBalancer Service, waiting until it has one and traffic to it is routed."""
+
+        def routed() -> str | None:
+            found = self.get("service", service, namespace)
+            address = address_of(found)
+            return address if address and is_routed(address, found["spec"]["ports"][0]["port"]) else None
+
+        return wait_for(routed, within=within, describe=f"service/{service} in {namespace} has a routed address")
+
+    def load_images(self, *names: str) -> None:
+        """Make images of tests/harness/images.py known to the node. On a lent cluster its owner does that."""
+        if self._machine is not None:
+            self._machine.load(names)
+
+    def stop_component(self, name: str) -> None:
+        """Kill a component where it stands."""
+        self.machine.program(name).stop()
+
+    def start_component(self, name: str) -> None:
+        """Start a component that was stopped and wait until it serves."""
+        self.machine.start_component(name)
+
+    def restart_component(self, name: str) -> None:
+        """Kill a component and start it again."""
+        self.stop_component(name)
+        self.start_component(name)
+
+    def freeze(self, name: str) -> None:
+        """Let a component hang: its connections stay open and it answers nothing, until `thaw`."""
+        self.machine.program(name).freeze()
+
+    def thaw(self, name: str) -> None:
+        """Let a frozen component go on."""
+        self.machine.program(name).thaw()
+
+    def stop_for(self, name: str, seconds: float) -> threading.Thread:
+        """Kill a component and start it again after `seconds`; join the thread to know that it serves again."""
+        self.stop_component(name)
+        timer = threading.Timer(seconds, self.start_component, [name])
+        timer.start()
+        return timer
+
+    def compact(self) -> None:
+        """Compact etcd's history. The API server still has a window of its own: see `lose_watch_history`."""
+        self.machine.compact()
+
+    def lose_watch_history(self) -> None:
+        """Make every watch from an earlier version answer 410 Gone: compact etcd, and restart the API server."""
+        self.compact()
+        self.restart_component(API_SERVER)
+
+
+def _rights(
+    subject: Mapping[str, str], rules: Sequence[PolicyRule], namespaces: Sequence[str | None]
+) -> Iterator[Mapping[str, Any]]:
+    """Yield a role and its binding for each namespace; None stands for the whole cluster."""
+    digest = hashlib.sha256(json.dumps([dict(rule) for rule in rules], sort_keys=True).encode()).hexdigest()[:8]
+    for namespace in namespaces:
+        prefix = "Cluster" if namespace is None else ""
+        name = (
+            f"{subject['namespace']}-{subject['name']}-{digest}" if namespace is None else f"{subject['name']}-{digest}"
+        )
+        metadata = {"name": name} if namespace is None else {"name": name, "namespace": namespace}
+        group = "rbac.authorization.k8s.io"
+        role = {"apiVersion": f"{group}/v1", "kind": f"{prefix}Role", "metadata": metadata}
+        yield {**role, "rules": [dict(rule) for rule in rules]}
+        reference = {"apiGroup": group, "kind": f"{prefix}Role", "name": name}
+        binding = {"apiVersion": f"{group}/v1", "kind": f"{prefix}RoleBinding", "metadata": metadata}
+        yield {**binding, "roleRef": reference, "subjects": [dict(subject)]}

@@ -1,0 +1,57 @@
+"""Ways to break things, each bound to a pod's uid or to a revision. No test lifts a fault: only a remedy ends it."""
+
+from pathlib import Path
+
+from tests.harness.api import Object
+from tests.harness.cluster import Cluster
+from tests.harness.images import WEB_BAD
+from tests.harness.machine import API_SERVER
+from tests.harness.manifests import FAULTS
+
+
+class Faults:
+    """Breaks what runs in one cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def crash_loop(self, pod: Object) -> None:
+        """Make this very pod exit with 1, now and at each restart; a pod with another uid is well."""
+        self._mark(pod, "crash")
+
+    def make_unready(self, pod: Object) -> None:
+        """Make this very pod answer 404 on /health for as long as it lives."""
+        self._mark(pod, "unready")
+
+    def bad_rollout(self, deployment: Object, *, image: str = WEB_BAD) -> None:
+        """Roll a Deployment out to a version whose pods exit with 1 and never become ready."""
+        metadata = deployment["metadata"]
+        container = deployment["spec"]["template"]["spec"]["containers"][0]["name"]
+        self._cluster.kubectl(
+            "-n", metadata["namespace"], "set", "image", f"deployment/{metadata['name']}", f"{container}={image}"
+        )
+
+    def lose_volume(self, claim: Object) -> None:
+        """Take the volume away from under a bound claim: the claim becomes Lost."""
+        name = claim["spec"]["volumeName"]
+        self._cluster.api.delete("persistentvolume", name)
+        # The protection that keeps a bound volume from going is what a storage failure does not know of.
+        self._cluster.api.patch("persistentvolume", name, {"metadata": {"finalizers": None}})
+
+    def stop_api_server(self, *, for_: float) -> None:
+        """Kill the API server and bring it back after so many seconds."""
+        self._cluster.stop_for(API_SERVER, for_)
+
+    def freeze(self, component: str) -> None:
+        """Let a component of the cluster hang until the test thaws it."""
+        self._cluster.freeze(component)
+
+    def _mark(self, pod: Object, fault: str) -> None:
+        """Leave the mark in the node's folder of faults; on a lent cluster, through the pod itself."""
+        metadata = pod["metadata"]
+        mark = f"{metadata['uid']}.{fault}"
+        if self._cluster.ours:
+            Path(FAULTS, mark).touch()
+        else:
+            place = ("-n", metadata["namespace"], "exec", metadata["name"])
+            self._cluster.kubectl(*place, "--", "touch", f"/faults/{mark}")

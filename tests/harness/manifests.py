@@ -1,0 +1,172 @@
+"""The demo stack as Kubernetes objects: small, real, and breakable through the folder of faults on its node."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.harness.images import POSTGRES, WEB_GOOD
+from tests.harness.network import NODE_FOLDER
+
+Object = dict[str, Any]
+# On the node, so that a test can mark one pod's uid there and the mark outlives the pod.
+FAULTS = f"{NODE_FOLDER}/faults"
+VOLUMES = f"{NODE_FOLDER}/volumes"
+WEB = "web-app"
+
+
+def web_deployment(
+    namespace: str, *, app: str = WEB, replicas: int = 3, image: str = WEB_GOOD, claim: str | None = None
+) -> Object:
+    """Return `APP-deployment`: pods that serve /health on 8080, asked for it every second, and die at once when told."""
+    labels = {"app": app}
+    volumes: list[Object] = [{"name": "faults", "hostPath": {"path": FAULTS, "type": "DirectoryOrCreate"}}]
+    if claim:
+        volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": claim}})
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": f"{app}-deployment", "namespace": namespace, "labels": labels},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "containers": [_web_container(image, data=claim is not None)],
+                    "volumes": volumes,
+                    "terminationGracePeriodSeconds": 1,
+                },
+            },
+        },
+    }
+
+
+def _web_container(image: str, *, data: bool) -> Object:
+    mounts = [{"name": "faults", "mountPath": "/faults"}]
+    if data:
+        mounts.append({"name": "data", "mountPath": "/data"})
+    return {
+        "name": "web",
+        "image": image,
+        "imagePullPolicy": "Never",
+        "env": [{"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}],
+        "ports": [{"containerPort": 8080}],
+        "readinessProbe": {
+            "httpGet": {"path": "/health", "port": 8080},
+            "periodSeconds": 1,
+            "failureThreshold": 2,
+            "timeoutSeconds": 1,
+        },
+        "volumeMounts": mounts,
+    }
+
+
+def service(
+    namespace: str, *, app: str = WEB, kind: str = "LoadBalancer", port: int = 80, target: int = 8080
+) -> Object:
+    """Return `APP-service` in front of the app's pods."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": f"{app}-service", "namespace": namespace, "labels": {"app": app}},
+        "spec": {
+            "type": kind,
+            "selector": {"app": app},
+            "ports": [{"name": "main", "port": port, "targetPort": target, "protocol": "TCP"}],
+        },
+    }
+
+
+def volume(namespace: str, *, claim: str = f"{WEB}-pvc", app: str = WEB, size: str = "1Gi") -> Sequence[Object]:
+    """Return a claim and the volume on the node that it is bound to."""
+    name = f"{namespace}-{claim}"
+    common = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    return (
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": name},
+            "spec": {
+                **common,
+                "capacity": {"storage": size},
+                "hostPath": {"path": f"{VOLUMES}/{name}", "type": "DirectoryOrCreate"},
+                "persistentVolumeReclaimPolicy": "Retain",
+                "claimRef": {"namespace": namespace, "name": claim},
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": claim, "namespace": namespace, "labels": {"app": app}},
+            "spec": {**common, "volumeName": name, "resources": {"requests": {"storage": size}}},
+        },
+    )
+
+
+def web_stack(namespace: str, *, app: str = WEB, replicas: int = 3, image: str = WEB_GOOD) -> Sequence[Object]:
+    """Return a web service whole: volume, claim, Deployment, and Service of type LoadBalancer."""
+    claim = f"{app}-pvc"
+    return (
+        *volume(namespace, claim=claim, app=app),
+        web_deployment(namespace, app=app, replicas=replicas, image=image, claim=claim),
+        service(namespace, app=app),
+    )
+
+
+def tier(namespace: str, app: str, *, replicas: int = 1) -> Sequence[Object]:
+    """Return a stand-in for another tier (api, cache, database): light web pods behind a ClusterIP Service."""
+    return web_deployment(namespace, app=app, replicas=replicas), service(namespace, app=app, kind="ClusterIP")
+
+
+def full_stack(namespace: str, *, replicas: int = 3) -> Sequence[Object]:
+    """Return database, cache, api and web in one namespace."""
+    tiers = [each for app in ("database", "cache", "api") for each in tier(namespace, app)]
+    return (*tiers, *web_stack(namespace, replicas=replicas))
+
+
+def postgres(namespace: str, *, app: str = "database", password: str = "postgres") -> Sequence[Object]:
+    """Return a real PostgreSQL 16 in the cluster: Secret, volume, claim, StatefulSet and ClusterIP Service.
+
+    Its image is not loaded at the start: `cluster.load_images(POSTGRES)` first.
+    """
+    claim = f"{app}-pvc"
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{app}-credentials", "namespace": namespace}}
+    metadata: Mapping[str, object] = {"name": app, "namespace": namespace, "labels": {"app": app}}
+    return (
+        {**secret, "stringData": {"username": "postgres", "password": password}},
+        *volume(namespace, claim=claim, app=app),
+        service(namespace, app=app, kind="ClusterIP", port=5432, target=5432),
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": metadata,
+            "spec": {
+                "serviceName": f"{app}-service",
+                "replicas": 1,
+                "selector": {"matchLabels": {"app": app}},
+                "template": {"metadata": {"labels": {"app": app}}, "spec": _postgres_pod(f"{app}-credentials", claim)},
+            },
+        },
+    )
+
+
+def _postgres_pod(secret: str, claim: str) -> Object:
+    password = {"secretKeyRef": {"name": secret, "key": "password"}}
+    return {
+        "terminationGracePeriodSeconds": 5,
+        "containers": [
+            {
+                "name": "postgres",
+                "image": POSTGRES,
+                "imagePullPolicy": "Never",
+                "env": [{"name": "POSTGRES_PASSWORD", "valueFrom": password}, {"name": "PGDATA", "value": "/data/pg"}],
+                "ports": [{"containerPort": 5432}],
+                "readinessProbe": {
+                    "exec": {"command": ["pg_isready", "-h", "127.0.0.1", "-U", "postgres"]},
+                    "periodSeconds": 1,
+                    "timeoutSeconds": 5,
+                },
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+            }
+        ],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
+    }
