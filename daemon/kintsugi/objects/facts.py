@@ -13,7 +13,6 @@ from kintsugi.objects.metadata import Condition, Object, OwnerReference
 from kintsugi.objects.network import Service
 from kintsugi.objects.pods import Container, ContainerStatus, Pod, Terminated
 
-
 # A pod that was never ready counts as unhealthy only after this, or after what its probes allow if that is longer.
 START_UP_ALLOWANCE = timedelta(minutes=2)
 # A container that has restarted so often, lately, and is not ready, is in a crash loop between two of its crashes.
@@ -61,7 +60,10 @@ def crash_looping(pod: Pod, now: datetime | None = None) -> bool:
     Either the kubelet holds it back (CrashLoopBackOff), or it has just ended after three restarts or more, or, where
     `now` is given, it runs unready after three restarts or more of which the last was within ten minutes.
     """
-    return any(_crashes(status, now) for status in _statuses(pod))
+    endless = pod.spec.restart_policy == "Always"
+    return any(_crashes(status, now, endless=endless) for status in pod.status.container_statuses) or any(
+        _crashes(status, now, endless=False) for status in pod.status.init_container_statuses
+    )
 
 
 def unschedulable(pod: Pod) -> bool:
@@ -148,14 +150,15 @@ def _statuses(pod: Pod) -> Iterator[ContainerStatus]:
     yield from pod.status.init_container_statuses
 
 
-def _crashes(status: ContainerStatus, now: datetime | None) -> bool:
+def _crashes(status: ContainerStatus, now: datetime | None, *, endless: bool) -> bool:
+    """Judge one container; an `endless` one is not meant to end, with whatever exit code."""
     state = status.state
     if state.waiting is not None and state.waiting.reason == "CrashLoopBackOff":
         return True
     if status.ready or status.restart_count < CRASH_LOOP_RESTARTS:
         return False
     if state.terminated is not None:
-        return state.terminated.exit_code != 0
+        return endless or state.terminated.exit_code != 0
     last = status.last_state.terminated
     if now is None or last is None or last.finished_at is None:
         return False
