@@ -5,7 +5,7 @@ CEL checks the fields of a protobuf message exactly and those of a map not at al
 a descriptor pool, for the check alone: no message of these types is ever made.
 """
 
-from collections.abc import Iterable
+from functools import lru_cache
 
 from google.protobuf import duration_pb2, struct_pb2, timestamp_pb2
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
@@ -46,14 +46,15 @@ _MESSAGES = {
 }
 
 
-def message_pool(structs: Iterable[Struct]) -> DescriptorPool:
+@lru_cache(maxsize=64)
+def message_pool(structs: frozenset[Struct]) -> DescriptorPool:
     """
-    Build a pool with a message for each struct, named `kintsugi.NAME`.
+    Give a pool with a message for each struct, named `kintsugi.NAME`.
 
     Raises ValueError when two different structs have one name.
     """
     named: dict[str, Struct] = {}
-    for struct in structs:
+    for struct in sorted(structs, key=str):
         if named.setdefault(struct.name, struct) != struct:
             raise ValueError(f"two different struct types are named {struct.name}")
     file = FileDescriptorProto(name="kintsugi.proto", package=PACKAGE, syntax="proto3")

@@ -36,7 +36,7 @@ def environment(
     kinds = [*declared.values()]
     for function in functions:
         kinds += [kind for form in function.accepts for kind in form] + [function.result]
-    structs = [struct for kind in kinds for struct in structs_in(kind)]
+    structs = frozenset(struct for kind in kinds for struct in structs_in(kind))
     return Environment(
         names=declared,
         functions={function.name: function for function in functions},

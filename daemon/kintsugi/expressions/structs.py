@@ -1,5 +1,10 @@
-"""Struct types from Python classes: a msgspec struct by its JSON names, a dataclass by its field names."""
+"""
+Struct types from Python classes: a msgspec struct by its JSON names, a dataclass by its field names.
 
+A kept Kubernetes object has `apiVersion` and `kind`, too, though its class holds neither: the class says them.
+"""
+
+from collections.abc import Mapping
 from functools import cache
 
 from msgspec import inspect
@@ -20,6 +25,7 @@ from kintsugi.expressions.types import (
     Struct,
     Type,
 )
+from kintsugi.objects.kept import KEPT
 
 _SCALARS: dict[type[inspect.Type], Scalar] = {
     inspect.BoolType: BOOL,
@@ -33,7 +39,14 @@ _SCALARS: dict[type[inspect.Type], Scalar] = {
     inspect.NoneType: NULL,
     inspect.DecimalType: ANY,
 }
-__all__ = ["struct_type", "type_of"]
+_IDENTITIES: Mapping[type, Mapping[str, str]] = {
+    kept: {"apiVersion": resource.api_version, "kind": resource.kind} for resource, kept in KEPT.items()
+}
+
+
+def identity(kind: type) -> Mapping[str, str]:
+    """Give `apiVersion` and `kind` of a kept object's class, nothing for others."""
+    return _IDENTITIES.get(kind, {})
 
 
 @cache
@@ -46,7 +59,8 @@ def struct_type(kind: type) -> Struct:
     described = inspect.type_info(kind)
     if not isinstance(described, inspect.StructType | inspect.DataclassType):
         raise TypeError(f"{kind.__name__} is neither a struct nor a dataclass")
-    return Struct(kind.__name__, {field.encode_name: type_of(field.type) for field in described.fields})
+    fields = {field.encode_name: type_of(field.type) for field in described.fields}
+    return Struct(kind.__name__, {**dict.fromkeys(identity(kind), STRING), **fields})
 
 
 def type_of(described: inspect.Type) -> Type:

@@ -23,6 +23,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions.dialect import loose, loose_forms
 from kintsugi.expressions.function import Function
+from kintsugi.expressions.structs import identity
 
 _BARE = cel.NewEnv()
 _AS_IS = frozenset({str, int, float, bool, bytes, type(None), Timestamp, Duration})
@@ -43,7 +44,7 @@ def plain(value: object) -> object:
         return [plain(item) for item in value]
     if isinstance(value, msgspec.Struct) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         shown = ((name, plain(get(value))) for name, get in _fields(kind))
-        return {name: item for name, item in shown if item is not None and item != ""}
+        return {**identity(kind), **{name: item for name, item in shown if item is not None and item != ""}}
     return _scalar(value)
 
 

@@ -1,0 +1,215 @@
+"""
+Which names an expression sees in each place of a document, and what they hold.
+
+`kintsugi.scope.values` gives the values of exactly these names. What a place does not list cannot be read there: a
+misspelt name, a later step or a sibling is refused when the document is loaded.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from kintsugi.expressions import (
+    ANY,
+    BOOL,
+    DOUBLE,
+    DURATION,
+    INT,
+    STRING,
+    TIMESTAMP,
+    ListOf,
+    MapOf,
+    Struct,
+    Type,
+    struct_type,
+)
+from kintsugi.model.documents import RuleSource
+from kintsugi.objects.kept import (
+    KEPT,
+    DaemonSet,
+    Deployment,
+    EndpointSlice,
+    Event,
+    Node,
+    PersistentVolumeClaim,
+    Pod,
+    StatefulSet,
+)
+from kintsugi.objects.resources import Resource
+
+Names = Mapping[str, Type]
+
+
+def common(name: str, structs: Iterable[Struct]) -> Struct:
+    """Give one struct with the fields of all; a field that differs between them is checked no further."""
+    fields: dict[str, Type] = {}
+    for struct in structs:
+        for field_name, kind in struct.fields.items():
+            fields[field_name] = _either(f"{name}{field_name.capitalize()}", fields.get(field_name, kind), kind)
+    return Struct(name, fields)
+
+
+def _either(name: str, one: Type, other: Type) -> Type:
+    if one == other:
+        return one
+    if isinstance(one, Struct) and isinstance(other, Struct):
+        return common(name, (one, other))
+    return ANY
+
+
+WORKLOAD = common("Workload", map(struct_type, (Deployment, StatefulSet, DaemonSet)))
+"""What owns a service's pods; a field that its kind lacks is absent."""
+
+SERVICE = Struct(
+    "ServiceView",
+    {
+        "name": STRING,
+        "namespace": STRING,
+        "priority": INT,
+        "depends_on": ListOf(STRING),
+        "selector": STRING,
+        "pods": ListOf(struct_type(Pod)),
+        "claims": ListOf(struct_type(PersistentVolumeClaim)),
+        "endpoints": ListOf(struct_type(EndpointSlice)),
+        "workload": WORKLOAD,
+        "desired": INT,
+        "ready": INT,
+        "restarts": INT,
+        "serving": BOOL,
+        "healthy": BOOL,
+        "healthy_since": TIMESTAMP,
+        "failing_since": TIMESTAMP,
+        "last_restart": TIMESTAMP,
+        "managers": ListOf(STRING),
+        "cluster_ip": STRING,
+        "port": INT,
+    },
+)
+"""One service as the caches show it (`model.views.ServiceView`)."""
+
+ALERT = Struct(
+    "Alert",
+    {
+        "labels": MapOf(STRING),
+        "annotations": MapOf(STRING),
+        "status": STRING,
+        "startsAt": TIMESTAMP,
+        "endsAt": TIMESTAMP,
+        "fingerprint": STRING,
+    },
+)
+"""An alert in Alertmanager's words; `endsAt` is absent while it fires."""
+
+INCIDENT = Struct("Incident", {"id": STRING, "service": STRING, "rule": STRING, "runbook": STRING, "began": TIMESTAMP})
+
+PARAMETERS: Mapping[str, Type] = {
+    "integer": INT,
+    "number": DOUBLE,
+    "boolean": BOOL,
+    "duration": DURATION,
+    "string": STRING,
+    "name": STRING,
+    "url": STRING,
+    "s3": STRING,
+    "workload": STRING,
+}
+"""What the words for a parameter's type mean to an expression; `[WORD]` is a list of them."""
+
+_OBJECTS: Mapping[RuleSource, Type] = {
+    RuleSource.POD: struct_type(Pod),
+    RuleSource.PVC: struct_type(PersistentVolumeClaim),
+    RuleSource.NODE: struct_type(Node),
+    RuleSource.EVENT: struct_type(Event),
+}
+_OUTCOME: Names = {"ran": BOOL, "met": BOOL}
+
+
+def object_type(resource: Resource) -> Type:
+    """Give the type of a kind of object: its kept fields, or ANY where none are kept."""
+    return struct_type(KEPT[resource]) if resource in KEPT else ANY
+
+
+def parameter_type(word: str) -> Type:
+    """Give what a parameter holds, by its type's word in the file. Raises KeyError for an unknown word."""
+    if word.startswith("[") and word.endswith("]"):
+        return ListOf(PARAMETERS[word[1:-1].strip()])
+    return PARAMETERS[word]
+
+
+def service_names() -> Names:
+    """
+    Give the names of a Service's `healthy`: its view, bare or after `service.`.
+
+    `healthy` itself is what is being asked, so it is not there; `namespace` is a reserved word of CEL, so only
+    `service.namespace` is.
+    """
+    seen = {
+        name: kind for name, kind in SERVICE.fields.items() if name not in {"healthy", "healthy_since", "failing_since"}
+    }
+    bare = {name: kind for name, kind in seen.items() if name != "namespace"}
+    return {**bare, **{f"service.{name}": kind for name, kind in seen.items()}}
+
+
+def rule_names(on: RuleSource, *, services: Iterable[str] = (), service: bool = True) -> Names:
+    """
+    Give the names of a Rule's `when`, by what it is asked of.
+
+    `services` are the names of all services of the catalog; `service` tells whether the rule names one.
+    """
+    match on:
+        case RuleSource.ALERT:
+            return {"alert": ALERT, "now": TIMESTAMP}
+        case RuleSource.SERVICES:
+            own = _own_service() if service else {}
+            return {**_all_services(services), **own, "now": TIMESTAMP}
+        case _:
+            return {"object": _OBJECTS[on], "now": TIMESTAMP}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepPlace:
+    """
+    Where an expression of a step stands.
+
+    `earlier` holds the result names of the steps that are done by then, by id; `own` those of the step's own command,
+    once it has run (`expect`, `progress`); `each` the type of an item of `for_each`. `services` are the names of all
+    services of the catalog; `service` tells whether the runbook works on one.
+    """
+
+    parameters: Names = field(default_factory=dict)
+    earlier: Mapping[str, Names] = field(default_factory=dict)
+    own: Names = field(default_factory=dict)
+    each: Type | None = None
+    services: tuple[str, ...] = ()
+    service: bool = True
+
+
+def step_names(place: StepPlace) -> Names:
+    """Give the names of a step's expressions and templates. The innermost wins: the step's own result."""
+    return {
+        **_all_services(place.services),
+        **(_own_service() if place.service else {}),
+        "incident": INCIDENT,
+        "now": TIMESTAMP,
+        **{f"params.{name}": kind for name, kind in place.parameters.items()},
+        **{
+            f"steps.{step}.{name}": kind
+            for step, result in place.earlier.items()
+            for name, kind in {**result, **_OUTCOME}.items()
+        },
+        **({} if place.each is None else {"each": place.each}),
+        **place.own,
+    }
+
+
+def identifier(service: str) -> str:
+    """Give the name under which a service stands after `services.`: a dash would be a minus."""
+    return service.replace("-", "_").replace(".", "_")
+
+
+def _own_service() -> Names:
+    return {"service": SERVICE, **{f"service.{name}": kind for name, kind in SERVICE.fields.items()}}
+
+
+def _all_services(services: Iterable[str]) -> Names:
+    named = {f"services.{identifier(name)}": SERVICE for name in services}
+    return {"services": ListOf(SERVICE), **named}
