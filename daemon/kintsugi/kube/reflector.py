@@ -22,6 +22,7 @@ from kintsugi.kube.events import EventKind, EventReader, Failure, Poisoned, Watc
 from kintsugi.kube.lines import GarbledLineError, Lines
 from kintsugi.kube.mirror import Key, Mirror, Subscriber, T
 from kintsugi.objects.resources import Resource
+from kintsugi.objects.sharing import Sharing
 
 # Rounds that may end at the same version by what the server sent there, before the list is read anew.
 _STUMBLES_BEFORE_LIST = 3
@@ -58,6 +59,7 @@ class Reflector(Generic[T]):
         self._timing = timing
         self._reader: EventReader[T] = EventReader(kept)
         self._mirror: Mirror[T] = Mirror()
+        self._sharing = Sharing()
         self._random = SystemRandom()
         self._backoff = Backoff(timing, self._random)
         self._version = ""
@@ -152,6 +154,7 @@ class Reflector(Generic[T]):
                 if isinstance(read, Poisoned):
                     poisoned[read.identity.namespace, read.identity.name] = read.reason
                 else:
+                    self._sharing.share(read)
                     found[read.metadata.namespace, read.metadata.name] = read
             version = page.metadata.resource_version
             self._heard()
@@ -216,6 +219,7 @@ class Reflector(Generic[T]):
         key = (metadata.namespace, metadata.name)
         match event.type:
             case EventKind.ADDED | EventKind.MODIFIED:
+                self._sharing.share(event.object)
                 self._mirror.put(key, event.object)
             case EventKind.DELETED:
                 self._mirror.remove(key, event.object)

@@ -1,0 +1,67 @@
+"""
+One copy of what many objects have in common, so that a cached pod stays under 4 KiB.
+
+The pods of one controller differ in little: their containers, labels and owners are equal, and the texts of their
+conditions are the same in the whole cluster. A freshly decoded object is made to share these before anyone sees it;
+its value does not change.
+"""
+
+from msgspec.structs import force_setattr
+
+from kintsugi.objects.facts import controller_of
+from kintsugi.objects.metadata import Kept, Object
+from kintsugi.objects.pods import Pod
+
+# Far more than a cluster has at one time; what outlives its controllers is dropped by starting over.
+_MOST_PATTERNS = 20_000
+_MOST_TEXTS = 50_000
+
+
+class Sharing:
+    """The common parts of the objects of one kind."""
+
+    def __init__(self) -> None:
+        self._patterns: dict[str, Object] = {}
+        self._texts: dict[str, str] = {}
+
+    def share(self, fresh: Object) -> None:
+        """Let a freshly decoded object use the parts that are known already."""
+        if len(self._texts) >= _MOST_TEXTS:
+            self._texts.clear()
+        metadata = fresh.metadata
+        self._texts_of(metadata, ("namespace",))
+        controller = controller_of(fresh)
+        pattern = self._pattern(controller.uid, fresh) if controller else fresh
+        if pattern is not fresh:
+            _take_equal(metadata, pattern.metadata, ("labels", "annotations", "owner_references", "finalizers"))
+        if isinstance(fresh, Pod):
+            self._share_pod(fresh, pattern)
+
+    def _pattern(self, uid: str, fresh: Object) -> Object:
+        if len(self._patterns) >= _MOST_PATTERNS:
+            self._patterns.clear()
+        return self._patterns.setdefault(uid, fresh)
+
+    def _share_pod(self, pod: Pod, pattern: Object) -> None:
+        if pattern is not pod and isinstance(pattern, Pod):
+            _take_equal(pod.spec, pattern.spec, ("containers", "init_containers", "volumes", "node_selector"))
+        self._texts_of(pod.spec, ("node_name", "service_account_name", "scheduler_name", "restart_policy"))
+        self._texts_of(pod.status, ("phase", "qos_class", "host_ip"))
+        for condition in pod.status.conditions:
+            self._texts_of(condition, ("type", "status", "reason"))
+        for status in (*pod.status.container_statuses, *pod.status.init_container_statuses):
+            self._texts_of(status, ("name", "image"))
+
+    def _texts_of(self, part: Kept, names: tuple[str, ...]) -> None:
+        keep = self._texts.setdefault
+        for name in names:
+            text: str = getattr(part, name)
+            if text:
+                force_setattr(part, name, keep(text, text))
+
+
+def _take_equal(part: Kept, pattern: Kept, names: tuple[str, ...]) -> None:
+    for name in names:
+        known = getattr(pattern, name)
+        if getattr(part, name) == known:
+            force_setattr(part, name, known)
