@@ -13,6 +13,7 @@ from kintsugi.expressions.types import ANY, Struct, Type, structs_in
 from kintsugi.expressions.values import answering
 
 _EXTENSIONS = (ext_optional.ExtOptional(), ext_bindings.ExtBindings(), ext_strings.ExtStrings(), ext_math.ExtMath())
+_PARSER = cel.NewEnv(extensions=_EXTENSIONS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +37,7 @@ def environment(
     kinds = [*declared.values()]
     for function in functions:
         kinds += [kind for form in function.accepts for kind in form] + [function.result]
-    structs = frozenset(struct for kind in kinds for struct in structs_in(kind))
+    structs = frozenset[Struct]().union(*map(structs_in, kinds))
     return Environment(
         names=declared,
         functions={function.name: function for function in functions},
@@ -55,6 +56,11 @@ def environment(
             container=container,
         ),
     )
+
+
+def parse(source: str) -> bytes:
+    """Give the serialised tree of an expression as written, with nothing resolved. Raises RuntimeError, as CEL does."""
+    return bytes(_PARSER.compile(source, disable_check=True).serialize())
 
 
 def _checked(function: Function) -> cel.FunctionDecl:

@@ -4,8 +4,9 @@ The types of values that an expression sees: what a name holds, what a field of 
 They are compared when a document is loaded, so that a misspelt field or a wrong comparison never reaches a cluster.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +66,18 @@ NULL = Scalar("null")
 ANY = Scalar("any")
 
 
-def structs_in(kind: Type) -> Iterator[Struct]:
-    """Yield every struct that a type is made of, itself included, inner ones first."""
+@lru_cache(maxsize=1024)
+def structs_in(kind: Type) -> frozenset[Struct]:
+    """Give every struct that a type is made of, itself included."""
     match kind:
         case Struct():
-            for field in kind.fields.values():
-                yield from structs_in(field)
-            yield kind
+            return frozenset({kind}).union(*map(structs_in, kind.fields.values()))
         case ListOf():
-            yield from structs_in(kind.item)
+            return structs_in(kind.item)
         case MapOf():
-            yield from structs_in(kind.value)
+            return structs_in(kind.value)
         case Scalar():
-            return
+            return frozenset()
 
 
 def fits(given: Type, wanted: Type) -> bool:

@@ -6,13 +6,14 @@ left out, as in the API's JSON: to read it is an error, so that what is missing 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import attrgetter
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -26,7 +27,6 @@ from kintsugi.expressions.function import Function
 from kintsugi.expressions.structs import identity
 
 _BARE = cel.NewEnv()
-_AS_IS = frozenset({str, int, float, bool, bytes, type(None), Timestamp, Duration})
 
 
 def plain(value: object) -> object:
@@ -36,41 +36,65 @@ def plain(value: object) -> object:
     Raises EvaluationError for a naive datetime, and for a type that no expression can read.
     """
     kind: type = type(value)
-    if kind in _AS_IS:
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, msgspec.Struct) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
-        shown = ((name, plain(get(value))) for name, get in _fields(kind))
-        return {**identity(kind), **{name: item for name, item in shown if item is not None and item != ""}}
-    return _scalar(value)
+    return _way(kind)(value)
 
 
-def _scalar(value: object) -> object:
-    match value:
-        case datetime():
-            return _timestamp(value)
-        case timedelta():
-            duration = Duration()
-            duration.FromTimedelta(value)
-            return duration
-        case Enum():
-            return plain(value.value)
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-        case str() | UUID():
-            return str(value)
-        case bytearray():
-            return bytes(value)
-        case AbstractSet():
-            return [plain(item) for item in sorted(value, key=str)]
-        case _:
-            raise EvaluationError(f"a {type(value).__name__} cannot be read by an expression")
+@lru_cache(maxsize=1024)
+def _way(kind: type) -> Callable[[Any], object]:
+    """Choose how values of a type are made plain; once a type, since a pod is some hundred values."""
+    fields = _fields(kind)
+    if fields:
+        return partial(_plain_fields, fields, identity(kind))
+    for family, way in _WAYS:
+        if issubclass(kind, family):
+            return way
+    return _unreadable
 
 
-def _timestamp(value: datetime) -> Timestamp:
+def _fields(kind: type) -> tuple[tuple[str, Callable[[object], object]], ...]:
+    if issubclass(kind, msgspec.Struct):
+        names = zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True)
+        return tuple((shown, attrgetter(name)) for shown, name in names)
+    described = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    return tuple((field.name, attrgetter(field.name)) for field in described)
+
+
+def _plain_fields(
+    fields: tuple[tuple[str, Callable[[object], object]], ...], also: Mapping[str, str], value: object
+) -> dict[str, object]:
+    shown: dict[str, object] = {**also}
+    for name, get in fields:
+        item = get(value)
+        if item is not None and item != "":
+            shown[name] = plain(item)
+    return shown
+
+
+def _as_it_is(value: object) -> object:
+    return value
+
+
+def _plain_mapping(value: Mapping[object, object]) -> dict[str, object]:
+    return {str(key): plain(item) for key, item in value.items()}
+
+
+def _plain_list(value: Iterable[object]) -> list[object]:
+    return [plain(item) for item in value]
+
+
+def _plain_set(value: Iterable[object]) -> list[object]:
+    return [plain(item) for item in sorted(value, key=str)]
+
+
+def _plain_enum(value: Enum) -> object:
+    return plain(value.value)
+
+
+def _plain_decimal(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _plain_time(value: datetime) -> Timestamp:
     if value.tzinfo is None:
         raise EvaluationError(f"the time {value} has no time zone: times are aware, in UTC")
     timestamp = Timestamp()
@@ -78,13 +102,31 @@ def _timestamp(value: datetime) -> Timestamp:
     return timestamp
 
 
-@lru_cache(maxsize=512)
-def _fields(kind: type) -> tuple[tuple[str, Callable[[object], object]], ...]:
-    if issubclass(kind, msgspec.Struct):
-        names = zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True)
-        return tuple((shown, attrgetter(name)) for shown, name in names)
-    described = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
-    return tuple((field.name, attrgetter(field.name)) for field in described)
+def _plain_duration(value: timedelta) -> Duration:
+    duration = Duration()
+    duration.FromTimedelta(value)
+    return duration
+
+
+def _unreadable(value: object) -> object:
+    raise EvaluationError(f"a {type(value).__name__} cannot be read by an expression")
+
+
+# The first family that a type is of: an enum of strings is an enum first. CEL takes exact builtins only.
+_WAYS: tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...] = (
+    (Enum, _plain_enum),
+    ((bool, bytes, type(None), Timestamp, Duration), _as_it_is),
+    (int, int),
+    (float, float),
+    ((str, UUID), str),
+    (bytearray, bytes),
+    (Mapping, _plain_mapping),
+    ((list, tuple), _plain_list),
+    (AbstractSet, _plain_set),
+    (datetime, _plain_time),
+    (timedelta, _plain_duration),
+    (Decimal, _plain_decimal),
+)
 
 
 class Names(Mapping[str, object]):

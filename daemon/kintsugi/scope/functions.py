@@ -37,7 +37,7 @@ def _status_of(pod: Fields) -> str:
 def _ready(pod_or_node: Fields) -> bool:
     spec = pod_or_node.get("spec")
     is_pod = isinstance(spec, Mapping) and "containers" in spec
-    return facts.ready(_read(Pod if is_pod else Node, pod_or_node))
+    return facts.ready(_read(Pod, pod_or_node) if is_pod else _read(Node, pod_or_node))
 
 
 def _unhealthy(pod: Fields, now: datetime) -> bool:

@@ -7,7 +7,20 @@ from pathlib import Path
 import yaml
 
 from kintsugi.commands.results import CONNECTION, FINDING, LINES, LOOKUP, RESPONSE, REVISIONS, USAGE
-from kintsugi.expressions import ANY, BOOL, DOUBLE, INT, STRING, TIMESTAMP, ListOf, MapOf, Scope, Struct, Type, struct_type
+from kintsugi.expressions import (
+    ANY,
+    BOOL,
+    DOUBLE,
+    INT,
+    STRING,
+    TIMESTAMP,
+    ListOf,
+    MapOf,
+    Scope,
+    Struct,
+    Type,
+    struct_type,
+)
 from kintsugi.model.documents import RuleSource
 from kintsugi.objects import kept
 from kintsugi.scope import seen
@@ -84,7 +97,9 @@ def _names(entry: Mapping[str, object]) -> Mapping[str, Type]:
     if place is not None:
         return rule_names(RuleSource(str(place)), services=SERVICES, service=bool(entry.get("service")))
     parameters, earlier, own = entry.get("parameters", {}), entry.get("earlier", {}), entry.get("own", [])
-    assert isinstance(parameters, Mapping) and isinstance(earlier, Mapping) and isinstance(own, list)
+    assert isinstance(parameters, Mapping)
+    assert isinstance(earlier, Mapping)
+    assert isinstance(own, list)
     return step_names(
         StepPlace(
             parameters={name: parameter_type(word) for name, word in parameters.items()},
