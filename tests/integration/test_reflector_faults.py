@@ -1,0 +1,408 @@
+"""
+A reflector through every fault of a watch: its store ends right, its subscribers hear one story, and it asks gently.
+
+Promise P6 rests on it: no action on missing data. Faults B1 to B6, B8, B10, B11, B15 and B16 of the fault list.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.errors import ServerUnavailable
+from kintsugi.kube.backoff import WatchTiming
+from kintsugi.kube.client import KubeClient
+from kintsugi.kube.mirror import Change, ChangeKind
+from kintsugi.kube.reflector import Reflector
+from kintsugi.kube.settings import KubeSettings
+from kintsugi.objects.kept import Pod
+from kintsugi.objects.resources import PODS
+from tests.integration.scripted_api import (
+    EXPIRED,
+    ScriptedApi,
+    after,
+    bad_gateway,
+    bookmark,
+    cut,
+    demand,
+    event,
+    kubeconfig,
+    listing,
+    pod,
+    refuse,
+    scripted_api,
+    status,
+    stream,
+    write,
+)
+
+WITHIN = 10.0
+QUICK = WatchTiming(
+    silence=timedelta(seconds=0.3),
+    first_wait=timedelta(seconds=0.02),
+    longest_wait=timedelta(seconds=0.1),
+    healthy_after=timedelta(seconds=60),
+)
+PATIENT = WatchTiming(first_wait=timedelta(seconds=0.02), longest_wait=timedelta(seconds=0.1))
+TOO_LARGE = status(
+    504,
+    "Timeout",
+    "Timeout: Too large resource version: 900, current: 100",
+    [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+)
+
+
+class Watched:
+    """A running reflector, and the story that its subscriber heard."""
+
+    def __init__(self, reflector: Reflector[Pod]) -> None:
+        self.reflector = reflector
+        self.story: list[str] = []
+        reflector.subscribe(self._hear)
+
+    def _hear(self, change: Change[Pod]) -> None:
+        metadata = change.subject.metadata
+        self.story.append(f"{change.kind} {metadata.name} {metadata.resource_version}")
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Give the resourceVersion of each pod in the store."""
+        return {name: known.metadata.resource_version for (_, name), known in self.reflector.store.items()}
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition; fails with the last state."""
+        deadline = asyncio.get_running_loop().time() + WITHIN
+        while not condition():
+            if asyncio.get_running_loop().time() > deadline:
+                pytest.fail(f"store {self.versions}, story {self.story}, problem {self.reflector.problem!r}")
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[ScriptedApi]:
+    """A scripted API server."""
+    async with scripted_api() as server:
+        yield server
+
+
+@asynccontextmanager
+async def watching(
+    api: ScriptedApi, folder: Path, timing: WatchTiming = PATIENT, **user: str
+) -> AsyncIterator[Watched]:
+    """Run a reflector of the pods of production."""
+    settings = KubeSettings(kubeconfig=kubeconfig(folder, api.url, **user), request_timeout=timedelta(seconds=2))
+    async with KubeClient.connect(settings) as kube:
+        watched = Watched(Reflector(kube, PODS, Pod, namespace="production", timing=timing))
+        running = asyncio.create_task(watched.reflector.run())
+        try:
+            yield watched
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_the_list_and_the_watch_say_is_what_the_store_holds(api: ScriptedApi, tmp_path: Path) -> None:
+    """P6: the plain case, and the parameters that the server is asked with."""
+    api.on("LIST", listing(pod("a", 1), pod("b", 2), version=10))
+    api.on(
+        "WATCH", stream(event("ADDED", pod("c", 11)), event("MODIFIED", pod("a", 12)), event("DELETED", pod("b", 13)))
+    )
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.versions == {"a": "12", "c": "11"})
+    assert watched.story == ["added a 1", "added b 2", "added c 11", "modified a 12", "deleted b 13"]
+    asked = api.requests("WATCH")[0].query
+    assert asked["resourceVersion"] == "10"
+    assert asked["allowWatchBookmarks"] == "true"
+    assert 300 <= int(asked["timeoutSeconds"]) <= 600
+    assert api.requests("LIST")[0].query["limit"] == "500"
+
+
+async def test_a_watch_refused_with_410_leads_to_a_new_list(api: ScriptedApi, tmp_path: Path) -> None:
+    """B1: 410 as HTTP status; what vanished in the gap is deleted."""
+    api.on("LIST", listing(pod("a", 1), pod("b", 2), version=10), listing(pod("a", 21), version=30))
+    api.on("WATCH", refuse(410, "Expired", "too old resource version: 10 (25)"), stream())
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.versions == {"a": "21"})
+        await watched.until(lambda: len(api.requests("WATCH")) == 2)
+        assert watched.reflector.problem == ""
+    assert watched.story == ["added a 1", "added b 2", "deleted b 2", "modified a 21"]
+    assert [asked.query["resourceVersion"] for asked in api.requests("WATCH")] == ["10", "30"]
+
+
+async def test_a_410_inside_the_stream_leads_to_one_new_list(api: ScriptedApi, tmp_path: Path) -> None:
+    """B1: 410 as an ERROR event, after good events; nothing is asked again with the expired version."""
+    api.on("LIST", listing(pod("a", 1), version=10), listing(pod("a", 1), pod("c", 40), version=50))
+    api.on("WATCH", stream(event("ADDED", pod("b", 11)), event("ERROR", EXPIRED)), stream())
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.versions == {"a": "1", "c": "40"})
+        await watched.until(lambda: len(api.requests("WATCH")) == 2)
+    assert watched.story == ["added a 1", "added b 11", "deleted b 11", "added c 40"]
+    assert [asked.query["resourceVersion"] for asked in api.requests("WATCH")] == ["10", "50"]
+
+
+async def test_a_page_token_that_expires_starts_the_list_anew(api: ScriptedApi, tmp_path: Path) -> None:
+    """B2: what the void pages said is forgotten; nothing is half there in between."""
+    expired = refuse(410, "Expired", "The provided continue parameter is too old")
+    api.on(
+        "LIST",
+        listing(pod("gone", 1), version=10, token="t1"),
+        expired,
+        listing(pod("a", 12), version=20, token="t2"),
+        listing(pod("b", 13), version=20),
+    )
+    api.on("WATCH", stream())
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.reflector.synced)
+        assert watched.versions == {"a": "12", "b": "13"}
+    assert watched.story == ["added a 12", "added b 13"]
+    assert [asked.query.get("continue", "") for asked in api.requests("LIST")] == ["", "t1", "", "t2"]
+
+
+async def test_page_tokens_that_expire_twice_lead_to_a_list_in_one_answer(api: ScriptedApi, tmp_path: Path) -> None:
+    """B2: a server that is too slow for paging is asked for everything at once."""
+    expired = refuse(410, "Expired", "The provided continue parameter is too old")
+    page = listing(pod("a", 1), version=10, token="t")
+    api.on("LIST", page, expired, page, expired, listing(pod("a", 1), pod("b", 2), version=20))
+    api.on("WATCH", stream())
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.versions == {"a": "1", "b": "2"})
+    assert "limit" not in api.requests("LIST")[-1].query
+
+
+async def test_a_silent_watch_is_given_up_and_resumed_where_it_stood(api: ScriptedApi, tmp_path: Path) -> None:
+    """B3: a half-open connection says nothing for ever; the last bookmark is where the next watch begins."""
+    api.on("LIST", listing(pod("a", 1), version=10))
+    api.on("WATCH", stream(bookmark(17)), stream(event("MODIFIED", pod("a", 18)), bookmark(19)))
+    async with watching(api, tmp_path, QUICK) as watched:
+        await watched.until(lambda: watched.versions == {"a": "18"})
+    assert [asked.query["resourceVersion"] for asked in api.requests("WATCH")][:2] == ["10", "17"]
+    assert len(api.requests("LIST")) == 1
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        pytest.param(cut(event("MODIFIED", pod("a", 11)), b'{"type":"ADDED","object":{"meta'), id="reset in mid-line"),
+        pytest.param(
+            stream(event("MODIFIED", pod("a", 11)), b'{"type":"ADDED","ob', stays=False), id="ended in mid-line"
+        ),
+        pytest.param(stream(event("MODIFIED", pod("a", 11)), b"<html>502</html>\n"), id="HTML in a line"),
+        pytest.param(stream(event("MODIFIED", pod("a", 11)), b'"a text"\n'), id="JSON that is no event"),
+        pytest.param(stream(event("MODIFIED", pod("a", 11)), b'{"type":"NEWS","object":{}}\n'), id="unknown type"),
+        pytest.param(stream(event("MODIFIED", pod("a", 11)), b'{"type":"ADDED"}\n'), id="no object"),
+        pytest.param(stream(event("MODIFIED", pod("a", 11)), b"\xff\xfe\x00\n"), id="binary"),
+    ],
+)
+async def test_garbage_is_never_passed_on(api: ScriptedApi, tmp_path: Path, nonsense: object) -> None:
+    """B4: the connection is dropped and the watch resumed after the last good event."""
+    api.on("LIST", listing(pod("a", 1), version=10))
+    api.on("WATCH", nonsense, stream(event("ADDED", pod("b", 12))))  # type: ignore[arg-type]
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: "b" in watched.versions)
+    assert watched.story == ["added a 1", "modified a 11", "added b 12"]
+    assert [asked.query["resourceVersion"] for asked in api.requests("WATCH")] == ["10", "11"]
+    assert len(api.requests("LIST")) == 1
+
+
+async def test_garbage_that_comes_again_and_again_is_passed_by_a_new_list(api: ScriptedApi, tmp_path: Path) -> None:
+    """B4: where one version leads to garbage every time, the list leads past it."""
+    api.on("LIST", listing(pod("a", 1), version=10), listing(pod("a", 20), version=30))
+    garbage = stream(b"garbage\n")
+    api.on("WATCH", garbage, garbage, garbage, stream())
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.versions == {"a": "20"})
+    assert [asked.query["resourceVersion"] for asked in api.requests("WATCH")][:3] == ["10", "10", "10"]
+
+
+async def test_a_watch_answered_with_a_web_page_is_asked_again_gently(api: ScriptedApi, tmp_path: Path) -> None:
+    """B4, B6: the library's watch made 2,555 connections in three seconds of this."""
+    api.on("LIST", listing(pod("a", 1), version=10))
+    api.on("WATCH", bad_gateway(), bad_gateway(), write(b"<html>hello</html>", kind="text/html"), stream(bookmark(11)))
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: len(api.requests("WATCH")) == 4 and watched.reflector.problem == "")
+    assert watched.story == ["added a 1"]
+    assert len(api.requests("LIST")) == 1
+
+
+async def test_a_watch_that_closes_at_once_is_not_stormed(api: ScriptedApi, tmp_path: Path) -> None:
+    """B6: waits double from one close to the next, although each close is in order."""
+    timing = WatchTiming(first_wait=timedelta(seconds=0.05), longest_wait=timedelta(seconds=10))
+    api.on("LIST", listing(pod("a", 1), version=10))
+    api.on("WATCH", stream(stays=False))
+    async with watching(api, tmp_path, timing) as watched:
+        await watched.until(lambda: watched.reflector.watches >= 4)
+        began = asyncio.get_running_loop().time()
+        await watched.until(lambda: watched.reflector.watches >= 5)
+        assert asyncio.get_running_loop().time() - began > 0.05
+    assert len(api.requests("LIST")) == 1
+
+
+@pytest.mark.parametrize("megabytes", [1.5, 6])
+async def test_objects_larger_than_any_buffer_come_through(api: ScriptedApi, tmp_path: Path, megabytes: float) -> None:
+    """B5: in the list and in the watch."""
+    large = {"note": "x" * int(megabytes * 1024 * 1024)}
+    api.on("LIST", listing(pod("a", 1, annotations=large), version=10))
+    api.on("WATCH", stream(event("ADDED", pod("b", 11, annotations=large)), event("ADDED", pod("c", 12))))
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.versions == {"a": "1", "b": "11", "c": "12"})
+        assert watched.reflector.store["production", "b"].metadata.annotations == large
+
+
+async def test_an_overloaded_server_is_left_alone_for_as_long_as_it_asks(api: ScriptedApi, tmp_path: Path) -> None:
+    """B8: 429 with Retry-After on the watch; no new list."""
+    api.on("LIST", listing(pod("a", 1), version=10))
+    api.on("WATCH", refuse(429, "TooManyRequests", "slow down", headers={"Retry-After": "1"}), stream(bookmark(11)))
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.reflector.watches == 1 and watched.reflector.problem == "slow down")
+        began = asyncio.get_running_loop().time()
+        await watched.until(lambda: watched.reflector.watches == 2)
+        assert asyncio.get_running_loop().time() - began > 0.9
+        await watched.until(lambda: watched.reflector.problem == "")
+    assert len(api.requests("LIST")) == 1
+    assert [asked.query["resourceVersion"] for asked in api.requests("WATCH")] == ["10", "10"]
+
+
+async def test_an_overloaded_server_is_asked_again_for_the_page_that_it_owes(api: ScriptedApi, tmp_path: Path) -> None:
+    """B8: 429 between pages does not start the list anew."""
+    api.on(
+        "LIST",
+        listing(pod("a", 1), version=10, token="t1"),
+        refuse(429, "TooManyRequests", "slow down", headers={"Retry-After": "1"}),
+        listing(pod("b", 2), version=10),
+    )
+    api.on("WATCH", stream())
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.reflector.synced)
+    assert [asked.query.get("continue", "") for asked in api.requests("LIST")] == ["", "t1", "t1"]
+
+
+async def test_an_expired_token_is_read_anew(api: ScriptedApi, tmp_path: Path) -> None:
+    """B10: the kubelet has put a new token in the file; the watch goes on with it, in the same round."""
+    token = tmp_path / "token"
+    token.write_text("old\n")
+    rotated = after(lambda: token.write_text("new\n"), listing(pod("a", 1), version=10))
+    api.on("LIST", demand("old", rotated))
+    api.on("WATCH", demand("new", stream(event("ADDED", pod("b", 11)))))
+    async with watching(api, tmp_path, tokenFile=str(token)) as watched:
+        await watched.until(lambda: "b" in watched.versions)
+    assert [asked.headers["Authorization"] for asked in api.requests("WATCH")] == ["Bearer old", "Bearer new"]
+    assert len(api.requests("LIST")) == 1
+
+
+async def test_a_missing_right_is_said_and_the_store_stays_unsynced(api: ScriptedApi, tmp_path: Path) -> None:
+    """B11, B15: no list, no sync; the reason is the server's sentence."""
+    sentence = 'pods is forbidden: User "kintsugi" cannot list resource "pods" in API group ""'
+    api.on("LIST", refuse(403, "Forbidden", sentence))
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.reflector.problem == sentence)
+        assert not watched.reflector.synced
+        assert watched.reflector.age(asyncio.get_running_loop().time()) == float("inf")
+        with pytest.raises(ServerUnavailable, match="cannot list resource"):
+            await watched.reflector.wait_synced(timedelta(seconds=0.05))
+
+
+async def test_the_age_grows_while_the_server_is_not_heard(api: ScriptedApi, tmp_path: Path) -> None:
+    """P6: a stale view is known to be stale, synced or not."""
+    api.on("LIST", listing(pod("a", 1), version=10))
+    api.on("WATCH", stream(stays=False), bad_gateway())
+    async with watching(api, tmp_path) as watched:
+        await watched.reflector.wait_synced(timedelta(seconds=5))
+        await watched.until(lambda: watched.reflector.problem != "")
+        heard = watched.reflector.last_heard
+        await watched.until(lambda: watched.reflector.watches >= 5)
+        assert watched.reflector.last_heard == heard
+        assert watched.reflector.synced
+
+
+async def test_a_poisoned_object_is_set_aside_and_the_others_go_on(api: ScriptedApi, tmp_path: Path) -> None:
+    """B16: in the list and in the watch; one that is well again comes back."""
+    ill = pod("ill", 3) | {"status": "not an object"}
+    api.on("LIST", listing(pod("a", 1), ill, pod("b", 2), version=10))
+    sick = pod("b", 11, labels={"app": 7})
+    api.on("WATCH", stream(event("MODIFIED", sick), event("ADDED", pod("c", 12)), event("MODIFIED", pod("ill", 13))))
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.versions == {"a": "1", "c": "12", "ill": "13"})
+        assert watched.reflector.poisoned == 2
+        assert list(watched.reflector.quarantined) == [("production", "b")]
+    assert watched.story == ["added a 1", "added b 2", "deleted b 2", "added c 12", "added ill 13"]
+    assert len(api.requests("WATCH")) == 1
+
+
+async def test_a_version_ahead_of_the_server_is_waited_for(api: ScriptedApi, tmp_path: Path) -> None:
+    """B6: after a switch to a replica that lags, the same version is asked for again before anything is listed."""
+    api.on("LIST", listing(pod("a", 1), version=900))
+    lagging = write(str(TOO_LARGE).replace("'", '"').encode(), 504)
+    api.on("WATCH", lagging, stream(event("ADDED", pod("b", 901))))
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: "b" in watched.versions)
+    assert [asked.query["resourceVersion"] for asked in api.requests("WATCH")] == ["900", "900"]
+    assert len(api.requests("LIST")) == 1
+
+
+async def test_a_version_that_the_server_never_reaches_leads_to_a_new_list(api: ScriptedApi, tmp_path: Path) -> None:
+    """B6: etcd was restored from a backup, its history is shorter than ours."""
+    api.on("LIST", listing(pod("a", 800), version=900), listing(pod("a", 50), version=60))
+    lagging = stream(event("ERROR", TOO_LARGE), stays=False)
+    api.on("WATCH", lagging, lagging, lagging, stream())
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.versions == {"a": "50"})
+    assert len(api.requests("LIST")) == 2
+
+
+async def test_a_history_that_went_back_leads_to_a_new_list(api: ScriptedApi, tmp_path: Path) -> None:
+    """B6: etcd was restored; the watch stays open, but its bookmark is older than what we know."""
+    api.on("LIST", listing(pod("a", 800), version=900), listing(pod("a", 50), version=60))
+    api.on("WATCH", stream(bookmark(55)), stream())
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.versions == {"a": "50"})
+
+
+async def test_a_pod_of_the_same_name_is_told_as_another_one(api: ScriptedApi, tmp_path: Path) -> None:
+    """B13: no object changes its uid under a subscriber, though its deletion was missed."""
+    api.on("LIST", listing(pod("db-0", 1, uid="first"), version=10), listing(pod("db-0", 30, uid="third"), version=40))
+    api.on("WATCH", stream(event("MODIFIED", pod("db-0", 11, uid="second")), event("ERROR", EXPIRED)), stream())
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: watched.versions == {"db-0": "30"})
+    assert watched.story == [
+        "added db-0 1",
+        "deleted db-0 1",
+        "added db-0 11",
+        "deleted db-0 11",
+        "added db-0 30",
+    ]
+
+
+async def test_a_failing_subscriber_stops_neither_the_stream_nor_the_others(api: ScriptedApi, tmp_path: Path) -> None:
+    """B16: a handler's exception is contained and counted."""
+    heard: list[ChangeKind] = []
+
+    def broken(change: Change[Pod]) -> None:
+        raise LookupError(change.subject.metadata.name)
+
+    api.on("LIST", listing(pod("a", 1), version=10))
+    api.on("WATCH", stream(event("MODIFIED", pod("a", 11)), event("DELETED", pod("a", 12))))
+    async with watching(api, tmp_path) as watched:
+        watched.reflector.subscribe(broken)
+        watched.reflector.subscribe(lambda change: heard.append(change.kind))
+        await watched.until(lambda: len(heard) == 3)
+        assert watched.reflector.subscriber_failures == 3
+    assert heard == [ChangeKind.ADDED, ChangeKind.MODIFIED, ChangeKind.DELETED]
+
+
+async def test_a_lost_connection_costs_neither_a_list_nor_an_event(api: ScriptedApi, tmp_path: Path) -> None:
+    """B6: an API server restarts; the watch resumes where it was cut."""
+    api.on("LIST", listing(pod("a", 1), version=10))
+    api.on(
+        "WATCH",
+        cut(event("ADDED", pod("b", 11))),
+        cut(),
+        refuse(503, "ServiceUnavailable", "apiserver is shutting down"),
+        stream(event("DELETED", pod("b", 12))),
+    )
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: "deleted b 12" in watched.story)
+    assert watched.story == ["added a 1", "added b 11", "deleted b 12"]
+    assert len(api.requests("LIST")) == 1
