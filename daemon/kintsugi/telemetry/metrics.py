@@ -1,0 +1,110 @@
+"""
+What the daemon counts, as Prometheus reads it.
+
+Names are a promise to whoever alerts on them. No label carries text from an alert or an object, so that strangers cannot
+make series. Counters whose labels are known start at zero: a rate over a series that was not there is no rate.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_RUN_BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownLabels:
+    """Label values that are known at start; the composition root takes them from the enums and the catalog."""
+
+    sources: Iterable[str] = ()
+    verdicts: Iterable[tuple[str, str]] = ()
+    outcomes: Iterable[str] = ()
+    runbooks: Iterable[str] = ()
+    actions: Iterable[str] = ()
+    step_outcomes: Iterable[str] = ()
+    watchdogs: Iterable[str] = ()
+    services: Iterable[str] = ()
+
+
+class Metrics:
+    """Every metric of the daemon, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.signals_received = Counter(
+            "kintsugi_signals_received_total", "Signals committed to the ledger.", ["source"], registry=registry
+        )
+        self.verdicts = Counter(
+            "kintsugi_verdicts_total", "Verdicts given to signals.", ["verdict", "reason"], registry=registry
+        )
+        self.signals_unjudged = Gauge(
+            "kintsugi_signals_unjudged", "Signals received that have no verdict yet.", registry=registry
+        )
+        self.dead_letters = Counter(
+            "kintsugi_dead_letters_total", "Alerts and bodies that could not be understood.", registry=registry
+        )
+        self.webhook_answers = Counter(
+            "kintsugi_webhook_answers_total",
+            "Answers to webhooks; any 4xx loses alerts.",
+            ["status"],
+            registry=registry,
+        )
+        self.webhook_waiting = Gauge(
+            "kintsugi_webhook_waiting_alerts", "Alerts waiting for their commit.", registry=registry
+        )
+        self.polls = Counter(
+            "kintsugi_alertmanager_polls_total", "Polls of Alertmanager.", ["outcome"], registry=registry
+        )
+        self.runs = Counter("kintsugi_runs_total", "Runs that ended.", ["runbook", "outcome"], registry=registry)
+        self.steps = Counter("kintsugi_steps_total", "Steps that ended.", ["action", "outcome"], registry=registry)
+        self.run_seconds = Histogram(
+            "kintsugi_run_seconds", "From a run's start to its end.", registry=registry, buckets=_RUN_BUCKETS
+        )
+        self.watchdogs = Gauge("kintsugi_watchdogs", "Watchdogs by state.", ["state"], registry=registry)
+        self.watch_lag = Gauge(
+            "kintsugi_watch_lag_seconds", "Since a watch was last heard of.", ["resource"], registry=registry
+        )
+        self.ledger_commit_seconds = Histogram(
+            "kintsugi_ledger_commit_seconds", "One commit of signals.", registry=registry, buckets=_COMMIT_BUCKETS
+        )
+        self.service_healthy = Gauge(
+            "kintsugi_service_healthy",
+            "1 while a service is healthy, 0 while it is not.",
+            ["service"],
+            registry=registry,
+        )
+        self.notices = Counter("kintsugi_notices_total", "Notices by outcome.", ["outcome"], registry=registry)
+        _preset_own_labels(self)
+
+    def preset(self, known: KnownLabels) -> None:
+        """Start every series whose labels are known at zero."""
+        for source in known.sources:
+            self.signals_received.labels(source)
+        for verdict, reason in known.verdicts:
+            self.verdicts.labels(verdict, reason)
+        for runbook in known.runbooks:
+            for outcome in known.outcomes:
+                self.runs.labels(runbook, outcome)
+        for action in known.actions:
+            for outcome in known.step_outcomes:
+                self.steps.labels(action, outcome)
+        for state in known.watchdogs:
+            self.watchdogs.labels(state)
+        for service in known.services:
+            self.service_healthy.labels(service)
+
+    def exposition(self) -> bytes:
+        """Write all metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+def _preset_own_labels(metrics: Metrics) -> None:
+    """Start the series whose labels are fixed here."""
+    for status in ("200", "400", "401", "413", "503"):
+        metrics.webhook_answers.labels(status)
+    for outcome in ("ok", "failed"):
+        metrics.polls.labels(outcome)
+    for outcome in ("sent", "failed"):
+        metrics.notices.labels(outcome)
