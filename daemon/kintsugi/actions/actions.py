@@ -1,0 +1,110 @@
+"""
+The actions: every command of the grammar, done natively.
+
+The executor is their only caller for changes: `prepare` judges, the executor commits the intent, `perform` makes the
+one write, and `probe` answers for a write whose answer was lost.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from kintsugi.actions import cordon, delete, live, looks, mark, patch, rollout, scale, touched
+from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.live import Live
+from kintsugi.actions.prepared import DeleteWrite, Happened, PatchWrite, Prepared
+from kintsugi.actions.result import Result, of_objects
+from kintsugi.actions.sentences import summary_of
+from kintsugi.clients import Clients
+from kintsugi.errors import KubeError, Refused
+from kintsugi.kube.client import KubeClient, PatchKind
+from kintsugi.model.command import Command, Cordon, Delete, Mark, Patch, Rollout, Scale
+
+
+class Actions:
+    """Do commands on one cluster."""
+
+    def __init__(self, kube: KubeClient, clients: Clients) -> None:
+        self._kube = kube
+        self._clients = clients
+
+    async def look(self, command: Command, *, deadline: timedelta, good: frozenset[str] = frozenset()) -> Result:
+        """
+        Do a command that only looks.
+
+        A log that is followed, a wait and a `rollout status` last until `deadline` at most; a log then ends well.
+        `good` are the pod templates known to be good (for `rollout history`). Raises KubeError or ProbeFailed when the
+        question could not be answered, Refused for an address that may not be asked.
+        """
+        return await looks.look(self._kube, self._clients, command, deadline=deadline, good=good)
+
+    def split(self, command: Command) -> tuple[Command, ...]:
+        """Make a change over several objects into changes of one object each, in order."""
+        if isinstance(command, Cordon | Delete | Mark | Scale):
+            return tuple(replace(command, objects=(each,)) for each in command.objects)
+        return (command,)
+
+    async def prepare(self, command: Command, circumstances: Circumstances) -> Prepared:
+        """
+        Judge a change of one object by a live read of it; nothing is changed.
+
+        Raises Refused with the reason why it is not made; KubeError when that cannot be judged (P6): NotFound for a
+        name that nobody has, Conflict for a JSON patch whose tests fail.
+        """
+        touched.object_of(command)
+        match command:
+            case Delete():
+                return await delete.prepare(self._kube, command, circumstances)
+            case Scale():
+                return await scale.prepare(self._kube, command, circumstances)
+            case Rollout():
+                return await rollout.prepare(self._kube, command, circumstances)
+            case Cordon():
+                return await cordon.prepare(self._kube, command, circumstances)
+            case Patch():
+                return await patch.prepare(self._kube, command, circumstances)
+            case Mark():
+                return await mark.prepare(self._kube, command, circumstances)
+            case _:
+                raise Refused(f"{type(command).__name__} only looks: there is nothing to prepare")
+
+    async def perform(self, prepared: Prepared) -> Result:
+        """
+        Make a prepared change by exactly one write; by none when all was so already.
+
+        Raises Conflict when the object is another one or is no longer as it was judged (nothing was changed: prepare
+        again), another KubeError when it was refused, OutcomeUnknown when its answer was lost: probe then.
+        """
+        if prepared.already:
+            return _result(prepared, await touched.read_again(self._kube, prepared))
+        answer = await self._write(prepared)
+        try:
+            obj = await touched.read_again(self._kube, prepared)
+        except KubeError:
+            # The change is made and answered; that its object cannot be read again right now does not undo that.
+            obj = None if isinstance(prepared.write, DeleteWrite) else answer
+        return _result(prepared, obj)
+
+    async def look_again(self, prepared: Prepared) -> Result:
+        """Read afresh what a change touched: `items`, empty when its object is gone."""
+        return _result(prepared, await touched.read_again(self._kube, prepared))
+
+    async def probe(self, prepared: Prepared) -> Happened:
+        """Find out whether a change has happened; see `touched.probe`."""
+        return await touched.probe(self._kube, prepared)
+
+    async def _write(self, prepared: Prepared) -> Live:
+        asked, namespace = touched.object_of(prepared.command), touched.namespace_of(prepared.command)
+        match prepared.write:
+            case PatchWrite(operations=operations):
+                return await self._kube.patch(asked.resource, asked.name, namespace, operations, kind=PatchKind.JSON)
+            case DeleteWrite(grace=grace):
+                uid = str(prepared.facts["uid"])
+                return await self._kube.delete(asked.resource, asked.name, namespace, uid=uid, grace=grace)
+            case None:
+                raise Refused(f"{asked}: what was prepared before a restart is not performed: prepare it again")
+
+
+def _result(prepared: Prepared, obj: Live | None) -> Result:
+    items = [] if obj is None else [live.shown(obj)]
+    done = "nothing to do: " if prepared.already else ""
+    return of_objects(items, named=1, summary=f"{done}{summary_of(prepared)}")

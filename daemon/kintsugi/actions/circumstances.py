@@ -1,0 +1,40 @@
+"""For whom and when a change is prepared: all that its refusals may depend on besides the live object."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kintsugi.model.documents import WorkloadRef
+from kintsugi.model.records import Phase
+from kintsugi.objects.facts import START_UP_ALLOWANCE
+from kintsugi.objects.selectors import Selector
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Circumstances:
+    """
+    The run that a change belongs to.
+
+    `good` are the pod templates (pod-template-hash, or the name of a ControllerRevision) of the workload that were seen
+    healthy. `startup` is what a pod may take to become ready. `protected` namespaces are never changed.
+    `allow_managed`: change also what an autoscaler, GitOps or an operator writes. `allow_lower`: replicas may be
+    lowered in the forward phase, too (writers that are stopped for a restore).
+    """
+
+    phase: Phase = Phase.FORWARD
+    incident: str
+    run: str
+    path: str = ""
+    now: datetime
+    service: str = ""
+    selector: Selector | None = None
+    workload: WorkloadRef | None = None
+    good: frozenset[str] = frozenset()
+    startup: timedelta = START_UP_ALLOWANCE
+    protected: frozenset[str] = frozenset()
+    allow_managed: bool = False
+    allow_lower: bool = False
+
+    @property
+    def mark(self) -> str:
+        """Name this very change; it is written onto the object together with it, so that a probe can tell."""
+        return f"{self.run}/{self.phase}/{self.path}"

@@ -1,0 +1,163 @@
+"""Commands that only look, each by its own reader or client."""
+
+from datetime import timedelta
+
+import orjson
+
+from kintsugi.actions import events, get, logs, top, waits
+from kintsugi.actions.get import by_name
+from kintsugi.actions.live import Live
+from kintsugi.actions.polling import until
+from kintsugi.actions.result import Result, of_objects
+from kintsugi.actions.revisions import current_of, find_revisions
+from kintsugi.actions.rollout_status import Status, status_of
+from kintsugi.clients import Clients
+from kintsugi.clients.http import HttpRequest, HttpResponse
+from kintsugi.errors import Refused
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import (
+    CanI,
+    Command,
+    Curl,
+    Describe,
+    Events,
+    Get,
+    Logs,
+    NcZ,
+    Nslookup,
+    Rollout,
+    Top,
+    Verb,
+    Wait,
+)
+
+
+async def look(
+    kube: KubeClient, clients: Clients, command: Command, *, deadline: timedelta, good: frozenset[str]
+) -> Result:
+    """Do a command that only looks. Raises Refused for one that changes something."""
+    match command:
+        case Curl() | Nslookup() | NcZ():
+            return await _ask(clients, command, deadline)
+        case Rollout(verb=Verb.ROLLOUT_HISTORY):
+            return await _history(kube, command, good)
+        case Rollout(verb=Verb.ROLLOUT_STATUS):
+            return await _status(kube, command, deadline)
+        case Wait():
+            return await waits.wait(kube, command, within=deadline)
+        case Logs():
+            return await logs.read(kube, command, within=deadline)
+        case _:
+            return await _read(kube, command)
+
+
+async def _read(kube: KubeClient, command: Command) -> Result:
+    match command:
+        case Get():
+            return await get.get(kube, command)
+        case Describe():
+            return await get.describe_objects(kube, command)
+        case Top():
+            return await top.read(kube, command)
+        case Events():
+            return await events.read(kube, command)
+        case CanI():
+            return await _can_i(kube, command)
+        case _:
+            raise Refused(f"{type(command).__name__} changes something: it is not a look")
+
+
+async def _can_i(kube: KubeClient, command: CanI) -> Result:
+    allowed = await kube.can_i(
+        command.verb, command.resource, command.namespace, subresource=command.subresource, name=command.name
+    )
+    what = f"{command.verb} {command.resource.qualified}"
+    reason = "" if allowed else f"our identity may not {what}"
+    return Result(
+        names={"allowed": allowed, "reason": reason},
+        summary=reason or f"our identity may {what}",
+        failed=reason,
+    )
+
+
+async def _ask(clients: Clients, command: Curl | Nslookup | NcZ, deadline: timedelta) -> Result:
+    match command:
+        case Curl():
+            return await _curl(clients, command, deadline)
+        case Nslookup():
+            addresses = await clients.dns.resolve(command.name, server=command.server, within=deadline)
+            return Result(names={"addresses": list(addresses)}, summary=f"{command.name} is {', '.join(addresses)}")
+        case NcZ():
+            within = min(command.timeout or deadline, deadline)
+            why = await clients.tcp.opens(command.host, command.port, within=within)
+            summary = why or f"{command.host}:{command.port} is open"
+            return Result(names={"open": not why}, summary=summary, failed=why)
+
+
+async def _curl(clients: Clients, command: Curl, deadline: timedelta) -> Result:
+    request = HttpRequest(
+        url=command.url,
+        method=command.method,
+        headers=command.headers,
+        body=command.body,
+        insecure=command.insecure,
+        follow=command.follow,
+    )
+    response = await clients.http.ask(request, within=min(command.max_time or deadline, deadline))
+    names: dict[str, object] = {"status": response.status, "body": response.body, "headers": dict(response.headers)}
+    if (content := _json(response)) is not None:
+        names["json"] = content
+    cut = ", cut at 1 MiB" if response.cut else ""
+    error = command.fail and response.status >= 400
+    return Result(
+        names=names,
+        summary=f"{response.url}: {response.status} {response.reason}, {len(response.body)} characters{cut}",
+        failed=f"the requested URL returned error: {response.status}" if error else "",
+    )
+
+
+def _json(response: HttpResponse) -> object:
+    """Read the body as JSON, whatever its content type says; None when it is none."""
+    try:
+        return orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+async def _history(kube: KubeClient, command: Rollout, good: frozenset[str]) -> Result:
+    (workload,) = await by_name(kube, (command.object,), command.namespace)
+    found = await find_revisions(kube, command.object, workload, good)
+    if command.revision:
+        found = tuple(revision for revision in found if revision.number == command.revision)
+    current = current_of(found)
+    known = ", ".join(str(revision.number) for revision in found if revision.good) or "none"
+    result = of_objects([workload], named=1, summary="")
+    return Result(
+        names={**result.names, "revisions": [revision.columns() for revision in found]},
+        summary=f"{len(found)} revisions, now at {current.number if current else '?'}, known to be good: {known}",
+        failed="" if found else _no_history(command),
+    )
+
+
+def _no_history(command: Rollout) -> str:
+    return "unable to find the specified revision" if command.revision else "no rollout history found"
+
+
+async def _status(kube: KubeClient, command: Rollout, deadline: timedelta) -> Result:
+    """Watch a rollout until it has ended or cannot end; kubectl's own wait has no end without --timeout."""
+
+    async def look_once() -> tuple[Live, Status]:
+        (workload,) = await by_name(kube, (command.object,), command.namespace)
+        return workload, status_of(workload, command.revision)
+
+    within = min(command.timeout or deadline, deadline)
+    workload, status = await until(look_once, lambda seen: seen[1].done or seen[1].error, within=within)
+    failed = "" if status.done else status.message
+    if not status.done and not status.error:
+        failed = f"timed out waiting for the condition ({status.message})"
+    names = of_objects([workload], named=1, summary="").names
+    return Result(
+        names={**names, "complete": status.done, "message": status.message},
+        summary=failed or status.message,
+        failed=failed,
+    )

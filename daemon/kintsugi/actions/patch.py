@@ -1,0 +1,58 @@
+"""
+`kubectl patch`: change fields of one object.
+
+The server is asked first what the patch would make of the object (a dry run). What follows is the difference, field by
+field with a test of each: that is what is judged, written and undone, whatever the kind of the patch.
+"""
+
+from dataclasses import replace
+
+import orjson
+
+from kintsugi.actions import live, refusals
+from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.difference import difference
+from kintsugi.actions.judged import Judged, judge
+from kintsugi.actions.live import Live
+from kintsugi.actions.prepared import Prepared
+from kintsugi.actions.scale import check_replicas
+from kintsugi.actions.undo import put_back, undone_by
+from kintsugi.errors import CommandError
+from kintsugi.kube.client import KubeClient, PatchKind
+from kintsugi.model.command import Patch
+from kintsugi.objects.resources import DEPLOYMENTS, REPLICASETS, STATEFULSETS
+
+_KINDS = {"strategic": PatchKind.STRATEGIC, "merge": PatchKind.MERGE, "json": PatchKind.JSON}
+
+
+async def prepare(kube: KubeClient, command: Patch, circumstances: Circumstances) -> Prepared:
+    """Judge a patch. Its undo puts the former values back where ours still stand."""
+    judged = await judge(kube, command.object, command.namespace, circumstances)
+    bound = replace(command, object=judged.asked)
+    after = await _tried(kube, bound)
+    changed = difference(judged.obj, after)
+    if not changed:
+        return judged.already(bound, {})
+    refusals.check(refusals.managed(judged.asked, judged.obj, circumstances))
+    await _check_scale(kube, judged, after)
+    facts = {"fields": [operation["path"] for operation in changed if operation["op"] != "test"]}
+    return judged.patch(bound, after, facts, undone_by(put_back(judged.asked, command.namespace, judged.obj, after)))
+
+
+async def _tried(kube: KubeClient, command: Patch) -> Live:
+    """Ask what the patch would make. Raises CommandError for a patch that is not JSON, KubeError if it is refused."""
+    try:
+        content = orjson.loads(command.patch)
+    except orjson.JSONDecodeError as error:
+        raise CommandError(f"the patch of {command.object} is not JSON: {error}") from error
+    asked = command.object
+    return await kube.patch(
+        asked.resource, asked.name, command.namespace or None, content, kind=_KINDS[command.kind], dry_run=True
+    )
+
+
+async def _check_scale(kube: KubeClient, judged: Judged, after: Live) -> None:
+    """A patch of `spec.replicas` is a scale, and refused like one."""
+    present, wanted = live.replicas(judged.obj), live.replicas(after)
+    if judged.asked.resource in (DEPLOYMENTS, STATEFULSETS, REPLICASETS) and present != wanted:
+        await check_replicas(kube, judged, present, wanted)

@@ -1,0 +1,180 @@
+"""
+The revisions of a workload, as `kubectl rollout history` finds them, and which of them to go back to.
+
+A Deployment's revisions are its ReplicaSets, those of a StatefulSet or DaemonSet its ControllerRevisions.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+
+import orjson
+
+from kintsugi.actions import live
+from kintsugi.actions.live import Live
+from kintsugi.errors import Refused
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import ObjectName
+from kintsugi.model.records import Phase
+from kintsugi.objects.kept import LabelSelector, Object
+from kintsugi.objects.resources import CONTROLLERREVISIONS, DEPLOYMENTS, REPLICASETS
+from kintsugi.objects.selectors import Selector
+
+NUMBER = "deployment.kubernetes.io/revision"
+CAUSE = "kubernetes.io/change-cause"
+HASH = "pod-template-hash"
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revision:
+    """
+    One revision. `template` names its pod template (pod-template-hash, or the ControllerRevision's name).
+
+    `current`: it is what the workload asks for now. `pods` is the pod template itself, `annotations` are the
+    ReplicaSet's.
+    """
+
+    number: int
+    template: str
+    current: bool
+    good: bool
+    cause: str
+    created: datetime | None
+    pods: Live
+    annotations: Mapping[str, str]
+
+    @property
+    def images(self) -> list[str]:
+        """List the images of its containers."""
+        return [live.text(container, "image") for container in live.entries(self.pods, "spec", "containers")]
+
+    def columns(self) -> dict[str, object]:
+        """Give what expressions see of it."""
+        return {
+            "number": self.number,
+            "current": self.current,
+            "good": self.good,
+            "cause": self.cause,
+            "images": self.images,
+            "created": self.created,
+        }
+
+
+async def find_revisions(
+    kube: KubeClient, asked: ObjectName, workload: Live, good: Iterable[str]
+) -> tuple[Revision, ...]:
+    """Read the revisions of a workload, oldest number first."""
+    resource = REPLICASETS if asked.resource == DEPLOYMENTS else CONTROLLERREVISIONS
+    selector = Selector.of(live.kept(live.mapping(workload, "spec", "selector"), LabelSelector))
+    listing = await kube.list(resource, live.text(workload, "metadata", "namespace"), labels=str(selector))
+    owned = [each for each in listing.items if _is_controlled(each, workload)]
+    made = _of_replica_sets(owned, workload, frozenset(good)) if resource == REPLICASETS else None
+    found = made if made is not None else _of_controller_revisions(owned, workload, frozenset(good))
+    return tuple(sorted(found, key=lambda revision: revision.number))
+
+
+def _is_controlled(obj: Live, workload: Live) -> bool:
+    owners = live.kept(obj, Object).metadata.owner_references
+    return any(owner.controller and owner.uid == live.uid(workload) for owner in owners)
+
+
+def _of_replica_sets(sets: Sequence[Live], workload: Live, good: frozenset[str]) -> list[Revision]:
+    """Make revisions of ReplicaSets; the oldest of those with the Deployment's template is the current one."""
+    wanted = template_digest(live.mapping(workload, "spec", "template"))
+    made: list[Revision] = []
+    for each in sorted(sets, key=lambda obj: (live.text(obj, "metadata", "creationTimestamp"), live.name(obj))):
+        kept = live.kept(each, Object).metadata
+        pods = live.without(live.mapping(each, "spec", "template"), "metadata", "labels", HASH)
+        number = kept.annotations.get(NUMBER, "")
+        if not number.isdecimal():
+            continue
+        current = template_digest(pods) == wanted and not any(other.current for other in made)
+        template = kept.labels.get(HASH, "")
+        made.append(
+            Revision(
+                number=int(number),
+                template=template,
+                current=current,
+                good=template in good,
+                cause=kept.annotations.get(CAUSE, ""),
+                created=kept.creation_timestamp,
+                pods=pods,
+                annotations=kept.annotations,
+            )
+        )
+    return made
+
+
+def _of_controller_revisions(found: Sequence[Live], workload: Live, good: frozenset[str]) -> list[Revision]:
+    wanted = template_digest(live.mapping(workload, "spec", "template"))
+    made: list[Revision] = []
+    for each in sorted(found, key=lambda obj: live.number(obj, "revision"), reverse=True):
+        kept = live.kept(each, Object).metadata
+        pods = live.without(live.mapping(each, "data", "spec", "template"), "$patch")
+        made.append(
+            Revision(
+                number=live.number(each, "revision"),
+                template=kept.name,
+                current=template_digest(pods) == wanted and not any(other.current for other in made),
+                good=kept.name in good,
+                cause=kept.annotations.get(CAUSE, ""),
+                created=kept.creation_timestamp,
+                pods=pods,
+                annotations=kept.annotations,
+            )
+        )
+    return made
+
+
+def template_digest(template: Live) -> str:
+    """Name a pod template by its content; an absent field and a null one are the same."""
+    return sha256(orjson.dumps(_compact(template), option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def _compact(value: object) -> object:
+    if isinstance(value, Mapping):
+        inner = {key: _compact(each) for key, each in value.items()}
+        return {key: each for key, each in inner.items() if each is not None and each != {}}
+    if isinstance(value, list | tuple):
+        return [_compact(each) for each in value]
+    return value
+
+
+def current_of(revisions: Sequence[Revision]) -> Revision | None:
+    """Give the revision that the workload asks for now, None while its controller has not made it."""
+    return next((revision for revision in revisions if revision.current), None)
+
+
+def target_of(asked: ObjectName, revisions: Sequence[Revision], number: int, phase: Phase) -> Revision:
+    """
+    Choose the revision to go back to: the one that is named, else the last one that was seen good (E13).
+
+    Raises Refused when there is none, when it is the current one, or when it was never seen good. An undo may also go
+    back over a mere restart, whose two revisions differ in nothing else.
+    """
+    current = current_of(revisions)
+    if number == 0:
+        return _last_good(asked, revisions)
+    known = ", ".join(str(revision.number) for revision in revisions) or "none"
+    target = next((revision for revision in revisions if revision.number == number), None)
+    if target is None:
+        raise Refused(f"unable to find specified revision {number} in history: {asked} has {known}")
+    if target.current:
+        raise Refused(f"{asked} is at revision {number} already: going back to it would change nothing")
+    over_restart = phase is Phase.UNDO and current is not None and _bare(current.pods) == _bare(target.pods)
+    if not target.good and not over_restart:
+        raise Refused(f"revision {number} of {asked} was never seen good: it is not gone back to")
+    return target
+
+
+def _last_good(asked: ObjectName, revisions: Sequence[Revision]) -> Revision:
+    good = [revision for revision in revisions if revision.good and not revision.current]
+    if not good:
+        raise Refused(f"no earlier revision of {asked} was seen good: a person has to choose one")
+    return good[-1]
+
+
+def _bare(template: Live) -> str:
+    return template_digest(live.without(template, "metadata", "annotations", RESTARTED))

@@ -1,0 +1,39 @@
+"""`kubectl scale`: set the replicas of one workload, never fewer in a recovery, never against an autoscaler."""
+
+from dataclasses import replace
+
+from kintsugi.actions import live, refusals
+from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.judged import Judged, judge
+from kintsugi.actions.prepared import Prepared
+from kintsugi.actions.undo import undone_by
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import Scale
+from kintsugi.objects.kept import HorizontalPodAutoscaler
+from kintsugi.objects.resources import HPAS
+
+
+async def prepare(kube: KubeClient, command: Scale, circumstances: Circumstances) -> Prepared:
+    """Judge a scale. Its undo scales back, unless somebody else has scaled meanwhile."""
+    judged = await judge(kube, command.objects[0], command.namespace, circumstances)
+    present = live.replicas(judged.obj)
+    facts = {"replicas": present, "wanted": command.replicas}
+    bound = replace(command, objects=(judged.asked,))
+    refusals.check(refusals.not_as_expected(judged.asked, present, command.current))
+    if command.replicas == present:
+        return judged.already(bound, facts)
+    refusals.check(refusals.managed(judged.asked, judged.obj, circumstances))
+    await check_replicas(kube, judged, present, command.replicas)
+    back = replace(bound, replicas=present, current=command.replicas)
+    after = live.put(judged.obj, "spec", "replicas", value=command.replicas)
+    return judged.patch(bound, after, facts, undone_by(back))
+
+
+async def check_replicas(kube: KubeClient, judged: Judged, present: int, wanted: int) -> None:
+    """Raise Refused when this workload's replicas may not be changed so."""
+    asked, circumstances = judged.asked, judged.circumstances
+    refusals.check(refusals.lowered(asked, present, wanted, circumstances))
+    listing = await kube.list(HPAS, judged.namespace)
+    scalers = [live.kept(each, HorizontalPodAutoscaler) for each in listing.items]
+    at_zero = 0 in (present, wanted)
+    refusals.check(refusals.autoscaled(asked, scalers, circumstances, at_zero=at_zero))

@@ -1,0 +1,62 @@
+"""What a change touched, read afresh; and whether a change whose answer was lost has happened."""
+
+from kintsugi.actions import live
+from kintsugi.actions.live import Live
+from kintsugi.actions.prepared import MARK, Happened, Prepared
+from kintsugi.errors import KubeError, NotFound, Refused
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import Command, Cordon, Delete, Mark, ObjectName, Patch, Rollout, Scale
+
+Change = Cordon | Delete | Mark | Patch | Rollout | Scale
+
+
+def object_of(command: Command) -> ObjectName:
+    """Give the single object of a change. Raises Refused for a command over several: `split` comes first."""
+    match command:
+        case Rollout() | Patch():
+            return command.object
+        case Cordon() | Delete() | Mark() | Scale() if len(command.objects) == 1:
+            return command.objects[0]
+        case Cordon() | Delete() | Mark() | Scale():
+            raise Refused(f"a change is made object by object, not of {len(command.objects)} at once")
+        case _:
+            raise Refused(f"{type(command).__name__} only looks: there is nothing to change")
+
+
+def namespace_of(command: Command) -> str | None:
+    """Give the namespace of a change's object, None for an object that lives in none."""
+    if isinstance(command, Delete | Mark | Patch | Rollout | Scale) and object_of(command).resource.namespaced:
+        return command.namespace
+    return None
+
+
+async def read_again(kube: KubeClient, prepared: Prepared) -> Live | None:
+    """Read the object that a change was about; None when it is gone, or another one has its name."""
+    asked = object_of(prepared.command)
+    try:
+        obj = await kube.get(asked.resource, asked.name, namespace_of(prepared.command))
+    except NotFound:
+        return None
+    return live.shown(obj) if live.uid(obj) == prepared.facts.get("uid") else None
+
+
+async def probe(kube: KubeClient, prepared: Prepared) -> Happened:
+    """
+    Tell whether a change was made: by the uid that is gone, or by the mark that was written together with it.
+
+    UNKNOWN when the cluster cannot be asked, or when an object that was to be changed is gone. A NOT_DONE is only as
+    old as the request: one that is still on its way may yet arrive.
+    """
+    if prepared.already:
+        return Happened.DONE
+    try:
+        obj = await read_again(kube, prepared)
+    except KubeError:
+        return Happened.UNKNOWN
+    if isinstance(prepared.command, Delete):
+        going = obj is None or bool(live.text(obj, "metadata", "deletionTimestamp"))
+        return Happened.DONE if going else Happened.NOT_DONE
+    if obj is None:
+        return Happened.UNKNOWN
+    mark = live.text(obj, "metadata", "annotations", MARK)
+    return Happened.DONE if mark == prepared.facts.get("mark") else Happened.NOT_DONE

@@ -1,0 +1,94 @@
+"""
+Which addresses a probe may talk to, and the one look-up that decides it.
+
+A name is resolved once, every address it has is checked, and the connection goes to a checked address: a name that
+changes its mind between the check and the connection (DNS rebinding) gains nothing. Odd spellings (decimal, octal,
+IPv4 inside IPv6) are read by the resolver before they are judged.
+"""
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+from kintsugi.errors import ProbeFailed, Refused
+
+_METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
+# Metadata services outside the link-local range: EC2 over IPv6, Alibaba, Azure's wire server, Oracle.
+_METADATA_ADDRESSES = frozenset(
+    ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+)
+_NAT64 = IPv6Network("64:ff9b::/96")
+_COMPATIBLE = IPv6Network("::/96")
+_FEW = 2
+"""`::` and `::1` are themselves, not IPv4 addresses in an old notation."""
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AddressRule:
+    """
+    What is refused: link-local and metadata addresses, multicast, the unspecified address, and loopback.
+
+    `allow_loopback` is for rehearsals, whose cluster lives on 127.0.0.0/8. Private addresses are what Services have.
+    """
+
+    allow_loopback: bool = False
+
+    def refusal(self, address: Address) -> str:
+        """Say why an address may not be asked; "" when it may."""
+        plain = _plain(address)
+        if plain in _METADATA_ADDRESSES:
+            return "a cloud's metadata service"
+        if plain.is_link_local:
+            return "link-local, where metadata services live"
+        if plain.is_unspecified:
+            return "no host's address"
+        if plain.is_multicast or plain == IPv4Address("255.255.255.255"):
+            return "not one host's address"
+        if plain.is_loopback and not self.allow_loopback:
+            return "the daemon's own machine"
+        return ""
+
+    async def resolve(self, host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
+        """
+        Give the addresses of a host, all of them checked, in the resolver's order.
+
+        Raises Refused when the name or any of its addresses may not be asked, ProbeFailed when it has none.
+        """
+        if host.rstrip(".").lower() in _METADATA_NAMES:
+            raise Refused(f"{host} is not asked: it is a cloud's metadata service")
+        found = await look_up(host, port, within=within)
+        for address in found:
+            if why := self.refusal(address):
+                spelled = host if host == str(address) else f"{host} ({address})"
+                raise Refused(f"{spelled} is not asked: it is {why}")
+        return found
+
+
+async def look_up(host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
+    """Resolve a host as the machine does (hosts file, search domains). Raises ProbeFailed when it has no address."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except TimeoutError as error:
+        raise ProbeFailed(f"{host} was not resolved within {within.total_seconds():g} s") from error
+    except (OSError, UnicodeError) as error:
+        raise ProbeFailed(f"{host} cannot be resolved: {error}") from error
+    # A dict keeps the order and drops what is named twice.
+    return tuple(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
+
+
+def _plain(address: Address) -> Address:
+    """Take an IPv4 address out of the IPv6 notations that carry one."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    carries = address in _NAT64 or (address in _COMPATIBLE and int(address) >= _FEW)
+    return IPv4Address(int(address) & 0xFFFFFFFF) if carries else address

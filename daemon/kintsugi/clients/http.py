@@ -1,0 +1,183 @@
+"""
+One HTTP request, as `curl` makes it, without what curl would also do.
+
+No proxy from the environment, no cookie kept, no redirect unless asked for and then never to another host; the body is
+cut at 1 MiB. The host is resolved once and checked, and the connection goes to a checked address.
+"""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from ipaddress import IPv6Address
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from kintsugi.clients.addresses import Address, AddressRule
+from kintsugi.errors import ProbeFailed, Refused
+
+BODY_LIMIT = 1 << 20
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LONGEST_CHAIN = 5
+_HEADER_LIMIT = 16 * 1024
+# What curl sends; `identity` because a compressed body could grow past its limit when it is unpacked.
+_OWN_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "kintsugi"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpRequest:
+    """What to ask. `insecure` takes any certificate, `follow` goes after redirects on the same host."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str | None = None
+    insecure: bool = False
+    follow: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HttpResponse:
+    """What was answered. Header names are lower case; `body` is text, with what is no UTF-8 replaced."""
+
+    status: int
+    reason: str
+    url: str
+    headers: Mapping[str, str]
+    body: str
+    cut: bool = False
+
+
+class HttpClient:
+    """Ask HTTP servers, each request on a connection of its own."""
+
+    def __init__(self, rule: AddressRule) -> None:
+        self._rule = rule
+
+    async def ask(self, request: HttpRequest, *, within: timedelta) -> HttpResponse:
+        """
+        Send a request and read its answer, all of it `within` that time.
+
+        Raises Refused for a host that may not be asked, ProbeFailed when there is no answer.
+        """
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                return await self._follow(request, within)
+        except TimeoutError as error:
+            raise ProbeFailed(f"{request.url}: no answer within {within.total_seconds():g} s") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ProbeFailed(f"{request.url}: {error or type(error).__name__}") from error
+
+    async def _follow(self, request: HttpRequest, within: timedelta) -> HttpResponse:
+        for _ in range(_LONGEST_CHAIN + 1):
+            response = await self._once(request, within)
+            target = response.headers.get("location")
+            if not request.follow or response.status not in _REDIRECTS or not target:
+                return response
+            request = _next(request, response.status, target)
+        raise ProbeFailed(f"{request.url}: more than {_LONGEST_CHAIN} redirects")
+
+    async def _once(self, request: HttpRequest, within: timedelta) -> HttpResponse:
+        url = _parsed(request.url)
+        addresses = await self._rule.resolve(url.host or "", url.port or 80, within=within)
+        connector = aiohttp.TCPConnector(resolver=_Pinned(addresses), ssl=not request.insecure, force_close=True)
+        async with (
+            aiohttp.ClientSession(
+                connector=connector,
+                trust_env=False,
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+            ) as session,
+            session.request(
+                request.method,
+                url,
+                headers=_headers(request),
+                data=request.body.encode() if request.body is not None else None,
+                allow_redirects=False,
+            ) as answer,
+        ):
+            body = await _capped(answer.content)
+            return HttpResponse(
+                status=answer.status,
+                reason=answer.reason or "",
+                url=str(url),
+                headers=_bounded(answer.headers),
+                body=body[:BODY_LIMIT].decode(errors="replace"),
+                cut=len(body) > BODY_LIMIT,
+            )
+
+
+class _Pinned(AbstractResolver):
+    """A resolver that knows nothing but the addresses that were checked."""
+
+    def __init__(self, addresses: tuple[Address, ...]) -> None:
+        self._addresses = addresses
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET6 if isinstance(address, IPv6Address) else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in self._addresses
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _parsed(text: str) -> URL:
+    url = URL(text)
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ProbeFailed(f"{text!r} is not asked: write http://HOST/… or https://HOST/…")
+    return url
+
+
+def _headers(request: HttpRequest) -> list[tuple[str, str]]:
+    given = {name.lower() for name, _ in request.headers}
+    own = [(name, value) for name, value in _OWN_HEADERS.items() if name.lower() not in given]
+    if request.body is not None and "content-type" not in given:
+        own.append(("Content-Type", "application/x-www-form-urlencoded"))
+    return [*own, *request.headers]
+
+
+def _next(request: HttpRequest, status: int, target: str) -> HttpRequest:
+    """Make the request that a redirect asks for; like curl, a POST that is answered 301, 302 or 303 becomes a GET."""
+    here = URL(request.url)
+    there = here.join(URL(target))
+    if there.host != here.host:
+        raise Refused(f"{request.url} redirects to another host ({there.host}): that is not followed")
+    kept = status in (307, 308) or request.method in ("GET", "HEAD")
+    if kept:
+        return replace(request, url=str(there))
+    return replace(request, url=str(there), method="GET", body=None)
+
+
+def _bounded(headers: Mapping[str, str]) -> dict[str, str]:
+    bounded: dict[str, str] = {}
+    left = _HEADER_LIMIT
+    for name, value in headers.items():
+        left -= len(name) + len(value)
+        if left >= 0:
+            bounded.setdefault(name.lower(), value)
+    return bounded
+
+
+async def _capped(content: aiohttp.StreamReader) -> bytes:
+    """Read up to a byte more than is kept, which tells that there was more."""
+    body = bytearray()
+    async for chunk in content.iter_chunked(64 * 1024):
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            break
+    return bytes(body[: BODY_LIMIT + 1])
