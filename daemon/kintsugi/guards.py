@@ -16,7 +16,9 @@ from kintsugi.priorities import Hold
 LOOK_AGAIN = timedelta(seconds=30)
 """How soon a refusal without an end of its own (a lock, a stale cache) is judged again."""
 
-USELESS = frozenset({IncidentState.INEFFECTIVE, IncidentState.FAILED, IncidentState.ROLLED_BACK, IncidentState.NEEDS_OPERATOR})
+USELESS = frozenset(
+    {IncidentState.INEFFECTIVE, IncidentState.FAILED, IncidentState.ROLLED_BACK, IncidentState.NEEDS_OPERATOR}
+)
 """Ends after which doing the same again at once is unlikely to help: they double the cooldown and count as failures."""
 
 
@@ -180,7 +182,9 @@ def cooldown(question: Question) -> Verdict | None:
     until = past[0].finished + wait
     if question.now >= until:
         return None
-    return question.refuse(Reason.COOLDOWN, f"cooling down until {until:%H:%M:%S} after a run that ended {past[0].state}", until)
+    return question.refuse(
+        Reason.COOLDOWN, f"cooling down until {until:%H:%M:%S} after a run that ended {past[0].state}", until
+    )
 
 
 def failures(question: Question) -> Verdict | None:
@@ -191,7 +195,9 @@ def failures(question: Question) -> Verdict | None:
     until = streak[0].finished + question.limits.failures_pause
     if question.now >= until:
         return None
-    return question.refuse(Reason.FAILURES, f"{len(streak)} runs on end did not help; none before {until:%H:%M:%S}", until)
+    return question.refuse(
+        Reason.FAILURES, f"{len(streak)} runs on end did not help; none before {until:%H:%M:%S}", until
+    )
 
 
 def budget(question: Question) -> Verdict | None:

@@ -43,7 +43,9 @@ def plan(rule: Rule, service: Service, catalog: Catalog, *, now: datetime) -> Pl
 
 def parameters_for(runbook: Runbook, service: Service) -> Mapping[str, Value]:
     """Merge the runbook's defaults with what the service says in `with`."""
-    given = {parameter.name: service.parameters.get(parameter.name, parameter.default) for parameter in runbook.parameters}
+    given = {
+        parameter.name: service.parameters.get(parameter.name, parameter.default) for parameter in runbook.parameters
+    }
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -11,6 +11,9 @@ from enum import StrEnum
 from kintsugi.model.documents import RollbackThen, RollbackWhen
 from kintsugi.model.views import ServiceView
 
+FLAPPING = 5
+"""How many times the failing time one looks for a clear failure after the deadline before a person is called."""
+
 
 class Call(StrEnum):
     """What is to be done now."""
@@ -90,12 +93,16 @@ def watch(view: ServiceView, progress: Progress, patience: Patience, *, now: dat
         return Judgement(call=Call.WAIT, reason=f"{view.name} is not healthy: {view.ready} of {view.desired} ready")
     settle = settle_time(view, patience)
     if now - since < settle:
-        return Judgement(call=Call.WAIT, reason=f"{view.name} has been well since {since:%H:%M:%S}; {settle} are asked for")
+        return Judgement(
+            call=Call.WAIT, reason=f"{view.name} has been well since {since:%H:%M:%S}; {settle} are asked for"
+        )
     if progress.clear_since is not None:
         return well(view, progress)
     if now - since < settle + patience.alert_lag:
         return Judgement(call=Call.WAIT, reason="all looks well; the trigger has not cleared yet")
-    return Judgement(call=Call.INEFFECTIVE, reason=f"{view.name} looks well, but what started the run goes on: a person is needed")
+    return Judgement(
+        call=Call.INEFFECTIVE, reason=f"{view.name} looks well, but what started the run goes on: a person is needed"
+    )
 
 
 def well(view: ServiceView, progress: Progress) -> Judgement:
@@ -113,14 +120,20 @@ def steady_since(view: ServiceView, progress: Progress) -> datetime | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deadline:
-    """How the runbook wants its deadline treated: with care or always, and what comes after the rollback's steps."""
+    """
+    How the runbook wants its deadline treated: with care or always, and what comes after the rollback's steps.
+
+    `looked_since` is when the service was first judged after the deadline with open eyes, by this process.
+    """
 
     when: RollbackWhen
     then: RollbackThen
-    has_steps: bool
+    looked_since: datetime
 
 
-def at_deadline(view: ServiceView, suspicion: Suspicion, terms: Deadline, patience: Patience, *, now: datetime) -> Judgement:
+def at_deadline(
+    view: ServiceView, suspicion: Suspicion, terms: Deadline, patience: Patience, *, now: datetime
+) -> Judgement:
     """
     Judge at the deadline, on what is seen now (P5: an overdue watchdog looks again first).
 
@@ -128,7 +141,9 @@ def at_deadline(view: ServiceView, suspicion: Suspicion, terms: Deadline, patien
     well, nobody else manages the workload, and the failure has lasted (DESIGN 6); `always` is the author's choice.
     """
     if not view.fresh or view.healthy is None:
-        return Judgement(call=Call.WAIT, reason=f"the deadline has come, but {view.name} cannot be seen well enough to judge")
+        return Judgement(
+            call=Call.WAIT, reason=f"the deadline has come, but {view.name} cannot be seen well enough to judge"
+        )
     if view.healthy:
         return Judgement(call=Call.WAIT, reason=f"the deadline has come, but {view.name} is healthy: it is verified")
     if terms.then is RollbackThen.PARK:
@@ -138,9 +153,13 @@ def at_deadline(view: ServiceView, suspicion: Suspicion, terms: Deadline, patien
     objection = objection_to_rollback(view, suspicion)
     if objection:
         return Judgement(call=Call.HAND_OVER, reason=f"not rolled back: {objection}")
-    if view.failing_since is None or now - view.failing_since < patience.failing_for:
-        return Judgement(call=Call.WAIT, reason=f"the deadline has come; {view.name} has not failed for {patience.failing_for} on end")
-    return Judgement(call=Call.ROLL_BACK, reason=f"{view.name} is still failing at the deadline")
+    if view.failing_since is not None and now - view.failing_since >= patience.failing_for:
+        return Judgement(call=Call.ROLL_BACK, reason=f"{view.name} is still failing at the deadline")
+    if now - terms.looked_since > FLAPPING * patience.failing_for:
+        return Judgement(call=Call.HAND_OVER, reason=f"{view.name} neither stays well nor fails for long: it flaps")
+    return Judgement(
+        call=Call.WAIT, reason=f"the deadline has come; {view.name} has not failed for {patience.failing_for} on end"
+    )
 
 
 def objection_to_rollback(view: ServiceView, suspicion: Suspicion) -> str:

@@ -283,6 +283,34 @@ class Rule:
     place: Place
 
 
+class Severity(StrEnum):
+    """How bad a line of a log is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pattern:
+    """What a kind of log line means: a regular expression that is searched for in it, or SQLSTATE codes."""
+
+    match: str
+    sqlstate: tuple[str, ...] = ()
+    means: str
+    severity: Severity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patterns:
+    """A named list of patterns for a step's `scan`; the first that matches a line counts."""
+
+    name: str
+    patterns: tuple[Pattern, ...]
+    digest: str
+    place: Place
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalog:
     """All documents of one version, checked against each other. `digest` names the version."""
@@ -290,6 +318,7 @@ class Catalog:
     services: Mapping[str, Service]
     rules: Mapping[str, Rule]
     runbooks: Mapping[str, Runbook]
+    patterns: Mapping[str, Patterns] = field(default_factory=dict)
     digest: str
 
     def runbook_of(self, rule: Rule) -> Runbook:

@@ -1,0 +1,168 @@
+"""
+Carries one run from where the ledger says it stands to its end: walk, watch, and roll back if it must be.
+
+Whatever ends the process, the ledger's state says how far the run was; the next start goes on from there.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+
+from kintsugi.model.documents import Catalog, Runbook
+from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
+from kintsugi.runner.desk import Desk
+from kintsugi.runner.ends import Broken, Cleared, Puzzled, RollbackWanted, Stopped, WalkEnded
+from kintsugi.runner.gate import GateLedger, RunGate
+from kintsugi.runner.handover import hand_over
+from kintsugi.runner.journal import Journal
+from kintsugi.runner.judging import Judging
+from kintsugi.runner.memory import Bearings
+from kintsugi.runner.rollback import RollBack
+from kintsugi.runner.tools import Tools
+from kintsugi.runner.walk import Walk
+from kintsugi.runner.work import Work
+from kintsugi.watchdog import Call, Judgement
+
+log = structlog.get_logger(__name__)
+
+ENDS = {
+    Call.RECOVERED: IncidentState.RECOVERED,
+    Call.NO_ACTION: IncidentState.NO_ACTION,
+    Call.INEFFECTIVE: IncidentState.INEFFECTIVE,
+    Call.CANCELLED: IncidentState.CANCELLED,
+    Call.ROLL_BACK: IncidentState.ROLLING_BACK,
+    Call.HAND_OVER: IncidentState.NEEDS_OPERATOR,
+}
+FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
+"""States whose reason carries the whole message: what was done, what is left, how to take it back."""
+
+
+class RunLedger(GateLedger, Protocol):
+    """What a run asks of the ledger."""
+
+    async def move_run(
+        self,
+        run: str,
+        state: IncidentState,
+        reason: str,
+        now: datetime,
+        *,
+        deadline: datetime | None = None,
+        walked: datetime | None = None,
+    ) -> RunRecord: ...
+
+
+@dataclass(kw_only=True)
+class Carrier:
+    """
+    One run under way.
+
+    `rollback_asked` is set by a person who wants it taken back now; it is heeded at the next step boundary.
+    """
+
+    tools: Tools
+    ledger: RunLedger
+    catalog: Catalog
+    runbook: Runbook
+    incident: Incident
+    journal: Journal
+    judging: Judging
+    gate: RunGate
+    rollback_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    rollback_by: str = ""
+
+    @property
+    def run(self) -> RunRecord:
+        """Give the run as it was last committed."""
+        return self.journal.run
+
+    async def carry(self) -> RunRecord:
+        """Go on from the run's state until it is final."""
+        await self.judging.note_found()
+        while not self.run.state.is_final:
+            match self.run.state:
+                case IncidentState.VERIFYING:
+                    await self._watch()
+                case IncidentState.ROLLING_BACK:
+                    await self._roll_back()
+                case _:
+                    await self._walk()
+        return self.run
+
+    def ask_rollback(self, who: str) -> None:
+        """Let a person's rollback begin."""
+        self.rollback_by = who
+        self.rollback_asked.set()
+
+    async def _walk(self) -> None:
+        work = Work(self._desk(self.run.deadline))
+        at = Bearings(
+            phase=Phase.FORWARD, service=self.run.service, runbook=self.runbook.name, parameters=self.run.parameters
+        )
+        state, reason = IncidentState.VERIFYING, "every step was done"
+        try:
+            await self._until_stopped(Walk(work, self.catalog).steps(self.runbook.steps, at))
+        except Stopped as stop:
+            reason = f"stopped at {stop}"
+        except RollbackWanted as wish:
+            state, reason = IncidentState.ROLLING_BACK, f"the runbook asks for the rollback: {wish}"
+        except Broken as failure:
+            state, reason = IncidentState.FAILED, str(failure)
+        except Puzzled as puzzle:
+            state, reason = IncidentState.NEEDS_OPERATOR, str(puzzle)
+        except Cleared as cleared:
+            state, reason = IncidentState.CANCELLED, cleared.why
+        await self.judging.note_left()
+        await self._move(state, reason, walked=self.tools.clock())
+
+    async def _until_stopped(self, walk: Coroutine[Any, Any, None]) -> None:
+        """Walk until the end, the deadline (which an approval may move) or a person's word. Raises WalkEnded."""
+        walking = asyncio.create_task(walk, name=f"walk {self.run.id}")
+        try:
+            while not walking.done():
+                left = (self.run.deadline - self.tools.clock()).total_seconds()
+                if self.rollback_asked.is_set():
+                    raise RollbackWanted("", f"asked for by {self.rollback_by}")
+                if left <= 0:
+                    raise Stopped("", "the deadline came before the steps were done")
+                await asyncio.wait([walking], timeout=min(left, self.tools.pace.total_seconds()))
+            walking.result()
+        finally:
+            walking.cancel()
+            await asyncio.gather(walking, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        judgement = await self._judgement()
+        while judgement.call is Call.WAIT:
+            await asyncio.sleep(self.tools.pace.total_seconds())
+            if self.rollback_asked.is_set():
+                judgement = Judgement(call=Call.ROLL_BACK, reason=f"asked for by {self.rollback_by}")
+                break
+            judgement = await self._judgement()
+        await self._move(ENDS[judgement.call], judgement.reason)
+
+    async def _judgement(self) -> Judgement:
+        signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
+        return self.judging.judge(self.incident, signals)
+
+    async def _roll_back(self) -> None:
+        work = Work(self._desk(self.tools.clock() + self.runbook.rollback.after))
+        rollback = RollBack(work, self.catalog, self.runbook, self.judging)
+        try:
+            reason = await rollback.do()
+        except WalkEnded as trouble:
+            await self._move(IncidentState.NEEDS_OPERATOR, f"the rollback did not succeed: {trouble}")
+            return
+        await self._move(IncidentState.ROLLED_BACK, reason)
+
+    async def _move(self, state: IncidentState, reason: str, *, walked: datetime | None = None) -> None:
+        text = hand_over(reason, self.journal.all()) if state in FOR_A_PERSON else reason
+        self.journal.run = await self.ledger.move_run(self.run.id, state, text, self.tools.clock(), walked=walked)
+        log.info("run moved", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
+
+    def _desk(self, give_up: datetime) -> Desk:
+        return Desk(tools=self.tools, gate=self.gate, journal=self.journal, incident=self.incident, give_up=give_up)

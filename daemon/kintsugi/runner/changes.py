@@ -1,0 +1,126 @@
+"""
+The changes of one run: a command bound once, one effect an object, and the way back.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from kintsugi.commands import decode, encode
+from kintsugi.executor import Effect
+from kintsugi.model.command import Command
+from kintsugi.model.documents import Run, Step, UndoPolicy
+from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
+from kintsugi.runner.desk import Desk
+from kintsugi.runner.ends import Broken, Ended, Puzzled
+from kintsugi.runner.journal import left_to_undo
+from kintsugi.runner.memory import Bearings
+from kintsugi.runner.results import merged
+
+T = TypeVar("T")
+
+UNDO_WORDS = {
+    UndoPolicy.KEEP: UndoRecord(note="it stays: the runbook says so"),
+    UndoPolicy.NONE: UndoRecord(note="it needs no undo: the runbook says so"),
+}
+
+
+class Changes:
+    """Makes and takes back changes. Raises Broken when one failed for good, Puzzled when nobody can tell."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def change(self, step: Step, at: Bearings) -> Ended:
+        """Make the change that a step's command means; `met` when any object was changed or was as asked for."""
+        reason = await self._desk.gate.before_change(at.phase)
+        if reason:
+            return Ended(ran=False, met=True, state=StepState.SKIPPED, error=reason, left_out=True)
+        ends = [
+            await self._execute(self._effect(step, at, index), command, at, step)
+            for index, command in enumerate(await self._commands(step, at))
+        ]
+        done = [end for end in ends if end.state is StepState.DONE]
+        return Ended(
+            ran=bool(done),
+            met=bool(done),
+            own=merged([end.result or {} for end in done]),
+            error="; ".join(end.error for end in ends if end.error),
+        )
+
+    async def take_back(self, at: Bearings, path: str) -> None:
+        """Undo what was changed at or below a path, the newest first."""
+        for step, undo in left_to_undo(self._desk.journal):
+            if step.path == path or step.path.startswith((f"{path}/", f"{path}[", f"{path}#")):
+                await self.undo(step, undo, at)
+
+    async def undo(self, step: StepRecord, undo: UndoRecord, at: Bearings) -> Sequence[StepRecord]:
+        """Take one change back by its own inverse."""
+        return [
+            await self._execute(
+                self._desk.blank(f"{step.path}~{index}", name=f"Undo: {step.name}", phase=Phase.UNDO),
+                decode(command),
+                at,
+            )
+            for index, command in enumerate(undo.commands)
+        ]
+
+    def _effect(self, step: Step, at: Bearings, index: int) -> StepRecord:
+        record = self._desk.blank(f"{at.path(step.id)}#{index}", name=step.name or step.id, phase=at.phase)
+        return replace(record, why=f"{self._desk.incident.reason} (rule {self._desk.incident.rule})")
+
+    async def _execute(self, blank: StepRecord, command: Command, at: Bearings, step: Step | None = None) -> StepRecord:
+        journal = self._desk.journal
+        record = journal.ended(blank.phase, blank.path)
+        if record is None:
+            effect = Effect(
+                record=journal.known(blank.phase, blank.path) or blank,
+                journal=journal,
+                command=command,
+                circumstances=self._desk.tools.world.circumstances(journal.run, at, blank),
+                give_up=self._desk.give_up,
+                undo=undo_word(step) if step is not None else None,
+            )
+            record = await to_its_end(self._desk.tools.executor.execute(effect))
+        if record.state is StepState.FAILED:
+            raise Broken(record.path, record.error)
+        if record.state is StepState.NEEDS_OPERATOR:
+            raise Puzzled(record.path, record.error)
+        return record
+
+    async def _commands(self, step: Step, at: Bearings) -> Sequence[Command]:
+        """Bind a step's command, once: what was bound before a restart is read back."""
+        assert isinstance(step.do, Run), step.id
+        journal, path = self._desk.journal, f"{at.path(step.id)}#"
+        known = journal.known(at.phase, path)
+        if known is not None and known.command is not None:
+            bound = known.command["commands"]
+            assert isinstance(bound, list), bound
+            return [decode(each) for each in bound]
+        command = step.do.command.bind(self._desk.names(at), namespace=self._desk.namespace(at))
+        commands = self._desk.tools.looker.split(command)
+        if len(commands) > 1:
+            record = self._desk.blank(path, name=step.name or step.id, phase=at.phase)
+            frozen = replace(
+                record, state=StepState.DONE, met=True, command={"commands": [encode(each) for each in commands]}
+            )
+            await self._desk.save(frozen, expect=None)
+        return commands
+
+
+def undo_word(step: Step) -> UndoRecord | None:
+    """Give the runbook's own word on how a step is taken back; None leaves it to the action's inverse."""
+    if isinstance(step.undo, UndoPolicy):
+        return UNDO_WORDS.get(step.undo)
+    return UndoRecord(note="its own undo steps take it back")
+
+
+async def to_its_end(effect: Coroutine[Any, Any, T]) -> T:
+    """Let an effect end even when the walk is cancelled meanwhile, so that what was begun is known."""
+    task = asyncio.ensure_future(effect)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

@@ -1,0 +1,61 @@
+"""
+One run's desk: its journal, the names that its expressions see, and the ways to write down and to look again.
+
+`work`, `changes` and `rounds` share it.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from kintsugi.expressions import Names
+from kintsugi.model.documents import Step
+from kintsugi.model.records import Incident, Phase, StepRecord, StepState
+from kintsugi.runner.journal import Journal
+from kintsugi.runner.looking import Expectation, Own, Seen, look_until
+from kintsugi.runner.memory import Bearings
+from kintsugi.runner.tools import Gate, Tools
+from kintsugi.scope.values import Surroundings, step_names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """What every part of a run's work needs. `give_up` is the moment after which no change is begun."""
+
+    tools: Tools
+    gate: Gate
+    journal: Journal
+    incident: Incident
+    give_up: datetime
+
+    def names(self, at: Bearings, own: Own | None = None) -> Names:
+        """Give the values that an expression of a step here sees now."""
+        views = self.tools.world.views
+        around = Surroundings(
+            now=self.tools.clock(),
+            incident=self.incident,
+            parameters=at.parameters,
+            service=views.get(at.service),
+            services=views,
+        )
+        return step_names(around, earlier=at.memory, own=own, each=at.each)
+
+    def namespace(self, at: Bearings) -> str:
+        """Give the namespace that a command without `-n` means."""
+        view = self.tools.world.views.get(at.service)
+        return view.service.namespace if view is not None else self.journal.run.namespace
+
+    def blank(self, path: str, *, name: str, phase: Phase) -> StepRecord:
+        """Make the record of something that has not been done yet."""
+        return StepRecord(run=self.journal.run.id, phase=phase, path=path, name=name, state=StepState.PLANNED)
+
+    async def save(self, record: StepRecord, *, expect: StepState | None) -> None:
+        """Commit a record."""
+        await self.journal.save_step(record, expect=expect, now=self.tools.clock())
+
+    async def until(self, step: Step, at: Bearings, look: Callable[[], Awaitable[Own]]) -> Seen:
+        """Look until a step's expectation holds, as long as the step says."""
+        expectation = Expectation(
+            expect=step.expect, within=step.within, hold=step.hold, progress=step.progress, every=self.tools.pace
+        )
+        return await look_until(expectation, look, lambda own: self.names(at, own), self.tools.clock)

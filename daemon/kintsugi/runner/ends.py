@@ -1,0 +1,67 @@
+"""
+How a step ends, as a value; and how a walk ends early, as exceptions that only `carrier` catches.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kintsugi.errors import KintsugiError
+from kintsugi.model.records import StepRecord, StepState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """
+    What a step came to.
+
+    `ran` whether it did anything, `met` whether its expectation held, `own` its result names. `left_out`: it was not
+    wanted, so that nothing follows from it.
+    """
+
+    ran: bool
+    met: bool
+    state: StepState = StepState.DONE
+    own: Mapping[str, object] = field(default_factory=dict)
+    error: str = ""
+    left_out: bool = False
+
+    @classmethod
+    def of(cls, record: StepRecord) -> "Ended":
+        """Read it back from the ledger."""
+        return cls(
+            ran=record.facts.get("ran") is True,
+            met=record.met is True,
+            state=record.state,
+            own=record.result or {},
+            error=record.error,
+            left_out=record.facts.get("left_out") is True,
+        )
+
+
+class WalkEnded(KintsugiError):
+    """A walk that did not reach its end. `path` is the step, `why` a sentence."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path}: {why}")
+        self.path = path
+        self.why = why
+
+
+class Stopped(WalkEnded):
+    """A step's expectation was not met: no further steps; the watchdog decides the rest."""
+
+
+class RollbackWanted(WalkEnded):
+    """A step's expectation was not met and its `unmet: rollback` asks for the rollback now."""
+
+
+class Broken(WalkEnded):
+    """A change failed for a reason that waiting will not cure (a right that is missing, an invalid request)."""
+
+
+class Puzzled(WalkEnded):
+    """Nobody can tell whether a change was made: a person is needed."""
+
+
+class Cleared(WalkEnded):
+    """What started the run has ended before anything was changed."""

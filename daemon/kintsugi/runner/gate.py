@@ -1,0 +1,104 @@
+"""
+What stands before every change of a run: a person's pause, our own sight, and whether the change is still needed.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from kintsugi.guards import covers
+from kintsugi.model.records import Approval, Incident, IncidentState, Pause, Phase, RunRecord, Signal, Verdict
+from kintsugi.runner.ends import Cleared, Stopped
+from kintsugi.runner.journal import Journal
+from kintsugi.runner.tools import Tools
+from kintsugi.runner.trigger import clear_since
+
+
+class GateLedger(Protocol):
+    """What the gate asks of the ledger."""
+
+    async def pauses(self, now: datetime) -> tuple[Pause, ...]: ...
+
+    async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]: ...
+
+    async def ask(self, approval: Approval) -> object: ...
+
+    async def approvals(self, incident: str) -> tuple[Approval, ...]: ...
+
+    async def move_run(
+        self, run: str, state: IncidentState, reason: str, now: datetime, *, deadline: datetime | None = None
+    ) -> RunRecord: ...
+
+
+@dataclass(kw_only=True)
+class RunGate:
+    """The gate of one run. `run` moves on when an approval has moved the deadline."""
+
+    tools: Tools
+    ledger: GateLedger
+    journal: Journal
+    incident: Incident
+    plan: str
+    expiry: timedelta
+
+    async def before_change(self, phase: Phase) -> str:
+        """
+        Wait until nothing stands in the way; then say why the change is not needed any more, or nothing.
+
+        Raises Cleared when what started the run ended before anything was changed (DESIGN 6). A rollback goes on
+        through pauses, unless one freezes.
+        """
+        while await self._hindrance(phase):
+            await asyncio.sleep(self.tools.pace.total_seconds())
+        if phase is not Phase.FORWARD:
+            return ""
+        signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
+        if clear_since(self.incident, signals) is None or not signals:
+            return ""
+        if not self.journal.changed:
+            raise Cleared("", "what started the run has ended before anything was changed")
+        view = self.tools.world.views.get(self.journal.run.service)
+        return "what started the run has ended and the service is healthy" if view is not None and view.healthy else ""
+
+    async def ask(self, path: str, question: str) -> None:
+        """Ask a person, and wait. The time of waiting does not count towards the deadline. Raises Stopped on expiry."""
+        now = self.tools.clock()
+        approval = await self._open(path) or await self._ask(path, question, now)
+        while True:
+            await asyncio.sleep(self.tools.pace.total_seconds())
+            answer = await self._open(path)
+            if answer is not None and answer.answered is not None:
+                break
+            if self.tools.clock() >= approval.expires:
+                raise Stopped(path, f"nobody approved within {self.expiry}: {question}")
+        waited = self.tools.clock() - approval.asked
+        reason = f"approved by {answer.who}"
+        run = self.journal.run
+        self.journal.run = await self.ledger.move_run(
+            run.id, IncidentState.RUNNING, reason, self.tools.clock(), deadline=run.deadline + waited
+        )
+
+    async def _ask(self, path: str, question: str, now: datetime) -> Approval:
+        approval = Approval(
+            incident=self.incident.id,
+            path=path,
+            question=question,
+            plan=self.plan,
+            asked=now,
+            expires=now + self.expiry,
+        )
+        await self.ledger.ask(approval)
+        run = self.journal.run
+        self.journal.run = await self.ledger.move_run(run.id, IncidentState.AWAITING_APPROVAL, question, now)
+        return approval
+
+    async def _open(self, path: str) -> Approval | None:
+        return next((each for each in await self.ledger.approvals(self.incident.id) if each.path == path), None)
+
+    async def _hindrance(self, phase: Phase) -> str:
+        run = self.journal.run
+        for pause in await self.ledger.pauses(self.tools.clock()):
+            if covers(pause, run.namespace, run.rule) and (pause.freeze or phase is Phase.FORWARD):
+                return f"paused by {pause.who}: {pause.why}"
+        return self.tools.world.blind

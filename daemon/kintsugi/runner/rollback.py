@@ -1,0 +1,87 @@
+"""
+Takes a run back: the runbook's rollback steps, then what else the run changed, newest first, then a last look.
+"""
+
+from collections.abc import Sequence
+
+from kintsugi.commands import decode
+from kintsugi.model.command import Rollout, Scale
+from kintsugi.model.documents import Catalog, InOrder, Runbook, Step, Together, UndoPolicy
+from kintsugi.model.records import Phase, StepRecord, StepState
+from kintsugi.runner.ends import Stopped
+from kintsugi.runner.journal import left_to_undo
+from kintsugi.runner.judging import Judging
+from kintsugi.runner.memory import Bearings
+from kintsugi.runner.walk import Walk
+from kintsugi.runner.work import Work
+
+
+class RollBack:
+    """The rollback of one run; taken up again after a restart it goes on where it was."""
+
+    def __init__(self, work: Work, catalog: Catalog, runbook: Runbook, judging: Judging) -> None:
+        self._work = work
+        self._walk = Walk(work, catalog)
+        self._runbook = runbook
+        self._judging = judging
+
+    async def do(self) -> str:
+        """Roll back and say what was done. Raises WalkEnded when it cannot be done or did not help."""
+        run = self._work.desk.journal.run
+        at = Bearings(phase=Phase.ROLLBACK, service=run.service, runbook=self._runbook.name, parameters=run.parameters)
+        await self._walk.steps(self._runbook.rollback.steps, at)
+        undone = await self._undo_the_rest(at)
+        if not self._runbook.rollback.steps and not undone:
+            raise Stopped("", "the run has changed nothing that could be taken back")
+        self._look_at_last(run.service)
+        return "rolled back, and the service is healthy"
+
+    async def _undo_the_rest(self, at: Bearings) -> int:
+        """Undo what the run changed, unless a rollback step has dealt with it or it is better left for now."""
+        undone = 0
+        for step, undo in left_to_undo(self._work.desk.journal):
+            if not self._is_dealt_with(step) and not self._is_better_left(step):
+                await self._work.changes.undo(step, undo, at)
+                undone += 1
+        changed = [step.path for step in self._work.desk.journal.changes(Phase.FORWARD)]
+        for written in own_undo_steps(self._runbook.steps, changed):
+            await self._walk.steps(written, Bearings(phase=Phase.UNDO, service=at.service, runbook=at.runbook))
+            undone += 1
+        return undone
+
+    def _is_dealt_with(self, step: StepRecord) -> bool:
+        """Tell whether a rollback step has set the same workload's template already."""
+        command = decode(step.command) if step.command is not None else None
+        if not isinstance(command, Rollout):
+            return False
+        return any(
+            isinstance(other := decode(each.command), Rollout) and other.object.name == command.object.name
+            for each in self._work.desk.journal.changes(Phase.ROLLBACK)
+            if each.command is not None and each.state is StepState.DONE
+        )
+
+    def _is_better_left(self, step: StepRecord) -> bool:
+        """Leave copies that were added while the service is not well: fewer would make it worse."""
+        view = self._judging.view
+        scaled = step.command is not None and isinstance(decode(step.command), Scale)
+        return scaled and (view is None or view.healthy is not True)
+
+    def _look_at_last(self, service: str) -> None:
+        view = self._judging.view
+        if view is None or view.healthy is not True:
+            ready = f"{view.ready} of {view.desired} ready" if view is not None else "it cannot be seen"
+            raise Stopped("", f"it was rolled back, but {service} is not healthy: {ready}")
+
+
+def own_undo_steps(steps: Sequence[Step], changed: Sequence[str], prefix: str = "") -> list[tuple[Step, ...]]:
+    """List the undo steps that authors wrote for steps that changed something, the last step's first."""
+    found: list[tuple[Step, ...]] = []
+    for step in reversed(steps):
+        path = f"{prefix}{step.id}"
+        if isinstance(step.do, InOrder | Together):
+            found.extend(own_undo_steps(step.do.steps, changed, f"{path}/"))
+        if not isinstance(step.undo, UndoPolicy) and any(
+            each.startswith((f"{path}#", f"{path}[", f"{path}/")) for each in changed
+        ):
+            found.append(step.undo)
+    return found

@@ -1,0 +1,79 @@
+"""
+`for_each`: the items as they were when the step began, each looked up afresh just before its turn.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from kintsugi.errors import EvaluationError
+from kintsugi.model.documents import Step
+from kintsugi.model.records import StepState
+from kintsugi.runner.desk import Desk
+from kintsugi.runner.ends import Ended, Stopped
+from kintsugi.runner.items import Item, identity, kept, restored
+from kintsugi.runner.memory import Bearings
+from kintsugi.runner.results import together
+
+
+async def rounds(desk: Desk, step: Step, at: Bearings, turn: Callable[[Step, Bearings], Awaitable[Ended]]) -> Ended:
+    """
+    Do a step for each of its items, `at_once` at a time.
+
+    An item that is gone, or for which `when` no longer holds, is passed over. Raises Stopped when a list or a `when`
+    has no answer.
+    """
+    items = await items_of(desk, step, at)
+    gate = asyncio.Semaphore(step.at_once)
+
+    async def one(index: int, item: Item) -> Ended | None:
+        async with gate:
+            here = stand(desk, step, at, (index, item))
+            return (
+                await turn(replace(step, id=f"{step.id}[{index}]", for_each=None), here) if here is not None else None
+            )
+
+    ends = await asyncio.gather(*(one(index, item) for index, item in enumerate(items)))
+    return together([end for end in ends if end is not None])
+
+
+async def items_of(desk: Desk, step: Step, at: Bearings) -> Sequence[Item]:
+    """Give a step's items as they were when it began, and keep them."""
+    path = f"{at.path(step.id)}[]"
+    known = desk.journal.known(at.phase, path)
+    if known is not None:
+        return restored(known.facts)
+    items = [identity(item) for item in listed(desk, step, at)]
+    record = desk.blank(path, name=step.name or step.id, phase=at.phase)
+    await desk.save(replace(record, state=StepState.DONE, met=True, facts=kept(items)), expect=None)
+    return items
+
+
+def listed(desk: Desk, step: Step, at: Bearings) -> Sequence[object]:
+    """Evaluate a step's list as it is now."""
+    assert step.for_each is not None, step.id
+    try:
+        items = step.for_each.evaluate(desk.names(at))
+    except EvaluationError as error:
+        raise Stopped(at.path(step.id), f"its list cannot be told: {error}") from error
+    return items if isinstance(items, list) else [items]
+
+
+def stand(desk: Desk, step: Step, at: Bearings, turn: tuple[int, Item]) -> Bearings | None:
+    """Stand at one item as it is now; None when it is gone or not wanted, unless its change was begun before a restart."""
+    index, item = turn
+    fresh = {identity(each): each for each in listed(desk, step, at)}
+    here = at.at(fresh.get(item, item.value))
+    if desk.journal.known(at.phase, f"{at.path(step.id)}[{index}]#0") is not None:
+        return here
+    return here if item in fresh and wanted(desk, step, here) else None
+
+
+def wanted(desk: Desk, step: Step, at: Bearings) -> bool:
+    """Ask a step's `when` and `unless` here and now. Raises Stopped when there is no answer."""
+    names = desk.names(at)
+    try:
+        yes = step.when is None or step.when.evaluate(names) is True
+        return yes and not (step.unless is not None and step.unless.evaluate(names) is True)
+    except EvaluationError as error:
+        raise Stopped(at.path(step.id), f"it cannot be said whether it is wanted: {error}") from error

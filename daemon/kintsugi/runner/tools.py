@@ -1,0 +1,62 @@
+"""
+What runs work with, as the runner sees it: small protocols that `app` fills.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.result import Result
+from kintsugi.executor import Executor
+from kintsugi.model.command import Command
+from kintsugi.model.records import Phase, RunRecord, StepRecord
+from kintsugi.model.views import ServiceView
+from kintsugi.runner.memory import Bearings
+
+
+class Looker(Protocol):
+    """What performs commands that only look: `actions.Actions`."""
+
+    async def look(self, command: Command, *, deadline: timedelta, good: frozenset[str] = frozenset()) -> Result: ...
+
+    def split(self, command: Command) -> tuple[Command, ...]: ...
+
+
+class Gate(Protocol):
+    """What stands before every change and every question to a person; one a run."""
+
+    async def before_change(self, phase: Phase) -> str:
+        """Wait out pauses and blindness. Gives why the change is not needed any more, or nothing; raises Cleared."""
+        ...
+
+    async def ask(self, path: str, question: str) -> None:
+        """Wait for a person's yes. Raises Stopped when it does not come in time."""
+        ...
+
+
+class World(Protocol):
+    """What is known of the services, as it is now; `blind` says why that cannot be trusted, if so."""
+
+    @property
+    def views(self) -> Mapping[str, ServiceView]: ...
+
+    @property
+    def blind(self) -> str: ...
+
+    def good(self, service: str) -> frozenset[str]: ...
+
+    def circumstances(self, run: RunRecord, at: Bearings, step: StepRecord) -> Circumstances: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tools:
+    """The same for all runs. `pace` is the pause between two looks, `command_timeout` what a look may take."""
+
+    executor: Executor
+    looker: Looker
+    world: World
+    clock: Callable[[], datetime]
+    pace: timedelta
+    command_timeout: timedelta

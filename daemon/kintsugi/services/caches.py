@@ -1,0 +1,115 @@
+"""
+The reflectors that the daemon lives on: one a kind, opened together, asked together whether they can be trusted.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from kintsugi.kube.client import KubeClient
+from kintsugi.kube.mirror import Change
+from kintsugi.kube.reflector import Reflector
+from kintsugi.objects import resources
+from kintsugi.objects.kept import (
+    DaemonSet,
+    Deployment,
+    EndpointSlice,
+    Event,
+    HorizontalPodAutoscaler,
+    Namespace,
+    Node,
+    Object,
+    PersistentVolumeClaim,
+    Pod,
+    ReplicaSet,
+    Service,
+    StatefulSet,
+)
+
+T = TypeVar("T", bound=Object)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caches:
+    """
+    Every kind that a decision may rest on.
+
+    Events are only hints (they are lost, aggregated and expire), so that they do not count for freshness.
+    """
+
+    pods: Reflector[Pod]
+    claims: Reflector[PersistentVolumeClaim]
+    nodes: Reflector[Node]
+    events: Reflector[Event]
+    services: Reflector[Service]
+    endpoints: Reflector[EndpointSlice]
+    deployments: Reflector[Deployment]
+    replica_sets: Reflector[ReplicaSet]
+    stateful_sets: Reflector[StatefulSet]
+    daemon_sets: Reflector[DaemonSet]
+    autoscalers: Reflector[HorizontalPodAutoscaler]
+    namespaces: Reflector[Namespace]
+
+    @classmethod
+    def of(cls, kube: KubeClient, make: Callable[..., Reflector[Any]] = Reflector) -> "Caches":
+        """Make one reflector a kind over `kube`; none runs yet."""
+        return cls(
+            pods=make(kube, resources.PODS, Pod),
+            claims=make(kube, resources.PVCS, PersistentVolumeClaim),
+            nodes=make(kube, resources.NODES, Node),
+            events=make(kube, resources.EVENTS, Event),
+            services=make(kube, resources.SERVICES, Service),
+            endpoints=make(kube, resources.ENDPOINTSLICES, EndpointSlice),
+            deployments=make(kube, resources.DEPLOYMENTS, Deployment),
+            replica_sets=make(kube, resources.REPLICASETS, ReplicaSet),
+            stateful_sets=make(kube, resources.STATEFULSETS, StatefulSet),
+            daemon_sets=make(kube, resources.DAEMONSETS, DaemonSet),
+            autoscalers=make(kube, resources.HPAS, HorizontalPodAutoscaler),
+            namespaces=make(kube, resources.NAMESPACES, Namespace),
+        )
+
+    def __iter__(self) -> Iterator[tuple[str, Reflector[Any]]]:
+        return ((each.name, getattr(self, each.name)) for each in fields(self))
+
+    async def run(self) -> None:
+        """Keep all of them up to date until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, reflector in self:
+                tasks.create_task(reflector.run(), name=f"watch {name}")
+
+    def blind(self, monotonic: float, stale_after: timedelta) -> str:
+        """Say which kind cannot be trusted now and why; empty when all can."""
+        for name, reflector in self:
+            if name == "events":
+                continue
+            if not reflector.synced:
+                return f"the cache of {name.replace('_', ' ')} is not synced yet"
+            age = reflector.age(monotonic)
+            if age > stale_after.total_seconds():
+                return f"the watch of {name.replace('_', ' ')} has been silent for {age:.0f} s"
+        return ""
+
+
+class ByNamespace(Generic[T]):
+    """A reflector's objects, found by namespace without going through all of them."""
+
+    def __init__(self, reflector: Reflector[T]) -> None:
+        self._objects: dict[str, dict[str, T]] = {}
+        for item in reflector.store.values():
+            self._put(item)
+        reflector.subscribe(self._note)
+
+    def within(self, namespace: str) -> Iterable[T]:
+        """List the objects of one namespace."""
+        return self._objects.get(namespace, {}).values()
+
+    def _put(self, item: T) -> None:
+        self._objects.setdefault(item.metadata.namespace, {})[item.metadata.name] = item
+
+    def _note(self, change: Change[T]) -> None:
+        if change.new is not None:
+            self._put(change.new)
+        elif change.old is not None:
+            self._objects.get(change.old.metadata.namespace, {}).pop(change.old.metadata.name, None)

@@ -1,0 +1,245 @@
+"""
+Keeps the view of every service up to date from the watch, and tells who wants to know.
+
+A change of an object marks its services; marked services are looked at again once, however many changes came.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from kintsugi.kube.mirror import Change
+from kintsugi.model.documents import Catalog, Service
+from kintsugi.model.records import GoodRevision
+from kintsugi.model.views import ServiceView, Workload
+from kintsugi.objects.kept import Deployment, Object, Pod, StatefulSet
+from kintsugi.objects.kept import Service as KubeService
+from kintsugi.scope.values import health_names
+from kintsugi.services.caches import ByNamespace, Caches
+from kintsugi.services.facts import Objects, Restarts, is_owned_by, view_of, with_health
+
+SERVICE_NAME = "kubernetes.io/service-name"
+
+Listener = Callable[[ServiceView], None]
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """Restarts seen so far of one service, by container."""
+
+    seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    moments: dict[str, datetime] = field(default_factory=dict)
+    restarts: Restarts = Restarts()
+
+
+class Services:
+    """
+    The live view of each service of the catalog.
+
+    `views` is never older than the last `refresh`. Views of services that the catalog no longer has are dropped.
+    """
+
+    def __init__(
+        self, caches: Caches, catalog: Catalog, *, clock: Callable[[], datetime], stale_after: timedelta
+    ) -> None:
+        self._caches = caches
+        self._clock = clock
+        self._stale_after = stale_after
+        self._catalog = catalog
+        self._pods: dict[str, dict[str, Pod]] = defaultdict(dict)
+        self._tallies: dict[str, Tally] = defaultdict(Tally)
+        self._marked: set[str] = set()
+        self._listeners: list[Listener] = []
+        self.views: dict[str, ServiceView] = {}
+        self._fronts = ByNamespace(caches.services)
+        self._claims = ByNamespace(caches.claims)
+        self._endpoints = ByNamespace(caches.endpoints)
+        self._replica_sets = ByNamespace(caches.replica_sets)
+        self._autoscalers = ByNamespace(caches.autoscalers)
+        for name, reflector in caches:
+            if name not in {"events", "nodes", "namespaces"}:
+                reflector.subscribe(self._note)
+        self.use(catalog)
+
+    def use(self, catalog: Catalog) -> None:
+        """Take a new catalog into force."""
+        self._catalog = catalog
+        self._pods.clear()
+        for pod in self._caches.pods.store.values():
+            self._place(pod)
+        self._marked = set(catalog.services)
+        self.views = {name: view for name, view in self.views.items() if name in catalog.services}
+        self.refresh()
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with each view that was made anew."""
+        self._listeners.append(listener)
+
+    @property
+    def blind(self) -> str:
+        """Say why the caches cannot be trusted now; empty when they can."""
+        return self._caches.blind(asyncio.get_running_loop().time(), self._stale_after)
+
+    def services_of(self, pod: Pod) -> tuple[Service, ...]:
+        """List the services whose selector takes this pod in."""
+        return tuple(
+            service
+            for service in self._catalog.services.values()
+            if service.namespace == pod.metadata.namespace and service.selector.matches(pod.metadata.labels)
+        )
+
+    def refresh(self, *, everything: bool = False) -> tuple[ServiceView, ...]:
+        """Make the marked views anew (or all of them, when time itself may have changed the answer) and tell the listeners."""
+        names = set(self._catalog.services) if everything else self._marked & set(self._catalog.services)
+        self._marked = set()
+        fresh = not self.blind
+        made = tuple(self._make(self._catalog.services[name], fresh=fresh) for name in sorted(names))
+        self.views.update({view.name: view for view in made})
+        for view in made:
+            for listener in self._listeners:
+                listener(view)
+        return made
+
+    async def run(self, every: timedelta) -> None:
+        """Refresh what is marked, `every` so often, until cancelled."""
+        while True:
+            await asyncio.sleep(every.total_seconds())
+            self.refresh()
+
+    def good_revisions(self, lasting: timedelta) -> tuple[GoodRevision, ...]:
+        """List the revisions that have been healthy for `lasting` with every pod of theirs: known to be good."""
+        now = self._clock()
+        return tuple(
+            GoodRevision(
+                workload=view.workload.metadata.uid,
+                template=view.template,
+                number=view.revision,
+                first_good=view.healthy_since,
+                last_good=now,
+            )
+            for view in self.views.values()
+            if view.workload
+            and view.template
+            and view.healthy_since
+            and now - view.healthy_since >= lasting
+            and settled(view)
+        )
+
+    def _note(self, change: Change[Object]) -> None:
+        if isinstance(change.old, Pod):
+            self._remove(change.old)
+        if isinstance(change.new, Pod):
+            self._place(change.new)
+        touched = change.new if change.new is not None else change.old
+        namespace = touched.metadata.namespace if touched is not None else ""
+        self._marked.update(name for name, each in self._catalog.services.items() if each.namespace == namespace)
+
+    def _place(self, pod: Pod) -> None:
+        for service in self.services_of(pod):
+            self._pods[service.name][pod.metadata.uid] = pod
+            self._count_restarts(service.name, pod)
+
+    def _remove(self, pod: Pod) -> None:
+        for service in self.services_of(pod):
+            self._pods[service.name].pop(pod.metadata.uid, None)
+
+    def _count_restarts(self, service: str, pod: Pod) -> None:
+        tally, now = self._tallies[service], self._clock()
+        for status in pod.status.container_statuses:
+            key = (pod.metadata.uid, status.name)
+            before = tally.seen.get(key, status.restart_count)
+            tally.seen[key] = status.restart_count
+            if status.restart_count <= before:
+                continue
+            since = tally.moments.get(pod.metadata.uid)
+            interval = now - since if since else timedelta(0)
+            tally.moments[pod.metadata.uid] = now
+            tally.restarts = Restarts(
+                count=tally.restarts.count + status.restart_count - before,
+                last=now,
+                interval=max(interval, tally.restarts.interval),
+            )
+
+    def _make(self, service: Service, *, fresh: bool) -> ServiceView:
+        objects = self._objects(service)
+        view = view_of(service, objects, self._tallies[service.name].restarts, fresh=fresh)
+        return with_health(view, self.views.get(service.name), health_names(view), now=self._clock())
+
+    def _objects(self, service: Service) -> Objects:
+        namespace = service.namespace
+        pods = tuple(sorted(self._pods[service.name].values(), key=lambda pod: pod.metadata.name))
+        workload = self._workload(service)
+        front = front_of(workload, self._fronts.within(namespace))
+        claims = claim_names(pods, workload)
+        return Objects(
+            pods=pods,
+            claims=tuple(
+                each
+                for each in self._claims.within(namespace)
+                if each.metadata.name in claims or service.selector.matches(each.metadata.labels)
+            ),
+            endpoints=tuple(
+                each
+                for each in self._endpoints.within(namespace)
+                if front is not None and each.metadata.labels.get(SERVICE_NAME) == front.metadata.name
+            ),
+            front=front,
+            workload=workload,
+            replica_sets=tuple(
+                each
+                for each in self._replica_sets.within(namespace)
+                if workload is not None and is_owned_by(each.metadata, workload.metadata.uid)
+            ),
+            autoscalers=tuple(self._autoscalers.within(namespace)),
+        )
+
+    def _workload(self, service: Service) -> Workload | None:
+        key = (service.namespace, service.workload.name)
+        match service.workload.resource.kind:
+            case "Deployment":
+                return self._caches.deployments.store.get(key)
+            case "StatefulSet":
+                return self._caches.stateful_sets.store.get(key)
+            case "DaemonSet":
+                return self._caches.daemon_sets.store.get(key)
+            case _:
+                return None
+
+
+def front_of(workload: Workload | None, candidates: Iterable[KubeService]) -> KubeService | None:
+    """Find the Kubernetes Service that leads to the workload's pods, the first by name."""
+    if workload is None:
+        return None
+    labels = workload.spec.template.metadata.labels
+    leading = [each for each in candidates if each.spec.selector and each.spec.selector.items() <= labels.items()]
+    return min(leading, key=lambda each: each.metadata.name, default=None)
+
+
+def claim_names(pods: Iterable[Pod], workload: Workload | None) -> frozenset[str]:
+    """Name the claims that the pods mount, and those that a StatefulSet makes for its ordinals even when no pod is there."""
+    mounted = {
+        volume.persistent_volume_claim.claim_name
+        for pod in pods
+        for volume in pod.spec.volumes
+        if volume.persistent_volume_claim is not None
+    }
+    if isinstance(workload, StatefulSet):
+        mounted |= {
+            f"{template.metadata.name}-{workload.metadata.name}-{ordinal}"
+            for template in workload.spec.volume_claim_templates
+            for ordinal in range(max(workload.spec.replicas, 1))
+        }
+    return frozenset(mounted)
+
+
+def settled(view: ServiceView) -> bool:
+    """Tell whether the workload's rollout is complete, so that health speaks of its current template."""
+    match view.workload:
+        case Deployment() | StatefulSet():
+            status = view.workload.status
+            seen = status.observed_generation >= view.workload.metadata.generation
+            return seen and status.updated_replicas >= view.desired and status.replicas == status.updated_replicas
+        case _:
+            return False

@@ -1,0 +1,222 @@
+"""
+Turns what the watch shows into signals: a rule's condition that has held for its `for:` becomes one.
+
+Events are matched here, before the inbox: 40,000 a second cannot be committed, what matches can. A pod's changes are
+coalesced, so that the cost of a burst on one pod is that of one look.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from kintsugi.errors import LedgerUnavailable
+from kintsugi.expressions import Names
+from kintsugi.kube.mirror import Change
+from kintsugi.matcher import Matcher, condition_holds
+from kintsugi.model.documents import Catalog, Rule, RuleSource
+from kintsugi.model.identity import new_id
+from kintsugi.model.records import Condition, Signal, SignalSource, SignalStatus, Target
+from kintsugi.model.views import ServiceView
+from kintsugi.objects import facts
+from kintsugi.objects.kept import Object, Pod
+from kintsugi.scope.values import rule_names
+from kintsugi.services import Caches, Services
+
+log = structlog.get_logger(__name__)
+
+Key = tuple[str, str]
+
+
+class Conditions(Protocol):
+    """Where conditions and signals are kept: the ledger."""
+
+    async def conditions(self) -> tuple[Condition, ...]:
+        """List the conditions that held when last seen."""
+        ...
+
+    async def save_conditions(self, began: Sequence[Condition], ended: Sequence[Key]) -> None:
+        """Keep what began and forget what ended, in one transaction."""
+        ...
+
+    async def accept(self, signals: Sequence[Signal], now: datetime) -> object:
+        """Commit signals; those of a known episode are one."""
+        ...
+
+
+class ClusterWatch:
+    """
+    Follows the conditions of all rules but those on alerts.
+
+    A condition is one rule on one object (by uid). It ends when it is answered with no, or its object goes; an
+    unanswerable one neither begins nor ends (P6). `for:` counts from its first yes, across restarts.
+    """
+
+    def __init__(
+        self, caches: Caches, services: Services, ledger: Conditions, *, clock: Callable[[], datetime]
+    ) -> None:
+        self._caches = caches
+        self._services = services
+        self._ledger = ledger
+        self._clock = clock
+        self._rules: dict[str, Rule] = {}
+        self._matcher: Matcher | None = None
+        self._known: dict[Key, Condition] = {}
+        self._began: dict[Key, Condition] = {}
+        self._ended: dict[Key, Condition] = {}
+        self._changed: dict[str, Pod] = {}
+        caches.pods.subscribe(self._note_pod)
+        services.listen(self._look_at_view)
+
+    def use(self, catalog: Catalog, matcher: Matcher) -> None:
+        """Take a new catalog into force; conditions of rules that are gone end."""
+        self._rules = dict(catalog.rules)
+        self._matcher = matcher
+        for key, condition in self._known.items():
+            if condition.rule not in self._rules:
+                self._ended[key] = condition
+        for pod in self._caches.pods.store.values():
+            self._changed[pod.metadata.uid] = pod
+
+    async def run(self, every: timedelta) -> None:
+        """Follow conditions until cancelled; a ledger that is away only delays."""
+        self._known = {(each.rule, each.target.uid): each for each in await self._ledger.conditions()}
+        while True:
+            await asyncio.sleep(every.total_seconds())
+            try:
+                await self.step()
+            except LedgerUnavailable as error:
+                log.warning("conditions wait for the ledger", error=str(error))
+
+    async def step(self) -> None:
+        """Look at what changed and at what time may have changed, keep the difference, tell what is due."""
+        if self._services.blind:
+            return
+        self._look_at_pods()
+        self._drop_the_gone()
+        await self._save()
+        await self._signal_due()
+
+    def _note_pod(self, change: Change[Pod]) -> None:
+        if change.new is not None and self._matcher and self._rules_of(change.new):
+            self._changed[change.new.metadata.uid] = change.new
+
+    def _rules_of(self, pod: Pod) -> tuple[Rule, ...]:
+        assert self._matcher is not None
+        return self._matcher.rules_for_pod(pod.metadata.namespace, pod.metadata.labels)
+
+    def _look_at_pods(self) -> None:
+        waiting = [pod for view in self._services.views.values() for pod in view.pods if not facts.ready(pod)]
+        changed, self._changed = self._changed, {}
+        for pod in {**{pod.metadata.uid: pod for pod in waiting}, **changed}.values():
+            for rule in self._rules_of(pod):
+                self._answer(rule, target_of("Pod", pod), rule_names(rule.on, object=pod, now=self._clock()))
+
+    def _look_at_view(self, view: ServiceView) -> None:
+        for rule in self._rules.values():
+            if rule.service == view.name:
+                self._look_at(rule, view)
+
+    def _look_at(self, rule: Rule, view: ServiceView) -> None:
+        now = self._clock()
+        match rule.on:
+            case RuleSource.PVC:
+                for claim in view.claims:
+                    self._answer(
+                        rule, target_of("PersistentVolumeClaim", claim), rule_names(rule.on, object=claim, now=now)
+                    )
+            case RuleSource.SERVICES if view.fresh:
+                target = Target(kind="Service", namespace=view.service.namespace, name=view.name, uid=view.name)
+                names = rule_names(rule.on, service=view, services=self._services.views, now=now)
+                self._answer(rule, target, names)
+            case RuleSource.NODE:
+                for node in self._nodes_of(view):
+                    self._answer(rule, target_of("Node", node), rule_names(rule.on, object=node, now=now))
+            case RuleSource.EVENT:
+                for event in self._events_of(view):
+                    self._answer(rule, target_of("Event", event), rule_names(rule.on, object=event, now=now))
+            case _:
+                pass
+
+    def _nodes_of(self, view: ServiceView) -> Iterable[Object]:
+        names = {pod.spec.node_name for pod in view.pods}
+        return (node for node in self._caches.nodes.store.values() if node.metadata.name in names)
+
+    def _events_of(self, view: ServiceView) -> Iterable[Object]:
+        uids = {pod.metadata.uid for pod in view.pods} | {claim.metadata.uid for claim in view.claims}
+        return (event for event in self._caches.events.store.values() if event.involved_object.uid in uids)
+
+    def _answer(self, rule: Rule, target: Target, names: Names) -> None:
+        key = (rule.name, target.uid)
+        holds = condition_holds(rule, names)
+        if holds is True and key not in self._known:
+            self._known[key] = self._began[key] = Condition(rule=rule.name, target=target, since=self._clock())
+        elif holds is False and key in self._known:
+            self._ended[key] = self._known[key]
+
+    def _drop_the_gone(self) -> None:
+        stores = {
+            "Pod": self._caches.pods.store,
+            "PersistentVolumeClaim": self._caches.claims.store,
+            "Node": self._caches.nodes.store,
+            "Event": self._caches.events.store,
+        }
+        for key, condition in self._known.items():
+            store = stores.get(condition.target.kind)
+            if store is None:
+                continue
+            item = store.get((condition.target.namespace, condition.target.name))
+            if item is None or item.metadata.uid != condition.target.uid:
+                self._ended[key] = condition
+
+    async def _save(self) -> None:
+        began, ended = self._began, self._ended
+        if not began and not ended:
+            return
+        resolved = [self._signal(each, SignalStatus.RESOLVED) for each in ended.values() if each.signalled]
+        if resolved:
+            await self._ledger.accept(resolved, self._clock())
+        kept = [condition for key, condition in began.items() if key not in ended]
+        await self._ledger.save_conditions(kept, tuple(ended))
+        self._began, self._ended = {}, {}
+        for key in ended:
+            self._known.pop(key, None)
+
+    async def _signal_due(self) -> None:
+        now = self._clock()
+        due = [
+            each
+            for each in self._known.values()
+            if not each.signalled and each.rule in self._rules and now - each.since >= self._rules[each.rule].hold
+        ]
+        if not due:
+            return
+        await self._ledger.accept([self._signal(each, SignalStatus.FIRING) for each in due], now)
+        told = [replace(each, signalled=True) for each in due]
+        await self._ledger.save_conditions(told, ())
+        self._known.update({(each.rule, each.target.uid): each for each in told})
+
+    def _signal(self, condition: Condition, status: SignalStatus) -> Signal:
+        now, rule = self._clock(), self._rules.get(condition.rule)
+        return Signal(
+            id=new_id("sig", now),
+            source=SignalSource.WATCH,
+            kind=rule.on if rule else RuleSource.POD,
+            key=f"{condition.rule}/{condition.target.uid}",
+            status=status,
+            rule=condition.rule,
+            labels={"namespace": condition.target.namespace, condition.target.kind.lower(): condition.target.name},
+            target=condition.target,
+            began=condition.since,
+            ended=now if status is SignalStatus.RESOLVED else None,
+            received=now,
+        )
+
+
+def target_of(kind: str, item: Object) -> Target:
+    """Name an object by uid."""
+    meta = item.metadata
+    return Target(kind=kind, namespace=meta.namespace, name=meta.name, uid=meta.uid)
