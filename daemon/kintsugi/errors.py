@@ -19,7 +19,9 @@ Every exception of the package, in one tree.
     ├── LedgerError
     │   ├── LedgerUnavailable   nothing could be read or written: accept nothing, do nothing
     │   ├── StaleEpoch          another daemon leads: stop at once
-    │   └── LedgerHeld          another daemon is alive on this ledger
+    │   ├── LedgerHeld          another daemon is alive on this ledger
+    │   ├── NotRecorded         no such incident, run or question
+    │   └── WrongState          a record is not in the state that the caller built on
     ├── ProbeFailed             a client (HTTP, DNS, TCP) could not be asked
     └── Refused                 an action declined, with its reason; nothing was changed
 """
@@ -106,6 +108,14 @@ class StaleEpoch(LedgerError):
 
 class LedgerHeld(LedgerError):
     """Another live daemon holds this ledger."""
+
+
+class NotRecorded(LedgerError):
+    """The ledger has no such incident, run, signal or question."""
+
+
+class WrongState(LedgerError):
+    """A record is not in the state that the caller built on (compare and set failed): read again, then decide."""
 
 
 class ProbeFailed(KintsugiError):

@@ -8,8 +8,12 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def new_id(prefix: str, now: datetime) -> str:
-    """Give a new id such as `inc-1hkq3v9s2tk7`: milliseconds since 1970, then 25 random bits."""
-    return f"{prefix}-{encode(int(now.timestamp() * 1000), 9)}{encode(secrets.randbits(25), 5)}"
+    """
+    Give a new id such as `inc-1hkq3v9s2tk7xq0m4gz`: milliseconds since 1970, then 50 random bits.
+
+    Ten thousand alerts may share a millisecond; with 25 bits two of them would share their id.
+    """
+    return f"{prefix}-{encode(int(now.timestamp() * 1000), 9)}{encode(secrets.randbits(50), 10)}"
 
 
 def encode(number: int, width: int) -> str:

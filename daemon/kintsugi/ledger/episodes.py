@@ -1,0 +1,104 @@
+"""
+Which deliveries of one key are the same episode: decided from all of them, whatever order they came in.
+
+A delivery says either "fires since `began`" or "fired from `began` to `ended`". Each end is a cut through the key's
+timeline; an episode is all beginnings that the same earliest cut closes, or that none closes yet. So any multiset and
+any permutation of the same deliveries gives the same episodes (A1, A3, A16): a beginning that moves while nothing was
+resolved stays one episode, a later beginning after an end is a new one, a late duplicate changes nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+Seen = tuple[tuple[datetime, tuple[datetime, ...]], ...]
+"""Every beginning that was reported for an episode, ascending, each with the ends that were reported for it."""
+
+REOPEN_AFTER = timedelta(minutes=1)
+"""How much older than a poll's answer an end must be before the answer outweighs it; a poll is seconds old at most."""
+
+MOST_BEGINNINGS = 64
+"""Beginnings remembered of one episode: the first and the newest. Alertmanager moves one a few times in a lifetime."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Episode:
+    """One stretch of firing; `ended` is None while it is open."""
+
+    id: str
+    began: datetime
+    ended: datetime | None
+    seen: Seen
+
+    @property
+    def horizon(self) -> datetime | None:
+        """The latest end that was ever reported for it: cuts up to here still matter to late deliveries."""
+        return max((end for _, ends in self.seen for end in ends), default=None)
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether `began` and `ended` say everything that `seen` does."""
+        return self.seen == ((self.began, (self.ended,) if self.ended else ()),)
+
+
+def told(episodes: Sequence[Episode], began: datetime, ended: datetime | None, new: str) -> Sequence[Episode]:
+    """
+    Give the key's episodes after one more delivery; the very same sequence when it says nothing new.
+
+    `new` is the id for an episode that the delivery makes. When one episode proves to be two, the earlier keeps its id.
+    An end before its beginning (two clocks) counts as at the beginning.
+    """
+    ended = None if ended is None else max(began, ended)
+    for episode in episodes:
+        for beginning, ends in episode.seen:
+            if beginning == began and (ended is None or ended in ends):
+                return episodes
+    seen = {beginning: ends for episode in episodes for beginning, ends in episode.seen}
+    seen[began] = tuple(sorted({*seen.get(began, ()), *([] if ended is None else [ended])}))
+    owners = {beginning: episode for episode in episodes for beginning, _ in episode.seen}
+    return _regrouped(sorted(seen.items()), owners, new)
+
+
+def reopened(episodes: Sequence[Episode], received: datetime, new: str) -> Sequence[Episode]:
+    """
+    Give the key's episodes after a poll found it firing although all are closed.
+
+    Alertmanager resolves what it stops hearing of, and takes it up again with the old `startsAt`. Such a beginning
+    looks like a late duplicate; only a later look can tell. A closed end that is hardly past may be newer than the
+    poll's answer, so nothing is opened within `REOPEN_AFTER` of one.
+    """
+    ends = [episode.ended for episode in episodes if episode.ended is not None]
+    if len(ends) < len(episodes) or received <= max(ends, default=received) + REOPEN_AFTER:
+        return episodes
+    return [*episodes, Episode(id=new, began=received, ended=None, seen=((received, ()),))]
+
+
+def holding(episodes: Iterable[Episode], began: datetime) -> Episode:
+    """Give the episode that this beginning belongs to. It must have been told."""
+    return next(episode for episode in episodes if any(beginning == began for beginning, _ in episode.seen))
+
+
+def _regrouped(
+    seen: Sequence[tuple[datetime, tuple[datetime, ...]]], owners: dict[datetime, Episode], new: str
+) -> Sequence[Episode]:
+    cuts = [(beginning, end) for beginning, ends in seen for end in ends]
+    groups: dict[datetime | None, list[tuple[datetime, tuple[datetime, ...]]]] = {}
+    for beginning, ends in seen:
+        groups.setdefault(_closing(beginning, cuts), []).append((beginning, ends))
+    taken: set[str] = set()
+    episodes = []
+    for ended, group in groups.items():
+        owner = next((owners[beginning] for beginning, _ in group if beginning in owners), None)
+        told_before = owner if owner is not None and owner.id not in taken else None
+        made = Episode(id=told_before.id if told_before else new, began=group[0][0], ended=ended, seen=_bounded(group))
+        taken.add(made.id)
+        episodes.append(told_before if made == told_before and told_before is not None else made)
+    return episodes
+
+
+def _closing(beginning: datetime, cuts: Iterable[tuple[datetime, datetime]]) -> datetime | None:
+    return min((end for cut, end in cuts if beginning <= cut or beginning < end), default=None)
+
+
+def _bounded(group: list[tuple[datetime, tuple[datetime, ...]]]) -> Seen:
+    return tuple(group) if len(group) <= MOST_BEGINNINGS else (group[0], *group[1 - MOST_BEGINNINGS :])

@@ -1,0 +1,60 @@
+"""What a step is about to destroy, kept first: describe, events, logs of the object."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.rows import columns, record
+from kintsugi.ledger.tables import evidence
+from kintsugi.ledger.texts import clean
+
+MOST_EVIDENCE = 256 * 1024
+"""Characters kept of one piece of evidence: the end of a log matters most, its beginning next."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What was kept of an object before a step changed it (describe, events, logs)."""
+
+    run: str
+    path: str
+    kind: str
+    text: str
+    taken: datetime
+
+
+class Exhibits(Chapter):
+    """The evidence of runs."""
+
+    async def keep_evidence(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:
+        """Keep what a step is about to destroy; of more than 256 Ki characters the middle is left out."""
+        text = _bounded(clean(text))
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        row = {"run": run, "path": clean(path), "kind": clean(kind), "digest": digest}
+
+        async def work(connection: AsyncConnection) -> None:
+            same = select(evidence.c.number).where(*(evidence.c[name] == value for name, value in row.items()))
+            if (await connection.execute(same)).first() is None:
+                await connection.execute(insert(evidence).values(**row, text=text, taken=now))
+
+        await self._store.write("keep-evidence", work, fenced=True)
+
+    async def evidence(self, run: str) -> tuple[Evidence, ...]:
+        """Give all that was kept for a run, in order."""
+        query = select(*columns(Evidence, evidence)).where(evidence.c.run == run).order_by(evidence.c.number)
+
+        async def work(connection: AsyncConnection) -> tuple[Evidence, ...]:
+            return tuple(record(Evidence, row) for row in await connection.execute(query))
+
+        return await self._store.look(work)
+
+
+def _bounded(text: str) -> str:
+    if len(text) <= MOST_EVIDENCE:
+        return text
+    head, tail = MOST_EVIDENCE // 4, MOST_EVIDENCE * 3 // 4
+    return f"{text[:head]}\n… {len(text) - head - tail} characters left out …\n{text[-tail:]}"

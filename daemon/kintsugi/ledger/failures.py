@@ -1,0 +1,116 @@
+"""
+What the database's errors mean to us: the border where driver and SQLAlchemy errors become ours.
+
+Three questions are answered for every foreign error: may the same transaction be tried again, was the connection lost
+(so that a COMMIT may have landed), and what does a person need to know.
+"""
+
+import asyncio
+import sqlite3
+from enum import Enum
+
+import asyncpg
+from sqlalchemy import exc
+
+from kintsugi.errors import LedgerError, LedgerUnavailable
+
+FOREIGN = (exc.SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+"""Everything that a statement, a commit or a connect can raise; asyncpg's connect errors arrive unwrapped."""
+
+
+class Failure(Enum):
+    """What to do about a failed transaction."""
+
+    AGAIN = "again"  # nothing was kept; the same transaction may succeed
+    LOST = "lost"  # the connection went; at COMMIT the outcome is unknown
+    UNAVAILABLE = "unavailable"  # down, full, locked, read-only
+    REFUSED = "refused"  # the database understood and said no: a fault of ours
+
+
+DAMAGED = (
+    ". The file is damaged: stop the daemon, keep the file, and restore it from a backup; "
+    "it is never made anew by itself, because limits and cooldowns would be forgotten"
+)
+
+_AGAIN_STATES = frozenset({"40001", "40P01", "23505"})
+"""Serialisation failure, deadlock, and a unique row that another replica wrote between our look and our insert."""
+
+_LOST_STATES = frozenset({"57P01", "57P02", "57P05", "25P03"})
+"""The server ended the session: shutdown, crash of a peer, idle too long."""
+
+_UNAVAILABLE_CLASSES = ("08", "25006", "28", "3D", "42501", "53", "55P03", "57", "58", "XX")
+"""Connection, read-only, authorisation, no such database, resources, lock timeout, operator, system and internal errors."""
+
+_SQLITE_REFUSED = ("no such", "syntax error", "constraint failed", "has no column")
+
+
+def judge(error: BaseException) -> Failure:
+    """Tell what a foreign error means for the transaction that it ended."""
+    if isinstance(error, exc.TimeoutError):  # no pooled connection came free
+        return Failure.UNAVAILABLE
+    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
+        return Failure.LOST
+    state = _state(error)
+    if state:
+        return _judge_state(state)
+    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError)):
+        return Failure.LOST
+    if isinstance(error, exc.DBAPIError) and error.orig is not None and error.orig is not error:
+        return judge(error.orig)
+    if isinstance(error, sqlite3.DatabaseError):
+        refused = any(words in str(error) for words in _SQLITE_REFUSED)
+        return Failure.REFUSED if refused else Failure.UNAVAILABLE
+    return _judge_cause(error)
+
+
+def wrapped(error: BaseException, what: str) -> LedgerError:
+    """Build our error for a foreign one; `what` says which transaction it ended."""
+    text = _first_line(error)
+    if isinstance(error, exc.TimeoutError):
+        return LedgerUnavailable(f"the ledger could not {what}: every connection stayed busy ({text})")
+    if judge(error) is Failure.REFUSED:
+        return LedgerError(f"the ledger could not {what}: the database refused it: {text}")
+    return LedgerUnavailable(f"the ledger could not {what}: {text}{_advice(text)}")
+
+
+def _judge_state(state: str) -> Failure:
+    if state in _AGAIN_STATES:
+        return Failure.AGAIN
+    if state in _LOST_STATES or state.startswith("08"):
+        return Failure.LOST
+    return Failure.UNAVAILABLE if state.startswith(_UNAVAILABLE_CLASSES) else Failure.REFUSED
+
+
+def _judge_cause(error: BaseException) -> Failure:
+    cause = error.__cause__
+    if cause is not None and cause is not error and isinstance(cause, FOREIGN):
+        return judge(cause)
+    if isinstance(error, asyncio.TimeoutError):
+        return Failure.LOST
+    return Failure.REFUSED
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Tell whether the server takes no writes: a standby, or a primary that was demoted under our connections."""
+    return _state(error) == "25006"
+
+
+def _state(error: BaseException) -> str:
+    orig = error.orig if isinstance(error, exc.DBAPIError) else error
+    state = getattr(orig, "sqlstate", None)
+    return state if isinstance(state, str) else ""
+
+
+def _first_line(error: BaseException) -> str:
+    orig = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
+    lines = str(orig).strip().splitlines()
+    text = lines[0] if lines else type(orig).__name__
+    return text.removeprefix("<class 'asyncpg.exceptions.").removeprefix("<class '")
+
+
+def _advice(text: str) -> str:
+    if "malformed" in text or "not a database" in text:
+        return DAMAGED
+    if "full" in text:
+        return ". Free space where the ledger lies; nothing is accepted or changed until then"
+    return ""

@@ -1,0 +1,72 @@
+"""What the guards need to know of the past, read inside the claim's own transaction (P7)."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.ledger.rows import columns, record
+from kintsugi.ledger.tables import locks, pauses, runs, steps
+from kintsugi.model.records import History, PastRun, Pause, StepState
+
+RECENT = timedelta(hours=3)
+"""How far back finished runs are told: more than the longest cooldown (2 h) and the pause after failures (1 h)."""
+
+DISRUPTED = timedelta(hours=1)
+"""The window of the disruption budget."""
+
+LAST_RUNS = 10
+"""Finished runs told of the service itself, however old: enough for every streak that a guard counts."""
+
+_NOT_MADE = (StepState.PLANNED, StepState.SKIPPED)
+
+_CHANGES = (
+    select(func.count())
+    .select_from(steps)
+    .where(steps.c.run == runs.c.id, steps.c.changes, steps.c.state.not_in(_NOT_MADE))
+    .scalar_subquery()
+    .label("changes")
+)
+_PAST = (
+    runs.c.service, runs.c.namespace, runs.c.rule, runs.c.state, runs.c.started, runs.c.finished, _CHANGES,
+)  # fmt: skip
+
+
+async def read_history(connection: AsyncConnection, service: str, namespace: str, now: datetime) -> History:
+    """Read what decides a claim of `service` at `now`."""
+    last = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None))
+    last = last.order_by(runs.c.started.desc()).limit(LAST_RUNS)
+    recent = or_(runs.c.finished > now - RECENT, runs.c.id.in_(last.scalar_subquery()))
+    return History(
+        active=await _past_runs(connection, runs.c.finished.is_(None)),
+        recent=await _past_runs(connection, and_(runs.c.finished.is_not(None), recent)),
+        disruptions=await _disruptions(connection, namespace, now),
+        locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
+        pauses=tuple(record(Pause, row) for row in await connection.execute(pauses_at(now))),
+    )
+
+
+def pauses_at(now: datetime) -> Select[tuple[object, ...]]:
+    """Build the query for the pauses that hold at `now`."""
+    holding = and_(pauses.c.lifted.is_(None), or_(pauses.c.until.is_(None), pauses.c.until > now))
+    return select(*columns(Pause, pauses)).where(holding).order_by(pauses.c.since, pauses.c.id)
+
+
+async def _past_runs(connection: AsyncConnection, which: ColumnElement[bool]) -> tuple[PastRun, ...]:
+    rows = await connection.execute(select(*_PAST).where(which).order_by(runs.c.started, runs.c.id))
+    return tuple(record(PastRun, row) for row in rows)
+
+
+async def _disruptions(connection: AsyncConnection, namespace: str, now: datetime) -> tuple[datetime, ...]:
+    query = (
+        select(steps.c.started)
+        .join(runs, runs.c.id == steps.c.run)
+        .where(
+            runs.c.namespace == namespace,
+            steps.c.changes,
+            steps.c.state.not_in(_NOT_MADE),
+            steps.c.started > now - DISRUPTED,
+        )
+        .order_by(steps.c.started)
+    )
+    return tuple(await connection.scalars(query))

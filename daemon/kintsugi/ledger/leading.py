@@ -1,0 +1,53 @@
+"""Taking the lead: each leader has an epoch of its own, and every change of a run is made under the newest one (P4)."""
+
+from datetime import datetime
+
+from sqlalchemy import insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.errors import StaleEpoch
+from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.tables import leadership
+
+
+class Leading(Chapter):
+    """The epoch, and whether the database answers."""
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch under which this process took the lead, None before it did."""
+        return self._store.epoch
+
+    async def lead(self, now: datetime) -> int:
+        """
+        Take the lead: raise the epoch by one and write under it from now on; give the new epoch.
+
+        From this commit on, whatever an earlier leader tries to write is refused. Raises `StaleEpoch` when the
+        database is behind what this process has seen of it: it was restored or failed over to a lagging replica (D3),
+        and what it does not know of may have been done.
+        """
+        known = self._store.epoch or 0
+
+        async def work(connection: AsyncConnection) -> int:
+            epoch = await connection.scalar(select(leadership.c.epoch).with_for_update())
+            if epoch is None:
+                await connection.execute(insert(leadership).values(id=1, epoch=0, holder=self._store.holder))
+                epoch = 0
+            if epoch < known:
+                raise StaleEpoch(
+                    f"the ledger went back to epoch {epoch} although {known} was taken: it has lost commits"
+                )
+            taken = update(leadership).values(epoch=epoch + 1, holder=self._store.holder, since=now)
+            await connection.execute(taken)
+            return int(epoch) + 1
+
+        self._store.epoch = await self._store.write("lead", work)
+        return self._store.epoch
+
+    async def ping(self) -> None:
+        """Ask the database for an answer; raises `LedgerUnavailable`."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(text("SELECT 1"))
+
+        await self._store.look(work)

@@ -1,0 +1,8 @@
+"""What alembic runs: the connection comes from `schema.migrate`, which also commits."""
+
+from alembic import context
+
+from kintsugi.ledger.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.run_migrations()

@@ -1,0 +1,69 @@
+"""
+The outbox: notices that are written with the change they tell of, and sent later.
+
+A notice is in the same transaction as its cause, so none is lost and none is sent for what was not kept; the notifier
+may send one twice, and its id tells the receiver so.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.rows import columns, record, values
+from kintsugi.ledger.tables import notices
+from kintsugi.model.identity import new_id
+from kintsugi.model.records import IncidentState, Notice
+
+TOLD = frozenset(
+    {
+        IncidentState.NEEDS_OPERATOR,
+        IncidentState.AWAITING_APPROVAL,
+        IncidentState.ROLLED_BACK,
+        IncidentState.RECOVERED,
+        IncidentState.INEFFECTIVE,
+        IncidentState.FAILED,
+    }
+)
+"""The states that a person is told of."""
+
+
+async def tell(connection: AsyncConnection, incident: str, state: IncidentState, text: str, now: datetime) -> None:
+    """Put a notice into the outbox, in the caller's transaction; nothing for states that nobody is told of."""
+    if state in TOLD:
+        notice = Notice(id=new_id("ntc", now), incident=incident, kind=state, text=text, created=now, due=now)
+        await connection.execute(insert(notices).values(values(notice) | {"sent": False}))
+
+
+class Outbox(Chapter):
+    """What waits to be sent, for the notifier."""
+
+    async def due_notices(self, now: datetime, limit: int = 20) -> tuple[Notice, ...]:
+        """Give the unsent notices whose time has come, oldest first."""
+        query = select(*columns(Notice, notices)).where(~notices.c.sent, notices.c.due <= now)
+
+        async def work(connection: AsyncConnection) -> tuple[Notice, ...]:
+            rows = await connection.execute(query.order_by(notices.c.due, notices.c.id).limit(limit))
+            return tuple(record(Notice, row) for row in rows)
+
+        return await self._store.look(work)
+
+    async def notice_sent(self, notice: str) -> None:
+        """Mark a notice as sent."""
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(update(notices).where(notices.c.id == notice).values(sent=True))
+
+        await self._store.write("notice-sent", work)
+
+    async def notice_failed(self, notice: str, due: datetime) -> None:
+        """Count a failed attempt; the notice is due again at `due`."""
+
+        async def work(connection: AsyncConnection) -> None:
+            failed = update(notices).where(
+                notices.c.id == notice, notices.c.due != due
+            )  # twice is once: see Store.write
+            await connection.execute(failed.values(attempts=notices.c.attempts + 1, due=due))
+
+        await self._store.write("notice-failed", work)

@@ -1,0 +1,156 @@
+"""
+Runs and their steps: every transition is a compare and set under the leader's epoch (P4, P8).
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.errors import NotRecorded, WrongState
+from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.outbox import tell
+from kintsugi.ledger.rows import columns, record, values
+from kintsugi.ledger.tables import incidents, locks, runs, steps
+from kintsugi.ledger.texts import clean, dump
+from kintsugi.model.records import IncidentState, RunRecord, StepRecord, StepState
+
+_STEP = columns(StepRecord, steps)
+_RUN = columns(RunRecord, runs)
+
+
+class Runs(Chapter):
+    """Runs and steps, written by the leader and read by people."""
+
+    async def open_runs(self) -> tuple[RunRecord, ...]:
+        """Give the unfinished runs, oldest first: what a restart takes up again."""
+        query = select(*_RUN).where(runs.c.finished.is_(None)).order_by(runs.c.started, runs.c.id)
+
+        async def work(connection: AsyncConnection) -> tuple[RunRecord, ...]:
+            return tuple(record(RunRecord, row) for row in await connection.execute(query))
+
+        return await self._store.look(work)
+
+    async def run(self, run: str) -> RunRecord:
+        """Give one run; raises `NotRecorded`."""
+        return await self._store.look(lambda connection: _find_run(connection, run))
+
+    async def runs_of(self, incident: str) -> tuple[RunRecord, ...]:
+        """Give an incident's runs, oldest first."""
+        query = select(*_RUN).where(runs.c.incident == incident).order_by(runs.c.started, runs.c.id)
+
+        async def work(connection: AsyncConnection) -> tuple[RunRecord, ...]:
+            return tuple(record(RunRecord, row) for row in await connection.execute(query))
+
+        return await self._store.look(work)
+
+    async def steps(self, run: str) -> tuple[StepRecord, ...]:
+        """Give a run's steps in the order in which they were first written."""
+        query = select(*_STEP).where(steps.c.run == run).order_by(steps.c.number)
+
+        async def work(connection: AsyncConnection) -> tuple[StepRecord, ...]:
+            return tuple(record(StepRecord, row) for row in await connection.execute(query))
+
+        return await self._store.look(work)
+
+    async def save_step(self, step: StepRecord, *, expect: StepState | None, now: datetime) -> None:
+        """
+        Write a step if it still is in state `expect` (None: not written yet).
+
+        A changing step that goes to INTENT marks its run as changed. Raises `WrongState` when the step is in another
+        state, or when a new intent comes for a run that is over; `StaleEpoch`, `LedgerUnavailable`.
+        """
+
+        async def work(connection: AsyncConnection) -> None:
+            run = await _find_run(connection, step.run, lock=True)
+            written = await _find_step(connection, step)
+            if written is not None and _same(written, step):
+                return  # this very transition has landed already
+            state = None if written is None else written.state
+            if state is not expect:
+                raise WrongState(
+                    f"step {step.path} of run {step.run} is {state or 'not written'}, expected {expect or 'not written'}"
+                )
+            if step.state is StepState.INTENT and run.finished is not None:
+                raise WrongState(f"run {step.run} is over ({run.state}): no new intent for {step.path}")
+            await _put_step(connection, step, known=written is not None)
+            if step.changes and step.state is StepState.INTENT and not run.changed:
+                await connection.execute(update(runs).where(runs.c.id == run.id).values(changed=True))
+
+        await self._store.write("save-step", work, fenced=True)
+
+    async def move_run(
+        self,
+        run: str,
+        state: IncidentState,
+        reason: str,
+        now: datetime,
+        *,
+        deadline: datetime | None = None,
+        walked: datetime | None = None,
+    ) -> RunRecord:
+        """
+        Move a run and its incident to a state; `deadline` and `walked` are left as they are when None.
+
+        A final state finishes the run, closes the incident and frees the locks. States that a person is told of put a
+        notice into the outbox, in the same transaction. A run that is over stays as it is: moved to the same state it
+        is given back, to another one raises `WrongState`.
+        """
+
+        async def work(connection: AsyncConnection) -> RunRecord:
+            before = await _find_run(connection, run, lock=True)
+            if before.finished is not None:
+                if before.state is state:
+                    return before
+                raise WrongState(f"run {run} is over ({before.state}): it cannot become {state}")
+            after = replace(
+                before,
+                state=state,
+                reason=clean(reason),
+                deadline=deadline or before.deadline,
+                walked=walked or before.walked,
+                finished=now if state.is_final else None,
+            )
+            if after == before:
+                return before
+            await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
+            if state.is_final:
+                await connection.execute(delete(locks).where(locks.c.run == run))
+            await _move_incident(connection, before.incident, after)
+            if before.state is not state:
+                await tell(connection, before.incident, state, reason, now)
+            return after
+
+        return await self._store.write("move-run", work, fenced=True)
+
+
+async def _find_run(connection: AsyncConnection, run: str, *, lock: bool = False) -> RunRecord:
+    query = select(*_RUN).where(runs.c.id == run)
+    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+    if row is None:
+        raise NotRecorded(f"there is no run {run}")
+    return record(RunRecord, row)
+
+
+async def _find_step(connection: AsyncConnection, step: StepRecord) -> StepRecord | None:
+    query = select(*_STEP).where(steps.c.run == step.run, steps.c.phase == step.phase, steps.c.path == step.path)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else record(StepRecord, row)
+
+
+async def _put_step(connection: AsyncConnection, step: StepRecord, *, known: bool) -> None:
+    if not known:
+        await connection.execute(insert(steps).values(values(step)))
+        return
+    same = (steps.c.run == step.run, steps.c.phase == step.phase, steps.c.path == step.path)
+    await connection.execute(update(steps).where(*same).values(values(step)))
+
+
+async def _move_incident(connection: AsyncConnection, incident: str, run: RunRecord) -> None:
+    moved = update(incidents).where(incidents.c.id == incident)
+    await connection.execute(moved.values(state=run.state, reason=run.reason, closed=run.finished))
+
+
+def _same(written: StepRecord, step: StepRecord) -> bool:
+    return dump(values(written)) == dump(values(step))  # as text: tuples come back as lists

@@ -1,0 +1,149 @@
+"""Signals: accepted, judged, and looked up again until each has its verdict (P1, P9)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.inbox import Accepted, Told, summed, write_deliveries
+from kintsugi.ledger.intake import Intake
+from kintsugi.ledger.rows import columns, record, signal, signal_columns, values, verdict, verdict_values
+from kintsugi.ledger.store import Store
+from kintsugi.ledger.tables import dead_letters, signals
+from kintsugi.model.records import DeadLetter, Signal, SignalSource, Verdict
+
+MOST_DEAD_LETTERS = 1_000
+
+_TURN = 0x6B696E01
+"""Accepting takes turns across replicas, so that two of them never open the same episode twice."""
+
+_SETTLE = (
+    update(signals)
+    .where(signals.c.id == bindparam("which"), signals.c.verdict.is_(None) | signals.c.until.is_not(None))
+    .values(
+        {name: bindparam(f"new_{name}") for name in ("verdict", "reason", "text", "until", "judged", "judged_rule")}
+    )
+    .values(incident=func.coalesce(bindparam("new_incident", type_=signals.c.incident.type), signals.c.incident))
+)
+
+
+class Signals(Chapter):
+    """The inbox and the verdicts."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._intake = Intake(self._commit)
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> Accepted:
+        """
+        Make deliveries durable; return only when they are (P1).
+
+        Deliveries of one episode are one signal, in any number and order: see `episodes.py`. What was resolved before
+        it was judged is settled at once as observed. Raises `LedgerUnavailable`: then none of them may count as taken.
+        """
+        return summed(await self._intake.accept(delivered, now)) if delivered else Accepted()
+
+    async def _commit(self, delivered: Sequence[Signal], now: datetime) -> list[Told]:
+        async def work(connection: AsyncConnection) -> list[Told]:
+            await self._store.take_turns(connection, _TURN)
+            return await write_deliveries(connection, delivered, now)
+
+        return await self._store.write("accept", work)
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep what could not be understood: the newest 1,000, so that a flood of nonsense cannot fill the disk."""
+        newest = select(dead_letters.c.id).order_by(dead_letters.c.received.desc(), dead_letters.c.id.desc())
+
+        async def work(connection: AsyncConnection) -> None:
+            known = set(
+                await connection.scalars(
+                    select(dead_letters.c.id).where(dead_letters.c.id.in_([letter.id for letter in letters]))
+                )
+            )
+            rows = [values(letter) for letter in letters[-MOST_DEAD_LETTERS:] if letter.id not in known]
+            if rows:
+                await connection.execute(insert(dead_letters), rows)
+            kept = newest.limit(MOST_DEAD_LETTERS).subquery()
+            await connection.execute(delete(dead_letters).where(dead_letters.c.id.not_in(select(kept.c.id))))
+
+        if letters:
+            await self._store.write("keep-dead-letters", work)
+
+    async def dead_letters(self, limit: int = 50) -> tuple[DeadLetter, ...]:
+        """Give the newest dead letters, newest first."""
+        query = select(*columns(DeadLetter, dead_letters)).order_by(dead_letters.c.received.desc()).limit(limit)
+
+        async def work(connection: AsyncConnection) -> tuple[DeadLetter, ...]:
+            return tuple(record(DeadLetter, row) for row in await connection.execute(query))
+
+        return await self._store.look(work)
+
+    async def due_signals(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]:
+        """
+        Give the signals to judge, oldest first.
+
+        Those are the ones without a verdict, and those that still fire and whose provisional verdict ends by `now`.
+        """
+        again = signals.c.until.is_not(None) & (signals.c.until <= now) & signals.c.ended.is_(None)
+        query = select(*signal_columns(signals)).where(or_(signals.c.verdict.is_(None), again))
+        return await self._signals(query.order_by(signals.c.received, signals.c.id).limit(limit))
+
+    async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
+        """
+        Give signals their verdicts, by id, in one transaction. A final verdict is never replaced.
+
+        Raises `StaleEpoch` when another daemon has taken the lead.
+        """
+        rows = [
+            {"which": signal_id, **{f"new_{name}": value for name, value in verdict_values(judged, now).items()}}
+            for signal_id, judged in verdicts.items()
+        ]
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(_SETTLE, rows)
+
+        if rows:
+            await self._store.write("settle", work, fenced=True)
+
+    async def unjudged(self) -> int:
+        """Count the signals without a verdict: received minus verdicts, zero when all is well (P9)."""
+        query = select(func.count()).select_from(signals).where(signals.c.verdict.is_(None))
+
+        async def work(connection: AsyncConnection) -> int:
+            return int(await connection.scalar(query) or 0)
+
+        return await self._store.look(work)
+
+    async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
+        """Give an incident's signals with their verdicts, oldest first."""
+        query = select(signals).where(signals.c.incident == incident).order_by(signals.c.received, signals.c.id)
+
+        async def work(connection: AsyncConnection) -> tuple[tuple[Signal, Verdict | None], ...]:
+            return tuple((signal(row), verdict(row)) for row in await connection.execute(query))
+
+        return await self._store.look(work)
+
+    async def judged_signals(self, limit: int = 50) -> tuple[tuple[Signal, Verdict | None], ...]:
+        """Give the newest signals of all, newest first, with what became of them."""
+        query = select(signals).order_by(signals.c.received.desc(), signals.c.id.desc()).limit(limit)
+
+        async def work(connection: AsyncConnection) -> tuple[tuple[Signal, Verdict | None], ...]:
+            return tuple((signal(row), verdict(row)) for row in await connection.execute(query))
+
+        return await self._store.look(work)
+
+    async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
+        """Give the open episodes of these sources, oldest first; of all sources when none is named."""
+        query = select(*signal_columns(signals)).where(signals.c.ended.is_(None))
+        if sources:
+            query = query.where(signals.c.source.in_(sources))
+        return await self._signals(query.order_by(signals.c.received, signals.c.id))
+
+    async def _signals(self, query: Select[Any]) -> tuple[Signal, ...]:
+        async def work(connection: AsyncConnection) -> tuple[Signal, ...]:
+            return tuple(signal(row) for row in await connection.execute(query))
+
+        return await self._store.look(work)

@@ -1,0 +1,115 @@
+"""
+The connector: transactions on the ledger's database, and the one function that commits.
+
+Every change goes through `Store.write`, which opens a transaction, tests the epoch where the change is a leader's,
+runs the work and commits. Nothing is done outside a transaction, so a failed one may simply run again; and since each
+work first looks at what is already written, it may run again even when a COMMIT's answer was lost.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import stamina
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.errors import LedgerError, StaleEpoch
+from kintsugi.ledger.boundary import Boundary
+from kintsugi.ledger.engines import Engines
+from kintsugi.ledger.failures import FOREIGN, Failure, is_read_only, judge, wrapped
+from kintsugi.ledger.tables import leadership
+
+T = TypeVar("T")
+Work = Callable[[AsyncConnection], Awaitable[T]]
+
+_ATTEMPTS = 4
+_FIRST_WAIT = 0.02
+_LONGEST_WAIT = 0.5
+
+
+class Store:
+    """
+    Run transactions.
+
+    `epoch` is the one under which this process leads, None while it does not; `holder` is its name.
+    """
+
+    def __init__(self, engines: Engines, boundary: Boundary, holder: str) -> None:
+        self.engines = engines
+        self.holder = holder
+        self.epoch: int | None = None
+        self._boundary = boundary
+
+    async def write(self, name: str, work: Work[T], *, fenced: bool = False) -> T:
+        """
+        Run `work` in one transaction and commit it; give what it returned.
+
+        `work` may run several times and must therefore look before it writes: after a deadlock, a lost connection, or
+        a COMMIT whose answer was lost. `fenced`: only while nobody else has taken the lead. Raises
+        `LedgerUnavailable`, `StaleEpoch`, or what `work` raises; then nothing of it is kept.
+        """
+        retrying = stamina.retry_context(
+            on=_may_run_again, attempts=_ATTEMPTS, timeout=None, wait_initial=_FIRST_WAIT, wait_max=_LONGEST_WAIT
+        )
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    return await self._once(name, work, fenced=fenced)
+        except FOREIGN as error:
+            raise wrapped(error, f"write ({name})") from error
+        raise AssertionError("a retry ends with a value or an error")
+
+    async def look(self, work: Work[T]) -> T:
+        """Run `work`, which only reads, on one snapshot or a series of them. Raises `LedgerUnavailable`."""
+        retrying = stamina.retry_context(
+            on=_may_run_again, attempts=_ATTEMPTS, timeout=None, wait_initial=_FIRST_WAIT, wait_max=_LONGEST_WAIT
+        )
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    async with self.engines.reader.connect() as connection:
+                        return await work(connection)
+        except FOREIGN as error:
+            raise wrapped(error, "read") from error
+        raise AssertionError("a retry ends with a value or an error")
+
+    async def commit(self, connection: AsyncConnection, name: str) -> None:
+        """Commit: the only place where anything becomes durable, and where crash points are numbered."""
+        self._boundary.passing("commit", name, before=True)
+        await connection.commit()
+        self._boundary.passing("commit", name, before=False)
+
+    async def take_turns(self, connection: AsyncConnection, turn: int) -> None:
+        """
+        Wait until no other transaction holds this turn, on any replica; it is given back at the end of this one.
+
+        On SQLite every writing transaction has the turn already (BEGIN IMMEDIATE).
+        """
+        if self.engines.on_postgres:
+            await connection.execute(select(func.pg_advisory_xact_lock(turn)))
+
+    async def _once(self, name: str, work: Work[T], *, fenced: bool) -> T:
+        async with self.engines.writer.connect() as connection:
+            try:
+                await connection.begin()
+                if fenced:
+                    await self._fence(connection)
+                value = await work(connection)
+                await self.commit(connection, name)
+            except FOREIGN as error:
+                if is_read_only(error):  # a demoted primary: the next connection may reach the new one
+                    await connection.invalidate()
+                raise
+            return value
+
+    async def _fence(self, connection: AsyncConnection) -> None:
+        # FOR SHARE: a successor's epoch waits until this transaction has ended, so none commits under an old one
+        epoch = await connection.scalar(select(leadership.c.epoch).with_for_update(read=True))
+        if self.epoch is None:
+            raise LedgerError("this process does not lead: call lead() before changing runs")
+        if epoch != self.epoch:
+            raise StaleEpoch(f"the ledger is led under epoch {epoch}, this process holds {self.epoch}: it must stop")
+
+
+def _may_run_again(error: Exception) -> bool:
+    return isinstance(error, FOREIGN) and judge(error) in (Failure.AGAIN, Failure.LOST)

@@ -1,0 +1,283 @@
+"""
+The tables of the ledger, as SQLAlchemy Core sees them. `migrations/` makes them; a test holds the two together.
+
+A column that belongs to a field of `model.records` has the field's name and gives the field's type, so that a row is
+a record. Partial unique indexes hold what must never be true twice: one open episode a key, one open incident and one
+unfinished run a service (P2).
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint, text
+
+from kintsugi.ledger.columns import Choice, Json, Moment, Packed, Words
+from kintsugi.model.documents import Mode, RuleSource
+from kintsugi.model.records import (
+    IncidentState,
+    PauseScope,
+    Phase,
+    Reason,
+    SignalSource,
+    StepState,
+    Target,
+    UndoRecord,
+    VerdictKind,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")
+"""A row's number in order of arrival; SQLite numbers only a plain INTEGER PRIMARY KEY."""
+
+leadership = Table(
+    "leadership",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("holder", Words, nullable=False),
+    Column("since", Moment),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("service", Words, nullable=False),
+    Column("rule", Words, nullable=False),
+    Column("runbook", Words, nullable=False),
+    Column("mode", Choice(Mode), nullable=False),
+    Column("state", Choice(IncidentState), nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("opened", Moment, nullable=False),
+    Column("closed", Moment),
+    Index("ix_incidents_opened", "opened"),
+    Index("ix_incidents_service_opened", "service", "opened"),
+    Index("ix_incidents_closed", "closed"),
+    Index(
+        "uq_incidents_open_service",
+        "service",
+        unique=True,
+        sqlite_where=text("closed IS NULL"),
+        postgresql_where=text("closed IS NULL"),
+    ),
+)
+
+signals = Table(
+    "signals",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("source", Choice(SignalSource), nullable=False),
+    Column("kind", Choice(RuleSource), nullable=False),
+    Column("key", Words, nullable=False),
+    Column("rule", Words, nullable=False),
+    Column("labels", Json, nullable=False),
+    Column("annotations", Json, nullable=False),
+    Column("target", Packed(Target)),
+    Column("began", Moment, nullable=False),
+    Column("ended", Moment),
+    Column("horizon", Moment),  # the latest end that was ever reported for this episode
+    Column("seen", Json),  # [[began, [ended, …]], …] where it is more than (began, ended): see episodes.py
+    Column("received", Moment, nullable=False),
+    Column("last_seen", Moment, nullable=False),
+    Column("verdict", Choice(VerdictKind)),
+    Column("reason", Choice(Reason)),
+    Column("text", Words),
+    Column("until", Moment),
+    Column("judged", Moment),
+    Column("judged_rule", Words),
+    Column("incident", Words, ForeignKey("incidents.id")),
+    Index("uq_signals_key_began", "key", "began", unique=True),
+    Index(
+        "uq_signals_open_key",
+        "key",
+        unique=True,
+        sqlite_where=text("ended IS NULL"),
+        postgresql_where=text("ended IS NULL"),
+    ),
+    Index(
+        "ix_signals_unjudged",
+        "received",
+        sqlite_where=text("verdict IS NULL"),
+        postgresql_where=text("verdict IS NULL"),
+    ),
+    Index(
+        "ix_signals_until",
+        "until",
+        sqlite_where=text("until IS NOT NULL"),
+        postgresql_where=text("until IS NOT NULL"),
+    ),
+    Index("ix_signals_incident", "incident"),
+    Index("ix_signals_ended", "ended"),
+)
+
+conditions = Table(
+    "conditions",
+    metadata,
+    Column("rule", Words, primary_key=True),
+    Column("uid", Words, primary_key=True),
+    Column("target", Packed(Target), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("signalled", Boolean, nullable=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("incident", Words, ForeignKey("incidents.id"), nullable=False),
+    Column("service", Words, nullable=False),
+    Column("namespace", Words, nullable=False),
+    Column("rule", Words, nullable=False),
+    Column("runbook", Words, nullable=False),
+    Column("catalog", Words, nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("state", Choice(IncidentState), nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("started", Moment, nullable=False),
+    Column("deadline", Moment, nullable=False),
+    Column("walked", Moment),
+    Column("finished", Moment),
+    Column("changed", Boolean, nullable=False),
+    Index("ix_runs_incident", "incident"),
+    Index("ix_runs_service_started", "service", "started"),
+    Index("ix_runs_finished", "finished"),
+    Index("ix_runs_catalog", "catalog"),
+    Index(
+        "uq_runs_open_service",
+        "service",
+        unique=True,
+        sqlite_where=text("finished IS NULL"),
+        postgresql_where=text("finished IS NULL"),
+    ),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("run", Words, ForeignKey("runs.id"), nullable=False),
+    Column("phase", Choice(Phase), nullable=False),
+    Column("path", Words, nullable=False),
+    Column("name", Words, nullable=False),
+    Column("state", Choice(StepState), nullable=False),
+    Column("changes", Boolean, nullable=False),
+    Column("command", Json),
+    Column("text", Words, nullable=False),
+    Column("why", Words, nullable=False),
+    Column("facts", Json, nullable=False),
+    Column("undo", Packed(UndoRecord)),
+    Column("deadline", Moment),
+    Column("started", Moment),
+    Column("finished", Moment),
+    Column("result", Json),
+    Column("met", Boolean),
+    Column("error", Words, nullable=False),
+    UniqueConstraint("run", "phase", "path"),
+    Index("ix_steps_changes_started", "changes", "started"),
+)
+
+locks = Table(
+    "locks",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("run", Words, ForeignKey("runs.id"), nullable=False),
+    Column("since", Moment, nullable=False),
+    Index("ix_locks_run", "run"),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("run", Words, ForeignKey("runs.id"), nullable=False),
+    Column("path", Words, nullable=False),
+    Column("kind", Words, nullable=False),
+    Column("digest", Words, nullable=False),
+    Column("text", Words, nullable=False),
+    Column("taken", Moment, nullable=False),
+    UniqueConstraint("run", "path", "kind", "digest"),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("scope", Choice(PauseScope), nullable=False),
+    Column("name", Words, nullable=False),
+    Column("who", Words, nullable=False),
+    Column("why", Words, nullable=False),
+    Column("freeze", Boolean, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment),
+    Column("lifted", Moment),
+    Column("lifted_by", Words),
+    Column("lifted_why", Words),
+    Index("ix_pauses_lifted", "lifted"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("incident", Words, ForeignKey("incidents.id"), nullable=False),
+    Column("path", Words, nullable=False),
+    Column("question", Words, nullable=False),
+    Column("plan", Words, nullable=False),
+    Column("asked", Moment, nullable=False),
+    Column("expires", Moment, nullable=False),
+    Column("who", Words, nullable=False),
+    Column("answered", Moment),
+    UniqueConstraint("incident", "path", "plan", "asked"),
+)
+
+good_revisions = Table(
+    "good_revisions",
+    metadata,
+    Column("workload", Words, primary_key=True),
+    Column("template", Words, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("first_good", Moment, nullable=False),
+    Column("last_good", Moment, nullable=False),
+)
+
+catalogs = Table(
+    "catalogs",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("digest", Words, nullable=False),
+    Column("file", Words, nullable=False),
+    Column("text", Words, nullable=False),
+    UniqueConstraint("digest", "file"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("incident", Words, ForeignKey("incidents.id"), nullable=False),
+    Column("kind", Choice(IncidentState), nullable=False),
+    Column("text", Words, nullable=False),
+    Column("created", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due", Moment, nullable=False),
+    Column("sent", Boolean, nullable=False),
+    Index("ix_notices_incident", "incident"),
+    Index("ix_notices_due", "due", sqlite_where=text("NOT sent"), postgresql_where=text("NOT sent")),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", Words, primary_key=True),
+    Column("source", Choice(SignalSource), nullable=False),
+    Column("received", Moment, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("excerpt", Words, nullable=False),
+    Index("ix_dead_letters_received", "received"),
+)
