@@ -7,6 +7,7 @@ the last one for ever after. Every request is recorded.
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -79,17 +80,17 @@ def place_of(method: str, path: str, query: Mapping[str, str]) -> str:
 
 
 @asynccontextmanager
-async def scripted_api() -> AsyncIterator[ScriptedApi]:
+async def scripted_api(tls: ssl.SSLContext | None = None) -> AsyncIterator[ScriptedApi]:
     """Run a scripted API server on a free loopback port."""
     api = ScriptedApi()
     app = web.Application(client_max_size=16 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", api.answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     host, port = runner.addresses[0][:2]
-    api.url = f"http://{host}:{port}"
+    api.url = f"{site.name.partition(':')[0]}://{host}:{port}"
     try:
         yield api
     finally:

@@ -30,8 +30,8 @@ class Transport:
     """
     The connections to one API server.
 
-    Changes go over connections of their own that are never used twice: aiohttp repeats PUT and DELETE by itself when
-    a kept connection turns out to be dead, and a change must not be repeated blindly (P3).
+    Changes go over connections of their own that are never used twice: on a kept connection that turns out to be dead
+    nobody could say whether a change was seen. Nor does aiohttp repeat them by itself, see `_once`.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Transport:
         authentication = await Authentication.load(settings)
         async with AsyncExitStack() as stack:
             reads = await stack.enter_async_context(_session(aiohttp.TCPConnector(limit=200)))
-            changes = await stack.enter_async_context(_session(aiohttp.TCPConnector(limit=50, force_close=True)))
+            changes = await stack.enter_async_context(_session(aiohttp.TCPConnector(limit=50, force_close=True), _once))
             yield cls(authentication, settings, reads, changes)
 
     async def send(self, request: Request, *, total: timedelta | None = None) -> bytes:
@@ -121,9 +121,32 @@ class Transport:
         )
 
 
-def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+class _AnswerLostError(aiohttp.ClientError):
+    """The connection ended before the answer began."""
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """
+    Keep aiohttp from sending a change twice (P3).
+
+    It repeats PUT and DELETE when the connection ends without an answer. It does so on two errors only; in place of
+    these it gets one that it passes on.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _AnswerLostError(str(error)) from error
+
+
+def _session(connector: aiohttp.TCPConnector, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=connector, headers=_HEADERS, read_bufsize=READ_BUFFER_BYTES, trust_env=False, auto_decompress=True
+        connector=connector,
+        headers=_HEADERS,
+        middlewares=middlewares,
+        read_bufsize=READ_BUFFER_BYTES,
+        trust_env=False,
     )
 
 

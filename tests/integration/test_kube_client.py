@@ -1,0 +1,455 @@
+"""
+The client's words to the API server, and what it makes of every answer and of none.
+
+Promise P3 rests on the difference between "nothing was done" and "nobody knows". Faults B2, B7 to B13, B17 and B19.
+"""
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    KubeError,
+    NotFound,
+    OutcomeUnknown,
+    ServerUnavailable,
+    TooManyRequests,
+    Unauthorized,
+)
+from kintsugi.kube.client import KubeClient, PatchKind
+from kintsugi.kube.settings import KubeSettings
+from kintsugi.objects import resources
+from tests.harness.certificates import Authority
+from tests.integration.scripted_api import (
+    Answer,
+    ScriptedApi,
+    after,
+    bad_gateway,
+    cut,
+    demand,
+    kubeconfig,
+    listing,
+    pod,
+    refuse,
+    reply,
+    scripted_api,
+    silent,
+    stream,
+    write,
+)
+
+POD = "/api/v1/namespaces/production/pods/web-1"
+DEPLOYMENT = "/apis/apps/v1/namespaces/production/deployments/web"
+LOG = f"GET {POD}/log"
+Change = Callable[[KubeClient], Awaitable[object]]
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[ScriptedApi]:
+    """A scripted API server."""
+    async with scripted_api() as server:
+        yield server
+
+
+def settings_for(path: Path) -> KubeSettings:
+    """Be as patient as a test can be."""
+    return KubeSettings(
+        kubeconfig=path,
+        request_timeout=timedelta(seconds=1.5),
+        connect_timeout=timedelta(seconds=1),
+        read_timeout=timedelta(seconds=0.4),
+    )
+
+
+@pytest.fixture
+async def kube(api: ScriptedApi, tmp_path: Path) -> AsyncIterator[KubeClient]:
+    """A client of the scripted API server."""
+    async with KubeClient.connect(settings_for(kubeconfig(tmp_path, api.url))) as client:
+        yield client
+
+
+async def delete_the_pod(kube: KubeClient) -> object:
+    """Delete one pod."""
+    return await kube.delete(resources.PODS, "web-1", "production", uid="u-1")
+
+
+async def scale_the_deployment(kube: KubeClient) -> object:
+    """Patch a subresource."""
+    patch = {"spec": {"replicas": 5}}
+    return await kube.patch(
+        resources.DEPLOYMENTS, "web", "production", patch, kind=PatchKind.MERGE, subresource="scale"
+    )
+
+
+async def replace_the_deployment(kube: KubeClient) -> object:
+    """Replace one object: the method that aiohttp would repeat by itself."""
+    return await kube.replace(resources.DEPLOYMENTS, "web", "production", {"metadata": {"name": "web"}})
+
+
+async def evict_the_pod(kube: KubeClient) -> object:
+    """Create an eviction."""
+    return await kube.create(resources.PODS, "production", {}, name="web-1", subresource="eviction")
+
+
+CHANGES = [
+    pytest.param(delete_the_pod, f"DELETE {POD}", id="delete"),
+    pytest.param(scale_the_deployment, f"PATCH {DEPLOYMENT}/scale", id="patch"),
+    pytest.param(replace_the_deployment, f"PUT {DEPLOYMENT}", id="replace"),
+    pytest.param(evict_the_pod, f"POST {POD}/eviction", id="create"),
+]
+
+
+async def test_a_delete_carries_the_uid_that_was_judged(api: ScriptedApi, kube: KubeClient) -> None:
+    """P4, B13: a pod of the same name that came later is not hit."""
+    api.on(f"DELETE {POD}", reply({"status": "Success"}))
+    await kube.delete(
+        resources.PODS, "web-1", "production", uid="u-1", resource_version="77", grace=timedelta(seconds=5)
+    )
+    body = api.requests(f"DELETE {POD}")[0].json
+    assert body["preconditions"] == {"uid": "u-1", "resourceVersion": "77"}
+    assert body["gracePeriodSeconds"] == 5
+    assert body["propagationPolicy"] == "Background"
+
+
+async def test_a_delete_of_a_pod_that_is_another_by_now_is_a_conflict(api: ScriptedApi, kube: KubeClient) -> None:
+    """B12: the uid precondition failed; nothing was done."""
+    sentence = "Precondition failed: UID in precondition: u-1, UID in object meta: u-2"
+    api.on(f"DELETE {POD}", refuse(409, "Conflict", sentence))
+    with pytest.raises(Conflict, match="UID in precondition") as caught:
+        await delete_the_pod(kube)
+    assert caught.value.status == 409
+
+
+@pytest.mark.parametrize(("kind", "content_type"), [(kind, kind.value) for kind in PatchKind])
+async def test_a_patch_says_which_form_it_has_and_whose_it_is(
+    api: ScriptedApi, kube: KubeClient, kind: PatchKind, content_type: str
+) -> None:
+    """The three forms differ in their content type; the field manager is ours."""
+    api.on(f"PATCH {DEPLOYMENT}", reply({"kind": "Deployment"}))
+    patch = [{"op": "add", "path": "/metadata/labels/a", "value": "b"}] if kind is PatchKind.JSON else {"spec": {}}
+    await kube.patch(resources.DEPLOYMENTS, "web", "production", patch, kind=kind)
+    seen = api.requests(f"PATCH {DEPLOYMENT}")[0]
+    assert seen.headers["Content-Type"] == content_type
+    assert seen.query["fieldManager"] == "kintsugi"
+    assert json.loads(seen.body) == patch
+
+
+async def test_a_json_patch_whose_test_fails_is_a_conflict(api: ScriptedApi, kube: KubeClient) -> None:
+    """B12: the field that was judged has changed since; the server says only "Invalid", without a cause."""
+    api.on(
+        f"PATCH {DEPLOYMENT}",
+        refuse(422, "Invalid", "the server rejected our request due to an error in our request"),
+    )
+    patch = [{"op": "test", "path": "/metadata/uid", "value": "u"}, {"op": "remove", "path": "/spec/paused"}]
+    with pytest.raises(Conflict, match="tested field has changed"):
+        await kube.patch(resources.DEPLOYMENTS, "web", "production", patch, kind=PatchKind.JSON)
+
+
+async def test_a_patch_that_the_server_finds_invalid_says_why(api: ScriptedApi, kube: KubeClient) -> None:
+    """An invalid value is the author's mistake, not a conflict."""
+    sentence = 'Deployment.apps "web" is invalid: spec.replicas: Invalid value: -1'
+    api.on(f"PATCH {DEPLOYMENT}", refuse(422, "Invalid", sentence, causes=[{"reason": "FieldValueInvalid"}]))
+    patch = [{"op": "test", "path": "/metadata/uid", "value": "u"}]
+    with pytest.raises(Invalid, match=r"spec\.replicas"):
+        await kube.patch(resources.DEPLOYMENTS, "web", "production", patch, kind=PatchKind.JSON)
+
+
+@pytest.mark.parametrize(("change", "place"), CHANGES)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(refuse(504, "Timeout", "request did not complete within requested timeout"), id="504"),
+        pytest.param(refuse(500, "InternalError", "etcdserver: leader changed"), id="500"),
+        pytest.param(refuse(503, "ServiceUnavailable", "apiserver is shutting down"), id="503"),
+        pytest.param(bad_gateway(), id="502"),
+        pytest.param(cut(), id="connection lost"),
+        pytest.param(cut(b'{"kind":'), id="lost in mid-answer"),
+        pytest.param(silent(), id="silence"),
+        pytest.param(write(b"<html>ok</html>", kind="text/html"), id="an answer that is not JSON"),
+    ],
+)
+async def test_a_change_whose_answer_is_lost_is_unknown_and_never_repeated(
+    api: ScriptedApi, kube: KubeClient, change: Change, place: str, answer: Answer
+) -> None:
+    """P3, B7, B9, B17: it may have happened; a kept connection from a change before does not make it two."""
+    api.on(place, reply({"kind": "Status"}), answer)
+    await change(kube)
+    with pytest.raises(OutcomeUnknown):
+        await change(kube)
+    assert len(api.requests(place)) == 2
+
+
+@pytest.mark.parametrize(("change", "place"), CHANGES)
+async def test_a_change_that_could_not_be_sent_did_not_happen(tmp_path: Path, change: Change, place: str) -> None:
+    """P3, B9: a refused connection is no unknown outcome."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with KubeClient.connect(settings_for(kubeconfig(tmp_path, url))) as kube:
+        with pytest.raises(ServerUnavailable, match="nothing was sent"):
+            await change(kube)
+
+
+@pytest.mark.parametrize(("change", "place"), CHANGES)
+async def test_a_change_that_was_shed_is_sent_again(
+    api: ScriptedApi, kube: KubeClient, change: Change, place: str
+) -> None:
+    """B8: a 429 says that nothing was applied; Retry-After is honoured."""
+    api.on(place, refuse(429, "TooManyRequests", headers={"Retry-After": "1"}), reply({"kind": "Status"}))
+    began = asyncio.get_running_loop().time()
+    await change(kube)
+    assert asyncio.get_running_loop().time() - began >= 1
+    assert len(api.requests(place)) == 2
+
+
+async def test_a_change_that_is_shed_for_too_long_says_so(api: ScriptedApi, kube: KubeClient) -> None:
+    """B8: the deadline of the call holds against any Retry-After."""
+    api.on(f"DELETE {POD}", refuse(429, "TooManyRequests", "slow down", headers={"Retry-After": "600"}))
+    with pytest.raises(TooManyRequests, match="slow down") as caught:
+        await delete_the_pod(kube)
+    assert caught.value.retry_after == timedelta(minutes=10)
+    assert len(api.requests(f"DELETE {POD}")) == 1
+
+
+async def test_an_eviction_that_a_budget_forbids_is_not_tried_again(api: ScriptedApi, kube: KubeClient) -> None:
+    """B19: this 429 means "not now"."""
+    causes = [{"reason": "DisruptionBudget", "message": "The disruption budget web needs 3 healthy pods"}]
+    api.on(f"POST {POD}/eviction", refuse(429, "TooManyRequests", "Cannot evict pod", causes=causes))
+    with pytest.raises(TooManyRequests) as caught:
+        await evict_the_pod(kube)
+    assert caught.value.reason == "DisruptionBudget"
+    assert len(api.requests(f"POST {POD}/eviction")) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(refuse(500, "InternalError", "etcdserver: leader changed"), id="500"),
+        pytest.param(bad_gateway(), id="502"),
+        pytest.param(refuse(429, "TooManyRequests"), id="429"),
+        pytest.param(cut(), id="connection lost"),
+        pytest.param(silent(), id="silence"),
+    ],
+)
+async def test_a_read_is_repeated(api: ScriptedApi, kube: KubeClient, answer: Answer) -> None:
+    """B7, B8: nothing can be hurt by reading twice."""
+    api.on(f"GET {POD}", answer, reply({"kind": "Pod"}))
+    assert await kube.get(resources.PODS, "web-1", "production") == {"kind": "Pod"}
+
+
+async def test_a_read_gives_up_at_its_deadline_with_the_last_reason(api: ScriptedApi, kube: KubeClient) -> None:
+    """B8: every request has a deadline."""
+    api.on(f"GET {POD}", refuse(503, "ServiceUnavailable", "not yet"))
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(ServerUnavailable, match="not yet"):
+        await kube.get(resources.PODS, "web-1", "production")
+    assert asyncio.get_running_loop().time() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "sentence"),
+    [
+        (403, Forbidden, 'pods "web-1" is forbidden: User "kintsugi" cannot get resource "pods" in API group ""'),
+        (404, NotFound, 'pods "web-1" not found'),
+        (400, Invalid, "bad request"),
+    ],
+)
+async def test_a_refusal_is_told_in_the_servers_words(
+    api: ScriptedApi, kube: KubeClient, code: int, kind: type[KubeError], sentence: str
+) -> None:
+    """B11: the sentence names the right that is missing; it is not asked for again."""
+    api.on(f"GET {POD}", refuse(code, kind.__name__, sentence))
+    with pytest.raises(kind) as caught:
+        await kube.get(resources.PODS, "web-1", "production")
+    assert str(caught.value) == sentence
+    assert caught.value.status == code
+    assert len(api.requests(f"GET {POD}")) == 1
+
+
+async def test_a_dry_run_changes_nothing_and_says_so(api: ScriptedApi, kube: KubeClient) -> None:
+    """A lost answer to a dry run leaves nothing unknown: it is asked again."""
+    api.on(f"DELETE {POD}", refuse(503), reply({"kind": "Status"}))
+    await kube.delete(resources.PODS, "web-1", "production", uid="u-1", dry_run=True)
+    api.on(f"PATCH {DEPLOYMENT}", reply({"kind": "Deployment"}))
+    await kube.patch(resources.DEPLOYMENTS, "web", "production", {}, kind=PatchKind.MERGE, dry_run=True)
+    deletes = api.requests(f"DELETE {POD}")
+    assert [seen.json["dryRun"] for seen in deletes] == [["All"], ["All"]]
+    assert api.requests(f"PATCH {DEPLOYMENT}")[0].query["dryRun"] == "All"
+
+
+async def test_a_list_is_read_to_its_last_page(api: ScriptedApi, kube: KubeClient) -> None:
+    """B2: items carry their kind, which lists leave out; the page token that expired starts anew."""
+    api.on(
+        "LIST",
+        listing(pod("gone", 1), version=10, token="t"),
+        refuse(410, "Expired"),
+        listing(pod("a", 1), version=20, token="t"),
+        listing(pod("b", 2), version=20),
+    )
+    found = await kube.list(resources.PODS, "production", labels="app in (web)", fields="status.phase=Running", page=1)
+    assert [item["metadata"]["name"] for item in found.items] == ["a", "b"]  # type: ignore[index]
+    assert [(item["apiVersion"], item["kind"]) for item in found.items] == [("v1", "Pod")] * 2
+    assert found.resource_version == "20"
+    asked = api.requests("LIST")[0].query
+    assert asked == {"labelSelector": "app in (web)", "fieldSelector": "status.phase=Running", "limit": "1"}
+
+
+async def test_the_servers_opinion_on_our_rights_is_asked(api: ScriptedApi, kube: KubeClient) -> None:
+    """A SelfSubjectAccessReview is a question, so it may be repeated."""
+    place = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    api.on(place, refuse(503), reply({"status": {"allowed": True}}), reply({"status": {"allowed": False}}))
+    assert await kube.can_i("patch", resources.DEPLOYMENTS, "production", subresource="scale", name="web")
+    assert not await kube.can_i("delete", resources.NODES, None)
+    assert api.requests(place)[0].json["spec"] == {
+        "resourceAttributes": {
+            "verb": "patch",
+            "group": "apps",
+            "version": "v1",
+            "resource": "deployments",
+            "subresource": "scale",
+            "name": "web",
+            "namespace": "production",
+        }
+    }
+
+
+async def test_a_rotated_token_is_read_before_anybody_gives_up(api: ScriptedApi, tmp_path: Path) -> None:
+    """B10: a 401 is no outcome: a change is sent again with the new token, once."""
+    token = tmp_path / "token"
+    token.write_text("old")
+    path = kubeconfig(tmp_path, api.url, tokenFile=str(token))
+    rotated = after(lambda: token.write_text("new"), reply({"kind": "Pod"}))
+    api.on(f"GET {POD}", demand("old", rotated))
+    api.on(f"DELETE {POD}", demand("new", reply({"kind": "Status"})))
+    async with KubeClient.connect(settings_for(path)) as kube:
+        await kube.get(resources.PODS, "web-1", "production")
+        await delete_the_pod(kube)
+    assert len(api.requests(f"DELETE {POD}")) == 2
+
+
+async def test_credentials_that_stay_refused_are_reported(api: ScriptedApi, kube: KubeClient) -> None:
+    """B10: one more try, then the truth."""
+    api.on(f"GET {POD}", refuse(401, "Unauthorized", "Unauthorized"))
+    with pytest.raises(Unauthorized):
+        await kube.get(resources.PODS, "web-1", "production")
+    assert len(api.requests(f"GET {POD}")) == 2
+
+
+async def test_the_pods_own_service_account_is_used_in_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B10: over TLS with the cluster's authority; the projected token is read anew when it is refused."""
+    authority = Authority(tmp_path / "pki")
+    serving = authority.server("apiserver", "127.0.0.1")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(serving.certificate, serving.key)
+    (tmp_path / "token").write_text("old")
+    (tmp_path / "ca.crt").write_bytes(authority.own.certificate.read_bytes())
+    async with scripted_api(tls) as api:
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", api.url.rpartition(":")[2])
+        api.on(f"GET {POD}", demand("old", reply({"kind": "Pod"})), demand("new", reply({"kind": "Pod"})))
+        async with KubeClient.connect(KubeSettings(service_account=tmp_path)) as kube:
+            await kube.get(resources.PODS, "web-1", "production")
+            (tmp_path / "token").write_text("new")
+            await kube.get(resources.PODS, "web-1", "production")
+
+
+async def test_unreadable_credentials_say_where_they_were_sought(tmp_path: Path) -> None:
+    """A person must know which file to mend."""
+    (tmp_path / "kubeconfig").write_text("current-context: nowhere\n")
+    for path in (tmp_path / "kubeconfig", tmp_path / "absent"):
+        with pytest.raises(KubeError, match=str(path)):
+            async with KubeClient.connect(KubeSettings(kubeconfig=path)):
+                pytest.fail("connected without credentials")
+
+
+async def test_a_proxy_of_the_environment_is_not_used(
+    api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Secrets go to the API server alone, whatever HTTP_PROXY says."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    api.on(f"GET {POD}", reply({"kind": "Pod"}))
+    async with KubeClient.connect(settings_for(kubeconfig(tmp_path, api.url))) as kube:
+        assert await kube.get(resources.PODS, "web-1", "production") == {"kind": "Pod"}
+
+
+async def test_a_followed_log_comes_as_it_is_written_and_ends_at_its_deadline(
+    api: ScriptedApi, kube: KubeClient
+) -> None:
+    """Silence is no fault while a log is followed."""
+    api.on(LOG, stream(b"one\n", b"two\n", pause=0.05))
+    chunks = kube.logs(
+        "web-1",
+        "production",
+        container="web",
+        follow=True,
+        since=timedelta(minutes=15),
+        tail=100,
+        deadline=timedelta(seconds=0.8),
+    )
+    assert b"".join([chunk async for chunk in chunks]) == b"one\ntwo\n"
+    assert api.requests(LOG)[0].query == {
+        "container": "web",
+        "follow": "true",
+        "sinceSeconds": "900",
+        "tailLines": "100",
+        "limitBytes": str(10 * 1024 * 1024),
+    }
+
+
+async def test_a_followed_log_that_never_begins_ends_at_its_deadline(api: ScriptedApi, kube: KubeClient) -> None:
+    """A container that writes nothing holds nobody up."""
+    api.on(LOG, silent())
+    assert [
+        chunk async for chunk in kube.logs("web-1", "production", follow=True, deadline=timedelta(seconds=0.2))
+    ] == []
+
+
+async def test_a_log_that_does_not_come_whole_is_an_error(api: ScriptedApi, kube: KubeClient) -> None:
+    """Half a log must not pass for the whole."""
+    api.on(LOG, stream(b"one\n"))
+    chunks = kube.logs("web-1", "production")
+    assert await anext(chunks) == b"one\n"
+    with pytest.raises(ServerUnavailable):
+        await anext(chunks)
+
+
+async def test_a_log_is_cut_at_its_limit(api: ScriptedApi, kube: KubeClient) -> None:
+    """Bounded memory, whatever the server sends."""
+    api.on(LOG, stream(b"x" * 100_000, stays=False))
+    chunks = [chunk async for chunk in kube.logs("web-1", "production", previous=True, limit_bytes=1000)]
+    assert b"".join(chunks) == b"x" * 1000
+    assert api.requests(LOG)[0].query["previous"] == "true"
+
+
+async def test_a_log_may_be_closed_early(api: ScriptedApi, kube: KubeClient) -> None:
+    """A reader that has seen enough leaves no connection behind: the client closes without waiting."""
+    api.on(LOG, stream(b"FATAL\n"))
+    async with aclosing(kube.logs("web-1", "production", follow=True)) as chunks:
+        assert await anext(chunks) == b"FATAL\n"
+
+
+async def test_the_log_of_a_missing_container_is_refused_in_the_servers_words(
+    api: ScriptedApi, kube: KubeClient
+) -> None:
+    """A previous container that never was is a refusal, not an empty log."""
+    sentence = 'previous terminated container "web" in pod "web-1" not found'
+    api.on(LOG, refuse(400, "BadRequest", sentence))
+    with pytest.raises(Invalid, match="previous terminated container"):
+        await anext(kube.logs("web-1", "production", previous=True))
+
+
+async def test_any_path_can_be_read_raw(api: ScriptedApi, kube: KubeClient) -> None:
+    """For /version, /healthz and the like."""
+    api.on("GET /healthz", write(b"ok", kind="text/plain"))
+    assert await kube.raw("/healthz") == b"ok"
