@@ -1,0 +1,54 @@
+"""
+The addresses that the embedded cluster hands out: pods, Services, load balancers, node ports.
+
+Load balancers get loopback addresses of this process's own choice, so that several clusters on one
+machine do not meet.
+"""
+
+import itertools
+import secrets
+from collections.abc import Iterator
+from typing import Final
+
+from kintsugi.objects import resources
+from kintsugi.objects.resources import Resource
+from kintsugi.rehearsal.manifest import Json
+
+NODE_PORTS: Final = range(30000, 32768)
+
+
+class Addresses:
+    """Hand out addresses, each once."""
+
+    def __init__(self) -> None:
+        self._pods = (f"10.244.{a}.{b}" for a in range(256) for b in range(2, 255))
+        self._services = (f"10.96.{a}.{b}" for a in range(256) for b in range(1, 255))
+        self._node_ports = itertools.cycle(NODE_PORTS)
+        self._balancers = _loopback()
+
+    def pod(self) -> str:
+        """Give an address to a pod."""
+        return next(self._pods)
+
+    def balancer(self) -> str:
+        """Give a loopback address to try to bind a load balancer to."""
+        return next(self._balancers)
+
+    def assign(self, resource: Resource, obj: Json) -> None:
+        """Give a new Service its cluster address and node ports, in place."""
+        if resource != resources.SERVICES or obj["spec"]["type"] == "ExternalName":
+            return
+        spec = obj["spec"]
+        if not spec.get("clusterIP"):
+            spec["clusterIP"] = next(self._services)
+        spec["clusterIPs"] = [spec["clusterIP"]]
+        if spec["type"] in ("LoadBalancer", "NodePort"):
+            for port in spec.get("ports") or ():
+                port.setdefault("nodePort", next(self._node_ports))
+
+
+def _loopback() -> Iterator[str]:
+    """Yield addresses of 127.0.0.0/8, none of which is 127.0.x.y."""
+    second, third = 1 + secrets.randbelow(250), secrets.randbelow(250)
+    for step in itertools.count():
+        yield f"127.{second}.{(third + step // 250) % 250}.{1 + step % 250}"

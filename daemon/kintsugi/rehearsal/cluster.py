@@ -1,0 +1,286 @@
+"""
+The embedded cluster: store, API server, controllers and kubelet in one process, over loopback HTTP.
+
+`kintsugi demo` and `rehearse` run the production code against it, and so do fast tests. It is kept honest
+by a contract suite that also runs against a real kube-apiserver.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from aiohttp import web
+
+from kintsugi.errors import KintsugiError
+from kintsugi.objects import resources
+from kintsugi.objects.resources import RESOURCES, Resource
+from kintsugi.rehearsal.addresses import Addresses
+from kintsugi.rehearsal.api_faults import ApiFaults
+from kintsugi.rehearsal.audit import Audit
+from kintsugi.rehearsal.balancers import Balancers
+from kintsugi.rehearsal.control import Controller, ControlLoop
+from kintsugi.rehearsal.deployments import Deployments
+from kintsugi.rehearsal.disruptions import Disruptions
+from kintsugi.rehearsal.faults import Faults
+from kintsugi.rehearsal.garbage import GarbageCollector
+from kintsugi.rehearsal.images import Image, Images
+from kintsugi.rehearsal.jobs import Jobs
+from kintsugi.rehearsal.kubeconfig import write_kubeconfig
+from kintsugi.rehearsal.kubelet import Kubelet
+from kintsugi.rehearsal.logs import PodLogs
+from kintsugi.rehearsal.manifest import Json, name_of
+from kintsugi.rehearsal.metrics import Metrics
+from kintsugi.rehearsal.namespaces import INITIAL, Namespaces
+from kintsugi.rehearsal.nodes import Nodes, new_node
+from kintsugi.rehearsal.operations import Operations
+from kintsugi.rehearsal.pace import Pace
+from kintsugi.rehearsal.paging import Pages
+from kintsugi.rehearsal.patches import merge_patch
+from kintsugi.rehearsal.registry import STATUS, DeleteOptions, Registry
+from kintsugi.rehearsal.replicasets import ReplicaSets
+from kintsugi.rehearsal.rights import ALL, Rule, User, Users
+from kintsugi.rehearsal.scheduler import Scheduler
+from kintsugi.rehearsal.server import Parts, Server
+from kintsugi.rehearsal.services import Endpoints
+from kintsugi.rehearsal.statefulsets import StatefulSets
+from kintsugi.rehearsal.store import Store
+from kintsugi.rehearsal.volumes import Claims, Volumes
+
+ADMIN: Final = "kubernetes-admin"
+
+
+class RehearsalError(KintsugiError):
+    """The embedded cluster was asked for something that it has not, or one of its parts failed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """What a cluster starts with."""
+
+    speed: float = 1.0
+    port: int = 0
+    images: Mapping[str, Image] | None = None
+    nodes: tuple[str, ...] = ("node-1",)
+    storage_class: str = "standard"
+
+
+class EmbeddedCluster:
+    """
+    A small Kubernetes for one process.
+
+    `async with EmbeddedCluster.start(speed=10) as cluster:`; then `cluster.url` is its API. `faults` break
+    workloads, `api_faults` the API, `requests` is the witness of who asked for what.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        clock = asyncio.get_running_loop().time
+        self.pace = Pace(clock=clock, speed=setting.speed)
+        self.store = Store()
+        self.addresses = Addresses()
+        self.registry = Registry(self.store, self.addresses, self.pace.now)
+        self.images = Images(setting.images)
+        self.faults = Faults()
+        self.api_faults = ApiFaults()
+        self.users = Users()
+        self.requests = Audit()
+        self.url = ""
+        self.admin_token = secrets.token_urlsafe(24)
+        self.users.add(self.admin_token, ADMIN, (ALL,))
+        self._setting = setting
+        self._logs = PodLogs(self.pace)
+        self._pages = Pages()
+        self._kubelet = Kubelet(self.registry, self.pace, self.images, self.faults, self._logs)
+        self._loop = ControlLoop(self.store, self._controllers())
+        self._balancers = Balancers(self.registry, self.addresses)
+        self._server = Server(self._server_parts())
+        self.faults.on_change = self._on_fault
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def start(
+        cls,
+        speed: float = 1.0,
+        port: int = 0,
+        *,
+        images: Mapping[str, Image] | None = None,
+        nodes: Sequence[str] = ("node-1",),
+    ) -> AsyncIterator[Self]:
+        """
+        Run a cluster until the block ends.
+
+        Every delay of Kubernetes is divided by `speed`; `port` 0 takes a free one. Raises RehearsalError at
+        the end when one of the controllers has failed meanwhile.
+        """
+        cluster = cls(Setting(speed=speed, port=port, images=images, nodes=tuple(nodes)))
+        async with cluster._running():
+            yield cluster
+        if cluster._loop.failures:
+            raise RehearsalError(f"a controller of the embedded cluster failed: {cluster._loop.failures[0]!r}")
+
+    def kubeconfig(
+        self, path: Path, token: str | None = None, rules: Iterable[Rule] = (ALL,), *, user: str = ""
+    ) -> Path:
+        """
+        Write a kubeconfig; without a token it is the administrator's.
+
+        A token makes a user of its own, who has just these rules; its name is that of a service account
+        unless `user` says otherwise.
+        """
+        if token is not None:
+            self.users.add(token, user or f"system:serviceaccount:default:{token}", rules)
+        return write_kubeconfig(path, url=self.url, token=token or self.admin_token)
+
+    def user(self, token: str) -> User:
+        """Find a user, to take rights from or to give them back."""
+        return self.users[token]
+
+    def apply(self, manifest: Json) -> Json:
+        """Create an object or merge a manifest into the one that exists; namespaces are made when missing."""
+        resource = resource_of(manifest)
+        metadata = manifest.get("metadata") or {}
+        namespace = (metadata.get("namespace") or "default") if resource.namespaced else None
+        if namespace is not None and self.store.get(resources.NAMESPACES, None, namespace) is None:
+            self.registry.create(resources.NAMESPACES, None, {"metadata": {"name": namespace}})
+        name = metadata.get("name", "")
+        if name and self.store.get(resource, namespace, name) is not None:
+            return self.registry.update(resource, namespace, name, lambda current: dict(merge_patch(current, manifest)))
+        created = self.registry.create(resource, namespace, manifest)
+        if manifest.get("status"):
+            status = manifest["status"]
+            created = self.registry.update(
+                resource, namespace, name_of(created), lambda current: {**current, "status": status}, STATUS
+            )
+        return created
+
+    def get(self, resource: Resource, name: str, namespace: str | None = "default") -> Json | None:
+        """Find an object; None when it is not there. The answer must not be changed."""
+        return self.store.get(resource, namespace if resource.namespaced else None, name)
+
+    def find(
+        self, resource: Resource, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> list[Json]:
+        """List objects, those with all these labels."""
+        wanted = (labels or {}).items()
+        return [
+            obj
+            for obj in self.store.list(resource, namespace)
+            if wanted <= (obj["metadata"].get("labels") or {}).items()
+        ]
+
+    def delete(
+        self, resource: Resource, name: str, namespace: str | None = "default", *, grace: int | None = None
+    ) -> None:
+        """Delete an object, as an administrator would."""
+        place = namespace if resource.namespaced else None
+        self.registry.delete(resource, place, name, DeleteOptions(grace=grace))
+
+    def lose_volume(self, claim: str, namespace: str = "default") -> str:
+        """Take the volume from under a claim, whatever protects it; the answer is the volume's name."""
+        found = self.registry.get(resources.PVCS, namespace, claim)
+        volume = self.store.get(resources.PVS, None, str(found["spec"].get("volumeName", "")))
+        if volume is None:
+            raise RehearsalError(f"claim {namespace}/{claim} has no volume to lose")
+        self.store.remove(resources.PVS, volume)
+        return name_of(volume)
+
+    def freeze(self) -> None:
+        """Stop answering: requests wait, watches stall, the cluster itself goes on."""
+        self._server.freeze()
+
+    def thaw(self) -> None:
+        """Answer again."""
+        self._server.thaw()
+
+    def compact(self) -> None:
+        """Drop the history: watches from older versions and unfinished lists are answered with 410."""
+        self.store.compact()
+        self._pages.forget()
+
+    def _controllers(self) -> list[Controller]:
+        return [
+            Namespaces(self.registry),
+            Deployments(self.registry, self.pace),
+            ReplicaSets(self.registry, self.pace),
+            StatefulSets(self.registry),
+            Jobs(self.registry),
+            Claims(self.registry),
+            Volumes(self.registry),
+            Scheduler(self.registry, self.pace, self.faults),
+            self._kubelet,
+            Endpoints(self.registry),
+            Disruptions(self.registry),
+            Nodes(self.registry, self.pace, self.faults),
+            GarbageCollector(self.registry),
+        ]
+
+    def _server_parts(self) -> Parts:
+        metrics = Metrics(self.registry)
+        return Parts(
+            store=self.store,
+            operations=Operations(self.registry, metrics, self._logs, self._pages),
+            users=self.users,
+            faults=self.api_faults,
+            audit=self.requests,
+            pages=self._pages,
+            pace=self.pace,
+        )
+
+    def _on_fault(self, _: str) -> None:
+        for key in self._kubelet.known():
+            self._loop.enqueue(self._kubelet, key)
+
+    @contextlib.asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as cleanups:
+            runner = web.AppRunner(
+                self._server.application(), access_log=None, handler_cancellation=True, shutdown_timeout=0.1
+            )
+            await runner.setup()
+            cleanups.push_async_callback(runner.cleanup)
+            site = web.TCPSite(runner, "127.0.0.1", self._setting.port)
+            await site.start()
+            host, port = runner.addresses[0][:2]
+            self.url = f"http://{host}:{port}"
+            cleanups.callback(self._loop.stop)
+            cleanups.push_async_callback(self._balancers.close)
+            for part in (self._loop.run(), self._balancers.run()):
+                cleanups.push_async_callback(_ended, asyncio.create_task(part))
+            self._furnish()
+            yield
+
+    def _furnish(self) -> None:
+        """Make what every cluster has: namespaces, nodes, a storage class that provisions."""
+        for name in INITIAL:
+            self.registry.create(resources.NAMESPACES, None, {"metadata": {"name": name}})
+        for name in self._setting.nodes:
+            body, status = new_node(name, self.pace.now())
+            self.apply({"apiVersion": "v1", "kind": "Node", **body, "status": status})
+        self.apply(
+            {
+                "apiVersion": "storage.k8s.io/v1",
+                "kind": "StorageClass",
+                "metadata": {
+                    "name": self._setting.storage_class,
+                    "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+                },
+                "provisioner": "rehearsal.kintsugi.dev/host-path",
+            }
+        )
+
+
+def resource_of(manifest: Json) -> Resource:
+    """Find the resource that a manifest is of; raise RehearsalError."""
+    for resource in RESOURCES:
+        if (resource.api_version, resource.kind) == (manifest.get("apiVersion"), manifest.get("kind")):
+            return resource
+    raise RehearsalError(f"no resource is served for {manifest.get('apiVersion')!r} {manifest.get('kind')!r}")
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,150 @@
+"""
+One container's life: created, pulled, running, crashed, waiting to start again.
+
+A small state machine without clocks of its own; the kubelet advances it and writes its state into the pod.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from kintsugi.rehearsal.images import Image
+from kintsugi.rehearsal.pace import Pace
+
+START_DELAY: Final = timedelta(milliseconds=300)
+PULL_RETRY: Final = timedelta(seconds=2)
+FIRST_BACK_OFF: Final = timedelta(seconds=10)
+LONGEST_BACK_OFF: Final = timedelta(minutes=5)
+FORGIVEN_AFTER: Final = timedelta(minutes=10)
+CRASH_AFTER: Final = timedelta(milliseconds=500)
+
+
+class Phase(StrEnum):
+    """Where a container is; waiting phases carry the reason that Kubernetes shows."""
+
+    CREATING = "ContainerCreating"
+    PULL_FAILED = "ErrImagePull"
+    PULL_BACK_OFF = "ImagePullBackOff"
+    RUNNING = "Running"
+    BACK_OFF = "CrashLoopBackOff"
+    EXITED = "Exited"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exit:
+    """How a container ended."""
+
+    code: int
+    started: datetime
+    finished: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """What bears on a container from the outside; `image` is what a start would find."""
+
+    image: Image | None
+    restart_policy: str
+    crashing: bool
+    unready: bool
+    pace: Pace
+
+
+@dataclass(kw_only=True, slots=True)
+class Container:
+    """A container of one pod; `since` is when its phase began, on the pace's clock."""
+
+    name: str
+    since: float
+    phase: Phase = Phase.CREATING
+    instance: int = 0
+    crashes: int = 0
+    ready: bool = False
+    image: Image | None = None
+    started: datetime | None = None
+    last_exit: Exit | None = None
+
+    @property
+    def restarts(self) -> int:
+        """Count the starts after the first one."""
+        return max(0, self.instance - 1)
+
+    def advance(self, around: Surroundings) -> float | None:
+        """Go on as far as the clock allows; answer at what time there is more to do."""
+        while (due := self._due(around)) is not None and due <= around.pace.clock():
+            self._next(around)
+        self.ready = self._is_ready(around)
+        return due if due is not None else self._ready_due(around)
+
+    def back_off(self) -> timedelta:
+        """Say how long the container waits before it starts again: at once, then 10 s, doubling to 5 min."""
+        if self.crashes <= 1:
+            return timedelta(0)
+        return min(FIRST_BACK_OFF * (1 << min(self.crashes - 2, 10)), LONGEST_BACK_OFF)
+
+    def _due(self, around: Surroundings) -> float | None:
+        delay = self._delay(around)
+        return None if delay is None else self.since + around.pace.seconds(delay)
+
+    def _delay(self, around: Surroundings) -> timedelta | None:
+        match self.phase:
+            case Phase.CREATING:
+                return START_DELAY
+            case Phase.PULL_FAILED:
+                return PULL_RETRY
+            case Phase.PULL_BACK_OFF:
+                return FIRST_BACK_OFF
+            case Phase.BACK_OFF:
+                return self.back_off()
+            case Phase.RUNNING:
+                return self._lifetime(around)
+            case Phase.EXITED:
+                return None
+
+    def _next(self, around: Surroundings) -> None:
+        match self.phase:
+            case Phase.PULL_FAILED:
+                self._enter(Phase.PULL_BACK_OFF, around)
+            case Phase.CREATING | Phase.PULL_BACK_OFF | Phase.BACK_OFF:
+                self._start(around)
+            case _:
+                self._exit(around)
+
+    def _start(self, around: Surroundings) -> None:
+        if around.image is None:
+            self._enter(Phase.PULL_FAILED, around)
+            return
+        self.instance += 1
+        self.image = around.image
+        self.started = around.pace.now()
+        self._enter(Phase.RUNNING, around)
+
+    def _exit(self, around: Surroundings) -> None:
+        code = 1 if around.crashing or self.image is None else self.image.exit_code
+        finished = around.pace.now()
+        self.last_exit = Exit(code=code, started=self.started or finished, finished=finished)
+        ran = around.pace.clock() - self.since
+        self.crashes = 1 if ran > around.pace.seconds(FORGIVEN_AFTER) else self.crashes + 1
+        stays = around.restart_policy == "Never" or (around.restart_policy == "OnFailure" and code == 0)
+        self._enter(Phase.EXITED if stays else Phase.BACK_OFF, around)
+
+    def _enter(self, phase: Phase, around: Surroundings) -> None:
+        self.phase = phase
+        self.since = around.pace.clock()
+
+    def _is_ready(self, around: Surroundings) -> bool:
+        due = self._ready_due(around, reached=True)
+        return self.phase is Phase.RUNNING and due is not None and due <= around.pace.clock()
+
+    def _ready_due(self, around: Surroundings, *, reached: bool = False) -> float | None:
+        """Say when the container is ready; None when never, or when it is already and `reached` is not asked for."""
+        if self.phase is not Phase.RUNNING or self.image is None or not self.image.ready or around.unready:
+            return None
+        due = self.since + around.pace.seconds(self.image.ready_after)
+        return due if reached or due > around.pace.clock() else None
+
+    def _lifetime(self, around: Surroundings) -> timedelta | None:
+        if around.crashing:
+            return CRASH_AFTER
+        return self.image.exits_after if self.image is not None else None

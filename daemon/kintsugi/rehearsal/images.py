@@ -1,0 +1,66 @@
+"""
+The image table: how a container behaves, by the name of its image. What is not in it cannot be pulled.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """
+    The behaviour of a container.
+
+    It is ready `ready_after` its start, unless `ready` is False; it exits with `exit_code` when `exits_after`
+    is set; on SIGTERM it takes `stops_after`, None when it ignores the signal.
+    """
+
+    ready: bool = True
+    ready_after: timedelta = timedelta(seconds=1)
+    exits_after: timedelta | None = None
+    exit_code: int = 1
+    stops_after: timedelta | None = timedelta(milliseconds=300)
+    logs: tuple[str, ...] = ("listening on :8080",)
+    last_words: tuple[str, ...] = ("fatal: cannot go on",)
+
+
+GOOD: Final = Image()
+NEVER_READY: Final = Image(ready=False, logs=("listening on :8080", "readiness: 503"))
+CRASHING: Final = Image(ready=False, exits_after=timedelta(seconds=1))
+TASK: Final = Image(exits_after=timedelta(seconds=1), exit_code=0, logs=("working",), last_words=("done",))
+
+SHIPPED: Final[Mapping[str, Image]] = {
+    "*:bad": NEVER_READY,
+    "*:crash": CRASHING,
+    "*:task": TASK,
+    "*:good": GOOD,
+    "*:latest": GOOD,
+    "*:[0-9]*": GOOD,
+    "*:v[0-9]*": GOOD,
+}
+"""Tags that exist in every repository, unless an image of that very name is added."""
+
+
+class Images:
+    """Find images by name; names may be shell patterns, exact ones win."""
+
+    def __init__(self, table: Mapping[str, Image] | None = None) -> None:
+        self._table = {**SHIPPED, **(table or {})}
+
+    def add(self, name: str, image: Image) -> None:
+        """Make an image known, or known anew; running containers keep what they were started from."""
+        self._table[name] = image
+
+    def remove(self, name: str) -> None:
+        """Make an image unknown."""
+        del self._table[name]
+
+    def find(self, name: str) -> Image | None:
+        """Find an image; None when it cannot be pulled."""
+        full = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+        if full in self._table:
+            return self._table[full]
+        return next((image for pattern, image in self._table.items() if fnmatchcase(full, pattern)), None)

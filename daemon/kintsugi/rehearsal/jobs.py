@@ -1,0 +1,88 @@
+"""
+The Job controller: pods until enough have succeeded, or too many have failed.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from kintsugi.objects import resources
+from kintsugi.rehearsal.control import Key
+from kintsugi.rehearsal.manifest import Json, deleting, dig, is_true, name_of, namespace_of, timestamp, with_condition
+from kintsugi.rehearsal.recorder import Recorder
+from kintsugi.rehearsal.registry import STATUS, Registry
+from kintsugi.rehearsal.store import Change
+from kintsugi.rehearsal.workload_pods import active, owned, owner_keys, pod_from
+
+
+class Jobs:
+    """Run Jobs to their end."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._events = Recorder(registry, "job-controller")
+
+    def affected(self, change: Change) -> Iterable[Key]:
+        """Look at a Job when it or one of its pods changes."""
+        if change.resource == resources.JOBS:
+            yield (namespace_of(change.object), name_of(change.object))
+        if change.resource == resources.PODS:
+            yield from owner_keys(resources.JOBS, change)
+
+    def reconcile(self, key: Key) -> float | None:
+        """Make the pods that are missing, and write the status."""
+        job = self._registry.store.get(resources.JOBS, *key)
+        if job is None or deleting(job) or is_finished(job):
+            return None
+        pods = owned(self._registry.store, resources.PODS, job)
+        running = [pod for pod in pods if active(pod)]
+        succeeded, failed = _count(pods, "Succeeded"), _count(pods, "Failed")
+        spec = job["spec"]
+        ended = _ending(spec, succeeded, failed)
+        if ended is None and not spec.get("suspend"):
+            missing = min(spec["parallelism"], spec["completions"] - succeeded) - len(running)
+            running += [self._make(job) for _ in range(missing)]
+        self._write_status(job, running, (succeeded, failed), ended)
+        return None
+
+    def _make(self, job: Json) -> Json:
+        pod = self._registry.create(resources.PODS, namespace_of(job), pod_from(job, job["spec"]["template"]))
+        self._events.normal(resources.JOBS, job, "SuccessfulCreate", f"Created pod: {name_of(pod)}")
+        return pod
+
+    def _write_status(self, job: Json, running: Sequence[Json], counts: tuple[int, int], ended: Json | None) -> None:
+        moment = timestamp(self._registry.now())
+        succeeded, failed = counts
+        numbers = {
+            "active": 0 if ended else len(running),
+            "ready": len([pod for pod in running if is_true(pod, "Ready")]),
+            "succeeded": succeeded,
+            "failed": failed,
+        }
+        status: Json = {"startTime": dig(job, "status", "startTime", default=moment)}
+        status |= {key: value for key, value in numbers.items() if value or key == "ready"}
+        if ended is not None:
+            times = {"lastProbeTime": moment, "lastTransitionTime": moment}
+            status["conditions"] = with_condition(dig(job, "status", "conditions", default=()), {**ended, **times})
+            if ended["type"] == "Complete":
+                status["completionTime"] = moment
+        self._registry.update(
+            resources.JOBS, namespace_of(job), name_of(job), lambda now: {**now, "status": status}, STATUS
+        )
+
+
+def is_finished(job: Json) -> bool:
+    """Tell whether a Job has ended, well or not."""
+    return is_true(job, "Complete") or is_true(job, "Failed")
+
+
+def _ending(spec: Json, succeeded: int, failed: int) -> Json | None:
+    if succeeded >= spec["completions"]:
+        message = "Reached expected number of succeeded pods"
+        return {"type": "Complete", "status": "True", "reason": "CompletionsReached", "message": message}
+    if failed > spec["backoffLimit"]:
+        message = "Job has reached the specified backoff limit"
+        return {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": message}
+    return None
+
+
+def _count(pods: Sequence[Json], phase: str) -> int:
+    return len([pod for pod in pods if dig(pod, "status", "phase") == phase])

@@ -1,0 +1,228 @@
+"""
+The embedded API server: HTTP on loopback in front of the operations, with identity, rights, audit and faults.
+
+A request passes: audit, freeze, fault, identity, rights, operation. Only the waiting is asynchronous.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from kintsugi.rehearsal.api_faults import REFUSALS, ApiFaults, Fault, FaultKind
+from kintsugi.rehearsal.audit import Audit, Request
+from kintsugi.rehearsal.discovery import document
+from kintsugi.rehearsal.kubeconfig import split_token
+from kintsugi.rehearsal.manifest import Json
+from kintsugi.rehearsal.operations import Call, Operations
+from kintsugi.rehearsal.pace import Pace
+from kintsugi.rehearsal.paging import Pages
+from kintsugi.rehearsal.paths import Target, parse
+from kintsugi.rehearsal.reviews import PATHS as REVIEWS
+from kintsugi.rehearsal.reviews import review
+from kintsugi.rehearsal.rights import ANONYMOUS, User, Users, forbidden
+from kintsugi.rehearsal.status import ApiRefusal, bad_request, unauthorized
+from kintsugi.rehearsal.store import Store
+from kintsugi.rehearsal.streams import Streams
+
+JSON: Final = "application/json"
+LARGEST_BODY: Final = 3 * 2**20
+"""Bytes; the real server's limit on a request."""
+
+GATEWAY_PAGE: Final = "<html><body><h1>502 Bad Gateway</h1></body></html>"
+LOST: Final = "Timeout: request did not complete within the allotted duration"
+ALIVE: Final = frozenset({"/healthz", "/livez", "/readyz"})
+CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What the server answers from."""
+
+    store: Store
+    operations: Operations
+    users: Users
+    faults: ApiFaults
+    audit: Audit
+    pages: Pages
+    pace: Pace
+
+
+@dataclass(kw_only=True, slots=True)
+class Exchange:
+    """One request on its way; `applied` once it has changed something."""
+
+    http: web.Request
+    path: str
+    body: bytes
+    target: Target | None
+    verb: str
+    user: User | None
+    fault: Fault | None = None
+    applied: bool = False
+
+    def call(self, target: Target) -> Call:
+        """Take from the request what an operation needs."""
+        return Call(
+            target=target,
+            query=self.http.query,
+            body=self.body,
+            content_type=self.http.content_type,
+            agent=self.http.headers.get("User-Agent", "unknown"),
+        )
+
+    def json(self) -> Json:
+        """Decode the body as an object; raise ApiRefusal 400."""
+        try:
+            body = orjson.loads(self.body)
+        except orjson.JSONDecodeError as problem:
+            raise bad_request(f"the object provided is unrecognized: {problem}") from problem
+        if not isinstance(body, dict):
+            raise bad_request("the object provided is unrecognized: not an object")
+        return body
+
+
+class Server:
+    """Answer HTTP requests as kube-apiserver does."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._unfrozen = asyncio.Event()
+        self._unfrozen.set()
+        self._streams = Streams(parts.store, parts.faults, parts.pace, self._unfrozen)
+
+    def freeze(self) -> None:
+        """Answer nothing from now on; requests wait, watches stall."""
+        self._unfrozen.clear()
+
+    def thaw(self) -> None:
+        """Answer again, beginning with those who wait."""
+        self._unfrozen.set()
+
+    def application(self) -> web.Application:
+        """Make the aiohttp application: every path, every method."""
+        app = web.Application(client_max_size=LARGEST_BODY)
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        return app
+
+    async def _serve(self, http: web.Request) -> web.StreamResponse:
+        exchange = await self._read(http)
+        place = self._parts.audit.arrived(self._noted(exchange))
+        await self._unfrozen.wait()
+        faults = self._parts.faults
+        exchange.fault = faults.take(exchange.verb, exchange.path, continued="continue" in http.query)
+        status = 0
+        try:
+            response = await self._respond(exchange)
+            status = response.status
+        finally:
+            name = str(exchange.fault.kind) if exchange.fault else ""
+            self._parts.audit.answered(place, status, applied=exchange.applied, fault=name)
+        return response
+
+    async def _read(self, http: web.Request) -> Exchange:
+        token, path = split_token(http.path)
+        target, watching = parse(path), http.query.get("watch", "").lower() in ("true", "1")
+        known = target is not None and http.method in ("GET", *CHANGING)
+        verb = target.verb(http.method, watching=watching) if target and known else http.method.lower()
+        user = self._caller(http, token)
+        return Exchange(http=http, path=path, body=await http.read(), target=target, verb=verb, user=user)
+
+    def _noted(self, exchange: Exchange) -> Request:
+        return Request(
+            time=self._parts.pace.now(),
+            clock=self._parts.pace.clock(),
+            method=exchange.http.method,
+            path=exchange.path,
+            query=dict(exchange.http.query),
+            user=exchange.user.name if exchange.user else "",
+            verb=exchange.verb,
+            body=exchange.body,
+        )
+
+    def _caller(self, http: web.Request, token_in_path: str) -> User | None:
+        scheme, _, token = http.headers.get("Authorization", "").partition(" ")
+        if not scheme and token_in_path:
+            return self._parts.users.find(token_in_path)
+        if not scheme:
+            return ANONYMOUS
+        return self._parts.users.find(token.strip()) if scheme.lower() == "bearer" else None
+
+    async def _respond(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer, through the fault that was ordered for this request, if any."""
+        fault = exchange.fault
+        match fault.kind if fault else None:
+            case FaultKind.HANG:
+                await asyncio.Event().wait()
+            case FaultKind.RESET:
+                return _reset(exchange.http)
+            case FaultKind.HTML:
+                return web.Response(status=502, text=GATEWAY_PAGE, content_type="text/html")
+            case FaultKind.EXPIRED_CONTINUE:
+                return _refusal(self._parts.pages.too_old())
+            case FaultKind.APPLY_THEN_504:
+                await self._answer(exchange)
+                return _refusal(ApiRefusal(504, "Timeout", LOST, {}))
+            case FaultKind.APPLY_THEN_RESET:
+                await self._answer(exchange)
+                return _reset(exchange.http)
+            case FaultKind.SLOW if fault:
+                await asyncio.sleep(fault.delay.total_seconds())
+        if fault is not None and fault.kind in REFUSALS:
+            return _refusal(fault.refusal())
+        return await self._answer(exchange)
+
+    async def _answer(self, exchange: Exchange) -> web.StreamResponse:
+        try:
+            return await self._route(exchange)
+        except ApiRefusal as refusal:
+            return _refusal(refusal)
+
+    async def _route(self, exchange: Exchange) -> web.StreamResponse:
+        http, target, user = exchange.http, exchange.target, exchange.user
+        if user is None:
+            raise unauthorized()
+        if exchange.path in ALIVE:
+            return web.Response(text="ok")
+        if exchange.path in REVIEWS and http.method == "POST":
+            return _json(review(exchange.path, exchange.json(), user, self._parts.users), 201)
+        if target is None or http.method not in ("GET", *CHANGING):
+            found = document(exchange.path) if http.method == "GET" else None
+            return _json(found) if found else web.Response(status=404, text="404 page not found\n")
+        access = target.access(http.method, watching=exchange.verb == "watch")
+        if not user.may(access):
+            raise forbidden(user, access, target.resource)
+        if exchange.verb == "watch":
+            return await self._streams.serve(http, exchange.path, target, exchange.fault)
+        return self._operate(exchange, target)
+
+    def _operate(self, exchange: Exchange, target: Target) -> web.Response:
+        before = self._parts.store.version
+        try:
+            reply = self._parts.operations.perform(exchange.verb, exchange.call(target))
+        finally:
+            exchange.applied = self._parts.store.version > before
+        if reply.text is not None:
+            return web.Response(text=reply.text)
+        return _json(reply.body, reply.status)
+
+
+def _json(body: Json, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(body), status=status, content_type=JSON)
+
+
+def _refusal(refusal: ApiRefusal) -> web.Response:
+    response = _json(refusal.body, refusal.code)
+    seconds = (refusal.details or {}).get("retryAfterSeconds")
+    if seconds:
+        response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+def _reset(http: web.Request) -> web.Response:
+    """Drop the connection with a TCP reset; the response that is returned goes nowhere."""
+    if http.transport is not None:
+        http.transport.abort()
+    return web.Response(status=502)

@@ -1,0 +1,90 @@
+"""
+Serving watches over HTTP: lines as they come, bookmarks, the client's timeout, the freeze.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from aiohttp import web
+
+from kintsugi.rehearsal.api_faults import ApiFaults, Fault, apply_to_stream
+from kintsugi.rehearsal.pace import Pace
+from kintsugi.rehearsal.paths import Target
+from kintsugi.rehearsal.selectors import query_matcher
+from kintsugi.rehearsal.status import bad_request
+from kintsugi.rehearsal.store import Store
+from kintsugi.rehearsal.watches import Stream, Watch, begin, bookmark
+
+BOOKMARK_EVERY: Final = timedelta(minutes=1)
+LONGEST: Final = range(1800, 3600)
+"""Seconds after which a watch without `timeoutSeconds` ends, drawn at random."""
+
+
+class Streams:
+    """Serve watches."""
+
+    def __init__(self, store: Store, faults: ApiFaults, pace: Pace, unfrozen: asyncio.Event) -> None:
+        self._store = store
+        self._faults = faults
+        self._pace = pace
+        self._unfrozen = unfrozen
+
+    async def serve(self, http: web.Request, path: str, target: Target, fault: Fault | None) -> web.StreamResponse:
+        """Answer a watch request until it ends; raise ApiRefusal when it cannot begin."""
+        watch = self._read(http.query, target)
+        stream = Stream(path)
+        if fault is not None:
+            stream.doom, stream.doom_after = partial(apply_to_stream, fault.kind), fault.after
+        end = begin(self._store, watch, stream)
+        self._faults.opened(stream)
+        try:
+            response = web.StreamResponse(headers={"Content-Type": "application/json"})
+            await response.prepare(http)
+            await self._pump(response, stream, watch, float(http.query.get("timeoutSeconds") or _longest()))
+        finally:
+            end()
+            self._faults.closed(stream)
+        return response
+
+    def _read(self, query: Mapping[str, str], target: Target) -> Watch:
+        version = query.get("resourceVersion") or "0"
+        if not version.isdigit():
+            message = (
+                f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax'
+            )
+            raise bad_request(message)
+        matcher = query_matcher(target.resource, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        initial = query.get("sendInitialEvents", "").lower() == "true"
+        return Watch(
+            resource=target.resource,
+            namespace=target.namespace,
+            matcher=matcher,
+            version=0 if initial else int(version),
+            bookmarks=query.get("allowWatchBookmarks", "").lower() in ("true", "1"),
+            initial_events=initial,
+        )
+
+    async def _pump(self, response: web.StreamResponse, stream: Stream, watch: Watch, seconds: float) -> None:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + seconds
+        bookmark_at = clock() + self._pace.seconds(BOOKMARK_EVERY)
+        while clock() < deadline:
+            try:
+                line = await asyncio.wait_for(stream.next_line(), max(0.0, min(deadline, bookmark_at) - clock()))
+            except TimeoutError:
+                bookmark_at = clock() + self._pace.seconds(BOOKMARK_EVERY)
+                if watch.bookmarks and self._faults.bookmarks:
+                    stream.send(bookmark(watch.resource, self._store.version))
+                continue
+            await self._unfrozen.wait()
+            if line is None:
+                return
+            await response.write(line)
+
+
+def _longest() -> int:
+    return secrets.choice(LONGEST)
