@@ -7,7 +7,8 @@ where there is no answer.
 """
 
 from kintsugi.expressions.expression import Expression, compile_expression
-from kintsugi.expressions.function import Function
+from kintsugi.expressions.function import Fact, Function
+from kintsugi.expressions.names import Names
 from kintsugi.expressions.problem import ExpressionProblem
 from kintsugi.expressions.scope import Scope
 from kintsugi.expressions.structs import struct_type
@@ -26,7 +27,7 @@ from kintsugi.expressions.types import (
     Struct,
     Type,
 )
-from kintsugi.expressions.values import Names, plain
+from kintsugi.expressions.values import plain
 
 __all__ = [
     "ANY",
@@ -39,6 +40,7 @@ __all__ = [
     "TIMESTAMP",
     "Expression",
     "ExpressionProblem",
+    "Fact",
     "Function",
     "ListOf",
     "MapOf",

@@ -1,16 +1,10 @@
-"""
-Our types in CEL's words, and back.
-
-Every expression is compiled twice: exactly, where a struct is a protobuf message whose fields are checked, and loosely,
-where it is a map, so that it runs on plain dicts.
-"""
+"""Our types in CEL's words, and back. A struct is a protobuf message, whose fields are checked exactly."""
 
 from collections.abc import Mapping
 
 from cel_expr_python import cel
 
 from kintsugi.expressions.descriptors import PACKAGE
-from kintsugi.expressions.function import Function
 from kintsugi.expressions.types import (
     ANY,
     BOOL,
@@ -53,23 +47,6 @@ def exact(kind: Type) -> cel.Type:
             return cel.Type(f"{PACKAGE}.{kind.name}")
         case Scalar():
             return _SCALARS[kind]
-
-
-def loose(kind: Type) -> cel.Type:
-    """Give the type that the run uses."""
-    match kind:
-        case ListOf():
-            return cel.Type.LIST
-        case MapOf() | Struct():
-            return cel.Type.MAP
-        case Scalar():
-            return _SCALARS[kind]
-
-
-def loose_forms(function: Function) -> list[tuple[cel.Type, ...]]:
-    """Give the argument types of the function's forms as the run tells them apart: a Pod and a Node are one."""
-    forms = {tuple(str(loose(kind)) for kind in form): tuple(map(loose, form)) for form in function.accepts}
-    return list(forms.values())
 
 
 def read_type(named: str, structs: Mapping[str, Struct]) -> Type | None:

@@ -1,4 +1,9 @@
-"""The two CEL environments of a scope: one that checks exactly, one that runs on plain values."""
+"""
+The two CEL environments of a scope.
+
+One checks exactly: structs are protobuf messages, functions have their types. The other runs on plain dicts, where
+CEL checks no fields; calls have been replaced by then (`expansion`).
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,10 +12,9 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_bindings, ext_math, ext_optional, ext_strings
 
 from kintsugi.expressions.descriptors import message_pool
-from kintsugi.expressions.dialect import exact, loose, loose_forms
+from kintsugi.expressions.dialect import exact
 from kintsugi.expressions.function import Function
-from kintsugi.expressions.types import ANY, Struct, Type, structs_in
-from kintsugi.expressions.values import answering
+from kintsugi.expressions.types import Struct, Type, structs_in
 
 _EXTENSIONS = (ext_optional.ExtOptional(), ext_bindings.ExtBindings(), ext_strings.ExtStrings(), ext_math.ExtMath())
 _PARSER = cel.NewEnv(extensions=_EXTENSIONS)
@@ -52,7 +56,7 @@ def environment(
         ),
         run=cel.NewEnv(
             variables=dict.fromkeys(declared, cel.Type.DYN),
-            extensions=[*_EXTENSIONS, cel.CelExtension("kintsugi", [_running(function) for function in functions])],
+            extensions=_EXTENSIONS,
             container=container,
         ),
     )
@@ -69,27 +73,5 @@ def _checked(function: Function) -> cel.FunctionDecl:
         [
             cel.Overload(f"{function.name}_{number}", exact(function.result), [exact(kind) for kind in form])
             for number, form in enumerate(function.accepts)
-        ],
-    )
-
-
-def _running(function: Function) -> cel.FunctionDecl:
-    """Declare a function for the run; one that uses names gets its implementation with their values (`Names`)."""
-    if any(kind == ANY for form in function.accepts for kind in form):
-        raise ValueError(f"{function.name}: CEL never calls a function whose parameter may be anything")
-    late = bool(function.uses)
-    forms = loose_forms(function)
-    if late and len(forms) > 1:
-        raise ValueError(f"{function.name}: a function that uses names has one form")
-    return cel.FunctionDecl(
-        function.name,
-        [
-            cel.Overload(
-                f"{function.name}_{number}",
-                loose(function.result),
-                list(form),
-                impl=None if late else answering(function),
-            )
-            for number, form in enumerate(forms)
         ],
     )

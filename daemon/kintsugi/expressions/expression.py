@@ -10,7 +10,9 @@ from kintsugi.errors import EvaluationError
 from kintsugi.expressions.complaint import explain
 from kintsugi.expressions.dialect import read_type
 from kintsugi.expressions.environment import Environment, environment, parse
-from kintsugi.expressions.function import Function
+from kintsugi.expressions.expansion import expand
+from kintsugi.expressions.function import FACT, Fact, Function
+from kintsugi.expressions.names import Names, without_facts
 from kintsugi.expressions.problem import ExpressionProblem
 from kintsugi.expressions.reads import Reads, calls_in
 from kintsugi.expressions.refusals import refuse
@@ -32,7 +34,6 @@ from kintsugi.expressions.types import (
     Type,
     fits,
 )
-from kintsugi.expressions.values import Names
 
 _PYTHON: Mapping[Scalar, type | tuple[type, ...]] = {
     BOOL: bool,
@@ -63,7 +64,7 @@ class Expression:
     wanted: Type = field(repr=False)
     variables: frozenset[str] = field(repr=False)
     program: cel.Expression = field(repr=False, compare=False)
-    late: tuple[Function, ...] = field(default=(), repr=False)
+    facts: tuple[Fact, ...] = field(default=(), repr=False)
 
     def evaluate(self, names: Mapping[str, object]) -> object:
         """
@@ -75,7 +76,7 @@ class Expression:
         """
         prepared = names if isinstance(names, Names) else Names(names)
         try:
-            answer = self.program.eval(prepared.activation(self.variables, self.late))
+            answer = self.program.eval(prepared.activation(self.variables, self.facts))
             value = answer.plain_value()
         except (RuntimeError, TypeError) as error:
             raise EvaluationError(f"{self.source}: {_reason(error)}") from error
@@ -86,7 +87,7 @@ class Expression:
             raise EvaluationError(f"{self.source}: {_reason(value)}")
         if not _is(value, self.wanted):
             raise EvaluationError(f"{self.source}: gives {value!r}, not a {self.wanted}")
-        return bytes(value) if isinstance(value, bytearray) else value
+        return without_facts(value) if self.facts else value
 
 
 def compile_expression(
@@ -106,16 +107,16 @@ def compile_expression(
     place = environment(frozenset(names.items()), tuple(functions), container or "")
     try:
         checked = place.check.compile(source)
-        program = place.run.compile(source)
+        program = place.run.compile(expand(source, place.functions))
     except RuntimeError as error:
         raise explain(str(error), source, place) from error
     refuse(read_tree(parse(source)), place)
     given = _result_type(checked, result, place)
     tree = read_tree(checked.serialize())
-    late = _late_functions(tree, place)
+    facts = _facts(tree, place)
     reads = Reads()
     reads.visit(tree, {})
-    used = {name for function in late for name in function.uses}
+    used = {name for fact in facts for name in fact.uses}
     return Expression(
         source=source,
         reads=frozenset(reads.paths | used),
@@ -123,7 +124,7 @@ def compile_expression(
         wanted=result,
         variables=frozenset(reads.variables | used),
         program=program,
-        late=late,
+        facts=facts,
     )
 
 
@@ -139,18 +140,18 @@ def _result_type(checked: cel.Expression, wanted: Type, place: Environment) -> T
     return given
 
 
-def _late_functions(tree: Node, place: Environment) -> tuple[Function, ...]:
-    """Find the functions that use names of the scope; a name that the scope lacks is a problem."""
-    found: dict[str, Function] = {}
+def _facts(tree: Node, place: Environment) -> tuple[Fact, ...]:
+    """Collect the facts that calls read; one that uses a name which the scope lacks is a problem."""
+    found: dict[str, Fact] = {}
     for call in calls_in(tree):
         function = place.functions.get(call.function)
-        if function is None or not function.uses:
-            continue
-        for name in function.uses:
-            if name not in place.names:
-                raise ExpressionProblem(f"{function.name} needs `{name}`, which is not known here", offset=call.offset)
-        found[function.name] = function
-    return tuple(found.values())
+        for fact in function.facts if function else ():
+            for name in fact.uses:
+                if name not in place.names:
+                    message = f"{call.function} needs `{name}`, which is not known here"
+                    raise ExpressionProblem(message, offset=call.offset)
+            found[f"{fact.of.__name__}.{fact.name}"] = fact
+    return tuple(found[key] for key in sorted(found))
 
 
 def _is(value: object, wanted: Type) -> bool:
@@ -172,4 +173,7 @@ def _reason(error: object) -> str:
         return "goes through too many items"
     code, colon, rest = text.partition(": ")
     text = rest if colon and code.isupper() and " " not in code else text
-    return text.replace("Key not found in map : ", "absent field ")
+    absent = text.removeprefix("Key not found in map : ").strip('"')
+    if absent.startswith(FACT):
+        return f"{absent.removeprefix(FACT)} is asked of something that is no known object"
+    return text if absent == text else f"the field `{absent}` is absent"

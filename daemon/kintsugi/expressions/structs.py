@@ -42,11 +42,19 @@ _SCALARS: dict[type[inspect.Type], Scalar] = {
 _IDENTITIES: Mapping[type, Mapping[str, str]] = {
     kept: {"apiVersion": resource.api_version, "kind": resource.kind} for resource, kept in KEPT.items()
 }
+_CLASSES: Mapping[tuple[object, object], type] = {
+    (resource.api_version, resource.kind): kept for resource, kept in KEPT.items()
+}
 
 
 def identity(kind: type) -> Mapping[str, str]:
     """Give `apiVersion` and `kind` of a kept object's class, nothing for others."""
     return _IDENTITIES.get(kind, {})
+
+
+def class_of(value: Mapping[object, object]) -> type | None:
+    """Find the class of a kept object that stands as a dict, by its `apiVersion` and `kind`; None for all others."""
+    return _CLASSES.get((value.get("apiVersion"), value.get("kind")))
 
 
 @cache

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions.expression import Expression
+from kintsugi.expressions.names import Names
 from kintsugi.expressions.problem import ExpressionProblem
-from kintsugi.expressions.values import Names
 
 _OPENING, _ESCAPED = "${", "$${"
 

@@ -71,6 +71,7 @@ SERVICE = Struct(
         "claims": ListOf(struct_type(PersistentVolumeClaim)),
         "endpoints": ListOf(struct_type(EndpointSlice)),
         "workload": WORKLOAD,
+        "owns": ListOf(STRING),
         "desired": INT,
         "ready": INT,
         "restarts": INT,
@@ -84,7 +85,7 @@ SERVICE = Struct(
         "port": INT,
     },
 )
-"""One service as the caches show it (`model.views.ServiceView`)."""
+"""One service as the caches show it (`model.views.ServiceView`). `owns` are the uids of its objects."""
 
 ALERT = Struct(
     "Alert",

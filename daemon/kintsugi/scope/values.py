@@ -97,9 +97,16 @@ def shown_view(view: ServiceView) -> dict[str, object]:
         "priority": declared.priority,
         "depends_on": declared.depends_on,
         "selector": declared.selector.text,
+        "owns": [each.metadata.uid for each in objects_of(view)],
     }
     fields = {name: of_document[name] if name in of_document else getattr(view, name) for name in SERVICE.fields}
     return _known(fields)
+
+
+def objects_of(view: ServiceView) -> tuple[Object, ...]:
+    """List the objects of a service that its view knows."""
+    workload = () if view.workload is None else (view.workload,)
+    return (*workload, *view.pods, *view.claims, *view.endpoints)
 
 
 def shown_alert(signal: Signal) -> dict[str, object]:
