@@ -49,6 +49,8 @@ def told(episodes: Sequence[Episode], began: datetime, ended: datetime | None, n
     An end before its beginning (two clocks) counts as at the beginning.
     """
     ended = None if ended is None else max(began, ended)
+    if not episodes:
+        return [Episode(id=new, began=began, ended=ended, seen=((began, () if ended is None else (ended,)),))]
     for episode in episodes:
         for beginning, ends in episode.seen:
             if beginning == began and (ended is None or ended in ends):
