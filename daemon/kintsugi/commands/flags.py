@@ -8,7 +8,7 @@ EVERYWHERE = Flag(names=("-A", "--all-namespaces"), key="everywhere")
 LABELS = Flag(names=("-l", "--selector"), key="labels", kind=kinds.SELECTOR)
 FIELDS = Flag(names=("--field-selector",), key="fields", kind=kinds.FIELDS)
 SORT_BY = Flag(names=("--sort-by",), key="sort_by", kind=kinds.SORT)
-TIMEOUT = Flag(names=("--timeout",), key="timeout", kind=kinds.DURATION)
+TIMEOUT = Flag(names=("--timeout",), key="timeout", kind=kinds.DURATION, waits=True)
 
 OUTPUT = Flag(names=("-o", "--output"), kind=kinds.OUTPUT)
 NO_HEADERS = Flag(names=("--no-headers",))

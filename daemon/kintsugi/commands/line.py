@@ -50,7 +50,7 @@ def read(words: Words) -> Line:
     except click.NoSuchOption as error:
         raise CommandProblem(
             f"{row.verb}: the flag {error.option_name} is not known; it is written: {row.usage}",
-            suggestion=nearest(error.option_name, [name for flag in row.flags for name in flag.names]),
+            meant=nearest(error.option_name, [name for flag in row.flags for name in flag.names]),
         ) from error
     except click.UsageError as error:
         raise CommandProblem(f"{row.verb}: {error.format_message().rstrip('.')}; it is written: {row.usage}") from error
@@ -70,7 +70,7 @@ def _row(texts: list[str]) -> tuple[Row, list[str]]:
         raise CommandProblem(f"{tool!r} is not understood, no shell runs here: write the command itself")
     if tool not in _TOOLS:
         raise CommandProblem(
-            f"{tool!r} is not a known command: known are {', '.join(_TOOLS)}", suggestion=nearest(tool, list(_TOOLS))
+            f"{tool!r} is not a known command: known are {', '.join(_TOOLS)}", meant=nearest(tool, list(_TOOLS))
         )
     if tool == "nc":
         return BY_VERB[Verb.NC], rest
@@ -85,12 +85,12 @@ def _kubectl_row(texts: list[str]) -> tuple[Row, list[str]]:
     if word in _FAMILIES:
         more, second, rest = _next_word(phrase, rest)
         leading, phrase = leading + more, f"{phrase} {second}"
-    if phrase not in list(Verb):
-        known = [str(verb) for verb in BY_VERB if verb.startswith("kubectl ")]
-        words = ", ".join(verb.removeprefix("kubectl ") for verb in known)
-        raise CommandProblem(
-            f"{phrase!r} is not a known command: kubectl knows {words} here", suggestion=nearest(phrase, known)
-        )
+    verbs = [verb.removeprefix("kubectl ") for verb in BY_VERB if verb.startswith("kubectl ")]
+    if (words := phrase.removeprefix("kubectl ")) not in verbs:
+        near = nearest(words, verbs)
+        known = ", ".join(verbs)
+        meant = f"kubectl {near}" if near else ""
+        raise CommandProblem(f"{phrase!r} is not a known command: known are kubectl {known}", meant=meant)
     return BY_VERB[Verb(phrase)], leading + rest
 
 

@@ -22,17 +22,17 @@ def parse_argv(argv: Sequence[str], *, namespace: str = "") -> Command:
     return _without_values(" ".join(argv), Words(texts=tuple(argv), holes=()), namespace)
 
 
-def parse_template(line: str, scope: Scope) -> Template:
+def parse_template(line: str, scope: Scope, *, waits: float = 1.0) -> Template:
     """
     Parse a command with `${…}` holes, as a runbook has it, in the scope of its step.
 
-    Raises CommandProblem or ExpressionProblem; their offsets count from the start of the line.
+    `waits` scales how long it waits (`--timeout`). Raises CommandProblem or ExpressionProblem; their offsets count from the start of the line.
     """
     words = split(line)
-    return template(line, words, read(words), scope)
+    return template(words, read(words), scope, source=line, waits=waits)
 
 
 def _without_values(line: str, words: Words, namespace: str) -> Command:
     if words.holes:
         raise CommandProblem("there are no values to put in here", offset=words.holes[0].offset)
-    return template(line, words, read(words), Scope(names={})).bind({}, namespace=namespace)
+    return template(words, read(words), Scope(names={}), source=line).bind({}, namespace=namespace)

@@ -6,13 +6,17 @@ from kintsugi.errors import CommandError
 
 
 class CommandProblem(CommandError):
-    """A line that is not a command we execute. `offset` counts characters of the line; `suggestion` is what may have been meant."""
+    """
+    A line that is not a command we execute.
 
-    def __init__(self, message: str, *, offset: int = 0, suggestion: str = "") -> None:
-        super().__init__(f"{message} (did you mean {suggestion}?)" if suggestion else message)
+    `offset` counts characters of the line; `suggestion` is a phrase with what may have been meant, or empty.
+    """
+
+    def __init__(self, message: str, *, offset: int = 0, meant: str = "") -> None:
         self.message = message
         self.offset = offset
-        self.suggestion = suggestion
+        self.suggestion = f"did you mean {meant!r}?" if meant else ""
+        super().__init__(f"{message}; {self.suggestion}" if meant else message)
 
 
 def nearest(word: str, known: list[str]) -> str:

@@ -22,7 +22,7 @@ def resource_of(row: Row, word: str) -> Resource:
     """Find the kind that a word means, if the row takes it. Raises CommandProblem with the nearest known word."""
     resource = find(word)
     if resource is None:
-        raise CommandProblem(f"{row.verb}: {word!r} is not a known type of object", suggestion=suggest(word) or "")
+        raise CommandProblem(f"{row.verb}: {word!r} is not a known type of object", meant=suggest(word) or "")
     if row.resources and resource not in row.resources:
         known = ", ".join(allowed.singular for allowed in row.resources)
         raise CommandProblem(f"{row.verb} does not take {resource.singular}: {row.only or f'it takes {known}'}")

@@ -18,7 +18,7 @@ class Flag:
     One flag as people write it.
 
     `kind` None is a switch. `key` empty is understood and has no effect here. `refused` is the sentence that says why
-    it cannot be used, and what to do instead.
+    it cannot be used, and what to do instead. `waits` marks how long a command waits: it is scaled as all waits are.
     """
 
     names: tuple[str, ...]
@@ -27,6 +27,7 @@ class Flag:
     many: bool = False
     required: bool = False
     refused: str = ""
+    waits: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ The line was split into flags and arguments while its holes were empty, so a val
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from kintsugi.commands.kinds import REFERENCE, TEXT, Kind, Shape
 from kintsugi.commands.line import Line
@@ -74,12 +75,13 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """A command with holes; satisfies `model.documents.CommandTemplate`."""
+    """A command with holes; satisfies `model.documents.CommandTemplate`. `waits` scales how long it waits."""
 
     source: str
     row: Row
     flags: tuple[tuple[Flag, tuple[Place, ...]], ...]
     arguments: tuple[Place, ...]
+    waits: float = 1.0
 
     @property
     def verb(self) -> Verb:
@@ -91,11 +93,18 @@ class Template:
         """Tell whether the command changes something (an action), or only looks (a probe)."""
         return self.row.changes
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Give the dotted paths that the values are read from."""
+        places = (*self.arguments, *(place for _, given in self.flags for place in given))
+        parts = (part for place in places for part in place.parts if isinstance(part, Expression))
+        return frozenset[str]().union(*(part.reads for part in parts))
+
     def bind(self, names: Mapping[str, object], *, namespace: str) -> Command:
         """Put values in; `namespace` is where it runs without -n. Raises CommandError or EvaluationError."""
         return self._bound(lambda place: place.fill(lambda part: part.evaluate(names)), namespace)
 
-    def sample(self, namespace: str = "sample") -> Command:
+    def sample(self, *, namespace: str = "sample") -> Command:
         """Bind plausible values: what is wrong with the command whatever its values shows at load. Raises CommandProblem."""
         return self._bound(self._filled_with_samples, namespace)
 
@@ -111,13 +120,24 @@ class Template:
         return place.fill(lambda _: whole if place.alone else _SAMPLE_PIECE)
 
     def _bound(self, fill: Callable[[Place], Argument], namespace: str) -> Command:
-        flags = {flag.key: _value(flag, tuple(fill(place).value for place in places)) for flag, places in self.flags}
+        flags = {
+            flag.key: self._value(flag, tuple(fill(place).value for place in places)) for flag, places in self.flags
+        }
         arguments = tuple(fill(place) for place in self.arguments)
         bound = Bound(row=self.row, flags=flags, arguments=arguments, namespace=namespace)
         return self.row.build(bound)
 
+    def _value(self, flag: Flag, values: tuple[object, ...]) -> object:
+        match values:
+            case ():
+                return True
+            case (timedelta() as wait,) if flag.waits:
+                return wait * self.waits
+            case _:
+                return values if flag.many else values[0]
 
-def template(source: str, words: Words, line: Line, scope: Scope) -> Template:
+
+def template(words: Words, line: Line, scope: Scope, *, source: str, waits: float = 1.0) -> Template:
     """Make a template of a line that was read. Raises CommandProblem or ExpressionProblem, with offsets in the line."""
 
     def place(kind: Kind, text: str) -> Place:
@@ -133,6 +153,7 @@ def template(source: str, words: Words, line: Line, scope: Scope) -> Template:
         arguments=tuple(
             place(line.row.kind_at(position, words.open(text)), text) for position, text in enumerate(line.arguments)
         ),
+        waits=waits,
     )
     made.sample()
     return made
@@ -152,12 +173,6 @@ def _compiled(part: str | Hole, kind: Kind, word: Word, scope: Scope) -> str | E
         return expression
     hint = ": use for_each to do the step for each item" if isinstance(given, ListOf) else ""
     raise CommandProblem(f"${{{part.source}}} gives a {given}, but {kind.word} stands here{hint}", offset=part.offset)
-
-
-def _value(flag: Flag, values: tuple[object, ...]) -> object:
-    if flag.kind is None:
-        return True
-    return values if flag.many else values[0]
 
 
 def _converted(kind: Kind, text: str) -> object:

@@ -83,6 +83,15 @@ class CommandTemplate(Protocol):
     @property
     def changes(self) -> bool: ...
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Give the dotted paths that its values are read from."""
+        ...
+
+    def sample(self, *, namespace: str = "sample") -> Command:
+        """Bind plausible values, to see what kind of command it is. Raises CommandError."""
+        ...
+
     def bind(self, names: Mapping[str, object], *, namespace: str) -> Command:
         """Put values in; each is one argument. Raises CommandError or EvaluationError."""
         ...

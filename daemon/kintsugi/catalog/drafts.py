@@ -1,0 +1,106 @@
+"""
+A document whose shape is right, on its way to a frozen value: what turns its texts into checked things.
+
+Whatever is wrong is noted with its place, and the work goes on, so that all problems come together.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from kintsugi.catalog.problems import Problem, did_you_mean
+from kintsugi.catalog.shapes import DocumentShape
+from kintsugi.catalog.source import Document, Path
+from kintsugi.commands import CommandProblem, parse_template
+from kintsugi.commands import Template as CommandTemplate
+from kintsugi.expressions import BOOL, Expression, ExpressionProblem, Scope, Template, Type
+from kintsugi.model.places import Place
+
+ShapeT_co = TypeVar("ShapeT_co", bound=DocumentShape, covariant=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """What the other documents offer: their names, and what is needed of them."""
+
+    services: tuple[str, ...]
+    runbooks: tuple[str, ...]
+    patterns: tuple[str, ...]
+    checks: dict[str, tuple[str, ...]]
+    durations: float = 1.0
+
+
+@dataclass(kw_only=True, slots=True)
+class Draft(Generic[ShapeT_co]):
+    """
+    One document with its shape, its surroundings and its problems.
+
+    `unclear` are steps whose commands are wrong: what reads their results is not judged, so that a mistake is told once.
+    """
+
+    document: Document
+    shape: ShapeT_co
+    known: Known
+    problems: list[Problem] = field(default_factory=list)
+    unclear: set[str] = field(default_factory=set)
+
+    @property
+    def name(self) -> str:
+        """Give the document's name."""
+        return self.shape.metadata.name
+
+    def place(self, path: Path = ()) -> Place:
+        """Give where a path was written."""
+        return self.document.span(path).place
+
+    def path_of(self, place: Place) -> Path:
+        """Give the path of what was written at a place."""
+        return next((path for path, span in self.document.values.items() if span.place == place), ())
+
+    def note(self, path: Path, message: str, *, suggestion: str = "", key: bool = False, offset: int = 0) -> None:
+        """Note a problem."""
+        problem = self.document.problem(path, message, suggestion=suggestion, key=key, offset=offset)
+        self.problems.append(problem)
+
+    def scaled(self, duration: timedelta) -> timedelta:
+        """Scale a duration of the file by the setting."""
+        return duration * self.known.durations
+
+    def expression(self, path: Path, source: str | None, scope: Scope | None, result: Type = BOOL) -> Expression | None:
+        """Compile an expression; None when there is none, when its names are not clear, or when it is wrong, which is noted."""
+        if source is None or scope is None:
+            return None
+        try:
+            return scope.expression(source, result=result)
+        except ExpressionProblem as problem:
+            self._note_text(path, source, problem)
+            return None
+
+    def template(self, path: Path, source: str | None, scope: Scope) -> Template | None:
+        """Compile a text with holes; None when there is none, or when it is wrong, which is noted."""
+        if source is None:
+            return None
+        try:
+            return scope.template(source)
+        except ExpressionProblem as problem:
+            self._note_text(path, source, problem)
+            return None
+
+    def command(self, path: Path, source: str, scope: Scope) -> CommandTemplate | None:
+        """Parse a command; None when it is wrong, which is noted."""
+        try:
+            return parse_template(source, scope, waits=self.known.durations)
+        except (CommandProblem, ExpressionProblem) as problem:
+            self._note_text(path, source, problem)
+            return None
+
+    def _note_text(self, path: Path, source: str, problem: CommandProblem | ExpressionProblem) -> None:
+        if not any(f"steps.{step}." in source for step in self.unclear):
+            self.note(path, problem.message, suggestion=problem.suggestion, offset=problem.offset)
+
+    def one_of(self, path: Path, word: str, known: tuple[str, ...], what: str) -> bool:
+        """Tell whether a name is known; when it is not, that is noted, with the nearest one."""
+        if word in known:
+            return True
+        self.note(path, f"there is no {what} {word!r}", suggestion=did_you_mean(word, known))
+        return False

@@ -1,0 +1,212 @@
+"""The way in: files of YAML become one checked, frozen catalog, or all of their problems together."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path as File
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from kintsugi.catalog.build import build_patterns, build_rule, build_runbook, build_service, content_of, digest_of
+from kintsugi.catalog.drafts import Draft, Known
+from kintsugi.catalog.mistakes import path_of, problems_of
+from kintsugi.catalog.problems import CatalogErrors, Problem, did_you_mean
+from kintsugi.catalog.shapes import (
+    SHAPES,
+    AnyShape,
+    DocumentShape,
+    PatternsShape,
+    RuleShape,
+    RunbookShape,
+    ServiceShape,
+)
+from kintsugi.catalog.source import Document, Plain, documents
+from kintsugi.catalog.whole import Whole
+from kintsugi.model.documents import Catalog
+
+ShapeT = TypeVar("ShapeT", bound=DocumentShape)
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One file as it was read; `name` is what problems call it."""
+
+    name: str
+    content: bytes
+
+
+def load(paths: Sequence[File], *, durations: float = 1.0) -> Catalog:
+    """
+    Load the documents of files and folders; folders are read through, without what begins with a dot.
+
+    `durations` scales every duration of all files: tests run them unchanged. Raises CatalogErrors.
+    """
+    return load_sources(read_sources(paths), durations=durations)
+
+
+def read_sources(paths: Sequence[File]) -> list[Source]:
+    """Read the files that `load` would read. Raises CatalogErrors when one cannot be read."""
+    sources: list[Source] = []
+    problems: list[Problem] = []
+    for path in paths:
+        if not path.exists():
+            problems.append(_unreadable(path, "there is no such file or folder"))
+        for file in files_in(path):
+            try:
+                sources.append(Source(name=str(file), content=file.read_bytes()))
+            except OSError as error:
+                problems.append(_unreadable(file, error.strerror or str(error)))
+    if problems:
+        raise CatalogErrors(problems)
+    return sources
+
+
+def files_in(path: File) -> list[File]:
+    """List a folder's YAML files; a ConfigMap's own links (`..data`) are left out, what they lead to is listed once."""
+    if path.is_file():
+        return [path]
+    found = (file for suffix in _SUFFIXES for file in path.rglob(f"*{suffix}"))
+    return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts))
+
+
+def load_sources(sources: Iterable[Source], *, durations: float = 1.0) -> Catalog:
+    """Make a catalog of files that were read. Raises CatalogErrors."""
+    loading = _Loading(durations=durations)
+    for source in sources:
+        found, problems = documents(source.content, source.name)
+        loading.problems += problems
+        for document in found:
+            loading.take(document)
+    catalog = loading.finish()
+    if loading.problems:
+        raise CatalogErrors(loading.problems)
+    return catalog
+
+
+@dataclass(kw_only=True, slots=True)
+class _Loading:
+    """All documents of a catalog in the making."""
+
+    durations: float
+    problems: list[Problem] = field(default_factory=list)
+    shapes: list[tuple[Document, AnyShape]] = field(default_factory=list)
+    named: dict[str, dict[str, Document]] = field(default_factory=lambda: {kind: {} for kind in SHAPES})
+
+    def take(self, document: Document) -> None:
+        """Check a document's shape, and that its name is its own."""
+        value = document.value
+        kind = value.get("kind") if isinstance(value, dict) else None
+        if not isinstance(value, dict) or not isinstance(kind, str) or kind not in SHAPES:
+            message = f"`kind` must be one of {', '.join(SHAPES)}, not {kind!r}" if kind else "a document needs `kind`"
+            self.problems.append(document.problem(("kind",), message, suggestion=did_you_mean(str(kind), SHAPES)))
+            return
+        self._claim_name(document, kind)
+        shape = self._shape(document, value, kind)
+        if shape is not None:
+            self.shapes.append((document, shape))
+
+    def _claim_name(self, document: Document, kind: str) -> None:
+        metadata = document.value.get("metadata") if isinstance(document.value, dict) else None
+        name = metadata.get("name") if isinstance(metadata, dict) else None
+        if not isinstance(name, str):
+            return
+        path = ("metadata", "name")
+        if name in self.named[kind]:
+            first = self.named[kind][name].span(path).place
+            self.problems.append(document.problem(path, f"there is a {kind} {name!r} already, in {first}"))
+        else:
+            self.named[kind][name] = document
+
+    def _shape(self, document: Document, value: dict[str, Plain], kind: str) -> AnyShape | None:
+        """
+        Check a shape. What has mistakes is checked a second time without them, so that the rest of it is looked at, too;
+        what is wrong then has been said already.
+        """
+        try:
+            return SHAPES[kind].model_validate(value)
+        except ValidationError as error:
+            self.problems += problems_of(error, document, SHAPES[kind])
+            paths = [path_of(details, value) for details in error.errors() if details["type"] != "missing"]
+        if any(path and isinstance(path[-1], int) for path in paths):
+            return None
+        try:
+            return SHAPES[kind].model_validate(_without(value, paths))
+        except ValidationError:
+            return None
+
+    def finish(self) -> Catalog:
+        """Build all documents and check them against each other."""
+        known = self._known()
+        services = self._drafts(ServiceShape, known)
+        rules = self._drafts(RuleShape, known)
+        runbooks = self._drafts(RunbookShape, known)
+        patterns = self._drafts(PatternsShape, known)
+        priorities = {name: draft.shape.spec.priority for name, draft in services.items()}
+        starts = {name: draft.shape.spec.runbook for name, draft in services.items()}
+        built = {name: build_service(draft, priorities) for name, draft in services.items()}
+        whole = Whole(
+            services={name: service for name, service in built.items() if service is not None},
+            rules={name: build_rule(draft, starts) for name, draft in rules.items()},
+            runbooks={name: build_runbook(draft) for name, draft in runbooks.items()},
+            patterns={name: build_patterns(draft) for name, draft in patterns.items()},
+            service_drafts=services,
+            rule_drafts=rules,
+            runbook_drafts=runbooks,
+        )
+        whole.check()
+        catalog = self._catalog(whole)
+        for drafts in (services, rules, runbooks, patterns):
+            self.problems += [problem for draft in drafts.values() for problem in draft.problems]
+        return catalog
+
+    def _catalog(self, whole: Whole) -> Catalog:
+        return Catalog(
+            services=whole.bound_services(),
+            rules=whole.rules,
+            runbooks=whole.sealed_runbooks(),
+            patterns=whole.patterns,
+            digest=digest_of(sorted(digest_of(content_of(document)) for document, _ in self.shapes), self.durations),
+        )
+
+    def _known(self) -> Known:
+        """Collect what documents may name; a document with mistakes is there all the same, so that each is told once."""
+        return Known(
+            services=tuple(self.named["Service"]),
+            runbooks=tuple(self.named["Runbook"]),
+            patterns=tuple(self.named["Patterns"]),
+            checks={
+                shape.metadata.name: tuple(shape.spec.checks)
+                for _, shape in self.shapes
+                if isinstance(shape, ServiceShape)
+            },
+            durations=self.durations,
+        )
+
+    def _drafts(self, kind: type[ShapeT], known: Known) -> dict[str, Draft[ShapeT]]:
+        drafts: dict[str, Draft[ShapeT]] = {}
+        for document, shape in self.shapes:
+            if isinstance(shape, kind):
+                drafts.setdefault(shape.metadata.name, Draft(document=document, shape=shape, known=known))
+        return drafts
+
+
+def _without(value: Plain, paths: Iterable[tuple[str | int, ...]]) -> Plain:
+    """Give a document without what stands at some paths."""
+    leave_out = set(paths)
+
+    def copy(part: Plain, path: tuple[str | int, ...]) -> Plain:
+        match part:
+            case dict():
+                return {key: copy(inner, (*path, key)) for key, inner in part.items() if (*path, key) not in leave_out}
+            case list():
+                return [copy(inner, (*path, at)) for at, inner in enumerate(part)]
+            case _:
+                return part
+
+    return copy(value, ())
+
+
+def _unreadable(path: File, message: str) -> Problem:
+    return Problem(file=str(path), line=1, column=1, path="", message=message)

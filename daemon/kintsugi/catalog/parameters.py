@@ -1,0 +1,93 @@
+"""The values of a runbook's parameters: by the word for their type, from YAML to what an expression sees."""
+
+import re
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from kintsugi.commands import parse_duration
+from kintsugi.model.documents import Value
+from kintsugi.objects.resources import find
+from kintsugi.scope.types import PARAMETERS
+
+_NAME = re.compile(r"[a-z0-9_]([-a-z0-9_.]{0,61}[a-z0-9_])?")
+
+
+def known_type(word: str) -> bool:
+    """Tell whether a word means a type: one of `PARAMETERS`, or such a word in brackets for a list."""
+    return word in PARAMETERS or (word.startswith("[") and word.endswith("]") and word[1:-1] in PARAMETERS)
+
+
+def read_value(word: str, value: object, durations: float) -> Value:
+    """Read a value of a type; `durations` scales those. Raises ValueError with what would be right."""
+    if word.startswith("["):
+        if not isinstance(value, list):
+            raise ValueError(f"{value!r} is not a list")
+        return tuple(_read_one(word[1:-1], item, durations) for item in value)
+    return _read_one(word, value, durations)
+
+
+def _read_one(word: str, value: object, durations: float) -> Value:
+    if word == "duration":
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is not a duration: write it as in 90s, 5m or 26h")
+        return parse_duration(value) * durations
+    return _READERS[word](value)
+
+
+def _integer(value: object) -> Value:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError(f"{value!r} is not a whole number")
+
+
+def _number(value: object) -> Value:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise ValueError(f"{value!r} is not a number")
+
+
+def _boolean(value: object) -> Value:
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"{value!r} is neither true nor false")
+
+
+def _string(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"{value!r} is not text: put it in quotes")
+
+
+def _name(value: object) -> Value:
+    if _NAME.fullmatch(text := _string(value)):
+        return text
+    raise ValueError(f"{text!r} is not a name: lower-case letters, digits, and -_. between them")
+
+
+def _url(*schemes: str) -> Callable[[object], Value]:
+    def read(value: object) -> Value:
+        parts = urlsplit(text := _string(value))
+        if parts.scheme in schemes and parts.hostname and parts.username is None:
+            return text
+        raise ValueError(f"{text!r} is not a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+
+    return read
+
+
+def _workload(value: object) -> Value:
+    kind, _, name = (text := _string(value)).partition("/")
+    if find(kind) is not None and _NAME.fullmatch(name):
+        return text
+    raise ValueError(f"{text!r} is not TYPE/NAME, as in deployment/web")
+
+
+_READERS: Mapping[str, Callable[[object], Value]] = {
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "string": _string,
+    "name": _name,
+    "url": _url("http", "https"),
+    "s3": _url("s3"),
+    "workload": _workload,
+}

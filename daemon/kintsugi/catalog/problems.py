@@ -1,0 +1,49 @@
+"""What is wrong with the documents: every problem of every file together, each with its place and what would be right."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from kintsugi.errors import KintsugiError
+from kintsugi.model.places import Place
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Problem:
+    """
+    One mistake.
+
+    `path` is the way to it inside its document, as in `spec.steps[2].expect`; `suggestion` is a phrase that says what
+    would be right, or empty.
+    """
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    suggestion: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Give where it stands."""
+        return Place(file=self.file, line=self.line, column=self.column)
+
+    def __str__(self) -> str:
+        path = f" {self.path}:" if self.path else ""
+        hint = f"; {self.suggestion}" if self.suggestion else ""
+        return f"{self.place}:{path} {self.message}{hint}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Phrase the known word that looks most like this one, "" when none does."""
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+class CatalogErrors(KintsugiError):
+    """Rules, services or runbooks that cannot be used; `problems` are sorted by file and line."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(map(str, self.problems)))

@@ -1,0 +1,41 @@
+"""What a step may see from where it stands: the results of earlier steps, the item of `for_each`, the parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from kintsugi.expressions import ListOf, Scope, Type
+from kintsugi.scope import seen
+from kintsugi.scope.types import Names, StepPlace, step_names
+
+Results = Mapping[str, Names]
+"""Step ids, each with the names that its result has for later steps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A place in a list of steps."""
+
+    services: tuple[str, ...]
+    parameters: Names = field(default_factory=dict)
+    earlier: Results = field(default_factory=dict)
+    each: Type | None = None
+
+    def after(self, results: Results) -> "Standing":
+        """Stand behind steps that left these results."""
+        return replace(self, earlier={**self.earlier, **results})
+
+    def at(self, each: Type | None) -> "Standing":
+        """Stand at one item of `for_each`; without one, where it stood before."""
+        return self if each is None else replace(self, each=each)
+
+    def scope(self, own: Names | None = None) -> Scope:
+        """Give what is seen from here; `own` are the names of a step's own result."""
+        place = StepPlace(
+            parameters=self.parameters, earlier=self.earlier, own=own or {}, each=self.each, services=self.services
+        )
+        return seen(step_names(place))
+
+
+def left_behind(own: Names, *, repeated: bool) -> Names:
+    """Give what later steps see of a result; of a step that was done for each item, its lists, put together."""
+    return {name: kind for name, kind in own.items() if isinstance(kind, ListOf)} if repeated else own

@@ -1,0 +1,285 @@
+"""
+Steps from their shapes: expressions compiled where they stand, commands parsed, order and references checked.
+
+What a step sees is settled here: its own result after it ran, the results of steps that are over by then, never those of
+later steps or of siblings that may run at the same time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from kintsugi.catalog.drafts import Draft
+from kintsugi.catalog.shapes import StepShape
+from kintsugi.catalog.source import Path
+from kintsugi.catalog.standing import Results, Standing, left_behind
+from kintsugi.commands.results import SCANNED
+from kintsugi.expressions import ANY, STRING, Expression, ListOf, Scope, Template, Type
+from kintsugi.model.command import Verb
+from kintsugi.model.documents import (
+    Await,
+    Do,
+    InOrder,
+    Revert,
+    Run,
+    RunChecks,
+    RunRunbook,
+    Step,
+    Together,
+    UndoPolicy,
+)
+from kintsugi.scope.types import Names
+
+MOST_STEPS = 300
+MOST_LEVELS = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Done:
+    """What a step's action came to: the action, the names of its own result, and the results of the steps inside it."""
+
+    do: Do
+    own: Names = field(default_factory=dict)
+    inside: Results = field(default_factory=dict)
+
+
+@dataclass(kw_only=True, slots=True)
+class Steps:
+    """
+    Builds the steps of one list that share their ids: a runbook's, a rollback's or a service's checks.
+
+    `looks_only` refuses everything that changes something.
+    """
+
+    draft: Draft[Any]
+    looks_only: bool = False
+    ids: set[str] = field(default_factory=set)
+
+    def in_order(
+        self, shapes: Sequence[StepShape], path: Path, standing: Standing, level: int = 0
+    ) -> tuple[tuple[Step, ...], Results]:
+        """Build steps that go one after another, each seeing what the earlier ones left."""
+        self._check_size(path, level)
+        steps: list[Step] = []
+        results: dict[str, Names] = {}
+        for index, shape in enumerate(shapes):
+            inner = (*path, index)
+            if shape.needs:
+                self.draft.note(
+                    (*inner, "needs"), "steps in order need no `needs`: it is for steps under `together`", key=True
+                )
+            self._check_revert(shape, inner, shapes[:index])
+            step, left = self._step(shape, inner, standing.after(results), level)
+            steps.append(step)
+            results |= left
+        return tuple(steps), results
+
+    def together(
+        self, shapes: Sequence[StepShape], path: Path, standing: Standing, level: int
+    ) -> tuple[tuple[Step, ...], Results]:
+        """Build steps that go at once; a step sees the siblings that it needs."""
+        self._check_size(path, level)
+        steps: dict[int, Step] = {}
+        results: dict[str, Names] = {}
+        left_by: dict[str, Results] = {}
+        for index in self._by_need(shapes, path):
+            shape, inner = shapes[index], (*path, index)
+            visible = {
+                name: kind for need in self._all_needs(shape, shapes) for name, kind in left_by.get(need, {}).items()
+            }
+            if shape.revert is not None:
+                self.draft.note((*inner, "revert"), "a step is taken back by a later step, not by one beside it")
+            steps[index], left = self._step(shape, inner, standing.after(visible), level)
+            left_by[shape.id] = left
+            results |= left
+        return tuple(steps[index] for index in sorted(steps)), results
+
+    def _by_need(self, shapes: Sequence[StepShape], path: Path) -> list[int]:
+        """Give the positions of steps so that each stands behind those it needs; notes unknown needs and cycles."""
+        position = {shape.id: index for index, shape in enumerate(shapes)}
+        graph: dict[int, list[int]] = {}
+        for index, shape in enumerate(shapes):
+            others = tuple(other for other in position if other != shape.id)
+            for number, need in enumerate(shape.needs):
+                self.draft.one_of((*path, index, "needs", number), need, others, "step beside this one")
+            graph[index] = [position[need] for need in shape.needs if need in others]
+        try:
+            return list(TopologicalSorter(graph).static_order())
+        except CycleError as error:
+            ring = " -> ".join(shapes[index].id for index in reversed(error.args[1]))
+            self.draft.note((*path, error.args[1][0], "needs"), f"steps wait for each other: {ring}")
+            return list(range(len(shapes)))
+
+    def _all_needs(self, shape: StepShape, shapes: Sequence[StepShape]) -> set[str]:
+        by_id = {other.id: other for other in shapes}
+        found: set[str] = set()
+        waiting = list(shape.needs)
+        while waiting:
+            need = waiting.pop()
+            if need in by_id and need not in found:
+                found.add(need)
+                waiting += by_id[need].needs
+        return found
+
+    def _step(self, shape: StepShape, path: Path, standing: Standing, level: int) -> tuple[Step, Results]:
+        self._claim_id(shape, path)
+        draft = self.draft
+        for_each = draft.expression((*path, "for_each"), shape.for_each, standing.scope(), ANY)
+        inner = standing.at(None if shape.for_each is None else self._item(for_each, path))
+        scope = inner.scope()
+        done = self._do(shape, path, inner, level)
+        after = None if shape.id in draft.unclear else inner.scope(done.own)
+        step = Step(
+            id=shape.id,
+            name=shape.name or shape.id,
+            do=done.do,
+            for_each=for_each,
+            at_once=shape.at_once,
+            when=draft.expression((*path, "when"), shape.when, scope),
+            unless=draft.expression((*path, "unless"), shape.unless, scope),
+            approve=draft.template((*path, "approve"), shape.approve, scope),
+            expect=draft.expression((*path, "expect"), shape.expect, after),
+            within=draft.scaled(shape.within),
+            hold=draft.scaled(shape.hold),
+            progress=draft.expression((*path, "progress"), shape.progress, after, ANY),
+            unmet=shape.unmet,
+            timeout=None if shape.timeout is None else draft.scaled(shape.timeout),
+            retry=shape.retry,
+            undo=self._undo(shape, path, inner.after({shape.id: done.own}), level),
+            scan=shape.scan or "",
+            service=self._service(shape, path, scope),
+            needs=tuple(shape.needs),
+            place=draft.place(path),
+        )
+        self._check_keys(shape, path, step)
+        repeated = shape.for_each is not None
+        return step, {**({} if repeated else done.inside), shape.id: left_behind(done.own, repeated=repeated)}
+
+    def _do(self, shape: StepShape, path: Path, standing: Standing, level: int) -> _Done:
+        match shape:
+            case StepShape(run=str(line)):
+                return self._run(shape, line, path, standing.scope())
+            case StepShape(steps=[*shapes]):
+                ordered, results = self.in_order(shapes, (*path, "steps"), standing, level + 1)
+                return _Done(do=InOrder(steps=ordered), inside=results)
+            case StepShape(together=[*shapes]):
+                at_once, results = self.together(shapes, (*path, "together"), standing, level + 1)
+                return _Done(do=Together(steps=at_once), inside=results)
+            case StepShape(runbook=str(name)):
+                self._refuse_change((*path, "runbook"), "a runbook may change something")
+                self.draft.one_of((*path, "runbook"), name, self.draft.known.runbooks, "runbook")
+                return _Done(do=RunRunbook(runbook=name))
+            case StepShape(checks=str(name)):
+                self._check_checks(shape, name, path)
+                return _Done(do=RunChecks(checks=name))
+            case StepShape(revert=str(earlier)):
+                self._refuse_change((*path, "revert"), "`revert` changes something")
+                return _Done(do=Revert(step=earlier))
+            case _:
+                return _Done(do=Await())
+
+    def _run(self, shape: StepShape, line: str, path: Path, scope: Scope) -> _Done:
+        command = self.draft.command((*path, "run"), line, scope)
+        if command is None:
+            self.draft.unclear.add(shape.id)
+            return _Done(do=Await())
+        if command.changes:
+            self._refuse_change((*path, "run"), f"{command.verb} changes something")
+        own = dict(command.columns())
+        if shape.scan is not None:
+            own |= self._scanned(shape.scan, path, command.verb)
+        return _Done(do=Run(command=command), own=own)
+
+    def _scanned(self, scan: str, path: Path, verb: Verb) -> Names:
+        if verb is not Verb.LOGS:
+            self.draft.note((*path, "scan"), f"only lines of logs are scanned, and {verb} gives none", key=True)
+        self.draft.one_of((*path, "scan"), scan, self.draft.known.patterns, "Patterns document")
+        return SCANNED
+
+    def _item(self, for_each: Expression | None, path: Path) -> Type:
+        if for_each is None or for_each.result == ANY:
+            return ANY
+        if isinstance(for_each.result, ListOf):
+            return for_each.result.item
+        self.draft.note((*path, "for_each"), f"it gives a {for_each.result}, not a list")
+        return ANY
+
+    def _service(self, shape: StepShape, path: Path, scope: Scope) -> Template | None:
+        template = self.draft.template((*path, "service"), shape.service, scope)
+        if template is None or shape.service is None:
+            return None
+        if template.holes:
+            if any(hole.result not in (STRING, ANY) for hole in template.holes):
+                self.draft.note((*path, "service"), "it takes the name of a service, as in ${each.name}")
+        else:
+            self.draft.one_of((*path, "service"), shape.service, self.draft.known.services, "service")
+        return template
+
+    def _undo(self, shape: StepShape, path: Path, standing: Standing, level: int) -> UndoPolicy | tuple[Step, ...]:
+        if isinstance(shape.undo, list):
+            steps, _ = self.in_order(shape.undo, (*path, "undo"), standing, level + 1)
+            return steps
+        return UndoPolicy(shape.undo) if shape.undo else UndoPolicy.INVERSE
+
+    def _claim_id(self, shape: StepShape, path: Path) -> None:
+        if shape.id in self.ids:
+            self.draft.note((*path, "id"), f"the id {shape.id!r} stands twice in this list of steps")
+        self.ids.add(shape.id)
+        if len(self.ids) == MOST_STEPS + 1:
+            self.draft.note(path, f"these are more than {MOST_STEPS} steps: make runbooks of parts of them")
+
+    def _check_size(self, path: Path, level: int) -> None:
+        if level == MOST_LEVELS:
+            self.draft.note(
+                path, f"steps are nested more than {MOST_LEVELS} levels deep: make runbooks of parts of them"
+            )
+
+    def _check_revert(self, shape: StepShape, path: Path, earlier: Sequence[StepShape]) -> None:
+        if shape.revert is not None:
+            known = tuple(step.id for step in earlier)
+            self.draft.one_of((*path, "revert"), shape.revert, known, "earlier step in this list")
+
+    def _check_checks(self, shape: StepShape, name: str, path: Path) -> None:
+        of_all = self.draft.known.checks
+        if shape.service in of_all:
+            self.draft.one_of(
+                (*path, "checks"), name, of_all[shape.service], f"list of checks of {shape.service} called"
+            )
+        else:
+            known = tuple(sorted({check for checks in of_all.values() for check in checks}))
+            self.draft.one_of((*path, "checks"), name, known, "service with checks called")
+
+    def _refuse_change(self, path: Path, what: str) -> None:
+        if self.looks_only:
+            self.draft.note(path, f"{what}, but checks only look")
+
+    def _check_keys(self, shape: StepShape, path: Path, step: Step) -> None:
+        """Note keys that have no meaning beside the others: whoever wrote them expected something."""
+        changes = not isinstance(step.do, Run) or step.do.command.changes
+        for key, given, wanted, why in (
+            (
+                "at_once",
+                shape.at_once > 1,
+                shape.for_each is not None,
+                "it says how many items of `for_each` go at once",
+            ),
+            ("scan", shape.scan is not None, shape.run is not None, "it looks at the lines of a command"),
+            ("timeout", shape.timeout is not None, shape.run is not None, "it is how long a command may take"),
+            (
+                "retry",
+                shape.retry > 0,
+                shape.run is not None and changes,
+                "only changes are repeated; what looks has `within`",
+            ),
+            ("undo", shape.undo is not None, changes, "only changes are taken back, and this command only looks"),
+            (
+                "progress",
+                shape.progress is not None,
+                bool(shape.within or shape.timeout),
+                "it restarts `within` or `timeout`",
+            ),
+            ("for", bool(shape.hold), shape.expect is not None, "it is how long `expect` must hold unbroken"),
+        ):
+            if given and not wanted:
+                self.draft.note((*path, key), f"`{key}` has no meaning here: {why}", key=True)

@@ -1,0 +1,163 @@
+"""What only shows when all documents are seen together: rings, deadlines, parameters, runbooks that lack a service."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+
+from kintsugi.catalog.build import digest_of
+from kintsugi.catalog.drafts import Draft
+from kintsugi.catalog.parameters import known_type, read_value
+from kintsugi.catalog.problems import did_you_mean
+from kintsugi.catalog.reach import Call, calls_of, lacks_service, reachable, steps_of
+from kintsugi.catalog.shapes import RuleShape, RunbookShape, ServiceShape
+from kintsugi.commands import format_duration
+from kintsugi.model.documents import Patterns, Rule, Runbook, Service, Value
+
+MOST_NESTED = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Whole:
+    """All documents that could be made, with the drafts that their problems go to."""
+
+    services: Mapping[str, Service]
+    rules: Mapping[str, Rule]
+    runbooks: Mapping[str, Runbook]
+    patterns: Mapping[str, Patterns]
+    service_drafts: Mapping[str, Draft[ServiceShape]]
+    rule_drafts: Mapping[str, Draft[RuleShape]]
+    runbook_drafts: Mapping[str, Draft[RunbookShape]]
+
+    def check(self) -> None:
+        """Note what is wrong between documents."""
+        self._check_dependencies()
+        if self._check_calls():
+            for name, runbook in self.runbooks.items():
+                for call in calls_of(runbook):
+                    self._check_deadline(name, call)
+            self._check_depth()
+        self._check_rules_about_all()
+
+    def _check_dependencies(self) -> None:
+        graph = {
+            name: [need for need in each.depends_on if need in self.services] for name, each in self.services.items()
+        }
+        if ring := _ring(graph):
+            draft = self.service_drafts[ring[0]]
+            draft.note(("spec", "depends_on"), f"services depend on each other: {' -> '.join(ring)}", key=True)
+
+    def _check_calls(self) -> bool:
+        graph = {
+            name: [call.runbook for call in calls_of(each) if call.runbook in self.runbooks]
+            for name, each in self.runbooks.items()
+        }
+        if ring := _ring(graph):
+            step = next(call.step for call in calls_of(self.runbooks[ring[0]]) if call.runbook == ring[1])
+            draft = self.runbook_drafts[ring[0]]
+            draft.note(
+                (*draft.path_of(step.place), "runbook"), f"runbooks run each other without end: {' -> '.join(ring)}"
+            )
+        return not ring
+
+    def _check_deadline(self, name: str, call: Call) -> None:
+        child = self.runbooks.get(call.runbook)
+        if child is None or child.rollback.after <= self.runbooks[name].rollback.after:
+            return
+        draft = self.runbook_drafts[name]
+        draft.note(
+            (*draft.path_of(call.step.place), "runbook"),
+            f"{call.runbook} may take {format_duration(child.rollback.after)}, longer than this runbook's own "
+            f"rollback.after of {format_duration(self.runbooks[name].rollback.after)}: raise this one, or lower that one",
+        )
+
+    def _check_depth(self) -> None:
+        for name in self.runbooks:
+            if self._depth(name) > MOST_NESTED:
+                self.runbook_drafts[name].note(
+                    ("spec", "steps"), f"it runs runbooks that are nested more than {MOST_NESTED} deep"
+                )
+
+    def _depth(self, name: str) -> int:
+        runbook = self.runbooks.get(name)
+        return 1 + max((self._depth(call.runbook) for call in calls_of(runbook)), default=0) if runbook else 0
+
+    def _check_rules_about_all(self) -> None:
+        for service, name in sorted(
+            reachable({}, (rule for rule in self.rules.values() if not rule.service), self.runbooks)
+        ):
+            step = None if service else lacks_service(self.runbooks[name])
+            if step is None:
+                continue
+            for rule in self.rules.values():
+                if not rule.service and (service, name) in reachable({}, [rule], self.runbooks):
+                    self.rule_drafts[rule.name].note(
+                        ("spec", "runbook"),
+                        f"a rule about all services gives its runbook none, but step {step.id!r} of {name} needs one: "
+                        f"give the rule a `service`, or that step (in {step.place})",
+                    )
+
+    def bound_services(self) -> dict[str, Service]:
+        """Give the services with the values of their runbooks' parameters, read by the parameters' types."""
+        pairs = reachable(self.services, self.rules.values(), self.runbooks)
+        return {
+            name: self._bound(each, {book for service, book in pairs if service == name})
+            for name, each in self.services.items()
+        }
+
+    def _bound(self, service: Service, names: set[str]) -> Service:
+        """Read `with`; a value that no runbook of the service takes is a mistake, and so is one that is missing."""
+        draft = self.service_drafts[service.name]
+        takes = {each.name: each for name in sorted(names) for each in self.runbooks[name].parameters}
+        values: dict[str, Value] = {}
+        for name, value in draft.shape.spec.parameters.items():
+            path = ("spec", "with", name)
+            if name not in takes:
+                draft.note(
+                    path,
+                    f"no runbook of this service takes a parameter {name!r}",
+                    suggestion=did_you_mean(name, takes),
+                    key=True,
+                )
+            elif known_type(takes[name].type):
+                try:
+                    values[name] = read_value(takes[name].type, value, draft.known.durations)
+                except ValueError as error:
+                    draft.note(path, f"{error} ({name} is of type {takes[name].type})")
+        self._check_missing(draft, names)
+        return replace(service, parameters=values)
+
+    def _check_missing(self, draft: Draft[ServiceShape], names: Iterable[str]) -> None:
+        given = draft.shape.spec.parameters
+        for name in sorted(names):
+            missing = [
+                each.name for each in self.runbooks[name].parameters if each.default is None and each.name not in given
+            ]
+            if missing:
+                draft.note(
+                    ("spec", "with"),
+                    f"runbook {name} needs {', '.join(missing)}: give a value under `with`, or the runbook a default",
+                    key=True,
+                )
+
+    def sealed_runbooks(self) -> dict[str, Runbook]:
+        """Give the runbooks with digests that change when a child or a list of patterns changes, too."""
+        return {name: replace(each, digest=self._digest(each)) for name, each in self.runbooks.items()}
+
+    def _digest(self, runbook: Runbook) -> str:
+        children = sorted({call.runbook for call in calls_of(runbook)} & set(self.runbooks))
+        scans = sorted({step.scan for step, _ in steps_of(runbook)} & set(self.patterns))
+        parts = [
+            *(self._digest(self.runbooks[name]) for name in children),
+            *(self.patterns[name].digest for name in scans),
+        ]
+        return digest_of(runbook.digest, *parts)
+
+
+def _ring(graph: Mapping[str, list[str]]) -> list[str]:
+    """Give the names of a ring, the first one again at its end; empty when there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        ring: list[str] = list(reversed(error.args[1]))
+        return ring
+    return []
