@@ -61,10 +61,11 @@ class Cluster:
         self.kubeconfig = kubeconfig
         self.access = Access.read(kubeconfig)
         self.api = Api(self.access)
-        self._kubectl = kubectl
+        self.kubectl_program = kubectl
         self._machine = machine
         self._scratch = Path(tempfile.mkdtemp(prefix="kubeconfigs-", dir=network.run_folder()))
         self._balancers: LoadBalancers | None = None
+        self._timers: list[threading.Timer] = []
 
     @classmethod
     def start(cls, *, binaries: Parts | None = None, node_monitor_grace_period: int = 50) -> "Cluster":
@@ -92,6 +93,9 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop our own cluster without a trace; leave a lent one as it is."""
+        for timer in self._timers:
+            timer.cancel()
+            timer.join()
         if self._balancers is not None:
             self._balancers.stop()
         if self._machine is not None:
@@ -131,7 +135,7 @@ class Cluster:
 
     def kubectl(self, *arguments: str, stdin: str | None = None, limit: float = 60) -> str:
         """Run the real kubectl as administrator and return what it printed. Raises KubectlError."""
-        command = [str(self._kubectl), f"--kubeconfig={self.kubeconfig}", *arguments]
+        command = [str(self.kubectl_program), f"--kubeconfig={self.kubeconfig}", *arguments]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=limit, check=False)
         if done.returncode != 0:
             raise KubectlError(arguments, done.returncode, done.stderr)
@@ -217,6 +221,10 @@ class Cluster:
         if self._machine is not None:
             self._machine.load(names)
 
+    def load_archive(self, archive: Path) -> None:
+        """Make the image in a docker-archive known to the node."""
+        self.machine.load_archive(archive)
+
     def stop_component(self, name: str) -> None:
         """Kill a component where it stands."""
         self.machine.program(name).stop()
@@ -242,6 +250,7 @@ class Cluster:
         """Kill a component and start it again after `seconds`; join the thread to know that it serves again."""
         self.stop_component(name)
         timer = threading.Timer(seconds, self.start_component, [name])
+        self._timers.append(timer)
         timer.start()
         return timer
 

@@ -1,6 +1,7 @@
 """Ways to break things, each bound to a pod's uid or to a revision. No test lifts a fault: only a remedy ends it."""
 
 from pathlib import Path
+from threading import Thread
 
 from tests.harness.api import Object
 from tests.harness.cluster import Cluster
@@ -38,9 +39,9 @@ class Faults:
         # The protection that keeps a bound volume from going is what a storage failure does not know of.
         self._cluster.api.patch("persistentvolume", name, {"metadata": {"finalizers": None}})
 
-    def stop_api_server(self, *, for_: float) -> None:
-        """Kill the API server and bring it back after so many seconds."""
-        self._cluster.stop_for(API_SERVER, for_)
+    def stop_api_server(self, *, for_: float) -> Thread:
+        """Kill the API server and bring it back after so many seconds; join the thread to know that it serves."""
+        return self._cluster.stop_for(API_SERVER, for_)
 
     def freeze(self, component: str) -> None:
         """Let a component of the cluster hang until the test thaws it."""
@@ -51,6 +52,7 @@ class Faults:
         metadata = pod["metadata"]
         mark = f"{metadata['uid']}.{fault}"
         if self._cluster.ours:
+            Path(FAULTS).mkdir(parents=True, exist_ok=True)
             Path(FAULTS, mark).touch()
         else:
             place = ("-n", metadata["namespace"], "exec", metadata["name"])

@@ -17,6 +17,7 @@ from tests.harness.alertmanager import Alertmanager, Timing
 from tests.harness.cluster import Cluster
 from tests.harness.faults import Faults
 from tests.harness.postgres import Postgres
+from tests.harness.tally import note
 
 
 class StartAlertmanager(Protocol):
@@ -29,13 +30,18 @@ class StartAlertmanager(Protocol):
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """Return the run's cluster: the one of KINTSUGI_TEST_KUBECONFIG, else one of our own."""
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Return the run's cluster: the one of KINTSUGI_TEST_KUBECONFIG, else one of our own.
+
+    A node of ours that is silent for 20 seconds is NotReady.
+    """
     reason = clusters.obstacle()
     if reason:
         pytest.skip(reason)
     lent = os.environ.get(clusters.KUBECONFIG)
-    found = Cluster.existing(Path(lent)) if lent else Cluster.start()
+    found = Cluster.existing(Path(lent)) if lent else Cluster.start(node_monitor_grace_period=20)
+    if found.ours:
+        note(request.config, f"Ready {found.machine.start_seconds:.1f} s after its start")
     yield found
     found.stop()
 

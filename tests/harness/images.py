@@ -7,6 +7,7 @@ a file named after the pod's uid breaks that pod and no other.
 import hashlib
 import io
 import json
+import sys
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -160,6 +161,7 @@ _IMAGES: Mapping[str, Callable[[], Image]] = {
     WEB_BAD: lambda: _web(WEB_BAD, _WEB_BAD),
     POSTGRES: _postgres,
 }
+# What every cluster has from its start; PostgreSQL is large and comes when it is asked for.
 AT_START = (PAUSE, WEB_GOOD, WEB_BETTER, WEB_BAD)
 
 
@@ -189,3 +191,17 @@ def _add_folder(tar: tarfile.TarFile, path: str) -> None:
     entry = tarfile.TarInfo(path)
     entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if path == "tmp" else 0o755
     tar.addfile(entry)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write all images into a folder, for whoever lends a cluster: `kind load image-archive FOLDER/*.tar`."""
+    if len(arguments) != 1:
+        print("usage: python -m tests.harness.images FOLDER", file=sys.stderr)
+        return 2
+    for name in _IMAGES:
+        print(image(name).write(Path(arguments[0]) / f"{name.replace('/', '-').replace(':', '-')}.tar"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

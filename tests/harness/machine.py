@@ -21,7 +21,7 @@ from tests.harness.certificates import Authority
 from tests.harness.components import Layout
 from tests.harness.parts import Parts
 from tests.harness.processes import Program
-from tests.harness.waiting import wait_for
+from tests.harness.waiting import HopelessError, wait_for
 
 ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER = "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"
 KUBELET, PROXY, CONTAINERD = "kubelet", "kube-proxy", "containerd"
@@ -42,6 +42,7 @@ class Machine:
         cgroup = f"{self.folder.parent.name}/{self.folder.name}"
         self.layout = Layout(folder=self.folder, authority=Authority(self.folder / "certificates"), cgroup=cgroup)
         self.parts = parts
+        self.start_seconds = 0.0
         self._programs = {program.name: program for program in self._describe(node_monitor_grace_period)}
         self.kubeconfig = self.layout.login(components.ADMIN, "system:masters")
         self._api = Api(Access.read(self.kubeconfig))
@@ -58,7 +59,8 @@ class Machine:
             if isinstance(error, Exception):
                 raise ClusterError(f"{error}\n{report}") from error
             raise
-        print(f"cluster: Ready {time.monotonic() - began:.1f} s after its start ({self.folder})", file=sys.stderr)
+        self.start_seconds = time.monotonic() - began
+        print(f"cluster: Ready {self.start_seconds:.1f} s after its start ({self.folder})", file=sys.stderr)
 
     def stop(self) -> None:
         """Kill what was started, unmount, and remove cgroups and files. Nothing happens the second time."""
@@ -99,11 +101,15 @@ class Machine:
         """Make images and import them into containerd."""
         for name in names:
             archive = images.image(name).write(self.folder / "image.tar")
-            address = f"--address={self.layout.containerd}"
-            subprocess.run(
-                ["ctr", address, "-n", "k8s.io", "images", "import", str(archive)], check=True, capture_output=True
-            )
+            self.load_archive(archive)
             archive.unlink()
+
+    def load_archive(self, archive: Path) -> None:
+        """Import a docker-archive into containerd. Raises ClusterError."""
+        command = ["ctr", f"--address={self.layout.containerd}", "-n", "k8s.io", "images", "import", str(archive)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ClusterError(f"{archive}: ctr images import exited {done.returncode}: {done.stderr.strip()}")
 
     def report(self) -> str:
         """Return which components run, and the last lines of every log."""
@@ -162,7 +168,7 @@ class Machine:
     def _node_is_ready(self) -> bool:
         dead = [program.name for program in self._programs.values() if program.pid is None]
         if dead:
-            raise ClusterError(f"ended by itself: {', '.join(dead)}")
+            raise HopelessError(f"ended by itself: {', '.join(dead)}")
         node = self._api.get("node", components.NODE)
         ready = any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"]["conditions"])
         return ready and not node["spec"].get("taints")

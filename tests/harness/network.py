@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ UNAVAILABLE = 69
 # Names the scratch folder of this run to everything inside; its last element is also the name of the run's cgroup.
 RUN = "KINTSUGI_TEST_RUN"
 
+_PREFIX = "kintsugi-run-"
 _CLONE_NEWNS, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 _PR_SET_PDEATHSIG = 1
 # The node's folder for what pods share with the tests: volumes, faults.
@@ -61,9 +63,7 @@ def run_folder() -> Path | None:
 
 def run(command: Sequence[str]) -> int:
     """Run a command inside, wait for it, clean up, and return its exit code (128 + signal when it was killed)."""
-    with _mount_points():
-        scratch = Path(tempfile.mkdtemp(prefix="kintsugi-"))
-        scratch.chmod(0o755)
+    with _mount_points(), _scratch() as scratch:
         _libc("unshare", _CLONE_NEWPID)
         inside = [sys.executable, "-m", "tests.harness.network", "--inside", *command]
         child = subprocess.Popen(inside, env={**os.environ, RUN: str(scratch)})
@@ -73,8 +73,41 @@ def run(command: Sequence[str]) -> int:
         finally:
             child.kill()
             child.wait()
-            cgroups.remove(scratch.name)
-            shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Have a folder and a name for this run; its files and cgroups go with it, and those of runs that were killed."""
+    scratch = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    scratch.chmod(0o755)
+    lock = _locked(scratch)
+    for other in scratch.parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            # A younger one may be about to take its lock.
+            if time.time() - other.stat().st_mtime > 60:
+                os.close(_locked(other))
+                _remove(other)
+    try:
+        yield scratch
+    finally:
+        _remove(scratch)
+        os.close(lock)
+
+
+def _locked(folder: Path) -> int:
+    """Open and lock a folder for as long as its run is alive. Raises OSError when another holds it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _remove(scratch: Path) -> None:
+    cgroups.remove(scratch.name)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager

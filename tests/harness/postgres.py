@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +100,9 @@ class Postgres:
         if leader is None:
             raise ProcessLookupError("postgres does not run")
         for pid in [leader, *_children(leader)]:
-            os.kill(pid, number)
+            # A backend may have ended since we looked.
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
 def _initialise(programs: PostgresPrograms, data: Path, uid: int | None) -> None:

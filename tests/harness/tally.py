@@ -14,6 +14,7 @@ class Tally:
     """What became of each test that carries the mark `cluster`."""
 
     def __init__(self) -> None:
+        self.notes: list[str] = []
         self._counted: set[str] = set()
         self._run: set[str] = set()
         self._not_run: dict[str, str] = {}
@@ -59,12 +60,15 @@ class Tally:
 
     def line(self) -> str:
         """Return the summary: `cluster: 10 run` or `cluster: 0 run, 10 NOT RUN: why`."""
-        ran = f"cluster: {len(self._run)} run"
+        ran = f"cluster: {len(self._run)} run" + "".join(f", {each}" for each in self.notes)
         if not self._not_run:
             return ran
         reasons = Counter(self._not_run.values()).most_common()
         why = "; ".join(reason if len(reasons) == 1 else f"{reason} ({count})" for reason, count in reasons)
         return f"{ran}, {len(self._not_run)} NOT RUN: {why}"
+
+
+_TALLY = pytest.StashKey[Tally]()
 
 
 def _reason(report: pytest.TestReport) -> str:
@@ -75,4 +79,10 @@ def _reason(report: pytest.TestReport) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Count from the start of the run."""
-    config.pluginmanager.register(Tally(), "kintsugi-tally")
+    config.stash[_TALLY] = Tally()
+    config.pluginmanager.register(config.stash[_TALLY], "kintsugi-tally")
+
+
+def note(config: pytest.Config, text: str) -> None:
+    """Add something worth knowing to the summary."""
+    config.stash[_TALLY].notes.append(text)

@@ -13,6 +13,10 @@ class WaitedTooLongError(AssertionError):
     """What was waited for did not come in time; the message carries the last state."""
 
 
+class HopelessError(Exception):
+    """A condition raises this when it can no longer come true: the wait ends at once."""
+
+
 def wait_for(
     condition: Callable[[], Seen | None],
     *,
@@ -23,7 +27,7 @@ def wait_for(
     """Call `condition` until it answers something true, and return that.
 
     `within` and `every` are seconds. `describe` says what was waited for; a callable is asked for the last state when
-    the time is over. A condition that raises has not come true yet. Raises WaitedTooLongError.
+    the time is over. A condition that raises has not come true yet, unless it is a HopelessError. Raises WaitedTooLongError.
     """
     deadline = time.monotonic() + within
     while True:
@@ -31,6 +35,8 @@ def wait_for(
             last: object = (seen := condition())
             if seen:
                 return seen
+        except HopelessError:
+            raise
         except Exception as error:  # noqa: BLE001 - what cannot be looked at yet is not true yet; the last error is shown
             last = error
         if time.monotonic() >= deadline:
@@ -39,7 +45,7 @@ def wait_for(
 
 
 async def eventually(
-    condition: Callable[[], Seen | None | Awaitable[Seen | None]],
+    condition: Callable[[], Seen | Awaitable[Seen | None] | None],
     *,
     within: float,
     describe: str | Callable[[], object] = "",
@@ -53,6 +59,8 @@ async def eventually(
             last: object = seen
             if seen:
                 return seen
+        except HopelessError:
+            raise
         except Exception as error:  # noqa: BLE001 - as in wait_for
             last = error
         if time.monotonic() >= deadline:
@@ -60,7 +68,7 @@ async def eventually(
         await asyncio.sleep(every)
 
 
-async def _ask(condition: Callable[[], Seen | None | Awaitable[Seen | None]]) -> Seen | None:
+async def _ask(condition: Callable[[], Seen | Awaitable[Seen | None] | None]) -> Seen | None:
     answer = condition() if inspect.iscoroutinefunction(condition) else await asyncio.to_thread(condition)
     return await answer if inspect.isawaitable(answer) else answer
 
