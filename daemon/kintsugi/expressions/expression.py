@@ -106,11 +106,11 @@ def compile_expression(
     """
     place = environment(frozenset(names.items()), tuple(functions), container or "")
     try:
+        refuse(read_tree(parse(source)), place)
         checked = place.check.compile(source)
         program = place.run.compile(expand(source, place.functions))
     except RuntimeError as error:
         raise explain(str(error), source, place) from error
-    refuse(read_tree(parse(source)), place)
     given = _result_type(checked, result, place)
     tree = read_tree(checked.serialize())
     facts = _facts(tree, place)

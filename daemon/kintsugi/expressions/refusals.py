@@ -1,5 +1,5 @@
 """
-What CEL lets through though it can only fail later: bad literals, `has` of a variable, messages written out.
+What CEL lets through though it can only fail later: bad literals, `has` of a variable, hidden names, written messages.
 
 A pattern, duration or time that is written out is tried when the document is loaded, not in the middle of a night.
 """
@@ -12,7 +12,7 @@ from cel_expr_python import cel
 from kintsugi.expressions.environment import Environment
 from kintsugi.expressions.problem import ExpressionProblem
 from kintsugi.expressions.reads import calls_in, children
-from kintsugi.expressions.syntax import Ident, Literal, Made, Node, Select
+from kintsugi.expressions.syntax import Fold, Ident, Literal, Made, Node, Select
 
 _TRIAL = cel.NewEnv(variables={"text": cel.Type.STRING})
 _TRIALS: Mapping[str, cel.Expression] = {
@@ -25,8 +25,15 @@ _DAYS = re.compile(r"(\d+(?:\.\d+)?)d")
 
 def refuse(parsed: Node, environment: Environment) -> None:
     """Raise ExpressionProblem for what a parsed tree holds that cannot work."""
+    taken = {name.partition(".")[0] for name in environment.names}
     for node in _every(parsed):
         match node:
+            case Fold() if taken & {node.item, node.accumulator}:
+                (name,) = taken & {node.item, node.accumulator}
+                # CEL would read `service.ready` as the variable of that name, whatever the macro calls `service`.
+                raise ExpressionProblem(
+                    f"`{name}` is a name here already", offset=node.offset, suggestion="call the items otherwise"
+                )
             case Select(test=True) if _dotted(node) in environment.names:
                 name = _dotted(node)
                 raise ExpressionProblem(

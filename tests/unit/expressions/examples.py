@@ -1,0 +1,84 @@
+"""A small scope of its own, so that these tests speak of expressions and not of what rules see."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import msgspec
+
+from kintsugi.expressions import ANY, BOOL, DURATION, INT, STRING, TIMESTAMP, Fact, Function, ListOf, Scope, struct_type
+from kintsugi.objects.kept import Pod
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+class Colour(StrEnum):
+    """An enum of strings."""
+
+    RED = "red"
+
+
+class Piece(msgspec.Struct, frozen=True, rename="camel"):
+    """A part of a vase."""
+
+    glued_by: str = ""
+    width: int = 0
+    cracked_at: datetime | None = None
+
+
+class Vase(msgspec.Struct, frozen=True, rename="camel"):
+    """Something that breaks."""
+
+    name: str = ""
+    whole: bool = False
+    weight: float = 1.5
+    colour: Colour = Colour.RED
+    marks: dict[str, str] = {}
+    pieces: tuple[Piece, ...] = ()
+    lid: Piece | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shelf:
+    """Where vases stand."""
+
+    shelf_name: str
+    vases: tuple[Vase, ...] = ()
+
+
+VASE, POD = struct_type(Vase), struct_type(Pod)
+
+PHASE_OF = Function(
+    name="phase_of",
+    accepts=((POD,),),
+    result=STRING,
+    runs="{0}.fact_phase",
+    facts=(Fact(name="phase", of=Pod, tell=lambda pod: pod.status.phase or "none"),),
+)
+AGED = Function(
+    name="aged",
+    accepts=((POD,),),
+    result=BOOL,
+    runs="{0}.fact_aged",
+    facts=(Fact(name="aged", of=Pod, tell=lambda pod, now: now > pod.metadata.creation_timestamp, uses=("now",)),),
+)
+ADDED = Function(name="added", accepts=((INT, INT),), result=INT, runs="{0} + {1}")
+
+SCOPE = Scope(
+    names={
+        "vase": VASE,
+        "vases": ListOf(VASE),
+        "shelf": struct_type(Shelf),
+        "steps.find.vase": VASE,
+        "steps.find.met": BOOL,
+        "vases.old_vase": VASE,
+        "pod": POD,
+        "pods": ListOf(POD),
+        "limit": INT,
+        "patience": DURATION,
+        "now": TIMESTAMP,
+        "value": ANY,
+        "numbers": ListOf(INT),
+    },
+    functions=(PHASE_OF, AGED, ADDED),
+)

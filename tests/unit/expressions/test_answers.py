@@ -1,0 +1,221 @@
+"""What an expression answers on the values of a moment, and when it has no answer (P6)."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+import pytest
+
+from kintsugi.errors import EvaluationError
+from kintsugi.expressions import ANY, BOOL, INT, ListOf, Names
+from kintsugi.expressions.types import Type
+from kintsugi.objects.kept import Pod
+from tests.unit.expressions.examples import NOW, SCOPE, Piece, Shelf, Vase
+
+WHOLE = Vase(name="ming", whole=True, marks={"a.b/c": "x"}, pieces=(Piece(glued_by="gold", width=3, cracked_at=NOW),))
+BROKEN = Vase(name="qing")
+VALUES: Mapping[str, object] = {
+    "vase": WHOLE,
+    "vases": [WHOLE, BROKEN],
+    "vases.old_vase": BROKEN,
+    "shelf": Shelf(shelf_name="upper", vases=(WHOLE,)),
+    "steps.find.vase": WHOLE,
+    "limit": 3,
+    "patience": timedelta(hours=1),
+    "now": NOW,
+    "numbers": [1, 2, 3],
+}
+
+
+def answer(source: str, values: Mapping[str, object] = VALUES, *, result: Type = ANY) -> object:
+    """Compile and evaluate."""
+    return SCOPE.expression(source, result=result).evaluate(values)
+
+
+def no_answer(source: str, values: Mapping[str, object] = VALUES, *, result: Type = ANY) -> str:
+    """Give what an evaluation without an answer says."""
+    with pytest.raises(EvaluationError) as raised:
+        answer(source, values, result=result)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("vase.whole && vase.name == 'ming'", True),
+        ("vases.filter(v, !v.whole).map(v, v.name)", ["qing"]),
+        ("vase.pieces[0].gluedBy", "gold"),
+        ("vase.marks['a.b/c']", "x"),
+        ("vase.marks.?absent.orValue('none')", "none"),
+        ("vase.colour", "red"),
+        ("vase.weight", 1.5),
+        ("size(vases) >= limit", False),
+        ("vases.old_vase.whole || size(vases) == 2", True),
+        ("shelf.shelf_name + shelf.vases[0].name", "upperming"),
+        ("now - patience", NOW - timedelta(hours=1)),
+        ("now - vase.pieces[0].crackedAt", timedelta(0)),
+        ("patience > duration('59m59s')", True),
+        ("has(vase.lid)", False),
+        ("vase.?lid.?width.orValue(7)", 7),
+        ("cel.bind(n, vase.name, n + n)", "mingming"),
+        ("added(limit, added(1, 2))", 6),
+        ("math.greatest(numbers)", 3),
+        ("numbers.map(n, n * 2)", [2, 4, 6]),
+        ("// the name\nvase.name", "ming"),
+    ],
+)
+def test_an_expression_answers_on_structs_dataclasses_and_builtins(source: str, expected: object) -> None:
+    assert answer(source) == expected
+
+
+def test_dotted_names_and_a_list_of_the_same_name_stand_side_by_side() -> None:
+    assert answer("vases.exists(v, v.name == vases.old_vase.name)") is True
+
+
+@pytest.mark.parametrize(
+    "source", ["vase.lid.width == 0", "vases.old_vase.pieces[0].width == 1", "vase.marks.absent == ''"]
+)
+def test_an_absent_field_has_no_answer(source: str) -> None:
+    """P6: what is missing is never taken for an answer."""
+    assert source in no_answer(source)
+
+
+def test_an_empty_text_is_absent_so_that_it_differs_from_nothing() -> None:
+    """P6: `phase != "Bound"` must not be true of an object whose phase nobody has reported."""
+    assert no_answer("vase.name != 'ming'", {"vase": Vase()}) == "vase.name != 'ming': the field `name` is absent"
+
+
+def test_zero_false_and_empty_lists_are_answers() -> None:
+    assert answer("!vase.whole && size(vase.pieces) == 0 && size(vase.marks) == 0", {"vase": Vase()}) is True
+
+
+def test_a_name_without_a_value_has_no_answer() -> None:
+    assert no_answer("steps.find.met") == "steps.find.met: no value here"
+
+
+def test_one_true_side_is_enough_where_the_other_has_no_answer() -> None:
+    assert answer("vase.whole || vase.lid.width > 1") is True
+    assert answer("!vase.whole && vase.lid.width > 1") is False
+    assert "absent" in no_answer("vase.whole && vase.lid.width > 1")
+
+
+def test_going_through_too_many_items_has_no_answer() -> None:
+    assert answer("numbers.all(n, n >= 0)", {"numbers": list(range(9999))}) is True
+    assert no_answer("numbers.all(n, n >= 0)", {"numbers": list(range(10000))}) == (
+        "numbers.all(n, n >= 0): goes through too many items"
+    )
+
+
+def test_nested_loops_stop_soon_and_have_no_answer() -> None:
+    source = "numbers.all(a, numbers.all(b, numbers.all(c, numbers.all(d, a + b + c + d >= 0))))"
+    assert "too many items" in no_answer(source, {"numbers": list(range(100))})
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"), [("yes", BOOL), (1, BOOL), (None, BOOL), (True, INT), ("a", ListOf(ANY)), (1.5, INT)]
+)
+def test_an_answer_of_another_type_than_asked_for_is_none(value: object, wanted: Type) -> None:
+    assert f"not a {wanted}" in no_answer("value", {"value": value}, result=wanted)
+
+
+@pytest.mark.parametrize("value", [True, "x", 5, 2.5, None, [1, {"a": None}], {"a": [NOW]}, NOW, timedelta(seconds=5)])
+def test_a_value_goes_through_unchanged(value: object) -> None:
+    assert answer("value", {"value": value}) == value
+
+
+def test_whole_numbers_and_fractions_compare_when_only_the_values_tell() -> None:
+    assert answer("value > 0", {"value": 1.5}) is True
+    assert answer("value == 1", {"value": 1.0}) is True
+
+
+@pytest.mark.parametrize("value", [datetime(2026, 1, 1), object(), 2**70, {"a": object()}])  # noqa: DTZ001
+def test_a_value_that_cannot_be_read_has_no_answer(value: object) -> None:
+    assert no_answer("value", {"value": value})
+
+
+def test_a_division_by_zero_has_no_answer() -> None:
+    assert "divide by zero" in no_answer("1 / (limit - 3) == 1")
+
+
+class Counting(Mapping[str, object]):
+    """Values that count how often each was asked for."""
+
+    def __init__(self, values: Mapping[str, object]) -> None:
+        self.values_asked: dict[str, int] = {}
+        self._values = values
+
+    def __getitem__(self, name: str) -> object:
+        self.values_asked[name] = self.values_asked.get(name, 0) + 1
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def test_many_expressions_share_one_conversion_and_unread_values_are_never_touched() -> None:
+    counting = Counting(VALUES)
+    names = Names(counting)
+    for number in range(100):
+        assert SCOPE.expression(f"vase.name == 'vase-{number}'").evaluate(names) is False
+    assert counting.values_asked == {"vase": 1}
+
+
+POD = msgspec.convert(
+    {
+        "metadata": {"name": "web-1", "creationTimestamp": "2026-03-01T11:00:00Z"},
+        "status": {"phase": "Running"},
+    },
+    Pod,
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("phase_of(pod)", "Running"),
+        ("pods.map(p, phase_of(p))", ["Running"]),
+        ("pods.filter(p, phase_of(p) == 'Running' && aged(p)).map(p, p.metadata.name)", ["web-1"]),
+        ("aged(pod) && phase_of( pod ) == 'Running' // phase_of(nothing)", True),
+        ('pod.metadata.name != "phase_of(pod)" && phase_of(pods[size("a,b)") - 4]) == "Running"', True),
+    ],
+)
+def test_functions_tell_facts_of_kept_objects(source: str, expected: object) -> None:
+    assert answer(source, {"pod": POD, "pods": [POD], "now": NOW}) == expected
+
+
+def test_facts_are_told_of_an_object_that_an_earlier_answer_gave() -> None:
+    pods = answer("pods.filter(p, phase_of(p) == 'Running')", {"pods": [POD]}, result=ListOf(ANY))
+    assert isinstance(pods, list)
+    (pod,) = pods
+    assert not [name for name in pod if name.startswith("fact_")]
+    assert answer("phase_of(pod) == 'Running' && aged(pod)", {"pod": pod, "now": NOW}) is True
+
+
+def test_a_function_asked_of_something_unknown_has_no_answer() -> None:
+    assert no_answer("phase_of(pod)", {"pod": {"status": {}}}) == (
+        "phase_of(pod): phase is asked of something that is no known object"
+    )
+    malformed = {"apiVersion": "v1", "kind": "Pod", "status": {"containerStatuses": "none"}}
+    assert "not a Pod" in no_answer("phase_of(pod)", {"pod": malformed})
+
+
+def test_asking_again_and_again_takes_no_memory() -> None:
+    """A daemon asks millions of times: cel-expr-python frees no argument of a Python function, so none is ever called."""
+    expression = SCOPE.expression("phase_of(pod) == 'Running' && aged(pod) && pods.all(p, phase_of(p) != '')")
+
+    def ask() -> None:
+        assert expression.evaluate({"pod": POD, "pods": [POD, POD], "now": NOW}) is True
+
+    for _ in range(50):
+        ask()
+    before = sys.getallocatedblocks()
+    for _ in range(500):
+        ask()
+    assert sys.getallocatedblocks() - before < 250

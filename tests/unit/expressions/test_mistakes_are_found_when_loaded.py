@@ -1,0 +1,159 @@
+"""Everything that can be known to be wrong is said when a document is loaded, where it stands, with what would be right."""
+
+import pytest
+
+from kintsugi.expressions import ANY, BOOL, STRING, ExpressionProblem, ListOf, Scope, Struct, compile_expression
+from kintsugi.expressions.types import Type
+from tests.unit.expressions.examples import AGED, POD, SCOPE, VASE
+
+
+def problem_of(source: str, *, result: Type = BOOL, scope: Scope = SCOPE) -> ExpressionProblem:
+    """Give the problem that compiling ends in."""
+    with pytest.raises(ExpressionProblem) as raised:
+        scope.expression(source, result=result)
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("source", "says", "at"),
+    [
+        ("vase.weigth > 1.0", "did you mean `weight`?", "weigth"),
+        ("vase . weigth > 1.0", "did you mean `weight`?", "weigth"),
+        ("vases.all(v, v.pieces.exists(p, p.widht > 1))", "did you mean `width`?", "widht"),
+        ("vaze.whole", "did you mean `vase`?", "vaze"),
+        ("steps.fnid.met", "did you mean `steps.find.met`?", "steps.fnid.met"),
+        ("steps.find.vase.hole", "did you mean `whole`?", "hole"),
+        ("pods.all(p, phase_off(p) == '')", "did you mean `phase_of`?", "phase_off"),
+        ("vase.name.startWith('x')", "did you mean `startsWith`?", "startWith"),
+        ("vase.whole &&\n  vaze.whole", "did you mean `vase`?", "vaze"),
+        ("'Ü' == vase.name && vaze.whole", "did you mean `vase`?", "vaze"),
+    ],
+)
+def test_a_misspelt_name_is_refused_with_its_place_and_the_nearest_one(source: str, says: str, at: str) -> None:
+    problem = problem_of(source)
+    assert problem.suggestion == says
+    assert source[problem.offset :].startswith(at)
+
+
+def test_a_field_that_resembles_no_other_is_answered_with_all_fields() -> None:
+    problem = problem_of("vase.lid.xyz == 1")
+    assert problem.suggestion == "it has crackedAt, gluedBy, width"
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("vase.name == 1", "`==` does not work on (string, int)"),
+        ("limit + 1.5 > 2.0", "`+` does not work on (int, double)"),
+        ("now > patience", "`>` does not work on (timestamp, duration)"),
+        ("phase_of(vase) == ''", "phase_of does not take (Vase)"),
+        ("vases.name == ''", "a list(Vase) has no fields"),
+        ("size(vase) == 1", "size does not take (Vase)"),
+        ("vase.whole ? 1 : 'a'", "`?:` does not work on (bool, int, string)"),
+    ],
+)
+def test_types_that_do_not_fit_are_refused(source: str, message: str) -> None:
+    assert problem_of(source).message == message
+
+
+def test_a_call_with_the_wrong_object_says_what_the_function_takes() -> None:
+    assert problem_of("phase_of(vase) == ''").suggestion == "it is phase_of(Pod)"
+
+
+@pytest.mark.parametrize(
+    ("source", "result", "message"),
+    [
+        ("vase.name", BOOL, "the answer is a string, not a bool"),
+        ("vases", BOOL, "the answer is a list of Vase, not a bool"),
+        ("vase", ListOf(ANY), "the answer is a Vase, not a list of any"),
+        ("vases.map(v, v.name)", ListOf(VASE), "the answer is a list of string, not a list of Vase"),
+        ("vase.?lid", ANY, "the answer may be absent"),
+        ("type(vase)", ANY, "the answer is a type<kintsugi.vase>, which cannot be used"),
+    ],
+)
+def test_an_answer_of_the_wrong_type_is_refused(source: str, result: Type, message: str) -> None:
+    assert problem_of(source, result=result).message == message
+
+
+def test_what_may_be_anything_passes_where_a_truth_is_asked_for_and_is_judged_when_it_runs() -> None:
+    assert SCOPE.expression("value").result == ANY
+
+
+@pytest.mark.parametrize(
+    ("source", "suggestion"),
+    [
+        ('patience > duration("2d")', 'there are no days: write "48h" for "2d"'),
+        ('patience > duration("1.5d")', 'there are no days: write "36h" for "1.5d"'),
+        ('patience > duration("soon")', 'write it with h, m, s or ms, as in "1h30m"'),
+        ('now > timestamp("yesterday")', "write it as 2026-01-31T12:00:00Z"),
+    ],
+)
+def test_a_duration_or_time_that_cannot_be_read_is_refused(source: str, suggestion: str) -> None:
+    problem = problem_of(source)
+    assert problem.suggestion == suggestion
+    assert source[problem.offset] == '"'
+
+
+def test_a_broken_regular_expression_is_refused_before_it_ever_runs() -> None:
+    source = 'vases.exists(v, v.name.matches("(a"))'
+    problem = problem_of(source)
+    assert problem.message == "'(a' is not a regular expression (RE2): missing ): (a"
+    assert source[problem.offset :].startswith('"(a"')
+
+
+@pytest.mark.parametrize("source", ["vases.old-vase.whole", "steps.find-it.met"])
+def test_a_dash_in_a_name_is_explained(source: str) -> None:
+    suggestion = problem_of(source).suggestion
+    assert suggestion == f"a dash is a minus in expressions: write {source.replace('-', '_')}"
+
+
+def test_the_reserved_word_namespace_is_explained() -> None:
+    problem = problem_of("namespace == 'x'")
+    assert problem.message == "`namespace` is a reserved word of expressions"
+    assert problem.suggestion == "write it after what it belongs to, as in service.namespace"
+
+
+def test_has_of_a_whole_name_is_refused_because_it_would_give_the_value() -> None:
+    problem = problem_of("has(steps.find.vase)", result=ANY)
+    assert "has(steps.find.vase) does not ask" in problem.message
+    assert SCOPE.expression("has(steps.find.vase.lid)").result == BOOL
+
+
+@pytest.mark.parametrize("source", ["vases.all(vase, vase.whole)", "cel.bind(steps, vase, steps.whole)"])
+def test_a_macro_may_not_hide_a_name(source: str) -> None:
+    """CEL would read steps.find.met as the variable, whatever the macro calls steps."""
+    assert "is a name here already" in problem_of(source).message
+
+
+def test_a_message_cannot_be_written_out() -> None:
+    assert "cannot be written out" in problem_of("kintsugi.Vase{whole: true} == vase").message
+
+
+@pytest.mark.parametrize("source", ["", "vase.", "vase.whole &&", "(vase.whole", "vase.whole)", "'abc", "1 = 1"])
+def test_broken_syntax_is_refused_with_a_short_message(source: str) -> None:
+    problem = problem_of(source)
+    assert problem.message
+    assert "\n" not in problem.message
+    assert 0 <= problem.offset <= len(source)
+
+
+def test_nesting_and_length_beyond_all_reason_are_refused() -> None:
+    assert problem_of("(" * 5000 + "vase.whole" + ")" * 5000).message
+    assert problem_of("vase.whole && " * 20000 + "true").message
+
+
+def test_a_function_that_needs_a_name_is_refused_where_the_name_is_unknown() -> None:
+    scope = Scope(names={"pod": POD}, functions=(AGED,))
+    assert problem_of("aged(pod)", scope=scope).message == "aged needs `now`, which is not known here"
+
+
+def test_names_may_leave_out_the_container() -> None:
+    expression = compile_expression("met", names={"steps.find.met": BOOL}, container="steps.find", result=BOOL)
+    assert expression.reads == {"steps.find.met"}
+    assert expression.evaluate({"steps.find.met": True}) is True
+
+
+def test_two_types_of_one_name_are_an_error_of_the_program() -> None:
+    names = {"a": Struct("Thing", {"x": STRING}), "b": Struct("Thing", {"y": STRING})}
+    with pytest.raises(ValueError, match="two different struct types are named Thing"):
+        compile_expression("a.x == b.y", names=names, result=BOOL)
