@@ -1,0 +1,188 @@
+"""Objects as an API server shows them, of the smallest size that the actions judge by."""
+
+from datetime import timedelta
+
+from kintsugi.actions.circumstances import Circumstances
+from kintsugi.objects.selectors import Selector
+from tests.unit.actions.cluster_of_dicts import NOW
+
+NAMESPACE = "production"
+
+
+def ago(**parts: float) -> str:
+    """Give the moment so long before NOW, in the API's notation."""
+    return (NOW - timedelta(**parts)).isoformat().replace("+00:00", "Z")
+
+
+def circumstances(**changes: object) -> Circumstances:
+    """Make the circumstances of a forward step of the web service."""
+    settings: dict[str, object] = {
+        "incident": "i-1",
+        "run": "r-1",
+        "path": "restart",
+        "now": NOW,
+        "service": "web-service",
+        "selector": Selector.parse("app=web"),
+        "protected": frozenset({"kube-system"}),
+    }
+    return Circumstances(**{**settings, **changes})
+
+
+def owner(kind: str, name: str, uid: str = "owner-uid") -> dict[str, object]:
+    """Make a controlling owner reference."""
+    return {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": True}
+
+
+def pod(name: str = "web-1", **status: object) -> dict[str, object]:
+    """Make a pod of the web service in a crash loop; keywords replace parts of its status."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "uid": f"uid-{name}",
+            "resourceVersion": "7",
+            "creationTimestamp": ago(hours=1),
+            "labels": {"app": "web"},
+            "ownerReferences": [owner("ReplicaSet", "web-abc")],
+        },
+        "spec": {
+            "nodeName": "node-1",
+            "restartPolicy": "Always",
+            "containers": [{"name": "web", "image": "web:1", "env": [{"name": "API_TOKEN", "value": "hunter2"}]}],
+        },
+        "status": {
+            "phase": "Running",
+            "startTime": ago(hours=1),
+            "conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": ago(minutes=30)}],
+            "containerStatuses": [
+                {
+                    "name": "web",
+                    "ready": False,
+                    "restartCount": 7,
+                    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+                    "lastState": {"terminated": {"exitCode": 1, "finishedAt": ago(minutes=1)}},
+                }
+            ],
+            **status,
+        },
+    }
+
+
+def healthy_pod(name: str = "web-1") -> dict[str, object]:
+    """Make a pod that is ready."""
+    return pod(
+        name,
+        conditions=[{"type": "Ready", "status": "True", "lastTransitionTime": ago(minutes=30)}],
+        containerStatuses=[{"name": "web", "ready": True, "state": {"running": {"startedAt": ago(minutes=50)}}}],
+    )
+
+
+def node(name: str = "node-1", ready: str = "True", *, cordoned: bool = False) -> dict[str, object]:
+    """Make a node."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "uid": f"uid-{name}"},
+        "spec": {"unschedulable": True} if cordoned else {},
+        "status": {"conditions": [{"type": "Ready", "status": ready}], "allocatable": {"cpu": "4", "memory": "8Gi"}},
+    }
+
+
+def template(image: str, **annotations: str) -> dict[str, object]:
+    """Make a pod template."""
+    metadata: dict[str, object] = {"labels": {"app": "web"}}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"metadata": metadata, "spec": {"containers": [{"name": "web", "image": image}]}}
+
+
+def deployment(name: str = "web", *, replicas: int = 3, image: str = "web:2", revision: int = 2) -> dict[str, object]:
+    """Make a Deployment that has been observed."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "uid": f"uid-{name}",
+            "generation": revision,
+            "resourceVersion": "40",
+            "annotations": {"deployment.kubernetes.io/revision": str(revision)},
+        },
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "web"}},
+            "template": template(image),
+        },
+        "status": {"observedGeneration": revision},
+    }
+
+
+def replica_set(number: int, image: str, *, deployment: str = "web", cause: str = "") -> dict[str, object]:
+    """Make the ReplicaSet of a revision; its template hash is `hash-NUMBER`."""
+    made = template(image)
+    made["metadata"]["labels"]["pod-template-hash"] = f"hash-{number}"
+    annotations = {"deployment.kubernetes.io/revision": str(number)}
+    if cause:
+        annotations["kubernetes.io/change-cause"] = cause
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": f"{deployment}-{number}",
+            "namespace": NAMESPACE,
+            "uid": f"uid-{deployment}-{number}",
+            "creationTimestamp": ago(hours=10 - number),
+            "labels": {"app": "web", "pod-template-hash": f"hash-{number}"},
+            "annotations": annotations,
+            "ownerReferences": [owner("Deployment", deployment, f"uid-{deployment}")],
+        },
+        "spec": {"replicas": 0, "template": made},
+    }
+
+
+def stateful_set(*, replicas: int = 1, image: str = "db:2") -> dict[str, object]:
+    """Make a StatefulSet without annotations."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "db", "namespace": NAMESPACE, "uid": "uid-db", "generation": 2},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "db"}},
+            "template": template(image),
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}},
+        },
+        "status": {"observedGeneration": 2},
+    }
+
+
+def controller_revision(number: int, image: str) -> dict[str, object]:
+    """Make a revision of the StatefulSet, with the nulls that the API leaves in it."""
+    made = {"$patch": "replace", **template(image)}
+    made["metadata"]["creationTimestamp"] = None
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": f"db-{number}",
+            "namespace": NAMESPACE,
+            "uid": f"uid-db-{number}",
+            "labels": {"app": "db"},
+            "ownerReferences": [owner("StatefulSet", "db", "uid-db")],
+        },
+        "revision": number,
+        "data": {"spec": {"template": made}},
+    }
+
+
+def autoscaler(target: str = "web") -> dict[str, object]:
+    """Make an autoscaler of a Deployment."""
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "web-hpa", "namespace": NAMESPACE, "uid": "uid-hpa"},
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": target}, "maxReplicas": 9},
+    }

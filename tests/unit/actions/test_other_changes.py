@@ -1,0 +1,246 @@
+"""Cordons, marks, patches and claims: each with its undo, each leaving alone what somebody changed since."""
+
+import pytest
+
+from kintsugi.actions.actions import Actions
+from kintsugi.actions.prepared import MARK, Happened, Prepared
+from kintsugi.clients import Clients
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.commands import decode
+from kintsugi.errors import CommandError, Conflict, Refused
+from kintsugi.model.command import Cordon, Curl, Delete, Mark, ObjectName, Patch, Verb
+from kintsugi.model.records import Phase
+from kintsugi.objects.resources import DEPLOYMENTS, HPAS, NODES, PODS, PVCS, PVS
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+from tests.unit.actions.samples import NAMESPACE, autoscaler, circumstances, deployment, healthy_pod, node
+
+CLAIM = ObjectName(resource=PVCS, name="data-db-0")
+
+
+def actions(kube: ClusterOfDicts) -> Actions:
+    """Make the actions on a fake cluster."""
+    return Actions(kube, Clients.under(AddressRule()))
+
+
+async def take_back(kube: ClusterOfDicts, prepared: Prepared) -> None:
+    """Do the undo of a change, command by command."""
+    does = actions(kube)
+    for command in prepared.undo.commands:
+        await does.perform(await does.prepare(decode(command), circumstances(phase=Phase.UNDO)))
+
+
+def cordon(*, on: bool = True) -> Cordon:
+    """Make the command."""
+    return Cordon(objects=(ObjectName(resource=NODES, name="node-1"),), on=on)
+
+
+async def test_a_cordon_is_undone_by_an_uncordon() -> None:
+    """And a node that was cordoned before is left as it was."""
+    kube = ClusterOfDicts((NODES, node()), (NODES, node("node-2")))
+    does = actions(kube)
+    prepared = await does.prepare(cordon(), circumstances())
+    await does.perform(prepared)
+    assert kube.at(NODES, "node-1")["spec"]["unschedulable"] is True
+    assert (await does.prepare(cordon(), circumstances())).undo.commands == ()
+    assert prepared.undo.texts == ("kubectl uncordon node-1",)
+    await take_back(kube, prepared)
+    assert "unschedulable" not in kube.at(NODES, "node-1")["spec"]
+
+
+async def test_the_last_node_that_takes_pods_is_not_cordoned() -> None:
+    """Nothing could start anywhere."""
+    kube = ClusterOfDicts((NODES, node()), (NODES, node("node-2", cordoned=True)), (NODES, node("node-3", "Unknown")))
+    with pytest.raises(Refused, match="last node that takes new pods"):
+        await actions(kube).prepare(cordon(), circumstances())
+
+
+def label(verb: Verb = Verb.LABEL, *, overwrite: bool = False, **values: str | None) -> Mark:
+    """Make a label or annotate command on the Deployment."""
+    asked = ObjectName(resource=DEPLOYMENTS, name="web")
+    return Mark(verb=verb, objects=(asked,), namespace=NAMESPACE, values=values, overwrite=overwrite)
+
+
+async def test_labels_are_set_and_removed_and_put_back() -> None:
+    """The former values are in the undo."""
+    obj = deployment()
+    obj["metadata"]["labels"] = {"tier": "front", "old": "yes"}
+    kube = ClusterOfDicts((DEPLOYMENTS, obj))
+    does = actions(kube)
+    prepared = await does.prepare(label(tier="back", old=None, new="1", overwrite=True), circumstances())
+    assert prepared.facts["former"] == {"tier": "front", "old": "yes", "new": None}
+    await does.perform(prepared)
+    assert kube.at(DEPLOYMENTS, "web")["metadata"]["labels"] == {"tier": "back", "new": "1"}
+    await take_back(kube, prepared)
+    assert kube.at(DEPLOYMENTS, "web")["metadata"]["labels"] == {"tier": "front", "old": "yes"}
+
+
+@pytest.mark.parametrize("verb", [Verb.LABEL, Verb.ANNOTATE])
+async def test_the_first_mark_of_an_object_is_put_back_beside_our_own(verb: Verb) -> None:
+    """Our annotation comes with the change, into a map that was not there."""
+    obj = deployment()
+    del obj["metadata"]["annotations"]
+    kube = ClusterOfDicts((DEPLOYMENTS, obj))
+    does = actions(kube)
+    prepared = await does.prepare(label(verb, incident="i-1"), circumstances())
+    await does.perform(prepared)
+    kind = "labels" if verb is Verb.LABEL else "annotations"
+    assert kube.at(DEPLOYMENTS, "web")["metadata"][kind]["incident"] == "i-1"
+    assert await does.probe(prepared) is Happened.DONE
+    await take_back(kube, prepared)
+    assert "incident" not in kube.at(DEPLOYMENTS, "web")["metadata"][kind]
+
+
+async def test_a_label_is_not_overwritten_without_saying_so() -> None:
+    """kubectl's own rule."""
+    obj = deployment()
+    obj["metadata"]["labels"] = {"tier": "front"}
+    kube = ClusterOfDicts((DEPLOYMENTS, obj))
+    with pytest.raises(Refused, match="already has a value"):
+        await actions(kube).prepare(label(tier="back"), circumstances())
+    assert (await actions(kube).prepare(label(tier="front"), circumstances())).already
+
+
+async def test_our_own_mark_cannot_be_set_by_a_runbook() -> None:
+    """It would make probes lie."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
+    with pytest.raises(Refused, match="Kintsugi's own"):
+        await actions(kube).prepare(label(Verb.ANNOTATE, **{MARK: "r-9"}), circumstances())
+
+
+async def test_an_undo_leaves_a_label_alone_that_a_person_has_changed_since() -> None:
+    """E17."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
+    does = actions(kube)
+    prepared = await does.prepare(label(tier="back"), circumstances())
+    await does.perform(prepared)
+    kube.at(DEPLOYMENTS, "web")["metadata"]["labels"]["tier"] = "edge"
+    with pytest.raises(Conflict):
+        await take_back(kube, prepared)
+    assert kube.at(DEPLOYMENTS, "web")["metadata"]["labels"]["tier"] == "edge"
+
+
+def volume(policy: str = "Delete") -> dict[str, object]:
+    """Make a bound volume."""
+    return {
+        "kind": "PersistentVolume",
+        "metadata": {"name": "pv-1", "uid": "uid-pv"},
+        "spec": {
+            "persistentVolumeReclaimPolicy": policy,
+            "claimRef": {"name": CLAIM.name, "namespace": NAMESPACE, "uid": "uid-claim", "resourceVersion": "3"},
+        },
+    }
+
+
+def claim() -> dict[str, object]:
+    """Make the claim of that volume."""
+    return {
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": CLAIM.name, "namespace": NAMESPACE, "uid": "uid-claim"},
+        "spec": {"volumeName": "pv-1"},
+    }
+
+
+def patch(content: str, kind: str = "strategic", name: str = "pv-1") -> Patch:
+    """Make the command."""
+    asked = ObjectName(resource=PVS if name == "pv-1" else DEPLOYMENTS, name=name)
+    return Patch(object=asked, namespace="" if name == "pv-1" else NAMESPACE, patch=content, kind=kind)
+
+
+@pytest.mark.parametrize("kind", ["strategic", "merge", "json"])
+async def test_a_patch_is_undone_field_by_field(kind: str) -> None:
+    """Whatever its kind, what is written and undone is the difference that it makes."""
+    content = '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'
+    if kind == "json":
+        content = '[{"op":"replace","path":"/spec/persistentVolumeReclaimPolicy","value":"Retain"}]'
+    kube = ClusterOfDicts((PVS, volume()))
+    does = actions(kube)
+    prepared = await does.prepare(patch(content, kind), circumstances())
+    assert kube.writes == [], "a dry run is no write"
+    assert prepared.facts["fields"] == ["/spec/persistentVolumeReclaimPolicy"]
+    await does.perform(prepared)
+    assert kube.at(PVS, "pv-1")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    await take_back(kube, prepared)
+    assert kube.at(PVS, "pv-1")["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+
+
+async def test_a_patch_that_changes_nothing_is_not_written() -> None:
+    """It is so already."""
+    kube = ClusterOfDicts((PVS, volume("Retain")))
+    prepared = await actions(kube).prepare(
+        patch('{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'), circumstances()
+    )
+    assert prepared.already
+    assert prepared.undo.commands == ()
+
+
+async def test_a_patch_of_replicas_is_refused_like_a_scale() -> None:
+    """E14, B21: no way around."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (HPAS, autoscaler()))
+    with pytest.raises(Refused, match="never lowers"):
+        await actions(kube).prepare(patch('{"spec":{"replicas":1}}', name="web"), circumstances())
+    with pytest.raises(Refused, match="web-hpa"):
+        await actions(kube).prepare(patch('{"spec":{"replicas":9}}', name="web"), circumstances())
+
+
+async def test_a_patch_that_is_not_json_is_a_command_error() -> None:
+    """Said before anything is asked of the API."""
+    kube = ClusterOfDicts((PVS, volume()))
+    with pytest.raises(CommandError, match="not JSON"):
+        await actions(kube).prepare(patch("{spec"), circumstances())
+
+
+def delete_claim() -> Delete:
+    """Make the command."""
+    return Delete(objects=(CLAIM,), namespace=NAMESPACE)
+
+
+async def test_a_claim_is_deleted_only_when_its_volume_is_kept() -> None:
+    """Else the data would go with it."""
+    kube = ClusterOfDicts((PVCS, claim()), (PVS, volume()))
+    with pytest.raises(Refused, match="set it to Retain first"):
+        await actions(kube).prepare(delete_claim(), circumstances())
+
+
+async def test_a_claim_in_use_is_not_deleted() -> None:
+    """It would stay Terminating."""
+    user = healthy_pod()
+    user["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": CLAIM.name}}]
+    kube = ClusterOfDicts((PVCS, claim()), (PVS, volume("Retain")), (PODS, user))
+    with pytest.raises(Refused, match="in use by web-1"):
+        await actions(kube).prepare(delete_claim(), circumstances())
+
+
+async def test_the_undo_of_a_deleted_claim_binds_the_old_volume_again() -> None:
+    """First the volume is freed for the name, then the claim goes that has taken the name since."""
+    kube = ClusterOfDicts((PVCS, claim()), (PVS, volume("Retain")))
+    does = actions(kube)
+    prepared = await does.prepare(delete_claim(), circumstances())
+    assert [each.kind for each in prepared.evidence] == [
+        "describe PersistentVolumeClaim data-db-0",
+        "describe PersistentVolume pv-1",
+    ]
+    await does.perform(prepared)
+    free, again = map(decode, prepared.undo.commands)
+    await does.perform(await does.prepare(free, circumstances(phase=Phase.UNDO)))
+    assert kube.at(PVS, "pv-1")["spec"]["claimRef"] == {"name": CLAIM.name, "namespace": NAMESPACE}
+    assert again == Delete(objects=(CLAIM,), namespace=NAMESPACE)
+
+
+async def test_a_look_is_not_prepared_and_a_change_is_not_a_look() -> None:
+    """Each has its own way."""
+    does = actions(ClusterOfDicts())
+    with pytest.raises(Refused, match="only looks"):
+        await does.prepare(Curl(url="http://x"), circumstances())
+    with pytest.raises(Refused, match="not a look"):
+        await does.look(cordon(), deadline=circumstances().startup)
+
+
+async def test_what_was_prepared_before_a_crash_is_not_performed() -> None:
+    """It can be probed; to be performed it is prepared again."""
+    kube = ClusterOfDicts((NODES, node()), (NODES, node("node-2")))
+    does = actions(kube)
+    prepared = await does.prepare(cordon(), circumstances())
+    remembered = Prepared(command=prepared.command, facts=prepared.facts, undo=prepared.undo)
+    assert await does.probe(remembered) is Happened.NOT_DONE
+    with pytest.raises(Refused, match="prepare it again"):
+        await does.perform(remembered)

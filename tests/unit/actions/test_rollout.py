@@ -1,0 +1,260 @@
+"""Restart, undo, pause and resume: never back to a bad revision, never over what a person has changed since."""
+
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.actions.actions import Actions
+from kintsugi.actions.prepared import TEMPLATE, Happened
+from kintsugi.actions.revisions import RESTARTED
+from kintsugi.clients import Clients
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.commands import decode
+from kintsugi.errors import Conflict, OutcomeUnknown, Refused
+from kintsugi.model.command import ObjectName, Rollout, Verb
+from kintsugi.model.records import Phase
+from kintsugi.objects.resources import CONTROLLERREVISIONS, DEPLOYMENTS, REPLICASETS, STATEFULSETS
+from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts
+from tests.unit.actions.samples import (
+    NAMESPACE,
+    circumstances,
+    controller_revision,
+    deployment,
+    owner,
+    replica_set,
+    stateful_set,
+)
+
+GOOD = frozenset({"hash-1"})
+
+
+def rollout(verb: Verb, revision: int = 0, name: str = "web") -> Rollout:
+    """Make a rollout command."""
+    resource = DEPLOYMENTS if name == "web" else STATEFULSETS
+    asked = ObjectName(resource=resource, name=name)
+    return Rollout(verb=verb, object=asked, namespace=NAMESPACE, revision=revision)
+
+
+def cluster() -> ClusterOfDicts:
+    """Make a Deployment at revision 2 (web:2) that was web:1 before."""
+    return ClusterOfDicts(
+        (DEPLOYMENTS, deployment()),
+        (REPLICASETS, replica_set(1, "web:1", cause="first")),
+        (REPLICASETS, replica_set(2, "web:2")),
+    )
+
+
+def actions(kube: ClusterOfDicts) -> Actions:
+    """Make the actions on a fake cluster."""
+    return Actions(kube, Clients.under(AddressRule()))
+
+
+def image(kube: ClusterOfDicts) -> str:
+    """Give the image that the Deployment asks for."""
+    return kube.at(DEPLOYMENTS, "web")["spec"]["template"]["spec"]["containers"][0]["image"]
+
+
+async def test_undo_without_a_number_goes_to_the_last_revision_that_was_seen_good() -> None:
+    """E13, DESIGN 6: the template without its hash, our mark, and no way back to the bad revision."""
+    kube = cluster()
+    does = actions(kube)
+    prepared = await does.prepare(rollout(Verb.ROLLOUT_UNDO), circumstances(good=GOOD))
+    assert (prepared.facts["revision"], prepared.facts["to"]) == (2, 1)
+    assert prepared.undo.commands == ()
+    assert "revision 2 was never seen good" in prepared.undo.note
+    result = await does.perform(prepared)
+    assert image(kube) == "web:1"
+    assert "pod-template-hash" not in kube.at(DEPLOYMENTS, "web")["spec"]["template"]["metadata"]["labels"]
+    annotations = kube.at(DEPLOYMENTS, "web")["metadata"]["annotations"]
+    assert annotations["kubernetes.io/change-cause"] == "first"
+    assert annotations["deployment.kubernetes.io/revision"] == "2"
+    assert result.summary == "deployment/web rolled back from revision 2 to 1"
+    assert len(kube.writes) == 1
+
+
+async def test_the_undo_of_going_back_from_a_good_revision_returns_to_it() -> None:
+    """Both were good: a mistaken rollback can be taken back."""
+    kube = cluster()
+    does = actions(kube)
+    prepared = await does.prepare(rollout(Verb.ROLLOUT_UNDO), circumstances(good=frozenset({"hash-1", "hash-2"})))
+    undo = decode(prepared.undo.commands[0])
+    assert (undo.verb, undo.revision) == (Verb.ROLLOUT_UNDO, 2)
+
+
+@pytest.mark.parametrize(
+    ("revision", "good", "reason"),
+    [
+        (0, frozenset(), "no earlier revision of deployment/web was seen good"),
+        (0, frozenset({"hash-2"}), "no earlier revision of deployment/web was seen good"),
+        (7, GOOD, "unable to find specified revision 7 in history: deployment/web has 1, 2"),
+        (2, frozenset({"hash-2"}), "is at revision 2 already"),
+        (1, frozenset({"hash-2"}), "revision 1 of deployment/web was never seen good"),
+    ],
+)
+async def test_no_way_back_is_refused(revision: int, good: frozenset[str], reason: str) -> None:
+    """E13: no revision, the current one, or one that was never good."""
+    kube = cluster()
+    with pytest.raises(Refused, match=reason):
+        await actions(kube).prepare(rollout(Verb.ROLLOUT_UNDO, revision), circumstances(good=good))
+    assert kube.writes == []
+
+
+async def test_undo_of_a_paused_deployment_is_refused() -> None:
+    """kubectl's own rule."""
+    kube = cluster()
+    kube.at(DEPLOYMENTS, "web")["spec"]["paused"] = True
+    with pytest.raises(Refused, match="resume it first"):
+        await actions(kube).prepare(rollout(Verb.ROLLOUT_UNDO), circumstances(good=GOOD))
+
+
+async def test_undo_of_what_gitops_keeps_is_refused() -> None:
+    """B21."""
+    kube = cluster()
+    kube.at(DEPLOYMENTS, "web")["metadata"]["labels"] = {"argocd.argoproj.io/instance": "shop"}
+    with pytest.raises(Refused, match="Argo CD shop"):
+        await actions(kube).prepare(rollout(Verb.ROLLOUT_UNDO), circumstances(good=GOOD))
+
+
+async def test_a_template_changed_between_intent_and_effect_fails_the_write() -> None:
+    """P4: the whole template is tested, not only what is replaced."""
+    kube = cluster()
+    does = actions(kube)
+    prepared = await does.prepare(rollout(Verb.ROLLOUT_UNDO), circumstances(good=GOOD))
+    kube.at(DEPLOYMENTS, "web")["spec"]["template"]["spec"]["priorityClassName"] = "high"
+    with pytest.raises(Conflict):
+        await does.perform(prepared)
+    assert image(kube) == "web:2"
+
+
+async def test_restart_stamps_the_template_and_is_undone_by_the_former_revision() -> None:
+    """The stamp is kubectl's own."""
+    kube = cluster()
+    does = actions(kube)
+    prepared = await does.prepare(rollout(Verb.ROLLOUT_RESTART), circumstances())
+    await does.perform(prepared)
+    stamp = kube.at(DEPLOYMENTS, "web")["spec"]["template"]["metadata"]["annotations"][RESTARTED]
+    assert stamp == "2026-05-04T12:00:00Z"
+    undo = decode(prepared.undo.commands[0])
+    assert (undo.verb, undo.revision, undo.object.uid) == (Verb.ROLLOUT_UNDO, 2, "uid-web")
+
+
+def roll(kube: ClusterOfDicts, number: int) -> None:
+    """Do what the Deployment controller does after a write: a ReplicaSet for the new template."""
+    obj = kube.at(DEPLOYMENTS, "web")
+    made = replica_set(number, "ignored")
+    stamped = {**obj["spec"]["template"], "metadata": {**obj["spec"]["template"]["metadata"]}}
+    stamped["metadata"]["labels"] = {"app": "web", "pod-template-hash": f"hash-{number}"}
+    made["spec"]["template"] = stamped
+    kube.put(REPLICASETS, made)
+    obj["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = str(number)
+
+
+async def test_the_undo_of_a_restart_goes_back_over_it_although_nothing_is_known_to_be_good() -> None:
+    """The two revisions differ in nothing but the stamp."""
+    kube = cluster()
+    does = actions(kube)
+    prepared = await does.prepare(rollout(Verb.ROLLOUT_RESTART), circumstances())
+    await does.perform(prepared)
+    roll(kube, 3)
+    undo = decode(prepared.undo.commands[0])
+    with pytest.raises(Refused, match="never seen good"):
+        await does.prepare(undo, circumstances(phase=Phase.ROLLBACK))
+    back = await does.prepare(undo, circumstances(phase=Phase.UNDO))
+    await does.perform(back)
+    assert RESTARTED not in kube.at(DEPLOYMENTS, "web")["spec"]["template"]["metadata"].get("annotations", {})
+    assert image(kube) == "web:2"
+
+
+async def test_an_undo_leaves_a_template_alone_that_a_person_has_changed_since() -> None:
+    """E17: the digest of what we left is on the object."""
+    kube = cluster()
+    does = actions(kube)
+    prepared = await does.prepare(rollout(Verb.ROLLOUT_RESTART), circumstances())
+    await does.perform(prepared)
+    assert kube.at(DEPLOYMENTS, "web")["metadata"]["annotations"][TEMPLATE]
+    kube.at(DEPLOYMENTS, "web")["spec"]["template"]["spec"]["containers"][0]["image"] = "web:3"
+    roll(kube, 3)
+    with pytest.raises(Refused, match="changed by somebody else"):
+        await does.prepare(decode(prepared.undo.commands[0]), circumstances(phase=Phase.UNDO))
+
+
+async def test_restart_is_refused_when_paused_or_owned_by_an_operator_but_not_under_gitops() -> None:
+    """B21: GitOps tools leave the stamp alone."""
+    kube = cluster()
+    obj = kube.at(DEPLOYMENTS, "web")
+    obj["metadata"]["labels"] = {"argocd.argoproj.io/instance": "shop"}
+    assert (await actions(kube).prepare(rollout(Verb.ROLLOUT_RESTART), circumstances())).write is not None
+    obj["metadata"]["ownerReferences"] = [owner("Shop", "main")]
+    with pytest.raises(Refused, match="operator Shop/main"):
+        await actions(kube).prepare(rollout(Verb.ROLLOUT_RESTART), circumstances())
+    obj["metadata"]["ownerReferences"] = []
+    obj["spec"]["paused"] = True
+    with pytest.raises(Refused, match="paused"):
+        await actions(kube).prepare(rollout(Verb.ROLLOUT_RESTART), circumstances())
+
+
+async def test_a_restart_whose_answer_was_lost_is_not_made_twice() -> None:
+    """B9, P3."""
+    kube = cluster()
+    does = actions(kube)
+    prepared = await does.prepare(rollout(Verb.ROLLOUT_RESTART), circumstances())
+    kube.lost = OutcomeUnknown("504")
+    with pytest.raises(OutcomeUnknown):
+        await does.perform(prepared)
+    assert await does.probe(prepared) is Happened.DONE
+
+
+async def test_a_restart_prepared_twice_in_one_run_has_two_marks() -> None:
+    """The second one's probe does not take the first for its own."""
+    kube = cluster()
+    does = actions(kube)
+    await does.perform(await does.prepare(rollout(Verb.ROLLOUT_RESTART), circumstances(path="one")))
+    later = NOW + timedelta(minutes=1)
+    second = await does.prepare(rollout(Verb.ROLLOUT_RESTART), circumstances(path="two", now=later))
+    assert await does.probe(second) is Happened.NOT_DONE
+
+
+async def test_pause_and_resume_are_each_others_undo() -> None:
+    """And what is so already is not written."""
+    kube = cluster()
+    does = actions(kube)
+    assert (await does.prepare(rollout(Verb.ROLLOUT_RESUME), circumstances())).already
+    paused = await does.prepare(rollout(Verb.ROLLOUT_PAUSE), circumstances())
+    await does.perform(paused)
+    assert kube.at(DEPLOYMENTS, "web")["spec"]["paused"] is True
+    undo = decode(paused.undo.commands[0])
+    assert undo.verb is Verb.ROLLOUT_RESUME
+    await does.perform(await does.prepare(undo, circumstances(phase=Phase.UNDO)))
+    assert "paused" not in kube.at(DEPLOYMENTS, "web")["spec"]
+
+
+async def test_a_stateful_set_goes_back_through_its_controller_revisions() -> None:
+    """Nulls and the patch directive in a revision are no difference."""
+    kube = ClusterOfDicts(
+        (STATEFULSETS, stateful_set()),
+        (CONTROLLERREVISIONS, controller_revision(1, "db:1")),
+        (CONTROLLERREVISIONS, controller_revision(2, "db:2")),
+    )
+    does = actions(kube)
+    with pytest.raises(Refused, match="at revision 2 already"):
+        await does.prepare(rollout(Verb.ROLLOUT_UNDO, 2, "db"), circumstances(good=frozenset({"db-1", "db-2"})))
+    prepared = await does.prepare(rollout(Verb.ROLLOUT_UNDO, name="db"), circumstances(good=frozenset({"db-1"})))
+    await does.perform(prepared)
+    template = kube.at(STATEFULSETS, "db")["spec"]["template"]
+    assert template["spec"]["containers"][0]["image"] == "db:1"
+    assert "$patch" not in template
+
+
+async def test_the_history_says_what_is_current_and_what_is_good() -> None:
+    """The columns that expressions see; a ReplicaSet of another Deployment is not part of it."""
+    kube = cluster()
+    foreign = replica_set(9, "web:9", deployment="other")
+    kube.put(REPLICASETS, foreign)
+    command = rollout(Verb.ROLLOUT_HISTORY)
+    result = await actions(kube).look(command, deadline=circumstances().startup, good=GOOD)
+    shown = [
+        (each["number"], each["good"], each["current"], each["images"], each["cause"])
+        for each in result.names["revisions"]
+    ]
+    assert shown == [(1, True, False, ["web:1"], "first"), (2, False, True, ["web:2"], "")]
+    assert "now at 2, known to be good: 1" in result.summary

@@ -1,0 +1,174 @@
+"""A recovery never lowers replicas, nobody's autoscaler is fought, and the old number is written down first."""
+
+import pytest
+
+from kintsugi.actions.actions import Actions
+from kintsugi.actions.prepared import MARK, Happened
+from kintsugi.clients import Clients
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.commands import decode
+from kintsugi.errors import Conflict, OutcomeUnknown, Refused
+from kintsugi.model.command import ObjectName, Scale
+from kintsugi.model.records import Phase
+from kintsugi.objects.resources import DEPLOYMENTS, HPAS
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+from tests.unit.actions.samples import NAMESPACE, autoscaler, circumstances, deployment, owner
+
+WEB = ObjectName(resource=DEPLOYMENTS, name="web")
+
+
+def scale(replicas: int, current: int | None = None) -> Scale:
+    """Make the command."""
+    return Scale(objects=(WEB,), namespace=NAMESPACE, replicas=replicas, current=current)
+
+
+def actions(kube: ClusterOfDicts) -> Actions:
+    """Make the actions on a fake cluster."""
+    return Actions(kube, Clients.under(AddressRule()))
+
+
+async def test_replicas_are_raised_by_one_write_that_tests_the_old_number() -> None:
+    """P4, E14: the write holds uid, old number and our mark; the undo scales back from what we made it."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
+    does = actions(kube)
+    prepared = await does.prepare(scale(5), circumstances())
+    undo = decode(prepared.undo.commands[0])
+    assert (undo.replicas, undo.current, undo.objects[0].uid) == (3, 5, "uid-web")
+    assert prepared.undo.texts == (f"kubectl scale deployment web --replicas=3 --current-replicas=5 -n {NAMESPACE}",)
+    result = await does.perform(prepared)
+    assert result.summary == "deployment/web scaled from 3 to 5"
+    assert result.names["item"]["spec"]["replicas"] == 5
+    ((_, _, operations),) = kube.writes
+    assert {"op": "test", "path": "/metadata/uid", "value": "uid-web"} in operations
+    assert {"op": "test", "path": "/spec/replicas", "value": 3} in operations
+    assert kube.at(DEPLOYMENTS, "web")["metadata"]["annotations"][MARK] == "r-1/forward/restart"
+
+
+async def test_the_undo_takes_the_change_back() -> None:
+    """The undo is an ordinary command; in its phase it may lower."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
+    does = actions(kube)
+    prepared = await does.prepare(scale(5), circumstances())
+    await does.perform(prepared)
+    back = await does.prepare(decode(prepared.undo.commands[0]), circumstances(phase=Phase.UNDO))
+    await does.perform(back)
+    assert kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] == 3
+
+
+async def test_an_undo_leaves_alone_what_a_person_has_scaled_since() -> None:
+    """E17."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
+    does = actions(kube)
+    prepared = await does.prepare(scale(5), circumstances())
+    await does.perform(prepared)
+    kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] = 8
+    with pytest.raises(Refused, match="8 replicas, not 5 as expected"):
+        await does.prepare(decode(prepared.undo.commands[0]), circumstances(phase=Phase.UNDO))
+
+
+async def test_the_number_that_is_there_already_is_not_written() -> None:
+    """Done without a write; nothing to undo."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (HPAS, autoscaler()))
+    does = actions(kube)
+    prepared = await does.prepare(scale(3), circumstances())
+    result = await does.perform(prepared)
+    assert kube.writes == []
+    assert result.summary == "nothing to do: deployment/web has 3 replicas"
+    assert result.names["item"]["spec"]["replicas"] == 3
+    assert prepared.undo.commands == ()
+    assert await does.probe(prepared) is Happened.DONE
+
+
+async def test_a_recovery_never_lowers_replicas() -> None:
+    """E14; except where the run stops writers, and in rollback and undo."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
+    with pytest.raises(Refused, match="never lowers"):
+        await actions(kube).prepare(scale(0), circumstances())
+    for allowed in ({"allow_lower": True}, {"phase": Phase.ROLLBACK}, {"phase": Phase.UNDO}):
+        assert (await actions(kube).prepare(scale(0), circumstances(**allowed))).write is not None
+
+
+async def test_what_an_autoscaler_scales_is_refused_with_its_name() -> None:
+    """B21."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (HPAS, autoscaler()))
+    with pytest.raises(Refused, match="HorizontalPodAutoscaler web-hpa"):
+        await actions(kube).prepare(scale(5), circumstances())
+    assert (await actions(kube).prepare(scale(5), circumstances(allow_managed=True))).write is not None
+    assert (await actions(kube).prepare(scale(0), circumstances(allow_lower=True))).write is not None
+
+
+async def test_the_autoscaler_of_another_workload_is_no_matter() -> None:
+    """Only its own target is its own."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (HPAS, autoscaler("api")))
+    assert (await actions(kube).prepare(scale(5), circumstances())).write is not None
+
+
+@pytest.mark.parametrize(
+    ("mark", "value", "name"),
+    [
+        ("argocd.argoproj.io/instance", "shop", "Argo CD shop"),
+        ("kustomize.toolkit.fluxcd.io/name", "apps", "Flux apps"),
+        ("helm.toolkit.fluxcd.io/name", "web", "Flux web"),
+    ],
+)
+async def test_what_gitops_keeps_is_refused_with_the_tools_name(mark: str, value: str, name: str) -> None:
+    """B21: it would be taken back."""
+    obj = deployment()
+    obj["metadata"]["labels"] = {mark: value}
+    with pytest.raises(Refused, match=name):
+        await actions(ClusterOfDicts((DEPLOYMENTS, obj))).prepare(scale(5), circumstances())
+
+
+async def test_what_an_operator_owns_is_refused_with_its_name() -> None:
+    """B21."""
+    obj = deployment()
+    obj["metadata"]["ownerReferences"] = [owner("Shop", "main")]
+    with pytest.raises(Refused, match="operator Shop/main"):
+        await actions(ClusterOfDicts((DEPLOYMENTS, obj))).prepare(scale(5), circumstances())
+
+
+async def test_a_change_by_somebody_else_between_intent_and_effect_fails_the_write() -> None:
+    """P4, B12: and nothing is changed."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
+    does = actions(kube)
+    prepared = await does.prepare(scale(5), circumstances())
+    kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] = 4
+    with pytest.raises(Conflict):
+        await does.perform(prepared)
+    assert kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] == 4
+
+
+async def test_a_change_of_another_field_does_not_fail_the_write() -> None:
+    """Only what was judged is tested: status moves all the time."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
+    does = actions(kube)
+    prepared = await does.prepare(scale(5), circumstances())
+    kube.at(DEPLOYMENTS, "web")["status"] = {"observedGeneration": 2, "readyReplicas": 1}
+    kube.at(DEPLOYMENTS, "web")["metadata"]["resourceVersion"] = "99"
+    await does.perform(prepared)
+    assert kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] == 5
+
+
+async def test_a_lost_answer_is_found_out_by_our_mark() -> None:
+    """B9, P3: also when somebody has scaled further meanwhile; another run's mark is not ours."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
+    does = actions(kube)
+    prepared = await does.prepare(scale(5), circumstances())
+    assert await does.probe(prepared) is Happened.NOT_DONE
+    kube.lost = OutcomeUnknown("504")
+    with pytest.raises(OutcomeUnknown):
+        await does.perform(prepared)
+    assert await does.probe(prepared) is Happened.DONE
+    kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] = 6
+    assert await does.probe(prepared) is Happened.DONE
+    kube.at(DEPLOYMENTS, "web")["metadata"]["annotations"][MARK] = "r-0/forward/restart"
+    assert await does.probe(prepared) is Happened.NOT_DONE
+
+
+async def test_a_probe_of_an_object_that_is_gone_cannot_tell() -> None:
+    """P3: a person is asked."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
+    does = actions(kube)
+    prepared = await does.prepare(scale(5), circumstances())
+    kube.at(DEPLOYMENTS, "web")["metadata"]["uid"] = "uid-of-another"
+    assert await does.probe(prepared) is Happened.UNKNOWN
