@@ -13,7 +13,8 @@ class GarbledLineError(ValueError):
 class Lines:
     """The lines of one stream; what follows the last newline waits for its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = LONGEST_LINE) -> None:
+        self._longest = longest
         self._parts: list[bytes] = []
         self._size = 0
 
@@ -40,5 +41,5 @@ class Lines:
         if part:
             self._parts.append(part)
             self._size += len(part)
-        if self._size > LONGEST_LINE:
-            raise GarbledLineError(f"a line of the stream is longer than {LONGEST_LINE} bytes")
+        if self._size > self._longest:
+            raise GarbledLineError(f"a line of the stream is longer than {self._longest} bytes")

@@ -1,0 +1,72 @@
+"""Lines of a watch: events, poisoned objects and garbage are told apart; nothing else comes out, whatever goes in."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kintsugi.kube.events import EventKind, EventReader, Failure, Poisoned, WatchEvent
+from kintsugi.kube.lines import GarbledLineError
+from kintsugi.objects.kept import Pod, StorageClass
+
+READER = EventReader(Pod)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["metadata", "labels", "x"]), inner),
+    max_leaves=8,
+)
+
+
+def line(kind: str, content: object) -> bytes:
+    """Make a line of a watch."""
+    return json.dumps({"type": kind, "object": content}).encode()
+
+
+@given(st.sampled_from([*EventKind]), JSON)
+def test_any_object_in_a_sound_line_is_an_event_or_set_aside(kind: EventKind, content: object) -> None:
+    """B16: no object, however malformed, ends the stream."""
+    read = READER.read(line(kind, content))
+    if kind is EventKind.ERROR:
+        assert isinstance(read, Failure)
+    else:
+        assert isinstance(read, WatchEvent | Poisoned)
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_line_of_a_watch_are_garbage(garbage: bytes) -> None:
+    """B4: random bytes are never an event."""
+    with pytest.raises(GarbledLineError):
+        READER.read(garbage)
+
+
+@given(st.integers(1, 200))
+def test_a_line_that_is_cut_short_is_garbage(length: int) -> None:
+    """B4: whatever is missing of it."""
+    whole = line("ADDED", {"metadata": {"name": "web-1", "namespace": "production", "labels": {"app": "web"}}})
+    with pytest.raises(GarbledLineError):
+        READER.read(whole[: -min(length, len(whole))])
+
+
+def test_a_poisoned_object_keeps_its_identity() -> None:
+    """B16: it can be named in the log, and the watch goes on after its version."""
+    ill = {"metadata": {"name": "a", "namespace": "n", "resourceVersion": "7", "labels": ["odd"]}}
+    read = READER.read(line("DELETED", ill))
+    assert isinstance(read, Poisoned)
+    assert (read.identity.namespace, read.identity.name, read.identity.resource_version) == ("n", "a", "7")
+    assert read.deleted
+    assert "labels" in read.reason
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"metadata":' * 20_000, b'{"metadata": {"name": "\xff"}}'])
+def test_a_malicious_object_is_set_aside(body: bytes) -> None:
+    """B16: deep nesting and wrong UTF-8 raise other errors than a wrong type does."""
+    assert isinstance(READER.read_object(msgspec.Raw(body)), Poisoned)
+
+
+def test_an_error_is_a_failure_for_kinds_that_its_object_would_fit() -> None:
+    """B1: a StorageClass has no required field that a `Status` lacks."""
+    read = EventReader(StorageClass).read(line("ERROR", {"kind": "Status", "code": 410, "metadata": {}}))
+    assert isinstance(read, Failure)
+    assert json.loads(read.status)["code"] == 410
