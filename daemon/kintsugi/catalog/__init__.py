@@ -7,13 +7,21 @@ the last good version; `schemas` describes the format for editors.
 
 from kintsugi.catalog.load import Source, files_in, load, load_sources, read_sources
 from kintsugi.catalog.problems import CatalogErrors, Problem
+from kintsugi.catalog.schema import schema, schemas
+from kintsugi.catalog.shipped import catalog_paths, shipped_paths
+from kintsugi.catalog.watch import CatalogFiles
 
 __all__ = [
     "CatalogErrors",
+    "CatalogFiles",
     "Problem",
     "Source",
+    "catalog_paths",
     "files_in",
     "load",
     "load_sources",
     "read_sources",
+    "schema",
+    "schemas",
+    "shipped_paths",
 ]

@@ -74,12 +74,15 @@ def files_in(path: File) -> list[File]:
 def load_sources(sources: Iterable[Source], *, durations: float = 1.0) -> Catalog:
     """Make a catalog of files that were read. Raises CatalogErrors."""
     loading = _Loading(durations=durations)
+    sources = list(sources)
     for source in sources:
         found, problems = documents(source.content, source.name)
         loading.problems += problems
         for document in found:
             loading.take(document)
     catalog = loading.finish()
+    if not loading.problems and not loading.shapes:
+        loading.problems.append(_nothing(sources))
     if loading.problems:
         raise CatalogErrors(loading.problems)
     return catalog
@@ -206,6 +209,12 @@ def _without(value: Plain, paths: Iterable[tuple[str | int, ...]]) -> Plain:
                 return part
 
     return copy(value, ())
+
+
+def _nothing(sources: Sequence[Source]) -> Problem:
+    """Say that there is no document: an emptied folder is a mistake, never a wish to be left without rules."""
+    where = sources[0].name if sources else ""
+    return Problem(file=where, line=1, column=1, path="", message="there is no Service, Rule or Runbook in these files")
 
 
 def _unreadable(path: File, message: str) -> Problem:

@@ -1,0 +1,118 @@
+"""
+Notices that the catalog's files have changed, and loads them anew.
+
+A version with mistakes is refused whole and the last good one stays (C17); running runs keep the version they began with.
+Files are looked at every second by name, place, time and inode, so that the link swap of a ConfigMap is seen.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+
+from kintsugi.catalog.load import files_in, load_sources, read_sources
+from kintsugi.catalog.problems import CatalogErrors, Problem
+from kintsugi.model.documents import Catalog
+
+Fingerprint = frozenset[tuple[str, str, int, int, int]]
+
+log = structlog.get_logger(__name__)
+
+
+def ignore(_: object) -> None:
+    """Do nothing: what a hook is that nobody needs."""
+
+
+@dataclass(kw_only=True, slots=True)
+class CatalogFiles:
+    """
+    The catalog of some files, kept up to date.
+
+    `loaded` is told each new version, the first one too; `refused` each new set of mistakes. Both are called on the event
+    loop by `run`, and by `start`.
+    """
+
+    paths: Sequence[Path]
+    durations: float = 1.0
+    every: timedelta = timedelta(seconds=1)
+    loaded: Callable[[Catalog], None] = ignore
+    refused: Callable[[CatalogErrors], None] = ignore
+    _catalog: Catalog | None = field(default=None, init=False)
+    _seen: Fingerprint | None = field(default=None, init=False)
+    _mistakes: tuple[Problem, ...] = field(default=(), init=False)
+
+    @property
+    def catalog(self) -> Catalog:
+        """Give the last good version; there is one after `start`."""
+        assert self._catalog is not None, "start() comes first"
+        return self._catalog
+
+    def start(self) -> Catalog:
+        """Load the first version. Raises CatalogErrors: a daemon does not start on mistakes."""
+        self._seen = self._fingerprint()
+        catalog = load_sources(read_sources(self.paths), durations=self.durations)
+        self._take(catalog)
+        return catalog
+
+    async def run(self) -> None:
+        """Look at the files again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(self.every.total_seconds())
+            await self.look()
+
+    async def look(self) -> bool:
+        """Look at the files once; tell whether a new version was taken."""
+        try:
+            catalog = await asyncio.to_thread(self._changed)
+        except CatalogErrors as errors:
+            self._refuse(errors)
+            return False
+        if catalog is None or (self._catalog is not None and catalog.digest == self._catalog.digest):
+            return False
+        self._take(catalog)
+        return True
+
+    def _changed(self) -> Catalog | None:
+        """Load the files if they are not those that were seen last."""
+        seen = self._fingerprint()
+        if seen == self._seen:
+            return None
+        self._seen = None  # a file that could not be read is tried again, though nothing about it may have changed
+        sources = read_sources(self.paths)
+        self._seen = seen
+        return load_sources(sources, durations=self.durations)
+
+    def _fingerprint(self) -> Fingerprint:
+        """Say which files there are and which version of each; a file that goes while it is looked at is left out."""
+        found: set[tuple[str, str, int, int, int]] = set()
+        for file in (file for path in self.paths for file in files_in(path)):
+            try:
+                state = file.stat()
+            except OSError:
+                continue
+            found.add((str(file), str(file.resolve()), state.st_ino, state.st_mtime_ns, state.st_size))
+        return frozenset(found)
+
+    def _take(self, catalog: Catalog) -> None:
+        self._catalog, self._mistakes = catalog, ()
+        log.info(
+            "catalog loaded",
+            digest=catalog.digest,
+            services=len(catalog.services),
+            rules=len(catalog.rules),
+            runbooks=len(catalog.runbooks),
+        )
+        self.loaded(catalog)
+
+    def _refuse(self, errors: CatalogErrors) -> None:
+        if errors.problems == self._mistakes:
+            return
+        self._mistakes = errors.problems
+        kept = self._catalog.digest if self._catalog else ""
+        log.error(
+            "catalog refused, the last good one stays", problems=[str(each) for each in errors.problems], kept=kept
+        )
+        self.refused(errors)
