@@ -13,9 +13,6 @@ from kintsugi.model.documents import Mode, Rule, Service
 from kintsugi.model.records import History, IncidentState, PastRun, Pause, PauseScope, Reason, Verdict, VerdictKind
 from kintsugi.priorities import Hold
 
-LOOK_AGAIN = timedelta(seconds=30)
-"""How soon a refusal without an end of its own (a lock, a stale cache) is judged again."""
-
 USELESS = frozenset(
     {IncidentState.INEFFECTIVE, IncidentState.FAILED, IncidentState.ROLLED_BACK, IncidentState.NEEDS_OPERATOR}
 )
@@ -24,7 +21,11 @@ USELESS = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """The figures of DESIGN 8; all scaled by `durations` where they are durations."""
+    """
+    The figures of the guards; durations among them are scaled by the setting `durations`.
+
+    `look_again` is how soon a refusal without an end of its own (a lock, a stale cache) is judged again.
+    """
 
     protected: frozenset[str] = frozenset({"kube-system", "kube-public", "kube-node-lease"})
     cooldown_max: timedelta = timedelta(hours=2)
@@ -34,7 +35,7 @@ class Limits:
     budget_window: timedelta = timedelta(hours=1)
     services_at_once: int = 3
     breaker_share: float = 0.5
-    stale_after: timedelta = timedelta(seconds=90)
+    look_again: timedelta = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +76,11 @@ class Question:
     history: History
     limits: Limits
     now: datetime
+
+    @property
+    def again(self) -> datetime:
+        """Give the moment at which an open-ended refusal is judged again."""
+        return self.now + self.limits.look_again
 
     def answer(self, kind: VerdictKind, reason: Reason, text: str, until: datetime | None = None) -> Verdict:
         """Make a verdict about this claim."""
@@ -125,18 +131,18 @@ def observing(question: Question) -> Verdict | None:
 def stale(question: Question) -> Verdict | None:
     """Do nothing on what may be old news (P6)."""
     if question.facts.observer.blind:
-        return question.refuse(Reason.STALE, question.facts.observer.blind, question.now + LOOK_AGAIN)
+        return question.refuse(Reason.STALE, question.facts.observer.blind, question.again)
     return None
 
 
 def paused(question: Question) -> Verdict | None:
     """Respect a person's stop: global, of the namespace (also by its annotation) or of the rule."""
     if question.facts.paused_by_annotation:
-        return question.refuse(Reason.PAUSED, question.facts.paused_by_annotation, question.now + LOOK_AGAIN)
+        return question.refuse(Reason.PAUSED, question.facts.paused_by_annotation, question.again)
     for pause in question.history.pauses:
         if covers(pause, question.facts.service.namespace, question.facts.rule.name):
             text = f"paused ({pause.scope}{' ' + pause.name if pause.name else ''}) by {pause.who}: {pause.why}"
-            return question.refuse(Reason.PAUSED, text, pause.until or question.now + LOOK_AGAIN)
+            return question.refuse(Reason.PAUSED, text, pause.until or question.again)
     return None
 
 
@@ -156,7 +162,7 @@ def locked(question: Question) -> Verdict | None:
     for lock in question.facts.locks:
         run = question.history.locks.get(lock)
         if run is not None:
-            return question.refuse(Reason.LOCKED, f"{lock} is held by run {run}", question.now + LOOK_AGAIN)
+            return question.refuse(Reason.LOCKED, f"{lock} is held by run {run}", question.again)
     return None
 
 
@@ -165,10 +171,10 @@ def breaker(question: Question) -> Verdict | None:
     observer, share = question.facts.observer, question.limits.breaker_share
     if observer.nodes > 1 and observer.nodes_stale > observer.nodes * share:
         text = f"{observer.nodes_stale} of {observer.nodes} nodes do not report: the cluster's state is in doubt"
-        return question.refuse(Reason.BREAKER, text, question.now + LOOK_AGAIN)
+        return question.refuse(Reason.BREAKER, text, question.again)
     if observer.seen > 3 and observer.sick > observer.seen * share:
         text = f"{observer.sick} of {observer.seen} unrelated services look unhealthy: the observer is suspected first"
-        return question.refuse(Reason.BREAKER, text, question.now + LOOK_AGAIN)
+        return question.refuse(Reason.BREAKER, text, question.again)
     return None
 
 
@@ -205,7 +211,7 @@ def budget(question: Question) -> Verdict | None:
     limits, now = question.limits, question.now
     if len(question.history.active) >= limits.services_at_once:
         text = f"{len(question.history.active)} services are being recovered, {limits.services_at_once} at once is the limit"
-        return question.refuse(Reason.BUDGET, text, now + LOOK_AGAIN)
+        return question.refuse(Reason.BUDGET, text, question.again)
     spent = sorted(moment for moment in question.history.disruptions if moment > now - limits.budget_window)
     if len(spent) >= limits.budget:
         until = spent[-limits.budget] + limits.budget_window
@@ -228,7 +234,7 @@ def upstream(question: Question) -> Verdict | None:
     if held is None or question.now >= held.until:
         return None
     text = f"held, cause first: {held.why}"
-    return question.answer(VerdictKind.HELD, Reason.UPSTREAM, text, min(held.until, question.now + LOOK_AGAIN))
+    return question.answer(VerdictKind.HELD, Reason.UPSTREAM, text, min(held.until, question.again))
 
 
 def approving(question: Question) -> Verdict | None:

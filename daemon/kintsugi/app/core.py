@@ -1,0 +1,167 @@
+"""
+The composition root: builds every object once, in the order in which they need each other.
+
+It is one straight line on purpose: splitting it would only hide who is given what.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from kintsugi.actions.actions import Actions
+from kintsugi.app.boundary import CrashPoints
+from kintsugi.app.lifecycle import Lifecycle
+from kintsugi.app.remembering import Remembering
+from kintsugi.catalog import Source, load_sources
+from kintsugi.clients import Clients
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.executor import Executor
+from kintsugi.guards import Limits
+from kintsugi.kube.client import KubeClient
+from kintsugi.kube.settings import KubeSettings
+from kintsugi.ledger import Ledger
+from kintsugi.model.documents import Catalog, Mode
+from kintsugi.pipeline.facts import World
+from kintsugi.pipeline.inforce import InForce
+from kintsugi.pipeline.pipeline import Pipeline
+from kintsugi.pipeline.roster import Roster, Terms
+from kintsugi.pipeline.targets import Targets
+from kintsugi.pipeline.waiting import Waiting
+from kintsugi.runner import Tools
+from kintsugi.services import Caches, Services
+from kintsugi.settings import Settings
+from kintsugi.sources.cluster import ClusterWatch
+from kintsugi.telemetry import get_logger
+from kintsugi.watchdog import Patience
+
+log = get_logger(__name__)
+
+LOOK_EVERY = timedelta(seconds=1)
+"""The pause between two looks of a step; scaled by `durations` down to `LOOK_LEAST`."""
+
+LOOK_LEAST = timedelta(milliseconds=100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """The parts of a daemon that others ask: the server, the CLI's demo, the clock."""
+
+    ledger: Ledger
+    kube: KubeClient
+    caches: Caches
+    services: Services
+    world: World
+    in_force: InForce
+    pipeline: Pipeline
+    roster: Roster
+    waiting: Waiting
+    watch: ClusterWatch
+    remembering: Remembering
+
+
+def now_utc() -> datetime:
+    """Tell the time, aware."""
+    return datetime.now(UTC)
+
+
+async def build(
+    settings: Settings, catalog: Catalog, texts: Mapping[str, str], life: Lifecycle, *, loopback: bool = False
+) -> Core:
+    """
+    Open the ledger and the API, and build the daemon around them; nothing acts yet.
+
+    `loopback` lets probes ask 127.0.0.0/8: for the embedded cluster, which lives there, and for nothing else.
+    Raises LedgerHeld, LedgerUnavailable, KubeError.
+    """
+    pace = max(LOOK_EVERY * settings.durations, LOOK_LEAST)
+    boundary = CrashPoints(settings.chaos.kill_at)
+    ledger = await life.enter("ledger", Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary))
+    epoch = await ledger.lead(now_utc())
+    kube = await life.enter("kubernetes", KubeClient.connect(kube_settings(settings)))
+    actions = Actions(kube, Clients.under(AddressRule(allow_loopback=loopback)))
+    caches = Caches.of(kube)
+    services = Services(caches, catalog, clock=now_utc, stale_after=settings.kube.stale_after)
+    limits = limits_of(settings)
+    world = World(
+        services=services,
+        caches=caches,
+        limits=limits,
+        mode=Mode(settings.mode),
+        startup=settings.kube.startup_allowance * settings.durations,
+        hold_limit=settings.guards.hold_limit,
+        clock=now_utc,
+    )
+    tools = Tools(
+        executor=Executor(actions, boundary, clock=now_utc),
+        looker=actions,
+        world=world,
+        clock=now_utc,
+        pace=pace,
+        command_timeout=settings.kube.request_timeout,
+    )
+    in_force = InForce(catalog, ledger, lambda kept: parse(kept, settings.durations))
+    await in_force.take(catalog, texts)
+    roster = Roster(tools, ledger, in_force, terms_of(settings, pace))
+    targets = Targets(kube, caches, services, limits.protected)
+    pipeline = Pipeline(ledger, in_force, world, targets, roster, approval_expiry=settings.guards.approval_expiry)
+    watch = ClusterWatch(caches, services, ledger, clock=now_utc)
+    in_force.on_change(lambda changed, _: services.use(changed))
+    in_force.on_change(watch.use)
+    log.info("leading", epoch=epoch, catalog=catalog.digest, mode=settings.mode)
+    return Core(
+        ledger=ledger,
+        kube=kube,
+        caches=caches,
+        services=services,
+        world=world,
+        in_force=in_force,
+        pipeline=pipeline,
+        roster=roster,
+        waiting=Waiting(ledger, pipeline, in_force, world, roster),
+        watch=watch,
+        remembering=Remembering(services, world, ledger, lasting=settings.watchdog.verify),
+    )
+
+
+def parse(texts: Mapping[str, str], durations: float) -> Catalog:
+    """Read a catalog from the texts that the ledger kept."""
+    return load_sources([Source(name=name, content=text.encode()) for name, text in texts.items()], durations=durations)
+
+
+def kube_settings(settings: Settings) -> KubeSettings:
+    """Say how the API is reached."""
+    kube = settings.kube
+    return KubeSettings(
+        kubeconfig=kube.kubeconfig,
+        context=kube.context,
+        service_account=kube.service_account,
+        request_timeout=kube.request_timeout,
+        connect_timeout=kube.connect_timeout,
+        read_timeout=kube.read_timeout,
+    )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Give the guards their figures."""
+    guards = settings.guards
+    limits = Limits(
+        protected=settings.protected_namespaces,
+        cooldown_max=guards.cooldown_max,
+        failures=guards.failures,
+        failures_pause=guards.failures_pause,
+        budget=guards.budget,
+        budget_window=guards.budget_window,
+        services_at_once=guards.services_at_once,
+        breaker_share=guards.breaker_share,
+    )
+    return replace(limits, look_again=limits.look_again * settings.durations)
+
+
+def terms_of(settings: Settings, pace: timedelta) -> Terms:
+    """Give runs their figures."""
+    watchdog = settings.watchdog
+    return Terms(
+        patience=Patience(verify=watchdog.verify, alert_lag=watchdog.alert_lag, failing_for=watchdog.failing_for),
+        approval_expiry=settings.guards.approval_expiry,
+        retry_after=pace,
+    )

@@ -1,0 +1,82 @@
+"""
+What is started pushes its own stop: named, last in first out, bounded, and one that fails skips no other.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from kintsugi.telemetry import get_logger
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cleanup:
+    """One thing to undo when the daemon stops."""
+
+    name: str
+    stop: Callable[[], Awaitable[object]]
+
+
+class Lifecycle:
+    """
+    The resources and tasks of one daemon.
+
+    `failed` is done when a task that should live for ever has ended; its exception is the reason to stop.
+    """
+
+    def __init__(self, *, shutdown: timedelta) -> None:
+        self._shutdown = shutdown
+        self._cleanups: list[Cleanup] = []
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def on_stop(self, name: str, stop: Callable[[], Awaitable[object]]) -> None:
+        """Remember how to stop what has just been started."""
+        self._cleanups.append(Cleanup(name=name, stop=stop))
+
+    async def enter(self, name: str, resource: AbstractAsyncContextManager[T]) -> T:
+        """Open a resource that is closed at the end."""
+        opened = await resource.__aenter__()
+        self.on_stop(name, lambda: resource.__aexit__(None, None, None))
+        return opened
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, object]) -> None:
+        """Start a task that lives until the end; if it ends before, so does the daemon."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._note_end)
+        self.on_stop(name, lambda: cancelled(task))
+
+    async def stop(self) -> None:
+        """Stop everything, newest first, within the shutdown time; say what failed and go on."""
+        try:
+            async with asyncio.timeout(self._shutdown.total_seconds()):
+                while self._cleanups:
+                    await self._stop_one(self._cleanups.pop())
+        except TimeoutError:
+            log.warning("stopped before everything was closed", left=[each.name for each in self._cleanups])
+
+    async def _stop_one(self, cleanup: Cleanup) -> None:
+        try:
+            await cleanup.stop()
+        except Exception:
+            # A resource that cannot be closed must not keep the next from being closed; the process ends anyway.
+            log.exception("could not stop", what=cleanup.name)
+
+    def _note_end(self, task: asyncio.Task[object]) -> None:
+        if task.cancelled() or self.failed.done():
+            return
+        error = task.exception() or RuntimeError(f"{task.get_name()} has ended")
+        log.error("a task that should live for ever has ended", task=task.get_name(), error=str(error))
+        self.failed.set_exception(error)
+
+
+async def cancelled(task: asyncio.Task[object]) -> None:
+    """Cancel a task and wait for its end."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

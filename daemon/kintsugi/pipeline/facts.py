@@ -1,0 +1,122 @@
+"""
+What the guards and the runner need to know of the world now: one place that puts views, caches and limits together.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from kintsugi.actions.circumstances import Circumstances as ChangeCircumstances
+from kintsugi.guards import Circumstances, Limits, Observer
+from kintsugi.model.documents import Catalog, Mode, Rule, Service
+from kintsugi.model.records import GoodRevision, RunRecord, StepRecord
+from kintsugi.model.views import ServiceView
+from kintsugi.objects import facts
+from kintsugi.planner import Plan
+from kintsugi.priorities import Hold, Upstream, hold, upstreams_of
+from kintsugi.runner.memory import Bearings
+from kintsugi.services import Caches, Services
+
+PAUSED = "kintsugi.dev/paused"
+"""Annotation of a namespace that pauses all rules in it; its value is the reason."""
+
+
+@dataclass(kw_only=True)
+class World:
+    """
+    The facts of this moment. `mode` is the global one, `startup` the age before which a pod is not judged.
+
+    `remembered` are the good revisions by workload uid, as the ledger knows them.
+    """
+
+    services: Services
+    caches: Caches
+    limits: Limits
+    mode: Mode
+    startup: timedelta
+    hold_limit: timedelta
+    clock: Callable[[], datetime]
+    remembered: dict[str, set[str]] = field(default_factory=dict)
+
+    @property
+    def views(self) -> Mapping[str, ServiceView]:
+        """Give the services as they are now."""
+        return self.services.views
+
+    @property
+    def blind(self) -> str:
+        """Say why nothing can be trusted now; empty when it can."""
+        return self.services.blind
+
+    def good(self, service: str) -> frozenset[str]:
+        """Name the pod templates of a service's workload that were seen good."""
+        view = self.views.get(service)
+        workload = view.workload if view is not None else None
+        return frozenset(self.remembered.get(workload.metadata.uid, ())) if workload is not None else frozenset()
+
+    def remember(self, revisions: tuple[GoodRevision, ...]) -> None:
+        """Know these revisions to be good."""
+        for each in revisions:
+            self.remembered.setdefault(each.workload, set()).add(each.template)
+
+    def circumstances(self, run: RunRecord, at: Bearings, step: StepRecord) -> ChangeCircumstances:
+        """Say for whom a change is made."""
+        view = self.views.get(at.service)
+        return ChangeCircumstances(
+            phase=step.phase,
+            incident=run.incident,
+            run=run.id,
+            path=step.path,
+            now=self.clock(),
+            service=at.service,
+            selector=view.service.selector if view is not None else None,
+            workload=view.service.workload if view is not None else None,
+            good=self.good(at.service),
+            startup=self.startup,
+            protected=self.limits.protected,
+        )
+
+    def claim(self, rule: Rule, plan: Plan, held: Hold | None, *, approved: bool) -> Circumstances:
+        """Say what the guards judge a claim by, besides its history."""
+        view = self.views.get(plan.service.name)
+        return Circumstances(
+            rule=rule,
+            service=plan.service,
+            mode=rule.mode.at_most(self.mode),
+            locks=plan.locks,
+            observer=self.observer(),
+            hold=held,
+            managers=view.managers if view is not None else (),
+            paused_by_annotation=self.annotation_pause(plan.service.namespace),
+            approved=approved,
+        )
+
+    def hold(self, service: Service, catalog: Catalog, recovering: frozenset[str], since: datetime) -> Hold | None:
+        """Say for which upstream a service must wait."""
+        upstream = Upstream(views=self.views, recovering=recovering - {service.name}, limit=self.hold_limit)
+        return hold(service, catalog.services, upstream, since=since)
+
+    def annotation_pause(self, namespace: str) -> str:
+        """Give a person's pause that stands on the namespace itself: it is reachable without us (reliability S10)."""
+        found = self.caches.namespaces.store.get(("", namespace))
+        reason = found.metadata.annotations.get(PAUSED) if found is not None else None
+        return (
+            f"paused by annotation {PAUSED} on namespace {namespace}: {reason or 'no reason given'}"
+            if reason is not None
+            else ""
+        )
+
+    def observer(self) -> Observer:
+        """Say how well we see: failures under one unhealthy upstream count once."""
+        views = self.views
+        ill = {name for name, view in views.items() if view.healthy is False}
+        services = {name: view.service for name, view in views.items()}
+        roots = {name for name in ill if not ill & set(upstreams_of(name, services))}
+        nodes = self.caches.nodes.store.values()
+        return Observer(
+            blind=self.blind,
+            sick=len(roots),
+            seen=len(views),
+            nodes_stale=sum(not facts.ready(node) for node in nodes),
+            nodes=len(nodes),
+        )

@@ -1,0 +1,54 @@
+"""
+The catalog in force: replaced whole, and kept by digest for runs that began under an older one.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from kintsugi.matcher import Matcher
+from kintsugi.model.documents import Catalog
+
+Parse = Callable[[Mapping[str, str]], Catalog]
+
+
+class CatalogKeeper(Protocol):
+    """Where the texts of catalogs are kept: the ledger."""
+
+    async def keep_catalog(self, digest: str, texts: Mapping[str, str]) -> None: ...
+
+    async def catalog_texts(self, digest: str) -> Mapping[str, str]: ...
+
+
+class InForce:
+    """
+    The current catalog with its matcher, and older ones by digest.
+
+    `take` keeps the texts before a run may name their digest, so that a restart can read what the run keeps to.
+    """
+
+    def __init__(self, catalog: Catalog, keeper: CatalogKeeper, parse: Parse) -> None:
+        self.catalog = catalog
+        self.matcher = Matcher(catalog)
+        self._keeper = keeper
+        self._parse = parse
+        self._known = {catalog.digest: catalog}
+        self._takers: list[Callable[[Catalog, Matcher], None]] = []
+
+    def on_change(self, taker: Callable[[Catalog, Matcher], None]) -> None:
+        """Tell `taker` of each catalog that comes into force, the current one at once."""
+        self._takers.append(taker)
+        taker(self.catalog, self.matcher)
+
+    async def take(self, catalog: Catalog, texts: Mapping[str, str]) -> None:
+        """Keep a catalog's texts (by file name) and put it into force."""
+        await self._keeper.keep_catalog(catalog.digest, texts)
+        self.catalog, self.matcher = catalog, Matcher(catalog)
+        self._known[catalog.digest] = catalog
+        for taker in self._takers:
+            taker(self.catalog, self.matcher)
+
+    async def by_digest(self, digest: str) -> Catalog:
+        """Give the catalog that a run keeps to. Raises CatalogErrors when this version cannot read it any more."""
+        if digest not in self._known:
+            self._known[digest] = self._parse(await self._keeper.catalog_texts(digest))
+        return self._known[digest]

@@ -1,0 +1,218 @@
+"""
+The order of the business: what happens to one signal, from the inbox to its verdict or its run.
+
+Nobody else knows this order. Each stage answers for itself; the first that ends a signal says why.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from kintsugi.errors import KubeError, LedgerUnavailable
+from kintsugi.guards import check
+from kintsugi.ledger import Claim, Claimed, Decide
+from kintsugi.matcher import condition_holds
+from kintsugi.model.documents import Rule, RuleSource, Service
+from kintsugi.model.records import Approval, Reason, Signal, Verdict, VerdictKind
+from kintsugi.pipeline.facts import World
+from kintsugi.pipeline.inforce import InForce
+from kintsugi.pipeline.roster import Roster
+from kintsugi.pipeline.targets import Objection, Targets
+from kintsugi.planner import Plan, plan
+from kintsugi.scope.values import rule_names
+
+log = structlog.get_logger(__name__)
+
+
+class Inbox(Protocol):
+    """What the pipeline asks of the ledger."""
+
+    async def due_signals(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]: ...
+
+    async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None: ...
+
+    async def claim(self, claim: Claim, decide: Decide, now: datetime) -> Claimed: ...
+
+    async def ask(self, approval: Approval) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matched:
+    """A rule that a signal satisfies, and the service that it concerns."""
+
+    rule: Rule
+    service: Service
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """A signal's verdict; `kept` when the claim has committed it already."""
+
+    verdict: Verdict
+    kept: bool = False
+
+
+class Pipeline:
+    """Judges signals, one batch after another, and starts runs."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        in_force: InForce,
+        world: World,
+        targets: Targets,
+        roster: Roster,
+        *,
+        approval_expiry: timedelta,
+    ) -> None:
+        self._inbox = inbox
+        self._in_force = in_force
+        self._world = world
+        self._targets = targets
+        self._roster = roster
+        self._approval_expiry = approval_expiry
+        self._news = asyncio.Event()
+        self._listeners: list[Callable[[Signal, Verdict], None]] = []
+
+    def on_verdict(self, listener: Callable[[Signal, Verdict], None]) -> None:
+        """Tell `listener` of every verdict."""
+        self._listeners.append(listener)
+
+    def wake(self) -> None:
+        """Look into the inbox now."""
+        self._news.set()
+
+    async def run(self, every: timedelta) -> None:
+        """Judge what is due, whenever there is news and `every` so often, until cancelled."""
+        while True:
+            try:
+                await asyncio.wait_for(self._news.wait(), every.total_seconds())
+            except TimeoutError:
+                pass
+            self._news.clear()
+            try:
+                await self.step()
+            except LedgerUnavailable as error:
+                log.warning("signals wait for the ledger", error=str(error))
+
+    async def step(self) -> None:
+        """Judge one batch of what is due; a full batch means that there is more."""
+        due = await self._inbox.due_signals(self._world.clock())
+        settled: dict[str, Verdict] = {}
+        for signal in due:
+            judged = await self.judge(signal)
+            if not judged.kept:
+                settled[signal.id] = judged.verdict
+            self._tell(signal, judged.verdict)
+        await self._inbox.settle(settled, self._world.clock())
+        if len(due) >= 500:
+            self.wake()
+
+    async def judge(self, signal: Signal) -> Judged:
+        """Carry one signal from match to claim; every exit is a verdict with its reason."""
+        matches = self._match(signal)
+        if not matches:
+            return Judged(verdict=Verdict(kind=VerdictKind.NO_RULE, reason=Reason.NO_RULE, text="no rule matches"))
+        matched = await self._resolve(signal, matches)
+        if isinstance(matched, Verdict):
+            return Judged(verdict=matched)
+        joined = self._join(matched)
+        if joined is not None:
+            return Judged(verdict=joined)
+        claimed = await self._claim(signal, matched)
+        if claimed.run is not None and claimed.verdict.kind is VerdictKind.STARTED:
+            self._roster.start(claimed.run)
+        return Judged(verdict=claimed.verdict, kept=True)
+
+    def _match(self, signal: Signal) -> Sequence[Matched]:
+        catalog, matcher = self._in_force.catalog, self._in_force.matcher
+        if signal.kind is RuleSource.ALERT:
+            rules = matcher.rules_for_alert(signal.labels)
+            names = rule_names(RuleSource.ALERT, alert=signal, now=self._world.clock())
+            rules = tuple(rule for rule in rules if condition_holds(rule, names))
+        else:
+            rules = (catalog.rules[signal.rule],) if signal.rule in catalog.rules else ()
+        return [Matched(rule=rule, service=catalog.services[rule.service]) for rule in rules if rule.service]
+
+    async def _resolve(self, signal: Signal, matches: Sequence[Matched]) -> Matched | Verdict:
+        """Find the match that the signal's object really belongs to. What cannot be asked now is asked again."""
+        if signal.kind is not RuleSource.ALERT:
+            return matches[0]
+        objections: list[tuple[Rule, Objection]] = []
+        for matched in matches:
+            try:
+                objection = await self._targets.objection(signal.labels, matched.service)
+            except KubeError as error:
+                return self._later(matched.rule, Reason.STALE, f"the alert's object could not be looked up: {error}")
+            if objection is None:
+                return matched
+            objections.append((matched.rule, objection))
+        rule, first = objections[0]
+        return Verdict(kind=VerdictKind.REFUSED, reason=first.reason, text=first.text, rule=rule.name)
+
+    def _join(self, matched: Matched) -> Verdict | None:
+        """Join the run that is under way for the service, without a transaction of its own: storms are cheap."""
+        run = self._roster.run_of(matched.service.name)
+        if run is None:
+            return None
+        text = f"{matched.service.name} is being recovered already"
+        kind, reason = VerdictKind.ATTACHED, Reason.ACTIVE_RUN
+        return Verdict(kind=kind, reason=reason, text=text, rule=matched.rule.name, incident=run.incident)
+
+    async def _claim(self, signal: Signal, matched: Matched) -> Claimed:
+        now, rule = self._world.clock(), matched.rule
+        bound = plan(rule, matched.service, self._in_force.catalog, now=now)
+        claimed = await self._inbox.claim(self.claim_of(signal, rule, bound), self.decision(rule, bound, signal), now)
+        if claimed.verdict.kind is VerdictKind.AWAITING_APPROVAL and claimed.incident is not None:
+            await self._ask(claimed.incident.id, bound)
+        return claimed
+
+    def claim_of(self, signal: Signal | None, rule: Rule, bound: Plan) -> Claim:
+        """Make the claim of a plan."""
+        return Claim(
+            signal=signal,
+            service=bound.service.name,
+            namespace=bound.service.namespace,
+            rule=rule.name,
+            runbook=bound.runbook.name,
+            mode=rule.mode.at_most(self._world.mode),
+            catalog=self._in_force.catalog.digest,
+            parameters=bound.parameters,
+            deadline=bound.deadline,
+            locks=bound.locks,
+        )
+
+    def decision(self, rule: Rule, bound: Plan, signal: Signal, *, approved: bool = False) -> Decide:
+        """Bind the guards to this claim; the ledger asks them inside its transaction."""
+        now = self._world.clock()
+        held = self._world.hold(bound.service, self._in_force.catalog, self._roster.recovering, signal.received)
+        facts = self._world.claim(rule, bound, held, approved=approved)
+        return lambda history: check(facts, history, self._world.limits, now=now)
+
+    async def _ask(self, incident: str, bound: Plan) -> None:
+        now = self._world.clock()
+        question = "\n".join((f"Run {bound.runbook.title} on {bound.service.name}?", *bound.lines))
+        expires = now + self._approval_expiry
+        await self._inbox.ask(
+            Approval(incident=incident, path="", question=question, plan=bound.digest, asked=now, expires=expires)
+        )
+
+    def _later(self, rule: Rule, reason: Reason, text: str) -> Verdict:
+        until = self._world.clock() + self._world.limits.look_again
+        return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=rule.name)
+
+    def _tell(self, signal: Signal, verdict: Verdict) -> None:
+        log.info(
+            "signal judged",
+            signal=signal.id,
+            verdict=verdict.kind,
+            reason=verdict.reason,
+            rule=verdict.rule,
+            text=verdict.text,
+        )
+        for listener in self._listeners:
+            listener(signal, verdict)
