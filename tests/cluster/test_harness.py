@@ -1,23 +1,20 @@
 """The harness keeps its word: the cluster is real, faults hit what they name and nothing else, and nothing is left."""
 
-import os
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.harness import manifests, parts
+from tests.harness import manifests
 from tests.harness.access import Access
 from tests.harness.api import Api, ApiError, Object
-from tests.harness.cluster import KUBECONFIG, Cluster
+from tests.harness.cluster import Cluster
 from tests.harness.components import NODE
 from tests.harness.faults import Faults
 from tests.harness.fixtures import StartAlertmanager
 from tests.harness.images import POSTGRES, WEB_BETTER
 from tests.harness.machine import API_SERVER
-from tests.harness.network import RUN
 from tests.harness.postgres import Postgres
 from tests.harness.waiting import WaitedTooLongError, eventually, wait_for
 
@@ -240,136 +237,3 @@ def test_two_alertmanagers_know_each_other(alertmanager: StartAlertmanager) -> N
     wait_for(
         lambda: pair.alerts(replica=1)[0]["status"]["state"] == "suppressed", within=10, describe=lambda: pair.alerts(1)
     )
-
-
-def test_binaries_of_kubebuilder_assets_come_before_built_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that it holds all make a build needless."""
-    for package in parts.packages(parts.MODULES / "kubernetes"):
-        (tmp_path / parts.binary_name(package)).touch()
-    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
-    found = parts.parts("kubernetes")
-    assert [found.binary(name).parent for name in ("etcd", "kube-apiserver", "kubelet", "kubectl")] == [tmp_path] * 4
-    assert parts.obstacle("kubernetes") is None
-    (tmp_path / "kubelet").unlink()
-    assert parts.obstacle("kubernetes") is not None
-
-
-def test_a_network_of_its_own_is_refused_without_root() -> None:
-    """It says so, runs nothing, and exits with a code of its own."""
-    program = (
-        "import os, sys; from tests.harness import network; os.seteuid(65534); sys.exit(network.main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", program, "--", "touch", "/tmp/never"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, "need root" in done.stderr) == (69, True)
-
-
-_WHOLE_LIFE = """
-import os, subprocess
-from pathlib import Path
-from tests.harness import cgroups, manifests
-from tests.harness.cluster import Cluster
-from tests.harness.waiting import wait_for
-
-def state():
-    pids = sorted(int(each) for each in os.listdir("/proc") if each.isdigit())
-    programs = [Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\\0")[0] for pid in pids]
-    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    # The run around this one mounts and unmounts as it likes.
-    mounts = sorted(each for each in mounted if not each.startswith("/tmp/kintsugi-run-") or os.environ["KINTSUGI_TEST_RUN"] in each)
-    links = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
-    rules = subprocess.run(["iptables", "-t", "nat", "-S"], capture_output=True, text=True, check=True).stdout
-    files = sorted(map(str, Path(os.environ["KINTSUGI_TEST_RUN"]).iterdir()))
-    return programs, mounts, sorted(l.split()[0] for l in links), rules, files
-
-subprocess.run(["iptables", "-t", "nat", "-S"], capture_output=True, check=True)
-before = state()
-cluster = Cluster.start()
-with cluster.namespace() as namespace:
-    cluster.apply(manifests.web_deployment(namespace, replicas=1))
-    wait_for(lambda: cluster.get("deployment", "web-app-deployment", namespace)["status"].get("readyReplicas"), within=60)
-    if "die" in os.environ.get("HOW", ""):
-        os.kill(os.getpid(), 9)
-cluster.stop()
-after = wait_for(lambda: state() if len(state()[0]) == len(before[0]) else None, within=5, describe=state)
-assert after == before, (before, after)
-"""
-
-
-def traces(run: str) -> list[str]:
-    """Return what a run left in this machine: processes, cgroups, mounts and files that carry its name."""
-    environments = [path for path in Path("/proc").glob("[0-9]*/environ") if path.parent.name != str(os.getpid())]
-    processes = [str(path) for path in environments if run.encode() in _bytes(path)]
-    cgroups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/{Path(run).name}*")]
-    mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if run in line]
-    return [*processes, *cgroups, *mounts, *([run] if Path(run).exists() else [])]
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def inside(program: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    """Run a Python program in a machine of its own; its first line of output is the run's folder."""
-    show = f"import os; print(os.environ[{RUN!r}], flush=True)\n"
-    command = [sys.executable, "-m", "tests.harness.network", "--", sys.executable, "-c", show + program]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=100)
-
-
-@pytest.mark.cluster
-def test_a_stopped_cluster_leaves_nothing_behind(own_cluster: Cluster) -> None:
-    """No process, mount, link, rule, cgroup or file: neither after `stop`, nor after the run."""
-    done = inside(_WHOLE_LIFE, {})
-    assert done.returncode == 0, done.stderr
-    assert traces(done.stdout.splitlines()[0]) == []
-
-
-@pytest.mark.cluster
-def test_a_killed_run_leaves_nothing_behind(own_cluster: Cluster) -> None:
-    """The kernel ends what the run could not."""
-    done = inside(_WHOLE_LIFE, {"HOW": "die"})
-    assert done.returncode == 128 + 9, done.stderr
-    assert traces(done.stdout.splitlines()[0]) == []
-
-
-def pytest_in_a_run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run pytest on this very file as a run of its own, without the network that this run has."""
-    env = {name: value for name, value in os.environ.items() if name not in {RUN, KUBECONFIG, "CI"}}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env={**env, **environment}, capture_output=True, text=True, check=False, timeout=100
-    )
-
-
-def test_a_cluster_test_that_cannot_run_is_told() -> None:
-    """The run ends with the count and the reason, and passes where that is allowed."""
-    done = pytest_in_a_run("-k", "test_the_node_is_ready")
-    assert "cluster: 0 run, " in done.stdout
-    assert "NOT RUN: " in done.stdout
-    assert "not in a network of its own" in done.stdout
-    assert done.returncode == 0, done.stdout
-
-
-def test_a_cluster_test_that_cannot_run_fails_the_run_where_all_must() -> None:
-    """With CI=true a skip is a failure, and so is leaving a test out."""
-    assert pytest_in_a_run("-k", "test_the_node_is_ready", CI="true").returncode == 1
-    left_out = pytest_in_a_run("-k", "test_what_does_not_come", CI="true")
-    assert "deselected" in left_out.stdout
-    assert left_out.returncode == 1
-
-
-@pytest.mark.cluster
-def test_a_lent_cluster_is_used_and_left_alone(own_cluster: Cluster) -> None:
-    """KINTSUGI_TEST_KUBECONFIG names it; what would stop its components does not run."""
-    kubectl = own_cluster.machine.parts.binary("kubectl").parent
-    lent = {KUBECONFIG: str(own_cluster.kubeconfig), "PATH": f"{kubectl}:{os.environ['PATH']}"}
-    done = pytest_in_a_run("-k", "test_a_crash_loop or test_a_frozen", **lent)
-    assert done.returncode == 0, done.stdout
-    assert "cluster: 1 run" in done.stdout
-    assert "whose components are left alone" in done.stdout
-    assert own_cluster.machine.program(API_SERVER).pid is not None

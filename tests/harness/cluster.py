@@ -85,7 +85,10 @@ class Cluster:
 
     @classmethod
     def existing(cls, kubeconfig: Path) -> "Cluster":
-        """Return a cluster that somebody lends us; nothing of it is stopped."""
+        """Return a cluster that somebody lends us; nothing of it is stopped.
+
+        Its owner has loaded the images of `python -m tests.harness.images` and gives addresses to LoadBalancers.
+        """
         kubectl = shutil.which("kubectl")
         if kubectl is None:
             raise FileNotFoundError("kubectl is not on PATH")

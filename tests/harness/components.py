@@ -124,7 +124,7 @@ def controller_manager(layout: Layout, *, node_monitor_grace_period: int) -> lis
         "--kube-api-burst=600",
         "--node-monitor-period=1s",
         f"--node-monitor-grace-period={node_monitor_grace_period}s",
-        "--pvclaimbinder-sync-period=2s",
+        "--pvclaimbinder-sync-period=500ms",
         "--horizontal-pod-autoscaler-sync-period=5s",
     ]
 

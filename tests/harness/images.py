@@ -111,10 +111,9 @@ class Image:
 
 def image(name: str) -> Image:
     """Return the description of one of our images. Raises LookupError for a name that is not ours."""
-    try:
-        return _IMAGES[name]()
-    except KeyError:
-        raise LookupError(f"no image {name!r}; there are {', '.join(_IMAGES)}") from None
+    if name not in _IMAGES:
+        raise LookupError(f"no image {name!r}; there are {', '.join(_IMAGES)}")
+    return _IMAGES[name]()
 
 
 def _shell(name: str, script: str, environment: Mapping[str, str]) -> Image:
