@@ -17,7 +17,7 @@ from kintsugi.actions.live import Live
 from kintsugi.actions.prepared import Prepared
 from kintsugi.actions.scale import check_replicas
 from kintsugi.actions.undo import put_back, undone_by
-from kintsugi.errors import CommandError
+from kintsugi.errors import CommandError, Conflict, Refused
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.model.command import Patch
 from kintsugi.objects.resources import DEPLOYMENTS, REPLICASETS, STATEFULSETS
@@ -40,15 +40,21 @@ async def prepare(kube: KubeClient, command: Patch, circumstances: Circumstances
 
 
 async def _tried(kube: KubeClient, command: Patch) -> Live:
-    """Ask what the patch would make. Raises CommandError for a patch that is not JSON, KubeError if it is refused."""
+    """
+    Ask what the patch would make of the object.
+
+    Raises CommandError for a patch that is not JSON, Refused when a test in it fails, KubeError if it is not accepted.
+    """
     try:
         content = orjson.loads(command.patch)
     except orjson.JSONDecodeError as error:
         raise CommandError(f"the patch of {command.object} is not JSON: {error}") from error
     asked = command.object
-    return await kube.patch(
-        asked.resource, asked.name, command.namespace or None, content, kind=_KINDS[command.kind], dry_run=True
-    )
+    namespace = command.namespace or None
+    try:
+        return await kube.patch(asked.resource, asked.name, namespace, content, kind=_KINDS[command.kind], dry_run=True)
+    except Conflict as error:
+        raise Refused(f"{asked} is not as the patch expects it: somebody has changed it since ({error})") from error
 
 
 async def _check_scale(kube: KubeClient, judged: Judged, after: Live) -> None:

@@ -3,7 +3,7 @@
 from kintsugi.actions import live
 from kintsugi.actions.live import Live
 from kintsugi.actions.prepared import MARK, Happened, Prepared
-from kintsugi.errors import KubeError, NotFound, Refused
+from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, Cordon, Delete, Mark, ObjectName, Patch, Rollout, Scale
 
@@ -44,15 +44,12 @@ async def probe(kube: KubeClient, prepared: Prepared) -> Happened:
     """
     Tell whether a change was made: by the uid that is gone, or by the mark that was written together with it.
 
-    UNKNOWN when the cluster cannot be asked, or when an object that was to be changed is gone. A NOT_DONE is only as
-    old as the request: one that is still on its way may yet arrive.
+    UNKNOWN when an object that was to be changed is gone; raises KubeError when the cluster cannot be asked. NOT_DONE
+    is true of now: a request that is still on its way may yet arrive.
     """
     if prepared.already:
         return Happened.DONE
-    try:
-        obj = await read_again(kube, prepared)
-    except KubeError:
-        return Happened.UNKNOWN
+    obj = await read_again(kube, prepared)
     if isinstance(prepared.command, Delete):
         going = obj is None or bool(live.text(obj, "metadata", "deletionTimestamp"))
         return Happened.DONE if going else Happened.NOT_DONE

@@ -213,12 +213,13 @@ async def test_a_lost_answer_is_found_out_by_the_uid() -> None:
 
 
 async def test_a_probe_that_cannot_ask_says_so() -> None:
-    """P3: then a person is asked."""
+    """P3, P6: no answer is neither yes nor no; it can be asked again."""
     kube = ClusterOfDicts((PODS, pod()), (NODES, node()))
     does = actions(kube)
     prepared = await does.prepare(delete(), circumstances())
     kube.broken = ServerUnavailable("no answer")
-    assert await does.probe(prepared) is Happened.UNKNOWN
+    with pytest.raises(ServerUnavailable):
+        await does.probe(prepared)
 
 
 async def test_a_delete_of_several_pods_becomes_several_deletes() -> None:
