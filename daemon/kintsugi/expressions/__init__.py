@@ -11,6 +11,7 @@ from kintsugi.expressions.function import Fact, Function
 from kintsugi.expressions.names import Names
 from kintsugi.expressions.problem import ExpressionProblem
 from kintsugi.expressions.scope import Scope
+from kintsugi.expressions.storage import from_json, to_json
 from kintsugi.expressions.structs import struct_type
 from kintsugi.expressions.template import Template, compile_template, holes_in, text_of
 from kintsugi.expressions.types import (
@@ -51,8 +52,10 @@ __all__ = [
     "Type",
     "compile_expression",
     "compile_template",
+    "from_json",
     "holes_in",
     "plain",
     "struct_type",
     "text_of",
+    "to_json",
 ]

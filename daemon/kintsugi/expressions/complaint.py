@@ -68,6 +68,9 @@ def _no_field(name: str, struct: Struct, source: str, offset: int) -> Expression
 def _no_name(name: str, source: str, offset: int, environment: Environment) -> ExpressionProblem:
     offset = max(source.rfind(name, 0, offset + len(name)), 0)
     called = source[offset + len(name) :].lstrip().startswith("(")
+    if called and name in environment.functions:
+        hint = f"it is {environment.functions[name]}"
+        return ExpressionProblem(f"{name} does not take these arguments", offset=offset, suggestion=hint)
     kind = "function" if called else "name"
     known: list[str] = [*environment.functions, *_KNOWN] if called else list(environment.names)
     prefix = f"{environment.container}."

@@ -51,5 +51,8 @@ class Function:
     meaning: str = ""
 
     def __str__(self) -> str:
-        forms = (f"{self.name}({', '.join(map(str, form))})" for form in self.accepts)
-        return " or ".join(forms)
+        if len(self.accepts) <= 2:
+            return " or ".join(f"{self.name}({', '.join(map(str, form))})" for form in self.accepts)
+        at_place = (set(kinds) for kinds in zip(*self.accepts, strict=True))
+        arguments = (str(*kinds) if len(kinds) == 1 else "object" for kinds in at_place)
+        return f"{self.name}({', '.join(arguments)})"
