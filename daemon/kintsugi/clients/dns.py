@@ -54,25 +54,21 @@ class DnsClient:
         loop = asyncio.get_running_loop()
         reply: asyncio.Future[bytes] = loop.create_future()
         transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Question(query, number, reply), remote_addr=(server, self._port)
+            lambda: _Reply(number, reply), remote_addr=(server, self._port)
         )
         try:
+            transport.sendto(query)
             return tuple(_answers(await reply, name))
         finally:
             transport.close()
 
 
-class _Question(asyncio.DatagramProtocol):
-    """Send one query and wait for the datagram that answers it."""
+class _Reply(asyncio.DatagramProtocol):
+    """Wait for the datagram that answers the query of this number."""
 
-    def __init__(self, query: bytes, number: int, reply: asyncio.Future[bytes]) -> None:
-        self._query = query
+    def __init__(self, number: int, reply: asyncio.Future[bytes]) -> None:
         self._number = number
         self._reply = reply
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        transport.sendto(self._query)
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         if not self._reply.done() and data[:2] == struct.pack("!H", self._number):

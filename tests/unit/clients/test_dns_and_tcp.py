@@ -1,0 +1,113 @@
+"""Names and ports: what is there, what is not, and what could not be asked."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.actions.actions import Actions
+from kintsugi.clients import Clients
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.dns import DnsClient
+from kintsugi.clients.tcp import TcpClient
+from kintsugi.commands import parse
+from kintsugi.errors import ProbeFailed, Refused
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+
+SOON = timedelta(seconds=5)
+WEB = b"\x03web\x04test\x00"
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """Knows web.test (10.0.0.7, fd12::7, behind an alias); answers a broken message to broken.test."""
+
+    def connection_made(self, transport: asyncio.DatagramTransport) -> None:
+        """Keep the way back."""
+        self.transport = transport
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Answer one question."""
+        number, question = data[:2], data[12:]
+        if question.startswith(b"\x06broken"):
+            self.transport.sendto(number + b"\x81\x80\x00\x01\x00\x05\x00\x00\x00\x00" + question, addr)
+            return
+        if question.startswith(b"\x06silent"):
+            return
+        if not question.startswith(WEB):
+            self.transport.sendto(number + b"\x81\x83\x00\x01\x00\x00\x00\x00\x00\x00" + question, addr)
+            return
+        (kind,) = struct.unpack_from("!H", question, len(WEB))
+        packed = socket.inet_aton("10.0.0.7") if kind == 1 else socket.inet_pton(socket.AF_INET6, "fd12::7")
+        alias = b"\xc0\x0c" + struct.pack("!HHIH", 5, 1, 60, 2) + b"\xc0\x0c"
+        address = b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(packed)) + packed
+        self.transport.sendto(number + b"\x81\x80\x00\x01\x00\x02\x00\x00\x00\x00" + question + alias + address, addr)
+
+
+@pytest.fixture
+async def name_server() -> AsyncIterator[DnsClient]:
+    """Run a name server and give a client that asks servers at its port."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(NameServer, local_addr=("127.0.0.1", 0))
+    yield DnsClient(transport.get_extra_info("sockname")[1])
+    transport.close()
+
+
+async def test_a_name_is_resolved_by_the_machine() -> None:
+    """Hosts file and all."""
+    assert "127.0.0.1" in await DnsClient().resolve("localhost", within=SOON)
+
+
+async def test_a_given_server_is_asked_for_both_families(name_server: DnsClient) -> None:
+    """Aliases in the answer are passed over."""
+    assert await name_server.resolve("web.test", server="127.0.0.1", within=SOON) == ("10.0.0.7", "fd12::7")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("other.test", "no such name"),
+        ("broken.test", "cannot be read"),
+        ("a..b", "is not a host's name"),
+        (f"{'x' * 64}.test", "is not a host's name"),
+    ],
+)
+async def test_a_server_that_has_no_answer_fails_the_probe(name_server: DnsClient, name: str, reason: str) -> None:
+    """With its own word for it."""
+    with pytest.raises(ProbeFailed, match=reason):
+        await name_server.resolve(name, server="127.0.0.1", within=SOON)
+
+
+async def test_a_silent_server_fails_the_probe_in_time(name_server: DnsClient) -> None:
+    """UDP tells nobody."""
+    with pytest.raises(ProbeFailed, match="did not answer"):
+        await name_server.resolve("silent.test", server="127.0.0.1", within=timedelta(seconds=0.05))
+
+
+async def test_an_open_and_a_closed_port(unused_tcp_port: int) -> None:
+    """`open` is a column; a closed port is what nc exits with 1 for."""
+    does = Actions(ClusterOfDicts(), Clients.under(AddressRule(allow_loopback=True)))
+    closed = await does.look(parse(f"nc -z 127.0.0.1 {unused_tcp_port}"), deadline=SOON)
+    assert closed.names == {"open": False}
+    assert closed.failed
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", unused_tcp_port)
+    opened = await does.look(parse(f"nc -z 127.0.0.1 {unused_tcp_port} -w 1"), deadline=SOON)
+    server.close()
+    await server.wait_closed()
+    assert opened.names == {"open": True}
+    assert not opened.failed
+
+
+async def test_a_port_of_a_metadata_service_is_not_knocked_at() -> None:
+    """E6 holds for TCP, too."""
+    with pytest.raises(Refused):
+        await TcpClient(AddressRule()).opens("169.254.169.254", 80, within=SOON)
+
+
+async def test_nslookup_of_a_name_that_does_not_exist_is_a_failed_probe() -> None:
+    """The step is then not met."""
+    does = Actions(ClusterOfDicts(), Clients.under(AddressRule()))
+    with pytest.raises(ProbeFailed, match="cannot be resolved"):
+        await does.look(parse("nslookup no..host"), deadline=SOON)
