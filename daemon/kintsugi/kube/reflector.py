@@ -154,8 +154,9 @@ class Reflector(Generic[T]):
                 if isinstance(read, Poisoned):
                     poisoned[read.identity.namespace, read.identity.name] = read.reason
                 else:
+                    key = (read.metadata.namespace, read.metadata.name)
                     self._sharing.share(read)
-                    found[read.metadata.namespace, read.metadata.name] = read
+                    found[key] = read
             version = page.metadata.resource_version
             self._heard()
         await self._take_in(found, poisoned)

@@ -76,7 +76,6 @@ class PodSpec(Kept, frozen=True):
     node_name: str = ""
     restart_policy: str = "Always"
     service_account_name: str = ""
-    scheduler_name: str = ""
     priority_class_name: str = ""
     priority: int = 0
     host_network: bool = False

@@ -18,7 +18,11 @@ _MOST_TEXTS = 50_000
 
 
 class Sharing:
-    """The common parts of the objects of one kind."""
+    """
+    The common parts of the objects of one kind.
+
+    Only what weighs most is shared: this runs for every event of the watch.
+    """
 
     def __init__(self) -> None:
         self._patterns: dict[str, Object] = {}
@@ -28,13 +32,12 @@ class Sharing:
         """Let a freshly decoded object use the parts that are known already."""
         if len(self._texts) >= _MOST_TEXTS:
             self._texts.clear()
-        metadata = fresh.metadata
-        self._texts_of(metadata, ("namespace",))
+        self._texts_of(fresh.metadata, ("namespace",))
         controller = controller_of(fresh)
         pattern = self._pattern(controller.uid, fresh) if controller else fresh
         if pattern is not fresh:
-            _take_equal(metadata, pattern.metadata, ("labels", "annotations", "owner_references", "finalizers"))
-        if isinstance(fresh, Pod):
+            _take_equal(fresh.metadata, pattern.metadata, ("labels", "annotations", "owner_references"))
+        if isinstance(fresh, Pod) and isinstance(pattern, Pod):
             self._share_pod(fresh, pattern)
 
     def _pattern(self, uid: str, fresh: Object) -> Object:
@@ -42,22 +45,19 @@ class Sharing:
             self._patterns.clear()
         return self._patterns.setdefault(uid, fresh)
 
-    def _share_pod(self, pod: Pod, pattern: Object) -> None:
-        if pattern is not pod and isinstance(pattern, Pod):
-            _take_equal(pod.spec, pattern.spec, ("containers", "init_containers", "volumes", "node_selector"))
-        self._texts_of(pod.spec, ("node_name", "service_account_name", "scheduler_name", "restart_policy"))
-        self._texts_of(pod.status, ("phase", "qos_class", "host_ip"))
+    def _share_pod(self, pod: Pod, pattern: Pod) -> None:
+        if pod is not pattern:
+            _take_equal(pod.spec, pattern.spec, ("containers", "init_containers"))
         for condition in pod.status.conditions:
-            self._texts_of(condition, ("type", "status", "reason"))
-        for status in (*pod.status.container_statuses, *pod.status.init_container_statuses):
+            self._texts_of(condition, ("type",))
+        for status in pod.status.container_statuses:
             self._texts_of(status, ("name", "image"))
 
     def _texts_of(self, part: Kept, names: tuple[str, ...]) -> None:
         keep = self._texts.setdefault
         for name in names:
             text: str = getattr(part, name)
-            if text:
-                force_setattr(part, name, keep(text, text))
+            force_setattr(part, name, keep(text, text))
 
 
 def _take_equal(part: Kept, pattern: Kept, names: tuple[str, ...]) -> None:
