@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kintsugi.expressions import ExpressionProblem
+from kintsugi.expressions.expansion import expand
 from tests.unit.scope.cases import Case, cases
 
 CASES = cases()
@@ -24,6 +25,11 @@ def test_it_compiles_where_it_stands(case: Case) -> None:
 
 def test_there_are_as_many_as_the_files_hold() -> None:
     assert len(CASES) == 110
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_its_text_is_taken_apart_without_loss(case: Case) -> None:
+    assert expand(case.source, {}) == case.source
 
 
 def identifiers(case: Case) -> Iterator[tuple[int, int]]:
