@@ -1,7 +1,7 @@
 """What the API server's refusals mean: from an HTTP status and a `Status` body to one of our errors."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import msgspec
@@ -42,6 +42,7 @@ class Status(msgspec.Struct, frozen=True):
     """The API server's own description of a failure; also the object of an ERROR event in a watch."""
 
     code: int = 0
+    status: str = ""
     reason: str = ""
     message: str = ""
     details: Details | None = None
@@ -67,7 +68,7 @@ class Request:
 
     method: str
     path: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] | Sequence[tuple[str, str]] = ()
     body: bytes | None = None
     content_type: str = "application/json"
     changes: bool = False

@@ -1,10 +1,11 @@
 """
-Requests to the Kubernetes API in the words of kubectl: get, list, create, replace, patch, delete, logs.
+Requests to the Kubernetes API in the words of kubectl: get, list, create, replace, patch, delete, logs, exec.
 
 Objects go in and out as JSON. Reads are repeated within their deadline (jitter, Retry-After honoured); changes never
 are, except after a 429, which says that nothing was applied.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Self, TypedDict, Unpack
 import orjson
 
 from kintsugi.kube.answers import Request, unanswered
+from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
 from kintsugi.kube.logs import LogOptions, log_request, read_log
 from kintsugi.kube.pages import Page, pages
 from kintsugi.kube.repeats import persist
@@ -216,6 +218,22 @@ class KubeClient:
         """Yield the log of a pod's container in chunks as they come; see `LogOptions`. Close it when done early."""
         request = log_request(PODS.path(namespace, name, "log"), options)
         return read_log(self._transport, request, options, self._settings)
+
+    async def execute(
+        self, name: str, namespace: str, command: Sequence[str], **options: Unpack[ExecOptions]
+    ) -> Executed:
+        """
+        Execute a command in a pod's container; see `ExecOptions`. Its words are passed as they are, to no shell.
+
+        Raises OutcomeUnknown when it did not end within its deadline, or the connection was lost.
+        """
+        request = exec_request(PODS.path(namespace, name, "exec"), command, options)
+        deadline = options.get("deadline") or self._settings.request_timeout
+        try:
+            async with asyncio.timeout(deadline.total_seconds()):
+                return await execute(self._transport, request, options)
+        except TimeoutError as error:
+            raise unanswered(request, f"the command has not ended within {deadline.total_seconds():g} s") from error
 
     async def raw(self, path: str) -> bytes:
         """Read any path as it is answered: /version, /healthz, /openapi/v3."""

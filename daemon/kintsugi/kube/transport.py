@@ -5,8 +5,9 @@ The client and the reflectors speak through this; nothing here is ever repeated,
 401, once, with credentials read anew.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Self
 from urllib.parse import urlencode
@@ -14,7 +15,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from kintsugi.errors import ServerUnavailable
+from kintsugi.errors import KubeError, ServerUnavailable
 from kintsugi.kube.answers import Request, refusal, unanswered
 from kintsugi.kube.authentication import Access, Authentication
 from kintsugi.kube.settings import KubeSettings
@@ -22,6 +23,8 @@ from kintsugi.kube.settings import KubeSettings
 # Above the 1.5 MiB that etcd takes for one object: a whole event can wait in the buffer.
 READ_BUFFER_BYTES = 2 * 1024 * 1024
 _LIMIT_OF_ERROR_BODY = 64 * 1024
+# How long a WebSocket waits for the other side to close, too, in seconds.
+_FAREWELL = aiohttp.ClientWSTimeout(ws_close=1.0)
 # Answers come from the same network: compressing them costs the API server more than it saves.
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kintsugi"}
 
@@ -52,8 +55,11 @@ class Transport:
         """Read the credentials and hold the connections open for as long as the context lasts."""
         authentication = await Authentication.load(settings)
         async with AsyncExitStack() as stack:
-            reads = await stack.enter_async_context(_session(aiohttp.TCPConnector(limit=200)))
-            changes = await stack.enter_async_context(_session(aiohttp.TCPConnector(limit=50, force_close=True), _once))
+            limits = aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout.total_seconds())
+            reads = _session(aiohttp.TCPConnector(limit=200), limits)
+            changes = _session(aiohttp.TCPConnector(limit=50, force_close=True), limits, _once)
+            await stack.enter_async_context(reads)
+            await stack.enter_async_context(changes)
             yield cls(authentication, settings, reads, changes)
 
     async def send(self, request: Request, *, total: timedelta | None = None) -> bytes:
@@ -82,6 +88,47 @@ class Transport:
         async with response:
             yield _chunks(request, response)
 
+    @asynccontextmanager
+    async def websocket(
+        self, request: Request, *, protocols: Sequence[str]
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Open a WebSocket. Raises as `send` does: a connection that breaks later leaves the outcome unknown."""
+        with _in_our_words(request):
+            try:
+                socket = await self._upgrade(request, self._authentication.access, protocols)
+            except aiohttp.WSServerHandshakeError as error:
+                if error.status != 401:
+                    raise await self._why_not(request, error.status) from error
+                renewed = await self._authentication.renew(self._authentication.access)
+                socket = await self._upgrade(request, renewed, protocols)
+            async with socket:
+                yield socket
+
+    async def _upgrade(
+        self, request: Request, access: Access, protocols: Sequence[str]
+    ) -> aiohttp.ClientWebSocketResponse:
+        return await self._changes.ws_connect(
+            _url(access, request),
+            protocols=protocols,
+            headers=access.headers,
+            ssl=access.tls,
+            server_hostname=access.server_hostname,
+            proxy=access.proxy,
+            timeout=_FAREWELL,
+            max_msg_size=READ_BUFFER_BYTES,
+        )
+
+    async def _why_not(self, request: Request, status: int) -> KubeError:
+        """Learn the server's sentence, which a refused upgrade does not carry, by asking without an upgrade."""
+        if status >= 500:
+            return refusal(request, status, b"")
+        try:
+            await self.send(replace(request, changes=False))
+        except KubeError as error:
+            if error.status == status:
+                return error
+        return refusal(request, status, b"")
+
     async def _open(self, request: Request, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         access = self._authentication.access
         response = await self._exchange(request, access, limits)
@@ -99,11 +146,10 @@ class Transport:
         self, request: Request, access: Access, limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
         session = self._changes if request.changes else self._reads
-        query = f"?{urlencode(request.params)}" if request.params else ""
         typed = {"Content-Type": request.content_type} if request.body is not None else {}
         return await session.request(
             request.method,
-            URL(f"{access.host}{request.path}{query}", encoded=True),
+            _url(access, request),
             data=request.body,
             headers={**access.headers, **typed},
             ssl=access.tls,
@@ -140,10 +186,18 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         raise _AnswerLostError(str(error)) from error
 
 
-def _session(connector: aiohttp.TCPConnector, *middlewares: aiohttp.ClientMiddlewareType) -> aiohttp.ClientSession:
+def _url(access: Access, request: Request) -> URL:
+    query = f"?{urlencode(request.params)}" if request.params else ""
+    return URL(f"{access.host}{request.path}{query}", encoded=True)
+
+
+def _session(
+    connector: aiohttp.TCPConnector, limits: aiohttp.ClientTimeout, *middlewares: aiohttp.ClientMiddlewareType
+) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         headers=_HEADERS,
+        timeout=limits,
         middlewares=middlewares,
         read_bufsize=READ_BUFFER_BYTES,
         trust_env=False,
