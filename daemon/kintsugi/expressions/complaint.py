@@ -109,7 +109,7 @@ def _dash(source: str, offset: int) -> str:
     while start > 0 and (source[start - 1].isalnum() or source[start - 1] in "._-"):
         start -= 1
     found = _DASHED.match(source, start)
-    if found is None or found.end() + len(source) < offset:
+    if found is None:
         return ""
     word = _WORD.match(source, found.end() - 1)
     return f"a dash is a minus in expressions: write {found[0][:-2]}_{word[0] if word else ''}"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from reprlib import repr as shortened
 
 from cel_expr_python import cel
 
@@ -78,7 +79,7 @@ class Expression:
         try:
             answer = self.program.eval(prepared.activation(self.variables, self.facts))
             value = answer.plain_value()
-        except (RuntimeError, TypeError) as error:
+        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             raise EvaluationError(f"{self.source}: {_reason(error)}") from error
         if value is True or value is False:
             if self.wanted in (BOOL, ANY):
@@ -86,7 +87,7 @@ class Expression:
         elif answer.type() in _NO_ANSWER:
             raise EvaluationError(f"{self.source}: {_reason(value)}")
         if not _is(value, self.wanted):
-            raise EvaluationError(f"{self.source}: gives {value!r}, not a {self.wanted}")
+            raise EvaluationError(f"{self.source}: gives {shortened(value)}, not a {self.wanted}")
         return without_facts(value) if self.facts else value
 
 

@@ -11,8 +11,8 @@ from cel_expr_python import cel
 
 from kintsugi.expressions.environment import Environment
 from kintsugi.expressions.problem import ExpressionProblem
-from kintsugi.expressions.reads import calls_in, children
-from kintsugi.expressions.syntax import Fold, Ident, Literal, Made, Node, Select
+from kintsugi.expressions.reads import children
+from kintsugi.expressions.syntax import Call, Fold, Ident, Literal, Made, Node, Select
 
 _TRIAL = cel.NewEnv(variables={"text": cel.Type.STRING})
 _TRIALS: Mapping[str, cel.Expression] = {
@@ -25,28 +25,36 @@ _DAYS = re.compile(r"(\d+(?:\.\d+)?)d")
 
 def refuse(parsed: Node, environment: Environment) -> None:
     """Raise ExpressionProblem for what a parsed tree holds that cannot work."""
-    taken = {name.partition(".")[0] for name in environment.names}
+    taken = frozenset(name.partition(".")[0] for name in environment.names)
     for node in _every(parsed):
         match node:
-            case Fold() if taken & {node.item, node.accumulator}:
-                (name,) = taken & {node.item, node.accumulator}
-                # CEL would read `service.ready` as the variable of that name, whatever the macro calls `service`.
-                raise ExpressionProblem(
-                    f"`{name}` is a name here already", offset=node.offset, suggestion="call the items otherwise"
-                )
-            case Select(test=True) if _dotted(node) in environment.names:
-                name = _dotted(node)
-                raise ExpressionProblem(
-                    f"has({name}) does not ask whether {name} is there: it is a name, and always is",
-                    offset=node.offset,
-                    suggestion=f"ask for a field of it, as in has({name}.x)",
-                )
+            case Fold():
+                _refuse_hiding(node, taken)
+            case Select(test=True):
+                _refuse_test(node, environment)
             case Made(name=str(name)) if name:
                 raise ExpressionProblem(f"a {name} cannot be written out in an expression", offset=node.offset)
-    for call in calls_in(parsed):
-        literal = call.arguments[-1] if call.arguments else None
-        if call.function in _TRIALS and isinstance(literal, Literal) and literal.text is not None:
-            _try_literal(call.function, literal)
+            case Call(function=function, arguments=(*_, Literal(text=str()) as literal)) if function in _TRIALS:
+                _try_literal(function, literal)
+
+
+def _refuse_hiding(fold: Fold, taken: frozenset[str]) -> None:
+    """Keep macros off known names: CEL reads `service.ready` as the variable, whatever the macro calls `service`."""
+    for name in (fold.item, fold.accumulator):
+        if name in taken:
+            hint = "call the items otherwise"
+            raise ExpressionProblem(f"`{name}` is a name here already", offset=fold.offset, suggestion=hint)
+
+
+def _refuse_test(test: Select, environment: Environment) -> None:
+    """Refuse `has` of a dotted variable: CEL gives its value."""
+    name = _dotted(test)
+    if name in environment.names:
+        raise ExpressionProblem(
+            f"has({name}) does not ask whether {name} is there: it is a name, and always is",
+            offset=test.offset,
+            suggestion=f"ask for a field of it, as in has({name}.x)",
+        )
 
 
 def _try_literal(function: str, literal: Literal) -> None:

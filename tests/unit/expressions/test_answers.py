@@ -129,7 +129,7 @@ def test_whole_numbers_and_fractions_compare_when_only_the_values_tell() -> None
     assert answer("value == 1", {"value": 1.0}) is True
 
 
-@pytest.mark.parametrize("value", [datetime(2026, 1, 1), object(), 2**70, {"a": object()}])  # noqa: DTZ001
+@pytest.mark.parametrize("value", [datetime(2026, 1, 1), object(), 2**70, {"a": object()}, "\udc80"])  # noqa: DTZ001
 def test_a_value_that_cannot_be_read_has_no_answer(value: object) -> None:
     assert no_answer("value", {"value": value})
 
