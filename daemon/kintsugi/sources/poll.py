@@ -16,7 +16,7 @@ from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager import signal_ids
-from kintsugi.sources.alertmanager_api import AlertmanagerApi, decode_alerts
+from kintsugi.sources.alertmanager_api import decode_alerts
 from kintsugi.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
@@ -38,6 +38,14 @@ class Inbox(Protocol):
     async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]: ...
 
 
+class Alerts(Protocol):
+    """What is asked of Alertmanager; each raises ProbeFailed when there is no answer."""
+
+    async def alerts(self, *, suppressed: bool) -> bytes: ...
+
+    async def started(self) -> datetime: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Polled:
     """What one poll came to: alerts that fire there, and those of ours that were found to be over."""
@@ -52,7 +60,7 @@ class Poller:
     def __init__(
         self,
         settings: AlertmanagerSettings,
-        api: AlertmanagerApi,
+        api: Alerts,
         inbox: Inbox,
         metrics: Metrics,
         clock: Callable[[], datetime],

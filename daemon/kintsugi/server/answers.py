@@ -1,0 +1,47 @@
+"""Answers over HTTP: values as JSON, errors as `{"error": …}` with the status that fits them."""
+
+import msgspec
+from aiohttp import web
+
+from kintsugi.errors import (
+    KintsugiError,
+    KubeError,
+    LedgerUnavailable,
+    NotRecorded,
+    ProbeFailed,
+    Refused,
+    UsageError,
+    WrongState,
+)
+from kintsugi.telemetry import SECRETS
+
+_ENCODER = msgspec.json.Encoder()
+
+_STATUSES: tuple[tuple[type[KintsugiError], int], ...] = (
+    (UsageError, 400),
+    (NotRecorded, 404),
+    (WrongState, 409),
+    (Refused, 409),
+    (LedgerUnavailable, 503),
+    (KubeError, 502),
+    (ProbeFailed, 502),
+)
+
+
+def answer(value: object, status: int = 200) -> web.Response:
+    """Write a value (records, enums, times and all) as JSON."""
+    return web.Response(body=_ENCODER.encode(value), status=status, content_type="application/json")
+
+
+def refusal(status: int, text: str) -> web.Response:
+    """Write an error, without secrets."""
+    response = answer({"error": SECRETS.text(text)}, status)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def failure(error: KintsugiError) -> web.Response:
+    """Write an error of ours with its status."""
+    status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
+    return refusal(status, str(error))

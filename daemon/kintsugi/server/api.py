@@ -1,0 +1,187 @@
+"""
+The JSON API under `/api/v1`, for people and the command line.
+
+Handlers only translate: a request into a call of `Operations`, its value into JSON. Who may call them is decided before.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from kintsugi.errors import UsageError
+from kintsugi.model.records import PauseScope, Signal, Target
+from kintsugi.server.answers import answer
+from kintsugi.server.authentication import Identity
+from kintsugi.server.bodies import BodyReader
+from kintsugi.server.intake import Decode
+from kintsugi.server.operations import Operations, PauseWish
+
+IDENTITY = web.RequestKey("identity", Identity)
+"""Where a request keeps who it comes from."""
+
+_MOST = 500
+_LONGEST = 500
+_MAX_BODY = 256 * 1024
+
+_Body = TypeVar("_Body", bound=msgspec.Struct)
+
+
+class _Approve(msgspec.Struct, forbid_unknown_fields=True):
+    plan: str
+    path: str = ""
+    who: str = ""
+
+
+class _RollBack(msgspec.Struct, forbid_unknown_fields=True):
+    confirm: bool = False
+    who: str = ""
+
+
+class _Pause(msgspec.Struct, forbid_unknown_fields=True):
+    scope: PauseScope
+    why: str
+    name: str = ""
+    freeze: bool = False
+    minutes: float | None = None
+    who: str = ""
+
+
+class _Resume(msgspec.Struct, forbid_unknown_fields=True):
+    why: str = ""
+    who: str = ""
+
+
+class _Alert(msgspec.Struct):
+    labels: dict[str, str]
+    annotations: dict[str, str] = {}
+
+
+class Api:
+    """Handlers of everything under `/api/v1`."""
+
+    def __init__(self, operations: Operations, decode: Decode) -> None:
+        self._operations, self._decode = operations, decode
+        self._bodies = BodyReader(largest=_MAX_BODY, memory=64 * _MAX_BODY, timeout=10)
+
+    async def incidents(self, request: web.Request) -> web.Response:
+        """List incidents: `?service=`, `?open=true`, `?limit=`."""
+        found = await self._operations.incidents(
+            limit=_number(request, "limit", 50),
+            service=request.query.get("service", ""),
+            open_only=_flag(request, "open"),
+        )
+        return answer({"incidents": list(found)})
+
+    async def incident(self, request: web.Request) -> web.Response:
+        """Show one with signals, runs, steps, undo texts, evidence and questions."""
+        return answer(await self._operations.incident(request.match_info["id"]))
+
+    async def approve(self, request: web.Request) -> web.Response:
+        """Say yes to the plan that was shown."""
+        body = await self._body(request, _Approve)
+        if not body.plan:
+            raise UsageError("plan: empty; send the digest of the plan that was shown, so that no other is approved")
+        return answer(
+            await self._operations.approve(
+                request.match_info["id"], path=body.path, plan=body.plan, who=_who(request, body.who)
+            )
+        )
+
+    async def roll_back(self, request: web.Request) -> web.Response:
+        """Undo a run, or without `confirm` say what that would do."""
+        body = await self._body(request, _RollBack)
+        done = await self._operations.roll_back(
+            request.match_info["id"], who=_who(request, body.who), confirmed=body.confirm
+        )
+        return answer(done, 202 if done.begun else 200)
+
+    async def pauses(self, _request: web.Request) -> web.Response:
+        """List the pauses that hold."""
+        return answer({"pauses": list(await self._operations.pauses())})
+
+    async def pause(self, request: web.Request) -> web.Response:
+        """Begin a pause."""
+        body = await self._body(request, _Pause)
+        if not body.why.strip():
+            raise UsageError("why: empty; whoever finds the pause must learn its reason")
+        if (body.scope is PauseScope.GLOBAL) == bool(body.name):
+            raise UsageError("name: a pause of a namespace or a rule names it, a global one names nothing")
+        if body.minutes is not None and not 0 < body.minutes <= 366 * 24 * 60:
+            raise UsageError("minutes: more than none and up to a year; leave it out for no end")
+        lasts = None if body.minutes is None else timedelta(minutes=body.minutes)
+        wish = PauseWish(scope=body.scope, name=body.name, why=body.why[:_LONGEST], freeze=body.freeze, lasts=lasts)
+        return answer(await self._operations.pause(wish, who=_who(request, body.who)), 201)
+
+    async def resume(self, request: web.Request) -> web.Response:
+        """Lift a pause."""
+        body = await self._body(request, _Resume)
+        return answer(
+            await self._operations.resume(
+                request.match_info["id"], who=_who(request, body.who), why=body.why[:_LONGEST]
+            )
+        )
+
+    async def services(self, _request: web.Request) -> web.Response:
+        """Tell how each service is."""
+        return answer({"services": list(await self._operations.services())})
+
+    async def explain_object(self, request: web.Request) -> web.Response:
+        """Explain `?pod=NAMESPACE/NAME`."""
+        namespace, slash, name = request.query.get("pod", "").partition("/")
+        if not (namespace and slash and name) or "/" in name:
+            raise UsageError("pod: write ?pod=NAMESPACE/NAME, or POST an alert with its labels")
+        return answer(await self._operations.explain(Target(kind="Pod", namespace=namespace, name=name)))
+
+    async def explain_alert(self, request: web.Request) -> web.Response:
+        """Explain an alert given by its labels, read as the webhook would read it."""
+        body = await self._body(request, _Alert)
+        return answer(await self._operations.explain(self._signal(body)))
+
+    def _signal(self, alert: _Alert) -> Signal:
+        """Make the signal that a webhook with this alert would bring now."""
+        now = datetime.now(UTC)
+        one = {"status": "firing", "labels": alert.labels, "annotations": alert.annotations, "startsAt": now}
+        delivery = self._decode(msgspec.json.encode({"version": "4", "alerts": [one]}), now)
+        if not delivery.signals:
+            raise UsageError(delivery.unreadable or delivery.dead_letters[0].reason)
+        return delivery.signals[0]
+
+    async def _body(self, request: web.Request, kind: type[_Body]) -> _Body:
+        """Read a small typed body; no body is an empty one. Raises UsageError, BodyError."""
+        with await self._bodies.read(request) as body:
+            try:
+                return msgspec.json.decode(body or b"{}", type=kind)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise UsageError(f"the body is not what this route takes: {error}") from error
+
+
+def _who(request: web.Request, said: str) -> str:
+    """
+    Name the person behind a deed: the token's holder, or with a bare token whoever they say they are.
+
+    A named token cannot speak for another. Raises UsageError when nobody is named.
+    """
+    holder = request[IDENTITY].name
+    if holder and said not in {"", holder}:
+        raise UsageError(f"who: the token belongs to {holder}, it cannot speak for {said[:100]}")
+    if not (holder or said.strip()):
+        raise UsageError('who: empty; this token belongs to nobody in particular, say who you are: {"who": "ana"}')
+    return (holder or said.strip())[:100]
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    """Read a number of the query. Raises UsageError."""
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST):
+        raise UsageError(f"{name}: {text[:20]!r} is not a number from 1 to {_MOST}")
+    return int(text)
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    """Read a yes or no of the query. Raises UsageError."""
+    text = request.query.get(name, "false")
+    if text not in {"true", "false"}:
+        raise UsageError(f"{name}: {text[:20]!r} is neither true nor false")
+    return text == "true"

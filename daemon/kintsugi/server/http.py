@@ -1,0 +1,98 @@
+"""
+The HTTP server: one port, a bounded number of connections, none of them kept waiting for ever.
+
+Built by the composition root as a context; `port` tells where it listens.
+"""
+
+import asyncio
+import weakref
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from kintsugi.server.routes import Gate, Handler, Route
+from kintsugi.settings import ServerSettings
+
+_SWEEP = 1.0
+"""Seconds between two looks at connections that have not said anything yet."""
+
+_LINGER = 2.0
+"""Seconds for which the rest of a refused body is read and thrown away, so that its sender sees the answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listening:
+    """A server that takes requests."""
+
+    host: str
+    port: int
+
+
+class _TurnAway(asyncio.Protocol):
+    """Closes a connection as soon as it is made: there are too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+@asynccontextmanager
+async def serve(settings: ServerSettings, gate: Gate, routes: tuple[Route, ...]) -> AsyncIterator[Listening]:
+    """Serve these routes until the context is left; requests under way may then finish."""
+    newcomers = _Newcomers(settings.header_timeout.total_seconds())
+    app = web.Application(middlewares=[newcomers.note])
+    for route in routes:
+        gate.add(app, route)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=settings.idle_timeout.total_seconds(),
+        lingering_time=_LINGER,
+        shutdown_timeout=settings.shutdown_timeout.total_seconds(),
+    )
+    await runner.setup()
+    connections = runner.server
+    assert connections is not None
+
+    def accepted() -> asyncio.Protocol:
+        return _TurnAway() if len(connections.connections) >= settings.max_connections else connections()
+
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_server(accepted, settings.host, settings.port, backlog=settings.backlog)
+    sweeper = asyncio.create_task(newcomers.sweep(connections), name="server-sweeper")
+    try:
+        host, port = listener.sockets[0].getsockname()[:2]
+        yield Listening(host=host, port=port)
+    finally:
+        listener.close()
+        sweeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeper
+        await runner.cleanup()
+
+
+class _Newcomers:
+    """Knows the connections that have not brought the head of a request yet, and closes them when they take too long (A15)."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._since: weakref.WeakKeyDictionary[RequestHandler, float] = weakref.WeakKeyDictionary()
+
+        self.note = web.middleware(self._note)
+
+    async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Note that a connection has brought the head of a request; from then on the other timeouts count."""
+        self._since[request.protocol] = float("inf")
+        return await handler(request)
+
+    async def sweep(self, server: web.Server) -> None:
+        """Look again and again."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(_SWEEP, self._timeout / 4))
+            now = loop.time()
+            for connection in server.connections:
+                if now - self._since.setdefault(connection, now) > self._timeout:
+                    connection.force_close()

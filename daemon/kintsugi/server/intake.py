@@ -1,0 +1,185 @@
+"""
+The webhook of Alertmanager: read, understand, commit, answer, in this order (P1).
+
+2xx only when every alert is durable. Alertmanager repeats after a 5xx only, so overload and a ledger that is away are
+503, never 429 (A5); 400 and 413 are for what would fail again in the same way, and then the poller is woken.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from aiohttp import web
+
+from kintsugi.errors import KintsugiError, LedgerError, LedgerUnavailable
+from kintsugi.model.records import DeadLetter, Signal, SignalSource
+from kintsugi.server.answers import answer, refusal
+from kintsugi.server.bodies import BodyError, BodyReader
+from kintsugi.settings import ServerSettings
+from kintsugi.telemetry import Metrics, get_logger
+
+log = get_logger(__name__)
+
+_TOGETHER = 1000
+"""Signals handed over in one piece, so that a large delivery is seen to get on."""
+
+_SMALL = 256 * 1024
+"""Bytes up to which a body is decoded on the event loop; a larger one must not stop everything else."""
+
+
+class Inbox(Protocol):
+    """Where signals become durable: the ledger. A caller that is cancelled does not take its signals back."""
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> object: ...
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None: ...
+
+
+class Delivery(Protocol):
+    """What a body held; made by `sources`."""
+
+    @property
+    def signals(self) -> Sequence[Signal]: ...
+
+    @property
+    def dead_letters(self) -> Sequence[DeadLetter]: ...
+
+    @property
+    def truncated(self) -> int: ...
+
+    @property
+    def unreadable(self) -> str: ...
+
+
+Decode = Callable[[bytes, datetime], Delivery]
+Clock = Callable[[], datetime]
+
+
+class Commits:
+    """
+    Hands signals to the inbox and waits, but not for ever.
+
+    The wait ends when *no* commit has ended for `patience`: a queue that moves is waited for, an inbox that hangs is not.
+    """
+
+    def __init__(self, inbox: Inbox, metrics: Metrics, *, most_waiting: int, patience: timedelta) -> None:
+        self._inbox, self._metrics = inbox, metrics
+        self._most, self._patience = most_waiting, patience.total_seconds()
+        self._waiting = 0
+        self._last = float("-inf")
+
+    async def commit(self, signals: Sequence[Signal], now: datetime) -> None:
+        """Return when all signals are durable. Raises LedgerUnavailable: then none of them may count as taken."""
+        if self._waiting and self._waiting + len(signals) > self._most:
+            raise LedgerUnavailable(f"{self._waiting} alerts wait for their commit already: come again")
+        self._count(len(signals))
+        try:
+            for start in range(0, len(signals), _TOGETHER):
+                await self._commit_some(signals[start : start + _TOGETHER], now)
+        finally:
+            self._count(-len(signals))
+
+    async def _commit_some(self, signals: Sequence[Signal], now: datetime) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        commit = loop.create_task(_accept(self._inbox, signals, now))
+        while not commit.done():
+            patience = max(began, self._last) + self._patience - loop.time()
+            if patience <= 0:
+                commit.add_done_callback(_forget)
+                raise LedgerUnavailable(f"the ledger has committed nothing for {self._patience:g}s")
+            await asyncio.wait({commit}, timeout=patience)
+        commit.result()
+        self._last = loop.time()
+        self._metrics.ledger_commit_seconds.observe(self._last - began)
+
+    def _count(self, signals: int) -> None:
+        self._waiting += signals
+        self._metrics.webhook_waiting.set(self._waiting)
+
+
+async def _accept(inbox: Inbox, signals: Sequence[Signal], now: datetime) -> None:
+    """Make a task of whatever awaitable the inbox gives."""
+    await inbox.accept(signals, now)
+
+
+def _forget(commit: "asyncio.Task[None]") -> None:
+    """Take note of the outcome of a commit that nobody waits for: its alerts come again either way."""
+    if not commit.cancelled() and commit.exception() is not None:
+        log.warning("a commit failed after its sender was told to come again", error=str(commit.exception()))
+
+
+class Intake:
+    """The handler of `POST /alertmanager`."""
+
+    def __init__(
+        self, settings: ServerSettings, inbox: Inbox, decode: Decode, *, metrics: Metrics, clock: Clock
+    ) -> None:
+        self._inbox, self._decode, self._metrics, self._clock = inbox, decode, metrics, clock
+        self._bodies = BodyReader(
+            largest=settings.max_body,
+            memory=settings.max_body_memory,
+            timeout=settings.body_timeout.total_seconds(),
+        )
+        self._commits = Commits(inbox, metrics, most_waiting=settings.max_waiting, patience=settings.commit_wait)
+        self.on_incomplete: Callable[[], None] = _nobody_polls
+        """Called when a delivery did not bring everything; the composition root sets it to the poller's `wake`."""
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """Take one delivery; its sender is known already, its body is not read yet."""
+        response = await self._answer(request)
+        self._metrics.webhook_answers.labels(str(response.status)).inc()
+        return response
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if request.content_type != "application/json":
+            return self._incomplete(415, f"content type {request.content_type[:100]}: only application/json is read")
+        try:
+            with await self._bodies.read(request) as body:
+                delivery = await self._understand(body)
+        except BodyError as error:
+            return self._incomplete(413, str(error)) if error.status == 413 else refusal(error.status, str(error))
+        if delivery.unreadable:
+            await self._bury(delivery.dead_letters)
+            return self._incomplete(400, delivery.unreadable)
+        try:
+            await self._commits.commit(delivery.signals, self._clock())
+            await self._keep(delivery.dead_letters)
+        except LedgerError as error:
+            log.warning("delivery not taken, it comes again", alerts=len(delivery.signals), error=str(error))
+            return refusal(503, str(error))
+        self._metrics.signals_received.labels(SignalSource.ALERTMANAGER).inc(len(delivery.signals))
+        if delivery.truncated or delivery.dead_letters:
+            self.on_incomplete()
+        return answer({"accepted": len(delivery.signals), "dead_letters": len(delivery.dead_letters)})
+
+    async def _understand(self, body: bytes) -> Delivery:
+        """Decode a body, a large one beside the event loop."""
+        if len(body) <= _SMALL:
+            return self._decode(body, self._clock())
+        return await asyncio.to_thread(self._decode, body, self._clock())
+
+    def _incomplete(self, status: int, text: str) -> web.Response:
+        """Refuse for good: Alertmanager does not repeat after this, so somebody must know and somebody must ask."""
+        log.error("delivery refused for good, its alerts are lost unless they are polled", status=status, reason=text)
+        self.on_incomplete()
+        return refusal(status, text)
+
+    async def _keep(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters."""
+        if letters:
+            await self._inbox.keep_dead_letters(letters)
+            self._metrics.dead_letters.inc(len(letters))
+
+    async def _bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters where that changes nothing about the answer."""
+        try:
+            async with asyncio.timeout(1):
+                await self._keep(letters)
+        except (KintsugiError, TimeoutError) as error:
+            log.warning("dead letter could not be kept", error=str(error))
+
+
+def _nobody_polls() -> None:
+    """Stand in where no Alertmanager is polled."""

@@ -1,0 +1,104 @@
+"""
+Every route with the right that it needs, and the one way to a handler.
+
+Nothing is served that is not in this table; `guarded` asks for the right before a handler, and before any body is read.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+
+from kintsugi.errors import KintsugiError
+from kintsugi.server.answers import failure, refusal
+from kintsugi.server.api import IDENTITY, Api
+from kintsugi.server.authentication import Action, Authentication, Role, may
+from kintsugi.server.bodies import BodyError
+from kintsugi.server.health import Health
+from kintsugi.server.intake import Intake
+from kintsugi.telemetry import Metrics, get_logger
+
+log = get_logger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and path, the right it needs, and who handles it."""
+
+    method: str
+    path: str
+    action: Action
+    handler: Handler
+
+
+def all_routes(intake: Intake, health: Health, api: Api) -> tuple[Route, ...]:
+    """List every route of the daemon."""
+    return (
+        Route("POST", "/alertmanager", Action.DELIVER, intake.receive),
+        Route("GET", "/healthz", Action.LOOK_ALIVE, health.alive),
+        Route("GET", "/readyz", Action.LOOK_ALIVE, health.ready),
+        Route("GET", "/metrics", Action.LOOK_ALIVE, health.metrics),
+        Route("GET", "/api/v1/incidents", Action.READ, api.incidents),
+        Route("GET", "/api/v1/incidents/{id}", Action.READ, api.incident),
+        Route("POST", "/api/v1/incidents/{id}/approve", Action.APPROVE, api.approve),
+        Route("POST", "/api/v1/incidents/{id}/rollback", Action.ROLL_BACK, api.roll_back),
+        Route("GET", "/api/v1/pauses", Action.READ, api.pauses),
+        Route("POST", "/api/v1/pauses", Action.PAUSE, api.pause),
+        Route("DELETE", "/api/v1/pauses/{id}", Action.PAUSE, api.resume),
+        Route("GET", "/api/v1/services", Action.READ, api.services),
+        Route("GET", "/api/v1/explain", Action.READ, api.explain_object),
+        Route("POST", "/api/v1/explain", Action.READ, api.explain_alert),
+    )
+
+
+class Gate:
+    """Stands before every handler."""
+
+    def __init__(self, authentication: Authentication, metrics: Metrics) -> None:
+        self._authentication, self._metrics = authentication, metrics
+
+    def add(self, app: web.Application, route: Route) -> None:
+        """Put a route behind the gate."""
+        app.router.add_route(route.method, route.path, self.guarded(route), expect_handler=self._expect(route.action))
+
+    def guarded(self, route: Route) -> Handler:
+        """Wrap a handler: who asks is known and may, and our errors become answers."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            refused = self._refused(request, route.action)
+            if refused is not None:
+                return refused
+            try:
+                return await route.handler(request)
+            except BodyError as error:
+                return refusal(error.status, str(error))
+            except KintsugiError as error:
+                return failure(error)
+
+        return handle
+
+    def _expect(self, action: Action) -> Handler:
+        """Invite a body (`Expect: 100-continue`) only from those who may send it (A8)."""
+
+        async def expect(request: web.Request) -> web.StreamResponse | None:
+            refused = self._refused(request, action)
+            if refused is None and request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request.writer.output_size = 0
+            return refused
+
+        return expect  # type: ignore[return-value]  # aiohttp takes None for "go on"
+
+    def _refused(self, request: web.Request, action: Action) -> web.Response | None:
+        """Give the refusal, None for who may."""
+        identity = self._authentication.identify(request.headers.getall(hdrs.AUTHORIZATION, ()))
+        if may(identity.role, action):
+            request[IDENTITY] = identity
+            return None
+        status = 401 if identity.role is Role.NOBODY else 403
+        if action is Action.DELIVER:
+            self._metrics.webhook_answers.labels(str(status)).inc()
+        log.warning("request refused", path=request.path, status=status, role=identity.role, peer=request.remote)
+        return refusal(status, f"{identity.role} may not {action}: send a token that may")

@@ -1,0 +1,187 @@
+"""Asking Alertmanager finds what its webhooks did not bring, and concludes nothing from silence."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kintsugi.errors import ProbeFailed
+from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
+from kintsugi.settings import AlertmanagerSettings
+from kintsugi.sources.alertmanager import decode
+from kintsugi.sources.poll import Polled, Poller
+from kintsugi.telemetry import Metrics
+from tests.unit.sources.webhooks import alert, webhook
+
+START = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
+
+
+class FakeAlertmanager:
+    """Holds alerts by fingerprint with their state; silent when `away`."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, str] = {}
+        self.up_since = START - timedelta(days=1)
+        self.away = False
+        self.extra: list[object] = []
+
+    async def alerts(self, *, suppressed: bool) -> bytes:
+        if self.away:
+            raise ProbeFailed("nobody answers")
+        shown = [self._alert(key, state) for key, state in self.states.items() if suppressed or state == "active"]
+        return json.dumps([*shown, *self.extra]).encode()
+
+    async def started(self) -> datetime:
+        return self.up_since
+
+    def _alert(self, key: str, state: str) -> dict[str, object]:
+        status = {
+            "state": state,
+            "silencedBy": ["s"] if state == "suppressed" else [],
+            "inhibitedBy": [],
+            "mutedBy": [],
+        }
+        ends = (START + timedelta(days=1)).isoformat()
+        return alert(fingerprint=key, status=status, endsAt=ends, receivers=[{"name": "kintsugi"}], updatedAt="x")
+
+
+class MemoryInbox:
+    """Keeps open episodes by key."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Signal] = {}
+        self.letters: list[DeadLetter] = []
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> None:
+        for signal in delivered:
+            if signal.status is SignalStatus.FIRING:
+                self.open.setdefault(signal.key, signal)
+            else:
+                self.open.pop(signal.key, None)
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        self.letters += letters
+
+    async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
+        return tuple(signal for signal in self.open.values() if signal.source in sources)
+
+
+class Polling:
+    """A poller with everything around it, on a clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.alertmanager, self.inbox = FakeAlertmanager(), MemoryInbox()
+        settings = AlertmanagerSettings(url="http://alertmanager")
+        self.poller = Poller(settings, self.alertmanager, self.inbox, Metrics(), lambda: self.now)
+
+    async def poll(self) -> Polled:
+        self.now += timedelta(seconds=30)
+        return await self.poller.poll()
+
+    async def deliver(self, key: str) -> None:
+        """Let a webhook bring this alert."""
+        await self.inbox.accept(decode(webhook(alert(fingerprint=key)), self.now).signals, self.now)
+
+
+@pytest.fixture
+def polling() -> Polling:
+    return Polling()
+
+
+async def test_an_alert_whose_delivery_was_lost_is_found(polling: Polling) -> None:
+    polling.alertmanager.states["a"] = "active"
+
+    assert await polling.poll() == Polled(firing=1, over=0)
+    assert polling.inbox.open["a"].source is SignalSource.POLL
+
+
+async def test_the_poll_and_the_webhook_bring_the_same_signal(polling: Polling) -> None:
+    await polling.deliver("a")
+    by_webhook = polling.inbox.open.pop("a")
+    polling.alertmanager.states["a"] = "active"
+    await polling.poll()
+    by_poll = polling.inbox.open["a"]
+
+    assert (by_poll.key, by_poll.began, by_poll.labels) == (by_webhook.key, by_webhook.began, by_webhook.labels)
+
+
+async def test_an_alert_that_is_gone_is_over_after_two_polls(polling: Polling) -> None:
+    """Covers A17: its end never arrived."""
+    await polling.deliver("a")
+
+    assert await polling.poll() == Polled(firing=0, over=0)
+    assert await polling.poll() == Polled(firing=0, over=1)
+    assert polling.inbox.open == {}
+
+
+async def test_an_alert_that_comes_back_between_two_polls_is_not_over(polling: Polling) -> None:
+    await polling.deliver("a")
+    await polling.poll()
+    polling.alertmanager.states["a"] = "active"
+    await polling.poll()
+    del polling.alertmanager.states["a"]
+
+    assert (await polling.poll()).over == 0
+
+
+async def test_a_silenced_alert_is_neither_taken_nor_over(polling: Polling) -> None:
+    """Covers A19."""
+    await polling.deliver("ours")
+    polling.alertmanager.states |= {"ours": "suppressed", "new": "suppressed"}
+
+    for _ in range(4):
+        assert await polling.poll() == Polled(firing=0, over=0)
+    assert list(polling.inbox.open) == ["ours"]
+
+
+async def test_an_alertmanager_that_has_just_started_is_not_believed_that_all_is_over(polling: Polling) -> None:
+    """Resolved through missing data is not health (P6): it has yet to hear from Prometheus."""
+    await polling.deliver("a")
+    polling.alertmanager.up_since = polling.now
+
+    for _ in range(9):
+        assert (await polling.poll()).over == 0
+    assert [(await polling.poll()).over for _ in range(2)] == [0, 1]
+
+
+async def test_when_nobody_answers_nothing_is_concluded(polling: Polling) -> None:
+    await polling.deliver("a")
+    await polling.poll()
+    polling.alertmanager.away = True
+
+    for _ in range(5):
+        with pytest.raises(ProbeFailed):
+            await polling.poll()
+    assert list(polling.inbox.open) == ["a"]
+
+
+async def test_what_is_no_list_of_alerts_is_no_answer(polling: Polling) -> None:
+    polling.alertmanager.extra = [float("nan")]
+
+    with pytest.raises(ProbeFailed, match="cannot be read"):
+        await polling.poll()
+
+
+async def test_a_bad_alert_in_the_list_is_a_dead_letter(polling: Polling) -> None:
+    polling.alertmanager.states["a"] = "active"
+    polling.alertmanager.extra = [{"labels": 5}]
+
+    assert (await polling.poll()).firing == 1
+    assert [letter.source for letter in polling.inbox.letters] == [SignalSource.POLL]
+
+
+@pytest.mark.parametrize(("state", "silenced"), [("active", False), ("suppressed", True), (None, False)])
+async def test_whether_an_alert_is_silenced_can_be_asked(polling: Polling, state: str | None, silenced: bool) -> None:
+    if state:
+        polling.alertmanager.states["a"] = state
+
+    assert await polling.poller.silenced("a") is silenced
+
+
+async def test_whether_it_is_silenced_is_not_guessed_when_nobody_answers(polling: Polling) -> None:
+    polling.alertmanager.away = True
+
+    with pytest.raises(ProbeFailed):
+        await polling.poller.silenced("a")
