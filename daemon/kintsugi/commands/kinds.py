@@ -30,6 +30,7 @@ _HOST = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]{0,252}[A-Za-z0-9_.])?|[0-9A-F
 _HEADER = re.compile(r"([-!#$%&'*+.^_`|~0-9A-Za-z]+):[ \t]*(.*)")
 _CONDITION = re.compile(r"delete|create|condition=[A-Za-z][A-Za-z0-9.-]*(=[A-Za-z0-9]+)?|jsonpath=\{[^}]+\}(=.*)?")
 _SORT = re.compile(r"\{?\.?[A-Za-z][A-Za-z0-9_.\[\]\\/-]*\}?")
+_JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _PRINTABLE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
@@ -167,7 +168,7 @@ def _json(text: str) -> str:
 
 def _put_json(before: str, value: object) -> str:
     """Inside a JSON string a value is that string's text, elsewhere a JSON value."""
-    inside = len(re.findall(r'(?<!\\)"', before)) % 2 == 1
+    inside = '"' in _JSON_STRING.sub("", before)
     if inside:
         return json.dumps(text_of(value), ensure_ascii=False)[1:-1]
     if value is None or isinstance(value, bool | int | float | str | Mapping | list | tuple):

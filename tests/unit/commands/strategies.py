@@ -1,0 +1,234 @@
+"""Every command that the grammar can make, for the properties that must hold for all of them."""
+
+import json
+from datetime import timedelta
+
+from hypothesis import strategies as st
+
+from kintsugi.commands.grammar import BY_VERB, MARKABLE, PATCHABLE, READABLE, ROLLED_OUT, WITH_PODS
+from kintsugi.model.command import (
+    CanI,
+    Command,
+    Cordon,
+    Curl,
+    Delete,
+    Describe,
+    Events,
+    Get,
+    Logs,
+    Mark,
+    NcZ,
+    Nslookup,
+    ObjectName,
+    Patch,
+    Rollout,
+    Scale,
+    Top,
+    Verb,
+    Wait,
+)
+from kintsugi.objects.resources import DEPLOYMENTS, NODES, PODS, REPLICASETS, RESOURCES, Resource
+
+names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
+texts = st.text(
+    st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=("Cc", "Cs", "Co", "Zl", "Zp")),
+    max_size=20,
+)
+durations = st.integers(1, 10_000_000).map(lambda number: timedelta(milliseconds=number))
+seconds = st.integers(1, 99_999).map(lambda number: timedelta(seconds=number / 100))
+selectors = st.sampled_from(["app=web", "app in (a, b)", "!x", "a!=b,c=d", "app.kubernetes.io/name=x"])
+maybe_selectors = st.just("") | selectors
+keys = st.from_regex(r"([a-z]{1,4}\.[a-z]{1,3}/)?[a-z]([-a-z0-9]{0,5}[a-z0-9])?", fullmatch=True)
+label_values = st.from_regex(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,8}[A-Za-z0-9])?)?", fullmatch=True)
+urls = st.sampled_from(
+    ["http://a/health", "https://a.b:8443/x?y=1&z=%20", "http://[::1]:80/", "http://10.0.0.1", "http://a/x;y"]
+)
+
+
+def objects_of(
+    resources: tuple[Resource, ...], *, most: int = 3, uid: bool = False
+) -> st.SearchStrategy[tuple[ObjectName, ...]]:
+    """Objects of the kinds that a command takes."""
+    uids = st.uuids().map(str) if uid else st.just("")
+    one = st.builds(ObjectName, resource=st.sampled_from(resources), name=names, uid=uids)
+    return st.lists(one, min_size=1, max_size=most).map(tuple)
+
+
+def place_for(resources: list[Resource]) -> st.SearchStrategy[str]:
+    """A namespace, none for kinds that live in none."""
+    return names if any(each.namespaced for each in resources) else st.just("")
+
+
+@st.composite
+def gets(draw: st.DrawFn) -> Get:
+    if draw(st.booleans()):
+        found = draw(objects_of(READABLE))
+        namespace = draw(place_for([each.resource for each in found])) or None
+        return Get(objects=found, namespace=namespace, ignore_not_found=draw(st.booleans()))
+    resources = draw(st.lists(st.sampled_from(READABLE), min_size=1, max_size=3, unique=True))
+    place = draw(place_for(resources)) or None
+    return Get(
+        resources=tuple(resources),
+        words=tuple(draw(st.sampled_from([each.plural, each.singular, each.qualified])) for each in resources),
+        namespace=draw(st.sampled_from([place, None])),
+        labels=draw(maybe_selectors),
+        fields=draw(st.sampled_from(["", "status.phase!=Running", "metadata.name=a,spec.nodeName=b"])),
+        sort_by=draw(st.sampled_from(["", ".metadata.creationTimestamp"])),
+    )
+
+
+@st.composite
+def describes(draw: st.DrawFn) -> Describe:
+    if draw(st.booleans()):
+        found = draw(objects_of(READABLE))
+        return Describe(objects=found, namespace=draw(place_for([each.resource for each in found])))
+    resource = draw(st.sampled_from(READABLE))
+    return Describe(resource=resource, namespace=draw(place_for([resource])), labels=draw(maybe_selectors))
+
+
+@st.composite
+def waits(draw: st.DrawFn) -> Wait:
+    condition = draw(
+        st.sampled_from(["delete", "condition=Ready", "condition=Ready=false", "jsonpath={.status.phase}=Bound"])
+    )
+    timeout = draw(durations)
+    if draw(st.booleans()):
+        found = draw(objects_of(READABLE))
+        place = draw(place_for([each.resource for each in found]))
+        return Wait(objects=found, namespace=place, condition=condition, timeout=timeout)
+    resource = draw(st.sampled_from(READABLE))
+    labels = draw(selectors)
+    return Wait(
+        resource=resource, labels=labels, namespace=draw(place_for([resource])), condition=condition, timeout=timeout
+    )
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> Logs:
+    found = draw(objects_of(WITH_PODS, most=1))
+    chosen = draw(st.booleans())
+    container = draw(st.just("") | names)
+    return Logs(
+        object=found[0] if chosen else None,
+        labels="" if chosen else draw(selectors),
+        namespace=draw(names),
+        container=container,
+        all_containers=not container and draw(st.booleans()),
+        previous=draw(st.booleans()),
+        follow=draw(st.booleans()),
+        since=draw(st.none() | durations),
+        tail=draw(st.none() | st.integers(0, 999)),
+        timestamps=draw(st.booleans()),
+        prefix=draw(st.booleans()),
+    )
+
+
+@st.composite
+def tops(draw: st.DrawFn) -> Top:
+    resource = draw(st.sampled_from([PODS, NODES]))
+    name = draw(st.just("") | names)
+    place = draw(place_for([resource])) or None
+    return Top(
+        resource=resource,
+        name=name,
+        namespace=place if name else draw(st.sampled_from([place, None])),
+        labels="" if name else draw(maybe_selectors),
+    )
+
+
+@st.composite
+def curls(draw: st.DrawFn) -> Curl:
+    body = draw(st.none() | texts.filter(lambda text: not text.startswith("@") and text != ""))
+    methods = ["GET", "POST", "PUT", "DELETE"] if body is None else ["POST", "PUT"]
+    headers = st.tuples(st.sampled_from(["Accept", "X-Y"]), texts.map(str.strip))
+    return Curl(
+        url=draw(urls),
+        method=draw(st.sampled_from(methods + ([] if body else ["HEAD"]))),
+        headers=tuple(draw(st.lists(headers, max_size=2))),
+        body=body,
+        insecure=draw(st.booleans()),
+        fail=draw(st.booleans()),
+        follow=draw(st.booleans()),
+        max_time=draw(st.none() | seconds),
+    )
+
+
+@st.composite
+def patches(draw: st.DrawFn, uid: bool) -> Patch:
+    (found,) = draw(objects_of(PATCHABLE, most=1, uid=uid))
+    kind = draw(st.sampled_from(["strategic", "merge", "json"]))
+    content: object = [{"op": "remove", "path": "/x"}] if kind == "json" else {"spec": {"x": draw(texts)}}
+    return Patch(object=found, namespace=draw(place_for([found.resource])), patch=json.dumps(content), kind=kind)
+
+
+@st.composite
+def marks(draw: st.DrawFn, uid: bool) -> Mark:
+    verb = draw(st.sampled_from([Verb.LABEL, Verb.ANNOTATE]))
+    found = draw(objects_of(MARKABLE, uid=uid))
+    values = label_values if verb is Verb.LABEL else texts
+    return Mark(
+        verb=verb,
+        objects=found,
+        namespace=draw(place_for([each.resource for each in found])),
+        values=draw(st.dictionaries(keys, st.none() | values, min_size=1, max_size=3)),
+        overwrite=draw(st.booleans()),
+    )
+
+
+@st.composite
+def rollouts(draw: st.DrawFn, uid: bool) -> Rollout:
+    verb = draw(st.sampled_from([verb for verb in Verb if verb.startswith("kubectl rollout")]))
+    keys_known = {flag.key for flag in BY_VERB[verb].flags}
+    resources = (DEPLOYMENTS,) if verb in (Verb.ROLLOUT_PAUSE, Verb.ROLLOUT_RESUME) else ROLLED_OUT
+    (found,) = draw(objects_of(resources, most=1, uid=uid))
+    return Rollout(
+        verb=verb,
+        object=found,
+        namespace=draw(names),
+        revision=draw(st.integers(0, 99)) if "revision" in keys_known else 0,
+        timeout=draw(st.none() | durations) if "timeout" in keys_known else None,
+    )
+
+
+def can_is() -> st.SearchStrategy[CanI]:
+    def build(resource: Resource, namespace: str, name: str) -> CanI:
+        place = namespace if resource.namespaced else None
+        return CanI(verb="delete", resource=resource, name=name, subresource="", namespace=place)
+
+    return st.builds(build, st.sampled_from(RESOURCES), names, st.just("") | names)
+
+
+def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
+    """Commands of every row; `uid` gives the objects of changes an identity."""
+    workloads = (*ROLLED_OUT[:2], REPLICASETS)
+    abouts = objects_of(READABLE, most=1).map(lambda found: found[0])
+    graces = st.none() | st.integers(1, 600).map(lambda number: timedelta(seconds=number))
+    return st.one_of(
+        gets(),
+        describes(),
+        waits(),
+        logs(),
+        tops(),
+        curls(),
+        can_is(),
+        patches(uid),
+        marks(uid),
+        rollouts(uid),
+        st.builds(Delete, objects=objects_of((PODS,), uid=uid), namespace=names, grace=graces),
+        st.builds(
+            Scale,
+            objects=objects_of(workloads, uid=uid),
+            namespace=names,
+            replicas=st.integers(0, 99),
+            current=st.none() | st.integers(0, 99),
+        ),
+        st.builds(
+            Events,
+            namespace=st.none() | names,
+            about=st.none() | abouts,
+            types=st.sampled_from([(), ("Warning",), ("Normal", "Warning")]),
+        ),
+        st.builds(Cordon, objects=objects_of((NODES,), uid=uid), on=st.booleans()),
+        st.builds(Nslookup, name=names, server=st.just("") | names),
+        st.builds(NcZ, host=names, port=st.integers(1, 65535), timeout=st.none() | seconds),
+    )

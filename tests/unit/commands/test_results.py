@@ -1,0 +1,64 @@
+"""An expression after a command sees its result's names, and no others."""
+
+import pytest
+
+from kintsugi.commands import parse_template
+from kintsugi.expressions import ANY, Expression, ExpressionProblem, Scope
+
+SCOPE = Scope(names={"x": ANY})
+
+
+def after(line: str, source: str) -> Expression:
+    template = parse_template(line, SCOPE)
+    return SCOPE.seeing(template.columns()).expression(source, result=ANY)
+
+
+RIGHT = [
+    ("kubectl get pods", 'items.all(p, p.status.phase == "Running")'),
+    ("kubectl get pod web", 'item.metadata.name == "web"'),
+    ("kubectl get pv,pvc -n x", 'pvc.all(c, c.status.phase == "Bound") && size(pv) > 0'),
+    ("kubectl get deployments.apps,sts", "size(deployments) + size(sts)"),
+    ("kubectl get ${x}", "item.whatever"),
+    ("kubectl describe pod web", "text.contains('x') && item.metadata.name == 'web'"),
+    ("kubectl logs web", "lines.exists(l, l.contains('x'))"),
+    ("kubectl top nodes", "items.all(n, n.cpu_percent < 95 && n.memory_percent < 95)"),
+    ("kubectl events", "items.filter(e, e.type == 'Warning')"),
+    ("kubectl auth can-i get pods", "allowed"),
+    ("kubectl rollout history deployment/web", "revisions.exists(r, r.good && !r.current && r.number > 1)"),
+    ("kubectl rollout status deployment/web", "complete"),
+    ("kubectl delete pod web", "size(items) > 0"),
+    ("kubectl scale deployment web --replicas=1", "items.all(d, d.spec.replicas == 1)"),
+    ("kubectl patch pv a -p '{\"a\":1}'", 'items.all(v, v.spec.persistentVolumeReclaimPolicy == "Retain")'),
+    ("curl http://a", 'status == 200 && body.contains("ok") && headers["content-type"] == "x" && json.a.b == 1'),
+    ("nslookup a", "size(addresses) > 0"),
+    ("nc -z a 80", "open"),
+]
+
+
+@pytest.mark.parametrize(("line", "source"), RIGHT, ids=[line for line, _ in RIGHT])
+def test_the_names_of_a_result_are_known(line: str, source: str) -> None:
+    after(line, source)
+
+
+WRONG = [
+    ("kubectl get pods", "item"),
+    ("kubectl get pods", 'items.all(p, p.status.phsae == "Running")'),
+    ("kubectl get pv,pvc", "items"),
+    ("kubectl get pv,pvc -n x", "pvc.all(c, c.spec.persistentVolumeReclaimPolicy == 'x')"),
+    ("kubectl logs web", "line"),
+    ("curl http://a", 'status == "200"'),
+    ("nc -z a 80", "opened"),
+    ("kubectl rollout status deployment/web", "revisions"),
+]
+
+
+@pytest.mark.parametrize(("line", "source"), WRONG)
+def test_a_name_that_a_result_has_not_is_refused(line: str, source: str) -> None:
+    with pytest.raises(ExpressionProblem):
+        after(line, source)
+
+
+def test_how_long_a_command_waits_is_scaled_as_all_waits_are() -> None:
+    template = parse_template("kubectl rollout status deployment/web --timeout=5m", SCOPE, waits=0.01)
+    command = template.bind({}, namespace="x")
+    assert command.timeout.total_seconds() == 3  # type: ignore[union-attr]

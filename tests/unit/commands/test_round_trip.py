@@ -1,0 +1,47 @@
+"""What is rendered can be pasted and parsed: the text of a command and the command are the same thing."""
+
+import json
+
+import pytest
+from hypothesis import Phase, find, given, settings
+
+from kintsugi.commands import ROWS, decode, encode, parse, parse_argv, render, verb_of
+from kintsugi.commands.render import argv
+from kintsugi.model.command import Command, Verb
+from tests.unit.commands.strategies import commands
+
+
+@settings(max_examples=200, deadline=None)
+@given(commands())
+def test_parsing_what_is_rendered_gives_the_same_command(command: Command) -> None:
+    assert parse(render(command)) == command
+
+
+@settings(max_examples=100, deadline=None)
+@given(commands())
+def test_the_words_of_a_command_give_it_back(command: Command) -> None:
+    assert parse_argv(argv(command)) == command
+
+
+@settings(max_examples=100, deadline=None)
+@given(commands(uid=True))
+def test_the_journal_gives_a_command_back_with_its_uids(command: Command) -> None:
+    """P8: an intent names exactly what will be done, and a restarted daemon reads exactly that."""
+    assert decode(json.loads(json.dumps(encode(command)))) == command
+
+
+def test_every_verb_has_one_row_whose_usage_begins_with_it() -> None:
+    assert sorted(row.verb for row in ROWS) == sorted(Verb)
+    for row in ROWS:
+        assert row.usage.startswith(row.verb.replace("nc -z", "nc"))
+
+
+@pytest.mark.parametrize("verb", list(Verb))
+def test_the_properties_reach_every_row(verb: Verb) -> None:
+    """Otherwise the properties above would be true of nothing."""
+    found = find(
+        commands(),
+        lambda command: verb_of(command) is verb,
+        settings=settings(max_examples=2000, database=None, derandomize=True, phases=[Phase.generate]),
+    )
+    assert parse(render(found)) == found

@@ -1,0 +1,135 @@
+"""What is not a command of ours is refused when it is read, with the reason and what to write instead (P10, E5)."""
+
+import pytest
+
+from kintsugi.commands import CommandProblem, parse
+
+SHELL = [
+    ("kubectl get pods | grep web", "pipe"),
+    ("kubectl get pods; kubectl get nodes", "one command"),
+    ("kubectl get pods && kubectl get nodes", "one command"),
+    ("kubectl get pods &", "one command"),
+    ("kubectl get pods > /tmp/x", "redirect"),
+    ("kubectl get pods 2>/dev/null", "redirect"),
+    ("kubectl apply -f - < x.yaml", "redirect"),
+    ("kubectl delete pod $(kubectl get pods -o name)", r"\$\( \)"),
+    ("kubectl delete pod `cat name`", "back-quotes"),
+    ('kubectl delete pod "$(cat name)"', r"\$\( \)"),
+    ("kubectl delete pod $POD", "shell variable"),
+    ('kubectl delete pod "$POD"', "shell variable"),
+    ("kubectl delete pod web-*", "glob"),
+    ("NAMESPACE=x kubectl get pods", "environment variable"),
+    ("kubectl get pods\nkubectl get nodes", "line break"),
+    ("kubectl get pods -l app in (web)", "quote a set selector"),
+    ("kubectl get pods # all of them", "start of a word"),
+    ("kubectl get pods 'x", "not closed"),
+    ("kubectl get \x00pods", "character"),
+    ("kubectl get \ue000pods", "character"),
+    ("bash -c 'kubectl get pods'", "no shell runs here"),
+    ("", "empty"),
+]
+
+
+@pytest.mark.parametrize(("line", "why"), SHELL)
+def test_what_only_a_shell_could_do_is_refused(line: str, why: str) -> None:
+    with pytest.raises(CommandProblem, match=why):
+        parse(line, namespace="x")
+
+
+@pytest.mark.parametrize(
+    "line", ["curl 'http://a/x?y=1&z=2'", "kubectl annotate pod a 'note=a | b; c > d'", "curl http://a/x?y=1"]
+)
+def test_special_characters_inside_quotes_are_text(line: str) -> None:
+    parse(line, namespace="x")
+
+
+def test_the_offset_points_at_the_mistake() -> None:
+    with pytest.raises(CommandProblem) as caught:
+        parse("kubectl get pods | grep web", namespace="x")
+    assert caught.value.offset == len("kubectl get pods ")
+
+
+DANGEROUS = [
+    ("kubectl delete pods --all", "for_each"),
+    ("kubectl delete pods -l app=web", "for_each"),
+    ("kubectl delete pods -A", "for_each"),
+    ("kubectl delete pods", "names no object"),
+    ("kubectl delete pod a --force", "second one could start"),
+    ("kubectl delete pod a --grace-period=0", "kills without warning"),
+    ("kubectl delete pod a --grace-period 0", "kills without warning"),
+    ("kubectl delete pod a --now", "grace period"),
+    ("kubectl delete deployment web", "only pods are deleted"),
+    ("kubectl delete pvc data", "only pods are deleted"),
+    ("kubectl delete pod/a pvc/b", "only pods are deleted"),
+    ("kubectl delete -f x.yaml", "no files are read"),
+    ("kubectl scale deployment web", "--replicas=N is missing"),
+    ("kubectl scale deployment --all --replicas=1", "for_each"),
+    ("kubectl scale deployment web --replicas=-1", "less than 0"),
+    ("kubectl scale pod a --replicas=1", "does not take pod"),
+    ("kubectl get secret a", "must not reach the ledger"),
+    ("kubectl get pods --context=other", "its own cluster"),
+    ("kubectl get pods --as admin", "its own cluster"),
+    ("kubectl get pods -w", "within"),
+    ("kubectl get pods -l ''", "empty"),
+    ("kubectl get pods -o jsonpath='{.x}'", "item.status.phase"),
+    ("kubectl wait pods --all --for=condition=Ready", "may be none"),
+    ("kubectl label pods -l app=web a=b", "for_each"),
+    ("kubectl patch deployment web -p 'x'", "not JSON"),
+    ("kubectl patch deployment web -p '{}'", "not empty"),
+    ("kubectl patch deployment web --type=json -p '{\"a\":1}'", "list of operations"),
+    ("kubectl patch secret a -p '{\"a\":1}'", "does not take secret"),
+    ("kubectl rollout pause statefulset/db", "does not take statefulset"),
+    ("curl file:///etc/passwd", "http"),
+    ("curl http://user:pass@a/x", "credentials"),
+    ("curl -u a:b http://a/x", "credentials"),
+    ("curl -H 'Authorization: Bearer x' http://a/x", "credentials"),
+    ("curl -o /tmp/x http://a/x", "file"),
+    ("curl -d @/etc/passwd http://a/x", "read a file"),
+    ("curl http://a/x http://b/y", "1 argument"),
+    ("nc db 5432", "nc -z"),
+    ("nc -z db 99999", "not a port"),
+    ("kubectl get pods -n ../x", "not a name"),
+    ("kubectl get pods -n a -n b", "2 times"),
+    ("kubectl get pod a -l app=web", "exclude each other"),
+    ("kubectl get pod a -A", "all namespaces"),
+    ("kubectl get pods,svc a", "several types"),
+    ("kubectl logs a b", "one pod"),
+    ("kubectl logs a -c x --all-containers", "exclude each other"),
+    ("kubectl", "not complete"),
+]
+
+
+@pytest.mark.parametrize(("line", "why"), DANGEROUS)
+def test_what_is_dangerous_or_has_no_sense_is_refused_with_its_reason(line: str, why: str) -> None:
+    with pytest.raises(CommandProblem, match=why):
+        parse(line, namespace="x")
+
+
+NEAREST = [
+    ("kubectl gte pods", "'kubectl get'"),
+    ("kubectl rollout hystory deployment/x", "'kubectl rollout history'"),
+    ("kubetcl get pods", "'kubectl'"),
+    ("kubectl get podz", "pod"),
+    ("kubectl get pods --namspace=x", "'--namespace'"),
+    ("kubectl scale deployment x --replica=3", "'--replicas'"),
+    ("curl --insecur http://a", "'--insecure'"),
+]
+
+
+@pytest.mark.parametrize(("line", "nearest"), NEAREST)
+def test_the_nearest_known_word_is_suggested(line: str, nearest: str) -> None:
+    with pytest.raises(CommandProblem, match=f"did you mean .*{nearest}"):
+        parse(line, namespace="x")
+
+
+@pytest.mark.parametrize(
+    "line", ["psql -c 'SELECT 1'", "kubectl exec -it db -- psql", "kubectl apply -f x", "helm rollback web", "rm -rf /"]
+)
+def test_a_command_without_a_row_is_unknown_and_the_known_ones_are_named(line: str) -> None:
+    with pytest.raises(CommandProblem, match="not a known command: known are"):
+        parse(line, namespace="x")
+
+
+def test_a_command_that_needs_a_namespace_says_so() -> None:
+    with pytest.raises(CommandProblem, match="-n NAMESPACE"):
+        parse("kubectl get pods")
