@@ -22,6 +22,9 @@ from kintsugi.errors import LedgerError
 PATIENCE = timedelta(seconds=5)
 """How long to wait for a lock, a statement or a free connection; a webhook is better told 503 than left waiting."""
 
+QUEUE = timedelta(seconds=15)
+"""How long to queue for SQLite's one writer: unlike a connection that is stuck, this queue moves."""
+
 _POOL = 8
 _READERS = 2
 _KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
@@ -82,11 +85,13 @@ def connect(url: URL, *, read_only: bool = False) -> Engines:
 
 def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
     milliseconds = str(PATIENCE // timedelta(milliseconds=1))
+    # force_custom_plan: a plan that was made for empty tables and kept would scan them whole until the next ANALYZE
     settings = {
         "application_name": "kintsugi",
         "statement_timeout": milliseconds,
         "lock_timeout": milliseconds,
         "idle_in_transaction_session_timeout": milliseconds,
+        "plan_cache_mode": "force_custom_plan",
         "default_transaction_read_only": "on" if read_only else "off",
         **_KEEPALIVE,
     }
@@ -111,7 +116,7 @@ def _sqlite(url: URL, *, size: int, begin: str, query_only: bool = False) -> Asy
         url,
         pool_size=size,
         max_overflow=0,
-        pool_timeout=PATIENCE.total_seconds(),
+        pool_timeout=QUEUE.total_seconds(),
         hide_parameters=True,  # labels and logs may hold what is nobody's business
         connect_args={"isolation_level": None, "timeout": PATIENCE.total_seconds()},
     )

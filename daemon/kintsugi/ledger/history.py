@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.rows import columns, record
@@ -36,10 +36,14 @@ async def read_history(connection: AsyncConnection, service: str, namespace: str
     """Read what decides a claim of `service` at `now`."""
     last = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None))
     last = last.order_by(runs.c.started.desc()).limit(LAST_RUNS)
-    recent = or_(runs.c.finished > now - RECENT, runs.c.id.in_(last.scalar_subquery()))
+    query = select(*_PAST).where(
+        or_(runs.c.finished.is_(None), runs.c.finished > now - RECENT, runs.c.id.in_(last.scalar_subquery()))
+    )
+    rows = await connection.execute(query.order_by(runs.c.started, runs.c.id))
+    past = [record(PastRun, row) for row in rows]
     return History(
-        active=await _past_runs(connection, runs.c.finished.is_(None)),
-        recent=await _past_runs(connection, and_(runs.c.finished.is_not(None), recent)),
+        active=tuple(run for run in past if run.finished is None),
+        recent=tuple(run for run in past if run.finished is not None),
         disruptions=await _disruptions(connection, namespace, now),
         locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
         pauses=tuple(record(Pause, row) for row in await connection.execute(pauses_at(now))),
@@ -50,11 +54,6 @@ def pauses_at(now: datetime) -> Select[tuple[object, ...]]:
     """Build the query for the pauses that hold at `now`."""
     holding = and_(pauses.c.lifted.is_(None), or_(pauses.c.until.is_(None), pauses.c.until > now))
     return select(*columns(Pause, pauses)).where(holding).order_by(pauses.c.since, pauses.c.id)
-
-
-async def _past_runs(connection: AsyncConnection, which: ColumnElement[bool]) -> tuple[PastRun, ...]:
-    rows = await connection.execute(select(*_PAST).where(which).order_by(runs.c.started, runs.c.id))
-    return tuple(record(PastRun, row) for row in rows)
 
 
 async def _disruptions(connection: AsyncConnection, namespace: str, now: datetime) -> tuple[datetime, ...]:
