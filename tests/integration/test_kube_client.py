@@ -26,7 +26,7 @@ from kintsugi.errors import (
     TooManyRequests,
     Unauthorized,
 )
-from kintsugi.kube.client import KubeClient, PatchKind
+from kintsugi.kube.client import KubeClient, Patch, PatchKind
 from kintsugi.kube.settings import KubeSettings
 from kintsugi.objects import resources
 from tests.harness.certificates import Authority
@@ -136,7 +136,8 @@ async def test_a_patch_says_which_form_it_has_and_whose_it_is(
 ) -> None:
     """The three forms differ in their content type; the field manager is ours."""
     api.on(f"PATCH {DEPLOYMENT}", reply({"kind": "Deployment"}))
-    patch = [{"op": "add", "path": "/metadata/labels/a", "value": "b"}] if kind is PatchKind.JSON else {"spec": {}}
+    operations = [{"op": "add", "path": "/metadata/labels/a", "value": "b"}]
+    patch: Patch = operations if kind is PatchKind.JSON else {"spec": {}}
     await kube.patch(resources.DEPLOYMENTS, "web", "production", patch, kind=kind)
     seen = api.requests(f"PATCH {DEPLOYMENT}")[0]
     assert seen.headers["Content-Type"] == content_type

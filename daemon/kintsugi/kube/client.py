@@ -6,7 +6,7 @@ are, except after a 429, which says that nothing was applied.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -214,7 +214,7 @@ class KubeClient:
         status = answer.get("status")
         return isinstance(status, dict) and status.get("allowed") is True
 
-    def logs(self, name: str, namespace: str, **options: Unpack[LogOptions]) -> AsyncIterator[bytes]:
+    def logs(self, name: str, namespace: str, **options: Unpack[LogOptions]) -> AsyncGenerator[bytes, None]:
         """Yield the log of a pod's container in chunks as they come; see `LogOptions`. Close it when done early."""
         request = log_request(PODS.path(namespace, name, "log"), options)
         return read_log(self._transport, request, options, self._settings)

@@ -1,7 +1,7 @@
 """A container's log as a stream of bytes: followed or not, bounded in bytes and in time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TypedDict
@@ -47,7 +47,7 @@ def log_request(path: str, options: LogOptions) -> Request:
 
 async def read_log(
     transport: Transport, request: Request, options: LogOptions, settings: KubeSettings
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the log's chunks. Raises a KubeError when it cannot be read, or breaks off."""
     follow = options.get("follow", False)
     deadline = asyncio.get_running_loop().time() + (options.get("deadline") or settings.request_timeout).total_seconds()
