@@ -1,0 +1,113 @@
+"""Who may do what: every right by name, tokens that rotate, and headers that are not what they should be."""
+
+from pathlib import Path
+
+import pytest
+
+from kintsugi.server.authentication import Action, Authentication, Identity, Role, TokenFiles, may
+
+DELIVER, LOOK = {Action.DELIVER}, {Action.LOOK_ALIVE}
+PEOPLE = {Action.READ, Action.APPROVE, Action.ROLL_BACK, Action.PAUSE}
+
+
+@pytest.mark.parametrize("action", list(Action))
+@pytest.mark.parametrize(
+    ("role", "rights"), [(Role.NOBODY, LOOK), (Role.WEBHOOK, LOOK | DELIVER), (Role.OPERATOR, LOOK | PEOPLE)]
+)
+def test_each_role_has_its_rights_and_no_other(role: Role, rights: set[Action], action: Action) -> None:
+    assert may(role, action) == (action in rights)
+
+
+def test_what_is_in_no_table_is_denied() -> None:
+    assert not may("stranger", Action.LOOK_ALIVE)  # type: ignore[arg-type]
+    assert not may(Role.OPERATOR, "reboot")  # type: ignore[arg-type]
+
+
+def token_file(folder: Path, name: str, text: str) -> Path:
+    """Write a file as a mounted Secret is written: beside, then turned into place."""
+    path, beside = folder / name, folder / f"{name}.new"
+    beside.write_text(text, encoding="utf-8")
+    return beside.replace(path)
+
+
+@pytest.fixture
+def authentication(tmp_path: Path) -> Authentication:
+    webhook = [token_file(tmp_path, "old", "webhook-token-1\n"), token_file(tmp_path, "new", "webhook-token-2\n")]
+    operators = token_file(tmp_path, "operators", "ana:operator-token-a\n\noperator-token-b\n")
+    return Authentication(TokenFiles(webhook), TokenFiles([operators], named=True))
+
+
+@pytest.mark.parametrize(
+    ("headers", "identity"),
+    [
+        ([], Identity(role=Role.NOBODY)),
+        (["Bearer webhook-token-1"], Identity(role=Role.WEBHOOK)),
+        (["bearer  webhook-token-2 "], Identity(role=Role.WEBHOOK)),
+        (["Bearer operator-token-a"], Identity(role=Role.OPERATOR, name="ana")),
+        (["Bearer operator-token-b"], Identity(role=Role.OPERATOR)),
+        (["Bearer webhook-token-3"], Identity(role=Role.NOBODY)),
+        (["Bearer ana:operator-token-a"], Identity(role=Role.NOBODY)),
+        (["Basic webhook-token-1"], Identity(role=Role.NOBODY)),
+        (["webhook-token-1"], Identity(role=Role.NOBODY)),
+        (["Bearer webhook-token-1", "Bearer operator-token-a"], Identity(role=Role.NOBODY)),
+        (["Bearer "], Identity(role=Role.NOBODY)),
+        ([""], Identity(role=Role.NOBODY)),
+        (["Bearer täken-\udcff-日本"], Identity(role=Role.NOBODY)),
+    ],
+)
+def test_a_request_is_who_its_one_token_says(
+    authentication: Authentication, headers: list[str], identity: Identity
+) -> None:
+    """Covers A10: an odd header is refused, and breaks nothing."""
+    assert authentication.identify(headers) == identity
+
+
+def test_a_token_is_rotated_without_a_moment_in_which_none_is_valid(tmp_path: Path) -> None:
+    """Covers A9."""
+    first, second = token_file(tmp_path, "first", "token-one"), token_file(tmp_path, "second", "token-two")
+    tokens = TokenFiles([first, second])
+
+    token_file(tmp_path, "first", "token-three")
+
+    assert tokens.holder(b"token-one") is None
+    assert tokens.holder(b"token-two") == ""
+    assert tokens.holder(b"token-three") == ""
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", None])
+def test_a_file_that_is_gone_or_empty_for_a_moment_costs_no_delivery(tmp_path: Path, text: str | None) -> None:
+    """Covers A9: a 401 is final for Alertmanager, so what cannot be read keeps what it had."""
+    path = token_file(tmp_path, "token", "token-one")
+    tokens = TokenFiles([path])
+
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text, encoding="utf-8")
+
+    assert tokens.holder(b"token-one") == ""
+
+
+def test_a_file_with_several_lines_holds_several_tokens(tmp_path: Path) -> None:
+    tokens = TokenFiles([token_file(tmp_path, "token", "token-one\r\ntoken-two\n")])
+
+    assert tokens.holder(b"token-one") == tokens.holder(b"token-two") == ""
+    assert tokens.holder(b"token-one\r\ntoken-two") is None
+
+
+def test_without_a_token_file_nobody_is_let_in(tmp_path: Path) -> None:
+    authentication = Authentication(TokenFiles([]), TokenFiles([], named=True))
+
+    assert authentication.identify([]) == authentication.identify(["Bearer "]) == Identity(role=Role.NOBODY)
+
+
+def test_the_explicit_flag_lets_anybody_deliver_and_nothing_else() -> None:
+    authentication = Authentication(TokenFiles([]), TokenFiles([], named=True), open_webhook=True)
+
+    assert authentication.identify([]).role is Role.WEBHOOK
+
+
+def test_the_flag_opens_nothing_where_there_is_a_token(tmp_path: Path) -> None:
+    files = TokenFiles([token_file(tmp_path, "token", "token-one")])
+
+    assert Authentication(files, TokenFiles([], named=True), open_webhook=True).identify([]).role is Role.NOBODY
