@@ -32,7 +32,8 @@ class Sharing:
         """Let a freshly decoded object use the parts that are known already."""
         if len(self._texts) >= _MOST_TEXTS:
             self._texts.clear()
-        self._texts_of(fresh.metadata, ("namespace",))
+        namespace = fresh.metadata.namespace
+        force_setattr(fresh.metadata, "namespace", self._texts.setdefault(namespace, namespace))
         controller = controller_of(fresh)
         pattern = self._pattern(controller.uid, fresh) if controller else fresh
         if pattern is not fresh:
@@ -48,16 +49,12 @@ class Sharing:
     def _share_pod(self, pod: Pod, pattern: Pod) -> None:
         if pod is not pattern:
             _take_equal(pod.spec, pattern.spec, ("containers", "init_containers"))
+        text = self._texts.setdefault
         for condition in pod.status.conditions:
-            self._texts_of(condition, ("type",))
+            force_setattr(condition, "type", text(condition.type, condition.type))
         for status in pod.status.container_statuses:
-            self._texts_of(status, ("name", "image"))
-
-    def _texts_of(self, part: Kept, names: tuple[str, ...]) -> None:
-        keep = self._texts.setdefault
-        for name in names:
-            text: str = getattr(part, name)
-            force_setattr(part, name, keep(text, text))
+            force_setattr(status, "name", text(status.name, status.name))
+            force_setattr(status, "image", text(status.image, status.image))
 
 
 def _take_equal(part: Kept, pattern: Kept, names: tuple[str, ...]) -> None:
