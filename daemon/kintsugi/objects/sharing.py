@@ -13,7 +13,7 @@ from kintsugi.objects.metadata import Kept, Object
 from kintsugi.objects.pods import Pod
 
 # Far more than a cluster has at one time; what outlives its controllers is dropped by starting over.
-_MOST_PATTERNS = 20_000
+_MOST_PATTERNS = 4_000
 _MOST_TEXTS = 50_000
 
 
