@@ -170,7 +170,7 @@ def build_runbook(draft: Draft[RunbookShape]) -> Runbook:
 
 def _parameter(draft: Draft[RunbookShape], name: str, shape: ParameterShape) -> Parameter:
     path: Path = ("spec", "parameters", name)
-    word = shape.type if isinstance(shape.type, str) else f"[{shape.type[0]}]"
+    word = shape.type
     default: Value | None = None
     if not known_type(word):
         draft.one_of((*path, "type"), word.strip("[]"), tuple(PARAMETERS), "type of parameter")

@@ -57,7 +57,9 @@ class Draft(Generic[ShapeT_co]):
         """Give the path of what was written at a place."""
         return next((path for path, span in self.document.values.items() if span.place == place), ())
 
-    def note(self, path: Path, message: str, *, suggestion: str = "", key: bool = False, offset: int = 0) -> None:
+    def note(
+        self, path: Path, message: str, *, suggestion: str = "", key: bool = False, offset: int | None = None
+    ) -> None:
         """Note a problem."""
         problem = self.document.problem(path, message, suggestion=suggestion, key=key, offset=offset)
         self.problems.append(problem)

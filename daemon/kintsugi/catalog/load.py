@@ -80,12 +80,9 @@ def load_sources(sources: Iterable[Source], *, durations: float = 1.0) -> Catalo
         loading.problems += problems
         for document in found:
             loading.take(document)
-    catalog = loading.finish()
     if not loading.problems and not loading.shapes:
         loading.problems.append(_nothing(sources))
-    if loading.problems:
-        raise CatalogErrors(loading.problems)
-    return catalog
+    return loading.finish()
 
 
 @dataclass(kw_only=True, slots=True)
@@ -140,7 +137,7 @@ class _Loading:
             return None
 
     def finish(self) -> Catalog:
-        """Build all documents and check them against each other."""
+        """Build all documents and check them against each other. Raises CatalogErrors."""
         known = self._known()
         services = self._drafts(ServiceShape, known)
         rules = self._drafts(RuleShape, known)
@@ -159,14 +156,13 @@ class _Loading:
             runbook_drafts=runbooks,
         )
         whole.check()
-        catalog = self._catalog(whole)
+        bound = whole.bound_services()
         for drafts in (services, rules, runbooks, patterns):
             self.problems += [problem for draft in drafts.values() for problem in draft.problems]
-        return catalog
-
-    def _catalog(self, whole: Whole) -> Catalog:
+        if self.problems:
+            raise CatalogErrors(self.problems)
         return Catalog(
-            services=whole.bound_services(),
+            services=bound,
             rules=whole.rules,
             runbooks=whole.sealed_runbooks(),
             patterns=whole.patterns,

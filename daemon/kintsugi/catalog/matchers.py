@@ -9,7 +9,7 @@ MOST_LENGTH = 1000
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _MATCHER = re.compile(
     rf"\s*\{{?\s*(?P<label>[A-Za-z_][A-Za-z0-9_]*|{_QUOTED})\s*(?P<operator>=~|!~|!=|=)\s*"
-    rf"(?P<value>{_QUOTED}|[^\s\"{{}},]*)\s*\}}?\s*"
+    rf"(?P<value>{_QUOTED}|(?:[^\s\"{{}},=~][^\s\"{{}},]*)?)\s*\}}?\s*"
 )
 _ESCAPE = re.compile(r'\\(["\\n])')
 _REPEAT_IN_REPEAT = re.compile(r"\((?:[^()\\]|\\.)*[*+}](?:[^()\\]|\\.)*\)(?:[*+]|\{\d+,)")

@@ -42,10 +42,21 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
+def _parameter_type(value: object) -> object:
+    match value:
+        case [str(word)]:
+            return f"[{word}]"
+        case list():
+            raise ValueError("a list is of one type: write it as in [workload]")
+        case _:
+            return value
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(_duration, json_schema_input_type=Annotated[str, Field(pattern=r"^([0-9.]+(ms|s|m|h))+$|^0$")]),
 ]
+ParameterType = Annotated[str, BeforeValidator(_parameter_type, json_schema_input_type=str | list[str])]
 ExpressionText = Annotated[
     str, BeforeValidator(_expression, json_schema_input_type=str | bool), StringConstraints(min_length=1)
 ]
@@ -182,7 +193,7 @@ class RuleSpec(Shape):
 class ParameterShape(Shape):
     """A value that a runbook takes; `type` in brackets is a list."""
 
-    type: str | Annotated[list[str], Field(min_length=1, max_length=1)]
+    type: ParameterType
     default: ParameterValue | None = None
     help: str = ""
 

@@ -75,9 +75,12 @@ class Document:
                 return self.values[nearest]
         return Span(place=Place(file=self.file, line=1, column=1))
 
-    def problem(self, path: Path, message: str, *, suggestion: str = "", key: bool = False, offset: int = 0) -> Problem:
+    def problem(
+        self, path: Path, message: str, *, suggestion: str = "", key: bool = False, offset: int | None = None
+    ) -> Problem:
         """Make a problem of what stands at a path; `offset` counts characters of a text."""
-        place = self.span(path, key=key).at(offset)
+        span = self.span(path, key=key)
+        place = span.place if offset is None else span.at(offset)
         return Problem(
             file=place.file,
             line=place.line,

@@ -129,9 +129,8 @@ class Whole:
     def _check_missing(self, draft: Draft[ServiceShape], names: Iterable[str]) -> None:
         given = draft.shape.spec.parameters
         for name in sorted(names):
-            missing = [
-                each.name for each in self.runbooks[name].parameters if each.default is None and each.name not in given
-            ]
+            takes = self.runbook_drafts[name].shape.spec.parameters
+            missing = [each for each, shape in takes.items() if shape.default is None and each not in given]
             if missing:
                 draft.note(
                     ("spec", "with"),
@@ -140,7 +139,7 @@ class Whole:
                 )
 
     def sealed_runbooks(self) -> dict[str, Runbook]:
-        """Give the runbooks with digests that change when a child or a list of patterns changes, too."""
+        """Give the runbooks with digests that change when a child or a list of patterns changes, too; there are no rings then."""
         return {name: replace(each, digest=self._digest(each)) for name, each in self.runbooks.items()}
 
     def _digest(self, runbook: Runbook) -> str:

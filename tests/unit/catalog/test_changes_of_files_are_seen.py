@@ -1,0 +1,143 @@
+"""Files may change while we run: a good new version is taken, a bad one refused whole, the old one stays (C17)."""
+
+import asyncio
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.catalog import CatalogErrors, CatalogFiles
+from kintsugi.model.documents import Catalog
+from tests.harness.waiting import eventually
+from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE
+
+
+@dataclass
+class Heard:
+    """What the hooks were told."""
+
+    loaded: list[Catalog] = field(default_factory=list)
+    refused: list[CatalogErrors] = field(default_factory=list)
+
+
+def watch(folder: Path, heard: Heard) -> CatalogFiles:
+    return CatalogFiles(
+        paths=[folder], every=timedelta(milliseconds=10), loaded=heard.loaded.append, refused=heard.refused.append
+    )
+
+
+def write(folder: Path, rule: str = RULE) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "web.yaml").write_text(f"{SERVICE}---\n{rule}")
+    (folder / "mend.yml").write_text(RUNBOOK)
+
+
+def empty(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+async def test_a_new_version_is_taken(tmp_path: Path, heard: Heard) -> None:
+    write(tmp_path)
+    files = watch(tmp_path, heard)
+    first = files.start()
+    assert not await files.look()
+    write(tmp_path, RULE.replace("2m", "5m"))
+    assert await files.look()
+    assert [first, files.catalog] == heard.loaded
+    assert files.catalog.rules["pods"].hold == timedelta(minutes=5)
+
+
+async def test_a_bad_version_is_refused_whole_and_said_once(tmp_path: Path, heard: Heard) -> None:
+    write(tmp_path)
+    files = watch(tmp_path, heard)
+    first = files.start()
+    write(tmp_path, RULE.replace("unhealthy", "unhealty"))
+    (tmp_path / "more.yaml").write_text(RUNBOOK.replace("name: mend", "name: more"))
+    assert not await files.look()
+    assert not await files.look()
+    assert files.catalog is first
+    assert len(heard.refused) == 1
+    assert "web.yaml" in str(heard.refused[0])
+    write(tmp_path)
+    assert await files.look()
+    assert set(files.catalog.runbooks) == {"mend", "more"}
+
+
+async def test_a_comment_is_no_new_version(tmp_path: Path, heard: Heard) -> None:
+    write(tmp_path)
+    files = watch(tmp_path, heard)
+    files.start()
+    write(tmp_path, "# a comment\n" + RULE)
+    assert not await files.look()
+    assert len(heard.loaded) == 1
+
+
+async def test_the_link_swap_of_a_configmap_is_seen(tmp_path: Path, heard: Heard) -> None:
+    """The kubelet writes a new folder and turns the link `..data` to it; the files' own links never change."""
+    write(tmp_path / "..2024_01")
+    write(tmp_path / "..2024_02", RULE.replace("2m", "7m"))
+    (tmp_path / "..data").symlink_to("..2024_01")
+    for name in ("web.yaml", "mend.yml"):
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    files = watch(tmp_path, heard)
+    files.start()
+    (tmp_path / "..data_tmp").symlink_to("..2024_02")
+    (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+    assert await files.look()
+    assert files.catalog.rules["pods"].hold == timedelta(minutes=7)
+
+
+async def test_an_emptied_folder_is_refused(tmp_path: Path, heard: Heard) -> None:
+    write(tmp_path)
+    files = watch(tmp_path, heard)
+    first = files.start()
+    empty(tmp_path)
+    assert not await files.look()
+    assert files.catalog is first
+    assert len(heard.refused) == 1
+
+
+async def test_a_file_of_the_same_size_and_time_is_seen_by_its_inode(tmp_path: Path, heard: Heard) -> None:
+    write(tmp_path)
+    files = watch(tmp_path, heard)
+    files.start()
+    old = (tmp_path / "web.yaml").stat()
+    new = tmp_path / "new"
+    new.write_text((tmp_path / "web.yaml").read_text().replace("2m", "3m"))
+    os.utime(new, ns=(old.st_atime_ns, old.st_mtime_ns))
+    new.rename(tmp_path / "web.yaml")
+    assert await files.look()
+
+
+async def test_looking_goes_on_in_the_background(tmp_path: Path, heard: Heard) -> None:
+    write(tmp_path)
+    files = watch(tmp_path, heard)
+    files.start()
+    task = asyncio.create_task(files.run())
+    try:
+        write(tmp_path, RULE.replace("unhealthy", "unhealty"))
+        await eventually(lambda: heard.refused, within=20, describe="the bad version is refused")
+        write(tmp_path, RULE.replace("2m", "9m"))
+        await eventually(lambda: len(heard.loaded) == 2, within=20, describe="the good version is loaded")
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    assert files.catalog.rules["pods"].hold == timedelta(minutes=9)
+
+
+def test_a_start_on_mistakes_is_refused(tmp_path: Path, heard: Heard) -> None:
+    write(tmp_path, RULE.replace("unhealthy", "unhealty"))
+    with pytest.raises(CatalogErrors, match="unhealty"):
+        watch(tmp_path, heard).start()
+    with pytest.raises(CatalogErrors, match="no such file or folder"):
+        watch(tmp_path / "absent", heard).start()

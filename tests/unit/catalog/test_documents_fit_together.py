@@ -1,0 +1,175 @@
+"""What only shows between documents: rings, deadlines, parameters, runbooks that lack a service."""
+
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, loaded, runbook, said
+
+
+def service(name: str, depends_on: str = "[]", *, priority: int = 2, more: str = "") -> str:
+    text = SERVICE.replace("name: web", f"name: {name}").replace("depends_on: []", f"depends_on: {depends_on}")
+    return text.replace("priority: 2", f"priority: {priority}") + more
+
+
+def test_services_that_depend_on_each_other_are_refused_with_the_ring() -> None:
+    (message,) = said(service("web", "[api]"), service("api", "[db]"), service("db", "[web]"), RULE, RUNBOOK)
+    assert "services depend on each other: " in message
+    ring = message.partition("each other: ")[2].split(" -> ")
+    assert ring[0] == ring[-1]
+    assert sorted(ring[1:]) == ["api", "db", "web"]
+    for one, other in pairwise(ring):
+        assert (one, other) in {("web", "api"), ("api", "db"), ("db", "web")}
+
+
+def test_a_service_without_depends_on_depends_on_all_of_higher_priority() -> None:
+    without = service("web", priority=3).replace("  depends_on: []\n", "")
+    catalog = loaded(
+        service("db", priority=1), service("cache"), without, service("ingress", priority=4), RULE, RUNBOOK
+    )
+    assert catalog.services["web"].depends_on == ("cache", "db")
+    assert catalog.services["cache"].depends_on == ()
+
+
+def test_runbooks_that_run_each_other_are_refused_with_the_ring() -> None:
+    messages = said(
+        SERVICE,
+        RULE,
+        runbook("- {id: a, runbook: other}"),
+        runbook("- {id: g, together: [{id: a, runbook: mend}]}", name="other"),
+    )
+    assert len(messages) == 1
+    assert "runbooks run each other without end: " in messages[0]
+    assert ".runbook:" in messages[0]
+
+
+def test_a_runbook_that_runs_itself_is_refused() -> None:
+    (message,) = said(SERVICE, RULE, runbook("- {id: a, runbook: mend}"))
+    assert message == "c.yaml:7:24: spec.steps[0].runbook: runbooks run each other without end: mend -> mend"
+
+
+def test_a_child_that_may_take_longer_than_its_parent_is_refused() -> None:
+    child = runbook("- {id: a, run: kubectl get pods}", name="child", more="rollback: {after: 2h}")
+    (message,) = said(SERVICE, RULE, runbook("- {id: a, runbook: child}"), child)
+    assert message.startswith("c.yaml:7:24: spec.steps[0].runbook: child may take 2h, longer than")
+    assert loaded(SERVICE, RULE, runbook("- {id: a, runbook: child}", more="rollback: {after: 2h}"), child)
+
+
+def test_runbooks_that_are_nested_too_deep_are_refused() -> None:
+    chain = [runbook(f"- {{id: a, runbook: r{number + 1}}}", name=f"r{number}") for number in range(5)]
+    last = runbook("- {id: a, run: kubectl get pods}", name="r5")
+    messages = said(SERVICE.replace("mend", "r0"), RULE, *chain, last)
+    assert len(messages) == 1
+    assert "nested more than 5 deep" in messages[0]
+
+
+PARAMETERS = """\
+parameters:
+  n: {type: integer, default: 3}
+  age: {type: duration, default: 26h}
+  writers: {type: [workload], default: []}
+  where: {type: url}
+"""
+TAKES = runbook("- {id: a, run: 'kubectl scale deployment web --replicas=${params.n}'}", more=PARAMETERS)
+
+
+def test_the_values_of_with_are_read_by_the_types_of_the_parameters() -> None:
+    given = "  with: {n: 5, age: 1h30m, writers: [deployment/a, sts/b], where: 'http://x'}\n"
+    catalog = loaded(SERVICE + given, RULE, TAKES)
+    assert catalog.services["web"].parameters == {
+        "n": 5,
+        "age": timedelta(minutes=90),
+        "writers": ("deployment/a", "sts/b"),
+        "where": "http://x",
+    }
+    assert [each.default for each in catalog.runbooks["mend"].parameters] == [3, timedelta(hours=26), (), None]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("n: five", "a.yaml:12:13: spec.with.n: 'five' is not a whole number (n is of type integer)"),
+        ("n: true", "True is not a whole number"),
+        ("age: 90", "90 is not a duration"),
+        ("age: 2d", "'2d' is not a duration"),
+        ("writers: deployment/a", "'deployment/a' is not a list"),
+        ("writers: [web]", "'web' is not TYPE/NAME"),
+        ("where: ftp://x", "'ftp://x' is not a URL that begins with http:// or https://"),
+        ("wheer: http://x", "no runbook of this service takes a parameter 'wheer'; did you mean 'where'?"),
+        ("n: 3", "runbook mend needs where: give a value under `with`, or the runbook a default"),
+    ],
+)
+def test_a_wrong_value_under_with_is_refused(given: str, message: str) -> None:
+    assert message in "\n".join(said(SERVICE + f"  with: {{{given}}}\n", RULE, TAKES))
+
+
+def test_a_parameter_of_a_child_runbook_may_be_given_too() -> None:
+    parent = runbook("- {id: a, runbook: child}")
+    child = TAKES.replace("name: mend", "name: child")
+    catalog = loaded(SERVICE + "  with: {where: 'http://x'}\n", RULE, parent, child)
+    assert catalog.services["web"].parameters == {"where": "http://x"}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "message"),
+    [
+        ("{type: integr, default: 1}", "there is no type of parameter 'integr'; did you mean 'integer'?"),
+        ("{type: integer, default: x}", "'x' is not a whole number"),
+        ("{type: [name, url], default: 1}", "spec.parameters.n.type"),
+    ],
+)
+def test_a_wrong_parameter_is_refused(parameter: str, message: str) -> None:
+    text = runbook("- {id: a, when: params.n > 0, run: kubectl get pods}", more=f"parameters: {{n: {parameter}}}")
+    (complaint,) = said(SERVICE, RULE, text)
+    assert message in complaint
+
+
+ALL = RULE.replace("name: pods", "name: many").replace("on: pod", "on: services").replace("  service: web\n", "")
+MANY = ALL.replace("unhealthy(object)", "size(services.filter(s, !s.healthy)) >= 3") + "  runbook: all\n"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{id: a, expect: service.healthy}",
+        "{id: a, run: kubectl get pods -l app=web}",
+        "{id: a, checks: smoke}",
+        "{id: a, run: 'kubectl get pods -n ${service.namespace}'}",
+        "{id: a, runbook: mend}",
+    ],
+)
+def test_a_rule_about_all_services_starts_no_runbook_that_lacks_one(step: str) -> None:
+    checked = SERVICE + "  checks:\n    smoke:\n      - {id: a, run: curl http://web/health, expect: status == 200}\n"
+    mend = runbook("- {id: a, expect: service.healthy}")
+    (message,) = said(checked, RULE, mend, MANY, runbook(f"- {step}", name="all"))
+    assert message.startswith(
+        "d.yaml:9:12: spec.runbook: a rule about all services gives its runbook none, but step 'a' of"
+    )
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "{id: a, expect: 'services.all(s, s.healthy)'}",
+        "{id: a, run: kubectl get pods -n production}",
+        "{id: a, run: kubectl get nodes}",
+        "{id: a, run: curl http://web/health}",
+        "{id: a, service: web, runbook: mend}",
+        "{id: a, for_each: services, service: '${each.name}', runbook: mend}",
+    ],
+)
+def test_a_rule_about_all_services_may_start_a_runbook_that_names_what_it_works_on(step: str) -> None:
+    mend = runbook("- {id: a, expect: service.healthy}")
+    assert said(SERVICE, RULE, mend, MANY, runbook(f"- {step}", name="all")) == []
+
+
+def test_a_digest_changes_with_the_document_and_with_what_it_runs() -> None:
+    parent = runbook("- {id: a, runbook: child}")
+    one, other = (runbook(f"- {{id: a, run: kubectl get {what}}}", name="child") for what in ("pods", "nodes"))
+    before, after = loaded(SERVICE, RULE, parent, one), loaded(SERVICE, RULE, parent, other)
+    again = loaded(RULE, "# a comment\n" + parent, SERVICE, one)
+    assert before.runbooks["mend"].digest != after.runbooks["mend"].digest
+    assert before.digest != after.digest
+    assert (again.digest, again.runbooks["mend"].digest) == (before.digest, before.runbooks["mend"].digest)
+    assert before.rules["pods"].digest == after.rules["pods"].digest
