@@ -5,7 +5,6 @@ Built by the composition root as a context; `port` tells where it listens.
 """
 
 import asyncio
-import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -78,11 +77,10 @@ class _Newcomers:
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
-        self._since: weakref.WeakKeyDictionary[RequestHandler, float] = weakref.WeakKeyDictionary()
+        self._since: dict[RequestHandler, float] = {}
 
-        self.note = web.middleware(self._note)
-
-    async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    @web.middleware
+    async def note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Note that a connection has brought the head of a request; from then on the other timeouts count."""
         self._since[request.protocol] = float("inf")
         return await handler(request)
@@ -93,6 +91,7 @@ class _Newcomers:
         while True:
             await asyncio.sleep(min(_SWEEP, self._timeout / 4))
             now = loop.time()
-            for connection in server.connections:
-                if now - self._since.setdefault(connection, now) > self._timeout:
+            self._since = {connection: self._since.get(connection, now) for connection in server.connections}
+            for connection, since in self._since.items():
+                if now - since > self._timeout:
                     connection.force_close()

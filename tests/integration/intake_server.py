@@ -1,0 +1,91 @@
+"""The daemon's HTTP port with a real ledger behind it, served over TCP for one test."""
+
+import io
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+
+from kintsugi.ledger import Ledger
+from kintsugi.server.api import Api
+from kintsugi.server.authentication import Authentication, TokenFiles
+from kintsugi.server.health import Check, Health
+from kintsugi.server.http import serve
+from kintsugi.server.intake import Inbox, Intake
+from kintsugi.server.operations import Operations
+from kintsugi.server.routes import Gate, all_routes
+from kintsugi.settings import ServerSettings
+from kintsugi.sources.alertmanager import decode
+from kintsugi.telemetry import Metrics
+
+WEBHOOK = {"Authorization": "Bearer the-webhooks-token", "Content-Type": "application/json"}
+OPERATOR = {"Authorization": "Bearer the-operators-token"}
+ANA = {"Authorization": "Bearer the-token-of-ana"}
+
+
+@dataclass(kw_only=True)
+class Served:
+    """A running port: where it is, what is behind it, and how often the poller was woken."""
+
+    host: str
+    port: int
+    client: aiohttp.ClientSession
+    metrics: Metrics
+    token_file: Path
+    woken: list[datetime] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    async def post(self, body: bytes, headers: Mapping[str, str] = WEBHOOK) -> int:
+        """Deliver a body and give the status of the answer."""
+        async with self.client.post(f"{self.url}/alertmanager", data=io.BytesIO(body), headers=headers) as answer:
+            await answer.read()
+            return answer.status
+
+    def count(self, metric: str, **labels: str) -> float:
+        """Read one of the metrics."""
+        return self.metrics.registry.get_sample_value(metric, labels) or 0.0
+
+
+@asynccontextmanager
+async def served(
+    folder: Path,
+    inbox: Inbox,
+    operations: Operations,
+    *,
+    settings: ServerSettings | None = None,
+    checks: Mapping[str, Check] | None = None,
+) -> AsyncIterator[Served]:
+    """Serve all routes on a free port of this machine."""
+    webhook, operators = folder / "webhook-token", folder / "operator-tokens"
+    webhook.write_text("the-webhooks-token\n", encoding="utf-8")
+    operators.write_text("the-operators-token\nana:the-token-of-ana\n", encoding="utf-8")
+    settings = settings or ServerSettings(host="127.0.0.1", port=0)
+    metrics = Metrics()
+    intake = Intake(settings, inbox, decode, metrics=metrics, clock=lambda: datetime.now(UTC))
+    gate = Gate(Authentication(TokenFiles([webhook]), TokenFiles([operators], named=True)), metrics)
+    routes = all_routes(intake, Health(checks or {}, metrics), Api(operations, decode))
+    async with (
+        serve(settings, gate, routes) as listening,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client,
+    ):
+        port = Served(host=listening.host, port=listening.port, client=client, metrics=metrics, token_file=webhook)
+        intake.on_incomplete = lambda: port.woken.append(datetime.now(UTC))
+        yield port
+
+
+def sqlite(folder: Path) -> str:
+    """Give the URL of a ledger in a folder."""
+    return f"sqlite:///{folder / 'ledger.db'}"
+
+
+@asynccontextmanager
+async def ledger_in(folder: Path) -> AsyncIterator[Ledger]:
+    """Open a ledger of this test's own."""
+    async with Ledger.open(sqlite(folder), holder="test") as ledger:
+        yield ledger

@@ -1,0 +1,121 @@
+"""Operations that remember what was asked of them and answer with records, for the tests of the API."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from kintsugi.errors import NotRecorded, Refused
+from kintsugi.model.documents import Mode
+from kintsugi.model.records import (
+    Approval,
+    Incident,
+    IncidentState,
+    Pause,
+    Reason,
+    RunRecord,
+    Signal,
+    StepRecord,
+    StepState,
+    Target,
+    UndoRecord,
+    Verdict,
+    VerdictKind,
+)
+from kintsugi.server.operations import (
+    Explanation,
+    IncidentDetail,
+    KeptText,
+    PauseWish,
+    RollbackAnswer,
+    RunDetail,
+    ServiceSummary,
+)
+
+NOW = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
+
+INCIDENT = Incident(
+    id="inc-1",
+    service="shop",
+    rule="shop-down",
+    runbook="web-service-recovery",
+    mode=Mode.AUTO,
+    state=IncidentState.RUNNING,
+    reason="rule shop-down starts web-service-recovery",
+    opened=NOW,
+)
+
+RUN = RunRecord(
+    id="run-1",
+    incident="inc-1",
+    service="shop",
+    namespace="shop",
+    rule="shop-down",
+    runbook="web-service-recovery",
+    catalog="c1",
+    epoch=1,
+    state=IncidentState.RUNNING,
+    started=NOW,
+    deadline=NOW,
+)
+
+STEP = StepRecord(
+    run="run-1",
+    path="restart",
+    state=StepState.DONE,
+    changes=True,
+    text="kubectl rollout restart deployment/web",
+    undo=UndoRecord(texts=("kubectl rollout undo deployment/web",)),
+)
+
+
+class RememberingOperations:
+    """Knows one incident, `inc-1`; `asked` lists every deed with its arguments."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[object, ...]] = []
+
+    async def incidents(self, *, limit: int, service: str, open_only: bool) -> Sequence[Incident]:
+        self.asked.append(("incidents", limit, service, open_only))
+        return [INCIDENT]
+
+    async def incident(self, incident: str) -> IncidentDetail:
+        self._known(incident)
+        run = RunDetail(run=RUN, steps=(STEP,), evidence=(KeptText(path="restart", kind="describe", text="Name: web"),))
+        return IncidentDetail(incident=INCIDENT, runs=(run,))
+
+    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
+        self._known(incident)
+        self.asked.append(("approve", incident, path, plan, who))
+        return Approval(
+            incident=incident, path=path, question="?", plan=plan, asked=NOW, expires=NOW, who=who, answered=NOW
+        )
+
+    async def roll_back(self, incident: str, *, who: str, confirmed: bool) -> RollbackAnswer:
+        self._known(incident)
+        self.asked.append(("roll_back", incident, who, confirmed))
+        return RollbackAnswer(
+            begun=confirmed, text="one step would be undone", commands=STEP.undo.texts if STEP.undo else ()
+        )
+
+    async def pauses(self) -> Sequence[Pause]:
+        return []
+
+    async def pause(self, wish: PauseWish, *, who: str) -> Pause:
+        self.asked.append(("pause", wish, who))
+        if wish.name == "kube-system":
+            raise Refused("nothing is ever changed in kube-system, so there is nothing to pause")
+        return Pause(id="pause-1", scope=wish.scope, name=wish.name, who=who, why=wish.why, since=NOW)
+
+    async def resume(self, pause: str, *, who: str, why: str) -> Pause:
+        self.asked.append(("resume", pause, who, why))
+        raise NotRecorded(f"there is no pause {pause}")
+
+    async def services(self) -> Sequence[ServiceSummary]:
+        return [ServiceSummary(name="shop", namespace="shop", priority=1, healthy=None, ready=0, desired=3)]
+
+    async def explain(self, about: Signal | Target) -> Explanation:
+        self.asked.append(("explain", about))
+        return Explanation(verdict=Verdict(kind=VerdictKind.NO_RULE, reason=Reason.NO_RULE, text="no rule matches"))
+
+    def _known(self, incident: str) -> None:
+        if incident != INCIDENT.id:
+            raise NotRecorded(f"there is no incident {incident}")

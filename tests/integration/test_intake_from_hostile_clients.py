@@ -1,0 +1,252 @@
+"""Clients that lie about lengths, never finish, have no token or too many connections cost nothing and reach nothing."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from kintsugi.ledger import Ledger
+from kintsugi.settings import ServerSettings
+from tests.integration.intake_server import WEBHOOK, Served, ledger_in, served
+from tests.integration.operations_double import RememberingOperations
+from tests.unit.sources.webhooks import alert, webhook
+
+SECOND = timedelta(seconds=1)
+LIMIT = 200_000
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    async with ledger_in(tmp_path) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+async def port(tmp_path: Path, ledger: Ledger) -> AsyncIterator[Served]:
+    settings = ServerSettings(
+        host="127.0.0.1",
+        port=0,
+        max_body=LIMIT,
+        max_body_memory=2 * LIMIT,
+        header_timeout=0.5 * SECOND,
+        body_timeout=0.5 * SECOND,
+        idle_timeout=1 * SECOND,
+        max_connections=50,
+    )
+    async with served(tmp_path, ledger, RememberingOperations(), settings=settings) as port:
+        yield port
+
+
+class Raw:
+    """One TCP connection on which anything may be said."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def say(self, data: bytes) -> None:
+        """Send bytes; a connection that was closed meanwhile is no fault of the test."""
+        try:
+            self._writer.write(data)
+            await self._writer.drain()
+        except ConnectionError:
+            return
+
+    async def hear(self, within: float = 5) -> bytes:
+        """Give the next line of the answer with its end, empty when the connection is closed."""
+        async with asyncio.timeout(within):
+            try:
+                return await self._reader.readline()
+            except ConnectionError:
+                return b""
+
+
+@asynccontextmanager
+async def connected(port: Served) -> AsyncIterator[Raw]:
+    reader, writer = await asyncio.open_connection(port.host, port.port)
+    try:
+        yield Raw(reader, writer)
+    finally:
+        writer.transport.abort()
+        await asyncio.sleep(0)
+
+
+def head(headers: Mapping[str, str | int], path: str = "/alertmanager") -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode()
+
+
+async def test_without_a_token_the_body_is_not_waited_for(port: Served) -> None:
+    """Covers A8: the answer comes although of a gigabyte nothing was sent."""
+    async with connected(port) as client:
+        await client.say(head({"Content-Length": 10**9, "Content-Type": "application/json"}))
+
+        assert (await client.hear(within=0.4)).startswith(b"HTTP/1.1 401")
+
+
+async def test_without_a_token_nobody_is_invited_to_send(port: Served) -> None:
+    async with connected(port) as client:
+        await client.say(head({"Content-Length": 10, "Expect": "100-continue", "Content-Type": "application/json"}))
+        assert (await client.hear()).startswith(b"HTTP/1.1 401")
+
+    async with connected(port) as client:
+        await client.say(head({**WEBHOOK, "Content-Length": 10, "Expect": "100-continue"}))
+        assert (await client.hear()).startswith(b"HTTP/1.1 100")
+
+
+async def test_a_refused_body_without_end_is_soon_cut_off(port: Served, ledger: Ledger) -> None:
+    async with connected(port) as client:
+        await client.say(head({"Transfer-Encoding": "chunked", "Content-Type": "application/json"}))
+        assert (await client.hear()).startswith(b"HTTP/1.1 401")
+        began = time.monotonic()
+        while await client.hear(within=10):
+            await client.say(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+        assert time.monotonic() - began < 5
+    assert await ledger.dead_letters() == ()
+
+
+@pytest.mark.parametrize(
+    "authorization", [b"Bearer \xff\xfe\x80", "Bearer tökén".encode(), b"Bearer", b"Basic eA==", b"\t", b"Bearer a b c"]
+)
+async def test_an_odd_authorization_is_a_401_and_nothing_else(port: Served, authorization: bytes) -> None:
+    """Covers A10."""
+    async with connected(port) as client:
+        await client.say(
+            head({"Content-Length": 2}).replace(b"\r\n\r\n", b"\r\nAuthorization: " + authorization + b"\r\n\r\n{}")
+        )
+
+        assert (await client.hear()).startswith(b"HTTP/1.1 401")
+
+
+async def test_a_body_that_announces_too_much_is_a_413_at_once(port: Served) -> None:
+    """Covers A6: counted, and we poll, for Alertmanager will never send it smaller."""
+    async with connected(port) as client:
+        await client.say(head({**WEBHOOK, "Content-Length": LIMIT + 1}))
+
+        assert (await client.hear(within=0.4)).startswith(b"HTTP/1.1 413")
+    assert len(port.woken) == 1
+    assert port.count("kintsugi_webhook_answers_total", status="413") == 1
+
+
+async def test_a_chunked_body_without_end_is_a_413_as_soon_as_it_is_too_large(port: Served) -> None:
+    """Covers A6: the limit holds while reading."""
+    async with connected(port) as client:
+        await client.say(head({**WEBHOOK, "Transfer-Encoding": "chunked"}))
+        for _ in range(LIMIT // 4096 + 2):
+            await client.say(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+
+        assert (await client.hear()).startswith(b"HTTP/1.1 413")
+
+
+async def test_a_body_just_within_the_limit_is_read(port: Served) -> None:
+    body = webhook(alert())
+
+    assert await port.post(body + b" " * (LIMIT - len(body))) == 200
+
+
+async def test_bodies_that_together_take_too_much_memory_come_again(port: Served) -> None:
+    """Covers A4: with room for two bodies a third is answered 503, and room is made again."""
+    body = webhook(alert())
+    body += b" " * (LIMIT - len(body))
+    async with connected(port) as one, connected(port) as two:
+        for client in (one, two):
+            await client.say(head({**WEBHOOK, "Content-Length": LIMIT}) + body[:-1])
+        statuses = [await port.post(body)]
+        for client in (one, two):
+            await client.say(body[-1:])
+            assert (await client.hear()).startswith(b"HTTP/1.1 200")
+    statuses.append(await port.post(body))
+
+    assert statuses == [503, 200]
+
+
+async def test_a_body_that_does_not_arrive_is_not_waited_for(port: Served) -> None:
+    """Covers A15; 503 because the sender may have better luck the next time."""
+    async with connected(port) as client:
+        await client.say(head({**WEBHOOK, "Content-Length": 100}) + b"{")
+        began = time.monotonic()
+
+        assert (await client.hear()).startswith(b"HTTP/1.1 503")
+        assert 0.3 < time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /alertmanager HT", b"POST /alertmanager HTTP/1.1\r\nX: y\r\n"])
+async def test_a_connection_that_says_nothing_whole_is_closed(port: Served, said: bytes) -> None:
+    """Covers A15."""
+    async with connected(port) as client:
+        await client.say(said)
+        began = time.monotonic()
+
+        assert await client.hear() == b""
+        assert time.monotonic() - began < 2
+
+
+async def test_a_header_that_drips_is_closed_although_it_never_pauses(port: Served) -> None:
+    """Covers A15: slowloris."""
+    async with connected(port) as client:
+        await client.say(b"POST /alertmanager HTTP/1.1\r\nX: ")
+        began = time.monotonic()
+        hearing = asyncio.create_task(client.hear())
+        while not hearing.done() and time.monotonic() - began < 5:
+            await client.say(b"y")
+            await asyncio.sleep(0.05)  # the drip itself
+
+        assert await hearing == b""
+        assert time.monotonic() - began < 2
+
+
+async def test_a_connection_between_two_deliveries_is_kept_for_a_while_only(port: Served) -> None:
+    async with connected(port) as client:
+        await client.say(head({**WEBHOOK, "Content-Length": 2}) + b"{}")
+        assert (await client.hear()).startswith(b"HTTP/1.1 400")
+        began = time.monotonic()
+        while await client.hear():
+            pass
+
+        assert 0.8 < time.monotonic() - began < 3
+
+
+async def test_idle_connections_above_the_cap_are_turned_away_and_the_next_ones_served(port: Served) -> None:
+    """Covers A15."""
+    idle = [connected(port) for _ in range(80)]
+    for each in idle:
+        await each.__aenter__()
+    try:
+        began = time.monotonic()
+        while True:
+            try:
+                status = await port.post(webhook(alert()))
+                break
+            except (aiohttp.ClientError, OSError):
+                assert time.monotonic() - began < 5, "still turned away"
+                await asyncio.sleep(0.05)  # a sender tries again
+    finally:
+        for each in idle:
+            await each.__aexit__(None, None, None)
+
+    assert status == 200
+
+
+async def test_a_token_is_rotated_under_load_without_a_refusal(port: Served) -> None:
+    """Covers A9: a refused delivery is lost."""
+
+    def tokens() -> Iterator[tuple[str, str]]:
+        """Both are valid, then the sender changes, then the old one goes."""
+        yield "the-webhooks-token\nthe-next-token\n", "the-webhooks-token"
+        yield "the-webhooks-token\nthe-next-token\n", "the-next-token"
+        yield "the-next-token\n", "the-next-token"
+
+    statuses = []
+    for text, token in tokens():
+        beside = port.token_file.with_suffix(".new")
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(port.token_file)
+        headers = WEBHOOK | {"Authorization": f"Bearer {token}"}
+        statuses += await asyncio.gather(*(port.post(webhook(alert()), headers) for _ in range(30)))
+
+    assert set(statuses) == {200}
+    assert await port.post(webhook(alert())) == 401

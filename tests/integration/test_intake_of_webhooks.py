@@ -1,0 +1,195 @@
+"""What a delivery over TCP leaves in the ledger, and what Alertmanager is answered."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import Reason, Signal, Verdict
+from tests.integration.intake_server import WEBHOOK, Served, ledger_in, served
+from tests.integration.operations_double import RememberingOperations
+from tests.unit.sources.webhooks import alert, captured, webhook
+
+BEGAN, ENDED, AGAIN = "2026-11-24T13:00:00Z", "2026-11-24T13:10:00Z", "2026-11-24T13:20:00Z"
+
+
+@dataclass
+class Daemon:
+    """A port and the ledger behind it."""
+
+    port: Served
+    ledger: Ledger
+
+    async def kept(self) -> tuple[tuple[Signal, Verdict | None], ...]:
+        """Give all signals of the ledger."""
+        return await self.ledger.judged_signals(limit=100_000)
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
+    async with ledger_in(tmp_path) as ledger, served(tmp_path, ledger, RememberingOperations()) as port:
+        yield Daemon(port, ledger)
+
+
+@pytest.mark.parametrize(
+    ("name", "alerts"), [("group1-firing", 1), ("from-real-prometheus-firing", 1), ("group1000-firing", 1000)]
+)
+async def test_what_was_answered_200_is_in_the_ledger(daemon: Daemon, name: str, alerts: int) -> None:
+    """Covers P1."""
+    assert await daemon.port.post(captured(name)) == 200
+
+    assert len(await daemon.kept()) == alerts
+    assert await daemon.ledger.unjudged() == alerts
+    assert daemon.port.count("kintsugi_signals_received_total", source="alertmanager") == alerts
+
+
+async def test_the_same_delivery_again_and_again_is_one_signal(daemon: Daemon) -> None:
+    """Covers A1, A2 and A18: peers in a partition, a repeat, an Alertmanager that lost its memory."""
+    body = captured("group1-firing")
+
+    statuses = await asyncio.gather(*(daemon.port.post(body) for _ in range(20)))
+    statuses.append(await daemon.port.post(body))
+
+    assert set(statuses) == {200}
+    assert len(await daemon.kept()) == 1
+
+
+async def test_an_alert_that_fires_anew_after_its_end_is_a_new_episode(daemon: Daemon) -> None:
+    """Covers A3."""
+    await daemon.port.post(webhook(alert(startsAt=BEGAN)))
+    await daemon.port.post(webhook(alert(startsAt=BEGAN, endsAt=ENDED, status="resolved")))
+    await daemon.port.post(webhook(alert(startsAt=AGAIN)))
+
+    assert sorted(signal.ended is None for signal, _ in await daemon.kept()) == [False, True]
+
+
+async def test_an_end_before_its_beginning_is_recorded_and_starts_nothing(daemon: Daemon) -> None:
+    """Covers A16: by what they say, not by when they came."""
+    await daemon.port.post(webhook(alert(startsAt=BEGAN, endsAt=ENDED, status="resolved")))
+    await daemon.port.post(webhook(alert(startsAt=BEGAN)))
+
+    ((signal, verdict),) = await daemon.kept()
+    assert signal.ended is not None
+    assert verdict is not None
+    assert verdict.reason is Reason.RESOLVED
+    assert await daemon.ledger.unjudged() == 0
+
+
+async def test_a_body_replayed_after_its_end_starts_nothing(daemon: Daemon) -> None:
+    """Covers A21."""
+    await daemon.port.post(webhook(alert(startsAt=BEGAN, endsAt=ENDED)))
+
+    assert await daemon.ledger.firing() == ()
+    assert await daemon.ledger.unjudged() == 0
+
+
+async def test_an_alert_only_hints_at_an_object_and_names_no_runbook(daemon: Daemon) -> None:
+    """Covers A20: whatever a stranger writes, it is labels and a hint without a uid."""
+    forged = {"alertname": "x", "namespace": "kube-system", "pod": "coredns-1", "runbook": "database-restore"}
+    await daemon.port.post(webhook(alert(labels=forged)))
+
+    ((signal, _),) = await daemon.kept()
+    assert signal.rule == ""
+    assert signal.target is not None
+    assert signal.target.uid == ""
+
+
+async def test_a_storm_of_ten_thousand_alerts_is_taken(daemon: Daemon) -> None:
+    """Covers A4: one group of 5,000 and 5,000 groups of one, with no answer in the four hundreds."""
+    alerts = [alert(fingerprint=f"a{number}", labels={"n": str(number)}) for number in range(10_000)]
+
+    async def deliver(body: bytes) -> int:
+        for _ in range(50):
+            status = await daemon.port.post(body)
+            if status != 503:
+                return status
+            await asyncio.sleep(0.2)  # as Alertmanager does: again, a little later
+        return status
+
+    gate = asyncio.Semaphore(500)
+
+    async def one(single: dict[str, object]) -> int:
+        async with gate:
+            return await deliver(webhook(single))
+
+    statuses = await asyncio.gather(deliver(webhook(*alerts[:5000])), *map(one, alerts[5000:]))
+
+    assert set(statuses) == {200}
+    assert await daemon.ledger.unjudged() == 10_000
+
+
+async def test_one_bad_alert_costs_its_group_nothing(daemon: Daemon) -> None:
+    """Covers A12 and P9: the others are kept, the bad one is a dead letter, and the answer is 200."""
+    body = webhook(alert(fingerprint="a"), {"status": "firing"}, alert(fingerprint="c"))
+
+    assert await daemon.port.post(body) == 200
+
+    assert {signal.key for signal, _ in await daemon.kept()} == {"a", "c"}
+    (letter,) = await daemon.ledger.dead_letters()
+    assert "missing required field `labels`" in letter.reason
+    assert len(daemon.port.woken) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"[" * 200_000, webhook(version="3"), webhook(alerts=5), b"\xff\xfe", b"9" * 100_000]
+)
+async def test_what_cannot_be_read_is_refused_kept_and_makes_us_poll(daemon: Daemon, body: bytes) -> None:
+    """Covers A11 and A13."""
+    assert await daemon.port.post(body) == 400
+
+    assert len(await daemon.ledger.dead_letters()) == 1
+    assert daemon.port.count("kintsugi_dead_letters_total") == 1
+    assert daemon.port.count("kintsugi_webhook_answers_total", status="400") == 1
+    assert len(daemon.port.woken) == 1
+    assert await daemon.port.post(webhook(alert())) == 200
+
+
+async def test_nul_and_half_characters_reach_the_ledger_as_replacements(daemon: Daemon) -> None:
+    """Covers A14."""
+    body = webhook(alert(labels={"a": "%"})).replace(b'"%"', rb'"\u0000\ud800x"')
+
+    assert await daemon.port.post(body) == 200
+
+    ((signal, _),) = await daemon.kept()
+    assert signal.labels["a"] == "��x"
+
+
+async def test_a_truncated_delivery_makes_us_poll_for_the_rest(daemon: Daemon) -> None:
+    """Covers A7."""
+    assert await daemon.port.post(captured("max_alerts5-of-12-firing")) == 200
+
+    assert len(await daemon.kept()) == 5
+    assert len(daemon.port.woken) == 1
+
+
+async def test_a_delivery_that_is_whole_makes_nobody_poll(daemon: Daemon) -> None:
+    await daemon.port.post(captured("group1-firing"))
+
+    assert daemon.port.woken == []
+
+
+async def test_only_json_is_read(daemon: Daemon) -> None:
+    """A form of a web page cannot send this content type unasked."""
+    headers = WEBHOOK | {"Content-Type": "text/plain"}
+
+    assert await daemon.port.post(webhook(alert()), headers) == 415
+    assert await daemon.kept() == ()
+
+
+async def test_the_connection_stays_open_for_the_next_delivery(daemon: Daemon) -> None:
+    reader, writer = await asyncio.open_connection(daemon.port.host, daemon.port.port)
+    body = webhook(alert())
+    head = "".join(f"{name}: {value}\r\n" for name, value in {**WEBHOOK, "Content-Length": str(len(body))}.items())
+
+    for _ in range(3):
+        writer.write(f"POST /alertmanager HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode() + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200")
+        length = int(answer.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        assert json.loads(await reader.readexactly(length)) == {"accepted": 1, "dead_letters": 0}
+    writer.close()
+    await writer.wait_closed()

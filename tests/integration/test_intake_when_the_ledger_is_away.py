@@ -1,0 +1,127 @@
+"""When nothing can be kept nothing is taken: 503, soon, and everything is there once the sender has come again (A5)."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.errors import LedgerError, LedgerUnavailable
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import DeadLetter, Signal
+from kintsugi.settings import ServerSettings
+from tests.integration.intake_server import Served, ledger_in, served
+from tests.integration.operations_double import RememberingOperations
+from tests.unit.sources.webhooks import alert, webhook
+
+
+class FaultyInbox:
+    """A real ledger that is away, hangs, or refuses one caller's rows, as long as it is told to."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.error: Exception | None = None
+        self.hanging = False
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> None:
+        await self._fail()
+        await self.ledger.accept(delivered, now)
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        await self._fail()
+        await self.ledger.keep_dead_letters(letters)
+
+    async def _fail(self) -> None:
+        if self.hanging:
+            await asyncio.Event().wait()
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+async def inbox(tmp_path: Path) -> AsyncIterator[FaultyInbox]:
+    async with ledger_in(tmp_path) as ledger:
+        yield FaultyInbox(ledger)
+
+
+@pytest.fixture
+async def port(tmp_path: Path, inbox: FaultyInbox) -> AsyncIterator[Served]:
+    settings = ServerSettings(host="127.0.0.1", port=0, commit_wait=timedelta(milliseconds=300), max_waiting=50)
+    async with served(tmp_path, inbox, RememberingOperations(), settings=settings) as port:
+        yield port
+
+
+@pytest.mark.parametrize("error", [LedgerUnavailable("the disk is full"), LedgerError("these rows are not taken")])
+async def test_a_ledger_that_is_away_is_answered_503_and_nothing_is_lost(
+    port: Served, inbox: FaultyInbox, error: LedgerError
+) -> None:
+    inbox.error = error
+    assert await port.post(webhook(alert())) == 503
+    assert await inbox.ledger.unjudged() == 0
+
+    inbox.error = None
+    assert await port.post(webhook(alert())) == 200
+    assert await inbox.ledger.unjudged() == 1
+
+
+async def test_a_ledger_that_hangs_is_answered_503_within_a_second(port: Served, inbox: FaultyInbox) -> None:
+    inbox.hanging = True
+    began = time.monotonic()
+
+    statuses = await asyncio.gather(*(port.post(webhook(alert(fingerprint=str(number)))) for number in range(30)))
+
+    assert set(statuses) == {503}
+    assert time.monotonic() - began < 1
+
+
+async def test_above_the_mark_the_rest_is_answered_503_and_never_429(port: Served, inbox: FaultyInbox) -> None:
+    """Covers A4 and A5: Alertmanager does not come again after a 429."""
+    inbox.hanging = True
+
+    statuses = await asyncio.gather(*(port.post(webhook(*[alert()] * 20)) for _ in range(20)))
+
+    assert set(statuses) == {503}
+    assert port.count("kintsugi_webhook_answers_total", status="503") == 20
+
+
+async def test_a_body_that_cannot_be_read_is_refused_for_good_even_then(port: Served, inbox: FaultyInbox) -> None:
+    inbox.error = LedgerUnavailable("the disk is full")
+
+    assert await port.post(b"{") == 400
+
+
+async def test_a_bad_alert_whose_dead_letter_cannot_be_kept_comes_again(port: Served, inbox: FaultyInbox) -> None:
+    """A verdict that is not kept is no verdict (P9)."""
+    inbox.error = LedgerUnavailable("the disk is full")
+
+    assert await port.post(webhook({"status": "firing"})) == 503
+
+
+async def test_the_port_is_alive_but_not_ready_while_the_ledger_is_away(tmp_path: Path, inbox: FaultyInbox) -> None:
+    """A restart would mend nothing, so only readiness goes."""
+
+    async def ledger() -> str:
+        await inbox._fail()
+        return ""
+
+    async def caches() -> str:
+        return "pods are not synced"
+
+    async def status(path: str) -> tuple[int, object]:
+        async with there.client.get(there.url + path) as answer:
+            return answer.status, await answer.json()
+
+    checks = {"ledger": ledger}
+    async with served(tmp_path, inbox, RememberingOperations(), checks=checks) as there:
+        assert await status("/readyz") == (200, {"ready": True, "waiting_for": {}})
+        inbox.error = LedgerUnavailable("the disk is full")
+        checks["caches"] = caches
+        assert await status("/readyz") == (
+            503,
+            {"ready": False, "waiting_for": {"ledger": "the disk is full", "caches": "pods are not synced"}},
+        )
+        assert (await status("/healthz"))[0] == 200
+        inbox.error, inbox.hanging = None, True
+        assert "no answer within 1s" in str(await status("/readyz"))
