@@ -103,6 +103,10 @@ class Claims(Chapter):
 
         return await self._store.write("claim", work, fenced=True)
 
+    async def history(self, service: str, namespace: str, now: datetime) -> History:
+        """Read what a claim would be decided by, without claiming."""
+        return await self._store.look(lambda connection: read_history(connection, service, namespace, now))
+
     async def start_held(self, incident: str, claim: Claim, decide: Decide, now: datetime) -> Claimed:
         """
         Decide again on an incident that was held or awaits approval; its waiting signals get the new verdict.

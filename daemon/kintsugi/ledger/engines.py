@@ -92,11 +92,10 @@ def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
         "lock_timeout": milliseconds,
         "idle_in_transaction_session_timeout": milliseconds,
         "plan_cache_mode": "force_custom_plan",
-        "default_transaction_read_only": "on" if read_only else "off",
         **_KEEPALIVE,
     }
-    if not read_only:
-        settings["synchronous_commit"] = "on"
+    # what a DBA has set for the database stays, unless it would let a commit be forgotten
+    settings |= {"default_transaction_read_only": "on"} if read_only else {"synchronous_commit": "on"}
     return create_async_engine(
         url,
         pool_size=_POOL,

@@ -5,7 +5,6 @@ Three questions are answered for every foreign error: may the same transaction b
 (so that a COMMIT may have landed), and what does a person need to know.
 """
 
-import asyncio
 import sqlite3
 from enum import Enum
 
@@ -32,7 +31,8 @@ DAMAGED = (
     "it is never made anew by itself, because limits and cooldowns would be forgotten"
 )
 
-_AGAIN_STATES = frozenset({"40001", "40P01", "23505"})
+_NOT_UNIQUE = "23505"
+_AGAIN_STATES = frozenset({"40001", "40P01", _NOT_UNIQUE})
 """Serialisation failure, deadlock, and a unique row that another replica wrote between our look and our insert."""
 
 _LOST_STATES = frozenset({"57P01", "57P02", "57P05", "25P03"})
@@ -46,14 +46,14 @@ _SQLITE_REFUSED = ("no such", "syntax error", "constraint failed", "has no colum
 
 def judge(error: BaseException) -> Failure:
     """Tell what a foreign error means for the transaction that it ended."""
-    if isinstance(error, exc.TimeoutError):  # no pooled connection came free
+    if isinstance(error, (exc.TimeoutError, TimeoutError)):  # no connection came free, or no answer: enough waited
         return Failure.UNAVAILABLE
     if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         return Failure.LOST
     state = _state(error)
     if state:
         return _judge_state(state)
-    if isinstance(error, (OSError, TimeoutError, asyncpg.InterfaceError)):
+    if isinstance(error, (OSError, asyncpg.InterfaceError)):
         return Failure.LOST
     if isinstance(error, exc.DBAPIError) and error.orig is not None and error.orig is not error:
         return judge(error.orig)
@@ -68,7 +68,9 @@ def wrapped(error: BaseException, what: str) -> LedgerError:
     text = _first_line(error)
     if isinstance(error, exc.TimeoutError):
         return LedgerUnavailable(f"the ledger could not {what}: every connection stayed busy ({text})")
-    if judge(error) is Failure.REFUSED:
+    if isinstance(error, TimeoutError):
+        return LedgerUnavailable(f"the ledger could not {what}: the database gave no answer in time")
+    if judge(error) is Failure.REFUSED or _state(error) == _NOT_UNIQUE:
         return LedgerError(f"the ledger could not {what}: the database refused it: {text}")
     return LedgerUnavailable(f"the ledger could not {what}: {text}{_advice(text)}")
 
@@ -85,8 +87,6 @@ def _judge_cause(error: BaseException) -> Failure:
     cause = error.__cause__
     if cause is not None and cause is not error and isinstance(cause, FOREIGN):
         return judge(cause)
-    if isinstance(error, asyncio.TimeoutError):
-        return Failure.LOST
     return Failure.REFUSED
 
 

@@ -37,7 +37,7 @@ class Ledger(Leading, Signals, Conditions, Claims, Incidents, Runs, Exhibits, Pe
     All chapters on one store. Make it with `open` (the daemon) or `read` (everybody else).
 
     Every method raises `LedgerUnavailable` when the database is down, full, locked or read-only; then nothing of the
-    call was kept. `now` is the caller's clock.
+    call counts, and it can be made again: what did land is recognised. `now` is the caller's clock.
     """
 
     @classmethod

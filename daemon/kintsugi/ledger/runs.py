@@ -80,6 +80,28 @@ class Runs(Chapter):
 
         await self._store.write("save-step", work, fenced=True)
 
+    async def reopen_run(self, run: str, reason: str, now: datetime) -> RunRecord:
+        """
+        Take up a run that is over, to roll it back: a person wants it so.
+
+        Its incident is open again and its service locked. Raises `WrongState` while the service has another incident
+        open or its lock is held; a run that is not over is given back as it is.
+        """
+
+        async def work(connection: AsyncConnection) -> RunRecord:
+            before = await _find_run(connection, run, lock=True)
+            if before.finished is None:
+                return before
+            await _refuse_if_taken(connection, before)
+            after = replace(before, state=IncidentState.ROLLING_BACK, reason=clean(reason), finished=None)
+            await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
+            lock = {"name": f"service {before.service}", "run": run, "since": now}
+            await connection.execute(insert(locks), [lock])
+            await _move_incident(connection, before.incident, after)
+            return after
+
+        return await self._store.write("reopen-run", work, fenced=True)
+
     async def move_run(
         self,
         run: str,
@@ -131,6 +153,16 @@ async def _find_run(connection: AsyncConnection, run: str, *, lock: bool = False
     if row is None:
         raise NotRecorded(f"there is no run {run}")
     return record(RunRecord, row)
+
+
+async def _refuse_if_taken(connection: AsyncConnection, run: RunRecord) -> None:
+    others = select(incidents.c.id).where(incidents.c.service == run.service, incidents.c.closed.is_(None))
+    other = await connection.scalar(others.limit(1))
+    if other is not None:
+        raise WrongState(f"{run.service} has incident {other} open: it must end before run {run.id} is rolled back")
+    holder = await connection.scalar(select(locks.c.run).where(locks.c.name == f"service {run.service}"))
+    if holder is not None:
+        raise WrongState(f"{run.service} is held by run {holder}")
 
 
 async def _find_step(connection: AsyncConnection, step: StepRecord) -> StepRecord | None:

@@ -12,8 +12,8 @@ from kintsugi.ledger.inbox import Accepted, Told, summed, write_deliveries
 from kintsugi.ledger.intake import Intake
 from kintsugi.ledger.rows import columns, record, signal, signal_columns, values, verdict, verdict_values
 from kintsugi.ledger.store import Store
-from kintsugi.ledger.tables import dead_letters, signals
-from kintsugi.model.records import DeadLetter, Signal, SignalSource, Verdict
+from kintsugi.ledger.tables import dead_letters, incidents, signals
+from kintsugi.model.records import DeadLetter, IncidentState, Signal, SignalSource, Verdict, VerdictKind
 
 MOST_DEAD_LETTERS = 1_000
 
@@ -107,6 +107,28 @@ class Signals(Chapter):
 
         if rows:
             await self._store.write("settle", work, fenced=True)
+
+    async def rearm(self, now: datetime) -> int:
+        """
+        Make signals due again that still fire although their incident is closed; says how many.
+
+        The guards (cooldown, consecutive failures) decide whether anything starts. What a person was asked to take over
+        is theirs and stays as it is.
+        """
+        over = select(incidents.c.id).where(
+            incidents.c.closed.is_not(None), incidents.c.state != IncidentState.NEEDS_OPERATOR
+        )
+        settled = signals.c.verdict.in_([VerdictKind.STARTED, VerdictKind.ATTACHED]) & signals.c.until.is_(None)
+        left = settled & signals.c.ended.is_(None) & signals.c.incident.in_(over)
+        count = select(func.count()).select_from(signals).where(left)
+
+        async def look(connection: AsyncConnection) -> int:
+            return int(await connection.scalar(count) or 0)
+
+        async def work(connection: AsyncConnection) -> int:
+            return int((await connection.execute(update(signals).where(left).values(until=now))).rowcount)
+
+        return await self._store.write("rearm", work, fenced=True) if await self._store.look(look) else 0
 
     async def unjudged(self) -> int:
         """Count the signals without a verdict: received minus verdicts, zero when all is well (P9)."""

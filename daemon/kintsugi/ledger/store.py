@@ -25,6 +25,7 @@ Work = Callable[[AsyncConnection], Awaitable[T]]
 _ATTEMPTS = 4
 _FIRST_WAIT = 0.02
 _LONGEST_WAIT = 0.5
+_JITTER = 0.05
 
 
 class Store:
@@ -46,32 +47,19 @@ class Store:
 
         `work` may run several times and must therefore look before it writes: after a deadlock, a lost connection, or
         a COMMIT whose answer was lost. `fenced`: only while nobody else has taken the lead. Raises
-        `LedgerUnavailable`, `StaleEpoch`, or what `work` raises; then nothing of it is kept.
+        `LedgerUnavailable`, `StaleEpoch`, or what `work` raises; then nothing of it is kept, or in one case may be: when
+        the database fell silent during the COMMIT itself. Calling again is always right.
         """
-        retrying = stamina.retry_context(
-            on=_may_run_again, attempts=_ATTEMPTS, timeout=None, wait_initial=_FIRST_WAIT, wait_max=_LONGEST_WAIT
-        )
-        try:
-            async for attempt in retrying:
-                with attempt:
-                    return await self._once(name, work, fenced=fenced)
-        except FOREIGN as error:
-            raise wrapped(error, f"write ({name})") from error
-        raise AssertionError("a retry ends with a value or an error")
+        return await _patiently(lambda: self._once(name, work, fenced=fenced), f"write ({name})")
 
     async def look(self, work: Work[T]) -> T:
         """Run `work`, which only reads, on one snapshot or a series of them. Raises `LedgerUnavailable`."""
-        retrying = stamina.retry_context(
-            on=_may_run_again, attempts=_ATTEMPTS, timeout=None, wait_initial=_FIRST_WAIT, wait_max=_LONGEST_WAIT
-        )
-        try:
-            async for attempt in retrying:
-                with attempt:
-                    async with self.engines.reader.connect() as connection:
-                        return await work(connection)
-        except FOREIGN as error:
-            raise wrapped(error, "read") from error
-        raise AssertionError("a retry ends with a value or an error")
+
+        async def once() -> T:
+            async with self.engines.reader.connect() as connection:
+                return await work(connection)
+
+        return await _patiently(once, "read")
 
     async def commit(self, connection: AsyncConnection, name: str) -> None:
         """Commit: the only place where anything becomes durable, and where crash points are numbered."""
@@ -109,6 +97,24 @@ class Store:
             raise LedgerError("this process does not lead: call lead() before changing runs")
         if epoch != self.epoch:
             raise StaleEpoch(f"the ledger is led under epoch {epoch}, this process holds {self.epoch}: it must stop")
+
+
+async def _patiently(once: Callable[[], Awaitable[T]], what: str) -> T:
+    retrying = stamina.retry_context(
+        on=_may_run_again,
+        attempts=_ATTEMPTS,
+        timeout=None,
+        wait_initial=_FIRST_WAIT,
+        wait_max=_LONGEST_WAIT,
+        wait_jitter=_JITTER,
+    )
+    try:
+        async for attempt in retrying:
+            with attempt:
+                return await once()
+    except FOREIGN as error:
+        raise wrapped(error, what) from error
+    raise AssertionError("a retry ends with a value or an error")
 
 
 def _may_run_again(error: Exception) -> bool:

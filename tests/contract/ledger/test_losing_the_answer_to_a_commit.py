@@ -1,0 +1,129 @@
+"""The connection is lost at COMMIT: nobody knows whether it landed, and nothing is done twice or lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import IncidentState, StepState
+from tests.contract.ledger.build import NOW, begin, claim, signal, start, started, step
+
+
+@dataclass
+class LossyLine:
+    """
+    A line to PostgreSQL that breaks at a commit, once, when armed.
+
+    `lands`: the server gets the COMMIT and its answer is lost; else the COMMIT itself is lost. It is the ledger's
+    boundary too, so that it knows what the next words on the line are.
+    """
+
+    host: str
+    port: int
+    lands: bool
+    arm: str = ""
+    broken: int = 0
+    _next: bool = False
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def passing(self, kind: str, name: str, *, before: bool) -> None:
+        """Break at the commit of the armed name."""
+        if before and name == self.arm:
+            self.arm, self._next = "", True
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection."""
+        server_reader, server_writer = await asyncio.open_connection(self.host, self.port)
+        back = asyncio.create_task(self._carry(server_reader, writer))
+        try:
+            while words := await reader.read(65536):
+                if self._next and b"COMMIT" in words:
+                    self._next = False
+                    self.broken += 1
+                    back.cancel()
+                    if self.lands:
+                        server_writer.write(words)
+                        await server_reader.read(65536)  # the server has committed and said so
+                    return
+                server_writer.write(words)
+        finally:
+            back.cancel()
+            writer.transport.abort()
+            server_writer.transport.abort()
+
+    @staticmethod
+    async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while words := await reader.read(65536):
+            writer.write(words)
+
+
+@asynccontextmanager
+async def lossy(url: str, *, lands: bool) -> AsyncIterator[tuple[Ledger, LossyLine]]:
+    """Open a ledger over a line that will break."""
+    real = urlsplit(url)
+    line = LossyLine(host=real.hostname or "", port=real.port or 0, lands=lands)
+    server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    try:
+        through = url.replace(f":{real.port}/", f":{port}/")
+        async with Ledger.open(through, holder="kintsugi-0", boundary=line) as ledger:
+            await ledger.lead(NOW)
+            yield ledger, line
+    finally:
+        server.close()
+
+
+both = pytest.mark.parametrize("lands", [True, False], ids=["it-landed", "it-did-not-land"])
+
+
+@both
+async def test_a_claim_starts_one_run(postgres: str, lands: bool) -> None:
+    """D2, P2: known by its signal."""
+    async with lossy(postgres, lands=lands) as (ledger, line):
+        told = signal()
+        await ledger.accept([told], NOW)
+        line.arm = "claim"
+        run = started(await ledger.claim(claim(told), start, NOW))
+        assert line.broken == 1
+        assert await ledger.open_runs() == (run,)
+        assert len(await ledger.incidents()) == 1
+
+
+@both
+async def test_signals_are_accepted_once(postgres: str, lands: bool) -> None:
+    """D2, P1: known by key and beginning."""
+    async with lossy(postgres, lands=lands) as (ledger, line):
+        line.arm = "accept"
+        accepted = await ledger.accept([signal("a"), signal("b")], NOW)
+        assert line.broken == 1
+        assert len(set(accepted.ids)) == 2
+        assert {each.id for each in await ledger.firing()} == set(accepted.ids)
+
+
+@both
+async def test_a_step_moves_once(postgres: str, lands: bool) -> None:
+    """D2, P3: known by run, phase, path and state."""
+    async with lossy(postgres, lands=lands) as (ledger, line):
+        run = await begin(ledger)
+        line.arm = "save-step"
+        await ledger.save_step(step(run), expect=None, now=NOW)
+        line.arm = "save-step"
+        await ledger.save_step(step(run, state=StepState.DONE), expect=StepState.INTENT, now=NOW)
+        assert line.broken == 2
+        assert [each.state for each in await ledger.steps(run.id)] == [StepState.DONE]
+
+
+@both
+async def test_a_run_ends_once_and_people_are_told_once(postgres: str, lands: bool) -> None:
+    """D2."""
+    async with lossy(postgres, lands=lands) as (ledger, line):
+        run = await begin(ledger)
+        line.arm = "move-run"
+        over = await ledger.move_run(run.id, IncidentState.RECOVERED, "well", NOW)
+        assert line.broken == 1
+        assert await ledger.run(run.id) == over
+        assert len(await ledger.due_notices(NOW)) == 1
