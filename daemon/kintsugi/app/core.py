@@ -52,6 +52,7 @@ class Core:
     services: Services
     world: World
     in_force: InForce
+    targets: Targets
     pipeline: Pipeline
     roster: Roster
     waiting: Waiting
@@ -64,9 +65,7 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-async def build(
-    settings: Settings, catalog: Catalog, texts: Mapping[str, str], life: Lifecycle, *, loopback: bool = False
-) -> Core:
+async def build(settings: Settings, catalog: Catalog, life: Lifecycle, *, loopback: bool = False) -> Core:
     """
     Open the ledger and the API, and build the daemon around them; nothing acts yet.
 
@@ -100,7 +99,7 @@ async def build(
         command_timeout=settings.kube.request_timeout,
     )
     in_force = InForce(catalog, ledger, lambda kept: parse(kept, settings.durations))
-    await in_force.take(catalog, texts)
+    await in_force.take(catalog)
     roster = Roster(tools, ledger, in_force, terms_of(settings, pace))
     targets = Targets(kube, caches, services, limits.protected)
     pipeline = Pipeline(ledger, in_force, world, targets, roster, approval_expiry=settings.guards.approval_expiry)
@@ -115,6 +114,7 @@ async def build(
         services=services,
         world=world,
         in_force=in_force,
+        targets=targets,
         pipeline=pipeline,
         roster=roster,
         waiting=Waiting(ledger, pipeline, in_force, world, roster),

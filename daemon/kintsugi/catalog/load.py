@@ -1,7 +1,7 @@
 """The way in: files of YAML become one checked, frozen catalog, or all of their problems together."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 from typing import TypeVar
 
@@ -82,7 +82,8 @@ def load_sources(sources: Iterable[Source], *, durations: float = 1.0) -> Catalo
             loading.take(document)
     if not loading.problems and not loading.shapes:
         loading.problems.append(_nothing(sources))
-    return loading.finish()
+    catalog = loading.finish()
+    return replace(catalog, texts={source.name: source.content.decode() for source in sources})
 
 
 @dataclass(kw_only=True, slots=True)

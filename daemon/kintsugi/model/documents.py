@@ -322,13 +322,17 @@ class Patterns:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalog:
-    """All documents of one version, checked against each other. `digest` names the version."""
+    """
+    All documents of one version, checked against each other. `digest` names the version; `texts` are the files that it
+    was read from, by name, so that a run can keep to it after a restart.
+    """
 
     services: Mapping[str, Service]
     rules: Mapping[str, Rule]
     runbooks: Mapping[str, Runbook]
     patterns: Mapping[str, Patterns] = field(default_factory=dict)
     digest: str
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def runbook_of(self, rule: Rule) -> Runbook:
         """Give the runbook that a rule starts."""

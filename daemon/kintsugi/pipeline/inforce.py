@@ -39,9 +39,9 @@ class InForce:
         self._takers.append(taker)
         taker(self.catalog, self.matcher)
 
-    async def take(self, catalog: Catalog, texts: Mapping[str, str]) -> None:
-        """Keep a catalog's texts (by file name) and put it into force."""
-        await self._keeper.keep_catalog(catalog.digest, texts)
+    async def take(self, catalog: Catalog) -> None:
+        """Keep a catalog's texts and put it into force."""
+        await self._keeper.keep_catalog(catalog.digest, catalog.texts)
         self.catalog, self.matcher = catalog, Matcher(catalog)
         self._known[catalog.digest] = catalog
         for taker in self._takers:

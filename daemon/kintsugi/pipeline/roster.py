@@ -3,7 +3,7 @@ The runs under way: one task each, taken up again from the ledger on start.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
-from kintsugi.model.records import Incident, IncidentState, RunRecord
+from kintsugi.model.records import Incident, IncidentState, RunRecord, StepRecord
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.runner import Carrier, Journal, Tools
 from kintsugi.runner.carrier import RunLedger
@@ -58,7 +58,8 @@ class Roster:
         self._runs: dict[str, RunRecord] = {}
         self._carriers: dict[str, Carrier] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._listeners: list[Callable[[RunRecord], None]] = []
+        self._starts: list[Callable[[RunRecord], None]] = []
+        self._ends: list[Callable[[RunRecord, Sequence[StepRecord]], None]] = []
         self.dethroned = asyncio.Event()
 
     @property
@@ -70,9 +71,13 @@ class Roster:
         """Give the run that is under way for a service."""
         return next((run for run in self._runs.values() if run.service == service), None)
 
-    def on_end(self, listener: Callable[[RunRecord], None]) -> None:
-        """Tell `listener` of each run that has come to its end."""
-        self._listeners.append(listener)
+    def on_start(self, listener: Callable[[RunRecord], None]) -> None:
+        """Tell `listener` of each run that begins or is taken up again."""
+        self._starts.append(listener)
+
+    def on_end(self, listener: Callable[[RunRecord, Sequence[StepRecord]], None]) -> None:
+        """Tell `listener` of each run that has come to its end, with its steps."""
+        self._ends.append(listener)
 
     async def resume(self) -> None:
         """Take up every run that the ledger has open."""
@@ -84,6 +89,8 @@ class Roster:
         """Begin a run's task, once."""
         if run.id not in self._tasks:
             self._runs[run.id] = run
+            for listener in self._starts:
+                listener(run)
             self._tasks[run.id] = asyncio.create_task(self._live(run), name=f"run {run.id}")
 
     def roll_back(self, incident: str, who: str) -> bool:
@@ -105,8 +112,9 @@ class Roster:
         with log_context(run=run.id, incident=run.incident):
             try:
                 ended = await self._carry_on(run)
-                for listener in self._listeners:
-                    listener(ended)
+                steps = self._carriers[run.id].journal.all() if run.id in self._carriers else ()
+                for listener in self._ends:
+                    listener(ended, steps)
             except StaleEpoch:
                 self.dethroned.set()
             finally:

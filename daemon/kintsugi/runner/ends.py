@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from kintsugi.errors import KintsugiError
 from kintsugi.model.records import StepRecord, StepState
+from kintsugi.runner.storage import recalled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +33,7 @@ class Ended:
             ran=record.facts.get("ran") is True,
             met=record.met is True,
             state=record.state,
-            own=record.result or {},
+            own=recalled(record.result),
             error=record.error,
             left_out=record.facts.get("left_out") is True,
         )

@@ -21,8 +21,9 @@ class Item:
 def identity(value: object) -> Item:
     """Say which item a value is."""
     match value:
-        case {"kind": str(kind), "metadata": {"uid": str(uid), "name": str(name)}}:
-            return Item(kind=kind, key=f"{name} {uid}", value={"kind": kind, "metadata": {"uid": uid, "name": name}})
+        case {"apiVersion": str(version), "kind": str(kind), "metadata": {"uid": str(uid), "name": str(name)}}:
+            short = {"apiVersion": version, "kind": kind, "metadata": {"uid": uid, "name": name}}
+            return Item(kind=kind, key=f"{name} {uid}", value=short)
         case {"name": str(name), "priority": int()}:
             return Item(kind="service", key=name, value={"name": name})
         case _:

@@ -1,15 +1,9 @@
-"""Results of a step's parts put together, and made fit to be kept."""
+"""Results of a step's parts put together."""
 
 from collections.abc import Mapping, Sequence
 
-import orjson
-
-from kintsugi.expressions import plain
 from kintsugi.model.records import StepState
 from kintsugi.runner.ends import Ended
-
-KEPT_RESULT = 512 * 1024
-"""The largest result kept for later steps, in bytes of JSON; of a larger one only `ran` and `met` are known."""
 
 
 def together(ends: Sequence[Ended]) -> Ended:
@@ -33,9 +27,3 @@ def merged(results: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
             before = own.get(name)
             own[name] = [*before, *value] if isinstance(before, list) and isinstance(value, list) else value
     return own
-
-
-def storable(own: Mapping[str, object]) -> Mapping[str, object] | None:
-    """Give a result as plain JSON values, or None when it is too large to be kept."""
-    encoded = orjson.dumps(plain(own), default=str)
-    return orjson.loads(encoded) if len(encoded) <= KEPT_RESULT else None

@@ -17,8 +17,8 @@ from kintsugi.runner.desk import Desk
 from kintsugi.runner.ends import Ended, Stopped
 from kintsugi.runner.looking import Own
 from kintsugi.runner.memory import Bearings
-from kintsugi.runner.results import storable
 from kintsugi.runner.rounds import rounds
+from kintsugi.runner.storage import storable
 
 
 class Work:

@@ -79,6 +79,11 @@ class Caches:
             for name, reflector in self:
                 tasks.create_task(reflector.run(), name=f"watch {name}")
 
+    def ages(self) -> Iterator[tuple[str, float]]:
+        """Say for each kind how many seconds ago its watch was heard; infinite when it never was."""
+        now = asyncio.get_running_loop().time()
+        return ((name, reflector.age(now)) for name, reflector in self)
+
     def blind(self, monotonic: float, stale_after: timedelta) -> str:
         """Say which kind cannot be trusted now and why; empty when all can."""
         for name, reflector in self:

@@ -117,7 +117,7 @@ class ClusterWatch:
 
     def _look_at_view(self, view: ServiceView) -> None:
         for rule in self._rules.values():
-            if rule.service == view.name:
+            if rule.service in (view.name, ""):
                 self._look_at(rule, view)
 
     def _look_at(self, rule: Rule, view: ServiceView) -> None:
@@ -129,9 +129,9 @@ class ClusterWatch:
                         rule, target_of("PersistentVolumeClaim", claim), rule_names(rule.on, object=claim, now=now)
                     )
             case RuleSource.SERVICES if view.fresh:
-                target = Target(kind="Service", namespace=view.service.namespace, name=view.name, uid=view.name)
-                names = rule_names(rule.on, service=view, services=self._services.views, now=now)
-                self._answer(rule, target, names)
+                own = view if rule.service else None
+                names = rule_names(rule.on, service=own, services=self._services.views, now=now)
+                self._answer(rule, service_target(own), names)
             case RuleSource.NODE:
                 for node in self._nodes_of(view):
                     self._answer(rule, target_of("Node", node), rule_names(rule.on, object=node, now=now))
@@ -214,6 +214,13 @@ class ClusterWatch:
             ended=now if status is SignalStatus.RESOLVED else None,
             received=now,
         )
+
+
+def service_target(view: ServiceView | None) -> Target:
+    """Name a service of the catalog, or all of them together, as the object of a condition."""
+    if view is None:
+        return Target(kind="Services", namespace="", name="all", uid="all")
+    return Target(kind="Service", namespace=view.service.namespace, name=view.name, uid=view.name)
 
 
 def target_of(kind: str, item: Object) -> Target:

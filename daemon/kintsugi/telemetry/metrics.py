@@ -75,6 +75,12 @@ class Metrics:
             ["service"],
             registry=registry,
         )
+        self.catalog_loads = Counter(
+            "kintsugi_catalog_loads_total",
+            "New versions of the rules and runbooks: taken into force, or refused for their mistakes.",
+            ["outcome"],
+            registry=registry,
+        )
         self.notices = Counter("kintsugi_notices_total", "Notices by outcome.", ["outcome"], registry=registry)
         _preset_own_labels(self)
 
@@ -106,5 +112,7 @@ def _preset_own_labels(metrics: Metrics) -> None:
         metrics.webhook_answers.labels(status)
     for outcome in ("ok", "failed"):
         metrics.polls.labels(outcome)
+    for outcome in ("taken", "refused"):
+        metrics.catalog_loads.labels(outcome)
     for outcome in ("sent", "failed"):
         metrics.notices.labels(outcome)

@@ -1,0 +1,86 @@
+"""
+Puts what happens into the metrics: verdicts, runs, steps as they end; gauges when they are looked at.
+"""
+
+from collections.abc import Iterable
+
+from kintsugi.app.core import Core
+from kintsugi.model.command import Verb
+from kintsugi.model.documents import Catalog
+from kintsugi.model.records import (
+    FINAL_STATES,
+    Reason,
+    RunRecord,
+    Signal,
+    SignalSource,
+    StepRecord,
+    StepState,
+    Verdict,
+    VerdictKind,
+)
+from kintsugi.telemetry import KnownLabels, Metrics
+
+COMMON_VERDICTS = (
+    (VerdictKind.STARTED, Reason.MATCHED),
+    (VerdictKind.ATTACHED, Reason.ACTIVE_RUN),
+    (VerdictKind.HELD, Reason.UPSTREAM),
+    (VerdictKind.AWAITING_APPROVAL, Reason.APPROVAL),
+    (VerdictKind.OBSERVED, Reason.MODE),
+    (VerdictKind.NO_RULE, Reason.NO_RULE),
+    (VerdictKind.DEAD_LETTER, Reason.MALFORMED),
+)
+WATCHDOGS = ("pending", "overdue")
+
+
+class Counting:
+    """Listens to the daemon's parts and counts."""
+
+    def __init__(self, core: Core, metrics: Metrics) -> None:
+        self._core = core
+        self._metrics = metrics
+        metrics.preset(known_labels(core.in_force.catalog))
+        core.pipeline.on_verdict(self._verdict)
+        core.roster.on_end(self._run)
+
+    async def look(self) -> None:
+        """Set the gauges to what is so now."""
+        core, metrics, now = self._core, self._metrics, self._core.world.clock()
+        metrics.signals_unjudged.set(await core.ledger.unjudged())
+        runs = await core.ledger.open_runs()
+        overdue = sum(run.deadline < now for run in runs)
+        metrics.watchdogs.labels("overdue").set(overdue)
+        metrics.watchdogs.labels("pending").set(len(runs) - overdue)
+        for name, view in core.services.views.items():
+            metrics.service_healthy.labels(name).set(view.healthy is True)
+        for name, age in core.caches.ages():
+            metrics.watch_lag.labels(name).set(age)
+
+    def _verdict(self, _signal: Signal, verdict: Verdict) -> None:
+        self._metrics.verdicts.labels(verdict.kind, verdict.reason).inc()
+
+    def _run(self, run: RunRecord, steps: Iterable[StepRecord]) -> None:
+        self._metrics.runs.labels(run.runbook, run.state).inc()
+        if run.finished is not None:
+            self._metrics.run_seconds.observe((run.finished - run.started).total_seconds())
+        for step in steps:
+            if step.text:
+                self._metrics.steps.labels(verb_of(step.text), step.state).inc()
+
+
+def verb_of(text: str) -> str:
+    """Give the row of the grammar that a command's text belongs to; no label carries anything else of it."""
+    return next((verb.value for verb in sorted(Verb, key=len, reverse=True) if text.startswith(verb.value)), "other")
+
+
+def known_labels(catalog: Catalog) -> KnownLabels:
+    """List the label values that are known at start."""
+    return KnownLabels(
+        sources=tuple(SignalSource),
+        verdicts=COMMON_VERDICTS,
+        outcomes=tuple(sorted(FINAL_STATES)),
+        runbooks=tuple(catalog.runbooks),
+        actions=tuple(verb.value for verb in Verb),
+        step_outcomes=(StepState.DONE, StepState.FAILED, StepState.SKIPPED),
+        watchdogs=WATCHDOGS,
+        services=tuple(catalog.services),
+    )

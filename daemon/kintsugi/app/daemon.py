@@ -1,0 +1,146 @@
+"""
+The daemon from start to stop: what is started, in which order, and what waits for what.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from kintsugi.app.clock import Clock
+from kintsugi.app.core import Core, build, now_utc
+from kintsugi.app.counting import Counting
+from kintsugi.app.events import ObjectEvents
+from kintsugi.app.intake import serve_on
+from kintsugi.app.lifecycle import Lifecycle
+from kintsugi.catalog.shipped import catalog_paths
+from kintsugi.catalog.watch import CatalogFiles
+from kintsugi.errors import LedgerUnavailable
+from kintsugi.model.documents import Catalog
+from kintsugi.settings import Settings, SettingsError, check_watchdogs
+from kintsugi.telemetry import Metrics, get_logger
+
+log = get_logger(__name__)
+
+REFRESH = timedelta(milliseconds=100)
+"""How often views whose objects changed are made anew; changes in between are one."""
+
+SHUTDOWN = timedelta(seconds=25)
+"""Below the 30 s that Kubernetes leaves a pod to end."""
+
+Ready = Callable[[str], None]
+
+
+def say_nothing(_: str) -> None:
+    """Tell nobody that the daemon is ready."""
+
+
+async def run(settings: Settings, *, ready: Ready = say_nothing, loopback: bool = False) -> None:
+    """
+    Run the daemon until it is cancelled. `ready` hears the server's address once webhooks are taken.
+
+    Raises SettingsError, CatalogErrors, LedgerHeld, LedgerUnavailable, KubeError at the start; later StaleEpoch when
+    another daemon has taken the lead.
+    """
+    life = Lifecycle(shutdown=SHUTDOWN)
+    try:
+        core = await start(settings, life, ready=ready, loopback=loopback)
+        dethroned = asyncio.create_task(core.roster.dethroned.wait(), name="dethroned")
+        ends: set[asyncio.Future[Any]] = {life.failed, dethroned}
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        dethroned.cancel()
+        if life.failed.done():
+            life.failed.result()
+        log.error("another daemon leads: stopping")
+    finally:
+        await life.stop()
+
+
+async def start(settings: Settings, life: Lifecycle, *, ready: Ready, loopback: bool = False) -> Core:
+    """Start everything; webhooks are taken before the caches are synced, runs go on only after."""
+    if settings.durations != 1:
+        log.warning("every duration is scaled", durations=settings.durations)
+    files = CatalogFiles(paths=catalog_paths(settings.catalog.directory), durations=settings.durations)
+    catalog = files.start()
+    check_catalog(settings, catalog)
+    core = await build(settings, catalog, life, loopback=loopback)
+    metrics = Metrics()
+    counting = Counting(core, metrics)
+    life.spawn("caches", core.caches.run())
+    listening = await serve_on(settings, core, metrics, life)
+    follow_files(files, core, metrics, life)
+    events = ObjectEvents(core.kube, core.services, clock=now_utc)
+    core.roster.on_start(events.began)
+    core.roster.on_end(events.ended)
+    life.on_stop("runs", core.roster.stop)
+    life.spawn("events", events.run())
+    life.spawn("services", core.services.run(REFRESH))
+    life.spawn("main", lead(core))
+    start_clock(settings, core, counting, life)
+    ready(f"http://{listening.host}:{listening.port}")
+    return core
+
+
+async def lead(core: Core) -> None:
+    """Wait until the caches can be trusted; then take up open runs, follow conditions, judge signals."""
+    while core.services.blind:
+        await asyncio.sleep(REFRESH.total_seconds())
+    core.services.refresh(everything=True)
+    await core.remembering.step()
+    await core.roster.resume()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(core.watch.run(REFRESH), name="conditions")
+        tasks.create_task(core.pipeline.run(2 * REFRESH), name="pipeline")
+
+
+def check_catalog(settings: Settings, catalog: Catalog) -> None:
+    """Refuse runbooks whose watchdog would act before a recovery could be seen. Raises SettingsError."""
+    deadlines = {name: runbook.rollback.after for name, runbook in catalog.runbooks.items()}
+    wrong = check_watchdogs(settings, deadlines)
+    if wrong:
+        raise SettingsError(tuple(f"runbook {name}: {what}" for name, what in wrong.items()))
+
+
+def follow_files(files: CatalogFiles, core: Core, metrics: Metrics, life: Lifecycle) -> None:
+    """Take new versions of the catalog into force; a bad one is counted and the old one stays."""
+    changed: asyncio.Queue[Catalog] = asyncio.Queue()
+    files.loaded = changed.put_nowait
+    files.refused = lambda _: metrics.catalog_loads.labels("refused").inc()
+
+    async def take() -> None:
+        while True:
+            catalog = await changed.get()
+            try:
+                await core.in_force.take(catalog)
+                metrics.catalog_loads.labels("taken").inc()
+            except LedgerUnavailable as error:
+                log.warning("a new catalog waits for the ledger", error=str(error))
+                await asyncio.sleep(1)
+                changed.put_nowait(catalog)
+
+    life.spawn("catalog files", files.run())
+    life.spawn("catalog", take())
+
+
+def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecycle) -> None:
+    """Let the clock tick for everything that is looked at now and then."""
+    often = max(timedelta(seconds=5) * settings.durations, 2 * REFRESH)
+    clock = Clock()
+    clock.every(often, "waiting incidents", core.waiting.tend)
+    clock.every(often, "good revisions", core.remembering.step)
+    clock.every(often, "signals that go on", lambda: core.ledger.rearm(now_utc()))
+    clock.every(often, "every service", lambda: refresh_all(core))
+    clock.every(timedelta(seconds=5), "gauges", counting.look)
+    clock.every(timedelta(hours=1), "retention", lambda: core.ledger.prune(oldest(settings), now_utc()))
+    clock.start()
+    life.on_stop("clock", clock.stop)
+
+
+async def refresh_all(core: Core) -> None:
+    """Make every view anew: time alone may change what is healthy."""
+    core.services.refresh(everything=True)
+
+
+def oldest(settings: Settings) -> datetime:
+    """Say from when on closed incidents are kept."""
+    return now_utc() - settings.ledger.keep

@@ -1,0 +1,82 @@
+"""
+Kubernetes Events on the workloads concerned: what we did is seen by `kubectl describe` too.
+
+They are a courtesy: one that cannot be written is logged and forgotten, the ledger has everything.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from kintsugi.errors import KubeError
+from kintsugi.kube.client import Json, KubeClient
+from kintsugi.model.records import IncidentState, RunRecord, StepRecord
+from kintsugi.model.views import ServiceView
+from kintsugi.objects import resources
+from kintsugi.services import Services
+from kintsugi.telemetry import get_logger
+
+log = get_logger(__name__)
+
+WELL = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION, IncidentState.CANCELLED})
+LONGEST = 1000
+"""Characters of an Event's message; the API takes 1,024."""
+
+
+class ObjectEvents:
+    """Writes one Event when a run begins and one when it ends."""
+
+    def __init__(self, kube: KubeClient, services: Services, *, clock: Callable[[], datetime]) -> None:
+        self._kube = kube
+        self._services = services
+        self._clock = clock
+        self._waiting: asyncio.Queue[tuple[ServiceView, str, str, bool]] = asyncio.Queue(maxsize=1000)
+
+    def began(self, run: RunRecord) -> None:
+        """Tell that a run begins."""
+        self._note(run, "KintsugiStarted", f"{run.runbook} ({run.incident}): {run.reason}", well=True)
+
+    def ended(self, run: RunRecord, _steps: Sequence[StepRecord]) -> None:
+        """Tell how a run ended."""
+        reason = "Kintsugi" + "".join(word.capitalize() for word in run.state.split("-"))
+        self._note(run, reason, f"{run.runbook} ({run.incident}): {run.reason}", well=run.state in WELL)
+
+    async def run(self) -> None:
+        """Write what waits, for ever."""
+        while True:
+            view, reason, message, well = await self._waiting.get()
+            try:
+                await self._kube.create(
+                    resources.EVENTS, view.service.namespace, self._event(view, reason, message, well=well)
+                )
+            except KubeError as error:
+                log.info("an Event could not be written", reason=reason, error=str(error))
+
+    def _note(self, run: RunRecord, reason: str, message: str, *, well: bool) -> None:
+        view = self._services.views.get(run.service)
+        if view is not None and view.workload is not None and not self._waiting.full():
+            self._waiting.put_nowait((view, reason, message, well))
+
+    def _event(self, view: ServiceView, reason: str, message: str, *, well: bool) -> Json:
+        assert view.workload is not None, view.name
+        now = self._clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+        resource, metadata = view.service.workload.resource, view.workload.metadata
+        return {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{metadata.name}-kintsugi-", "namespace": metadata.namespace},
+            "involvedObject": {
+                "apiVersion": resource.api_version,
+                "kind": resource.kind,
+                "namespace": metadata.namespace,
+                "name": metadata.name,
+                "uid": metadata.uid,
+            },
+            "reason": reason,
+            "message": message[:LONGEST],
+            "type": "Normal" if well else "Warning",
+            "source": {"component": "kintsugi"},
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }

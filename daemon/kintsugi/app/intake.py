@@ -1,0 +1,86 @@
+"""
+The daemon's ears and voice: the HTTP port, the poll of Alertmanager, the notifier.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import aiohttp
+
+from kintsugi.app.core import Core, now_utc
+from kintsugi.app.lifecycle import Lifecycle
+from kintsugi.ledger import Accepted
+from kintsugi.model.records import DeadLetter, Signal, SignalSource
+from kintsugi.notifier import Notifier
+from kintsugi.pipeline.explaining import Explaining
+from kintsugi.pipeline.operations import Deeds
+from kintsugi.server.api import Api
+from kintsugi.server.authentication import Authentication, TokenFiles
+from kintsugi.server.health import Health
+from kintsugi.server.http import Listening, serve
+from kintsugi.server.intake import Intake
+from kintsugi.server.routes import Gate, all_routes
+from kintsugi.settings import Settings
+from kintsugi.sources.alertmanager import decode
+from kintsugi.sources.alertmanager_api import AlertmanagerApi
+from kintsugi.sources.poll import Poller
+from kintsugi.telemetry import Metrics
+
+
+async def serve_on(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> Listening:
+    """Open the port; poll and notify where an address is given."""
+    intake = Intake(settings.server, Waking(core), decode, metrics=metrics, clock=now_utc)
+    session = await life.enter("http client", aiohttp.ClientSession(trust_env=False))
+    if settings.alertmanager.url is not None:
+        api = AlertmanagerApi(settings.alertmanager, session)
+        poller = Poller(settings.alertmanager, api, Waking(core), metrics, now_utc)
+        intake.on_incomplete = poller.wake
+        life.spawn("poll", poller.run())
+    if settings.notifications.url is not None:
+        life.spawn("notifier", Notifier(settings.notifications, core.ledger, session, metrics, now_utc).run())
+    health = Health({"ledger": lambda: answers(core), "caches": lambda: sees(core)}, metrics)
+    routes = all_routes(intake, health, Api(deeds(core), decode))
+    authentication = Authentication(
+        TokenFiles(settings.alertmanager.token_files),
+        TokenFiles(settings.server.operator_token_files, named=True),
+        open_webhook=settings.server.insecure_no_token,
+    )
+    return await life.enter("server", serve(settings.server, Gate(authentication, metrics), routes))
+
+
+class Waking:
+    """The ledger's inbox, which wakes the pipeline once something new is committed."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> Accepted:
+        """Commit signals, then have them judged."""
+        accepted = await self._core.ledger.accept(delivered, now)
+        self._core.pipeline.wake()
+        return accepted
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep what could not be understood."""
+        await self._core.ledger.keep_dead_letters(letters)
+
+    async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
+        """Give the open episodes of these sources."""
+        return await self._core.ledger.firing(*sources)
+
+
+def deeds(core: Core) -> Deeds:
+    """Bind what people may do to the daemon's parts."""
+    explaining = Explaining(core.ledger, core.in_force, core.world, core.targets, core.services, core.roster)
+    return Deeds(core.ledger, core.in_force, core.world, core.roster, core.pipeline, explaining)
+
+
+async def answers(core: Core) -> str:
+    """Say whether the ledger answers."""
+    await core.ledger.ping()
+    return ""
+
+
+async def sees(core: Core) -> str:
+    """Say whether the caches can be trusted."""
+    return core.services.blind

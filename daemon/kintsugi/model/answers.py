@@ -1,0 +1,96 @@
+"""
+What people are told when they ask, and what they may wish for: the shapes of the API and of the command line.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from kintsugi.model.records import (
+    Approval,
+    Incident,
+    PauseScope,
+    RunRecord,
+    Signal,
+    StepRecord,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgedSignal:
+    """A signal with what became of it."""
+
+    signal: Signal
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptText:
+    """Evidence kept before something was changed: `kind` says what (describe, events, logs, …)."""
+
+    path: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunDetail:
+    """A run with its steps, each with its undo's texts, and what was kept."""
+
+    run: RunRecord
+    steps: tuple[StepRecord, ...] = ()
+    evidence: tuple[KeptText, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncidentDetail:
+    """All about one incident."""
+
+    incident: Incident
+    signals: tuple[JudgedSignal, ...] = ()
+    runs: tuple[RunDetail, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollbackAnswer:
+    """What a rollback does or would do: the commands as a person would type them, and what would be lost."""
+
+    begun: bool
+    text: str
+    commands: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PauseWish:
+    """A pause as a person asks for it; without `lasts` it stays until it is lifted."""
+
+    scope: PauseScope
+    name: str = ""
+    why: str
+    freeze: bool = False
+    lasts: timedelta | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceSummary:
+    """How a service is now; `healthy` None is not known."""
+
+    name: str
+    namespace: str
+    priority: int
+    healthy: bool | None
+    ready: int
+    desired: int
+    since: datetime | None = None
+    incident: str = ""
+    depends_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """What would become of a signal now, and why: the rules that were looked at in `lines`, in order."""
+
+    verdict: Verdict
+    lines: tuple[str, ...] = ()
