@@ -10,6 +10,7 @@ from kintsugi.commands.grammar import BY_VERB, ROWS
 from kintsugi.commands.journal import decode, encode
 from kintsugi.commands.parse import parse, parse_argv, parse_template
 from kintsugi.commands.problem import CommandProblem
+from kintsugi.commands.reference import reference
 from kintsugi.commands.render import argv, render, verb_of
 from kintsugi.commands.row import Flag, Row
 from kintsugi.commands.template import Template
@@ -29,6 +30,7 @@ __all__ = [
     "parse_argv",
     "parse_duration",
     "parse_template",
+    "reference",
     "render",
     "verb_of",
 ]

@@ -36,6 +36,7 @@ READS = (
         changes=False,
         usage="kubectl get TYPE[,TYPE…] | TYPE NAME… | TYPE/NAME… [-n NS | -A] [-l SELECTOR] [--field-selector=FIELDS] "
         "[--sort-by=FIELD] [--ignore-not-found]",
+        example="kubectl get pods -l app=web",
         flags=(
             *flags.KUBECTL,
             *(flags.EVERYWHERE, flags.LABELS, flags.FIELDS, flags.SORT_BY, flags.OUTPUT, flags.NO_HEADERS),
@@ -50,6 +51,7 @@ READS = (
         verb=Verb.DESCRIBE,
         changes=False,
         usage="kubectl describe TYPE NAME… | TYPE/NAME… | TYPE [-l SELECTOR] [-n NS]",
+        example="kubectl describe pod web-1",
         flags=(*flags.KUBECTL, flags.LABELS),
         arguments=(REFERENCE, NAME),
         build=reads.build_describe,
@@ -62,6 +64,7 @@ READS = (
         changes=False,
         usage="kubectl logs POD | TYPE/NAME | -l SELECTOR [-c CONTAINER | --all-containers] [-p] [-f] [--since=DURATION] "
         "[--tail=N] [--timestamps] [--prefix] [-n NS]",
+        example="kubectl logs web-1 --previous --tail=100",
         flags=(
             *flags.KUBECTL,
             flags.LABELS,
@@ -85,6 +88,7 @@ READS = (
         verb=Verb.TOP,
         changes=False,
         usage="kubectl top pods|nodes [NAME | -l SELECTOR] [-n NS | -A]",
+        example="kubectl top nodes",
         flags=(
             *flags.KUBECTL,
             *(flags.EVERYWHERE, flags.LABELS, flags.NO_HEADERS),
@@ -99,6 +103,7 @@ READS = (
         verb=Verb.EVENTS,
         changes=False,
         usage="kubectl events [--for=TYPE/NAME] [--types=Warning,Normal] [-n NS | -A]",
+        example="kubectl events --for=pod/web-1 --types=Warning",
         flags=(
             *flags.KUBECTL,
             *(flags.EVERYWHERE, flags.WATCH, flags.OUTPUT, flags.NO_HEADERS),
@@ -113,6 +118,7 @@ READS = (
         verb=Verb.WAIT,
         changes=False,
         usage="kubectl wait TYPE NAME… | TYPE/NAME… | TYPE -l SELECTOR --for=CONDITION [--timeout=DURATION] [-n NS]",
+        example="kubectl wait pod/web-1 --for=condition=Ready --timeout=2m",
         flags=(
             *flags.KUBECTL,
             *(flags.LABELS, flags.TIMEOUT, flags.OUTPUT),
@@ -128,6 +134,7 @@ READS = (
         verb=Verb.CAN_I,
         changes=False,
         usage="kubectl auth can-i VERB TYPE[/NAME] [--subresource=NAME] [-n NS | -A]",
+        example="kubectl auth can-i delete pods",
         flags=(
             *flags.KUBECTL,
             *(flags.EVERYWHERE, Flag(names=("--subresource",), key="subresource", kind=NAME)),
@@ -141,6 +148,7 @@ READS = (
         verb=Verb.ROLLOUT_HISTORY,
         changes=False,
         usage="kubectl rollout history TYPE/NAME [--revision=N] [-n NS]",
+        example="kubectl rollout history deployment/web",
         flags=(*flags.KUBECTL, _REVISION, flags.OUTPUT),
         arguments=(REFERENCE, NAME),
         build=changes.build_rollout(Verb.ROLLOUT_HISTORY),
@@ -151,6 +159,7 @@ READS = (
         verb=Verb.ROLLOUT_STATUS,
         changes=False,
         usage="kubectl rollout status TYPE/NAME [--timeout=DURATION] [-n NS]",
+        example="kubectl rollout status deployment/web --timeout=5m",
         flags=(*flags.KUBECTL, flags.TIMEOUT, Flag(names=("-w", "--watch")), _REVISION),
         arguments=(REFERENCE, NAME),
         build=changes.build_rollout(Verb.ROLLOUT_STATUS),
@@ -166,6 +175,7 @@ def _rollout(verb: Verb, *more: Flag, usage: str = "", resources: tuple[of.Resou
         verb=verb,
         changes=True,
         usage=f"{verb} TYPE/NAME{usage} [-n NS]",
+        example=f"{verb} deployment/web",
         flags=(*flags.KUBECTL, *flags.CHANGES, *more),
         arguments=(REFERENCE, NAME),
         build=changes.build_rollout(verb),
@@ -179,6 +189,7 @@ def _mark(verb: Verb) -> Row:
         verb=verb,
         changes=True,
         usage=f"{verb} TYPE NAME… KEY=VALUE… | KEY-… [--overwrite] [-n NS]",
+        example=f"{verb} pod web-1 quarantined=yes",
         flags=(*flags.KUBECTL, *flags.CHANGES, _OVERWRITE),
         arguments=(REFERENCE, NAME),
         build=changes.build_mark(verb),
@@ -193,6 +204,7 @@ def _cordon(verb: Verb, *, on: bool) -> Row:
         verb=verb,
         changes=True,
         usage=f"{verb} NODE…",
+        example=f"{verb} node-1",
         flags=(*flags.KUBECTL, *flags.CHANGES),
         arguments=(kinds.BARE, NAME),
         build=changes.build_cordon(on=on),
@@ -206,6 +218,7 @@ CHANGES = (
         verb=Verb.DELETE,
         changes=True,
         usage="kubectl delete pod NAME… [--grace-period=SECONDS] [-n NS]",
+        example="kubectl delete pod web-1",
         flags=(
             *(*flags.KUBECTL, *flags.CHANGES, *flags.KILLS, flags.WAITS),
             Flag(names=("--grace-period",), key="grace", kind=kinds.INTEGER),
@@ -220,6 +233,7 @@ CHANGES = (
         verb=Verb.SCALE,
         changes=True,
         usage="kubectl scale TYPE NAME… | TYPE/NAME… --replicas=N [--current-replicas=N] [-n NS]",
+        example="kubectl scale deployment web --replicas=5",
         flags=(
             *(*flags.KUBECTL, *flags.CHANGES),
             Flag(names=("--replicas",), key="replicas", kind=kinds.NATURAL, required=True),
@@ -239,6 +253,7 @@ CHANGES = (
         verb=Verb.PATCH,
         changes=True,
         usage="kubectl patch TYPE NAME -p JSON [--type=strategic|merge|json] [-n NS]",
+        example='kubectl patch pv data -p \'{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}\'',
         flags=(
             *(*flags.KUBECTL, *flags.CHANGES),
             Flag(names=("-p", "--patch"), key="patch", kind=kinds.JSON, required=True),
@@ -258,6 +273,7 @@ PROBES = (
         verb=Verb.CURL,
         changes=False,
         usage="curl URL [-X METHOD] [-H 'NAME: VALUE']… [-d BODY] [-I] [-L] [-k] [-f] [-m SECONDS]",
+        example="curl http://web.production/health",
         flags=(
             Flag(names=("-X", "--request"), key="method", kind=kinds.WORD),
             Flag(names=("-H", "--header"), key="headers", kind=kinds.HEADER, many=True),
@@ -284,6 +300,7 @@ PROBES = (
         verb=Verb.NSLOOKUP,
         changes=False,
         usage="nslookup NAME [SERVER]",
+        example="nslookup web.production",
         flags=(),
         arguments=(kinds.HOST,),
         build=probes.build_nslookup,
@@ -293,6 +310,7 @@ PROBES = (
         verb=Verb.NC,
         changes=False,
         usage="nc -z HOST PORT [-w SECONDS]",
+        example="nc -z web.production 80",
         flags=(
             Flag(names=("-z",), key="knock"),
             Flag(names=("-w",), key="timeout", kind=kinds.SECONDS),

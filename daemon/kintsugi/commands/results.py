@@ -42,7 +42,7 @@ USE = Struct(
 FINDING = Struct("Finding", {"means": STRING, "severity": STRING, "line": STRING, "source": STRING})
 """A line that a `scan` recognised; `source` is the pod."""
 
-LINES: Mapping[str, Type] = {"lines": ListOf(STRING)}
+LINES: Mapping[str, Type] = {"lines": ListOf(STRING), "sources": ListOf(STRING)}
 SCANNED: Mapping[str, Type] = {"findings": ListOf(FINDING)}
 DESCRIPTION: Mapping[str, Type] = {"text": STRING}
 REVISIONS: Mapping[str, Type] = {"revisions": ListOf(REVISION)}

@@ -103,7 +103,7 @@ class Row:
     """
     One command of the grammar.
 
-    `arguments` are the kinds of its places in turn, the last one for all that follow; `marks` lets KEY=VALUE stand
+    `usage` and `example` are for people. `arguments` are the kinds of its places in turn, the last one for all that follow; `marks` lets KEY=VALUE stand
     among them. `resources` are the kinds of objects it takes, and `only` says why no others. `bare` is the kind that a
     name without a type means. `result` are the names that an expression sees afterwards; what depends on the objects
     asked for is added by `results.columns`.
@@ -112,6 +112,7 @@ class Row:
     verb: Verb
     changes: bool
     usage: str
+    example: str
     flags: tuple[Flag, ...]
     arguments: tuple[Kind, ...]
     build: Callable[[Bound], Command]

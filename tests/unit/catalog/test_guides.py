@@ -1,0 +1,73 @@
+"""The guides for authors tell the truth: every example loads, every table is that of the code."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kintsugi.catalog import Source, load_sources, read_sources, shipped_paths
+from kintsugi.catalog.shapes import ACTIONS, StepShape
+from kintsugi.commands import reference
+from kintsugi.scope.functions import FUNCTIONS
+from kintsugi.scope.types import PARAMETERS
+
+DOCS = Path(__file__).parents[3] / "docs"
+GUIDES = [DOCS / "rules.md", DOCS / "runbooks.md"]
+_NAME = re.compile(r"kind: (\w+)\nmetadata: \{name: ([-a-z]+)\}")
+
+
+def examples(guide: Path) -> list[str]:
+    return re.findall(r"```yaml\n(.*?)```", guide.read_text(), re.DOTALL)
+
+
+def beside(example: str) -> list[Source]:
+    """The shipped documents, without the one that an example writes anew."""
+    found = _NAME.search(example)
+    assert found, example
+    named = f"kind: {found[1]}\nmetadata: {{name: {found[2]}}}"
+    return [
+        Source(
+            name=source.name,
+            content="---\n".join(part for part in source.content.decode().split("---\n") if named not in part).encode(),
+        )
+        for source in read_sources(shipped_paths())
+    ]
+
+
+CASES = [
+    pytest.param(text, id=f"{guide.name}-{number}") for guide in GUIDES for number, text in enumerate(examples(guide))
+]
+
+
+@pytest.mark.parametrize("example", CASES)
+def test_an_example_of_the_guides_loads(example: str) -> None:
+    catalog = load_sources([*beside(example), Source(name="example", content=example.encode())])
+    assert any(
+        each.place.file == "example"
+        for group in (catalog.services, catalog.rules, catalog.runbooks, catalog.patterns)
+        for each in group.values()
+    )
+
+
+def test_there_are_examples() -> None:
+    assert len(examples(GUIDES[0])) >= 3
+    assert len(examples(GUIDES[1])) >= 4
+
+
+def test_the_table_of_commands_is_that_of_the_grammar() -> None:
+    assert reference() in (DOCS / "runbooks.md").read_text()
+
+
+def test_the_table_of_functions_is_that_of_the_scope() -> None:
+    text = (DOCS / "rules.md").read_text()
+    for function in FUNCTIONS:
+        assert f"| `{function}` | {function.result} | {function.meaning} |\n" in text
+
+
+def test_every_key_of_a_step_and_every_type_is_explained() -> None:
+    text = (DOCS / "runbooks.md").read_text()
+    keys = {field.alias or name for name, field in StepShape.model_fields.items()}
+    for key in (keys | set(ACTIONS)) - {"id", "name"}:
+        assert f"`{key}`" in text or f"`{key}:" in text, key
+    for word in PARAMETERS:
+        assert f"`{word}`" in text, word
