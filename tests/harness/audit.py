@@ -90,6 +90,8 @@ class AuditLog(list[AuditEvent]):
 
 
 def _precondition(raw: Mapping[str, Any]) -> str:
-    asked = raw.get("requestObject") or {}
+    asked = raw.get("requestObject")
+    if not isinstance(asked, dict):  # a JSON patch is a list
+        return ""
     found: str = (asked.get("preconditions") or {}).get("uid", "") or (asked.get("metadata") or {}).get("uid", "")
     return found
