@@ -36,5 +36,9 @@ class Circumstances:
 
     @property
     def mark(self) -> str:
-        """Name this very change; it is written onto the object together with it, so that a probe can tell."""
-        return f"{self.run}/{self.phase}/{self.path}"
+        """
+        Name this very change; it is written onto the object together with it, so that a probe can tell.
+
+        The moment is part of it: a step that is tried again does not take its first attempt for its second.
+        """
+        return f"{self.run}/{self.phase}/{self.path}@{self.now.isoformat()}"
