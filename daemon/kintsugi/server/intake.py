@@ -69,10 +69,14 @@ class Commits:
         self._waiting = 0
         self._last = float("-inf")
 
+    def check_room(self, signals: int = 1) -> None:
+        """Raise LedgerUnavailable when too many alerts wait already; one delivery of any size is always taken."""
+        if self._waiting and self._waiting + signals > self._most:
+            raise LedgerUnavailable(f"{self._waiting} alerts wait for their commit already: come again")
+
     async def commit(self, signals: Sequence[Signal], now: datetime) -> None:
         """Return when all signals are durable. Raises LedgerUnavailable: then none of them may count as taken."""
-        if self._waiting and self._waiting + len(signals) > self._most:
-            raise LedgerUnavailable(f"{self._waiting} alerts wait for their commit already: come again")
+        self.check_room(len(signals))
         self._count(len(signals))
         try:
             for start in range(0, len(signals), _TOGETHER):
@@ -123,6 +127,7 @@ class Intake:
             timeout=settings.body_timeout.total_seconds(),
         )
         self._commits = Commits(inbox, metrics, most_waiting=settings.max_waiting, patience=settings.commit_wait)
+        self._large = asyncio.Lock()
         self.on_incomplete: Callable[[], None] = _nobody_polls
         """Called when a delivery did not bring everything; the composition root sets it to the poller's `wake`."""
 
@@ -136,8 +141,11 @@ class Intake:
         if request.content_type != "application/json":
             return self._incomplete(415, f"content type {request.content_type[:100]}: only application/json is read")
         try:
+            self._commits.check_room()  # before the work of reading, which would only be done again
             with await self._bodies.read(request) as body:
                 delivery = await self._understand(body)
+        except LedgerUnavailable as error:
+            return refusal(503, str(error))
         except BodyError as error:
             return self._incomplete(413, str(error)) if error.status == 413 else refusal(error.status, str(error))
         if delivery.unreadable:
@@ -155,10 +163,11 @@ class Intake:
         return answer({"accepted": len(delivery.signals), "dead_letters": len(delivery.dead_letters)})
 
     async def _understand(self, body: bytes) -> Delivery:
-        """Decode a body, a large one beside the event loop."""
+        """Decode a body: a large one beside the event loop, and only one at a time, or they would starve it together."""
         if len(body) <= _SMALL:
             return self._decode(body, self._clock())
-        return await asyncio.to_thread(self._decode, body, self._clock())
+        async with self._large:
+            return await asyncio.to_thread(self._decode, body, self._clock())
 
     def _incomplete(self, status: int, text: str) -> web.Response:
         """Refuse for good: Alertmanager does not repeat after this, so somebody must know and somebody must ask."""

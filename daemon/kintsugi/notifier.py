@@ -1,0 +1,128 @@
+"""
+The outbox's worker: notices that are due go to a webhook, again and again until they arrive.
+
+It reads what the ledger wrote together with the change that it tells of, so that no notice is lost and no run ever waits
+for one (E24). A receiver may get a notice twice; its id tells so.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import aiohttp
+import orjson
+
+from kintsugi.errors import LedgerError, ProbeFailed
+from kintsugi.model.records import Notice
+from kintsugi.settings import NotificationSettings
+from kintsugi.telemetry import SECRETS, Metrics, get_logger
+
+log = get_logger(__name__)
+
+_FIRST_PAUSE = timedelta(seconds=5)
+_AT_ONCE = 20
+"""Notices sent in one look at the outbox."""
+
+
+class Outbox(Protocol):
+    """Where notices wait: the ledger."""
+
+    async def due_notices(self, now: datetime, limit: int = 20) -> tuple[Notice, ...]: ...
+
+    async def notice_sent(self, id: str) -> None: ...  # noqa: A002  the ledger's name for it
+
+    async def notice_failed(self, id: str, due: datetime) -> None: ...  # noqa: A002
+
+
+class Notifier:
+    """Sends what is due; made only where `notifications.url` is set."""
+
+    def __init__(
+        self,
+        settings: NotificationSettings,
+        outbox: Outbox,
+        session: aiohttp.ClientSession,
+        *,
+        metrics: Metrics,
+        clock: Callable[[], datetime],
+    ) -> None:
+        if settings.url is None:
+            raise ProbeFailed("notifications.url is not set: there is nobody to tell")
+        self._settings, self._url = settings, settings.url
+        self._outbox, self._session, self._metrics, self._clock = outbox, session, metrics, clock
+        self._timeout = aiohttp.ClientTimeout(total=settings.timeout.total_seconds())
+
+    async def run(self) -> None:
+        """Look at the outbox for ever. While the ledger is away nothing is sent, and nothing is lost."""
+        while True:
+            try:
+                await self.send_due()
+            except LedgerError as error:
+                log.warning("the outbox cannot be read", error=str(error))
+            await asyncio.sleep(self._settings.interval.total_seconds())
+
+    async def send_due(self) -> int:
+        """Send the notices that are due, each for itself, and give how many arrived. Raises LedgerUnavailable."""
+        notices = await self._outbox.due_notices(self._clock(), _AT_ONCE)
+        failures = await asyncio.gather(*(self._attempt(notice) for notice in notices))
+        for notice, failure in zip(notices, failures, strict=True):
+            await self._write_down(notice, failure)
+        return failures.count("")
+
+    async def _attempt(self, notice: Notice) -> str:
+        """Send one notice and say why it did not arrive, "" when it did."""
+        try:
+            await self._post(notice)
+        except ProbeFailed as error:
+            return str(error)
+        return ""
+
+    async def _write_down(self, notice: Notice, failure: str) -> None:
+        """Keep what became of a notice."""
+        if not failure:
+            await self._outbox.notice_sent(notice.id)
+            self._metrics.notices.labels("sent").inc()
+            return
+        due = self._clock() + pause_before(notice.attempts + 1, self._settings.backoff_max)
+        await self._outbox.notice_failed(notice.id, due)
+        self._metrics.notices.labels("failed").inc()
+        log.warning("notice not delivered", notice=notice.id, attempts=notice.attempts + 1, error=failure)
+
+    async def _post(self, notice: Notice) -> None:
+        """Post one notice. Raises ProbeFailed unless the answer is a 2xx."""
+        try:
+            async with self._session.post(
+                self._url, data=_body(notice), headers=self._headers(), timeout=self._timeout, allow_redirects=False
+            ) as answer:
+                if not 200 <= answer.status < 300:
+                    raise ProbeFailed(f"the receiver of notices answered {answer.status}")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ProbeFailed(f"the receiver of notices cannot be reached: {error or type(error).__name__}") from error
+
+    def _headers(self) -> dict[str, str]:
+        """Give the headers, with the token as the file holds it now."""
+        headers = {"Content-Type": "application/json"}
+        if self._settings.token_file is not None:
+            token = self._settings.token_file.read_text(encoding="utf-8").strip()
+            SECRETS.register(token)
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
+
+
+def pause_before(attempt: int, longest: timedelta) -> timedelta:
+    """Give the pause before the attempt after this one: 5 s, doubling, up to the longest."""
+    return min(_FIRST_PAUSE * (1 << min(attempt - 1, 30)), longest)
+
+
+def _body(notice: Notice) -> bytes:
+    """Write a notice as JSON, its text without secrets."""
+    return orjson.dumps(
+        {
+            "id": notice.id,
+            "incident": notice.incident,
+            "kind": notice.kind,
+            "text": SECRETS.text(notice.text).encode("utf-8", "replace").decode(),
+            "created": notice.created,
+        }
+    )

@@ -1,0 +1,1 @@
+"""Figures of the product, measured from outside on real sockets and files: `python -m tests.bench`."""

@@ -1,0 +1,217 @@
+"""The JSON API: what it answers, and that every route is closed to everybody who has no right to it."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kintsugi.model.records import PauseScope, Signal, Target
+from kintsugi.server.operations import PauseWish
+from tests.integration.intake_server import ANA, OPERATOR, WEBHOOK, Served, ledger_in, served
+from tests.integration.operations_double import RememberingOperations
+
+NOBODY: Mapping[str, str] = {}
+
+PEOPLE = [
+    ("GET", "/api/v1/incidents"),
+    ("GET", "/api/v1/incidents/inc-1"),
+    ("POST", "/api/v1/incidents/inc-1/approve"),
+    ("POST", "/api/v1/incidents/inc-1/rollback"),
+    ("GET", "/api/v1/pauses"),
+    ("POST", "/api/v1/pauses"),
+    ("DELETE", "/api/v1/pauses/pause-1"),
+    ("GET", "/api/v1/services"),
+    ("GET", "/api/v1/explain"),
+    ("POST", "/api/v1/explain"),
+]
+OPEN = [("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")]
+
+
+@dataclass
+class Api:
+    """The port, and what was asked behind it."""
+
+    port: Served
+    operations: RememberingOperations
+
+    async def ask(
+        self, method: str, path: str, headers: Mapping[str, str] = ANA, body: object = None
+    ) -> tuple[int, Any]:
+        """Call a route and give status and body."""
+        async with self.port.client.request(method, self.port.url + path, headers=headers, json=body) as answer:
+            return answer.status, await answer.json()
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    operations = RememberingOperations()
+    async with ledger_in(tmp_path) as ledger, served(tmp_path, ledger, operations) as port:
+        yield Api(port, operations)
+
+
+@pytest.mark.parametrize(("method", "path"), PEOPLE)
+async def test_a_route_for_people_is_closed_to_everybody_else(api: Api, method: str, path: str) -> None:
+    """The webhook's token never approves, reads or pauses."""
+    assert (await api.ask(method, path, NOBODY))[0] == 401
+    assert (await api.ask(method, path, {"Authorization": "Bearer guessed-token"}))[0] == 401
+    assert (await api.ask(method, path, WEBHOOK))[0] == 403
+    assert (await api.ask(method, path, ANA))[0] not in {401, 403, 500}
+
+
+async def test_the_operators_token_does_not_deliver_alerts(api: Api) -> None:
+    assert (await api.ask("POST", "/alertmanager", ANA, {}))[0] == 403
+    assert (await api.ask("POST", "/alertmanager", NOBODY, {}))[0] == 401
+
+
+@pytest.mark.parametrize(("method", "path"), OPEN)
+async def test_health_and_metrics_need_no_token(api: Api, method: str, path: str) -> None:
+    async with api.port.client.request(method, api.port.url + path) as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/v1", "/api/v1/incidents/inc-1/delete", "/alertmanager/", "/debug"])
+async def test_what_is_not_in_the_table_does_not_exist(api: Api, path: str) -> None:
+    async with api.port.client.post(api.port.url + path, headers=ANA) as answer:
+        assert answer.status in {404, 405}
+
+
+async def test_an_incident_is_shown_with_steps_undo_and_evidence(api: Api) -> None:
+    status, detail = await api.ask("GET", "/api/v1/incidents/inc-1")
+
+    assert status == 200
+    assert detail["incident"]["state"] == "running"
+    (run,) = detail["runs"]
+    assert run["steps"][0]["undo"]["texts"] == ["kubectl rollout undo deployment/web"]
+    assert run["evidence"] == [{"path": "restart", "kind": "describe", "text": "Name: web"}]
+    assert (await api.ask("GET", "/api/v1/incidents/inc-2"))[0] == 404
+
+
+async def test_incidents_are_listed_as_asked(api: Api) -> None:
+    status, body = await api.ask("GET", "/api/v1/incidents?service=shop&open=true&limit=7")
+
+    assert (status, body["incidents"][0]["id"]) == (200, "inc-1")
+    assert api.operations.asked == [("incidents", 7, "shop", True)]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=501", "limit=x", "limit=-1", "open=maybe", "limit=99999999999999999999"]
+)
+async def test_a_query_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
+    status, body = await api.ask("GET", f"/api/v1/incidents?{query}")
+
+    assert status == 400
+    assert query.partition("=")[0] in body["error"]
+
+
+async def test_an_approval_says_who_and_for_which_plan(api: Api) -> None:
+    status, _ = await api.ask("POST", "/api/v1/incidents/inc-1/approve", ANA, {"plan": "digest-1"})
+
+    assert status == 200
+    assert api.operations.asked == [("approve", "inc-1", "", "digest-1", "ana")]
+
+
+async def test_no_approval_without_the_plan_that_was_shown(api: Api) -> None:
+    assert (await api.ask("POST", "/api/v1/incidents/inc-1/approve", ANA, {}))[0] == 400
+    assert (await api.ask("POST", "/api/v1/incidents/inc-1/approve", ANA, {"plan": ""}))[0] == 400
+    assert api.operations.asked == []
+
+
+async def test_a_token_of_nobody_in_particular_must_say_who(api: Api) -> None:
+    path, plan = "/api/v1/incidents/inc-1/approve", {"plan": "digest-1"}
+
+    assert (await api.ask("POST", path, OPERATOR, plan))[0] == 400
+    assert (await api.ask("POST", path, OPERATOR, plan | {"who": "ben"}))[0] == 200
+    assert api.operations.asked == [("approve", "inc-1", "", "digest-1", "ben")]
+
+
+async def test_a_persons_token_cannot_speak_for_another(api: Api) -> None:
+    status, body = await api.ask("POST", "/api/v1/incidents/inc-1/approve", ANA, {"plan": "digest-1", "who": "ben"})
+
+    assert (status, body["error"]) == (400, "who: the token belongs to ana, it cannot speak for ben")
+
+
+async def test_a_rollback_first_says_what_would_be_lost(api: Api) -> None:
+    path = "/api/v1/incidents/inc-1/rollback"
+
+    assert (await api.ask("POST", path))[0] == 200
+    assert (await api.ask("POST", path, ANA, {"confirm": True}))[0] == 202
+    assert api.operations.asked == [("roll_back", "inc-1", "ana", False), ("roll_back", "inc-1", "ana", True)]
+
+
+async def test_a_pause_carries_who_why_and_until_when(api: Api) -> None:
+    wish = {"scope": "namespace", "name": "shop", "why": "migration", "freeze": True, "minutes": 90}
+
+    status, pause = await api.ask("POST", "/api/v1/pauses", ANA, wish)
+
+    assert (status, pause["id"], pause["who"]) == (201, "pause-1", "ana")
+    expected = PauseWish(
+        scope=PauseScope.NAMESPACE, name="shop", why="migration", freeze=True, lasts=timedelta(minutes=90)
+    )
+    assert api.operations.asked == [("pause", expected, "ana")]
+
+
+@pytest.mark.parametrize(
+    ("wish", "wrong"),
+    [
+        ({"scope": "namespace", "name": "shop"}, "why"),
+        ({"scope": "global", "why": " "}, "why"),
+        ({"scope": "namespace", "why": "x"}, "name"),
+        ({"scope": "global", "name": "shop", "why": "x"}, "name"),
+        ({"scope": "galaxy", "why": "x"}, "galaxy"),
+        ({"scope": "global", "why": "x", "minutes": 0}, "minutes"),
+        ({"scope": "global", "why": "x", "minutes": 1e12}, "minutes"),
+        ({"scope": "global", "why": "x", "hours": 1}, "hours"),
+        ([], "array"),
+    ],
+)
+async def test_a_pause_that_makes_no_sense_is_refused_with_what_is_wrong(api: Api, wish: object, wrong: str) -> None:
+    status, body = await api.ask("POST", "/api/v1/pauses", ANA, wish)
+
+    assert status == 400
+    assert wrong in body["error"]
+    assert api.operations.asked == []
+
+
+async def test_what_stands_against_a_deed_is_said(api: Api) -> None:
+    refused = {"scope": "namespace", "name": "kube-system", "why": "x"}
+
+    assert (await api.ask("POST", "/api/v1/pauses", ANA, refused))[0] == 409
+    assert (await api.ask("DELETE", "/api/v1/pauses/pause-9", ANA, {"why": "over"}))[0] == 404
+    assert api.operations.asked[-1] == ("resume", "pause-9", "ana", "over")
+
+
+async def test_services_are_told_with_what_is_not_known_as_null(api: Api) -> None:
+    _, body = await api.ask("GET", "/api/v1/services")
+
+    assert body["services"][0]["healthy"] is None
+
+
+async def test_a_pod_and_an_alert_can_be_explained(api: Api) -> None:
+    assert (await api.ask("GET", "/api/v1/explain?pod=shop/web-1"))[1]["verdict"]["kind"] == "no-rule"
+    labels = {"alertname": "PodDown", "namespace": "shop", "pod": "web-1"}
+    assert (await api.ask("POST", "/api/v1/explain", ANA, {"labels": labels}))[0] == 200
+
+    (_, pod), (_, alert) = api.operations.asked
+    assert pod == Target(kind="Pod", namespace="shop", name="web-1")
+    assert isinstance(alert, Signal)
+    assert (alert.labels, alert.target) == (labels, pod)
+
+
+@pytest.mark.parametrize("pod", ["", "web-1", "/web-1", "shop/", "a/b/c"])
+async def test_a_pod_that_is_not_named_whole_is_refused(api: Api, pod: str) -> None:
+    assert (await api.ask("GET", f"/api/v1/explain?pod={pod}"))[0] == 400
+
+
+@pytest.mark.parametrize("alert", [{}, {"labels": {}}, {"labels": {"a": 5}}])
+async def test_an_alert_that_cannot_be_read_is_not_explained(api: Api, alert: object) -> None:
+    assert (await api.ask("POST", "/api/v1/explain", ANA, alert))[0] == 400
+
+
+async def test_a_body_beyond_measure_is_not_read(api: Api) -> None:
+    async with api.port.client.post(
+        f"{api.port.url}/api/v1/pauses", headers={**ANA, "Content-Length": str(10**9)}, data=b""
+    ) as answer:
+        assert answer.status == 413

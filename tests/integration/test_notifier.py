@@ -1,0 +1,173 @@
+"""People hear of what needs them, sooner or later, once the receiver is there (E24)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from kintsugi.errors import LedgerUnavailable
+from kintsugi.model.records import IncidentState, Notice
+from kintsugi.notifier import Notifier
+from kintsugi.settings import NotificationSettings
+from kintsugi.telemetry import Metrics
+from tests.harness.waiting import eventually
+
+NOW = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
+
+
+@dataclass
+class MemoryOutbox:
+    """Notices by id, and which of them were sent."""
+
+    notices: dict[str, Notice] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
+    away: bool = False
+
+    def put(self, id: str, text: str = "shop: needs an operator") -> None:  # noqa: A002
+        self.notices[id] = Notice(
+            id=id, incident="inc-1", kind=IncidentState.NEEDS_OPERATOR, text=text, created=NOW, due=NOW
+        )
+
+    async def due_notices(self, now: datetime, limit: int = 20) -> tuple[Notice, ...]:
+        if self.away:
+            raise LedgerUnavailable("the disk is full")
+        waiting = [notice for notice in self.notices.values() if notice.id not in self.sent]
+        return tuple(notice for notice in waiting if notice.due <= now)[:limit]
+
+    async def notice_sent(self, id: str) -> None:  # noqa: A002
+        self.sent.append(id)
+
+    async def notice_failed(self, id: str, due: datetime) -> None:  # noqa: A002
+        self.notices[id] = replace(self.notices[id], attempts=self.notices[id].attempts + 1, due=due)
+
+
+@dataclass
+class Receiver:
+    """An HTTP server that keeps what it is sent, and answers with `status` or not at all."""
+
+    status: int = 200
+    hanging: bool = False
+    port: int = 0
+    got: list[tuple[dict[str, object], str]] = field(default_factory=list)
+
+    async def take(self, request: web.Request) -> web.Response:
+        if self.hanging:
+            await asyncio.sleep(3600)
+        self.got.append((await request.json(), request.headers.get("Authorization", "")))
+        return web.Response(status=self.status, headers={"Location": "/elsewhere"})
+
+
+@dataclass
+class Clock:
+    """Stands still until it is moved."""
+
+    now: datetime = NOW
+
+
+@dataclass
+class Telling:
+    """A notifier between its outbox and its receiver, on a clock that is moved by hand."""
+
+    notifier: Notifier
+    outbox: MemoryOutbox
+    receiver: Receiver
+    metrics: Metrics
+    clock: Clock
+
+
+@pytest.fixture
+async def telling(tmp_path: Path) -> AsyncIterator[Telling]:
+    receiver, outbox, metrics = Receiver(), MemoryOutbox(), Metrics()
+    app = web.Application()
+    app.router.add_post("/notices", receiver.take)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    receiver.port = runner.addresses[0][1]
+    token = tmp_path / "token"
+    token.write_text("the-notifiers-token\n", encoding="utf-8")
+    settings = NotificationSettings(
+        url=f"http://127.0.0.1:{receiver.port}/notices",
+        token_file=token,
+        timeout=timedelta(milliseconds=300),
+        interval=timedelta(milliseconds=10),
+    )
+    async with aiohttp.ClientSession() as session:
+        clock = Clock()
+        notifier = Notifier(settings, outbox, session, metrics=metrics, clock=lambda: clock.now)
+        yield Telling(notifier, outbox, receiver, metrics, clock)
+    await runner.cleanup()
+
+
+async def test_a_notice_is_posted_once_with_token_and_id(telling: Telling) -> None:
+    telling.outbox.put("ntc-1")
+
+    assert [await telling.notifier.send_due() for _ in range(2)] == [1, 0]
+
+    expected = {
+        "id": "ntc-1",
+        "incident": "inc-1",
+        "kind": "needs-operator",
+        "text": "shop: needs an operator",
+        "created": "2026-11-24T14:00:00+00:00",
+    }
+    assert telling.receiver.got == [(expected, "Bearer the-notifiers-token")]
+
+
+@pytest.mark.parametrize("status", [302, 400, 429, 500, 503])
+async def test_a_notice_that_is_not_taken_is_tried_again_later(telling: Telling, status: int) -> None:
+    telling.outbox.put("ntc-1")
+    telling.receiver.status = status
+
+    assert [await telling.notifier.send_due() for _ in range(3)] == [0, 0, 0]
+    assert len(telling.receiver.got) == 1
+
+    telling.receiver.status = 204
+    telling.clock.now += timedelta(seconds=5)
+    assert await telling.notifier.send_due() == 1
+    assert telling.outbox.sent == ["ntc-1"]
+
+
+async def test_a_receiver_that_hangs_holds_no_notice_for_long(telling: Telling) -> None:
+    telling.outbox.put("ntc-1")
+    telling.receiver.hanging = True
+
+    async with asyncio.timeout(3):
+        assert await telling.notifier.send_due() == 0
+    assert telling.outbox.notices["ntc-1"].attempts == 1
+
+
+async def test_one_notice_that_fails_holds_up_no_other(telling: Telling) -> None:
+    telling.outbox.put("ntc-1", text="\ud800")
+    telling.outbox.put("ntc-2")
+
+    assert await telling.notifier.send_due() >= 1
+    assert "ntc-2" in telling.outbox.sent
+
+
+async def test_no_secret_goes_out_in_a_notice(telling: Telling) -> None:
+    telling.outbox.put("ntc-1", text="cannot reach postgres://ana:hunter2@db/shop")
+
+    await telling.notifier.send_due()
+
+    ((notice, _),) = telling.receiver.got
+    assert notice["text"] == "cannot reach postgres://ana:[redacted]@db/shop"
+
+
+async def test_the_worker_outlives_a_ledger_that_is_away_for_a_while(telling: Telling) -> None:
+    telling.outbox.away = True
+    worker = asyncio.create_task(telling.notifier.run())
+    telling.outbox.put("ntc-1")
+    await asyncio.sleep(0)
+    telling.outbox.away = False
+
+    await eventually(lambda: telling.outbox.sent, within=5)
+    worker.cancel()
+    await asyncio.gather(worker, return_exceptions=True)
+    assert telling.metrics.registry.get_sample_value("kintsugi_notices_total", {"outcome": "sent"}) == 1
