@@ -6,7 +6,7 @@ The values are those of Kubernetes 1.34; the contract suite compares them with a
 
 import base64
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from kintsugi.objects import resources
@@ -22,6 +22,8 @@ def set_defaults(resource: Resource, obj: Json) -> None:
     defaulter = _DEFAULTERS.get(resource)
     if defaulter is not None:
         defaulter(obj)
+    _prune(obj, ("data", "binaryData"))
+    _prune(obj["metadata"], ("labels", "annotations", "finalizers", "ownerReferences"))
 
 
 def set_initial_status(resource: Resource, obj: Json) -> None:
@@ -30,6 +32,13 @@ def set_initial_status(resource: Resource, obj: Json) -> None:
     status = _INITIAL_STATUS.get(resource)
     if status is not None:
         obj["status"] = status(obj)
+
+
+def _prune(target: Json, keys: Sequence[str]) -> None:
+    """Leave out what is empty, as the real server does."""
+    for key in keys:
+        if key in target and not target[key]:
+            del target[key]
 
 
 def fill(target: Json, values: Mapping[str, Any]) -> None:

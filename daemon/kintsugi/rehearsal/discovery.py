@@ -6,9 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from kintsugi.objects.resources import RESOURCES, Resource
+from kintsugi.rehearsal.kinds import IN_ALL, SUBRESOURCES
 from kintsugi.rehearsal.manifest import Json
-from kintsugi.rehearsal.paths import SUBRESOURCES
-from kintsugi.rehearsal.registry import WITH_STATUS
 
 VERSION: Final[Json] = {
     "major": "1",
@@ -80,9 +79,9 @@ def _entries(resource: Resource) -> Iterable[Json]:
     verbs = ["get", "list"] if resource.group == METRICS else VERBS
     entry = {"name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced}
     entry |= {"kind": resource.kind, "verbs": verbs, "shortNames": list(resource.short)}
-    yield entry
+    yield {**entry, "categories": ["all"]} if resource in IN_ALL else entry
     parts = [name for name, owners in SUBRESOURCES.items() if resource in owners]
-    for part in [*parts, *(["status"] if resource in WITH_STATUS else [])]:
+    for part in parts:
         yield {**_part(resource, part), "namespaced": resource.namespaced}
 
 

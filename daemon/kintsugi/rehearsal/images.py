@@ -33,10 +33,12 @@ CRASHING: Final = Image(ready=False, exits_after=timedelta(seconds=1))
 TASK: Final = Image(exits_after=timedelta(seconds=1), exit_code=0, logs=("working",), last_words=("done",))
 
 SHIPPED: Final[Mapping[str, Image]] = {
-    "*:bad": NEVER_READY,
+    "*:bad": CRASHING,
+    "*:unready": NEVER_READY,
     "*:crash": CRASHING,
     "*:task": TASK,
     "*:good": GOOD,
+    "*:better": GOOD,
     "*:latest": GOOD,
     "*:[0-9]*": GOOD,
     "*:v[0-9]*": GOOD,

@@ -122,10 +122,10 @@ class Kubelet:
             message = f"Back-off restarting failed container {container.name} in pod {name_of(pod)}"
             self._events.warning(resources.PODS, pod, "BackOff", message)
         if container.phase is Phase.PULL_FAILED:
-            message = f'Failed to pull image "{image}": {waiting_message(container, image)}'
+            message = f'Failed to pull image "{image}": {waiting_message(pod, container, image)}'
             self._events.warning(resources.PODS, pod, "Failed", message)
         if container.phase is Phase.PULL_BACK_OFF:
-            self._events.normal(resources.PODS, pod, "BackOff", waiting_message(container, image))
+            self._events.normal(resources.PODS, pod, "BackOff", waiting_message(pod, container, image))
 
     def _stop(self, pod: Json, sandbox: Sandbox) -> float | None:
         if sandbox.stops_at is None:

@@ -12,6 +12,7 @@ import orjson
 
 from kintsugi.objects import resources
 from kintsugi.rehearsal.disruptions import evict
+from kintsugi.rehearsal.kinds import RETURNED_WHEN_DELETED
 from kintsugi.rehearsal.logs import PodLogs
 from kintsugi.rehearsal.manifest import Json, copy, name_of, namespace_of, uid_of
 from kintsugi.rehearsal.metrics import Metrics
@@ -21,7 +22,15 @@ from kintsugi.rehearsal.paths import Target
 from kintsugi.rehearsal.registry import DeleteOptions, Propagation, Registry, Write
 from kintsugi.rehearsal.scale import scale_of, with_scale
 from kintsugi.rehearsal.selectors import query_matcher
-from kintsugi.rehearsal.status import bad_request, method_not_allowed, not_found, success, unsupported_media
+from kintsugi.rehearsal.status import (
+    bad_request,
+    conflict,
+    method_not_allowed,
+    not_found,
+    success,
+    unsupported_media,
+    version_too_large,
+)
 from kintsugi.rehearsal.strategic import strategic_patch
 
 PATCHES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
@@ -29,17 +38,6 @@ PATCHES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "application/merge-patch+json": merge_patch,
     "application/strategic-merge-patch+json": strategic_patch,
 }
-ACCEPTED: Final = ", ".join(PATCHES)
-RETURNED_WHEN_DELETED: Final = frozenset({
-    resources.PODS,
-    resources.SERVICES,
-    resources.PVCS,
-    resources.PVS,
-    resources.SERVICEACCOUNTS,
-    resources.RESOURCEQUOTAS,
-    resources.STORAGECLASSES,
-})  # fmt: skip
-"""Kinds whose deletion is answered with the object; the others are answered with a Status."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +119,7 @@ class Operations:
             return Reply(body=self._pages.next(target.resource, token, limit))
         labels, fields = call.query.get("labelSelector", ""), call.query.get("fieldSelector", "")
         matcher = query_matcher(target.resource, labels, fields)
+        self._check_version(call.query.get("resourceVersion") or "0")
         kept = self._registry.store.list(target.resource, target.namespace)
         rest = Rest(
             items=tuple(obj for obj in kept if matcher(obj)),
@@ -128,6 +127,13 @@ class Operations:
             counted=not (labels or fields),
         )
         return Reply(body=self._pages.first(target.resource, rest, limit))
+
+    def _check_version(self, asked: str) -> None:
+        if not asked.isdigit():
+            message = f'resourceVersion: Invalid value: "{asked}": strconv.ParseUint: parsing "{asked}": invalid syntax'
+            raise bad_request(f"invalid resource version: {message}")
+        if int(asked) > self._registry.store.version:
+            raise version_too_large(int(asked), self._registry.store.version)
 
     def _create(self, call: Call) -> Reply:
         target = call.target
@@ -144,12 +150,27 @@ class Operations:
         body = self._object(call)
         if call.target.subresource == "scale":
             return self._rescaled(call, lambda _: body)
+        self._check_uid(call.target, body)
         return self._changed(call, lambda _: body)
 
+    def _check_uid(self, target: Target, body: Json) -> None:
+        """Take the uid of an object that is sent whole as a precondition."""
+        current = self._registry.get(target.resource, target.namespace, target.name)
+        uid = (body.get("metadata") or {}).get("uid")
+        if uid and uid != uid_of(current):
+            key = "/".join(part for part in (target.resource.plural, target.namespace, target.name) if part)
+            why = (
+                f"StorageError: invalid object, Code: 4, Key: /registry/{key}, ResourceVersion: 0, AdditionalErrorMsg: "
+            )
+            why += f"Precondition failed: UID in precondition: {uid}, UID in object meta: {uid_of(current)}"
+            raise conflict(target.resource, target.name, why)
+
     def _patch(self, call: Call) -> Reply:
+        if not call.target.name:
+            raise method_not_allowed()
         apply = PATCHES.get(call.content_type)
         if apply is None:
-            raise unsupported_media(ACCEPTED)
+            raise unsupported_media()
         patch = call.json()
         if call.target.subresource == "scale":
             return self._rescaled(call, lambda scale: apply(scale, patch))

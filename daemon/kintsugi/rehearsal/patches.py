@@ -92,10 +92,8 @@ def _replace(document: Any, path: Sequence[str], operation: Json) -> Any:
     parent, last = _walk(document, path[:-1]), path[-1]
     if isinstance(parent, list):
         parent[int(last)] = copy(operation["value"])
-    elif last in parent:
+    else:  # a field that is absent is added, as the real server's library does
         parent[last] = copy(operation["value"])
-    else:
-        raise KeyError(last)
     return document
 
 

@@ -2,21 +2,13 @@
 Which resource a request path speaks of, and which verb of the API its method is.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from kintsugi.objects import resources
 from kintsugi.objects.resources import RESOURCES, Resource
+from kintsugi.rehearsal.kinds import SUBRESOURCES
 from kintsugi.rehearsal.rights import Access
-
-SUBRESOURCES: Final[Mapping[str, frozenset[Resource]]] = {
-    "scale": frozenset({resources.DEPLOYMENTS, resources.REPLICASETS, resources.STATEFULSETS}),
-    "log": frozenset({resources.PODS}),
-    "eviction": frozenset({resources.PODS}),
-}
-"""Subresources besides `status`, and who has them."""
 
 _BY_PATH: Final = {(each.group, each.version, each.plural): each for each in RESOURCES}
 _VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -76,6 +68,6 @@ def _target(group: str, version: str, rest: list[str]) -> Target | None:
         return None
     if namespace is not None and not resource.namespaced:
         return None
-    if subresource not in ("", "status") and resource not in SUBRESOURCES.get(subresource, ()):
+    if subresource and resource not in SUBRESOURCES.get(subresource, ()):
         return None
     return Target(resource=resource, namespace=namespace, name=name, subresource=subresource)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from kintsugi.rehearsal.containers import Container, Exit, Phase
-from kintsugi.rehearsal.manifest import Json, dig, timestamp, uid_of, with_condition
+from kintsugi.rehearsal.manifest import Json, dig, name_of, namespace_of, timestamp, uid_of, with_condition
 
 WAITING: Final = frozenset({Phase.CREATING, Phase.PULL_FAILED, Phase.PULL_BACK_OFF, Phase.BACK_OFF})
 
@@ -16,30 +16,32 @@ WAITING: Final = frozenset({Phase.CREATING, Phase.PULL_FAILED, Phase.PULL_BACK_O
 def pod_status(pod: Json, containers: Sequence[Container], host: str, pod_ip: str, now: datetime) -> Json:
     """Write a pod's status; what it was before gives the transition times."""
     old = pod.get("status") or {}
-    images = {each["name"]: each["image"] for each in pod["spec"]["containers"]}
     started = any(each.instance for each in containers)
     status: Json = {**old, "phase": _phase(containers), "hostIP": host, "hostIPs": [{"ip": host}]}
     status["startTime"] = old.get("startTime") or timestamp(now)
     if started:
         status |= {"podIP": pod_ip, "podIPs": [{"ip": pod_ip}]}
     status["observedGeneration"] = pod["metadata"].get("generation", 1)
-    status["containerStatuses"] = [container_status(pod, each, images[each.name]) for each in containers]
+    status["containerStatuses"] = [container_status(pod, each) for each in containers]
     status["conditions"] = _conditions(pod, containers, now)
     return status
 
 
-def container_status(pod: Json, container: Container, image: str) -> Json:
+def container_status(pod: Json, container: Container) -> Json:
     """Write one entry of `containerStatuses`."""
+    spec = next(each for each in pod["spec"]["containers"] if each["name"] == container.name)
+    image, resources = spec["image"], spec.get("resources") or {}
     identity = f"containerd://{_digest(f'{uid_of(pod)}/{container.name}/{container.instance}')}"
     status: Json = {"name": container.name, "image": image, "imageID": "", "ready": container.ready}
     status |= {"restartCount": container.restarts, "started": container.phase is Phase.RUNNING}
-    status |= {"state": _state(container, image, identity), "lastState": _last_state(container, identity)}
+    status |= {"state": _state(pod, container, image, identity), "lastState": _last_state(container, identity)}
     if container.instance:
-        status |= {"containerID": identity, "imageID": f"sha256:{_digest(image)}"}
+        status |= {"containerID": identity, "image": full_name(image), "imageID": f"sha256:{_digest(image)}"}
+        status["resources"] = resources
     return status
 
 
-def waiting_message(container: Container, image: str) -> str:
+def waiting_message(pod: Json, container: Container, image: str) -> str:
     """Explain why a container waits, as the kubelet does."""
     match container.phase:
         case Phase.PULL_FAILED:
@@ -49,9 +51,18 @@ def waiting_message(container: Container, image: str) -> str:
         case Phase.BACK_OFF:
             seconds = int(container.back_off().total_seconds())
             text = f"{seconds // 60}m{seconds % 60}s" if seconds >= 60 else f"{seconds}s"
-            return f"back-off {text} restarting failed container={container.name}"
+            whose = f"{name_of(pod)}_{namespace_of(pod)}({uid_of(pod)})"
+            return f"back-off {text} restarting failed container={container.name} pod={whose}"
         case _:
             return ""
+
+
+def full_name(image: str) -> str:
+    """Write an image's name as the container runtime does, with its registry."""
+    first, slash, _ = image.partition("/")
+    if not slash:
+        return f"docker.io/library/{image}"
+    return image if "." in first or ":" in first or first == "localhost" else f"docker.io/{image}"
 
 
 def _phase(containers: Sequence[Container]) -> str:
@@ -61,9 +72,9 @@ def _phase(containers: Sequence[Container]) -> str:
     return "Running" if all(each.instance for each in containers) else "Pending"
 
 
-def _state(container: Container, image: str, identity: str) -> Json:
+def _state(pod: Json, container: Container, image: str, identity: str) -> Json:
     if container.phase in WAITING:
-        waiting = {"reason": str(container.phase), "message": waiting_message(container, image)}
+        waiting = {"reason": str(container.phase), "message": waiting_message(pod, container, image)}
         return {"waiting": {key: value for key, value in waiting.items() if value}}
     if container.phase is Phase.EXITED and container.last_exit is not None:
         return {"terminated": _terminated(container.last_exit, identity)}

@@ -17,43 +17,11 @@ from kintsugi.objects import resources
 from kintsugi.objects.resources import Resource
 from kintsugi.rehearsal.addresses import Addresses
 from kintsugi.rehearsal.defaults import set_defaults, set_initial_status
+from kintsugi.rehearsal.kinds import WITH_GENERATION, WITH_STATUS
 from kintsugi.rehearsal.manifest import Json, copy, deleting, dig, name_of, timestamp, uid_of
 from kintsugi.rehearsal.status import ApiRefusal, bad_request, conflict, exists, invalid, not_found, precondition
 from kintsugi.rehearsal.store import Store
-from kintsugi.rehearsal.validation import problems_of
-
-WITH_STATUS: Final = frozenset({
-    resources.PODS,
-    resources.DEPLOYMENTS,
-    resources.REPLICASETS,
-    resources.STATEFULSETS,
-    resources.DAEMONSETS,
-    resources.JOBS,
-    resources.CRONJOBS,
-    resources.SERVICES,
-    resources.PVCS,
-    resources.PVS,
-    resources.NAMESPACES,
-    resources.NODES,
-    resources.HPAS,
-    resources.PDBS,
-    resources.INGRESSES,
-})  # fmt: skip
-"""Kinds whose status is changed only through the `status` subresource."""
-
-WITH_GENERATION: Final = frozenset({
-    resources.PODS,
-    resources.DEPLOYMENTS,
-    resources.REPLICASETS,
-    resources.STATEFULSETS,
-    resources.DAEMONSETS,
-    resources.JOBS,
-    resources.CRONJOBS,
-    resources.PDBS,
-    resources.INGRESSES,
-    resources.NETWORKPOLICIES,
-})  # fmt: skip
-"""Kinds whose specification is counted in `metadata.generation`."""
+from kintsugi.rehearsal.validation import immutable, problems_of
 
 NAME_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -174,7 +142,9 @@ class Registry:
         if resource == resources.NAMESPACES:
             going["status"] = {**going["status"], "phase": "Terminating"}
         if not metadata.get("finalizers") and grace == 0 and resource != resources.NAMESPACES:
-            return Deletion(object=current if options.dry_run else self.store.remove(resource, current), gone=True)
+            if resource == resources.PODS:
+                self._mark(going, 0)
+            return Deletion(object=going if options.dry_run else self.store.remove(resource, going), gone=True)
         self._mark(going, grace)
         if going == current or options.dry_run:
             return Deletion(object=going, gone=False)
@@ -233,8 +203,8 @@ class Registry:
             )
         uid = metadata.get("uid")
         if uid and uid != uid_of(current):
-            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {uid_of(current)}"
-            raise conflict(resource, name, why)
+            # the real server's validation names this one twice
+            raise invalid(resource, name, [immutable("metadata.uid", uid)] * 2)
         version = metadata.get("resourceVersion")
         if version and version != current["metadata"]["resourceVersion"]:
             raise conflict(resource, name)
@@ -242,7 +212,7 @@ class Registry:
     def _merged(self, resource: Resource, current: Json, wanted: Json, subresource: str) -> Json:
         """Take from the wanted object what the request may change, and the rest from the current one."""
         if subresource == "status":
-            return {**current, "status": wanted.get("status") or {}}
+            return {**current, "metadata": _kept_metadata(current, wanted), "status": wanted.get("status") or {}}
         new = {**wanted, "apiVersion": resource.api_version, "kind": resource.kind}
         new["metadata"] = _kept_metadata(current, wanted)
         if resource in WITH_STATUS and "status" in current:

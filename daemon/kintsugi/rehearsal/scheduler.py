@@ -19,6 +19,7 @@ from kintsugi.rehearsal.registry import Registry
 from kintsugi.rehearsal.store import Change
 
 RETRY: Final = timedelta(seconds=2)
+NAME: Final = "default-scheduler"
 NO_ROOM: Final = "Insufficient cpu"
 
 
@@ -30,11 +31,11 @@ class Scheduler:
         self._store = registry.store
         self._pace = pace
         self._faults = faults
-        self._events = Recorder(registry, "default-scheduler")
+        self._events = Recorder(registry, NAME)
 
     def affected(self, change: Change) -> Iterable[Key]:
         """Look at every pod that has no node yet."""
-        if change.resource == resources.PODS and not dig(change.object, "spec", "nodeName"):
+        if change.resource == resources.PODS and _is_ours(change.object):
             yield (namespace_of(change.object), name_of(change.object))
 
     def reconcile(self, key: Key) -> float | None:
@@ -101,6 +102,10 @@ class Scheduler:
         self._store.put(resources.PODS, {**bound, "status": {**pod["status"], "conditions": conditions}})
         message = f"Successfully assigned {namespace_of(pod)}/{name_of(pod)} to {name_of(node)}"
         self._events.normal(resources.PODS, pod, "Scheduled", message)
+
+
+def _is_ours(pod: Json) -> bool:
+    return not dig(pod, "spec", "nodeName") and dig(pod, "spec", "schedulerName") == NAME
 
 
 def _cpu(pod: Json) -> Decimal:

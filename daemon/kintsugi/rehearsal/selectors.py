@@ -55,7 +55,7 @@ ALWAYS: Final = frozenset({"metadata.name", "metadata.namespace"})
 def query_matcher(resource: Resource, labels: str, fields: str) -> Matcher:
     """Compile the two selectors of a request; raise ApiRefusal 400 when one cannot be read."""
     by_label = _label_matcher(labels)
-    by_field = _field_matcher(resource, labels, fields)
+    by_field = _field_matcher(resource, fields)
     return lambda obj: by_label(obj) and by_field(obj)
 
 
@@ -93,15 +93,18 @@ def _label_matcher(text: str) -> Matcher:
     return lambda obj: selector.matches(labels_of(obj))
 
 
-def _field_matcher(resource: Resource, labels: str, fields: str) -> Matcher:
+def _field_matcher(resource: Resource, fields: str) -> Matcher:
     terms = [_term(part) for part in fields.split(",") if part]
     for path, _, _ in terms:
         if path not in ALWAYS | FIELDS.get(resource, frozenset()):
-            raise bad_request(
-                f'Unable to find "{resource.api_version}, Resource={resource.plural}" that match label selector '
-                f'"{labels}", field selector "{fields}": field label not supported: {path}'
-            )
+            raise bad_request(_unsupported(resource, path))
     return lambda obj: all((_field(obj, path) == value) is wanted for path, value, wanted in terms)
+
+
+def _unsupported(resource: Resource, path: str) -> str:
+    if resource in FIELDS:
+        return f"field label not supported: {path}"
+    return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
 
 def _term(text: str) -> tuple[str, str, bool]:

@@ -23,7 +23,7 @@ from kintsugi.rehearsal.paths import Target, parse
 from kintsugi.rehearsal.reviews import PATHS as REVIEWS
 from kintsugi.rehearsal.reviews import review
 from kintsugi.rehearsal.rights import ANONYMOUS, User, Users, forbidden
-from kintsugi.rehearsal.status import ApiRefusal, bad_request, unauthorized
+from kintsugi.rehearsal.status import ApiRefusal, bad_request, unauthorized, unknown_path
 from kintsugi.rehearsal.store import Store
 from kintsugi.rehearsal.streams import Streams
 
@@ -189,8 +189,7 @@ class Server:
         if exchange.path in REVIEWS and http.method == "POST":
             return _json(review(exchange.path, exchange.json(), user, self._parts.users), 201)
         if target is None or http.method not in ("GET", *CHANGING):
-            found = document(exchange.path) if http.method == "GET" else None
-            return _json(found) if found else web.Response(status=404, text="404 page not found\n")
+            return _described(http.method, exchange.path)
         access = target.access(http.method, watching=exchange.verb == "watch")
         if not user.may(access):
             raise forbidden(user, access, target.resource)
@@ -207,6 +206,17 @@ class Server:
         if reply.text is not None:
             return web.Response(text=reply.text)
         return _json(reply.body, reply.status)
+
+
+def _described(method: str, path: str) -> web.Response:
+    """Answer with discovery, or that nothing is there: as a Status below a group that is served, else as text."""
+    found = document(path) if method == "GET" else None
+    if found is not None:
+        return _json(found)
+    depth = 2 if path.startswith("/api/") else 3
+    if document("/".join(path.split("/")[: depth + 1])) is not None:
+        raise unknown_path()
+    return web.Response(status=404, text="404 page not found\n")
 
 
 def _json(body: Json, status: int = 200) -> web.Response:

@@ -93,7 +93,7 @@ def unprocessable(message: str = "the server rejected our request due to an erro
 def invalid(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiRefusal:
     """Refuse an object with wrong fields, all of them named."""
     target = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-    texts = [f"{cause.field}: {cause.message}" for cause in causes]
+    texts = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
     text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     details = details_of(resource, name, kind=resource.kind)
     details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
@@ -120,10 +120,16 @@ def too_many_requests(message: str, *, retry_after: int = 0, causes: Sequence[Js
     return ApiRefusal(429, "TooManyRequests", message, details)
 
 
-def unsupported_media(accepted: str) -> ApiRefusal:
-    """Refuse a body of a kind that is not understood."""
-    message = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
-    return ApiRefusal(415, "UnsupportedMediaType", message)
+def unsupported_media() -> ApiRefusal:
+    """Refuse a patch of a kind that is not understood."""
+    return ApiRefusal(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+
+
+def version_too_large(asked: int, current: int) -> ApiRefusal:
+    """Refuse to read a version that has not come to be."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    message = f"Timeout: Too large resource version: {asked}, current: {current}"
+    return ApiRefusal(504, "Timeout", message, {"causes": [cause], "retryAfterSeconds": 1})
 
 
 def method_not_allowed() -> ApiRefusal:

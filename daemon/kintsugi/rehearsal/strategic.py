@@ -5,7 +5,7 @@ The keys are those of the Kubernetes API types (`patchMergeKey` in their Go tags
 occur in the resources served here. A list that is not named here is replaced, as in a merge patch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 MERGE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -68,28 +68,34 @@ def _is_deletion(value: Any) -> bool:
 
 def _merged_list(field: str, current: Sequence[Any], patch: Sequence[Any]) -> list[Any]:
     if field in SETS:
-        return [*current, *(item for item in patch if item not in current)]
+        left = [item for item in current if item not in patch]
+        return _ordered(left, list(patch), [*current], lambda item: item)
     key = _key_of(field, patch)
     if key is None or any(item.get(DIRECTIVE) == "replace" for item in patch if isinstance(item, dict)):
         return [item for item in patch if not (isinstance(item, dict) and set(item) == {DIRECTIVE})]
-    merged = list(current)
-    for item in patch:
-        _merge_item(merged, key, item)
-    return merged
+    before = {item.get(key): item for item in current}
+    patched = [item[key] for item in patch]
+    merged = [
+        strategic_patch(before.get(item[key]), item) if item[key] in before else item
+        for item in patch
+        if item.get(DIRECTIVE) != "delete"
+    ]
+    left = [item for item in current if item.get(key) not in patched]
+    return _ordered(left, merged, list(before), lambda item: item.get(key))
+
+
+def _ordered(left: list[Any], patched: list[Any], before: list[Any], key: Callable[[Any], Any]) -> list[Any]:
+    """Mix what was not patched with what was: in the old order, but new items come before what they are next to."""
+    result = []
+    while left and patched:
+        one, other = key(left[0]), key(patched[0])
+        first = one in before and other in before and before.index(one) < before.index(other)
+        result.append((left if first else patched).pop(0))
+    return [*result, *left, *patched]
 
 
 def _key_of(field: str, items: Sequence[Any]) -> str | None:
     if not all(isinstance(item, dict) for item in items):
         return None
-    return next((key for key in MERGE_KEYS.get(field, ()) if all(key in item for item in items)), None)
-
-
-def _merge_item(merged: list[Any], key: str, item: dict[str, Any]) -> None:
-    place = next((at for at, old in enumerate(merged) if old.get(key) == item[key]), None)
-    if item.get(DIRECTIVE) == "delete":
-        if place is not None:
-            del merged[place]
-    elif place is None:
-        merged.append(item)
-    else:
-        merged[place] = strategic_patch(merged[place], item)
+    named = [item for item in items if set(item) != {DIRECTIVE}]
+    return next((key for key in MERGE_KEYS.get(field, ()) if all(key in item for item in named)), None)

@@ -15,7 +15,7 @@ from kintsugi.rehearsal.api_faults import ApiFaults, Fault, apply_to_stream
 from kintsugi.rehearsal.pace import Pace
 from kintsugi.rehearsal.paths import Target
 from kintsugi.rehearsal.selectors import query_matcher
-from kintsugi.rehearsal.status import bad_request
+from kintsugi.rehearsal.status import ApiRefusal
 from kintsugi.rehearsal.store import Store
 from kintsugi.rehearsal.watches import Stream, Watch, begin, bookmark
 
@@ -52,11 +52,11 @@ class Streams:
 
     def _read(self, query: Mapping[str, str], target: Target) -> Watch:
         version = query.get("resourceVersion") or "0"
-        if not version.isdigit():
+        if not version.isdigit():  # a 500 from the real server, too
             message = (
                 f'resourceVersion: Invalid value: "{version}": strconv.ParseUint: parsing "{version}": invalid syntax'
             )
-            raise bad_request(message)
+            raise ApiRefusal(500, "", message)
         matcher = query_matcher(target.resource, query.get("labelSelector", ""), query.get("fieldSelector", ""))
         initial = query.get("sendInitialEvents", "").lower() == "true"
         return Watch(

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import orjson
+
 from kintsugi.objects import resources
 from kintsugi.objects.resources import Resource
 from kintsugi.rehearsal.manifest import Json, dig, name_of
@@ -20,7 +22,6 @@ SUBDOMAIN_RULE: Final = (
     "and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
-IMMUTABLE: Final = "field is immutable"
 WORKLOADS: Final = (resources.DEPLOYMENTS, resources.REPLICASETS, resources.STATEFULSETS, resources.DAEMONSETS)
 
 
@@ -67,7 +68,7 @@ def _workload(obj: Json) -> list[Cause]:
         causes.append(_required("spec.selector"))
     labels = dig(spec, "template", "metadata", "labels", default={})
     if selector and not matches(selector, labels):
-        text = "{" + ",".join(f'"{key}":"{labels[key]}"' for key in sorted(labels)) + "}"
+        text = orjson.dumps(labels, option=orjson.OPT_SORT_KEYS).decode()
         wrong = f"Invalid value: {text}: `selector` does not match template `labels`"
         causes.append(Cause(reason="FieldValueInvalid", field="spec.template.metadata.labels", message=wrong))
     return [*causes, *_containers(spec["template"]["spec"], "spec.template.spec")]
@@ -90,7 +91,7 @@ def _service(obj: Json) -> list[Cause]:
 def _immutable(resource: Resource, obj: Json, previous: Json) -> list[Cause]:
     causes = []
     if resource in WORKLOADS and obj["spec"].get("selector") != previous["spec"].get("selector"):
-        causes.append(_wrong("spec.selector", obj["spec"].get("selector"), IMMUTABLE))
+        causes.append(immutable("spec.selector", obj["spec"].get("selector")))
     if resource == resources.PODS and _frozen(obj) != _frozen(previous):
         causes.append(
             Cause(
@@ -113,12 +114,17 @@ def _frozen(pod: Json) -> Json:
     return spec
 
 
+def immutable(field: str, value: object) -> Cause:
+    """Say that a field cannot be changed to a value."""
+    return _wrong(field, value, "field is immutable")
+
+
 def _required(field: str, note: str = "") -> Cause:
     return Cause(reason="FieldValueRequired", field=field, message=f"Required value{': ' if note else ''}{note}")
 
 
 def _wrong(field: str, value: object, why: str) -> Cause:
-    shown = f'"{value}"' if isinstance(value, str) else str(value)
+    shown = orjson.dumps(value).decode()
     return Cause(reason="FieldValueInvalid", field=field, message=f"Invalid value: {shown}: {why}")
 
 

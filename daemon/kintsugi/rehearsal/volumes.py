@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from kintsugi.objects import resources
 from kintsugi.rehearsal.control import Key
-from kintsugi.rehearsal.manifest import Json, annotations_of, deleting, dig, name_of, namespace_of, uid_of
+from kintsugi.rehearsal.manifest import Json, annotations_of, deleting, dig, name_of, namespace_of, timestamp, uid_of
 from kintsugi.rehearsal.quantities import quantity
 from kintsugi.rehearsal.recorder import Recorder
 from kintsugi.rehearsal.registry import Registry
@@ -103,7 +103,9 @@ class Claims:
             "uid": uid_of(claim),
             "resourceVersion": claim["metadata"]["resourceVersion"],
         }
-        bound = {**volume, "spec": {**volume["spec"], "claimRef": reference}, "status": {"phase": "Bound"}}
+        owned = {**annotations_of(volume), "pv.kubernetes.io/bound-by-controller": "yes"}
+        bound = {**volume, "metadata": {**volume["metadata"], "annotations": owned}}
+        bound |= {"spec": {**volume["spec"], "claimRef": reference}, "status": _phase(self._registry, "Bound")}
         annotations = {"pv.kubernetes.io/bind-completed": "yes", "pv.kubernetes.io/bound-by-controller": "yes"}
         metadata = {**claim["metadata"], "annotations": {**annotations_of(claim), **annotations}}
         status = {
@@ -148,7 +150,7 @@ class Volumes:
         bound = claim is not None and uid_of(claim) == reference.get("uid")
         phase = "Bound" if bound else ("Released" if reference.get("uid") else "Available")
         if dig(volume, "status", "phase") != phase:
-            volume = self._store.put(resources.PVS, {**volume, "status": {**volume["status"], "phase": phase}})
+            volume = self._store.put(resources.PVS, {**volume, "status": _phase(self._registry, phase)})
         if not bound and deleting(volume):
             _drop_finalizer(self._registry, resources.PVS, volume, "kubernetes.io/pv-protection")
         elif phase == "Released" and volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete":
@@ -176,6 +178,10 @@ def _meets(volume: Json, claim: Json) -> bool:
         and set(wanted["accessModes"]) <= set(spec["accessModes"])
         and quantity(spec["capacity"]["storage"]) >= quantity(wanted["resources"]["requests"]["storage"])
     )
+
+
+def _phase(registry: Registry, phase: str) -> Json:
+    return {"phase": phase, "lastPhaseTransitionTime": timestamp(registry.now())}
 
 
 def _drop_finalizer(registry: Registry, resource: resources.Resource, obj: Json, finalizer: str) -> None:

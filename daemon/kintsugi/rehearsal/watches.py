@@ -124,7 +124,7 @@ def begin(store: Store, watch: Watch, stream: Stream) -> Callable[[], None]:
 
 def bookmark(resource: Resource, version: int, *, initial: bool = False) -> Json:
     """Write a bookmark: nothing new for this watch up to a version."""
-    metadata: Json = {"resourceVersion": str(version), "creationTimestamp": None}
+    metadata: Json = {"resourceVersion": str(version)}
     if initial:
         metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
     obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}

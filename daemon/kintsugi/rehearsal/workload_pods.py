@@ -20,6 +20,7 @@ from kintsugi.rehearsal.manifest import (
     name_of,
     namespace_of,
     uid_of,
+    without,
 )
 from kintsugi.rehearsal.pace import Pace
 from kintsugi.rehearsal.selectors import matches
@@ -87,7 +88,10 @@ def released(store: Store, owner: Json, pods: list[Json]) -> list[Json]:
             kept.append(pod)
             continue
         references = [each for each in pod["metadata"]["ownerReferences"] if each["uid"] != uid_of(owner)]
-        store.put(resources.PODS, {**pod, "metadata": {**pod["metadata"], "ownerReferences": references}})
+        metadata = without(pod["metadata"], ["ownerReferences"]) | (
+            {"ownerReferences": references} if references else {}
+        )
+        store.put(resources.PODS, {**pod, "metadata": metadata})
     return kept
 
 

@@ -1,0 +1,123 @@
+"""
+One suite, two servers: the embedded cluster, and a real Kubernetes. No case knows which one it meets.
+
+What is expected lies in `expected/`, a file a test, as the real server answered. With KINTSUGI_RECORD=1 the real
+server's answers are written there anew.
+"""
+
+import difflib
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from kintsugi.rehearsal import CRASHING, EmbeddedCluster, Rule
+from tests.contract.kube.plain import plain
+from tests.contract.kube.talk import Answer, Api, Json
+from tests.harness.access import Access
+from tests.harness.cluster import Cluster
+
+EXPECTED = Path(__file__).parent / "expected"
+RECORD = "KINTSUGI_RECORD"
+EMBEDDED, REAL = "embedded", "real"
+_PASSED: Counter[str] = Counter()
+
+
+@pytest.fixture(params=[EMBEDDED, pytest.param(REAL, marks=pytest.mark.cluster)])
+def server(request: pytest.FixtureRequest) -> str:
+    """Name the server that this case runs against."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def api(server: str, request: pytest.FixtureRequest) -> AsyncIterator[Api]:
+    """Be the administrator of a server, in a namespace of the case's own."""
+    if server == REAL:
+        cluster: Cluster = request.getfixturevalue("cluster")
+        with cluster.namespace("contract") as namespace:
+            async with aiohttp.ClientSession() as session:
+                yield _real(cluster, session, namespace)
+        return
+    async with EmbeddedCluster.start(speed=10, images={"web:bad": CRASHING}) as embedded:
+        name = "contract-1-1"
+        embedded.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        async with aiohttp.ClientSession() as session:
+            yield _embedded(embedded, session, name)
+
+
+def _real(cluster: Cluster, session: aiohttp.ClientSession, namespace: str) -> Api:
+    access = Access.read(cluster.kubeconfig)
+    admin = Api(session=session, server=access.server, namespace=namespace, token=access.token, tls=access.tls())
+
+    def new_user(name: str, rules: Sequence[Json]) -> Api:
+        granted = Access.read(cluster.kubeconfig_for(name, rules, namespace=namespace))
+        return replace(admin, token=granted.token, tls=granted.tls())
+
+    return replace(admin, new_user=new_user)
+
+
+def _embedded(cluster: EmbeddedCluster, session: aiohttp.ClientSession, namespace: str) -> Api:
+    admin = Api(session=session, server=cluster.url, namespace=namespace, token=cluster.admin_token)
+
+    def new_user(name: str, rules: Sequence[Json]) -> Api:
+        granted = [
+            Rule(
+                verbs=tuple(rule["verbs"]),
+                resources=tuple(rule["resources"]),
+                groups=tuple(rule["apiGroups"]),
+                namespaces=(namespace,),
+                names=tuple(rule.get("resourceNames", ())),
+            )
+            for rule in rules
+        ]
+        cluster.users.add(name, f"system:serviceaccount:{namespace}:{name}", granted)
+        return replace(admin, token=name)
+
+    return replace(admin, new_user=new_user)
+
+
+@pytest.fixture
+def expected(api: Api, server: str, request: pytest.FixtureRequest) -> Iterator[Callable[[str, object], None]]:
+    """Compare answers, whole, with what the real server is known to answer."""
+    function = request.node.function.__name__
+    path = EXPECTED / f"{function.removeprefix('test_')}.yaml"
+    recording = server == REAL and os.environ.get(RECORD) == "1"
+    known: dict[str, Any] = yaml.safe_load(path.read_text()) if path.exists() and not recording else {}
+    seen: dict[str, Any] = {}
+
+    def check(label: str, answer: object) -> None:
+        shown = {"status": answer.status, "body": answer.body} if isinstance(answer, Answer) else answer
+        seen[label] = plain(shown, api.namespace)
+        if not recording and seen[label] != known.get(label):
+            pytest.fail(f"{label}:\n{_difference(known.get(label), seen[label])}", pytrace=False)
+
+    yield check
+    if recording:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump(seen, sort_keys=False, width=110))
+
+
+def _difference(wanted: object, found: object) -> str:
+    """Show what differs, line by line."""
+    texts = [yaml.safe_dump(each, width=110).splitlines() for each in (wanted, found)]
+    return "\n".join(difflib.unified_diff(*texts, "expected", "found", lineterm="", n=2))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Count the cases of this suite that passed, by server."""
+    if report.when == "call" and report.passed and "contract/kube/" in report.nodeid:
+        for name in (EMBEDDED, REAL):
+            if f"[{name}" in report.nodeid:
+                _PASSED[name] += 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many cases each server passed; the numbers are equal when the suite is whole."""
+    if _PASSED:
+        terminalreporter.write_line(f"kube contract: embedded {_PASSED[EMBEDDED]}, real {_PASSED[REAL]}")

@@ -1,0 +1,149 @@
+"""Patches of three kinds, and those that cannot be applied."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.contract.kube.objects import config, idle, unscheduled
+from tests.contract.kube.talk import APPS, JSON_PATCH, MERGE, STRATEGIC, Answer, Api, Json
+
+Check = Callable[[str, object], None]
+
+
+async def test_a_merge_patch_sets_and_removes(api: Api, expected: Check) -> None:
+    await api.create(api.path("configmaps"), config("one", labels={"a": "1", "b": "2"}, x="1", y="2"))
+    patch = {"metadata": {"labels": {"a": None, "c": "3"}}, "data": {"x": None, "z": "3"}}
+    expected("answer", await api.patch(api.path("configmaps", "one"), patch))
+
+
+async def test_a_merge_patch_replaces_lists(api: Api) -> None:
+    await api.create(api.path("deployments", group=APPS), idle())
+    containers = [{"name": "other", "image": "web:better"}]
+    patch = {"spec": {"template": {"spec": {"containers": containers}}}}
+    answer = await api.patch(api.path("deployments", "web", group=APPS), patch, MERGE)
+    assert [each["name"] for each in answer.body["spec"]["template"]["spec"]["containers"]] == ["other"]
+
+
+async def test_a_strategic_patch_merges_containers_and_their_environment(api: Api, expected: Check) -> None:
+    body = idle()
+    body["spec"]["template"]["spec"]["containers"][0]["env"] = [
+        {"name": "A", "value": "1"},
+        {"name": "B", "value": "2"},
+    ]
+    await api.create(api.path("deployments", group=APPS), body)
+    path = api.path("deployments", "web", group=APPS)
+
+    def spec(answer: Answer) -> Json:
+        assert answer.status == 200, answer
+        return answer.body["spec"]
+
+    def containers(*items: Json) -> Json:
+        return {"spec": {"template": {"spec": {"containers": list(items)}}}}
+
+    environment = [{"name": "B", "value": "3"}, {"name": "C", "value": "4"}]
+    expected("env", spec(await api.patch(path, containers({"name": "web", "env": environment}), STRATEGIC)))
+    sidecar = {"name": "side", "image": "web:better"}
+    expected("another container", spec(await api.patch(path, containers(sidecar), STRATEGIC)))
+    gone = {"name": "side", "$patch": "delete"}
+    expected("container deleted", spec(await api.patch(path, containers(gone), STRATEGIC)))
+    ports = [{"containerPort": 9090, "name": "metrics"}]
+    expected("ports", spec(await api.patch(path, containers({"name": "web", "ports": ports}), STRATEGIC)))
+    swapped = [{"$patch": "replace"}, {"name": "only", "image": "web:better"}]
+    expected("containers replaced", spec(await api.patch(path, containers(*swapped), STRATEGIC)))
+
+
+async def test_a_strategic_patch_sets_annotations_as_a_restart_does(api: Api) -> None:
+    await api.create(api.path("deployments", group=APPS), idle())
+    stamp = {"kubectl.kubernetes.io/restartedAt": "2026-11-24T10:00:00Z"}
+    patch = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
+    answer = await api.patch(api.path("deployments", "web", group=APPS), patch, STRATEGIC)
+    assert answer.body["spec"]["template"]["metadata"]["annotations"] == stamp
+    assert answer.body["metadata"]["generation"] == 2
+
+
+async def test_a_strategic_patch_merges_conditions_by_type(api: Api) -> None:
+    await api.create(api.path("pods"), unscheduled("one"))
+    path = api.path("pods", "one", "status")
+    for kind, status in (("A", "True"), ("B", "True"), ("A", "False")):
+        condition = {"type": f"contract.dev/{kind}", "status": status}
+        answer = await api.patch(path, {"status": {"conditions": [condition]}}, STRATEGIC)
+    found = {each["type"]: each["status"] for each in answer.body["status"]["conditions"]}
+    assert found == {"contract.dev/A": "False", "contract.dev/B": "True"}
+
+
+async def test_a_json_patch_does_its_operations_in_order(api: Api, expected: Check) -> None:
+    await api.create(api.path("configmaps"), config("one", labels={"a/b": "1"}, x="1", y="2"))
+    patch = [
+        {"op": "test", "path": "/data/x", "value": "1"},
+        {"op": "replace", "path": "/data/x", "value": "9"},
+        {"op": "remove", "path": "/metadata/labels/a~1b"},
+        {"op": "add", "path": "/data/z", "value": "3"},
+        {"op": "copy", "from": "/data/z", "path": "/data/w"},
+        {"op": "move", "from": "/data/y", "path": "/data/v"},
+    ]
+    expected("answer", await api.patch(api.path("configmaps", "one"), patch, JSON_PATCH))
+
+
+async def test_a_json_patch_works_on_lists(api: Api) -> None:
+    await api.create(api.path("deployments", group=APPS), idle())
+    at = "/spec/template/spec/containers"
+    patch = [
+        {"op": "add", "path": f"{at}/0", "value": {"name": "first", "image": "web:good"}},
+        {"op": "add", "path": f"{at}/-", "value": {"name": "last", "image": "web:good"}},
+        {"op": "remove", "path": f"{at}/1"},
+    ]
+    answer = await api.patch(api.path("deployments", "web", group=APPS), patch, JSON_PATCH)
+    names = [each["name"] for each in answer.body["spec"]["template"]["spec"]["containers"]]
+    assert names == ["first", "last"]
+
+
+async def test_a_json_patch_whose_test_fails_changes_nothing(api: Api, expected: Check) -> None:
+    created = (await api.create(api.path("configmaps"), config("one", x="1"))).body
+    path = api.path("configmaps", "one")
+    late = [{"op": "replace", "path": "/data/x", "value": "2"}, {"op": "test", "path": "/data/x", "value": "1"}]
+    expected("late test", await api.patch(path, late, JSON_PATCH))
+    absent = [{"op": "test", "path": "/data/none", "value": "1"}]
+    expected("absent field", await api.patch(path, absent, JSON_PATCH))
+    absent_parent = [{"op": "test", "path": "/spec/replicas", "value": 1}]
+    expected("absent parent", await api.patch(path, absent_parent, JSON_PATCH))
+    uid = [{"op": "test", "path": "/metadata/uid", "value": "another"}, {"op": "remove", "path": "/data/x"}]
+    expected("uid", await api.patch(path, uid, JSON_PATCH))
+    assert (await api.get(path)).body == created
+
+
+async def test_a_json_patch_can_test_that_something_is_null(api: Api) -> None:
+    await api.create(api.path("configmaps"), config("one", x="1"))
+    patch = [{"op": "test", "path": "/data/none", "value": None}, {"op": "add", "path": "/data/none", "value": "1"}]
+    answer = await api.patch(api.path("configmaps", "one"), patch, JSON_PATCH)
+    assert (answer.status, answer.body["data"]) == (200, {"x": "1", "none": "1"})
+
+
+async def test_a_json_patch_that_leads_nowhere_changes_nothing(api: Api, expected: Check) -> None:
+    await api.create(api.path("configmaps"), config("one", x="1"))
+    path = api.path("configmaps", "one")
+    for label, operation in (
+        ("remove", {"op": "remove", "path": "/data/none"}),
+        ("replace", {"op": "replace", "path": "/data/none", "value": "1"}),
+        ("add below nothing", {"op": "add", "path": "/none/at/all", "value": "1"}),
+    ):
+        expected(label, await api.patch(path, [operation], JSON_PATCH))
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+async def test_a_patch_of_an_unknown_kind_is_refused(api: Api, kind: str) -> None:
+    await api.create(api.path("configmaps"), config("one"))
+    answer = await api.patch(api.path("configmaps", "one"), {"data": {"a": "b"}}, kind)
+    assert (answer.status, answer.body) == (415, "415: Unsupported Media Type")
+
+
+async def test_a_patch_that_is_not_json_is_refused(api: Api) -> None:
+    await api.create(api.path("configmaps"), config("one"))
+    for kind in (MERGE, JSON_PATCH, STRATEGIC):
+        answer = await api.send("PATCH", api.path("configmaps", "one"), b'{"data":', kind=kind)
+        assert (answer.status, answer.body["reason"]) == (400, "BadRequest"), kind
+
+
+async def test_a_patch_cannot_make_an_object_invalid(api: Api, expected: Check) -> None:
+    await api.create(api.path("deployments", group=APPS), idle())
+    answer = await api.patch(api.path("deployments", "web", group=APPS), {"spec": {"replicas": -1}})
+    expected("answer", answer)

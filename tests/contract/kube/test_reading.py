@@ -1,0 +1,124 @@
+"""Reading: get, list, selectors, pages, and what is not there."""
+
+from collections.abc import Callable
+
+from tests.contract.kube.objects import config, unscheduled
+from tests.contract.kube.talk import APPS, CORE, Api
+
+Check = Callable[[str, object], None]
+
+
+async def test_an_object_is_read_as_it_was_created(api: Api, expected: Check) -> None:
+    created = await api.create(api.path("configmaps"), config("one", labels={"app": "web"}, key="value"))
+    read = await api.get(api.path("configmaps", "one"))
+    expected("created", created)
+    expected("read", read)
+    assert read.body == created.body
+
+
+async def test_an_object_that_is_not_there_is_named(api: Api, expected: Check) -> None:
+    expected("core", await api.get(api.path("pods", "none")))
+    expected("group", await api.get(api.path("deployments", "none", group=APPS)))
+    expected("cluster-wide", await api.get(f"{CORE}/nodes/none"))
+    expected("delete", await api.delete(api.path("configmaps", "none")))
+    expected("patch", await api.patch(api.path("configmaps", "none"), {"data": {"a": "b"}}))
+    expected("log", await api.get(api.path("pods", "none", "log")))
+
+
+async def test_a_path_that_is_not_served_is_not_found(api: Api, expected: Check) -> None:
+    expected("resource", await api.get("/api/v1/unknown"))
+    expected("in a namespace", await api.get(api.path("unknown")))
+    expected("group", await api.get("/apis/unknown.dev/v1/things"))
+    expected("subresource", await api.get(api.path("pods", "x", "unknown")))
+    expected("no API", await api.get("/nowhere/at/all"))
+
+
+async def test_a_method_that_the_path_does_not_have_is_refused(api: Api, expected: Check) -> None:
+    await api.create(api.path("configmaps"), config("one"))
+    expected("post on an object", await api.create(api.path("configmaps", "one"), config("one")))
+    expected("put on a collection", await api.send("PUT", api.path("configmaps"), config("one")))
+    expected("patch on a collection", await api.patch(api.path("configmaps"), {"data": {}}))
+
+
+async def test_a_list_holds_what_the_labels_select(api: Api, expected: Check) -> None:
+    for name, tier in (("a", "front"), ("b", "back"), ("c", "front")):
+        await api.create(api.path("configmaps"), config(name, labels={"case": "list", "tier": tier}))
+    await api.create(api.path("configmaps"), config("d"))
+    expected("equal", await api.get(api.path("configmaps"), labelSelector="tier=front"))
+    for text, names in (
+        ("case=list,tier!=front", ["b"]),
+        ("tier in (front, back),case", ["a", "b", "c"]),
+        ("case=list,tier notin (back)", ["a", "c"]),
+        ("case=list,!absent", ["a", "b", "c"]),
+        ("tier==back", ["b"]),
+        ("tier=nothing", []),
+    ):
+        found = await api.get(api.path("configmaps"), labelSelector=text)
+        assert [each["metadata"]["name"] for each in found.body["items"]] == names, text
+
+
+async def test_a_list_holds_what_the_fields_select(api: Api, expected: Check) -> None:
+    for name in ("a", "b"):
+        await api.create(api.path("pods"), unscheduled(name))
+    for text, names in (
+        ("metadata.name=a", ["a"]),
+        ("metadata.name!=a", ["b"]),
+        ("status.phase=Pending", ["a", "b"]),
+        ("status.phase==Running", []),
+        ("spec.nodeName=", ["a", "b"]),
+        ("spec.restartPolicy=Always,metadata.name=b", ["b"]),
+        (f"metadata.namespace={api.namespace}", ["a", "b"]),
+    ):
+        found = await api.get(api.path("pods"), fieldSelector=text)
+        assert [each["metadata"]["name"] for each in found.body["items"]] == names, text
+    expected("unknown field", await api.get(api.path("pods"), fieldSelector="spec.hostname=a"))
+    expected("unknown field of a kind without any", await api.get(api.path("configmaps"), fieldSelector="data.a=b"))
+
+
+async def test_an_empty_list_is_a_list(api: Api, expected: Check) -> None:
+    expected("pods", await api.get(api.path("pods")))
+    expected("deployments", await api.get(api.path("deployments", group=APPS)))
+    expected("events", await api.get(api.path("events")))
+
+
+async def test_a_list_comes_in_pages_of_one_moment(api: Api, expected: Check) -> None:
+    for name in ("a", "b", "c", "d", "e"):
+        await api.create(api.path("configmaps"), config(name, labels={"case": "pages"}))
+    await api.delete(api.path("configmaps", "kube-root-ca.crt"))
+    first = await api.get(api.path("configmaps"), limit=2, labelSelector="case=pages")
+    expected("first", first)
+    await api.create(api.path("configmaps"), config("b2", labels={"case": "pages"}))
+    await api.delete(api.path("configmaps", "e"))
+    second = await api.get(
+        api.path("configmaps"), limit=2, labelSelector="case=pages", **{"continue": first.body["metadata"]["continue"]}
+    )
+    expected("second", second)
+    last = await api.get(
+        api.path("configmaps"), limit=2, labelSelector="case=pages", **{"continue": second.body["metadata"]["continue"]}
+    )
+    names = [each["metadata"]["name"] for answer in (first, second, last) for each in answer.body["items"]]
+    assert names == ["a", "b", "c", "d", "e"]
+    versions = {answer.body["metadata"]["resourceVersion"] for answer in (first, second, last)}
+    assert len(versions) == 1
+
+
+async def test_a_page_of_an_unselected_list_tells_how_much_is_left(api: Api) -> None:
+    for name in ("a", "b", "c"):
+        await api.create(api.path("pods"), unscheduled(name))
+    page = (await api.get(api.path("pods"), limit=1)).body
+    assert page["metadata"]["remainingItemCount"] == 2
+    rest = (await api.get(api.path("pods"), **{"continue": page["metadata"]["continue"]})).body
+    assert [each["metadata"]["name"] for each in rest["items"]] == ["b", "c"]
+    assert "continue" not in rest["metadata"]
+
+
+async def test_a_continue_token_that_is_none_is_refused(api: Api) -> None:
+    answer = await api.get(api.path("pods"), limit=1, **{"continue": "nonsense"})
+    assert (answer.status, answer.body["reason"]) == (400, "BadRequest")
+
+
+async def test_a_version_is_told(api: Api) -> None:
+    answer = await api.get("/version")
+    assert (answer.status, answer.body["major"], answer.body["minor"]) == (200, "1", "34")
+    for path in ("/livez", "/readyz", "/healthz"):
+        assert (await api.get(path)).status == 200

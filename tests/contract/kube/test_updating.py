@@ -1,0 +1,100 @@
+"""Replacing objects: versions, identities, what may not change."""
+
+from collections.abc import Callable
+
+from tests.contract.kube.objects import config, idle, unscheduled
+from tests.contract.kube.talk import APPS, Api
+
+Check = Callable[[str, object], None]
+OTHER_UID = "00000000-0000-4000-8000-000000000000"
+
+
+async def test_a_replaced_object_gets_a_new_version(api: Api, expected: Check) -> None:
+    created = (await api.create(api.path("configmaps"), config("one", labels={"a": "b"}, key="old"))).body
+    changed = {**created, "data": {"key": "new"}}
+    answer = await api.send("PUT", api.path("configmaps", "one"), changed)
+    expected("answer", answer)
+    assert int(answer.body["metadata"]["resourceVersion"]) > int(created["metadata"]["resourceVersion"])
+
+
+async def test_an_unchanged_object_keeps_its_version(api: Api) -> None:
+    created = (await api.create(api.path("configmaps"), config("one", key="old"))).body
+    answer = await api.send("PUT", api.path("configmaps", "one"), created)
+    assert answer.body["metadata"]["resourceVersion"] == created["metadata"]["resourceVersion"]
+    patched = await api.patch(api.path("configmaps", "one"), {"data": {"key": "old"}})
+    assert patched.body["metadata"]["resourceVersion"] == created["metadata"]["resourceVersion"]
+
+
+async def test_a_stale_version_is_a_conflict(api: Api, expected: Check) -> None:
+    created = (await api.create(api.path("configmaps"), config("one", key="old"))).body
+    await api.send("PUT", api.path("configmaps", "one"), {**created, "data": {"key": "new"}})
+    expected("replace", await api.send("PUT", api.path("configmaps", "one"), {**created, "data": {"key": "late"}}))
+    version = {"metadata": {"resourceVersion": created["metadata"]["resourceVersion"]}, "data": {"key": "late"}}
+    expected("patch", await api.patch(api.path("configmaps", "one"), version))
+    assert (await api.get(api.path("configmaps", "one"))).body["data"] == {"key": "new"}
+
+
+async def test_another_uid_is_refused(api: Api, expected: Check) -> None:
+    created = (await api.create(api.path("configmaps"), config("one", key="old"))).body
+    other = {**created, "metadata": {**created["metadata"], "uid": OTHER_UID}, "data": {}}
+    expected("replace", await api.send("PUT", api.path("configmaps", "one"), other))
+    del other["metadata"]["resourceVersion"]
+    expected("replace without version", await api.send("PUT", api.path("configmaps", "one"), other))
+    patch = {"metadata": {"uid": OTHER_UID}, "data": {"key": "late"}}
+    answer = await api.patch(api.path("configmaps", "one"), patch)
+    expected("patch", answer)
+    await api.create(api.path("deployments", group=APPS), idle())
+    answer = await api.patch(api.path("deployments", "web", group=APPS), {"metadata": {"uid": OTHER_UID}})
+    expected("deployment", answer)
+
+
+async def test_a_replaced_object_may_leave_its_version_out(api: Api) -> None:
+    await api.create(api.path("configmaps"), config("one", key="old"))
+    answer = await api.send("PUT", api.path("configmaps", "one"), config("one", key="new"))
+    assert (answer.status, answer.body["data"]) == (200, {"key": "new"})
+
+
+async def test_the_name_of_object_and_path_must_agree(api: Api, expected: Check) -> None:
+    await api.create(api.path("configmaps"), config("one"))
+    expected("answer", await api.send("PUT", api.path("configmaps", "one"), config("two")))
+
+
+async def test_the_generation_counts_changes_of_the_specification(api: Api) -> None:
+    path = api.path("deployments", "web", group=APPS)
+    await api.create(api.path("deployments", group=APPS), idle(replicas=0))
+    generations = []
+    for patch in ({"metadata": {"labels": {"a": "b"}}}, {"spec": {"replicas": 1}}, {"spec": {"minReadySeconds": 1}}):
+        generations.append((await api.patch(path, patch)).body["metadata"]["generation"])
+    assert generations == [1, 2, 3]
+
+
+async def test_what_is_immutable_is_not_changed(api: Api, expected: Check) -> None:
+    await api.create(api.path("deployments", group=APPS), idle())
+    selector = {"spec": {"selector": {"matchLabels": {"app": "other"}}}}
+    both = {"spec": {**selector["spec"], "template": {"metadata": {"labels": {"app": "other"}}}}}
+    expected("selector", await api.patch(api.path("deployments", "web", group=APPS), both))
+    await api.create(api.path("pods"), unscheduled("one"))
+    answer = await api.patch(api.path("pods", "one"), {"spec": {"hostname": "other"}})
+    assert (answer.status, answer.body["reason"]) == (422, "Invalid")
+    assert answer.body["details"]["causes"][0]["reason"] == "FieldValueForbidden"
+    assert answer.body["message"].startswith('Pod "one" is invalid: spec: Forbidden: pod updates may not change fields')
+
+
+async def test_an_image_of_a_pod_may_change(api: Api) -> None:
+    await api.create(api.path("pods"), unscheduled("one"))
+    patch = [{"op": "replace", "path": "/spec/containers/0/image", "value": "web:better"}]
+    answer = await api.patch(api.path("pods", "one"), patch, "application/json-patch+json")
+    assert (answer.status, answer.body["spec"]["containers"][0]["image"]) == (200, "web:better")
+    assert answer.body["metadata"]["generation"] == 2
+
+
+async def test_a_dry_run_changes_nothing(api: Api, expected: Check) -> None:
+    created = (await api.create(api.path("configmaps"), config("one", key="old"))).body
+    expected("patch", await api.patch(api.path("configmaps", "one"), {"data": {"key": "new"}}, dryRun="All"))
+    replaced = await api.send("PUT", api.path("configmaps", "one"), {**created, "data": {}}, dryRun="All")
+    assert "data" not in replaced.body
+    read = (await api.get(api.path("configmaps", "one"))).body
+    assert (read["data"], read["metadata"]["resourceVersion"]) == (
+        {"key": "old"},
+        created["metadata"]["resourceVersion"],
+    )

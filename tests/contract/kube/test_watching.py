@@ -1,0 +1,114 @@
+"""Watches: what they tell, in which order, and how they end."""
+
+from collections.abc import Callable, Sequence
+
+from tests.contract.kube.objects import config
+from tests.contract.kube.talk import Api, Json
+
+Check = Callable[[str, object], None]
+
+
+def told(events: Sequence[Json]) -> list[tuple[str, str]]:
+    """Show events by type and name."""
+    return [(event["type"], event["object"]["metadata"].get("name", "")) for event in events]
+
+
+async def test_a_watch_tells_what_happens_after_a_version(api: Api, expected: Check) -> None:
+    version = await api.version()
+    path = api.path("configmaps")
+    async with api.watch(path, resourceVersion=version, labelSelector="case=watch") as watch:
+        await api.create(path, config("one", labels={"case": "watch"}, key="1"))
+        await api.patch(api.path("configmaps", "one"), {"data": {"key": "2"}})
+        await api.delete(api.path("configmaps", "one"))
+        events = await watch.take(3)
+    expected("events", events)
+    versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in events]
+    assert versions == sorted(set(versions))
+    assert versions[0] > int(version)
+
+
+async def test_a_watch_goes_on_where_another_ended(api: Api) -> None:
+    path = api.path("configmaps")
+    first = (await api.create(path, config("one", labels={"case": "watch"}))).body["metadata"]["resourceVersion"]
+    await api.create(path, config("two", labels={"case": "watch"}))
+    await api.delete(api.path("configmaps", "one"))
+    async with api.watch(path, resourceVersion=first, labelSelector="case=watch") as watch:
+        assert told(await watch.take(2)) == [("ADDED", "two"), ("DELETED", "one")]
+
+
+async def test_a_watch_without_a_version_begins_with_what_is_there(api: Api) -> None:
+    path = api.path("configmaps")
+    for name in ("one", "two"):
+        await api.create(path, config(name, labels={"case": "watch"}))
+    for query in ({}, {"resourceVersion": "0"}):
+        async with api.watch(path, labelSelector="case=watch", **query) as watch:
+            assert sorted(told(await watch.take(2))) == [("ADDED", "one"), ("ADDED", "two")]
+            await api.patch(api.path("configmaps", "one"), {"data": {"query": str(query)}})
+            assert told(await watch.take(1)) == [("MODIFIED", "one")]
+
+
+async def test_an_object_that_leaves_the_selection_is_told_as_deleted(api: Api, expected: Check) -> None:
+    path = api.path("configmaps")
+    version = await api.version()
+    async with api.watch(path, resourceVersion=version, labelSelector="tier=front") as watch:
+        await api.create(path, config("one", labels={"tier": "front"}, key="1"))
+        changed = await api.patch(
+            api.path("configmaps", "one"), {"metadata": {"labels": {"tier": "back"}}, "data": {"key": "2"}}
+        )
+        await api.patch(api.path("configmaps", "one"), {"data": {"key": "3"}})
+        await api.patch(api.path("configmaps", "one"), {"metadata": {"labels": {"tier": "front"}}})
+        events = await watch.take(3)
+    expected("events", events)
+    assert events[1]["object"]["metadata"]["resourceVersion"] == changed.body["metadata"]["resourceVersion"]
+
+
+async def test_a_watch_can_be_for_one_object(api: Api) -> None:
+    path = api.path("configmaps")
+    version = await api.version()
+    async with api.watch(path, resourceVersion=version, fieldSelector="metadata.name=two") as watch:
+        for name in ("one", "two", "three"):
+            await api.create(path, config(name))
+        await api.delete(api.path("configmaps", "two"))
+        assert told(await watch.take(2)) == [("ADDED", "two"), ("DELETED", "two")]
+
+
+async def test_bookmarks_come_when_they_are_asked_for(api: Api, expected: Check) -> None:
+    path, version = api.path("configmaps"), await api.version()
+    async with api.watch(path, resourceVersion=version, allowWatchBookmarks="true", timeoutSeconds=4) as watch:
+        events = await watch.rest()
+    assert {event["type"] for event in events} == {"BOOKMARK"}
+    expected("bookmark", events[0])
+    assert int(events[-1]["object"]["metadata"]["resourceVersion"]) >= int(version)
+    async with api.watch(path, resourceVersion=version, timeoutSeconds=4, labelSelector="case=none") as watch:
+        assert await watch.rest() == []
+
+
+async def test_a_watch_ends_after_its_timeout(api: Api) -> None:
+    async with api.watch(api.path("configmaps"), resourceVersion=await api.version(), timeoutSeconds=1) as watch:
+        assert watch.status == 200
+        assert await watch.next(within=5) is None
+
+
+async def test_a_list_can_be_streamed(api: Api, expected: Check) -> None:
+    path = api.path("configmaps")
+    for name in ("one", "two"):
+        await api.create(path, config(name, labels={"case": "watch"}))
+    query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true"}
+    async with api.watch(path, labelSelector="case=watch", **query) as watch:
+        events = await watch.take(3)
+    assert sorted(told(events[:2])) == [("ADDED", "one"), ("ADDED", "two")]
+    expected("end of the list", events[2])
+
+
+async def test_a_version_that_is_too_old_is_gone(api: Api) -> None:
+    async with api.watch(api.path("configmaps"), resourceVersion=1) as watch:
+        event = await watch.next()
+    assert event is not None
+    status = event["object"]
+    assert (event["type"], status["kind"], status["code"], status["reason"]) == ("ERROR", "Status", 410, "Expired")
+    assert status["message"].startswith("too old resource version: 1 (")
+
+
+async def test_a_version_that_is_none_is_refused(api: Api) -> None:
+    async with api.watch(api.path("configmaps"), resourceVersion="nonsense") as watch:
+        assert watch.status == 400
