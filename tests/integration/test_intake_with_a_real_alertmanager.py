@@ -1,0 +1,188 @@
+"""The contract with Alertmanager itself: what it sends, when it comes again, and what its API tells."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from kintsugi.errors import LedgerUnavailable, ProbeFailed
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
+from kintsugi.settings import AlertmanagerSettings
+from kintsugi.sources.alertmanager_api import AlertmanagerApi
+from kintsugi.sources.poll import Poller
+from kintsugi.telemetry import Metrics
+from tests.harness.alertmanager import Alertmanager
+from tests.harness.fixtures import StartAlertmanager
+from tests.harness.waiting import eventually
+from tests.integration.intake_server import Served, ledger_in, served
+from tests.integration.operations_double import RememberingOperations
+
+LABELS = {"alertname": "PodDown", "namespace": "shop", "pod": "web-1", "service": "shop"}
+
+
+class CountingInbox:
+    """A real ledger that counts what it is asked, and refuses as long as it is told to."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.refusing = False
+        self.calls = 0
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> None:
+        self.calls += 1
+        if self.refusing:
+            raise LedgerUnavailable("the disk is full")
+        await self.ledger.accept(delivered, now)
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        await self.ledger.keep_dead_letters(letters)
+
+
+@dataclass
+class Scene:
+    """A port with its ledger, and the session that polls."""
+
+    port: Served
+    inbox: CountingInbox
+    start: StartAlertmanager
+
+    def alertmanager(self, *, token: str = "the-webhooks-token", replicas: int = 1) -> Alertmanager:
+        """Start Alertmanagers that send to the port."""
+        return self.start(f"{self.port.url}/alertmanager", token=token, replicas=replicas)
+
+    def poller(self, alertmanager: Alertmanager) -> Poller:
+        """Give a poller of the first of them."""
+        settings = AlertmanagerSettings(url=alertmanager.urls[0])
+        api = AlertmanagerApi(settings, self.port.client)
+        return Poller(settings, api, self.inbox.ledger, Metrics(), lambda: datetime.now(UTC))
+
+    async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
+        """Give the open episodes."""
+        return await self.inbox.ledger.firing(*sources)
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, alertmanager: StartAlertmanager) -> AsyncIterator[Scene]:
+    async with ledger_in(tmp_path) as ledger:
+        inbox = CountingInbox(ledger)
+        async with served(tmp_path, inbox, RememberingOperations()) as port:
+            yield Scene(port, inbox, alertmanager)
+
+
+async def test_an_alert_that_fires_and_is_resolved_opens_and_closes_an_episode(scene: Scene) -> None:
+    alertmanager = scene.alertmanager()
+    began = alertmanager.fire(LABELS)
+    (signal,) = await eventually(scene.firing, within=15, describe="the alert in the ledger")
+    assert signal.began == began.replace(microsecond=began.microsecond // 1000 * 1000)
+    assert signal.labels == LABELS
+
+    alertmanager.resolve(LABELS, starts_at=began)
+
+    async def closed() -> bool:
+        return await scene.firing() == ()
+
+    await eventually(closed, within=15, describe="its end in the ledger")
+
+
+async def test_what_is_refused_with_503_comes_again_by_itself(scene: Scene) -> None:
+    """Covers A5."""
+    scene.inbox.refusing = True
+    scene.alertmanager().fire(LABELS)
+    await eventually(lambda: scene.inbox.calls >= 3, within=30, describe="three attempts")
+    assert await scene.firing() == ()
+
+    scene.inbox.refusing = False
+
+    await eventually(scene.firing, within=30, describe="the alert in the ledger")
+
+
+async def test_three_peers_tell_one_signal(scene: Scene) -> None:
+    """Covers A1."""
+    alertmanager = scene.alertmanager(replicas=3)
+    alertmanager.fire(LABELS)
+    await eventually(scene.firing, within=30, describe="the alert in the ledger")
+
+    assert len(await scene.inbox.ledger.judged_signals()) == 1
+
+
+async def test_a_delivery_that_was_lost_is_found_by_asking(scene: Scene) -> None:
+    """Covers A6, A9 and A17: with a wrong token nothing is ever delivered, and yet the episode opens and closes."""
+    alertmanager = scene.alertmanager(token="a-token-that-is-wrong")
+    poller = scene.poller(alertmanager)
+    began = alertmanager.fire(LABELS)
+    await eventually(
+        lambda: scene.port.count("kintsugi_webhook_answers_total", status="401"), within=15, describe="a 401"
+    )
+
+    await poller.poll()
+
+    (signal,) = await scene.firing(SignalSource.POLL)
+    assert (signal.labels, signal.status) == (LABELS, SignalStatus.FIRING)
+    assert signal.began == began.replace(microsecond=began.microsecond // 1000 * 1000)
+
+
+async def test_the_webhook_and_the_api_tell_the_same_episode(scene: Scene) -> None:
+    """Its beginning has more digits in one than in the other; it must stay one signal."""
+    alertmanager = scene.alertmanager()
+    alertmanager.fire(LABELS, starts_at=datetime.now(UTC).replace(microsecond=123_987) - timedelta(seconds=5))
+    (by_webhook,) = await eventually(scene.firing, within=15, describe="the alert in the ledger")
+
+    await scene.poller(alertmanager).poll()
+
+    assert await scene.firing() == (by_webhook,)
+
+
+async def test_a_silence_is_seen_and_ends_no_episode(scene: Scene) -> None:
+    """Covers A19."""
+    alertmanager = scene.alertmanager()
+    poller = scene.poller(alertmanager)
+    alertmanager.fire(LABELS)
+    (signal,) = await eventually(scene.firing, within=15, describe="the alert in the ledger")
+    assert not await poller.silenced(signal.key)
+
+    silence = alertmanager.silence({"namespace": "shop"})
+
+    async def silenced() -> bool:
+        return await poller.silenced(signal.key)
+
+    await eventually(silenced, within=15, describe="the silence")
+    for _ in range(3):
+        assert (await poller.poll()).over == 0
+    assert len(await scene.firing()) == 1
+    alertmanager.unsilence(silence)
+
+
+async def test_an_alertmanager_that_has_just_started_ends_no_episode(scene: Scene) -> None:
+    """It does not know yet what fires (P6)."""
+    alertmanager = scene.alertmanager()
+    alertmanager.fire(LABELS)
+    await eventually(scene.firing, within=15, describe="the alert in the ledger")
+    alertmanager.stop()
+    amnesiac = scene.alertmanager()
+    poller = scene.poller(amnesiac)
+
+    for _ in range(4):
+        assert (await poller.poll()).over == 0
+    assert len(await scene.firing()) == 1
+
+
+async def test_an_alertmanager_that_is_gone_tells_nothing(scene: Scene) -> None:
+    alertmanager = scene.alertmanager()
+    poller = scene.poller(alertmanager)
+    alertmanager.stop()
+
+    with pytest.raises(ProbeFailed, match="cannot be asked"):
+        await poller.poll()
+    with pytest.raises(ProbeFailed, match="cannot be asked"):
+        await poller.silenced("0123456789abcdef")
+
+
+async def test_an_answer_that_is_not_200_is_no_answer(scene: Scene) -> None:
+    settings = AlertmanagerSettings(url=f"{scene.port.url}/not-an-alertmanager")
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(ProbeFailed, match="answered 404"):
+            await AlertmanagerApi(settings, session).alerts(suppressed=False)
