@@ -257,7 +257,7 @@ CHANGES = (
         flags=(
             *(*flags.KUBECTL, *flags.CHANGES),
             Flag(names=("-p", "--patch"), key="patch", kind=kinds.JSON, required=True),
-            Flag(names=("--type",), key="kind", kind=kinds.WORD),
+            Flag(names=("--type",), key="kind", kind=kinds.PATCH_TYPE),
         ),
         arguments=(REFERENCE, NAME),
         build=changes.build_patch,
@@ -275,7 +275,7 @@ PROBES = (
         usage="curl URL [-X METHOD] [-H 'NAME: VALUE']… [-d BODY] [-I] [-L] [-k] [-f] [-m SECONDS]",
         example="curl http://web.production/health",
         flags=(
-            Flag(names=("-X", "--request"), key="method", kind=kinds.WORD),
+            Flag(names=("-X", "--request"), key="method", kind=kinds.METHOD),
             Flag(names=("-H", "--header"), key="headers", kind=kinds.HEADER, many=True),
             Flag(names=("-d", "--data", "--data-raw"), key="body", kind=kinds.BODY, many=True),
             Flag(names=("-I", "--head"), key="head"),

@@ -18,7 +18,7 @@ from kintsugi.commands.durations import parse_duration
 from kintsugi.expressions import text_of
 from kintsugi.objects.selectors import FieldSelector, Selector
 
-Shape = Literal["name", "integer", "duration", "url", "text"]
+Shape = Literal["name", "integer", "duration", "seconds", "url", "text"]
 """What an expression must give to stand alone in a place; `name` takes objects too."""
 
 _NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
@@ -31,6 +31,7 @@ _HEADER = re.compile(r"([-!#$%&'*+.^_`|~0-9A-Za-z]+):[ \t]*(.*)")
 _CONDITION = re.compile(r"delete|create|condition=[A-Za-z][A-Za-z0-9.-]*(=[A-Za-z0-9]+)?|jsonpath=\{[^}]+\}(=.*)?")
 _SORT = re.compile(r"\{?\.?[A-Za-z][A-Za-z0-9_.\[\]\\/-]*\}?")
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_CAPITALS = re.compile(r"[A-Z]+")
 _PRINTABLE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
@@ -248,13 +249,15 @@ WORD = Kind(
     sample="get",
     put=_put_name,
 )
+METHOD = replace(WORD, word="METHOD", sample="GET", put=_plain(_CAPITALS, "a method, as in GET"))
+PATCH_TYPE = replace(WORD, word="strategic|merge|json", sample="strategic")
 INTEGER = Kind(word="N", shape="integer", convert=_integer, sample=1, put=_put_number)
 NATURAL = Kind(word="N", shape="integer", convert=_natural, sample=1, put=_put_number)
 PORT = Kind(word="PORT", shape="integer", convert=_port, sample=1, put=_put_number)
 DURATION = Kind(
     word="DURATION", shape="duration", convert=parse_duration, sample=timedelta(seconds=1), put=_put_duration
 )
-SECONDS = Kind(word="SECONDS", shape="duration", convert=_seconds, sample=timedelta(seconds=1), put=_put_seconds)
+SECONDS = Kind(word="SECONDS", shape="seconds", convert=_seconds, sample=timedelta(seconds=1), put=_put_seconds)
 SELECTOR = Kind(word="SELECTOR", shape="text", convert=_selector, sample="sample=sample", put=_put_selector)
 FIELDS = Kind(word="FIELDS", shape="text", convert=_field_selector, sample="metadata.name=sample", put=_put_selector)
 URL = Kind(word="URL", shape="url", convert=_url, sample="http://sample", put=_put_url)

@@ -37,7 +37,8 @@ _TEXTS = (STRING, INT, DOUBLE, BOOL, TIMESTAMP, DURATION)
 _TAKES: Mapping[Shape, tuple[Type, ...]] = {
     "name": (STRING,),
     "integer": (INT,),
-    "duration": (DURATION, STRING, INT),
+    "duration": (DURATION, STRING),
+    "seconds": (DURATION, INT, DOUBLE),
     "url": (STRING,),
     "text": _TEXTS,
 }

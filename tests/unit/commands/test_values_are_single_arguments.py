@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -167,6 +168,7 @@ def test_the_value_of_a_label_is_not_a_second_label() -> None:
         ("kubectl scale deployment web --replicas=${text}", "gives a string, but N"),
         ("kubectl scale deployment web --replicas=${each}", "gives a Pod"),
         ("kubectl logs a --since=${count > 1}", "gives a bool"),
+        ("kubectl logs a --since=${count}", "gives a int, but DURATION"),
         ("curl ${count}", "gives a int, but URL"),
         ("${text} get pods", "cannot come from a value"),
         ("kubectl ${text} pods", "verb cannot come from a value"),
@@ -199,3 +201,13 @@ def test_a_plain_hole_is_written_with_two_dollars() -> None:
     command = bind("kubectl annotate pod a 'note=$${x}'", {})
     assert isinstance(command, Mark)
     assert command.values == {"note": "${x}"}
+
+
+def test_how_long_to_wait_is_a_duration_or_a_number_of_seconds() -> None:
+    waits = [
+        bind(f"nc -z a 80 -w {hole}", {"count": 3, "wait": timedelta(seconds=3)})
+        for hole in ("${count}", "${wait}", "3")
+    ]
+    assert [command.timeout for command in waits] == [timedelta(seconds=3)] * 3  # type: ignore[union-attr]
+    logs = bind("kubectl logs a --since=${wait}", {"wait": timedelta(minutes=90)})
+    assert logs.since == timedelta(minutes=90)  # type: ignore[union-attr]

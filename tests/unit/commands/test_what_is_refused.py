@@ -1,8 +1,10 @@
 """What is not a command of ours is refused when it is read, with the reason and what to write instead (P10, E5)."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from kintsugi.commands import CommandProblem, parse
+from kintsugi.commands import CommandProblem, parse, render
 
 SHELL = [
     ("kubectl get pods | grep web", "pipe"),
@@ -133,3 +135,39 @@ def test_a_command_without_a_row_is_unknown_and_the_known_ones_are_named(line: s
 def test_a_command_that_needs_a_namespace_says_so() -> None:
     with pytest.raises(CommandProblem, match="-n NAMESPACE"):
         parse("kubectl get pods")
+
+
+PIECES = st.sampled_from(
+    [
+        "kubectl",
+        "get",
+        "delete",
+        "pod",
+        "pods",
+        "web",
+        "-n",
+        "x",
+        "-l",
+        "app=web",
+        "--",
+        "-",
+        "/",
+        "curl",
+        "http://a",
+        "nc",
+        "-z",
+        "'",
+        '"',
+        "=",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(PIECES | st.text(max_size=5), max_size=7))
+def test_any_line_is_a_command_or_a_problem(words: list[str]) -> None:
+    try:
+        command = parse(" ".join(words), namespace="x")
+    except CommandProblem:
+        return
+    assert parse(render(command), namespace="x") == command
