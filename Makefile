@@ -1,0 +1,65 @@
+# What a developer types. Whatever is needed is set up on the way, once; `make help` lists it.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -q
+ALONE := $(BIN)/python -m tests.harness.network --
+PARTS := $(BIN)/python -m tests.harness.parts
+
+FAST := tests/unit tests/contract tests/integration
+REAL := $(wildcard tests/cluster tests/acceptance tests/browser)
+ROUNDS ?= 10
+
+.PHONY: help demo test test-fast check bench chaos docs
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target does; do \
+	    printf '%-10s %s\n' "$$target" "$$does"; \
+	done
+
+demo: $(READY) ## Break a web service on an embedded cluster and watch it being mended
+	@$(BIN)/kintsugi demo
+
+# Where no network of our own can be had (not root, not Linux), or a cluster is lent to us, the tests run as they are:
+# those that need what is not there say so, and with CI=true that is a failure.
+test: check ## Check everything and run every test, on a real Kubernetes where one can be had
+	@tests/harness/setup
+	@alone=; if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ] && $(ALONE) true; then \
+	    $(PARTS) >/dev/null || [ "$${CI:-}" != true ]; \
+	    alone='$(ALONE)'; \
+	fi; \
+	$$alone $(PYTEST) --durations=20 $(FAST) $(REAL)
+
+test-fast: $(READY) ## Run the tests that need no Kubernetes but the embedded one, in under two minutes
+	@CI= $(PYTEST) $(FAST)
+
+check: $(READY) ## Check format, style, types and layers
+	@$(BIN)/ruff format --check --quiet . || { echo 'format: run ruff format'; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo >.venv/layers.txt || { cat .venv/layers.txt; exit 1; }
+
+bench: $(READY) ## Measure what the daemon carries, beside what the machine could
+	@$(BIN)/python -m tests.bench
+
+chaos: $(READY) ## Break the real cluster again and again, with other seeds each time (ROUNDS=10)
+	@tests/harness/setup
+	@$(PARTS) >/dev/null
+	@for round in $$(seq $(ROUNDS)); do echo "round $$round of $(ROUNDS)"; CI=true $(ALONE) $(PYTEST) $(REAL); done
+
+docs: $(READY) ## Write down which test covers which promise and which fault
+	@$(BIN)/python -m tests.unit.project.coverage
+
+$(READY): requirements-test.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Kintsugi needs Python 3.11 or newer, and {sys.executable} is older: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) --require-hashes --requirement requirements-test.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
