@@ -1,5 +1,7 @@
 """How a change is taken back: other commands, written down before the change is made (P8)."""
 
+from collections.abc import Sequence
+
 import orjson
 
 from kintsugi.actions import live
@@ -30,13 +32,18 @@ def put_back(asked: ObjectName, namespace: str, before: Live, after: Live) -> Pa
     """
     Make the patch that puts former values back; it tests that they are still what we made them (E17).
 
-    Labels and annotations are compared one by one, because our own mark stands among them, too.
+    Annotations are compared one by one, because our own mark stands among them, too; so are labels, as long as there
+    are any: the API keeps no empty map.
     """
-    operations = difference(_apart(after), _apart(before))
+    kinds = ["annotations", *(["labels"] if live.labels(after) else [])]
+    operations = difference(_apart(after, kinds), _apart(before, kinds))
     return Patch(object=asked, namespace=namespace, patch=orjson.dumps(operations).decode(), kind="json")
 
 
-def _apart(obj: Live) -> Live:
-    for kind in ("labels", "annotations"):
+def _apart(obj: Live, kinds: Sequence[str]) -> Live:
+    """Make the maps that are compared key by key, and leave out an empty map of labels otherwise."""
+    if not live.labels(obj):
+        obj = live.without(obj, "metadata", "labels")
+    for kind in kinds:
         obj = live.put(obj, "metadata", kind, value=live.mapping(obj, "metadata", kind))
     return obj

@@ -74,6 +74,19 @@ async def test_labels_are_set_and_removed_and_put_back() -> None:
     assert kube.at(DEPLOYMENTS, "web")["metadata"]["labels"] == {"tier": "front", "old": "yes"}
 
 
+async def test_the_last_label_comes_back_although_the_api_keeps_no_empty_map() -> None:
+    """As the real API server does."""
+    obj = deployment()
+    obj["metadata"]["labels"] = {"tier": "front"}
+    kube = ClusterOfDicts((DEPLOYMENTS, obj))
+    does = actions(kube)
+    prepared = await does.prepare(label(tier=None), circumstances())
+    await does.perform(prepared)
+    del kube.at(DEPLOYMENTS, "web")["metadata"]["labels"]
+    await take_back(kube, prepared)
+    assert kube.at(DEPLOYMENTS, "web")["metadata"]["labels"] == {"tier": "front"}
+
+
 @pytest.mark.parametrize("verb", [Verb.LABEL, Verb.ANNOTATE])
 async def test_the_first_mark_of_an_object_is_put_back_beside_our_own(verb: Verb) -> None:
     """Our annotation comes with the change, into a map that was not there."""

@@ -41,7 +41,9 @@ async def test_replicas_are_raised_by_one_write_that_tests_the_old_number() -> N
     ((_, _, operations),) = kube.writes
     assert {"op": "test", "path": "/metadata/uid", "value": "uid-web"} in operations
     assert {"op": "test", "path": "/spec/replicas", "value": 3} in operations
-    assert kube.at(DEPLOYMENTS, "web")["metadata"]["annotations"][MARK] == "r-1/forward/restart@2026-05-04T12:00:00+00:00"
+    assert (
+        kube.at(DEPLOYMENTS, "web")["metadata"]["annotations"][MARK] == "r-1/forward/restart@2026-05-04T12:00:00+00:00"
+    )
 
 
 async def test_the_undo_takes_the_change_back() -> None:
