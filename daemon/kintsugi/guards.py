@@ -18,6 +18,9 @@ USELESS = frozenset(
 )
 """Ends after which doing the same again at once is unlikely to help: they double the cooldown and count as failures."""
 
+MOST_DOUBLINGS = 16
+"""More never matter below the cap, and a timedelta overflows at fifty of them."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
@@ -142,7 +145,7 @@ def paused(question: Question) -> Verdict | None:
     for pause in question.history.pauses:
         if covers(pause, question.facts.service.namespace, question.facts.rule.name):
             text = f"paused ({pause.scope}{' ' + pause.name if pause.name else ''}) by {pause.who}: {pause.why}"
-            return question.refuse(Reason.PAUSED, text, pause.until or question.again)
+            return question.refuse(Reason.PAUSED, text, min(pause.until or question.again, question.again))
     return None
 
 
@@ -184,7 +187,8 @@ def cooldown(question: Question) -> Verdict | None:
     past = runs_of(question, rule=rule.name)
     if not past or past[0].finished is None:
         return None
-    wait = min(rule.cooldown * 2 ** len(useless_streak(past)), max(question.limits.cooldown_max, rule.cooldown))
+    doublings = min(len(useless_streak(past)), MOST_DOUBLINGS)
+    wait = min(rule.cooldown * 2**doublings, max(question.limits.cooldown_max, rule.cooldown))
     until = past[0].finished + wait
     if question.now >= until:
         return None

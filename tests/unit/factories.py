@@ -1,0 +1,288 @@
+"""
+Plain values for unit tests: documents made of YAML text through the catalog's own door, views, pods and records.
+
+What a test does not name has a plain default. `NOW` is the moment of all of them; `moment(minutes=5)` is five minutes on.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from textwrap import dedent, indent
+
+from kintsugi.catalog import Source, load_sources
+from kintsugi.model.documents import Catalog, Mode, Rule, RuleSource, Service
+from kintsugi.model.records import (
+    Incident,
+    IncidentState,
+    PastRun,
+    Pause,
+    PauseScope,
+    RunRecord,
+    Signal,
+    SignalSource,
+    SignalStatus,
+    StepRecord,
+    StepState,
+    Target,
+)
+from kintsugi.model.views import ServiceView
+from kintsugi.objects.kept import Condition, ContainerStatus, Metadata, OwnerReference, Pod
+from kintsugi.objects.pods import ContainerState, PodStatus, Running
+
+NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+
+
+def moment(*, hours: float = 0, minutes: float = 0, seconds: float = 0) -> datetime:
+    """Give the moment that long after NOW; negative figures are before it."""
+    return NOW + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+
+
+def virtual_clock() -> datetime:
+    """Give NOW plus what the event loop's own (virtual) time has run."""
+    return NOW + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+def service_text(
+    name: str = "web",
+    *,
+    priority: int = 2,
+    depends_on: Sequence[str] = (),
+    namespace: str = "production",
+    healthy: str = "desired > 0 && ready >= desired",
+    runbook: str = "mend",
+    more: str = "",
+) -> str:
+    """Write a Service whose pods carry `app=NAME`, owned by deployment NAME; `more` are further keys of its spec."""
+    return dedent(
+        f"""\
+        apiVersion: kintsugi.dev/v1alpha1
+        kind: Service
+        metadata: {{name: {name}}}
+        spec:
+          priority: {priority}
+          depends_on: [{", ".join(depends_on)}]
+          namespace: {namespace}
+          selector: app={name}
+          workload: deployment/{name}
+          healthy: {healthy}
+          runbook: {runbook}
+        """
+    ) + indent(dedent(more), "  ")
+
+
+def rule_text(name: str = "web-pods", *, service: str = "web", on: str = "pod", more: str = "") -> str:
+    """Write a Rule in mode auto; one on pods asks `unhealthy(object)`. `more` are further keys of its spec."""
+    when = "  when: unhealthy(object)\n" if on == "pod" else ""
+    head = dedent(
+        f"""\
+        apiVersion: kintsugi.dev/v1alpha1
+        kind: Rule
+        metadata: {{name: {name}}}
+        spec:
+          on: {on}
+          service: {service}
+          mode: auto
+        """
+    )
+    return head + when + indent(dedent(more), "  ")
+
+
+LOOK = "- {id: look, run: kubectl get pods, expect: size(items) > 0}"
+
+
+def runbook_text(steps: str = LOOK, *, name: str = "mend", more: str = "", rollback: str = "") -> str:
+    """Write a Runbook; `more` are further keys of its spec, `rollback` those of its rollback."""
+    head = f"apiVersion: kintsugi.dev/v1alpha1\nkind: Runbook\nmetadata: {{name: {name}}}\nspec:\n  title: Mend it\n"
+    body = indent(dedent(more).strip("\n") + "\n", "  ") if more else ""
+    back = "  rollback:\n" + indent(dedent(rollback).strip("\n") + "\n", "    ") if rollback else ""
+    return f"{head}{body}  steps:\n" + indent(dedent(steps).strip("\n") + "\n", "    ") + back
+
+
+@lru_cache(maxsize=256)
+def catalog(*texts: str, durations: float = 1.0) -> Catalog:
+    """Load documents, each as a file of its own."""
+    sources = [Source(name=f"{index}.yaml", content=text.encode()) for index, text in enumerate(texts)]
+    return load_sources(sources, durations=durations)
+
+
+@lru_cache(maxsize=1)
+def shop() -> Catalog:
+    """Load the catalog of most tests: the service web, its rule on pods, its runbook."""
+    return catalog(service_text(), rule_text(), runbook_text())
+
+
+@lru_cache(maxsize=16)
+def services(*edges: tuple[str, tuple[str, ...]]) -> Mapping[str, Service]:
+    """Load services that depend on each other: `services(("web", ("api",)), ("api", ()))`."""
+    texts = [service_text(name, depends_on=upstreams) for name, upstreams in edges]
+    return catalog(*texts, rule_text(service=edges[0][0]), runbook_text()).services
+
+
+def web() -> Service:
+    """Give the service web."""
+    return shop().services["web"]
+
+
+def rule(*, name: str = "web-pods", cooldown: timedelta = timedelta(minutes=10), mode: Mode = Mode.AUTO) -> Rule:
+    """Give a rule of web on pods."""
+    return replace(shop().rules["web-pods"], name=name, cooldown=cooldown, mode=mode)
+
+
+def view(
+    service: Service | None = None,
+    *,
+    ready: int = 3,
+    desired: int = 3,
+    healthy: bool | None = True,
+    since: datetime = NOW,
+    fresh: bool = True,
+    pods: tuple[Pod, ...] = (),
+    template: str = "",
+) -> ServiceView:
+    """Give a service as the caches show it: well, or failing, `since` that moment."""
+    return ServiceView(
+        service=service or web(),
+        ready=ready,
+        desired=desired,
+        healthy=healthy,
+        healthy_since=since if healthy is True else None,
+        failing_since=since if healthy is False else None,
+        fresh=fresh,
+        pods=pods,
+        template=template,
+    )
+
+
+def pod(
+    name: str = "web-1",
+    *,
+    ready: bool = True,
+    namespace: str = "production",
+    labels: Mapping[str, str] | None = None,
+    restarts: int = 0,
+    owner: str = "ReplicaSet",
+    version: str = "1",
+    uid: str = "",
+) -> Pod:
+    """Give a pod of web that has run for an hour; an unready one became so half an hour ago. `owner` "" is a bare pod."""
+    owners = (OwnerReference(kind=owner, name="web-7d4", uid="rs", controller=True),) if owner else ()
+    condition = Condition(
+        type="Ready", status="True" if ready else "False", last_transition_time=moment(minutes=-60 if ready else -30)
+    )
+    container = ContainerStatus(
+        name="main",
+        ready=ready,
+        started=True,
+        restart_count=restarts,
+        state=ContainerState(running=Running(started_at=moment(minutes=-60))),
+    )
+    return Pod(
+        metadata=Metadata(
+            name=name,
+            namespace=namespace,
+            uid=uid or f"uid-{name}",
+            labels=dict(labels if labels is not None else {"app": "web"}),
+            resource_version=version,
+            owner_references=owners,
+        ),
+        status=PodStatus(phase="Running", conditions=(condition,), container_statuses=(container,)),
+    )
+
+
+def incident(*, state: IncidentState = IncidentState.RUNNING, service: str = "web") -> Incident:
+    """Give an incident that was opened now."""
+    return Incident(
+        id="inc-1",
+        service=service,
+        rule="web-pods",
+        runbook="mend",
+        mode=Mode.AUTO,
+        state=state,
+        reason="pod web-1 is unhealthy",
+        opened=NOW,
+    )
+
+
+def run(
+    *,
+    service: str = "web",
+    runbook: str = "mend",
+    state: IncidentState = IncidentState.RUNNING,
+    parameters: Mapping[str, object] | None = None,
+    deadline: datetime | None = None,
+) -> RunRecord:
+    """Give a run that starts now, with half an hour until its deadline."""
+    return RunRecord(
+        id="run-1",
+        incident="inc-1",
+        service=service,
+        namespace="production",
+        rule="web-pods",
+        runbook=runbook,
+        catalog="c",
+        parameters=parameters or {},
+        epoch=1,
+        state=state,
+        started=NOW,
+        deadline=deadline or moment(minutes=30),
+    )
+
+
+def step(path: str = "scale#0", *, state: StepState = StepState.PLANNED) -> StepRecord:
+    """Give the record of one step of the run."""
+    return StepRecord(run="run-1", path=path, name=path, state=state)
+
+
+def signal(
+    *,
+    kind: RuleSource = RuleSource.POD,
+    rule: str = "web-pods",
+    key: str = "web-pods/uid-web-1",
+    ended: datetime | None = None,
+    labels: Mapping[str, str] | None = None,
+    id: str = "sig-1",  # noqa: A002 - the record's own word
+) -> Signal:
+    """Give a signal that fires since now, or has ended at `ended`."""
+    return Signal(
+        id=id,
+        source=SignalSource.ALERTMANAGER if kind is RuleSource.ALERT else SignalSource.WATCH,
+        kind=kind,
+        key=key,
+        status=SignalStatus.FIRING if ended is None else SignalStatus.RESOLVED,
+        rule="" if kind is RuleSource.ALERT else rule,
+        labels=labels or {},
+        target=None
+        if kind is RuleSource.ALERT
+        else Target(kind="Pod", namespace="production", name="web-1", uid="uid-web-1"),
+        began=NOW,
+        ended=ended,
+        received=NOW,
+    )
+
+
+def past(
+    state: IncidentState = IncidentState.RECOVERED,
+    *,
+    finished: datetime | None = NOW,
+    service: str = "web",
+    rule: str = "web-pods",
+) -> PastRun:
+    """Give a run of web that took five minutes and ended so; `finished` None is one under way."""
+    return PastRun(
+        service=service,
+        namespace="production",
+        rule=rule,
+        state=state,
+        started=(finished or NOW) - timedelta(minutes=5),
+        finished=finished,
+        changes=1,
+    )
+
+
+def pause(
+    scope: PauseScope = PauseScope.GLOBAL, name: str = "", *, until: datetime | None = None, freeze: bool = False
+) -> Pause:
+    """Give Ada's pause."""
+    return Pause(id="p-1", scope=scope, name=name, who="ada", why="a release", freeze=freeze, since=NOW, until=until)

@@ -1,0 +1,87 @@
+"""One case for every guard: a claim that only this guard has something to say about, and what it says."""
+
+from datetime import datetime
+
+from kintsugi.guards import Circumstances, Observer
+from kintsugi.model.documents import Mode
+from kintsugi.model.records import History, IncidentState, Reason, VerdictKind
+from kintsugi.priorities import Hold
+from tests.unit.factories import moment, past, pause
+from tests.unit.guards.questions import circumstances
+
+AGAIN = moment(seconds=30)
+"""When a refusal without an end of its own is judged again."""
+
+Answer = tuple[VerdictKind, Reason, datetime | None, str]
+
+CASES: dict[str, tuple[Circumstances, History, Answer]] = {
+    "protected": (
+        circumstances(namespace="kube-system"),
+        History(),
+        (VerdictKind.REFUSED, Reason.PROTECTED, None, "namespace kube-system is protected"),
+    ),
+    "active": (
+        circumstances(),
+        History(active=(past(IncidentState.RUNNING, finished=None),)),
+        (VerdictKind.ATTACHED, Reason.ACTIVE_RUN, None, "web is being recovered already"),
+    ),
+    "observing": (
+        circumstances(mode=Mode.OBSERVE),
+        History(),
+        (VerdictKind.OBSERVED, Reason.MODE, None, "mode is observe: mend would have been started"),
+    ),
+    "paused": (
+        circumstances(),
+        History(pauses=(pause(),)),
+        (VerdictKind.REFUSED, Reason.PAUSED, AGAIN, r"paused \(global\) by ada: a release"),
+    ),
+    "stale": (
+        circumstances(observer=Observer(blind="the watch of pods has been silent for 40 s")),
+        History(),
+        (VerdictKind.REFUSED, Reason.STALE, AGAIN, "the watch of pods has been silent"),
+    ),
+    "locked": (
+        circumstances(),
+        History(locks={"production/deployment/web": "run-7"}),
+        (VerdictKind.REFUSED, Reason.LOCKED, AGAIN, "production/deployment/web is held by run run-7"),
+    ),
+    "owned": (
+        circumstances(managers=("Argo CD shop", "operator Postgresql/main")),
+        History(),
+        (VerdictKind.REFUSED, Reason.OWNED, None, "deployment/web is managed by operator Postgresql/main"),
+    ),
+    "breaker": (
+        circumstances(observer=Observer(sick=6, seen=10)),
+        History(),
+        (VerdictKind.REFUSED, Reason.BREAKER, AGAIN, "6 of 10 unrelated services look unhealthy"),
+    ),
+    "failures": (
+        circumstances(),
+        History(
+            recent=tuple(
+                past(IncidentState.FAILED, finished=moment(minutes=-n), rule="web-alerts") for n in (10, 20, 30)
+            )
+        ),
+        (VerdictKind.REFUSED, Reason.FAILURES, moment(minutes=50), "3 runs on end did not help; none before 12:50:00"),
+    ),
+    "cooldown": (
+        circumstances(),
+        History(recent=(past(IncidentState.FAILED, finished=moment(minutes=-4)),)),
+        (VerdictKind.REFUSED, Reason.COOLDOWN, moment(minutes=16), "cooling down until 12:16:00 .* ended failed"),
+    ),
+    "budget": (
+        circumstances(),
+        History(disruptions=tuple(moment(minutes=-n) for n in range(1, 21))),
+        (VerdictKind.REFUSED, Reason.BUDGET, moment(minutes=40), "20 changes in production .*, the budget is 20"),
+    ),
+    "upstream": (
+        circumstances(hold=Hold(upstream="database", why="database is not serving", until=moment(minutes=15))),
+        History(),
+        (VerdictKind.HELD, Reason.UPSTREAM, AGAIN, "held, cause first: database is not serving"),
+    ),
+    "approving": (
+        circumstances(mode=Mode.APPROVE),
+        History(),
+        (VerdictKind.AWAITING_APPROVAL, Reason.APPROVAL, None, "mend waits for a person's approval"),
+    ),
+}

@@ -1,0 +1,112 @@
+"""Time to take effect, more of it after each run that did not help, and a stop after several (E19, S3, S4)."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kintsugi.guards import USELESS, Limits
+from kintsugi.model.records import FINAL_STATES, History, IncidentState, PastRun, Reason, VerdictKind
+from tests.unit.factories import NOW, moment, past, rule
+from tests.unit.guards.questions import circumstances, judged
+
+MANY = Limits(failures=1000)
+"""Limits under which only the cooldown speaks."""
+
+finals = st.sampled_from(sorted(FINAL_STATES))
+useless = st.sampled_from(sorted(USELESS))
+helpful = st.sampled_from(sorted(FINAL_STATES - USELESS))
+
+
+def ended(states: list[IncidentState], *, rule_name: str = "web-pods") -> tuple[PastRun, ...]:
+    """Give runs that ended so, the newest first, the last one now and each an hour before the next."""
+    return tuple(past(state, finished=moment(hours=-n), rule=rule_name) for n, state in enumerate(states))
+
+
+@pytest.mark.parametrize(
+    ("streak", "minutes"), [(0, 10), (1, 20), (2, 40), (3, 80), (4, 120), (5, 120), (10, 120), (90, 120)]
+)
+def test_the_cooldown_doubles_and_is_capped(streak: int, minutes: int) -> None:
+    states = [IncidentState.INEFFECTIVE] * streak + [IncidentState.RECOVERED]
+    verdict = judged(history=History(recent=ended(states)), limits=MANY)
+    assert (verdict.reason, verdict.until) == (Reason.COOLDOWN, moment(minutes=minutes))
+
+
+def test_a_rule_that_asks_for_more_than_the_cap_has_it() -> None:
+    facts = circumstances(rule=rule(cooldown=timedelta(hours=6)))
+    verdict = judged(facts, History(recent=ended([IncidentState.FAILED])), limits=MANY)
+    assert verdict.until == moment(hours=6)
+
+
+def test_a_rule_without_a_cooldown_has_none_however_often_it_was_useless() -> None:
+    facts = circumstances(rule=rule(cooldown=timedelta(0)))
+    assert judged(facts, History(recent=ended([IncidentState.FAILED] * 90)), limits=MANY).kind is VerdictKind.STARTED
+
+
+def test_the_cooldown_of_another_rule_is_not_this_ones() -> None:
+    history = History(recent=ended([IncidentState.RECOVERED], rule_name="web-alerts"))
+    assert judged(history=history).kind is VerdictKind.STARTED
+
+
+def test_the_cooldown_of_another_service_is_not_this_ones() -> None:
+    assert judged(history=History(recent=(past(service="api"),))).kind is VerdictKind.STARTED
+
+
+@pytest.mark.parametrize("state", sorted(USELESS))
+def test_a_useless_end_doubles_the_cooldown_and_counts_as_a_failure(state: IncidentState) -> None:
+    """E19: what goes on firing after a run that looked like a success counts against the remedy."""
+    assert judged(history=History(recent=ended([state]))).until == moment(minutes=20)
+    assert judged(history=History(recent=ended([state] * 3))).reason is Reason.FAILURES
+
+
+@pytest.mark.parametrize("state", sorted(FINAL_STATES - USELESS))
+def test_any_other_end_resets_the_streaks(state: IncidentState) -> None:
+    states = [state] + [IncidentState.FAILED] * 5
+    verdict = judged(history=History(recent=ended(states)))
+    assert (verdict.reason, verdict.until) == (Reason.COOLDOWN, moment(minutes=10))
+
+
+def test_failures_of_all_rules_of_a_service_count_together() -> None:
+    history = History(
+        recent=(
+            past(IncidentState.FAILED, finished=moment(minutes=-1), rule="web-pods"),
+            past(IncidentState.ROLLED_BACK, finished=moment(minutes=-2), rule="web-alerts"),
+            past(IncidentState.INEFFECTIVE, finished=moment(minutes=-3), rule="web-claims"),
+        )
+    )
+    verdict = judged(circumstances(rule=rule(name="web-too-few")), history)
+    assert (verdict.reason, verdict.until) == (Reason.FAILURES, moment(minutes=59))
+
+
+def test_the_order_in_which_history_lists_runs_does_not_matter() -> None:
+    runs = ended([IncidentState.RECOVERED, IncidentState.FAILED, IncidentState.FAILED, IncidentState.FAILED])
+    assert judged(history=History(recent=tuple(reversed(runs)))).reason is Reason.COOLDOWN
+
+
+@given(st.lists(finals, max_size=40), st.timedeltas(timedelta(0), timedelta(hours=3)))
+def test_the_cooldown_is_never_below_the_rules_nor_above_the_cap(
+    states: list[IncidentState], cooldown: timedelta
+) -> None:
+    verdict = judged(circumstances(rule=rule(cooldown=cooldown)), History(recent=ended(states)), limits=MANY)
+    if verdict.kind is VerdictKind.STARTED:
+        assert not states or not cooldown
+        return
+    assert verdict.until is not None
+    assert cooldown <= verdict.until - NOW <= max(MANY.cooldown_max, cooldown)
+
+
+@given(st.lists(useless, min_size=1, max_size=30))
+def test_one_more_useless_run_never_shortens_the_cooldown(states: list[IncidentState]) -> None:
+    shorter = judged(history=History(recent=ended(states[1:])), limits=MANY).until or NOW
+    longer = judged(history=History(recent=ended(states)), limits=MANY).until
+    assert longer is not None
+    assert longer >= shorter
+
+
+@given(st.lists(useless, max_size=20), helpful, st.lists(finals, max_size=20))
+def test_only_the_useless_runs_since_the_last_helpful_one_count(
+    streak: list[IncidentState], turn: IncidentState, before: list[IncidentState]
+) -> None:
+    whole = judged(history=History(recent=ended([*streak, turn, *before])))
+    assert whole == judged(history=History(recent=ended([*streak, turn])))
