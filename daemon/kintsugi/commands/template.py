@@ -66,12 +66,17 @@ class Place:
                 text += part
                 continue
             value = value_of(part)
-            try:
-                text += self.kind.put(text, value)
-            except (ValueError, TypeError) as error:
-                raise CommandProblem(f"${{{part.source}}}: {error}") from error
-            put = _object(value) if isinstance(value, Mapping) else put
-        return Argument(text=text, value=_converted(self.kind, text), kind=self.kind, object=put)
+            if isinstance(value, Mapping):
+                put = _object(value)
+            text += self._text(part, text, value)
+        named = put is not None and put.name == text.rpartition("/")[2]  # web-${each} is another object than each
+        return Argument(text=text, value=_converted(self.kind, text), kind=self.kind, object=put if named else None)
+
+    def _text(self, part: Expression, before: str, value: object) -> str:
+        try:
+            return self.kind.put(before, value)
+        except (ValueError, TypeError) as error:
+            raise CommandProblem(f"${{{part.source}}}: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

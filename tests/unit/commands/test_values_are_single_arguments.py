@@ -99,6 +99,12 @@ def test_an_object_gives_its_name_and_its_uid_as_the_precondition() -> None:
         assert (found.resource, found.name, found.uid) == (PODS, "web-1", "u-1")
 
 
+def test_a_name_that_is_made_of_an_object_s_name_is_another_object() -> None:
+    command = bind("kubectl delete pod copy-of-${each}", {"each": OBJECT})
+    assert isinstance(command, Delete)
+    assert (command.objects[0].name, command.objects[0].uid) == ("copy-of-web-1", "")
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
