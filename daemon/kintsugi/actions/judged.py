@@ -7,7 +7,8 @@ from kintsugi.actions import live, refusals
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.difference import Operation, difference, pointer, test
 from kintsugi.actions.live import Live
-from kintsugi.actions.prepared import MARK, PatchWrite, Prepared
+from kintsugi.actions.prepared import MARK, TEMPLATE, PatchWrite, Prepared
+from kintsugi.actions.templates import template_digest
 from kintsugi.actions.undo import NOTHING_CHANGED
 from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
@@ -41,7 +42,7 @@ class Judged:
         self, command: Command, after: Live, facts: Mapping[str, object], undo: UndoRecord, *tests: Operation
     ) -> Prepared:
         """
-        Prepare the patch that makes the object so, with our mark on it.
+        Prepare the patch that makes the object so, with our mark on it and the digest of the template that we leave.
 
         It tests the uid, every field that it writes, and `tests`. Nothing is written when nothing would change.
         """
@@ -49,6 +50,8 @@ class Judged:
             return self.already(command, facts)
         mark = self.circumstances.mark
         marked = live.put(after, "metadata", "annotations", MARK, value=mark)
+        if template := live.mapping(after, "spec", "template"):
+            marked = live.put(marked, "metadata", "annotations", TEMPLATE, value=template_digest(template))
         identity = test(pointer("metadata", "uid"), live.uid(self.obj))
         return Prepared(
             command=command,

@@ -18,7 +18,7 @@ MARK = "kintsugi.dev/run"
 """The annotation that says which step of which run changed an object last."""
 
 TEMPLATE = "kintsugi.dev/template"
-"""The annotation with the digest of the pod template as our last rollout left it."""
+"""The annotation with the digest of the pod template as our last change of the workload left it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,12 +7,10 @@ A Deployment's revisions are its ReplicaSets, those of a StatefulSet or DaemonSe
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
-
-import orjson
 
 from kintsugi.actions import live
 from kintsugi.actions.live import Live
+from kintsugi.actions.templates import differ_in_stamp_only, template_digest
 from kintsugi.errors import Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
@@ -24,7 +22,6 @@ from kintsugi.objects.selectors import Selector
 NUMBER = "deployment.kubernetes.io/revision"
 CAUSE = "kubernetes.io/change-cause"
 HASH = "pod-template-hash"
-RESTARTED = "kubectl.kubernetes.io/restartedAt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,20 +125,6 @@ def _of_controller_revisions(found: Sequence[Live], workload: Live, good: frozen
     return made
 
 
-def template_digest(template: Live) -> str:
-    """Name a pod template by its content; an absent field and a null one are the same."""
-    return sha256(orjson.dumps(_compact(template), option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
-
-
-def _compact(value: object) -> object:
-    if isinstance(value, Mapping):
-        inner = {key: _compact(each) for key, each in value.items()}
-        return {key: each for key, each in inner.items() if each is not None and each != {}}
-    if isinstance(value, list | tuple):
-        return [_compact(each) for each in value]
-    return value
-
-
 def current_of(revisions: Sequence[Revision]) -> Revision | None:
     """Give the revision that the workload asks for now, None while its controller has not made it."""
     return next((revision for revision in revisions if revision.current), None)
@@ -163,7 +146,7 @@ def target_of(asked: ObjectName, revisions: Sequence[Revision], number: int, pha
         raise Refused(f"unable to find specified revision {number} in history: {asked} has {known}")
     if target.current:
         raise Refused(f"{asked} is at revision {number} already: going back to it would change nothing")
-    over_restart = phase is Phase.UNDO and current is not None and _bare(current.pods) == _bare(target.pods)
+    over_restart = phase is Phase.UNDO and current is not None and differ_in_stamp_only(current.pods, target.pods)
     if not target.good and not over_restart:
         raise Refused(f"revision {number} of {asked} was never seen good: it is not gone back to")
     return target
@@ -174,7 +157,3 @@ def _last_good(asked: ObjectName, revisions: Sequence[Revision]) -> Revision:
     if not good:
         raise Refused(f"no earlier revision of {asked} was seen good: a person has to choose one")
     return good[-1]
-
-
-def _bare(template: Live) -> str:
-    return template_digest(live.without(template, "metadata", "annotations", RESTARTED))

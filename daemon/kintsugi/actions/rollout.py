@@ -1,8 +1,8 @@
 """
 `kubectl rollout restart | undo | pause | resume` of one workload.
 
-What a rollout wrote is named on the object (a digest of its pod template), so that its undo can tell whether somebody
-has changed the template since, and then leaves it alone (E17).
+Every change of a workload leaves a digest of its pod template on it, so that a later undo or rollback can tell whether
+somebody has changed the template since, and then leaves it alone (E17).
 """
 
 from collections.abc import Mapping
@@ -16,13 +16,12 @@ from kintsugi.actions.live import Live
 from kintsugi.actions.prepared import MARK, TEMPLATE, Prepared
 from kintsugi.actions.revisions import (
     NUMBER,
-    RESTARTED,
     Revision,
     current_of,
     find_revisions,
     target_of,
-    template_digest,
 )
+from kintsugi.actions.templates import RESTARTED, template_digest
 from kintsugi.actions.undo import not_undone, undone_by
 from kintsugi.errors import Refused
 from kintsugi.kube.client import KubeClient
@@ -66,7 +65,7 @@ async def _restart(kube: KubeClient, command: Rollout, judged: Judged) -> Prepar
     facts = {**_facts(judged, revisions), "restarted_at": stamp}
     return judged.patch(
         command,
-        _with_template(judged.obj, template),
+        live.put(judged.obj, "spec", "template", value=template),
         facts,
         _back_to(command, current_of(revisions)),
         test(pointer("spec", "template"), _template(judged.obj)),
@@ -81,7 +80,7 @@ async def _go_back(kube: KubeClient, command: Rollout, judged: Judged) -> Prepar
     )
     revisions = await find_revisions(kube, judged.asked, judged.obj, judged.circumstances.good)
     target = target_of(judged.asked, revisions, command.revision, judged.circumstances.phase)
-    after = _with_template(_annotated(command, judged.obj, target), target.pods)
+    after = live.put(_annotated(command, judged.obj, target), "spec", "template", value=target.pods)
     former = current_of(revisions)
     undo = _back_to(command, former) if former is not None and former.good else _never_back(former)
     return judged.patch(
@@ -145,12 +144,6 @@ def _template(obj: Live) -> Live:
 
 def _annotations(obj: Live) -> Mapping[str, object]:
     return live.mapping(obj, "metadata", "annotations")
-
-
-def _with_template(obj: Live, template: Live) -> Live:
-    """Give the workload another pod template, and the digest by which we know it again."""
-    marked = live.put(obj, "metadata", "annotations", TEMPLATE, value=template_digest(template))
-    return live.put(marked, "spec", "template", value=template)
 
 
 def _annotated(command: Rollout, obj: Live, target: Revision) -> Live:

@@ -6,12 +6,12 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.prepared import TEMPLATE, Happened
-from kintsugi.actions.revisions import RESTARTED
+from kintsugi.actions.templates import RESTARTED
 from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.commands import decode
 from kintsugi.errors import Conflict, OutcomeUnknown, Refused
-from kintsugi.model.command import ObjectName, Rollout, Verb
+from kintsugi.model.command import ObjectName, Patch, Rollout, Scale, Verb
 from kintsugi.model.records import Phase
 from kintsugi.objects.resources import CONTROLLERREVISIONS, DEPLOYMENTS, REPLICASETS, STATEFULSETS
 from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts
@@ -176,6 +176,22 @@ async def test_an_undo_leaves_a_template_alone_that_a_person_has_changed_since()
     roll(kube, 3)
     with pytest.raises(Refused, match="changed by somebody else"):
         await does.prepare(decode(prepared.undo.commands[0]), circumstances(phase=Phase.UNDO))
+
+
+async def test_a_rollback_goes_back_over_templates_that_this_run_itself_left() -> None:
+    """A patch after a restart is our own; so is a template that was there before the run began."""
+    kube = cluster()
+    does = actions(kube)
+    kube.at(DEPLOYMENTS, "web")["metadata"]["annotations"][TEMPLATE] = "left-by-an-earlier-run"
+    asked = ObjectName(resource=DEPLOYMENTS, name="web")
+    scale = Scale(objects=(asked,), namespace=NAMESPACE, replicas=5)
+    patch = Patch(
+        object=asked, namespace=NAMESPACE, patch='{"spec":{"template":{"spec":{"priority":1}}}}', kind="merge"
+    )
+    for command in (scale, rollout(Verb.ROLLOUT_RESTART), patch):
+        await does.perform(await does.prepare(command, circumstances()))
+        back = await does.prepare(rollout(Verb.ROLLOUT_UNDO), circumstances(good=GOOD, phase=Phase.ROLLBACK))
+        assert back.facts["to"] == 1
 
 
 async def test_restart_is_refused_when_paused_or_owned_by_an_operator_but_not_under_gitops() -> None:
