@@ -37,7 +37,7 @@ async def serve_on(settings: Settings, core: Core, metrics: Metrics, life: Lifec
         intake.on_incomplete = poller.wake
         life.spawn("poll", poller.run())
     if settings.notifications.url is not None:
-        life.spawn("notifier", Notifier(settings.notifications, core.ledger, session, metrics, now_utc).run())
+        life.spawn("notifier", Notifier(settings.notifications, core.ledger, session, metrics=metrics, clock=now_utc).run())
     health = Health({"ledger": lambda: answers(core), "caches": lambda: sees(core)}, metrics)
     routes = all_routes(intake, health, Api(deeds(core), decode))
     authentication = Authentication(

@@ -52,6 +52,11 @@ class Lifecycle:
         task.add_done_callback(self._note_end)
         self.on_stop(name, lambda: cancelled(task))
 
+    def spawn_once(self, name: str, work: Coroutine[Any, Any, object]) -> None:
+        """Start a task that may end by itself; what it has not done by the end is left."""
+        task = asyncio.create_task(work, name=name)
+        self.on_stop(name, lambda: cancelled(task))
+
     async def stop(self) -> None:
         """Stop everything, newest first, within the shutdown time; say what failed and go on."""
         try:

@@ -1,0 +1,72 @@
+"""
+Tells a run as it happens, from the ledger alone: what is shown is what was committed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from kintsugi.app.core import now_utc
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, StepRecord, StepState
+
+Say = Callable[[str], None]
+
+MARKS = {
+    StepState.INTENT: "…",
+    StepState.DONE: "✓",
+    StepState.FAILED: "✗",
+    StepState.SKIPPED: "·",
+    StepState.UNKNOWN: "?",
+    StepState.NEEDS_OPERATOR: "!",
+}
+
+
+@dataclass(kw_only=True)
+class Narrator:
+    """Says each thing once. `began` is the zero of the times that are shown."""
+
+    ledger: Ledger
+    say: Say
+    began: datetime
+    _told: set[str] = field(default_factory=set)
+
+    async def look(self) -> None:
+        """Say what has come since the last look."""
+        for incident in reversed(await self.ledger.incidents(limit=20)):
+            await self._incident(incident)
+
+    async def _incident(self, incident: Incident) -> None:
+        for signal, verdict in await self.ledger.signals_of(incident.id):
+            if verdict is not None:
+                self._once(
+                    signal.id, signal.received, f"signal: {signal.target or signal.key}: {verdict.kind}, {verdict.text}"
+                )
+        for run in await self.ledger.runs_of(incident.id):
+            for step in await self.ledger.steps(run.id):
+                self._step(step)
+            self._state(run)
+
+    def _step(self, step: StepRecord) -> None:
+        listing = step.path.startswith("@") or step.path.endswith(("[]", "#"))
+        left_out = step.state is StepState.SKIPPED and "#" not in step.path
+        if step.state is StepState.PLANNED or listing or left_out:
+            return
+        when = step.finished or step.started
+        met = "" if step.met is not False else f" — {step.error}"
+        phase = "" if step.phase is Phase.FORWARD else f"[{step.phase}] "
+        shown = step.text if step.text and "${" not in step.text else step.name
+        key = f"{step.run}{step.phase}{step.path}{step.state}"
+        self._once(key, when, f"  {MARKS.get(step.state, ' ')} {phase}{shown}{met}")
+
+    def _state(self, run: RunRecord) -> None:
+        moment = run.finished or (run.walked if run.state is IncidentState.VERIFYING else now_utc())
+        self._once(
+            f"{run.id}{run.state}", moment, f"  → {run.state}: {run.reason.splitlines()[0] if run.reason else ''}"
+        )
+
+    def _once(self, key: str, moment: datetime | None, text: str) -> None:
+        if key not in self._told:
+            self._told.add(key)
+            seconds = (moment - self.began).total_seconds() if moment is not None else 0
+            self.say(f"{max(seconds, 0):5.1f}s  {text}")
