@@ -20,6 +20,7 @@ from kintsugi.rehearsal.store import Store
 from kintsugi.rehearsal.watches import Stream, Watch, begin, bookmark
 
 BOOKMARK_EVERY: Final = timedelta(minutes=1)
+BEFORE_END: Final = timedelta(seconds=2)
 LONGEST: Final = range(1800, 3600)
 """Seconds after which a watch without `timeoutSeconds` ends, drawn at random."""
 
@@ -71,19 +72,27 @@ class Streams:
     async def _pump(self, response: web.StreamResponse, stream: Stream, watch: Watch, seconds: float) -> None:
         clock = asyncio.get_running_loop().time
         deadline = clock() + seconds
-        bookmark_at = clock() + self._pace.seconds(BOOKMARK_EVERY)
+        bookmark_at = self._next_bookmark(clock(), deadline)
         while clock() < deadline:
             try:
                 line = await asyncio.wait_for(stream.next_line(), max(0.0, min(deadline, bookmark_at) - clock()))
             except TimeoutError:
-                bookmark_at = clock() + self._pace.seconds(BOOKMARK_EVERY)
-                if watch.bookmarks and self._faults.bookmarks:
-                    stream.send(bookmark(watch.resource, self._store.version))
+                bookmark_at = self._next_bookmark(clock(), deadline)
+                self._mark(watch, stream)
                 continue
             await self._unfrozen.wait()
             if line is None:
                 return
             await response.write(line)
+
+    def _next_bookmark(self, now: float, deadline: float) -> float:
+        """Say when the next bookmark is due: once a minute, and once shortly before the end."""
+        regular, last = now + self._pace.seconds(BOOKMARK_EVERY), deadline - BEFORE_END.total_seconds()
+        return last if now < last < regular else regular
+
+    def _mark(self, watch: Watch, stream: Stream) -> None:
+        if watch.bookmarks and self._faults.bookmarks and self._store.version > watch.version:
+            stream.send(bookmark(watch.resource, self._store.version))
 
 
 def _longest() -> int:

@@ -59,7 +59,12 @@ def _real(cluster: Cluster, session: aiohttp.ClientSession, namespace: str) -> A
         granted = Access.read(cluster.kubeconfig_for(name, rules, namespace=namespace))
         return replace(admin, token=granted.token, tls=granted.tls())
 
-    return replace(admin, new_user=new_user)
+    def forget() -> None:
+        if not cluster.ours:
+            pytest.skip("the history of a lent cluster is left alone")
+        cluster.lose_watch_history()
+
+    return replace(admin, new_user=new_user, forget=forget)
 
 
 def _embedded(cluster: EmbeddedCluster, session: aiohttp.ClientSession, namespace: str) -> Api:
@@ -79,7 +84,7 @@ def _embedded(cluster: EmbeddedCluster, session: aiohttp.ClientSession, namespac
         cluster.users.add(name, f"system:serviceaccount:{namespace}:{name}", granted)
         return replace(admin, token=name)
 
-    return replace(admin, new_user=new_user)
+    return replace(admin, new_user=new_user, forget=cluster.compact)
 
 
 @pytest.fixture

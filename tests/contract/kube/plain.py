@@ -9,7 +9,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 # Names that controllers make: a template's hash, then perhaps five random letters.
 HASH = re.compile(r"-[bcdfghjklmnpqrstvwxz2456789]{8,10}(?=$|[-\" ])")
 ADDRESS = re.compile(r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b")
-RECORD = re.compile(r"in record \(\d+\)")
+RECORD = re.compile(r"(?<=in record \()\d+|(?<=too old resource version: )\d+ \(\d+")
 RANDOM = re.compile(r"(?<=-)[bcdfghjklmnpqrstvwxz2456789]{5}(?=$|[\" ])")
 BY_KEY: Mapping[str, str] = {
     "resourceVersion": "<version>",
@@ -46,5 +46,5 @@ def _plain(value: Any, text: Callable[[str], str]) -> Any:
 def _text(text: str, namespace: str) -> str:
     text = text.replace(namespace, "<namespace>")
     text = ADDRESS.sub("<ip>", TIME.sub("<time>", UID.sub("<uid>", text)))
-    text = RECORD.sub("in record (<version>)", text)
+    text = RECORD.sub("<version>", text)
     return RANDOM.sub("<random>", HASH.sub("-<hash>", text))

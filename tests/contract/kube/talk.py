@@ -73,6 +73,7 @@ class Api:
     token: str = ""
     tls: ssl.SSLContext | None = None
     new_user: Callable[[str, Sequence[Json]], "Api"] | None = None
+    forget: Callable[[], None] | None = None
 
     def path(self, plural: str, name: str = "", part: str = "", *, group: str = CORE) -> str:
         """Write a path in the own namespace."""
@@ -145,6 +146,11 @@ class Api:
         """Be somebody else: a service account of the own namespace that has just these RBAC rules."""
         assert self.new_user is not None
         return self.new_user(name, rules)
+
+    def forget_history(self) -> None:
+        """Have the server drop the history that watches and pages need."""
+        assert self.forget is not None
+        self.forget()
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}

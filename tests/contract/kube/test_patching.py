@@ -133,7 +133,8 @@ async def test_a_json_patch_that_leads_nowhere_changes_nothing(api: Api, expecte
 async def test_a_patch_of_an_unknown_kind_is_refused(api: Api, kind: str) -> None:
     await api.create(api.path("configmaps"), config("one"))
     answer = await api.patch(api.path("configmaps", "one"), {"data": {"a": "b"}}, kind)
-    assert (answer.status, answer.body) == (415, "415: Unsupported Media Type")
+    assert (answer.status, answer.body["reason"]) == (415, "UnsupportedMediaType")
+    assert answer.body["message"] == "415: Unsupported Media Type"
 
 
 async def test_a_patch_that_is_not_json_is_refused(api: Api) -> None:

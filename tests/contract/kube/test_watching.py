@@ -73,14 +73,16 @@ async def test_a_watch_can_be_for_one_object(api: Api) -> None:
 
 
 async def test_bookmarks_come_when_they_are_asked_for(api: Api, expected: Check) -> None:
+    """A bookmark comes shortly before the end of a watch, when there is something to tell: here, somebody else's."""
     path, version = api.path("configmaps"), await api.version()
-    async with api.watch(path, resourceVersion=version, allowWatchBookmarks="true", timeoutSeconds=4) as watch:
-        events = await watch.rest()
-    assert {event["type"] for event in events} == {"BOOKMARK"}
+    query = {"resourceVersion": version, "labelSelector": "case=none", "timeoutSeconds": 5}
+    async with api.watch(path, allowWatchBookmarks="true", **query) as marked, api.watch(path, **query) as plain:
+        await api.create(path, config("other"))
+        events = await marked.rest()
+        assert await plain.rest() == []
+    assert [event["type"] for event in events] == ["BOOKMARK"]
     expected("bookmark", events[0])
-    assert int(events[-1]["object"]["metadata"]["resourceVersion"]) >= int(version)
-    async with api.watch(path, resourceVersion=version, timeoutSeconds=4, labelSelector="case=none") as watch:
-        assert await watch.rest() == []
+    assert int(events[0]["object"]["metadata"]["resourceVersion"]) > int(version)
 
 
 async def test_a_watch_ends_after_its_timeout(api: Api) -> None:
@@ -100,15 +102,27 @@ async def test_a_list_can_be_streamed(api: Api, expected: Check) -> None:
     expected("end of the list", events[2])
 
 
-async def test_a_version_that_is_too_old_is_gone(api: Api) -> None:
-    async with api.watch(api.path("configmaps"), resourceVersion=1) as watch:
-        event = await watch.next()
-    assert event is not None
-    status = event["object"]
-    assert (event["type"], status["kind"], status["code"], status["reason"]) == ("ERROR", "Status", 410, "Expired")
-    assert status["message"].startswith("too old resource version: 1 (")
+async def test_a_version_that_is_too_old_is_gone(api: Api, expected: Check) -> None:
+    path = api.path("configmaps")
+    for name in ("one", "two", "three"):
+        await api.create(path, config(name, labels={"case": "watch"}))
+    page = (await api.get(path, limit=1)).body["metadata"]["continue"]
+    await api.create(path, config("four"))
+    api.forget_history()
+    async with api.watch(path, resourceVersion=2) as watch:
+        assert watch.status == 200
+        expected("watch", await watch.next())
+        assert await watch.next() is None
+    expected("page", await api.get(path, limit=1, **{"continue": page}))
 
 
-async def test_a_version_that_is_none_is_refused(api: Api) -> None:
-    async with api.watch(api.path("configmaps"), resourceVersion="nonsense") as watch:
-        assert watch.status == 400
+async def test_a_version_that_is_none_is_refused(api: Api, expected: Check) -> None:
+    path = api.path("configmaps")
+    expected("watch", await api.get(path, watch="true", resourceVersion="nonsense"))
+    expected("list", await api.get(path, resourceVersion="nonsense"))
+
+
+async def test_a_version_that_has_not_come_to_be_is_waited_for_in_vain(api: Api) -> None:
+    answer = await api.get(api.path("configmaps"), resourceVersion="99999999")
+    assert (answer.status, answer.body["reason"], answer.headers["Retry-After"]) == (504, "Timeout", "1")
+    assert answer.body["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"

@@ -1,5 +1,6 @@
 """Controllers: rollouts and their revisions, pods that are replaced, claims that are bound and lost."""
 
+import re
 from collections.abc import Callable
 
 from tests.contract.kube.objects import BETTER, claim, deployment, pod, stateful, volume
@@ -150,7 +151,10 @@ async def test_a_crashing_container_backs_off(api: Api) -> None:
     assert (body["status"]["phase"], status["ready"], status["started"]) == ("Running", False, False)
     assert status["restartCount"] >= 1 or status["lastState"]["terminated"]["exitCode"] == 1
     assert status["lastState"]["terminated"]["reason"] == "Error"
-    assert status["state"]["waiting"]["message"].startswith("back-off 10s restarting failed container=web")
+    whose = f"pod=bad_{api.namespace}({body['metadata']['uid']})"
+    assert re.fullmatch(
+        rf"back-off \d+s restarting failed container=web {re.escape(whose)}", status["state"]["waiting"]["message"]
+    )
     assert condition(body, "Ready")["reason"] == "ContainersNotReady"
 
 
