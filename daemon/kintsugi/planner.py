@@ -30,13 +30,14 @@ def plan(rule: Rule, service: Service, catalog: Catalog, *, now: datetime) -> Pl
     runbook = catalog.runbooks[rule.runbook or service.runbook]
     parameters = parameters_for(runbook, service)
     lines = tuple(outline(runbook.steps))
+    works_on = (service.name, service.namespace, str(service.workload), service.selector.text)
     return Plan(
         service=service,
         runbook=runbook,
         parameters=parameters,
         deadline=now + runbook.rollback.after,
         locks=(f"service {service.name}", f"{service.namespace}/{service.workload}"),
-        digest=digest_of(runbook.digest, service.name, repr(sorted(parameters.items()))),
+        digest=digest_of(runbook.digest, *works_on, repr(sorted(parameters.items()))),
         lines=lines,
     )
 

@@ -1,6 +1,7 @@
 """Every guard by itself: its verdict, its reason, what it says to a person, and when it is asked again (P7, P9)."""
 
 import re
+
 import pytest
 
 from kintsugi.guards import GUARDS, Circumstances

@@ -25,7 +25,7 @@ AGAIN = moment(seconds=30)
     ],
     ids=str,
 )
-def test_a_pause_covers_what_its_scope_names(stop: Pause, covers: bool) -> None:  # noqa: FBT001
+def test_a_pause_covers_what_its_scope_names(stop: Pause, covers: bool) -> None:
     verdict = judged(history=History(pauses=(stop,)))
     assert verdict.kind is (VerdictKind.REFUSED if covers else VerdictKind.STARTED)
 

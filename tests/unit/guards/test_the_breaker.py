@@ -26,7 +26,7 @@ from tests.unit.guards.questions import circumstances, judged
     ],
     ids=str,
 )
-def test_more_than_half_opens_the_breaker(observer: Observer, opens: bool) -> None:  # noqa: FBT001
+def test_more_than_half_opens_the_breaker(observer: Observer, opens: bool) -> None:
     """E32: taint half of the nodes and nothing is refused; one more, and nothing is done."""
     verdict = judged(circumstances(observer=observer))
     assert verdict.kind is (VerdictKind.REFUSED if opens else VerdictKind.STARTED)

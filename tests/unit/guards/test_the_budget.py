@@ -20,7 +20,7 @@ def active(count: int) -> tuple[PastRun, ...]:
 
 
 @pytest.mark.parametrize(("running", "starts"), [(0, True), (2, True), (3, False), (7, False)])
-def test_only_so_many_services_are_recovered_at_once(running: int, starts: bool) -> None:  # noqa: FBT001
+def test_only_so_many_services_are_recovered_at_once(running: int, starts: bool) -> None:
     verdict = judged(history=History(active=active(running)))
     assert verdict.kind is (VerdictKind.STARTED if starts else VerdictKind.REFUSED)
     if not starts:

@@ -1,0 +1,37 @@
+"""A rule's `when` is yes, no, or has no answer; the last is neither of the others (P6)."""
+
+import pytest
+
+from kintsugi.matcher import condition_holds
+from kintsugi.model.documents import RuleSource
+from kintsugi.objects.kept import Pod
+from kintsugi.scope.values import rule_names
+from tests.unit.factories import NOW, catalog, pod, rule_text, runbook_text, service_text, signal
+
+
+def asked(when: str, seen: Pod) -> bool | None:
+    """Ask a rule on pods with this condition."""
+    text = rule_text().replace("when: unhealthy(object)", f"when: {when}")
+    rule = catalog(service_text(), text, runbook_text()).rules["web-pods"]
+    return condition_holds(rule, rule_names(RuleSource.POD, object=seen, now=NOW))
+
+
+@pytest.mark.parametrize(
+    ("when", "answer"),
+    [
+        ("unhealthy(object)", True),
+        ("ready(object)", False),
+        ('object.metadata.labels["app"] == "web"', True),
+        ('object.metadata.labels["absent"] == "web"', None),
+        ("object.status.containerStatuses[7].ready", None),
+    ],
+)
+def test_a_condition_is_yes_no_or_unanswered(when: str, answer: bool | None) -> None:
+    assert asked(when, pod(ready=False)) is answer
+
+
+def test_a_rule_without_a_condition_holds() -> None:
+    text = rule_text(on="alert", more="match: [alertname=Down]")
+    rule = catalog(service_text(), text, runbook_text()).rules["web-pods"]
+    alert = signal(kind=RuleSource.ALERT, labels={"alertname": "Down"})
+    assert condition_holds(rule, rule_names(RuleSource.ALERT, alert=alert, now=NOW)) is True

@@ -1,0 +1,82 @@
+"""A plan binds a runbook to a service: parameters, deadline, locks, the lines that a person reads."""
+
+from datetime import timedelta
+
+from kintsugi.planner import Plan, parameters_for, plan
+from tests.unit.factories import NOW, catalog, moment, rule_text, runbook_text, service_text
+
+PARAMETERS = """\
+    parameters:
+      replicas: {type: integer, default: 5}
+      enough: {type: integer, default: 3}
+      patience: {type: duration, default: 90s}
+    """
+
+
+def planned(*, service: str = "", rule: str = "", steps: str = "", durations: float = 1.0, rollback: str = "") -> Plan:
+    """Plan for the rule web-pods; `service` and `rule` are further keys of their specs."""
+    book = (
+        runbook_text(steps, more=PARAMETERS, rollback=rollback)
+        if steps
+        else runbook_text(more=PARAMETERS, rollback=rollback)
+    )
+    other = runbook_text(name="other")
+    known = catalog(service_text(more=service), rule_text(more=rule), book, other, durations=durations)
+    return plan(known.rules["web-pods"], known.services["web"], known, now=NOW)
+
+
+def test_defaults_are_taken_where_the_service_says_nothing() -> None:
+    assert planned().parameters == {"replicas": 5, "enough": 3, "patience": timedelta(seconds=90)}
+
+
+def test_the_services_word_counts_before_the_default() -> None:
+    found = planned(service="with: {replicas: 7, enough: 2}").parameters
+    assert found == {"replicas": 7, "enough": 2, "patience": timedelta(seconds=90)}
+
+
+def test_what_a_runbook_does_not_take_is_not_given_to_it() -> None:
+    known = catalog(
+        service_text(more="with: {replicas: 7}"), rule_text(), runbook_text(more=PARAMETERS), runbook_text(name="other")
+    )
+    assert parameters_for(known.runbooks["other"], known.services["web"]) == {}
+
+
+def test_the_deadline_is_the_runbooks_from_now() -> None:
+    assert planned().deadline == moment(minutes=30)
+    assert planned(rollback="after: 1h").deadline == moment(hours=1)
+
+
+def test_scaled_durations_scale_the_deadline_and_the_parameters() -> None:
+    scaled = planned(durations=0.1)
+    assert scaled.deadline == moment(minutes=3)
+    assert scaled.parameters["patience"] == timedelta(seconds=9)
+
+
+def test_the_locks_are_the_service_and_its_workload() -> None:
+    """P2: two services of one workload exclude each other, too."""
+    assert planned().locks == ("service web", "production/deployment/web")
+
+
+def test_the_rules_own_runbook_counts_before_the_services() -> None:
+    assert planned().runbook.name == "mend"
+    assert planned(rule="runbook: other").runbook.name == "other"
+
+
+def test_a_person_reads_every_step_in_order() -> None:
+    steps = """\
+    - {id: look, name: Look at it, run: kubectl get pods, expect: size(items) > 0}
+    - id: both
+      together:
+        - {id: one, name: The first, run: kubectl rollout restart deployment/web}
+        - id: two
+          name: The second
+          steps:
+            - {id: wait, name: Wait, expect: service.healthy}
+    """
+    assert planned(steps=steps).lines == (
+        "Look at it: kubectl get pods",
+        "both",
+        "  The first: kubectl rollout restart deployment/web",
+        "  The second",
+        "    Wait",
+    )
