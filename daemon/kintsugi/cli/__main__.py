@@ -1,0 +1,5 @@
+"""`python -m kintsugi.cli` is `kintsugi`."""
+
+from kintsugi.cli import main
+
+main()

@@ -1,0 +1,79 @@
+"""Checks a catalog and tells every mistake; writes the schemas of its documents."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+from kintsugi.catalog import CatalogErrors, load, schemas, shipped_paths
+from kintsugi.catalog import schema as schema_of_all
+from kintsugi.cli.complaint import note, printable
+from kintsugi.cli.exits import Exit
+from kintsugi.cli.options import Form
+from kintsugi.cli.output import emit
+from kintsugi.errors import UsageError
+
+
+def validate(paths: Sequence[Path], output: Form) -> Exit:
+    """Load some files and folders as one catalog, or the shipped ones, and say what is wrong or how much there is."""
+    try:
+        catalog = load(paths or shipped_paths())
+    except CatalogErrors as errors:
+        _tell(errors, output)
+        return Exit.FINDINGS
+    counts = {"services": len(catalog.services), "rules": len(catalog.rules), "runbooks": len(catalog.runbooks)}
+    if output is Form.JSON:
+        emit({"ok": True, "problems": [], **counts, "digest": catalog.digest})
+    else:
+        said = ", ".join(_many(count, what.removesuffix("s")) for what, count in counts.items())
+        typer.echo(f"OK: {said} (digest {catalog.digest})")
+    return Exit.DONE
+
+
+def _tell(errors: CatalogErrors, output: Form) -> None:
+    if output is Form.JSON:
+        emit({"ok": False, "problems": [asdict(each) for each in errors.problems]})
+        return
+    for each in errors.problems:
+        typer.echo(printable(str(each)))
+    files = len({each.file for each in errors.problems})
+    note(f"error: {_many(len(errors.problems), 'problem')} in {_many(files, 'file')}")
+
+
+def schema(kind: str) -> Exit:
+    """Write the schema of one kind of document, or the one for all, to stdout. Raises UsageError."""
+    emit(_known(kind)[kind] if kind else schema_of_all())
+    return Exit.DONE
+
+
+def write_schemas(kind: str, folder: Path, output: Form) -> Exit:
+    """Write schemas as files, `rule.schema.json` and so on. Raises UsageError."""
+    chosen = {kind: _known(kind)[kind]} if kind else {**schemas(), "kintsugi": schema_of_all()}
+    written = [_write(folder / f"{name.lower()}.schema.json", content) for name, content in chosen.items()]
+    if output is Form.JSON:
+        emit({"written": written})
+    else:
+        typer.echo("\n".join(written))
+    return Exit.DONE
+
+
+def _known(kind: str) -> dict[str, dict[str, object]]:
+    known = dict(schemas())
+    if kind not in known:
+        raise UsageError(f"--kind: {kind!r}: one of {', '.join(known)}")
+    return known
+
+
+def _write(file: Path, content: object) -> str:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--write: {file} cannot be written: {error.strerror}") from error
+    return str(file)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

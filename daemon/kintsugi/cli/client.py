@@ -1,0 +1,227 @@
+"""
+The HTTP client of the daemon's API: a method a route, typed values out, errors of `kintsugi.errors` for every refusal.
+
+The shapes are the server's own, so that both sides change together.
+"""
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from kintsugi.cli.exits import Unreachable
+from kintsugi.cli.options import Connection
+from kintsugi.errors import KintsugiError, NotRecorded, Refused, UsageError, WrongState
+from kintsugi.model.records import Approval, Incident, Pause
+from kintsugi.server.operations import Explanation, IncidentDetail, PauseWish, RollbackAnswer, ServiceSummary
+
+_TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
+_TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
+
+Value = TypeVar("Value")
+
+
+class _Error(msgspec.Struct):
+    error: str
+
+
+class Incidents(msgspec.Struct):
+    """What `GET /incidents` answers."""
+
+    incidents: list[Incident]
+
+
+class Services(msgspec.Struct):
+    """What `GET /services` answers."""
+
+    services: list[ServiceSummary]
+
+
+class Pauses(msgspec.Struct):
+    """What `GET /pauses` answers."""
+
+    pauses: list[Pause]
+
+
+class Client:
+    """
+    One daemon, asked as one person.
+
+    Methods raise UsageError (400), Refused (401, 403), NotRecorded (404), WrongState (409), Unreachable (no answer, one
+    that is not Kintsugi's, or a daemon that has lost its ledger or its cluster).
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, server: str, who: str) -> None:
+        self._session, self._server, self._who = session, server, who
+
+    async def incidents(self, *, service: str, open_only: bool, limit: int) -> Sequence[Incident]:
+        """List incidents, newest first."""
+        query = (
+            {"limit": str(limit)} | ({"service": service} if service else {}) | ({"open": "true"} if open_only else {})
+        )
+        return (await self._ask("GET", "incidents", Incidents, query=query)).incidents
+
+    async def incident(self, incident: str) -> IncidentDetail:
+        """Give everything about one."""
+        return await self._ask("GET", f"incidents/{_part(incident)}", IncidentDetail)
+
+    async def approve(self, incident: str, *, path: str, plan: str) -> Approval:
+        """Say yes to the plan with this digest."""
+        body = {"path": path, "plan": plan, "who": self._who}
+        return await self._ask("POST", f"incidents/{_part(incident)}/approve", Approval, body=body)
+
+    async def roll_back(self, incident: str, *, confirm: bool) -> RollbackAnswer:
+        """Undo a run, or without `confirm` learn what that would do."""
+        body = {"confirm": confirm, "who": self._who}
+        return await self._ask("POST", f"incidents/{_part(incident)}/rollback", RollbackAnswer, body=body)
+
+    async def services(self) -> Sequence[ServiceSummary]:
+        """Tell how each service is."""
+        return (await self._ask("GET", "services", Services)).services
+
+    async def pauses(self) -> Sequence[Pause]:
+        """List the pauses that hold."""
+        return (await self._ask("GET", "pauses", Pauses)).pauses
+
+    async def pause(self, wish: PauseWish) -> Pause:
+        """Begin a pause."""
+        minutes = None if wish.lasts is None else wish.lasts / timedelta(minutes=1)
+        body = {"scope": wish.scope, "name": wish.name, "why": wish.why, "freeze": wish.freeze, "minutes": minutes}
+        return await self._ask("POST", "pauses", Pause, body={**body, "who": self._who})
+
+    async def resume(self, pause: str, *, why: str) -> Pause:
+        """Lift a pause."""
+        return await self._ask("DELETE", f"pauses/{_part(pause)}", Pause, body={"why": why, "who": self._who})
+
+    async def explain_pod(self, namespace: str, name: str) -> Explanation:
+        """Learn what would become of a pod as it is now."""
+        return await self._ask("GET", "explain", Explanation, query={"pod": f"{namespace}/{name}"})
+
+    async def explain_alert(self, labels: Mapping[str, str], annotations: Mapping[str, str]) -> Explanation:
+        """Learn what would become of an alert with these labels."""
+        body = {"labels": dict(labels), "annotations": dict(annotations)}
+        return await self._ask("POST", "explain", Explanation, body=body)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        kind: type[Value],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> Value:
+        """Send one request and read its answer as a value."""
+        data = None if body is None else msgspec.json.encode(body)
+        url = f"{self._server}/api/v1/{path}"
+        try:
+            async with self._session.request(method, url, params=query, data=data, allow_redirects=False) as response:
+                status, content = response.status, await response.read()
+        except _TRANSPORT as error:
+            raise Unreachable(_unreachable(self._server, error)) from error
+        if status >= 300:
+            raise self._failure(status, content)
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Unreachable(_foreign(self._server, f"its answer cannot be read: {error}")) from error
+
+    def _failure(self, status: int, content: bytes) -> KintsugiError:
+        """Turn an answer that is not a success into the error that it means."""
+        try:
+            text = msgspec.json.decode(content, type=_Error).error
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return Unreachable(_foreign(self._server, f"it answered {status}"))
+        match status:
+            case 401 | 403:
+                return Refused(f"{text} (an operator's: --token-file FILE, KINTSUGI_TOKEN_FILE or KINTSUGI_TOKEN)")
+            case 404:
+                return NotRecorded(text)
+            case 409:
+                return WrongState(text)
+            case 400 if text.startswith("who:"):
+                return UsageError(f"{text.partition(': {')[0]} (--as NAME)")
+            case _ if status < 500:
+                return UsageError(text)
+            case 502 | 503 | 504:
+                return Unreachable(f"{self._server} cannot answer now: {text}")
+            case _:
+                return KintsugiError(f"{self._server} failed: {text}")
+
+
+@asynccontextmanager
+async def connect(server: str, *, token: str, who: str = "") -> AsyncIterator[Client]:
+    """Make a client of a daemon's API; nothing is sent yet. Raises UsageError for an address that is none."""
+    if not server.startswith(("http://", "https://")):
+        raise UsageError(f"--server: {server!r} is not an address over HTTP: write http://HOST:PORT or https://HOST")
+    headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+    # A person may think for a while between two requests: each gets a connection of its own, none of them is stale.
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=_TIMEOUT) as session:
+        yield Client(session, server.rstrip("/"), who)
+
+
+def dial(connection: Connection) -> AbstractAsyncContextManager[Client]:
+    """Make the client that the options of a command ask for. Raises UsageError."""
+    token = read_token(connection.token_file, os.environ)
+    return connect(connection.server, token=token, who=connection.who)
+
+
+def read_token(file: Path | None, environ: Mapping[str, str]) -> str:
+    """
+    Give the operator's token: the file's first line (`TOKEN`, or `NAME:TOKEN` as in the daemon's own file), else
+    KINTSUGI_TOKEN, else none. Raises UsageError.
+    """
+    if file is None:
+        token, where = environ.get("KINTSUGI_TOKEN", "").strip(), "KINTSUGI_TOKEN"
+    else:
+        line, where = _first_line(file), f"--token-file: {file}"
+        _, colon, named = line.partition(":")
+        token = (named if colon else line).strip()
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise UsageError(f"{where}: it does not hold a token: one word of plain letters, digits and signs")
+    return token
+
+
+def _first_line(file: Path) -> str:
+    """Read the first line of a file that is not blank. Raises UsageError."""
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--token-file: {file} cannot be read: {error}") from error
+    line = next((line for line in lines if line.strip()), "")
+    if not line:
+        raise UsageError(f"--token-file: {file} is empty: it must hold your token")
+    return line
+
+
+def _part(text: str) -> str:
+    """Make one part of a path of whatever was typed."""
+    return quote(text, safe="")
+
+
+def _unreachable(server: str, error: BaseException) -> str:
+    return (
+        f"{server} cannot be reached: {_why(error)}. Is the daemon running there? Say where with --server or KINTSUGI_SERVER, "
+        "or bring it here: kubectl -n kintsugi port-forward service/kintsugi 8080"
+    )
+
+
+def _why(error: BaseException) -> str:
+    """Say what went wrong in the system's words where it has any, without the library's."""
+    if isinstance(error, TimeoutError):
+        return "it did not answer in time"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        number = error.os_error.errno or 0
+        return os.strerror(number).lower() if number > 0 else str(error.os_error)
+    return str(error) or type(error).__name__
+
+
+def _foreign(server: str, what: str) -> str:
+    return f"{server} does not answer as Kintsugi does: {what}. Is --server right?"

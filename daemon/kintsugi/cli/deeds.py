@@ -1,0 +1,87 @@
+"""Commands that do something: what will be done is shown first, and a person is asked."""
+
+from datetime import timedelta
+
+import typer
+
+from kintsugi.cli.asking import agreed, show_question, show_rollback, waiting
+from kintsugi.cli.client import dial
+from kintsugi.cli.exits import Exit
+from kintsugi.cli.options import Connection, Form
+from kintsugi.cli.output import emit, moment
+from kintsugi.cli.tables import held_back
+from kintsugi.errors import Refused, UsageError
+from kintsugi.model.records import PauseScope
+from kintsugi.server.operations import PauseWish
+from kintsugi.settings.durations import read_duration
+
+
+async def pause(connection: Connection, wish: PauseWish) -> Exit:
+    """Begin a pause."""
+    async with dial(connection) as daemon:
+        begun = await daemon.pause(wish)
+    until = f" until {moment(begun.until)} UTC" if begun.until else ""
+    said = f"Paused: {held_back(begun)}{until}. To end it: kintsugi resume {begun.id} --why TEXT"
+    return _done(connection, begun, said)
+
+
+async def resume(connection: Connection, pause: str, *, why: str) -> Exit:
+    """Lift a pause."""
+    async with dial(connection) as daemon:
+        lifted = await daemon.resume(pause, why=why)
+    return _done(connection, lifted, f"Resumed: {held_back(lifted)}. What it held back is judged again.")
+
+
+async def approve(connection: Connection, incident: str, *, path: str | None, yes: bool) -> Exit:
+    """Show the question, ask, and say yes to the very plan that was shown."""
+    async with dial(connection) as daemon:
+        question = waiting(await daemon.incident(incident), path)
+        show_question(question)
+        if not agreed("Approve this plan?", yes=yes):
+            raise Refused(f"nothing was approved: the question stays open until {question.expires:%H:%M:%S} UTC")
+        given = await daemon.approve(incident, path=question.path, plan=question.plan)
+    return _done(connection, given, f"Approved by {given.who}. {_see(incident)}")
+
+
+async def roll_back(connection: Connection, incident: str, *, yes: bool) -> Exit:
+    """Show what would be done and lost, ask, and begin."""
+    async with dial(connection) as daemon:
+        show_rollback(await daemon.roll_back(incident, confirm=False))
+        if not agreed("Roll it back?", yes=yes):
+            raise Refused("nothing was rolled back")
+        begun = await daemon.roll_back(incident, confirm=True)
+    return _done(connection, begun, f"Begun: {begun.text}. {_see(incident)}")
+
+
+def pause_wish(*, namespace: str, rule: str, why: str, freeze: bool, lasts: str) -> PauseWish:
+    """Make a pause of the options. Raises UsageError."""
+    if namespace and rule:
+        raise UsageError("pause: say either --namespace NS or --rule NAME, or neither to pause everything")
+    scope = PauseScope.NAMESPACE if namespace else PauseScope.RULE if rule else PauseScope.GLOBAL
+    return PauseWish(scope=scope, name=namespace or rule, why=why, freeze=freeze, lasts=_duration(lasts))
+
+
+def _duration(text: str) -> timedelta | None:
+    """Read how long a pause lasts, None when nothing was said. Raises UsageError."""
+    if not text:
+        return None
+    try:
+        lasts = read_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--for: {error}") from error
+    if not isinstance(lasts, timedelta) or lasts <= timedelta(0):
+        raise UsageError("--for: a pause lasts longer than nothing; leave it out for one without an end")
+    return lasts
+
+
+def _done(connection: Connection, value: object, said: str) -> Exit:
+    """Write what came of a deed."""
+    if connection.output is Form.JSON:
+        emit(value)
+    else:
+        typer.echo(said)
+    return Exit.DONE
+
+
+def _see(incident: str) -> str:
+    return f"To see what becomes of it: kintsugi incident {incident} --follow"

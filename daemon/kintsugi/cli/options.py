@@ -1,0 +1,102 @@
+"""
+Options that several commands share, and the decorator that spreads them into a command's signature.
+
+A parameter whose type is a dataclass stands for its fields: each becomes an option of the command.
+"""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kintsugi.cli.exits import Exit
+
+DEFAULT_SERVER = "http://127.0.0.1:8080"
+
+Work = Callable[..., Exit | Coroutine[Any, Any, Exit]]
+
+
+class Form(StrEnum):
+    """How results are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+Output = Annotated[Form, typer.Option("--output", "-o", help="Write the result for people or for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for whoever finds it.")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connection:
+    """Which daemon is asked, by whom, and how its answer is written."""
+
+    server: Annotated[
+        str, typer.Option("--server", envvar="KINTSUGI_SERVER", metavar="URL", help="Where the daemon's API is.")
+    ] = DEFAULT_SERVER
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            envvar="KINTSUGI_TOKEN_FILE",
+            metavar="FILE",
+            help="Your operator's token; KINTSUGI_TOKEN holds the token itself.",
+        ),
+    ] = None
+    who: Annotated[
+        str, typer.Option("--as", metavar="NAME", help="Who you are, where the token belongs to nobody in particular.")
+    ] = ""
+    output: Output = Form.TEXT
+
+
+def spread(work: Work) -> Callable[..., None]:
+    """
+    Make a Typer command of a function: dataclass parameters become options, a coroutine is run, its Exit is the code.
+
+    The function gives an Exit, or is a coroutine function that does.
+    """
+    groups: dict[str, type] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(work).parameters.values():
+        if isinstance(parameter.annotation, type) and is_dataclass(parameter.annotation):
+            groups[parameter.name] = parameter.annotation
+            parameters += _options(parameter.annotation)
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    def command(**given: object) -> None:
+        ended = work(**_gathered(given, groups))
+        raise typer.Exit(ended if isinstance(ended, Exit) else asyncio.run(ended))
+
+    command.__name__, command.__doc__ = work.__name__, work.__doc__
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    vars(command)["__signature__"] = inspect.Signature(parameters)
+    return command
+
+
+def _options(group: type) -> list[inspect.Parameter]:
+    """Make a keyword of every field."""
+    return [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if each.default is MISSING else each.default,
+            annotation=each.type,
+        )
+        for each in fields(group)
+    ]
+
+
+def _gathered(given: Mapping[str, object], groups: Mapping[str, type]) -> dict[str, object]:
+    """Put the options of each group back into its dataclass."""
+    taken = {each.name for group in groups.values() for each in fields(group)}
+    rest = {name: value for name, value in given.items() if name not in taken}
+    for name, group in groups.items():
+        rest[name] = group(**{each.name: given[each.name] for each in fields(group)})
+    return rest

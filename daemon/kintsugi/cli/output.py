@@ -1,0 +1,94 @@
+"""Results as people and as programs read them: tables, texts, JSON. The only speaker of rich."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from kintsugi.cli.complaint import printable
+from kintsugi.model.records import IncidentState, StepState
+
+_ENDLESS = 100_000
+"""Columns where no terminal is: a program that reads a table wants each row on its own line."""
+
+_STYLES = {
+    IncidentState.RECOVERED: "green",
+    IncidentState.RUNNING: "cyan",
+    IncidentState.VERIFYING: "cyan",
+    IncidentState.AWAITING_APPROVAL: "bold yellow",
+    IncidentState.HELD: "yellow",
+    IncidentState.ROLLING_BACK: "yellow",
+    IncidentState.ROLLED_BACK: "yellow",
+    IncidentState.INEFFECTIVE: "red",
+    IncidentState.FAILED: "bold red",
+    IncidentState.NEEDS_OPERATOR: "bold red",
+    StepState.DONE: "green",
+    StepState.UNKNOWN: "bold yellow",
+    StepState.SKIPPED: "dim",
+}
+
+
+def emit(value: object) -> None:
+    """Write a value as JSON, the shape of the API."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def say(lines: Iterable[Text]) -> None:
+    """Write lines for a person; a terminal wraps them, nothing else does."""
+    console = _console()
+    for line in lines:
+        console.print(line, soft_wrap=not console.is_terminal)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
+    """Write a table, as wide as the terminal at most."""
+    drawn = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for row in rows:
+        drawn.add_row(*row)
+    console = _console()
+    if console.is_terminal:
+        console.print(drawn)
+        return
+    with console.capture() as written:
+        console.print(drawn)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in written.get().splitlines()))
+
+
+def plain(value: object, style: str = "") -> Text:
+    """Make a text of a value that may come from a stranger: no markup, no control characters, one line."""
+    return Text(printable(" ".join(str(value).splitlines())), style=style)
+
+
+def state(value: IncidentState | StepState) -> Text:
+    """Make a text of a state, in its colour."""
+    return Text(value, style=_STYLES.get(value, ""))
+
+
+def moment(when: datetime) -> str:
+    """Write a time with its day, in UTC."""
+    return f"{when:%Y-%m-%d %H:%M:%S}"
+
+
+def took(duration: timedelta) -> str:
+    """Write a duration in the two units that matter."""
+    seconds = max(duration.total_seconds(), 0.0)
+    if seconds < 10:
+        return f"{seconds:.1f}s".replace(".0s", "s")
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days}d{hour:02}h"
+    if hours:
+        return f"{hours}h{minute:02}m"
+    return f"{minutes}m{second:02}s" if minutes else f"{second}s"
+
+
+def _console() -> Console:
+    """Write to stdout as it is now; where it is no terminal there is no width to keep to."""
+    width = None if sys.stdout.isatty() else _ENDLESS
+    return Console(highlight=False, markup=False, emoji=False, width=width)
