@@ -94,9 +94,9 @@ def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
         "plan_cache_mode": "force_custom_plan",
         **_KEEPALIVE,
     }
-    # what a DBA has set for the database stays, unless it would let a commit be forgotten
-    settings |= {"default_transaction_read_only": "on"} if read_only else {"synchronous_commit": "on"}
-    return create_async_engine(
+    if read_only:
+        settings["default_transaction_read_only"] = "on"
+    engine = create_async_engine(
         url,
         pool_size=_POOL,
         max_overflow=0,
@@ -108,6 +108,18 @@ def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
             "server_settings": settings,
         },
     )
+    event.listen(engine.sync_engine, "connect", _commit_durably)
+    return engine
+
+
+def _commit_durably(connection: Any, _record: object) -> None:
+    # an answered commit must be on disk; a server that promises more than that is left alone
+    cursor = connection.cursor()
+    cursor.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+    cursor.close()
+    connection.commit()
 
 
 def _sqlite(url: URL, *, size: int, begin: str, query_only: bool = False) -> AsyncEngine:

@@ -12,7 +12,7 @@ from kintsugi.ledger.inbox import Accepted, Told, summed, write_deliveries
 from kintsugi.ledger.intake import Intake
 from kintsugi.ledger.rows import columns, record, signal, signal_columns, values, verdict, verdict_values
 from kintsugi.ledger.store import Store
-from kintsugi.ledger.tables import dead_letters, incidents, signals
+from kintsugi.ledger.tables import dead_letters, incidents
 from kintsugi.model.records import DeadLetter, IncidentState, Signal, SignalSource, Verdict, VerdictKind
 
 MOST_DEAD_LETTERS = 1_000
@@ -21,12 +21,12 @@ _TURN = 0x6B696E01
 """Accepting takes turns across replicas, so that two of them never open the same episode twice."""
 
 _SETTLE = (
-    update(signals)
-    .where(signals.c.id == bindparam("which"), signals.c.verdict.is_(None) | signals.c.until.is_not(None))
+    update(inbox)
+    .where(inbox.c.id == bindparam("which"), inbox.c.verdict.is_(None) | inbox.c.until.is_not(None))
     .values(
         {name: bindparam(f"new_{name}") for name in ("verdict", "reason", "text", "until", "judged", "judged_rule")}
     )
-    .values(incident=func.coalesce(bindparam("new_incident", type_=signals.c.incident.type), signals.c.incident))
+    .values(incident=func.coalesce(bindparam("new_incident", type_=inbox.c.incident.type), inbox.c.incident))
 )
 
 
@@ -37,14 +37,14 @@ class Signals(Chapter):
         super().__init__(store)
         self._intake = Intake(self._commit)
 
-    async def accept(self, delivered: Sequence[Signal], now: datetime) -> Accepted:
+    async def accept(self, signals: Sequence[Signal], now: datetime) -> Accepted:
         """
         Make deliveries durable; return only when they are (P1).
 
         Deliveries of one episode are one signal, in any number and order: see `episodes.py`. What was resolved before
         it was judged is settled at once as observed. Raises `LedgerUnavailable`: then none of them may count as taken.
         """
-        return summed(await self._intake.accept(delivered, now)) if delivered else Accepted()
+        return summed(await self._intake.accept(signals, now)) if signals else Accepted()
 
     async def _commit(self, delivered: Sequence[Signal], now: datetime) -> list[Told]:
         async def work(connection: AsyncConnection) -> list[Told]:
@@ -87,9 +87,9 @@ class Signals(Chapter):
 
         Those are the ones without a verdict, and those that still fire and whose provisional verdict ends by `now`.
         """
-        again = signals.c.until.is_not(None) & (signals.c.until <= now) & signals.c.ended.is_(None)
-        query = select(*signal_columns(signals)).where(or_(signals.c.verdict.is_(None), again))
-        return await self._signals(query.order_by(signals.c.received, signals.c.id).limit(limit))
+        again = inbox.c.until.is_not(None) & (inbox.c.until <= now) & inbox.c.ended.is_(None)
+        query = select(*signal_columns(inbox)).where(or_(inbox.c.verdict.is_(None), again))
+        return await self._signals(query.order_by(inbox.c.received, inbox.c.id).limit(limit))
 
     async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
         """
@@ -118,21 +118,21 @@ class Signals(Chapter):
         over = select(incidents.c.id).where(
             incidents.c.closed.is_not(None), incidents.c.state != IncidentState.NEEDS_OPERATOR
         )
-        settled = signals.c.verdict.in_([VerdictKind.STARTED, VerdictKind.ATTACHED]) & signals.c.until.is_(None)
-        left = settled & signals.c.ended.is_(None) & signals.c.incident.in_(over)
-        count = select(func.count()).select_from(signals).where(left)
+        settled = inbox.c.verdict.in_([VerdictKind.STARTED, VerdictKind.ATTACHED]) & inbox.c.until.is_(None)
+        left = settled & inbox.c.ended.is_(None) & inbox.c.incident.in_(over)
+        count = select(func.count()).select_from(inbox).where(left)
 
         async def look(connection: AsyncConnection) -> int:
             return int(await connection.scalar(count) or 0)
 
         async def work(connection: AsyncConnection) -> int:
-            return int((await connection.execute(update(signals).where(left).values(until=now))).rowcount)
+            return int((await connection.execute(update(inbox).where(left).values(until=now))).rowcount)
 
         return await self._store.write("rearm", work, fenced=True) if await self._store.look(look) else 0
 
     async def unjudged(self) -> int:
         """Count the signals without a verdict: received minus verdicts, zero when all is well (P9)."""
-        query = select(func.count()).select_from(signals).where(signals.c.verdict.is_(None))
+        query = select(func.count()).select_from(inbox).where(inbox.c.verdict.is_(None))
 
         async def work(connection: AsyncConnection) -> int:
             return int(await connection.scalar(query) or 0)
@@ -141,7 +141,7 @@ class Signals(Chapter):
 
     async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
         """Give an incident's signals with their verdicts, oldest first."""
-        query = select(signals).where(signals.c.incident == incident).order_by(signals.c.received, signals.c.id)
+        query = select(inbox).where(inbox.c.incident == incident).order_by(inbox.c.received, inbox.c.id)
 
         async def work(connection: AsyncConnection) -> tuple[tuple[Signal, Verdict | None], ...]:
             return tuple((signal(row), verdict(row)) for row in await connection.execute(query))
@@ -150,7 +150,7 @@ class Signals(Chapter):
 
     async def judged_signals(self, limit: int = 50) -> tuple[tuple[Signal, Verdict | None], ...]:
         """Give the newest signals of all, newest first, with what became of them."""
-        query = select(signals).order_by(signals.c.received.desc(), signals.c.id.desc()).limit(limit)
+        query = select(inbox).order_by(inbox.c.received.desc(), inbox.c.id.desc()).limit(limit)
 
         async def work(connection: AsyncConnection) -> tuple[tuple[Signal, Verdict | None], ...]:
             return tuple((signal(row), verdict(row)) for row in await connection.execute(query))
@@ -159,10 +159,10 @@ class Signals(Chapter):
 
     async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
         """Give the open episodes of these sources, oldest first; of all sources when none is named."""
-        query = select(*signal_columns(signals)).where(signals.c.ended.is_(None))
+        query = select(*signal_columns(inbox)).where(inbox.c.ended.is_(None))
         if sources:
-            query = query.where(signals.c.source.in_(sources))
-        return await self._signals(query.order_by(signals.c.received, signals.c.id))
+            query = query.where(inbox.c.source.in_(sources))
+        return await self._signals(query.order_by(inbox.c.received, inbox.c.id))
 
     async def _signals(self, query: Select[Any]) -> tuple[Signal, ...]:
         async def work(connection: AsyncConnection) -> tuple[Signal, ...]:

@@ -69,7 +69,7 @@ def _plain(value: object) -> object:
         case datetime():
             return {_TIME: value.isoformat()}
         case timedelta():
-            return {_DURATION: value // timedelta(microseconds=1)}
+            return {_DURATION: str(value // timedelta(microseconds=1))}
         case bytes():
             return {_BYTES: base64.b64encode(value).decode()}
         case str():
@@ -102,8 +102,8 @@ def _restored(value: object) -> object:
     match value:
         case {"$kintsugi.time": str(text), **rest} if not rest:
             return datetime.fromisoformat(text)
-        case {"$kintsugi.duration": int(microseconds), **rest} if not rest:
-            return timedelta(microseconds=microseconds)
+        case {"$kintsugi.duration": str(text), **rest} if not rest:
+            return timedelta(microseconds=int(text))
         case {"$kintsugi.bytes": str(text), **rest} if not rest:
             return base64.b64decode(text)
         case {"$kintsugi.integer": str(text), **rest} if not rest:

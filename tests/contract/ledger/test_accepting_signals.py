@@ -185,7 +185,7 @@ async def _deliver(url: str, batches: Sequence[Sequence[Signal]]) -> tuple[Timel
         return await _episodes(ledger), len(await ledger.firing())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(told=histories(), data=st.data())
 def test_any_multiset_and_order_of_deliveries_gives_the_same_episodes(
     told: list[Signal], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

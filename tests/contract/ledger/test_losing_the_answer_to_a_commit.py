@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
@@ -28,7 +28,6 @@ class LossyLine:
     arm: str = ""
     broken: int = 0
     _next: bool = False
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def passing(self, kind: str, name: str, *, before: bool) -> None:
         """Break at the commit of the armed name."""
@@ -43,11 +42,9 @@ class LossyLine:
             while words := await reader.read(65536):
                 if self._next and b"COMMIT" in words:
                     self._next = False
-                    self.broken += 1
                     back.cancel()
-                    if self.lands:
-                        server_writer.write(words)
-                        await server_reader.read(65536)  # the server has committed and said so
+                    await asyncio.wait([back])
+                    await self._break(words, server_reader, server_writer)
                     return
                 server_writer.write(words)
         finally:
@@ -55,10 +52,18 @@ class LossyLine:
             writer.transport.abort()
             server_writer.transport.abort()
 
+    async def _break(self, words: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.lands:
+            writer.write(words)
+            answer = await reader.read(65536)
+            assert b"COMMIT" in answer, answer
+        self.broken += 1
+
     @staticmethod
     async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while words := await reader.read(65536):
             writer.write(words)
+        writer.close()
 
 
 @asynccontextmanager

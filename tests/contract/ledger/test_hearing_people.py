@@ -1,0 +1,140 @@
+"""Pauses, questions and answers."""
+
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.errors import NotRecorded, WrongState
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import Approval, History, IncidentState, Pause, PauseScope, Reason, Verdict, VerdictKind
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, claim, signal, verdict
+
+
+def pause(name: str = "pause-1", *, until: timedelta | None = None) -> Pause:
+    """Make a pause of a namespace."""
+    return Pause(
+        id=name,
+        scope=PauseScope.NAMESPACE,
+        name="shop",
+        who="ann",
+        why="a deploy",
+        freeze=True,
+        since=NOW,
+        until=None if until is None else NOW + until,
+    )
+
+
+async def test_a_pause_holds_until_its_end_or_until_it_is_lifted(ledger: Ledger) -> None:
+    """A person's stop, with who and why."""
+    await ledger.pause(pause("ends", until=HOUR))
+    await ledger.pause(pause("stays"))
+    assert await ledger.pauses(NOW) == (pause("ends", until=HOUR), pause("stays"))
+    assert await ledger.pauses(NOW + HOUR) == (pause("stays"),)
+    assert await ledger.resume("stays", "bob", "done", NOW) == pause("stays")
+    assert await ledger.pauses(NOW + HOUR) == ()
+
+
+async def test_a_pause_made_or_lifted_twice_is_one(ledger: Ledger) -> None:
+    """D2: the answer was lost and the person tries again."""
+    for _ in range(2):
+        await ledger.pause(pause())
+    assert len(await ledger.pauses(NOW)) == 1
+    for _ in range(2):
+        await ledger.resume("pause-1", "bob", "done", NOW)
+    with pytest.raises(NotRecorded, match="no pause pause-9"):
+        await ledger.resume("pause-9", "bob", "done", NOW)
+
+
+async def test_a_pause_is_seen_by_the_very_next_claim(ledger: Ledger) -> None:
+    """P7: read in the claim's transaction, not from a copy."""
+    told = signal()
+    await ledger.accept([told], NOW)
+    seen: list[tuple[Pause, ...]] = []
+
+    def look(history: History) -> Verdict:
+        seen.append(history.pauses)
+        return verdict(VerdictKind.REFUSED, Reason.PAUSED, NOW + MINUTE)
+
+    await ledger.pause(pause())
+    await ledger.claim(claim(told), look, NOW)
+    assert seen == [(pause(),)]
+
+
+def question(incident: str, plan: str = "plan-1", *, asked: timedelta = timedelta()) -> Approval:
+    """Make a question about a step."""
+    return Approval(
+        incident=incident,
+        path="restore",
+        question="Restore the database?",
+        plan=plan,
+        asked=NOW + asked,
+        expires=NOW + asked + 30 * MINUTE,
+    )
+
+
+async def test_an_answer_says_who_gave_it_and_when(ledger: Ledger) -> None:
+    """Approvals record who."""
+    run = await begin(ledger)
+    await ledger.ask(question(run.incident))
+    answer = await ledger.approve(run.incident, "restore", "plan-1", "ann", NOW + MINUTE)
+    assert (answer.who, answer.answered) == ("ann", NOW + MINUTE)
+    assert await ledger.approvals(run.incident) == (answer,)
+    assert await ledger.approve(run.incident, "restore", "plan-1", "bob", NOW + 2 * MINUTE) == answer
+
+
+async def test_an_answer_to_another_plan_is_refused(ledger: Ledger) -> None:
+    """An approval holds only for the plan that was shown."""
+    run = await begin(ledger)
+    await ledger.ask(question(run.incident, "plan-1"))
+    await ledger.ask(question(run.incident, "plan-2", asked=MINUTE))
+    with pytest.raises(WrongState, match="plan has changed"):
+        await ledger.approve(run.incident, "restore", "plan-1", "ann", NOW + 2 * MINUTE)
+    await ledger.approve(run.incident, "restore", "plan-2", "ann", NOW + 2 * MINUTE)
+
+
+async def test_an_answer_that_comes_too_late_is_refused(ledger: Ledger) -> None:
+    """Approvals expire."""
+    run = await begin(ledger)
+    await ledger.ask(question(run.incident))
+    with pytest.raises(WrongState, match="expired"):
+        await ledger.approve(run.incident, "restore", "plan-1", "ann", NOW + 30 * MINUTE)
+    with pytest.raises(NotRecorded, match="nothing was asked"):
+        await ledger.approve(run.incident, "delete", "plan-1", "ann", NOW)
+
+
+async def test_a_question_asked_twice_is_one(ledger: Ledger) -> None:
+    """D2."""
+    run = await begin(ledger)
+    for _ in range(2):
+        await ledger.ask(question(run.incident))
+    assert len(await ledger.approvals(run.incident)) == 1
+
+
+async def test_a_notice_waits_until_it_is_sent(ledger: Ledger) -> None:
+    """The outbox: retried with growing pauses, never lost."""
+    run = await begin(ledger)
+    await ledger.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
+    (notice,) = await ledger.due_notices(NOW)
+    for _ in range(2):  # the same failure told twice counts once
+        await ledger.notice_failed(notice.id, NOW + MINUTE)
+    assert await ledger.due_notices(NOW) == ()
+    (again,) = await ledger.due_notices(NOW + MINUTE)
+    assert (again.id, again.attempts) == (notice.id, 1)
+    await ledger.notice_sent(notice.id)
+    assert await ledger.due_notices(NOW + HOUR) == ()
+
+
+@pytest.mark.parametrize("state", IncidentState)
+async def test_people_are_told_of_the_states_that_concern_them(ledger: Ledger, state: IncidentState) -> None:
+    """Needs operator, awaiting approval, rolled back, recovered, ineffective, failed; nothing else."""
+    run = await begin(ledger)
+    await ledger.move_run(run.id, state, "so it is", NOW)
+    told = state in {
+        IncidentState.NEEDS_OPERATOR,
+        IncidentState.AWAITING_APPROVAL,
+        IncidentState.ROLLED_BACK,
+        IncidentState.RECOVERED,
+        IncidentState.INEFFECTIVE,
+        IncidentState.FAILED,
+    }
+    assert [notice.kind for notice in await ledger.due_notices(NOW)] == [state] * told

@@ -1,0 +1,81 @@
+"""The migrations make exactly the tables that the code speaks of, and versions are told apart."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from kintsugi.errors import LedgerError, LedgerUnavailable
+from kintsugi.ledger import Ledger
+from kintsugi.ledger.tables import metadata
+from tests.contract.ledger.build import NOW, begin
+from tests.harness.postgres import Postgres
+
+
+async def test_the_migrations_make_the_tables_that_the_code_speaks_of(ledger: Ledger) -> None:
+    """C16: nobody changes one and forgets the other."""
+
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        return list(compare_metadata(context, metadata))
+
+    async with ledger._store.engines.reader.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_opening_again_migrates_nothing_and_loses_nothing(url: str) -> None:
+    """C16."""
+    async with Ledger.open(url, holder="kintsugi-0") as ledger:
+        await ledger.lead(NOW)
+        run = await begin(ledger)
+    async with Ledger.open(url, holder="kintsugi-0") as ledger:
+        assert await ledger.open_runs() == (run,)
+
+
+async def test_a_ledger_of_a_newer_version_is_refused(url: str) -> None:
+    """C16: after a roll back of the daemon's image."""
+    async with Ledger.open(url, holder="kintsugi-0") as ledger, ledger._store.engines.writer.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(LedgerError, match="newer Kintsugi"):
+        async with Ledger.open(url, holder="kintsugi-0"):
+            raise AssertionError("a newer ledger was opened")
+    with pytest.raises(LedgerError, match="newer Kintsugi"):
+        async with Ledger.read(url):
+            raise AssertionError("a newer ledger was read")
+
+
+async def test_a_reader_does_not_make_a_ledger(tmp_path: Path, postgres: str) -> None:
+    """`kintsugi incidents` with a wrong path says so."""
+    file = tmp_path / "ledger.db"
+    with pytest.raises(LedgerUnavailable, match="no ledger at"):
+        async with Ledger.read(f"sqlite:///{file}"):
+            raise AssertionError("a ledger was made by reading")
+    assert not file.exists()
+    with pytest.raises(LedgerError, match="no ledger yet"):
+        async with Ledger.read(postgres):
+            raise AssertionError("a ledger was made by reading")
+
+
+async def test_sqlite_keeps_what_a_power_cut_must_not_take(tmp_path: Path) -> None:
+    """D8: WAL with synchronous=FULL, foreign keys on, on the very connection that writes."""
+    async with Ledger.open(f"sqlite:///{tmp_path}/ledger.db", holder="kintsugi-0") as ledger:
+        names = ("journal_mode", "synchronous", "foreign_keys")
+        found = [await _ask(ledger, f"PRAGMA {name}") for name in names]
+    assert found == ["wal", 2, 1]
+
+
+@pytest.mark.parametrize(("server", "session"), [("off", "on"), ("remote_apply", "remote_apply")])
+async def test_postgres_commits_durably_whatever_the_server_says(
+    postgres: str, postgres_server: Postgres, server: str, session: str
+) -> None:
+    """D3: a commit that was answered is on disk; a server that promises more keeps its promise."""
+    postgres_server.psql(f'ALTER DATABASE "{postgres.rpartition("/")[2]}" SET synchronous_commit = {server}')
+    async with Ledger.open(postgres, holder="kintsugi-0") as ledger:
+        assert await _ask(ledger, "SHOW synchronous_commit") == session
+
+
+async def _ask(ledger: Ledger, question: str) -> object:
+    async with ledger._store.engines.writer.connect() as connection:
+        return (await connection.execute(text(question))).scalar_one()

@@ -1,0 +1,108 @@
+"""Conditions, good revisions, documents and dead letters, across restarts."""
+
+from dataclasses import replace
+
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import Condition, DeadLetter, GoodRevision, Reason, SignalSource, Target, VerdictKind
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, signal, verdict
+
+
+def condition(uid: str, *, signalled: bool = False) -> Condition:
+    """Make a condition on a pod."""
+    target = Target(kind="Pod", namespace="shop", name=f"web-{uid}", uid=uid)
+    return Condition(rule="pod-not-ready", target=target, since=NOW, signalled=signalled)
+
+
+async def test_a_condition_is_kept_across_a_restart(url: str) -> None:
+    """`for:` counts from the first yes."""
+    async with Ledger.open(url, holder="kintsugi-0") as ledger:
+        await ledger.lead(NOW)
+        await ledger.save_conditions([condition("a"), condition("b")], ())
+        await ledger.save_conditions([condition("a", signalled=True)], [("pod-not-ready", "b")])
+    async with Ledger.open(url, holder="kintsugi-0") as ledger:
+        assert await ledger.conditions() == (condition("a", signalled=True),)
+
+
+async def test_many_conditions_begin_and_end_in_one_call(ledger: Ledger) -> None:
+    """A node goes: a thousand pods at once."""
+    conditions = [condition(str(number)) for number in range(1200)]
+    await ledger.save_conditions(conditions, ())
+    assert len(await ledger.conditions()) == 1200
+    await ledger.save_conditions((), [(each.rule, each.target.uid) for each in conditions])
+    assert await ledger.conditions() == ()
+
+
+async def test_a_good_revision_keeps_its_first_and_moves_its_last_time(ledger: Ledger) -> None:
+    """`rollout undo` goes to the last revision known to be good."""
+    old = GoodRevision(workload="uid-1", template="abc", number=3, first_good=NOW, last_good=NOW)
+    new = GoodRevision(workload="uid-1", template="def", number=4, first_good=NOW + HOUR, last_good=NOW + HOUR)
+    await ledger.note_good([old, new])
+    later = replace(old, number=5, first_good=NOW + 2 * HOUR, last_good=NOW + 2 * HOUR)
+    await ledger.note_good([later])
+    await ledger.note_good([old])
+    assert await ledger.good_revisions("uid-1") == (replace(later, first_good=NOW), new)
+    assert await ledger.good_revisions("uid-2") == ()
+
+
+async def test_the_documents_of_a_run_can_be_read_after_a_reload(ledger: Ledger) -> None:
+    """C17: a run keeps to what it was started with."""
+    for _ in range(2):
+        await ledger.keep_catalog("digest-1", {"web.yaml": "service: web", "db.yaml": "service: db"})
+    await ledger.keep_catalog("digest-2", {"web.yaml": "service: other"})
+    assert await ledger.catalog_texts("digest-1") == {"web.yaml": "service: web", "db.yaml": "service: db"}
+    assert await ledger.catalog_texts("digest-3") == {}
+
+
+async def test_dead_letters_are_bounded_to_the_newest(ledger: Ledger) -> None:
+    """A11, D10: a flood of nonsense fills no disk."""
+    letters = [
+        DeadLetter(
+            id=f"dead-{number:05d}",
+            source=SignalSource.ALERTMANAGER,
+            received=NOW + number * MINUTE,
+            reason="labels: expected a mapping",
+            excerpt="{}",
+        )
+        for number in range(1500)
+    ]
+    for start in range(0, 1500, 500):
+        await ledger.keep_dead_letters(letters[start : start + 500])
+    await ledger.keep_dead_letters(letters[-1:])
+    kept = await ledger.dead_letters(limit=2000)
+    assert kept == tuple(reversed(letters[500:]))
+
+
+async def test_a_provisional_verdict_is_due_when_it_ends_and_a_final_one_never(ledger: Ledger) -> None:
+    """P9: judged again, unless it has ended meanwhile."""
+    held, gone, final, fresh = (signal(key, received=NOW + n * MINUTE) for n, key in enumerate(("h", "g", "f", "n")))
+    await ledger.accept([held, gone, final, fresh], NOW)
+    again = verdict(VerdictKind.REFUSED, Reason.COOLDOWN, NOW + MINUTE)
+    await ledger.settle({held.id: again, gone.id: again, final.id: verdict(VerdictKind.NO_RULE)}, NOW)
+    await ledger.accept([signal("g", ended=NOW + MINUTE)], NOW)
+    assert await ledger.unjudged() == 1
+    assert [each.id for each in await ledger.due_signals(NOW)] == [fresh.id]
+    assert [each.id for each in await ledger.due_signals(NOW + MINUTE)] == [held.id, fresh.id]
+    assert [each.id for each in await ledger.due_signals(NOW + MINUTE, limit=1)] == [held.id]
+
+
+async def test_a_final_verdict_is_never_replaced(ledger: Ledger) -> None:
+    """P9: a late judgement of an old copy changes nothing."""
+    told = signal()
+    await ledger.accept([told], NOW)
+    await ledger.settle({told.id: verdict(VerdictKind.NO_RULE, Reason.NO_RULE)}, NOW)
+    await ledger.settle({told.id: verdict(VerdictKind.REFUSED, Reason.COOLDOWN)}, NOW)
+    ((_, judged),) = await ledger.judged_signals()
+    assert judged is not None
+    assert judged.kind is VerdictKind.NO_RULE
+
+
+async def test_a_signal_is_read_back_as_it_was_delivered(ledger: Ledger) -> None:
+    """Labels, annotations, target and times."""
+    told = replace(
+        signal("a", received=NOW + MINUTE),
+        rule="pod-not-ready",
+        annotations={"summary": "it is down", "größe": "über 9"},
+        target=Target(kind="Pod", namespace="shop", name="web-0", uid="u-1"),
+    )
+    await ledger.accept([told], NOW)
+    assert await ledger.due_signals(NOW) == (told,)

@@ -1,0 +1,119 @@
+"""Which deliveries are one episode: the same whatever the order, for any history at all."""
+
+import itertools
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kintsugi.ledger.episodes import MOST_BEGINNINGS, REOPEN_AFTER, Episode, holding, reopened, told
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+Delivery = tuple[datetime, datetime | None]
+
+
+def at(minutes: int) -> datetime:
+    """Give a moment."""
+    return NOW + timedelta(minutes=minutes)
+
+
+def fold(deliveries: Iterable[Delivery]) -> list[Episode]:
+    """Tell deliveries one after the other."""
+    episodes: list[Episode] = []
+    numbers = itertools.count()
+    for began, ended in deliveries:
+        episodes = list(told(episodes, began, ended, f"sig-{next(numbers)}"))
+    return episodes
+
+
+def spans(deliveries: Iterable[Delivery]) -> list[Delivery]:
+    """Give beginnings and ends of the episodes."""
+    return [(episode.began, episode.ended) for episode in fold(deliveries)]
+
+
+moments = st.integers(0, 12).map(at)
+anything = st.lists(st.tuples(moments, st.none() | moments), min_size=1, max_size=9)
+
+
+@given(deliveries=anything, data=st.data())
+def test_any_order_and_any_duplicates_give_the_same_episodes(deliveries: list[Delivery], data: st.DataObject) -> None:
+    """A1, A2, A3, A16: even for histories that no clock could make."""
+    extra = data.draw(st.lists(st.sampled_from(deliveries), max_size=4))
+    shuffled = data.draw(st.permutations([*deliveries, *extra]))
+    assert spans(shuffled) == spans(deliveries)
+
+
+@given(deliveries=anything)
+def test_episodes_have_their_own_ids_and_at_most_the_last_is_open(deliveries: list[Delivery]) -> None:
+    """The unique indexes of the table hold for whatever is told."""
+    episodes = fold(deliveries)
+    assert len({episode.id for episode in episodes}) == len(episodes)
+    assert len({episode.began for episode in episodes}) == len(episodes)
+    assert [episode.began for episode in episodes] == sorted(episode.began for episode in episodes)
+    assert all(episode.ended is not None for episode in episodes[:-1])
+
+
+@given(deliveries=anything)
+def test_one_more_delivery_makes_one_new_episode_at_most(deliveries: list[Delivery]) -> None:
+    """There is one id to give."""
+    counts = [len(fold(deliveries[:number])) for number in range(1, len(deliveries) + 1)]
+    assert all(later - earlier in (0, 1) for earlier, later in itertools.pairwise(counts))
+
+
+@given(deliveries=anything, data=st.data())
+def test_what_was_told_before_changes_nothing(deliveries: list[Delivery], data: st.DataObject) -> None:
+    """A1: the very same sequence comes back, so that nothing is written."""
+    episodes = fold(deliveries)
+    began, ended = data.draw(st.sampled_from(deliveries))
+    assert told(episodes, began, ended, "new") is episodes
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "expected"),
+    [
+        pytest.param([(at(0), None)], [(at(0), None)], id="firing"),
+        pytest.param([(at(0), at(5))], [(at(0), at(5))], id="only its end was told"),
+        pytest.param([(at(0), None), (at(2), None)], [(at(0), None)], id="the beginning moved"),
+        pytest.param([(at(0), None), (at(0), at(5)), (at(0), None)], [(at(0), at(5))], id="a late duplicate"),
+        pytest.param([(at(0), at(5)), (at(6), None)], [(at(0), at(5)), (at(6), None)], id="a flap"),
+        pytest.param(
+            [(at(0), None), (at(6), None), (at(0), at(5))], [(at(0), at(5)), (at(6), None)], id="the end came late"
+        ),
+        pytest.param([(at(0), at(5)), (at(5), None)], [(at(0), at(5)), (at(5), None)], id="began as it ended"),
+        pytest.param([(at(3), at(1))], [(at(3), at(3))], id="two clocks: ended before it began"),
+        pytest.param([(at(0), at(5)), (at(0), at(7))], [(at(0), at(5))], id="two peers tell two ends"),
+    ],
+)
+def test_episodes_of_plain_histories(deliveries: list[Delivery], expected: list[Delivery]) -> None:
+    """A3, A16: what a person expects of each."""
+    assert spans(deliveries) == expected
+
+
+def test_when_one_episode_proves_to_be_two_the_earlier_keeps_its_id() -> None:
+    """A16: the run that was started belongs to the earlier; the later is a signal of its own."""
+    first, second = fold([(at(0), None), (at(6), None), (at(0), at(5))])
+    assert (first.id, second.id) == ("sig-0", "sig-2")
+    assert holding([first, second], at(6)) is second
+
+
+def test_a_poll_opens_an_episode_again_only_well_after_its_end() -> None:
+    """A17: a poll's answer may be older than an end that has just come in."""
+    closed = fold([(at(0), at(5))])
+    soon, late = at(5) + REOPEN_AFTER, at(5) + REOPEN_AFTER + timedelta(seconds=1)
+    assert reopened(closed, soon, "new") is closed
+    assert [(episode.id, episode.began) for episode in reopened(closed, late, "new")] == [
+        ("sig-0", at(0)),
+        ("new", late),
+    ]
+    still_open = fold([(at(0), None)])
+    assert reopened(still_open, late, "new") is still_open
+
+
+def test_an_episode_remembers_a_bounded_number_of_beginnings() -> None:
+    """D10: a beginning that moves for ever grows no row for ever; the first one stays."""
+    (episode,) = fold([(at(minute), None) for minute in range(300)])
+    assert len(episode.seen) == MOST_BEGINNINGS
+    assert episode.began == at(0)
+    assert episode.seen[-1][0] == at(299)

@@ -1,0 +1,130 @@
+"""Group commit: who waits together is committed together, and each gets its own answer."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from kintsugi.errors import LedgerError, LedgerUnavailable
+from kintsugi.ledger.inbox import Outcome, Told
+from kintsugi.ledger.intake import MOST_TOGETHER, MOST_WAITING, Intake
+from kintsugi.model.documents import RuleSource
+from kintsugi.model.records import Signal, SignalSource
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def signals(prefix: str, number: int = 1) -> list[Signal]:
+    """Make deliveries."""
+    return [
+        Signal(
+            id=f"{prefix}-{each}",
+            source=SignalSource.ALERTMANAGER,
+            kind=RuleSource.ALERT,
+            key=f"{prefix}-{each}",
+            began=NOW,
+            received=NOW,
+        )
+        for each in range(number)
+    ]
+
+
+class Commits:
+    """What commits: waits until it may, notes the groups, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[str]] = []
+        self.begun = asyncio.Event()
+        self.open = asyncio.Event()
+        self.down = False
+        self.poison = ""
+
+    async def __call__(self, group: Sequence[Signal], now: datetime) -> list[Told]:
+        """Commit a group."""
+        names = [signal.id for signal in group]
+        self.groups.append(names)
+        self.begun.set()
+        await self.open.wait()
+        if self.down:
+            raise LedgerUnavailable("the disk is full")
+        if self.poison in names:
+            raise LedgerError(f"{self.poison} was refused")
+        return [(Outcome.NEW, name) for name in names]
+
+
+async def test_callers_that_arrive_during_a_commit_share_the_next() -> None:
+    """P1: one fsync for all who wait, and nobody is answered before it."""
+    commits = Commits()
+    intake = Intake(commits)
+    calls = [asyncio.create_task(intake.accept(signals(f"c{number}", 2), NOW)) for number in range(5)]
+    await commits.begun.wait()
+    late = [asyncio.create_task(intake.accept(signals(f"late{number}"), NOW)) for number in range(3)]
+    await asyncio.sleep(0)
+    assert not any(call.done() for call in calls)
+    commits.open.set()
+    answers = await asyncio.gather(*calls, *late)
+    assert [[name for _, name in answer] for answer in answers] == [
+        *([f"c{number}-0", f"c{number}-1"] for number in range(5)),
+        *([f"late{number}-0"] for number in range(3)),
+    ]
+    assert len(commits.groups) == 2
+    assert commits.groups[1] == ["late0-0", "late1-0", "late2-0"]
+
+
+async def test_a_database_that_is_down_is_told_to_everybody_in_the_group() -> None:
+    """A5: each sender comes back."""
+    commits = Commits()
+    commits.down = True
+    commits.open.set()
+    intake = Intake(commits)
+    answers = await asyncio.gather(*(intake.accept(signals(f"c{n}"), NOW) for n in range(4)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [LedgerUnavailable] * 4
+    commits.down = False
+    assert await intake.accept(signals("after"), NOW) == [(Outcome.NEW, "after-0")]
+
+
+async def test_one_callers_refused_rows_do_not_cost_the_others_theirs() -> None:
+    """A12: the group falls apart into its callers."""
+    commits = Commits()
+    commits.poison = "c2-0"
+    commits.open.set()
+    intake = Intake(commits)
+    answers = await asyncio.gather(*(intake.accept(signals(f"c{n}"), NOW) for n in range(4)), return_exceptions=True)
+    assert [isinstance(answer, LedgerError) for answer in answers] == [False, False, True, False]
+
+
+async def test_a_group_is_bounded_but_one_caller_is_never_cut() -> None:
+    """A4: a claim never waits long behind the intake; a big webhook is one transaction."""
+    commits = Commits()
+    commits.open.set()
+    intake = Intake(commits)
+    sizes = (1, MOST_TOGETHER - 1, 2, 3 * MOST_TOGETHER)
+    await asyncio.gather(*(intake.accept(signals(f"c{size}", size), NOW) for size in sizes))
+    assert [len(group) for group in commits.groups] == [MOST_TOGETHER, 2, 3 * MOST_TOGETHER]
+
+
+async def test_a_full_intake_refuses_at_once() -> None:
+    """A4, A5: bounded memory; 503 rather than a queue without end."""
+    commits = Commits()
+    intake = Intake(commits)
+    first = asyncio.create_task(intake.accept(signals("first"), NOW))
+    await commits.begun.wait()
+    waiting = asyncio.create_task(intake.accept(signals("waiting", MOST_WAITING), NOW))
+    await asyncio.sleep(0)
+    with pytest.raises(LedgerUnavailable, match="intake is full"):
+        await intake.accept(signals("more"), NOW)
+    commits.open.set()
+    await asyncio.gather(first, waiting)
+    await intake.accept(signals("later"), NOW)
+
+
+async def test_closing_waits_for_those_who_wait() -> None:
+    """P1: a shutdown answers everybody."""
+    commits = Commits()
+    intake = Intake(commits)
+    call = asyncio.create_task(intake.accept(signals("c"), NOW))
+    await commits.begun.wait()
+    commits.open.set()
+    await intake.close()
+    assert await call == [(Outcome.NEW, "c-0")]
