@@ -13,6 +13,7 @@ from kintsugi.ledger.intake import Intake
 from kintsugi.ledger.rows import columns, record, signal, signal_columns, values, verdict, verdict_values
 from kintsugi.ledger.store import Store
 from kintsugi.ledger.tables import dead_letters, incidents
+from kintsugi.ledger.tables import signals as inbox
 from kintsugi.model.records import DeadLetter, IncidentState, Signal, SignalSource, Verdict, VerdictKind
 
 MOST_DEAD_LETTERS = 1_000
