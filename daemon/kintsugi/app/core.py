@@ -86,7 +86,6 @@ async def build(settings: Settings, catalog: Catalog, life: Lifecycle, *, loopba
         caches=caches,
         limits=limits,
         mode=Mode(settings.mode),
-        startup=settings.kube.startup_allowance * settings.durations,
         hold_limit=settings.guards.hold_limit,
         clock=now_utc,
     )

@@ -11,6 +11,9 @@ from typing import Protocol
 from kintsugi.model.records import GoodRevision
 from kintsugi.pipeline.facts import World
 from kintsugi.services import Services
+from kintsugi.telemetry import get_logger
+
+log = get_logger(__name__)
 
 
 class Memory(Protocol):
@@ -43,3 +46,5 @@ class Remembering:
         if new:
             await self._memory.note_good(new)
             self._world.remember(new)
+            for each in new:
+                log.info("good revision", workload=each.workload, template=each.template, number=each.number)

@@ -24,7 +24,7 @@ PAUSED = "kintsugi.dev/paused"
 @dataclass(kw_only=True)
 class World:
     """
-    The facts of this moment. `mode` is the global one, `startup` the age before which a pod is not judged.
+    The facts of this moment. `mode` is the global one.
 
     `remembered` are the good revisions by workload uid, as the ledger knows them.
     """
@@ -33,7 +33,6 @@ class World:
     caches: Caches
     limits: Limits
     mode: Mode
-    startup: timedelta
     hold_limit: timedelta
     clock: Callable[[], datetime]
     remembered: dict[str, set[str]] = field(default_factory=dict)
@@ -72,7 +71,6 @@ class World:
             selector=view.service.selector if view is not None else None,
             workload=view.service.workload if view is not None else None,
             good=self.good(at.service),
-            startup=self.startup,
             protected=self.limits.protected,
         )
 

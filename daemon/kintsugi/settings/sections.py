@@ -140,9 +140,6 @@ class KubeSettings:
     read_timeout: Wait = timedelta(seconds=15)
     """How long an open connection may stay silent in one attempt."""
 
-    startup_allowance: Wait = timedelta(minutes=5)
-    """How long a pod may be not ready after its start before that means anything."""
-
     stale_after: Wait = timedelta(seconds=90)
     """When a watch that has heard nothing is too old to act upon."""
 

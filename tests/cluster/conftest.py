@@ -1,0 +1,68 @@
+"""The stage of the stories: namespace `production` with the web service in it, and the daemon as a process."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import manifests
+from tests.harness.cluster import Cluster
+from tests.harness.daemon import Daemon, kubeconfig
+from tests.harness.waiting import wait_for
+
+NAMESPACE = "production"
+KINDS = "deployments,statefulsets,replicasets,pods,services,persistentvolumeclaims,hpa,pdb"
+
+StartDaemon = Callable[..., Daemon]
+
+
+@pytest.fixture
+def production(cluster: Cluster) -> Iterator[str]:
+    """Return the namespace of the shipped rules, empty before and after the test."""
+    present = {each["metadata"]["name"] for each in cluster.list("namespace")}
+    if NAMESPACE not in present:
+        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    clear(cluster)
+    yield NAMESPACE
+    clear(cluster)
+
+
+def clear(cluster: Cluster) -> None:
+    """Take everything out of the namespace, and wait until it is gone."""
+    cluster.kubectl("delete", KINDS, "--all", "-n", NAMESPACE, "--ignore-not-found", "--grace-period=1", "--wait=false")
+    volumes = [each["metadata"]["name"] for each in cluster.list("persistentvolume")]
+    if volumes:
+        cluster.kubectl("delete", "persistentvolume", *volumes, "--ignore-not-found", "--wait=false")
+    cluster.kubectl("annotate", "namespace", NAMESPACE, "kintsugi.dev/paused-", "--overwrite")
+    wait_for(
+        lambda: not cluster.list("pod", NAMESPACE) and not cluster.list("persistentvolumeclaim", NAMESPACE),
+        within=60,
+        describe=lambda: [each["metadata"]["name"] for each in cluster.list("pod", NAMESPACE)],
+    )
+
+
+@pytest.fixture
+def web(cluster: Cluster, production: str) -> str:
+    """Deploy the web service and the API that it depends on, ready behind a routed address, which is returned."""
+    cluster.apply(*manifests.tier(production, "api"), *manifests.web_stack(production))
+    for name in ("web-app-deployment", "api-deployment"):
+        cluster.kubectl("rollout", "status", f"deployment/{name}", "-n", production, "--timeout=60s")
+    return cluster.load_balancer_address("web-app-service", production)
+
+
+@pytest.fixture
+def daemon(cluster: Cluster, tmp_path: Path) -> Iterator[StartDaemon]:
+    """Return what starts a daemon on the cluster, synced; all of them are stopped at the end of the test."""
+    started: list[Daemon] = []
+
+    def start(**settings: object) -> Daemon:
+        settings.setdefault("kubeconfig", kubeconfig(cluster, "default"))
+        made = Daemon(folder=tmp_path / f"daemon-{len(started)}", **settings)  # type: ignore[arg-type]
+        started.append(made)
+        return made.start().wait_ready()
+
+    yield start
+    for each in started:
+        each.stop()
+        if each.process is not None and each.process.returncode not in (0, -9):
+            print(each.tail())

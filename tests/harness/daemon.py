@@ -1,0 +1,164 @@
+"""The daemon as its users run it: a process of its own, with a kubeconfig of least rights and its ledger on disk."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
+
+import yaml
+
+from tests.harness.cluster import Cluster
+from tests.harness.waiting import wait_for
+
+ROOT = Path(__file__).parents[2]
+RIGHTS = ROOT / "docs" / "least-rights.yaml"
+TOKEN, OPERATOR = "harness", "operator-of-the-tests"
+_DIRECT = build_opener(ProxyHandler({}))
+_SAYS = "Kintsugi takes webhooks on "
+
+Json = dict[str, Any]
+
+
+def rights() -> list[Json]:
+    """Return the rules of the manifest that the documentation gives to users."""
+    documents = [each for each in yaml.safe_load_all(RIGHTS.read_text()) if each]
+    return [rule for each in documents if each["kind"] in ("ClusterRole", "Role") for rule in each["rules"]]
+
+
+def kubeconfig(cluster: Cluster, namespace: str, *, account: str = "kintsugi", rules: Sequence[Json] | None = None) -> Path:
+    """Write the kubeconfig of a service account with least rights, everywhere in the cluster."""
+    return cluster.kubeconfig_for(account, rules or rights(), namespace=namespace, everywhere=True)
+
+
+@dataclass(kw_only=True)
+class Daemon:
+    """
+    One `kintsugi run`, started, killed and started again on the same ledger and port.
+
+    `durations` scales every duration of the shipped files; `environment` holds further settings.
+    """
+
+    kubeconfig: Path
+    folder: Path
+    durations: float = 0.02
+    mode: str = "auto"
+    ledger: str = ""
+    port: int = 0
+    catalog: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.ledger = self.ledger or f"sqlite:///{self.folder / 'ledger.db'}"
+        (self.folder / "webhook").write_text(TOKEN + "\n")
+        (self.folder / "operators").write_text(f"tester:{OPERATOR}\n")
+
+    @property
+    def log(self) -> Path:
+        """Return the file that the daemon's lines go to, of all its starts."""
+        return self.folder / "daemon.log"
+
+    def start(self, *, within: float = 30, **environment: str) -> "Daemon":
+        """Start the process and wait until it takes webhooks."""
+        before = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command(), env={**self._environment(), **environment}, stdout=log, stderr=log, cwd=self.folder
+            )
+
+        def said() -> str | None:
+            if self.process is not None and self.process.poll() is not None:
+                raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.tail()}")
+            text = self.log.read_bytes()[before:].decode(errors="replace")
+            return next((line.split(_SAYS)[1].split()[0] for line in text.splitlines() if _SAYS in line), None)
+
+        self.url = wait_for(said, within=within, describe=lambda: self.tail())
+        self.port = int(self.url.rsplit(":", 1)[1])
+        return self
+
+    def wait_ready(self, *, within: float = 20) -> "Daemon":
+        """Wait until its caches are synced."""
+        wait_for(lambda: self.get("/readyz")[0] == 200, within=within, describe=lambda: f"{self.get('/readyz')}\n{self.tail()}")
+        return self
+
+    def kill(self) -> None:
+        """Kill it as the kernel does, in the middle of whatever it does."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def stop(self, *, within: float = 30) -> int:
+        """Stop it as Kubernetes does, and return its exit code."""
+        if self.process is None or self.process.poll() is not None:
+            return self.process.returncode if self.process is not None else 0
+        self.signal(signal.SIGTERM)
+        return self.wait(within=within)
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self, *, within: float = 30) -> int:
+        """Wait for its end and return its exit code."""
+        assert self.process is not None
+        return self.process.wait(within)
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Ask with the operator's token; return the status and the answer (0 when there is none)."""
+        return self._ask(Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {OPERATOR}"}))
+
+    def post(self, path: str, body: object, *, token: str = OPERATOR) -> tuple[int, Any]:
+        """Post JSON; return the status and the answer."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        return self._ask(Request(f"{self.url}{path}", data=json.dumps(body).encode(), headers=headers))
+
+    def incidents(self) -> list[Json]:
+        """Return the incidents, newest first."""
+        status, answer = self.get("/api/v1/incidents?limit=50")
+        return list(answer["incidents"]) if status == 200 else []
+
+    def incident(self, incident: str) -> Json:
+        """Return everything about one incident."""
+        status, answer = self.get(f"/api/v1/incidents/{incident}")
+        assert status == 200, answer
+        found: Json = answer
+        return found
+
+    def tail(self, lines: int = 40) -> str:
+        """Return the last lines of its log."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _ask(self, request: Request) -> tuple[int, Any]:
+        try:
+            with _DIRECT.open(request, timeout=10) as answer:
+                raw = answer.read()
+                status = answer.status
+        except HTTPError as error:
+            raw, status = error.read(), error.code
+        except OSError as error:
+            return 0, str(error)
+        try:
+            return status, json.loads(raw)
+        except ValueError:
+            return status, raw.decode(errors="replace")
+
+    def _command(self) -> list[str]:
+        command = [sys.executable, "-m", "kintsugi.cli", "run", "--mode", self.mode, "--host", "127.0.0.1"]
+        command += ["--port", str(self.port), "--kubeconfig", str(self.kubeconfig), "--ledger", self.ledger]
+        command += ["--durations", str(self.durations), "--webhook-tokens", str(self.folder / "webhook")]
+        command += ["--operator-tokens", str(self.folder / "operators"), "--log-format", "json"]
+        return command + (["--catalog", str(self.catalog)] if self.catalog is not None else [])
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("KINTSUGI_")}
+        return {**kept, "PYTHONPATH": str(ROOT / "daemon"), **self.environment}
