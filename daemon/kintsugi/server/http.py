@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from kintsugi.errors import UsageError
 from kintsugi.server.routes import Gate, Handler, Route
 from kintsugi.settings import ServerSettings
 
@@ -39,13 +40,14 @@ class _TurnAway(asyncio.Protocol):
 
 @asynccontextmanager
 async def serve(settings: ServerSettings, gate: Gate, routes: tuple[Route, ...]) -> AsyncIterator[Listening]:
-    """Serve these routes until the context is left; requests under way may then finish."""
+    """
+    Serve these routes until the context is left; requests under way may then finish.
+
+    Raises UsageError when the port cannot be had.
+    """
     newcomers = _Newcomers(settings.header_timeout.total_seconds())
-    app = web.Application(middlewares=[newcomers.note])
-    for route in routes:
-        gate.add(app, route)
     runner = web.AppRunner(
-        app,
+        _application(gate, routes, newcomers),
         access_log=None,
         keepalive_timeout=settings.idle_timeout.total_seconds(),
         lingering_time=_LINGER,
@@ -59,7 +61,11 @@ async def serve(settings: ServerSettings, gate: Gate, routes: tuple[Route, ...])
         return _TurnAway() if len(connections.connections) >= settings.max_connections else connections()
 
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(accepted, settings.host, settings.port, backlog=settings.backlog)
+    try:
+        listener = await loop.create_server(accepted, settings.host, settings.port, backlog=settings.backlog)
+    except OSError as error:
+        await runner.cleanup()
+        raise UsageError(f"server.port: cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
     sweeper = asyncio.create_task(newcomers.sweep(connections), name="server-sweeper")
     try:
         host, port = listener.sockets[0].getsockname()[:2]
@@ -70,6 +76,14 @@ async def serve(settings: ServerSettings, gate: Gate, routes: tuple[Route, ...])
         with suppress(asyncio.CancelledError):
             await sweeper
         await runner.cleanup()
+
+
+def _application(gate: Gate, routes: tuple[Route, ...], newcomers: "_Newcomers") -> web.Application:
+    """Put every route behind the gate."""
+    app = web.Application(middlewares=[newcomers.note])
+    for route in routes:
+        gate.add(app, route)
+    return app
 
 
 class _Newcomers:

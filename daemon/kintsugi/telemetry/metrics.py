@@ -7,6 +7,7 @@ make series. Counters whose labels are known start at zero: a rate over a series
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -32,56 +33,37 @@ class Metrics:
     """Every metric of the daemon, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        self.signals_received = Counter(
-            "kintsugi_signals_received_total", "Signals committed to the ledger.", ["source"], registry=registry
+        self.registry = CollectorRegistry()
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self.signals_received = counter(
+            "kintsugi_signals_received_total", "Signals committed to the ledger.", ["source"]
         )
-        self.verdicts = Counter(
-            "kintsugi_verdicts_total", "Verdicts given to signals.", ["verdict", "reason"], registry=registry
+        self.verdicts = counter("kintsugi_verdicts_total", "Verdicts given to signals.", ["verdict", "reason"])
+        self.signals_unjudged = gauge("kintsugi_signals_unjudged", "Signals received that have no verdict yet.")
+        self.dead_letters = counter("kintsugi_dead_letters_total", "Alerts and bodies that could not be understood.")
+        self.webhook_answers = counter(
+            "kintsugi_webhook_answers_total", "Answers to webhooks; any 4xx loses alerts.", ["status"]
         )
-        self.signals_unjudged = Gauge(
-            "kintsugi_signals_unjudged", "Signals received that have no verdict yet.", registry=registry
+        self.webhook_waiting = gauge("kintsugi_webhook_waiting_alerts", "Alerts waiting for their commit.")
+        self.polls = counter("kintsugi_alertmanager_polls_total", "Polls of Alertmanager.", ["outcome"])
+        self.runs = counter("kintsugi_runs_total", "Runs that ended.", ["runbook", "outcome"])
+        self.steps = counter("kintsugi_steps_total", "Steps that ended.", ["action", "outcome"])
+        self.run_seconds = histogram("kintsugi_run_seconds", "From a run's start to its end.", buckets=_RUN_BUCKETS)
+        self.watchdogs = gauge("kintsugi_watchdogs", "Watchdogs by state.", ["state"])
+        self.watch_lag = gauge("kintsugi_watch_lag_seconds", "Since a watch was last heard of.", ["resource"])
+        self.ledger_commit_seconds = histogram(
+            "kintsugi_ledger_commit_seconds", "One commit of signals.", buckets=_COMMIT_BUCKETS
         )
-        self.dead_letters = Counter(
-            "kintsugi_dead_letters_total", "Alerts and bodies that could not be understood.", registry=registry
+        self.service_healthy = gauge(
+            "kintsugi_service_healthy", "1 while a service is healthy, 0 while it is not.", ["service"]
         )
-        self.webhook_answers = Counter(
-            "kintsugi_webhook_answers_total",
-            "Answers to webhooks; any 4xx loses alerts.",
-            ["status"],
-            registry=registry,
-        )
-        self.webhook_waiting = Gauge(
-            "kintsugi_webhook_waiting_alerts", "Alerts waiting for their commit.", registry=registry
-        )
-        self.polls = Counter(
-            "kintsugi_alertmanager_polls_total", "Polls of Alertmanager.", ["outcome"], registry=registry
-        )
-        self.runs = Counter("kintsugi_runs_total", "Runs that ended.", ["runbook", "outcome"], registry=registry)
-        self.steps = Counter("kintsugi_steps_total", "Steps that ended.", ["action", "outcome"], registry=registry)
-        self.run_seconds = Histogram(
-            "kintsugi_run_seconds", "From a run's start to its end.", registry=registry, buckets=_RUN_BUCKETS
-        )
-        self.watchdogs = Gauge("kintsugi_watchdogs", "Watchdogs by state.", ["state"], registry=registry)
-        self.watch_lag = Gauge(
-            "kintsugi_watch_lag_seconds", "Since a watch was last heard of.", ["resource"], registry=registry
-        )
-        self.ledger_commit_seconds = Histogram(
-            "kintsugi_ledger_commit_seconds", "One commit of signals.", registry=registry, buckets=_COMMIT_BUCKETS
-        )
-        self.service_healthy = Gauge(
-            "kintsugi_service_healthy",
-            "1 while a service is healthy, 0 while it is not.",
-            ["service"],
-            registry=registry,
-        )
-        self.catalog_loads = Counter(
+        self.catalog_loads = counter(
             "kintsugi_catalog_loads_total",
             "New versions of the rules and runbooks: taken into force, or refused for their mistakes.",
             ["outcome"],
-            registry=registry,
         )
-        self.notices = Counter("kintsugi_notices_total", "Notices by outcome.", ["outcome"], registry=registry)
+        self.notices = counter("kintsugi_notices_total", "Notices by outcome.", ["outcome"])
         _preset_own_labels(self)
 
     def preset(self, known: KnownLabels) -> None:

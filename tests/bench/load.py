@@ -1,0 +1,81 @@
+"""A light sender of webhooks over keep-alive connections: it must not be what is measured."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+_ALERT_BEGIN, _ALERT_END = b'{"status":"firing","labels"', b'"fingerprint":"'
+_CAPTURED = Path(__file__).parents[1] / "data" / "alertmanager" / "group1-firing.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """What came of a load: alerts answered 200, other answers, seconds for all, and the wait for each answer."""
+
+    alerts: int
+    posts: int
+    refused: int
+    seconds: float
+    waits: Sequence[float]
+
+    @property
+    def alerts_a_second(self) -> float:
+        return self.alerts / self.seconds
+
+    def wait(self, share: float) -> float:
+        """Give the wait in milliseconds that this share of answers stayed below."""
+        ordered = sorted(self.waits)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000
+
+
+def requests(alerts: int, first_number: int) -> Iterator[bytes]:
+    """Give requests with so many alerts each, as a real Alertmanager sent them, their fingerprints counted up."""
+    body = _CAPTURED.read_bytes()
+    begin = body.index(_ALERT_BEGIN)
+    end = body.index(b"}", body.index(_ALERT_END)) + 1
+    head, alert, tail = body[:begin], body[begin:end], body[end:]
+    before, _, after = alert.partition(_ALERT_END)
+    first, last = before + _ALERT_END, after[16:]
+    numbers = count(first_number)
+    while True:
+        group = b",".join(first + b"%016x" % next(numbers) + last for _ in range(alerts))
+        whole = head + group + tail
+        yield (
+            b"POST /alertmanager HTTP/1.1\r\nHost: kintsugi\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(whole)
+        ) + whole
+
+
+async def send(port: int, *, alerts: int, posts: int, connections: int, first_number: int = 1) -> Answered:
+    """Post so many requests over so many connections, each waiting for its answer before the next."""
+    bodies = requests(alerts, first_number)
+    ready = iter([next(bodies) for _ in range(posts)])
+    waits: list[float] = []
+    refused = 0
+
+    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal refused
+        for request in ready:
+            sent = time.perf_counter()
+            writer.write(request)
+            if await _status(reader) == 200:
+                waits.append(time.perf_counter() - sent)
+            else:
+                refused += 1
+        writer.close()
+
+    opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(connections)]
+    began = time.perf_counter()
+    await asyncio.gather(*(connection(*each) for each in opened))
+    seconds = time.perf_counter() - began
+    return Answered(alerts=len(waits) * alerts, posts=len(waits), refused=refused, seconds=seconds, waits=waits)
+
+
+async def _status(reader: asyncio.StreamReader) -> int:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+    await reader.readexactly(int(length))
+    return int(head[9:12])

@@ -1,0 +1,58 @@
+"""How the port is opened and closed."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from kintsugi.errors import UsageError
+from kintsugi.model.records import DeadLetter, Signal
+from kintsugi.settings import ServerSettings
+from tests.integration.intake_server import WEBHOOK, served
+from tests.integration.operations_double import RememberingOperations
+from tests.unit.sources.webhooks import alert, webhook
+
+
+class WaitingInbox:
+    """Commits when it is let."""
+
+    def __init__(self) -> None:
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+        self.kept: list[Signal] = []
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> None:
+        self.asked.set()
+        await self.let.wait()
+        self.kept += delivered
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        raise AssertionError("no dead letters here")
+
+
+async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    inbox, operations = WaitingInbox(), RememberingOperations()
+    async with served(tmp_path, inbox, operations) as port:
+        taken = ServerSettings(host="127.0.0.1", port=port.port)
+        with pytest.raises(UsageError, match=rf"cannot listen on 127.0.0.1:{port.port}: .*in use"):
+            async with served(tmp_path, inbox, operations, settings=taken):
+                pass
+
+
+async def test_a_delivery_under_way_is_finished_when_the_daemon_stops(tmp_path: Path) -> None:
+    """The daemon stops while a commit is pending, and the sender still gets its answer."""
+    inbox, body = WaitingInbox(), webhook(alert())
+    async with served(tmp_path, inbox, RememberingOperations()) as port:
+        reader, writer = await asyncio.open_connection(port.host, port.port)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in WEBHOOK.items())
+        writer.write(
+            f"POST /alertmanager HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        )
+        await inbox.asked.wait()
+        asyncio.get_running_loop().call_later(0.2, inbox.let.set)
+
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    assert len(inbox.kept) == 1
+    writer.close()
+    await writer.wait_closed()
