@@ -3,8 +3,17 @@
 from dataclasses import replace
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Condition, DeadLetter, GoodRevision, Reason, SignalSource, Target, VerdictKind
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, signal, verdict
+from kintsugi.model.records import (
+    Condition,
+    DeadLetter,
+    GoodRevision,
+    IncidentState,
+    Reason,
+    SignalSource,
+    Target,
+    VerdictKind,
+)
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, claim, signal, start, started, verdict
 
 
 def condition(uid: str, *, signalled: bool = False) -> Condition:
@@ -65,8 +74,8 @@ async def test_dead_letters_are_bounded_to_the_newest(ledger: Ledger) -> None:
         )
         for number in range(1500)
     ]
-    for start in range(0, 1500, 500):
-        await ledger.keep_dead_letters(letters[start : start + 500])
+    for first in range(0, 1500, 500):
+        await ledger.keep_dead_letters(letters[first : first + 500])
     await ledger.keep_dead_letters(letters[-1:])
     kept = await ledger.dead_letters(limit=2000)
     assert kept == tuple(reversed(letters[500:]))
@@ -83,6 +92,19 @@ async def test_a_provisional_verdict_is_due_when_it_ends_and_a_final_one_never(l
     assert [each.id for each in await ledger.due_signals(NOW)] == [fresh.id]
     assert [each.id for each in await ledger.due_signals(NOW + MINUTE)] == [held.id, fresh.id]
     assert [each.id for each in await ledger.due_signals(NOW + MINUTE, limit=1)] == [held.id]
+
+
+async def test_what_still_fires_after_its_incident_closed_is_due_again(ledger: Ledger) -> None:
+    """A2, P9: the guards decide whether anything starts; what a person took over is left to them."""
+    runs = [await begin(ledger, service) for service in ("web", "db", "api")]
+    assert await ledger.rearm(NOW) == 0
+    for run, state in zip(runs[:2], (IncidentState.INEFFECTIVE, IncidentState.NEEDS_OPERATOR), strict=True):
+        await ledger.move_run(run.id, state, "over", NOW)
+    assert await ledger.rearm(NOW + MINUTE) == 1
+    (again,) = await ledger.due_signals(NOW + MINUTE)
+    run = started(await ledger.claim(claim(again, service="web"), start, NOW + MINUTE))
+    assert run.incident != runs[0].incident
+    assert await ledger.due_signals(NOW + MINUTE) == ()
 
 
 async def test_a_final_verdict_is_never_replaced(ledger: Ledger) -> None:
