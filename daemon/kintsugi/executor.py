@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 FIRST_WAIT = timedelta(seconds=0.5)
 LONGEST_WAIT = timedelta(seconds=10)
 ATTEMPTS = 2
-"""How often one effect is tried when a probe says that it has not happened: preconditions make the second harmless."""
+"""How often one effect is tried anew when a probe says that it has not happened: preconditions make that harmless."""
 
 
 class Actor(Protocol):
@@ -103,6 +103,8 @@ class Executor:
         for _ in range(ATTEMPTS):
             if record.state is StepState.UNKNOWN:
                 record = await self._find_out(effect, record)
+        if record.state is StepState.UNKNOWN:
+            record = await self._ask(effect, record, "its answer was lost again and again")
         return record
 
     async def _try(self, effect: Effect, record: StepRecord, *, expect: StepState | None) -> StepRecord:
@@ -159,7 +161,11 @@ class Executor:
                 return await self._ask(effect, record, "nobody can tell whether it has happened")
 
     async def _afresh(self, effect: Effect, prepared: Prepared) -> Result:
-        return await self._patiently(lambda: self._actor.look_again(prepared), effect)
+        try:
+            return await self._patiently(lambda: self._actor.look_again(prepared), effect)
+        except KubeError as error:
+            # The change is known to be made; that its object cannot be read again does not undo that.
+            return Result(names={}, summary=str(error))
 
     async def _ask(self, effect: Effect, record: StepRecord, why: str) -> StepRecord:
         return await self._save(effect, replace(record, state=StepState.NEEDS_OPERATOR, error=why), expect=record.state)
@@ -215,5 +221,6 @@ def intent_of(record: StepRecord, prepared: Prepared, effect: Effect) -> StepRec
 
 def prepared_of(record: StepRecord) -> Prepared:
     """Read an effect back from its intent, as it was committed."""
-    assert record.command is not None and record.undo is not None, f"{record.path} has an intent without a command"
+    assert record.command is not None, f"{record.path} has an intent without a command"
+    assert record.undo is not None, f"{record.path} has an intent without its undo"
     return Prepared(command=decode(record.command), facts=record.facts, undo=record.undo, evidence=())

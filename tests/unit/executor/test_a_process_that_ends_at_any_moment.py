@@ -1,0 +1,139 @@
+"""Cut the power at every commit and every effect, twice; start again with the journal as it was (P3, P8, C1, C2)."""
+
+import asyncio
+from itertools import count
+
+import looptime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kintsugi.actions.prepared import Evidence, Happened
+from kintsugi.errors import Conflict, Forbidden, Refused, ServerUnavailable, TooManyRequests
+from kintsugi.model.records import StepRecord, StepState
+from tests.unit.executor.effects import TEXT, Bench
+from tests.unit.executor.power import Power, PowerCutError
+from tests.unit.executor.scripted_actor import Lost, Turn
+
+
+def virtual_loop() -> asyncio.AbstractEventLoop:
+    """Make an event loop in which waiting takes no time."""
+    return looptime.patch_event_loop(asyncio.new_event_loop())
+
+
+def start(bench: Bench, cut: int | None) -> StepRecord | None:
+    """Run one process until it ends by itself, or by the cut (None)."""
+    bench.connect(Power(cut))
+    with asyncio.Runner(loop_factory=virtual_loop) as runner:
+        try:
+            return runner.run(bench.execute())
+        except PowerCutError:
+            return None
+
+
+SCENARIOS: dict[str, list[Turn]] = {
+    "all goes well": [],
+    "the server is busy": [TooManyRequests("busy"), ServerUnavailable("no connection")],
+    "the answer is lost, it was made": [Lost(applied=True)],
+    "the answer is lost, it was not made": [Lost(applied=False)],
+    "the answer is lost twice": [Lost(applied=False), Lost(applied=True)],
+    "it is overtaken": [Conflict("another uid")],
+    "it may not be done": [Forbidden("may not patch")],
+}
+
+
+def prepared_bench(turns: list[Turn]) -> Bench:
+    bench = Bench()
+    bench.actor.evidence = (Evidence(kind="describe", text="d"),)
+    bench.actor.will("perform", *turns)
+    return bench
+
+
+@pytest.mark.parametrize("turns", SCENARIOS.values(), ids=SCENARIOS)
+def test_the_effect_is_made_at_most_once_wherever_the_process_ends(turns: list[Turn]) -> None:
+    for cut in count(1):
+        bench = prepared_bench(turns)
+        ended = start(bench, cut)
+        if ended is not None:
+            assert cut > 4, "there must be moments to be cut at"
+            return
+        committed = bench.states[-1:]
+        assert not bench.actor.texts or committed != [], f"cut {cut}: an effect without an intent"
+        record = start(bench, None)
+        assert record is not None
+        assert record.state not in {StepState.PLANNED, StepState.INTENT, StepState.UNKNOWN}, f"cut {cut}"
+        assert len(bench.actor.texts) <= 1, f"cut {cut}: made twice"
+        if record.state is StepState.DONE:
+            assert bench.actor.texts == [TEXT], f"cut {cut}: done, but not made"
+
+
+def test_without_other_trouble_it_is_made_exactly_once_wherever_the_process_ends() -> None:
+    whole = prepared_bench([])
+    start(whole, None)
+    for cut in range(1, whole.power.passed + 1):
+        bench = prepared_bench([])
+        start(bench, cut)
+        record = start(bench, None)
+        assert record is not None
+        assert (record.state, bench.actor.texts) == (StepState.DONE, [TEXT]), f"cut {cut}"
+        assert bench.journal.evidence, f"cut {cut}: no evidence"
+
+
+def test_an_intent_that_a_dead_process_left_is_probed_before_anything_is_done() -> None:
+    whole = prepared_bench([])
+    start(whole, None)
+    left = 0
+    for cut in range(1, whole.power.passed + 1):
+        bench = prepared_bench([])
+        start(bench, cut)
+        if bench.states[-1:] != [StepState.INTENT]:
+            continue
+        left += 1
+        bench.actor.calls.clear()
+        start(bench, None)
+        assert bench.actor.calls[0] == "probe", f"cut {cut}"
+        assert bench.states[:2] == [StepState.INTENT, StepState.UNKNOWN], f"cut {cut}"
+    assert left >= 3, "before, between and after the effect"
+
+
+turns = st.sampled_from(
+    [
+        None,
+        Lost(applied=True),
+        Lost(applied=False),
+        TooManyRequests("busy"),
+        ServerUnavailable("no connection"),
+        Conflict("another uid"),
+    ]
+)
+judgements = st.sampled_from([None, None, Refused("it is healthy"), ServerUnavailable("no connection")])
+cuts = st.lists(st.integers(min_value=1, max_value=16), max_size=4)
+
+
+@given(cuts=cuts, performing=st.lists(turns, max_size=6), preparing=st.lists(judgements, max_size=3))
+def test_no_sequence_of_faults_and_deaths_makes_two_effects(
+    cuts: list[int], performing: list[Turn], preparing: list[Turn]
+) -> None:
+    bench = Bench()
+    bench.actor.will("perform", *performing)
+    bench.actor.will("prepare", *preparing)
+    for cut in cuts:
+        start(bench, cut)
+        assert not bench.actor.texts or StepState.INTENT in bench.states
+    record = start(bench, None)
+    assert record is not None
+    assert record.state not in {StepState.PLANNED, StepState.INTENT, StepState.UNKNOWN}
+    assert len(bench.actor.texts) <= 1
+    assert record.state is not StepState.DONE or bench.actor.texts == [TEXT]
+    assert bench.journal.known("scale#0") == record
+
+
+@given(cuts=cuts, performing=st.lists(turns, max_size=4))
+def test_a_probe_that_cannot_tell_never_leads_to_a_second_effect(cuts: list[int], performing: list[Turn]) -> None:
+    """At most once for what cannot be probed (P3)."""
+    bench = Bench()
+    bench.actor.will("perform", *performing)
+    bench.actor.will("probe", *[Happened.UNKNOWN] * 50)
+    for cut in [*cuts, None]:
+        start(bench, cut)
+    assert len(bench.actor.texts) <= 1

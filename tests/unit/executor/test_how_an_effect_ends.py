@@ -1,0 +1,170 @@
+"""Intent committed, effect, result committed; and every other way for an effect to end (P3, P8)."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.actions.prepared import Evidence
+from kintsugi.commands import encode
+from kintsugi.errors import (
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    KubeError,
+    NotFound,
+    Refused,
+    ServerUnavailable,
+    TooManyRequests,
+    Unauthorized,
+    WrongState,
+)
+from kintsugi.model.records import StepRecord, StepState, UndoRecord
+from tests.unit.executor.effects import SCALE, TEXT, Bench
+from tests.unit.factories import moment, step, virtual_clock
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_an_effect_is_done_between_its_two_commits() -> None:
+    """P8: no effect without a committed intent."""
+    bench = Bench()
+    record = await bench.execute()
+    assert record.state is StepState.DONE
+    assert bench.power.story == ["scale#0 intent", f"effect {TEXT}", "scale#0 done"]
+
+
+async def test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back() -> None:
+    """P8: what is committed before the effect is enough to probe it and to undo it."""
+    bench = Bench()
+    seen: list[StepRecord | None] = []
+    bench.actor.on_change = lambda _: seen.append(bench.journal.known("scale#0"))
+    await bench.execute()
+    intent = seen[0]
+    assert intent is not None
+    assert intent.undo is not None
+    assert intent.state is StepState.INTENT
+    assert intent.changes is True
+    assert intent.command == encode(SCALE)
+    assert intent.text == TEXT
+    assert intent.facts["uid"] == "u-1"
+    assert str(intent.facts["mark"]).startswith("run-1/forward/scale#0")
+    assert intent.undo.texts == ("kubectl scale deployment web --replicas=3 -n production",)
+    assert intent.deadline == moment(minutes=30)
+    assert intent.finished is None
+
+
+async def test_the_runbooks_word_on_undo_counts_before_the_actions() -> None:
+    record = await Bench().execute(undo=UndoRecord(note="it stays: the runbook says so"))
+    assert record.undo == UndoRecord(note="it stays: the runbook says so")
+
+
+async def test_evidence_is_kept_before_the_intent() -> None:
+    """What a delete destroys is committed before anything may be destroyed."""
+    bench = Bench()
+    bench.actor.evidence = (Evidence(kind="describe", text="d"), Evidence(kind="logs", text="l"))
+    await bench.execute()
+    assert bench.power.story[:3] == ["scale#0 evidence describe", "scale#0 evidence logs", "scale#0 intent"]
+    assert bench.journal.evidence == [("scale#0", "describe", "d"), ("scale#0", "logs", "l")]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state"),
+    [
+        (Refused("it is healthy by now"), StepState.SKIPPED),
+        (NotFound("no such deployment"), StepState.SKIPPED),
+        (Forbidden("may not get"), StepState.FAILED),
+        (Conflict("a test failed"), StepState.FAILED),
+        (Invalid("not a patch"), StepState.FAILED),
+        (Unauthorized("who are you"), StepState.FAILED),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+async def test_what_is_not_prepared_is_not_done(refusal: Exception, state: StepState) -> None:
+    bench = Bench()
+    bench.actor.will("prepare", refusal)
+    record = await bench.execute()
+    assert (record.state, record.error, record.text) == (state, str(refusal), TEXT)
+    assert record.changes is False
+    assert record.finished == moment()
+    assert bench.states == [state]
+    assert not bench.actor.texts
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state"),
+    [
+        (Conflict("it has another uid"), StepState.SKIPPED),
+        (NotFound("it is gone"), StepState.SKIPPED),
+        (Forbidden("may not patch"), StepState.FAILED),
+        (Invalid("replicas must not be negative"), StepState.FAILED),
+        (Unauthorized("who are you"), StepState.FAILED),
+        (Gone("too old"), StepState.FAILED),
+        (Refused("nothing to write"), StepState.FAILED),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+async def test_a_write_that_the_server_refuses_is_not_tried_again(refusal: Exception, state: StepState) -> None:
+    """The object was overtaken (skipped), or waiting will not cure it (failed)."""
+    bench = Bench()
+    bench.actor.will("perform", refusal)
+    record = await bench.execute()
+    assert (record.state, record.error) == (state, str(refusal))
+    assert bench.states == [StepState.INTENT, state]
+    assert bench.actor.calls == ["prepare", "perform"]
+    assert not bench.actor.texts
+
+
+@pytest.mark.parametrize("stage", ["prepare", "perform"])
+@pytest.mark.parametrize(
+    ("trouble", "waited"),
+    [
+        ([TooManyRequests("busy", retry_after=timedelta(seconds=7))], 7),
+        ([TooManyRequests("busy")], 0.5),
+        ([ServerUnavailable("connection refused")], 0.5),
+        ([ServerUnavailable("connection refused")] * 4, 0.5 + 1 + 2 + 4),
+        ([ServerUnavailable("connection refused")] * 7, 0.5 + 1 + 2 + 4 + 8 + 10 + 10),
+    ],
+    ids=["429 with a word", "429", "refused once", "refused four times", "the longest wait"],
+)
+async def test_what_surely_changed_nothing_is_tried_again_later(
+    stage: str, trouble: list[KubeError], waited: float
+) -> None:
+    bench = Bench()
+    bench.actor.will(stage, *trouble)
+    record = await bench.execute()
+    assert record.state is StepState.DONE
+    assert asyncio.get_running_loop().time() == pytest.approx(waited)
+    assert bench.states == [StepState.INTENT, StepState.DONE]
+    assert bench.actor.texts == [TEXT]
+
+
+@pytest.mark.parametrize("stage", ["prepare", "perform"])
+@pytest.mark.parametrize("trouble", [TooManyRequests("busy"), ServerUnavailable("connection refused")], ids=str)
+async def test_when_its_time_is_over_it_has_failed(stage: str, trouble: KubeError) -> None:
+    bench = Bench()
+    bench.actor.will(stage, *[trouble] * 1000)
+    record = await bench.execute(give_up=moment(minutes=2))
+    assert (record.state, record.error) == (StepState.FAILED, str(trouble))
+    assert record.finished is not None
+    assert record.finished < moment(minutes=2)
+    assert not bench.actor.texts
+
+
+async def test_an_effect_that_has_ended_is_left_alone() -> None:
+    bench = Bench()
+    for state in (StepState.DONE, StepState.FAILED, StepState.SKIPPED, StepState.NEEDS_OPERATOR):
+        known = step("scale#0", state=state)
+        assert await bench.execute(known=known) == known
+    assert not bench.actor.calls
+    assert not bench.states
+
+
+async def test_what_another_has_begun_is_not_begun_again() -> None:
+    """P4: the commit of the intent fails, so that there is no effect."""
+    bench = Bench()
+    await bench.journal.save_step(step("scale#0", state=StepState.INTENT), expect=None, now=virtual_clock())
+    with pytest.raises(WrongState):
+        await bench.execute(known=step("scale#0"))
+    assert not bench.actor.texts
