@@ -110,8 +110,8 @@ def expected(api: Api, server: str, request: pytest.FixtureRequest) -> Iterator[
 
 def _difference(wanted: object, found: object) -> str:
     """Show what differs, line by line."""
-    texts = [yaml.safe_dump(each, width=110).splitlines() for each in (wanted, found)]
-    return "\n".join(difflib.unified_diff(*texts, "expected", "found", lineterm="", n=2))
+    before, after = (yaml.safe_dump(each, width=110).splitlines() for each in (wanted, found))
+    return "\n".join(difflib.unified_diff(before, after, "expected", "found", lineterm="", n=2))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

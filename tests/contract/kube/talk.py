@@ -48,7 +48,7 @@ class Watch:
 
     async def take(self, count: int) -> list[Json]:
         """Read so many events."""
-        events = []
+        events: list[Json] = []
         for _ in range(count):
             event = await self.next()
             assert event is not None, f"the watch ended after {events}"
@@ -81,7 +81,7 @@ class Api:
         return "/".join(piece for piece in pieces if piece)
 
     async def send(
-        self, method: str, path: str, body: Any = None, *, kind: str = "application/json", **query: object
+        self, method: str, path: str, body: Any = None, *, kind: str = "application/json", **query: Any
     ) -> Answer:
         """Send a request. A body of bytes is sent as it is."""
         data = body if isinstance(body, bytes) else (json.dumps(body).encode() if body is not None else None)
@@ -100,24 +100,24 @@ class Api:
                 status=response.status, body=decoded, content_type=response.content_type, headers=response.headers
             )
 
-    async def get(self, path: str, **query: object) -> Answer:
+    async def get(self, path: str, **query: Any) -> Answer:
         """Send a GET."""
         return await self.send("GET", path, **query)
 
-    async def create(self, path: str, body: Json, **query: object) -> Answer:
+    async def create(self, path: str, body: Json, **query: Any) -> Answer:
         """Send a POST."""
         return await self.send("POST", path, body, **query)
 
-    async def patch(self, path: str, body: Any, kind: str = MERGE, **query: object) -> Answer:
+    async def patch(self, path: str, body: Any, kind: str = MERGE, **query: Any) -> Answer:
         """Send a PATCH."""
         return await self.send("PATCH", path, body, kind=kind, **query)
 
-    async def delete(self, path: str, options: Json | None = None, **query: object) -> Answer:
+    async def delete(self, path: str, options: Json | None = None, **query: Any) -> Answer:
         """Send a DELETE."""
         return await self.send("DELETE", path, options, **query)
 
     @asynccontextmanager
-    async def watch(self, path: str, **query: object) -> AsyncIterator[Watch]:
+    async def watch(self, path: str, **query: Any) -> AsyncIterator[Watch]:
         """Open a watch."""
         params = {"watch": "true", **{key: str(value) for key, value in query.items()}}
         async with self.session.get(

@@ -35,7 +35,8 @@ async def test_a_strategic_patch_merges_containers_and_their_environment(api: Ap
 
     def spec(answer: Answer) -> Json:
         assert answer.status == 200, answer
-        return answer.body["spec"]
+        found: Json = answer.body["spec"]
+        return found
 
     def containers(*items: Json) -> Json:
         return {"spec": {"template": {"spec": {"containers": list(items)}}}}

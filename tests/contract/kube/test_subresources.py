@@ -89,8 +89,9 @@ async def test_an_eviction_asks_the_budget(api: Api, expected: Check) -> None:
     await api.create(api.path("pods"), pod("one"))
     await api.until(api.path("pods", "one"), ready)
     await api.create(api.path("poddisruptionbudgets", group=POLICY), budget("keep", "one", 1))
-    counted = lambda body: body["status"].get("currentHealthy") == 1  # noqa: E731
-    found = await api.until(api.path("poddisruptionbudgets", "keep", group=POLICY), counted)
+    found = await api.until(
+        api.path("poddisruptionbudgets", "keep", group=POLICY), lambda body: body["status"].get("currentHealthy") == 1
+    )
     assert found["status"]["disruptionsAllowed"] == 0
     eviction: Json = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "one"}}
     path = api.path("pods", "one", "eviction")

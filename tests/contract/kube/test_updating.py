@@ -62,9 +62,8 @@ async def test_the_name_of_object_and_path_must_agree(api: Api, expected: Check)
 async def test_the_generation_counts_changes_of_the_specification(api: Api) -> None:
     path = api.path("deployments", "web", group=APPS)
     await api.create(api.path("deployments", group=APPS), idle(replicas=0))
-    generations = []
-    for patch in ({"metadata": {"labels": {"a": "b"}}}, {"spec": {"replicas": 1}}, {"spec": {"minReadySeconds": 1}}):
-        generations.append((await api.patch(path, patch)).body["metadata"]["generation"])
+    patches = ({"metadata": {"labels": {"a": "b"}}}, {"spec": {"replicas": 1}}, {"spec": {"minReadySeconds": 1}})
+    generations = [(await api.patch(path, patch)).body["metadata"]["generation"] for patch in patches]
     assert generations == [1, 2, 3]
 
 

@@ -38,9 +38,10 @@ async def revisions(api: Api) -> dict[str, tuple[str, int]]:
 async def test_a_deployment_makes_a_replica_set_and_pods(api: Api, expected: Check) -> None:
     path = api.path("deployments", "web", group=APPS)
     await api.create(api.path("deployments", group=APPS), deployment())
-    complete = lambda body: (
-        rolled_out(body) and condition(body, "Progressing").get("reason") == "NewReplicaSetAvailable"
-    )  # noqa: E731
+
+    def complete(body: Json) -> bool:
+        return rolled_out(body) and condition(body, "Progressing").get("reason") == "NewReplicaSetAvailable"
+
     expected("deployment", await api.until(path, complete))
     sets = await api.until(
         api.path("replicasets", group=APPS), lambda body: body["items"][0]["status"].get("availableReplicas") == 2
@@ -74,8 +75,9 @@ async def test_a_rollout_that_gets_nowhere_exceeds_its_deadline_and_keeps_the_ol
     await api.until(path, rolled_out)
     change = {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "web:none-such"}]}}}}
     await api.patch(path, change, STRATEGIC)
-    failed = lambda body: condition(body, "Progressing").get("reason") == "ProgressDeadlineExceeded"  # noqa: E731
-    body = await api.until(path, failed)
+    body = await api.until(
+        path, lambda body: condition(body, "Progressing").get("reason") == "ProgressDeadlineExceeded"
+    )
     expected("status", body["status"])
     pods = (await api.get(api.path("pods"), labelSelector="app=web")).body
     assert len([each for each in living(pods) if ready(each)]) == 2
@@ -130,13 +132,17 @@ async def test_a_deleted_deployment_takes_its_replica_sets_and_pods_along(api: A
 async def test_a_stateful_pod_comes_back_under_its_name(api: Api, expected: Check) -> None:
     path = api.path("statefulsets", "db", group=APPS)
     await api.create(api.path("statefulsets", group=APPS), stateful())
-    complete = lambda body: body["status"].get("readyReplicas") == 2 and body["status"].get("availableReplicas") == 2  # noqa: E731
-    body = await api.until(path, complete)
+    body = await api.until(
+        path, lambda body: body["status"].get("readyReplicas") == 2 and body["status"].get("availableReplicas") == 2
+    )
     expected("status", body["status"])
     old = (await api.get(api.path("pods", "db-0"))).body["metadata"]["uid"]
     await api.delete(api.path("pods", "db-0"))
-    new = lambda body: body.get("kind") == "Pod" and body["metadata"]["uid"] != old and ready(body)  # noqa: E731
-    await api.until(api.path("pods", "db-0"), new)
+
+    def is_new(body: Json) -> bool:
+        return body.get("kind") == "Pod" and body["metadata"]["uid"] != old and ready(body)
+
+    await api.until(api.path("pods", "db-0"), is_new)
 
 
 async def test_a_crashing_container_backs_off(api: Api) -> None:
@@ -144,7 +150,8 @@ async def test_a_crashing_container_backs_off(api: Api) -> None:
 
     def backing_off(body: Json) -> bool:
         statuses = body["status"].get("containerStatuses") or [{"state": {}}]
-        return statuses[0]["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff"
+        reason: str = statuses[0]["state"].get("waiting", {}).get("reason", "")
+        return reason == "CrashLoopBackOff"
 
     body = await api.until(api.path("pods", "bad"), backing_off)
     status = body["status"]["containerStatuses"][0]

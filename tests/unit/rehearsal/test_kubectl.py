@@ -1,0 +1,80 @@
+"""The real kubectl understands the embedded cluster: a client that nobody here has written."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kintsugi.rehearsal import EmbeddedCluster, Rule
+from tests.unit.rehearsal.client import deployment
+
+KUBECTL = shutil.which("kubectl")
+pytestmark = pytest.mark.skipif(KUBECTL is None, reason="there is no kubectl on PATH")
+
+
+async def kubectl(kubeconfig: Path, *arguments: str) -> tuple[int, str]:
+    """Run kubectl; answer with its exit code and what it printed."""
+    process = await asyncio.create_subprocess_exec(
+        str(KUBECTL),
+        f"--kubeconfig={kubeconfig}",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode or 0, output.decode()
+
+
+async def test_the_commands_of_a_runbook_work(embedded: EmbeddedCluster, tmp_path: Path) -> None:
+    config = embedded.kubeconfig(tmp_path / "kubeconfig")
+    embedded.apply(deployment(image="web:1"))
+    for arguments, expected in (
+        (("rollout", "status", "deploy/web", "--timeout=20s"), "successfully rolled out"),
+        (("get", "all"), "deployment.apps/web"),
+        (("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[*].status.phase}"), "Running Running"),
+        (("describe", "deploy/web"), "NewReplicaSetAvailable"),
+        (("set", "image", "deploy/web", "web=web:2"), "image updated"),
+        (("rollout", "status", "deploy/web", "--timeout=20s"), "successfully rolled out"),
+        (("rollout", "history", "deploy/web"), "2         <none>"),
+        (("rollout", "undo", "deploy/web"), "rolled back"),
+        (("rollout", "restart", "deploy/web"), "restarted"),
+        (("rollout", "status", "deploy/web", "--timeout=20s"), "successfully rolled out"),
+        (("scale", "deploy/web", "--replicas=1"), "scaled"),
+        (("wait", "--for=condition=Available", "deploy/web", "--timeout=20s"), "condition met"),
+        (("logs", "deploy/web"), "listening on :8080"),
+        (("top", "pods"), "CPU(cores)"),
+        (("events",), "ScalingReplicaSet"),
+        (("label", "deploy/web", "a=b"), "labeled"),
+        (("annotate", "deploy/web", "a=b"), "annotated"),
+        (("patch", "deploy/web", "-p", '{"spec":{"paused":true}}'), "patched"),
+        (("cordon", "node-1"), "cordoned"),
+        (("uncordon", "node-1"), "uncordoned"),
+        (("delete", "pod", "-l", "app=web"), "deleted"),
+    ):
+        code, output = await kubectl(config, *arguments)
+        assert code == 0, (arguments, output)
+        assert expected in output, arguments
+
+
+async def test_a_right_that_is_missing_is_named_to_kubectl(embedded: EmbeddedCluster, tmp_path: Path) -> None:
+    """Covers B11: a right is taken away while the cluster runs."""
+    reader = Rule(verbs=("get", "list", "delete"), resources=("pods",), groups=("",))
+    config = embedded.kubeconfig(tmp_path / "kubeconfig", token="reader", rules=[reader])
+    assert (await kubectl(config, "get", "pods"))[0] == 0
+    embedded.user("reader").take(Rule(verbs=("delete",), resources=("pods",)))
+    code, output = await kubectl(config, "delete", "pod", "one")
+    assert code == 1
+    assert (
+        'Error from server (Forbidden): pods "one" is forbidden: User "system:serviceaccount:default:reader" '
+        'cannot delete resource "pods" in API group "" in the namespace "default"'
+    ) in output
+
+
+async def test_an_expired_token_is_refused(embedded: EmbeddedCluster, tmp_path: Path) -> None:
+    """Covers B10."""
+    config = embedded.kubeconfig(tmp_path / "kubeconfig", token="mine")
+    embedded.users.expire("mine")
+    code, output = await kubectl(config, "get", "pods")
+    assert code == 1
+    assert "You must be logged in to the server" in output

@@ -1,0 +1,145 @@
+"""What is wrong with a pod or a template stays wrong, and only a new pod or another template cures it."""
+
+from typing import Any
+
+import pytest
+
+from kintsugi.objects import resources
+from kintsugi.rehearsal import Ailment, EmbeddedCluster, RehearsalError
+from kintsugi.rehearsal.manifest import condition, is_true
+from tests.unit.rehearsal.client import deployment, until
+
+Pods = list[dict[str, Any]]
+
+
+def pods(embedded: EmbeddedCluster) -> Pods:
+    """List the pods."""
+    return embedded.find(resources.PODS, "default")
+
+
+def all_ready(embedded: EmbeddedCluster, count: int) -> Pods:
+    """List the pods when there are so many and all are ready."""
+    found = pods(embedded)
+    return found if len(found) == count and all(is_true(pod, "Ready") for pod in found) else []
+
+
+def waiting(embedded: EmbeddedCluster, uid: str) -> str:
+    """Say why a pod's container waits."""
+    for pod in pods(embedded):
+        if pod["metadata"]["uid"] == uid:
+            return str(pod["status"]["containerStatuses"][0]["state"].get("waiting", {}).get("reason", ""))
+    return ""
+
+
+async def test_a_pod_crashes_until_it_is_replaced(embedded: EmbeddedCluster) -> None:
+    embedded.apply(deployment())
+    victim, other = await until(lambda: all_ready(embedded, 2), lambda: pods(embedded))
+    uid = victim["metadata"]["uid"]
+    embedded.faults.crash_loop(uid)
+    await until(lambda: waiting(embedded, uid) == "CrashLoopBackOff", lambda: pods(embedded))
+    await until(lambda: restarts(embedded, uid) >= 3, lambda: pods(embedded))
+    assert waiting(embedded, other["metadata"]["uid"]) == ""
+    embedded.delete(resources.PODS, victim["metadata"]["name"])
+    healed = await until(lambda: all_ready(embedded, 2), lambda: pods(embedded))
+    assert uid not in {pod["metadata"]["uid"] for pod in healed}
+
+
+def restarts(embedded: EmbeddedCluster, uid: str) -> int:
+    """Count the restarts of a pod."""
+    return sum(
+        int(pod["status"]["containerStatuses"][0]["restartCount"])
+        for pod in pods(embedded)
+        if pod["metadata"]["uid"] == uid
+    )
+
+
+async def test_an_unready_pod_runs_and_takes_no_traffic(embedded: EmbeddedCluster) -> None:
+    spec = {"selector": {"app": "web"}, "ports": [{"port": 80}]}
+    embedded.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec})
+    embedded.apply(deployment())
+    victim, _ = await until(lambda: all_ready(embedded, 2), lambda: pods(embedded))
+    embedded.faults.make_unready(victim["metadata"]["uid"])
+
+    def ready_names() -> list[str]:
+        slices = embedded.find(resources.ENDPOINTSLICES, "default")
+        endpoints = [endpoint for each in slices for endpoint in each["endpoints"]]
+        return [each["targetRef"]["name"] for each in endpoints if each["conditions"]["ready"]]
+
+    await until(lambda: len(ready_names()) == 1, ready_names)
+    assert victim["metadata"]["name"] not in ready_names()
+    found = embedded.get(resources.PODS, victim["metadata"]["name"])
+    assert found is not None
+    assert found["status"]["phase"] == "Running"
+    assert (condition(found, "Ready") or {})["reason"] == "ContainersNotReady"
+
+
+async def test_a_broken_template_is_cured_by_another(embedded: EmbeddedCluster) -> None:
+    embedded.apply(deployment(image="web:1"))
+    await until(lambda: all_ready(embedded, 2), lambda: pods(embedded))
+    sets = embedded.find(resources.REPLICASETS, "default")
+    embedded.faults.break_template(sets[0]["metadata"]["labels"]["pod-template-hash"], Ailment.UNREADY)
+    await until(lambda: not any(is_true(pod, "Ready") for pod in pods(embedded)), lambda: pods(embedded))
+    embedded.delete(resources.PODS, pods(embedded)[0]["metadata"]["name"])
+    embedded.apply(deployment(image="web:2"))
+    healed = await until(lambda: all_ready(embedded, 2), lambda: pods(embedded))
+    assert {pod["spec"]["containers"][0]["image"] for pod in healed} == {"web:2"}
+
+
+async def test_a_pod_finds_no_node(embedded: EmbeddedCluster) -> None:
+    embedded.apply(deployment())
+    await until(lambda: all_ready(embedded, 2), lambda: pods(embedded))
+    sets = embedded.find(resources.REPLICASETS, "default")
+    embedded.faults.break_template(sets[0]["metadata"]["labels"]["pod-template-hash"], Ailment.UNSCHEDULABLE)
+    embedded.delete(resources.PODS, pods(embedded)[0]["metadata"]["name"])
+
+    def unschedulable() -> Pods:
+        return [
+            pod for pod in pods(embedded) if (condition(pod, "PodScheduled") or {}).get("reason") == "Unschedulable"
+        ]
+
+    (pending,) = await until(unschedulable, lambda: pods(embedded))
+    assert pending["status"]["phase"] == "Pending"
+    assert "Insufficient cpu" in (condition(pending, "PodScheduled") or {})["message"]
+
+
+async def test_a_claim_loses_its_volume(embedded: EmbeddedCluster) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    embedded.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": spec})
+
+    def phase() -> str:
+        found = embedded.get(resources.PVCS, "data")
+        return str(found["status"]["phase"]) if found else ""
+
+    await until(lambda: phase() == "Bound", phase)
+    volume = embedded.lose_volume("data")
+    await until(lambda: phase() == "Lost", phase)
+    assert embedded.get(resources.PVS, volume, None) is None
+    with pytest.raises(RehearsalError, match="no volume to lose"):
+        embedded.lose_volume("data")
+
+
+async def test_a_pod_that_ignores_sigterm_takes_its_whole_grace(embedded: EmbeddedCluster) -> None:
+    embedded.apply(deployment(replicas=1))
+    (pod,) = await until(lambda: all_ready(embedded, 1), lambda: pods(embedded))
+    embedded.faults.ail(pod["metadata"]["uid"], Ailment.IGNORES_SIGTERM)
+    began = embedded.pace.clock()
+    embedded.delete(resources.PODS, pod["metadata"]["name"], grace=10)
+    await until(lambda: embedded.get(resources.PODS, pod["metadata"]["name"]) is None, lambda: pods(embedded))
+    assert embedded.pace.clock() - began >= 10 / 20
+
+
+async def test_a_silent_node_is_found_not_ready(embedded: EmbeddedCluster) -> None:
+    embedded.apply(deployment(replicas=1))
+    (pod,) = await until(lambda: all_ready(embedded, 1), lambda: pods(embedded))
+    embedded.faults.node_down("node-1")
+
+    def node_ready() -> str:
+        found = embedded.get(resources.NODES, "node-1", None)
+        return str((condition(found or {}, "Ready") or {}).get("status"))
+
+    await until(lambda: node_ready() == "Unknown", node_ready)
+    found = embedded.get(resources.PODS, pod["metadata"]["name"])
+    assert found is not None
+    assert not is_true(found, "Ready")
+    embedded.delete(resources.PODS, pod["metadata"]["name"])
+    assert embedded.get(resources.PODS, pod["metadata"]["name"]) is not None
