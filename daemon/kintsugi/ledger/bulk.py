@@ -44,5 +44,6 @@ def _as_it_is(moment: datetime | None) -> object:
     return moment
 
 
+@lru_cache(maxsize=1024)  # the alerts of one batch share most of their times
 def _as_text(moment: datetime | None) -> object:
     return None if moment is None else moment.astimezone(UTC).isoformat(timespec="microseconds")
