@@ -1,157 +1,47 @@
 """
-Every command does what kubectl does: the same line is given to the real kubectl and to us, on the real cluster.
+Every command that looks answers what kubectl answers: the same line is given to both, on the real cluster.
 
-Reads are compared as whole objects less managedFields. Changes are made to twins, `ours` by us and `theirs` by kubectl,
-and the twins are compared afterwards.
+Objects are compared whole, less managedFields; messages word by word. Changes are compared in `test_kubectl_changes`.
 """
 
-import itertools
-import json
 import re
-import shlex
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import datetime, timedelta
 
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.circumstances import Circumstances
-from kintsugi.actions.prepared import MARK, TEMPLATE, Happened, Prepared
-from kintsugi.actions.result import Result
-from kintsugi.actions.revisions import RESTARTED
 from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
-from kintsugi.commands import decode, parse
-from kintsugi.errors import Conflict, NotFound, ProbeFailed, Refused
+from kintsugi.commands import parse
+from kintsugi.errors import NotFound, ProbeFailed
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.settings import KubeSettings
-from kintsugi.model.command import Command
-from kintsugi.model.records import Phase
+from tests.cluster.kubectl import Object, attempt, kubectl, pod_of, shown, workload
 from tests.harness import manifests
 from tests.harness.cluster import Cluster, KubectlError
 from tests.harness.faults import Faults
-from tests.harness.images import WEB_BETTER, WEB_GOOD
+from tests.harness.images import WEB_BETTER
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
-Object = dict[str, Any]
 SOON = timedelta(seconds=20)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """How kubectl ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="module")
 def place(cluster: Cluster) -> Iterator[str]:
-    """Give a namespace with a web stack, a Deployment and a StatefulSet; the Deployment has two revisions."""
+    """Give a namespace with a web stack and one workload of each kind; the Deployment has two revisions."""
     with cluster.namespace("equivalence") as name:
         cluster.apply(*manifests.web_stack(name, replicas=2))
-        cluster.apply(
-            workload("deployment", name, "ours", replicas=1), workload("statefulset", name, "ours", replicas=1)
-        )
+        kinds = ("deployment", "statefulset", "daemonset")
+        cluster.apply(*(workload(kind, name, "ours", replicas=1) for kind in kinds))
         kubectl(cluster, name, "kubectl annotate deployment/ours-deployment kubernetes.io/change-cause=better")
         kubectl(cluster, name, "kubectl rollout status deployment/ours-deployment --timeout=60s")
         kubectl(cluster, name, f"kubectl set image deployment/ours-deployment web={WEB_BETTER}")
-        for each in ("deployment/web-app-deployment", "deployment/ours-deployment", "statefulset/ours-statefulset"):
+        for each in (f"deployment/{manifests.WEB}-deployment", *(f"{kind}/ours-{kind}" for kind in kinds)):
             kubectl(cluster, name, f"kubectl rollout status {each} --timeout=60s")
         yield name
-
-
-def workload(kind: str, namespace: str, app: str, *, replicas: int = 0) -> Object:
-    """Make a workload of web pods, named `APP-KIND`."""
-    made = manifests.web_deployment(namespace, app=app, replicas=replicas)
-    if kind == "deployment":
-        return made
-    made = manifests.web_deployment(namespace, app=f"{app}-set", replicas=replicas)
-    spec = {**made["spec"], "serviceName": app}
-    return {**made, "kind": "StatefulSet", "metadata": {**made["metadata"], "name": f"{app}-statefulset"}, "spec": spec}
-
-
-@dataclass(frozen=True)
-class Twins:
-    """Two workloads that differ in their names only: `ours3-deployment` and `theirs3-deployment`."""
-
-    cluster: Cluster
-    namespace: str
-    kind: str
-    number: int
-
-    @property
-    def ours(self) -> str:
-        """Name ours, with its kind."""
-        return f"{self.kind}/ours{self.number}-{self.kind}"
-
-    def lines(self, line: str) -> tuple[str, str]:
-        """Write a line for each."""
-        ours, theirs = (line.replace("TWIN", f"{whose}{self.number}") for whose in ("ours", "theirs"))
-        return ours, theirs
-
-    def state(self, whose: str) -> Object:
-        """Give what one asks for, with all that must differ between the two left out."""
-        obj = self.cluster.get(self.kind, f"{whose}{self.number}-{self.kind}", self.namespace)
-        obj = json.loads(json.dumps(obj).replace("theirs", "ours"))
-        annotations = dict(obj["metadata"].get("annotations", {}))
-        for own in (MARK, TEMPLATE):
-            annotations.pop(own, None)
-        stamped = obj["spec"]["template"]["metadata"].get("annotations", {})
-        if RESTARTED in stamped:
-            stamped[RESTARTED] = "stamped"
-        return {"spec": obj["spec"], "labels": obj["metadata"].get("labels", {}), "annotations": annotations}
-
-    def revise(self) -> frozenset[str]:
-        """Give both a second revision; return what the first one's pod template of ours is called."""
-        for name in (self.ours, self.ours.replace("ours", "theirs")):
-            kubectl(self.cluster, self.namespace, f"kubectl annotate {name} kubernetes.io/change-cause=first")
-            self.observed(name)
-            kubectl(self.cluster, self.namespace, f"kubectl set image {name} web={WEB_BETTER}")
-            self.observed(name)
-        return frozenset({self.template(1)})
-
-    def observed(self, name: str) -> None:
-        """Wait until the controller has made the present revision."""
-        kubectl(self.cluster, self.namespace, f"kubectl rollout status {name} --timeout=60s")
-
-    def template(self, revision: int) -> str:
-        """Name the pod template of a revision of ours, as the API itself names it."""
-        if self.kind == "statefulset":
-            found = self.cluster.list("controllerrevision", self.namespace, selector=f"app=ours{self.number}-set")
-            return str(next(each["metadata"]["name"] for each in found if each["revision"] == revision))
-        found = self.cluster.list("replicaset", self.namespace, selector=f"app=ours{self.number}")
-        numbered = {each["metadata"]["annotations"]["deployment.kubernetes.io/revision"]: each for each in found}
-        return str(numbered[str(revision)]["metadata"]["labels"]["pod-template-hash"])
-
-
-NUMBERS = itertools.count(1)
-
-
-@pytest.fixture
-def make_twins(cluster: Cluster, place: str) -> Iterator[Callable[[str], Twins]]:
-    """Give what makes fresh twins of the kind that a line is about; no pods run unless they are scaled."""
-    made: list[Twins] = []
-
-    def make(line: str) -> Twins:
-        twins = Twins(cluster, place, re.findall(r"deployment|statefulset", line)[0], next(NUMBERS))
-        made.append(twins)
-        cluster.apply(*(workload(twins.kind, place, f"{whose}{twins.number}") for whose in ("ours", "theirs")))
-        for name in (twins.ours, twins.ours.replace("ours", "theirs")):
-            twins.observed(name)
-        return twins
-
-    yield make
-    for twins in made:
-        for whose in ("ours", "theirs"):
-            cluster.api.delete(twins.kind, f"{whose}{twins.number}-{twins.kind}", place)
 
 
 @pytest.fixture
@@ -159,41 +49,6 @@ async def actions(cluster: Cluster) -> AsyncIterator[Actions]:
     """Give the actions as the administrator."""
     async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
         yield Actions(kube, Clients.under(AddressRule()))
-
-
-def kubectl(cluster: Cluster, namespace: str, line: str, *more: str) -> str:
-    """Give a line to the real kubectl."""
-    return cluster.kubectl("-n", namespace, *shlex.split(line)[1:], *more)
-
-
-def attempt(
-    cluster: Cluster, namespace: str, line: str, *, kubeconfig: Path | None = None, limit: float = 20
-) -> Attempt:
-    """Give a line to the real kubectl and see how it ends; `limit` seconds end it, as ^C would."""
-    place = (f"--kubeconfig={kubeconfig or cluster.kubeconfig}", "-n", namespace)
-    command = [str(cluster.kubectl_program), *place, *shlex.split(line)[1:]]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        try:
-            out, err = running.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            running.terminate()
-            out, err = running.communicate()
-    return Attempt(code=running.returncode, out=out, err=err)
-
-
-def shown(output: str) -> Any:
-    """Read kubectl's JSON; a List is its items."""
-    content = json.loads(output)
-    items = (
-        content["items"] if content.get("kind") == "List" or str(content.get("kind")).endswith("List") else [content]
-    )
-    return [without_managers(item) for item in items]
-
-
-def without_managers(item: Object) -> Object:
-    """Leave out managedFields, which kubectl does not show either."""
-    metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
-    return {**item, "metadata": metadata}
 
 
 async def same(seen: Callable[[], Awaitable[object]], expected: Callable[[], object]) -> None:
@@ -205,13 +60,6 @@ async def same(seen: Callable[[], Awaitable[object]], expected: Callable[[], obj
         return True
 
     await eventually(equal, within=20, describe="ours and kubectl's are equal")
-
-
-def pod_of(cluster: Cluster, namespace: str, app: str) -> Object:
-    """Give the newest pod of an app that is not on its way out."""
-    pods = cluster.list("pods", namespace, selector=f"app={app}")
-    running = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    return max(running, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
 
 GETS = (
@@ -359,14 +207,36 @@ async def test_followed_logs_end_with_their_time_and_hold_the_same_lines(
     assert result.names["lines"] == theirs.out.splitlines()
 
 
+async def test_the_log_before_a_crash_is_the_same(
+    cluster: Cluster, place: str, actions: Actions, faults: Faults
+) -> None:
+    """--previous, of a container that has crashed once or more; kubectl and we are asked about the same instance."""
+    pod = pod_of(cluster, place, manifests.WEB)
+    faults.crash_loop(pod)
+    name = pod["metadata"]["name"]
+
+    def crashed() -> bool:
+        (status,) = cluster.get("pod", name, place)["status"]["containerStatuses"]
+        return bool(status["restartCount"] >= 1 and status["state"].get("waiting"))
+
+    await eventually(crashed, within=60, describe=lambda: kubectl(cluster, place, "kubectl get pods"))
+    line = f"kubectl logs {name} --previous"
+
+    async def ours() -> object:
+        lines = (await actions.look(parse(line, namespace=place), deadline=SOON)).names["lines"]
+        assert any("the configuration is broken" in each for each in lines)
+        return lines
+
+    await same(ours, lambda: kubectl(cluster, place, line).splitlines())
+    kubectl(cluster, place, f"kubectl delete pod {name} --wait=false")
+
+
 async def test_rollout_history_has_the_same_revisions_and_causes(
     cluster: Cluster, place: str, actions: Actions
 ) -> None:
     """kubectl prints them; `good` is our own knowledge."""
-    for line in (
-        "kubectl rollout history deployment/ours-deployment",
-        "kubectl rollout history statefulset/ours-statefulset",
-    ):
+    for kind in ("deployment", "statefulset", "daemonset"):
+        line = f"kubectl rollout history {kind}/ours-{kind}"
         theirs = re.findall(r"^(\d+)\s+(.*)$", kubectl(cluster, place, line), re.MULTILINE)
         result = await actions.look(parse(line, namespace=place), deadline=SOON)
         ours = [(str(each["number"]), each["cause"] or "<none>") for each in result.names["revisions"]]
@@ -391,6 +261,7 @@ STATUSES = (
     "kubectl rollout status deployment/web-app-deployment",
     "kubectl rollout status deployment/web-app-deployment --timeout=5s",
     "kubectl rollout status statefulset/ours-statefulset",
+    "kubectl rollout status daemonset/ours-daemonset",
 )
 
 
@@ -493,270 +364,3 @@ async def test_top_gives_kubectls_figures_or_says_that_there_are_no_metrics(
     printed = re.findall(r"^(\S+)\s+(\d+)m.*?(\d+)Mi", theirs.out, re.MULTILINE)
     uses = (await actions.look(parse(line, namespace=place), deadline=SOON)).names["items"]
     assert printed == [(use["name"], str(use["cpu_millicores"]), str(use["memory_bytes"] >> 20)) for use in uses]
-
-
-def circumstances(**changes: object) -> Circumstances:
-    """Make the circumstances of a forward step."""
-    return Circumstances(**{"incident": "i-1", "run": "r-1", "path": "step", "now": datetime.now(UTC), **changes})
-
-
-async def change(actions: Actions, line: str, namespace: str, **about: object) -> tuple[Prepared, Result]:
-    """Prepare and perform a line; the probe knows before and after."""
-    prepared = await actions.prepare(parse(line, namespace=namespace), circumstances(**about))
-    assert await actions.probe(prepared) is (Happened.DONE if prepared.already else Happened.NOT_DONE)
-    result = await actions.perform(prepared)
-    assert await actions.probe(prepared) is Happened.DONE
-    return prepared, result
-
-
-async def both(actions: Actions, twins: Twins, line: str, **about: object) -> Prepared:
-    """Make a change to both twins, ours by us, and see that they are the same afterwards."""
-    ours, theirs = twins.lines(line)
-    prepared, _ = await change(actions, ours, twins.namespace, **about)
-    kubectl(twins.cluster, twins.namespace, theirs)
-
-    def equal() -> bool:
-        assert twins.state("ours") == twins.state("theirs")
-        return True
-
-    await eventually(equal, within=20, describe="the twins are equal")
-    return prepared
-
-
-async def back(actions: Actions, prepared: Prepared) -> None:
-    """Take a change back by its recorded commands."""
-    for command in prepared.undo.commands:
-        await actions.perform(await actions.prepare(decode(command), circumstances(phase=Phase.UNDO, path="back")))
-
-
-# A strategic patch: the list of containers is merged by their names.
-ONE_MORE_VARIABLE = json.dumps(
-    {"spec": {"template": {"spec": {"containers": [{"name": "web", "env": [{"name": "EXTRA", "value": "1"}]}]}}}}
-)
-CHANGES = (
-    "kubectl scale deployment TWIN-deployment --replicas=1",
-    "kubectl scale statefulset/TWIN-statefulset --replicas=1 --current-replicas=0",
-    "kubectl rollout pause deployment/TWIN-deployment",
-    "kubectl label deployment TWIN-deployment tier=front example.com/x=y",
-    "kubectl label deployment TWIN-deployment app=other --overwrite",
-    "kubectl label deployment TWIN-deployment app-",
-    "kubectl annotate deployment TWIN-deployment 'note=a b' example.com/slash=1",
-    "kubectl annotate statefulset TWIN-statefulset note=first",
-    """kubectl patch deployment TWIN-deployment -p '{"spec":{"minReadySeconds":1}}'""",
-    """kubectl patch deployment TWIN-deployment --type=merge -p '{"spec":{"revisionHistoryLimit":5}}'""",
-    """kubectl patch deployment TWIN-deployment --type=json -p '[{"op":"replace","path":"/spec/replicas","value":1}]'""",
-    """kubectl patch statefulset TWIN-statefulset --type=merge -p '{"metadata":{"annotations":{"note":"one"}}}'""",
-    f"kubectl patch deployment TWIN-deployment -p '{ONE_MORE_VARIABLE}'",
-)
-
-
-@pytest.mark.parametrize("line", CHANGES)
-async def test_a_change_leaves_the_same_object_and_its_undo_brings_the_old_one_back(
-    make_twins: Callable[[str], Twins], actions: Actions, line: str
-) -> None:
-    """P8: what is written down as the undo is all that is needed."""
-    twins = make_twins(line)
-    former = without_revision(twins.state("ours"))
-    prepared = await both(actions, twins, line)
-    await back(actions, prepared)
-    assert without_revision(twins.state("ours")) == former
-
-
-def without_revision(state: Object) -> Object:
-    """Leave out the Deployment's own count of revisions, which only grows."""
-    annotations = {key: value for key, value in state["annotations"].items() if "revision" not in key}
-    return {**state, "annotations": annotations}
-
-
-UNDOS = (
-    "kubectl rollout undo deployment/TWIN-deployment",
-    "kubectl rollout undo deployment/TWIN-deployment --to-revision=1",
-    "kubectl rollout undo statefulset/TWIN-statefulset",
-    "kubectl rollout undo statefulset/TWIN-statefulset --to-revision=1",
-)
-
-
-@pytest.mark.parametrize("line", UNDOS)
-async def test_rollout_undo_writes_what_kubectl_writes(
-    make_twins: Callable[[str], Twins], actions: Actions, line: str
-) -> None:
-    """Template and annotations, the change-cause among them; the bad revision is not gone back to."""
-    twins = make_twins(line)
-    good = twins.revise()
-    with pytest.raises(Refused, match="seen good"):
-        await change(actions, twins.lines(line)[0], twins.namespace)
-    prepared = await both(actions, twins, line, good=good)
-    assert prepared.undo.commands == ()
-    (container,) = twins.state("ours")["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == WEB_GOOD
-
-
-RESTARTS = (
-    "kubectl rollout restart deployment/TWIN-deployment",
-    "kubectl rollout restart statefulset/TWIN-statefulset",
-)
-
-
-@pytest.mark.parametrize("line", RESTARTS)
-async def test_rollout_restart_writes_what_kubectl_writes_and_is_undone_over_the_stamp(
-    make_twins: Callable[[str], Twins], actions: Actions, line: str
-) -> None:
-    """Nothing need be known to be good: the two revisions differ in the stamp alone."""
-    twins = make_twins(line)
-    twins.revise()
-    prepared = await both(actions, twins, line)
-    twins.observed(twins.ours)
-    await back(actions, prepared)
-    template = twins.state("ours")["spec"]["template"]
-    assert RESTARTED not in template["metadata"].get("annotations", {})
-    assert template["spec"]["containers"][0]["image"] == WEB_BETTER
-
-
-async def test_an_undo_leaves_alone_what_a_person_deployed_after_our_restart(
-    make_twins: Callable[[str], Twins], actions: Actions
-) -> None:
-    """E17."""
-    twins = make_twins("deployment")
-    prepared, _ = await change(actions, f"kubectl rollout restart {twins.ours}", twins.namespace)
-    kubectl(twins.cluster, twins.namespace, f"kubectl set image {twins.ours} web={WEB_BETTER}")
-    with pytest.raises(Refused, match="changed by somebody else"):
-        await back(actions, prepared)
-
-
-async def test_an_undo_leaves_alone_a_field_that_a_person_set_after_our_patch(
-    make_twins: Callable[[str], Twins], actions: Actions
-) -> None:
-    """E17: the real API server answers a failed test with 422."""
-    twins = make_twins("deployment")
-    line = """kubectl patch deployment TWIN-deployment -p '{"spec":{"minReadySeconds":1}}'"""
-    prepared, _ = await change(actions, twins.lines(line)[0], twins.namespace)
-    kubectl(twins.cluster, twins.namespace, twins.lines(line.replace(":1", ":2"))[0])
-    with pytest.raises(Refused, match="somebody has changed it since"):
-        await back(actions, prepared)
-
-
-async def test_pause_and_resume_are_kubectls(make_twins: Callable[[str], Twins], actions: Actions) -> None:
-    """One after the other, on both twins; what is paused is not restarted, by kubectl neither."""
-    twins = make_twins("deployment")
-    await both(actions, twins, "kubectl rollout pause deployment/TWIN-deployment")
-    with pytest.raises(Refused, match="resume it first"):
-        await change(actions, f"kubectl rollout restart {twins.ours}", twins.namespace)
-    await both(actions, twins, "kubectl rollout resume deployment/TWIN-deployment")
-
-
-async def test_a_pod_is_deleted_by_one_request_with_its_uid(
-    own_cluster: Cluster, place: str, actions: Actions, faults: Faults
-) -> None:
-    """P4: the audit log is the witness; the successor is another pod and is well."""
-    cluster = own_cluster
-    pod = pod_of(cluster, place, manifests.WEB)
-    name = pod["metadata"]["name"]
-    with pytest.raises(Refused, match="not known to be unhealthy"):
-        await change(actions, f"kubectl delete pod {name}", place)
-    faults.crash_loop(pod)
-
-    async def looping() -> bool:
-        status = (await actions.look(parse(f"kubectl get pod {name}", namespace=place), deadline=SOON)).summary
-        return "CrashLoopBackOff" in status
-
-    await eventually(looping, within=60, describe=lambda: kubectl(cluster, place, "kubectl get pods"))
-    prepared, result = await change(actions, f"kubectl delete pod {name}", place)
-    kept = {each.kind: each.text for each in prepared.evidence}
-    assert "CrashLoopBackOff" in kept["describe"]
-    assert "the configuration is broken" in kept["logs web --previous"]
-    deletes = cluster.audit().where(verb="delete", resource="pods", namespace=place, name=name).writes()
-    assert [(event.code, event.uid) for event in deletes] == [(200, pod["metadata"]["uid"])]
-    kubectl(cluster, place, f"kubectl rollout status deployment/{manifests.WEB}-deployment --timeout=60s")
-
-    async def gone() -> bool:
-        return (await actions.look_again(prepared)).names["items"] == []
-
-    assert result.names["item"]["metadata"]["deletionTimestamp"]
-    await eventually(gone, within=20, describe="the deleted pod is gone")
-
-
-async def test_a_change_is_one_patch_by_our_field_manager(
-    own_cluster: Cluster, make_twins: Callable[[str], Twins], actions: Actions
-) -> None:
-    """P4, P8: everything else was a read or a dry run."""
-    twins = make_twins("deployment")
-    lines = ("kubectl label {} witness=yes", """kubectl patch {} -p '{{"spec":{{"minReadySeconds":2}}}}'""")
-    for line in lines:
-        await change(actions, line.format(twins.ours), twins.namespace)
-    name = twins.ours.partition("/")[2]
-    asked = own_cluster.audit().where(verb="patch", resource="deployments", namespace=twins.namespace, name=name)
-    written = [event.uri for event in asked if "kintsugi" in event.uri and "dryRun" not in event.uri]
-    assert len(written) == len(lines)
-
-
-async def test_a_concurrent_editor_fails_the_write_and_nothing_else(
-    make_twins: Callable[[str], Twins], actions: Actions
-) -> None:
-    """B12: a judged field that changed is a Conflict; another field is none."""
-    twins = make_twins("statefulset")
-    kubectl(twins.cluster, twins.namespace, f"kubectl annotate {twins.ours} first=one")
-    prepared = await actions.prepare(scaled(twins, 1), circumstances())
-    kubectl(twins.cluster, twins.namespace, f"kubectl annotate {twins.ours} someone=else")
-    await actions.perform(prepared)
-    prepared = await actions.prepare(scaled(twins, 3), circumstances())
-    kubectl(twins.cluster, twins.namespace, f"kubectl scale {twins.ours} --replicas=2")
-    with pytest.raises(Conflict):
-        await actions.perform(prepared)
-    assert twins.state("ours")["spec"]["replicas"] == 2
-    assert await actions.probe(prepared) is Happened.NOT_DONE
-
-
-def scaled(twins: Twins, replicas: int) -> Command:
-    """Make the scale of ours."""
-    return parse(f"kubectl scale {twins.ours} --replicas={replicas}", namespace=twins.namespace)
-
-
-async def test_an_object_of_another_uid_is_never_written(make_twins: Callable[[str], Twins], actions: Actions) -> None:
-    """B13: the same name, made anew between intent and effect."""
-    twins = make_twins("deployment")
-    prepared = await actions.prepare(scaled(twins, 1), circumstances())
-    kubectl(twins.cluster, twins.namespace, f"kubectl delete {twins.ours} --wait=true")
-    twins.cluster.apply(workload("deployment", twins.namespace, f"ours{twins.number}"))
-    with pytest.raises(Conflict):
-        await actions.perform(prepared)
-    assert twins.state("ours")["spec"]["replicas"] == 0
-    assert await actions.probe(prepared) is Happened.UNKNOWN
-
-
-async def test_cordon_and_uncordon_are_kubectls(cluster: Cluster, actions: Actions) -> None:
-    """A node of our own making, which no kubelet serves; the only real one is not cordoned."""
-    real = cluster.list("nodes")[0]["metadata"]["name"]
-    if len(cluster.list("nodes")) == 1:
-        with pytest.raises(Refused, match="last node"):
-            await change(actions, f"kubectl cordon {real}", "")
-    for each in ("ours", "theirs"):
-        cluster.api.create("node", {"metadata": {"name": f"{each}-node"}})
-    try:
-        for verb, expected in (("cordon", True), ("cordon", True), ("uncordon", None)):
-            await change(actions, f"kubectl {verb} ours-node", "")
-            cluster.kubectl(verb, "theirs-node")
-            specs = [cluster.get("node", f"{each}-node")["spec"] for each in ("ours", "theirs")]
-            assert [spec.get("unschedulable") for spec in specs] == [expected, expected]
-    finally:
-        for each in ("ours", "theirs"):
-            cluster.api.delete("node", f"{each}-node")
-
-
-async def test_a_claim_is_kept_from_harm_until_its_volume_is_retained_and_nobody_uses_it(
-    cluster: Cluster, place: str, actions: Actions
-) -> None:
-    """In use it is refused; kubectl would leave it Terminating."""
-    with pytest.raises(Refused, match="in use by"):
-        await change_claim(actions, "web-app-pvc", place)
-
-
-async def change_claim(actions: Actions, name: str, namespace: str) -> Prepared:
-    """Prepare the delete of a claim, which no runbook's grammar has yet."""
-    command = decode(
-        {
-            "command": "Delete",
-            "namespace": namespace,
-            "objects": [{"resource": "persistentvolumeclaims", "name": name}],
-        }
-    )
-    return await actions.prepare(command, circumstances())

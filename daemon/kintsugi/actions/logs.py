@@ -20,7 +20,8 @@ from kintsugi.objects.resources import PODS
 from kintsugi.objects.selectors import Selector
 
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
-_MOST_BYTES = 4 * 1024 * 1024
+_MOST_READ = 32 * 1024 * 1024
+_MOST_KEPT = 1024 * 1024
 _MOST_STREAMS = 50
 
 
@@ -32,11 +33,20 @@ class Stream:
     container: str
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What was read of a log; `cut`: its oldest part is left out."""
+
+    lines: str
+    cut: bool = False
+
+
 async def read(kube: KubeClient, command: Logs, *, within: timedelta) -> Result:
     """
     Read logs: `lines`, stream after stream, and `sources`, the pod of each line.
 
-    With `follow` they are read until `within` has passed. All together they are cut at 4 MiB, each stream at its share.
+    With `follow` they are read until `within` has passed. Of all together the newest 1 MiB is kept, of each stream its
+    share: what is wrong now stands at the end.
     """
     pods = await _pods(kube, command)
     streams = [Stream(live.name(pod), container) for pod in pods for container in _containers(pod, command)]
@@ -46,18 +56,18 @@ async def read(kube: KubeClient, command: Logs, *, within: timedelta) -> Result:
         raise ProbeFailed(
             f"{len(streams)} logs are too many to read at once: at most {_MOST_STREAMS}, narrow it with -l or -c"
         )
-    share = _MOST_BYTES // len(streams)
+    share = _MOST_KEPT // len(streams)
     texts = await asyncio.gather(*(_text(kube, command, stream, share, within) for stream in streams))
     lines: list[str] = []
     sources: list[str] = []
     for stream, text in zip(streams, texts, strict=True):
         prefix = f"[pod/{stream.pod}/{stream.container}] " if command.prefix else ""
-        found = [prefix + line for line in text.split("\n")] if text else []
+        found = [prefix + line for line in text.lines.split("\n")] if text.lines else []
         lines += found
         sources += [stream.pod] * len(found)
-    return Result(
-        names={"lines": lines, "sources": sources}, summary=f"{len(lines)} lines from {len(streams)} containers"
-    )
+    cut = ", the oldest left out" if any(text.cut for text in texts) else ""
+    summary = f"{len(lines)} lines from {len(streams)} containers{cut}"
+    return Result(names={"lines": lines, "sources": sources}, summary=summary)
 
 
 async def _pods(kube: KubeClient, command: Logs) -> Sequence[Live]:
@@ -87,20 +97,25 @@ def _containers(pod: Live, command: Logs) -> list[str]:
     return [marked] if marked in main else main[:1]
 
 
-async def _text(kube: KubeClient, command: Logs, stream: Stream, limit: int, within: timedelta) -> str:
-    chunks = [
-        chunk
-        async for chunk in kube.logs(
-            stream.pod,
-            command.namespace,
-            container=stream.container,
-            previous=command.previous,
-            since=command.since,
-            tail=command.tail,
-            timestamps=command.timestamps,
-            follow=command.follow,
-            limit_bytes=limit,
-            deadline=within,
-        )
-    ]
-    return b"".join(chunks).decode(errors="replace").removesuffix("\n")
+async def _text(kube: KubeClient, command: Logs, stream: Stream, share: int, within: timedelta) -> Text:
+    chunks = kube.logs(
+        stream.pod,
+        command.namespace,
+        container=stream.container,
+        previous=command.previous,
+        since=command.since,
+        tail=command.tail,
+        timestamps=command.timestamps,
+        follow=command.follow,
+        limit_bytes=_MOST_READ,
+        deadline=within,
+    )
+    kept, read = bytearray(), 0
+    async for chunk in chunks:
+        kept += chunk
+        read += len(chunk)
+        if len(kept) > 2 * share:
+            del kept[:-share]
+    text = bytes(kept[-share:]).decode(errors="replace").removesuffix("\n")
+    # The first line of what was cut is a piece of one.
+    return Text(text.partition("\n")[2], cut=True) if read > share else Text(text)

@@ -1,5 +1,6 @@
 """Commands that only look, each by its own reader or client."""
 
+import asyncio
 from datetime import timedelta
 
 import orjson
@@ -13,7 +14,8 @@ from kintsugi.actions.revisions import current_of, find_revisions
 from kintsugi.actions.rollout_status import Status, status_of
 from kintsugi.clients import Clients
 from kintsugi.clients.http import HttpRequest, HttpResponse
-from kintsugi.errors import Refused
+from kintsugi.commands import render
+from kintsugi.errors import ProbeFailed, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import (
     CanI,
@@ -31,11 +33,26 @@ from kintsugi.model.command import (
     Wait,
 )
 
+_LAST_LOOK = 5.0
+"""Seconds that a look may take which was begun before the deadline."""
+
 
 async def look(
     kube: KubeClient, clients: Clients, command: Command, *, deadline: timedelta, good: frozenset[str]
 ) -> Result:
-    """Do a command that only looks. Raises Refused for one that changes something."""
+    """Do a command that only looks. Raises Refused for one that changes something, ProbeFailed when it takes too long."""
+    lasts = isinstance(command, Logs | Wait) or (isinstance(command, Rollout) and command.verb is Verb.ROLLOUT_STATUS)
+    try:
+        # What lasts until its deadline ends by itself, with what it has seen; a second is for its last look.
+        async with asyncio.timeout(deadline.total_seconds() + (_LAST_LOOK if lasts else 0)):
+            return await _look(kube, clients, command, deadline=deadline, good=good)
+    except TimeoutError as error:
+        raise ProbeFailed(f"{render(command)}: no answer within {deadline.total_seconds():g} s") from error
+
+
+async def _look(
+    kube: KubeClient, clients: Clients, command: Command, *, deadline: timedelta, good: frozenset[str]
+) -> Result:
     match command:
         case Curl() | Nslookup() | NcZ():
             return await _ask(clients, command, deadline)

@@ -1,6 +1,6 @@
 """What commands that only look answer: whole objects and the columns of the grammar."""
 
-from collections.abc import Callable
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -186,6 +186,27 @@ async def test_logs_of_no_pods_are_no_answer() -> None:
         await look(ClusterOfDicts((DEPLOYMENTS, deployment())), "kubectl logs deployment/web")
 
 
+async def test_of_a_log_that_is_too_long_the_newest_lines_are_kept() -> None:
+    """What is wrong now stands at the end."""
+    kube = ClusterOfDicts((PODS, pod("web-1")))
+    kube.logs_of["web-1", "web", False] = b"".join(b"line %07d\n" % number for number in range(200_000))
+    seen = await look(kube, "kubectl logs web-1")
+    assert seen["lines"][-1] == "line 0199999"
+    assert sum(map(len, seen["lines"])) < 1024 * 1024
+    assert seen["summary"].endswith("the oldest left out")
+
+
+async def test_a_look_without_an_answer_ends_with_its_deadline() -> None:
+    """A step's `timeout` is kept."""
+
+    class Silent(ClusterOfDicts):
+        async def get(self, *_: object, **__: object) -> dict[str, object]:
+            return await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(ProbeFailed, match=r"kubectl get pods? web-1 .*no answer within 0\.02 s"):
+        await look(Silent(), "kubectl get pod web-1", timedelta(seconds=0.02))
+
+
 async def test_can_i_answers_with_its_reason() -> None:
     """Not allowed is what kubectl exits with 1 for."""
     kube = ClusterOfDicts()
@@ -194,12 +215,6 @@ async def test_can_i_answers_with_its_reason() -> None:
     refused = await look(kube, "kubectl auth can-i delete nodes")
     assert refused["allowed"] is False
     assert refused["failed"] == refused["reason"] == "our identity may not delete nodes"
-
-
-def changed(kube: ClusterOfDicts, change: Callable[[dict[str, object]], None]) -> ClusterOfDicts:
-    """Change the Deployment in place."""
-    change(kube.at(DEPLOYMENTS, "web"))
-    return kube
 
 
 READY = {"observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3}

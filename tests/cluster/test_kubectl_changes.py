@@ -1,0 +1,378 @@
+"""
+Every command that changes something does what kubectl does, by one write that holds what was judged.
+
+Changes are made to twins, `ours` by us and `theirs` by kubectl, and the twins are compared afterwards.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kintsugi.actions.actions import Actions
+from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.prepared import Happened, Prepared
+from kintsugi.actions.result import Result
+from kintsugi.actions.templates import RESTARTED
+from kintsugi.clients import Clients
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.commands import decode, parse
+from kintsugi.errors import Conflict, Refused
+from kintsugi.kube.client import KubeClient
+from kintsugi.kube.settings import KubeSettings
+from kintsugi.model.command import Command, Delete, ObjectName
+from kintsugi.model.records import Phase
+from kintsugi.objects.resources import PVCS
+from tests.cluster.kubectl import Object, Twins, kubectl, pod_of, workload
+from tests.harness import manifests
+from tests.harness.cluster import Cluster
+from tests.harness.faults import Faults
+from tests.harness.images import WEB_BETTER, WEB_GOOD
+from tests.harness.waiting import eventually
+
+pytestmark = pytest.mark.cluster
+
+SOON = timedelta(seconds=20)
+
+
+@pytest.fixture(scope="module")
+def place(cluster: Cluster) -> Iterator[str]:
+    """Give a namespace with a web stack of two pods."""
+    with cluster.namespace("changes") as name:
+        cluster.apply(*manifests.web_stack(name, replicas=2))
+        kubectl(cluster, name, f"kubectl rollout status deployment/{manifests.WEB}-deployment --timeout=60s")
+        yield name
+
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def make_twins(cluster: Cluster, place: str) -> Iterator[Callable[[str], Twins]]:
+    """Give what makes fresh twins of the kind that a line is about; no pods run unless they are scaled."""
+    made: list[Twins] = []
+
+    def make(line: str) -> Twins:
+        twins = Twins(cluster, place, re.findall(r"deployment|statefulset|daemonset", line)[0], next(NUMBERS))
+        made.append(twins)
+        cluster.apply(*(workload(twins.kind, place, f"{whose}{twins.number}") for whose in ("ours", "theirs")))
+        for name in (twins.ours, twins.ours.replace("ours", "theirs")):
+            twins.observed(name)
+        return twins
+
+    yield make
+    for twins in made:
+        for whose in ("ours", "theirs"):
+            cluster.api.delete(twins.kind, f"{whose}{twins.number}-{twins.kind}", place)
+
+
+@pytest.fixture
+async def actions(cluster: Cluster) -> AsyncIterator[Actions]:
+    """Give the actions as the administrator."""
+    async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
+        yield Actions(kube, Clients.under(AddressRule()))
+
+
+def circumstances(**changes: object) -> Circumstances:
+    """Make the circumstances of a forward step."""
+    return Circumstances(**{"incident": "i-1", "run": "r-1", "path": "step", "now": datetime.now(UTC), **changes})
+
+
+async def change(actions: Actions, line: str, namespace: str, **about: object) -> tuple[Prepared, Result]:
+    """Prepare and perform a line; the probe knows before and after."""
+    prepared = await actions.prepare(parse(line, namespace=namespace), circumstances(**about))
+    assert await actions.probe(prepared) is (Happened.DONE if prepared.already else Happened.NOT_DONE)
+    result = await actions.perform(prepared)
+    assert await actions.probe(prepared) is Happened.DONE
+    return prepared, result
+
+
+async def both(actions: Actions, twins: Twins, line: str, **about: object) -> Prepared:
+    """Make a change to both twins, ours by us, and see that they are the same afterwards."""
+    ours, theirs = twins.lines(line)
+    prepared, _ = await change(actions, ours, twins.namespace, **about)
+    kubectl(twins.cluster, twins.namespace, theirs)
+
+    def equal() -> bool:
+        assert twins.state("ours") == twins.state("theirs")
+        return True
+
+    await eventually(equal, within=20, describe="the twins are equal")
+    return prepared
+
+
+async def back(actions: Actions, prepared: Prepared) -> None:
+    """Take a change back by its recorded commands."""
+    for command in prepared.undo.commands:
+        await actions.perform(await actions.prepare(decode(command), circumstances(phase=Phase.UNDO, path="back")))
+
+
+# A strategic patch: the list of containers is merged by their names.
+ONE_MORE_VARIABLE = json.dumps(
+    {"spec": {"template": {"spec": {"containers": [{"name": "web", "env": [{"name": "EXTRA", "value": "1"}]}]}}}}
+)
+CHANGES = (
+    "kubectl scale deployment TWIN-deployment --replicas=1",
+    "kubectl scale statefulset/TWIN-statefulset --replicas=1 --current-replicas=0",
+    "kubectl rollout pause deployment/TWIN-deployment",
+    "kubectl label deployment TWIN-deployment tier=front example.com/x=y",
+    "kubectl label deployment TWIN-deployment app=other --overwrite",
+    "kubectl label deployment TWIN-deployment app-",
+    "kubectl annotate deployment TWIN-deployment 'note=a b' example.com/slash=1",
+    "kubectl annotate statefulset TWIN-statefulset note=first",
+    """kubectl patch deployment TWIN-deployment -p '{"spec":{"minReadySeconds":1}}'""",
+    """kubectl patch deployment TWIN-deployment --type=merge -p '{"spec":{"revisionHistoryLimit":5}}'""",
+    """kubectl patch deployment TWIN-deployment --type=json -p '[{"op":"replace","path":"/spec/replicas","value":1}]'""",
+    """kubectl patch statefulset TWIN-statefulset --type=merge -p '{"metadata":{"annotations":{"note":"one"}}}'""",
+    f"kubectl patch deployment TWIN-deployment -p '{ONE_MORE_VARIABLE}'",
+)
+
+
+@pytest.mark.parametrize("line", CHANGES)
+async def test_a_change_leaves_the_same_object_and_its_undo_brings_the_old_one_back(
+    make_twins: Callable[[str], Twins], actions: Actions, line: str
+) -> None:
+    """P8: what is written down as the undo is all that is needed."""
+    twins = make_twins(line)
+    former = without_revision(twins.state("ours"))
+    prepared = await both(actions, twins, line)
+    await back(actions, prepared)
+    assert without_revision(twins.state("ours")) == former
+
+
+def without_revision(state: Object) -> Object:
+    """Leave out the Deployment's own count of revisions, which only grows."""
+    annotations = {key: value for key, value in state["annotations"].items() if "revision" not in key}
+    return {**state, "annotations": annotations}
+
+
+UNDOS = (
+    "kubectl rollout undo deployment/TWIN-deployment",
+    "kubectl rollout undo deployment/TWIN-deployment --to-revision=1",
+    "kubectl rollout undo statefulset/TWIN-statefulset",
+    "kubectl rollout undo statefulset/TWIN-statefulset --to-revision=1",
+    "kubectl rollout undo daemonset/TWIN-daemonset",
+)
+
+
+@pytest.mark.parametrize("line", UNDOS)
+async def test_rollout_undo_writes_what_kubectl_writes(
+    make_twins: Callable[[str], Twins], actions: Actions, line: str
+) -> None:
+    """Template and annotations, the change-cause among them; the bad revision is not gone back to."""
+    twins = make_twins(line)
+    good = twins.revise()
+    with pytest.raises(Refused, match="seen good"):
+        await change(actions, twins.lines(line)[0], twins.namespace)
+    prepared = await both(actions, twins, line, good=good)
+    assert prepared.undo.commands == ()
+    (container,) = twins.state("ours")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == WEB_GOOD
+
+
+RESTARTS = (
+    "kubectl rollout restart deployment/TWIN-deployment",
+    "kubectl rollout restart statefulset/TWIN-statefulset",
+    "kubectl rollout restart daemonset/TWIN-daemonset",
+)
+
+
+@pytest.mark.parametrize("line", RESTARTS)
+async def test_rollout_restart_writes_what_kubectl_writes_and_is_undone_over_the_stamp(
+    make_twins: Callable[[str], Twins], actions: Actions, line: str
+) -> None:
+    """Nothing need be known to be good: the two revisions differ in the stamp alone."""
+    twins = make_twins(line)
+    twins.revise()
+    prepared = await both(actions, twins, line)
+    twins.observed(twins.ours)
+    await back(actions, prepared)
+    template = twins.state("ours")["spec"]["template"]
+    assert RESTARTED not in template["metadata"].get("annotations", {})
+    assert template["spec"]["containers"][0]["image"] == WEB_BETTER
+
+
+async def test_an_undo_leaves_alone_what_a_person_deployed_after_our_restart(
+    make_twins: Callable[[str], Twins], actions: Actions
+) -> None:
+    """E17."""
+    twins = make_twins("deployment")
+    prepared, _ = await change(actions, f"kubectl rollout restart {twins.ours}", twins.namespace)
+    kubectl(twins.cluster, twins.namespace, f"kubectl set image {twins.ours} web={WEB_BETTER}")
+    with pytest.raises(Refused, match="changed by somebody else"):
+        await back(actions, prepared)
+
+
+async def test_an_undo_leaves_alone_a_field_that_a_person_set_after_our_patch(
+    make_twins: Callable[[str], Twins], actions: Actions
+) -> None:
+    """E17: the real API server answers a failed test with 422."""
+    twins = make_twins("deployment")
+    line = """kubectl patch deployment TWIN-deployment -p '{"spec":{"minReadySeconds":1}}'"""
+    prepared, _ = await change(actions, twins.lines(line)[0], twins.namespace)
+    kubectl(twins.cluster, twins.namespace, twins.lines(line.replace(":1", ":2"))[0])
+    with pytest.raises(Refused, match="somebody has changed it since"):
+        await back(actions, prepared)
+
+
+async def test_pause_and_resume_are_kubectls(make_twins: Callable[[str], Twins], actions: Actions) -> None:
+    """One after the other, on both twins; what is paused is not restarted, by kubectl neither."""
+    twins = make_twins("deployment")
+    await both(actions, twins, "kubectl rollout pause deployment/TWIN-deployment")
+    with pytest.raises(Refused, match="resume it first"):
+        await change(actions, f"kubectl rollout restart {twins.ours}", twins.namespace)
+    await both(actions, twins, "kubectl rollout resume deployment/TWIN-deployment")
+
+
+async def test_a_pod_is_deleted_by_one_request_with_its_uid(
+    own_cluster: Cluster, place: str, actions: Actions, faults: Faults
+) -> None:
+    """P4: the audit log is the witness; the successor is another pod and is well."""
+    cluster = own_cluster
+    pod = pod_of(cluster, place, manifests.WEB)
+    name = pod["metadata"]["name"]
+    with pytest.raises(Refused, match="not known to be unhealthy"):
+        await change(actions, f"kubectl delete pod {name}", place)
+    faults.crash_loop(pod)
+
+    async def looping() -> bool:
+        status = (await actions.look(parse(f"kubectl get pod {name}", namespace=place), deadline=SOON)).summary
+        return "CrashLoopBackOff" in status
+
+    await eventually(looping, within=60, describe=lambda: kubectl(cluster, place, "kubectl get pods"))
+    prepared, result = await change(actions, f"kubectl delete pod {name}", place)
+    kept = {each.kind: each.text for each in prepared.evidence}
+    assert "CrashLoopBackOff" in kept["describe"]
+    assert "the configuration is broken" in kept["logs web --previous"]
+    deletes = cluster.audit().where(verb="delete", resource="pods", namespace=place, name=name).writes()
+    assert [(event.code, event.uid) for event in deletes] == [(200, pod["metadata"]["uid"])]
+    kubectl(cluster, place, f"kubectl rollout status deployment/{manifests.WEB}-deployment --timeout=60s")
+
+    async def gone() -> bool:
+        return (await actions.look_again(prepared)).names["items"] == []
+
+    assert result.names["item"]["metadata"]["deletionTimestamp"]
+    await eventually(gone, within=20, describe="the deleted pod is gone")
+
+
+async def test_a_change_is_one_patch_by_our_field_manager(
+    own_cluster: Cluster, make_twins: Callable[[str], Twins], actions: Actions
+) -> None:
+    """P4, P8: everything else was a read or a dry run."""
+    twins = make_twins("deployment")
+    lines = ("kubectl label {} witness=yes", """kubectl patch {} -p '{{"spec":{{"minReadySeconds":2}}}}'""")
+    for line in lines:
+        await change(actions, line.format(twins.ours), twins.namespace)
+    name = twins.ours.partition("/")[2]
+    asked = own_cluster.audit().where(verb="patch", resource="deployments", namespace=twins.namespace, name=name)
+    written = [event.uri for event in asked if "kintsugi" in event.uri and "dryRun" not in event.uri]
+    assert len(written) == len(lines)
+
+
+async def test_a_concurrent_editor_fails_the_write_and_nothing_else(
+    make_twins: Callable[[str], Twins], actions: Actions
+) -> None:
+    """B12: a judged field that changed is a Conflict; another field is none."""
+    twins = make_twins("statefulset")
+    kubectl(twins.cluster, twins.namespace, f"kubectl annotate {twins.ours} first=one")
+    prepared = await actions.prepare(scaled(twins, 1), circumstances())
+    kubectl(twins.cluster, twins.namespace, f"kubectl annotate {twins.ours} someone=else")
+    await actions.perform(prepared)
+    prepared = await actions.prepare(scaled(twins, 3), circumstances())
+    kubectl(twins.cluster, twins.namespace, f"kubectl scale {twins.ours} --replicas=2")
+    with pytest.raises(Conflict):
+        await actions.perform(prepared)
+    assert twins.state("ours")["spec"]["replicas"] == 2
+    assert await actions.probe(prepared) is Happened.NOT_DONE
+
+
+def scaled(twins: Twins, replicas: int) -> Command:
+    """Make the scale of ours."""
+    return parse(f"kubectl scale {twins.ours} --replicas={replicas}", namespace=twins.namespace)
+
+
+async def test_an_object_of_another_uid_is_never_written(make_twins: Callable[[str], Twins], actions: Actions) -> None:
+    """B13: the same name, made anew between intent and effect."""
+    twins = make_twins("deployment")
+    prepared = await actions.prepare(scaled(twins, 1), circumstances())
+    kubectl(twins.cluster, twins.namespace, f"kubectl delete {twins.ours} --wait=true")
+    twins.cluster.apply(workload("deployment", twins.namespace, f"ours{twins.number}"))
+    with pytest.raises(Conflict):
+        await actions.perform(prepared)
+    assert twins.state("ours")["spec"]["replicas"] == 0
+    assert await actions.probe(prepared) is Happened.UNKNOWN
+
+
+async def test_cordon_and_uncordon_are_kubectls(cluster: Cluster, actions: Actions) -> None:
+    """A node of our own making, which no kubelet serves; the only real one is not cordoned."""
+    real = cluster.list("nodes")[0]["metadata"]["name"]
+    if len(cluster.list("nodes")) == 1:
+        with pytest.raises(Refused, match="last node"):
+            await change(actions, f"kubectl cordon {real}", "")
+    for each in ("ours", "theirs"):
+        cluster.api.create("node", {"metadata": {"name": f"{each}-node"}})
+    try:
+        for verb, expected in (("cordon", True), ("cordon", True), ("uncordon", None)):
+            await change(actions, f"kubectl {verb} ours-node", "")
+            cluster.kubectl(verb, "theirs-node")
+            specs = [cluster.get("node", f"{each}-node")["spec"] for each in ("ours", "theirs")]
+            assert [spec.get("unschedulable") for spec in specs] == [expected, expected]
+    finally:
+        for each in ("ours", "theirs"):
+            cluster.api.delete("node", f"{each}-node")
+
+
+def claim(name: str, namespace: str) -> Command:
+    """Make the delete of a claim, which comes from a restore rather than from a line."""
+    return Delete(objects=(ObjectName(resource=PVCS, name=name),), namespace=namespace)
+
+
+async def test_a_claim_in_use_is_refused(place: str, actions: Actions) -> None:
+    """kubectl would leave it Terminating."""
+    with pytest.raises(Refused, match="in use by"):
+        await actions.prepare(claim(f"{manifests.WEB}-pvc", place), circumstances())
+
+
+async def test_the_undo_of_a_replaced_claim_binds_the_old_volume_again(
+    cluster: Cluster, place: str, actions: Actions
+) -> None:
+    """As after a restore: another volume has taken the claim meanwhile; both volumes are kept."""
+    old, first = manifests.volume(place, claim="data")
+    asked = {**first, "spec": {key: value for key, value in first["spec"].items() if key != "volumeName"}}
+    cluster.apply(old, asked)
+    await bound(cluster, place, old)
+    prepared = await actions.prepare(claim("data", place), circumstances())
+    await actions.perform(prepared)
+    kubectl(cluster, place, "kubectl wait pvc/data --for=delete --timeout=20s")
+    assert await actions.probe(prepared) is Happened.DONE
+
+    new = {**old, "metadata": {"name": f"{place}-data-new"}}
+    cluster.apply(new, asked)
+    await bound(cluster, place, new)
+
+    await back(actions, prepared)
+    kubectl(cluster, place, "kubectl wait pvc/data --for=delete --timeout=20s")
+    cluster.apply(asked)
+    await bound(cluster, place, old)
+    assert cluster.get("pv", new["metadata"]["name"])["status"]["phase"] == "Released"
+
+
+async def bound(cluster: Cluster, namespace: str, volume: Object) -> None:
+    """Wait until the claim is bound to this volume."""
+
+    def is_bound() -> bool:
+        found = cluster.get("pvc", "data", namespace)
+        return bool(found["status"]["phase"] == "Bound" and found["spec"]["volumeName"] == volume["metadata"]["name"])
+
+    await eventually(is_bound, within=30, describe=lambda: kubectl(cluster, namespace, "kubectl get pv,pvc"))
+
+
+async def test_what_an_autoscaler_scales_is_left_to_it(make_twins: Callable[[str], Twins], actions: Actions) -> None:
+    """B21: a real HorizontalPodAutoscaler, made by kubectl."""
+    twins = make_twins("deployment")
+    kubectl(twins.cluster, twins.namespace, f"kubectl autoscale {twins.ours} --min=1 --max=3")
+    with pytest.raises(Refused, match=f"HorizontalPodAutoscaler ours{twins.number}-deployment"):
+        await actions.prepare(scaled(twins, 2), circumstances())
