@@ -19,6 +19,7 @@ from kintsugi.rehearsal.metrics import Metrics
 from kintsugi.rehearsal.paging import Pages, Rest, listing
 from kintsugi.rehearsal.patches import json_patch, merge_patch
 from kintsugi.rehearsal.paths import Target
+from kintsugi.rehearsal.protobuf import MAGIC
 from kintsugi.rehearsal.registry import DeleteOptions, Propagation, Registry, Write
 from kintsugi.rehearsal.scale import scale_of, with_scale
 from kintsugi.rehearsal.selectors import query_matcher
@@ -28,6 +29,7 @@ from kintsugi.rehearsal.status import (
     method_not_allowed,
     not_found,
     success,
+    unsupported_body,
     unsupported_media,
     version_too_large,
 )
@@ -61,7 +63,9 @@ class Call:
         )
 
     def json(self) -> Any:
-        """Decode the body; raise ApiRefusal 400."""
+        """Decode the body; raise ApiRefusal: 400, or 415 for protobuf."""
+        if self.body.startswith(MAGIC):
+            raise unsupported_body()
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError as problem:

@@ -20,12 +20,14 @@ from kintsugi.rehearsal.operations import Call, Operations
 from kintsugi.rehearsal.pace import Pace
 from kintsugi.rehearsal.paging import Pages
 from kintsugi.rehearsal.paths import Target, parse
+from kintsugi.rehearsal.protobuf import MAGIC, decode_review
 from kintsugi.rehearsal.reviews import PATHS as REVIEWS
 from kintsugi.rehearsal.reviews import review
 from kintsugi.rehearsal.rights import ANONYMOUS, User, Users, forbidden
 from kintsugi.rehearsal.status import ApiRefusal, bad_request, unauthorized, unknown_path
 from kintsugi.rehearsal.store import Store
 from kintsugi.rehearsal.streams import Streams
+from kintsugi.rehearsal.tables import table_of, wants_table
 
 JSON: Final = "application/json"
 LARGEST_BODY: Final = 3 * 2**20
@@ -63,6 +65,11 @@ class Exchange:
     fault: Fault | None = None
     applied: bool = False
 
+    @property
+    def accept(self) -> str:
+        """Read which forms of an answer the client takes."""
+        return self.http.headers.get("Accept", "")
+
     def call(self, target: Target) -> Call:
         """Take from the request what an operation needs."""
         return Call(
@@ -74,7 +81,9 @@ class Exchange:
         )
 
     def json(self) -> Json:
-        """Decode the body as an object; raise ApiRefusal 400."""
+        """Decode the body as an object, a review also from protobuf; raise ApiRefusal 400."""
+        if self.body.startswith(MAGIC):
+            return decode_review(self.body)
         try:
             body = orjson.loads(self.body)
         except orjson.JSONDecodeError as problem:
@@ -205,7 +214,13 @@ class Server:
             exchange.applied = self._parts.store.version > before
         if reply.text is not None:
             return web.Response(text=reply.text)
+        if exchange.verb in ("get", "list") and not target.subresource and wants_table(exchange.accept):
+            return _json(self._table(target, reply.body), reply.status)
         return _json(reply.body, reply.status)
+
+    def _table(self, target: Target, body: Json) -> Json:
+        items, metadata = (body["items"], body["metadata"]) if "items" in body else ([body], {})
+        return table_of(target.resource, items, metadata, self._parts.pace.now())
 
 
 def _described(method: str, path: str) -> web.Response:

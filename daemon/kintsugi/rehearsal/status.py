@@ -125,6 +125,12 @@ def unsupported_media() -> ApiRefusal:
     return ApiRefusal(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
 
 
+def unsupported_body() -> ApiRefusal:
+    """Refuse a body that is not JSON."""
+    message = "the body of the request was in an unknown format - accepted media types include: application/json"
+    return ApiRefusal(415, "UnsupportedMediaType", message)
+
+
 def version_too_large(asked: int, current: int) -> ApiRefusal:
     """Refuse to read a version that has not come to be."""
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}

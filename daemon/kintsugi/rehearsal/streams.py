@@ -4,7 +4,7 @@ Serving watches over HTTP: lines as they come, bookmarks, the client's timeout, 
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -12,12 +12,14 @@ from typing import Final
 from aiohttp import web
 
 from kintsugi.rehearsal.api_faults import ApiFaults, Fault, apply_to_stream
+from kintsugi.rehearsal.manifest import Json
 from kintsugi.rehearsal.pace import Pace
 from kintsugi.rehearsal.paths import Target
 from kintsugi.rehearsal.selectors import query_matcher
 from kintsugi.rehearsal.status import ApiRefusal
 from kintsugi.rehearsal.store import Store
-from kintsugi.rehearsal.watches import Stream, Watch, begin, bookmark
+from kintsugi.rehearsal.tables import table_of, wants_table
+from kintsugi.rehearsal.watches import Stream, Watch, as_it_is, begin, bookmark
 
 BOOKMARK_EVERY: Final = timedelta(minutes=1)
 BEFORE_END: Final = timedelta(seconds=2)
@@ -36,7 +38,7 @@ class Streams:
 
     async def serve(self, http: web.Request, path: str, target: Target, fault: Fault | None) -> web.StreamResponse:
         """Answer a watch request until it ends; raise ApiRefusal when it cannot begin."""
-        watch = self._read(http.query, target)
+        watch = self._read(http, target)
         stream = Stream(path)
         if fault is not None:
             stream.doom, stream.doom_after = partial(apply_to_stream, fault.kind), fault.after
@@ -51,7 +53,8 @@ class Streams:
             self._faults.closed(stream)
         return response
 
-    def _read(self, query: Mapping[str, str], target: Target) -> Watch:
+    def _read(self, http: web.Request, target: Target) -> Watch:
+        query = http.query
         version = query.get("resourceVersion") or "0"
         if not version.isdigit():  # a 500 from the real server, too
             message = (
@@ -67,7 +70,11 @@ class Streams:
             version=0 if initial else int(version),
             bookmarks=query.get("allowWatchBookmarks", "").lower() in ("true", "1"),
             initial_events=initial,
+            show=self._as_table(target) if wants_table(http.headers.get("Accept", "")) else as_it_is,
         )
+
+    def _as_table(self, target: Target) -> Callable[[Json], Json]:
+        return lambda obj: table_of(target.resource, [obj], {}, self._pace.now())
 
     async def _pump(self, response: web.StreamResponse, stream: Stream, watch: Watch, seconds: float) -> None:
         clock = asyncio.get_running_loop().time

@@ -22,15 +22,21 @@ BOOKMARK_EVERY: Final = 60.0
 """Seconds between bookmarks, as the real server's watch cache sends them."""
 
 
+def as_it_is(obj: Json) -> Json:
+    """Show an object whole."""
+    return obj
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watch:
-    """What a client wants to be told. `version` 0 starts with what is there now."""
+    """What a client wants to be told, and in which form. `version` 0 starts with what is there now."""
 
     resource: Resource
     namespace: str | None
     matcher: Matcher
     version: int
     bookmarks: bool
+    show: Callable[[Json], Json] = as_it_is
     initial_events: bool = False
 
     def selects(self, obj: Json) -> bool:
@@ -48,6 +54,10 @@ class Watch:
         if after:
             return {"type": ChangeType.MODIFIED if before else ChangeType.ADDED, "object": change.object}
         return {"type": ChangeType.DELETED, "object": self._last(change)}
+
+    def shown(self, event: Json) -> Json:
+        """Write an event in the form that the client asked for."""
+        return event if event["type"] == "BOOKMARK" else {**event, "object": self.show(event["object"])}
 
     def _last(self, change: Change) -> Json:
         """Show an object as it last was in the selection, under the version at which it left."""
@@ -109,7 +119,7 @@ def begin(store: Store, watch: Watch, stream: Stream) -> Callable[[], None]:
     stream.check_doom()
     try:
         for event in _first_events(store, watch):
-            stream.send(event)
+            stream.send(watch.shown(event))
     except Compacted as problem:
         stream.send(error_event(expired(str(problem))))
         stream.end()
@@ -117,7 +127,7 @@ def begin(store: Store, watch: Watch, stream: Stream) -> Callable[[], None]:
     def on_change(change: Change) -> None:
         event = watch.event(change)
         if event is not None:
-            stream.send(event)
+            stream.send(watch.shown(event))
 
     return store.subscribe(on_change)
 
