@@ -125,17 +125,22 @@ def pods(cluster: EmbeddedCluster) -> list[str]:
     return sorted(each["metadata"]["uid"] for each in found if not each["metadata"].get("deletionTimestamp"))
 
 
-async def play(*, folder: Path, catalog: Path | None, say: Say) -> list[Outcome]:
+async def play(*, folder: Path, catalog: Path | None, say: Say, patience: timedelta = PATIENCE) -> list[Outcome]:
     """
-    Play all scenes, each told as it happens, and give their outcomes. `folder` keeps the ledger.
+    Play the scenes, each told as it happens, up to the first that does not end as it should, and give their outcomes.
 
-    Raises KintsugiError when the stage cannot be set: a catalog with mistakes, a service that never becomes healthy.
+    `folder` keeps the ledger; `patience` is how long one scene may take. Raises KintsugiError when the stage cannot be set: a catalog with mistakes, a service that never becomes healthy.
     """
     async with set_stage(folder, catalog) as stage:
         say(f"A cluster with the shop in it is up; Kintsugi watches, every duration times {FACTOR:g}.")
         await healthy(stage.core)
         narrator = Narrator(ledger=stage.core.ledger, say=say, began=now_utc())
-        return [await perform(scene, stage, narrator) for scene in SCENES]
+        outcomes: list[Outcome] = []
+        for scene in SCENES:
+            outcomes.append(await perform(scene, stage, narrator, patience))
+            if not outcomes[-1].as_wanted:
+                break
+        return outcomes
 
 
 @asynccontextmanager
@@ -161,13 +166,13 @@ async def set_stage(folder: Path, catalog: Path | None) -> AsyncIterator[Stage]:
             await life.stop()
 
 
-async def perform(scene: Scene, stage: Stage, narrator: Narrator) -> Outcome:
+async def perform(scene: Scene, stage: Stage, narrator: Narrator, patience: timedelta) -> Outcome:
     """Break something and tell what happens until an incident ends."""
     began = narrator.began = now_utc()
     narrator.say(f"\n{scene.title}.")
     await scene.break_it(stage)
     ended: Incident | None = None
-    while ended is None and now_utc() - began < PATIENCE:
+    while ended is None and now_utc() - began < patience:
         await asyncio.sleep(0.2)
         await narrator.look()
         ended = await ended_since(stage.core, began)

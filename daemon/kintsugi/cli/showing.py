@@ -36,6 +36,11 @@ async def demo(*, keep: bool, catalog: Path | None, output: Form) -> Exit:
     if not outcomes:
         return ended
     show(outcomes, output)
+    return verdict(outcomes)
+
+
+def verdict(outcomes: Sequence[Outcome]) -> Exit:
+    """Say whether every scene ended as it should."""
     return Exit.DONE if all(each.as_wanted for each in outcomes) else Exit.FINDINGS
 
 
