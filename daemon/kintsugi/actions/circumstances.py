@@ -12,7 +12,7 @@ from kintsugi.objects.selectors import Selector
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Circumstances:
     """
-    The run that a change belongs to.
+    The run that a change belongs to. `namespace` and `selector` are the service's: they tell which pods are its own.
 
     `good` are the pod templates (pod-template-hash, or the name of a ControllerRevision) of the workload that were seen
     healthy. `startup` is what a pod may take to become ready. `protected` namespaces are never changed.
@@ -26,6 +26,7 @@ class Circumstances:
     path: str = ""
     now: datetime
     service: str = ""
+    namespace: str = ""
     selector: Selector | None = None
     workload: WorkloadRef | None = None
     good: frozenset[str] = frozenset()

@@ -76,15 +76,19 @@ def _section(title: str, content: object) -> Iterator[str]:
 
 
 def _without_secrets(value: object) -> object:
-    """Mask the values of environment variables whose name says that they are secret."""
+    """Mask texts under a secret's name, and environment variables that have one; what only names a Secret stays."""
     if isinstance(value, Mapping):
         named = value.get("name")
         if isinstance(named, str) and "value" in value and is_secret_key(named):
             return {**value, "value": MASK}
-        return {key: _without_secrets(each) for key, each in value.items()}
+        return {key: MASK if _holds_secret(key, each) else _without_secrets(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_without_secrets(each) for each in value]
     return value
+
+
+def _holds_secret(key: str, value: object) -> bool:
+    return isinstance(value, str) and is_secret_key(key) and not key.endswith("Name")
 
 
 def _events(events: Sequence[Live]) -> Iterator[str]:

@@ -50,9 +50,11 @@ def terminating(asked: ObjectName, obj: Live) -> str:
 
 def foreign_pod(asked: ObjectName, obj: Live, circumstances: Circumstances) -> str:
     """Refuse a pod of another service than the run's: the run holds no lock on it."""
-    selector = circumstances.selector
-    if selector is not None and not selector.matches(live.labels(obj)):
-        return f"{asked} is not one of the pods of {circumstances.service} ({selector})"
+    selector, namespace = circumstances.selector, circumstances.namespace
+    elsewhere = bool(namespace) and live.text(obj, "metadata", "namespace") != namespace
+    if elsewhere or (selector is not None and not selector.matches(live.labels(obj))):
+        where = f"{selector} in {namespace}" if namespace else selector
+        return f"{asked} is not one of the pods of {circumstances.service} ({where})"
     return ""
 
 

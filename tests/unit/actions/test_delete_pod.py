@@ -148,6 +148,7 @@ async def test_a_pod_of_another_service_is_refused() -> None:
     obj = pod()
     obj["metadata"]["labels"] = {"app": "cache"}
     assert "not one of the pods of web-service (app=web)" in await reason(obj)
+    assert "not one of the pods of web-service (app=web in shop)" in await reason(pod(), namespace="shop")
 
 
 async def test_nothing_is_deleted_in_a_protected_namespace() -> None:

@@ -118,8 +118,13 @@ async def test_events_come_oldest_first_and_can_be_narrowed() -> None:
 
 async def test_describe_shows_status_events_and_no_secret() -> None:
     """Text for a person, the object beside it."""
-    kube = ClusterOfDicts((PODS, pod()), (EVENTS, event("b", "BackOff", ago(minutes=1), "Warning")))
+    obj = pod()
+    obj["metadata"]["annotations"] = {"example.com/password": "swordfish"}
+    obj["spec"]["volumes"] = [{"name": "keys", "secret": {"secretName": "web-keys"}}]
+    kube = ClusterOfDicts((PODS, obj), (EVENTS, event("b", "BackOff", ago(minutes=1), "Warning")))
     seen = await look(kube, "kubectl describe pod web-1")
+    assert "swordfish" not in seen["text"]
+    assert "web-keys" in seen["text"]
     for expected in ("Name:         web-1", "CrashLoopBackOff (7 restarts) on node-1", "ReplicaSet/web-abc", "BackOff"):
         assert expected in seen["text"]
     assert "hunter2" not in seen["text"]
