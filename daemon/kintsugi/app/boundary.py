@@ -13,7 +13,7 @@ class CrashPoints:
         self._kill_at = kill_at
         self.passed = 0
 
-    def passing(self, kind: str, name: str, *, before: bool) -> None:  # noqa: ARG002  the caller's words
+    def passing(self, kind: str, name: str, *, before: bool) -> None:
         """Count one point, and die there if it is the one."""
         self.passed += 1
         if self.passed == self._kill_at:

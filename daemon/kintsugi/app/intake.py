@@ -35,9 +35,12 @@ async def serve_on(settings: Settings, core: Core, metrics: Metrics, life: Lifec
         api = AlertmanagerApi(settings.alertmanager, session)
         poller = Poller(settings.alertmanager, api, Waking(core), metrics, now_utc)
         intake.on_incomplete = poller.wake
+        core.world.silences = poller
         life.spawn("poll", poller.run())
     if settings.notifications.url is not None:
-        life.spawn("notifier", Notifier(settings.notifications, core.ledger, session, metrics=metrics, clock=now_utc).run())
+        life.spawn(
+            "notifier", Notifier(settings.notifications, core.ledger, session, metrics=metrics, clock=now_utc).run()
+        )
     health = Health({"ledger": lambda: answers(core), "caches": lambda: sees(core)}, metrics)
     routes = all_routes(intake, health, Api(deeds(core), decode))
     authentication = Authentication(

@@ -76,9 +76,16 @@ class Lifecycle:
     def _note_end(self, task: asyncio.Task[object]) -> None:
         if task.cancelled() or self.failed.done():
             return
-        error = task.exception() or RuntimeError(f"{task.get_name()} has ended")
+        error = the_one(task.exception() or RuntimeError(f"{task.get_name()} has ended"))
         log.error("a task that should live for ever has ended", task=task.get_name(), error=str(error))
         self.failed.set_exception(error)
+
+
+def the_one(error: BaseException) -> BaseException:
+    """Take what went wrong out of the groups that tasks put around it, where it is a single thing."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 async def cancelled(task: asyncio.Task[object]) -> None:

@@ -12,6 +12,7 @@ from kintsugi.errors import EvaluationError, KubeError
 from kintsugi.expressions import Names
 from kintsugi.guards import check
 from kintsugi.matcher import difference
+from kintsugi.model.answers import Explanation
 from kintsugi.model.documents import Rule, RuleSource, Service
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import History, Reason, Signal, SignalSource, Target, Verdict, VerdictKind
@@ -22,7 +23,6 @@ from kintsugi.pipeline.roster import Roster
 from kintsugi.pipeline.targets import Targets
 from kintsugi.planner import plan
 from kintsugi.scope.values import rule_names
-from kintsugi.model.answers import Explanation
 from kintsugi.services import Caches, Services
 
 

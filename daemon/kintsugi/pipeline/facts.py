@@ -2,11 +2,13 @@
 What the guards and the runner need to know of the world now: one place that puts views, caches and limits together.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from kintsugi.actions.circumstances import Circumstances as ChangeCircumstances
+from kintsugi.errors import ProbeFailed
 from kintsugi.guards import Circumstances, Limits, Observer
 from kintsugi.model.documents import Catalog, Mode, Rule, Service
 from kintsugi.model.records import GoodRevision, RunRecord, StepRecord
@@ -19,6 +21,12 @@ from kintsugi.services import Caches, Services
 
 PAUSED = "kintsugi.dev/paused"
 """Annotation of a namespace that pauses all rules in it; its value is the reason."""
+
+
+class Silences(Protocol):
+    """Who knows which alerts people have silenced: the poller, where Alertmanager's address is given."""
+
+    async def silenced(self, fingerprint: str) -> bool: ...
 
 
 @dataclass(kw_only=True)
@@ -35,6 +43,7 @@ class World:
     mode: Mode
     hold_limit: timedelta
     clock: Callable[[], datetime]
+    silences: Silences | None = None
     remembered: dict[str, set[str]] = field(default_factory=dict)
 
     @property
@@ -103,6 +112,16 @@ class World:
             if reason is not None
             else ""
         )
+
+    async def silence(self, alerts: Sequence[str]) -> str:
+        """Say that all of these alerts are silenced; what cannot be asked counts as silenced, for now (P6)."""
+        if self.silences is None:
+            return ""
+        try:
+            quiet = [await self.silences.silenced(alert) for alert in alerts]
+        except ProbeFailed as error:
+            return f"it cannot be known whether the alerts are silenced: {error}"
+        return "everything that goes on is silenced in Alertmanager" if all(quiet) else ""
 
     def observer(self) -> Observer:
         """Say how well we see: failures under one unhealthy upstream count once."""

@@ -3,15 +3,23 @@ What people may ask and say: the deeds behind the API.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 
 from kintsugi.errors import UsageError, WrongState
 from kintsugi.ledger import Ledger
+from kintsugi.model.answers import (
+    Explanation,
+    IncidentDetail,
+    JudgedSignal,
+    KeptText,
+    PauseWish,
+    RollbackAnswer,
+    RunDetail,
+    ServiceSummary,
+)
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import (
     Approval,
     Incident,
-    IncidentState,
     Pause,
     PauseScope,
     RunRecord,
@@ -25,16 +33,6 @@ from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.roster import Roster
 from kintsugi.runner.handover import undo_texts
-from kintsugi.model.answers import (
-    Explanation,
-    IncidentDetail,
-    JudgedSignal,
-    KeptText,
-    PauseWish,
-    RollbackAnswer,
-    RunDetail,
-    ServiceSummary,
-)
 
 
 class Deeds:

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from kintsugi.commands import decode, encode
+from kintsugi.errors import CommandError, EvaluationError
 from kintsugi.executor import Effect
 from kintsugi.model.command import Command
 from kintsugi.model.documents import Run, Step, UndoPolicy
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
 from kintsugi.runner.desk import Desk
-from kintsugi.runner.ends import Broken, Ended, Puzzled
+from kintsugi.runner.ends import Broken, Ended, Puzzled, Stopped
 from kintsugi.runner.journal import left_to_undo
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.results import merged
@@ -27,7 +28,7 @@ UNDO_WORDS = {
 
 
 class Changes:
-    """Makes and takes back changes. Raises Broken when one failed for good, Puzzled when nobody can tell."""
+    """Makes and takes back changes. Raises Broken when one failed for good, Puzzled when nobody can tell, Stopped when a value is missing."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -98,7 +99,13 @@ class Changes:
             bound = known.command["commands"]
             assert isinstance(bound, list), bound
             return [decode(each) for each in bound]
-        command = step.do.command.bind(self._desk.names(at), namespace=self._desk.namespace(at))
+        begun = journal.known(at.phase, f"{path}0")
+        if begun is not None and begun.command is not None:
+            return [decode(begun.command)]
+        try:
+            command = step.do.command.bind(self._desk.names(at), namespace=self._desk.namespace(at))
+        except (CommandError, EvaluationError) as error:
+            raise Stopped(at.path(step.id), f"its command cannot be told: {error}") from error
         commands = self._desk.tools.looker.split(command)
         if len(commands) > 1:
             record = self._desk.blank(path, name=step.name or step.id, phase=at.phase)

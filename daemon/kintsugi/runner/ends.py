@@ -2,7 +2,7 @@
 How a step ends, as a value; and how a walk ends early, as exceptions that only `carrier` catches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from kintsugi.errors import KintsugiError
@@ -66,3 +66,19 @@ class Puzzled(WalkEnded):
 
 class Cleared(WalkEnded):
     """What started the run has ended before anything was changed."""
+
+
+GRAVITY = (Puzzled, Broken, RollbackWanted, Stopped, Cleared)
+"""Of several ends at once the gravest counts: what a person must hear is not hidden by what merely stopped."""
+
+
+def raise_gravest(results: Iterable[object]) -> None:
+    """Raise the gravest of the exceptions among results; what is no end of a walk (the ledger is away) comes first."""
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        raise min(failures, key=gravity)
+
+
+def gravity(failure: BaseException) -> int:
+    """Give a failure's place, 0 for the gravest."""
+    return next((place for place, kind in enumerate(GRAVITY, 1) if isinstance(failure, kind)), 0)

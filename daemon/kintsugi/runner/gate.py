@@ -8,11 +8,25 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from kintsugi.guards import covers
-from kintsugi.model.records import Approval, Incident, IncidentState, Pause, Phase, RunRecord, Signal, Verdict
+from kintsugi.model.documents import RuleSource
+from kintsugi.model.records import (
+    Approval,
+    Incident,
+    IncidentState,
+    Pause,
+    Phase,
+    RunRecord,
+    Signal,
+    SignalStatus,
+    Verdict,
+)
 from kintsugi.runner.ends import Cleared, Stopped
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.tools import Tools
 from kintsugi.runner.trigger import clear_since
+from kintsugi.telemetry import get_logger
+
+log = get_logger(__name__)
 
 
 class GateLedger(Protocol):
@@ -49,7 +63,8 @@ class RunGate:
         Raises Cleared when what started the run ended before anything was changed (DESIGN 6). A rollback goes on
         through pauses, unless one freezes.
         """
-        while await self._hindrance(phase):
+        while hindrance := await self._hindrance(phase):
+            log.info("a change waits", run=self.journal.run.id, why=hindrance)
             await asyncio.sleep(self.tools.pace.total_seconds())
         if phase is not Phase.FORWARD:
             return ""
@@ -98,7 +113,19 @@ class RunGate:
 
     async def _hindrance(self, phase: Phase) -> str:
         run = self.journal.run
+        if phase is Phase.FORWARD:
+            stop = self.tools.world.annotation_pause(run.namespace) or await self._silence()
+            if stop:
+                return stop
         for pause in await self.ledger.pauses(self.tools.clock()):
             if covers(pause, run.namespace, run.rule) and (pause.freeze or phase is Phase.FORWARD):
                 return f"paused by {pause.who}: {pause.why}"
         return self.tools.world.blind
+
+    async def _silence(self) -> str:
+        """Say that people have silenced everything that the run goes on for (reliability A19)."""
+        signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
+        firing = [signal for signal in signals if signal.status is SignalStatus.FIRING]
+        if not firing or any(signal.kind is not RuleSource.ALERT for signal in firing):
+            return ""
+        return await self.tools.world.silence([signal.key for signal in firing])

@@ -10,7 +10,7 @@ from kintsugi.errors import EvaluationError
 from kintsugi.model.documents import Step
 from kintsugi.model.records import StepState
 from kintsugi.runner.desk import Desk
-from kintsugi.runner.ends import Ended, Stopped
+from kintsugi.runner.ends import Ended, Stopped, raise_gravest
 from kintsugi.runner.items import Item, identity, kept, restored
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.results import together
@@ -20,21 +20,26 @@ async def rounds(desk: Desk, step: Step, at: Bearings, turn: Callable[[Step, Bea
     """
     Do a step for each of its items, `at_once` at a time.
 
-    An item that is gone, or for which `when` no longer holds, is passed over. Raises Stopped when a list or a `when`
-    has no answer.
+    An item that is gone, or for which `when` no longer holds, is passed over. After one that ended the walk no further
+    item is begun; those under way come to their ends. Raises Stopped when a list or a `when` has no answer.
     """
     items = await items_of(desk, step, at)
-    gate = asyncio.Semaphore(step.at_once)
+    gate, over = asyncio.Semaphore(step.at_once), asyncio.Event()
 
     async def one(index: int, item: Item) -> Ended | None:
         async with gate:
-            here = stand(desk, step, at, (index, item))
-            return (
-                await turn(replace(step, id=f"{step.id}[{index}]", for_each=None), here) if here is not None else None
-            )
+            try:
+                here = stand(desk, step, at, (index, item)) if not over.is_set() else None
+                if here is None:
+                    return None
+                return await turn(replace(step, id=f"{step.id}[{index}]", for_each=None), here)
+            except BaseException:
+                over.set()
+                raise
 
-    ends = await asyncio.gather(*(one(index, item) for index, item in enumerate(items)))
-    return together([end for end in ends if end is not None])
+    ends = await asyncio.gather(*(one(index, item) for index, item in enumerate(items)), return_exceptions=True)
+    raise_gravest(ends)
+    return together([end for end in ends if isinstance(end, Ended)])
 
 
 async def items_of(desk: Desk, step: Step, at: Bearings) -> Sequence[Item]:

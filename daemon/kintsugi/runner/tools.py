@@ -2,7 +2,7 @@
 What runs work with, as the runner sees it: small protocols that `app` fills.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -44,6 +44,14 @@ class World(Protocol):
 
     @property
     def blind(self) -> str: ...
+
+    def annotation_pause(self, namespace: str) -> str:
+        """Give a person's pause that stands on the namespace itself, or nothing."""
+        ...
+
+    async def silence(self, alerts: Sequence[str]) -> str:
+        """Say that all of these alerts (by fingerprint) are silenced, or that it cannot be known; else nothing."""
+        ...
 
     def good(self, service: str) -> frozenset[str]: ...
 

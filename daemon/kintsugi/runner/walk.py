@@ -26,7 +26,7 @@ from kintsugi.model.documents import (
 )
 from kintsugi.model.records import StepState
 from kintsugi.planner import parameters_for
-from kintsugi.runner.ends import Ended, RollbackWanted, Stopped
+from kintsugi.runner.ends import Ended, RollbackWanted, Stopped, raise_gravest
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.rounds import wanted
 from kintsugi.runner.work import Work
@@ -106,21 +106,25 @@ class Walk:
         await self.steps(runbook.steps, below)
 
     async def _together(self, steps: Sequence[Step], at: Bearings) -> None:
-        """Do steps at once, each after those it needs; all end before the first failure is passed on."""
+        """
+        Do steps at once, each after those it needs, and not at all when one of those ended the walk.
+
+        All end before the gravest failure is passed on.
+        """
         over = {step.id: asyncio.Event() for step in steps}
+        reached: set[str] = set()
 
         async def one(step: Step) -> None:
             for other in step.needs:
                 await over[other].wait()
             try:
-                await self.step(step, at)
+                if reached.issuperset(step.needs):
+                    await self.step(step, at)
+                    reached.add(step.id)
             finally:
                 over[step.id].set()
 
-        results = await asyncio.gather(*(one(step) for step in steps), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        raise_gravest(await asyncio.gather(*(one(step) for step in steps), return_exceptions=True))
 
     async def _recall(self, steps: Sequence[Step], at: Bearings) -> None:
         """Remember what steps inside an ended one came to, for the expressions of later steps."""
