@@ -28,8 +28,9 @@ from kintsugi.model.records import (
     Target,
 )
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import Condition, ContainerStatus, Metadata, OwnerReference, Pod
+from kintsugi.objects.kept import Condition, ContainerStatus, Deployment, Metadata, OwnerReference, Pod
 from kintsugi.objects.pods import ContainerState, PodStatus, Running
+from kintsugi.objects.workloads import DeploymentSpec
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -142,8 +143,15 @@ def view(
     template: str = "",
 ) -> ServiceView:
     """Give a service as the caches show it: well, or failing, `since` that moment."""
+    service = service or web()
     return ServiceView(
-        service=service or web(),
+        service=service,
+        workload=Deployment(
+            metadata=Metadata(
+                name=service.workload.name, namespace=service.namespace, uid=f"uid-{service.workload.name}"
+            ),
+            spec=DeploymentSpec(replicas=desired),
+        ),
         ready=ready,
         desired=desired,
         healthy=healthy,

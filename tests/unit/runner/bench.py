@@ -1,0 +1,166 @@
+"""One run of the runbook `mend` on the service web, from its start or from where a dead process left it."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from kintsugi.executor import Executor
+from kintsugi.model.documents import RuleSource
+from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord
+from kintsugi.runner import Carrier, Journal, Tools
+from kintsugi.runner.gate import RunGate
+from kintsugi.runner.judging import Judging
+from kintsugi.watchdog import Patience
+from tests.unit.executor.effects import Boundary
+from tests.unit.executor.power import Power, PowerCutError
+from tests.unit.executor.scripted_actor import ScriptedActor
+from tests.unit.factories import (
+    catalog,
+    incident,
+    pod,
+    rule_text,
+    run,
+    runbook_text,
+    service_text,
+    signal,
+    virtual_clock,
+)
+from tests.unit.runner.fakes import RunLedger, ScriptedLooker, ShownWorld
+
+PATIENCE = Patience(verify=timedelta(minutes=2), alert_lag=timedelta(minutes=15), failing_for=timedelta(minutes=3))
+SCALE = "kubectl scale deployment web --replicas=5 -n production"
+
+
+class Bench:
+    """
+    A run with everything that it works with.
+
+    The service web has one of three pods ready and its signal fires, until a change is made whose text begins with
+    `heals` (or `heal` is called): then all is well after `heals_after`.
+    """
+
+    def __init__(
+        self,
+        steps: str,
+        *,
+        rollback: str = "",
+        more: str = "",
+        documents: tuple[str, ...] = (),
+        service: str = "",
+        heals: str | None = None,
+        heals_after: timedelta = timedelta(seconds=5),
+    ) -> None:
+        self.catalog = catalog(
+            service_text(more=service), rule_text(), runbook_text(steps, rollback=rollback, more=more), *documents
+        )
+        self.runbook = self.catalog.runbooks["mend"]
+        started = run()
+        self.ledger = RunLedger(replace(started, deadline=started.started + self.runbook.rollback.after), incident())
+        self.ledger.signals = [signal()]
+        self.world = ShownWorld(self.catalog)
+        self.looker = ScriptedLooker()
+        self.actor = ScriptedActor()
+        self.actor.on_change = self._changed
+        self.heals, self.heals_after = heals, heals_after
+        self.carrier: Carrier | None = None
+        self.power = Power()
+
+    async def carry(self, power: Power | None = None) -> RunRecord:
+        """Start a process and let it carry the run to its end."""
+        if self.carrier is None:
+            self.world.show(ready=1, pods=(pod("web-1"), pod("web-2", ready=False), pod("web-3", ready=False)))
+        self.power = self.actor.power = self.ledger.power = power or Power()
+        journal = await Journal.read(self.ledger.record, self.ledger)
+        tools = Tools(
+            executor=Executor(self.actor, Boundary(power=self.power), clock=virtual_clock),
+            looker=self.looker,
+            world=self.world,
+            clock=virtual_clock,
+            pace=timedelta(seconds=1),
+            command_timeout=timedelta(seconds=30),
+        )
+        judging = Judging(
+            tools=tools, journal=journal, runbook=self.runbook, services=self.catalog.services, patience=PATIENCE
+        )
+        gate = RunGate(
+            tools=tools,
+            ledger=self.ledger,
+            journal=journal,
+            incident=self.ledger.incident,
+            plan=self.runbook.digest,
+            expiry=timedelta(minutes=30),
+        )
+        self.carrier = Carrier(
+            tools=tools,
+            ledger=self.ledger,
+            catalog=self.catalog,
+            runbook=self.runbook,
+            incident=self.ledger.incident,
+            journal=journal,
+            judging=judging,
+            gate=gate,
+        )
+        return await self.carrier.carry()
+
+    async def carry_until_cut(self, cut: int) -> bool:
+        """Start a process and end it at a moment; False when the run was over before."""
+        try:
+            await self.carry(Power(cut))
+        except PowerCutError:
+            return True
+        return False
+
+    def at(self, seconds: float, deed: Callable[[], None]) -> None:
+        """Do something that long after the event loop's start."""
+        asyncio.get_running_loop().call_at(seconds, deed)
+
+    def heal(self) -> None:
+        """Let the service be well and its signal be resolved."""
+        self.world.show(ready=self.world.views["web"].desired, pods=(pod("web-1"), pod("web-4"), pod("web-5")))
+        self.resolve()
+
+    def resolve(self) -> None:
+        """Let what started the run end, whatever the service is like."""
+        now = virtual_clock()
+        self.ledger.signals = [
+            replace(each, status=SignalStatus.RESOLVED, ended=each.ended or now) for each in self.ledger.signals
+        ]
+
+    def started_by(self, kind: RuleSource) -> None:
+        """Let the run have been started by another kind of observation."""
+        self.ledger.signals = [replace(each, kind=kind) for each in self.ledger.signals]
+
+    def step(self, path: str, phase: Phase = Phase.FORWARD) -> StepRecord:
+        """Give what is kept of a step."""
+        found = self.ledger.known(path, phase)
+        assert found is not None, f"{path} is not among {[key[1] for key in self.ledger.kept]}"
+        return found
+
+    def has(self, path: str, phase: Phase = Phase.FORWARD) -> bool:
+        """Tell whether anything is kept of a step."""
+        return self.ledger.known(path, phase) is not None
+
+    @property
+    def states(self) -> list[IncidentState]:
+        """List the states that the run went through."""
+        return [state for state, _ in self.ledger.moves]
+
+    @property
+    def effects(self) -> list[str]:
+        """List the changes that were made, in their order."""
+        return self.actor.texts
+
+    @property
+    def deadline(self) -> datetime:
+        """Give the run's deadline as it is now."""
+        return self.ledger.record.deadline
+
+    def _changed(self, text: str) -> None:
+        if self.heals is not None and text.startswith(self.heals):
+            asyncio.get_running_loop().call_later(self.heals_after.total_seconds(), self.heal)
+
+
+def clock() -> float:
+    """Give the seconds since the event loop's start."""
+    return asyncio.get_running_loop().time()

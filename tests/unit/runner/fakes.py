@@ -1,0 +1,201 @@
+"""What a run works with, in memory: a ledger with the real one's rules, a world that is shown, looks that are scripted."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.result import Result
+from kintsugi.commands import render
+from kintsugi.errors import KintsugiError, WrongState
+from kintsugi.model.command import Command, Cordon, Delete, Mark, Scale
+from kintsugi.model.documents import Catalog
+from kintsugi.model.records import (
+    Approval,
+    Incident,
+    IncidentState,
+    Pause,
+    RunRecord,
+    Signal,
+    StepRecord,
+    StepState,
+    Verdict,
+)
+from kintsugi.model.views import ServiceView
+from kintsugi.objects.kept import Pod
+from kintsugi.runner.memory import Bearings
+from tests.unit.executor.cas_journal import CasJournal
+from tests.unit.factories import NOW, view, virtual_clock
+
+
+class RunLedger(CasJournal):
+    """The ledger of one run. `moves` tells every state with its reason; `trouble` is raised by the next read."""
+
+    def __init__(self, run: RunRecord, incident: Incident) -> None:
+        super().__init__()
+        self.record = run
+        self.incident = incident
+        self.signals: list[Signal] = []
+        self.stops: list[Pause] = []
+        self.questions: list[Approval] = []
+        self.moves: list[tuple[IncidentState, str]] = []
+        self.trouble: KintsugiError | None = None
+
+    async def run(self, run: str) -> RunRecord:
+        """Give the run as it was last committed."""
+        return self.record
+
+    async def steps(self, run: str) -> tuple[StepRecord, ...]:
+        """Give the steps in the order in which they were first written."""
+        return tuple(self.kept.values())
+
+    async def save_step(self, step: StepRecord, *, expect: StepState | None, now: datetime) -> None:
+        """Commit a step; there is no new intent for a run that is over."""
+        if step.state is StepState.INTENT and self.record.finished is not None:
+            raise WrongState(f"run {step.run} is over: no new intent for {step.path}")
+        await super().save_step(step, expect=expect, now=now)
+
+    async def move_run(
+        self,
+        run: str,
+        state: IncidentState,
+        reason: str,
+        now: datetime,
+        *,
+        deadline: datetime | None = None,
+        walked: datetime | None = None,
+    ) -> RunRecord:
+        """Move the run; one that is over stays as it is."""
+        self.power.passing(f"before the move to {state}")
+        if self.record.finished is not None:
+            raise WrongState(f"run {run} is over ({self.record.state}): it cannot become {state}")
+        self.record = replace(
+            self.record,
+            state=state,
+            reason=reason,
+            deadline=deadline or self.record.deadline,
+            walked=walked or self.record.walked,
+            finished=now if state.is_final else None,
+        )
+        self.moves.append((state, reason))
+        self.power.tell(f"run {state}")
+        self.power.passing(f"after the move to {state}")
+        return self.record
+
+    async def pauses(self, now: datetime) -> tuple[Pause, ...]:
+        """List the pauses that hold."""
+        if self.trouble is not None:
+            raise self.trouble
+        return tuple(each for each in self.stops if each.until is None or each.until > now)
+
+    async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
+        """List the incident's signals."""
+        return tuple((signal, None) for signal in self.signals)
+
+    async def ask(self, approval: Approval) -> None:
+        """Keep a question."""
+        self.power.passing("before the commit of a question")
+        self.questions.append(approval)
+        self.power.passing("after the commit of a question")
+
+    async def approvals(self, incident: str) -> tuple[Approval, ...]:
+        """List the questions."""
+        return tuple(self.questions)
+
+    def approve(self, path: str) -> None:
+        """Let Ada say yes to the question at a step."""
+        self.questions = [
+            replace(each, who="ada", answered=virtual_clock()) if each.path == path else each for each in self.questions
+        ]
+
+
+class ShownWorld:
+    """The services as they are shown; since when they are well or failing is kept."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.views: dict[str, ServiceView] = {name: view(service) for name, service in catalog.services.items()}
+        self.blind = ""
+        self.known_good: frozenset[str] = frozenset()
+
+    def show(
+        self,
+        name: str = "web",
+        *,
+        ready: int | None = None,
+        desired: int | None = None,
+        healthy: bool | None = None,
+        pods: tuple[Pod, ...] | None = None,
+        template: str | None = None,
+    ) -> None:
+        """Show a service anew; what is not given stays. Health follows readiness unless it is given."""
+        before = self.views[name]
+        ready = before.ready if ready is None else ready
+        desired = before.desired if desired is None else desired
+        well = ready >= desired if healthy is None else healthy
+        since = (before.healthy_since if well else before.failing_since) if before.healthy is well else None
+        moment = since or virtual_clock()
+        self.views[name] = replace(
+            before,
+            ready=ready,
+            desired=desired,
+            healthy=well,
+            healthy_since=moment if well else None,
+            failing_since=None if well else moment,
+            pods=before.pods if pods is None else pods,
+            template=before.template if template is None else template,
+        )
+
+    def hide(self, name: str = "web") -> None:
+        """Let a service's view be old news."""
+        self.views[name] = replace(self.views[name], fresh=False, healthy=None, healthy_since=None, failing_since=None)
+
+    def annotation_pause(self, namespace: str) -> str:
+        """Give the pause that stands on the namespace."""
+        return self.annotated.get(namespace, "")
+
+    async def silence(self, alerts: Sequence[str]) -> str:
+        """Say that all of these alerts are silenced."""
+        return "silenced" if alerts and set(alerts) <= self.silenced else ""
+
+    def good(self, service: str) -> frozenset[str]:
+        """Name the templates that were seen good."""
+        return self.known_good
+
+    def circumstances(self, run: RunRecord, at: Bearings, step: StepRecord) -> Circumstances:
+        """Say for whom a change is made."""
+        return Circumstances(
+            phase=step.phase, incident=run.incident, run=run.id, path=step.path, now=virtual_clock(), service=at.service
+        )
+
+
+Answer = Callable[[], Mapping[str, object] | Result | Exception]
+
+
+class ScriptedLooker:
+    """Answers looks by the beginning of their text; `looked` tells when each was asked."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer] = {}
+        self.looked: list[tuple[float, str]] = []
+        self.deadlines: list[timedelta] = []
+
+    def will(self, beginning: str, answer: Answer) -> None:
+        """Answer commands that begin so."""
+        self.answers[beginning] = answer
+
+    async def look(self, command: Command, *, deadline: timedelta, good: frozenset[str] = frozenset()) -> Result:
+        """Answer one look."""
+        text = render(command)
+        self.looked.append(((virtual_clock() - NOW).total_seconds(), text))
+        self.deadlines.append(deadline)
+        answers = [answer for beginning, answer in self.answers.items() if text.startswith(beginning)]
+        given = answers[0]() if answers else {"items": [{}]}
+        if isinstance(given, Exception):
+            raise given
+        return given if isinstance(given, Result) else Result(names=given, summary=text)
+
+    def split(self, command: Command) -> tuple[Command, ...]:
+        """Make a change over several objects into changes of one each."""
+        if isinstance(command, Cordon | Delete | Mark | Scale):
+            return tuple(replace(command, objects=(each,)) for each in command.objects)
+        return (command,)

@@ -1,0 +1,144 @@
+"""How long one looks: `within` until it first holds, `for` that it goes on holding, `progress` that starts it anew."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.errors import CommandError, EvaluationError, Forbidden, ProbeFailed, Refused
+from kintsugi.expressions import BOOL, INT, Names
+from kintsugi.runner.looking import Expectation, Seen, look_until
+from kintsugi.scope import seen as scope
+from tests.unit.factories import virtual_clock
+from tests.unit.runner.bench import Bench, clock
+
+pytestmark = pytest.mark.looptime
+
+SCOPE = scope({"level": INT})
+
+
+def expectation(*, within: float = 0, hold: float = 0, progress: bool = False, expect: bool = True) -> Expectation:
+    """Expect `level > 9`; progress is the level itself."""
+    return Expectation(
+        expect=SCOPE.expression("level > 9", result=BOOL) if expect else None,
+        within=timedelta(seconds=within),
+        hold=timedelta(seconds=hold),
+        progress=SCOPE.expression("level", result=INT) if progress else None,
+        every=timedelta(seconds=1),
+    )
+
+
+async def looked(wanted: Expectation, level: Callable[[float], int | Exception]) -> tuple[Seen, float]:
+    """Look at a level that is a function of time; give what was seen last, and when."""
+
+    async def look() -> Mapping[str, object]:
+        now = level(clock())
+        if isinstance(now, Exception):
+            raise now
+        return {"level": now}
+
+    seen = await look_until(wanted, look, Names, virtual_clock)
+    return seen, clock()
+
+
+def rises(at: float) -> Callable[[float], int]:
+    """Be low, and from that moment high."""
+    return lambda now: 10 if now >= at else 0
+
+
+async def test_what_holds_at_once_is_met_at_once() -> None:
+    assert await looked(expectation(within=60), rises(0)) == (Seen(own={"level": 10}, met=True), 0)
+
+
+async def test_without_within_one_looks_once() -> None:
+    seen, when = await looked(expectation(), rises(5))
+    assert (seen.met, seen.error, when) == (False, "not met: level > 9", 0)
+
+
+@pytest.mark.parametrize(("at", "met", "when"), [(30, True, 30), (60, True, 60), (61, False, 60), (90, False, 60)])
+async def test_one_looks_until_it_holds_or_within_is_over(at: float, met: bool, when: float) -> None:
+    seen, ended = await looked(expectation(within=60), rises(at))
+    assert (seen.met, ended) == (met, when)
+
+
+async def test_it_must_go_on_holding() -> None:
+    assert (await looked(expectation(within=60, hold=30), rises(10)))[1] == 40
+
+
+async def test_what_holds_in_the_last_moment_may_still_hold_its_time() -> None:
+    seen, when = await looked(expectation(within=60, hold=30), rises(60))
+    assert (seen.met, when) == (True, 90)
+
+
+async def test_a_break_starts_the_holding_time_anew() -> None:
+    seen, when = await looked(expectation(within=60, hold=30), lambda now: 0 if now in {0, 20} else 10)
+    assert (seen.met, when) == (True, 51)
+
+
+async def test_a_break_after_within_is_the_end() -> None:
+    seen, when = await looked(expectation(within=60, hold=30), lambda now: 10 if 50 <= now < 70 else 0)
+    assert (seen.met, when) == (False, 70)
+
+
+async def test_progress_starts_within_anew() -> None:
+    seen, when = await looked(expectation(within=5, progress=True), lambda now: int(now // 4))
+    assert (seen.met, when) == (True, 40)
+
+
+async def test_without_progress_within_ends() -> None:
+    seen, when = await looked(expectation(within=5, progress=True), lambda now: min(int(now // 4), 3))
+    assert (seen.met, when) == (False, 17)
+
+
+async def test_without_an_expectation_any_answer_is_enough() -> None:
+    seen, when = await looked(expectation(within=60, expect=False), lambda now: ProbeFailed("no") if now < 7 else 1)
+    assert (seen.met, when) == (True, 7)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        Forbidden("may not list"),
+        ProbeFailed("no such host"),
+        Refused("not that address"),
+        CommandError("not a name"),
+        EvaluationError("no such field"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_no_answer_is_not_met_and_says_why(trouble: Exception) -> None:
+    seen, when = await looked(expectation(within=3), lambda _: trouble)
+    assert (seen.own, seen.met, seen.error, when) == ({}, False, str(trouble), 3)
+
+
+async def test_an_expectation_without_an_answer_is_not_met() -> None:
+    """P6: an absent field is neither yes nor no."""
+
+    async def look() -> Mapping[str, object]:
+        return {}
+
+    seen = await look_until(expectation(), look, Names, virtual_clock)
+    assert seen.met is False
+    assert seen.error.startswith("no answer: ")
+
+
+async def test_a_step_looks_once_a_second() -> None:
+    bench = Bench("- {id: look, run: kubectl get pods, expect: size(items) > 5, within: 4s}")
+    bench.at(10, bench.heal)
+    await bench.carry()
+    assert [when for when, _ in bench.looker.looked] == [0, 1, 2, 3, 4]
+
+
+async def test_a_look_may_take_as_long_as_its_timeout_says() -> None:
+    bench = Bench("- {id: look, run: kubectl get pods, timeout: 7s}\n- {id: other, run: kubectl get nodes}")
+    bench.at(10, bench.heal)
+    await bench.carry()
+    assert bench.looker.deadlines == [timedelta(seconds=7), timedelta(seconds=30)]
+
+
+async def test_a_log_is_followed_for_as_long_as_the_step_holds() -> None:
+    bench = Bench("- {id: logs, run: kubectl logs deployment/web -f, expect: size(lines) == 0, for: 45s}")
+    bench.looker.will("kubectl logs", lambda: {"lines": []})
+    bench.at(10, bench.heal)
+    await bench.carry()
+    assert bench.looker.deadlines[0] == timedelta(seconds=45)

@@ -1,0 +1,234 @@
+"""One step after another, and what follows when an expectation is not met."""
+
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.errors import Refused, ServerUnavailable
+from kintsugi.model.records import IncidentState, Phase, StepState
+from tests.unit.factories import moment
+from tests.unit.runner.bench import SCALE, Bench, clock
+
+pytestmark = pytest.mark.looptime
+
+WHOLE = """\
+- {id: look, run: kubectl get pods, expect: size(items) > 0}
+- {id: scale, run: kubectl scale deployment/web --replicas=5, expect: service.ready >= service.desired, within: 1m}
+- {id: wait, expect: service.healthy, within: 1m, for: 10s}
+"""
+
+
+async def test_a_run_walks_its_steps_is_watched_and_recovers() -> None:
+    bench = Bench(WHOLE, heals="kubectl scale")
+    ended = await bench.carry()
+    assert ended.state is IncidentState.RECOVERED
+    assert bench.states == [IncidentState.VERIFYING, IncidentState.RECOVERED]
+    assert bench.effects == [SCALE]
+    ordered = [line for line in bench.power.story if "@" not in line]
+    assert ordered == [
+        "look done",
+        "scale planned",
+        "scale#0 intent",
+        f"effect {SCALE}",
+        "scale#0 done",
+        "scale done",
+        "wait planned",
+        "wait done",
+        "run verifying",
+        "run recovered",
+    ]
+
+
+async def test_recovery_is_not_called_before_health_has_lasted() -> None:
+    bench = Bench(WHOLE, heals="kubectl scale")
+    ended = await bench.carry()
+    assert ended.walked is not None
+    assert ended.finished is not None
+    assert ended.finished - ended.walked >= timedelta(minutes=2)
+
+
+async def test_a_run_without_changes_that_finds_all_well_is_no_action() -> None:
+    bench = Bench("- {id: wait, expect: service.healthy, within: 1m}")
+    bench.at(10, bench.heal)
+    assert (await bench.carry()).state is IncidentState.NO_ACTION
+
+
+@pytest.mark.parametrize(
+    ("unmet", "states", "goes_on"),
+    [
+        ("stop", [IncidentState.VERIFYING, IncidentState.NO_ACTION], False),
+        ("continue", [IncidentState.VERIFYING, IncidentState.NO_ACTION], True),
+        ("rollback", [IncidentState.ROLLING_BACK, IncidentState.NEEDS_OPERATOR], False),
+    ],
+)
+async def test_what_follows_an_unmet_expectation(unmet: str, states: list[IncidentState], goes_on: bool) -> None:
+    bench = Bench(
+        f"""\
+        - {{id: look, run: kubectl get pods, expect: size(items) > 5, unmet: {unmet}}}
+        - {{id: after, run: kubectl get nodes, expect: size(items) > 0}}
+        """
+    )
+    bench.at(30, bench.heal)
+    await bench.carry()
+    assert bench.states == states
+    assert bench.has("after") == goes_on
+    assert bench.step("look").met is False
+    assert bench.step("look").error == "not met: size(items) > 5"
+
+
+async def test_a_stop_says_where_and_why() -> None:
+    bench = Bench("- {id: look, run: kubectl get pods, expect: size(items) > 5}")
+    bench.at(30, bench.heal)
+    await bench.carry()
+    assert bench.ledger.moves[0] == (IncidentState.VERIFYING, "stopped at look: not met: size(items) > 5")
+
+
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [
+        ("when: service.ready < 3", True),
+        ("when: service.ready == 3", False),
+        ("unless: service.ready == 3", True),
+        ("unless: service.ready < 3", False),
+    ],
+)
+async def test_when_and_unless_leave_a_step_out(condition: str, wanted: bool) -> None:
+    bench = Bench(
+        f"""\
+        - {{id: scale, run: kubectl scale deployment/web --replicas=5, {condition}}}
+        - {{id: after, run: kubectl get pods, when: steps.scale.ran}}
+        """
+    )
+    bench.at(30, bench.heal)
+    await bench.carry()
+    assert bench.effects == ([SCALE] if wanted else [])
+    assert bench.step("scale").state is (StepState.DONE if wanted else StepState.SKIPPED)
+    assert bench.step("after").state is (StepState.DONE if wanted else StepState.SKIPPED)
+
+
+@pytest.mark.parametrize("key", ["when", "unless"])
+async def test_a_when_without_an_answer_stops_the_run(key: str) -> None:
+    """P6: a question that could not be answered is no reason to act."""
+    bench = Bench(
+        f"""\
+        - {{id: scale, run: kubectl scale deployment/web --replicas=5, {key}: 'service.pods[9].spec.nodeName == "a"'}}
+        """
+    )
+    bench.at(30, bench.heal)
+    await bench.carry()
+    assert not bench.effects
+    assert bench.ledger.moves[0][1].startswith("stopped at scale: it cannot be said whether it is wanted")
+
+
+async def test_a_look_that_gets_no_answer_is_not_met() -> None:
+    bench = Bench("- {id: look, run: kubectl get pods, expect: size(items) > 0}")
+    bench.looker.will("kubectl get pods", lambda: ServerUnavailable("no answer"))
+    bench.at(30, bench.heal)
+    await bench.carry()
+    assert (bench.step("look").met, bench.step("look").error) == (False, "no answer")
+
+
+async def test_earlier_results_are_seen_by_later_steps_but_not_by_a_child() -> None:
+    bench = Bench(
+        """\
+        - {id: look, run: kubectl get pods, expect: size(items) == 3}
+        - {id: scale, run: "kubectl scale deployment/web --replicas=${size(steps.look.items) + 2}"}
+        """,
+        heals="kubectl scale",
+    )
+    bench.looker.will("kubectl get pods", lambda: {"items": [{}, {}, {}]})
+    await bench.carry()
+    assert bench.effects == [SCALE]
+
+
+async def test_a_change_whose_values_cannot_be_told_stops_the_run() -> None:
+    """P6: no command without its values; the watchdog decides the rest."""
+    bench = Bench(
+        """\
+        - {id: look, run: kubectl get pods, unmet: continue}
+        - {id: cordon, run: "kubectl cordon ${steps.look.items[5].spec.nodeName}"}
+        """
+    )
+    bench.at(30, bench.heal)
+    ended = await bench.carry()
+    assert not bench.effects
+    assert bench.ledger.moves[0][1].startswith("stopped at cordon: ")
+    assert ended.state is IncidentState.NO_ACTION
+
+
+async def test_a_change_that_is_refused_stops_unless_the_runbook_goes_on() -> None:
+    bench = Bench(
+        """\
+        - {id: scale, run: kubectl scale deployment/web --replicas=5}
+        - {id: after, run: kubectl get pods}
+        """
+    )
+    bench.actor.will("prepare", Refused("an autoscaler owns it"))
+    bench.at(30, bench.heal)
+    await bench.carry()
+    assert bench.ledger.moves[0] == (IncidentState.VERIFYING, "stopped at scale: an autoscaler owns it")
+    assert not bench.has("after")
+
+
+async def test_where_nothing_was_done_its_expectation_is_looked_at_only_once() -> None:
+    bench = Bench(
+        """\
+        - id: scale
+          run: kubectl scale deployment/web --replicas=5
+          expect: service.ready >= 3
+          within: 10m
+          unmet: continue
+        - {id: after, run: kubectl get pods}
+        """
+    )
+    bench.actor.will("prepare", Refused("an autoscaler owns it"))
+    bench.at(60, bench.heal)
+    await bench.carry()
+    assert bench.looker.looked[0][0] < 2
+    assert bench.step("scale").error == "an autoscaler owns it; not met: service.ready >= 3"
+
+
+async def test_an_expectation_that_holds_all_the_same_is_met_after_a_refusal() -> None:
+    bench = Bench(
+        """\
+        - {id: scale, run: kubectl scale deployment/web --replicas=5, expect: service.ready >= 1}
+        - {id: after, run: kubectl get pods}
+        """
+    )
+    bench.actor.will("prepare", Refused("an autoscaler owns it"))
+    bench.at(30, bench.heal)
+    await bench.carry()
+    assert bench.step("scale").met is True
+    assert bench.has("after")
+
+
+async def test_the_way_back_is_written_down_before_the_change() -> None:
+    """P8: who, what, why, and how to undo it."""
+    bench = Bench(WHOLE, heals="kubectl scale")
+    await bench.carry()
+    effect = bench.step("scale#0")
+    assert effect.why == "pod web-1 is unhealthy (rule web-pods)"
+    assert effect.undo is not None
+    assert effect.undo.texts == ("kubectl scale deployment web --replicas=3 -n production",)
+
+
+@pytest.mark.parametrize(
+    ("undo", "note"),
+    [("keep", "it stays: the runbook says so"), ("none", "it needs no undo: the runbook says so")],
+)
+async def test_a_runbooks_own_word_on_undo_is_kept_with_the_change(undo: str, note: str) -> None:
+    bench = Bench(
+        f"- {{id: scale, run: kubectl scale deployment/web --replicas=5, undo: {undo}}}", heals="kubectl scale"
+    )
+    await bench.carry()
+    effect = bench.step("scale#0")
+    assert effect.undo is not None
+    assert (effect.undo.commands, effect.undo.note) == ((), note)
+
+
+async def test_a_run_with_a_pod_deleted_by_a_person_is_not_confused_by_the_clock() -> None:
+    """The moment of every record is the injected clock's."""
+    bench = Bench(WHOLE, heals="kubectl scale")
+    ended = await bench.carry()
+    assert ended.finished == moment(seconds=clock())
+    assert bench.step("scale#0", Phase.FORWARD).started == moment()
