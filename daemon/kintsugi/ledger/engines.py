@@ -20,10 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from kintsugi.errors import LedgerError
 
 PATIENCE = timedelta(seconds=5)
-"""How long to wait for a lock, a statement or a free connection; a webhook is better told 503 than left waiting."""
+"""How long to wait for a lock, a statement or a connect; a webhook is better told 503 than left waiting."""
 
 QUEUE = timedelta(seconds=15)
-"""How long to queue for SQLite's one writer: unlike a connection that is stuck, this queue moves."""
+"""How long to queue for a connection: SQLite has one that writes, and unlike a stuck statement a queue moves."""
 
 _POOL = 8
 _READERS = 2
@@ -100,7 +100,7 @@ def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
         url,
         pool_size=_POOL,
         max_overflow=0,
-        pool_timeout=PATIENCE.total_seconds(),
+        pool_timeout=QUEUE.total_seconds(),
         hide_parameters=True,  # labels and logs may hold what is nobody's business
         connect_args={
             "timeout": PATIENCE.total_seconds(),

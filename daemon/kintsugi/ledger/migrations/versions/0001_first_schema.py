@@ -25,6 +25,7 @@ def upgrade() -> None:
     _notices()
     _runs()
     _signals()
+    _signals_indexes()
     _evidence()
     _locks()
     _steps()
@@ -242,6 +243,9 @@ def _signals() -> None:
         sa.ForeignKeyConstraint(["incident"], ["incidents.id"], name="fk_signals_incident"),
         sa.PrimaryKeyConstraint("id", name="pk_signals"),
     )
+
+
+def _signals_indexes() -> None:
     op.create_index("ix_signals_ended", "signals", ["ended"], unique=False)
     op.create_index("ix_signals_incident", "signals", ["incident"], unique=False)
     op.create_index(
