@@ -12,7 +12,7 @@ from kintsugi.rehearsal.api_faults import Fault, FaultKind
 from kintsugi.rehearsal.audit import Request
 from kintsugi.rehearsal.cluster import EmbeddedCluster, RehearsalError
 from kintsugi.rehearsal.faults import Ailment
-from kintsugi.rehearsal.images import CRASHING, GOOD, NEVER_READY, TASK, Image
+from kintsugi.rehearsal.images import CRASHING, GOOD, NEVER_READY, TASK, Image, Spoken
 from kintsugi.rehearsal.rights import ALL, Rule
 
 __all__ = [
@@ -29,4 +29,5 @@ __all__ = [
     "RehearsalError",
     "Request",
     "Rule",
+    "Spoken",
 ]

@@ -25,6 +25,7 @@ from kintsugi.rehearsal.balancers import Balancers
 from kintsugi.rehearsal.control import Controller, ControlLoop
 from kintsugi.rehearsal.deployments import Deployments
 from kintsugi.rehearsal.disruptions import Disruptions
+from kintsugi.rehearsal.executions import Executions
 from kintsugi.rehearsal.faults import Faults
 from kintsugi.rehearsal.garbage import GarbageCollector
 from kintsugi.rehearsal.images import Image, Images
@@ -222,6 +223,7 @@ class EmbeddedCluster:
         return Parts(
             store=self.store,
             operations=Operations(self.registry, metrics, self._logs, self._pages),
+            executions=Executions(self.images),
             users=self.users,
             faults=self.api_faults,
             audit=self.requests,

@@ -98,6 +98,8 @@ def _part(resource: Resource, part: str) -> Json:
             }
         case "eviction":
             return {**entry, "group": "policy", "version": "v1", "kind": "Eviction", "verbs": ["create"]}
+        case "exec":
+            return {**entry, "kind": "PodExecOptions", "verbs": ["create", "get"]}
         case "log":
             return {**entry, "verbs": ["get"]}
         case _:

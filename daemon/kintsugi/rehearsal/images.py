@@ -3,10 +3,23 @@ The image table: how a container behaves, by the name of its image. What is not 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spoken:
+    """What a command says and how it ends; with `needs_ready` it fails while its pod is not ready."""
+
+    stdout: str = ""
+    stderr: str = ""
+    exit_code: int = 0
+    needs_ready: bool = False
+
+
+COMMANDS: Final[Mapping[str, Spoken]] = {"true": Spoken(), "false": Spoken(exit_code=1)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,7 +28,8 @@ class Image:
     The behaviour of a container.
 
     It is ready `ready_after` its start, unless `ready` is False; it exits with `exit_code` when `exits_after`
-    is set; on SIGTERM it takes `stops_after`, None when it ignores the signal.
+    is set; on SIGTERM it takes `stops_after`, None when it ignores the signal. `commands` are what can be executed
+    in it: shell patterns of whole command lines, the first that fits answers.
     """
 
     ready: bool = True
@@ -25,6 +39,7 @@ class Image:
     stops_after: timedelta | None = timedelta(milliseconds=300)
     logs: tuple[str, ...] = ("listening on :8080",)
     last_words: tuple[str, ...] = ("fatal: cannot go on",)
+    commands: Mapping[str, Spoken] = field(default_factory=lambda: COMMANDS)
 
 
 GOOD: Final = Image()

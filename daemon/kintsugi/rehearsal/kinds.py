@@ -45,6 +45,7 @@ SUBRESOURCES: Final[Mapping[str, frozenset[Resource]]] = {
     "status": WITH_STATUS,
     "scale": frozenset({resources.DEPLOYMENTS, resources.REPLICASETS, resources.STATEFULSETS}),
     "log": frozenset({resources.PODS}),
+    "exec": frozenset({resources.PODS}),
     "eviction": frozenset({resources.PODS}),
 }
 """Subresources, and who has them."""

@@ -38,7 +38,7 @@ class PodLogs:
 
     def read(self, pod: Json, query: Mapping[str, str]) -> str:
         """Give the log that a `pods/log` request asks for; raise ApiRefusal 400 when there is none."""
-        container = _container(pod, query.get("container", ""))
+        container = container_of(pod, query.get("container", ""))
         instance = self._instance(pod, container, previous=query.get("previous") == "true")
         lines = self._lines.get((uid_of(pod), container, instance), [])
         if query.get("sinceSeconds"):
@@ -68,7 +68,8 @@ class PodLogs:
         return latest
 
 
-def _container(pod: Json, wanted: str) -> str:
+def container_of(pod: Json, wanted: str) -> str:
+    """Choose the container that a request means; raise ApiRefusal 400 when that cannot be told."""
     names: list[str] = [each["name"] for each in pod["spec"]["containers"]]
     if wanted and wanted not in names:
         raise bad_request(f"container {wanted} is not valid for pod {name_of(pod)}")

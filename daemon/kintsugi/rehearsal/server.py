@@ -14,6 +14,7 @@ from aiohttp import web
 from kintsugi.rehearsal.api_faults import REFUSALS, ApiFaults, Fault, FaultKind
 from kintsugi.rehearsal.audit import Audit, Request
 from kintsugi.rehearsal.discovery import document
+from kintsugi.rehearsal.executions import Executions
 from kintsugi.rehearsal.kubeconfig import split_token
 from kintsugi.rehearsal.manifest import Json
 from kintsugi.rehearsal.operations import Call, Operations
@@ -24,7 +25,7 @@ from kintsugi.rehearsal.protobuf import MAGIC, decode_review
 from kintsugi.rehearsal.reviews import PATHS as REVIEWS
 from kintsugi.rehearsal.reviews import review
 from kintsugi.rehearsal.rights import ANONYMOUS, User, Users, forbidden
-from kintsugi.rehearsal.status import ApiRefusal, bad_request, unauthorized, unknown_path
+from kintsugi.rehearsal.status import ApiRefusal, bad_request, not_found, unauthorized, unknown_path
 from kintsugi.rehearsal.store import Store
 from kintsugi.rehearsal.streams import Streams
 from kintsugi.rehearsal.tables import table_of, wants_table
@@ -45,6 +46,7 @@ class Parts:
 
     store: Store
     operations: Operations
+    executions: Executions
     users: Users
     faults: ApiFaults
     audit: Audit
@@ -202,9 +204,17 @@ class Server:
         access = target.access(http.method, watching=exchange.verb == "watch")
         if not user.may(access):
             raise forbidden(user, access, target.resource)
+        if target.subresource == "exec":
+            return await self._execute(exchange, target)
         if exchange.verb == "watch":
             return await self._streams.serve(http, exchange.path, target, exchange.fault)
         return self._operate(exchange, target)
+
+    async def _execute(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        pod = self._parts.store.get(target.resource, target.namespace, target.name)
+        if pod is None:
+            raise not_found(target.resource, target.name)
+        return await self._parts.executions.serve(exchange.http, pod)
 
     def _operate(self, exchange: Exchange, target: Target) -> web.Response:
         before = self._parts.store.version

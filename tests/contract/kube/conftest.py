@@ -17,7 +17,7 @@ import aiohttp
 import pytest
 import yaml
 
-from kintsugi.rehearsal import CRASHING, EmbeddedCluster, Rule
+from kintsugi.rehearsal import EmbeddedCluster, Image, Rule, Spoken
 from tests.contract.kube.plain import plain
 from tests.contract.kube.talk import Answer, Api, Json
 from tests.harness.access import Access
@@ -26,6 +26,8 @@ from tests.harness.cluster import Cluster
 EXPECTED = Path(__file__).parent / "expected"
 RECORD = "KINTSUGI_RECORD"
 EMBEDDED, REAL = "embedded", "real"
+# What the embedded cluster's containers say to the commands that cases execute; a real one executes them.
+COMMANDS = {"sh -c *exit 3'": Spoken(stdout="out\n", stderr="err\n", exit_code=3), "sh -c *": Spoken(stdout="out\n")}
 _PASSED: Counter[str] = Counter()
 
 
@@ -44,7 +46,7 @@ async def api(server: str, request: pytest.FixtureRequest) -> AsyncIterator[Api]
             async with aiohttp.ClientSession() as session:
                 yield _real(cluster, session, namespace)
         return
-    async with EmbeddedCluster.start(speed=10, images={"web:bad": CRASHING}) as embedded:
+    async with EmbeddedCluster.start(speed=10, images={"web:good": Image(commands=COMMANDS)}) as embedded:
         name = "contract-1-1"
         embedded.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         async with aiohttp.ClientSession() as session:

@@ -125,6 +125,22 @@ class Api:
         ) as response:
             yield Watch(response)
 
+    async def execute(self, path: str, *command: str) -> dict[int, bytes]:
+        """Execute a command; answer with what came on each channel."""
+        params = [*(("command", word) for word in command), ("stdout", "true"), ("stderr", "true")]
+        said: dict[int, bytes] = {}
+        async with self.session.ws_connect(
+            self.server + path,
+            params=params,
+            headers=self._headers(),
+            protocols=("v5.channel.k8s.io", "v4.channel.k8s.io"),
+            ssl=self.tls or True,
+        ) as socket:
+            async for message in socket:
+                channel, data = message.data[0], message.data[1:]
+                said[channel] = said.get(channel, b"") + data
+        return said
+
     async def until(self, path: str, holds: Callable[[Any], bool], *, within: float = DEADLINE) -> Any:
         """Read a path again and again until its body is as wanted; raise Unmet with the last body."""
         answer = await self.get(path)

@@ -1,5 +1,6 @@
-"""Parts of objects: status, scale, logs, evictions."""
+"""Parts of objects: status, scale, logs, evictions, commands."""
 
+import json
 from collections.abc import Callable
 
 from tests.contract.kube.objects import budget, config, idle, pod, unscheduled
@@ -110,3 +111,24 @@ async def test_an_eviction_may_be_for_one_uid_only(api: Api, expected: Check) ->
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "one"}, "deleteOptions": options}
     expected("answer", await api.create(api.path("pods", "one", "eviction"), eviction))
     assert (await api.get(api.path("pods", "one"))).status == 200
+
+
+async def test_a_command_is_executed_in_a_container(api: Api, expected: Check) -> None:
+    await api.create(api.path("pods"), pod("one"))
+    await api.until(api.path("pods", "one"), ready)
+    path = api.path("pods", "one", "exec")
+    said = await api.execute(path, "sh", "-c", "echo out; echo err >&2; exit 3")
+    assert (said[1], said[2]) == (b"out\n", b"err\n")
+    expected("failure", json.loads(said[3]))
+    said = await api.execute(path, "sh", "-c", "echo out")
+    assert (said[1], 2 in said) == (b"out\n", False)
+    expected("success", json.loads(said[3]))
+    unknown = json.loads((await api.execute(path, "none-such"))[3])
+    assert (unknown["status"], unknown["reason"], unknown["code"]) == ("Failure", "InternalError", 500)
+    assert "error executing command in container: failed to exec in container" in unknown["message"]
+    assert 'exec: "none-such": executable file not found in $PATH' in unknown["message"]
+
+
+async def test_a_command_needs_a_container_that_runs(api: Api, expected: Check) -> None:
+    """Without a protocol to speak, and without a pod to speak to."""
+    expected("no pod", await api.get(api.path("pods", "none", "exec"), command="true", stdout="true"))

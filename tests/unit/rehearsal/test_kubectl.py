@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.rehearsal import EmbeddedCluster, Rule
-from tests.unit.rehearsal.client import deployment
+from kintsugi.objects import resources
+from kintsugi.rehearsal import EmbeddedCluster, Image, Rule, Spoken
+from kintsugi.rehearsal.manifest import is_true
+from tests.unit.rehearsal.client import deployment, until
 
 KUBECTL = shutil.which("kubectl")
 pytestmark = pytest.mark.skipif(KUBECTL is None, reason="there is no kubectl on PATH")
@@ -44,6 +46,12 @@ async def test_the_commands_of_a_runbook_work(embedded: EmbeddedCluster, tmp_pat
         (("wait", "--for=condition=Available", "deploy/web", "--timeout=20s"), "condition met"),
         (("logs", "deploy/web"), "listening on :8080"),
         (("top", "pods"), "CPU(cores)"),
+        (("get", "deploy"), "UP-TO-DATE"),
+        (("get", "pods"), "1/1     Running"),
+        (("get", "nodes"), "Ready    <none>"),
+        (("auth", "can-i", "delete", "pods"), "yes"),
+        (("auth", "whoami"), "kubernetes-admin"),
+        (("exec", "deploy/web", "--", "true"), ""),
         (("events",), "ScalingReplicaSet"),
         (("label", "deploy/web", "a=b"), "labeled"),
         (("annotate", "deploy/web", "a=b"), "annotated"),
@@ -78,3 +86,24 @@ async def test_an_expired_token_is_refused(embedded: EmbeddedCluster, tmp_path: 
     code, output = await kubectl(config, "get", "pods")
     assert code == 1
     assert "You must be logged in to the server" in output
+
+
+async def test_a_command_in_a_container_ends_as_its_image_says(embedded: EmbeddedCluster, tmp_path: Path) -> None:
+    psql = Spoken(stdout=" ?column?\n----------\n        1\n", needs_ready=True)
+    embedded.images.add(
+        "db:1", Image(commands={"psql * 'SELECT 1'": psql, "exit3": Spoken(stderr="no\n", exit_code=3)})
+    )
+    config = embedded.kubeconfig(tmp_path / "kubeconfig")
+    embedded.apply(deployment("db", replicas=1, image="db:1"))
+    await kubectl(config, "wait", "--for=condition=Available", "deploy/db", "--timeout=20s")
+    words = ("exec", "deploy/db", "--")
+    assert await kubectl(config, *words, "psql", "-c", "SELECT 1") == (0, psql.stdout)
+    code, output = await kubectl(config, *words, "exit3")
+    assert (code, output) == (3, "no\ncommand terminated with exit code 3\n")
+    code, output = await kubectl(config, *words, "none-such")
+    assert code == 1
+    assert 'exec: "none-such": executable file not found in $PATH' in output
+    (pod,) = embedded.find(resources.PODS, "default")
+    embedded.faults.make_unready(pod["metadata"]["uid"])
+    await until(lambda: not is_true(embedded.find(resources.PODS, "default")[0], "Ready"), lambda: "still ready")
+    assert (await kubectl(config, *words, "psql", "-c", "SELECT 1"))[0] == 2
