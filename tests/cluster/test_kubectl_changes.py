@@ -22,7 +22,7 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.commands import decode, parse
 from kintsugi.errors import Conflict, Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.kube.settings import KubeSettings
+from kintsugi.settings import KubeSettings
 from kintsugi.model.command import Command, Delete, ObjectName
 from kintsugi.model.records import Phase
 from kintsugi.objects.resources import PVCS

@@ -16,7 +16,7 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.commands import parse
 from kintsugi.errors import NotFound, ProbeFailed
 from kintsugi.kube.client import KubeClient
-from kintsugi.kube.settings import KubeSettings
+from kintsugi.settings import KubeSettings
 from tests.cluster.kubectl import Object, attempt, kubectl, pod_of, shown, workload
 from tests.harness import manifests
 from tests.harness.cluster import Cluster, KubectlError

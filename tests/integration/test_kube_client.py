@@ -27,7 +27,7 @@ from kintsugi.errors import (
     Unauthorized,
 )
 from kintsugi.kube.client import KubeClient, Patch, PatchKind
-from kintsugi.kube.settings import KubeSettings
+from kintsugi.settings import KubeSettings
 from kintsugi.objects import resources
 from tests.harness.certificates import Authority
 from tests.integration.scripted_api import (

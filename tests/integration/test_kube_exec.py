@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 
 from kintsugi.errors import Forbidden, OutcomeUnknown, ServerUnavailable
 from kintsugi.kube.client import KubeClient
-from kintsugi.kube.settings import KubeSettings
+from kintsugi.settings import KubeSettings
 from tests.integration.scripted_api import Answer, ScriptedApi, kubeconfig, refuse, scripted_api, status
 
 EXEC = "GET /api/v1/namespaces/production/pods/database-0/exec"

@@ -17,7 +17,7 @@ from kintsugi.kube.backoff import WatchTiming
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.mirror import Change, ChangeKind
 from kintsugi.kube.reflector import Reflector
-from kintsugi.kube.settings import KubeSettings
+from kintsugi.settings import KubeSettings
 from kintsugi.objects.kept import Pod
 from kintsugi.objects.resources import PODS
 from tests.integration.scripted_api import (

@@ -18,7 +18,6 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.executor import Executor
 from kintsugi.guards import Limits
 from kintsugi.kube.client import KubeClient
-from kintsugi.kube.settings import KubeSettings
 from kintsugi.ledger import Ledger
 from kintsugi.model.documents import Catalog, Mode
 from kintsugi.pipeline.facts import World
@@ -76,7 +75,7 @@ async def build(settings: Settings, catalog: Catalog, life: Lifecycle, *, loopba
     boundary = CrashPoints(settings.chaos.kill_at)
     ledger = await life.enter("ledger", Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary))
     epoch = await ledger.lead(now_utc())
-    kube = await life.enter("kubernetes", KubeClient.connect(kube_settings(settings)))
+    kube = await life.enter("kubernetes", KubeClient.connect(settings.kube))
     actions = Actions(kube, Clients.under(AddressRule(allow_loopback=loopback)))
     caches = Caches.of(kube)
     services = Services(caches, catalog, clock=now_utc, stale_after=settings.kube.stale_after)
@@ -125,19 +124,6 @@ async def build(settings: Settings, catalog: Catalog, life: Lifecycle, *, loopba
 def parse(texts: Mapping[str, str], durations: float) -> Catalog:
     """Read a catalog from the texts that the ledger kept."""
     return load_sources([Source(name=name, content=text.encode()) for name, text in texts.items()], durations=durations)
-
-
-def kube_settings(settings: Settings) -> KubeSettings:
-    """Say how the API is reached."""
-    kube = settings.kube
-    return KubeSettings(
-        kubeconfig=kube.kubeconfig,
-        context=kube.context,
-        service_account=kube.service_account,
-        request_timeout=kube.request_timeout,
-        connect_timeout=kube.connect_timeout,
-        read_timeout=kube.read_timeout,
-    )
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -28,7 +28,7 @@ def read_alerts(file: Path) -> tuple[Alert, ...]:
     """Read alerts from a file, or from stdin for `-`. Raises UsageError."""
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        content = yaml.load(text, Loader=yaml.CBaseLoader)
+        content = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506  it makes texts, lists and mappings only
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--alert: {file} cannot be read: {error}") from error
     except yaml.YAMLError as error:

@@ -17,7 +17,8 @@ def agreed(question: str, *, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise UsageError("this is not a terminal, so nobody can be asked: say --yes to go on")
-    return typer.confirm(question, default=False, err=True)
+    typer.echo(f"{question} [y/N] ", err=True, nl=False)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def waiting(detail: IncidentDetail, path: str | None) -> Approval:

@@ -219,7 +219,7 @@ def _why(error: BaseException) -> str:
         return "it did not answer in time"
     if isinstance(error, aiohttp.ClientConnectorError):
         number = error.os_error.errno or 0
-        return os.strerror(number).lower() if number > 0 else str(error.os_error)
+        return os.strerror(number).lower() if number > 0 else error.os_error.strerror or str(error.os_error)
     return str(error) or type(error).__name__
 
 

@@ -12,7 +12,6 @@ from kintsugi.cli.complaint import note
 from kintsugi.cli.exits import Exit
 from kintsugi.cli.options import Form, Output, spread
 from kintsugi.cli.stopping import until_told
-from kintsugi.errors import Refused
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,10 +139,7 @@ async def run(flags: RunFlags) -> Exit:
     from kintsugi.telemetry import configure_logging
 
     configure_logging(level=settings.telemetry.log_level, format=settings.telemetry.log_format)
-    try:
-        return await until_told(run_daemon(settings, ready=lambda url: note(f"Kintsugi takes webhooks on {url}")))
-    except OSError as error:
-        raise Refused(f"the daemon cannot start: {error}. If the port is taken, choose another with --port") from error
+    return await until_told(run_daemon(settings, ready=lambda url: note(f"Kintsugi takes webhooks on {url}")))
 
 
 async def demo(

@@ -13,7 +13,7 @@ from kintsugi.cli.tables import held_back
 from kintsugi.errors import Refused, UsageError
 from kintsugi.model.records import PauseScope
 from kintsugi.server.operations import PauseWish
-from kintsugi.settings.durations import read_duration
+from kintsugi.durations import parse_duration
 
 
 async def pause(connection: Connection, wish: PauseWish) -> Exit:
@@ -66,7 +66,7 @@ def _duration(text: str) -> timedelta | None:
     if not text:
         return None
     try:
-        lasts = read_duration(text)
+        lasts = parse_duration(text)
     except ValueError as error:
         raise UsageError(f"--for: {error}") from error
     if not isinstance(lasts, timedelta) or lasts <= timedelta(0):

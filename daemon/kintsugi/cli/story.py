@@ -145,7 +145,9 @@ def _approval(approval: Approval) -> Iterator[Text]:
 
 
 def _evidence(evidence: Sequence[KeptText]) -> Iterator[Text]:
-    yield from (plain(f"{each.path}: {each.kind} ({len(each.text.splitlines())} lines)") for each in evidence)
+    for each in evidence:
+        lines = len(each.text.splitlines())
+        yield plain(f"{each.path}: {each.kind} ({lines} line{'' if lines == 1 else 's'})")
 
 
 def evidence_texts(detail: IncidentDetail) -> Iterator[Text]:

@@ -5,7 +5,6 @@ The grammar of runbooks: text becomes typed commands, and typed commands become 
 what a person can paste, `encode` and `decode` carry a bound command through the ledger. Nothing is given to a shell.
 """
 
-from kintsugi.commands.durations import format_duration, parse_duration
 from kintsugi.commands.grammar import BY_VERB, ROWS
 from kintsugi.commands.journal import decode, encode
 from kintsugi.commands.parse import parse, parse_argv, parse_template
@@ -14,6 +13,7 @@ from kintsugi.commands.reference import reference
 from kintsugi.commands.render import argv, render, verb_of
 from kintsugi.commands.row import Flag, Row
 from kintsugi.commands.template import Template
+from kintsugi.durations import format_duration, parse_duration
 
 __all__ = [
     "BY_VERB",

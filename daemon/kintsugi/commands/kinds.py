@@ -14,7 +14,7 @@ from ipaddress import IPv6Address
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from kintsugi.commands.durations import parse_duration
+from kintsugi.durations import parse_duration
 from kintsugi.expressions import text_of
 from kintsugi.objects.selectors import FieldSelector, Selector
 

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kintsugi.commands.durations import format_duration
+from kintsugi.durations import format_duration
 from kintsugi.model.command import (
     CanI,
     Command,

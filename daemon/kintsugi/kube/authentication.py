@@ -17,7 +17,7 @@ from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
 from kubernetes_asyncio.config.kube_config import load_kube_config
 
 from kintsugi.errors import KubeError, Unauthorized
-from kintsugi.kube.settings import KubeSettings
+from kintsugi.settings import KubeSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

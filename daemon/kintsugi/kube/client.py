@@ -20,9 +20,9 @@ from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
 from kintsugi.kube.logs import LogOptions, log_request, read_log
 from kintsugi.kube.pages import Page, pages
 from kintsugi.kube.repeats import persist
-from kintsugi.kube.settings import KubeSettings
 from kintsugi.kube.transport import Transport
 from kintsugi.objects.resources import PODS, Resource
+from kintsugi.settings import KubeSettings
 
 Json = dict[str, object]
 Patch = Mapping[str, object] | Sequence[Mapping[str, object]]

@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import TypedDict
 
 from kintsugi.kube.answers import Request, unanswered
-from kintsugi.kube.settings import KubeSettings
 from kintsugi.kube.transport import Transport
+from kintsugi.settings import KubeSettings
 
 DEFAULT_LIMIT_BYTES = 10 * 1024 * 1024
 

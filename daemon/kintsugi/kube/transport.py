@@ -18,7 +18,7 @@ from yarl import URL
 from kintsugi.errors import KubeError, ServerUnavailable
 from kintsugi.kube.answers import Request, refusal, unanswered
 from kintsugi.kube.authentication import Access, Authentication
-from kintsugi.kube.settings import KubeSettings
+from kintsugi.settings import KubeSettings
 
 # Above the 1.5 MiB that etcd takes for one object: a whole event can wait in the buffer.
 READ_BUFFER_BYTES = 2 * 1024 * 1024

@@ -77,6 +77,7 @@ class World:
             path=step.path,
             now=self.clock(),
             service=at.service,
+            namespace=view.service.namespace if view is not None else run.namespace,
             selector=view.service.selector if view is not None else None,
             workload=view.service.workload if view is not None else None,
             good=self.good(at.service),

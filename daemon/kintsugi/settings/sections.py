@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from kintsugi.settings.durations import read_duration
+from kintsugi.durations import parse_duration
 
 _STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
@@ -28,6 +28,11 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _duration(value: object) -> object:
+    """Read a duration from its text; anything else is left to the next reader."""
+    return parse_duration(value) if isinstance(value, str) else value
+
+
 def _positive(value: timedelta) -> timedelta:
     """Refuse a wait of nothing."""
     if value <= timedelta(0):
@@ -35,7 +40,7 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
-Wait = Annotated[timedelta, BeforeValidator(read_duration), AfterValidator(_positive)]
+Wait = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_as_list)]

@@ -1,11 +1,11 @@
-"""Durations as people write them in kubectl and in our files: Go's `90s`, `2m`, `1h30m`."""
+"""Durations as people write them in kubectl, in settings and in our files: Go's `90s`, `2m`, `1h30m`."""
 
 import re
 from datetime import timedelta
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)", re.ASCII)
+_WHOLE = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _LONGEST = timedelta(days=366)
 
 
