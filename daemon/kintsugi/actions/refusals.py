@@ -147,6 +147,16 @@ def lowered(asked: ObjectName, present: int, wanted: int, circumstances: Circums
     return ""
 
 
+def without_room(asked: ObjectName, pods: Sequence[Pod]) -> str:
+    """Refuse to add replicas while there is no room for those that are wanted already."""
+    waiting = sorted(pod.metadata.name for pod in pods if facts.unschedulable(pod) and not facts.terminating(pod))
+    if waiting:
+        return (
+            f"{asked} has pods that cannot be scheduled ({', '.join(waiting)}): more of them would find no node either"
+        )
+    return ""
+
+
 def not_as_expected(asked: ObjectName, present: int, expected: int | None) -> str:
     """Refuse to scale what has other replicas than the command expects (E17)."""
     if expected is not None and present != expected:

@@ -1,4 +1,4 @@
-"""`kubectl scale`: set the replicas of one workload, never fewer in a recovery, never against an autoscaler."""
+"""`kubectl scale`: set the replicas of one workload; a recovery never lowers them, fights no autoscaler and asks for room."""
 
 from dataclasses import replace
 
@@ -9,8 +9,10 @@ from kintsugi.actions.prepared import Prepared
 from kintsugi.actions.undo import undone_by
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Scale
-from kintsugi.objects.kept import HorizontalPodAutoscaler
-from kintsugi.objects.resources import HPAS
+from kintsugi.model.records import Phase
+from kintsugi.objects.kept import HorizontalPodAutoscaler, LabelSelector, Pod
+from kintsugi.objects.resources import HPAS, PODS
+from kintsugi.objects.selectors import Selector
 
 
 async def prepare(kube: KubeClient, command: Scale, circumstances: Circumstances) -> Prepared:
@@ -37,3 +39,12 @@ async def check_replicas(kube: KubeClient, judged: Judged, present: int, wanted:
     scalers = [live.kept(each, HorizontalPodAutoscaler) for each in listing.items]
     at_zero = 0 in (present, wanted)
     refusals.check(refusals.autoscaled(asked, scalers, circumstances, at_zero=at_zero))
+    if wanted > present and circumstances.phase is Phase.FORWARD:
+        refusals.check(refusals.without_room(asked, await _pods(kube, judged)))
+
+
+async def _pods(kube: KubeClient, judged: Judged) -> list[Pod]:
+    """Read the pods that the workload has now."""
+    selector = Selector.of(live.kept(live.mapping(judged.obj, "spec", "selector"), LabelSelector))
+    listing = await kube.list(PODS, judged.namespace, labels=str(selector))
+    return [live.kept(each, Pod) for each in listing.items]

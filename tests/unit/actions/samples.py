@@ -79,6 +79,12 @@ def healthy_pod(name: str = "web-1") -> dict[str, object]:
     )
 
 
+def unschedulable_pod(name: str = "web-1") -> dict[str, object]:
+    """Make a pod that waits for a node."""
+    refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    return pod(name, phase="Pending", conditions=[refused], containerStatuses=[])
+
+
 def node(name: str = "node-1", ready: str = "True", *, cordoned: bool = False) -> dict[str, object]:
     """Make a node."""
     return {

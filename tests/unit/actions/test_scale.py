@@ -10,9 +10,18 @@ from kintsugi.commands import decode
 from kintsugi.errors import Conflict, OutcomeUnknown, Refused
 from kintsugi.model.command import ObjectName, Scale
 from kintsugi.model.records import Phase
-from kintsugi.objects.resources import DEPLOYMENTS, HPAS
+from kintsugi.objects.resources import DEPLOYMENTS, HPAS, PODS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
-from tests.unit.actions.samples import NAMESPACE, autoscaler, circumstances, deployment, owner
+from tests.unit.actions.samples import (
+    NAMESPACE,
+    ago,
+    autoscaler,
+    circumstances,
+    deployment,
+    healthy_pod,
+    owner,
+    unschedulable_pod,
+)
 
 WEB = ObjectName(resource=DEPLOYMENTS, name="web")
 
@@ -97,6 +106,30 @@ async def test_what_an_autoscaler_scales_is_refused_with_its_name() -> None:
         await actions(kube).prepare(scale(5), circumstances())
     assert (await actions(kube).prepare(scale(5), circumstances(allow_managed=True))).write is not None
     assert (await actions(kube).prepare(scale(0), circumstances(allow_lower=True))).write is not None
+
+
+async def test_more_replicas_are_refused_while_a_pod_finds_no_node() -> None:
+    """More of the same would find none either; a rollback and an undo put back what was, whatever the room."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (PODS, healthy_pod()), (PODS, unschedulable_pod("web-2")))
+    with pytest.raises(Refused, match=r"cannot be scheduled \(web-2\)"):
+        await actions(kube).prepare(scale(5), circumstances())
+    for phase in (Phase.ROLLBACK, Phase.UNDO):
+        assert (await actions(kube).prepare(scale(5), circumstances(phase=phase))).write is not None
+
+
+async def test_fewer_replicas_are_no_matter_of_room() -> None:
+    """Writers are stopped for a restore also when one of them hangs."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (PODS, unschedulable_pod("web-2")))
+    assert (await actions(kube).prepare(scale(0), circumstances(allow_lower=True))).write is not None
+
+
+async def test_pods_of_others_that_find_no_node_are_no_matter() -> None:
+    """Nor are pods that are on their way out."""
+    foreign, going = unschedulable_pod("api-1"), unschedulable_pod("web-3")
+    foreign["metadata"]["labels"] = {"app": "api"}
+    going["metadata"]["deletionTimestamp"] = ago(seconds=1)
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (PODS, foreign), (PODS, going))
+    assert (await actions(kube).prepare(scale(5), circumstances())).write is not None
 
 
 async def test_the_autoscaler_of_another_workload_is_no_matter() -> None:
