@@ -102,7 +102,7 @@ class Story:
 
     def pods(self) -> list[Json]:
         """Return the app's pods that are not on their way out, by name."""
-        found = self.cluster.list("pod", self.namespace, f"app={self.app}")
+        found = self.cluster.list("pod", self.namespace, selector=f"app={self.app}")
         alive = [each for each in found if not each["metadata"].get("deletionTimestamp")]
         return sorted(alive, key=lambda each: str(each["metadata"]["name"]))
 
