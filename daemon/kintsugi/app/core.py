@@ -64,15 +64,22 @@ def now_utc() -> datetime:
     return datetime.now(UTC)
 
 
-async def build(settings: Settings, catalog: Catalog, life: Lifecycle, *, loopback: bool = False) -> Core:
+async def build(
+    settings: Settings,
+    catalog: Catalog,
+    life: Lifecycle,
+    *,
+    loopback: bool = False,
+    executor: type[Executor] = Executor,
+) -> Core:
     """
     Open the ledger and the API, and build the daemon around them; nothing acts yet.
 
     `loopback` lets probes ask 127.0.0.0/8: for the embedded cluster, which lives there, and for nothing else.
-    Raises LedgerHeld, LedgerUnavailable, KubeError.
+    `executor` is another one only where a test shows what its order is worth. Raises LedgerHeld, LedgerUnavailable, KubeError.
     """
     pace = max(LOOK_EVERY * settings.durations, LOOK_LEAST)
-    boundary = CrashPoints(settings.chaos.kill_at)
+    boundary = CrashPoints(settings.chaos.kill_at, settings.chaos.trace)
     ledger = await life.enter("ledger", Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary))
     epoch = await ledger.lead(now_utc())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube))
@@ -89,7 +96,7 @@ async def build(settings: Settings, catalog: Catalog, life: Lifecycle, *, loopba
         clock=now_utc,
     )
     tools = Tools(
-        executor=Executor(actions, boundary, clock=now_utc),
+        executor=executor(actions, boundary, clock=now_utc),
         looker=actions,
         world=world,
         clock=now_utc,

@@ -16,6 +16,7 @@ from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
 from kintsugi.errors import LedgerUnavailable
+from kintsugi.executor import Executor
 from kintsugi.model.documents import Catalog
 from kintsugi.settings import Settings, SettingsError, check_watchdogs
 from kintsugi.telemetry import Metrics, get_logger
@@ -35,7 +36,13 @@ def say_nothing(_: str) -> None:
     """Tell nobody that the daemon is ready."""
 
 
-async def run(settings: Settings, *, ready: Ready = say_nothing, loopback: bool = False) -> None:
+async def run(
+    settings: Settings,
+    *,
+    ready: Ready = say_nothing,
+    loopback: bool = False,
+    executor: type[Executor] = Executor,
+) -> None:
     """
     Run the daemon until it is cancelled. `ready` hears the server's address once webhooks are taken.
 
@@ -44,7 +51,7 @@ async def run(settings: Settings, *, ready: Ready = say_nothing, loopback: bool 
     """
     life = Lifecycle(shutdown=SHUTDOWN)
     try:
-        core = await start(settings, life, ready=ready, loopback=loopback)
+        core = await start(settings, life, ready=ready, loopback=loopback, executor=executor)
         dethroned = asyncio.create_task(core.roster.dethroned.wait(), name="dethroned")
         ends: set[asyncio.Future[Any]] = {life.failed, dethroned}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -56,14 +63,21 @@ async def run(settings: Settings, *, ready: Ready = say_nothing, loopback: bool 
         await life.stop()
 
 
-async def start(settings: Settings, life: Lifecycle, *, ready: Ready, loopback: bool = False) -> Core:
+async def start(
+    settings: Settings,
+    life: Lifecycle,
+    *,
+    ready: Ready,
+    loopback: bool = False,
+    executor: type[Executor] = Executor,
+) -> Core:
     """Start everything; webhooks are taken before the caches are synced, runs go on only after."""
     if settings.durations != 1:
         log.warning("every duration is scaled", durations=settings.durations)
     files = CatalogFiles(paths=catalog_paths(settings.catalog.directory), durations=settings.durations)
     catalog = files.start()
     check_catalog(settings, catalog)
-    core = await build(settings, catalog, life, loopback=loopback)
+    core = await build(settings, catalog, life, loopback=loopback, executor=executor)
     metrics = Metrics()
     counting = Counting(core, metrics)
     life.spawn("caches", core.caches.run())

@@ -277,3 +277,6 @@ class ChaosSettings:
 
     kill_at: Annotated[int, Field(ge=1)] | None = None
     """Number of the crash point at which the process kills itself."""
+
+    trace: Path | None = None
+    """File to which crash points are written as they are passed, a line each."""
