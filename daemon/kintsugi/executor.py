@@ -26,7 +26,7 @@ from kintsugi.errors import (
     ServerUnavailable,
     TooManyRequests,
 )
-from kintsugi.model.command import Command
+from kintsugi.model.command import Command, Delete
 from kintsugi.model.records import StepRecord, StepState, UndoRecord
 
 Answer = TypeVar("Answer")
@@ -104,7 +104,7 @@ class Executor:
             if record.state is StepState.UNKNOWN:
                 record = await self._find_out(effect, record)
         if record.state is StepState.UNKNOWN:
-            record = await self._ask(effect, record, "its answer was lost again and again")
+            record = await self._ask(effect, record, f"it could not be settled: {record.error}")
         return record
 
     async def _try(self, effect: Effect, record: StepRecord, *, expect: StepState | None) -> StepRecord:
@@ -131,9 +131,10 @@ class Executor:
                 effect, replace(record, state=StepState.UNKNOWN, error=str(error)), expect=record.state
             )
         except (Conflict, NotFound) as overtaken:
-            return await self._save(
-                effect, replace(record, state=StepState.SKIPPED, error=str(overtaken)), expect=record.state
-            )
+            # The name of what is deleted belongs to another object now; what is patched has changed, and is judged anew.
+            gone = isinstance(overtaken, NotFound) or isinstance(prepared.command, Delete)
+            state = StepState.SKIPPED if gone else StepState.UNKNOWN
+            return await self._save(effect, replace(record, state=state, error=str(overtaken)), expect=record.state)
         except (KubeError, Refused) as error:
             return await self._save(
                 effect, replace(record, state=StepState.FAILED, error=str(error)), expect=record.state

@@ -95,7 +95,6 @@ async def test_what_is_not_prepared_is_not_done(refusal: Exception, state: StepS
 @pytest.mark.parametrize(
     ("refusal", "state"),
     [
-        (Conflict("it has another uid"), StepState.SKIPPED),
         (NotFound("it is gone"), StepState.SKIPPED),
         (Forbidden("may not patch"), StepState.FAILED),
         (Invalid("replicas must not be negative"), StepState.FAILED),
@@ -114,6 +113,25 @@ async def test_a_write_that_the_server_refuses_is_not_tried_again(refusal: Excep
     assert bench.states == [StepState.INTENT, state]
     assert bench.actor.calls == ["prepare", "perform"]
     assert not bench.actor.texts
+
+
+async def test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew() -> None:
+    """B12: what was judged is no longer so; it is looked at again, and changed once."""
+    bench = Bench()
+    bench.actor.will("perform", Conflict("the replicas were changed"))
+    record = await bench.execute()
+    assert record.state is StepState.DONE
+    assert bench.actor.calls == ["prepare", "perform", "probe", "prepare", "perform"]
+    assert bench.states == [StepState.INTENT, StepState.UNKNOWN, StepState.INTENT, StepState.DONE]
+
+
+async def test_a_patch_whose_object_changes_again_and_again_is_given_up() -> None:
+    """B12: the tries are bounded."""
+    bench = Bench()
+    bench.actor.will("perform", *[Conflict("the replicas were changed")] * 9)
+    record = await bench.execute()
+    assert record.state is StepState.NEEDS_OPERATOR
+    assert bench.actor.calls.count("perform") == 3
 
 
 @pytest.mark.parametrize("stage", ["prepare", "perform"])
