@@ -10,10 +10,10 @@ from kintsugi.cli.exits import Exit
 from kintsugi.cli.options import Connection, Form
 from kintsugi.cli.output import emit, moment
 from kintsugi.cli.tables import held_back
+from kintsugi.durations import parse_duration
 from kintsugi.errors import Refused, UsageError
 from kintsugi.model.records import PauseScope
 from kintsugi.server.operations import PauseWish
-from kintsugi.durations import parse_duration
 
 
 async def pause(connection: Connection, wish: PauseWish) -> Exit:
@@ -69,7 +69,7 @@ def _duration(text: str) -> timedelta | None:
         lasts = parse_duration(text)
     except ValueError as error:
         raise UsageError(f"--for: {error}") from error
-    if not isinstance(lasts, timedelta) or lasts <= timedelta(0):
+    if lasts <= timedelta(0):
         raise UsageError("--for: a pause lasts longer than nothing; leave it out for one without an end")
     return lasts
 

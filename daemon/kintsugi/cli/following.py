@@ -13,11 +13,11 @@ from kintsugi.cli.options import Form
 from kintsugi.cli.output import emit, plain, say, state
 from kintsugi.cli.story import evidence_texts, parents_of, shown, step_lines, story, way_back
 from kintsugi.cli.tables import first_line
-from kintsugi.model.records import IncidentState, Phase
+from kintsugi.model.records import IncidentState, Phase, SignalStatus
 from kintsugi.server.operations import IncidentDetail
 
-GOOD = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION, IncidentState.CANCELLED})
-"""Ends after which nobody needs to look."""
+GOOD = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION})
+"""Ends after which nobody needs to look; a cancelled incident is one, too, if nothing fires any more."""
 
 _PATIENCE = timedelta(minutes=1)
 """How long the daemon may be away (it may be restarting) while it is followed."""
@@ -39,7 +39,10 @@ class Following:
     @property
     def exit(self) -> Exit:
         """Say whether it ended well."""
-        return Exit.DONE if self.detail.incident.state in GOOD else Exit.FINDINGS
+        state = self.detail.incident.state
+        firing = any(each.signal.status is SignalStatus.FIRING for each in self.detail.signals)
+        cleared = state is IncidentState.CANCELLED and not firing
+        return Exit.DONE if state in GOOD or cleared else Exit.FINDINGS
 
     async def tell(self) -> None:
         """Look at the incident and tell its story."""

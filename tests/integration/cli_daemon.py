@@ -1,0 +1,397 @@
+"""A daemon's HTTP port with a small story behind it, served from a thread, and the command line that asks it."""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.cli import main
+from kintsugi.errors import LedgerUnavailable, NotRecorded, WrongState
+from kintsugi.model.documents import Mode, RuleSource
+from kintsugi.model.records import (
+    Approval,
+    DeadLetter,
+    Incident,
+    IncidentState,
+    Pause,
+    PauseScope,
+    Reason,
+    RunRecord,
+    Signal,
+    SignalSource,
+    StepRecord,
+    StepState,
+    Target,
+    UndoRecord,
+    Verdict,
+    VerdictKind,
+)
+from kintsugi.server.operations import (
+    Explanation,
+    IncidentDetail,
+    JudgedSignal,
+    KeptText,
+    PauseWish,
+    RollbackAnswer,
+    RunDetail,
+    ServiceSummary,
+)
+from tests.integration.intake_server import served
+
+NOW = datetime(2026, 11, 24, 2, 58, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    """Give a moment of the night."""
+    return NOW + timedelta(seconds=seconds)
+
+
+MENDED = Incident(
+    id="inc-1",
+    service="web-service",
+    rule="web-pods-unhealthy",
+    runbook="web-service-recovery",
+    mode=Mode.AUTO,
+    state=IncidentState.RECOVERED,
+    reason="web-service is healthy and what started the run is clear",
+    opened=at(0),
+    closed=at(252),
+)
+
+ASKING = Incident(
+    id="inc-2",
+    service="api-service",
+    rule="api-alerts",
+    runbook="workload-recovery",
+    mode=Mode.APPROVE,
+    state=IncidentState.AWAITING_APPROVAL,
+    reason="workload-recovery waits for a person's approval\nand this line is detail",
+    opened=at(300),
+)
+
+PODS_SEEN = {
+    "items": [{"kind": "Pod", "metadata": {"name": "web-1"}}, {"kind": "Pod", "metadata": {"name": "web-2"}}],
+}
+
+STEPS = (
+    StepRecord(run="run-1", path="@found", state=StepState.DONE, started=at(1), result={"ready": 2}),
+    StepRecord(
+        run="run-1",
+        path="check",
+        name="Check service health",
+        state=StepState.DONE,
+        text="kubectl get pods -l app=web-app",
+        started=at(1),
+        finished=at(1.2),
+        result=PODS_SEEN,
+        met=False,
+        error="not met: size(items) > 0",
+    ),
+    StepRecord(run="run-1", path="restart[]", name="Restart unhealthy pods", state=StepState.DONE, facts={"items": []}),
+    StepRecord(
+        run="run-1",
+        path="restart",
+        name="Restart unhealthy pods",
+        state=StepState.DONE,
+        text="kubectl delete pod ${each}",
+        started=at(2),
+        finished=at(40),
+        met=True,
+    ),
+    StepRecord(
+        run="run-1",
+        path="restart[0]#0",
+        name="Restart unhealthy pods",
+        state=StepState.DONE,
+        changes=True,
+        text="kubectl delete pod web-1 -n production",
+        why="web-1 was unhealthy (rule web-pods-unhealthy)",
+        started=at(3),
+        finished=at(5),
+        undo=UndoRecord(note="its controller makes a successor"),
+    ),
+    StepRecord(
+        run="run-1",
+        path="scale#0",
+        name="Scale the deployment if needed",
+        state=StepState.DONE,
+        changes=True,
+        text="kubectl scale deployment/web --replicas=5 -n production",
+        started=at(41),
+        finished=at(42),
+        undo=UndoRecord(texts=("kubectl scale deployment/web --replicas=3 -n production",)),
+    ),
+    StepRecord(
+        run="run-1",
+        path="cleanup",
+        name="Clean up",
+        state=StepState.SKIPPED,
+        started=at(43),
+        finished=at(43),
+        error="not needed",
+    ),
+)
+
+RUN = RunRecord(
+    id="run-1",
+    incident="inc-1",
+    service="web-service",
+    namespace="production",
+    rule="web-pods-unhealthy",
+    runbook="web-service-recovery",
+    catalog="c1",
+    epoch=1,
+    state=IncidentState.RECOVERED,
+    started=at(1),
+    deadline=at(1800),
+    finished=at(252),
+    changed=True,
+)
+
+SIGNALS = (
+    JudgedSignal(
+        signal=Signal(
+            id="sig-1",
+            source=SignalSource.WATCH,
+            kind=RuleSource.POD,
+            key="web-pods-unhealthy/u1",
+            rule="web-pods-unhealthy",
+            target=Target(kind="Pod", namespace="production", name="web-1", uid="u1"),
+            began=at(-120),
+            received=at(0),
+        ),
+        verdict=Verdict(
+            kind=VerdictKind.STARTED,
+            reason=Reason.MATCHED,
+            text="rule web-pods-unhealthy starts web-service-recovery",
+            rule="web-pods-unhealthy",
+        ),
+    ),
+    JudgedSignal(
+        signal=Signal(
+            id="sig-2",
+            source=SignalSource.ALERTMANAGER,
+            kind=RuleSource.ALERT,
+            key="f1",
+            labels={"alertname": "KubePodCrashLooping", "pod": "web-1\x1b[2J", "namespace": "production"},
+            began=at(60),
+            received=at(61),
+        ),
+        verdict=Verdict(
+            kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text="web-service is being recovered already"
+        ),
+    ),
+)
+
+DETAIL = IncidentDetail(
+    incident=MENDED,
+    signals=SIGNALS,
+    runs=(
+        RunDetail(
+            run=RUN,
+            steps=STEPS,
+            evidence=(
+                KeptText(path="restart[0]#0", kind="describe", text="Name: web-1\nStatus: CrashLoopBackOff"),
+                KeptText(path="restart[0]#0", kind="logs web --previous", text="panic: \x1b]0;owned\x07no database"),
+            ),
+        ),
+    ),
+)
+
+QUESTION = Approval(
+    incident="inc-2",
+    path="",
+    question="Run Workload recovery on api-service?\nRestart: kubectl rollout restart deployment/api",
+    plan="9f31c0ffee",
+    asked=at(301),
+    expires=at(301 + 1800),
+)
+
+PAUSE = Pause(id="pau-1", scope=PauseScope.NAMESPACE, name="production", who="ana", why="release 4.2", since=at(10))
+
+
+@dataclass
+class Night:
+    """
+    Operations that know one night. `asked` lists every deed; `away`: the ledger is.
+
+    `looks` is what an incident looks like from one time to the next, the last for good; None: the ledger is away then.
+    """
+
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+    looks: list[IncidentDetail | None] = field(default_factory=list)
+    questions: tuple[Approval, ...] = (QUESTION,)
+    away: bool = False
+    empty: bool = False
+
+    async def incidents(self, *, limit: int, service: str, open_only: bool) -> Sequence[Incident]:
+        if self.away:
+            raise LedgerUnavailable("the ledger cannot be reached")
+        self.asked.append(("incidents", limit, service, open_only))
+        return [] if self.empty else [ASKING, MENDED]
+
+    async def incident(self, incident: str) -> IncidentDetail:
+        if self.looks:
+            look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+            if look is None:
+                raise LedgerUnavailable("the ledger cannot be reached")
+            return look
+        known = {"inc-1": DETAIL, "inc-2": IncidentDetail(incident=ASKING, approvals=self.questions)}
+        if incident not in known:
+            raise NotRecorded(f"there is no incident {incident}")
+        return known[incident]
+
+    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
+        self.asked.append(("approve", incident, path, plan, who))
+        if plan != QUESTION.plan:
+            raise WrongState(f"incident {incident}: the plan has changed since it was shown: look at it again")
+        return replace(QUESTION, path=path, who=who, answered=at(400))
+
+    async def roll_back(self, incident: str, *, who: str, confirmed: bool) -> RollbackAnswer:
+        self.asked.append(("roll_back", incident, who, confirmed))
+        if incident == "inc-2":
+            raise WrongState("incident inc-2 never had a run: there is nothing to take back")
+        return RollbackAnswer(
+            begun=confirmed,
+            text="web-service-recovery on web-service would be rolled back",
+            commands=("kubectl scale deployment/web --replicas=3 -n production",),
+            losses=("2 minutes of orders",),
+        )
+
+    async def pauses(self) -> Sequence[Pause]:
+        return [] if self.empty else [PAUSE]
+
+    async def pause(self, wish: PauseWish, *, who: str) -> Pause:
+        self.asked.append(("pause", wish, who))
+        until = at(0) + wish.lasts if wish.lasts is not None else None
+        return Pause(
+            id="pau-2",
+            scope=wish.scope,
+            name=wish.name,
+            who=who,
+            why=wish.why,
+            freeze=wish.freeze,
+            since=at(0),
+            until=until,
+        )
+
+    async def resume(self, pause: str, *, who: str, why: str) -> Pause:
+        self.asked.append(("resume", pause, who, why))
+        if pause != PAUSE.id:
+            raise NotRecorded(f"there is no pause {pause}")
+        return PAUSE
+
+    async def services(self) -> Sequence[ServiceSummary]:
+        if self.empty:
+            return []
+        return [
+            ServiceSummary(name="database", namespace="data", priority=1, healthy=True, ready=1, desired=1),
+            ServiceSummary(
+                name="web-service",
+                namespace="production",
+                priority=5,
+                healthy=None,
+                ready=0,
+                desired=3,
+                incident="inc-1",
+                depends_on=("api-service", "cache"),
+            ),
+        ]
+
+    async def explain(self, about: Signal | Target) -> Explanation:
+        self.asked.append(("explain", about))
+        verdict = Verdict(
+            kind=VerdictKind.REFUSED,
+            reason=Reason.COOLDOWN,
+            text="cooling down until 03:10:00 after a run that ended recovered",
+            until=at(720),
+            rule="web-pods-unhealthy",
+        )
+        return Explanation(verdict=verdict, lines=("web-alerts: no: label severity wanted ='critical', had 'info'",))
+
+
+class NoInbox:
+    """An inbox for ports to which nobody delivers."""
+
+    async def accept(self, signals: Sequence[Signal], now: datetime) -> object:
+        raise AssertionError("nobody delivers here")
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        raise AssertionError("nobody delivers here")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """Where a daemon listens, the operations behind it, and a file with the token of Ana."""
+
+    url: str
+    night: Night
+    token: Path
+
+
+@contextmanager
+def daemon(folder: Path, night: Night) -> Iterator[Daemon]:
+    """Serve the API from a thread with an event loop of its own, so that the command may have its own, too."""
+    ready, stop = threading.Event(), threading.Event()
+    urls: list[str] = []
+
+    async def serve() -> None:
+        async with served(folder, NoInbox(), night) as port:
+            urls.append(port.url)
+            ready.set()
+            await asyncio.to_thread(stop.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
+    thread.start()
+    assert ready.wait(20), "the API did not come up"
+    token = folder / "my-token"
+    token.write_text("the-token-of-ana\n", encoding="utf-8")
+    try:
+        yield Daemon(urls[0], night, token)
+    finally:
+        stop.set()
+        thread.join(20)
+
+
+class CommandLine:
+    """`kintsugi …` in this process, against one daemon."""
+
+    def __init__(self, daemon: Daemon, written: pytest.CaptureFixture[str]) -> None:
+        self.daemon, self._written = daemon, written
+
+    def __call__(self, *arguments: str) -> Ended:
+        """Run a command as Ana."""
+        return self.bare(*arguments, "--server", self.daemon.url, "--token-file", str(self.daemon.token))
+
+    def bare(self, *arguments: str) -> Ended:
+        """Run a command as it stands."""
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        written = self._written.readouterr()
+        assert isinstance(left.value.code, int), left.value.code
+        return Ended(left.value.code, written.out, written.err)
+
+
+def running(detail: IncidentDetail, state: IncidentState, steps: Sequence[StepRecord]) -> IncidentDetail:
+    """Give an incident as it stood while its run had come that far."""
+    run = detail.runs[0]
+    closed = detail.incident.closed if state.is_final else None
+    return replace(
+        detail,
+        incident=replace(detail.incident, state=state, reason=f"it is {state}", closed=closed),
+        runs=(replace(run, run=replace(run.run, state=state, finished=closed), steps=tuple(steps)),),
+    )

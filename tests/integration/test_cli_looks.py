@@ -1,0 +1,200 @@
+"""What a person sees and a program reads: incidents, one incident's story, services, pauses, explanations."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from kintsugi.model.records import Signal, Target
+from tests.integration.cli_daemon import CommandLine, Night, daemon
+
+
+@pytest.fixture
+def night() -> Night:
+    return Night()
+
+
+@pytest.fixture
+def kintsugi(tmp_path: Path, night: Night, capsys: pytest.CaptureFixture[str]) -> Iterator[CommandLine]:
+    with daemon(tmp_path, night) as served:
+        yield CommandLine(served, capsys)
+
+
+def test_incidents_come_as_a_table_with_the_first_line_of_each_reason(kintsugi: CommandLine) -> None:
+    ended = kintsugi("incidents")
+    lines = ended.out.splitlines()
+    assert ended.code == 0
+    assert lines[0].split() == ["ID", "SERVICE", "STATE", "REASON", "OPENED", "(UTC)", "TOOK"]
+    assert "this line is detail" not in ended.out
+    assert lines[1].startswith(
+        "inc-2  api-service  awaiting-approval  workload-recovery waits for a person's approval "
+    )
+    assert lines[1].endswith(" so far")
+    assert lines[2] == (
+        "inc-1  web-service  recovered          web-service is healthy and what started the run is clear"
+        "  2026-11-24 02:58:00  4m12s"
+    )
+
+
+def test_filters_reach_the_daemon(kintsugi: CommandLine, night: Night) -> None:
+    kintsugi("incidents", "--service", "api-service", "--open", "--limit", "7")
+    assert night.asked == [("incidents", 7, "api-service", True)]
+
+
+def test_an_empty_list_is_said_beside_the_result(kintsugi: CommandLine, night: Night) -> None:
+    night.empty = True
+    for command in ("incidents", "services", "pauses"):
+        ended = kintsugi(command)
+        assert (ended.code, ended.out) == (0, "")
+        assert ended.err.strip()
+        assert next(iter(json.loads(kintsugi(command, "-o", "json").out).values())) == []
+
+
+def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: CommandLine) -> None:
+    ended = kintsugi("incident", "inc-1")
+    assert ended.code == 0
+    assert ended.out == dedent(
+        """\
+        inc-1  web-service  recovered
+        web-service is healthy and what started the run is clear
+
+        rule web-pods-unhealthy, runbook web-service-recovery, mode auto
+        opened 2026-11-24 02:58:00 UTC, closed 2026-11-24 03:02:12, took 4m12s
+
+        What fired
+          02:56:00  pod production/web-1: web-pods-unhealthy (watch)
+                    started by web-pods-unhealthy (matched): rule web-pods-unhealthy starts web-service-recovery
+          02:59:00  alert KubePodCrashLooping namespace=production pod=web-1\\x1b[2J (alertmanager)
+                    attached (active-run): web-service is being recovered already
+
+        What was done (run run-1)
+          02:58:01  done  Check service health, not met 0.2s
+                      $ kubectl get pods -l app=web-app
+                      not met: size(items) > 0
+                      found items 2 (web-1, web-2)
+          02:58:02  done  Restart unhealthy pods 38s
+          02:58:03    done  restart[0]#0, changed 2s
+                        $ kubectl delete pod web-1 -n production
+                        because web-1 was unhealthy (rule web-pods-unhealthy)
+          02:58:41    done  scale#0, changed 1s
+                        $ kubectl scale deployment/web --replicas=5 -n production
+          02:58:43  skipped  Clean up 0s
+                      not needed
+
+        Evidence kept
+          restart[0]#0: describe (2 lines)
+          restart[0]#0: logs web --previous (1 line)
+
+        To take it back, newest first
+          $ kubectl scale deployment/web --replicas=3 -n production
+          kubectl delete pod web-1 -n production: its controller makes a successor
+          kintsugi rollback inc-1 does it, and looks whether it helped
+        """
+    )
+
+
+def test_evidence_is_printed_on_demand_and_cannot_steer_the_terminal(kintsugi: CommandLine) -> None:
+    ended = kintsugi("incident", "inc-1", "--evidence")
+    assert "\n--- restart[0]#0: describe\nName: web-1\nStatus: CrashLoopBackOff\n" in ended.out
+    assert "panic: \\x1b]0;owned\\x07no database" in ended.out
+    assert "\x1b" not in ended.out
+
+
+def test_an_open_question_is_part_of_the_story(kintsugi: CommandLine) -> None:
+    told = kintsugi("incident", "inc-2").out
+    assert "plan 9f31c0ffee: no answer, open until 03:33:01" in told
+    assert "Restart: kubectl rollout restart deployment/api" in told
+
+
+def test_services_come_in_the_daemons_order(kintsugi: CommandLine) -> None:
+    lines = [line.split() for line in kintsugi("services").out.splitlines()]
+    assert lines == [
+        ["PRIORITY", "SERVICE", "NAMESPACE", "HEALTHY", "READY", "FOR", "INCIDENT", "DEPENDS", "ON"],
+        ["1", "database", "data", "yes", "1/1", "-", "-", "-"],
+        ["5", "web-service", "production", "unknown", "0/3", "-", "inc-1", "api-service,", "cache"],
+    ]
+
+
+def test_pauses_say_what_they_hold_back_and_why(kintsugi: CommandLine) -> None:
+    assert kintsugi("pauses").out.splitlines()[1] == (
+        "pau-1  namespace production  ana  release 4.2  2026-11-24 02:58:10  it is resumed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (("incidents",), "incidents"),
+        (("services",), "services"),
+        (("pauses",), "pauses"),
+        (("incident", "inc-1"), "runs"),
+    ],
+)
+def test_json_is_the_shape_of_the_api(kintsugi: CommandLine, arguments: tuple[str, ...], key: str) -> None:
+    ended = kintsugi(*arguments, "-o", "json")
+    assert ended.err == ""
+    assert isinstance(json.loads(ended.out)[key], list)
+
+
+def test_json_of_an_incident_keeps_everything(kintsugi: CommandLine) -> None:
+    told = json.loads(kintsugi("incident", "inc-1", "-o", "json").out)
+    assert [step["path"] for step in told["runs"][0]["steps"]][:2] == ["@found", "check"]
+    assert told["runs"][0]["evidence"][0]["text"].startswith("Name: web-1")
+
+
+def test_a_pod_is_explained_rule_by_rule(kintsugi: CommandLine, night: Night) -> None:
+    ended = kintsugi("explain", "--pod", "production/web-1")
+    assert night.asked == [("explain", Target(kind="Pod", namespace="production", name="web-1"))]
+    assert ended.out == dedent(
+        """\
+        pod production/web-1
+          now it would be refused by rule web-pods-unhealthy (cooldown, until 03:10:00 UTC): cooling down until 03:10:00 after a run that ended recovered
+          - web-alerts: no: label severity wanted ='critical', had 'info'
+        """
+    )
+
+
+def test_labels_of_an_alert_are_taken_as_they_were_typed(kintsugi: CommandLine, night: Night, tmp_path: Path) -> None:
+    """`yes` and `8080` stay texts, as Alertmanager's labels are."""
+    file = tmp_path / "alert.yaml"
+    file.write_text("labels: {alertname: Down, page: yes, port: 8080}\n", encoding="utf-8")
+    ended = kintsugi("explain", "--alert", str(file))
+    ((_, signal),) = night.asked
+    assert isinstance(signal, Signal)
+    assert signal.labels == {"alertname": "Down", "page": "yes", "port": "8080"}
+    assert ended.out.startswith("alert Down (page=yes, port=8080)\n")
+
+
+def test_every_alert_of_a_webhooks_body_is_explained(kintsugi: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "body.json"
+    alerts = [{"labels": {"alertname": name}, "annotations": {}} for name in ("One", "Two")]
+    file.write_text(json.dumps({"version": "4", "alerts": alerts}), encoding="utf-8")
+    told = json.loads(kintsugi("explain", "--alert", str(file), "-o", "json").out)
+    assert [each["about"] for each in told["explanations"]] == ["alert One", "alert Two"]
+    assert told["explanations"][0]["verdict"]["reason"] == "cooldown"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("just words", "is no alert"),
+        ("alerts: []", "holds 0 alerts"),
+        ("alerts: [{labels: {alertname: A}}, 7]", "alert 2 is no alert"),
+        ("{", "neither YAML nor JSON"),
+    ],
+)
+def test_a_file_without_alerts_is_a_mistake_of_usage(
+    kintsugi: CommandLine, tmp_path: Path, content: str, says: str
+) -> None:
+    file = tmp_path / "alert.yaml"
+    file.write_text(content, encoding="utf-8")
+    ended = kintsugi("explain", "--alert", str(file))
+    assert (ended.code, ended.out) == (2, "")
+    assert says in ended.err
+
+
+@pytest.mark.parametrize("arguments", [(), ("--pod", "a/b", "--alert", "x"), ("--pod", "no-namespace")])
+def test_explain_wants_one_thing(kintsugi: CommandLine, arguments: tuple[str, ...]) -> None:
+    assert kintsugi("explain", *arguments).code == 2

@@ -1,0 +1,119 @@
+"""`kintsugi run` and `kintsugi demo` as processes, on the embedded cluster: start, serve, refuse, stop."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kintsugi.rehearsal import EmbeddedCluster
+
+PATIENCE = 60
+"""Seconds that a process may take to say what it is waited for."""
+
+
+@dataclass
+class Process:
+    """A `kintsugi` process and what it has written on stderr so far."""
+
+    process: asyncio.subprocess.Process
+    told: list[str]
+
+    async def says(self, what: str) -> str:
+        """Wait for a line that contains some words. Fails with everything that was said instead."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(PATIENCE):
+            while line := (await self.process.stderr.readline()).decode():
+                self.told.append(line)
+                if what in line:
+                    return line
+        raise AssertionError(f"{what!r} was never said:\n{''.join(self.told)}")
+
+    async def ends(self) -> tuple[int, str]:
+        """Wait for its end; give its code and stdout."""
+        async with asyncio.timeout(PATIENCE):
+            out, err = await self.process.communicate()
+        self.told.append(err.decode())
+        assert self.process.returncode is not None
+        return self.process.returncode, out.decode()
+
+
+@asynccontextmanager
+async def kintsugi(*arguments: str | Path) -> AsyncIterator[Process]:
+    """Start a command; it is killed at the end if it is still there."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "kintsugi.cli", *map(str, arguments)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": "daemon"},
+    )
+    try:
+        yield Process(process, [])
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+@pytest.fixture
+async def flags(tmp_path: Path) -> AsyncIterator[tuple[str | Path, ...]]:
+    """Give the flags of a daemon on an embedded cluster of its own, and a token for Ana."""
+    tokens = tmp_path / "people"
+    tokens.write_text("ana:the-token-of-ana\n", encoding="utf-8")
+    async with EmbeddedCluster.start() as cluster:
+        yield (
+            *("--kubeconfig", cluster.kubeconfig(tmp_path / "kubeconfig")),
+            *("--ledger", f"sqlite:///{tmp_path / 'ledger.db'}"),
+            *("--host", "127.0.0.1", "--port", "0", "--insecure-no-token", "--operator-tokens", tokens),
+        )
+
+
+async def test_a_daemon_serves_and_stops_in_order_at_sigterm(flags: tuple[str | Path, ...], tmp_path: Path) -> None:
+    async with kintsugi("run", *flags) as daemon:
+        url = (await daemon.says("Kintsugi takes webhooks on")).split()[-1]
+        async with kintsugi("services", "-o", "json", "--server", url, "--token-file", tmp_path / "people") as asked:
+            code, out = await asked.ends()
+        assert code == 0, asked.told
+        assert "web-service" in {each["name"] for each in json.loads(out)["services"]}
+        daemon.process.send_signal(signal.SIGTERM)
+        code, _ = await daemon.ends()
+    assert code == 0, "".join(daemon.told)
+    assert "SIGTERM: stopping" in "".join(daemon.told)
+    assert "Traceback" not in "".join(daemon.told)
+
+
+async def test_a_second_daemon_on_the_same_ledger_is_refused(flags: tuple[str | Path, ...]) -> None:
+    """P2: one daemon a ledger; the exit code says that it was refused."""
+    async with kintsugi("run", *flags) as first:
+        await first.says("Kintsugi takes webhooks on")
+        async with kintsugi("run", *flags) as second:
+            code, _ = await second.ends()
+    assert code == 4, second.told
+    assert second.told[-1].strip().splitlines()[-1].startswith("error: ")
+
+
+async def test_a_port_that_is_taken_is_told_in_a_line(flags: tuple[str | Path, ...]) -> None:
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, kintsugi("run", *flags, "--port", str(port)) as daemon:
+        code, _ = await daemon.ends()
+    assert code == 2, daemon.told
+    assert f"127.0.0.1:{port}" in daemon.told[-1].splitlines()[-1]
+    assert "Traceback" not in daemon.told[-1]
+
+
+async def test_a_ledger_that_cannot_be_opened_is_unreachable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    ledger = f"sqlite:///{tmp_path / 'file' / 'ledger.db'}"
+    async with kintsugi("run", "--ledger", ledger, "--insecure-no-token") as daemon:
+        code, _ = await daemon.ends()
+    assert code == 3, daemon.told
+    assert "Traceback" not in daemon.told[-1]
+    assert daemon.told[-1].splitlines()[-1].startswith("error: ")

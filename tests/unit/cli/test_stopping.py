@@ -1,0 +1,75 @@
+"""The first signal asks the daemon to stop in order, the second one to leave off stopping."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from kintsugi.cli.exits import Exit
+from kintsugi.cli.stopping import until_told
+from kintsugi.errors import LedgerHeld
+
+
+class Work:
+    """Work that goes on for ever and takes `cleaning` seconds to stop."""
+
+    def __init__(self, cleaning: float = 0) -> None:
+        self.began = asyncio.Event()
+        self.cleaning_up = asyncio.Event()
+        self.cleaned = False
+        self._cleaning = cleaning
+
+    async def __call__(self) -> None:
+        self.began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cleaning_up.set()
+            await asyncio.sleep(self._cleaning)
+            self.cleaned = True
+
+
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])
+async def test_one_signal_lets_the_work_clean_up(which: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    work = Work(cleaning=0.05)
+    told = asyncio.create_task(until_told(work()))
+    await work.began.wait()
+    os.kill(os.getpid(), which)
+    assert await asyncio.wait_for(told, 10) is Exit.DONE
+    assert work.cleaned
+    assert which.name in capsys.readouterr().err
+
+
+async def test_a_second_signal_ends_the_cleaning_up() -> None:
+    work = Work(cleaning=3600)
+    told = asyncio.create_task(until_told(work()))
+    await work.began.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(work.cleaning_up.wait(), 10)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(told, 10) is Exit.FINDINGS
+    assert not work.cleaned
+
+
+async def test_signals_belong_to_python_again_afterwards() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert await until_told(asyncio.sleep(0)) is Exit.DONE
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+async def test_what_the_work_raises_is_passed_on() -> None:
+    async def held() -> None:
+        raise LedgerHeld("another daemon is alive on this ledger")
+
+    with pytest.raises(LedgerHeld):
+        await until_told(held())
+
+
+async def test_a_cancellation_that_is_no_signal_is_passed_on() -> None:
+    work = Work()
+    told = asyncio.create_task(until_told(work()))
+    await work.began.wait()
+    told.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await told
