@@ -7,7 +7,7 @@ Whatever ends the process, the ledger's state says how far the run was; the next
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
@@ -120,16 +120,17 @@ class Carrier:
         await self._move(state, reason, walked=self.tools.clock())
 
     async def _until_stopped(self, walk: Coroutine[Any, Any, None]) -> None:
-        """Walk until the end, the deadline (which an approval may move) or a person's word. Raises WalkEnded."""
+        """Walk until the end, the deadline (waiting for an approval does not count) or a person's word. Raises WalkEnded."""
         walking = asyncio.create_task(walk, name=f"walk {self.run.id}")
         try:
             while not walking.done():
-                left = (self.run.deadline - self.tools.clock()).total_seconds()
+                waits = self.run.state is IncidentState.AWAITING_APPROVAL
+                left = self.tools.pace if waits else self.run.deadline - self.tools.clock()
                 if self.rollback_asked.is_set():
                     raise RollbackWanted("", f"asked for by {self.rollback_by}")
-                if left <= 0:
+                if left <= timedelta(0):
                     raise Stopped("", "the deadline came before the steps were done")
-                await asyncio.wait([walking], timeout=min(left, self.tools.pace.total_seconds()))
+                await asyncio.wait([walking], timeout=min(left, self.tools.pace).total_seconds())
             walking.result()
         finally:
             walking.cancel()

@@ -80,7 +80,7 @@ class Changes:
                 journal=journal,
                 command=command,
                 circumstances=self._desk.tools.world.circumstances(journal.run, at, blank),
-                give_up=self._desk.give_up,
+                give_up=max(self._desk.give_up, journal.run.deadline),
                 undo=undo_word(step) if step is not None else None,
             )
             record = await to_its_end(self._desk.tools.executor.execute(effect))

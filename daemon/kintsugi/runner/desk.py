@@ -20,7 +20,7 @@ from kintsugi.scope.values import Surroundings, step_names
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """What every part of a run's work needs. `give_up` is the moment after which no change is begun."""
+    """What every part of a run's work needs. `give_up` is the moment after which no change is tried again; a deadline that moved beyond it counts."""
 
     tools: Tools
     gate: Gate

@@ -78,23 +78,27 @@ class RunGate:
 
     async def ask(self, path: str, question: str) -> None:
         """Ask a person, and wait. The time of waiting does not count towards the deadline. Raises Stopped on expiry."""
-        now = self.tools.clock()
-        approval = await self._open(path) or await self._ask(path, question, now)
-        while True:
-            await asyncio.sleep(self.tools.pace.total_seconds())
-            answer = await self._open(path)
-            if answer is not None and answer.answered is not None:
-                break
+        approval = await self._open(path) or await self._ask(path, question)
+        while approval.answered is None:
+            if self.journal.run.state is not IncidentState.AWAITING_APPROVAL:
+                await self._move(IncidentState.AWAITING_APPROVAL, question)
             if self.tools.clock() >= approval.expires:
                 raise Stopped(path, f"nobody approved within {self.expiry}: {question}")
-        waited = self.tools.clock() - approval.asked
-        reason = f"approved by {answer.who}"
-        run = self.journal.run
-        self.journal.run = await self.ledger.move_run(
-            run.id, IncidentState.RUNNING, reason, self.tools.clock(), deadline=run.deadline + waited
-        )
+            await asyncio.sleep(self.tools.pace.total_seconds())
+            approval = await self._open(path) or approval
+        await self._go_on(approval, waited=approval.answered - approval.asked)
 
-    async def _ask(self, path: str, question: str, now: datetime) -> Approval:
+    async def _go_on(self, approval: Approval, *, waited: timedelta) -> None:
+        """Move the deadline by the time of waiting, once: the new one is noted before the run is moved."""
+        note, reason = f"{approval.path}?", f"approved by {approval.who}"
+        facts = {"deadline": self.journal.run.deadline + waited}
+        await self.journal.note(note, reason, facts, now=self.tools.clock())
+        moved = self.journal.fact(note, "deadline")
+        assert isinstance(moved, datetime), moved
+        await self._move(IncidentState.RUNNING, reason, deadline=max(moved, self.journal.run.deadline))
+
+    async def _ask(self, path: str, question: str) -> Approval:
+        now = self.tools.clock()
         approval = Approval(
             incident=self.incident.id,
             path=path,
@@ -104,9 +108,11 @@ class RunGate:
             expires=now + self.expiry,
         )
         await self.ledger.ask(approval)
-        run = self.journal.run
-        self.journal.run = await self.ledger.move_run(run.id, IncidentState.AWAITING_APPROVAL, question, now)
         return approval
+
+    async def _move(self, state: IncidentState, reason: str, *, deadline: datetime | None = None) -> None:
+        now, run = self.tools.clock(), self.journal.run.id
+        self.journal.run = await self.ledger.move_run(run, state, reason, now, deadline=deadline)
 
     async def _open(self, path: str) -> Approval | None:
         return next((each for each in await self.ledger.approvals(self.incident.id) if each.path == path), None)

@@ -80,7 +80,10 @@ class Work:
     async def approval(self, step: Step, at: Bearings) -> None:
         """Ask a person and wait for the answer. Raises Stopped when nobody answers in time."""
         assert step.approve is not None, step.id
-        question = str(step.approve.evaluate(self.desk.names(at)))
+        try:
+            question = str(step.approve.evaluate(self.desk.names(at)))
+        except EvaluationError as error:
+            raise Stopped(at.path(step.id), f"its question cannot be told: {error}") from error
         await self.desk.gate.ask(at.path(step.id), question)
 
     async def _look(self, step: Step, at: Bearings) -> Ended:

@@ -1,9 +1,7 @@
 """Cut the power at every commit and every effect, twice; start again with the journal as it was (P3, P8, C1, C2)."""
 
-import asyncio
 from itertools import count
 
-import looptime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,21 +12,16 @@ from kintsugi.model.records import StepRecord, StepState
 from tests.unit.executor.effects import TEXT, Bench
 from tests.unit.executor.power import Power, PowerCutError
 from tests.unit.executor.scripted_actor import Lost, Turn
-
-
-def virtual_loop() -> asyncio.AbstractEventLoop:
-    """Make an event loop in which waiting takes no time."""
-    return looptime.patch_event_loop(asyncio.new_event_loop())
+from tests.unit.virtual import play
 
 
 def start(bench: Bench, cut: int | None) -> StepRecord | None:
     """Run one process until it ends by itself, or by the cut (None)."""
     bench.connect(Power(cut))
-    with asyncio.Runner(loop_factory=virtual_loop) as runner:
-        try:
-            return runner.run(bench.execute())
-        except PowerCutError:
-            return None
+    try:
+        return play(bench.execute())
+    except PowerCutError:
+        return None
 
 
 SCENARIOS: dict[str, list[Turn]] = {

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import count
 
 from kintsugi.executor import Executor
 from kintsugi.model.documents import RuleSource
@@ -27,6 +28,7 @@ from tests.unit.factories import (
     virtual_clock,
 )
 from tests.unit.runner.fakes import RunLedger, ScriptedLooker, ShownWorld
+from tests.unit.virtual import play
 
 PATIENCE = Patience(verify=timedelta(minutes=2), alert_lag=timedelta(minutes=15), failing_for=timedelta(minutes=3))
 SCALE = "kubectl scale deployment web --replicas=5 -n production"
@@ -65,6 +67,7 @@ class Bench:
         self.heals, self.heals_after = heals, heals_after
         self.carrier: Carrier | None = None
         self.power = Power()
+        self.was_cut = False
 
     async def carry(self, power: Power | None = None) -> RunRecord:
         """Start a process and let it carry the run to its end."""
@@ -159,6 +162,33 @@ class Bench:
     def _changed(self, text: str) -> None:
         if self.heals is not None and text.startswith(self.heals):
             asyncio.get_running_loop().call_later(self.heals_after.total_seconds(), self.heal)
+
+
+def cut_everywhere(
+    make: Callable[[], Bench], check: Callable[[str, Bench, RunRecord], None], *, down: float = 0
+) -> int:
+    """
+    End the process at every moment of a run, start it again after `down` seconds, and check how the run ended.
+
+    Gives the number of moments.
+    """
+    for cut in count(1):
+        bench = make()
+        ended = play(through(bench, cut, down))
+        check(f"cut at {cut} ({bench.power.story})", bench, ended)
+        if not bench.was_cut:
+            return cut - 1
+    raise AssertionError("unreachable")
+
+
+async def through(bench: Bench, cut: int, down: float) -> RunRecord:
+    """Carry a run with one interruption."""
+    bench.was_cut = await bench.carry_until_cut(cut)
+    if bench.was_cut:
+        await asyncio.sleep(down)
+        if not bench.ledger.record.state.is_final:
+            await bench.carry()
+    return bench.ledger.record
 
 
 def clock() -> float:

@@ -1,6 +1,7 @@
 """What a run works with, in memory: a ledger with the real one's rules, a world that is shown, looks that are scripted."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -29,7 +30,12 @@ from tests.unit.factories import NOW, view, virtual_clock
 
 
 class RunLedger(CasJournal):
-    """The ledger of one run. `moves` tells every state with its reason; `trouble` is raised by the next read."""
+    """
+    The ledger of one run.
+
+    `moves` tells every state with its reason, `trouble` is raised when pauses are read, `answers_after` is how long Ada
+    takes to say yes (None: she does not).
+    """
 
     def __init__(self, run: RunRecord, incident: Incident) -> None:
         super().__init__()
@@ -40,6 +46,7 @@ class RunLedger(CasJournal):
         self.questions: list[Approval] = []
         self.moves: list[tuple[IncidentState, str]] = []
         self.trouble: KintsugiError | None = None
+        self.answers_after: timedelta | None = None
 
     async def run(self, run: str) -> RunRecord:
         """Give the run as it was last committed."""
@@ -96,6 +103,9 @@ class RunLedger(CasJournal):
         """Keep a question."""
         self.power.passing("before the commit of a question")
         self.questions.append(approval)
+        if self.answers_after is not None:
+            delay = self.answers_after.total_seconds()
+            asyncio.get_running_loop().call_later(delay, self.approve, approval.path)
         self.power.passing("after the commit of a question")
 
     async def approvals(self, incident: str) -> tuple[Approval, ...]:
@@ -115,6 +125,8 @@ class ShownWorld:
     def __init__(self, catalog: Catalog) -> None:
         self.views: dict[str, ServiceView] = {name: view(service) for name, service in catalog.services.items()}
         self.blind = ""
+        self.annotated: dict[str, str] = {}
+        self.silenced: set[str] = set()
         self.known_good: frozenset[str] = frozenset()
 
     def show(
