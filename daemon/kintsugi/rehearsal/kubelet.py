@@ -65,7 +65,7 @@ class Kubelet:
             self._sandboxes.pop(key, None)
             return None
         node = dig(pod, "spec", "nodeName", default="")
-        if not node or self._faults.is_down(node):
+        if self._registry.store.get(resources.NODES, None, node) is None or self._faults.is_down(node):
             return None
         sandbox = self._sandbox(key, pod)
         if deleting(pod):

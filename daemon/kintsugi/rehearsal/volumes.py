@@ -118,10 +118,11 @@ class Claims:
         self._store.put(resources.PVCS, {**claim, "metadata": metadata, "spec": spec, "status": status})
 
     def _in_use(self, claim: Json) -> bool:
+        """Tell whether a pod that is on a node uses a claim; one that still waits for a node does not count."""
         return any(
             dig(volume, "persistentVolumeClaim", "claimName") == name_of(claim)
             for pod in self._store.list(resources.PODS, namespace_of(claim))
-            if dig(pod, "status", "phase") not in ("Succeeded", "Failed")
+            if dig(pod, "spec", "nodeName") and dig(pod, "status", "phase") not in ("Succeeded", "Failed")
             for volume in dig(pod, "spec", "volumes", default=())
         )
 

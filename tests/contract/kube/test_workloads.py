@@ -217,15 +217,17 @@ async def test_a_volume_is_released_when_its_claim_goes(api: Api) -> None:
     await api.until(f"{CORE}/persistentvolumes/{name}", lambda body: body.get("code") == 404)
 
 
-async def test_a_claim_that_a_pod_uses_is_not_deleted(api: Api) -> None:
-    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
-    await api.create(api.path("persistentvolumeclaims"), claim("data", "none-such"))
-    await api.create(api.path("pods"), pod("user", volumes=volumes, schedulerName="nobody"))
-    await api.delete(api.path("persistentvolumeclaims", "data"))
-    held = (await api.get(api.path("persistentvolumeclaims", "data"))).body
+async def test_a_claim_is_kept_for_a_pod_on_a_node_and_for_no_other(api: Api) -> None:
+    for name, place in (("used", {"nodeName": "no-such-node"}), ("wanted", {"schedulerName": "nobody"})):
+        volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]
+        await api.create(api.path("persistentvolumeclaims"), claim(name, "none-such"))
+        await api.create(api.path("pods"), pod(name, volumes=volumes, **place))
+        await api.delete(api.path("persistentvolumeclaims", name))
+    await api.until(api.path("persistentvolumeclaims", "wanted"), lambda body: body.get("code") == 404)
+    held = (await api.get(api.path("persistentvolumeclaims", "used"))).body
     assert "deletionTimestamp" in held["metadata"]
-    await api.delete(api.path("pods", "user"))
-    await api.until(api.path("persistentvolumeclaims", "data"), lambda body: body.get("code") == 404)
+    await api.delete(api.path("pods", "used"), {"gracePeriodSeconds": 0})
+    await api.until(api.path("persistentvolumeclaims", "used"), lambda body: body.get("code") == 404)
 
 
 async def test_a_service_knows_the_pods_behind_it(api: Api) -> None:
