@@ -97,8 +97,7 @@ async def start(
 
 async def lead(core: Core) -> None:
     """Wait until the caches can be trusted; then take up open runs, follow conditions, judge signals."""
-    while core.services.blind:
-        await asyncio.sleep(REFRESH.total_seconds())
+    await core.caches.synced()
     core.services.refresh(everything=True)
     await core.remembering.step()
     await core.roster.resume()

@@ -61,5 +61,3 @@ def show_rollback(answer: RollbackAnswer) -> None:
         note(f"  $ {command}" if not command.startswith("#") else f"  {command}")
     for loss in answer.losses:
         note(f"  lost: {loss}")
-    if not answer.losses:
-        note("Nothing would be lost.")

@@ -96,9 +96,9 @@ async def crash_one(stage: Stage) -> None:
 async def shrink_and_hang(stage: Stage) -> None:
     """Leave two copies, as a person might at night, and let one of them hang; Alertmanager wants three."""
     stage.change({"replicas": 2})
-    while len(pods(stage.cluster)) > 2:
-        await asyncio.sleep(0.05)
+    await come(lambda: len(pods(stage.cluster)) == 2 and stage.ready == 2)
     stage.cluster.faults.make_unready(pods(stage.cluster)[0])
+    await come(lambda: stage.ready == 1)
     labels = {"alertname": "KubeDeploymentReplicasMismatch", "namespace": NAMESPACE, "deployment": WEB}
     pager = Pager(stage.url, {**labels, "severity": "warning"}, lambda: stage.ready < WANTED)
     stage.life.spawn_once("pager", pager.run())
@@ -117,6 +117,15 @@ SCENES = (
     Scene(title="Too few pods are ready", break_it=shrink_and_hang, end=IncidentState.RECOVERED),
     Scene(title="A bad version is rolled out", break_it=roll_out_badly, end=IncidentState.ROLLED_BACK),
 )
+
+
+async def come(condition: Callable[[], bool]) -> None:
+    """Wait until something is so. Raises KintsugiError when it never is."""
+    deadline = now_utc() + PATIENCE
+    while not condition():
+        if now_utc() > deadline:
+            raise KintsugiError("the stage could not be set: what was waited for did not come")
+        await asyncio.sleep(0.05)
 
 
 def pods(cluster: EmbeddedCluster) -> list[str]:
@@ -196,10 +205,4 @@ async def ended_since(core: Core, began: datetime) -> Incident | None:
 
 async def healthy(core: Core) -> None:
     """Wait until the service is healthy and its revision is known to be good. Raises KintsugiError when it is not."""
-    deadline = now_utc() + PATIENCE
-    while now_utc() < deadline:
-        view = core.services.views.get(SERVICE)
-        if view is not None and view.healthy and core.world.good(SERVICE):
-            return
-        await asyncio.sleep(0.1)
-    raise KintsugiError(f"{SERVICE} did not become healthy: {core.services.blind or 'its pods are not ready'}")
+    await come(lambda: bool(core.world.good(SERVICE)) and core.services.views[SERVICE].healthy is True)

@@ -11,7 +11,7 @@ from kintsugi.cli.complaint import note
 from kintsugi.cli.exits import Exit, Unreachable
 from kintsugi.cli.options import Form
 from kintsugi.cli.output import emit, plain, say, state
-from kintsugi.cli.story import evidence_texts, parents_of, shown, step_lines, story, way_back
+from kintsugi.cli.story import evidence_texts, parents_of, section, shown, step_lines, story, way_back
 from kintsugi.cli.tables import first_line
 from kintsugi.model.records import IncidentState, Phase, SignalStatus
 from kintsugi.server.operations import IncidentDetail
@@ -99,5 +99,4 @@ def news(before: IncidentDetail, after: IncidentDetail) -> Iterator[Text]:
     if (before.incident.state, before.incident.reason) != (after.incident.state, after.incident.reason):
         yield Text.assemble(state(after.incident.state), plain(f": {first_line(after.incident.reason)}"))
     if after.incident.state.is_final and after.incident.state is not before.incident.state:
-        lines = way_back(after)
-        yield from (Text("To take it back, newest first", style="bold"), *lines) if lines else ()
+        yield from section("To take it back, newest first", way_back(after))

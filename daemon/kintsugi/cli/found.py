@@ -8,9 +8,9 @@ _TAGS = ("@time", "@seconds")
 """How times and durations stand in a kept result."""
 
 
-def found(result: Mapping[str, object]) -> str:
-    """Summarise a step's result; what says nothing in a line is left out."""
-    parts = ((name, _short(value)) for name, value in result.items())
+def found(result: Mapping[str, object], *, empty: bool) -> str:
+    """Summarise a step's result; what says nothing in a line is left out, and without `empty` empty lists are, too."""
+    parts = ((name, _short(value)) for name, value in result.items() if empty or value != [])
     return ", ".join(f"{name} {text}" for name, text in parts if text)
 
 

@@ -4,14 +4,16 @@ An incident as a person reads it at 3 am: what fired, what was decided, what was
 Built from the daemon's records alone, as lines; `output` writes them.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from rich.text import Text
 
 from kintsugi.cli.found import found
-from kintsugi.cli.output import moment, plain, state
+from kintsugi.cli.output import moment, plain, state, took
 from kintsugi.cli.tables import first_line, lasted
+from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import (
     Approval,
     Incident,
@@ -33,12 +35,12 @@ _TELLING = ("alertname", "namespace", "pod", "deployment", "statefulset", "persi
 def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     """Tell an incident from its first signal to where it stands."""
     yield from _head(detail.incident, now)
-    yield from _section("What fired", [line for each in detail.signals for line in _signal(each)])
+    yield from section("What fired", [line for each in detail.signals for line in _signal(each)])
     for run in detail.runs:
         yield from _run(run, now)
-    yield from _section("Asked of people", [line for each in detail.approvals for line in _approval(each)])
-    yield from _section("Evidence kept", [line for run in detail.runs for line in _evidence(run.evidence)])
-    yield from _section("To take it back, newest first", way_back(detail))
+    yield from section("Asked of people", [line for each in detail.approvals for line in _approval(each)])
+    yield from section("Evidence kept", [line for run in detail.runs for line in _evidence(run.evidence)])
+    yield from section("To take it back, newest first", way_back(detail))
 
 
 def _head(incident: Incident, now: datetime) -> Iterator[Text]:
@@ -51,7 +53,7 @@ def _head(incident: Incident, now: datetime) -> Iterator[Text]:
     yield plain(f"opened {moment(incident.opened)} UTC{closed}, took {lasted(incident.opened, incident.closed, now)}")
 
 
-def _section(title: str, lines: Sequence[Text]) -> Iterator[Text]:
+def section(title: str, lines: Sequence[Text]) -> Iterator[Text]:
     """Give a part under its title; nothing when there is nothing in it."""
     if lines:
         yield Text()
@@ -72,8 +74,8 @@ def _signal(judged: JudgedSignal) -> Iterator[Text]:
 
 
 def _what(signal: Signal) -> str:
-    """Name what was observed."""
-    if signal.labels:
+    """Name what was observed; a watched object has labels, too, but is known by its name."""
+    if signal.kind is RuleSource.ALERT:
         shown = [f"{name}={signal.labels[name]}" for name in _TELLING[1:] if name in signal.labels]
         return " ".join([f"alert {signal.labels.get('alertname', signal.key)}", *shown])
     return f"{signal.target or signal.kind}: {signal.rule or signal.key}"
@@ -86,7 +88,7 @@ def _run(detail: RunDetail, now: datetime) -> Iterator[Text]:
         if steps:
             parents = parents_of(steps)
             title = f"{_PHASES[phase]} (run {run.id})"
-            yield from _section(title, [line for step in steps for line in step_lines(step, parents)])
+            yield from section(title, [line for step in steps for line in step_lines(step, parents)])
     if run.finished is None:
         left = f"The watchdog looks at {run.deadline:%H:%M:%S}" if run.deadline > now else "The watchdog is due"
         yield Text()
@@ -109,9 +111,9 @@ def step_lines(step: StepRecord, parents: frozenset[str]) -> Iterator[Text]:
     """Tell one step: when, how it ended, what it is called; its command; what was found or stood in the way."""
     indent = "  " * (step.path.count("/") + (1 if _parent(step.path) else 0))
     began = f"{step.started:%H:%M:%S}" if step.started else "        "
-    takes = f" {lasted(step.started, step.finished, step.finished)}" if step.started and step.finished else ""
-    name = step.path if _parent(step.path) else step.name or step.path
-    yield Text.assemble(plain(f"{began}  {indent}"), state(step.state), plain(f"  {name}{_mark(step)}{takes}"))
+    effect = _parent(step.path) and step.phase is not Phase.UNDO
+    name = step.path if effect else step.name or step.path
+    yield Text.assemble(plain(f"{began}  {indent}"), state(step.state), plain(f"  {name}{_mark(step)}{_takes(step)}"))
     margin = f"            {indent}"
     if step.text and step.path not in parents:
         yield Text.assemble(margin, plain(f"$ {step.text}", "bold"))
@@ -119,15 +121,23 @@ def step_lines(step: StepRecord, parents: frozenset[str]) -> Iterator[Text]:
         yield plain(f"{margin}because {first_line(step.why)}", "dim")
     if step.error:
         yield plain(f"{margin}{step.error}", "yellow")
-    what = found(step.result or {})
+    what = found(step.result or {}, empty=not (step.changes or step.path in parents))
     if what:
         yield plain(f"{margin}found {what}", "dim")
 
 
 def _parent(path: str) -> str:
-    """Give the step that an effect belongs to, "" for what is a step itself: `restart[0]#1` is of `restart`."""
-    cut = min((at for at in (path.find("["), path.find("#"), path.find("~")) if at >= 0), default=-1)
-    return path[:cut] if cut >= 0 else ""
+    """Give the step that an effect belongs to, "" for what is a step itself: `a/restart[0]#1` is of `a/restart`."""
+    above, slash, last = path.rpartition("/")
+    step = re.split(r"[\[#~]", last, maxsplit=1)[0]
+    return f"{above}{slash}{step}" if step != last else ""
+
+
+def _takes(step: StepRecord) -> str:
+    """Say how long it took, where it took any time."""
+    if step.started is None or step.finished is None or step.finished == step.started:
+        return ""
+    return f" {took(step.finished - step.started)}"
 
 
 def _mark(step: StepRecord) -> str:

@@ -6,6 +6,7 @@ Nobody else knows this order. Each stage answers for itself; the first that ends
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -89,10 +90,8 @@ class Pipeline:
     async def run(self, every: timedelta) -> None:
         """Judge what is due, whenever there is news and `every` so often, until cancelled."""
         while True:
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), every.total_seconds())
-            except TimeoutError:
-                pass
             self._news.clear()
             try:
                 await self.step()

@@ -14,13 +14,17 @@ from kintsugi.objects.resources import Resource
 from kintsugi.services import Caches, Services
 
 KINDS: Mapping[str, Resource] = {
-    "pod": resources.PODS,
-    "deployment": resources.DEPLOYMENTS,
-    "statefulset": resources.STATEFULSETS,
-    "daemonset": resources.DAEMONSETS,
     "persistentvolumeclaim": resources.PVCS,
+    "statefulset": resources.STATEFULSETS,
+    "deployment": resources.DEPLOYMENTS,
+    "daemonset": resources.DAEMONSETS,
+    "pod": resources.PODS,
 }
-"""The labels by which the kube-prometheus alerts name objects; the first that an alert carries counts."""
+"""
+The labels by which the kube-prometheus alerts name objects; the first that an alert carries counts.
+
+`pod` comes last: in alerts on workloads and claims it may name the exporter's own.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

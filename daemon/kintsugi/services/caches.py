@@ -79,6 +79,11 @@ class Caches:
             for name, reflector in self:
                 tasks.create_task(reflector.run(), name=f"watch {name}")
 
+    async def synced(self) -> None:
+        """Wait until a whole list of every kind has been read."""
+        for _, reflector in self:
+            await reflector.wait_synced(timedelta.max)
+
     def ages(self) -> Iterator[tuple[str, float]]:
         """Say for each kind how many seconds ago its watch was heard; infinite when it never was."""
         now = asyncio.get_running_loop().time()

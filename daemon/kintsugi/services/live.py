@@ -31,7 +31,7 @@ class Tally:
 
     seen: dict[tuple[str, str], int] = field(default_factory=dict)
     moments: dict[str, datetime] = field(default_factory=dict)
-    restarts: Restarts = Restarts()
+    restarts: Restarts = field(default_factory=Restarts)
 
 
 class Services:
