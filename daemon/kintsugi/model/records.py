@@ -38,7 +38,8 @@ class Target:
     uid: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind.lower()} {self.namespace}/{self.name}" if self.namespace else f"{self.kind.lower()} {self.name}"
+        place = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.kind.lower()} {place}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
