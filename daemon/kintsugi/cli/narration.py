@@ -43,9 +43,22 @@ class Narrator:
                     signal.id, signal.received, f"signal: {signal.target or signal.key}: {verdict.kind}, {verdict.text}"
                 )
         for run in await self.ledger.runs_of(incident.id):
-            for step in await self.ledger.steps(run.id):
-                self._step(step)
+            await self._run(run)
+
+    async def _run(self, run: RunRecord) -> None:
+        """Say a run's state where it belongs: before its steps, between forward and back, or at the end."""
+        steps = await self.ledger.steps(run.id)
+        if run.state is IncidentState.RUNNING:
             self._state(run)
+        for step in steps:
+            if step.phase is Phase.FORWARD:
+                self._step(step)
+        if not run.state.is_final:
+            self._state(run)
+        for step in steps:
+            if step.phase is not Phase.FORWARD:
+                self._step(step)
+        self._state(run)
 
     def _step(self, step: StepRecord) -> None:
         listing = step.path.startswith("@") or step.path.endswith(("[]", "#"))
