@@ -161,6 +161,7 @@ SIGNALS = (
             kind=RuleSource.POD,
             key="web-pods-unhealthy/u1",
             rule="web-pods-unhealthy",
+            labels={"namespace": "production", "pod": "web-1"},
             target=Target(kind="Pod", namespace="production", name="web-1", uid="u1"),
             began=at(-120),
             received=at(0),

@@ -46,8 +46,9 @@ def test_each_step_and_state_is_told_once_until_it_is_closed(kintsugi: CommandLi
         "                because web-1 was unhealthy (rule web-pods-unhealthy)",
         "verifying: it is verifying",
         "recovered: it is recovered",
+        "",
         "To take it back, newest first",
-        "kubectl delete pod web-1 -n production: its controller makes a successor",
+        "  kubectl delete pod web-1 -n production: its controller makes a successor",
     ]
     assert any(line.startswith("The watchdog") for line in lines)
 

@@ -80,7 +80,7 @@ def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: Com
                         because web-1 was unhealthy (rule web-pods-unhealthy)
           02:58:41    done  scale#0, changed 1s
                         $ kubectl scale deployment/web --replicas=5 -n production
-          02:58:43  skipped  Clean up 0s
+          02:58:43  skipped  Clean up
                       not needed
 
         Evidence kept

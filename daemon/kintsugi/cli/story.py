@@ -92,7 +92,7 @@ def _run(detail: RunDetail, now: datetime) -> Iterator[Text]:
     if run.finished is None:
         left = f"The watchdog looks at {run.deadline:%H:%M:%S}" if run.deadline > now else "The watchdog is due"
         yield Text()
-        yield plain(f"{left}: if {run.service} is not healthy then, the change is rolled back.")
+        yield plain(f"{left}: if {run.service} is not healthy then, the change is rolled back or a person is called.")
 
 
 def shown(steps: Sequence[StepRecord], phase: Phase) -> list[StepRecord]:

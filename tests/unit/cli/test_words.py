@@ -46,7 +46,11 @@ def test_durations_have_the_two_units_that_matter(seconds: float, text: str) -> 
     ],
 )
 def test_a_result_is_told_in_a_line(result: dict[str, object], text: str) -> None:
-    assert found(result) == text
+    assert found(result, empty=True) == text
+
+
+def test_what_a_change_did_not_find_is_no_news() -> None:
+    assert found({"items": [], "name": "web"}, empty=False) == "name web"
 
 
 def test_a_strangers_text_is_one_harmless_line() -> None:
