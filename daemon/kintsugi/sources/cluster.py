@@ -6,7 +6,7 @@ coalesced, so that the cost of a burst on one pod is that of one look.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -38,6 +38,10 @@ class Conditions(Protocol):
         """List the conditions that held when last seen."""
         ...
 
+    async def firing(self, *sources: SignalSource) -> Sequence[Signal]:
+        """List the open episodes of these sources."""
+        ...
+
     async def save_conditions(self, began: Sequence[Condition], ended: Sequence[Key]) -> None:
         """Keep what began and forget what ended, in one transaction."""
         ...
@@ -66,7 +70,7 @@ class ClusterWatch:
         self._matcher: Matcher | None = None
         self._known: dict[Key, Condition] = {}
         self._began: dict[Key, Condition] = {}
-        self._ended: dict[Key, Condition] = {}
+        self._ended: set[Key] = set()
         self._changed: dict[str, Pod] = {}
         caches.pods.subscribe(self._note_pod)
         services.listen(self._look_at_view)
@@ -75,21 +79,32 @@ class ClusterWatch:
         """Take a new catalog into force; conditions of rules that are gone end."""
         self._rules = dict(catalog.rules)
         self._matcher = matcher
-        for key, condition in self._known.items():
-            if condition.rule not in self._rules:
-                self._ended[key] = condition
+        self._end_what_has_no_rule()
         for pod in self._caches.pods.store.values():
             self._changed[pod.metadata.uid] = pod
 
     async def run(self, every: timedelta) -> None:
         """Follow conditions until cancelled; a ledger that is away only delays."""
-        self._known = {(each.rule, each.target.uid): each for each in await self._ledger.conditions()}
+        await self.recall()
         while True:
             await asyncio.sleep(every.total_seconds())
             try:
                 await self.step()
             except LedgerUnavailable as error:
                 log.warning("conditions wait for the ledger", error=str(error))
+
+    async def recall(self) -> None:
+        """
+        Know what an earlier process knew.
+
+        What it told as firing counts as told even where it died before it could note that: else it would fire for ever.
+        """
+        self._known = {(each.rule, each.target.uid): each for each in await self._ledger.conditions()}
+        for signal in await self._ledger.firing(SignalSource.WATCH):
+            if signal.target is not None:
+                condition = Condition(rule=signal.rule, target=signal.target, since=signal.began, signalled=True)
+                self._known[signal.rule, signal.target.uid] = condition
+        self._end_what_has_no_rule()
 
     async def step(self) -> None:
         """Look at what changed and at what time may have changed, keep the difference, tell what is due."""
@@ -99,6 +114,9 @@ class ClusterWatch:
         self._drop_the_gone()
         await self._save()
         await self._signal_due()
+
+    def _end_what_has_no_rule(self) -> None:
+        self._ended.update(key for key, condition in self._known.items() if condition.rule not in self._rules)
 
     def _note_pod(self, change: Change[Pod]) -> None:
         if change.new is not None and self._matcher and self._rules_of(change.new):
@@ -155,7 +173,7 @@ class ClusterWatch:
         if holds is True and key not in self._known:
             self._known[key] = self._began[key] = Condition(rule=rule.name, target=target, since=self._clock())
         elif holds is False and key in self._known:
-            self._ended[key] = self._known[key]
+            self._ended.add(key)
 
     def _drop_the_gone(self) -> None:
         stores = {
@@ -170,20 +188,33 @@ class ClusterWatch:
                 continue
             item = store.get((condition.target.namespace, condition.target.name))
             if item is None or item.metadata.uid != condition.target.uid:
-                self._ended[key] = condition
+                self._ended.add(key)
 
     async def _save(self) -> None:
-        began, ended = self._began, self._ended
-        if not began and not ended:
+        if not self._began and not self._ended:
             return
+        # taken out first: what is noticed while the ledger is busy belongs to the next time
+        began, ended = self._began, {key: self._known.pop(key) for key in self._ended}
+        self._began, self._ended = {}, set()
+        try:
+            await self._keep(began, ended)
+        except LedgerUnavailable:
+            self._put_back(began, ended)
+            raise
+
+    async def _keep(self, began: Mapping[Key, Condition], ended: Mapping[Key, Condition]) -> None:
         resolved = [self._signal(each, SignalStatus.RESOLVED) for each in ended.values() if each.signalled]
         if resolved:
             await self._ledger.accept(resolved, self._clock())
         kept = [condition for key, condition in began.items() if key not in ended]
         await self._ledger.save_conditions(kept, tuple(ended))
-        self._began, self._ended = {}, {}
-        for key in ended:
-            self._known.pop(key, None)
+
+    def _put_back(self, began: Mapping[Key, Condition], ended: Mapping[Key, Condition]) -> None:
+        """Go back to before an attempt to keep; a condition that has begun anew meanwhile counts as never ended."""
+        again = ended.keys() & self._known.keys()
+        self._began = {key: each for key, each in {**began, **self._began}.items() if key not in again}
+        self._ended |= ended.keys() - again
+        self._known.update(ended)
 
     async def _signal_due(self) -> None:
         now = self._clock()
