@@ -5,6 +5,7 @@ Serving watches over HTTP: lines as they come, bookmarks, the client's timeout, 
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -47,7 +48,8 @@ class Streams:
         try:
             response = web.StreamResponse(headers={"Content-Type": "application/json"})
             await response.prepare(http)
-            await self._pump(response, stream, watch, float(http.query.get("timeoutSeconds") or _longest()))
+            with suppress(ConnectionResetError):  # a client that was killed says no good-bye
+                await self._pump(response, stream, watch, float(http.query.get("timeoutSeconds") or _longest()))
         finally:
             end()
             self._faults.closed(stream)
