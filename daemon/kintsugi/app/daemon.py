@@ -3,7 +3,7 @@ The daemon from start to stop: what is started, in which order, and what waits f
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -99,11 +99,21 @@ async def lead(core: Core) -> None:
     """Wait until the caches can be trusted; then take up open runs, follow conditions, judge signals."""
     await core.caches.synced()
     core.services.refresh(everything=True)
-    await core.remembering.step()
-    await core.roster.resume()
+    await patiently(core.remembering.step)
+    await patiently(core.roster.resume)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(core.watch.run(REFRESH), name="conditions")
         tasks.create_task(core.pipeline.run(2 * REFRESH), name="pipeline")
+
+
+async def patiently(step: Callable[[], Awaitable[None]]) -> None:
+    """Do a step of the start; while the ledger is away wait for it."""
+    while True:
+        try:
+            return await step()
+        except LedgerUnavailable as error:
+            log.warning("the start waits for the ledger", error=str(error))
+            await asyncio.sleep(1)
 
 
 def check_catalog(settings: Settings, catalog: Catalog) -> None:

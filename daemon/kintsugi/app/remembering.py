@@ -42,7 +42,8 @@ class Remembering:
                 self._world.remember(await self._memory.good_revisions(uid))
                 self._recalled.add(uid)
         good = self._services.good_revisions(self._lasting)
-        new = tuple(each for each in good if each.template not in self._world.remembered.get(each.workload, ()))
+        known = self._world.remembered
+        new = tuple(each for each in good if known.get(each.workload, {}).get(each.template) != each.number)
         if new:
             await self._memory.note_good(new)
             self._world.remember(new)

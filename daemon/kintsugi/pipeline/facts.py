@@ -34,7 +34,7 @@ class World:
     """
     The facts of this moment. `mode` is the global one.
 
-    `remembered` are the good revisions by workload uid, as the ledger knows them.
+    `remembered` are the good revisions by workload uid, template and number, as the ledger knows them.
     """
 
     services: Services
@@ -44,7 +44,7 @@ class World:
     hold_limit: timedelta
     clock: Callable[[], datetime]
     silences: Silences | None = None
-    remembered: dict[str, set[str]] = field(default_factory=dict)
+    remembered: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def views(self) -> Mapping[str, ServiceView]:
@@ -62,10 +62,18 @@ class World:
         workload = view.workload if view is not None else None
         return frozenset(self.remembered.get(workload.metadata.uid, ())) if workload is not None else frozenset()
 
+    def last_good(self, service: str) -> int:
+        """Give the number of the newest good revision that is not the current one; 0 when none is known."""
+        view = self.views.get(service)
+        if view is None or view.workload is None:
+            return 0
+        known = self.remembered.get(view.workload.metadata.uid, {})
+        return max((number for template, number in known.items() if template != view.template), default=0)
+
     def remember(self, revisions: tuple[GoodRevision, ...]) -> None:
         """Know these revisions to be good."""
         for each in revisions:
-            self.remembered.setdefault(each.workload, set()).add(each.template)
+            self.remembered.setdefault(each.workload, {})[each.template] = each.number
 
     def circumstances(self, run: RunRecord, at: Bearings, step: StepRecord) -> ChangeCircumstances:
         """Say for whom a change is made."""
