@@ -21,6 +21,8 @@ from kintsugi.runner.results import merged
 
 T = TypeVar("T")
 
+OPEN = frozenset({StepState.INTENT, StepState.UNKNOWN})
+
 UNDO_WORDS = {
     UndoPolicy.KEEP: UndoRecord(note="it stays: the runbook says so"),
     UndoPolicy.NONE: UndoRecord(note="it needs no undo: the runbook says so"),
@@ -50,6 +52,22 @@ class Changes:
             error="; ".join(end.error for end in ends if end.error),
         )
 
+    async def settle(self, at: Bearings) -> None:
+        """Find out what became of changes that a restart left open; none is begun again. Raises Puzzled."""
+        journal, tools = self._desk.journal, self._desk.tools
+        for known in [step for step in journal.changes(Phase.FORWARD) if step.state in OPEN]:
+            assert known.command is not None, f"{known.path} has an intent without a command"
+            effect = Effect(
+                record=known,
+                journal=journal,
+                command=decode(known.command),
+                circumstances=tools.world.circumstances(journal.run, at, known),
+                give_up=tools.clock(),
+            )
+            record = await to_its_end(tools.executor.execute(effect))
+            if record.state is StepState.NEEDS_OPERATOR:
+                raise Puzzled(record.path, record.error)
+
     async def take_back(self, at: Bearings, path: str) -> None:
         """Undo what was changed at or below a path, the newest first."""
         for step, undo in left_to_undo(self._desk.journal):
@@ -57,7 +75,8 @@ class Changes:
                 await self.undo(step, undo, at)
 
     async def undo(self, step: StepRecord, undo: UndoRecord, at: Bearings) -> Sequence[StepRecord]:
-        """Take one change back by its own inverse."""
+        """Take one change back by its own inverse, unless a pause freezes everything or we cannot see."""
+        await self._desk.gate.before_change(Phase.UNDO)
         return [
             await self._execute(
                 self._desk.blank(f"{step.path}~{index}", name=f"Undo: {step.name}", phase=Phase.UNDO),

@@ -69,7 +69,8 @@ class RunGate:
         if phase is not Phase.FORWARD:
             return ""
         signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
-        if clear_since(self.incident, signals) is None or not signals:
+        lasting = [signal for signal in signals if signal.kind is not RuleSource.EVENT]
+        if not lasting or clear_since(self.incident, lasting) is None:
             return ""
         if not self.journal.changed:
             raise Cleared("", "what started the run has ended before anything was changed")

@@ -7,8 +7,12 @@ from collections.abc import Iterable
 from kintsugi.model.records import Phase, StepRecord, StepState
 
 
-def hand_over(reason: str, steps: Iterable[StepRecord]) -> str:
-    """Write the message: the reason, what was done in order, what is open, and how to undo it, newest first."""
+def hand_over(reason: str, steps: Iterable[StepRecord], way_back: str = "") -> str:
+    """
+    Write the message: the reason, what was done in order, what is open, and how to undo it, newest first.
+
+    `way_back` is the command that goes back to the last good revision, when the service fails and one is known.
+    """
     ordered = [step for step in steps if step.text]
     changes = [step for step in ordered if step.changes]
     parts = [
@@ -17,6 +21,7 @@ def hand_over(reason: str, steps: Iterable[StepRecord]) -> str:
         section("Uncertain", [f"{step.text} ({step.error})" for step in changes if is_uncertain(step)]),
         section("Not done", [f"{step.text} ({step.error})" for step in ordered if is_undone(step)]),
         section("To take it back, newest first", undo_texts(changes)),
+        section("To go back to the last revision that was seen healthy", [way_back] if way_back else []),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -37,10 +42,12 @@ def is_undone(step: StepRecord) -> bool:
 
 
 def undo_texts(changes: list[StepRecord]) -> list[str]:
-    """List the exact commands that take the changes back; a change that needs none says why."""
+    """List the exact commands that take the changes back and were not done yet; a change that needs none says why."""
+    done = {step.path for step in changes if step.phase is Phase.UNDO and step.state is StepState.DONE}
     lines: list[str] = []
     for step in reversed(changes):
         if step.phase is not Phase.FORWARD or step.undo is None or step.state in (StepState.FAILED, StepState.SKIPPED):
             continue
-        lines.extend(step.undo.texts or (f"# {step.text}: {step.undo.note}",))
+        left = [text for index, text in enumerate(step.undo.texts) if f"{step.path}~{index}" not in done]
+        lines.extend(left if step.undo.texts else (f"# {step.text}: {step.undo.note}",))
     return lines

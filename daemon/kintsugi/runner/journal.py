@@ -9,6 +9,8 @@ from typing import Protocol
 from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState, UndoRecord
 
 ENDED = frozenset({StepState.DONE, StepState.FAILED, StepState.SKIPPED, StepState.NEEDS_OPERATOR})
+NOT_MADE = frozenset({StepState.PLANNED, StepState.SKIPPED, StepState.FAILED})
+"""States of a change that surely was not made: one whose outcome is not known never becomes failed."""
 
 
 class StepStore(Protocol):
@@ -57,13 +59,18 @@ class Journal:
         return sorted(self._steps.values(), key=lambda step: (step.started or self.run.started, step.path))
 
     def changes(self, phase: Phase) -> Sequence[StepRecord]:
-        """List the changes of one phase that were made or may have been, in their order."""
+        """List the changes of one phase that were made or may have been, in the order of their beginning."""
         made = [
-            step
-            for step in self._steps.values()
-            if step.phase is phase and step.changes and step.state not in (StepState.PLANNED, StepState.SKIPPED)
+            step for step in self._steps.values() if step.phase is phase and step.changes and step.state not in NOT_MADE
         ]
-        return sorted(made, key=lambda step: (step.started or self.run.started, step.path))
+        return sorted(made, key=lambda step: step.started or self.run.started)
+
+    def has_begun(self, phase: Phase, path: str) -> bool:
+        """Tell whether a change at or below a path was begun, or anything else was written of it."""
+        return any(
+            step.phase is phase and (step.path == path or step.path.startswith((f"{path}/", f"{path}[", f"{path}#")))
+            for step in self._steps.values()
+        )
 
     @property
     def changed(self) -> bool:
@@ -92,9 +99,14 @@ class Journal:
 
 
 def left_to_undo(journal: Journal) -> Sequence[tuple[StepRecord, UndoRecord]]:
-    """List the changes that have an inverse which has not been done, the newest first."""
+    """List the changes that have an inverse which has not been done to its end, the newest first."""
     return [
         (step, step.undo)
         for step in reversed(journal.changes(Phase.FORWARD))
-        if step.undo is not None and step.undo.commands and journal.ended(Phase.UNDO, f"{step.path}~0") is None
+        if step.undo is not None and not is_undone(journal, step, step.undo)
     ]
+
+
+def is_undone(journal: Journal, step: StepRecord, undo: UndoRecord) -> bool:
+    """Tell whether every command of a change's inverse has ended; one that needs none is undone."""
+    return all(journal.ended(Phase.UNDO, f"{step.path}~{index}") is not None for index in range(len(undo.commands)))

@@ -76,7 +76,7 @@ class Judging:
         noted = self.journal.fact(LEFT, "template") or self.journal.fact(FOUND, "template")
         return Suspicion(
             known_good=view.template in self.tools.world.good(view.name),
-            ours=noted == view.template,
+            ours=view.template != "" and noted == view.template,
             upstream=self._ailing_upstream(view.name),
             managers=tuple(each for each in view.managers if not each.startswith("HPA ")),
         )

@@ -3,6 +3,7 @@ Takes a run back: the runbook's rollback steps, then what else the run changed, 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kintsugi.commands import decode
 from kintsugi.model.command import Rollout, Scale
@@ -29,25 +30,29 @@ class RollBack:
         """Roll back and say what was done. Raises WalkEnded when it cannot be done or did not help."""
         run = self._work.desk.journal.run
         at = Bearings(phase=Phase.ROLLBACK, service=run.service, runbook=self._runbook.name, parameters=run.parameters)
+        await self._work.changes.settle(at)
         await self._walk.steps(self._runbook.rollback.steps, at)
-        undone = await self._undo_the_rest(at)
-        if not self._runbook.rollback.steps and not undone:
+        await self._undo_the_rest(at)
+        if not self._runbook.rollback.steps and not self._has_undone():
             raise Stopped("", "the run has changed nothing that could be taken back")
         self._look_at_last(run.service)
         return "rolled back, and the service is healthy"
 
-    async def _undo_the_rest(self, at: Bearings) -> int:
+    async def _undo_the_rest(self, at: Bearings) -> None:
         """Undo what the run changed, unless a rollback step has dealt with it or it is better left for now."""
-        undone = 0
-        for step, undo in left_to_undo(self._work.desk.journal):
+        journal = self._work.desk.journal
+        for step, undo in left_to_undo(journal):
             if not self._is_dealt_with(step) and not self._is_better_left(step):
                 await self._work.changes.undo(step, undo, at)
-                undone += 1
-        changed = [step.path for step in self._work.desk.journal.changes(Phase.FORWARD)]
+        changed = [step.path for step in journal.changes(Phase.FORWARD)]
+        there = replace(at, phase=Phase.FORWARD, memory={})
+        self._walk.recall(self._runbook.steps, there)
         for written in own_undo_steps(self._runbook.steps, changed):
-            await self._walk.steps(written, Bearings(phase=Phase.UNDO, service=at.service, runbook=at.runbook))
-            undone += 1
-        return undone
+            await self._walk.steps(written, replace(there, phase=Phase.UNDO))
+
+    def _has_undone(self) -> bool:
+        """Tell whether anything was taken back, before a restart or now."""
+        return any(step.phase is Phase.UNDO for step in self._work.desk.journal.all())
 
     def _is_dealt_with(self, step: StepRecord) -> bool:
         """Tell whether a rollback step has set the same workload's template already."""

@@ -69,7 +69,7 @@ def stand(desk: Desk, step: Step, at: Bearings, turn: tuple[int, Item]) -> Beari
     index, item = turn
     fresh = {identity(each): each for each in listed(desk, step, at)}
     here = at.at(fresh.get(item, item.value))
-    if desk.journal.known(at.phase, f"{at.path(step.id)}[{index}]#0") is not None:
+    if desk.journal.has_begun(at.phase, f"{at.path(step.id)}[{index}]"):
         return here
     return here if item in fresh and wanted(desk, step, here) else None
 

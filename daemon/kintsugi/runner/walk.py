@@ -54,8 +54,18 @@ class Walk:
         ended = Ended.of(known) if known is not None else await self._do(step, at)
         at.remember(step.id, ran=ended.ran, met=ended.met, own=ended.own)
         if known is not None and isinstance(step.do, InOrder | Together):
-            await self._recall(step.do.steps, at.below(step.id))
+            self.recall(step.do.steps, at.below(step.id))
         self._conclude(step, at, ended)
+
+    def recall(self, steps: Sequence[Step], at: Bearings) -> None:
+        """Remember what steps that have ended came to, and those inside them, for the expressions of later steps."""
+        for step in steps:
+            known = self._work.desk.journal.ended(at.phase, at.path(step.id))
+            if known is not None:
+                ended = Ended.of(known)
+                at.remember(step.id, ran=ended.ran, met=ended.met, own=ended.own)
+            if isinstance(step.do, InOrder | Together):
+                self.recall(step.do.steps, at.below(step.id))
 
     async def _do(self, step: Step, at: Bearings) -> Ended:
         """Begin a step (unless that was done before a restart), carry it out, commit its end."""
@@ -125,17 +135,6 @@ class Walk:
                 over[step.id].set()
 
         raise_gravest(await asyncio.gather(*(one(step) for step in steps), return_exceptions=True))
-
-    async def _recall(self, steps: Sequence[Step], at: Bearings) -> None:
-        """Remember what steps inside an ended one came to, for the expressions of later steps."""
-        for step in steps:
-            known = self._work.desk.journal.ended(at.phase, at.path(step.id))
-            if known is None:
-                continue
-            ended = Ended.of(known)
-            at.remember(step.id, ran=ended.ran, met=ended.met, own=ended.own)
-            if isinstance(step.do, InOrder | Together):
-                await self._recall(step.do.steps, at.below(step.id))
 
     def _wanted(self, step: Step, at: Bearings) -> bool:
         """Ask `when` and `unless`; with `for_each` they are asked of each item instead. No answer stops the run."""

@@ -32,7 +32,8 @@ class ScriptedActor:
     Performs commands by counting them under their marks.
 
     `script` holds, by stage (and for one command by "STAGE TEXT"), what happens at each call in turn; None and an empty
-    script mean that it works. `takes` is how long a change lasts, `on_change` is called with each one that is made.
+    script mean that it works. `takes` is how long a change lasts, `on_change` is called with each one that is made, and
+    `undo_of` gives the way back.
     """
 
     def __init__(self, power: Power | None = None) -> None:
@@ -44,6 +45,7 @@ class ScriptedActor:
         self.evidence: tuple[Evidence, ...] = ()
         self.takes = timedelta(0)
         self.on_change: Callable[[str], None] = lambda _: None
+        self.undo_of: Callable[[Command], UndoRecord] = undo_of
 
     def will(self, stage: str, *turns: Turn) -> None:
         """Say what happens at the next calls of a stage."""
@@ -56,7 +58,7 @@ class ScriptedActor:
         return Prepared(
             command=command,
             facts={"uid": "u-1", "mark": circumstances.mark},
-            undo=undo_of(command),
+            undo=self.undo_of(command),
             evidence=self.evidence,
             write=PatchWrite(operations=()),
         )

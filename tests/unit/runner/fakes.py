@@ -123,11 +123,14 @@ class ShownWorld:
     """The services as they are shown; since when they are well or failing is kept."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self.views: dict[str, ServiceView] = {name: view(service) for name, service in catalog.services.items()}
+        self.views: dict[str, ServiceView] = {
+            name: view(service, template="found") for name, service in catalog.services.items()
+        }
         self.blind = ""
         self.annotated: dict[str, str] = {}
         self.silenced: set[str] = set()
         self.known_good: frozenset[str] = frozenset()
+        self.last_good_number = 0
 
     def show(
         self,
@@ -148,6 +151,7 @@ class ShownWorld:
         moment = since or virtual_clock()
         self.views[name] = replace(
             before,
+            fresh=True,
             ready=ready,
             desired=desired,
             healthy=well,
@@ -168,6 +172,10 @@ class ShownWorld:
     async def silence(self, alerts: Sequence[str]) -> str:
         """Say that all of these alerts are silenced."""
         return "silenced" if alerts and set(alerts) <= self.silenced else ""
+
+    def last_good(self, service: str) -> int:
+        """Give the number of the last good revision."""
+        return self.last_good_number
 
     def good(self, service: str) -> frozenset[str]:
         """Name the templates that were seen good."""

@@ -12,7 +12,7 @@ from kintsugi.scope import seen as scope
 from tests.unit.factories import virtual_clock
 from tests.unit.runner.bench import Bench, clock
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]
 
 SCOPE = scope({"level": INT})
 

@@ -1,0 +1,199 @@
+"""A person's pause, our own sight, and whether the change is still needed: asked before every single change."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.errors import LedgerUnavailable
+from kintsugi.model.documents import RuleSource
+from kintsugi.model.records import IncidentState, PauseScope, StepState
+from tests.unit.factories import moment, pause, pod, signal
+from tests.unit.runner.bench import SCALE, Bench, clock
+
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]
+
+TWO = """\
+- {id: one, run: kubectl cordon one}
+- {id: two, run: kubectl cordon two}
+"""
+STOPS = {
+    "global": pause(PauseScope.GLOBAL),
+    "namespace": pause(PauseScope.NAMESPACE, "production"),
+    "rule": pause(PauseScope.RULE, "web-pods"),
+}
+
+
+def when_done(bench: Bench) -> dict[str, float]:
+    """Note when each change is made."""
+    times: dict[str, float] = {}
+    changed = bench.actor.on_change
+    bench.actor.on_change = lambda text: (times.setdefault(text, clock()), changed(text))[1]
+    return times
+
+
+@pytest.mark.parametrize("stop", STOPS.values(), ids=STOPS)
+async def test_a_pause_in_mid_run_holds_the_next_change_until_it_is_lifted(stop: object) -> None:
+    """E29: no new steps at the next boundary; what was begun ends."""
+    bench = Bench(TWO)
+    times = when_done(bench)
+    bench.actor.takes = timedelta(seconds=10)
+    bench.at(5, lambda: bench.ledger.stops.append(stop))  # type: ignore[arg-type]
+    bench.at(300, bench.ledger.stops.clear)
+    bench.at(400, bench.heal)
+    await bench.carry()
+    assert times["kubectl cordon one"] == 10
+    assert times["kubectl cordon two"] == pytest.approx(310, abs=1.5)
+
+
+async def test_a_pause_of_something_else_holds_nothing() -> None:
+    bench = Bench(TWO)
+    bench.ledger.stops = [pause(PauseScope.RULE, "api-pods"), pause(PauseScope.NAMESPACE, "staging")]
+    bench.at(60, bench.heal)
+    await bench.carry()
+    assert len(bench.effects) == 2
+
+
+async def test_a_pause_ends_by_itself() -> None:
+    bench = Bench(TWO, heals="kubectl cordon two")
+    times = when_done(bench)
+    bench.ledger.stops = [pause(until=moment(minutes=2))]
+    await bench.carry()
+    assert times["kubectl cordon one"] == pytest.approx(120, abs=1.5)
+
+
+async def test_looking_goes_on_through_a_pause() -> None:
+    bench = Bench("- {id: look, run: kubectl get pods}")
+    bench.ledger.stops = [pause()]
+    bench.at(60, bench.heal)
+    assert (await bench.carry()).state is IncidentState.NO_ACTION
+
+
+async def test_a_pause_until_the_deadline_hands_over_what_was_not_done() -> None:
+    bench = Bench(TWO, rollback="after: 5m")
+    bench.ledger.stops = [pause()]
+    ended = await bench.carry()
+    assert not bench.effects
+    assert bench.ledger.moves[0] == (
+        IncidentState.VERIFYING,
+        "stopped at : the deadline came before the steps were done",
+    )
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+
+
+async def test_when_nobody_can_say_whether_there_is_a_pause_nothing_is_changed() -> None:
+    """E30: fail closed."""
+    bench = Bench(TWO)
+    bench.ledger.trouble = LedgerUnavailable("the database is away")
+    with pytest.raises(LedgerUnavailable):
+        await bench.carry()
+    assert not bench.effects
+    assert not bench.has("one#0")
+
+
+HINDRANCES: dict[str, Callable[[Bench, str], None]] = {
+    "an annotation": lambda bench, why: bench.world.annotated.update(production=why),
+    "blindness": lambda bench, why: setattr(bench.world, "blind", why),
+}
+
+
+@pytest.mark.parametrize("hinder", HINDRANCES.values(), ids=HINDRANCES)
+async def test_whatever_hinders_is_waited_out(hinder: Callable[[Bench, str], None]) -> None:
+    """P6: nothing is changed on old news; S10: nor while a namespace is marked as paused."""
+    bench = Bench(TWO, heals="kubectl cordon two")
+    times = when_done(bench)
+    hinder(bench, "for a reason")
+    bench.at(120, lambda: hinder(bench, ""))
+    await bench.carry()
+    assert times["kubectl cordon one"] == pytest.approx(120, abs=1.5)
+
+
+async def test_alerts_that_people_have_silenced_hold_changes() -> None:
+    """A19."""
+    bench = Bench(TWO, heals="kubectl cordon two")
+    times = when_done(bench)
+    bench.ledger.signals = [signal(kind=RuleSource.ALERT, key="fp-1")]
+    bench.world.silenced = {"fp-1"}
+    bench.at(90, bench.world.silenced.clear)
+    await bench.carry()
+    assert times["kubectl cordon one"] == pytest.approx(90, abs=1.5)
+
+
+async def test_one_alert_that_is_not_silenced_is_enough_to_go_on() -> None:
+    bench = Bench(TWO, heals="kubectl cordon two")
+    bench.ledger.signals = [
+        signal(kind=RuleSource.ALERT, key="fp-1"),
+        signal(kind=RuleSource.ALERT, key="fp-2", id="s2"),
+    ]
+    bench.world.silenced = {"fp-1"}
+    await bench.carry()
+    assert len(bench.effects) == 2
+    assert clock() < 200
+
+
+async def test_a_trigger_that_ends_before_the_first_change_cancels_the_run() -> None:
+    """E18."""
+    bench = Bench("- {id: wait, expect: service.ready > 5, within: 1m, unmet: continue}\n" + TWO)
+    bench.at(10, bench.resolve)
+    ended = await bench.carry()
+    assert (ended.state, ended.reason) == (
+        IncidentState.CANCELLED,
+        "what started the run has ended before anything was changed",
+    )
+    assert not bench.effects
+
+
+async def test_a_trigger_that_ends_after_a_change_drops_further_changes_while_all_is_well() -> None:
+    """E18: deleting a pod makes its alert vanish; the checks and the watchdog go on."""
+    steps = TWO.replace("- {id: two", "- {id: pause, expect: service.healthy, within: 1m}\n- {id: two")
+    bench = Bench(steps + "- {id: check, run: kubectl get pods}", heals="kubectl cordon one")
+    ended = await bench.carry()
+    assert bench.effects == ["kubectl cordon one"]
+    assert bench.step("two").state is StepState.SKIPPED
+    assert bench.step("two").error == "what started the run has ended and the service is healthy"
+    assert bench.has("check")
+    assert ended.state is IncidentState.RECOVERED
+
+
+@pytest.mark.parametrize("healthy", [False, None])
+async def test_while_the_service_is_not_well_changes_go_on_although_the_trigger_has_ended(healthy: bool | None) -> None:
+    steps = TWO.replace(
+        "- {id: two", "- {id: pause, expect: service.ready > 5, within: 20s, unmet: continue}\n- {id: two"
+    )
+    bench = Bench(steps)
+    bench.at(10, bench.resolve)
+    if healthy is None:
+        bench.at(11, bench.world.hide)
+    bench.at(60, bench.heal)
+    bench.at(60, bench.world.show)
+    await bench.carry()
+    assert len(bench.effects) == 2
+
+
+async def test_a_run_that_a_person_asked_for_has_nothing_to_wait_for() -> None:
+    bench = Bench("- {id: scale, run: kubectl scale deployment/web --replicas=5}", heals="kubectl scale")
+    bench.ledger.signals = []
+    ended = await bench.carry()
+    assert bench.effects == [SCALE]
+    assert ended.state is IncidentState.RECOVERED
+
+
+async def test_a_run_that_an_event_started_is_not_taken_for_one_whose_trigger_has_ended() -> None:
+    """B20: Events are hints that never resolve; their silence says nothing."""
+    bench = Bench("- {id: scale, run: kubectl scale deployment/web --replicas=5}", heals="kubectl scale")
+    bench.started_by(RuleSource.EVENT)
+    ended = await bench.carry()
+    assert bench.effects == [SCALE]
+    assert ended.state is IncidentState.RECOVERED
+
+
+async def test_every_item_of_a_step_is_asked_for_by_itself() -> None:
+    bench = Bench("- {id: restart, for_each: service.pods, when: unhealthy(each), run: 'kubectl delete pod ${each}'}")
+    bench.actor.takes = timedelta(seconds=10)
+    times = when_done(bench)
+    bench.at(5, lambda: bench.ledger.stops.append(pause()))
+    bench.at(100, bench.ledger.stops.clear)
+    bench.at(150, lambda: bench.world.show(pods=(pod("web-1"),)))
+    bench.at(160, bench.heal)
+    await bench.carry()
+    assert sorted(times.values()) == [10, pytest.approx(110, abs=1.5)]
