@@ -11,7 +11,7 @@ from tests.harness.daemon import Daemon, kubeconfig
 from tests.harness.waiting import wait_for
 
 NAMESPACE = "production"
-KINDS = "deployments,statefulsets,replicasets,pods,services,persistentvolumeclaims,hpa,pdb"
+KINDS = "deployments,statefulsets,replicasets,pods,services,persistentvolumeclaims,hpa,pdb,resourcequotas"
 
 StartDaemon = Callable[..., Daemon]
 

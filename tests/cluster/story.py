@@ -4,14 +4,16 @@ Stories as timelines: what was done when, what was expected within how long, and
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
+from tests.harness.audit import AuditEvent
 from tests.harness.cluster import Cluster
-from tests.harness.daemon import Daemon
+from tests.harness.daemon import TOKEN, Daemon
 from tests.harness.waiting import wait_for
 
 Json = dict[str, Any]
@@ -27,17 +29,19 @@ class Story:
     namespace: str
     daemon: Daemon
     app: str = "web-app"
+    user: str = USER
     _began: float = field(default_factory=time.monotonic)
     _writes_before: int = 0
     _patience: float = 30
+    _alerts: dict[str, str] = field(default_factory=dict)
 
     def begin(self, *, good: str = "") -> "Story":
         """Start the clock, once the daemon has seen the service healthy for long enough to call its revision good."""
         if good:
-            wait_for(lambda: self.service(good).get("healthy"), within=30, describe=lambda: self.state())
-            wait_for(lambda: self.knows_good(), within=30, describe=lambda: self.state())
+            wait_for(lambda: self.service(good).get("healthy"), within=30, describe=self.state)
+            wait_for(self.knows_good, within=30, describe=self.state)
         self._began = time.monotonic()
-        self._writes_before = len(self._deletes())
+        self._writes_before = len(self._writes())
         return self
 
     def at(self, what: str, deed: Callable[[], object]) -> "Story":
@@ -46,48 +50,82 @@ class Story:
         deed()
         return self
 
+    def alert(self, status: str, labels: Mapping[str, str]) -> None:
+        """Send an alert to the webhook, as Alertmanager would; its episode begins with the story."""
+        began = self._alerts.setdefault(json.dumps(dict(labels), sort_keys=True), moment())
+        ended = moment() if status == "resolved" else "0001-01-01T00:00:00Z"
+        one = {"status": status, "labels": dict(labels), "annotations": {}, "startsAt": began, "endsAt": ended}
+        answer = self.daemon.post("/alertmanager", {"version": "4", "alerts": [one]}, token=TOKEN)
+        assert answer[0] == 200, answer
+
     def within(self, seconds: float) -> "Story":
         """Say how long the next expectation may take."""
         self._patience = seconds
         return self
 
-    def ends(self, state: str) -> Json:
-        """Expect the newest incident to close in this state, and return it."""
-        closed = wait_for(
-            lambda: next((each for each in self.daemon.incidents()[:1] if each["closed"]), None),
-            within=self._patience,
-            describe=self.state,
-        )
-        print(f"{self._now():6.1f}s  {closed['state']}: {closed['reason'].splitlines()[0]}")
+    def ends(self, state: str, *, service: str = "") -> Json:
+        """Expect the newest incident (of a service) to close in this state, and return it."""
+        closed = self.closes(service=service)
         assert closed["state"] == state, self.state()
         return closed
 
     def reaches(self, state: str) -> Json:
         """Expect the newest incident to be in this state now or soon, and return it."""
         found = wait_for(
-            lambda: next((each for each in self.daemon.incidents()[:1] if each["state"] == state), None),
+            lambda: next((each for each in self._newest() if each["state"] == state), None),
             within=self._patience,
             describe=self.state,
         )
         print(f"{self._now():6.1f}s  {state}")
         return found
 
-    def verdict(self, kind: str, reason: str = "") -> Json:
-        """Expect the daemon's log to tell of a verdict, and return its line."""
-        line = wait_for(
-            lambda: next(
-                (
-                    each
-                    for each in self.verdicts()
-                    if each["verdict"] == kind and (not reason or each["reason"] == reason)
-                ),
-                None,
-            ),
+    def refuses(self, words: str) -> Json:
+        """Expect a change of the newest incident to be refused for a reason with these words, and return the step."""
+        step = wait_for(
+            lambda: next((each for each in self._refused() if words in each["error"]), None),
             within=self._patience,
             describe=self.state,
         )
+        print(f"{self._now():6.1f}s  refused: {step['text']}: {step['error']}")
+        return step
+
+    def closes(self, *, service: str = "") -> Json:
+        """Expect the newest incident (of a service) to close, in whatever state, and return it."""
+        closed = wait_for(
+            lambda: next((each for each in self._newest(service) if each["closed"]), None),
+            within=self._patience,
+            describe=self.state,
+        )
+        print(f"{self._now():6.1f}s  {closed['state']}: {closed['reason'].splitlines()[0]}")
+        return closed
+
+    def ready(self, pods: int) -> "Story":
+        """Expect so many pods of the app to be ready."""
+        return self.sees(f"{pods} ready", lambda: self.deployment()["status"].get("readyReplicas", 0) == pods)
+
+    def verdict(self, kind: str, reason: str = "", *, rule: str = "", after: Json | None = None) -> Json:
+        """Expect the daemon's log to tell of a verdict (later than another one), and return its line."""
+
+        def told() -> Json | None:
+            lines = self.verdicts()
+            return next(
+                (
+                    each
+                    for each in lines[lines.index(after) + 1 if after else 0 :]
+                    if each["verdict"] == kind and reason in ("", each["reason"]) and rule in ("", each["rule"])
+                ),
+                None,
+            )
+
+        line = wait_for(told, within=self._patience, describe=self.state)
         print(f"{self._now():6.1f}s  {kind}: {line['text']}")
         return line
+
+    def sees(self, what: str, condition: Callable[[], bool]) -> "Story":
+        """Expect something of the cluster."""
+        wait_for(condition, within=self._patience, describe=lambda: f"{what}\n{self.state()}")
+        print(f"{self._now():6.1f}s  {what}")
+        return self
 
     def verdicts(self) -> list[Json]:
         """Return the verdicts that the daemon has logged."""
@@ -115,6 +153,19 @@ class Story:
         found: Json = self.cluster.get("deployment", f"{self.app}-deployment", self.namespace)
         return found
 
+    def patch(self, change: Json) -> Json:
+        """Change the app's Deployment as a person would."""
+        changed: Json = self.cluster.api.patch("deployment", f"{self.app}-deployment", change, self.namespace)
+        return changed
+
+    def scale(self, replicas: int) -> Json:
+        """Set its replicas as a person would."""
+        return self.patch({"spec": {"replicas": replicas}})
+
+    def set_variable(self, assignment: str) -> None:
+        """Set a variable of its containers, as a person would: a new revision of the same image."""
+        self.cluster.kubectl("set", "env", f"deployment/{self.app}-deployment", assignment, "-n", self.namespace)
+
     def service(self, name: str) -> Json:
         """Return how the daemon sees a service."""
         status, answer = self.daemon.get("/api/v1/services")
@@ -124,7 +175,22 @@ class Story:
     def knows_good(self) -> bool:
         """Tell whether the daemon has noted a good revision of the Deployment."""
         uid = self.deployment()["metadata"]["uid"]
-        return any(each.get("event") == "good revision" and each.get("workload") == uid for each in log_lines(self.daemon))
+        return any(
+            each.get("event") == "good revision" and each.get("workload") == uid for each in log_lines(self.daemon)
+        )
+
+    def approve(self, incident: Json) -> None:
+        """Say yes to what an incident asks."""
+        (question,) = self.daemon.incident(incident["id"])["approvals"]
+        wish = {"plan": question["plan"], "path": question["path"]}
+        answer = self.daemon.post(f"/api/v1/incidents/{incident['id']}/approve", wish)
+        assert answer[0] == 200, answer
+
+    def why(self, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """Ask what would become of an alert, and return what each rule says."""
+        status, answer = self.daemon.post("/api/v1/explain", {"labels": dict(labels)})
+        assert status == 200, answer
+        return dict(line.split(": ", 1) for line in answer["lines"])
 
     def steps(self, incident: Json) -> list[Json]:
         """Return all steps of an incident's runs."""
@@ -134,9 +200,13 @@ class Story:
         """Return what was kept before changes."""
         return [kept for run in self.daemon.incident(incident["id"])["runs"] for kept in run["evidence"]]
 
+    def written_by_daemon(self, resource: str) -> list[AuditEvent]:
+        """Return the changes of one kind that the daemon made since the story began, as the API server's audit says."""
+        return [each for each in self._writes()[self._writes_before :] if each.resource == resource]
+
     def deleted_by_daemon(self) -> list[str]:
-        """Return the uids of the pods that the daemon has deleted since the story began, as the API server's audit says."""
-        return self._deletes()[self._writes_before :]
+        """Return the uids of the pods that it deleted."""
+        return [each.uid for each in self.written_by_daemon("pods") if each.verb == "delete"]
 
     def answers(self, address: str) -> int:
         """Ask the service through its load balancer and return the status."""
@@ -154,17 +224,27 @@ class Story:
         pods = [f"{each['metadata']['name']} {each['status'].get('phase')}" for each in self.pods()]
         return "\n".join(["incidents:", *incidents, "pods:", *pods, "log:", self.daemon.tail(30)])
 
-    def _deletes(self) -> list[str]:
-        return [each.uid for each in self.cluster.audit().where(verb="delete", resource="pods", user=USER, code=200)]
+    def _newest(self, service: str = "") -> list[Json]:
+        return [each for each in self.daemon.incidents() if service in ("", each["service"])][:1]
+
+    def _refused(self) -> list[Json]:
+        return [
+            step for each in self._newest() for step in self.steps(each) if step["state"] == "skipped" and step["text"]
+        ]
+
+    def _writes(self) -> list[AuditEvent]:
+        done = self.cluster.audit().writes().where(user=self.user)
+        return [each for each in done if each.code < 300 and each.resource != "events"]
 
     def _now(self) -> float:
         return time.monotonic() - self._began
 
 
+def moment() -> str:
+    """Return the present moment as Alertmanager writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def log_lines(daemon: Daemon) -> Sequence[Json]:
     """Return the daemon's structured lines."""
-    lines: list[Json] = []
-    for line in daemon.log.read_text(errors="replace").splitlines():
-        if line.startswith("{"):
-            lines.append(json.loads(line))
-    return lines
+    return [json.loads(line) for line in daemon.log.read_text(errors="replace").splitlines() if line.startswith("{")]

@@ -1,0 +1,103 @@
+"""Case 3: a bad rollout. Restarts do not help; the watchdog goes back to what was good, or hands over with the commands."""
+
+from tests.cluster.conftest import StartDaemon
+from tests.cluster.story import Story
+from tests.harness.api import Object
+from tests.harness.cluster import Cluster
+from tests.harness.faults import Faults
+from tests.harness.images import WEB_BAD, WEB_GOOD
+
+
+def test_a_bad_rollout_is_taken_back_at_the_deadline_to_the_good_revision(
+    cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
+) -> None:
+    """P5: pods of the bad revision are restarted in vain; one patch goes back, and the service is verified."""
+    story = Story(cluster, production, daemon(durations=0.01)).begin(good="web-service")
+
+    story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
+
+    incident = story.within(60).ends("rolled-back")
+    assert story.deleted_by_daemon()
+    assert [(each.verb, each.name) for each in story.written_by_daemon("deployments")] == [
+        ("patch", "web-app-deployment")
+    ]
+    assert image_of(story.deployment()) == WEB_GOOD
+    assert story.answers(web) == 200
+    steps = {step["path"]: step for step in story.steps(incident) if step["phase"] == "rollback"}
+    assert "--to-revision=1" in steps["back#0"]["text"]
+    assert steps["verify"]["met"]
+
+
+def test_the_bad_rollout_stays_while_the_daemon_only_observes(
+    cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
+) -> None:
+    """The control: Kubernetes itself never goes back, not when the deadline of a run would be over either."""
+    story = Story(cluster, production, daemon(durations=0.003, mode="observe")).begin(good="web-service")
+
+    story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
+
+    story.within(60).verdict("observed", rule="web-pods-unhealthy")
+    story.stays(lambda: image_of(story.deployment()) == WEB_BAD, 6, "the bad version stays")
+    assert story.daemon.incidents() == []
+    assert not story.service("web-service")["healthy"]
+
+
+def test_after_two_bad_rollouts_it_goes_back_to_the_good_one_not_to_the_one_before(
+    cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
+) -> None:
+    """E13: `rollout undo` alone would go back to the first bad one."""
+    story = Story(cluster, production, daemon(durations=0.01)).begin(good="web-service")
+
+    story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
+    story.at("a second one on top of it", lambda: story.set_variable("HASTE=yes"))
+
+    story.within(60).ends("rolled-back")
+    assert story.deployment()["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "4"
+    assert image_of(story.deployment()) == WEB_GOOD
+    assert len(story.written_by_daemon("deployments")) == 1
+    assert story.answers(web) == 200
+
+
+def test_what_a_person_edits_meanwhile_is_left_to_them_with_the_commands(
+    cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
+) -> None:
+    """B21, E17: human hands on the template end our own; the message holds what would be typed to go back."""
+    story = Story(cluster, production, daemon(durations=0.005)).begin(good="web-service")
+
+    story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
+    story.within(30).reaches("verifying")
+    story.at("a person tries a fix", lambda: story.set_variable("FIX=attempt"))
+
+    incident = story.within(60).ends("needs-operator")
+    assert "someone has changed deployment/web-app-deployment since the run began" in incident["reason"]
+    assert "kubectl rollout undo deployment/web-app-deployment --to-revision=1 -n production" in incident["reason"]
+    assert story.written_by_daemon("deployments") == []
+    assert "FIX" in [each["name"] for each in container_of(story.deployment())["env"]]
+
+
+def test_while_an_upstream_is_down_nothing_is_taken_back(
+    cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
+) -> None:
+    """The revision may be innocent: what it needs is not there."""
+    story = Story(cluster, production, daemon(durations=0.005)).begin(good="web-service")
+    api = cluster.get("deployment", "api-deployment", production)
+
+    story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
+    story.within(30).reaches("verifying")
+    story.at("the API breaks, too", lambda: faults.bad_rollout(api))
+
+    incident = story.within(60).ends("needs-operator", service="web-service")
+    assert "its upstream api-service is not well" in incident["reason"]
+    assert story.written_by_daemon("deployments") == []
+    assert image_of(story.deployment()) == WEB_BAD
+
+
+def container_of(deployment: Object) -> Object:
+    """Return the container that a Deployment asks for."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def image_of(deployment: Object) -> str:
+    """Return its image."""
+    return str(container_of(deployment)["image"])
