@@ -36,14 +36,26 @@ class Changes:
         self._desk = desk
 
     async def change(self, step: Step, at: Bearings) -> Ended:
-        """Make the change that a step's command means; `met` when any object was changed or was as asked for."""
-        reason = await self._desk.gate.before_change(at.phase)
-        if reason:
-            return Ended(ran=False, met=True, state=StepState.SKIPPED, error=reason, left_out=True)
-        ends = [
-            await self._execute(self._effect(step, at, index), command, at, step)
-            for index, command in enumerate(await self._commands(step, at))
-        ]
+        """
+        Make the change that a step's command means; `met` when any object was changed or was as asked for.
+
+        The gate stands before every object. What was begun before a restart is brought to its end, whatever the gate says.
+        """
+        journal, path = self._desk.journal, at.path(step.id)
+        if not journal.has_begun(at.phase, f"{path}#0"):
+            reason = await self._desk.gate.before_change(at.phase)
+            if reason:
+                return Ended(ran=False, met=True, state=StepState.SKIPPED, error=reason, left_out=True)
+        ends: list[StepRecord] = []
+        for index, command in enumerate(await self._commands(step, at)):
+            blank = self._effect(step, at, index)
+            if (
+                index
+                and journal.known(blank.phase, blank.path) is None
+                and await self._desk.gate.before_change(at.phase)
+            ):
+                break
+            ends.append(await self._execute(blank, command, at, step))
         done = [end for end in ends if end.state is StepState.DONE]
         return Ended(
             ran=bool(done),

@@ -197,3 +197,14 @@ async def test_every_item_of_a_step_is_asked_for_by_itself() -> None:
     bench.at(160, bench.heal)
     await bench.carry()
     assert sorted(times.values()) == [10, pytest.approx(110, abs=1.5)]
+
+
+async def test_every_object_of_a_command_is_asked_for_by_itself() -> None:
+    bench = Bench("- {id: cordon, run: kubectl cordon one two three}")
+    bench.actor.takes = timedelta(seconds=10)
+    times = when_done(bench)
+    bench.at(5, lambda: bench.ledger.stops.append(pause()))
+    bench.at(100, bench.ledger.stops.clear)
+    bench.at(150, bench.heal)
+    await bench.carry()
+    assert sorted(times.values()) == [10, pytest.approx(110, abs=1.5), pytest.approx(120, abs=1.5)]
