@@ -50,6 +50,7 @@ class Services:
         self._catalog = catalog
         self._pods: dict[str, dict[str, Pod]] = defaultdict(dict)
         self._tallies: dict[str, Tally] = defaultdict(Tally)
+        self._shown: dict[str, tuple[str, datetime]] = {}
         self._marked: set[str] = set()
         self._listeners: list[Listener] = []
         self.views: dict[str, ServiceView] = {}
@@ -111,20 +112,17 @@ class Services:
     def good_revisions(self, lasting: timedelta) -> tuple[GoodRevision, ...]:
         """List the revisions that have been healthy for `lasting` with every pod of theirs: known to be good."""
         now = self._clock()
+        since = {name: moment for name, (_, moment) in self._shown.items()}
         return tuple(
             GoodRevision(
                 workload=view.workload.metadata.uid,
                 template=view.template,
                 number=view.revision,
-                first_good=view.healthy_since,
+                first_good=since[view.name],
                 last_good=now,
             )
             for view in self.views.values()
-            if view.workload
-            and view.template
-            and view.healthy_since
-            and now - view.healthy_since >= lasting
-            and settled(view)
+            if view.workload and view.name in since and now - since[view.name] >= lasting
         )
 
     def _note(self, change: Change[Object]) -> None:
@@ -165,7 +163,16 @@ class Services:
     def _make(self, service: Service, *, fresh: bool) -> ServiceView:
         objects = self._objects(service)
         view = view_of(service, objects, self._tallies[service.name].restarts, fresh=fresh)
-        return with_health(view, self.views.get(service.name), health_names(view), now=self._clock())
+        view = with_health(view, self.views.get(service.name), health_names(view), now=self._clock())
+        self._note_template(view)
+        return view
+
+    def _note_template(self, view: ServiceView) -> None:
+        """Keep since when the service has been well with this very template: a rolling update breaks no health."""
+        if not view.healthy or not view.template or not settled(view):
+            self._shown.pop(view.name, None)
+        elif self._shown.get(view.name, ("",))[0] != view.template:
+            self._shown[view.name] = (view.template, self._clock())
 
     def _objects(self, service: Service) -> Objects:
         namespace = service.namespace

@@ -1,0 +1,39 @@
+"""Caches without a server: reflectors that are told what there is, and how old their news is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kintsugi.kube.mirror import Key, Mirror, Subscriber
+from kintsugi.objects.kept import Object
+from kintsugi.services import Caches
+
+
+class ToldReflector:
+    """A reflector whose objects are put in by the test."""
+
+    def __init__(self, _kube: object, _resource: object, _kept: object) -> None:
+        self.mirror: Mirror[Any] = Mirror()
+        self.store: Mapping[Key, Any] = self.mirror.objects
+        self.synced = True
+        self.silent_for = 0.0
+
+    def age(self, _now: float) -> float:
+        """Give the seconds since the server was last heard."""
+        return self.silent_for
+
+    def subscribe(self, subscriber: Subscriber[Any]) -> None:
+        """Tell `subscriber` of every change."""
+        self.mirror.subscribe(subscriber)
+
+    def put(self, item: Object) -> None:
+        """Let an object be so."""
+        self.mirror.put((item.metadata.namespace, item.metadata.name), item)
+
+    def drop(self, item: Object) -> None:
+        """Let an object be gone."""
+        self.mirror.remove((item.metadata.namespace, item.metadata.name))
+
+
+def told_caches() -> Any:
+    """Make caches of nothing."""
+    return Caches.of(None, ToldReflector)  # type: ignore[arg-type]

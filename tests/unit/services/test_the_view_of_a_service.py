@@ -1,0 +1,189 @@
+"""One value says how a service is: from the watch, since when, and whether it can be trusted (P6)."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.model.views import ServiceView
+from kintsugi.objects.kept import HorizontalPodAutoscaler, Metadata
+from kintsugi.objects.workloads import AutoscalerSpec, ScaleTarget
+from tests.unit.factories import catalog, moment, rule_text, runbook_text, service_text
+from tests.unit.services.cluster import Cluster
+
+pytestmark = pytest.mark.looptime
+
+
+def seen(cluster: Cluster) -> ServiceView:
+    """Look at the service web now."""
+    cluster.services.refresh()
+    return cluster.services.views["web"]
+
+
+async def whole() -> Cluster:
+    """Give a cluster in which web is well."""
+    cluster = Cluster()
+    cluster.deploy()
+    cluster.expose()
+    for name in ("web-1", "web-2", "web-3"):
+        cluster.run(name)
+    return cluster
+
+
+async def test_a_service_that_is_well() -> None:
+    view = seen(await whole())
+    assert (view.ready, view.desired, view.healthy, view.healthy_since) == (3, 3, True, moment())
+    assert (view.template, view.revision) == ("hash-1", 1)
+    assert (view.cluster_ip, view.port) == ("10.0.0.7", 80)
+    assert [pod.metadata.name for pod in view.pods] == ["web-1", "web-2", "web-3"]
+    assert view.serving
+
+
+async def test_a_service_of_which_nothing_is_there() -> None:
+    view = seen(Cluster())
+    assert (view.ready, view.desired, view.healthy, view.serving) == (0, 0, False, False)
+    assert (view.template, view.revision, view.workload) == ("", 0, None)
+
+
+async def test_unready_pods_do_not_count() -> None:
+    cluster = await whole()
+    cluster.run("web-2", ready=False)
+    view = seen(cluster)
+    assert (view.ready, view.healthy) == (2, False)
+
+
+async def test_pods_of_others_do_not_count() -> None:
+    cluster = await whole()
+    cluster.run("api-1", app="api")
+    assert seen(cluster).ready == 3
+
+
+async def test_a_pod_that_is_gone_is_gone() -> None:
+    cluster = await whole()
+    seen(cluster)
+    cluster.gone("web-2")
+    assert [pod.metadata.name for pod in seen(cluster).pods] == ["web-1", "web-3"]
+
+
+async def test_a_pod_that_is_relabelled_away_is_gone() -> None:
+    cluster = await whole()
+    cluster.run("web-2", app="other")
+    assert seen(cluster).ready == 2
+
+
+async def test_health_and_failure_last_unbroken() -> None:
+    cluster = await whole()
+    assert seen(cluster).healthy_since == moment()
+    await asyncio.sleep(60)
+    cluster.run("web-1")
+    assert seen(cluster).healthy_since == moment()
+    cluster.run("web-2", ready=False)
+    view = seen(cluster)
+    assert (view.healthy_since, view.failing_since) == (None, moment(seconds=60))
+    await asyncio.sleep(60)
+    cluster.run("web-2")
+    view = seen(cluster)
+    assert (view.healthy_since, view.failing_since) == (moment(seconds=120), None)
+
+
+@pytest.mark.parametrize("blindness", ["silent", "unsynced"])
+async def test_what_cannot_be_trusted_is_neither_well_nor_failing(blindness: str) -> None:
+    """P6: and when it is seen again, its time starts anew."""
+    cluster = await whole()
+    seen(cluster)
+    await asyncio.sleep(600)
+    if blindness == "silent":
+        cluster.caches.pods.silent_for = 31.0
+    else:
+        cluster.caches.pods.synced = False
+    cluster.services.refresh(everything=True)
+    view = cluster.services.views["web"]
+    assert (view.fresh, view.healthy, view.healthy_since, view.failing_since) == (False, None, None, None)
+    cluster.caches.pods.silent_for, cluster.caches.pods.synced = 0.0, True
+    cluster.services.refresh(everything=True)
+    assert cluster.services.views["web"].healthy_since == moment(seconds=600)
+
+
+async def test_a_health_that_cannot_be_answered_is_unknown() -> None:
+    cluster = Cluster()
+    text = service_text(healthy="workload.status.unavailableReplicas == 0")
+    cluster.services.use(catalog(text, rule_text(), runbook_text()))
+    assert seen(cluster).healthy is None
+
+
+async def test_what_is_blind_is_named() -> None:
+    cluster = Cluster()
+    assert cluster.services.blind == ""
+    cluster.caches.replica_sets.silent_for = 45.0
+    assert cluster.services.blind == "the watch of replica sets has been silent for 45 s"
+    cluster.caches.pods.synced = False
+    assert cluster.services.blind == "the cache of pods is not synced yet"
+
+
+async def test_events_are_hints_whose_silence_blinds_nobody() -> None:
+    """B20."""
+    cluster = Cluster()
+    cluster.caches.events.synced = False
+    cluster.caches.events.silent_for = 1e9
+    assert cluster.services.blind == ""
+
+
+async def test_restarts_are_counted_from_when_they_were_first_seen() -> None:
+    cluster = Cluster()
+    cluster.run("web-1", restarts=7)
+    assert (seen(cluster).restarts, seen(cluster).last_restart) == (0, None)
+    await asyncio.sleep(10)
+    cluster.run("web-1", restarts=9)
+    view = seen(cluster)
+    assert (view.restarts, view.last_restart, view.crash_interval) == (2, moment(seconds=10), timedelta(0))
+    await asyncio.sleep(40)
+    cluster.run("web-1", restarts=10)
+    view = seen(cluster)
+    assert (view.restarts, view.last_restart, view.crash_interval) == (3, moment(seconds=50), timedelta(seconds=40))
+
+
+async def test_a_successor_has_restarted_nothing() -> None:
+    cluster = Cluster()
+    cluster.run("web-1", restarts=7)
+    cluster.gone("web-1")
+    cluster.run("web-1", restarts=0, uid="another")
+    assert seen(cluster).restarts == 0
+
+
+async def test_who_else_writes_the_workload_is_named() -> None:
+    cluster = await whole()
+    for kind, name in (("Deployment", "web"), ("Deployment", "api"), ("StatefulSet", "web")):
+        target = AutoscalerSpec(scale_target_ref=ScaleTarget(kind=kind, name=name))
+        meta = Metadata(name=f"{kind}-{name}".lower(), namespace="production")
+        cluster.caches.autoscalers.put(HorizontalPodAutoscaler(metadata=meta, spec=target))
+    assert seen(cluster).managers == ("HPA deployment-web",)
+
+
+async def test_the_front_leads_to_the_pods_and_is_the_first_by_name() -> None:
+    cluster = Cluster()
+    cluster.deploy()
+    cluster.expose("a-nothing", selector={})
+    cluster.expose("b-other", selector={"app": "api"})
+    assert seen(cluster).port == 0
+    cluster.expose("d-web")
+    cluster.expose("c-web")
+    assert seen(cluster).port == 80
+
+
+async def test_only_what_changed_is_looked_at_again() -> None:
+    cluster = await whole()
+    told: list[str] = []
+    cluster.services.listen(lambda view: told.append(view.name))
+    cluster.services.refresh()
+    assert told == ["web"]
+    assert cluster.services.refresh() == ()
+    cluster.run("web-1", ready=False)
+    cluster.run("web-2", ready=False)
+    assert len(cluster.services.refresh()) == 1
+
+
+async def test_a_new_catalog_drops_the_services_that_it_no_longer_has() -> None:
+    cluster = await whole()
+    text = service_text("api")
+    cluster.services.use(catalog(text, rule_text(service="api"), runbook_text()))
+    assert set(cluster.services.views) == {"api"}
