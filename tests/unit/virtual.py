@@ -11,5 +11,5 @@ T = TypeVar("T")
 
 def play(story: Coroutine[Any, Any, T]) -> T:
     """Run a story in a loop of its own, whose clock starts at zero."""
-    with asyncio.Runner(loop_factory=lambda: looptime.patch_event_loop(asyncio.new_event_loop())) as runner:
+    with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
         return runner.run(story)

@@ -75,14 +75,7 @@ class Bench:
             self.world.show(ready=1, pods=(pod("web-1"), pod("web-2", ready=False), pod("web-3", ready=False)))
         self.power = self.actor.power = self.ledger.power = power or Power()
         journal = await Journal.read(self.ledger.record, self.ledger)
-        tools = Tools(
-            executor=Executor(self.actor, Boundary(power=self.power), clock=virtual_clock),
-            looker=self.looker,
-            world=self.world,
-            clock=virtual_clock,
-            pace=timedelta(seconds=1),
-            command_timeout=timedelta(seconds=30),
-        )
+        tools = self.tools()
         judging = Judging(
             tools=tools, journal=journal, runbook=self.runbook, services=self.catalog.services, patience=PATIENCE
         )
@@ -105,6 +98,17 @@ class Bench:
             gate=gate,
         )
         return await self.carrier.carry()
+
+    def tools(self) -> Tools:
+        """Give what runs work with."""
+        return Tools(
+            executor=Executor(self.actor, Boundary(power=self.power), clock=virtual_clock),
+            looker=self.looker,
+            world=self.world,
+            clock=virtual_clock,
+            pace=timedelta(seconds=1),
+            command_timeout=timedelta(seconds=30),
+        )
 
     async def carry_until_cut(self, cut: int) -> bool:
         """Start a process and end it at a moment; False when the run was over before."""
@@ -143,6 +147,18 @@ class Bench:
     def has(self, path: str, phase: Phase = Phase.FORWARD) -> bool:
         """Tell whether anything is kept of a step."""
         return self.ledger.known(path, phase) is not None
+
+    def note_times(self) -> dict[str, float]:
+        """Note from now on when each change is made, in seconds since the event loop's start."""
+        times: dict[str, float] = {}
+        changed = self.actor.on_change
+
+        def note(text: str) -> None:
+            times.setdefault(text, clock())
+            changed(text)
+
+        self.actor.on_change = note
+        return times
 
     @property
     def states(self) -> list[IncidentState]:

@@ -8,12 +8,12 @@ import pytest
 
 from kintsugi.actions.undo import undone_by
 from kintsugi.errors import Forbidden, Refused, TooManyRequests
-from kintsugi.model.command import Cordon, ObjectName
+from kintsugi.model.command import Cordon, ObjectName, Rollout, Verb
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState
 from kintsugi.objects import resources
 from tests.unit.executor.scripted_actor import Lost
 from tests.unit.factories import pause, runbook_text
-from tests.unit.runner.bench import Bench, clock, cut_everywhere
+from tests.unit.runner.bench import Bench, cut_everywhere
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
 
@@ -115,7 +115,14 @@ async def test_a_workload_that_a_rollback_step_has_set_already_is_not_set_again(
         heals="kubectl rollout undo deployment/web --to-revision=3",
         heals_after=timedelta(0),
     )
-    bench.actor.undo_of = lambda command: undone_by(replace(command, revision=6))  # type: ignore[type-var]
+    bench.actor.undo_of = lambda _: undone_by(
+        Rollout(
+            verb=Verb.ROLLOUT_UNDO,
+            object=ObjectName(resource=resources.DEPLOYMENTS, name="web"),
+            namespace="production",
+            revision=6,
+        )
+    )
     ended = await bench.carry()
     assert [text.split("=")[1].split()[0] for text in bench.effects] == ["7", "3"]
     assert ended.state is IncidentState.ROLLED_BACK
@@ -273,11 +280,9 @@ async def test_a_pause_that_freezes_holds_the_rollback_too(rollback: str) -> Non
     bench = failing(rollback=rollback)
     bench.at(300, lambda: bench.ledger.stops.append(pause(freeze=True)))
     bench.at(5000, bench.ledger.stops.clear)
-    when: list[float] = []
-    changed = bench.actor.on_change
-    bench.actor.on_change = lambda text: (when.append(clock()), changed(text))[1]
+    times = bench.note_times()
     await bench.carry()
-    assert min(when[2:]) >= 5000
+    assert min(list(times.values())[2:]) >= 5000
 
 
 async def test_nothing_is_taken_back_on_old_news() -> None:
@@ -285,11 +290,14 @@ async def test_nothing_is_taken_back_on_old_news() -> None:
     bench = failing()
     bench.at(590, lambda: setattr(bench.world, "blind", "the watch is silent"))
     bench.at(2000, lambda: setattr(bench.world, "blind", ""))
-    when: list[float] = []
-    changed = bench.actor.on_change
-    bench.actor.on_change = lambda text: (when.append(clock()), changed(text))[1]
+    times = bench.note_times()
     await bench.carry()
-    assert min(when[2:]) >= 1999
+    assert min(list(times.values())[2:]) >= 1999
+
+
+def soon_failing() -> Bench:
+    """Make a run that does not help, with an early deadline."""
+    return failing(rollback="after: 3m")
 
 
 def test_wherever_the_process_ends_each_change_is_taken_back_once() -> None:
@@ -300,7 +308,7 @@ def test_wherever_the_process_ends_each_change_is_taken_back_once() -> None:
         done = ["kubectl cordon one", "kubectl cordon two", "kubectl uncordon two", "kubectl uncordon one"]
         assert bench.effects == done, where
 
-    assert cut_everywhere(failing, check) > 40
+    assert cut_everywhere(soon_failing, check) > 40
 
 
 def test_a_watchdog_that_is_overdue_after_a_long_absence_takes_back_what_was_done() -> None:
@@ -313,14 +321,14 @@ def test_a_watchdog_that_is_overdue_after_a_long_absence_takes_back_what_was_don
         assert made in ([], ["one"], ["one", "two"]), where
         assert ended.state is (IncidentState.ROLLED_BACK if made else IncidentState.NEEDS_OPERATOR), where
 
-    assert cut_everywhere(failing, check, down=900) > 40
+    assert cut_everywhere(soon_failing, check, down=900) > 40
 
 
 def test_a_way_back_of_two_commands_is_gone_to_its_end_wherever_the_process_ends() -> None:
     """C1: a volume that is freed but not bound again is worse than before."""
 
     def make() -> Bench:
-        bench = failing("- {id: one, run: kubectl cordon one}")
+        bench = failing("- {id: one, run: kubectl cordon one}", rollback="after: 3m")
         bench.actor.undo_of = lambda _: undone_by(uncordon("alpha"), uncordon("one"))
         return bench
 

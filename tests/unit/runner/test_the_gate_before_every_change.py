@@ -24,19 +24,11 @@ STOPS = {
 }
 
 
-def when_done(bench: Bench) -> dict[str, float]:
-    """Note when each change is made."""
-    times: dict[str, float] = {}
-    changed = bench.actor.on_change
-    bench.actor.on_change = lambda text: (times.setdefault(text, clock()), changed(text))[1]
-    return times
-
-
 @pytest.mark.parametrize("stop", STOPS.values(), ids=STOPS)
 async def test_a_pause_in_mid_run_holds_the_next_change_until_it_is_lifted(stop: object) -> None:
     """E29: no new steps at the next boundary; what was begun ends."""
     bench = Bench(TWO)
-    times = when_done(bench)
+    times = bench.note_times()
     bench.actor.takes = timedelta(seconds=10)
     bench.at(5, lambda: bench.ledger.stops.append(stop))  # type: ignore[arg-type]
     bench.at(300, bench.ledger.stops.clear)
@@ -56,7 +48,7 @@ async def test_a_pause_of_something_else_holds_nothing() -> None:
 
 async def test_a_pause_ends_by_itself() -> None:
     bench = Bench(TWO, heals="kubectl cordon two")
-    times = when_done(bench)
+    times = bench.note_times()
     bench.ledger.stops = [pause(until=moment(minutes=2))]
     await bench.carry()
     assert times["kubectl cordon one"] == pytest.approx(120, abs=1.5)
@@ -101,7 +93,7 @@ HINDRANCES: dict[str, Callable[[Bench, str], None]] = {
 async def test_whatever_hinders_is_waited_out(hinder: Callable[[Bench, str], None]) -> None:
     """P6: nothing is changed on old news; S10: nor while a namespace is marked as paused."""
     bench = Bench(TWO, heals="kubectl cordon two")
-    times = when_done(bench)
+    times = bench.note_times()
     hinder(bench, "for a reason")
     bench.at(120, lambda: hinder(bench, ""))
     await bench.carry()
@@ -111,7 +103,7 @@ async def test_whatever_hinders_is_waited_out(hinder: Callable[[Bench, str], Non
 async def test_alerts_that_people_have_silenced_hold_changes() -> None:
     """A19."""
     bench = Bench(TWO, heals="kubectl cordon two")
-    times = when_done(bench)
+    times = bench.note_times()
     bench.ledger.signals = [signal(kind=RuleSource.ALERT, key="fp-1")]
     bench.world.silenced = {"fp-1"}
     bench.at(90, bench.world.silenced.clear)
@@ -190,7 +182,7 @@ async def test_a_run_that_an_event_started_is_not_taken_for_one_whose_trigger_ha
 async def test_every_item_of_a_step_is_asked_for_by_itself() -> None:
     bench = Bench("- {id: restart, for_each: service.pods, when: unhealthy(each), run: 'kubectl delete pod ${each}'}")
     bench.actor.takes = timedelta(seconds=10)
-    times = when_done(bench)
+    times = bench.note_times()
     bench.at(5, lambda: bench.ledger.stops.append(pause()))
     bench.at(100, bench.ledger.stops.clear)
     bench.at(150, lambda: bench.world.show(pods=(pod("web-1"),)))
@@ -202,7 +194,7 @@ async def test_every_item_of_a_step_is_asked_for_by_itself() -> None:
 async def test_every_object_of_a_command_is_asked_for_by_itself() -> None:
     bench = Bench("- {id: cordon, run: kubectl cordon one two three}")
     bench.actor.takes = timedelta(seconds=10)
-    times = when_done(bench)
+    times = bench.note_times()
     bench.at(5, lambda: bench.ledger.stops.append(pause()))
     bench.at(100, bench.ledger.stops.clear)
     bench.at(150, bench.heal)

@@ -1,0 +1,158 @@
+"""From the inbox to the verdict: what matches, what it is about, what joins, what starts (P9, E20, E22, E23)."""
+
+from dataclasses import replace
+
+import pytest
+
+from kintsugi.errors import ServerUnavailable
+from kintsugi.model.documents import Mode, RuleSource
+from kintsugi.model.records import History, IncidentState, Reason, Signal, Verdict, VerdictKind
+from tests.unit.factories import moment, past, rule_text, run, service_text, signal
+from tests.unit.pipeline.business import Business, alert
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_a_condition_of_a_rule_starts_its_runbook() -> None:
+    business = Business()
+    verdict = await business.judged(signal())
+    assert (verdict.kind, verdict.reason, verdict.rule) == (VerdictKind.STARTED, Reason.MATCHED, "web-pods")
+    assert [each.service for each in business.roster.started] == ["web"]
+
+
+async def test_the_claim_says_all_that_the_run_will_keep_to() -> None:
+    business = Business()
+    await business.judged(signal())
+    (claim,) = business.inbox.claims
+    assert (claim.service, claim.namespace, claim.rule, claim.runbook) == ("web", "production", "web-pods", "mend")
+    assert (claim.mode, claim.catalog) == (Mode.AUTO, business.catalog.digest)
+    assert claim.deadline == moment(minutes=30)
+    assert claim.locks == ("service web", "production/deployment/web")
+
+
+@pytest.mark.parametrize("given", [signal(rule="of-yesterday"), alert(alertname="Other")], ids=["gone", "other"])
+async def test_what_no_rule_is_about_is_said_to_be_so(given: Signal) -> None:
+    business = Business()
+    verdict = await business.judged(given)
+    assert (verdict.kind, verdict.reason) == (VerdictKind.NO_RULE, Reason.NO_RULE)
+    assert not business.inbox.claims
+
+
+@pytest.mark.parametrize(
+    "labels", [{}, {"pod": "web-3"}, {"deployment": "web"}], ids=["only the namespace", "a pod", "the workload"]
+)
+async def test_an_alert_about_the_service_starts_its_runbook(labels: dict[str, str]) -> None:
+    business = Business()
+    verdict = await business.judged(alert(**labels))
+    assert (verdict.kind, verdict.rule) == (VerdictKind.STARTED, "web-alerts")
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason", "text"),
+    [
+        ({"pod": "web-9"}, Reason.NO_TARGET, "pod production/web-9 does not exist (any more)"),
+        ({"deployment": "api"}, Reason.NO_TARGET, "deployment production/api does not exist (any more)"),
+        ({"namespace": "staging"}, Reason.FOREIGN_TARGET, "namespace staging does not belong to web"),
+        ({"pod": "other"}, Reason.FOREIGN_TARGET, "pod production/other does not belong to web"),
+        ({"pod": "lonely"}, Reason.UNMANAGED, "pod production/lonely is a bare pod: nobody would make it again"),
+        (
+            {"namespace": "kube-system", "pod": "coredns"},
+            Reason.PROTECTED,
+            "pod kube-system/coredns is in a protected namespace: nothing is changed there",
+        ),
+    ],
+)
+async def test_an_alert_about_something_else_is_refused(labels: dict[str, str], reason: Reason, text: str) -> None:
+    """Labels are a hint: the object is looked up again and must be this service's (E23)."""
+    business = Business()
+    business.cluster.run("other", app="other")
+    business.bare("lonely")
+    verdict = await business.judged(alert(**labels))
+    assert (verdict.kind, verdict.reason, verdict.text) == (VerdictKind.REFUSED, reason, text)
+    assert not business.inbox.claims
+
+
+async def test_what_the_cache_does_not_know_is_asked_of_the_api_before_it_is_called_absent() -> None:
+    business = Business()
+    business.kube.known.add(("pod", "production", "web-new"))
+    verdict = await business.judged(alert(pod="web-new"))
+    assert verdict.reason is not Reason.NO_TARGET
+
+
+async def test_an_object_that_cannot_be_looked_up_is_asked_for_again_later() -> None:
+    """P6: no answer is no absence."""
+    business = Business()
+    business.kube.trouble = ServerUnavailable("no connection")
+    verdict = await business.judged(alert(pod="web-9"))
+    assert (verdict.kind, verdict.reason, verdict.until) == (VerdictKind.REFUSED, Reason.STALE, moment(seconds=30))
+
+
+async def test_of_several_rules_the_one_that_the_object_belongs_to_counts() -> None:
+    api = service_text("api", priority=1)
+    business = Business(
+        documents=(api, rule_text("api-alerts", service="api", on="alert", more="match: [alertname=Down]"))
+    )
+    verdict = await business.judged(alert(pod="web-3"))
+    assert (verdict.kind, verdict.rule) == (VerdictKind.STARTED, "web-alerts")
+
+
+async def test_a_signal_of_a_service_with_a_run_joins_it_without_a_claim() -> None:
+    """E20, E22: a storm costs no transactions, and what our own change raises starts nothing."""
+    business = Business()
+    business.roster.under_way = [run()]
+    verdict = await business.judged(alert(pod="web-3"))
+    assert (verdict.kind, verdict.reason, verdict.incident) == (VerdictKind.ATTACHED, Reason.ACTIVE_RUN, "inc-1")
+    assert not business.inbox.claims
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind"),
+    [
+        (Mode.OBSERVE, VerdictKind.OBSERVED),
+        (Mode.APPROVE, VerdictKind.AWAITING_APPROVAL),
+        (Mode.AUTO, VerdictKind.STARTED),
+    ],
+)
+async def test_the_more_careful_mode_counts(mode: Mode, kind: VerdictKind) -> None:
+    assert (await Business(mode=mode).judged(signal())).kind is kind
+
+
+async def test_a_person_is_asked_for_this_very_plan() -> None:
+    business = Business(mode=Mode.APPROVE)
+    await business.judged(signal())
+    (asked,) = business.inbox.asked
+    assert asked.question == "Run Mend it on web?\nlook: kubectl get pods"
+    assert (asked.path, asked.expires) == ("", moment(minutes=30))
+    assert asked.plan
+
+
+async def test_the_guards_decide_with_the_history_of_the_ledger() -> None:
+    business = Business()
+    business.inbox.history = History(recent=(past(IncidentState.RECOVERED, finished=moment(minutes=-1)),))
+    verdict = await business.judged(signal())
+    assert (verdict.reason, verdict.until) == (Reason.COOLDOWN, moment(minutes=9))
+    assert not business.roster.started
+
+
+async def test_a_blind_daemon_starts_nothing() -> None:
+    """P6."""
+    business = Business()
+    business.cluster.caches.pods.silent_for = 99.0
+    verdict = await business.judged(signal())
+    assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.STALE)
+
+
+async def test_a_batch_is_settled_at_once_and_every_verdict_is_told() -> None:
+    business = Business()
+    told: list[tuple[Signal, Verdict]] = []
+    business.pipeline.on_verdict(lambda given, verdict: told.append((given, verdict)))
+    business.inbox.due = [replace(alert(alertname="Other"), id=f"sig-{n}") for n in range(50)]
+    await business.pipeline.step()
+    assert business.inbox.batches == [50]
+    assert len(told) == len(business.inbox.settled) == 50
+
+
+async def test_a_signal_on_an_event_is_judged_like_the_others() -> None:
+    business = Business(documents=(rule_text("web-events", on="event", more='when: object.reason == "BackOff"'),))
+    verdict = await business.judged(signal(kind=RuleSource.EVENT, rule="web-events"))
+    assert (verdict.kind, verdict.rule) == (VerdictKind.STARTED, "web-events")

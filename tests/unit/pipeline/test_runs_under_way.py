@@ -1,0 +1,152 @@
+"""The tasks of runs: one each, taken up again, ended by another leader, held up by a ledger that is away."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.errors import LedgerUnavailable, StaleEpoch
+from kintsugi.model.records import Incident, IncidentState, RunRecord, StepState
+from kintsugi.pipeline.inforce import InForce
+from kintsugi.pipeline.roster import Roster, Terms
+from tests.unit.factories import pod
+from tests.unit.pipeline.business import MemoryInbox
+from tests.unit.runner.bench import PATIENCE, SCALE, Bench, clock
+from tests.unit.runner.fakes import RunLedger
+
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]
+
+STEPS = "- {id: scale, run: kubectl scale deployment/web --replicas=5}"
+
+
+def roster_of(bench: Bench) -> Roster:
+    """Make a roster over the bench's ledger; web is ill."""
+    bench.world.show(ready=1, pods=(pod("web-1"), pod("web-2", ready=False)))
+    bench.ledger.record = replace(bench.ledger.record, catalog=bench.catalog.digest)
+    ledger = Asked(bench.ledger)
+    keeper = InForce(bench.catalog, MemoryInbox(), lambda _: bench.catalog)
+    terms = Terms(patience=PATIENCE, approval_expiry=timedelta(minutes=30), retry_after=timedelta(seconds=5))
+    return Roster(bench.tools(), ledger, keeper, terms)  # type: ignore[arg-type]
+
+
+class Asked:
+    """The bench's ledger with what a roster asks besides."""
+
+    def __init__(self, ledger: RunLedger) -> None:
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._ledger, name)
+
+    async def incident(self, _: str) -> Incident:
+        """Give the incident."""
+        return self._ledger.incident
+
+    async def open_runs(self) -> tuple[RunRecord, ...]:
+        """List the runs that are not over."""
+        record = self._ledger.record
+        return () if record.finished else (record,)
+
+
+async def over(roster: Roster) -> None:
+    """Wait until no run is under way."""
+    async with asyncio.timeout(7200):
+        while roster.recovering:
+            await asyncio.sleep(1)
+
+
+async def test_a_run_is_carried_to_its_end_and_told() -> None:
+    bench = Bench(STEPS, heals="kubectl scale")
+    roster = roster_of(bench)
+    ends: list[IncidentState] = []
+    begins: list[str] = []
+    roster.on_start(lambda run: begins.append(run.id))
+    roster.on_end(lambda run, steps: ends.append(run.state) if steps else None)
+    roster.start(bench.ledger.record)
+    assert roster.recovering == {"web"}
+    assert roster.run_of("web") is not None
+    await over(roster)
+    assert (begins, ends) == (["run-1"], [IncidentState.RECOVERED])
+    assert bench.effects == [SCALE]
+    assert roster.run_of("web") is None
+
+
+async def test_a_run_is_begun_only_once() -> None:
+    """P2."""
+    bench = Bench(STEPS, heals="kubectl scale")
+    roster = roster_of(bench)
+    for _ in range(3):
+        roster.start(bench.ledger.record)
+    await roster.resume()
+    await over(roster)
+    assert bench.effects == [SCALE]
+
+
+async def test_open_runs_are_taken_up_again() -> None:
+    bench = Bench(STEPS, heals="kubectl scale")
+    roster = roster_of(bench)
+    await roster.resume()
+    await over(roster)
+    assert bench.ledger.record.state is IncidentState.RECOVERED
+
+
+async def test_a_ledger_that_is_away_holds_the_run_up_and_changes_nothing() -> None:
+    """P8, E30: no intent, no effect; when it is back the run goes on from what it says."""
+    bench = Bench(STEPS, heals="kubectl scale")
+    roster = roster_of(bench)
+    bench.ledger.trouble = LedgerUnavailable("the database is away")
+    bench.at(60, lambda: setattr(bench.ledger, "trouble", None))
+    times = bench.note_times()
+    roster.start(bench.ledger.record)
+    await over(roster)
+    assert times == {SCALE: pytest.approx(60, abs=6)}
+    assert bench.ledger.record.state is IncidentState.RECOVERED
+
+
+async def test_another_leader_ends_everything_at_once() -> None:
+    """P4: nothing more may be done by this one."""
+    bench = Bench(STEPS)
+    roster = roster_of(bench)
+    bench.ledger.trouble = StaleEpoch("another daemon leads")
+    roster.start(bench.ledger.record)
+    await over(roster)
+    assert roster.dethroned.is_set()
+    assert not bench.effects
+    assert bench.ledger.record.state is IncidentState.RUNNING
+
+
+async def test_a_mistake_in_one_run_calls_a_person_and_is_not_acted_through() -> None:
+    bench = Bench(STEPS)
+    roster = roster_of(bench)
+    bench.actor.will("prepare", ZeroDivisionError("a bug"))
+    roster.start(bench.ledger.record)
+    await over(roster)
+    assert bench.ledger.record.state is IncidentState.NEEDS_OPERATOR
+    assert bench.ledger.record.reason == "the run cannot go on: ZeroDivisionError: a bug"
+    assert not bench.effects
+
+
+async def test_stopping_waits_for_effects_that_were_begun() -> None:
+    """C3: no effect is left in the middle."""
+    bench = Bench(STEPS)
+    bench.actor.takes = timedelta(seconds=20)
+    roster = roster_of(bench)
+    roster.start(bench.ledger.record)
+    await asyncio.sleep(5)
+    await roster.stop()
+    assert clock() == 20
+    assert bench.step("scale#0").state is StepState.DONE
+    assert bench.ledger.record.state is IncidentState.RUNNING
+
+
+async def test_a_persons_rollback_reaches_the_run_of_its_incident() -> None:
+    bench = Bench("- {id: one, run: kubectl cordon one}", heals="kubectl uncordon", heals_after=timedelta(0))
+    roster = roster_of(bench)
+    assert roster.roll_back("inc-1", "ada") is False
+    roster.start(bench.ledger.record)
+    await asyncio.sleep(10)
+    assert roster.roll_back("inc-2", "ada") is False
+    assert roster.roll_back("inc-1", "ada") is True
+    await over(roster)
+    assert bench.ledger.record.state is IncidentState.ROLLED_BACK
