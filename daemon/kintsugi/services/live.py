@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kintsugi.kube.mirror import Change
+from kintsugi.matcher import ServiceIndex
 from kintsugi.model.documents import Catalog, Service
 from kintsugi.model.records import GoodRevision
 from kintsugi.model.views import ServiceView, Workload
@@ -21,6 +22,9 @@ from kintsugi.services.caches import ByNamespace, Caches
 from kintsugi.services.facts import Objects, Restarts, is_owned_by, view_of, with_health
 
 SERVICE_NAME = "kubernetes.io/service-name"
+
+REST = 4
+"""How often the time of a refresh is rested after it: under a flood of changes, following them comes first."""
 
 Listener = Callable[[ServiceView], None]
 
@@ -48,6 +52,7 @@ class Services:
         self._clock = clock
         self._stale_after = stale_after
         self._catalog = catalog
+        self._index = ServiceIndex(())
         self._pods: dict[str, dict[str, Pod]] = defaultdict(dict)
         self._tallies: dict[str, Tally] = defaultdict(Tally)
         self._shown: dict[str, tuple[str, datetime]] = {}
@@ -67,6 +72,7 @@ class Services:
     def use(self, catalog: Catalog) -> None:
         """Take a new catalog into force."""
         self._catalog = catalog
+        self._index = ServiceIndex(catalog.services.values())
         self._pods.clear()
         for pod in self._caches.pods.store.values():
             self._place(pod)
@@ -85,11 +91,7 @@ class Services:
 
     def services_of(self, pod: Pod) -> tuple[Service, ...]:
         """List the services whose selector takes this pod in."""
-        return tuple(
-            service
-            for service in self._catalog.services.values()
-            if service.namespace == pod.metadata.namespace and service.selector.matches(pod.metadata.labels)
-        )
+        return self._index.selecting(pod.metadata.namespace, pod.metadata.labels)
 
     def refresh(self, *, everything: bool = False) -> tuple[ServiceView, ...]:
         """Make the marked views anew (or all of them, when time itself may have changed the answer) and tell the listeners."""
@@ -104,10 +106,13 @@ class Services:
         return made
 
     async def run(self, every: timedelta) -> None:
-        """Refresh what is marked, `every` so often, until cancelled."""
+        """Refresh what is marked, `every` so often, but not most of the time, until cancelled."""
+        clock, took = asyncio.get_running_loop(), 0.0
         while True:
-            await asyncio.sleep(every.total_seconds())
+            await asyncio.sleep(max(every.total_seconds(), REST * took))
+            began = clock.time()
             self.refresh()
+            took = clock.time() - began
 
     def good_revisions(self, lasting: timedelta) -> tuple[GoodRevision, ...]:
         """List the revisions that have been healthy for `lasting` with every pod of theirs: known to be good."""
@@ -126,32 +131,36 @@ class Services:
         )
 
     def _note(self, change: Change[Object]) -> None:
-        if isinstance(change.old, Pod):
+        """Mark the services that a change concerns: a pod's are those that select it, other objects' all around them."""
+        subject = change.subject
+        if not isinstance(subject, Pod):
+            self._marked |= self._index.names_in(subject.metadata.namespace)
+            return
+        if isinstance(change.old, Pod) and _moves(change.old, change.new):
             self._remove(change.old)
         if isinstance(change.new, Pod):
             self._place(change.new)
-        touched = change.new if change.new is not None else change.old
-        namespace = touched.metadata.namespace if touched is not None else ""
-        self._marked.update(name for name, each in self._catalog.services.items() if each.namespace == namespace)
 
     def _place(self, pod: Pod) -> None:
         for service in self.services_of(pod):
+            self._marked.add(service.name)
             self._pods[service.name][pod.metadata.uid] = pod
             self._count_restarts(service.name, pod)
 
     def _remove(self, pod: Pod) -> None:
         for service in self.services_of(pod):
+            self._marked.add(service.name)
             self._pods[service.name].pop(pod.metadata.uid, None)
 
     def _count_restarts(self, service: str, pod: Pod) -> None:
-        tally, now = self._tallies[service], self._clock()
+        tally = self._tallies[service]
         for status in pod.status.container_statuses:
             key = (pod.metadata.uid, status.name)
             before = tally.seen.get(key, status.restart_count)
             tally.seen[key] = status.restart_count
             if status.restart_count <= before:
                 continue
-            since = tally.moments.get(pod.metadata.uid)
+            now, since = self._clock(), tally.moments.get(pod.metadata.uid)
             interval = now - since if since else timedelta(0)
             tally.moments[pod.metadata.uid] = now
             tally.restarts = Restarts(
@@ -213,6 +222,11 @@ class Services:
                 return self._caches.daemon_sets.store.get(key)
             case _:
                 return None
+
+
+def _moves(old: Pod, new: Object | None) -> bool:
+    """Tell whether a pod may leave services: those of one that keeps its labels stay the same."""
+    return new is None or new.metadata.labels != old.metadata.labels
 
 
 def front_of(workload: Workload | None, candidates: Iterable[KubeService]) -> KubeService | None:

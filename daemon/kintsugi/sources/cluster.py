@@ -2,10 +2,12 @@
 Turns what the watch shows into signals: a rule's condition that has held for its `for:` becomes one.
 
 Events are matched here, before the inbox: 40,000 a second cannot be committed, what matches can. A pod's changes are
-coalesced, so that the cost of a burst on one pod is that of one look.
+coalesced, so that the cost of a burst on one pod is that of one look; and looks give way to the watch, so that under a
+flood of changes there are fewer of them, and none is on old news.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -29,6 +31,9 @@ from kintsugi.services import Caches, Services
 log = structlog.get_logger(__name__)
 
 Key = tuple[str, str]
+
+AT_ONE_GO = 2
+"""Pods looked at before the event loop breathes: about as long as it takes to read what the watch brought meanwhile."""
 
 
 class Conditions(Protocol):
@@ -72,6 +77,8 @@ class ClusterWatch:
         self._began: dict[Key, Condition] = {}
         self._ended: set[Key] = set()
         self._changed: dict[str, Pod] = {}
+        self._unready: dict[str, Pod] = {}
+        self._on_views: dict[str, list[Rule]] = {}
         caches.pods.subscribe(self._note_pod)
         services.listen(self._look_at_view)
 
@@ -79,9 +86,14 @@ class ClusterWatch:
         """Take a new catalog into force; conditions of rules that are gone end."""
         self._rules = dict(catalog.rules)
         self._matcher = matcher
+        self._on_views = defaultdict(list)
+        for rule in catalog.rules.values():
+            if rule.on not in (RuleSource.POD, RuleSource.ALERT):
+                self._on_views[rule.service].append(rule)
         self._end_what_has_no_rule()
+        self._changed, self._unready = {}, {}
         for pod in self._caches.pods.store.values():
-            self._changed[pod.metadata.uid] = pod
+            self._note(pod)
 
     async def run(self, every: timedelta) -> None:
         """Follow conditions until cancelled; a ledger that is away only delays."""
@@ -110,7 +122,7 @@ class ClusterWatch:
         """Look at what changed and at what time may have changed, keep the difference, tell what is due."""
         if self._services.blind:
             return
-        self._look_at_pods()
+        await self._look_at_pods()
         self._drop_the_gone()
         await self._save()
         await self._signal_due()
@@ -119,24 +131,43 @@ class ClusterWatch:
         self._ended.update(key for key, condition in self._known.items() if condition.rule not in self._rules)
 
     def _note_pod(self, change: Change[Pod]) -> None:
-        if change.new is not None and self._matcher and self._rules_of(change.new):
-            self._changed[change.new.metadata.uid] = change.new
+        if change.new is not None:
+            self._note(change.new)
+            return
+        for pods in (self._changed, self._unready):
+            pods.pop(change.subject.metadata.uid, None)
+
+    def _note(self, pod: Pod) -> None:
+        uid = pod.metadata.uid
+        if self._matcher is None or not self._rules_of(pod):
+            return
+        self._changed[uid] = pod
+        if facts.ready(pod):
+            self._unready.pop(uid, None)
+        else:
+            self._unready[uid] = pod
 
     def _rules_of(self, pod: Pod) -> tuple[Rule, ...]:
         assert self._matcher is not None
         return self._matcher.rules_for_pod(pod.metadata.namespace, pod.metadata.labels)
 
-    def _look_at_pods(self) -> None:
-        waiting = [pod for view in self._services.views.values() for pod in view.pods if not facts.ready(pod)]
-        changed, self._changed = self._changed, {}
-        for pod in {**{pod.metadata.uid: pod for pod in waiting}, **changed}.values():
-            for rule in self._rules_of(pod):
-                self._answer(rule, target_of("Pod", pod), rule_names(rule.on, object=pod, now=self._clock()))
+    async def _look_at_pods(self) -> None:
+        """Look at pods that changed, and at those for which time may change the answer, each as it is when its turn comes."""
+        for count, uid in enumerate({**self._unready, **self._changed}):
+            pod = self._changed.pop(uid, None) or self._unready.get(uid)
+            if pod is not None:
+                self._look_at_pod(pod)
+            if count % AT_ONE_GO == AT_ONE_GO - 1:
+                await asyncio.sleep(0)
+
+    def _look_at_pod(self, pod: Pod) -> None:
+        names, target = rule_names(RuleSource.POD, object=pod, now=self._clock()), target_of("Pod", pod)
+        for rule in self._rules_of(pod):
+            self._answer(rule, target, names)
 
     def _look_at_view(self, view: ServiceView) -> None:
-        for rule in self._rules.values():
-            if rule.service in (view.name, ""):
-                self._look_at(rule, view)
+        for rule in (*self._on_views.get(view.name, ()), *self._on_views.get("", ())):
+            self._look_at(rule, view)
 
     def _look_at(self, rule: Rule, view: ServiceView) -> None:
         now = self._clock()
@@ -148,7 +179,8 @@ class ClusterWatch:
                     )
             case RuleSource.SERVICES if view.fresh:
                 own = view if rule.service else None
-                names = rule_names(rule.on, service=own, services=self._services.views, now=now)
+                all_views = self._services.views if _reads_all(rule) else {}
+                names = rule_names(rule.on, service=own, services=all_views, now=now)
                 self._answer(rule, service_target(own), names)
             case RuleSource.NODE:
                 for node in self._nodes_of(view):
@@ -161,7 +193,8 @@ class ClusterWatch:
 
     def _nodes_of(self, view: ServiceView) -> Iterable[Object]:
         names = {pod.spec.node_name for pod in view.pods}
-        return (node for node in self._caches.nodes.store.values() if node.metadata.name in names)
+        found = (self._caches.nodes.store.get(("", name)) for name in names)
+        return (node for node in found if node is not None)
 
     def _events_of(self, view: ServiceView) -> Iterable[Object]:
         uids = {pod.metadata.uid for pod in view.pods} | {claim.metadata.uid for claim in view.claims}
@@ -245,6 +278,11 @@ class ClusterWatch:
             ended=now if status is SignalStatus.RESOLVED else None,
             received=now,
         )
+
+
+def _reads_all(rule: Rule) -> bool:
+    """Tell whether a rule asks about other services than its own, which are then all made ready to be read."""
+    return rule.when is not None and any(path.partition(".")[0] == "services" for path in rule.when.reads)
 
 
 def service_target(view: ServiceView | None) -> Target:

@@ -1,0 +1,103 @@
+"""A pod is looked at once for all its changes, as it is when its turn comes, and the watch comes first."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from kintsugi.matcher import Matcher
+from kintsugi.model.records import SignalStatus
+from kintsugi.services import Services
+from kintsugi.sources.cluster import AT_ONE_GO, ClusterWatch
+from tests.unit import factories
+from tests.unit.services.caches import told_caches
+from tests.unit.sources.test_conditions_end_once_they_have_ended import BusyLedger
+
+CATALOG = factories.catalog(factories.service_text(), factories.rule_text(more="for: 0s\n"), factories.runbook_text())
+
+
+class Scene:
+    """A watch of the pods of one service, over caches that are told."""
+
+    def __init__(self) -> None:
+        self.caches = told_caches()
+        self.ledger = BusyLedger()
+        self.now = factories.NOW
+        self.services = Services(self.caches, CATALOG, clock=self.clock, stale_after=timedelta(seconds=30))
+        self.watch = ClusterWatch(self.caches, self.services, self.ledger, clock=self.clock)
+        self.watch.use(CATALOG, Matcher(CATALOG))
+
+    def clock(self) -> datetime:
+        return self.now
+
+
+async def test_a_pod_that_became_unhealthy_is_told_and_one_that_recovered_is_resolved() -> None:
+    scene = Scene()
+    scene.caches.pods.put(factories.pod(ready=False, version="1"))
+    await scene.watch.step()
+    scene.caches.pods.put(factories.pod(ready=True, version="2"))
+    await scene.watch.step()
+
+    assert scene.ledger.told == [SignalStatus.FIRING, SignalStatus.RESOLVED]
+
+
+async def test_a_burst_of_changes_is_one_look_at_the_last() -> None:
+    scene = Scene()
+    scene.caches.pods.put(factories.pod(ready=False, version="1"))
+    scene.caches.pods.put(factories.pod(ready=True, version="2"))
+    await scene.watch.step()
+
+    assert scene.ledger.told == []
+
+
+async def test_a_pod_that_is_gone_before_its_turn_is_not_looked_at() -> None:
+    scene = Scene()
+    pod = factories.pod(ready=False)
+    scene.caches.pods.put(pod)
+    scene.caches.pods.drop(pod)
+    await scene.watch.step()
+
+    assert scene.ledger.told == []
+    assert scene.ledger.kept == {}
+
+
+async def test_news_that_comes_during_a_look_is_what_the_look_sees() -> None:
+    """The loop breathes between looks; a pod that recovers meanwhile is never told as unhealthy."""
+    scene = Scene()
+    pods = [factories.pod(f"web-{number}", ready=False, uid=f"uid-{number}") for number in range(AT_ONE_GO + 1)]
+    for pod in pods:
+        scene.caches.pods.put(pod)
+    step = asyncio.create_task(scene.watch.step())
+    await asyncio.sleep(0)
+    last = pods[-1].metadata
+    scene.caches.pods.put(factories.pod(last.name, ready=True, uid=last.uid, version="2"))
+    await step
+
+    assert {uid for _, uid in scene.ledger.kept} == {f"uid-{number}" for number in range(AT_ONE_GO)}
+
+
+async def test_a_pod_that_stays_unready_is_looked_at_until_time_makes_it_unhealthy() -> None:
+    """Nothing changes any more, but whether a pod should be ready by now is a question of time."""
+    scene = Scene()
+    pod = factories.pod(ready=False)
+    never_ready = replace(pod.status.conditions[0], last_transition_time=factories.moment(minutes=-60))
+    scene.caches.pods.put(replace(pod, status=replace(pod.status, conditions=(never_ready,))))
+    scene.now = factories.NOW - timedelta(hours=1) + timedelta(seconds=1)
+    await scene.watch.step()
+    first = list(scene.ledger.told)
+    scene.now = factories.NOW
+    await scene.watch.step()
+
+    assert first == []
+    assert scene.ledger.told == [SignalStatus.FIRING]
+
+
+async def test_a_pod_that_is_deleted_is_unhealthy_no_more() -> None:
+    scene = Scene()
+    pod = factories.pod(ready=False)
+    scene.caches.pods.put(pod)
+    await scene.watch.step()
+    scene.caches.pods.drop(pod)
+    await scene.watch.step()
+
+    assert scene.ledger.told == [SignalStatus.FIRING, SignalStatus.RESOLVED]
