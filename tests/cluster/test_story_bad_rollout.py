@@ -7,6 +7,8 @@ from tests.harness.cluster import Cluster
 from tests.harness.faults import Faults
 from tests.harness.images import WEB_BAD, WEB_GOOD
 
+PAUSED = "kintsugi.dev/paused"
+
 
 def test_a_bad_rollout_is_taken_back_at_the_deadline_to_the_good_revision(
     cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
@@ -14,7 +16,12 @@ def test_a_bad_rollout_is_taken_back_at_the_deadline_to_the_good_revision(
     """P5: pods of the bad revision are restarted in vain; one patch goes back, and the service is verified."""
     story = Story(cluster, production, daemon(durations=0.01)).begin(good="web-service")
 
+    story.at("a person pauses for a release", lambda: annotate(cluster, f"{PAUSED}=release 2.0"))
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
+    story.within(60).verdict("refused", "paused")
+    story.sees("it has crashed again and again", lambda: is_held_back(story))
+    assert story.written_by_daemon("pods") == []
+    story.at("the person gives up and lifts the pause", lambda: annotate(cluster, f"{PAUSED}-"))
 
     incident = story.within(60).ends("rolled-back")
     assert story.deleted_by_daemon()
@@ -90,6 +97,17 @@ def test_while_an_upstream_is_down_nothing_is_taken_back(
     assert "its upstream api-service is not well" in incident["reason"]
     assert story.written_by_daemon("deployments") == []
     assert image_of(story.deployment()) == WEB_BAD
+
+
+def annotate(cluster: Cluster, annotation: str) -> None:
+    """Set or remove an annotation of the namespace."""
+    cluster.kubectl("annotate", "namespace", "production", annotation, "--overwrite")
+
+
+def is_held_back(story: Story) -> bool:
+    """Tell whether the kubelet waits, for long by now, before it starts a container once more."""
+    states = [each for pod in story.pods() for each in pod["status"].get("containerStatuses", [])]
+    return any(each["restartCount"] >= 2 and "waiting" in each["state"] for each in states)
 
 
 def container_of(deployment: Object) -> Object:
