@@ -161,9 +161,16 @@ class Carrier:
         await self._move(IncidentState.ROLLED_BACK, reason)
 
     async def _move(self, state: IncidentState, reason: str, *, walked: datetime | None = None) -> None:
-        text = hand_over(reason, self.journal.all()) if state in FOR_A_PERSON else reason
+        text = hand_over(reason, self.journal.all(), self._way_back()) if state in FOR_A_PERSON else reason
         self.journal.run = await self.ledger.move_run(self.run.id, state, text, self.tools.clock(), walked=walked)
         log.info("run moved", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
+
+    def _way_back(self) -> str:
+        """Give the exact command that goes back to the last good revision, while the service is not healthy."""
+        view, number = self.judging.view, self.tools.world.last_good(self.run.service)
+        if view is None or view.healthy or not number:
+            return ""
+        return f"kubectl rollout undo {view.service.workload} --to-revision={number} -n {view.service.namespace}"
 
     def _desk(self, give_up: datetime) -> Desk:
         return Desk(tools=self.tools, gate=self.gate, journal=self.journal, incident=self.incident, give_up=give_up)

@@ -16,7 +16,7 @@ class Ended:
     What a step came to.
 
     `ran` whether it did anything, `met` whether its expectation held, `own` its result names. `left_out`: it was not
-    wanted, so that nothing follows from it.
+    wanted, so that nothing follows from it. `text` is the command as it was run, when that is not known before.
     """
 
     ran: bool
@@ -24,6 +24,7 @@ class Ended:
     state: StepState = StepState.DONE
     own: Mapping[str, object] = field(default_factory=dict)
     error: str = ""
+    text: str = ""
     left_out: bool = False
 
     @classmethod

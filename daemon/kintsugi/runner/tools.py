@@ -55,6 +55,10 @@ class World(Protocol):
 
     def good(self, service: str) -> frozenset[str]: ...
 
+    def last_good(self, service: str) -> int:
+        """Give the number of the newest good revision that is not the current one; 0 when none is known."""
+        ...
+
     def circumstances(self, run: RunRecord, at: Bearings, step: StepRecord) -> Circumstances: ...
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
+from kintsugi.commands import render
 from kintsugi.errors import EvaluationError, ProbeFailed
 from kintsugi.model.command import Logs
 from kintsugi.model.documents import Run, Step
@@ -46,6 +47,7 @@ class Work:
             result=storable(ended.own),
             met=ended.met,
             error=ended.error,
+            text=ended.text or (known or self._record(step, at)).text,
             facts={"ran": ended.ran, "left_out": ended.left_out},
             finished=self.desk.tools.clock(),
         )
@@ -90,9 +92,11 @@ class Work:
         assert isinstance(step.do, Run), step.id
         template, tools = step.do.command, self.desk.tools
         timeout = step.timeout or tools.command_timeout
+        asked: list[str] = []
 
         async def look() -> Own:
             command = template.bind(self.desk.names(at), namespace=self.desk.namespace(at))
+            asked[:] = [render(command)]
             deadline = step.hold or timeout if isinstance(command, Logs) and command.follow else timeout
             result = await tools.looker.look(command, deadline=deadline, good=tools.world.good(at.service))
             if result.failed and step.expect is None:
@@ -100,7 +104,7 @@ class Work:
             return result.names
 
         seen = await self.desk.until(step, at, look)
-        return Ended(ran=True, met=seen.met, own=seen.own, error=seen.error)
+        return Ended(ran=True, met=seen.met, own=seen.own, error=seen.error, text="".join(asked))
 
     async def _settled(self, step: Step, at: Bearings, ended: Ended) -> Ended:
         """After a change look until the expectation holds; where nothing was done, look only once."""
