@@ -37,8 +37,9 @@ def is_uncertain(step: StepRecord) -> bool:
 
 
 def is_undone(step: StepRecord) -> bool:
-    """Tell whether a step was refused, overtaken or failed."""
-    return step.state in (StepState.FAILED, StepState.SKIPPED) and bool(step.error)
+    """Tell whether a step was refused, overtaken or failed; one that was not wanted is nothing to tell of."""
+    wanted = step.facts.get("left_out") is not True
+    return wanted and step.state in (StepState.FAILED, StepState.SKIPPED) and bool(step.error)
 
 
 def undo_texts(changes: list[StepRecord]) -> list[str]:

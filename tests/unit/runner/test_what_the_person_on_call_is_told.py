@@ -68,6 +68,11 @@ def test_what_is_empty_is_left_out() -> None:
     assert hand_over("nothing was done", []) == "nothing was done"
 
 
+def test_a_step_that_was_not_wanted_is_nothing_to_tell_of() -> None:
+    left_out = replace(record("one", StepState.SKIPPED, error="not needed", changes=False), facts={"left_out": True})
+    assert hand_over("why", [left_out]) == "why"
+
+
 @pytest.mark.parametrize("state", [StepState.INTENT, StepState.UNKNOWN, StepState.NEEDS_OPERATOR])
 def test_what_may_have_happened_is_uncertain_and_has_its_way_back(state: StepState) -> None:
     text = hand_over("why", [record("one", state, error="e", undo=back("undo one"))])
