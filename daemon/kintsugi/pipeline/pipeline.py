@@ -89,14 +89,18 @@ class Pipeline:
 
     async def run(self, every: timedelta) -> None:
         """Judge what is due, whenever there is news and `every` so often, until cancelled."""
+        clock = asyncio.get_running_loop()
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), every.total_seconds())
             self._news.clear()
+            began = clock.time()
             try:
                 await self.step()
             except LedgerUnavailable as error:
                 log.warning("signals wait for the ledger", error=str(error))
+            # a rest as long as the work: what comes meanwhile is judged together, and the intake has its turn to commit
+            await asyncio.sleep(min(clock.time() - began, every.total_seconds()))
 
     async def step(self) -> None:
         """Judge one batch of what is due; a full batch means that there is more."""
@@ -108,6 +112,9 @@ class Pipeline:
                 settled[signal.id] = judged.verdict
             self._tell(signal, judged.verdict)
         await self._inbox.settle(settled, self._world.clock())
+        unknown = sum(verdict.kind is VerdictKind.NO_RULE for verdict in settled.values())
+        if unknown:
+            log.info("no rule matches", signals=unknown)
         if len(due) >= 500:
             self.wake()
 
@@ -205,13 +212,14 @@ class Pipeline:
         return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=rule.name)
 
     def _tell(self, signal: Signal, verdict: Verdict) -> None:
-        log.info(
-            "signal judged",
-            signal=signal.id,
-            verdict=verdict.kind,
-            reason=verdict.reason,
-            rule=verdict.rule,
-            text=verdict.text,
-        )
+        if verdict.kind is not VerdictKind.NO_RULE:  # a line each would be most of what a storm of foreign alerts costs
+            log.info(
+                "signal judged",
+                signal=signal.id,
+                verdict=verdict.kind,
+                reason=verdict.reason,
+                rule=verdict.rule,
+                text=verdict.text,
+            )
         for listener in self._listeners:
             listener(signal, verdict)
