@@ -3,27 +3,37 @@ Crash points: every commit and every effect passes here, and is numbered, so tha
 """
 
 import os
+import re
 import signal
+from collections import Counter
 from pathlib import Path
+
+_INDEX = re.compile(r"\[\d+\]")
 
 
 class CrashPoints:
     """
-    Counts what passes; at number `kill_at` the process is killed as if the machine had lost power.
+    Counts what passes, and at the point `kill_at` kills the process as if the machine had lost power.
 
-    `trace` is a file to which each point is written as it is passed: its number, `before` or `after`, kind and name.
+    A point has a number, and a name that does not hang on what else passes in between: `after commit save-step 9` is the
+    ninth of its kind. Either may be `kill_at`. `trace` is a file to which number and name of each are written as it passes.
     """
 
-    def __init__(self, kill_at: int | None = None, trace: Path | None = None) -> None:
+    def __init__(self, kill_at: str = "", trace: Path | None = None) -> None:
         self._kill_at = kill_at
         # unbuffered, and never closed: the last line must be there when the process is not
         self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC) if trace else None
-        self.passed = 0
+        self._passed: Counter[str] = Counter()
 
     def passing(self, kind: str, name: str, *, before: bool) -> None:
         """Count one point, and die there if it is the one."""
-        self.passed += 1
+        if not self._kill_at and self._trace is None:
+            return
+        # which item of a list it is about hangs on names that Kubernetes makes up
+        what = f"{'before' if before else 'after'} {kind} {_INDEX.sub('[]', name)}"
+        self._passed[what] += 1
+        number, point = str(self._passed.total()), f"{what} {self._passed[what]}"
         if self._trace is not None:
-            os.write(self._trace, f"{self.passed} {'before' if before else 'after'} {kind} {name}\n".encode())
-        if self.passed == self._kill_at:
+            os.write(self._trace, f"{number} {point}\n".encode())
+        if self._kill_at in (number, point):
             os.kill(os.getpid(), signal.SIGKILL)

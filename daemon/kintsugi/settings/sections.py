@@ -275,8 +275,8 @@ class CatalogSettings:
 class ChaosSettings:
     """For the tests of this project only; shown in no help."""
 
-    kill_at: Annotated[int, Field(ge=1)] | None = None
-    """Number of the crash point at which the process kills itself."""
+    kill_at: str = ""
+    """The crash point at which the process kills itself: its number or its name, as `trace` has them."""
 
     trace: Path | None = None
-    """File to which crash points are written as they are passed, a line each."""
+    """File to which crash points are written as they are passed, a line each: number, name."""

@@ -1,0 +1,101 @@
+"""
+The daemon as a process that can be killed, on an embedded cluster: forked from a server that has imported everything.
+
+Importing takes longer than living through a story does. The fork server imports once, starts no thread and no event loop,
+and forks a child for every start; the child is `kintsugi run` in all but its command line.
+"""
+
+import asyncio
+import os
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from kintsugi.actions.result import Result
+from kintsugi.app import run
+from kintsugi.executor import Effect, Executor
+from kintsugi.model.records import StepRecord, StepState
+from kintsugi.settings import ChaosSettings, KubeSettings, LedgerSettings, ServerSettings, Settings
+from kintsugi.telemetry import configure_logging
+
+FORKS = get_context("forkserver")
+FORKS.set_forkserver_preload([__name__])
+
+
+class EffectFirst(Executor):
+    """The mistake that the enumeration must catch: the change is made first, and only then its intent is committed."""
+
+    async def _save(self, effect: Effect, record: StepRecord, *, expect: StepState | None) -> StepRecord:
+        return record if record.state is StepState.INTENT else await super()._save(effect, record, expect=expect)
+
+    async def _done(self, effect: Effect, record: StepRecord, result: Result) -> StepRecord:
+        if record.state is StepState.INTENT:
+            known = effect.record.state
+            expect = None if known is StepState.PLANNED else known
+            await super()._save(effect, record, expect=expect)
+        return await super()._done(effect, record, result)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Birth:
+    """
+    How one process is started, on a stage with so many `replicas` of the web service.
+
+    `folder` holds the ledger, the log, and what the process tells; it outlives the process.
+    """
+
+    folder: Path
+    durations: float
+    replicas: int
+    number: int = 1
+    kill_at: str = ""
+    executor: type[Executor] = Executor
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Return the file that says how the cluster is reached."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def trace(self) -> Path:
+        """Return the file of the crash points that this process passes."""
+        return self.folder / f"points-{self.number}"
+
+    @property
+    def ready(self) -> Path:
+        """Return the file with the address at which this process takes webhooks."""
+        return self.folder / f"ready-{self.number}"
+
+
+def url_of(folder: Path) -> str:
+    """Return where the processes of one story keep their ledger."""
+    return f"sqlite:///{folder / 'ledger.db'}"
+
+
+def start(birth: Birth) -> ForkServerProcess:
+    """Start a process; its `sentinel` becomes readable when it has ended."""
+    process = FORKS.Process(target=live, args=(birth,), name=f"daemon {birth.number}")
+    process.start()
+    return process
+
+
+def live(birth: Birth) -> None:
+    """Be the daemon until the end."""
+    log = os.open(birth.folder / "daemon.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    configure_logging(format="json")
+    settings = Settings(
+        mode="auto",
+        durations=birth.durations,
+        kube=KubeSettings(kubeconfig=birth.kubeconfig),
+        ledger=LedgerSettings(url=url_of(birth.folder)),
+        server=ServerSettings(host="127.0.0.1", port=0, insecure_no_token=True),
+        chaos=ChaosSettings(kill_at=birth.kill_at, trace=birth.trace),
+    ).scaled()
+
+    def tell(url: str) -> None:
+        birth.ready.write_text(url)
+
+    asyncio.run(run(settings, ready=tell, loopback=True, executor=birth.executor))

@@ -1,0 +1,129 @@
+"""An embedded cluster with the shop in it, and a daemon that is killed and started again on the same ledger."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing.context import ForkServerProcess
+from typing import Any
+
+from kintsugi.ledger import Ledger
+from kintsugi.objects import resources
+from kintsugi.rehearsal import EmbeddedCluster
+from kintsugi.rehearsal.shop import NAMESPACE, WEB, WEB_LABELS, shop
+from tests.harness.waiting import eventually
+from tests.integration.crash_daemon import Birth, start, url_of
+
+USER = "kintsugi"
+API = "api-deployment"
+SPEED = 50.0
+"""How much faster than Kubernetes the embedded cluster lives."""
+
+PATIENCE = 60.0
+"""Seconds that anything here may take on a machine that plays many stories at once."""
+
+Json = Mapping[str, Any]
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """The cluster, and the processes that the daemon has lived in so far."""
+
+    cluster: EmbeddedCluster
+    birth: Birth
+    births: list[Birth] = field(default_factory=list)
+    process: ForkServerProcess | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def set(cls, birth: Birth) -> AsyncIterator["Stage"]:
+        """Have the shop well and no daemon yet; the one that is started ends with the block."""
+        birth.folder.mkdir(parents=True)
+        async with EmbeddedCluster.start(speed=SPEED) as cluster:
+            for manifest in shop():
+                cluster.apply(manifest)
+            cluster.kubeconfig(birth.kubeconfig, USER)
+            stage = cls(cluster=cluster, birth=birth)
+            stage.change({"replicas": birth.replicas})
+
+            async def are_well() -> bool:
+                return stage.is_well() and stage.is_well(API)
+
+            await stage.until(are_well)
+            try:
+                yield stage
+            finally:
+                await stage.kill()
+
+    def start(self) -> None:
+        """Start the daemon. Only its first life may have an end that is set."""
+        number = len(self.births) + 1
+        kill_at = self.birth.kill_at if number == 1 else ""
+        self.births.append(replace(self.birth, number=number, kill_at=kill_at))
+        self.process = start(self.births[-1])
+
+    async def ended(self) -> None:
+        """Wait until the process is gone."""
+        assert self.process is not None
+        loop, gone = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self.process.sentinel, gone.set)
+        try:
+            await gone.wait()
+        finally:
+            loop.remove_reader(self.process.sentinel)
+        self.process.join()
+
+    async def kill(self) -> None:
+        """Kill the daemon where it stands."""
+        if self.process is not None:
+            self.process.kill()
+            await self.ended()
+
+    async def keep_alive(self) -> None:
+        """Start the daemon again whenever it has ended, as Kubernetes does."""
+        while True:
+            await self.ended()
+            self.start()
+
+    @asynccontextmanager
+    async def ledger(self) -> AsyncIterator[Ledger]:
+        """Read the ledger beside the daemon, which has made it once it is ready."""
+
+        async def is_ready() -> bool:
+            return self.births[-1].ready.exists()
+
+        await self.until(is_ready)
+        async with Ledger.read(url_of(self.birth.folder)) as ledger:
+            yield ledger
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Wait for something, and show the daemon's last lines when it does not come."""
+        await eventually(condition, within=PATIENCE, describe=self.log)
+
+    def change(self, spec: Json) -> None:
+        """Change the web Deployment."""
+        metadata = {"name": WEB, "namespace": NAMESPACE}
+        self.cluster.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+
+    def pods(self) -> list[str]:
+        """Return the uids of the web pods that are not on their way out."""
+        found = self.cluster.find(resources.PODS, NAMESPACE, WEB_LABELS)
+        return sorted(each["metadata"]["uid"] for each in found if not each["metadata"].get("deletionTimestamp"))
+
+    def deployment(self, name: str = WEB) -> Json:
+        """Return a Deployment."""
+        found: Json | None = self.cluster.get(resources.DEPLOYMENTS, name, NAMESPACE)
+        assert found is not None, name
+        return found
+
+    def is_well(self, name: str = WEB) -> bool:
+        """Tell whether all pods of a Deployment are ready and of its present template."""
+        found = self.deployment(name)
+        wanted, status = found["spec"]["replicas"], found.get("status", {})
+        return all(status.get(count) == wanted for count in ("readyReplicas", "updatedReplicas", "replicas"))
+
+    def log(self) -> str:
+        """Return the last lines of the daemon's log."""
+        file = self.birth.folder / "daemon.log"
+        lines = file.read_text(errors="replace").splitlines() if file.exists() else []
+        return "\n".join(lines[-30:])

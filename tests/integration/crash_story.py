@@ -1,0 +1,168 @@
+"""
+Stories in which the daemon is killed at a chosen point: a fault, how it is mended, and what of that must be the same.
+
+What is compared is the `End`: how the incident ended, what the ledger says of each change, and how often each change reached
+the cluster, as the cluster's own log of requests has it.
+"""
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from kintsugi.executor import Executor
+from kintsugi.ledger import Ledger
+from kintsugi.rehearsal import Request
+from kintsugi.rehearsal.shop import CRASHING, WEB
+from tests.integration.crash_daemon import Birth
+from tests.integration.crash_stage import API, USER, Stage
+
+INDEX = re.compile(r"\[\d+\]")
+"""Which item of a list a step was about: it hangs on the pods' names."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scene:
+    """A fault, the web service's copies, and the factor on every duration of the shipped files while it is mended."""
+
+    title: str
+    break_it: Callable[[Stage], object]
+    durations: float
+    replicas: int
+
+    def birth(self, folder: Path, *, kill_at: str = "", executor: type[Executor] = Executor) -> Birth:
+        """Say how this scene's daemon is started."""
+        return Birth(
+            folder=folder, durations=self.durations, replicas=self.replicas, kill_at=kill_at, executor=executor
+        )
+
+
+def crash_one(stage: Stage) -> None:
+    """Let one pod crash again and again."""
+    stage.cluster.faults.crash_loop(stage.pods()[0])
+
+
+def roll_out_badly(stage: Stage) -> None:
+    """Roll out a version that crashes as soon as it starts."""
+    roll_out(stage, CRASHING)
+
+
+def roll_out(stage: Stage, image: str) -> None:
+    """Roll out an image, as a person does."""
+    container = {**stage.deployment()["spec"]["template"]["spec"]["containers"][0], "image": image}
+    stage.change({"template": {"spec": {"containers": [container]}}})
+
+
+# With four copies three are left, which is enough: whether a slow machine makes the fourth in time changes nothing.
+CRASH_LOOP = Scene(title="a pod crash-loops", break_it=crash_one, durations=0.005, replicas=4)
+# With three none may be missing: exactly one bad pod is made.
+BAD_ROLLOUT = Scene(title="a bad version is rolled out", break_it=roll_out_badly, durations=0.005, replicas=3)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class End:
+    """
+    How a story ended, in words that do not differ from one telling to the next.
+
+    `changes` is what the ledger says of each change; `effects` how often each reached the cluster, by what it did.
+    """
+
+    incidents: Sequence[str]
+    runs: int
+    changes: Mapping[str, str]
+    effects: Mapping[str, int]
+    workload: str
+
+    def differences(self, other: "End") -> list[str]:
+        """Say in which parts another end differs from this one."""
+        both = [(each.name, getattr(self, each.name), getattr(other, each.name)) for each in fields(self)]
+        return [f"{name}: {its} instead of {mine}" for name, mine, its in both if its != mine]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Telling:
+    """A story that was told: its end, the points that its first process passed, by name, and whether it died at the last."""
+
+    end: End
+    points: Sequence[str]
+    killed: bool
+
+
+async def tell(birth: Birth, scene: Scene) -> Telling:
+    """Tell a story to its end; the daemon is started again when it dies."""
+    async with Stage.set(birth) as stage:
+        stage.start()
+        keeper = asyncio.create_task(stage.keep_alive())
+        try:
+            async with stage.ledger() as ledger:
+                before = await broken(scene, stage, ledger)
+                await quiet(stage, ledger)
+                end = await end_of(stage, ledger, before)
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+    passed = stage.births[0].trace.read_text().splitlines()
+    points = [name for _, _, name in (line.partition(" ") for line in passed)]
+    return Telling(end=end, points=points, killed=len(stage.births) > 1)
+
+
+async def broken(scene: Scene, stage: Stage, ledger: Ledger) -> Collection[str]:
+    """Break something once the daemon knows what is good; return the pods that were there."""
+    await good_is_known(stage, ledger)
+    before = stage.pods()
+    scene.break_it(stage)
+    return before
+
+
+async def good_is_known(stage: Stage, ledger: Ledger) -> None:
+    """Wait until the daemon has seen all be well for long enough."""
+    workloads = [stage.deployment(name)["metadata"]["uid"] for name in (WEB, API)]
+
+    async def is_known() -> bool:
+        return all([await ledger.good_revisions(each) for each in workloads])
+
+    await stage.until(is_known)
+
+
+async def quiet(stage: Stage, ledger: Ledger) -> None:
+    """Wait until nothing is left to do: incidents closed, no signal firing or unjudged, the service well."""
+
+    async def is_quiet() -> bool:
+        incidents = await ledger.incidents(limit=10)
+        over = bool(incidents) and all(each.closed for each in incidents)
+        return over and not await ledger.firing() and not await ledger.unjudged() and stage.is_well()
+
+    await stage.until(is_quiet)
+
+
+async def end_of(stage: Stage, ledger: Ledger, before: Collection[str]) -> End:
+    """Gather how a story ended; `before` are the pods that were there when something broke."""
+    incidents = await ledger.incidents(limit=10)
+    runs = [run for each in incidents for run in await ledger.runs_of(each.id)]
+    steps = [step for run in runs for step in await ledger.steps(run.id)]
+    spec = stage.deployment()["spec"]
+    return End(
+        incidents=[each.state for each in incidents],
+        runs=len(runs),
+        changes={f"{step.phase} {INDEX.sub('[]', step.path)}": step.state for step in steps if step.changes},
+        effects=effects(stage.cluster.requests.changes(), before),
+        workload=f"{spec['replicas']} of {spec['template']['spec']['containers'][0]['image']}",
+    )
+
+
+def effects(requests: Sequence[Request], before: Collection[str]) -> Mapping[str, int]:
+    """Count what the daemon changed; Kubernetes Events, which only tell of it, left out."""
+    made = [each for each in requests if each.user.endswith(f":{USER}") and each.mutating]
+    deleted = [uid_of(each) for each in made if each.method == "DELETE"]
+    counted = Counter("delete a pod that was there" if uid in before else "delete a later pod" for uid in deleted)
+    counted["delete the same pod again"] = len(deleted) - len(set(deleted))
+    others = [each for each in made if each.method != "DELETE" and not each.path.endswith("/events")]
+    return +(counted + Counter(f"{each.method} {each.path}" for each in others))
+
+
+def uid_of(request: Request) -> str:
+    """Return the uid that a deletion insists on."""
+    return str(json.loads(request.body)["preconditions"]["uid"])

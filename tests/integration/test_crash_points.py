@@ -1,0 +1,120 @@
+"""Killed at any point, the daemon goes on from its ledger: the same end, and every change made once (P2, P3, P8, C1, C2)."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.model.records import IncidentState
+from kintsugi.rehearsal.shop import GOOD
+from tests.integration.crash_daemon import EffectFirst
+from tests.integration.crash_enumeration import Enumeration
+from tests.integration.crash_stage import Stage
+from tests.integration.crash_story import BAD_ROLLOUT, CRASH_LOOP, Scene, broken, end_of, quiet, roll_out, tell
+
+DEPLOYMENT = "/apis/apps/v1/namespaces/production/deployments/web-app-deployment"
+BY_CHANCE = frozenset({"accept", "note-good", "save-conditions", "settle"})
+"""Commits of the watch and of the clock, which put into one what is seen at one time: there are now more, now fewer."""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("scene", "state", "effects"),
+    [
+        pytest.param(CRASH_LOOP, "recovered", {"delete a pod that was there": 1}, id="crash loop"),
+        pytest.param(BAD_ROLLOUT, "rolled-back", {"delete a later pod": 1, f"PATCH {DEPLOYMENT}": 1}, id="bad rollout"),
+    ],
+)
+async def test_killed_before_and_after_every_commit_and_every_effect_a_story_ends_the_same(
+    tmp_path: Path, scene: Scene, state: str, effects: Mapping[str, int]
+) -> None:
+    """C1, C2: all points, none drawn by lot; the process gets SIGKILL and is started again on the same ledger."""
+    undisturbed = await tell(scene.birth(tmp_path / "undisturbed"), scene)
+    assert list(undisturbed.end.incidents) == [state]
+    assert undisturbed.end.effects == effects
+
+    enumeration = Enumeration(scene=scene, folder=tmp_path, undisturbed=undisturbed)
+    await enumeration.everywhere()
+
+    print(enumeration.summary())
+    assert enumeration.complaints == []
+    assert [point for point in enumeration.missed if point.split()[2] not in BY_CHANCE] == []
+
+
+@pytest.mark.parametrize(
+    ("scene", "effect"),
+    [
+        pytest.param(CRASH_LOOP, "restart[]#0", id="delete pod"),
+        pytest.param(BAD_ROLLOUT, "back#0", id="rollout undo"),
+    ],
+)
+async def test_with_the_intent_moved_after_the_effect_the_enumeration_complains(
+    tmp_path: Path, scene: Scene, effect: str
+) -> None:
+    """P8: the order of intent and effect is what the enumeration is about; undisturbed nobody could tell the difference."""
+    right, undisturbed, killed = await asyncio.gather(
+        tell(scene.birth(tmp_path / "right"), scene),
+        tell(scene.birth(tmp_path / "undisturbed", executor=EffectFirst), scene),
+        tell(scene.birth(tmp_path / "killed", executor=EffectFirst, kill_at=f"after effect {effect} 1"), scene),
+    )
+
+    assert right.end.differences(undisturbed.end) == []
+    assert killed.killed
+    assert right.end.differences(killed.end) != []
+
+
+async def test_dead_past_the_deadline_the_watchdog_looks_again_and_then_fires(tmp_path: Path) -> None:
+    """P5: what it looks at are synced caches, and what it saw before it died counts for nothing."""
+    scene = BAD_ROLLOUT
+    async with Stage.set(scene.birth(tmp_path / "story")) as stage:
+        before = await dies_while_watching(scene, stage)
+        seen_until_then = len(stage.cluster.requests)
+        stage.start()
+        async with stage.ledger() as ledger:
+            await quiet(stage, ledger)
+            end = await end_of(stage, ledger, before)
+
+    assert list(end.incidents) == [IncidentState.ROLLED_BACK]
+    assert end.effects == {"delete a later pod": 1, f"PATCH {DEPLOYMENT}": 1}
+    later = stage.cluster.requests[seen_until_then:]
+    looks = [each.clock for each in later if each.verb == "list" and each.path.endswith(("/pods", "/deployments"))]
+    patch = next(each.clock for each in later if each.path == DEPLOYMENT and each.applied)
+    failing_for = timedelta(minutes=3) * scene.durations
+    assert patch - max(looks) >= failing_for.total_seconds()
+
+
+async def test_dead_past_the_deadline_a_service_that_was_mended_meanwhile_is_not_rolled_back(tmp_path: Path) -> None:
+    """P5: an overdue watchdog does not fire on what was so before."""
+    scene = BAD_ROLLOUT
+    async with Stage.set(scene.birth(tmp_path / "story")) as stage:
+        before = await dies_while_watching(scene, stage)
+        roll_out(stage, GOOD)
+        stage.start()
+        async with stage.ledger() as ledger:
+            await quiet(stage, ledger)
+            end = await end_of(stage, ledger, before)
+
+    assert list(end.incidents) == [IncidentState.RECOVERED]
+    assert end.effects == {"delete a later pod": 1}
+
+
+async def dies_while_watching(scene: Scene, stage: Stage) -> frozenset[str]:
+    """Let the daemon die after its last step, and stay dead until the deadline is over; return the pods of before."""
+    stage.start()
+    async with stage.ledger() as ledger:
+        before = await broken(scene, stage, ledger)
+
+        async def is_watched() -> bool:
+            return any(run.state is IncidentState.VERIFYING for run in await ledger.open_runs())
+
+        await stage.until(is_watched)
+        await stage.kill()
+        (run,) = await ledger.open_runs()
+
+        async def is_overdue() -> bool:
+            return datetime.now(UTC) > run.deadline
+
+        await stage.until(is_overdue)
+    return frozenset(before)
