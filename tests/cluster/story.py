@@ -11,6 +11,8 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.harness.audit import AuditEvent
 from tests.harness.cluster import Cluster
 from tests.harness.daemon import TOKEN, Daemon
@@ -192,6 +194,11 @@ class Story:
         assert status == 200, answer
         return dict(line.split(": ", 1) for line in answer["lines"])
 
+    def signals(self, incident: Json, source: str) -> list[Json]:
+        """Return the signals of an incident that came from one source."""
+        found = self.daemon.incident(incident["id"])["signals"]
+        return [each["signal"] for each in found if each["signal"]["source"] == source]
+
     def steps(self, incident: Json) -> list[Json]:
         """Return all steps of an incident's runs."""
         return [step for run in self.daemon.incident(incident["id"])["runs"] for step in run["steps"]]
@@ -207,6 +214,13 @@ class Story:
     def deleted_by_daemon(self) -> list[str]:
         """Return the uids of the pods that it deleted."""
         return [each.uid for each in self.written_by_daemon("pods") if each.verb == "delete"]
+
+    def counted(self, metric: str, **labels: str) -> float:
+        """Return what one of the daemon's counters or gauges says, over all labels that are not named."""
+        status, text = self.daemon.get("/metrics")
+        assert status == 200, text
+        samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
+        return sum(each.value for each in samples if each.name == metric and labels.items() <= each.labels.items())
 
     def answers(self, address: str) -> int:
         """Ask the service through its load balancer and return the status."""
