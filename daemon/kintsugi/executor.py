@@ -112,7 +112,7 @@ class Executor:
         started = replace(record, started=record.started or self._clock(), text=render(effect.command))
         try:
             prepared = await self._patiently(lambda: self._actor.prepare(effect.command, effect.circumstances), effect)
-        except (Refused, NotFound) as refusal:
+        except (Refused, NotFound, TooManyRequests, ServerUnavailable) as refusal:
             return await self._save(
                 effect, replace(started, state=StepState.SKIPPED, error=str(refusal)), expect=expect
             )

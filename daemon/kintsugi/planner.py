@@ -7,7 +7,7 @@ Pure. The pipeline plans before it claims; approvals hold only for the digest th
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from kintsugi.model.documents import Catalog, InOrder, Rule, Run, Runbook, Service, Step, Together, Value
 
@@ -64,8 +64,3 @@ def outline(steps: tuple[Step, ...], indent: int = 0) -> list[str]:
         if isinstance(step.do, InOrder | Together):
             lines.extend(outline(step.do.steps, indent + 1))
     return lines
-
-
-def latest_deadline(started: datetime, runbook: Runbook, waited: timedelta) -> datetime:
-    """Say when the watchdog acts: holds and approvals do not count."""
-    return started + runbook.rollback.after + waited

@@ -22,7 +22,6 @@ class Call(StrEnum):
     RECOVERED = "recovered"
     NO_ACTION = "no-action"
     INEFFECTIVE = "ineffective"
-    CANCELLED = "cancelled"
     ROLL_BACK = "roll-back"
     HAND_OVER = "hand-over"
 
@@ -49,14 +48,13 @@ class Progress:
     """
     What the run has come to.
 
-    `walked` is when its last step ended, `changed` whether it changed anything, `stopped` why it stopped early (empty:
-    it did not). `clear_since` is when the trigger ended (None: it still holds).
+    `walked` is when its last step ended, `changed` whether it changed anything, `clear_since` when the trigger ended
+    (None: it still holds).
     """
 
     deadline: datetime
     walked: datetime | None = None
     changed: bool = False
-    stopped: str = ""
     clear_since: datetime | None = None
 
 
@@ -173,10 +171,3 @@ def objection_to_rollback(view: ServiceView, suspicion: Suspicion) -> str:
     if suspicion.known_good:
         return "the revision that fails now was seen good before, so going back would not help"
     return ""
-
-
-def before_changes(*, changed: bool, clear_since: datetime | None) -> Judgement | None:
-    """Cancel a run whose trigger has ended before anything was changed."""
-    if not changed and clear_since is not None:
-        return Judgement(call=Call.CANCELLED, reason="what started the run has cleared before anything was changed")
-    return None

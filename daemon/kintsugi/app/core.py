@@ -7,6 +7,7 @@ It is one straight line on purpose: splitting it would only hide who is given wh
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 from kintsugi.actions.actions import Actions
 from kintsugi.app.boundary import CrashPoints
@@ -29,6 +30,7 @@ from kintsugi.pipeline.waiting import Waiting
 from kintsugi.runner import Tools
 from kintsugi.services import Caches, Services
 from kintsugi.settings import Settings
+from kintsugi.sources.checks import Checks
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.telemetry import get_logger
 from kintsugi.watchdog import Patience
@@ -56,6 +58,7 @@ class Core:
     roster: Roster
     waiting: Waiting
     watch: ClusterWatch
+    checks: Checks
     remembering: Remembering
 
 
@@ -105,12 +108,14 @@ async def build(
     )
     in_force = InForce(catalog, ledger, lambda kept: parse(kept, settings.durations))
     await in_force.take(catalog)
-    roster = Roster(tools, ledger, in_force, terms_of(settings, pace))
+    roster = Roster(tools, ledger, in_force, terms_of(settings, limits, pace))
     targets = Targets(kube, caches, services, limits.protected)
     pipeline = Pipeline(ledger, in_force, world, targets, roster, approval_expiry=settings.guards.approval_expiry)
     watch = ClusterWatch(caches, services, ledger, clock=now_utc)
     in_force.on_change(lambda changed, _: services.use(changed))
     in_force.on_change(watch.use)
+    checks = Checks(services, actions, watch.tell, clock=now_utc, within=settings.kube.request_timeout)
+    in_force.on_change(checks.use)
     log.info("leading", epoch=epoch, catalog=catalog.digest, mode=settings.mode)
     return Core(
         ledger=ledger,
@@ -124,6 +129,7 @@ async def build(
         roster=roster,
         waiting=Waiting(ledger, pipeline, in_force, world, roster),
         watch=watch,
+        checks=checks,
         remembering=Remembering(services, world, ledger, lasting=settings.watchdog.verify),
     )
 
@@ -133,11 +139,18 @@ def parse(texts: Mapping[str, str], durations: float) -> Catalog:
     return load_sources([Source(name=name, content=text.encode()) for name, text in texts.items()], durations=durations)
 
 
+def ledger_host_of(settings: Settings) -> str:
+    """Say where the ledger's database is, a name as NAME.NAMESPACE…; "" where it is a file."""
+    host = urlsplit(settings.ledger.url).hostname or ""
+    return host if "." in host or ":" in host or not host else f"{host}.{settings.namespace}"
+
+
 def limits_of(settings: Settings) -> Limits:
     """Give the guards their figures."""
     guards = settings.guards
     limits = Limits(
         protected=settings.protected_namespaces,
+        ledger_host=ledger_host_of(settings),
         cooldown_max=guards.cooldown_max,
         failures=guards.failures,
         failures_pause=guards.failures_pause,
@@ -149,11 +162,12 @@ def limits_of(settings: Settings) -> Limits:
     return replace(limits, look_again=limits.look_again * settings.durations)
 
 
-def terms_of(settings: Settings, pace: timedelta) -> Terms:
+def terms_of(settings: Settings, limits: Limits, pace: timedelta) -> Terms:
     """Give runs their figures."""
     watchdog = settings.watchdog
     return Terms(
         patience=Patience(verify=watchdog.verify, alert_lag=watchdog.alert_lag, failing_for=watchdog.failing_for),
+        limits=limits,
         approval_expiry=settings.guards.approval_expiry,
         retry_after=pace,
     )

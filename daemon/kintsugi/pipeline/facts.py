@@ -105,7 +105,20 @@ class World:
             managers=view.managers if view is not None else (),
             paused_by_annotation=self.annotation_pause(plan.service.namespace),
             approved=approved,
+            addresses=self._addresses(view) if view is not None else frozenset(),
         )
+
+    def _addresses(self, view: ServiceView) -> frozenset[str]:
+        """Name where a service is reached: its pods, and the Services in front of them."""
+        pods = [pod for pod in view.pods if pod.status.pod_ip]
+        found = {pod.status.pod_ip for pod in pods}
+        for front in self.caches.services.store.values():
+            chosen = front.spec.selector.items()
+            same_place = front.metadata.namespace == view.service.namespace
+            if same_place and chosen and any(chosen <= pod.metadata.labels.items() for pod in view.pods):
+                found |= {f"{front.metadata.name}.{front.metadata.namespace}", front.spec.cluster_ip}
+                found |= {point.ip or point.hostname for point in front.status.load_balancer.ingress}
+        return frozenset(found - {"", "None"})
 
     def hold(self, service: Service, catalog: Catalog, recovering: frozenset[str], since: datetime) -> Hold | None:
         """Say for which upstream a service must wait."""

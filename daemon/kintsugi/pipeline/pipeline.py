@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from kintsugi.errors import KubeError, LedgerUnavailable
+from kintsugi.errors import KubeError, LedgerError, LedgerUnavailable
 from kintsugi.guards import check
 from kintsugi.ledger import Claim, Claimed, Decide
 from kintsugi.matcher import condition_holds
@@ -107,7 +107,7 @@ class Pipeline:
         due = await self._inbox.due_signals(self._world.clock())
         settled: dict[str, Verdict] = {}
         for signal in due:
-            judged = await self.judge(signal)
+            judged = await self._judge_apart(signal)
             if not judged.kept:
                 settled[signal.id] = judged.verdict
             self._tell(signal, judged.verdict)
@@ -118,11 +118,23 @@ class Pipeline:
         if len(due) >= 500:
             self.wake()
 
+    async def _judge_apart(self, signal: Signal) -> Judged:
+        """Judge a signal so that one that cannot be judged takes no other with it; it comes again."""
+        try:
+            return await self.judge(signal)
+        except (LedgerError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            # A mistake of ours about one strange signal must not end the judging of all others (reliability B16).
+            log.exception("a signal could not be judged", signal=signal.id)
+            text = f"it could not be judged: {type(error).__name__}: {error}"
+            return Judged(verdict=self._later(signal.rule, Reason.UNANSWERABLE, text))
+
     async def judge(self, signal: Signal) -> Judged:
         """Carry one signal from match to claim; every exit is a verdict with its reason."""
         matches = self._match(signal)
-        if not matches:
-            return Judged(verdict=Verdict(kind=VerdictKind.NO_RULE, reason=Reason.NO_RULE, text="no rule matches"))
+        if isinstance(matches, Verdict):
+            return Judged(verdict=matches)
         matched = await self._resolve(signal, matches)
         if isinstance(matched, Verdict):
             return Judged(verdict=matched)
@@ -134,15 +146,27 @@ class Pipeline:
             self._roster.start(claimed.run)
         return Judged(verdict=claimed.verdict, kept=True)
 
-    def _match(self, signal: Signal) -> Sequence[Matched]:
+    def _match(self, signal: Signal) -> Sequence[Matched] | Verdict:
+        """Find the rules that a signal satisfies; none, or only ones that cannot be answered, is a verdict."""
+        rules, unanswerable = self._rules(signal)
+        services = self._in_force.catalog.services
+        matched = [Matched(rule=rule, service=services[rule.service]) for rule in rules if rule.service]
+        if matched:
+            return matched
+        if unanswerable:
+            text = f"`when` of {unanswerable[0].name} has no answer for this alert"
+            kind, reason = VerdictKind.REFUSED, Reason.UNANSWERABLE
+            return Verdict(kind=kind, reason=reason, text=text, rule=unanswerable[0].name)
+        return Verdict(kind=VerdictKind.NO_RULE, reason=Reason.NO_RULE, text="no rule matches")
+
+    def _rules(self, signal: Signal) -> tuple[Sequence[Rule], Sequence[Rule]]:
+        """Give the rules that match, and those of which it cannot be said."""
         catalog, matcher = self._in_force.catalog, self._in_force.matcher
-        if signal.kind is RuleSource.ALERT:
-            rules = matcher.rules_for_alert(signal.labels)
-            names = rule_names(RuleSource.ALERT, alert=signal, now=self._world.clock())
-            rules = tuple(rule for rule in rules if condition_holds(rule, names))
-        else:
-            rules = (catalog.rules[signal.rule],) if signal.rule in catalog.rules else ()
-        return [Matched(rule=rule, service=catalog.services[rule.service]) for rule in rules if rule.service]
+        if signal.kind is not RuleSource.ALERT:
+            return [catalog.rules[signal.rule]] if signal.rule in catalog.rules else [], []
+        names = rule_names(RuleSource.ALERT, alert=signal, now=self._world.clock())
+        answers = [(rule, condition_holds(rule, names)) for rule in matcher.rules_for_alert(signal.labels)]
+        return [rule for rule, holds in answers if holds], [rule for rule, holds in answers if holds is None]
 
     async def _resolve(self, signal: Signal, matches: Sequence[Matched]) -> Matched | Verdict:
         """Find the match that the signal's object really belongs to. What cannot be asked now is asked again."""
@@ -153,7 +177,9 @@ class Pipeline:
             try:
                 objection = await self._targets.objection(signal.labels, matched.service)
             except KubeError as error:
-                return self._later(matched.rule, Reason.STALE, f"the alert's object could not be looked up: {error}")
+                return self._later(
+                    matched.rule.name, Reason.STALE, f"the alert's object could not be looked up: {error}"
+                )
             if objection is None:
                 return matched
             objections.append((matched.rule, objection))
@@ -207,9 +233,9 @@ class Pipeline:
             Approval(incident=incident, path="", question=question, plan=bound.digest, asked=now, expires=expires)
         )
 
-    def _later(self, rule: Rule, reason: Reason, text: str) -> Verdict:
+    def _later(self, rule: str, reason: Reason, text: str) -> Verdict:
         until = self._world.clock() + self._world.limits.look_again
-        return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=rule.name)
+        return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=rule)
 
     def _tell(self, signal: Signal, verdict: Verdict) -> None:
         if verdict.kind is not VerdictKind.NO_RULE:  # a line each would be most of what a storm of foreign alerts costs

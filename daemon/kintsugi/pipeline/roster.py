@@ -11,11 +11,13 @@ from typing import Protocol
 import structlog
 
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
+from kintsugi.guards import Limits
 from kintsugi.model.records import Incident, IncidentState, RunRecord, StepRecord
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.runner import Carrier, Journal, Tools
 from kintsugi.runner.carrier import RunLedger
 from kintsugi.runner.gate import RunGate
+from kintsugi.runner.handover import hand_over
 from kintsugi.runner.journal import StepStore
 from kintsugi.runner.judging import Judging
 from kintsugi.telemetry import log_context
@@ -39,6 +41,7 @@ class Terms:
     """Figures that every run keeps to."""
 
     patience: Patience
+    limits: Limits
     approval_expiry: timedelta
     retry_after: timedelta
 
@@ -138,7 +141,17 @@ class Roster:
                 # be acted through: the run stops where it is and a person is called.
                 log.exception("a run cannot go on")
                 reason = f"the run cannot go on: {type(error).__name__}: {error}"
-                return await self._ledger.move_run(run.id, IncidentState.NEEDS_OPERATOR, reason, self._tools.clock())
+                return await self._give_up(run, reason)
+
+    async def _give_up(self, run: RunRecord, reason: str) -> RunRecord:
+        """Hand a run to a person with what it did; while the ledger is away wait for it."""
+        while True:
+            try:
+                text = hand_over(reason, await self._ledger.steps(run.id))
+                return await self._ledger.move_run(run.id, IncidentState.NEEDS_OPERATOR, text, self._tools.clock())
+            except LedgerUnavailable as error:
+                log.warning("a run that cannot go on waits for the ledger", error=str(error))
+                await asyncio.sleep(self._terms.retry_after.total_seconds())
 
     async def _carrier(self, run: RunRecord) -> Carrier:
         catalog = await self._in_force.by_digest(run.catalog)
@@ -164,6 +177,7 @@ class Roster:
                 ledger=self._ledger,
                 journal=journal,
                 incident=incident,
+                limits=self._terms.limits,
                 plan=runbook.digest,
                 expiry=self._terms.approval_expiry,
             ),

@@ -9,6 +9,7 @@ from typing import Protocol
 import structlog
 
 from kintsugi.ledger import Claim, Claimed, Decide
+from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, Signal, Verdict, VerdictKind
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
@@ -60,7 +61,8 @@ class Waiting:
         if await self._ledger.runs_of(incident.id):
             return
         signals = [signal for signal, _ in await self._ledger.signals_of(incident.id)]
-        if signals and clear_since(incident, signals) is not None:
+        lasting = [signal for signal in signals if signal.kind is not RuleSource.EVENT]
+        if lasting and clear_since(incident, lasting) is not None:
             await self._close_cleared(incident)
         elif incident.state is IncidentState.AWAITING_APPROVAL:
             await self._look_at_answer(incident, signals)
@@ -84,11 +86,11 @@ class Waiting:
     async def _start(self, incident: Incident, signals: Sequence[Signal], approval: Approval) -> None:
         """Start what was approved, if it still is the plan that was shown; the guards are asked again."""
         catalog, now = self._in_force.catalog, self._world.clock()
-        rule = catalog.rules.get(incident.rule)
-        if rule is None or not signals:
-            await self._end(incident, IncidentState.CANCELLED, f"rule {incident.rule} is gone")
+        rule, service = catalog.rules.get(incident.rule), catalog.services.get(incident.service)
+        if rule is None or service is None or not signals:
+            await self._end(incident, IncidentState.CANCELLED, f"rule {incident.rule} or its service is gone")
             return
-        bound = plan(rule, catalog.services[incident.service], catalog, now=now)
+        bound = plan(rule, service, catalog, now=now)
         if bound.digest != approval.plan:
             await self._end(incident, IncidentState.CANCELLED, "the plan has changed since it was approved")
             return

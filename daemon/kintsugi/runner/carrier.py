@@ -15,7 +15,7 @@ import structlog
 from kintsugi.model.documents import Catalog, Runbook
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
 from kintsugi.runner.desk import Desk
-from kintsugi.runner.ends import Broken, Cleared, Puzzled, RollbackWanted, Stopped, WalkEnded
+from kintsugi.runner.ends import Broken, Cleared, Puzzled, RollbackWanted, Stopped, WalkEnded, raise_gravest
 from kintsugi.runner.gate import GateLedger, RunGate
 from kintsugi.runner.handover import hand_over
 from kintsugi.runner.journal import Journal
@@ -33,7 +33,6 @@ ENDS = {
     Call.RECOVERED: IncidentState.RECOVERED,
     Call.NO_ACTION: IncidentState.NO_ACTION,
     Call.INEFFECTIVE: IncidentState.INEFFECTIVE,
-    Call.CANCELLED: IncidentState.CANCELLED,
     Call.ROLL_BACK: IncidentState.ROLLING_BACK,
     Call.HAND_OVER: IncidentState.NEEDS_OPERATOR,
 }
@@ -89,6 +88,8 @@ class Carrier:
                     await self._watch()
                 case IncidentState.ROLLING_BACK:
                     await self._roll_back()
+                case _ if self.journal.has_any(Phase.ROLLBACK):
+                    await self._roll_back()
                 case _:
                     await self._walk()
         return self.run
@@ -122,19 +123,29 @@ class Carrier:
     async def _until_stopped(self, walk: Coroutine[Any, Any, None]) -> None:
         """Walk until the end, the deadline (waiting for an approval does not count) or a person's word. Raises WalkEnded."""
         walking = asyncio.create_task(walk, name=f"walk {self.run.id}")
+        ends: list[BaseException | None] = []
         try:
-            while not walking.done():
-                waits = self.run.state is IncidentState.AWAITING_APPROVAL
-                left = self.tools.pace if waits else self.run.deadline - self.tools.clock()
-                if self.rollback_asked.is_set():
-                    raise RollbackWanted("", f"asked for by {self.rollback_by}")
-                if left <= timedelta(0):
-                    raise Stopped("", "the deadline came before the steps were done")
-                await asyncio.wait([walking], timeout=min(left, self.tools.pace).total_seconds())
-            walking.result()
+            while not walking.done() and not ends:
+                ends += self._reasons_to_stop()
+                await asyncio.wait([walking], timeout=0 if ends else self._next_look().total_seconds())
         finally:
             walking.cancel()
-            await asyncio.gather(walking, return_exceptions=True)
+            ends += await asyncio.gather(walking, return_exceptions=True)
+        raise_gravest([end for end in ends if not isinstance(end, asyncio.CancelledError)])
+
+    def _reasons_to_stop(self) -> list[BaseException | None]:
+        """Say why the walk must end now: a person's word, or the deadline."""
+        if self.rollback_asked.is_set():
+            return [RollbackWanted("", f"asked for by {self.rollback_by}")]
+        if self._next_look() <= timedelta(0):
+            return [Stopped("", "the deadline came before the steps were done")]
+        return []
+
+    def _next_look(self) -> timedelta:
+        """Say when the walk is looked at next: soon, and at the deadline at the latest."""
+        if self.run.state is IncidentState.AWAITING_APPROVAL:
+            return self.tools.pace
+        return min(self.tools.pace, self.run.deadline - self.tools.clock())
 
     async def _watch(self) -> None:
         judgement = await self._judgement()

@@ -5,7 +5,10 @@ The changes of one run: a command bound once, one effect an object, and the way 
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
+
+import structlog
 
 from kintsugi.commands import decode, encode
 from kintsugi.errors import CommandError, EvaluationError
@@ -20,6 +23,8 @@ from kintsugi.runner.memory import Bearings
 from kintsugi.runner.results import merged
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 OPEN = frozenset({StepState.INTENT, StepState.UNKNOWN})
 
@@ -55,7 +60,7 @@ class Changes:
                 and await self._desk.gate.before_change(at.phase)
             ):
                 break
-            ends.append(await self._execute(blank, command, at, step))
+            ends.append(await self._again_and_again(blank, command, at, step))
         done = [end for end in ends if end.state is StepState.DONE]
         return Ended(
             ran=bool(done),
@@ -98,6 +103,18 @@ class Changes:
             for index, command in enumerate(undo.commands)
         ]
 
+    async def _again_and_again(self, blank: StepRecord, command: Command, at: Bearings, step: Step) -> StepRecord:
+        """Make one change; where it failed and the step has tries left, judge and make it anew."""
+        for attempt in range(step.retry):
+            path = blank.path if attempt == 0 else f"{blank.path}r{attempt}"
+            try:
+                return await self._execute(replace(blank, path=path), command, at, step)
+            except Broken as failure:
+                log.info("a change failed and is tried again", step=path, why=failure.why)
+                await asyncio.sleep(self._desk.tools.pace.total_seconds())
+        last = f"{blank.path}r{step.retry}" if step.retry else blank.path
+        return await self._execute(replace(blank, path=last), command, at, step)
+
     def _effect(self, step: Step, at: Bearings, index: int) -> StepRecord:
         record = self._desk.blank(f"{at.path(step.id)}#{index}", name=step.name or step.id, phase=at.phase)
         return replace(record, why=f"{self._desk.incident.reason} (rule {self._desk.incident.rule})")
@@ -111,7 +128,7 @@ class Changes:
                 journal=journal,
                 command=command,
                 circumstances=self._desk.tools.world.circumstances(journal.run, at, blank),
-                give_up=max(self._desk.give_up, journal.run.deadline),
+                give_up=self._give_up(step),
                 undo=undo_word(step) if step is not None else None,
             )
             record = await to_its_end(self._desk.tools.executor.execute(effect))
@@ -120,6 +137,13 @@ class Changes:
         if record.state is StepState.NEEDS_OPERATOR:
             raise Puzzled(record.path, record.error)
         return record
+
+    def _give_up(self, step: Step | None) -> datetime:
+        """Say when no more is tried: at the run's deadline, or when the step's own time is over."""
+        latest = max(self._desk.give_up, self._desk.journal.run.deadline)
+        if step is None or step.timeout is None:
+            return latest
+        return min(latest, self._desk.tools.clock() + step.timeout)
 
     async def _commands(self, step: Step, at: Bearings) -> Sequence[Command]:
         """Bind a step's command, once: what was bound before a restart is read back."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from kintsugi.guards import covers
+from kintsugi.guards import Limits, covers
 from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import (
     Approval,
+    History,
     Incident,
     IncidentState,
     Pause,
@@ -36,6 +37,8 @@ class GateLedger(Protocol):
 
     async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]: ...
 
+    async def history(self, service: str, namespace: str, now: datetime) -> History: ...
+
     async def ask(self, approval: Approval) -> object: ...
 
     async def approvals(self, incident: str) -> tuple[Approval, ...]: ...
@@ -53,6 +56,7 @@ class RunGate:
     ledger: GateLedger
     journal: Journal
     incident: Incident
+    limits: Limits
     plan: str
     expiry: timedelta
 
@@ -77,8 +81,13 @@ class RunGate:
         view = self.tools.world.views.get(self.journal.run.service)
         return "what started the run has ended and the service is healthy" if view is not None and view.healthy else ""
 
-    async def ask(self, path: str, question: str) -> None:
-        """Ask a person, and wait. The time of waiting does not count towards the deadline. Raises Stopped on expiry."""
+    async def ask(self, phase: Phase, path: str, question: str) -> None:
+        """
+        Ask a person, and wait. The time of waiting does not count towards the deadline. Raises Stopped on expiry.
+
+        A step of the way back has a question of its own, whatever a forward step of the same name was answered.
+        """
+        path = path if phase is Phase.FORWARD else f"{phase}/{path}"
         approval = await self._open(path) or await self._ask(path, question)
         while approval.answered is None:
             if self.journal.run.state is not IncidentState.AWAITING_APPROVAL:
@@ -87,16 +96,17 @@ class RunGate:
                 raise Stopped(path, f"nobody approved within {self.expiry}: {question}")
             await asyncio.sleep(self.tools.pace.total_seconds())
             approval = await self._open(path) or approval
-        await self._go_on(approval, waited=approval.answered - approval.asked)
+        state = IncidentState.RUNNING if phase is Phase.FORWARD else IncidentState.ROLLING_BACK
+        await self._go_on(approval, state, waited=approval.answered - approval.asked)
 
-    async def _go_on(self, approval: Approval, *, waited: timedelta) -> None:
+    async def _go_on(self, approval: Approval, state: IncidentState, *, waited: timedelta) -> None:
         """Move the deadline by the time of waiting, once: the new one is noted before the run is moved."""
         note, reason = f"{approval.path}?", f"approved by {approval.who}"
         facts = {"deadline": self.journal.run.deadline + waited}
         await self.journal.note(note, reason, facts, now=self.tools.clock())
         moved = self.journal.fact(note, "deadline")
         assert isinstance(moved, datetime), moved
-        await self._move(IncidentState.RUNNING, reason, deadline=max(moved, self.journal.run.deadline))
+        await self._move(state, reason, deadline=max(moved, self.journal.run.deadline))
 
     async def _ask(self, path: str, question: str) -> Approval:
         now = self.tools.clock()
@@ -127,7 +137,17 @@ class RunGate:
         for pause in await self.ledger.pauses(self.tools.clock()):
             if covers(pause, run.namespace, run.rule) and (pause.freeze or phase is Phase.FORWARD):
                 return f"paused by {pause.who}: {pause.why}"
-        return self.tools.world.blind
+        return self.tools.world.blind or await self._spent(phase)
+
+    async def _spent(self, phase: Phase) -> str:
+        """Say that the namespace's disruption budget is spent; the way back is not held up by it (P7)."""
+        run, now = self.journal.run, self.tools.clock()
+        if phase is not Phase.FORWARD:
+            return ""
+        history = await self.ledger.history(run.service, run.namespace, now)
+        spent = sum(moment > now - self.limits.budget_window for moment in history.disruptions)
+        budget = self.limits.budget
+        return f"{spent} changes in {run.namespace} of late, the budget is {budget}" if spent >= budget else ""
 
     async def _silence(self) -> str:
         """Say that people have silenced everything that the run goes on for (reliability A19)."""

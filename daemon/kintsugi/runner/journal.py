@@ -72,6 +72,10 @@ class Journal:
             for step in self._steps.values()
         )
 
+    def has_any(self, phase: Phase) -> bool:
+        """Tell whether anything of a phase was begun."""
+        return any(step.phase is phase for step in self._steps.values())
+
     @property
     def changed(self) -> bool:
         """Tell whether the run has changed anything, or may have."""

@@ -2,15 +2,16 @@
 Takes a run back: the runbook's rollback steps, then what else the run changed, newest first, then a last look.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kintsugi.commands import decode
 from kintsugi.model.command import Rollout, Scale
-from kintsugi.model.documents import Catalog, InOrder, Runbook, Step, Together, UndoPolicy
+from kintsugi.model.documents import Catalog, InOrder, Runbook, RunRunbook, Step, Together, UndoPolicy
 from kintsugi.model.records import Phase, StepRecord, StepState
 from kintsugi.runner.ends import Stopped
-from kintsugi.runner.journal import left_to_undo
+from kintsugi.runner.journal import Journal, left_to_undo
 from kintsugi.runner.judging import Judging
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.walk import Walk
@@ -35,13 +36,16 @@ class RollBack:
         await self._undo_the_rest(at)
         if not self._runbook.rollback.steps and not self._has_undone():
             raise Stopped("", "the run has changed nothing that could be taken back")
-        self._look_at_last(run.service)
+        await self._look_at_last(run.service)
         return "rolled back, and the service is healthy"
 
     async def _undo_the_rest(self, at: Bearings) -> None:
         """Undo what the run changed, unless a rollback step has dealt with it or it is better left for now."""
         journal = self._work.desk.journal
+        committed = tuple(recovered_children(self._runbook.steps, journal))
         for step, undo in left_to_undo(journal):
+            if step.path.startswith(committed):
+                continue
             if not self._is_dealt_with(step) and not self._is_better_left(step):
                 await self._work.changes.undo(step, undo, at)
         changed = [step.path for step in journal.changes(Phase.FORWARD)]
@@ -67,15 +71,35 @@ class RollBack:
 
     def _is_better_left(self, step: StepRecord) -> bool:
         """Leave copies that were added while the service is not well: fewer would make it worse."""
-        view = self._judging.view
         scaled = step.command is not None and isinstance(decode(step.command), Scale)
-        return scaled and (view is None or view.healthy is not True)
+        return scaled and not self._is_well()
 
-    def _look_at_last(self, service: str) -> None:
+    def _is_well(self) -> bool:
         view = self._judging.view
-        if view is None or view.healthy is not True:
+        return view is not None and view.healthy is True
+
+    async def _look_at_last(self, service: str) -> None:
+        """Wait a while for health. Raises Stopped when it does not come."""
+        tools = self._work.desk.tools
+        until = tools.clock() + self._judging.patience.verify
+        while not self._is_well() and tools.clock() < until:
+            await asyncio.sleep(tools.pace.total_seconds())
+        view = self._judging.view
+        if not self._is_well():
             ready = f"{view.ready} of {view.desired} ready" if view is not None else "it cannot be seen"
             raise Stopped("", f"it was rolled back, but {service} is not healthy: {ready}")
+
+
+def recovered_children(steps: Sequence[Step], journal: Journal, prefix: str = "") -> Iterator[str]:
+    """List the paths below which a child runbook recovered its service: its parent does not undo that."""
+    for step in steps:
+        path = f"{prefix}{step.id}"
+        if isinstance(step.do, InOrder | Together):
+            yield from recovered_children(step.do.steps, journal, f"{path}/")
+        ended = journal.ended(Phase.FORWARD, path)
+        if isinstance(step.do, RunRunbook) and ended is not None and ended.met:
+            yield f"{path}/"
+            yield f"{path}["
 
 
 def own_undo_steps(steps: Sequence[Step], changed: Sequence[str], prefix: str = "") -> list[tuple[Step, ...]]:

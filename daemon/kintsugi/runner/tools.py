@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from kintsugi.actions.asker import NOBODY, Asker
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.result import Result
 from kintsugi.executor import Executor
@@ -19,7 +20,7 @@ from kintsugi.runner.memory import Bearings
 class Looker(Protocol):
     """What performs commands that only look: `actions.Actions`."""
 
-    async def look(self, command: Command, *, deadline: timedelta, good: frozenset[str] = frozenset()) -> Result: ...
+    async def look(self, command: Command, *, deadline: timedelta, asker: Asker = NOBODY) -> Result: ...
 
     def split(self, command: Command) -> tuple[Command, ...]: ...
 
@@ -31,7 +32,7 @@ class Gate(Protocol):
         """Wait out pauses and blindness. Gives why the change is not needed any more, or nothing; raises Cleared."""
         ...
 
-    async def ask(self, path: str, question: str) -> None:
+    async def ask(self, phase: Phase, path: str, question: str) -> None:
         """Wait for a person's yes. Raises Stopped when it does not come in time."""
         ...
 

@@ -92,20 +92,30 @@ class Walk:
                 return await self._once(step, at)
 
     async def _once(self, step: Step, at: Bearings) -> Ended:
-        """Do the steps that a step is made of, then look whether its own expectation holds."""
+        """Do the steps that a step is made of, then look whether its own expectation holds; one that stopped is not met."""
+        try:
+            await self._inside(step, at)
+        except Stopped as stop:
+            if step.unmet is Unmet.STOP:
+                raise
+            return Ended(ran=True, met=False, error=str(stop))
+        return await self._work.wait(step, at)
+
+    async def _inside(self, step: Step, at: Bearings) -> None:
         match step.do:
             case InOrder(steps=steps):
                 await self.steps(steps, at.below(step.id))
             case Together(steps=steps):
                 await self._together(steps, at.below(step.id))
             case RunChecks(checks=name):
-                service = self._catalog.services[at.service]
-                await self.steps(service.checks.get(name, ()), replace(at.below(step.id), memory={}))
+                checks = self._catalog.services[at.service].checks
+                if name not in checks:
+                    raise Stopped(at.path(step.id), f"{at.service} has no checks {name}")
+                await self.steps(checks[name], replace(at.below(step.id), memory={}))
             case RunRunbook(runbook=name):
                 await self._child(self._catalog.runbooks[name], step, at)
             case _:
                 raise AssertionError(f"{step.id} is not made of steps")
-        return await self._work.wait(step, at)
 
     async def _child(self, runbook: Runbook, step: Step, at: Bearings) -> None:
         service = runbook.service or at.service

@@ -6,13 +6,14 @@ What one step does: looks, changes, waits, asks a person; its beginning and its 
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from kintsugi.actions.asker import Asker
 from kintsugi.commands import render
 from kintsugi.errors import EvaluationError, ProbeFailed
 from kintsugi.model.command import Logs
 from kintsugi.model.documents import Run, Step
-from kintsugi.model.records import StepRecord
+from kintsugi.model.records import Phase, StepRecord
 from kintsugi.runner.changes import Changes
 from kintsugi.runner.desk import Desk
 from kintsugi.runner.ends import Ended, Stopped
@@ -28,6 +29,7 @@ class Work:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.changes = Changes(desk)
+        self._began: dict[tuple[Phase, str], datetime] = {}
 
     def has_begun(self, step: Step, at: Bearings) -> bool:
         """Tell whether the step was begun before a restart: what made it wanted then is not asked again."""
@@ -35,6 +37,7 @@ class Work:
 
     async def begin(self, step: Step, at: Bearings) -> None:
         """Commit that a step begins, unless it is a single look, which may as well be looked again."""
+        self._began[at.phase, at.path(step.id)] = self.desk.tools.clock()
         if not isinstance(step.do, Run) or step.do.command.changes or step.for_each is not None:
             await self.desk.save(self._record(step, at), expect=None)
 
@@ -86,7 +89,7 @@ class Work:
             question = str(step.approve.evaluate(self.desk.names(at)))
         except EvaluationError as error:
             raise Stopped(at.path(step.id), f"its question cannot be told: {error}") from error
-        await self.desk.gate.ask(at.path(step.id), question)
+        await self.desk.gate.ask(at.phase, at.path(step.id), question)
 
     async def _look(self, step: Step, at: Bearings) -> Ended:
         assert isinstance(step.do, Run), step.id
@@ -98,13 +101,23 @@ class Work:
             command = template.bind(self.desk.names(at), namespace=self.desk.namespace(at))
             asked[:] = [render(command)]
             deadline = step.hold or timeout if isinstance(command, Logs) and command.follow else timeout
-            result = await tools.looker.look(command, deadline=deadline, good=tools.world.good(at.service))
+            result = await tools.looker.look(command, deadline=deadline, asker=self._asker(step, at))
             if result.failed and step.expect is None:
                 raise ProbeFailed(result.failed)
             return result.names
 
         seen = await self.desk.until(step, at, look)
         return Ended(ran=True, met=seen.met, own=seen.own, error=seen.error, text="".join(asked))
+
+    def _asker(self, step: Step, at: Bearings) -> Asker:
+        world = self.desk.tools.world
+        view = world.views.get(at.service)
+        return Asker(
+            namespace=self.desk.namespace(at),
+            env=view.service.env if view is not None else {},
+            good=world.good(at.service),
+            patterns=step.scan.patterns if step.scan is not None else (),
+        )
 
     async def _settled(self, step: Step, at: Bearings, ended: Ended) -> Ended:
         """After a change look until the expectation holds; where nothing was done, look only once."""
@@ -122,7 +135,8 @@ class Work:
     def _record(self, step: Step, at: Bearings) -> StepRecord:
         text = step.do.command.source if isinstance(step.do, Run) else ""
         record = self.desk.blank(at.path(step.id), name=step.name or step.id, phase=at.phase)
-        return replace(record, started=self.desk.tools.clock(), text=text)
+        began = self._began.get((at.phase, at.path(step.id)), self.desk.tools.clock())
+        return replace(record, started=began, text=text)
 
 
 async def nothing() -> Own:

@@ -26,6 +26,9 @@ SERVICE_NAME = "kubernetes.io/service-name"
 REST = 4
 """How often the time of a refresh is rested after it: under a flood of changes, following them comes first."""
 
+CRASHES_WITHIN = timedelta(minutes=30)
+"""The longest time between two restarts of one crash loop: the kubelet waits 5 minutes at most, and a start takes its time."""
+
 Listener = Callable[[ServiceView], None]
 
 
@@ -36,6 +39,14 @@ class Tally:
     seen: dict[tuple[str, str], int] = field(default_factory=dict)
     moments: dict[str, datetime] = field(default_factory=dict)
     restarts: Restarts = field(default_factory=Restarts)
+
+    def restarted(self, uid: str, times: int, now: datetime) -> None:
+        """Count restarts of a pod. Those more than `CRASHES_WITHIN` apart are no crash loop and ask for no longer health."""
+        last, before = self.restarts.last, self.moments.get(uid)
+        recent = self.restarts.interval if last is not None and now - last <= CRASHES_WITHIN else timedelta(0)
+        since = now - before if before is not None and now - before <= CRASHES_WITHIN else timedelta(0)
+        self.moments[uid] = now
+        self.restarts = Restarts(count=self.restarts.count + times, last=now, interval=max(since, recent))
 
 
 class Services:
@@ -160,14 +171,7 @@ class Services:
             tally.seen[key] = status.restart_count
             if status.restart_count <= before:
                 continue
-            now, since = self._clock(), tally.moments.get(pod.metadata.uid)
-            interval = now - since if since else timedelta(0)
-            tally.moments[pod.metadata.uid] = now
-            tally.restarts = Restarts(
-                count=tally.restarts.count + status.restart_count - before,
-                last=now,
-                interval=max(interval, tally.restarts.interval),
-            )
+            tally.restarted(pod.metadata.uid, status.restart_count - before, self._clock())
 
     def _make(self, service: Service, *, fresh: bool) -> ServiceView:
         objects = self._objects(service)

@@ -93,7 +93,7 @@ async def test_a_rule_that_is_gone_starts_nothing() -> None:
     answer(business, who="ada", answered=moment())
     await business.in_force.take(catalog(service_text(), rule_text("other"), runbook_text()))
     await business.waiting.tend()
-    assert business.inbox.closed == [(IncidentState.CANCELLED, "rule web-pods is gone")]
+    assert business.inbox.closed == [(IncidentState.CANCELLED, "rule web-pods or its service is gone")]
 
 
 async def test_an_incident_that_has_its_run_is_the_runs_business() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
+from kintsugi.guards import Limits
 from kintsugi.model.records import Incident, IncidentState, RunRecord, StepState
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.roster import Roster, Terms
@@ -26,7 +27,9 @@ def roster_of(bench: Bench) -> Roster:
     bench.ledger.record = replace(bench.ledger.record, catalog=bench.catalog.digest)
     ledger = Asked(bench.ledger)
     keeper = InForce(bench.catalog, MemoryInbox(), lambda _: bench.catalog)
-    terms = Terms(patience=PATIENCE, approval_expiry=timedelta(minutes=30), retry_after=timedelta(seconds=5))
+    terms = Terms(
+        patience=PATIENCE, limits=Limits(), approval_expiry=timedelta(minutes=30), retry_after=timedelta(seconds=5)
+    )
     return Roster(bench.tools(), ledger, keeper, terms)  # type: ignore[arg-type]
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from kintsugi.executor import Executor
+from kintsugi.guards import Limits
 from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord
 from kintsugi.runner import Carrier, Journal, Tools
@@ -32,6 +33,8 @@ from tests.unit.virtual import play
 
 PATIENCE = Patience(verify=timedelta(minutes=2), alert_lag=timedelta(minutes=15), failing_for=timedelta(minutes=3))
 SCALE = "kubectl scale deployment web --replicas=5 -n production"
+
+LIMITS = Limits()
 
 
 class Bench:
@@ -84,6 +87,7 @@ class Bench:
             ledger=self.ledger,
             journal=journal,
             incident=self.ledger.incident,
+            limits=LIMITS,
             plan=self.runbook.digest,
             expiry=timedelta(minutes=30),
         )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from kintsugi.actions.asker import NOBODY, Asker
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.result import Result
 from kintsugi.commands import render
@@ -13,6 +14,7 @@ from kintsugi.model.command import Command, Cordon, Delete, Mark, Scale
 from kintsugi.model.documents import Catalog
 from kintsugi.model.records import (
     Approval,
+    History,
     Incident,
     IncidentState,
     Pause,
@@ -43,6 +45,7 @@ class RunLedger(CasJournal):
         self.incident = incident
         self.signals: list[Signal] = []
         self.stops: list[Pause] = []
+        self.disruptions: tuple[datetime, ...] = ()
         self.questions: list[Approval] = []
         self.moves: list[tuple[IncidentState, str]] = []
         self.trouble: KintsugiError | None = None
@@ -98,6 +101,10 @@ class RunLedger(CasJournal):
     async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
         """List the incident's signals."""
         return tuple((signal, None) for signal in self.signals)
+
+    async def history(self, service: str, namespace: str, now: datetime) -> History:
+        """Tell of the changes in the namespace of late."""
+        return History(disruptions=self.disruptions)
 
     async def ask(self, approval: Approval) -> None:
         """Keep a question."""
@@ -203,7 +210,7 @@ class ScriptedLooker:
         """Answer commands that begin so."""
         self.answers[beginning] = answer
 
-    async def look(self, command: Command, *, deadline: timedelta, good: frozenset[str] = frozenset()) -> Result:
+    async def look(self, command: Command, *, deadline: timedelta, asker: Asker = NOBODY) -> Result:
         """Answer one look."""
         text = render(command)
         self.looked.append(((virtual_clock() - NOW).total_seconds(), text))

@@ -142,3 +142,13 @@ async def test_a_log_is_followed_for_as_long_as_the_step_holds() -> None:
     bench.at(10, bench.heal)
     await bench.carry()
     assert bench.looker.deadlines[0] == timedelta(seconds=45)
+
+
+async def test_a_look_is_told_with_the_moments_of_its_first_and_its_last() -> None:
+    """Every step has its times, also one of which nothing is written down before it ends."""
+    bench = Bench("- {id: look, run: kubectl get pods, expect: size(items) > 5, within: 10s, unmet: continue}")
+    await bench.carry()
+    look = bench.step("look")
+    assert look.started is not None
+    assert look.finished is not None
+    assert look.finished - look.started >= timedelta(seconds=10)

@@ -200,3 +200,20 @@ async def test_every_object_of_a_command_is_asked_for_by_itself() -> None:
     bench.at(150, bench.heal)
     await bench.carry()
     assert sorted(times.values()) == [10, pytest.approx(110, abs=1.5), pytest.approx(120, abs=1.5)]
+
+
+async def test_a_spent_budget_holds_the_next_change_until_it_is_free_again() -> None:
+    """P7: the budget holds inside a run too, not only where it starts."""
+    bench = Bench("- {id: one, run: kubectl cordon one}")
+    bench.ledger.disruptions = tuple(moment() for _ in range(20))
+
+    def free() -> None:
+        bench.ledger.disruptions = ()
+
+    bench.at(90, free)
+    bench.at(120, bench.heal)
+    await bench.carry()
+    assert bench.effects == ["kubectl cordon one"]
+    one = bench.step("one#0")
+    assert one.started is not None
+    assert one.started >= moment(seconds=90)
