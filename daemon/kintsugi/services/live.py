@@ -23,7 +23,7 @@ from kintsugi.services.facts import Objects, Restarts, is_owned_by, view_of, wit
 
 SERVICE_NAME = "kubernetes.io/service-name"
 
-REST = 4
+REST = 9
 """How often the time of a refresh is rested after it: under a flood of changes, following them comes first."""
 
 CRASHES_WITHIN = timedelta(minutes=30)
