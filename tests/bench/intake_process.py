@@ -6,15 +6,11 @@ with `bare` in place of the URL it serves an empty aiohttp handler instead, whic
 """
 
 import asyncio
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from aiohttp import web
 
@@ -26,54 +22,28 @@ from kintsugi.server.routes import Gate, Route
 from kintsugi.settings import ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.telemetry import Metrics, configure_logging
-
-_ROOT = Path(__file__).parents[2]
+from tests.bench.process import Process, peak_memory, started
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntakeProcess:
+class IntakeProcess(Process):
     """A process that serves the webhook."""
-
-    pid: int
-    port: int
 
     @property
     def url(self) -> str:
+        """Give the address of the webhook."""
         return f"http://127.0.0.1:{self.port}/alertmanager"
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
-        os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        """End it as a lost node would: without a last word."""
-        os.kill(self.pid, signal.SIGKILL)
 
     def memory(self) -> int:
         """Give the most bytes of memory that it has held."""
-        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+        return peak_memory(self.pid)
 
 
 @contextmanager
 def intake_process(ledger: str, *, core: int | None = None) -> Iterator[IntakeProcess]:
     """Start one on a ledger's URL (or `bare`), pinned to a core, and wait until it listens; it is killed at the end."""
-    pinned = ["taskset", "-c", str(core)] if core is not None else []
-    environment = os.environ | {"PYTHONPATH": f"{_ROOT / 'daemon'}:{_ROOT}"}
-    with subprocess.Popen(
-        [*pinned, sys.executable, "-m", "tests.bench.intake_process", ledger],
-        cwd=_ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line.strip():
-                raise AssertionError(f"the intake did not start: exit code {process.wait(10)}")
-            yield IntakeProcess(pid=process.pid, port=int(line))
-        finally:
-            process.kill()
+    with started("tests.bench.intake_process", ledger, core=core) as process:
+        yield IntakeProcess(pid=process.pid, port=process.port)
 
 
 async def _serve_ledger(url: str) -> None:

@@ -1,4 +1,8 @@
-"""A light sender of webhooks over keep-alive connections: it must not be what is measured."""
+"""
+A light sender of webhooks over keep-alive connections: it must not be what is measured.
+
+Like Alertmanager it sends again what was answered 503, so that in the end every alert was answered 200.
+"""
 
 import asyncio
 import time
@@ -8,12 +12,16 @@ from itertools import count
 from pathlib import Path
 
 _ALERT_BEGIN, _ALERT_END = b'{"status":"firing","labels"', b'"fingerprint":"'
+_REFUSED = 503
+_PAUSE = 0.2
+"""Seconds before a refused request is sent again; Alertmanager's first pause is about as long."""
+
 _CAPTURED = Path(__file__).parents[1] / "data" / "alertmanager" / "group1-firing.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """What came of a load: alerts answered 200, other answers, seconds for all, and the wait for each answer."""
+    """What came of a load: alerts answered 200, answers of 503, seconds for all, and the wait for each answer."""
 
     alerts: int
     posts: int
@@ -60,11 +68,10 @@ async def send(port: int, *, alerts: int, posts: int, connections: int, first_nu
         nonlocal refused
         for request in ready:
             sent = time.perf_counter()
-            writer.write(request)
-            if await _status(reader) == 200:
-                waits.append(time.perf_counter() - sent)
-            else:
+            while await _answer(request, reader, writer) == _REFUSED:
                 refused += 1
+                await asyncio.sleep(_PAUSE)
+            waits.append(time.perf_counter() - sent)
         writer.close()
 
     opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(connections)]
@@ -74,8 +81,12 @@ async def send(port: int, *, alerts: int, posts: int, connections: int, first_nu
     return Answered(alerts=len(waits) * alerts, posts=len(waits), refused=refused, seconds=seconds, waits=waits)
 
 
-async def _status(reader: asyncio.StreamReader) -> int:
+async def _answer(request: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+    writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
     length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
-    await reader.readexactly(int(length))
-    return int(head[9:12])
+    body = await reader.readexactly(int(length))
+    status = int(head[9:12])
+    if status not in (200, _REFUSED):
+        raise AssertionError(f"a webhook was answered {status}: {body[:200]!r}")
+    return status

@@ -1,0 +1,101 @@
+"""`kintsugi run` as its users start it, in a process of its own, on an API server and a ledger of the bench."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.request import ProxyHandler, build_opener
+
+from tests.bench.process import ROOT, Process
+
+_SAYS = "Kintsugi takes webhooks on "
+_START = 120.0
+"""Seconds that a start may take: ten thousand rules are read in some of them."""
+
+_direct = build_opener(ProxyHandler({}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Daemon:
+    """How one is started. `folder` is made for it: ledger, log and kubeconfig are there."""
+
+    folder: Path
+    api: str
+    catalog: Path
+    core: int | None = None
+    mode: str = "observe"
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ledger(self) -> Path:
+        """Return the file of its ledger."""
+        return self.folder / "ledger.db"
+
+    @contextmanager
+    def running(self) -> Iterator[Process]:
+        """Start it and wait until its caches are synced; it is killed at the end."""
+        self.folder.mkdir()
+        log = self.folder / "daemon.log"
+        with log.open("wb") as out, subprocess.Popen(self._command(), env=self._environment(), stderr=out) as process:
+            try:
+                port = _port(process, log)
+                _wait_ready(port, log)
+                yield Process(pid=process.pid, port=port)
+            finally:
+                process.kill()
+
+    def _command(self) -> list[str]:
+        pinned = ["taskset", "-c", str(self.core)] if self.core is not None else []
+        return [
+            *(*pinned, sys.executable, "-m", "kintsugi.cli", "run", "--mode", self.mode, "--insecure-no-token"),
+            *("--host", "127.0.0.1", "--port", "0", "--kubeconfig", str(self._kubeconfig())),
+            *("--ledger", f"sqlite:///{self.ledger}", "--catalog", str(self.catalog), "--log-format", "json"),
+        ]
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("KINTSUGI_")}
+        return {**kept, "PYTHONPATH": str(ROOT / "daemon"), **self.settings}
+
+    def _kubeconfig(self) -> Path:
+        context = {"name": "bench", "context": {"cluster": "bench", "user": "bench"}}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "bench", "cluster": {"server": self.api}}],
+            "users": [{"name": "bench", "user": {}}],
+            "contexts": [context],
+            "current-context": "bench",
+        }
+        path = self.folder / "kubeconfig"
+        path.write_text(json.dumps(config), encoding="utf-8")
+        return path
+
+
+def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
+    until = time.monotonic() + _START
+    while time.monotonic() < until:
+        text = log.read_text(encoding="utf-8", errors="replace")
+        if _SAYS in text:
+            return int(text.partition(_SAYS)[2].split()[0].rpartition(":")[2])
+        if process.poll() is not None:
+            raise AssertionError(f"the daemon ended with {process.returncode}:\n{text[-4000:]}")
+        time.sleep(0.05)
+    raise AssertionError(f"the daemon did not listen within {_START:g} s:\n{log.read_text()[-4000:]}")
+
+
+def _wait_ready(port: int, log: Path) -> None:
+    until = time.monotonic() + _START
+    last = ""
+    while time.monotonic() < until:
+        try:
+            with _direct.open(f"http://127.0.0.1:{port}/readyz", timeout=5):
+                return
+        except OSError as error:
+            last = str(error)
+        time.sleep(0.05)
+    raise AssertionError(f"the daemon was not ready within {_START:g} s: {last}\n{log.read_text()[-4000:]}")
