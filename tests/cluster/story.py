@@ -105,6 +105,16 @@ class Story:
         """Expect so many pods of the app to be ready."""
         return self.sees(f"{pods} ready", lambda: self.deployment()["status"].get("readyReplicas", 0) == pods)
 
+    def held_back(self, pod: Json) -> "Story":
+        """Expect the kubelet to wait before it starts a container of this pod once more."""
+
+        def waits() -> bool:
+            now = next(each for each in self.pods() if each["metadata"]["uid"] == pod["metadata"]["uid"])
+            states = [each["state"].get("waiting", {}) for each in now["status"]["containerStatuses"]]
+            return any(each.get("reason") == "CrashLoopBackOff" for each in states)
+
+        return self.sees("its container is held back", waits)
+
     def verdict(self, kind: str, reason: str = "", *, rule: str = "", after: Json | None = None) -> Json:
         """Expect the daemon's log to tell of a verdict (later than another one), and return its line."""
 

@@ -1,11 +1,10 @@
 """Case 4: the same through real Alertmanagers, which tell one thing many times; and an alert that goes on for no reason."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from tests.cluster.conftest import StartDaemon
-from tests.cluster.story import Json, Story
+from tests.cluster.story import Story
 from tests.harness.alertmanager import Alertmanager, Timing
-from tests.harness.api import Object
 from tests.harness.cluster import Cluster
 from tests.harness.faults import Faults
 from tests.harness.fixtures import StartAlertmanager
@@ -34,14 +33,13 @@ def test_what_many_alertmanagers_tell_many_times_is_one_run(
     pair = alertmanager(webhook, replicas=2, timing=IMPATIENT)
     cut_off = alertmanager(webhook, timing=IMPATIENT)
     victim = story.pods()[0]
-    labels = {**CRASH_LOOPING, "pod": victim["metadata"]["name"]}
+    labels, began = {**CRASH_LOOPING, "pod": victim["metadata"]["name"]}, datetime.now(UTC)
 
     story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
-    story.within(30).sees("its container is held back", lambda: is_held_back(story, victim))
-    story.at("all three Alertmanagers fire", lambda: fire(labels, pair, cut_off))
+    story.within(30).held_back(victim).at("all three Alertmanagers fire", lambda: fire(labels, began, pair, cut_off))
     story.within(30).verdict("started", rule="web-alerts")
     story.within(30).sees("it was told many times", lambda: told(story) >= 6)
-    story.within(30).ready(3).at("the pair resolves it", lambda: resolve(labels, pair))
+    story.within(30).ready(3).at("the pair resolves it", lambda: pair.resolve(labels, starts_at=began))
 
     incident = story.within(60).ends("recovered")
     before = told(story)
@@ -82,30 +80,12 @@ def test_an_alert_that_goes_on_although_all_looks_well_calls_a_person_and_nothin
     assert story.answers(web) == 200
 
 
-def is_held_back(story: Story, victim: Object) -> bool:
-    """Tell whether the kubelet waits before it starts the pod's container once more."""
-    now = next(pod for pod in story.pods() if pod["metadata"]["uid"] == victim["metadata"]["uid"])
-    return any(reason_of(each) == "CrashLoopBackOff" for each in now["status"]["containerStatuses"])
-
-
-def reason_of(container: Json) -> str:
-    """Return why a container waits."""
-    return str(container["state"].get("waiting", {}).get("reason", ""))
-
-
 def told(story: Story) -> float:
     """Return how many webhooks have been taken."""
     return story.counted("kintsugi_webhook_answers_total", status="200")
 
 
-def fire(labels: dict[str, str], *alertmanagers: Alertmanager) -> None:
+def fire(labels: dict[str, str], began: datetime, *alertmanagers: Alertmanager) -> None:
     """Let the same alert, with the same beginning, fire at all."""
-    began: datetime | None = None
     for each in alertmanagers:
-        began = each.fire(labels, starts_at=began)
-
-
-def resolve(labels: dict[str, str], alertmanager: Alertmanager) -> None:
-    """Resolve an alert where it fires."""
-    (firing,) = alertmanager.alerts()
-    alertmanager.resolve(labels, starts_at=datetime.fromisoformat(firing["startsAt"]))
+        each.fire(labels, starts_at=began)
