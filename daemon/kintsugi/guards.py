@@ -27,10 +27,11 @@ class Limits:
     """
     The figures of the guards; durations among them are scaled by the setting `durations`.
 
-    `look_again` is how soon a refusal without an end of its own (a lock, a stale cache) is judged again.
+    `ledger_host` is where our own ledger's database is, "" where it is a file. `look_again` is how soon a refusal without an end of its own (a lock, a stale cache) is judged again.
     """
 
     protected: frozenset[str] = frozenset({"kube-system", "kube-public", "kube-node-lease"})
+    ledger_host: str = ""
     cooldown_max: timedelta = timedelta(hours=2)
     failures: int = 3
     failures_pause: timedelta = timedelta(hours=1)
@@ -58,7 +59,7 @@ class Observer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Circumstances:
-    """Everything about one claim that is not history."""
+    """Everything about one claim that is not history. `addresses` are the service's own: IPs, and names as NAME.NAMESPACE."""
 
     rule: Rule
     service: Service
@@ -69,6 +70,7 @@ class Circumstances:
     managers: tuple[str, ...] = ()
     paused_by_annotation: str = ""
     approved: bool = False
+    addresses: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +114,17 @@ def protected(question: Question) -> Verdict | None:
     namespace = question.facts.service.namespace
     if namespace in question.limits.protected:
         return question.refuse(Reason.PROTECTED, f"namespace {namespace} is protected: nothing is ever changed there")
+    return None
+
+
+def own_ledger(question: Question) -> Verdict | None:
+    """Never touch the database that we ourselves write to: what is done must be written down first (P8)."""
+    host = question.limits.ledger_host.lower().rstrip(".")
+    labels = host.split(".")
+    names = {host, ".".join(labels[:2]), ".".join(labels[1:3])}  # NAME.NAMESPACE.svc… or POD.NAME.NAMESPACE.svc…
+    if host and names & question.facts.addresses:
+        text = f"{question.facts.service.name} is where our own ledger is ({host}): nothing is ever changed there"
+        return question.refuse(Reason.PROTECTED, text)
     return None
 
 
@@ -268,6 +281,7 @@ def useless_streak(past: list[PastRun]) -> list[PastRun]:
 
 GUARDS: tuple[Guard, ...] = (
     protected,
+    own_ledger,
     active,
     observing,
     paused,

@@ -56,7 +56,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   su postgres -c "initdb -D $PGDATA -U postgres --auth-local=trust --auth-host=scram-sha-256 --pwfile=/run/password"
   echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
 fi
-exec su postgres -c "exec postgres -D $PGDATA -c listen_addresses='*' -c unix_socket_directories=/run/postgresql"
+exec su postgres -c "exec postgres -D $PGDATA -c listen_addresses='*' -c unix_socket_directories=/run/postgresql,/tmp"
 """
 _SHELL = (
     "sh",

@@ -9,7 +9,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from kintsugi.actions import cordon, delete, live, looks, mark, patch, rollout, scale, touched
+from kintsugi.actions.asker import NOBODY, Asker
 from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.containers import Containers
 from kintsugi.actions.live import Live
 from kintsugi.actions.prepared import DeleteWrite, Happened, PatchWrite, Prepared
 from kintsugi.actions.result import Result, of_objects
@@ -25,17 +27,17 @@ class Actions:
 
     def __init__(self, kube: KubeClient, clients: Clients) -> None:
         self._kube = kube
-        self._clients = clients
+        self._means = looks.Means(kube=kube, clients=clients, containers=Containers(kube))
 
-    async def look(self, command: Command, *, deadline: timedelta, good: frozenset[str] = frozenset()) -> Result:
+    async def look(self, command: Command, *, deadline: timedelta, asker: Asker = NOBODY) -> Result:
         """
         Do a command that only looks.
 
         A log that is followed, a wait and a `rollout status` last until `deadline` at most; a log then ends well.
-        `good` are the pod templates known to be good (for `rollout history`). Raises KubeError or ProbeFailed when the
+        What its answer depends on besides the command is the `asker`'s. Raises KubeError or ProbeFailed when the
         question could not be answered, Refused for an address that may not be asked.
         """
-        return await looks.look(self._kube, self._clients, command, deadline=deadline, good=good)
+        return await looks.look(self._means, command, deadline=deadline, asker=asker)
 
     def split(self, command: Command) -> tuple[Command, ...]:
         """Make a change over several objects into changes of one object each, in order."""

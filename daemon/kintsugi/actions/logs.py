@@ -5,24 +5,26 @@ Of a workload all pods are read, where kubectl takes the first: what is wrong st
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from kintsugi.actions import live
 from kintsugi.actions.live import Live
+from kintsugi.actions.pods import default_container, pods_of, status_of_container
 from kintsugi.actions.result import Result
-from kintsugi.errors import NotFound, ProbeFailed
+from kintsugi.actions.scan import find
+from kintsugi.errors import Invalid, ProbeFailed
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Logs
-from kintsugi.objects.kept import LabelSelector
+from kintsugi.model.documents import Pattern, Severity
 from kintsugi.objects.resources import PODS
-from kintsugi.objects.selectors import Selector
 
-_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 _MOST_READ = 32 * 1024 * 1024
 _MOST_KEPT = 1024 * 1024
 _MOST_STREAMS = 50
+# How the API server says that there is no log: of a container that has not started, of one before it that is collected.
+_SILENT = ("is waiting to start", "does not have a host assigned", "previous terminated container")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Stream:
 
     pod: str
     container: str
+    previous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,44 @@ async def read(kube: KubeClient, command: Logs, *, within: timedelta) -> Result:
     share: what is wrong now stands at the end.
     """
     pods = await _pods(kube, command)
-    streams = [Stream(live.name(pod), container) for pod in pods for container in _containers(pod, command)]
+    streams = [
+        Stream(live.name(pod), container, previous=command.previous)
+        for pod in pods
+        for container in _containers(pod, command)
+    ]
+    return await _read(kube, command, streams, within)
+
+
+async def scan(kube: KubeClient, command: Logs, patterns: Iterable[Pattern], *, within: timedelta) -> Result:
+    """
+    Read logs for what is wrong: `findings`, beside what `read` gives.
+
+    Where a container has restarted, the one before it is read first: it knows why. One that has not started has said
+    nothing yet.
+    """
+    pods = await _pods(kube, command)
+    streams = [stream for pod in pods for stream in _with_previous(pod, command)]
+    result = await _read(kube, command, streams, within, lenient=True)
+    lines, sources = result.names["lines"], result.names["sources"]
+    assert isinstance(lines, list), "lines are a list"
+    assert isinstance(sources, list), "sources are a list"
+    found = find(lines, sources, patterns)
+    critical = sum(each["severity"] == Severity.CRITICAL for each in found)
+    summary = f"{result.summary}; {len(found)} findings, {critical} of them critical"
+    return Result(names={**result.names, "findings": found}, summary=summary)
+
+
+def _with_previous(pod: Live, command: Logs) -> Iterator[Stream]:
+    for container in _containers(pod, command):
+        restarted = live.number(status_of_container(pod, container), "restartCount") > 0
+        if restarted and not command.previous:
+            yield Stream(live.name(pod), container, previous=True)
+        yield Stream(live.name(pod), container, previous=command.previous)
+
+
+async def _read(
+    kube: KubeClient, command: Logs, streams: Sequence[Stream], within: timedelta, *, lenient: bool = False
+) -> Result:
     if not streams:
         raise ProbeFailed(f"no pods to read the logs of ({command.object or command.labels} in {command.namespace})")
     if len(streams) > _MOST_STREAMS:
@@ -57,7 +97,8 @@ async def read(kube: KubeClient, command: Logs, *, within: timedelta) -> Result:
             f"{len(streams)} logs are too many to read at once: at most {_MOST_STREAMS}, narrow it with -l or -c"
         )
     share = _MOST_KEPT // len(streams)
-    texts = await asyncio.gather(*(_text(kube, command, stream, share, within) for stream in streams))
+    read_one = _said if lenient else _text
+    texts = await asyncio.gather(*(read_one(kube, command, stream, share, within) for stream in streams))
     lines: list[str] = []
     sources: list[str] = []
     for stream, text in zip(streams, texts, strict=True):
@@ -71,16 +112,9 @@ async def read(kube: KubeClient, command: Logs, *, within: timedelta) -> Result:
 
 
 async def _pods(kube: KubeClient, command: Logs) -> Sequence[Live]:
-    asked = command.object
-    if asked is None:
+    if command.object is None:
         return (await kube.list(PODS, command.namespace, labels=command.labels)).items
-    obj = await kube.get(asked.resource, asked.name, command.namespace)
-    if asked.uid and live.uid(obj) != asked.uid:
-        raise NotFound(f"{asked} (uid {asked.uid}) is gone: another one has its name", status=404)
-    if asked.resource == PODS:
-        return [obj]
-    selector = Selector.of(live.kept(live.mapping(obj, "spec", "selector"), LabelSelector))
-    return (await kube.list(PODS, command.namespace, labels=str(selector))).items
+    return await pods_of(kube, command.object, command.namespace)
 
 
 def _containers(pod: Live, command: Logs) -> list[str]:
@@ -93,8 +127,17 @@ def _containers(pod: Live, command: Logs) -> list[str]:
         others = [live.entries(spec, kind) for kind in ("initContainers", "ephemeralContainers")]
         first, last = ([live.text(each, "name") for each in kind] for kind in others)
         return [*first, *main, *last]
-    marked = live.text(pod, "metadata", "annotations", _DEFAULT_CONTAINER)
-    return [marked] if marked in main else main[:1]
+    return [name] if (name := default_container(pod)) else []
+
+
+async def _said(kube: KubeClient, command: Logs, stream: Stream, share: int, within: timedelta) -> Text:
+    """Read a log that may not have begun, or be gone already."""
+    try:
+        return await _text(kube, command, stream, share, within)
+    except Invalid as error:
+        if any(words in str(error) for words in _SILENT):
+            return Text("")
+        raise
 
 
 async def _text(kube: KubeClient, command: Logs, stream: Stream, share: int, within: timedelta) -> Text:
@@ -102,11 +145,11 @@ async def _text(kube: KubeClient, command: Logs, stream: Stream, share: int, wit
         stream.pod,
         command.namespace,
         container=stream.container,
-        previous=command.previous,
+        previous=stream.previous,
         since=command.since,
         tail=command.tail,
         timestamps=command.timestamps,
-        follow=command.follow,
+        follow=command.follow and not stream.previous,
         limit_bytes=_MOST_READ,
         deadline=within,
     )

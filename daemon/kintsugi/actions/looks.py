@@ -1,11 +1,15 @@
 """Commands that only look, each by its own reader or client."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 
 import orjson
 
-from kintsugi.actions import events, get, logs, top, waits
+from kintsugi.actions import events, get, logs, psql, top, waits
+from kintsugi.actions.asker import Asker
+from kintsugi.actions.containers import Containers
+from kintsugi.actions.execute import execute
 from kintsugi.actions.get import by_name
 from kintsugi.actions.live import Live
 from kintsugi.actions.polling import until
@@ -23,10 +27,12 @@ from kintsugi.model.command import (
     Curl,
     Describe,
     Events,
+    Exec,
     Get,
     Logs,
     NcZ,
     Nslookup,
+    Psql,
     Rollout,
     Top,
     Verb,
@@ -37,31 +43,45 @@ _LAST_LOOK = 5.0
 """Seconds that a look may take which was begun before the deadline."""
 
 
-async def look(
-    kube: KubeClient, clients: Clients, command: Command, *, deadline: timedelta, good: frozenset[str]
-) -> Result:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Means:
+    """What looks are made with."""
+
+    kube: KubeClient
+    clients: Clients
+    containers: Containers
+
+
+async def look(means: Means, command: Command, *, deadline: timedelta, asker: Asker) -> Result:
     """Do a command that only looks. Raises Refused for one that changes something, ProbeFailed when it takes too long."""
-    lasts = isinstance(command, Logs | Wait) or (isinstance(command, Rollout) and command.verb is Verb.ROLLOUT_STATUS)
+    lasts = isinstance(command, Exec | Logs | Wait) or (
+        isinstance(command, Rollout) and command.verb is Verb.ROLLOUT_STATUS
+    )
     try:
         # What lasts until its deadline ends by itself, with what it has seen; a second is for its last look.
         async with asyncio.timeout(deadline.total_seconds() + (_LAST_LOOK if lasts else 0)):
-            return await _look(kube, clients, command, deadline=deadline, good=good)
+            return await _look(means, command, deadline=deadline, asker=asker)
     except TimeoutError as error:
         raise ProbeFailed(f"{render(command)}: no answer within {deadline.total_seconds():g} s") from error
 
 
-async def _look(
-    kube: KubeClient, clients: Clients, command: Command, *, deadline: timedelta, good: frozenset[str]
-) -> Result:
+async def _look(means: Means, command: Command, *, deadline: timedelta, asker: Asker) -> Result:
+    kube = means.kube
     match command:
         case Curl() | Nslookup() | NcZ():
-            return await _ask(clients, command, deadline)
+            return await _ask(means.clients, command, deadline)
+        case Exec():
+            return await execute(kube, means.containers, command, deadline)
+        case Psql():
+            return await psql.directly(kube, means.clients.postgres, command, asker, deadline)
         case Rollout(verb=Verb.ROLLOUT_HISTORY):
-            return await _history(kube, command, good)
+            return await _history(kube, command, asker.good)
         case Rollout(verb=Verb.ROLLOUT_STATUS):
             return await _status(kube, command, deadline)
         case Wait():
             return await waits.wait(kube, command, within=deadline)
+        case Logs() if asker.patterns:
+            return await logs.scan(kube, command, asker.patterns, within=deadline)
         case Logs():
             return await logs.read(kube, command, within=deadline)
         case _:

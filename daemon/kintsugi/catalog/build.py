@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import timedelta
 
 from kintsugi.catalog.drafts import Draft
 from kintsugi.catalog.matchers import check_regex, parse_matcher, takes_everything
@@ -31,6 +32,9 @@ from kintsugi.objects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, fi
 from kintsugi.objects.selectors import Selector
 from kintsugi.scope import seen
 from kintsugi.scope.types import PARAMETERS, parameter_type, rule_names, service_names
+
+EVERY = timedelta(seconds=30)
+"""How often a rule on a check asks, where it does not say."""
 
 WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 
@@ -113,6 +117,9 @@ def build_rule(draft: Draft[RuleShape], runbooks_of: dict[str, str]) -> Rule:
         draft.one_of((*path, "service"), spec.service, draft.known.services, "service")
     if spec.runbook is not None:
         draft.one_of((*path, "runbook"), spec.runbook, draft.known.runbooks, "runbook")
+    if spec.check is not None and spec.service in draft.known.checks:
+        what = f"list of checks of {spec.service} called"
+        draft.one_of((*path, "check"), spec.check, draft.known.checks[spec.service], what)
     return Rule(
         name=draft.name,
         on=spec.on,
@@ -121,6 +128,8 @@ def build_rule(draft: Draft[RuleShape], runbooks_of: dict[str, str]) -> Rule:
         when=draft.expression((*path, "when"), spec.when, seen(names)),
         match=_matchers(draft),
         hold=draft.scaled(spec.hold),
+        check=spec.check or "",
+        every=draft.scaled(spec.every or EVERY),
         mode=spec.mode,
         cooldown=draft.scaled(spec.cooldown),
         digest=digest_of(content_of(draft.document), draft.known.durations),

@@ -4,6 +4,7 @@ A document whose shape is right, on its way to a frozen value: what turns its te
 Whatever is wrong is noted with its place, and the work goes on, so that all problems come together.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Generic, TypeVar
@@ -14,6 +15,7 @@ from kintsugi.catalog.source import Document, Path
 from kintsugi.commands import CommandProblem, parse_template
 from kintsugi.commands import Template as CommandTemplate
 from kintsugi.expressions import BOOL, Expression, ExpressionProblem, Scope, Template, Type
+from kintsugi.model.documents import Patterns
 from kintsugi.model.places import Place
 
 ShapeT_co = TypeVar("ShapeT_co", bound=DocumentShape, covariant=True)
@@ -21,11 +23,11 @@ ShapeT_co = TypeVar("ShapeT_co", bound=DocumentShape, covariant=True)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
-    """What the other documents offer: their names, and what is needed of them."""
+    """What the other documents offer: their names, and what is needed of them; None of one with mistakes."""
 
     services: tuple[str, ...]
     runbooks: tuple[str, ...]
-    patterns: tuple[str, ...]
+    patterns: Mapping[str, Patterns | None]
     checks: dict[str, tuple[str, ...]]
     durations: float = 1.0
 

@@ -1,6 +1,6 @@
 """The way in: files of YAML become one checked, frozen catalog, or all of their problems together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
 from typing import TypeVar
@@ -22,7 +22,7 @@ from kintsugi.catalog.shapes import (
 )
 from kintsugi.catalog.source import Document, Plain, documents
 from kintsugi.catalog.whole import Whole
-from kintsugi.model.documents import Catalog
+from kintsugi.model.documents import Catalog, Patterns
 
 ShapeT = TypeVar("ShapeT", bound=DocumentShape)
 
@@ -139,11 +139,12 @@ class _Loading:
 
     def finish(self) -> Catalog:
         """Build all documents and check them against each other. Raises CatalogErrors."""
-        known = self._known()
+        patterns = self._drafts(PatternsShape, self._known({}))
+        scans = {name: build_patterns(draft) for name, draft in patterns.items()}
+        known = self._known(scans)
         services = self._drafts(ServiceShape, known)
         rules = self._drafts(RuleShape, known)
         runbooks = self._drafts(RunbookShape, known)
-        patterns = self._drafts(PatternsShape, known)
         priorities = {name: draft.shape.spec.priority for name, draft in services.items()}
         starts = {name: draft.shape.spec.runbook for name, draft in services.items()}
         built = {name: build_service(draft, priorities) for name, draft in services.items()}
@@ -151,7 +152,7 @@ class _Loading:
             services={name: service for name, service in built.items() if service is not None},
             rules={name: build_rule(draft, starts) for name, draft in rules.items()},
             runbooks={name: build_runbook(draft) for name, draft in runbooks.items()},
-            patterns={name: build_patterns(draft) for name, draft in patterns.items()},
+            patterns=scans,
             service_drafts=services,
             rule_drafts=rules,
             runbook_drafts=runbooks,
@@ -170,12 +171,12 @@ class _Loading:
             digest=digest_of(sorted(digest_of(content_of(document)) for document, _ in self.shapes), self.durations),
         )
 
-    def _known(self) -> Known:
+    def _known(self, patterns: Mapping[str, Patterns]) -> Known:
         """Collect what documents may name; a document with mistakes is there all the same, so that each is told once."""
         return Known(
             services=tuple(self.named["Service"]),
             runbooks=tuple(self.named["Runbook"]),
-            patterns=tuple(self.named["Patterns"]),
+            patterns={name: patterns.get(name) for name in self.named["Patterns"]},
             checks={
                 shape.metadata.name: tuple(shape.spec.checks)
                 for _, shape in self.shapes

@@ -171,6 +171,8 @@ class RuleSpec(Shape):
     when: ExpressionText | None = None
     match: Annotated[list[Text], Field(min_length=1)] | None = None
     hold: Duration = Field(default=timedelta(0), alias="for")
+    check: Id | None = None
+    every: Duration | None = None
     runbook: Name | None = None
     mode: Mode = Field(default=Mode.OBSERVE, strict=False)
     cooldown: Duration = timedelta(minutes=10)
@@ -181,13 +183,25 @@ class RuleSpec(Shape):
             raise ValueError("a rule on alerts needs `match`, as in - alertname=KubePodCrashLooping")
         if self.on is not RuleSource.ALERT and self.match is not None:
             raise ValueError(f"`match` is for rules on alerts: a rule on {self.on} has `when`")
-        if self.on is not RuleSource.ALERT and self.when is None:
+        self._asks_a_check()
+        if self.on not in (RuleSource.ALERT, RuleSource.CHECK) and self.when is None:
             raise ValueError(f"a rule on {self.on} needs `when`")
         if self.on is not RuleSource.SERVICES and self.service is None:
             raise ValueError("`service` is missing: only a rule on services can be about all of them")
         if self.service is None and self.runbook is None:
             raise ValueError("a rule about all services needs `runbook`")
         return self
+
+    def _asks_a_check(self) -> None:
+        if self.on is not RuleSource.CHECK:
+            if self.check is not None or self.every is not None:
+                raise ValueError(f"`check` and `every` are for rules on a check: a rule on {self.on} has none")
+        elif self.check is None:
+            raise ValueError("a rule on a check needs `check`, the name of one of its service's lists of checks")
+        elif self.when is not None:
+            raise ValueError("a rule on a check has no `when`: it holds while the check is not met")
+        elif self.every is not None and not timedelta(seconds=5) <= self.every <= timedelta(hours=1):
+            raise ValueError("`every` is between 5s and 1h: a check that asks more often is a load of its own")
 
 
 class ParameterShape(Shape):

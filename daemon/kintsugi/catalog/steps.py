@@ -147,7 +147,7 @@ class Steps:
             timeout=None if shape.timeout is None else draft.scaled(shape.timeout),
             retry=shape.retry,
             undo=self._undo(shape, path, inner.after({shape.id: done.own}), level),
-            scan=shape.scan or "",
+            scan=draft.known.patterns.get(shape.scan or ""),
             service=self._service(shape, path, scope),
             needs=tuple(shape.needs),
             place=draft.place(path),
@@ -194,7 +194,7 @@ class Steps:
     def _scanned(self, scan: str, path: Path, verb: Verb) -> Names:
         if verb is not Verb.LOGS:
             self.draft.note((*path, "scan"), f"only lines of logs are scanned, and {verb} gives none", key=True)
-        self.draft.one_of((*path, "scan"), scan, self.draft.known.patterns, "Patterns document")
+        self.draft.one_of((*path, "scan"), scan, tuple(self.draft.known.patterns), "Patterns document")
         return SCANNED
 
     def _item(self, for_each: Expression | None, path: Path) -> Type:

@@ -144,11 +144,8 @@ class Whole:
 
     def _digest(self, runbook: Runbook) -> str:
         children = sorted({call.runbook for call in calls_of(runbook)} & set(self.runbooks))
-        scans = sorted({step.scan for step, _ in steps_of(runbook)} & set(self.patterns))
-        parts = [
-            *(self._digest(self.runbooks[name]) for name in children),
-            *(self.patterns[name].digest for name in scans),
-        ]
+        scans = sorted({step.scan.digest for step, _ in steps_of(runbook) if step.scan is not None})
+        parts = [*(self._digest(self.runbooks[name]) for name in children), *scans]
         return digest_of(runbook.digest, *parts)
 
 

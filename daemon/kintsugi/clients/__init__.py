@@ -1,4 +1,4 @@
-"""The only speakers of what is not the Kubernetes API: HTTP, DNS, TCP. They look and never change anything."""
+"""The only speakers of what is not the Kubernetes API: HTTP, DNS, TCP, PostgreSQL. They look and never change anything."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,6 +6,7 @@ from typing import Self
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.dns import DnsClient
 from kintsugi.clients.http import HttpClient
+from kintsugi.clients.postgres import PostgresClient
 from kintsugi.clients.tcp import TcpClient
 
 
@@ -16,8 +17,9 @@ class Clients:
     http: HttpClient
     dns: DnsClient
     tcp: TcpClient
+    postgres: PostgresClient
 
     @classmethod
     def under(cls, rule: AddressRule) -> Self:
         """Make the clients that keep to one rule of addresses."""
-        return cls(http=HttpClient(rule), dns=DnsClient(), tcp=TcpClient(rule))
+        return cls(http=HttpClient(rule), dns=DnsClient(), tcp=TcpClient(rule), postgres=PostgresClient(rule))

@@ -7,7 +7,7 @@ To add a command: a row here, its builder, its way back to text in `render`, and
 
 from collections.abc import Mapping
 
-from kintsugi.commands import changes, flags, kinds, probes, reads, results
+from kintsugi.commands import changes, flags, kinds, probes, programs, queries, reads, results
 from kintsugi.commands.kinds import NAME, REFERENCE
 from kintsugi.commands.row import Flag, Row
 from kintsugi.model.command import Verb
@@ -83,6 +83,22 @@ READS = (
         resources=WITH_PODS,
         bare=of.PODS,
         result=results.LINES,
+    ),
+    Row(
+        verb=Verb.EXEC,
+        changes=False,
+        usage=f"kubectl exec [-it] POD | TYPE/NAME [-c CONTAINER] [-n NS] -- {programs.USAGE}",
+        example="kubectl exec -it statefulset/cache -- redis-cli PING",
+        flags=(
+            *flags.KUBECTL,
+            Flag(names=("-c", "--container"), key="container", kind=NAME),
+            *(Flag(names=names) for names in (("-i", "--stdin"), ("-t", "--tty"), ("-q", "--quiet"))),
+        ),
+        arguments=(kinds.BARE, kinds.PASSED),
+        build=programs.build_exec,
+        resources=WITH_PODS,
+        bare=of.PODS,
+        passes=True,
     ),
     Row(
         verb=Verb.TOP,
@@ -322,5 +338,27 @@ PROBES = (
     ),
 )
 
-ROWS: tuple[Row, ...] = (*READS, *CHANGES, *PROBES)
+QUERIES = (
+    Row(
+        verb=Verb.PSQL,
+        changes=False,
+        usage=f"psql -h HOST {queries.USAGE.removeprefix('psql ').replace('[-U USER]', '-U USER')}",
+        example="psql -h database.production -U postgres -c 'SELECT 1'",
+        flags=(
+            Flag(names=("-h", "--host"), key="host", kind=kinds.HOST, required=True),
+            Flag(names=("-p", "--port"), key="port", kind=kinds.PORT),
+            Flag(names=("-U", "--username"), key="user", kind=kinds.PASSED, required=True),
+            Flag(names=("-d", "--dbname"), key="database", kind=kinds.PASSED),
+            Flag(names=("-c", "--command"), key="statement", kind=kinds.SQL, required=True),
+            *(Flag(names=names) for names in queries.HARMLESS),
+            *(Flag(names=names, kind=kinds.TEXT, refused=why) for names, why in queries.REFUSED),
+            Flag(names=("-W", "--password"), refused=queries.NO_PROMPT),
+        ),
+        arguments=(),
+        build=queries.build_psql,
+        result=results.TABLE,
+    ),
+)
+
+ROWS: tuple[Row, ...] = (*READS, *CHANGES, *PROBES, *QUERIES)
 BY_VERB: Mapping[Verb, Row] = {row.verb: row for row in ROWS}

@@ -14,6 +14,7 @@ from ipaddress import IPv6Address
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
+from kintsugi.commands.sql import checked_statement
 from kintsugi.durations import parse_duration
 from kintsugi.expressions import text_of
 from kintsugi.objects.selectors import FieldSelector, Selector
@@ -225,6 +226,21 @@ def _output(text: str) -> str:
     return text
 
 
+def _put_sql(before: str, value: object) -> str:
+    raise ValueError("no value is put into SQL: write the statement out, and compare its rows in `expect`")
+
+
+def _put_word(before: str, value: object) -> str:
+    """A value in a program's words is a name, never a flag, and never stands inside a statement."""
+    text = text_of(value)
+    if any(character.isspace() for character in before):
+        return _put_sql(before, value)
+    if not _WORD.fullmatch(text):
+        raise ValueError(f"{text!r} is not a name (letters, digits, and _.- between them)")
+    return text
+
+
+_WORD = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]{0,251}[A-Za-z0-9_])?")
 _put_label_value = _plain(LABEL_VALUE, "the value of a label (letters, digits, and -_. between them)")
 _A_NAME = "a name (lower-case letters and digits, and - or . between them)"
 _put_name = _plain(_NAME, _A_NAME)
@@ -282,6 +298,15 @@ SORT = Kind(
     put=_put_label_value,
 )
 TEXT = Kind(word="TEXT", shape="text", convert=_matching(re.compile(r"(?s).*"), "text"), sample="sample", put=_put_text)
+PASSED = replace(TEXT, word="WORD", put=_put_word)
+SQL = Kind(word="STATEMENT", shape="text", convert=checked_statement, sample="SELECT 1", put=_put_sql)
+FILE = Kind(
+    word="FILE",
+    shape="text",
+    convert=_matching(re.compile(r"/\S+|system"), "a file, by its whole path"),
+    sample="/sample",
+    put=_put_text,
+)
 BODY = Kind(word="BODY", shape="text", convert=_body, sample="sample", put=_put_body)
 OUTPUT = Kind(word="FORMAT", shape="text", convert=_output, sample="wide", put=_put_text)
 TYPES = Kind(

@@ -18,7 +18,7 @@ from kintsugi.commands.row import Flag, Row
 from kintsugi.commands.words import Words, has_hole
 from kintsugi.model.command import Verb
 
-_TOOLS = ("kubectl", "curl", "nslookup", "nc")
+_TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql")
 _FAMILIES = ("rollout", "auth")
 _SHORT_EQUALS = re.compile(r"(-[A-Za-z])=(.+)", re.DOTALL)
 _SWITCHED = re.compile(r"(--[a-z-]+)=(true|false)")
@@ -57,8 +57,10 @@ def read(words: Words) -> Line:
     values = [context.params[f"flag_{number}"] for number in range(len(row.flags))]
     found = [_given(row, flag, value) for flag, value in zip(row.flags, values, strict=True)]
     flags = tuple(given for given in found if given is not None)
+    arguments = tuple(context.params["arguments"])
     _check_required(row, flags)
-    return Line(row=row, flags=flags, arguments=tuple(context.params["arguments"]))
+    _check_passed(row, len(arguments) - max(0, len(texts) - _own(texts) - 1), len(arguments))
+    return Line(row=row, flags=flags, arguments=arguments)
 
 
 def _row(texts: list[str]) -> tuple[Row, list[str]]:
@@ -106,7 +108,7 @@ def _next_word(before: str, texts: list[str]) -> tuple[list[str], str, list[str]
         add_help_option=False,
     )
     try:
-        rest = list(command.make_context(before, [_equals(text) for text in texts]).params["rest"])
+        rest = list(command.make_context(before, _own_equals(texts)).params["rest"])
     except click.UsageError as error:
         raise CommandProblem(f"{before}: {error.format_message().rstrip('.')}") from error
     if not rest:
@@ -131,6 +133,16 @@ def _option(name: str, flag: Flag) -> click.Option:
     return click.Option([*flag.names, name], multiple=True, type=click.UNPROCESSED)
 
 
+def _own(texts: list[str]) -> int:
+    """Count the words that are the command's own: those behind `--` are another program's."""
+    return texts.index("--") if "--" in texts else len(texts)
+
+
+def _own_equals(texts: list[str]) -> list[str]:
+    end = _own(texts)
+    return [*map(_equals, texts[:end]), *texts[end:]]
+
+
 def _equals(text: str) -> str:
     """Write `-n=x`, which kubectl takes for `-n x`, as `-nx`."""
     return found[1] + found[2] if (found := _SHORT_EQUALS.fullmatch(text)) else text
@@ -142,13 +154,14 @@ def _normal(row: Row, texts: list[str]) -> list[str]:
         return texts
     switches = {name for flag in row.flags if flag.kind is None for name in flag.names}
     normal: list[str] = []
-    for text in texts:
+    end = _own(texts)
+    for text in texts[:end]:
         found = _SWITCHED.fullmatch(text)
         if not found or found[1] not in switches:
             normal.append(_equals(text))
         elif found[2] == "true":
             normal.append(found[1])
-    return normal
+    return normal + texts[end:]
 
 
 def _given(row: Row, flag: Flag, value: object) -> Given | None:
@@ -160,6 +173,14 @@ def _given(row: Row, flag: Flag, value: object) -> Given | None:
     if len(texts) > 1 and not flag.many:
         raise CommandProblem(f"{row.verb}: {flag.names[-1]} stands {len(texts)} times")
     return Given(flag=flag, texts=texts)
+
+
+def _check_passed(row: Row, own: int, together: int) -> None:
+    """Refuse a program whose words are not set apart: a flag of its own would be read as ours."""
+    if row.passes and (own != 1 or together == own):
+        raise CommandProblem(
+            f"{row.verb}: it takes one pod or TYPE/NAME, then --, then the program with its words; it is written: {row.usage}"
+        )
 
 
 def _check_required(row: Row, given: tuple[Given, ...]) -> None:

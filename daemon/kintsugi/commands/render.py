@@ -13,6 +13,7 @@ from kintsugi.model.command import (
     Delete,
     Describe,
     Events,
+    Exec,
     Get,
     Logs,
     Mark,
@@ -20,6 +21,7 @@ from kintsugi.model.command import (
     Nslookup,
     ObjectName,
     Patch,
+    Psql,
     Rollout,
     Scale,
     Top,
@@ -64,6 +66,8 @@ _VERBS: dict[type, Verb] = {
     Curl: Verb.CURL,
     Nslookup: Verb.NSLOOKUP,
     NcZ: Verb.NC,
+    Exec: Verb.EXEC,
+    Psql: Verb.PSQL,
 }
 
 
@@ -71,8 +75,11 @@ def _words(command: Command) -> Iterator[str]:
     match command:
         case Get() | Describe() | Logs() | Top() | Events() | Wait() | CanI():
             yield from _reading(command)
-        case Curl() | Nslookup() | NcZ():
+        case Curl() | Nslookup() | NcZ() | Psql():
             yield from _asking(command)
+        case Exec():
+            yield from [str(command.object), *_namespace(command.namespace), *_option("-c", command.container)]
+            yield from ["--", *command.argv]
         case _:
             yield from _changing(command)
 
@@ -144,7 +151,7 @@ def _changing(command: Delete | Scale | Rollout | Cordon | Patch | Mark) -> Iter
             yield from [*_switch("--overwrite", command.overwrite), *_namespace(command.namespace)]
 
 
-def _asking(command: Curl | Nslookup | NcZ) -> Iterator[str]:
+def _asking(command: Curl | Nslookup | NcZ | Psql) -> Iterator[str]:
     match command:
         case Curl():
             yield from _curl(command)
@@ -152,6 +159,22 @@ def _asking(command: Curl | Nslookup | NcZ) -> Iterator[str]:
             yield from [command.name, *([command.server] if command.server else [])]
         case NcZ():
             yield from [command.host, str(command.port), *_seconds("-w", command.timeout)]
+        case Psql():
+            yield from _psql(command)
+
+
+def _psql(command: Psql) -> Iterator[str]:
+    yield from [*_option("-h", command.host), *(["-p", str(command.port)] if command.port else [])]
+    yield from [*_option("-U", command.user), *_option("-d", _connection(command)), "-c", command.statement]
+
+
+def _connection(command: Psql) -> str:
+    """Write what `-d` says: the database alone, or with how the connection is made."""
+    how = {"sslmode": command.sslmode, "sslrootcert": command.rootcert, "passfile": command.passfile}
+    given = [f"{key}={value}" for key, value in how.items() if value]
+    return (
+        " ".join([*([f"dbname={command.database}"] if command.database else []), *given]) if given else command.database
+    )
 
 
 def _curl(command: Curl) -> Iterator[str]:

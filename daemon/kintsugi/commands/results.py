@@ -8,7 +8,20 @@ asked with the command.
 from collections.abc import Callable, Mapping
 
 from kintsugi.expressions import ANY, BOOL, INT, STRING, TIMESTAMP, ListOf, MapOf, Struct, Type, struct_type
-from kintsugi.model.command import Command, Cordon, Delete, Describe, Events, Get, Mark, ObjectName, Patch, Scale, Wait
+from kintsugi.model.command import (
+    Command,
+    Cordon,
+    Delete,
+    Describe,
+    Events,
+    Exec,
+    Get,
+    Mark,
+    ObjectName,
+    Patch,
+    Scale,
+    Wait,
+)
 from kintsugi.model.command import Rollout as RolloutCommand
 from kintsugi.objects.kept import KEPT
 from kintsugi.objects.resources import EVENTS, Resource
@@ -39,8 +52,8 @@ USE = Struct(
 )
 """What one pod or node uses; per cent of what a node can give, of what a pod may take (0 where it has no limit)."""
 
-FINDING = Struct("Finding", {"means": STRING, "severity": STRING, "line": STRING, "source": STRING})
-"""A line that a `scan` recognised; `source` is the pod."""
+FINDING = Struct("Finding", {"severity": STRING, "means": STRING, "line": STRING, "pod": STRING, "sqlstate": STRING})
+"""A line that a `scan` recognised; `sqlstate` is "" where the line carries none."""
 
 LINES: Mapping[str, Type] = {"lines": ListOf(STRING), "sources": ListOf(STRING)}
 SCANNED: Mapping[str, Type] = {"findings": ListOf(FINDING)}
@@ -52,6 +65,9 @@ DECISION: Mapping[str, Type] = {"allowed": BOOL, "reason": STRING}
 RESPONSE: Mapping[str, Type] = {"status": INT, "body": STRING, "headers": MapOf(STRING), "json": ANY}
 LOOKUP: Mapping[str, Type] = {"addresses": ListOf(STRING)}
 CONNECTION: Mapping[str, Type] = {"open": BOOL}
+OUTPUT: Mapping[str, Type] = {"lines": ListOf(STRING), "text": STRING, "exit_code": INT}
+TABLE: Mapping[str, Type] = {"rows": ListOf(MapOf(ANY)), "value": ANY}
+"""What a query gives: its rows by column, and the first column of the first row; no `value` where there is no row."""
 
 ObjectType = Callable[[Resource], Type]
 
@@ -85,6 +101,8 @@ def _objects(command: Command, type_of: ObjectType) -> Mapping[str, Type]:
             return _items(command.objects, (), type_of)
         case Patch() | RolloutCommand():
             return _items((command.object,), (), type_of)
+        case Exec():
+            return TABLE if command.argv[0] == "psql" else OUTPUT
         case Events():
             return {"items": ListOf(type_of(EVENTS))}
         case _:

@@ -104,7 +104,7 @@ class Row:
     One command of the grammar.
 
     `usage` and `example` are for people. `arguments` are the kinds of its places in turn, the last one for all that follow; `marks` lets KEY=VALUE stand
-    among them. `resources` are the kinds of objects it takes, and `only` says why no others. `bare` is the kind that a
+    among them; `passes` says that after `--` its words are another program's. `resources` are the kinds of objects it takes, and `only` says why no others. `bare` is the kind that a
     name without a type means. `result` are the names that an expression sees afterwards; what depends on the objects
     asked for is added by `results.columns`.
     """
@@ -120,6 +120,7 @@ class Row:
     only: str = ""
     bare: Resource | None = None
     marks: bool = False
+    passes: bool = False
     result: Mapping[str, Type] = field(default_factory=dict)
 
     def kind_at(self, position: int, word: Word) -> Kind:

@@ -38,6 +38,8 @@ class Verb(StrEnum):
     CURL = "curl"
     NSLOOKUP = "nslookup"
     NC = "nc -z"
+    EXEC = "kubectl exec"
+    PSQL = "psql"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,6 +227,38 @@ class NcZ:
     timeout: timedelta | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exec:
+    """
+    Run a program that only looks in a container: of a pod, or of one of a workload's pods.
+
+    For `psql` that is the primary, for other programs the first pod that is ready.
+    """
+
+    object: ObjectName
+    namespace: str
+    container: str = ""
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Psql:
+    """
+    Ask a PostgreSQL server one question, in a read-only transaction.
+
+    Empty texts and port 0 stand for what libpq takes then. `rootcert` and `passfile` are files, as libpq reads them.
+    """
+
+    statement: str
+    host: str = ""
+    port: int = 0
+    user: str = ""
+    database: str = ""
+    sslmode: str = ""
+    rootcert: str = ""
+    passfile: str = ""
+
+
 Command = (
     Get
     | Describe
@@ -242,4 +276,6 @@ Command = (
     | Curl
     | Nslookup
     | NcZ
+    | Exec
+    | Psql
 )

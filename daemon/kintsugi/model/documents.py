@@ -42,6 +42,7 @@ class RuleSource(StrEnum):
     EVENT = "event"
     ALERT = "alert"
     SERVICES = "services"
+    CHECK = "check"
 
 
 class Unmet(StrEnum):
@@ -180,7 +181,7 @@ class Step:
     timeout: timedelta | None = None
     retry: int = 0
     undo: UndoPolicy | tuple["Step", ...] = UndoPolicy.INVERSE
-    scan: str = ""
+    scan: "Patterns | None" = None
     service: Template | None = None
     needs: tuple[str, ...] = ()
     place: Place
@@ -275,7 +276,8 @@ class Rule:
     """
     When something is a reason to act.
 
-    `service` empty is for `on: services` rules about all of them. `hold` is `for:`; `match` is for alerts.
+    `service` empty is for `on: services` rules about all of them. `hold` is `for:`; `match` is for alerts. `check` is the
+    service's list of checks that a rule on a check asks for, `every` so often.
     `digest` changes with any change of the rule.
     """
 
@@ -286,6 +288,8 @@ class Rule:
     when: Expression | None = None
     match: tuple[LabelMatcher, ...] = ()
     hold: timedelta = timedelta(0)
+    check: str = ""
+    every: timedelta = timedelta(seconds=30)
     mode: Mode = Mode.OBSERVE
     cooldown: timedelta = timedelta(minutes=10)
     digest: str

@@ -162,6 +162,8 @@ def rule_names(on: RuleSource, *, services: Iterable[str] = (), service: bool = 
         case RuleSource.SERVICES:
             own = _own_service() if service else {}
             return {**_all_services(services), **own, "now": TIMESTAMP}
+        case RuleSource.CHECK:
+            return {"now": TIMESTAMP}
         case _:
             return {"object": _OBJECTS[on], "now": TIMESTAMP}
 

@@ -41,16 +41,22 @@ def rule_names(
             return Names({"now": now, **({"alert": shown_alert(alert)} if alert else {})})
         case RuleSource.SERVICES:
             return Names({"now": now, **_views(service, services or {})})
+        case RuleSource.CHECK:
+            return Names({"now": now})
         case _:
             return Names(_known({"now": now, "object": object}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
-    """What all steps of a run see at one moment: `service` is the one that the step works on, None if it has none."""
+    """
+    What all steps of a run see at one moment.
+
+    `service` is the one that the step works on, None if it has none; a check that is asked outside of a run has no incident.
+    """
 
     now: datetime
-    incident: Incident
+    incident: Incident | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
     service: ServiceView | None = None
     services: Views = field(default_factory=dict)
@@ -77,7 +83,9 @@ def step_names(
 
     A step that did not run has only `ran` and `met`: its results are absent, and to read them is an error.
     """
-    values: dict[str, object] = {"now": around.now, "incident": shown_incident(around.incident)}
+    values: dict[str, object] = {"now": around.now}
+    if around.incident is not None:
+        values["incident"] = shown_incident(around.incident)
     values |= _views(around.service, around.services)
     values |= {f"params.{name}": value for name, value in around.parameters.items()}
     for step, outcome in (earlier or {}).items():

@@ -197,8 +197,11 @@ class ClusterWatch:
         return (event for event in self._caches.events.store.values() if event.involved_object.uid in uids)
 
     def _answer(self, rule: Rule, target: Target, names: Names) -> None:
+        self.tell(rule, target, condition_holds(rule, names))
+
+    def tell(self, rule: Rule, target: Target, holds: bool | None) -> None:
+        """Hear whether a rule's condition holds of an object; None is no answer. Others than the watch may tell, too."""
         key = (rule.name, target.uid)
-        holds = condition_holds(rule, names)
         if holds is True and key not in self._known:
             self._known[key] = self._began[key] = Condition(rule=rule.name, target=target, since=self._clock())
         elif holds is False and key in self._known:

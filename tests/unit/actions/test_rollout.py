@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.actions.actions import Actions
+from kintsugi.actions.asker import Asker
 from kintsugi.actions.prepared import TEMPLATE, Happened
 from kintsugi.actions.templates import RESTARTED
 from kintsugi.clients import Clients
@@ -58,7 +59,7 @@ async def test_undo_without_a_number_goes_to_the_last_revision_that_was_seen_goo
     """E13, DESIGN 6: the template without its hash, our mark, and no way back to the bad revision."""
     kube = cluster()
     does = actions(kube)
-    prepared = await does.prepare(rollout(Verb.ROLLOUT_UNDO), circumstances(good=GOOD))
+    prepared = await does.prepare(rollout(Verb.ROLLOUT_UNDO), circumstances(asker=Asker(good=GOOD)))
     assert (prepared.facts["revision"], prepared.facts["to"]) == (2, 1)
     assert prepared.undo.commands == ()
     assert "revision 2 was never seen good" in prepared.undo.note

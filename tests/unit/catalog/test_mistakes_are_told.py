@@ -49,7 +49,7 @@ SHAPES = [
         RULE,
         "on: pod",
         "on: pods",
-        "spec.on: 'pods' is not one of 'pod', 'pvc', 'node', 'event', 'alert' or 'services'; did you mean 'pod'?",
+        "spec.on: 'pods' is not one of 'pod', 'pvc', 'node', 'event', 'alert', 'services' or 'check'; did you mean 'pod'?",
     ),
     (RULE, "for: 2m", "for: 120", "spec.for: it is not a duration: write hours, minutes and seconds"),
     (RULE, "for: 2m", "for: 2d", "spec.for: '2d' is not a duration"),

@@ -14,6 +14,7 @@ from kintsugi.model.command import (
     Delete,
     Describe,
     Events,
+    Exec,
     Get,
     Logs,
     Mark,
@@ -21,6 +22,7 @@ from kintsugi.model.command import (
     Nslookup,
     ObjectName,
     Patch,
+    Psql,
     Rollout,
     Scale,
     Top,
@@ -198,6 +200,40 @@ def can_is() -> st.SearchStrategy[CanI]:
     return st.builds(build, st.sampled_from(RESOURCES), names, st.just("") | names)
 
 
+statements = st.sampled_from(
+    ["SELECT 1", "SELECT count(*) FROM orders WHERE note = 'it''s'", "SHOW server_version", "TABLE t", "VALUES (1, 2)"]
+)
+files = st.sampled_from(["", "/etc/pki/root.pem", "/run/passwords"])
+
+
+def psqls() -> st.SearchStrategy[Psql]:
+    return st.builds(
+        Psql,
+        statement=statements,
+        host=names,
+        port=st.integers(0, 65535),
+        user=names,
+        database=st.just("") | names,
+        sslmode=st.sampled_from(["", "disable", "prefer", "require", "verify-full"]),
+        rootcert=files,
+        passfile=files,
+    )
+
+
+def execs() -> st.SearchStrategy[Exec]:
+    asked = st.builds(lambda user, statement: ("psql", "-U", user, f"--command={statement}", "-X"), names, statements)
+    others = st.sampled_from(
+        [("redis-cli", "PING"), ("redis-cli", "-p", "6380", "INFO", "server"), ("pg_isready", "-q")]
+    )
+    return st.builds(
+        Exec,
+        object=objects_of(WITH_PODS, most=1).map(lambda found: found[0]),
+        namespace=names,
+        container=st.just("") | names,
+        argv=asked | others,
+    )
+
+
 def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
     """Commands of every row; `uid` gives the objects of changes an identity."""
     workloads = (*ROLLED_OUT[:2], REPLICASETS)
@@ -211,6 +247,8 @@ def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
         tops(),
         curls(),
         can_is(),
+        execs(),
+        psqls(),
         patches(uid),
         marks(uid),
         rollouts(uid),

@@ -32,6 +32,9 @@ RIGHT = [
     ("curl http://a", 'status == 200 && body.contains("ok") && headers["content-type"] == "x" && json.a.b == 1'),
     ("nslookup a", "size(addresses) > 0"),
     ("nc -z a 80", "open"),
+    ("kubectl exec p -- redis-cli PING", 'lines == ["PONG"] && exit_code == 0 && text != ""'),
+    ("kubectl exec p -- psql -c 'TABLE t'", 'rows.all(r, r.state == "streaming") && value == 1'),
+    ("psql -h a -U b -c 'TABLE t'", "size(rows) == 0 || value < 27.5"),
 ]
 
 
@@ -48,6 +51,9 @@ WRONG = [
     ("kubectl logs web", "line"),
     ("curl http://a", 'status == "200"'),
     ("nc -z a 80", "opened"),
+    ("kubectl exec p -- redis-cli PING", "rows"),
+    ("kubectl exec p -- psql -c 'TABLE t'", "lines"),
+    ("psql -h a -U b -c 'TABLE t'", "value.all(v, rows)"),
     ("kubectl rollout status deployment/web", "revisions"),
 ]
 

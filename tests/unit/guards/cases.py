@@ -1,5 +1,6 @@
 """One case for every guard: a claim that only this guard has something to say about, and what it says."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from kintsugi.guards import Circumstances, Observer
@@ -19,6 +20,11 @@ CASES: dict[str, tuple[Circumstances, History, Answer]] = {
         circumstances(namespace="kube-system"),
         History(),
         (VerdictKind.REFUSED, Reason.PROTECTED, None, "namespace kube-system is protected"),
+    ),
+    "own_ledger": (
+        replace(circumstances(), addresses=frozenset({"postgres.kintsugi", "10.0.0.9"})),
+        History(),
+        (VerdictKind.REFUSED, Reason.PROTECTED, None, "web is where our own ledger is"),
     ),
     "active": (
         circumstances(),

@@ -8,7 +8,7 @@ from kintsugi.model.records import History, Verdict
 from kintsugi.priorities import Hold
 from tests.unit import factories
 
-LIMITS = Limits()
+LIMITS = Limits(ledger_host="postgres.kintsugi.svc.cluster.local")
 
 
 def circumstances(

@@ -18,6 +18,7 @@ NAMES = [guard.__name__ for guard in GUARDS]
 def test_the_order_is_this_one() -> None:
     assert NAMES == [
         "protected",
+        "own_ledger",
         "active",
         "observing",
         "paused",
@@ -48,6 +49,7 @@ def both(first: str, second: str) -> tuple[Circumstances, History]:
         observer=observer,
         hold=one.hold or other.hold,
         managers=one.managers or other.managers,
+        addresses=one.addresses | other.addresses,
     )
     history = History(
         active=past_one.active or past_other.active,

@@ -33,6 +33,7 @@ VIOLATIONS = (
     Violation("objects/facts.py", "import time", "pure"),
     Violation("actions/delete.py", "from kubernetes_asyncio.client import CoreV1Api", "kubernetes"),
     Violation("pipeline/pipeline.py", "import sqlalchemy", "database"),
+    Violation("actions/psql.py", "import asyncpg", "postgres"),
     Violation("scope/functions.py", "from cel_expr_python import cel", "cel"),
 )
 

@@ -30,16 +30,21 @@ def test_changes_are_deleting_pods_and_patching_workloads() -> None:
     changing = {"create", "delete", "deletecollection", "patch", "update"}
     assert {right for right in rights("kintsugi-mend") if right[2] in changing} == {
         ("", "events", "create"),
+        ("", "pods/exec", "create"),
         ("", "pods", "delete"),
         *(("apps", workload, "patch") for workload in ("daemonsets", "deployments", "statefulsets")),
     }
     bound = {(each["kind"], each["roleRef"]["name"]) for each in DOCUMENTS if "roleRef" in each}
-    assert bound == {("ClusterRoleBinding", "kintsugi-see"), ("RoleBinding", "kintsugi-mend")}
+    assert bound == {
+        ("ClusterRoleBinding", "kintsugi-see"),
+        ("ClusterRoleBinding", "kintsugi-volumes"),
+        ("RoleBinding", "kintsugi-mend"),
+    }
 
 
 def test_no_right_is_a_wildcard_or_about_secrets() -> None:
     """A wildcard grants what nobody has read."""
-    every = [*rights("kintsugi-see"), *rights("kintsugi-mend")]
+    every = [*rights("kintsugi-see"), *rights("kintsugi-volumes"), *rights("kintsugi-mend")]
     assert [right for right in every if "*" in right or right[1] == "secrets"] == []
 
 

@@ -1,0 +1,147 @@
+"""
+`psql -c`: one question to a database, in a container or directly, with the same answer either way.
+
+The server itself makes JSON of the rows (`row_to_json`), so that a value has one type whichever way it came.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from kintsugi.actions import secrets
+from kintsugi.actions.asker import Asker
+from kintsugi.actions.containers import Container, Containers, running
+from kintsugi.actions.live import Live
+from kintsugi.actions.result import Result
+from kintsugi.clients.postgres import USUAL_PORT, PostgresClient, Server, settings
+from kintsugi.commands.sql import shown_setting
+from kintsugi.errors import ProbeFailed
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import ObjectName, Psql
+
+MOST_ROWS = 1000
+"""A longer answer is none: what counts rows would count wrong. Let the database count."""
+
+PASSWORD = "PGPASSWORD"  # noqa: S105  the name of the variable
+IN_RECOVERY = "SELECT pg_is_in_recovery() AS standby"
+
+# The line breaks end a comment at the end of the statement.
+_QUESTION = """\
+SELECT coalesce(json_agg(row_to_json(answer)), '[]'::json)::text
+FROM (SELECT * FROM (
+{statement}
+) AS asked LIMIT {most}) AS answer"""
+_LEAST_CONNECT_TIMEOUT = 2
+_LARGEST_INTEGER = 2**63
+
+
+async def directly(kube: KubeClient, client: PostgresClient, command: Psql, asker: Asker, within: timedelta) -> Result:
+    """Ask the server over the network. Raises ProbeFailed when there is no answer, Refused for its address."""
+    given = asker.env.get(PASSWORD)
+    password = await secrets.value_of(kube, given, asker.namespace) if given and not command.passfile else ""
+    server = Server(
+        host=command.host,
+        port=command.port or USUAL_PORT,
+        user=command.user,
+        database=command.database,
+        sslmode=command.sslmode,
+        rootcert=command.rootcert,
+        passfile=command.passfile,
+        password=password,
+    )
+    return answer(await client.ask(question(command.statement), server, within=within), f"{server.host}:{server.port}")
+
+
+async def inside(containers: Containers, container: Container, command: Psql, within: timedelta) -> Result:
+    """Ask through the `psql` in a container. Raises ProbeFailed with its own words when it fails."""
+    executed = await containers.run(container, words(command, within), within=within)
+    if executed.exit_code != 0:
+        said = executed.stderr.decode(errors="replace").strip() or f"psql exited {executed.exit_code}"
+        raise ProbeFailed(f"{container}: {said}")
+    if executed.truncated:
+        raise ProbeFailed(f"{container}: the answer is longer than 1 MiB: ask for less")
+    return answer(executed.stdout.decode(errors="replace"), str(container))
+
+
+async def primary(
+    containers: Containers, pods: Sequence[Live], asked: tuple[ObjectName, str], command: Psql, within: timedelta
+) -> Container:
+    """
+    Find the pod that is the primary, by asking each one.
+
+    `asked` is the workload with the container that was named. Raises ProbeFailed when none says so, or several do.
+    """
+    workload, name = asked
+
+    async def standing(pod: Live) -> tuple[Container | None, str]:
+        try:
+            container = running(pod, name)
+            result = await inside(containers, container, replace(command, statement=IN_RECOVERY), within)
+        except ProbeFailed as error:
+            return None, str(error)
+        is_standby = result.names.get("value") is not False
+        return (None, f"{container} is a standby") if is_standby else (container, "")
+
+    found = await asyncio.gather(*map(standing, pods))
+    primaries = [container for container, _ in found if container is not None]
+    if len(primaries) == 1:
+        return primaries[0]
+    if primaries:
+        raise ProbeFailed(f"{workload} has more than one primary: {', '.join(map(str, primaries))}")
+    why = "; ".join(reason for _, reason in found) or "it has no pods"
+    raise ProbeFailed(f"{workload} has no primary that answers: {why}")
+
+
+def question(statement: str) -> str:
+    """Wrap a statement, so that the server answers with one JSON array of its rows."""
+    if setting := shown_setting(statement):
+        statement = f"SELECT current_setting('{setting}') AS \"{setting}\""
+    return _QUESTION.format(statement=statement, most=MOST_ROWS + 1)
+
+
+def words(command: Psql, within: timedelta) -> tuple[str, ...]:
+    """Write the `psql` that is run in a container: silent, read-only, and over in time."""
+    options = " ".join(f"-c {key}={value}" for key, value in settings(within * 0.8).items())
+    connection = {
+        "host": command.host,
+        "port": str(command.port or ""),
+        "user": command.user,
+        "dbname": command.database,
+        "sslmode": command.sslmode,
+        "sslrootcert": command.rootcert,
+        "passfile": command.passfile,
+        "connect_timeout": str(max(_LEAST_CONNECT_TIMEOUT, int(within.total_seconds() / 2))),
+        "client_encoding": "UTF8",
+        "options": options,
+    }
+    given = " ".join(f"{key}='{value}'" for key, value in connection.items() if value)
+    return ("psql", "-XqAtw", "-v", "ON_ERROR_STOP=1", "-d", given, "-c", question(command.statement))
+
+
+def answer(text: str, where: str) -> Result:
+    """Read the server's JSON: `rows`, and `value`, the first column of the first one. Raises ProbeFailed."""
+    try:
+        rows = json.loads(text, object_pairs_hook=_first_wins, parse_int=_integer)
+    except ValueError as error:
+        raise ProbeFailed(f"{where}: the answer cannot be read: {text[:200]!r}") from error
+    if not isinstance(rows, list) or len(rows) > MOST_ROWS:
+        raise ProbeFailed(f"{where}: the answer has more than {MOST_ROWS} rows: let the database count")
+    names: dict[str, object] = {"rows": rows}
+    if rows and rows[0]:
+        names["value"] = next(iter(rows[0].values()))
+    return Result(names=names, summary=f"{where}: {len(rows)} row{'' if len(rows) == 1 else 's'}")
+
+
+def _first_wins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make a row; of two columns of one name the first stands, as it does for `value`."""
+    row: dict[str, object] = {}
+    for name, value in pairs:
+        row.setdefault(name, value)
+    return row
+
+
+def _integer(text: str) -> int | float:
+    number = int(text)
+    return number if -_LARGEST_INTEGER <= number < _LARGEST_INTEGER else float(text)

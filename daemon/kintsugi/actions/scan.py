@@ -1,0 +1,51 @@
+"""
+What the lines of a log mean, by a Patterns document: the first pattern that fits a line counts.
+
+Pure. A line fits by its words, or by the SQLSTATE that it carries; a number of another kind is not taken for one.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from kintsugi.model.documents import Pattern
+from kintsugi.telemetry import SECRETS
+
+MOST_FINDINGS = 1000
+"""The newest are kept: what is wrong now stands at the end."""
+
+LONGEST_LINE = 4096
+
+# As log_line_prefix (%e) writes it, as log_error_verbosity = verbose does, and in the JSON log. A process id in
+# brackets, or a part of a time, is no code.
+_SQLSTATE = re.compile(
+    r'"state_code"\s*:\s*"([0-9A-Z]{5})"'
+    r"|\b(?:WARNING|ERROR|FATAL|PANIC):\s+([0-9A-Z]{5}):"
+    r"|(?<![\w\[.:+-])([0-9A-Z]{5})(?![\w\].:-])[^\n]{0,80}?\b(?:WARNING|ERROR|FATAL|PANIC):"
+)
+
+
+def find(lines: Sequence[str], pods: Sequence[str], patterns: Iterable[Pattern]) -> list[dict[str, object]]:
+    """Give what stands in the lines, in their order; `pods` names the pod of each line."""
+    known = [(re.compile(pattern.match), pattern) for pattern in patterns]
+    found: list[dict[str, object]] = []
+    for whole, pod in zip(lines, pods, strict=True):
+        line = whole[:LONGEST_LINE]
+        code = sqlstate_of(line)
+        pattern = next((each for search, each in known if search.search(line) or code in each.sqlstate), None)
+        if pattern is not None:
+            found.append(
+                {
+                    "severity": str(pattern.severity),
+                    "means": pattern.means,
+                    "line": SECRETS.text(line),
+                    "pod": pod,
+                    "sqlstate": code,
+                }
+            )
+    return found[-MOST_FINDINGS:]
+
+
+def sqlstate_of(line: str) -> str:
+    """Give the SQLSTATE that a line of PostgreSQL's log carries, "" when it carries none."""
+    found = _SQLSTATE.search(line)
+    return next((code for code in found.groups() if code), "") if found else ""

@@ -1,0 +1,136 @@
+"""
+One question to a PostgreSQL server, as `psql -c` asks it: a connection of its own, a read-only transaction, an end.
+
+The host is resolved once and checked, the connection goes to a checked address, and its certificate is checked against
+the name that was asked for. Nothing is taken from the environment: it may hold the ledger's own password.
+"""
+
+import ssl
+from asyncio import timeout
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from kintsugi.clients.addresses import Address, AddressRule
+from kintsugi.errors import ProbeFailed
+
+USUAL_PORT = 5432
+LONGEST_ANSWER = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Server:
+    """
+    Where to ask and as whom. `sslmode` and the files are libpq's; an empty `database` is the user's own.
+
+    A password in `passfile` comes before `password`.
+    """
+
+    host: str
+    user: str
+    port: int = USUAL_PORT
+    database: str = ""
+    sslmode: str = "prefer"
+    rootcert: str = ""
+    passfile: str = ""
+    password: str = field(default="", repr=False)
+
+
+class PostgresClient:
+    """Ask PostgreSQL servers, each question on a connection of its own."""
+
+    def __init__(self, rule: AddressRule) -> None:
+        self._rule = rule
+
+    async def ask(self, statement: str, server: Server, *, within: timedelta) -> str:
+        """
+        Ask for one text: the first column of the first row.
+
+        Raises Refused for a host that may not be asked, ProbeFailed when there is no answer or it is over 1 MiB.
+        """
+        where = f"{server.host}:{server.port}"
+        addresses = await self._rule.resolve(server.host, server.port, within=within)
+        try:
+            async with timeout(within.total_seconds()):
+                answer = await self._ask(statement, server, addresses, within)
+        except TimeoutError as error:
+            raise ProbeFailed(f"{where}: no answer within {within.total_seconds():g} s") from error
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+            raise ProbeFailed(f"{where}: {error or type(error).__name__}") from error
+        if len(answer) > LONGEST_ANSWER:
+            raise ProbeFailed(f"{where}: the answer is longer than 1 MiB: ask for less")
+        return answer
+
+    async def _ask(self, statement: str, server: Server, addresses: tuple[Address, ...], within: timedelta) -> str:
+        connection = await asyncpg.connect(
+            host=[str(address) for address in addresses],
+            port=server.port,
+            user=server.user,
+            database=server.database or server.user,
+            password=_password(server),
+            ssl=_security(server),
+            timeout=within.total_seconds(),
+            statement_cache_size=0,
+            server_settings=settings(within),
+        )
+        try:
+            return str(await connection.fetchval(statement))
+        finally:
+            connection.terminate()
+
+
+def settings(within: timedelta) -> dict[str, str]:
+    """Give what a session is held to: it reads, it ends in time, and its times are in UTC."""
+    return {
+        "application_name": "kintsugi",
+        "default_transaction_read_only": "on",
+        "statement_timeout": str(max(1, int(within.total_seconds() * 1000))),
+        "timezone": "UTC",
+    }
+
+
+def _password(server: Server) -> str:
+    """Give the password; an empty one where there is none, so that none is looked for elsewhere."""
+    if not server.passfile:
+        return server.password
+    for line in Path(server.passfile).read_text().splitlines():
+        fields = line.replace("\\:", "\0").split(":")
+        wanted = (server.host, str(server.port), server.database or server.user, server.user)
+        if len(fields) == 5 and all(has in ("*", want) for has, want in zip(fields, wanted, strict=False)):
+            return fields[4].replace("\0", ":").replace("\\\\", "\\")
+    raise ValueError(f"{server.passfile} has no line for {server.user} at {server.host}")
+
+
+class _Named(ssl.SSLContext):
+    """A context that checks the certificate for the name that was asked for: the connection goes to an address."""
+
+    name: str
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *rest: Any, **more: Any) -> ssl.SSLObject:
+        return super().wrap_bio(incoming, outgoing, *rest, **{**more, "server_hostname": self.name})
+
+
+def _security(server: Server) -> ssl.SSLContext | str | bool:
+    match server.sslmode or "prefer":
+        case "disable":
+            return False
+        case "prefer":
+            return "prefer"
+        case mode:
+            return _context(server, full=mode == "verify-full")
+
+
+def _context(server: Server, *, full: bool) -> ssl.SSLContext:
+    """Make the context of `verify-full`, or of `require`, which checks the issuer only where a root is named."""
+    context = _Named(ssl.PROTOCOL_TLS_CLIENT)
+    context.name = server.host
+    context.check_hostname = full
+    context.verify_mode = ssl.CERT_REQUIRED if full or server.rootcert else ssl.CERT_NONE
+    if server.rootcert and server.rootcert != "system":
+        context.load_verify_locations(cafile=server.rootcert)
+    else:
+        context.load_default_certs()
+    return context

@@ -1,0 +1,144 @@
+"""The five checks of the database page, on a real PostgreSQL: healthy, killed, and with its volume lost."""
+
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import StartDaemon
+from tests.cluster.story import Json, Story
+from tests.harness import manifests
+from tests.harness.api import Object
+from tests.harness.cluster import Cluster
+from tests.harness.faults import Faults
+from tests.harness.images import POSTGRES
+from tests.harness.waiting import wait_for
+
+DOWN = {"alertname": "PostgreSQLDown", "severity": "critical", "namespace": "production"}
+CHECKS = ["pods", "volumes", "logs", "connect"]
+
+
+@pytest.fixture
+def database(cluster: Cluster, production: str) -> str:
+    """Run a real PostgreSQL, ready, and return the name of its pod."""
+    cluster.load_images(POSTGRES)
+    cluster.apply(*manifests.postgres(production))
+    cluster.kubectl("rollout", "status", "statefulset/database", "-n", production, "--timeout=90s")
+    return "database-0"
+
+
+def test_the_runbook_goes_as_on_its_page_and_a_healthy_database_is_left_alone(
+    cluster: Cluster, database: str, production: str, daemon: StartDaemon
+) -> None:
+    """P6, P8: every check of the page is asked, by its own command, and met; nothing is changed."""
+    story = on_stage(cluster, production, daemon())
+
+    story.at("an alert about nothing", lambda: story.alert("firing", DOWN))
+    incident = story.within(30).reaches("running")
+    story.at("it ends", lambda: story.alert("resolved", DOWN))
+
+    incident = story.within(90).ends("no-action")
+    steps = {step["path"]: step for step in story.steps(incident)}
+    assert {path: steps[path]["met"] for path in CHECKS} == dict.fromkeys(CHECKS, True), why(steps)
+    assert steps["pods"]["text"] == "kubectl get pods -n production -l app=database"
+    assert steps["volumes"]["text"] == "kubectl get pv,pvc -n production"
+    assert steps["logs"]["text"].startswith("kubectl logs -f ")
+    assert steps["connect"]["text"].endswith("-- psql -U postgres -c 'SELECT 1'")
+    assert steps["replication"]["state"] == "skipped"
+    assert story.written_by_daemon("pods") == story.written_by_daemon("statefulsets") == []
+
+
+def test_a_postgres_that_was_killed_mends_itself_and_kintsugi_waits(
+    cluster: Cluster, database: str, production: str, daemon: StartDaemon
+) -> None:
+    """Section 5, story 1: kill -9 in the pod; it is seen, waited for, nothing is done, and that is said."""
+    story = on_stage(cluster, production, daemon())
+    before = pod_of(cluster, production)
+
+    story.at("kill -9", lambda: kill(cluster, before))
+    story.at("the exporter tells", lambda: story.alert("firing", DOWN))
+    story.within(30).sees("it has restarted", lambda: restarts(pod_of(cluster, production)) > restarts(before))
+    story.within(60).sees("it answers again", lambda: is_ready(pod_of(cluster, production)))
+    story.at("the exporter tells", lambda: story.alert("resolved", DOWN))
+
+    incident = story.within(120).ends("no-action")
+    assert "nothing had to be changed" in incident["reason"]
+    assert pod_of(cluster, production)["metadata"]["uid"] == before["metadata"]["uid"]
+    assert story.deleted_by_daemon() == []
+    connect = next(step for step in story.steps(incident) if step["path"] == "connect")
+    assert connect["met"] is True
+
+
+def test_a_database_whose_volume_is_lost_is_handed_over_with_the_reason(
+    cluster: Cluster, faults: Faults, database: str, production: str, daemon: StartDaemon
+) -> None:
+    """P6: which of the volume's troubles it is, and its event, are told; nothing is restarted over it."""
+    story = on_stage(cluster, production, daemon())
+    pod = pod_of(cluster, production)
+    claim = cluster.get("pvc", "database-pvc", production)
+
+    story.at("the volume is lost", lambda: faults.lose_volume(claim))
+
+    incident = story.within(150).ends("needs-operator")
+    steps = {step["path"]: step for step in story.steps(incident)}
+    assert (steps["lost"]["met"], steps["pending"]["met"], steps["sound"]["met"]) == (False, True, False)
+    assert "steps.lost.met" in steps["sound"]["error"], why(steps)
+    assert (steps["events"]["state"], steps["events"]["met"]) == ("done", True)
+    assert steps["restart"]["state"] == "skipped"
+    assert "database-claim-lost" in {each["rule"] for each in story.verdicts() if each["verdict"] == "started"}
+    assert story.deleted_by_daemon() == []
+    assert pod_of(cluster, production)["metadata"]["uid"] == pod["metadata"]["uid"]
+
+
+def why(steps: Mapping[str, Json]) -> str:
+    """Return what each step came to."""
+    return "\n".join(f"{path}: {each['state']} {each['met']} {each['text']}: {each['error']}" for path, each in steps.items())
+
+
+def on_stage(cluster: Cluster, production: str, daemon: Json) -> Story:
+    """Begin a story on a healthy database."""
+    story = Story(cluster, production, daemon, app="database")
+    wait_for(lambda: story.service("database").get("healthy"), within=30, describe=story.state)
+    return story.begin()
+
+
+def pod_of(cluster: Cluster, production: str) -> Object:
+    """Return the database's pod."""
+    return cluster.get("pod", "database-0", production)
+
+
+def restarts(pod: Object) -> int:
+    """Return how often its container was restarted."""
+    return int(pod["status"]["containerStatuses"][0]["restartCount"])
+
+
+def is_ready(pod: Object) -> bool:
+    """Tell whether its container is ready."""
+    return bool(pod["status"]["containerStatuses"][0]["ready"])
+
+
+def kill(cluster: Cluster, pod: Object) -> None:
+    """Kill the server in the pod without a word, from outside: what is process 1 there takes no signal from within."""
+    assert cluster.machine, "the machine of a lent cluster is not ours to send signals on"
+    for pid in processes_of(pod["metadata"]["uid"], "postgres"):
+        os.kill(pid, signal.SIGKILL)
+
+
+def processes_of(uid: str, name: str) -> Sequence[int]:
+    """Return the processes of a pod by their program's name, the oldest first."""
+    found = [
+        int(folder.name)
+        for folder in Path("/proc").iterdir()
+        if folder.name.isdecimal() and uid.replace("-", "_") in cgroup_of(folder).replace("-", "_")
+    ]
+    return sorted(pid for pid in found if Path(f"/proc/{pid}/comm").read_text().strip() == name)[:1]
+
+
+def cgroup_of(folder: Path) -> str:
+    """Return the control group of a process, "" when it has ended."""
+    try:
+        return (folder / "cgroup").read_text()
+    except OSError:
+        return ""

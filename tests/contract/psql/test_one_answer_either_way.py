@@ -1,0 +1,182 @@
+"""
+A question to a real PostgreSQL has the same answer through the `psql` of a container and over the network.
+
+E4, E5: bounded, read-only, over in time. The container's side runs the real psql with the very words that it is given.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.actions.actions import Actions
+from kintsugi.actions.asker import Asker
+from kintsugi.clients import Clients
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.commands import parse
+from kintsugi.errors import ProbeFailed, Refused
+from kintsugi.kube.execution import Executed
+from kintsugi.objects.resources import PODS
+from tests.harness.postgres import Postgres
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+
+SOON = timedelta(seconds=10)
+POD: dict[str, object] = {
+    "metadata": {"name": "database-0", "namespace": "production", "uid": "u-1"},
+    "spec": {"containers": [{"name": "postgres"}]},
+    "status": {"containerStatuses": [{"name": "postgres", "containerID": "c://1", "state": {"running": {}}}]},
+}
+
+
+class LocalContainer(ClusterOfDicts):
+    """One container, whose programs run on this machine."""
+
+    def __init__(self, programs: Path) -> None:
+        super().__init__((PODS, POD))
+        self.programs = programs
+        self.started: list[Sequence[str]] = []
+
+    async def execute(
+        self, name: str, namespace: str, command: Sequence[str], *, limit_bytes: int, deadline: timedelta, **_: object
+    ) -> Executed:
+        """Run the words as they are, and cut what is too long."""
+        self.started.append(command)
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"},
+        )
+        out, err = await asyncio.wait_for(process.communicate(), deadline.total_seconds())
+        assert process.returncode is not None
+        return Executed(
+            stdout=out[:limit_bytes],
+            stderr=err[:limit_bytes],
+            exit_code=process.returncode,
+            truncated=len(out) > limit_bytes,
+        )
+
+
+class Either:
+    """Ask one server both ways."""
+
+    def __init__(self, server: Postgres) -> None:
+        self.container = LocalContainer(server.programs.bin)
+        self._actions = Actions(self.container, Clients.under(AddressRule(allow_loopback=True)))  # type: ignore[arg-type]
+        self._server = ["-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres"]
+
+    async def ask(self, way: str, statement: str, deadline: timedelta = SOON) -> dict[str, object]:
+        """Ask in a container, or directly."""
+        words = f"psql {' '.join(self._server)} -c {quoted(statement)}"
+        line = words if way == "directly" else f"kubectl exec database-0 -- {words}"
+        command = parse(line, namespace="production")
+        return dict((await self._actions.look(command, deadline=deadline, asker=Asker())).names)
+
+
+def quoted(statement: str) -> str:
+    """Quote for the grammar, which splits as a shell does."""
+    return "'" + statement.replace("'", "'\"'\"'") + "'"
+
+
+@pytest.fixture
+def either(postgres_server: Postgres) -> Either:
+    """Both ways to the run's own server."""
+    return Either(postgres_server)
+
+
+WAYS = ["in a container", "directly"]
+QUESTIONS = [
+    ("SELECT 1", 1),
+    ("SELECT true AS yes, false AS no", True),
+    ("SELECT 2.5::numeric AS n", 2.5),
+    ("SELECT 9223372036854775807 AS big", 9223372036854775807),
+    ("SELECT 'it''s ünïcode, ☃' AS text", "it's ünïcode, ☃"),
+    ("SELECT NULL AS nothing", None),
+    ("SELECT timestamptz '2026-05-04 12:00:00+02' AS moment", "2026-05-04T10:00:00+00:00"),
+    ("SELECT ARRAY[1, 2, 3] AS list", [1, 2, 3]),
+    ("""SELECT json '{"a":\n {"b": 1}}' AS inner""", {"a": {"b": 1}}),
+    ("SELECT 1, 2, 3", 1),
+    ("SELECT 7 AS x, 8 AS x", 7),
+    ("VALUES (1, 'a'), (2, 'b')", 1),
+    ("WITH t AS (SELECT 5 AS five) TABLE t", 5),
+    ("SHOW default_transaction_read_only", "on"),
+    ("SELECT 1 -- a note", 1),
+    ("SELECT count(*) FROM pg_stat_replication", 0),
+]
+
+
+@pytest.mark.parametrize(("statement", "value"), QUESTIONS, ids=[statement for statement, _ in QUESTIONS])
+async def test_rows_and_value_are_the_same_either_way(either: Either, statement: str, value: object) -> None:
+    inside, directly = [await either.ask(way, statement) for way in WAYS]
+    assert inside == directly
+    assert inside["value"] == value
+    assert type(inside["value"]) is type(value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_without_a_row_there_is_no_value(either: Either, way: str) -> None:
+    assert await either.ask(way, "SELECT 1 AS one WHERE false") == {"rows": []}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_rows_keep_their_order_and_their_columns_names(either: Either, way: str) -> None:
+    names = await either.ask(way, "SELECT n, n * n AS square FROM generate_series(3, 1, -1) AS n")
+    assert names["rows"] == [{"n": 3, "square": 9}, {"n": 2, "square": 4}, {"n": 1, "square": 1}]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("WITH gone AS (DELETE FROM pg_database RETURNING 1) SELECT 1", "data-modifying|read-only transaction"),
+        ("SELECT nextval('no_such_sequence')", "does not exist"),
+        ("SELECT * FROM pg_class FOR UPDATE", "read-only transaction"),
+        ("SELECT no_such_column", "no_such_column"),
+        ("SELECT n FROM generate_series(1, 1001) AS n", "more than 1000 rows"),
+        ("SELECT repeat('x', 2000000)", "longer than 1 MiB"),
+    ],
+)
+async def test_what_is_no_single_look_has_no_answer(either: Either, way: str, statement: str, words: str) -> None:
+    """Even what the grammar lets through does not write: the transaction is read-only."""
+    with pytest.raises(ProbeFailed, match=words):
+        await either.ask(way, statement)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_statement_that_takes_too_long_is_ended_by_the_server(either: Either, way: str) -> None:
+    """E1: the deadline holds where the work is done, not only where it is waited for."""
+    slow = "SELECT count(*) FROM generate_series(1, 100000000000) AS n"
+    with pytest.raises(ProbeFailed, match=r"statement timeout|no answer within|has not ended within"):
+        await either.ask(way, slow, timedelta(seconds=2))
+    running = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'kintsugi' AND query LIKE '%series(1, 1000000000%'"
+    for _ in range(50):
+        if (await either.ask("directly", f"{running} AND pid <> pg_backend_pid()"))["value"] == 0:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("the statement still runs")
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_server_that_is_not_there_is_told_in_its_own_words(either: Either, way: str) -> None:
+    either._server[3] = "1"
+    with pytest.raises(ProbeFailed, match=r"refused|Connect call failed"):
+        await either.ask(way, "SELECT 1")
+
+
+async def test_the_program_is_held_to_its_deadline_in_the_container(either: Either) -> None:
+    """E1: by `timeout -k`, where the container has it, and by psql's own limits in any case."""
+    await either.ask("in a container", "SELECT 1")
+    (words,) = either.container.started
+    assert words[:4] == ("timeout", "-k", "2", "8")
+    assert "statement_timeout=8000" in " ".join(words)
+    assert "connect_timeout='5'" in " ".join(words)
+
+
+async def test_an_address_that_may_not_be_asked_is_refused() -> None:
+    """E6: a database's host is held to the same rule as a URL's."""
+    actions = Actions(ClusterOfDicts(), Clients.under(AddressRule()))  # type: ignore[arg-type]
+    with pytest.raises(Refused, match="the daemon's own machine"):
+        await actions.look(parse("psql -h 127.0.0.1 -U postgres -c 'SELECT 1'"), deadline=SOON)
