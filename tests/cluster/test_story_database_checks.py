@@ -83,6 +83,7 @@ def test_a_database_whose_volume_is_lost_is_handed_over_with_the_reason(
 
     incident = story.within(150).ends("needs-operator")
     steps = {step["path"]: step for step in story.steps(incident)}
+    assert "stopped at sound: not met: steps.lost.met" in incident["reason"]
     assert (steps["lost"]["met"], steps["pending"]["met"], steps["sound"]["met"]) == (False, True, False)
     assert "steps.lost.met" in steps["sound"]["error"], why(steps)
     assert (steps["events"]["state"], steps["events"]["met"]) == ("done", True)

@@ -51,6 +51,11 @@ class Containers:
         self._kube = kube
         self._without_timeout: set[str] = set()
 
+    @property
+    def known_without_timeout(self) -> frozenset[str]:
+        """Name the images in which programs are run plainly."""
+        return frozenset(self._without_timeout)
+
     async def run(self, container: Container, argv: Sequence[str], *, within: timedelta) -> Executed:
         """
         Run a program to its end.
@@ -101,6 +106,8 @@ class Containers:
         except NotFound as error:
             raise OutcomeUnknown(f"{container} went away while the program ran: its answer does not count") from error
         status = status_of_container(pod, container.name)
+        if live.text(pod, "metadata", "deletionTimestamp"):
+            raise OutcomeUnknown(f"{container} is being deleted: its answer does not count")
         if live.uid(pod) != container.uid or live.text(status, "containerID") != container.id:
             raise OutcomeUnknown(f"{container} was replaced while the program ran: its answer does not count")
 

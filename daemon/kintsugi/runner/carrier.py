@@ -148,6 +148,7 @@ class Carrier:
         return min(self.tools.pace, self.run.deadline - self.tools.clock())
 
     async def _watch(self) -> None:
+        walked = self.run.reason
         judgement = await self._judgement()
         while judgement.call is Call.WAIT:
             await asyncio.sleep(self.tools.pace.total_seconds())
@@ -155,7 +156,9 @@ class Carrier:
                 judgement = Judgement(call=Call.ROLL_BACK, reason=f"asked for by {self.rollback_by}")
                 break
             judgement = await self._judgement()
-        await self._move(ENDS[judgement.call], judgement.reason)
+        state = ENDS[judgement.call]
+        told = f"{judgement.reason}; {walked}" if state is IncidentState.NEEDS_OPERATOR else judgement.reason
+        await self._move(state, told)
 
     async def _judgement(self) -> Judgement:
         signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]

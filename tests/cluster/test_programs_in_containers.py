@@ -1,0 +1,124 @@
+"""
+Programs in containers, by a real kubelet: exit codes, both outputs, bytes, and containers that end meanwhile.
+
+B13, E1, E3, E4.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.actions.containers import Container, Containers, running
+from kintsugi.errors import OutcomeUnknown, Refused
+from kintsugi.kube.client import KubeClient
+from kintsugi.objects.resources import PODS
+from kintsugi.settings import KubeSettings
+from tests.harness.cluster import Cluster
+from tests.harness.images import BUSYBOX, WEB_GOOD
+from tests.harness.waiting import wait_for
+
+SOON = timedelta(seconds=20)
+POD = "asked"
+
+
+@pytest.fixture
+async def kube(cluster: Cluster) -> AsyncIterator[KubeClient]:
+    """A client of the cluster."""
+    async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as client:
+        yield client
+
+
+@pytest.fixture
+async def container(cluster: Cluster, namespace: str, kube: KubeClient) -> Container:
+    """A container with a shell and no `timeout`."""
+    spec = {
+        "containers": [{"name": "web", "image": WEB_GOOD, "imagePullPolicy": "Never"}],
+        "terminationGracePeriodSeconds": 1,
+    }
+    cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD, "namespace": namespace}, "spec": spec})
+    wait_for(
+        lambda: cluster.get("pod", POD, namespace)["status"]["phase"] == "Running",
+        within=30,
+        describe=lambda: cluster.get("pod", POD, namespace)["status"],
+    )
+    return running(await kube.get(PODS, POD, namespace))
+
+
+@pytest.mark.parametrize(("script", "code"), [("true", 0), ("exit 3", 3), ("kill -9 $$", 137)])
+async def test_the_exit_code_is_the_program_s_own(
+    kube: KubeClient, container: Container, script: str, code: int
+) -> None:
+    """E3: a success is said, and so is every failure."""
+    done = await Containers(kube).run(container, ["sh", "-c", script], within=SOON)
+    assert done.exit_code == code
+
+
+async def test_the_outputs_are_apart_and_their_bytes_are_whole(kube: KubeClient, container: Container) -> None:
+    """E4: two megabytes come in many frames, and none is text."""
+    done = await kube.execute(POD, container.namespace, ["sh", "-c", "cat /bin/busybox; echo aside >&2"], deadline=SOON)
+    assert done.stdout == BUSYBOX.read_bytes()
+    assert (done.stderr, done.exit_code, done.truncated) == (b"aside\n", 0, False)
+
+
+async def test_an_endless_output_is_cut_and_the_program_ends_with_its_deadline(
+    kube: KubeClient, container: Container
+) -> None:
+    """E4: bounded memory, bounded time, and no guess about the end."""
+    with pytest.raises(OutcomeUnknown, match="has not ended within"):
+        await Containers(kube).run(
+            container, ["sh", "-c", "while :; do cat /bin/busybox; done"], within=timedelta(seconds=3)
+        )
+
+
+async def test_a_program_that_is_not_there_is_told_and_the_container_is_not_asked_for_timeout_again(
+    kube: KubeClient, container: Container
+) -> None:
+    """E1: without `timeout` in the image the program is run plainly; that it is missing, too, is another thing."""
+    containers = Containers(kube)
+    assert (await containers.run(container, ["sh", "-c", "true"], within=SOON)).exit_code == 0
+    assert containers.known_without_timeout == {container.image}
+    with pytest.raises(Refused, match="there is no redis-cli in this container"):
+        await containers.run(container, ["redis-cli", "PING"], within=SOON)
+
+
+async def test_a_pod_that_is_deleted_meanwhile_has_not_answered(
+    cluster: Cluster, kube: KubeClient, container: Container
+) -> None:
+    """B13: whatever its last words were."""
+    asking = asyncio.create_task(
+        Containers(kube).run(container, ["sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"], within=SOON)
+    )
+    await asyncio.to_thread(wait_for, lambda: "sleep 60" in ps(cluster, container), within=10)
+    await asyncio.to_thread(cluster.kubectl, "delete", "pod", POD, "-n", container.namespace, "--grace-period=1")
+    with pytest.raises(OutcomeUnknown):
+        await asking
+
+
+async def test_a_container_that_was_restarted_meanwhile_has_not_answered(
+    cluster: Cluster, kube: KubeClient, container: Container
+) -> None:
+    """B13: the pod is the same, the container is another one."""
+    containers = Containers(kube)
+    before = container.id
+    await containers.run(container, ["sh", "-c", "true"], within=SOON)
+    cluster.kubectl("exec", POD, "-n", container.namespace, "--", "sh", "-c", "kill 1")
+    wait_for(
+        lambda: running_id(cluster, container.namespace) not in ("", before),
+        within=30,
+        describe=lambda: cluster.get("pod", POD, container.namespace)["status"],
+    )
+    with pytest.raises(OutcomeUnknown, match="was replaced while the program ran"):
+        await containers.run(container, ["sh", "-c", "true"], within=SOON)
+
+
+def ps(cluster: Cluster, container: Container) -> str:
+    """Return what runs in the container."""
+    return cluster.kubectl("exec", POD, "-n", container.namespace, "--", "ps")
+
+
+def running_id(cluster: Cluster, namespace: str) -> str:
+    """Return the id of the running container, "" while none runs."""
+    (status,) = cluster.get("pod", POD, namespace)["status"]["containerStatuses"]
+    return str(status["containerID"]) if "running" in status["state"] else ""
