@@ -1,0 +1,81 @@
+"""Case 5 on the real cluster: the daemon is killed at three points that a printed seed draws, and each pod is deleted once."""
+
+import os
+import random
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.conftest import StartDaemon
+from tests.cluster.story import Story
+from tests.harness.cluster import Cluster
+from tests.harness.faults import Faults
+
+SEED = "KINTSUGI_TEST_SEED"
+KILL_AT = "KINTSUGI_CHAOS__KILL_AT"
+TRACE = "KINTSUGI_CHAOS__TRACE"
+DRAWN = 3
+OF_THE_RUN = frozenset({"claim", "save-step", "keep-evidence", "move-run"})
+"""Commits that every story has. How many the watch needs hangs on chance: those are died at on the embedded cluster."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class End:
+    """How a story ended: the states of its incidents, the runs of the newest, and each of their changes."""
+
+    incidents: list[str]
+    runs: int
+    changes: Mapping[str, str]
+
+
+def test_killed_at_three_points_drawn_by_a_seed_it_goes_on_and_deletes_each_pod_once(
+    own_cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
+) -> None:
+    """C1, C2: the witness is the API server's audit log; every point is died at on the embedded cluster."""
+    seed = int(os.environ.get(SEED) or random.SystemRandom().randrange(10**6))
+    trace = tmp_path / "points"
+
+    def start(variable: str, value: str) -> Story:
+        return Story(own_cluster, production, daemon(environment={variable: value}))
+
+    undisturbed = tell(start(TRACE, str(trace)), faults)
+    points = [line.partition(" ")[2] for line in trace.read_text().splitlines()]
+    drawn = random.Random(seed).sample([each for each in points if is_of_the_run(each)], DRAWN)
+    print(f"N = {len(points)} crash points; {SEED}={seed} draws {drawn}")
+
+    assert undisturbed.incidents == ["recovered"]
+    for point in drawn:
+        story = start(KILL_AT, point)
+        assert tell(story, faults, killed_at=point) == undisturbed
+    assert story.answers(web) == 200
+
+
+def is_of_the_run(point: str) -> bool:
+    """Tell whether a point is an effect, or a commit that every story has."""
+    _, kind, name, *_ = point.split()
+    return kind == "effect" or name in OF_THE_RUN
+
+
+def tell(story: Story, faults: Faults, *, killed_at: str = "") -> End:
+    """Tell of one crash-looping pod, with one daemon, which is started again when it has died."""
+    victim = story.begin(good="web-service").pods()[0]
+    story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
+    if killed_at:
+        story.within(60).sees(f"the daemon dies {killed_at}", lambda: is_dead(story))
+        story.at("it is started again", lambda: story.daemon.start(**{KILL_AT: ""}))
+    incident = story.within(60).closes()
+    assert story.deleted_by_daemon() == [victim["metadata"]["uid"]], story.state()
+    end = End(
+        incidents=[each["state"] for each in story.daemon.incidents()],
+        runs=len(story.daemon.incident(incident["id"])["runs"]),
+        changes={step["path"]: step["state"] for step in story.steps(incident) if step["changes"]},
+    )
+    story.daemon.stop()
+    return end
+
+
+def is_dead(story: Story) -> bool:
+    """Tell whether the daemon has killed itself."""
+    assert story.daemon.process is not None
+    return story.daemon.process.poll() == -signal.SIGKILL
