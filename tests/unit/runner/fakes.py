@@ -205,6 +205,7 @@ class ScriptedLooker:
         self.answers: dict[str, Answer] = {}
         self.looked: list[tuple[float, str]] = []
         self.deadlines: list[timedelta] = []
+        self.askers: list[Asker] = []
 
     def will(self, beginning: str, answer: Answer) -> None:
         """Answer commands that begin so."""
@@ -215,6 +216,7 @@ class ScriptedLooker:
         text = render(command)
         self.looked.append(((virtual_clock() - NOW).total_seconds(), text))
         self.deadlines.append(deadline)
+        self.askers.append(asker)
         answers = [answer for beginning, answer in self.answers.items() if text.startswith(beginning)]
         given = answers[0]() if answers else {"items": [{}]}
         if isinstance(given, Exception):

@@ -1,0 +1,37 @@
+"""P8: what is done must be written down first, so that the database which we write to is never changed by us."""
+
+import pytest
+
+from kintsugi.guards import Limits, check
+from kintsugi.model.records import History, Reason, VerdictKind
+from kintsugi.planner import plan
+from tests.unit.factories import NOW
+from tests.unit.pipeline.business import Business
+
+pytestmark = pytest.mark.looptime
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        ("web-front.production.svc.cluster.local", True),
+        ("web-front.production", True),
+        ("WEB-FRONT.production.svc.", True),
+        ("web-1.web-front.production.svc.cluster.local", True),
+        ("10.0.0.7", True),
+        ("web-front.staging", False),
+        ("other.production", False),
+        ("10.0.0.8", False),
+        ("", False),
+    ],
+)
+async def test_a_service_that_holds_the_ledger_is_refused(host: str, own: bool) -> None:
+    business = Business()
+    business.cluster.expose()
+    rule = business.catalog.rules["web-pods"]
+    claim = business.world.claim(
+        rule, plan(rule, business.catalog.services["web"], business.catalog, now=NOW), None, approved=True
+    )
+    verdict = check(claim, History(), Limits(ledger_host=host), now=NOW)
+    refused = (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.PROTECTED)
+    assert refused is own, verdict

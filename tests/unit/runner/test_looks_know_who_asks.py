@@ -1,0 +1,54 @@
+"""A look is made for its step and its service: their Secrets, their namespace, the patterns of the step's scan."""
+
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.actions.result import Result
+from kintsugi.model.documents import SecretRef
+from kintsugi.model.records import IncidentState
+from tests.unit.runner.bench import Bench
+
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]
+
+PATTERNS = """\
+apiVersion: kintsugi.dev/v1alpha1
+kind: Patterns
+metadata: {name: web-log}
+spec:
+  - {match: 'out of memory', means: memory, severity: critical}
+"""
+SCAN = """\
+- {id: logs, run: kubectl logs -f deployment/web, scan: web-log, expect: "!findings.exists(f, f.means == 'memory')", for: 20s}
+- {id: look, run: kubectl get pods, expect: size(items) > 0}
+- {id: wait, expect: service.healthy, within: 1m}
+"""
+ENV = "env:\n  PGPASSWORD: {secret: web-credentials, key: password}\n"
+
+
+async def test_a_scan_carries_its_patterns_and_every_look_its_service_s_secrets() -> None:
+    bench = Bench(SCAN, service=ENV, documents=(PATTERNS,))
+    bench.looker.will("kubectl logs", lambda: Result(names={"lines": [], "sources": [], "findings": []}, summary=""))
+    bench.at(60, bench.heal)
+    assert (await bench.carry()).state is IncidentState.NO_ACTION
+    followed, *_, looked = bench.looker.askers
+    assert [pattern.means for pattern in followed.patterns] == ["memory"]
+    assert looked.patterns == ()
+    assert {each.namespace for each in bench.looker.askers} == {"production"}
+    assert followed.env == looked.env == {"PGPASSWORD": SecretRef(secret="web-credentials", key="password")}
+
+
+async def test_a_log_is_followed_as_long_as_its_expectation_must_hold() -> None:
+    bench = Bench(SCAN, documents=(PATTERNS,))
+    bench.looker.will("kubectl logs", lambda: Result(names={"lines": [], "sources": [], "findings": []}, summary=""))
+    bench.at(60, bench.heal)
+    await bench.carry()
+    assert bench.looker.deadlines[0] == timedelta(seconds=20)
+
+
+async def test_a_hand_over_says_where_the_steps_stopped() -> None:
+    """The person who is called reads why, not only that the time is over."""
+    bench = Bench("- {id: sound, expect: service.ready > 99}", rollback="after: 10m\nthen: park\n")
+    ended = await bench.carry()
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert "everything is left as it is for a person; stopped at sound: not met: service.ready > 99" in ended.reason
