@@ -39,6 +39,7 @@ class Counting:
         self._core = core
         self._metrics = metrics
         metrics.preset(known_labels(core.in_force.catalog))
+        core.watch.on_told(metrics.signals_received.labels(SignalSource.WATCH).inc)
         core.pipeline.on_verdict(self._verdict)
         core.roster.on_end(self._run)
 

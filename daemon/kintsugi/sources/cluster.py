@@ -76,6 +76,7 @@ class ClusterWatch:
         self._changed: dict[str, Pod] = {}
         self._unready: dict[str, Pod] = {}
         self._on_views: dict[str, list[Rule]] = {}
+        self._listeners: list[Callable[[int], None]] = []
         caches.pods.subscribe(self._note_pod)
         services.listen(self._look_at_view)
 
@@ -91,6 +92,10 @@ class ClusterWatch:
         self._changed, self._unready = {}, {}
         for pod in self._caches.pods.store.values():
             self._note(pod)
+
+    def on_told(self, listener: Callable[[int], None]) -> None:
+        """Tell `listener` of every commit of signals: how many there were."""
+        self._listeners.append(listener)
 
     async def run(self, every: timedelta) -> None:
         """Follow conditions until cancelled; a ledger that is away only delays."""
@@ -237,7 +242,7 @@ class ClusterWatch:
     async def _keep(self, began: Mapping[Key, Condition], ended: Mapping[Key, Condition]) -> None:
         resolved = [self._signal(each, SignalStatus.RESOLVED) for each in ended.values() if each.signalled]
         if resolved:
-            await self._ledger.accept(resolved, self._clock())
+            await self._tell(resolved, self._clock())
         kept = [condition for key, condition in began.items() if key not in ended]
         await self._ledger.save_conditions(kept, tuple(ended))
 
@@ -257,10 +262,15 @@ class ClusterWatch:
         ]
         if not due:
             return
-        await self._ledger.accept([self._signal(each, SignalStatus.FIRING) for each in due], now)
+        await self._tell([self._signal(each, SignalStatus.FIRING) for each in due], now)
         told = [replace(each, signalled=True) for each in due]
         await self._ledger.save_conditions(told, ())
         self._known.update({(each.rule, each.target.uid): each for each in told})
+
+    async def _tell(self, signals: Sequence[Signal], now: datetime) -> None:
+        await self._ledger.accept(signals, now)
+        for listener in self._listeners:
+            listener(len(signals))
 
     def _signal(self, condition: Condition, status: SignalStatus) -> Signal:
         now, rule = self._clock(), self._rules.get(condition.rule)

@@ -214,3 +214,21 @@ async def test_a_signal_of_a_rule_that_is_gone_after_a_restart_is_resolved(scene
 
     assert scene.ledger.open == {}
     assert scene.ledger.kept == {}
+
+
+async def test_every_signal_is_told_to_who_counts_them_once_it_is_committed(scene: Scene) -> None:
+    """P9: what was received is counted whatever source it has; what the ledger has not taken is not received yet."""
+    watch = scene.watch()
+    told: list[int] = []
+    watch.on_told(told.append)
+    scene.see(ready=2)
+    scene.ledger.away = True
+    with pytest.raises(LedgerUnavailable):
+        await watch.step()
+    assert told == []
+    scene.ledger.away = False
+    await watch.step()
+    assert told == [1]
+    scene.see(ready=3)
+    await watch.step()
+    assert told == [1, 1]
