@@ -71,6 +71,22 @@ def test_a_postgres_that_was_killed_mends_itself_and_kintsugi_waits(
     assert connect["met"] is True
 
 
+def test_a_postgres_that_hangs_is_found_by_our_own_question_and_restarted(
+    cluster: Cluster, database: str, production: str, daemon: StartDaemon
+) -> None:
+    """No exporter tells of it; the volume and what is on it stay."""
+    story = on_stage(cluster, production, daemon())
+    before = pod_of(cluster, production)
+    cluster.kubectl(*ask(production, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n"))
+
+    story.at("it hangs", lambda: stop(cluster, before))
+
+    story.within(90).sees("our own question is not answered", lambda: "database-connection-failing" in asked(story))
+    story.within(150).ends("recovered")
+    assert story.deleted_by_daemon() == [before["metadata"]["uid"]]
+    assert cluster.kubectl(*ask(production, "SELECT count(*) FROM orders")).strip() == "500"
+
+
 def test_a_database_whose_volume_is_lost_is_handed_over_with_the_reason(
     cluster: Cluster, faults: Faults, database: str, production: str, daemon: StartDaemon
 ) -> None:
@@ -95,7 +111,9 @@ def test_a_database_whose_volume_is_lost_is_handed_over_with_the_reason(
 
 def why(steps: Mapping[str, Json]) -> str:
     """Return what each step came to."""
-    return "\n".join(f"{path}: {each['state']} {each['met']} {each['text']}: {each['error']}" for path, each in steps.items())
+    return "\n".join(
+        f"{path}: {each['state']} {each['met']} {each['text']}: {each['error']}" for path, each in steps.items()
+    )
 
 
 def on_stage(cluster: Cluster, production: str, daemon: Json) -> Story:
@@ -123,8 +141,24 @@ def is_ready(pod: Object) -> bool:
 def kill(cluster: Cluster, pod: Object) -> None:
     """Kill the server in the pod without a word, from outside: what is process 1 there takes no signal from within."""
     assert cluster.machine, "the machine of a lent cluster is not ours to send signals on"
+    os.kill(processes_of(pod["metadata"]["uid"], "postgres")[0], signal.SIGKILL)
+
+
+def stop(cluster: Cluster, pod: Object) -> None:
+    """Let the server and all its processes hang."""
+    assert cluster.machine, "the machine of a lent cluster is not ours to send signals on"
     for pid in processes_of(pod["metadata"]["uid"], "postgres"):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGSTOP)
+
+
+def ask(production: str, statement: str) -> Sequence[str]:
+    """Return kubectl's words that run a statement in the database."""
+    return ("exec", "database-0", "-n", production, "--", "psql", "-XAtU", "postgres", "-c", statement)
+
+
+def asked(story: Story) -> set[str]:
+    """Return the rules that have led to a run, or joined one."""
+    return {each["rule"] for each in story.verdicts() if each["verdict"] in ("started", "attached")}
 
 
 def processes_of(uid: str, name: str) -> Sequence[int]:
@@ -134,7 +168,7 @@ def processes_of(uid: str, name: str) -> Sequence[int]:
         for folder in Path("/proc").iterdir()
         if folder.name.isdecimal() and uid.replace("-", "_") in cgroup_of(folder).replace("-", "_")
     ]
-    return sorted(pid for pid in found if Path(f"/proc/{pid}/comm").read_text().strip() == name)[:1]
+    return sorted(pid for pid in found if Path(f"/proc/{pid}/comm").read_text().strip() == name)
 
 
 def cgroup_of(folder: Path) -> str:

@@ -59,7 +59,7 @@ async def test_undo_without_a_number_goes_to_the_last_revision_that_was_seen_goo
     """E13, DESIGN 6: the template without its hash, our mark, and no way back to the bad revision."""
     kube = cluster()
     does = actions(kube)
-    prepared = await does.prepare(rollout(Verb.ROLLOUT_UNDO), circumstances(asker=Asker(good=GOOD)))
+    prepared = await does.prepare(rollout(Verb.ROLLOUT_UNDO), circumstances(good=GOOD))
     assert (prepared.facts["revision"], prepared.facts["to"]) == (2, 1)
     assert prepared.undo.commands == ()
     assert "revision 2 was never seen good" in prepared.undo.note
@@ -268,7 +268,7 @@ async def test_the_history_says_what_is_current_and_what_is_good() -> None:
     foreign = replica_set(9, "web:9", deployment="other")
     kube.put(REPLICASETS, foreign)
     command = rollout(Verb.ROLLOUT_HISTORY)
-    result = await actions(kube).look(command, deadline=circumstances().startup, good=GOOD)
+    result = await actions(kube).look(command, deadline=circumstances().startup, asker=Asker(good=GOOD))
     shown = [
         (each["number"], each["good"], each["current"], each["images"], each["cause"])
         for each in result.names["revisions"]
