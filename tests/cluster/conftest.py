@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.harness import manifests
+from tests.harness.api import ApiError
 from tests.harness.cluster import Cluster
 from tests.harness.daemon import Daemon, kubeconfig
 from tests.harness.waiting import wait_for
 
 NAMESPACE = "production"
-KINDS = "deployments,statefulsets,replicasets,pods,services,persistentvolumeclaims,hpa,pdb,resourcequotas"
+PAUSED = "kintsugi.dev/paused"
+# In this order: what makes others goes first.
+KINDS = ("hpa", "deployment", "statefulset", "replicaset", "pod", "service", "persistentvolumeclaim", "pdb", "quota")
 
 StartDaemon = Callable[..., Daemon]
 
@@ -29,16 +32,26 @@ def production(cluster: Cluster) -> Iterator[str]:
 
 def clear(cluster: Cluster) -> None:
     """Take everything out of the namespace, and wait until it is gone."""
-    cluster.kubectl("delete", KINDS, "--all", "-n", NAMESPACE, "--ignore-not-found", "--grace-period=1", "--wait=false")
-    volumes = [each["metadata"]["name"] for each in cluster.list("persistentvolume")]
-    if volumes:
-        cluster.kubectl("delete", "persistentvolume", *volumes, "--ignore-not-found", "--wait=false")
-    cluster.kubectl("annotate", "namespace", NAMESPACE, "kintsugi.dev/paused-", "--overwrite")
+    for kind in KINDS:
+        for each in cluster.list(kind, NAMESPACE):
+            remove(cluster, kind, each["metadata"]["name"], NAMESPACE)
+    for each in cluster.list("persistentvolume"):
+        remove(cluster, "persistentvolume", each["metadata"]["name"])
+    cluster.api.patch("namespace", NAMESPACE, {"metadata": {"annotations": {PAUSED: None}}})
     wait_for(
         lambda: not cluster.list("pod", NAMESPACE) and not cluster.list("persistentvolumeclaim", NAMESPACE),
         within=60,
         describe=lambda: [each["metadata"]["name"] for each in cluster.list("pod", NAMESPACE)],
     )
+
+
+def remove(cluster: Cluster, kind: str, name: str, namespace: str | None = None) -> None:
+    """Delete an object that may be gone by now."""
+    try:
+        cluster.api.delete(kind, name, namespace, grace=1)
+    except ApiError as error:
+        if error.status != 404:
+            raise
 
 
 @pytest.fixture

@@ -139,6 +139,15 @@ class Story:
         print(f"{self._now():6.1f}s  {what}")
         return self
 
+    def rolls(self, revision: int) -> "Story":
+        """Expect the Deployment's controller to have begun with a revision."""
+
+        def has_begun() -> bool:
+            annotations = self.deployment()["metadata"]["annotations"]
+            return annotations.get("deployment.kubernetes.io/revision") == str(revision)
+
+        return self.sees(f"revision {revision} is rolled out", has_begun)
+
     def verdicts(self) -> list[Json]:
         """Return the verdicts that the daemon has logged."""
         return [each for each in log_lines(self.daemon) if each.get("event") == "signal judged"]

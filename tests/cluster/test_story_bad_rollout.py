@@ -1,13 +1,21 @@
 """Case 3: a bad rollout. Restarts do not help; the watchdog goes back to what was good, or hands over with the commands."""
 
-from tests.cluster.conftest import StartDaemon
+from tests.cluster.conftest import PAUSED, StartDaemon
 from tests.cluster.story import Story
 from tests.harness.api import Object
 from tests.harness.cluster import Cluster
 from tests.harness.faults import Faults
 from tests.harness.images import WEB_BAD, WEB_GOOD
 
-PAUSED = "kintsugi.dev/paused"
+# The alert's `pod` is the exporter that it was scraped from, as it is with kube-state-metrics: the Deployment counts.
+STUCK = {
+    "alertname": "KubeDeploymentRolloutStuck",
+    "namespace": "production",
+    "deployment": "web-app-deployment",
+    "severity": "warning",
+    "job": "kube-state-metrics",
+    "pod": "kube-state-metrics-6f8b7c9d5-x2x4q",
+}
 
 
 def test_a_bad_rollout_is_taken_back_at_the_deadline_to_the_good_revision(
@@ -43,7 +51,8 @@ def test_the_bad_rollout_stays_while_the_daemon_only_observes(
 
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
 
-    story.within(60).verdict("observed", rule="web-pods-unhealthy")
+    story.at("the alert fires", lambda: story.alert("firing", STUCK))
+    story.within(60).verdict("observed", rule="web-alerts")
     story.stays(lambda: image_of(story.deployment()) == WEB_BAD, 6, "the bad version stays")
     assert story.daemon.incidents() == []
     assert not story.service("web-service")["healthy"]
@@ -57,9 +66,10 @@ def test_after_two_bad_rollouts_it_goes_back_to_the_good_one_not_to_the_one_befo
 
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
     story.at("a second one on top of it", lambda: story.set_variable("HASTE=yes"))
+    story.within(20).rolls(3).at("the alert fires", lambda: story.alert("firing", STUCK))
 
     story.within(60).ends("rolled-back")
-    assert story.deployment()["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "4"
+    story.rolls(4)
     assert image_of(story.deployment()) == WEB_GOOD
     assert len(story.written_by_daemon("deployments")) == 1
     assert story.answers(web) == 200
@@ -72,6 +82,7 @@ def test_what_a_person_edits_meanwhile_is_left_to_them_with_the_commands(
     story = Story(cluster, production, daemon(durations=0.005)).begin(good="web-service")
 
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
+    story.within(20).rolls(2).at("the alert fires", lambda: story.alert("firing", STUCK))
     story.within(30).reaches("verifying")
     story.at("a person tries a fix", lambda: story.set_variable("FIX=attempt"))
 
@@ -90,6 +101,7 @@ def test_while_an_upstream_is_down_nothing_is_taken_back(
     api = cluster.get("deployment", "api-deployment", production)
 
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
+    story.within(20).rolls(2).at("the alert fires", lambda: story.alert("firing", STUCK))
     story.within(30).reaches("verifying")
     story.at("the API breaks, too", lambda: faults.bad_rollout(api))
 

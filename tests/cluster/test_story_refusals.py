@@ -36,11 +36,13 @@ def test_a_claim_that_is_pending_and_later_lost_is_told_and_left_alone(
     first = story.within(30).verdict("observed", "mode", rule="web-volume-not-bound")
     story.at("the volume is made", lambda: cluster.apply(volume))
     story.within(30).sees("the claim is bound", lambda: phase_of(cluster, production) == "Bound")
+    story.sees("its signal is resolved", lambda: told_by_watch(story) == 2)
     story.at("the volume is lost", lambda: faults.lose_volume(cluster.get("pvc", CLAIM, production)))
     story.within(30).sees("the claim is lost", lambda: phase_of(cluster, production) == "Lost")
     second = story.within(30).verdict("observed", "mode", rule="web-volume-not-bound", after=first)
 
     assert second["signal"] != first["signal"]
+    assert told_by_watch(story) == 3
     assert story.daemon.incidents() == []
     assert story.written_by_daemon("persistentvolumeclaims") == story.written_by_daemon("pods") == []
 
@@ -70,6 +72,11 @@ def test_alerts_about_what_is_not_the_services_own_are_refused_each_for_its_reas
     )
     assert "bare pod" in story.why({**LOOPS, "pod": "by-hand"})["web-alerts"]
     assert story.why({**LOOPS, "pod": own})["web-alerts"].startswith("matches: started (matched)")
+
+
+def told_by_watch(story: Story) -> float:
+    """Return how many signals the daemon's watch has given: that something began, that it ended."""
+    return story.counted("kintsugi_signals_received_total", source="watch")
 
 
 def phase_of(cluster: Cluster, namespace: str) -> str:
