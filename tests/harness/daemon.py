@@ -15,7 +15,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import yaml
 
 from tests.harness.cluster import Cluster
-from tests.harness.waiting import wait_for
+from tests.harness.waiting import HopelessError, wait_for
 
 ROOT = Path(__file__).parents[2]
 RIGHTS = ROOT / "docs" / "least-rights.yaml"
@@ -77,11 +77,11 @@ class Daemon:
 
         def said() -> str | None:
             if self.process is not None and self.process.poll() is not None:
-                raise AssertionError(f"the daemon ended with {self.process.returncode}:\n{self.tail()}")
+                raise HopelessError(f"the daemon ended with {self.process.returncode}:\n{self.tail()}")
             text = self.log.read_bytes()[before:].decode(errors="replace")
-            return next((line.split(_SAYS)[1].split()[0] for line in text.splitlines() if _SAYS in line), None)
+            return next((line.split(_SAYS)[1].split()[0] for line in text.splitlines() if line.startswith(_SAYS)), None)
 
-        self.url = wait_for(said, within=within, describe=lambda: self.tail())
+        self.url = wait_for(said, within=within, describe=self.tail)
         self.port = int(self.url.rsplit(":", 1)[1])
         return self
 
