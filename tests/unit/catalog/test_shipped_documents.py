@@ -7,6 +7,8 @@ import pytest
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.commands import render
 from kintsugi.model.documents import Catalog, Mode, RuleSource, Run, Step
+from kintsugi.scope.values import StepOutcome, Surroundings, step_names
+from tests.unit.factories import NOW, pod
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,52 @@ def test_the_web_service_rollback_has_the_four_steps_of_the_page(catalog: Catalo
         "kubectl rollout status deployment/web-app-deployment",
         "",
     ]
+
+
+def test_the_database_runbook_has_the_five_checks_of_the_page_in_their_order(catalog: Catalog) -> None:
+    lines = [line(step) for step in catalog.runbooks["database-recovery"].steps]
+    page = [
+        "kubectl get pods -l app=database",
+        "kubectl get pv,pvc -n production",
+        "kubectl logs -f ${each} --since=15m",
+        "kubectl exec -it statefulset/database -- psql -U postgres -c 'SELECT 1'",
+        "kubectl exec -it statefulset/database -- psql -U postgres -c 'SELECT * FROM pg_stat_replication'",
+    ]
+    places = [lines.index(each) for each in page]
+    assert places == sorted(places)
+    assert [each for each in lines if " delete " in each] == ["kubectl delete pod ${each}"]
+
+
+def finding(means: str) -> dict[str, object]:
+    return {"severity": "critical", "means": means, "line": "", "pod": "database-0", "sqlstate": ""}
+
+
+@pytest.mark.parametrize(
+    ("ready", "lost", "findings", "restarts"),
+    [
+        (False, False, [], True),
+        (False, False, [finding("client"), finding("failure"), finding("recovering")], True),
+        (True, False, [], False),
+        (False, True, [], False),
+        (False, False, [finding("corruption")], False),
+        (False, False, [finding("disk-full")], False),
+    ],
+)
+def test_a_database_is_not_restarted_while_its_data_are_in_doubt(
+    catalog: Catalog, ready: bool, lost: bool, findings: list[dict[str, object]], restarts: bool
+) -> None:
+    """Nor is a pod that is well: what may be the last healthy member is left alone."""
+    restart = next(step for step in catalog.runbooks["database-recovery"].steps if step.id == "restart")
+    assert restart.when is not None
+    names = step_names(
+        Surroundings(now=NOW),
+        earlier={
+            "lost": StepOutcome(ran=True, met=not lost),
+            "logs": StepOutcome(ran=True, met=not findings, result={"findings": findings}),
+        },
+        each=pod("database-0", ready=ready),
+    )
+    assert restart.when.evaluate(names) is restarts
 
 
 def test_commands_are_bound_to_the_service_s_namespace(catalog: Catalog) -> None:
