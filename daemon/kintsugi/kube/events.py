@@ -25,8 +25,11 @@ class EventKind(StrEnum):
     ERROR = "ERROR"
 
 
+_CHANGES = frozenset({EventKind.ADDED, EventKind.MODIFIED, EventKind.DELETED})
+
+
 class WatchEvent(msgspec.Struct, Generic[T], frozen=True, gc=False):
-    """A line that could be read at once."""
+    """A change that could be read at once."""
 
     type: EventKind
     object: T
@@ -61,6 +64,17 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Bookmark:
+    """
+    A version that the watch has come to. Its object is an empty one.
+
+    A real server writes null where such an object's lists would be, so that it cannot be read as one of its kind.
+    """
+
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Poisoned:
     """An object whose kept fields cannot be read, alive or just deleted; the rest of the stream is sound."""
 
@@ -77,13 +91,13 @@ class EventReader(Generic[T]):
         self._envelopes = msgspec.json.Decoder(Envelope)
         self._objects = msgspec.json.Decoder(kept)
 
-    def read(self, line: bytes) -> WatchEvent[T] | Failure | Poisoned:
+    def read(self, line: bytes) -> WatchEvent[T] | Bookmark | Failure | Poisoned:
         """Read one line. Raises GarbledLineError when it is no event at all."""
         try:
             event: WatchEvent[T] = self._events.decode(line)
         except UNREADABLE as error:
             return self._read_in_steps(line, str(error))
-        return event if event.type is not EventKind.ERROR else self._read_in_steps(line, "")
+        return event if event.type in _CHANGES else self._read_in_steps(line, "")
 
     def read_object(self, body: msgspec.Raw) -> T | Poisoned:
         """Read one item of a list."""
@@ -92,15 +106,17 @@ class EventReader(Generic[T]):
         except UNREADABLE as error:
             return Poisoned(identity=_identity(body), reason=str(error))
 
-    def _read_in_steps(self, line: bytes, reason: str) -> Failure | Poisoned:
+    def _read_in_steps(self, line: bytes, reason: str) -> Bookmark | Failure | Poisoned:
         try:
             envelope = self._envelopes.decode(line)
         except UNREADABLE as error:
             raise GarbledLineError(f"not a watch event ({error}): {line[:80]!r}") from error
         if envelope.type is EventKind.ERROR:
             return Failure(status=bytes(envelope.object))
-        gone = envelope.type is EventKind.DELETED
-        return Poisoned(identity=_identity(envelope.object), reason=reason, deleted=gone)
+        identity = _identity(envelope.object)
+        if envelope.type is EventKind.BOOKMARK:
+            return Bookmark(version=identity.resource_version)
+        return Poisoned(identity=identity, reason=reason, deleted=envelope.type is EventKind.DELETED)
 
 
 def _identity(body: msgspec.Raw) -> Identity:

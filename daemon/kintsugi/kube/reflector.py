@@ -18,7 +18,7 @@ from kintsugi.errors import Gone, KubeError, ServerUnavailable, TooManyRequests
 from kintsugi.kube.answers import TOO_LARGE_RESOURCE_VERSION, Request, read_status, refusal
 from kintsugi.kube.backoff import USUAL, Backoff, WatchTiming
 from kintsugi.kube.client import KubeClient
-from kintsugi.kube.events import EventKind, EventReader, Failure, Poisoned, WatchEvent
+from kintsugi.kube.events import Bookmark, EventKind, EventReader, Failure, Poisoned, WatchEvent
 from kintsugi.kube.lines import GarbledLineError, Lines
 from kintsugi.kube.mirror import Key, Mirror, Subscriber, T
 from kintsugi.objects.resources import Resource
@@ -209,23 +209,28 @@ class Reflector(Generic[T]):
             params["labelSelector"] = self._labels
         return Request(method="GET", path=self.resource.path(self._namespace), params=params)
 
-    def _take(self, request: Request, event: WatchEvent[T] | Failure | Poisoned) -> None:
-        if isinstance(event, Failure):
-            status = read_status(event.status)
-            raise refusal(request, status.code, event.status)
-        if isinstance(event, Poisoned):
-            self._set_aside(event)
-            return
+    def _take(self, request: Request, event: WatchEvent[T] | Bookmark | Failure | Poisoned) -> None:
+        match event:
+            case Failure():
+                raise refusal(request, read_status(event.status).code, event.status)
+            case Poisoned():
+                self._set_aside(event)
+            case Bookmark(version=version):
+                if _older(version, self._version):
+                    went_back = f"the server's history went back, from {self._version}"
+                    raise Gone(f"{request}: {went_back}: restored from a backup?")
+                self._advance(version)
+            case WatchEvent():
+                self._change(event)
+
+    def _change(self, event: WatchEvent[T]) -> None:
         metadata = event.object.metadata
         key = (metadata.namespace, metadata.name)
-        match event.type:
-            case EventKind.ADDED | EventKind.MODIFIED:
-                self._sharing.share(event.object)
-                self._mirror.put(key, event.object)
-            case EventKind.DELETED:
-                self._mirror.remove(key, event.object)
-            case EventKind.BOOKMARK if _older(metadata.resource_version, self._version):
-                raise Gone(f"{request}: the server's history went back, from {self._version}: restored from a backup?")
+        if event.type is EventKind.DELETED:
+            self._mirror.remove(key, event.object)
+        else:
+            self._sharing.share(event.object)
+            self._mirror.put(key, event.object)
         self._advance(metadata.resource_version)
 
     def _set_aside(self, event: Poisoned) -> None:

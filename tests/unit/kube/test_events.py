@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.kube.events import EventKind, EventReader, Failure, Poisoned, WatchEvent
+from kintsugi.kube.events import Bookmark, EventKind, EventReader, Failure, Poisoned, WatchEvent
 from kintsugi.kube.lines import GarbledLineError
 from kintsugi.objects.kept import Pod, StorageClass
 
@@ -30,6 +30,8 @@ def test_any_object_in_a_sound_line_is_an_event_or_set_aside(kind: EventKind, co
     read = READER.read(line(kind, content))
     if kind is EventKind.ERROR:
         assert isinstance(read, Failure)
+    elif kind is EventKind.BOOKMARK:
+        assert isinstance(read, Bookmark)
     else:
         assert isinstance(read, WatchEvent | Poisoned)
 
@@ -70,3 +72,10 @@ def test_an_error_is_a_failure_for_kinds_that_its_object_would_fit() -> None:
     read = EventReader(StorageClass).read(line("ERROR", {"kind": "Status", "code": 410, "metadata": {}}))
     assert isinstance(read, Failure)
     assert json.loads(read.status)["code"] == 410
+
+
+def test_a_bookmark_of_a_real_server_is_no_poisoned_object() -> None:
+    """B3: it carries an empty object whose required lists are null; only its version means anything."""
+    metadata = {"resourceVersion": "1234", "creationTimestamp": None}
+    pod = {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {"containers": None}, "status": {}}
+    assert READER.read(line("BOOKMARK", pod)) == Bookmark(version="1234")
