@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest -q
 ALONE := $(BIN)/python -m tests.harness.network --
 PARTS := $(BIN)/python -m tests.harness.parts
 
-FAST := tests/unit tests/contract/ledger tests/integration
+FAST := tests/unit $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*)) tests/integration
 REAL := tests/contract/kube $(wildcard tests/cluster tests/acceptance tests/browser)
 ROUNDS ?= 10
 

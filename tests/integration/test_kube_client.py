@@ -27,8 +27,8 @@ from kintsugi.errors import (
     Unauthorized,
 )
 from kintsugi.kube.client import KubeClient, Patch, PatchKind
-from kintsugi.settings import KubeSettings
 from kintsugi.objects import resources
+from kintsugi.settings import KubeSettings
 from tests.harness.certificates import Authority
 from tests.integration.scripted_api import (
     Answer,

@@ -17,9 +17,9 @@ from kintsugi.kube.backoff import WatchTiming
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.mirror import Change, ChangeKind
 from kintsugi.kube.reflector import Reflector
-from kintsugi.settings import KubeSettings
 from kintsugi.objects.kept import Pod
 from kintsugi.objects.resources import PODS
+from kintsugi.settings import KubeSettings
 from tests.integration.scripted_api import (
     EXPIRED,
     ScriptedApi,
