@@ -1,0 +1,165 @@
+"""The replication steps of the shipped database runbook, against a real primary and a real streaming standby."""
+
+import asyncio
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.actions.actions import Actions
+from kintsugi.actions.asker import Asker
+from kintsugi.catalog import load, shipped_paths
+from kintsugi.clients import Clients
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.errors import ProbeFailed
+from kintsugi.kube.execution import Executed
+from kintsugi.model.documents import Run, Step
+from kintsugi.objects.resources import PODS, STATEFULSETS
+from kintsugi.scope.values import Surroundings, step_names
+from tests.harness.fixtures import scratch
+from tests.harness.postgres import Postgres
+from tests.harness.processes import Program, free_port
+from tests.harness.waiting import wait_for
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+from tests.unit.factories import NOW
+
+SOON = timedelta(seconds=10)
+CATALOG = load(shipped_paths())
+STEPS = {step.id: step for step in CATALOG.runbooks["database-recovery"].steps}
+SLOTS = CATALOG.services["database"].checks["replication"][0]
+PARAMETERS = {"standbys": 1, "lag_bytes": 67108864, "lag_seconds": 60, "slot_bytes": 1073741824}
+
+
+@dataclass
+class Pair:
+    """A primary with data, and a standby that streams from it."""
+
+    primary: Postgres
+    standby: Postgres
+
+    def streams(self) -> bool:
+        """Tell whether the primary sees the standby stream."""
+        return self.primary.psql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == "1"
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """Start both, and wait until the standby streams."""
+    with scratch("pair-") as folder:
+        (folder / "primary").mkdir()
+        primary = Postgres.prepare(folder / "primary")
+        primary.start()
+        standby = copy_of(primary, folder / "standby")
+        standby.start()
+        made = Pair(primary, standby)
+        wait_for(made.streams, within=20, describe=standby.server.tail)
+        try:
+            yield made
+        finally:
+            standby.stop()
+            primary.stop()
+
+
+def copy_of(primary: Postgres, folder: Path) -> Postgres:
+    """Make a standby of a server by `pg_basebackup`, with a slot of its own."""
+    uid = primary.server.uid
+    folder.mkdir()
+    if uid is not None:
+        os.chown(folder, uid, uid)
+    command = [primary.programs.program("pg_basebackup"), "-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"]
+    command += ["-D", str(folder / "data"), "-R", "-C", "-S", "standby_1", "--checkpoint=fast", "--no-sync"]
+    subprocess.run(command, check=True, user=uid, group=uid, extra_groups=None if uid is None else [], cwd="/")
+    port = free_port()
+    words = [each.replace(f"port={primary.port}", f"port={port}") for each in primary.server.arguments]
+    words[words.index("-D") + 1] = str(folder / "data")
+    server = Program(name="standby", arguments=words, log=folder / "postgres.log", uid=uid)
+    return replace(primary, folder=folder, port=port, server=server)
+
+
+class TwoPods(ClusterOfDicts):
+    """A StatefulSet of two pods, whose programs run on this machine: each knows its own server only."""
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(
+            (
+                STATEFULSETS,
+                {
+                    "metadata": {"name": "database", "namespace": "production", "uid": "s"},
+                    "spec": {"selector": {"matchLabels": {"app": "database"}}},
+                },
+            ),
+            *((PODS, pod(name)) for name in ("database-0", "database-1")),
+        )
+        self.programs = pair.primary.programs.bin
+        self.ports = {"database-0": pair.standby.port, "database-1": pair.primary.port}
+
+    async def execute(self, name: str, namespace: str, command: Sequence[str], **_: object) -> Executed:
+        """Run the words as they are."""
+        path = f"{self.programs}:{os.environ['PATH']}"
+        own = {"PATH": path, "PGHOST": "127.0.0.1", "PGPORT": str(self.ports[name])}
+        pipe = asyncio.subprocess.PIPE
+        done = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env={**os.environ, **own})
+        out, err = await done.communicate()
+        assert done.returncode is not None
+        return Executed(stdout=out, stderr=err, exit_code=done.returncode, truncated=False)
+
+
+def pod(name: str) -> dict[str, object]:
+    return {
+        "metadata": {"name": name, "namespace": "production", "uid": name, "labels": {"app": "database"}},
+        "spec": {"containers": [{"name": "postgres"}]},
+        "status": {"containerStatuses": [{"name": "postgres", "containerID": name, "state": {"running": {}}}]},
+    }
+
+
+async def met(pair: Pair, step: Step) -> tuple[bool, Mapping[str, object]]:
+    """Do a step's look and ask its expectation."""
+    assert isinstance(step.do, Run), step.id
+    assert step.expect is not None, step.id
+    actions = Actions(TwoPods(pair), Clients.under(AddressRule()))  # type: ignore[arg-type]
+    result = await actions.look(step.do.command.bind({}, namespace="production"), deadline=SOON, asker=Asker())
+    names = step_names(Surroundings(now=NOW, parameters=PARAMETERS), own=result.names)
+    return step.expect.evaluate(names) is True, result.names
+
+
+async def test_a_standby_that_streams_is_connected_near_and_holds_nothing_back(pair: Pair) -> None:
+    """The second pod is the primary: a question to the StatefulSet finds it."""
+    for name in ("connect", "replication", "lag", "slots"):
+        assert (await met(pair, STEPS[name]))[0], name
+    assert (await met(pair, SLOTS))[0]
+    _, streaming = await met(pair, STEPS["replication"])
+    assert [row["state"] for row in streaming["rows"]] == ["streaming"]  # type: ignore[attr-defined]
+    _, lag = await met(pair, STEPS["lag"])
+    assert {type(row["bytes"]) for row in lag["rows"]} == {int}  # type: ignore[attr-defined]
+
+
+async def test_a_standby_that_is_cut_off_is_missed_by_the_runbook_and_by_our_own_check(pair: Pair) -> None:
+    pair.standby.kill()
+    wait_for(lambda: not pair.streams(), within=20)
+    assert not (await met(pair, STEPS["replication"]))[0]
+    assert not (await met(pair, SLOTS))[0]
+    assert (await met(pair, STEPS["connect"]))[0]
+    pair.standby.start()
+    wait_for(pair.streams, within=20, describe=pair.standby.server.tail)
+    assert (await met(pair, STEPS["replication"]))[0]
+
+
+async def test_a_slot_that_holds_much_of_the_log_back_is_told(pair: Pair) -> None:
+    pair.standby.kill()
+    wait_for(lambda: not pair.streams(), within=20)
+    pair.primary.psql("CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 20000)")
+    ok, slots = await met(pair, STEPS["slots"])
+    assert ok, "less than a gigabyte is nothing"
+    (row,) = slots["rows"]  # type: ignore[misc]
+    assert (row["slot_name"], row["active"]) == ("standby_1", False)
+    assert row["bytes"] > 10_000_000
+
+
+async def test_with_the_primary_gone_a_standby_s_answer_does_not_count(pair: Pair) -> None:
+    pair.primary.kill()
+    with pytest.raises(ProbeFailed, match="database-0/postgres is a standby"):
+        await met(pair, STEPS["connect"])
