@@ -32,7 +32,9 @@ def rights() -> list[Json]:
     return [rule for each in documents if each["kind"] in ("ClusterRole", "Role") for rule in each["rules"]]
 
 
-def kubeconfig(cluster: Cluster, namespace: str, *, account: str = "kintsugi", rules: Sequence[Json] | None = None) -> Path:
+def kubeconfig(
+    cluster: Cluster, namespace: str, *, account: str = "kintsugi", rules: Sequence[Json] | None = None
+) -> Path:
     """Write the kubeconfig of a service account with least rights, everywhere in the cluster."""
     return cluster.kubeconfig_for(account, rules or rights(), namespace=namespace, everywhere=True)
 
@@ -87,7 +89,11 @@ class Daemon:
 
     def wait_ready(self, *, within: float = 20) -> "Daemon":
         """Wait until its caches are synced."""
-        wait_for(lambda: self.get("/readyz")[0] == 200, within=within, describe=lambda: f"{self.get('/readyz')}\n{self.tail()}")
+        wait_for(
+            lambda: self.get("/readyz")[0] == 200,
+            within=within,
+            describe=lambda: f"{self.get('/readyz')}\n{self.tail()}",
+        )
         return self
 
     def kill(self) -> None:
