@@ -22,10 +22,10 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.commands import decode, parse
 from kintsugi.errors import Conflict, Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.settings import KubeSettings
 from kintsugi.model.command import Command, Delete, ObjectName
 from kintsugi.model.records import Phase
 from kintsugi.objects.resources import PVCS
+from kintsugi.settings import KubeSettings
 from tests.cluster.kubectl import Object, Twins, kubectl, pod_of, workload
 from tests.harness import manifests
 from tests.harness.cluster import Cluster
