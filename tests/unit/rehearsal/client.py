@@ -43,7 +43,7 @@ async def until(found: Callable[[], Any], describe: Callable[[], object], within
     """Wait until something is found; fail with what was seen last."""
     try:
         async with asyncio.timeout(within):
-            while not (value := found()):  # noqa: ASYNC110 - what is looked at is no event, and has none
+            while not (value := found()):
                 await asyncio.sleep(0.01)
             return value
     except TimeoutError:
