@@ -72,7 +72,7 @@ FUNCTIONS: tuple[Function, ...] = (
         name="belongs",
         accepts=tuple((struct_type(kept), SERVICE) for kept in KEPT.values()),
         result=BOOL,
-        runs="{0}.metadata.uid in {1}.owns",
+        runs='{0}.metadata.uid in {1}["owns"]',  # `service.owns` would be read as the name of that path
         meaning="whether an object is one of a service's pods, claims or endpoints, or its workload",
     ),
     Function(

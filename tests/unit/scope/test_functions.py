@@ -8,13 +8,16 @@ import pytest
 
 from kintsugi.commands.results import REVISIONS
 from kintsugi.errors import EvaluationError
-from kintsugi.expressions import ANY, ExpressionProblem, Function, ListOf, struct_type
+from kintsugi.expressions import ANY, INT, ExpressionProblem, Function, ListOf, struct_type
 from kintsugi.expressions.types import Type
 from kintsugi.model.documents import RuleSource
 from kintsugi.objects.kept import KEPT, EndpointSlice, Node, Pod, Service
 from kintsugi.scope import seen
 from kintsugi.scope.functions import FUNCTIONS
-from kintsugi.scope.types import SERVICE, rule_names
+from kintsugi.scope.types import SERVICE, StepPlace, rule_names
+from kintsugi.scope.types import step_names as type_names
+from kintsugi.scope.values import Surroundings, step_names
+from tests.unit import factories
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LONG_AGO = "2026-03-01T09:00:00Z"
@@ -145,6 +148,17 @@ def test_a_function_refuses_what_it_is_not_for_and_says_what_it_is(function: Fun
     with pytest.raises(ExpressionProblem, match=f"it is {function.name}"):
         seen({}).expression(f"{function.name}('text')", result=ANY)
     assert function.meaning
+
+
+def test_a_step_may_ask_what_belongs_to_its_own_service() -> None:
+    """There `service` is a name, and so is each path below it."""
+    scope = seen(type_names(StepPlace(own={"pods": ListOf(struct_type(Pod))})))
+    mine = factories.pod("web-1")
+    names = step_names(
+        Surroundings(now=factories.NOW, service=factories.view(pods=(mine,))),
+        own={"pods": [mine, factories.pod("other-1")]},
+    )
+    assert scope.expression("size(pods.filter(p, belongs(p, service)))", result=INT).evaluate(names) == 1
 
 
 def test_every_kept_kind_may_be_asked_whether_it_belongs() -> None:
