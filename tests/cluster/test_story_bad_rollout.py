@@ -78,7 +78,7 @@ def test_after_two_bad_rollouts_it_goes_back_to_the_good_one_not_to_the_one_befo
 def test_what_a_person_edits_meanwhile_is_left_to_them_with_the_commands(
     cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
-    """B21, E17: human hands on the template end our own; the message holds what would be typed to go back."""
+    """E17: human hands on the template end our own; the message holds what would be typed to go back."""
     story = Story(cluster, production, daemon(durations=0.005)).begin(good="web-service")
 
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
