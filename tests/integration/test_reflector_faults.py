@@ -34,6 +34,7 @@ from tests.integration.scripted_api import (
     pod,
     refuse,
     scripted_api,
+    silent,
     status,
     stream,
     write,
@@ -130,6 +131,19 @@ async def test_a_watch_refused_with_410_leads_to_a_new_list(api: ScriptedApi, tm
         assert watched.reflector.problem == ""
     assert watched.story == ["added a 1", "added b 2", "deleted b 2", "modified a 21"]
     assert [asked.query["resourceVersion"] for asked in api.requests("WATCH")] == ["10", "30"]
+
+
+async def test_until_the_new_list_is_read_whole_the_view_is_known_to_be_of_before(
+    api: ScriptedApi, tmp_path: Path
+) -> None:
+    """B1, B2, P6: neither a 410 nor the first page of a list is a view."""
+    first_page = listing(pod("a", 21), version=30, token="more")
+    api.on("LIST", listing(pod("a", 1), pod("b", 2), version=10), first_page, silent())
+    api.on("WATCH", refuse(410, "Expired", "too old resource version: 10 (25)"))
+    async with watching(api, tmp_path) as watched:
+        await watched.until(lambda: len(api.requests("LIST")) == 3)
+        assert "too old resource version" in watched.reflector.problem
+        assert watched.versions == {"a": "1", "b": "2"}
 
 
 async def test_a_410_inside_the_stream_leads_to_one_new_list(api: ScriptedApi, tmp_path: Path) -> None:

@@ -123,8 +123,9 @@ class Reflector(Generic[T]):
             if not self._version:
                 await self._list()
             await self._watch()
-        except Gone:
-            self._version = ""
+        except Gone as error:
+            # as usual as the end of a watch, but until the new list is read the view is one of before
+            self._version, self.problem = "", str(error)
             return None
         except _Stumble as error:
             self._stumbles += 1
@@ -158,8 +159,9 @@ class Reflector(Generic[T]):
                     self._sharing.share(read)
                     found[key] = read
             version = page.metadata.resource_version
-            self._heard()
+            self.last_heard = asyncio.get_running_loop().time()
         await self._take_in(found, poisoned)
+        self._heard()
         self._advance(version)
         self._synced.set()
 

@@ -4,6 +4,7 @@ One run's desk: its journal, the names that its expressions see, and the ways to
 `work`, `changes` and `rounds` share it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,10 +41,19 @@ class Desk:
         )
         return step_names(around, earlier=at.memory, own=own, each=at.each)
 
+    async def sight(self, at: Bearings) -> None:
+        """Wait until the service is seen as it is: what it was before a watch broke off is no reason to act (P6)."""
+        while self.tools.world.blind or not self._is_fresh(at.service):
+            await asyncio.sleep(self.tools.pace.total_seconds())
+
     def namespace(self, at: Bearings) -> str:
         """Give the namespace that a command without `-n` means."""
         view = self.tools.world.views.get(at.service)
         return view.service.namespace if view is not None else self.journal.run.namespace
+
+    def _is_fresh(self, service: str) -> bool:
+        view = self.tools.world.views.get(service)
+        return view is None or view.fresh
 
     def blank(self, path: str, *, name: str, phase: Phase) -> StepRecord:
         """Make the record of something that has not been done yet."""

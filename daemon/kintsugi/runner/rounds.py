@@ -29,7 +29,7 @@ async def rounds(desk: Desk, step: Step, at: Bearings, turn: Callable[[Step, Bea
     async def one(index: int, item: Item) -> Ended | None:
         async with gate:
             try:
-                here = stand(desk, step, at, (index, item)) if not over.is_set() else None
+                here = await stand(desk, step, at, (index, item)) if not over.is_set() else None
                 if here is None:
                     return None
                 return await turn(replace(step, id=f"{step.id}[{index}]", for_each=None), here)
@@ -48,6 +48,7 @@ async def items_of(desk: Desk, step: Step, at: Bearings) -> Sequence[Item]:
     known = desk.journal.known(at.phase, path)
     if known is not None:
         return restored(known.facts)
+    await desk.sight(at)
     items = [identity(item) for item in listed(desk, step, at)]
     record = desk.blank(path, name=step.name or step.id, phase=at.phase)
     await desk.save(replace(record, state=StepState.DONE, met=True, facts=kept(items)), expect=None)
@@ -64,18 +65,22 @@ def listed(desk: Desk, step: Step, at: Bearings) -> Sequence[object]:
     return items if isinstance(items, list) else [items]
 
 
-def stand(desk: Desk, step: Step, at: Bearings, turn: tuple[int, Item]) -> Bearings | None:
+async def stand(desk: Desk, step: Step, at: Bearings, turn: tuple[int, Item]) -> Bearings | None:
     """Stand at one item as it is now; None when it is gone or not wanted, unless its change was begun before a restart."""
     index, item = turn
+    begun = desk.journal.has_begun(at.phase, f"{at.path(step.id)}[{index}]")
+    if not begun:
+        await desk.sight(at)
     fresh = {identity(each): each for each in listed(desk, step, at)}
     here = at.at(fresh.get(item, item.value))
-    if desk.journal.has_begun(at.phase, f"{at.path(step.id)}[{index}]"):
-        return here
-    return here if item in fresh and wanted(desk, step, here) else None
+    return here if begun or (item in fresh and await wanted(desk, step, here)) else None
 
 
-def wanted(desk: Desk, step: Step, at: Bearings) -> bool:
-    """Ask a step's `when` and `unless` here and now. Raises Stopped when there is no answer."""
+async def wanted(desk: Desk, step: Step, at: Bearings) -> bool:
+    """Ask a step's `when` and `unless` here and now, with open eyes. Raises Stopped when there is no answer."""
+    if step.when is None and step.unless is None:
+        return True
+    await desk.sight(at)
     names = desk.names(at)
     try:
         yes = step.when is None or step.when.evaluate(names) is True

@@ -70,7 +70,7 @@ class Walk:
     async def _do(self, step: Step, at: Bearings) -> Ended:
         """Begin a step (unless that was done before a restart), carry it out, commit its end."""
         if not self._work.has_begun(step, at):
-            if not self._wanted(step, at):
+            if not await self._wanted(step, at):
                 return await self._work.end(step, at, LEFT_OUT)
             if step.approve is not None:
                 await self._work.approval(step, at)
@@ -146,9 +146,9 @@ class Walk:
 
         raise_gravest(await asyncio.gather(*(one(step) for step in steps), return_exceptions=True))
 
-    def _wanted(self, step: Step, at: Bearings) -> bool:
+    async def _wanted(self, step: Step, at: Bearings) -> bool:
         """Ask `when` and `unless`; with `for_each` they are asked of each item instead. No answer stops the run."""
-        return step.for_each is not None or wanted(self._work.desk, step, at)
+        return step.for_each is not None or await wanted(self._work.desk, step, at)
 
     def _conclude(self, step: Step, at: Bearings, ended: Ended) -> None:
         if ended.met or ended.left_out:

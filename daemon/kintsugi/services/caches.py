@@ -96,6 +96,8 @@ class Caches:
                 continue
             if not reflector.synced:
                 return f"the cache of {name.replace('_', ' ')} is not synced yet"
+            if reflector.problem:
+                return f"the watch of {name.replace('_', ' ')} is interrupted: {reflector.problem}"
             age = reflector.age(monotonic)
             if age > stale_after.total_seconds():
                 return f"the watch of {name.replace('_', ' ')} has been silent for {age:.0f} s"

@@ -68,6 +68,7 @@ class Services:
         self._tallies: dict[str, Tally] = defaultdict(Tally)
         self._shown: dict[str, tuple[str, datetime]] = {}
         self._marked: set[str] = set()
+        self._fresh = False
         self._listeners: list[Listener] = []
         self.views: dict[str, ServiceView] = {}
         self._fronts = ByNamespace(caches.services)
@@ -105,10 +106,15 @@ class Services:
         return self._index.selecting(pod.metadata.namespace, pod.metadata.labels)
 
     def refresh(self, *, everything: bool = False) -> tuple[ServiceView, ...]:
-        """Make the marked views anew (or all of them, when time itself may have changed the answer) and tell the listeners."""
-        names = set(self._catalog.services) if everything else self._marked & set(self._catalog.services)
-        self._marked = set()
+        """
+        Make the marked views anew and tell the listeners.
+
+        All of them when time itself may have changed the answer (`everything`), and when we went blind or see again.
+        """
         fresh = not self.blind
+        everything = everything or fresh is not self._fresh
+        names = set(self._catalog.services) if everything else self._marked & set(self._catalog.services)
+        self._marked, self._fresh = set(), fresh
         made = tuple(self._make(self._catalog.services[name], fresh=fresh) for name in sorted(names))
         self.views.update({view.name: view for view in made})
         for view in made:

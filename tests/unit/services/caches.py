@@ -15,6 +15,7 @@ class ToldReflector:
         self.mirror: Mirror[Any] = Mirror()
         self.store: Mapping[Key, Any] = self.mirror.objects
         self.synced = True
+        self.problem = ""
         self.silent_for = 0.0
 
     def age(self, _now: float) -> float:

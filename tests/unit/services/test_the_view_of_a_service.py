@@ -86,20 +86,23 @@ async def test_health_and_failure_last_unbroken() -> None:
     assert (view.healthy_since, view.failing_since) == (moment(seconds=120), None)
 
 
-@pytest.mark.parametrize("blindness", ["silent", "unsynced"])
+@pytest.mark.parametrize("blindness", ["silent", "unsynced", "interrupted"])
 async def test_what_cannot_be_trusted_is_neither_well_nor_failing(blindness: str) -> None:
     """P6: and when it is seen again, its time starts anew."""
     cluster = await whole()
     seen(cluster)
     await asyncio.sleep(600)
-    if blindness == "silent":
-        cluster.caches.pods.silent_for = 31.0
-    else:
-        cluster.caches.pods.synced = False
+    match blindness:
+        case "silent":
+            cluster.caches.pods.silent_for = 31.0
+        case "unsynced":
+            cluster.caches.pods.synced = False
+        case _:
+            cluster.caches.pods.problem = "the connection was reset"
     cluster.services.refresh(everything=True)
     view = cluster.services.views["web"]
     assert (view.fresh, view.healthy, view.healthy_since, view.failing_since) == (False, None, None, None)
-    cluster.caches.pods.silent_for, cluster.caches.pods.synced = 0.0, True
+    cluster.caches.pods.silent_for, cluster.caches.pods.synced, cluster.caches.pods.problem = 0.0, True, ""
     cluster.services.refresh(everything=True)
     assert cluster.services.views["web"].healthy_since == moment(seconds=600)
 
@@ -116,8 +119,25 @@ async def test_what_is_blind_is_named() -> None:
     assert cluster.services.blind == ""
     cluster.caches.replica_sets.silent_for = 45.0
     assert cluster.services.blind == "the watch of replica sets has been silent for 45 s"
+    cluster.caches.services.problem = "the connection was reset"
+    assert cluster.services.blind == "the watch of services is interrupted: the connection was reset"
     cluster.caches.pods.synced = False
     assert cluster.services.blind == "the cache of pods is not synced yet"
+
+
+async def test_going_blind_and_seeing_again_are_noticed_without_any_change_of_an_object() -> None:
+    """P6: a view that was made before a watch broke off must not pass for what is so."""
+    cluster = await whole()
+    seen(cluster)
+    running = asyncio.create_task(cluster.services.run(timedelta(milliseconds=100)))
+    cluster.caches.pods.problem = "the connection was reset"
+    await asyncio.sleep(0.2)
+    assert cluster.services.views["web"].fresh is False
+    cluster.caches.pods.problem = ""
+    await asyncio.sleep(0.2)
+    assert cluster.services.views["web"].fresh is True
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_events_are_hints_whose_silence_blinds_nobody() -> None:
@@ -125,6 +145,7 @@ async def test_events_are_hints_whose_silence_blinds_nobody() -> None:
     cluster = Cluster()
     cluster.caches.events.synced = False
     cluster.caches.events.silent_for = 1e9
+    cluster.caches.events.problem = "forbidden"
     assert cluster.services.blind == ""
 
 
