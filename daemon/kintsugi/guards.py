@@ -210,6 +210,21 @@ def cooldown(question: Question) -> Verdict | None:
     )
 
 
+def handed_over(question: Question) -> Verdict | None:
+    """Leave a service to the person who was asked to take it over, for as long as after several failures."""
+    past = runs_of(question)
+    if not past or past[0].state is not IncidentState.NEEDS_OPERATOR or past[0].finished is None:
+        return None
+    until = past[0].finished + question.limits.failures_pause
+    if question.now >= until:
+        return None
+    service = question.facts.service.name
+    text = (
+        f"{service} was handed over to a person at {past[0].finished:%H:%M:%S}: it is left alone until {until:%H:%M:%S}"
+    )
+    return question.refuse(Reason.HUMAN, text, until)
+
+
 def failures(question: Question) -> Verdict | None:
     """After several useless runs on end stop for a while: the remedy is not the right one."""
     streak = useless_streak(runs_of(question))
@@ -289,6 +304,7 @@ GUARDS: tuple[Guard, ...] = (
     locked,
     owned,
     breaker,
+    handed_over,
     failures,
     cooldown,
     budget,

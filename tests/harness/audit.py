@@ -34,7 +34,7 @@ class AuditEvent:
             id=raw["auditID"],
             at=datetime.fromisoformat(raw["requestReceivedTimestamp"]),
             verb=raw["verb"],
-            user=raw["user"]["username"],
+            user=raw.get("user", {}).get("username", ""),  # who did not say who they are has none
             resource=target.get("resource", ""),
             subresource=target.get("subresource", ""),
             namespace=target.get("namespace", ""),

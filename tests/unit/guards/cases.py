@@ -61,6 +61,11 @@ CASES: dict[str, tuple[Circumstances, History, Answer]] = {
         History(),
         (VerdictKind.REFUSED, Reason.BREAKER, AGAIN, "6 of 10 unrelated services look unhealthy"),
     ),
+    "handed_over": (
+        circumstances(),
+        History(recent=(past(IncidentState.NEEDS_OPERATOR, rule="another", finished=moment(seconds=-10)),)),
+        (VerdictKind.REFUSED, Reason.HUMAN, moment(seconds=3590), "web was handed over to a person at"),
+    ),
     "failures": (
         circumstances(),
         History(

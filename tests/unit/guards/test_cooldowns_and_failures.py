@@ -15,7 +15,10 @@ MANY = Limits(failures=1000)
 """Limits under which only the cooldown speaks."""
 
 finals = st.sampled_from(sorted(FINAL_STATES))
-useless = st.sampled_from(sorted(USELESS))
+OURS = sorted(USELESS - {IncidentState.NEEDS_OPERATOR})
+"""Useless ends after which we may try again by ourselves: what was handed over to a person is left to them first."""
+
+useless = st.sampled_from(OURS)
 helpful = st.sampled_from(sorted(FINAL_STATES - USELESS))
 
 
@@ -53,7 +56,7 @@ def test_the_cooldown_of_another_service_is_not_this_ones() -> None:
     assert judged(history=History(recent=(past(service="api"),))).kind is VerdictKind.STARTED
 
 
-@pytest.mark.parametrize("state", sorted(USELESS))
+@pytest.mark.parametrize("state", OURS)
 def test_a_useless_end_doubles_the_cooldown_and_counts_as_a_failure(state: IncidentState) -> None:
     """E19: what goes on firing after a run that looked like a success counts against the remedy."""
     assert judged(history=History(recent=ended([state]))).until == moment(minutes=20)
@@ -110,3 +113,12 @@ def test_only_the_useless_runs_since_the_last_helpful_one_count(
 ) -> None:
     whole = judged(history=History(recent=ended([*streak, turn, *before])))
     assert whole == judged(history=History(recent=ended([*streak, turn])))
+
+
+def test_what_was_handed_over_is_left_to_the_person_whatever_the_rule() -> None:
+    """E15, E17: a run of another rule would undo under their hands what they do; after an hour it is ours again."""
+    handed = past(IncidentState.NEEDS_OPERATOR, rule="web-alerts")
+    verdict = judged(history=History(recent=(handed,)))
+    assert (verdict.reason, verdict.until) == (Reason.HUMAN, moment(hours=1))
+    later = past(IncidentState.NEEDS_OPERATOR, rule="web-alerts", finished=moment(hours=-1))
+    assert judged(history=History(recent=(later,))).kind is VerdictKind.STARTED

@@ -26,6 +26,7 @@ def test_the_order_is_this_one() -> None:
         "locked",
         "owned",
         "breaker",
+        "handed_over",
         "failures",
         "cooldown",
         "budget",
