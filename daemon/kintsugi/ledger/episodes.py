@@ -17,6 +17,9 @@ Seen = tuple[tuple[datetime, tuple[datetime, ...]], ...]
 REOPEN_AFTER = timedelta(minutes=1)
 """How much older than a poll's answer an end must be before the answer outweighs it; a poll is seconds old at most."""
 
+TICK = timedelta(milliseconds=1)
+"""The shortest episode: one of no length at all could not be told from another that ends where it begins."""
+
 MOST_BEGINNINGS = 64
 """Beginnings remembered of one episode: the first and the newest. Alertmanager moves one a few times in a lifetime."""
 
@@ -46,9 +49,9 @@ def told(episodes: Sequence[Episode], began: datetime, ended: datetime | None, n
     Give the key's episodes after one more delivery; the very same sequence when it says nothing new.
 
     `new` is the id for an episode that the delivery makes. When one episode proves to be two, the earlier keeps its id.
-    An end before its beginning (two clocks) counts as at the beginning.
+    An end that is not after its beginning (two clocks) counts as just after it.
     """
-    ended = None if ended is None else max(began, ended)
+    ended = None if ended is None else max(began + TICK, ended)
     if not episodes:
         return [Episode(id=new, began=began, ended=ended, seen=((began, () if ended is None else (ended,)),))]
     for episode in episodes:

@@ -16,6 +16,8 @@ from kintsugi.model.answers import (
     RunDetail,
     ServiceSummary,
 )
+from kintsugi.model.command import Verb
+from kintsugi.model.documents import CommandTemplate, Run
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import (
     Approval,
@@ -157,9 +159,17 @@ class Deeds:
             evidence=tuple(KeptText(path=each.path, kind=each.kind, text=each.text) for each in kept),
         )
 
+    def _shown(self, command: CommandTemplate, run: RunRecord) -> str:
+        """Write a command of the rollback down; where its values come only later, the revision that it would go to."""
+        view, number = self._world.views.get(run.service), self._world.last_good(run.service)
+        if command.verb is Verb.ROLLOUT_UNDO and view is not None and number:
+            return f"kubectl rollout undo {view.service.workload} --to-revision={number} -n {run.namespace}"
+        return command.source
+
     async def _way_back(self, run: RunRecord) -> tuple[str, ...]:
+        """Give the commands that take a run back: the runbook's own, as far as they are known now, then each undo."""
         catalog = await self._in_force.by_digest(run.catalog)
         steps = catalog.runbooks[run.runbook].rollback.steps
         made = [step for step in await self._ledger.steps(run.id) if step.changes and step.state is StepState.DONE]
-        written = [step.do.command.source for step in steps if hasattr(step.do, "command")]
+        written = [self._shown(step.do.command, run) for step in steps if isinstance(step.do, Run)]
         return (*written, *undo_texts(made))

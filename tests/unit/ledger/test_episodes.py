@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.ledger.episodes import MOST_BEGINNINGS, REOPEN_AFTER, Episode, holding, reopened, told
+from kintsugi.ledger.episodes import MOST_BEGINNINGS, REOPEN_AFTER, TICK, Episode, holding, reopened, told
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 Delivery = tuple[datetime, datetime | None]
@@ -82,7 +82,12 @@ def test_what_was_told_before_changes_nothing(deliveries: list[Delivery], data: 
             [(at(0), None), (at(6), None), (at(0), at(5))], [(at(0), at(5)), (at(6), None)], id="the end came late"
         ),
         pytest.param([(at(0), at(5)), (at(5), None)], [(at(0), at(5)), (at(5), None)], id="began as it ended"),
-        pytest.param([(at(3), at(1))], [(at(3), at(3))], id="two clocks: ended before it began"),
+        pytest.param([(at(3), at(1))], [(at(3), at(3) + TICK)], id="two clocks: ended before it began"),
+        pytest.param(
+            [(at(0), at(1)), (at(1), None), (at(1), at(1))],
+            [(at(0), at(1)), (at(1), at(1) + TICK)],
+            id="began as another ended, and ended at once",
+        ),
         pytest.param([(at(0), at(5)), (at(0), at(7))], [(at(0), at(5))], id="two peers tell two ends"),
     ],
 )
