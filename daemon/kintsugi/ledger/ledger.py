@@ -84,6 +84,8 @@ async def _prepare(engines: Engines) -> None:
             await _quick_check(engines)
         async with engines.writer.begin() as connection:
             if engines.on_postgres:
+                # A cold start on a busy machine may take long between two statements of a migration.
+                await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
                 await connection.execute(select(func.pg_advisory_xact_lock(_TURN)))
             await connection.run_sync(schema.migrate)
     except FOREIGN as error:
