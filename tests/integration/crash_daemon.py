@@ -16,7 +16,7 @@ from kintsugi.actions.result import Result
 from kintsugi.app import run
 from kintsugi.executor import Effect, Executor
 from kintsugi.model.records import StepRecord, StepState
-from kintsugi.settings import ChaosSettings, KubeSettings, LedgerSettings, ServerSettings, Settings
+from kintsugi.settings import CatalogSettings, ChaosSettings, KubeSettings, LedgerSettings, ServerSettings, Settings
 from kintsugi.telemetry import configure_logging
 
 FORKS = get_context("forkserver")
@@ -50,6 +50,7 @@ class Birth:
     replicas: int
     number: int = 1
     kill_at: str = ""
+    catalog: Path | None = None
     executor: type[Executor] = Executor
 
     @property
@@ -89,6 +90,7 @@ def live(birth: Birth) -> None:
     settings = Settings(
         mode="auto",
         durations=birth.durations,
+        catalog=CatalogSettings(directory=birth.catalog),
         kube=KubeSettings(kubeconfig=birth.kubeconfig),
         ledger=LedgerSettings(url=url_of(birth.folder)),
         server=ServerSettings(host="127.0.0.1", port=0, insecure_no_token=True),
