@@ -28,7 +28,7 @@ def test_while_the_api_server_hangs_and_is_gone_nothing_is_done_and_then_what_is
     story = Story(own_cluster, production, daemon(durations=DURATIONS)).begin(good="web-service")
     victim = story.pods()[0]
 
-    story.at("a pod crash-loops", lambda: faults.crash_loop(victim)).within(30).held_back(victim)
+    story.at("a pod stops to answer", lambda: faults.make_unready(victim)).within(30).ready(2)
     story.at("the API server hangs", lambda: own_cluster.freeze(API_SERVER))
     incident = story.within(30).reaches("running")
     story.stays(lambda: changes(story, incident) == [], A_WHILE, story.daemon.tail)
@@ -54,7 +54,7 @@ def test_what_was_seen_before_an_outage_is_no_reason_to_act_after_it(
     story = Story(own_cluster, production, daemon(durations=DURATIONS)).begin(good="web-service")
     victim = story.pods()[0]
 
-    story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
+    story.at("a pod stops to answer", lambda: faults.make_unready(victim))
     story.within(30).sees("the daemon counts the time from now on", lambda: is_counted(story, victim))
     story.at("the daemon is frozen", lambda: story.daemon.signal(signal.SIGSTOP))
     began = datetime.now(UTC)
@@ -76,7 +76,7 @@ def test_what_was_seen_before_an_outage_is_no_reason_to_act_after_it(
 def about(pod: Object) -> dict[str, str]:
     """Return the labels of an alert about a pod."""
     name = pod["metadata"]["name"]
-    return {"alertname": "KubePodCrashLooping", "namespace": "production", "pod": name, "severity": "warning"}
+    return {"alertname": "KubePodNotReady", "namespace": "production", "pod": name, "severity": "warning"}
 
 
 def changes(story: Story, incident: Json) -> list[Json]:
