@@ -79,3 +79,10 @@ def daemon(cluster: Cluster, tmp_path: Path) -> Iterator[StartDaemon]:
         each.stop()
         if each.process is not None and each.process.returncode not in (0, -9):
             print(each.tail())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a story as long as a busy machine may need; each wait in it has a deadline of its own, far below."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(300))

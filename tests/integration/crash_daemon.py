@@ -20,7 +20,7 @@ from kintsugi.settings import CatalogSettings, ChaosSettings, KubeSettings, Ledg
 from kintsugi.telemetry import configure_logging
 
 FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload([__name__])
+FORKS.set_forkserver_preload(["tests.integration.crash_preloaded"])
 
 
 class EffectFirst(Executor):

@@ -40,7 +40,9 @@ async def test_killed_before_and_after_every_commit_and_every_effect_a_story_end
 
     print(enumeration.summary())
     assert enumeration.complaints == []
-    assert [point for point in enumeration.missed if point.split()[2] not in BY_CHANCE] == []
+    # Points that only a disturbed story passes (another signal's claim) are aimed at, too, and told in the summary.
+    own = set(undisturbed.points) & set(enumeration.missed)
+    assert [point for point in own if point.split()[2] not in BY_CHANCE] == []
 
 
 @pytest.mark.parametrize(
