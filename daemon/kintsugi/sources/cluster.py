@@ -113,11 +113,13 @@ class ClusterWatch:
 
         What it told as firing counts as told even where it died before it could note that: else it would fire for ever.
         """
-        self._known = {(each.rule, each.target.uid): each for each in await self._ledger.conditions()}
+        # What was noticed while the ledger was read stays; what the ledger knows is older, and counts.
+        self._known.update({(each.rule, each.target.uid): each for each in await self._ledger.conditions()})
         for signal in await self._ledger.firing(SignalSource.WATCH):
             if signal.target is not None:
                 condition = Condition(rule=signal.rule, target=signal.target, since=signal.began, signalled=True)
                 self._known[signal.rule, signal.target.uid] = condition
+        self._began = {key: each for key, each in self._began.items() if self._known[key] is each}
         self._end_what_has_no_rule()
 
     async def step(self) -> None:

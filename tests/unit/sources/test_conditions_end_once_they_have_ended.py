@@ -10,7 +10,7 @@ import pytest
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.matcher import Matcher
 from kintsugi.model.documents import Catalog
-from kintsugi.model.records import Condition, Signal, SignalSource, SignalStatus
+from kintsugi.model.records import Condition, Signal, SignalSource, SignalStatus, Target
 from kintsugi.model.views import ServiceView
 from kintsugi.sources.cluster import ClusterWatch
 from tests.unit import factories
@@ -232,3 +232,19 @@ async def test_every_signal_is_told_to_who_counts_them_once_it_is_committed(scen
     scene.see(ready=3)
     await watch.step()
     assert told == [1, 1]
+
+
+async def test_what_begins_and_ends_while_an_earlier_process_is_recalled_ends_nothing_else() -> None:
+    """C1: a view that comes in before the ledger was read must not bring the watch down."""
+    scene = Scene()
+    watch = scene.watch()
+    rule = CATALOG.rules["web-too-few"]
+    target = Target(kind="Service", namespace="production", name="web", uid="web")
+
+    watch.tell(rule, target, holds=True)
+    watch.tell(rule, target, holds=False)
+    await watch.recall()
+    await watch.step()
+
+    assert scene.ledger.kept == {}
+    assert scene.ledger.told == []
