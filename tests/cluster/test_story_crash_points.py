@@ -4,11 +4,13 @@ import os
 import random
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.conftest import StartDaemon
 from tests.cluster.story import Story
+from tests.harness.api import Object
 from tests.harness.cluster import Cluster
 from tests.harness.faults import Faults
 
@@ -16,6 +18,7 @@ SEED = "KINTSUGI_TEST_SEED"
 KILL_AT = "KINTSUGI_CHAOS__KILL_AT"
 TRACE = "KINTSUGI_CHAOS__TRACE"
 DRAWN = 3
+ALERT = {"alertname": "KubePodCrashLooping", "namespace": "production", "severity": "warning"}
 OF_THE_RUN = frozenset({"claim", "save-step", "keep-evidence", "move-run"})
 """Commits that every story has. How many the watch needs hangs on chance: those are died at on the embedded cluster."""
 
@@ -58,12 +61,22 @@ def is_of_the_run(point: str) -> bool:
 
 
 def tell(story: Story, faults: Faults, *, killed_at: str = "") -> End:
-    """Tell of one crash-looping pod, with one daemon, which is started again when it has died."""
-    victim = story.begin(good="web-service").pods()[0]
-    story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
+    """Tell of one crash-looping pod and of the alert about it; the daemon is started again when it has died."""
+    victim = story.begin().pods()[0]
+    labels = {**ALERT, "pod": victim["metadata"]["name"]}
+    story.at("a pod crash-loops", lambda: faults.crash_loop(victim)).within(30).held_back(victim)
+    story.at("the alert fires", lambda: story.alert("firing", labels))
     if killed_at:
-        story.within(60).sees(f"the daemon dies {killed_at}", lambda: is_dead(story))
+        story.within(60).sees("it is dead, or the pod healed", lambda: is_dead(story) or is_healed(story, victim))
+        if not is_dead(story):
+            with suppress(
+                AssertionError
+            ):  # it may die of this very request; it is sent again below, as Alertmanager would
+                story.at("the alert is resolved", lambda: story.alert("resolved", labels))
+        story.within(60).sees(f"the daemon has died {killed_at}", lambda: is_dead(story))
         story.at("it is started again", lambda: story.daemon.start(**{KILL_AT: ""}))
+    story.within(60).sees("the pod is healed", lambda: is_healed(story, victim))
+    story.at("the alert is resolved", lambda: story.alert("resolved", labels))
     incident = story.within(60).closes()
     assert story.deleted_by_daemon() == [victim["metadata"]["uid"]], story.state()
     end = End(
@@ -79,3 +92,8 @@ def is_dead(story: Story) -> bool:
     """Tell whether the daemon has killed itself."""
     assert story.daemon.process is not None
     return story.daemon.process.poll() == -signal.SIGKILL
+
+
+def is_healed(story: Story, victim: Object) -> bool:
+    """Tell whether the pod is replaced and all are ready."""
+    return victim["metadata"]["uid"] not in story.uids() and story.deployment()["status"].get("readyReplicas") == 3
