@@ -1,6 +1,7 @@
 """The demo stack as Kubernetes objects: small, real, and breakable through the folder of faults on its node."""
 
 from collections.abc import Mapping, Sequence
+from secrets import token_hex
 from typing import Any
 
 from tests.harness.images import POSTGRES, WEB_GOOD
@@ -77,7 +78,7 @@ def service(
 
 
 def volume(namespace: str, *, claim: str = f"{WEB}-pvc", app: str = WEB, size: str = "1Gi") -> Sequence[Object]:
-    """Return a claim and the volume on the node that it is bound to."""
+    """Return a claim and the volume on the node that it is bound to, empty: no other test has written to it."""
     name = f"{namespace}-{claim}"
     common = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
     return (
@@ -88,7 +89,7 @@ def volume(namespace: str, *, claim: str = f"{WEB}-pvc", app: str = WEB, size: s
             "spec": {
                 **common,
                 "capacity": {"storage": size},
-                "hostPath": {"path": f"{VOLUMES}/{name}", "type": "DirectoryOrCreate"},
+                "hostPath": {"path": f"{VOLUMES}/{name}-{token_hex(4)}", "type": "DirectoryOrCreate"},
                 "persistentVolumeReclaimPolicy": "Retain",
                 "claimRef": {"namespace": namespace, "name": claim},
             },

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.integration.crash_story import Scene, Telling, tell
 
-AT_ONCE = 12
+AT_ONCE = 16
 """Stories under way at one time; most of each is waiting."""
 
 ATTEMPTS = 2
