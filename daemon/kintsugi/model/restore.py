@@ -1,0 +1,114 @@
+"""
+What a backup worker finds and does: a backup that passed its checks, a restored database, progress on the way.
+
+The worker writes each as one JSON line on its log, under the word that names it (`{"backup": {…}}`); the daemon reads
+them back into these. Sizes are in bytes, times aware and in UTC.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class WorkPhase(StrEnum):
+    """What the worker is doing now."""
+
+    LISTING = "listing"
+    DOWNLOADING = "downloading"
+    VERIFYING = "verifying"
+    READING = "reading"
+    WAITING = "waiting"
+    RESTORING = "restoring"
+    COUNTING = "counting"
+
+
+class WorkFailure(StrEnum):
+    """Why the worker did not do what it was asked for."""
+
+    NO_GOOD_BACKUP = "no-good-backup"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    DISK_FULL = "disk-full"
+    INTERRUPTED = "interrupted"
+    MISMATCH = "mismatch"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkProgress:
+    """How far the worker is: `bytes` done `of` so many (0 where the whole is not known), on `what`."""
+
+    phase: WorkPhase
+    bytes: int = 0
+    of: int = 0
+    what: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """A newer backup that did not pass its checks, and why."""
+
+    url: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backup:
+    """
+    The backup that was taken: where it came from, and the `file` it is in now, a path inside the room for backups.
+
+    `taken` is the start of the dump: what was written after it is not in it. `proven`: its recorded checksum was
+    verified; else `sha256` is only what was downloaded. `skipped` are the newer ones that were no good.
+    """
+
+    url: str
+    file: str
+    key: str
+    size: int
+    taken: datetime
+    sha256: str
+    proven: bool
+    database: str
+    server_major: int
+    roles: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    age_seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """One table of a restored database, with its schema (`public.orders`), and how many rows it has."""
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restored:
+    """A database that was restored; `bytes` were read from its dump. `taken` is known where the dump says it."""
+
+    database: str
+    bytes: int
+    seconds: float
+    tables: tuple[Table, ...] = ()
+    taken: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropped:
+    """A scratch database of a drill that was dropped."""
+
+    database: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """The worker's own last word when it did not succeed; `reason` is one clear sentence."""
+
+    kind: WorkFailure
+    reason: str
+
+
+LastLine = Backup | Restored | Dropped | Failed
+"""What the worker's last line says; a worker that was killed has none."""
