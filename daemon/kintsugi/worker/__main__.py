@@ -1,0 +1,59 @@
+"""
+`python -m kintsugi.worker`: do one piece of work and say how it ended.
+
+Exit code 0 when it is done, 1 when it is not and the last line says why, 2 when the command line is wrong. On SIGTERM and
+SIGINT the work stops, cleans up and says that it was interrupted; a worker that is killed says nothing.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from kintsugi.errors import KintsugiError
+from kintsugi.model.restore import Failed, LastLine, WorkFailure
+from kintsugi.worker.drop import drop
+from kintsugi.worker.fetch import fetch
+from kintsugi.worker.lines import Lines, Say, WorkFailed
+from kintsugi.worker.options import FetchOptions, Options, RestoreOptions, read
+from kintsugi.worker.restore import restore
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line says; give the exit code."""
+    options = read(arguments, os.environ)
+    lines = Lines()
+    last = asyncio.run(_answered(options, lines.say))
+    lines.say(last)
+    return 1 if isinstance(last, Failed) else 0
+
+
+async def _answered(options: Options, say: Say) -> LastLine:
+    """Work until it is done, fails, or is asked to stop; whatever happens has a last line."""
+    work = asyncio.ensure_future(_work(options, say))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        return Failed(kind=WorkFailure.INTERRUPTED, reason="the worker was asked to stop: nothing was kept of its work")
+    except WorkFailed as failed:
+        return Failed(kind=failed.kind, reason=str(failed))
+    except KintsugiError as error:
+        return Failed(kind=WorkFailure.FAILED, reason=str(error))
+    # A mistake of the worker's own is contained here: the daemon reads the log's last line, and a traceback is none.
+    except Exception as error:  # noqa: BLE001
+        return Failed(kind=WorkFailure.FAILED, reason=f"the worker itself failed: {type(error).__name__}: {error}")
+
+
+async def _work(options: Options, say: Say) -> LastLine:
+    if isinstance(options, FetchOptions):
+        return await fetch(options, say)
+    if isinstance(options, RestoreOptions):
+        return await restore(options, say)
+    return await drop(options, say)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
