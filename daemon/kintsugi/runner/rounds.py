@@ -33,6 +33,7 @@ async def rounds(desk: Desk, step: Step, at: Bearings, turn: Callable[[Step, Bea
                 if here is None:
                     return None
                 return await turn(replace(step, id=f"{step.id}[{index}]", for_each=None), here)
+            # Contained is nothing: whatever ends one turn (a stop, a defect, a cancellation) keeps the others from beginning.
             except BaseException:
                 over.set()
                 raise

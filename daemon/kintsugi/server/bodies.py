@@ -42,6 +42,7 @@ class BodyReader:
         except TimeoutError as error:
             held.release()
             raise BodyError(503, f"the body did not arrive within {self._timeout:g}s") from error
+        # Contained is nothing: however a body ends (too large, broken off, cancelled), its room is given back.
         except BaseException:
             held.release()
             raise

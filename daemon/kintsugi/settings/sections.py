@@ -150,29 +150,6 @@ class KubeSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
-class LeaseSettings:
-    """Which replica acts. The figures are those of Kubernetes' own controllers."""
-
-    enabled: bool = False
-    """Whether to take the Lease before acting; needed for more than one replica."""
-
-    name: str = "kintsugi"
-    """Name of the Lease, in the daemon's own namespace."""
-
-    duration: Wait = timedelta(seconds=15)
-    """How long others wait after the last renewal before they take over."""
-
-    renew_deadline: Wait = timedelta(seconds=10)
-    """When the holder gives up after its last renewal; before `duration`, so that it stops before another acts."""
-
-    retry_period: Wait = timedelta(seconds=2)
-    """How often it is renewed, or tried."""
-
-    request_timeout: Wait = timedelta(seconds=5)
-    """How long one request about the Lease may take; half of `renew_deadline`, so that one that hangs costs nothing."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
 class LedgerSettings:
     """Where everything is written before it is done."""
 

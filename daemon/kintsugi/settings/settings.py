@@ -15,7 +15,6 @@ from kintsugi.settings.sections import (
     ChaosSettings,
     GuardSettings,
     KubeSettings,
-    LeaseSettings,
     LedgerSettings,
     NotificationSettings,
     ServerSettings,
@@ -51,7 +50,6 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
     kube: KubeSettings = field(default_factory=KubeSettings)
-    lease: LeaseSettings = field(default_factory=LeaseSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
     watchdog: WatchdogSettings = field(default_factory=WatchdogSettings)
@@ -88,9 +86,6 @@ class _Pair(NamedTuple):
 
 
 _PAIRS = (
-    _Pair("lease.request_timeout", "lease.renew_deadline", "one request that hangs must not cost the lease"),
-    _Pair("lease.retry_period", "lease.renew_deadline", "a renewal must be tried again before it is given up"),
-    _Pair("lease.renew_deadline", "lease.duration", "a leader must stop before another may start"),
     _Pair("kube.connect_timeout", "kube.request_timeout", "an attempt must end before its request does"),
     _Pair("kube.read_timeout", "kube.request_timeout", "an attempt must end before its request does"),
     _Pair("kube.request_timeout", "kube.stale_after", "one slow request must not make the view stale"),

@@ -59,8 +59,6 @@ def test_each_mistake_says_where_and_what_would_be_right(tmp_path: Path, text: s
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("lease: {renew_deadline: 20s}", "20s is not below lease.duration (15s)"),
-        ("lease: {request_timeout: 10s}", "10s is not below lease.renew_deadline (10s)"),
         ("kube: {request_timeout: 2m}", "120s is not below kube.stale_after (90s)"),
         ("watchdog: {verify: 15m}", "900s is not below watchdog.alert_lag (900s)"),
         ("alertmanager: {poll_timeout: 30s}", "30s is not below alertmanager.poll_interval (30s)"),
