@@ -22,6 +22,10 @@ Every exception of the package, in one tree.
     │   ├── LedgerHeld          another daemon is alive on this ledger
     │   ├── NotRecorded         no such incident, run or question
     │   └── WrongState          a record is not in the state that the caller built on
+    ├── StoreError              what S3 holds could not be read
+    │   ├── StoreUnreachable    it could not be asked, or broke off too often
+    │   ├── StoreRefused        it said no: credentials, rights, bucket, region
+    │   └── StoreChanged        an object is no longer the one that was listed
     ├── ProbeFailed             a client (HTTP, DNS, TCP) could not be asked
     └── Refused                 an action declined, with its reason; nothing was changed
 """
@@ -116,6 +120,22 @@ class NotRecorded(LedgerError):
 
 class WrongState(LedgerError):
     """A record is not in the state that the caller built on (compare and set failed): read again, then decide."""
+
+
+class StoreError(KintsugiError):
+    """What S3 holds could not be read; the text is one sentence that says where and why."""
+
+
+class StoreUnreachable(StoreError):
+    """S3 could not be asked, gave no answer in time, or broke off more often than is waited for."""
+
+
+class StoreRefused(StoreError):
+    """S3 was asked and said no: wrong or expired credentials, a right, a bucket or a region. Asking again is no use."""
+
+
+class StoreChanged(StoreError):
+    """An object is gone, or is another one than was listed: it was written meanwhile. List again, or pass it over."""
 
 
 class ProbeFailed(KintsugiError):

@@ -34,6 +34,7 @@ VIOLATIONS = (
     Violation("actions/delete.py", "from kubernetes_asyncio.client import CoreV1Api", "kubernetes"),
     Violation("pipeline/pipeline.py", "import sqlalchemy", "database"),
     Violation("actions/psql.py", "import asyncpg", "postgres"),
+    Violation("actions/psql.py", "import boto3", "s3"),
     Violation("scope/functions.py", "from cel_expr_python import cel", "cel"),
 )
 

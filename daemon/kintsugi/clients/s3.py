@@ -1,0 +1,200 @@
+"""
+The only speaker of S3: list a folder, look at an object, read it from any byte on. It looks and never changes anything.
+
+boto3 blocks, so each call runs in a thread. Endpoint, region and credentials come by its usual chain (environment, files,
+the identity of the pod). Every call ends: connecting, each wait for bytes and the repeats of a request are bounded; whoever
+reads on after a break says how often (`kintsugi.worker.download`). Bodies are streamed.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from kintsugi.clients.s3_errors import explained
+from kintsugi.errors import StoreChanged, StoreRefused
+from kintsugi.model.store import Folder, StoredObject
+
+MOST_OBJECTS = 100_000
+"""A folder that holds more is not listed to its end: it is no folder of backups."""
+
+_PIECE = 1 << 20
+_GATHERED_FOR = 0.2
+"""Seconds for which a piece is filled before it is handed on, so that progress is seen on a slow line too."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class S3Service:
+    """
+    Which S3, and how patiently. An empty `endpoint` or `region` is left to the usual chain; times are in seconds.
+
+    `silence` is the longest wait for the next bytes; `attempts` counts one request with its repeats.
+    """
+
+    endpoint: str = ""
+    region: str = ""
+    connect: float = 10
+    silence: float = 20
+    attempts: int = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Glimpse:
+    """The first bytes of an object, what it is now, and its user's metadata (names in lower case)."""
+
+    stored: StoredObject
+    metadata: Mapping[str, str]
+    head: bytes
+
+
+class S3Client:
+    """Read one S3 service."""
+
+    def __init__(self, service: S3Service) -> None:
+        self._service = service
+        self._client: Any = None
+
+    async def list(self, folder: Folder) -> tuple[StoredObject, ...]:
+        """Give all objects of a folder, page after page. Raises StoreRefused and StoreUnreachable."""
+        return await asyncio.to_thread(self._list, folder)
+
+    async def uploads(self, folder: Folder) -> tuple[str, ...]:
+        """Give the keys whose upload in parts is not complete; none where this may not or cannot be asked."""
+        with suppress(StoreRefused, StoreChanged):
+            return await asyncio.to_thread(self._uploads, folder)
+        return ()
+
+    async def glimpse(self, folder: Folder, stored: StoredObject, *, first: int) -> Glimpse:
+        """Look at the first bytes of an object. Raises StoreChanged when it is gone, and as `list`."""
+        return await asyncio.to_thread(self._glimpse, folder, stored, first)
+
+    @asynccontextmanager
+    async def body(self, folder: Folder, stored: StoredObject, *, start: int = 0) -> AsyncIterator["Body"]:
+        """
+        Open an object at a byte for reading.
+
+        Raises StoreChanged when it is not, byte for byte, the one that was seen (by its ETag and its size).
+        """
+        opened = await asyncio.to_thread(self._open, folder, stored, start)
+        try:
+            yield opened
+        finally:
+            opened.stop()
+
+    def _list(self, folder: Folder) -> tuple[StoredObject, ...]:
+        found: list[StoredObject] = []
+        with explained(folder.url):
+            pages = self._boto().get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=folder.prefix)
+            for page in pages:
+                found += map(_listed, page.get("Contents", ()))
+                if len(found) > MOST_OBJECTS:
+                    raise StoreRefused(
+                        f"{folder.url}: it holds more than {MOST_OBJECTS} objects: name the folder of the backups"
+                    )
+        return tuple(found)
+
+    def _uploads(self, folder: Folder) -> tuple[str, ...]:
+        with explained(folder.url):
+            answer = self._boto().list_multipart_uploads(Bucket=folder.bucket, Prefix=folder.prefix)
+        return tuple(str(each["Key"]) for each in answer.get("Uploads", ()))
+
+    def _glimpse(self, folder: Folder, stored: StoredObject, first: int) -> Glimpse:
+        with explained(folder.of(stored.key)):
+            answer = self._boto().get_object(Bucket=folder.bucket, Key=stored.key, Range=f"bytes=0-{first - 1}")
+            with answer["Body"] as body:
+                head = bytes(body.read(first))
+        seen = StoredObject(
+            key=stored.key, size=_whole(answer), modified=_utc(answer["LastModified"]), etag=_plain(answer.get("ETag"))
+        )
+        metadata = {name.lower(): str(value) for name, value in answer.get("Metadata", {}).items()}
+        return Glimpse(stored=seen, metadata=metadata, head=head)
+
+    def _open(self, folder: Folder, stored: StoredObject, start: int) -> "Body":
+        where = folder.of(stored.key)
+        condition = {"IfMatch": f'"{stored.etag}"'} if stored.etag else {}
+        with explained(where):
+            answer = self._boto().get_object(Bucket=folder.bucket, Key=stored.key, Range=f"bytes={start}-", **condition)
+        # A server may pass over If-Match: what it sends says itself what it is.
+        if (_whole(answer), _plain(answer.get("ETag"))) != (stored.size, stored.etag):
+            answer["Body"].close()
+            raise StoreChanged(f"{where}: it was written over since it was listed")
+        return Body(where, answer["Body"])
+
+    def _boto(self) -> Any:
+        """Make the client at the first question: finding credentials takes time and may fail."""
+        if self._client is None:
+            self._client = boto3.session.Session().client(
+                "s3",
+                endpoint_url=self._service.endpoint or None,
+                region_name=self._service.region or None,
+                config=Config(
+                    connect_timeout=self._service.connect,
+                    read_timeout=self._service.silence,
+                    retries={"mode": "standard", "total_max_attempts": self._service.attempts},
+                    # The whole is verified by its recorded sha256; a checksum of the whole fits no part of it.
+                    response_checksum_validation="when_required",
+                    s3={"addressing_style": "path"} if self._service.endpoint else {},
+                ),
+            )
+        return self._client
+
+
+class Body:
+    """The bytes of an object from where it was opened on, as they come."""
+
+    def __init__(self, where: str, stream: Any) -> None:
+        self._where = where
+        self._stream = stream
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Go through the bytes, at most a MiB at a time. Raises StoreUnreachable when the stream breaks or is silent."""
+        while piece := await asyncio.to_thread(self._next):
+            yield piece
+
+    def stop(self) -> None:
+        """Break the stream off: a thread that waits for its next bytes is woken."""
+        # The connection may have gone back to its pool by then, or never have come up.
+        with suppress(ValueError, RuntimeError, OSError):
+            self._stream._raw_stream.shutdown()
+        self._stream.close()
+
+    def _next(self) -> bytes:
+        with explained(self._where):
+            return b"".join(self._gathered())
+
+    def _gathered(self) -> Iterator[bytes]:
+        """Take what is there, for a moment; boto3's own `read` waits until as much has come as was asked for."""
+        until = time.monotonic() + _GATHERED_FOR
+        left = _PIECE
+        while left > 0 and time.monotonic() < until:
+            piece = self._stream._raw_stream.read1(left)
+            if not piece:
+                return
+            left -= len(piece)
+            yield piece
+
+
+def _listed(item: Mapping[str, Any]) -> StoredObject:
+    return StoredObject(
+        key=str(item["Key"]), size=int(item["Size"]), modified=_utc(item["LastModified"]), etag=_plain(item.get("ETag"))
+    )
+
+
+def _plain(etag: object) -> str:
+    return str(etag or "").strip('"')
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _whole(answer: Mapping[str, Any]) -> int:
+    """Give the size of the whole object from the answer about a part of it."""
+    _, _, whole = str(answer.get("ContentRange", "")).rpartition("/")
+    return int(whole) if whole.isdigit() else int(answer["ContentLength"])
