@@ -13,7 +13,7 @@ from kintsugi.actions import live
 from kintsugi.actions.live import Live
 from kintsugi.actions.pods import default_container, pods_of, status_of_container
 from kintsugi.actions.result import Result
-from kintsugi.actions.scan import find
+from kintsugi.actions.scan import by_start, find
 from kintsugi.errors import Invalid, ProbeFailed
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Logs
@@ -29,11 +29,12 @@ _SILENT = ("is waiting to start", "does not have a host assigned", "previous ter
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One log: of a container of a pod."""
+    """One log: of a container of a pod. `start` is the container's id, "" where it is not sure."""
 
     pod: str
     container: str
     previous: bool = False
+    start: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,15 @@ class Text:
 
     lines: str
     cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The lines of several logs, one after the other, each with the place of its stream among them."""
+
+    lines: list[str]
+    origins: list[int]
+    summary: str
 
 
 async def read(kube: KubeClient, command: Logs, *, within: timedelta) -> Result:
@@ -57,39 +67,49 @@ async def read(kube: KubeClient, command: Logs, *, within: timedelta) -> Result:
         for pod in pods
         for container in _containers(pod, command)
     ]
-    return await _read(kube, command, streams, within)
+    return _result(await _read(kube, command, streams, within), streams)
 
 
 async def scan(kube: KubeClient, command: Logs, patterns: Iterable[Pattern], *, within: timedelta) -> Result:
     """
-    Read logs for what is wrong: `findings`, beside what `read` gives.
+    Read logs for what is wrong: `findings` and `starts` beside what `read` gives.
 
     Where a container has restarted, the one before it is read first: it knows why. One that has not started has said
-    nothing yet.
+    nothing yet. A line is of a start (`start`) only where the container was the same before and after it was read.
     """
-    pods = await _pods(kube, command)
-    streams = [stream for pod in pods for stream in _with_previous(pod, command)]
-    result = await _read(kube, command, streams, within, lenient=True)
-    lines, sources = result.names["lines"], result.names["sources"]
-    assert isinstance(lines, list), "lines are a list"
-    assert isinstance(sources, list), "sources are a list"
-    found = find(lines, sources, patterns)
+    streams = [stream for pod in await _pods(kube, command) for stream in _with_previous(pod, command)]
+    said = await _read(kube, command, streams, within, lenient=True)
+    after = {stream for pod in await _pods(kube, command) for stream in _with_previous(pod, command)}
+    starts = [stream.start if stream in after else "" for stream in streams]
+    result = _result(said, streams)
+    pods = [streams[origin].pod for origin in said.origins]
+    found = find(said.lines, pods, patterns, [starts[origin] for origin in said.origins])
     critical = sum(each["severity"] == Severity.CRITICAL for each in found)
     summary = f"{result.summary}; {len(found)} findings, {critical} of them critical"
-    return Result(names={**result.names, "findings": found}, summary=summary)
+    return Result(names={**result.names, "findings": found, "starts": by_start(found)}, summary=summary)
 
 
 def _with_previous(pod: Live, command: Logs) -> Iterator[Stream]:
     for container in _containers(pod, command):
-        restarted = live.number(status_of_container(pod, container), "restartCount") > 0
-        if restarted and not command.previous:
-            yield Stream(live.name(pod), container, previous=True)
-        yield Stream(live.name(pod), container, previous=command.previous)
+        status = status_of_container(pod, container)
+        before = live.text(status, "lastState", "terminated", "containerID")
+        # While a container waits to be started again, its log is still the one of the container before.
+        present = live.text(status, "containerID")
+        if live.number(status, "restartCount") > 0 and not command.previous:
+            yield Stream(live.name(pod), container, previous=True, start=before)
+        yield Stream(
+            live.name(pod), container, previous=command.previous, start=before if command.previous else present
+        )
+
+
+def _result(said: Said, streams: Sequence[Stream]) -> Result:
+    sources = [streams[origin].pod for origin in said.origins]
+    return Result(names={"lines": said.lines, "sources": sources}, summary=said.summary)
 
 
 async def _read(
     kube: KubeClient, command: Logs, streams: Sequence[Stream], within: timedelta, *, lenient: bool = False
-) -> Result:
+) -> Said:
     if not streams:
         raise ProbeFailed(f"no pods to read the logs of ({command.object or command.labels} in {command.namespace})")
     if len(streams) > _MOST_STREAMS:
@@ -100,15 +120,14 @@ async def _read(
     read_one = _said if lenient else _text
     texts = await asyncio.gather(*(read_one(kube, command, stream, share, within) for stream in streams))
     lines: list[str] = []
-    sources: list[str] = []
-    for stream, text in zip(streams, texts, strict=True):
+    origins: list[int] = []
+    for origin, (stream, text) in enumerate(zip(streams, texts, strict=True)):
         prefix = f"[pod/{stream.pod}/{stream.container}] " if command.prefix else ""
         found = [prefix + line for line in text.lines.split("\n")] if text.lines else []
         lines += found
-        sources += [stream.pod] * len(found)
+        origins += [origin] * len(found)
     cut = ", the oldest left out" if any(text.cut for text in texts) else ""
-    summary = f"{len(lines)} lines from {len(streams)} containers{cut}"
-    return Result(names={"lines": lines, "sources": sources}, summary=summary)
+    return Said(lines, origins, f"{len(lines)} lines from {len(streams)} containers{cut}")
 
 
 async def _pods(kube: KubeClient, command: Logs) -> Sequence[Live]:

@@ -5,7 +5,7 @@ Pure. A line fits by its words, or by the SQLSTATE that it carries; a number of 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from kintsugi.model.documents import Pattern
 from kintsugi.telemetry import SECRETS
@@ -24,11 +24,17 @@ _SQLSTATE = re.compile(
 )
 
 
-def find(lines: Sequence[str], pods: Sequence[str], patterns: Iterable[Pattern]) -> list[dict[str, object]]:
-    """Give what stands in the lines, in their order; `pods` names the pod of each line."""
+def find(
+    lines: Sequence[str], pods: Sequence[str], patterns: Iterable[Pattern], starts: Sequence[str] = ()
+) -> list[dict[str, object]]:
+    """
+    Give what stands in the lines, in their order; `pods` names the pod of each line.
+
+    `starts` names the start of a container that each line is of, "" where that is not known.
+    """
     known = [(re.compile(pattern.match), pattern) for pattern in patterns]
     found: list[dict[str, object]] = []
-    for whole, pod in zip(lines, pods, strict=True):
+    for whole, pod, start in zip(lines, pods, starts or [""] * len(lines), strict=True):
         line = whole[:LONGEST_LINE]
         code = sqlstate_of(line)
         pattern = next((each for search, each in known if search.search(line) or code in each.sqlstate), None)
@@ -40,9 +46,19 @@ def find(lines: Sequence[str], pods: Sequence[str], patterns: Iterable[Pattern])
                     "line": SECRETS.text(line),
                     "pod": pod,
                     "sqlstate": code,
+                    "start": start,
                 }
             )
     return found[-MOST_FINDINGS:]
+
+
+def by_start(findings: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Give what was found of each start of a container that is sure: `pod`, `start`, and the `means` of its lines."""
+    means: dict[tuple[object, object], dict[object, None]] = {}
+    for each in findings:
+        if each["start"]:
+            means.setdefault((each["pod"], each["start"]), {})[each["means"]] = None
+    return [{"pod": pod, "start": start, "means": list(found)} for (pod, start), found in means.items()]
 
 
 def sqlstate_of(line: str) -> str:

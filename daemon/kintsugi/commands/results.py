@@ -52,11 +52,21 @@ USE = Struct(
 )
 """What one pod or node uses; per cent of what a node can give, of what a pod may take (0 where it has no limit)."""
 
-FINDING = Struct("Finding", {"severity": STRING, "means": STRING, "line": STRING, "pod": STRING, "sqlstate": STRING})
-"""A line that a `scan` recognised; `sqlstate` is "" where the line carries none."""
+FINDING = Struct(
+    "Finding",
+    {"severity": STRING, "means": STRING, "line": STRING, "pod": STRING, "sqlstate": STRING, "start": STRING},
+)
+"""
+A line that a `scan` recognised; `sqlstate` is "" where the line carries none.
+
+`start` tells the starts of a container apart: the container's id, "" where it is not sure which start the line is of.
+"""
+
+START = Struct("Start", {"pod": STRING, "start": STRING, "means": ListOf(STRING)})
+"""One start of a container, by its id, and what the lines of its log mean."""
 
 LINES: Mapping[str, Type] = {"lines": ListOf(STRING), "sources": ListOf(STRING)}
-SCANNED: Mapping[str, Type] = {"findings": ListOf(FINDING)}
+SCANNED: Mapping[str, Type] = {"findings": ListOf(FINDING), "starts": ListOf(START)}
 DESCRIPTION: Mapping[str, Type] = {"text": STRING}
 REVISIONS: Mapping[str, Type] = {"revisions": ListOf(REVISION)}
 PROGRESS: Mapping[str, Type] = {"complete": BOOL, "message": STRING}

@@ -14,10 +14,31 @@ GITOPS = {
 }
 """Labels and annotations that the tools put on what they keep in line with a repository."""
 
+OPERATORS = {
+    "cnpg.io/cluster": "CloudNativePG",
+    "postgres-operator.crunchydata.com/cluster": "Crunchy Postgres",
+    "crunchy-pgha-scope": "Crunchy Postgres",
+    "stackgres.io/cluster-name": "StackGres",
+}
+"""Labels that PostgreSQL's operators put on what they run; not all of them own it by reference."""
+
+_SPILO = ("application", "spilo", "cluster-name")
+"""How Zalando's operator labels its own: https://postgres-operator.readthedocs.io/en/latest/reference/operator_parameters/."""
+
 
 def managers(metadata: Metadata) -> tuple[str, ...]:
     """List who keeps a workload as it is, in words: `Argo CD shop`, `operator Postgresql/main`."""
     marks = {**metadata.annotations, **metadata.labels}
     tools = {f"{tool} {marks[mark].split(':')[0]}" for mark, tool in GITOPS.items() if mark in marks}
-    operators = [f"operator {owner.kind}/{owner.name}" for owner in metadata.owner_references if owner.controller]
-    return (*sorted(tools), *operators)
+    return (*sorted(tools), *operators(metadata))
+
+
+def operators(metadata: Metadata) -> tuple[str, ...]:
+    """List the operators that an object belongs to, by ownership or by their labels: `operator CloudNativePG main`."""
+    owners = [f"operator {owner.kind}/{owner.name}" for owner in metadata.owner_references if owner.controller]
+    labels = metadata.labels
+    known = {f"operator {name} {labels[mark]}" for mark, name in OPERATORS.items() if mark in labels}
+    application, spilo, cluster = _SPILO
+    if labels.get(application) == spilo and cluster in labels:
+        known.add(f"operator Zalando Postgres {labels[cluster]}")
+    return (*owners, *sorted(known))

@@ -10,7 +10,7 @@ from typing import Final
 from kintsugi.rehearsal.containers import Container, Exit, Phase
 from kintsugi.rehearsal.manifest import Json, dig, name_of, namespace_of, timestamp, uid_of, with_condition
 
-WAITING: Final = frozenset({Phase.CREATING, Phase.PULL_FAILED, Phase.PULL_BACK_OFF, Phase.BACK_OFF})
+WAITING: Final = frozenset(Phase) - {Phase.RUNNING, Phase.EXITED}
 
 
 def pod_status(pod: Json, containers: Sequence[Container], host: str, pod_ip: str, now: datetime) -> Json:
@@ -31,10 +31,10 @@ def container_status(pod: Json, container: Container) -> Json:
     """Write one entry of `containerStatuses`."""
     spec = next(each for each in pod["spec"]["containers"] if each["name"] == container.name)
     image, resources = spec["image"], spec.get("resources") or {}
-    identity = f"containerd://{_digest(f'{uid_of(pod)}/{container.name}/{container.instance}')}"
+    identity = _identity(pod, container, container.instance)
     status: Json = {"name": container.name, "image": image, "imageID": "", "ready": container.ready}
     status |= {"restartCount": container.restarts, "started": container.phase is Phase.RUNNING}
-    status |= {"state": _state(pod, container, image, identity), "lastState": _last_state(container, identity)}
+    status |= {"state": _state(pod, container, image, identity), "lastState": _last_state(pod, container)}
     if container.instance:
         status |= {"containerID": identity, "image": full_name(image), "imageID": f"sha256:{_digest(image)}"}
         status["resources"] = resources
@@ -48,6 +48,8 @@ def waiting_message(pod: Json, container: Container, image: str) -> str:
             return f'failed to pull and unpack image "{image}": not found'
         case Phase.PULL_BACK_OFF:
             return f'Back-off pulling image "{image}"'
+        case Phase.CONFIG_FAILED if container.obstacle is not None:
+            return container.obstacle.message
         case Phase.BACK_OFF:
             seconds = int(container.back_off().total_seconds())
             text = f"{seconds // 60}m{seconds % 60}s" if seconds >= 60 else f"{seconds}s"
@@ -81,10 +83,15 @@ def _state(pod: Json, container: Container, image: str, identity: str) -> Json:
     return {"running": {"startedAt": timestamp(container.started)}} if container.started else {}
 
 
-def _last_state(container: Container, identity: str) -> Json:
+def _last_state(pod: Json, container: Container) -> Json:
     if container.last_exit is None or container.phase is Phase.EXITED:
         return {}
-    return {"terminated": _terminated(container.last_exit, identity)}
+    ended = container.instance - 1 if container.phase is Phase.RUNNING else container.instance
+    return {"terminated": _terminated(container.last_exit, _identity(pod, container, ended))}
+
+
+def _identity(pod: Json, container: Container, instance: int) -> str:
+    return f"containerd://{_digest(f'{uid_of(pod)}/{container.name}/{instance}')}"
 
 
 def _terminated(ended: Exit, identity: str) -> Json:

@@ -6,7 +6,7 @@ The functions that expressions may call: facts about objects, which a comparison
 
 from collections.abc import Callable
 
-from kintsugi.commands.results import REVISION
+from kintsugi.commands.results import REVISION, START
 from kintsugi.expressions import BOOL, INT, STRING, Fact, Function, ListOf, Type, struct_type
 from kintsugi.objects import facts
 from kintsugi.objects.kept import KEPT, Node, Object, Pod, Service
@@ -82,5 +82,14 @@ FUNCTIONS: tuple[Function, ...] = (
         runs="cel.bind(good, {0}.filter(r, r.good && !r.current),"
         " good.filter(r, r.number == math.greatest(good.map(g, g.number)))[0])",
         meaning="the newest revision that was good and is not the current one; no answer when there is none",
+    ),
+    Function(
+        name="over_three_starts",
+        accepts=((ListOf(START), ListOf(STRING)),),
+        result=BOOL,
+        runs="cel.bind(told, {0}.filter(s, s.means.exists(m, m in {1})).map(s, s.pod + s.start),"
+        " told.exists(a, told.exists(b, b != a && told.exists(c, c != a && c != b))))",
+        meaning="whether at least three starts of containers told of one of these meanings; a start that is listed"
+        " twice counts once",
     ),
 )

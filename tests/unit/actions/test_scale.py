@@ -162,6 +162,23 @@ async def test_what_an_operator_owns_is_refused_with_its_name() -> None:
         await actions(ClusterOfDicts((DEPLOYMENTS, obj))).prepare(scale(5), circumstances())
 
 
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [
+        ({"cnpg.io/cluster": "main"}, "operator CloudNativePG main"),
+        ({"application": "spilo", "cluster-name": "acid-main"}, "operator Zalando Postgres acid-main"),
+        ({"postgres-operator.crunchydata.com/cluster": "hippo"}, "operator Crunchy Postgres hippo"),
+        ({"stackgres.io/cluster-name": "main"}, "operator StackGres main"),
+    ],
+)
+async def test_what_a_database_operator_has_labelled_is_its_own(labels: dict[str, str], name: str) -> None:
+    """B21: not every operator owns what it runs by reference."""
+    obj = deployment()
+    obj["metadata"]["labels"] = labels
+    with pytest.raises(Refused, match=name):
+        await actions(ClusterOfDicts((DEPLOYMENTS, obj))).prepare(scale(5), circumstances())
+
+
 async def test_a_change_by_somebody_else_between_intent_and_effect_fails_the_write() -> None:
     """P4, B12: and nothing is changed."""
     kube = ClusterOfDicts((DEPLOYMENTS, deployment()))

@@ -1,5 +1,6 @@
 """What the lines of a real PostgreSQL log mean by the shipped patterns, and which log is read for them."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -42,6 +43,15 @@ MEANINGS = [
     (f'{AT} FATAL:  could not open file "global/pg_filenode.map": No such file or directory', "corruption", "critical"),
     (f'{AT} PANIC:  could not write to file "pg_wal/xlogtemp.42": No space left on device', "disk-full", "critical"),
     (f"{AT} FATAL:  could not map anonymous shared memory: Cannot allocate memory", "failure", "critical"),
+    (f'{AT} PANIC:  could not open file "pg_wal/000000010000000000000001": Permission denied', "failure", "critical"),
+    (f"{AT} PANIC:  WAL contains references to invalid pages", "panic", "critical"),
+    (f"{AT} FATAL:  database files are incompatible with server", "incompatible", "critical"),
+    (f'{AT} FATAL:  "/var/lib/postgresql/data" is not a valid data directory', "empty", "critical"),
+    (f'{AT} DETAIL:  File "/var/lib/postgresql/data/PG_VERSION" is missing.', "empty", "critical"),
+    (f'{AT} FATAL:  data directory "/data/pg" does not exist', "empty", "critical"),
+    ("PostgreSQL init process complete; ready for start up.", "empty", "warning"),
+    ("postgres: could not find the database system", "corruption", "critical"),
+    (f'{AT} LOG:  restored log file "000000010000000000000007" from archive', "recovering", "info"),
     (f"{AT} FATAL:  could not receive data from WAL stream: ERROR: gone", "replication", "warning"),
 ]
 HARMLESS = [
@@ -145,3 +155,55 @@ async def test_a_log_that_cannot_be_read_is_no_answer() -> None:
     """P6: no findings is not the same as no log."""
     with pytest.raises(NotFound):
         await scanned(ClusterOfDicts((PODS, pod(restarts=0))))
+
+
+class Restarting(ClusterOfDicts):
+    """A database whose container is started again and again; `after` is what its pod is like once its log was read."""
+
+    def __init__(self, before: dict[str, object], after: dict[str, object] | None = None) -> None:
+        super().__init__((PODS, before))
+        self.after = after
+        self.logs_of["database-0", "postgres", True] = (
+            f"{AT} PANIC:  could not locate a valid checkpoint record\n".encode()
+        )
+        self.logs_of["database-0", "postgres", False] = (
+            f"{AT} PANIC:  WAL contains references to invalid pages\n".encode()
+        )
+
+    async def logs(self, *args: object, **options: object) -> AsyncIterator[bytes]:
+        """Yield the log; afterwards the pod may be another."""
+        async for chunk in super().logs(*args, **options):  # type: ignore[arg-type]
+            yield chunk
+        if self.after is not None:
+            self.put(PODS, self.after)
+
+
+def started(restarts: int, *, waits: bool = False) -> dict[str, object]:
+    """Make the pod after so many restarts, running or held back before the next start."""
+    made = pod(restarts=restarts)
+    (status,) = made["status"]["containerStatuses"]  # type: ignore[index]
+    before = restarts if waits else restarts - 1
+    status |= {"containerID": f"c{restarts}", "lastState": {"terminated": {"containerID": f"c{before}"}}}
+    return made
+
+
+async def test_what_was_found_is_told_by_the_start_that_it_is_of() -> None:
+    """Three starts are three only when they are not one that was read thrice."""
+    names = await scanned(Restarting(started(4)))
+    assert names["starts"] == [
+        {"pod": "database-0", "start": "c3", "means": ["corruption"]},
+        {"pod": "database-0", "start": "c4", "means": ["panic"]},
+    ]
+
+
+async def test_a_container_that_waits_for_its_next_start_is_one_start_and_not_two() -> None:
+    """Its log and the one before it are the same container's then."""
+    names = await scanned(Restarting(started(4, waits=True)))
+    assert [each["start"] for each in names["starts"]] == ["c4"]  # type: ignore[attr-defined]
+
+
+async def test_a_log_that_was_read_while_the_container_was_replaced_is_of_no_start() -> None:
+    """It may be either's: it counts for none."""
+    names = await scanned(Restarting(started(4), after=started(5)))
+    assert names["starts"] == []
+    assert [each["start"] for each in names["findings"]] == ["", ""]  # type: ignore[attr-defined]

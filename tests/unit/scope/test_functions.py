@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from kintsugi.commands.results import REVISIONS
+from kintsugi.commands.results import REVISIONS, SCANNED
 from kintsugi.errors import EvaluationError
-from kintsugi.expressions import ANY, INT, ExpressionProblem, Function, ListOf, struct_type
+from kintsugi.expressions import ANY, BOOL, INT, ExpressionProblem, Function, ListOf, struct_type
 from kintsugi.expressions.types import Type
 from kintsugi.model.documents import RuleSource
 from kintsugi.objects.kept import KEPT, EndpointSlice, Node, Pod, Service
@@ -165,3 +165,23 @@ def test_every_kept_kind_may_be_asked_whether_it_belongs() -> None:
     for kept in KEPT.values():
         scope = seen({"x": struct_type(kept), "s": SERVICE})
         assert scope.expression("belongs(x, s)").reads == {"x", "s"}
+
+
+STARTS = [{"pod": "database-0", "start": f"c{number}", "means": ["corruption", "failure"]} for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("starts", "over"),
+    [
+        (STARTS, True),
+        (STARTS[:2], False),
+        ([*STARTS[:2], *STARTS[:2]], False),
+        ([*STARTS[:2], {**STARTS[2], "means": ["recovering"]}], False),
+        ([*STARTS[:2], {**STARTS[0], "pod": "database-1"}], True),
+        ([], False),
+    ],
+)
+def test_three_starts_are_three_containers_that_told_of_it(starts: list[dict[str, object]], over: bool) -> None:
+    """What two looks show of one start counts once."""
+    kind = SCANNED["starts"]
+    assert ask('over_three_starts(x, ["corruption", "panic"])', kind, starts, result=BOOL) is over
