@@ -31,13 +31,13 @@ def main(arguments: Sequence[str]) -> int:
 
 async def _answered(options: Options, say: Say) -> LastLine:
     """Work until it is done, fails, or is asked to stop; whatever happens has a last line."""
-    work = asyncio.ensure_future(_work(options, say))
+    work = asyncio.create_task(_work(options, say))
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
+        asyncio.get_running_loop().add_signal_handler(number, _stop, work)
     try:
         return await work
     except asyncio.CancelledError:
-        return Failed(kind=WorkFailure.INTERRUPTED, reason="the worker was asked to stop: nothing was kept of its work")
+        return Failed(kind=WorkFailure.INTERRUPTED, reason="the worker was asked to stop before it had finished")
     except WorkFailed as failed:
         return Failed(kind=failed.kind, reason=str(failed))
     except KintsugiError as error:
@@ -45,6 +45,12 @@ async def _answered(options: Options, say: Say) -> LastLine:
     # A mistake of the worker's own is contained here: the daemon reads the log's last line, and a traceback is none.
     except Exception as error:  # noqa: BLE001
         return Failed(kind=WorkFailure.FAILED, reason=f"the worker itself failed: {type(error).__name__}: {error}")
+
+
+def _stop(work: asyncio.Task[LastLine]) -> None:
+    """Cancel the work once: asked again, it goes on cleaning up."""
+    if not work.cancelling():
+        work.cancel()
 
 
 async def _work(options: Options, say: Say) -> LastLine:

@@ -1,10 +1,43 @@
-"""Drop the scratch database of a drill, and no other."""
+"""Drop the scratch database of a drill, and no other: its name and the comment on it must both say that it is one."""
 
+import asyncpg
+
+from kintsugi.model.lines import Note
 from kintsugi.model.restore import Dropped, WorkFailure
+from kintsugi.worker import roles
 from kintsugi.worker.lines import Say, WorkFailed
+from kintsugi.worker.lock import lock, maintenance
 from kintsugi.worker.options import DropOptions
+from kintsugi.worker.server import Server, emptied, identifier
+from kintsugi.worker.target import DRILL, Mark, hidden
 
 
 async def drop(options: DropOptions, say: Say) -> Dropped:
-    """Drop the database. Raises WorkFailed with the reason."""
-    raise WorkFailed(WorkFailure.FAILED, f"{options.database} cannot be dropped by this version")
+    """Drop the database and the roles that were made for it. One that is gone already is as good."""
+    if not options.database.startswith(DRILL):
+        raise _no_scratch(options.database, f"its name would begin with {DRILL}")
+    server = Server(options.server)
+    async with server.session(maintenance(options.database)) as session:
+        await lock(session, options.database, say)
+        for name in (options.database, hidden(options.database)):
+            await _drop(session, name, say)
+    return Dropped(database=options.database)
+
+
+async def _drop(session: asyncpg.Connection, name: str, say: Say) -> None:
+    row = await session.fetchrow(
+        "SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1", name
+    )
+    if row is None:
+        return
+    mark = Mark.read(row["comment"])
+    if mark is None or mark.drill is None:
+        raise _no_scratch(name, "the comment on it would say of which drill it is")
+    await emptied(session, name)
+    await session.execute(f"DROP DATABASE {identifier(name)}")
+    if kept := await roles.drop(session, mark.roles):
+        say(Note(text=f"roles that were made for the drill are used elsewhere by now and stay: {', '.join(kept)}"))
+
+
+def _no_scratch(name: str, why: str) -> WorkFailed:
+    return WorkFailed(WorkFailure.REFUSED, f"{name} is not the scratch database of a drill, and is not dropped: {why}")

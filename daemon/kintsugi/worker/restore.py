@@ -1,10 +1,119 @@
-"""Restore a dump into a fresh database."""
+"""
+Restore a dump into a fresh database: whole, verified, and only then under its name.
 
-from kintsugi.model.restore import Restored, WorkFailure
+In order: the server is judged, the lock taken, a target that is not empty refused, the file verified, the database
+taken and hidden, missing roles created; then `pg_restore` in one transaction, the rows counted, the name given. What
+fails before the transaction's end leaves the server as it was.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+
+from kintsugi.model.lines import Note
+from kintsugi.model.restore import Restored, Table, WorkFailure, WorkPhase
+from kintsugi.worker import roles
+from kintsugi.worker.contents import analyse, count
+from kintsugi.worker.database import database_of
+from kintsugi.worker.dump import Dump, changed
 from kintsugi.worker.lines import Say, WorkFailed
+from kintsugi.worker.lock import lock, maintenance
 from kintsugi.worker.options import RestoreOptions
+from kintsugi.worker.pg_restore import Told, pg_restore
+from kintsugi.worker.server import Server
+from kintsugi.worker.target import DRILL, Mark, Taken, Target
+
+_NEVER = ("template0", "template1")
 
 
 async def restore(options: RestoreOptions, say: Say) -> Restored:
-    """Restore the file. Raises WorkFailed with the reason."""
-    raise WorkFailed(WorkFailure.FAILED, f"{options.file} cannot be restored by this version")
+    """Restore the file. Raises WorkFailed with the reason; nothing else on the server was touched then."""
+    begun = time.monotonic()
+    _refuse_names(options)
+    server = Server(options.server)
+    with Dump.opened(options.file) as dump:
+        async with server.session(maintenance(options.database)) as session:
+            await server.judge(session)
+            await lock(session, options.database, say)
+            target = Target(server, session, options.database)
+            await target.refuse_full()
+            sha256 = await _verified(dump, options.sha256, say)
+            like = await database_of(dump)
+            new = await roles.missing(session, options.roles)
+            taken = await target.take(_mark(options, sha256, [role.name for role in new]), like)
+            if taken.whole:
+                say(Note(text="an earlier worker had restored this very file: only its last act was missing"))
+            else:
+                async with _given_back_on_failure(server, session, taken):
+                    await roles.create(session, new, login=not options.scratch)
+                    await pg_restore(dump, sha256, server, taken.hidden, say)
+            tables = await _looked_through(server, taken, say)
+            await target.hand_over(taken, like, say)
+        return Restored(
+            database=options.database, bytes=dump.size, seconds=round(time.monotonic() - begun, 3), tables=tables
+        )
+
+
+def _refuse_names(options: RestoreOptions) -> None:
+    """Hold restores and drills apart by the name of their database."""
+    if options.scratch and not options.database.startswith(DRILL):
+        raise WorkFailed(WorkFailure.REFUSED, f"a scratch database is called {DRILL}…, not {options.database}")
+    if options.database in _NEVER or (options.database.startswith(DRILL) and not options.scratch):
+        raise WorkFailed(WorkFailure.REFUSED, f"{options.database} is no database that a backup is restored into")
+
+
+def _mark(options: RestoreOptions, sha256: str, new: list[str]) -> Mark:
+    return Mark(sha256=sha256, roles=tuple(new), drill=options.name if options.scratch else None)
+
+
+async def _verified(dump: Dump, wanted: str | None, say: Say) -> str:
+    """Sum the file up and compare; give its sum."""
+    told, stop = Told(WorkPhase.VERIFYING, dump, say), threading.Event()
+    telling = asyncio.ensure_future(told.until_cancelled())
+    try:
+        found = await asyncio.to_thread(dump.sha256, told.done, stop)
+    finally:
+        stop.set()
+        telling.cancel()
+    told.tell()
+    if wanted is not None and found != wanted.lower():
+        raise changed(dump.path, found, wanted)
+    return found
+
+
+@asynccontextmanager
+async def _given_back_on_failure(server: Server, session: asyncpg.Connection, taken: Taken) -> AsyncIterator[None]:
+    """
+    Leave the server as it was when the block fails or is cancelled; the reason stays the block's own.
+
+    A server that is gone comes back with the transaction undone; what is left of ours then is an empty hidden database.
+    """
+    try:
+        yield
+    except BaseException:
+        with suppress(WorkFailed, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await _give_back(server, session, taken)
+        raise
+
+
+async def _give_back(server: Server, session: asyncpg.Connection, taken: Taken) -> None:
+    if not session.is_closed():
+        await Target(server, session, taken.database).give_back(taken)
+        await roles.drop(session, taken.mark.roles)
+        return
+    # The server ended our session, and with it the lock; it may be another worker's by now.
+    async with server.session(maintenance(taken.database)) as again:
+        await lock(again, taken.database, lambda _: None)
+        await Target(server, again, taken.database).give_back(taken)
+        await roles.drop(again, taken.mark.roles)
+
+
+async def _looked_through(server: Server, taken: Taken, say: Say) -> tuple[Table, ...]:
+    async with server.session(taken.hidden) as session:
+        tables = await count(session, say)
+        await analyse(session, say)
+    return tables

@@ -1,0 +1,148 @@
+"""
+`pg_restore` itself: into one database, in one transaction, fed through a pipe, watched while it works.
+
+It gets an environment of its own: the connection's, no password of a role and no key to the backups.
+"""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from kintsugi.model.restore import WorkPhase, WorkProgress
+from kintsugi.worker.complaints import Complaints, judge
+from kintsugi.worker.dump import Dump
+from kintsugi.worker.lines import Say, WorkFailed
+from kintsugi.worker.options import PASSWORD
+from kintsugi.worker.programs import program
+from kintsugi.worker.server import APPLICATION, KEEPALIVE, Server
+
+# How often progress is told; seconds.
+_EVERY = 1.0
+# How long pg_restore may take to go when it is asked to; seconds.
+_GOES_WITHIN = 5.0
+_READ = 1 << 16
+
+
+class Told:
+    """Tell how far a file is, at most once a second and only when something has changed."""
+
+    def __init__(self, phase: WorkPhase, dump: Dump, say: Say) -> None:
+        self._phase, self._dump, self._say = phase, dump, say
+        self._bytes = 0
+        self._last: WorkProgress | None = None
+        self.what = dump.path.name
+
+    def done(self, count: int) -> None:
+        """Count bytes, from whatever thread (one at a time)."""
+        self._bytes += count
+
+    async def until_cancelled(self) -> None:
+        """Tell again and again."""
+        while True:
+            self.tell()
+            await asyncio.sleep(_EVERY)
+
+    def tell(self) -> None:
+        """Tell now."""
+        now = WorkProgress(phase=self._phase, bytes=self._bytes, of=self._dump.size, what=self.what)
+        if now != self._last:
+            self._say(now)
+            self._last = now
+
+
+async def pg_restore(dump: Dump, sha256: str, server: Server, database: str, say: Say) -> None:
+    """
+    Restore the dump whole into an empty database, or not at all.
+
+    Raises WorkFailed with the reason. When it raises (or is cancelled) the process is gone; its session on the server
+    may take a moment longer.
+    """
+    read_end, write_end = os.pipe()
+    arguments = [
+        "--exit-on-error",
+        "--single-transaction",
+        "--verbose",
+        "--no-password",
+        *_connection(server, database),
+    ]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program("pg_restore"),
+            *arguments,
+            stdin=read_end,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=_environment(os.environ, server),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(write_end)
+        raise
+    finally:
+        os.close(read_end)
+    complaints, told, stop = Complaints(), Told(WorkPhase.RESTORING, dump, say), threading.Event()
+    feeding = asyncio.ensure_future(asyncio.to_thread(dump.feed, write_end, sha256, told.done, stop))
+    telling = asyncio.ensure_future(told.until_cancelled())
+    hearing = asyncio.ensure_future(_heard(process, complaints, told))
+    try:
+        # A file that turns out to be another one ends it at once; else both end when pg_restore does.
+        await asyncio.wait({feeding, hearing}, return_when=asyncio.FIRST_EXCEPTION)
+        if feeding.done():
+            feeding.result()
+    finally:
+        telling.cancel()
+        stop.set()
+        await _gone(process)
+        # The pipe has no reader any more: the thread ends at its next write.
+        await asyncio.wait({feeding, hearing})
+    told.tell()
+    if process.returncode != 0:
+        judged = judge(complaints, server.where, process.returncode or 0)
+        raise WorkFailed(judged.kind, judged.reason)
+
+
+async def _heard(process: asyncio.subprocess.Process, complaints: Complaints, told: Told) -> None:
+    """Take in what it says, until it ends."""
+    assert process.stderr is not None
+    while piece := await process.stderr.read(_READ):
+        complaints.take(piece)
+        told.what = complaints.doing or told.what
+    await process.wait()
+
+
+async def _gone(process: asyncio.subprocess.Process) -> None:
+    """End a process that is still there: asked first, then killed."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.send_signal(number)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _GOES_WITHIN)
+
+
+def _connection(server: Server, database: str) -> Sequence[str]:
+    options = server.options
+    return ["-h", options.host, "-p", str(options.port), "-U", options.user, "-d", database]
+
+
+def _environment(environment: Mapping[str, str], server: Server) -> Mapping[str, str]:
+    """Give what it needs of ours: how to run and how to connect."""
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if name in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH") or name.startswith("PGSSL")
+    }
+    password = {} if server.options.password is None else {PASSWORD: server.options.password}
+    options = " ".join(f"-c {name}={value}" for name, value in KEEPALIVE.items())
+    return {
+        **kept,
+        **password,
+        "LC_ALL": "C",
+        "PGAPPNAME": APPLICATION,
+        "PGOPTIONS": options,
+        "PGCONNECT_TIMEOUT": "10",
+    }

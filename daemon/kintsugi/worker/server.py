@@ -1,0 +1,157 @@
+"""
+The PostgreSQL server that is restored into: sessions on it, what is wrong with it, who else works there.
+
+Sessions of ours carry a name in `pg_stat_activity`, are given up by the server when the worker's machine is gone, and
+run each statement alone; TLS is libpq's, from its own variables (`PGSSLMODE`, `PGSSLROOTCERT`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from kintsugi.model.restore import WorkFailure
+from kintsugi.worker import PG_MAJOR
+from kintsugi.worker.lines import WorkFailed
+from kintsugi.worker.options import ServerOptions
+
+APPLICATION = "kintsugi restore"
+# How long a server may start up or a Service's address may be without an end before that is an answer; seconds.
+PATIENCE = 10.0
+_CONNECT_WITHIN = 10.0
+# The server notices within a minute that the worker's machine is gone, and takes its sessions (and their locks) back.
+KEEPALIVE = {"tcp_keepalives_idle": "20", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+_NOT_YET = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+_AWAY = (*_NOT_YET, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Client:
+    """A session on a database; `ours` are those of restores, dead workers' included."""
+
+    pid: int
+    user: str
+    address: str
+    ours: bool
+
+    def __str__(self) -> str:
+        """Say who it is: `app from 10.0.0.7`."""
+        return f"{self.user} from {self.address}"
+
+
+class Server:
+    """One PostgreSQL server, as a user of it."""
+
+    def __init__(self, options: ServerOptions) -> None:
+        self.options = options
+
+    @property
+    def where(self) -> str:
+        """Return `HOST:PORT`, as people are told."""
+        return f"{self.options.host}:{self.options.port}"
+
+    @asynccontextmanager
+    async def session(self, database: str) -> AsyncIterator[asyncpg.Connection]:
+        """Open a session that ends with the block. Raises WorkFailed when the server cannot be used, and says why."""
+        connection = await self._connected(database)
+        try:
+            with self.explained():
+                yield connection
+        finally:
+            connection.terminate()
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn what the server or the network says into a failure with a reason."""
+        try:
+            yield
+        except asyncpg.DiskFullError as error:
+            raise WorkFailed(WorkFailure.DISK_FULL, f"the disk of {self.where} is full: {error}") from error
+        except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError) as error:
+            raise WorkFailed(
+                WorkFailure.REFUSED, f"{self.where} does not let {self.options.user} do this: {error}"
+            ) from error
+        except _AWAY as error:
+            said = str(error) or type(error).__name__
+            raise WorkFailed(WorkFailure.UNREACHABLE, f"{self.where} cannot be reached or went away: {said}") from error
+        except asyncpg.PostgresError as error:
+            raise WorkFailed(WorkFailure.FAILED, f"{self.where} says: {error}") from error
+
+    async def judge(self, session: asyncpg.Connection) -> None:
+        """Refuse a server that nothing can be restored into: of another major version, or a standby."""
+        major = int(await session.fetchval("SHOW server_version_num")) // 10000
+        if major != PG_MAJOR:
+            raise WorkFailed(
+                WorkFailure.MISMATCH,
+                f"{self.where} is PostgreSQL {major}, and this worker's programs are of PostgreSQL {PG_MAJOR}:"
+                " both must be of one major version",
+            )
+        if await session.fetchval("SELECT pg_is_in_recovery()"):
+            raise WorkFailed(WorkFailure.REFUSED, f"{self.where} is a standby: a restore goes into a primary")
+
+    async def _connected(self, database: str) -> asyncpg.Connection:
+        """Connect; a server that starts up or an address that is not routed yet gets its time."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + PATIENCE
+        while True:
+            try:
+                return await self._connect(database)
+            except _NOT_YET:
+                if clock() < deadline:
+                    await asyncio.sleep(0.5)
+                    continue
+                with self.explained():
+                    raise
+            except (asyncpg.PostgresError, asyncpg.InterfaceError):
+                with self.explained():
+                    raise
+
+    async def _connect(self, database: str) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            host=self.options.host,
+            port=self.options.port,
+            user=self.options.user,
+            password=self.options.password,
+            database=database,
+            timeout=_CONNECT_WITHIN,
+            statement_cache_size=0,
+            server_settings={"application_name": APPLICATION, **KEEPALIVE},
+        )
+
+
+def identifier(name: str) -> str:
+    """Quote a name for SQL."""
+    return '"{}"'.format(name.replace('"', '""'))
+
+
+def literal(text: str) -> str:
+    """Quote a text for SQL, backslashes and all, whatever the server's settings are."""
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'"
+
+
+async def clients(session: asyncpg.Connection, database: str) -> tuple[Client, ...]:
+    """List the sessions on a database; the server's own workers are not among them."""
+    rows = await session.fetch(
+        "SELECT pid, coalesce(usename, '?') AS user, coalesce(host(client_addr), 'the machine itself') AS address,"
+        " application_name = $2 AS ours"
+        " FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend' ORDER BY pid",
+        database,
+        APPLICATION,
+    )
+    return tuple(Client(pid=row["pid"], user=row["user"], address=row["address"], ours=row["ours"]) for row in rows)
+
+
+async def emptied(session: asyncpg.Connection, database: str, *, within: float = 30.0) -> tuple[Client, ...]:
+    """End all sessions on a database, and wait until they are gone; give those that were not ours."""
+    found = tuple(client for client in await clients(session, database) if not client.ours)
+    deadline = asyncio.get_running_loop().time() + within
+    while left := await clients(session, database):
+        for each in left:
+            await session.fetchval("SELECT pg_terminate_backend($1)", each.pid)
+        if asyncio.get_running_loop().time() > deadline:
+            raise WorkFailed(WorkFailure.FAILED, f"sessions on {database} do not end: {', '.join(map(str, left))}")
+        await asyncio.sleep(0.1)
+    return found
