@@ -7,7 +7,7 @@ To add a command: a row here, its builder, its way back to text in `render`, and
 
 from collections.abc import Mapping
 
-from kintsugi.commands import changes, flags, kinds, probes, programs, queries, reads, results
+from kintsugi.commands import backups, changes, flags, kinds, probes, programs, queries, reads, results
 from kintsugi.commands.kinds import NAME, REFERENCE
 from kintsugi.commands.row import Flag, Row
 from kintsugi.model.command import Verb
@@ -360,5 +360,5 @@ QUERIES = (
     ),
 )
 
-ROWS: tuple[Row, ...] = (*READS, *CHANGES, *PROBES, *QUERIES)
+ROWS: tuple[Row, ...] = (*READS, *CHANGES, *PROBES, *QUERIES, *backups.ROWS)
 BY_VERB: Mapping[Verb, Row] = {row.verb: row for row in ROWS}

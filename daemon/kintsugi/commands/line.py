@@ -18,7 +18,7 @@ from kintsugi.commands.row import Flag, Row
 from kintsugi.commands.words import Words, has_hole
 from kintsugi.model.command import Verb
 
-_TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql")
+_TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql", "pg_restore", "kintsugi")
 _FAMILIES = ("rollout", "auth")
 _SHORT_EQUALS = re.compile(r"(-[A-Za-z])=(.+)", re.DOTALL)
 _SWITCHED = re.compile(r"(--[a-z-]+)=(true|false)")
@@ -76,9 +76,19 @@ def _row(texts: list[str]) -> tuple[Row, list[str]]:
         )
     if tool == "nc":
         return BY_VERB[Verb.NC], rest
+    if tool == "kintsugi":
+        return _own_row(rest)
     if tool != "kubectl":
         return BY_VERB[Verb(tool)], rest
     return _kubectl_row(rest)
+
+
+def _own_row(texts: list[str]) -> tuple[Row, list[str]]:
+    """Find the row of a command of our own: its words stand before anything else."""
+    words = [str(Verb.BACKUP_FETCH).split()[1:]]
+    if texts[:2] in words:
+        return BY_VERB[Verb(" ".join(["kintsugi", *texts[:2]]))], texts[2:]
+    raise CommandProblem(f"a runbook knows one command of kintsugi: {BY_VERB[Verb.BACKUP_FETCH].usage}")
 
 
 def _kubectl_row(texts: list[str]) -> tuple[Row, list[str]]:

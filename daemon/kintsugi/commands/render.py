@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from kintsugi.durations import format_duration
 from kintsugi.model.command import (
+    BackupFetch,
     CanI,
     Command,
     Cordon,
@@ -21,6 +22,7 @@ from kintsugi.model.command import (
     Nslookup,
     ObjectName,
     Patch,
+    PgRestore,
     Psql,
     Rollout,
     Scale,
@@ -68,6 +70,8 @@ _VERBS: dict[type, Verb] = {
     NcZ: Verb.NC,
     Exec: Verb.EXEC,
     Psql: Verb.PSQL,
+    BackupFetch: Verb.BACKUP_FETCH,
+    PgRestore: Verb.PG_RESTORE,
 }
 
 
@@ -80,6 +84,8 @@ def _words(command: Command) -> Iterator[str]:
         case Exec():
             yield from [str(command.object), *_namespace(command.namespace), *_option("-c", command.container)]
             yield from ["--", *command.argv]
+        case BackupFetch() | PgRestore():
+            yield from _restoring(command)
         case _:
             yield from _changing(command)
 
@@ -175,6 +181,17 @@ def _connection(command: Psql) -> str:
     return (
         " ".join([*([f"dbname={command.database}"] if command.database else []), *given]) if given else command.database
     )
+
+
+def _restoring(command: BackupFetch | PgRestore) -> Iterator[str]:
+    server = [*_option("-h", command.host), *(["-p", str(command.port)] if command.port else [])]
+    server += _option("-U", command.user)
+    match command:
+        case BackupFetch():
+            yield from [command.url, f"--database={command.database}", *_duration("--max-age=", command.max_age)]
+            yield from [*server, *_namespace(command.namespace)]
+        case PgRestore():
+            yield from ["--exit-on-error", "--single-transaction", *server, "-d", command.database, command.file]
 
 
 def _curl(command: Curl) -> Iterator[str]:

@@ -40,6 +40,8 @@ class Verb(StrEnum):
     NC = "nc -z"
     EXEC = "kubectl exec"
     PSQL = "psql"
+    BACKUP_FETCH = "kintsugi backup fetch"
+    PG_RESTORE = "pg_restore"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -259,6 +261,39 @@ class Psql:
     passfile: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackupFetch:
+    """
+    Fetch the newest backup below an S3 URL that passes every check, no older than `max_age`, into the room for backups.
+
+    `host` (with `port`, 0 for the usual one, and `user`) is the server that it is for, where that can be asked already.
+    """
+
+    url: str
+    database: str
+    namespace: str
+    max_age: timedelta | None = None
+    host: str = ""
+    port: int = 0
+    user: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PgRestore:
+    """
+    Restore a dump into a fresh database, all of it or nothing.
+
+    `host` is a Service of the cluster, `SERVICE.NAMESPACE` or longer; port 0 stands for the usual one. `file` is a path
+    in the room for backups.
+    """
+
+    file: str
+    host: str
+    port: int = 0
+    user: str
+    database: str
+
+
 Command = (
     Get
     | Describe
@@ -278,4 +313,6 @@ Command = (
     | NcZ
     | Exec
     | Psql
+    | BackupFetch
+    | PgRestore
 )

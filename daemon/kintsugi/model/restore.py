@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+BACKUPS = "/backups"
+"""Where a worker finds the room for backups."""
+
 
 class WorkPhase(StrEnum):
     """What the worker is doing now."""

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from kintsugi.commands.grammar import BY_VERB, MARKABLE, PATCHABLE, READABLE, ROLLED_OUT, WITH_PODS
 from kintsugi.model.command import (
+    BackupFetch,
     CanI,
     Command,
     Cordon,
@@ -22,6 +23,7 @@ from kintsugi.model.command import (
     Nslookup,
     ObjectName,
     Patch,
+    PgRestore,
     Psql,
     Rollout,
     Scale,
@@ -220,6 +222,39 @@ def psqls() -> st.SearchStrategy[Psql]:
     )
 
 
+hosts = st.builds(
+    lambda service, place, end: f"{service}.{place}{end}",
+    *[st.from_regex(r"[a-z]{1,6}(-[a-z]{1,3})?", fullmatch=True)] * 2,
+    st.sampled_from(["", ".svc", ".svc.cluster.local"]),
+)
+identifiers = st.from_regex(r"[A-Za-z0-9_]([-A-Za-z0-9_.]{0,8}[A-Za-z0-9_])?", fullmatch=True)
+
+
+@st.composite
+def fetches(draw: st.DrawFn) -> BackupFetch:
+    asked = draw(st.booleans())
+    return BackupFetch(
+        url=draw(st.sampled_from(["s3://bucket", "s3://a.b-c/", "s3://bucket/database/", "s3://bucket/ä=1&b/$(X)"])),
+        database=draw(identifiers),
+        namespace=draw(names),
+        max_age=draw(st.none() | durations),
+        host=draw(hosts) if asked else "",
+        port=draw(st.integers(0, 65535)) if asked else 0,
+        user=draw(identifiers) if asked else "",
+    )
+
+
+def restores() -> st.SearchStrategy[PgRestore]:
+    return st.builds(
+        PgRestore,
+        file=st.sampled_from(["/backups/a", "/backups/database/app-2026-11-24.dump", "/backups/a b$(X)'.dump"]),
+        host=hosts,
+        port=st.integers(0, 65535),
+        user=identifiers,
+        database=identifiers,
+    )
+
+
 def execs() -> st.SearchStrategy[Exec]:
     asked = st.builds(lambda user, statement: ("psql", "-U", user, f"--command={statement}", "-X"), names, statements)
     others = st.sampled_from(
@@ -249,6 +284,8 @@ def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
         can_is(),
         execs(),
         psqls(),
+        fetches(),
+        restores(),
         patches(uid),
         marks(uid),
         rollouts(uid),

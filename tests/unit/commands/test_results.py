@@ -35,6 +35,15 @@ RIGHT = [
     ("kubectl exec p -- redis-cli PING", 'lines == ["PONG"] && exit_code == 0 && text != ""'),
     ("kubectl exec p -- psql -c 'TABLE t'", 'rows.all(r, r.state == "streaming") && value == 1'),
     ("psql -h a -U b -c 'TABLE t'", "size(rows) == 0 || value < 27.5"),
+    (
+        "kintsugi backup fetch s3://b-1/x --database=d -n p",
+        "backup.proven && backup.taken < timestamp('2026-01-01T00:00:00Z') && size(backup.skipped) == 0",
+    ),
+    ("kintsugi backup fetch s3://b-1/x --database=d -n p", "done.bytes == done.of && size(notes) == 0"),
+    (
+        "pg_restore -e -1 -h d.p -U u -d d /backups/x",
+        "restored.tables.exists(t, t.name == 'public.orders' && t.rows >= 1000) && done.phase == 'counting'",
+    ),
 ]
 
 
@@ -55,6 +64,9 @@ WRONG = [
     ("kubectl exec p -- psql -c 'TABLE t'", "lines"),
     ("psql -h a -U b -c 'TABLE t'", "value.all(v, rows)"),
     ("kubectl rollout status deployment/web", "revisions"),
+    ("kintsugi backup fetch s3://b-1/x --database=d -n p", "backup.proved"),
+    ("kintsugi backup fetch s3://b-1/x --database=d -n p", "restored"),
+    ("pg_restore -e -1 -h d.p -U u -d d /backups/x", "backup"),
 ]
 
 

@@ -71,6 +71,11 @@ def bind(line: str, values: Mapping[str, object]) -> Command:
         "curl http://${x}/health",
         "nc -z ${x} 80",
         "kubectl scale deployment web --replicas=${x}",
+        "kintsugi backup fetch ${x} --database=d",
+        "kintsugi backup fetch s3://bucket/x --max-age=1h --database=${x}",
+        "pg_restore -e -1 -h d.p -U u -d d ${x}",
+        "pg_restore -e -1 -h d.p -U ${x} -d d /backups/x",
+        "pg_restore -e -1 -h ${x} -U u -d d /backups/x",
     ],
 )
 def test_a_value_that_does_not_fit_its_place_is_refused(line: str, value: str) -> None:

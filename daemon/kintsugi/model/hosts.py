@@ -1,0 +1,32 @@
+"""Host names of the cluster: which Service, in which namespace, a name means to a pod."""
+
+import re
+from dataclasses import dataclass
+
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_ALONE = (2, 3)
+"""Labels of SERVICE.NAMESPACE and POD.SERVICE.NAMESPACE."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceHost:
+    """A Service of the cluster, or one pod behind it."""
+
+    service: str
+    namespace: str
+
+    def __str__(self) -> str:
+        return f"{self.service}.{self.namespace}"
+
+
+def service_of(host: str) -> ServiceHost | None:
+    """
+    Read SERVICE.NAMESPACE[.svc[.DOMAIN]], with a pod's name before it or not; None for anything else.
+
+    An address is none: what a Service's name leads to can be judged, what an address will lead to cannot.
+    """
+    labels = host.lower().rstrip(".").split(".")
+    own = labels[: labels.index("svc")] if "svc" in labels[2:] else labels
+    if len(own) not in _ALONE or not all(map(_LABEL.fullmatch, labels)) or own[-1].isdigit():
+        return None
+    return ServiceHost(service=own[-2], namespace=own[-1])
