@@ -28,6 +28,7 @@ Every exception of the package, in one tree.
     │   └── StoreChanged        an object is no longer the one that was listed
     ├── ProbeFailed             a client (HTTP, DNS, TCP) could not be asked
     └── Refused                 an action declined, with its reason; nothing was changed
+        └── NotYet              it waits for something that is about to end: ask again
 """
 
 from datetime import timedelta
@@ -144,3 +145,7 @@ class ProbeFailed(KintsugiError):
 
 class Refused(KintsugiError):
     """An action declined to act; nothing was changed. The text is the reason."""
+
+
+class NotYet(Refused):
+    """An action waits for something that is about to end by itself: ask again. The text says what."""

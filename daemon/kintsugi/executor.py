@@ -21,6 +21,7 @@ from kintsugi.errors import (
     Conflict,
     KubeError,
     NotFound,
+    NotYet,
     OutcomeUnknown,
     Refused,
     ServerUnavailable,
@@ -35,6 +36,9 @@ log = structlog.get_logger(__name__)
 
 FIRST_WAIT = timedelta(seconds=0.5)
 LONGEST_WAIT = timedelta(seconds=10)
+PATIENCE = timedelta(minutes=5)
+"""How long a change waits for what is about to end by itself: a pod that is stopping, a claim that is going."""
+
 ATTEMPTS = 2
 """How often one effect is tried anew when a probe says that it has not happened: preconditions make that harmless."""
 
@@ -189,10 +193,14 @@ class Executor:
 
     async def _patiently(self, attempt: Callable[[], Awaitable[Answer]], effect: Effect) -> Answer:
         """Try until the server answers or time is up. Only what surely changed nothing is tried again."""
-        wait = FIRST_WAIT
+        wait, patient = FIRST_WAIT, min(effect.give_up, self._clock() + PATIENCE)
         while True:
             try:
                 return await attempt()
+            except NotYet:
+                pause = wait
+                if self._clock() + pause >= patient:
+                    raise
             except TooManyRequests as busy:
                 pause = busy.retry_after or wait
                 if self._clock() + pause >= effect.give_up:

@@ -8,18 +8,18 @@ one write, and `probe` answers for a write whose answer was lost.
 from dataclasses import replace
 from datetime import timedelta
 
-from kintsugi.actions import cordon, delete, live, looks, mark, patch, rollout, scale, touched
+from kintsugi.actions import claims, cordon, delete, live, looks, mark, patch, rollout, scale, touched
 from kintsugi.actions.asker import NOBODY, Asker
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.containers import Containers
 from kintsugi.actions.live import Live
-from kintsugi.actions.prepared import DeleteWrite, Happened, PatchWrite, Prepared
+from kintsugi.actions.prepared import CreateWrite, DeleteWrite, Happened, PatchWrite, Prepared
 from kintsugi.actions.result import Result, of_objects
 from kintsugi.actions.sentences import summary_of
 from kintsugi.clients import Clients
 from kintsugi.errors import KubeError, Refused
 from kintsugi.kube.client import KubeClient, PatchKind
-from kintsugi.model.command import Command, Cordon, Delete, Mark, Patch, Rollout, Scale
+from kintsugi.model.command import Command, Cordon, Create, Delete, Mark, Patch, Rollout, Scale
 
 
 class Actions:
@@ -64,6 +64,8 @@ class Actions:
                 return await cordon.prepare(self._kube, command, circumstances)
             case Patch():
                 return await patch.prepare(self._kube, command, circumstances)
+            case Create():
+                return await claims.prepare_create(self._kube, command, circumstances)
             case Mark():
                 return await mark.prepare(self._kube, command, circumstances)
             case _:
@@ -102,6 +104,8 @@ class Actions:
             case DeleteWrite(grace=grace):
                 uid = str(prepared.facts["uid"])
                 return await self._kube.delete(asked.resource, asked.name, namespace, uid=uid, grace=grace)
+            case CreateWrite(manifest=manifest):
+                return await self._kube.create(asked.resource, namespace, manifest)
             case None:
                 raise Refused(f"{asked}: what was prepared before a restart is not performed: prepare it again")
 

@@ -1,26 +1,27 @@
 """
 `kubectl delete`: of a pod that its controller makes anew, or of a claim whose volume is kept.
 
-A pod is deleted only when that can help; what it was is kept first. Its undo is its successor.
+A pod is deleted only when that can help; what it was is kept first. Its undo is its successor. Claims are `claims`'
+business.
 """
 
 from dataclasses import replace
 from typing import NoReturn
 
-from kintsugi.actions import live, refusals
+from kintsugi.actions import claims, live, refusals
 from kintsugi.actions.circumstances import Circumstances
-from kintsugi.actions.evidence import of_claim, of_pod
+from kintsugi.actions.evidence import of_pod
 from kintsugi.actions.judged import Judged, judge
 from kintsugi.actions.live import Live
 from kintsugi.actions.prepared import DeleteWrite, Evidence, Prepared
-from kintsugi.actions.undo import not_undone, undone_by
+from kintsugi.actions.undo import not_undone
 from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import Delete, ObjectName, Patch
-from kintsugi.model.records import UndoRecord
+from kintsugi.model.command import Delete, ObjectName
+from kintsugi.model.records import Phase
 from kintsugi.objects import facts
 from kintsugi.objects.kept import Node, Pod, PodDisruptionBudget
-from kintsugi.objects.resources import NODES, PDBS, PODS, PVCS, PVS
+from kintsugi.objects.resources import NODES, PDBS, PODS, PVCS
 from kintsugi.objects.selectors import Selector
 
 _SUCCESSOR = "nothing to take back: its controller makes a successor, and the successor counts"
@@ -31,11 +32,14 @@ async def prepare(kube: KubeClient, command: Delete, circumstances: Circumstance
     asked = command.objects[0]
     if asked.resource not in (PODS, PVCS):
         _refuse_kind(asked)
+    taking_back = circumstances.phase is Phase.UNDO and asked.resource == PVCS
+    if taking_back and await claims.is_gone(kube, command):
+        return claims.nothing_there(command)
     judged = await judge(kube, asked, command.namespace, circumstances)
     bound = replace(command, objects=(judged.asked,))
     if asked.resource == PODS:
         return await _pod(kube, bound, judged)
-    return await _claim(kube, bound, judged)
+    return await claims.prepare_delete(kube, bound, judged)
 
 
 def _refuse_kind(asked: ObjectName) -> NoReturn:
@@ -94,46 +98,3 @@ def _counts(budget: PodDisruptionBudget, pod: Live) -> bool:
         return False
     empty = not selector.match_labels and not selector.match_expressions
     return empty or Selector.of(selector).matches(live.labels(pod))
-
-
-async def _claim(kube: KubeClient, command: Delete, judged: Judged) -> Prepared:
-    asked = judged.asked
-    volume = await _volume(kube, live.text(judged.obj, "spec", "volumeName"))
-    pods = [live.kept(each, Pod) for each in (await kube.list(PODS, judged.namespace)).items]
-    users = [pod for pod in pods if asked.name in facts.claim_names(pod)]
-    refusals.check(refusals.unretained(asked, volume), refusals.shared_claim(asked, users))
-    return Prepared(
-        command=command,
-        facts={**judged.identity, "volume": live.name(volume) if volume else ""},
-        undo=_bind_again(command, volume),
-        evidence=(of_claim(judged.obj), *((of_claim(volume),) if volume else ())),
-        write=DeleteWrite(grace=command.grace),
-    )
-
-
-async def _volume(kube: KubeClient, name: str) -> Live | None:
-    if not name:
-        return None
-    try:
-        return await kube.get(PVS, name)
-    except NotFound:
-        return None
-
-
-def _bind_again(command: Delete, volume: Live | None) -> UndoRecord:
-    """
-    Bind the old volume to the name again: free it for that claim, then remove the claim that has taken the name since.
-
-    The claim's maker (a StatefulSet that starts its pod) then makes it anew, and finds its old volume waiting.
-    """
-    if volume is None:
-        return not_undone("the claim had no volume: there is nothing to bind again")
-    free = Patch(
-        object=live.named(PVS, volume),
-        namespace="",
-        patch='{"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}',
-        kind="merge",
-    )
-    name = command.objects[0].name
-    again = replace(command, objects=(ObjectName(resource=PVCS, name=name),), grace=None)
-    return undone_by(free, again, note=f"the old volume {live.name(volume)} is kept and bound again")

@@ -44,19 +44,27 @@ class DeleteWrite:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CreateWrite:
+    """The making of an object, with our mark on it; a name that is taken fails it."""
+
+    manifest: Mapping[str, object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
     """
     A judged change of one object.
 
     `facts` hold at least `uid`; `mark` for a patch; `already` when the object is as asked for and nothing is written
-    (`write` is None then, and also after a crash). They are plain JSON values.
+    (`write` is None then, and also after a crash); `then` are changes (encoded) that complete this one and follow it,
+    each an effect of its own. They are plain JSON values.
     """
 
     command: Command
     facts: Mapping[str, object]
     undo: UndoRecord
     evidence: tuple[Evidence, ...] = ()
-    write: PatchWrite | DeleteWrite | None = field(default=None, repr=False)
+    write: PatchWrite | DeleteWrite | CreateWrite | None = field(default=None, repr=False)
 
     @property
     def already(self) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from kintsugi.actions.prepared import Prepared
-from kintsugi.model.command import Command, Cordon, Delete, Mark, Patch, Rollout, Scale, Verb
+from kintsugi.model.command import Command, Cordon, Create, Delete, Mark, Patch, Rollout, Scale, Verb
 
 _ROLLOUTS: Mapping[Verb, str] = {
     Verb.ROLLOUT_RESTART: "restarted",
@@ -29,6 +29,8 @@ def summary_of(prepared: Prepared) -> str:
             return f"{command.object} {_ROLLOUTS[command.verb]}"
         case Cordon():
             return f"{_names(command)} {'cordoned' if command.on else 'uncordoned'}"
+        case Create():
+            return f"{command.object} created"
         case Patch():
             return f"{command.object} patched"
         case Mark():

@@ -5,15 +5,15 @@ from kintsugi.actions.live import Live
 from kintsugi.actions.prepared import MARK, Happened, Prepared
 from kintsugi.errors import NotFound, Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import Command, Cordon, Delete, Mark, ObjectName, Patch, Rollout, Scale
+from kintsugi.model.command import Command, Cordon, Create, Delete, Mark, ObjectName, Patch, Rollout, Scale
 
-Change = Cordon | Delete | Mark | Patch | Rollout | Scale
+Change = Cordon | Create | Delete | Mark | Patch | Rollout | Scale
 
 
 def object_of(command: Command) -> ObjectName:
     """Give the single object of a change. Raises Refused for a command over several: `split` comes first."""
     match command:
-        case Rollout() | Patch():
+        case Rollout() | Patch() | Create():
             return command.object
         case Cordon() | Delete() | Mark() | Scale() if len(command.objects) == 1:
             return command.objects[0]
@@ -25,7 +25,7 @@ def object_of(command: Command) -> ObjectName:
 
 def namespace_of(command: Command) -> str | None:
     """Give the namespace of a change's object, None for an object that lives in none."""
-    if isinstance(command, Delete | Mark | Patch | Rollout | Scale) and object_of(command).resource.namespaced:
+    if isinstance(command, Create | Delete | Mark | Patch | Rollout | Scale) and object_of(command).resource.namespaced:
         return command.namespace
     return None
 
@@ -37,6 +37,8 @@ async def read_again(kube: KubeClient, prepared: Prepared) -> Live | None:
         obj = await kube.get(asked.resource, asked.name, namespace_of(prepared.command))
     except NotFound:
         return None
+    if isinstance(prepared.command, Create) and not prepared.already:
+        return live.shown(obj) if is_marked(obj, prepared) else None
     return live.shown(obj) if live.uid(obj) == prepared.facts.get("uid") else None
 
 
@@ -53,7 +55,13 @@ async def probe(kube: KubeClient, prepared: Prepared) -> Happened:
     if isinstance(prepared.command, Delete):
         going = obj is None or bool(live.text(obj, "metadata", "deletionTimestamp"))
         return Happened.DONE if going else Happened.NOT_DONE
+    if isinstance(prepared.command, Create):
+        return Happened.NOT_DONE if obj is None else Happened.DONE
     if obj is None:
         return Happened.UNKNOWN
-    mark = live.text(obj, "metadata", "annotations", MARK)
-    return Happened.DONE if mark == prepared.facts.get("mark") else Happened.NOT_DONE
+    return Happened.DONE if is_marked(obj, prepared) else Happened.NOT_DONE
+
+
+def is_marked(obj: Live, prepared: Prepared) -> bool:
+    """Tell whether an object carries the mark of this very change."""
+    return live.text(obj, "metadata", "annotations", MARK) == prepared.facts.get("mark")

@@ -24,7 +24,10 @@ MARKABLE = (
 PATCHABLE = MARKABLE[:-2]
 
 _SECRETS = "a Secret's content must not reach the ledger"
-_ONLY_PODS = "only pods are deleted, because their controllers make new ones; nothing else comes back by itself"
+_ONLY_PODS = (
+    "only pods are deleted, because their controllers make new ones, and claims whose volume is kept: nothing else comes "
+    "back"
+)
 _NO_PATCH = "of other kinds a wrong field cannot be taken back safely"
 _REVISION = Flag(names=("--revision",), key="revision", kind=kinds.NATURAL)
 _TO_REVISION = Flag(names=("--to-revision",), key="revision", kind=kinds.NATURAL)
@@ -233,7 +236,7 @@ CHANGES = (
     Row(
         verb=Verb.DELETE,
         changes=True,
-        usage="kubectl delete pod NAME… [--grace-period=SECONDS] [-n NS]",
+        usage="kubectl delete pod|pvc NAME… [--grace-period=SECONDS] [-n NS]",
         example="kubectl delete pod web-1",
         flags=(
             *(*flags.KUBECTL, *flags.CHANGES, *flags.KILLS, flags.WAITS),
@@ -242,7 +245,7 @@ CHANGES = (
         ),
         arguments=(REFERENCE, NAME),
         build=changes.build_delete,
-        resources=(of.PODS,),
+        resources=(of.PODS, of.PVCS),
         only=_ONLY_PODS,
     ),
     Row(

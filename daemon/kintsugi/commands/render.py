@@ -10,6 +10,7 @@ from kintsugi.model.command import (
     CanI,
     Command,
     Cordon,
+    Create,
     Curl,
     Delete,
     Describe,
@@ -35,11 +36,13 @@ from kintsugi.objects.resources import Resource
 
 def render(command: Command) -> str:
     """Write a command as text for a terminal, quoted, with its namespace; `parse` gives the same command back, without uids."""
+    if isinstance(command, Create):
+        return f"{shlex.join(argv(command))} <<<{shlex.quote(command.manifest)}"
     return shlex.join(argv(command))
 
 
 def verb_of(command: Command) -> Verb:
-    """Give the row of the grammar that a command belongs to."""
+    """Give the row of the grammar that a command belongs to. Raises KeyError for one that no line means."""
     match command:
         case Rollout(verb=verb) | Mark(verb=verb):
             return verb
@@ -50,7 +53,9 @@ def verb_of(command: Command) -> Verb:
 
 
 def argv(command: Command) -> list[str]:
-    """Give a command's words."""
+    """Give a command's words; the manifest of what is created is its input, not one of them."""
+    if isinstance(command, Create):
+        return ["kubectl", "create", *_namespace(command.namespace), "-f", "-"]
     return [*verb_of(command).split(), *_words(command)]
 
 
@@ -84,6 +89,8 @@ def _words(command: Command) -> Iterator[str]:
         case Exec():
             yield from [str(command.object), *_namespace(command.namespace), *_option("-c", command.container)]
             yield from ["--", *command.argv]
+        case Create():
+            raise AssertionError("its words are argv's")
         case BackupFetch() | PgRestore():
             yield from _restoring(command)
         case _:

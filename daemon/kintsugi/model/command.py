@@ -188,6 +188,19 @@ class Mark:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Create:
+    """
+    Make an object; `manifest` is its JSON text.
+
+    No line of a runbook means this: it is how a claim that was deleted comes back, forward or in an undo.
+    """
+
+    object: ObjectName
+    namespace: str
+    manifest: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CanI:
     """Ask whether our own identity may do something."""
 
@@ -307,6 +320,7 @@ Command = (
     | Cordon
     | Patch
     | Mark
+    | Create
     | CanI
     | Curl
     | Nslookup

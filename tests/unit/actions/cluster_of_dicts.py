@@ -83,6 +83,18 @@ class ClusterOfDicts:
             self._lose()
         return deepcopy(changed)
 
+    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, object]) -> dict[str, object]:
+        """Make an object with a uid of its own."""
+        name = str(body["metadata"]["name"])
+        if (resource, namespace or "", name) in self.objects:
+            raise Conflict(f'{resource.qualified} "{name}" already exists', status=409, reason="AlreadyExists")
+        made = deepcopy(dict(body))
+        made["metadata"] |= {"uid": f"uid-of-{resource.singular}-{len(self.writes)}"}
+        self.writes.append(("create", f"{resource.singular}/{name}", body))
+        self.put(resource, made)
+        self._lose()
+        return deepcopy(made)
+
     async def delete(
         self, resource: Resource, name: str, namespace: str | None, *, uid: str, grace: timedelta | None = None
     ) -> dict[str, object]:

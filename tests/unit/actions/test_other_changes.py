@@ -8,13 +8,11 @@ from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.commands import decode
 from kintsugi.errors import CommandError, Refused
-from kintsugi.model.command import Cordon, Curl, Delete, Mark, ObjectName, Patch, Verb
+from kintsugi.model.command import Cordon, Curl, Mark, ObjectName, Patch, Verb
 from kintsugi.model.records import Phase
-from kintsugi.objects.resources import DEPLOYMENTS, HPAS, NODES, PODS, PVCS, PVS
+from kintsugi.objects.resources import DEPLOYMENTS, HPAS, NODES, PVS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
-from tests.unit.actions.samples import NAMESPACE, autoscaler, circumstances, deployment, healthy_pod, node
-
-CLAIM = ObjectName(resource=PVCS, name="data-db-0")
+from tests.unit.actions.samples import NAMESPACE, autoscaler, circumstances, deployment, node
 
 
 def actions(kube: ClusterOfDicts) -> Actions:
@@ -139,17 +137,8 @@ def volume(policy: str = "Delete") -> dict[str, object]:
         "metadata": {"name": "pv-1", "uid": "uid-pv"},
         "spec": {
             "persistentVolumeReclaimPolicy": policy,
-            "claimRef": {"name": CLAIM.name, "namespace": NAMESPACE, "uid": "uid-claim", "resourceVersion": "3"},
+            "claimRef": {"name": "data-db-0", "namespace": NAMESPACE, "uid": "uid-claim", "resourceVersion": "3"},
         },
-    }
-
-
-def claim() -> dict[str, object]:
-    """Make the claim of that volume."""
-    return {
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": CLAIM.name, "namespace": NAMESPACE, "uid": "uid-claim"},
-        "spec": {"volumeName": "pv-1"},
     }
 
 
@@ -200,43 +189,6 @@ async def test_a_patch_that_is_not_json_is_a_command_error() -> None:
     kube = ClusterOfDicts((PVS, volume()))
     with pytest.raises(CommandError, match="not JSON"):
         await actions(kube).prepare(patch("{spec"), circumstances())
-
-
-def delete_claim() -> Delete:
-    """Make the command."""
-    return Delete(objects=(CLAIM,), namespace=NAMESPACE)
-
-
-async def test_a_claim_is_deleted_only_when_its_volume_is_kept() -> None:
-    """Else the data would go with it."""
-    kube = ClusterOfDicts((PVCS, claim()), (PVS, volume()))
-    with pytest.raises(Refused, match="set it to Retain first"):
-        await actions(kube).prepare(delete_claim(), circumstances())
-
-
-async def test_a_claim_in_use_is_not_deleted() -> None:
-    """It would stay Terminating."""
-    user = healthy_pod()
-    user["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": CLAIM.name}}]
-    kube = ClusterOfDicts((PVCS, claim()), (PVS, volume("Retain")), (PODS, user))
-    with pytest.raises(Refused, match="in use by web-1"):
-        await actions(kube).prepare(delete_claim(), circumstances())
-
-
-async def test_the_undo_of_a_deleted_claim_binds_the_old_volume_again() -> None:
-    """First the volume is freed for the name, then the claim goes that has taken the name since."""
-    kube = ClusterOfDicts((PVCS, claim()), (PVS, volume("Retain")))
-    does = actions(kube)
-    prepared = await does.prepare(delete_claim(), circumstances())
-    assert [each.kind for each in prepared.evidence] == [
-        "describe PersistentVolumeClaim data-db-0",
-        "describe PersistentVolume pv-1",
-    ]
-    await does.perform(prepared)
-    free, again = map(decode, prepared.undo.commands)
-    await does.perform(await does.prepare(free, circumstances(phase=Phase.UNDO)))
-    assert kube.at(PVS, "pv-1")["spec"]["claimRef"] == {"name": CLAIM.name, "namespace": NAMESPACE}
-    assert again == Delete(objects=(CLAIM,), namespace=NAMESPACE)
 
 
 async def test_a_look_is_not_prepared_and_a_change_is_not_a_look() -> None:
