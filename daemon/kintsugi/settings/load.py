@@ -23,6 +23,9 @@ PREFIX = "KINTSUGI_"
 NOT_SETTINGS = frozenset({"KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_TOKEN_FILE", "KINTSUGI_CONFIG"})
 """Variables that the command line reads for itself, as a client of a running daemon."""
 
+SHORT: Mapping[str, Dotted] = {"KINTSUGI_IMAGE": ("restore", "image")}
+"""Variables that the daemon's own manifest sets, by what they say; the whole name of the setting counts more."""
+
 _SERVICE_LINK = re.compile(r"KINTSUGI_((?!.*__).*_)?(SERVICE_(HOST|PORT\w*)|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)")
 """What Kubernetes puts into a pod's environment for every Service whose name begins with `kintsugi`."""
 
@@ -76,6 +79,9 @@ def load(
     """
     content = _content(file)
     gathered = _Gathered(content)
+    for name, path in SHORT.items():
+        if name in environ:
+            gathered.put(path, environ[name], f"environment: {name}")
     for name, text in environ.items():
         if _is_setting(name):
             gathered.put(tuple(name.removeprefix(PREFIX).lower().split("__")), text, f"environment: {name}")
@@ -106,7 +112,7 @@ def known_settings() -> Iterator[tuple[str, str]]:
 
 def _is_setting(variable: str) -> bool:
     """Tell our settings from other variables that begin like them."""
-    if variable in NOT_SETTINGS or variable.startswith("KINTSUGI_TEST_"):
+    if variable in NOT_SETTINGS or variable in SHORT or variable.startswith("KINTSUGI_TEST_"):
         return False
     return variable.startswith(PREFIX) and not _SERVICE_LINK.fullmatch(variable)
 

@@ -4,6 +4,8 @@ Every setting: one frozen class per concern, and under each field what it is, it
 The texts under the fields are the documentation: `pydantic` keeps them, and the reference page is made from them.
 """
 
+import re
+from dataclasses import field
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -40,12 +42,40 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
+def _quantity(value: str) -> str:
+    """Accept a quantity of Kubernetes that is above nothing."""
+    if not _QUANTITY.fullmatch(value):
+        raise ValueError(f"{value!r} is not a quantity of Kubernetes: write it as in 20Gi, 512Mi or 250m")
+    return value
+
+
+def _object_name(value: str) -> str:
+    """Accept the name of an object of Kubernetes."""
+    if not _OBJECT_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not the name of an object: lower-case letters, digits, and -. between them")
+    return value
+
+
+def _image(value: str) -> str:
+    """Accept the name of an image, with a tag or a digest."""
+    if not _IMAGE.fullmatch(value):
+        raise ValueError(f"{value!r} is not an image: write it as in registry.example.com/kintsugi:1.0")
+    return value
+
+
+_QUANTITY = re.compile(r"(?=.*[1-9])\d{1,12}(\.\d{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+_OBJECT_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,400}")
+
 Wait = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_as_list)]
 Names = Annotated[frozenset[str], BeforeValidator(_as_list)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Quantity = Annotated[str, AfterValidator(_quantity)]
+ObjectName = Annotated[str, AfterValidator(_object_name)]
+ImageName = Annotated[str, AfterValidator(_image)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
@@ -207,6 +237,68 @@ class WatchdogSettings:
 
     failing_for: Wait = timedelta(minutes=3)
     """How long on end a service must have failed before its rollback starts by itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class S3Settings:
+    """Where backups lie; what is not said here is found by the usual chain of AWS (a role of the service account)."""
+
+    endpoint: HttpUrl | None = None
+    """Address of an S3 server that is not AWS's own, as in https://s3.example.com:9000."""
+
+    region: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] | None = None
+    """Region of the bucket, where the server asks for one."""
+
+    credentials: ObjectName | None = None
+    """Secret in the service's namespace with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and perhaps
+    AWS_SESSION_TOKEN. The daemon names it to the worker and never reads it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+class RestoreSettings:
+    """The Jobs that fetch backups and restore them. They run in the namespace of the service that is restored."""
+
+    image: ImageName | None = None
+    """Image of the workers: the daemon's own. KINTSUGI_IMAGE says it too, where the manifest of the daemon sets that.
+    None: backups are neither fetched nor restored, and a step that should says so."""
+
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When a node pulls that image."""
+
+    claim: ObjectName | None = None
+    """PersistentVolumeClaim in the service's namespace that backups are fetched into. None: one is made for each run,
+    and goes with its Job."""
+
+    room: Quantity = "20Gi"
+    """Size of the claim that is made: the largest backup and a tenth must fit. A backup that does not fit is passed over,
+    and that is said."""
+
+    storage_class: ObjectName | None = None
+    """Storage class of the claim that is made. None: the cluster's default one."""
+
+    service_account: ObjectName | None = None
+    """Service account of the workers, for a cloud's credentials. None: they get no token at all. It needs no right in the
+    cluster and should have none."""
+
+    s3: S3Settings = field(default_factory=S3Settings)
+
+    cpu: Quantity = "250m"
+    """Processor time that a worker asks for. It has no limit: a restore is short of everything else."""
+
+    memory: Quantity = "512Mi"
+    """Memory that a worker asks for, and may use at most. It streams: a larger backup takes no more."""
+
+    start_within: Wait = timedelta(minutes=10)
+    """How long a worker may take until it runs: to be scheduled, to have its volume and its image. After that its Job is
+    ended, and the reason is what the cluster's Events say."""
+
+    longest: Wait = timedelta(hours=12)
+    """How long a worker may run in all; Kubernetes ends it then, even without a daemon. A step's own `timeout` is about
+    one that makes no progress."""
+
+    keep: Wait = timedelta(days=7)
+    """How long a Job that has ended, its log and the claim that was made for it are kept. A fetched backup must still be
+    there when somebody approves its restore."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)

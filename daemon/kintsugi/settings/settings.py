@@ -17,6 +17,7 @@ from kintsugi.settings.sections import (
     KubeSettings,
     LedgerSettings,
     NotificationSettings,
+    RestoreSettings,
     ServerSettings,
     TelemetrySettings,
     WatchdogSettings,
@@ -53,6 +54,7 @@ class Settings:
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
     watchdog: WatchdogSettings = field(default_factory=WatchdogSettings)
+    restore: RestoreSettings = field(default_factory=RestoreSettings)
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     catalog: CatalogSettings = field(default_factory=CatalogSettings)
@@ -91,6 +93,7 @@ _PAIRS = (
     _Pair("kube.request_timeout", "kube.stale_after", "one slow request must not make the view stale"),
     _Pair("alertmanager.poll_timeout", "alertmanager.poll_interval", "a poll must end before the next begins"),
     _Pair("server.commit_wait", "server.body_timeout", "an answer must not take longer than the question"),
+    _Pair("restore.start_within", "restore.longest", "a worker must start before its time is over"),
     _Pair("watchdog.verify", "watchdog.alert_lag", "an alert clears only after its service is healthy"),
 )
 

@@ -88,3 +88,12 @@ def test_settings_cannot_be_changed_once_they_are_read() -> None:
 
     with pytest.raises(AttributeError, match="cannot assign"):
         settings.mode = "auto"  # type: ignore[misc]
+
+
+def test_the_daemons_own_image_is_that_of_its_workers_unless_another_is_named() -> None:
+    """The manifest that says from which image the daemon runs says it to the daemon, too."""
+    assert load(environ=OPEN).restore.image is None
+    own = OPEN | {"KINTSUGI_IMAGE": "registry/kintsugi:1.0"}
+    assert load(environ=own).restore.image == "registry/kintsugi:1.0"
+    assert load(environ=own | {"KINTSUGI_RESTORE__IMAGE": "registry/worker:2"}).restore.image == "registry/worker:2"
+    assert load(environ=OPEN | {"KINTSUGI_RESTORE__S3__REGION": "eu-1"}).restore.s3.region == "eu-1"

@@ -49,6 +49,13 @@ def test_an_unknown_variable_is_refused_too(tmp_path: Path) -> None:
         ("watchdog: {verify: 9000h}", "'9000h' is longer than a year"),
         ("watchdog: {verify: 0}", "k.yaml:1:12: watchdog.verify: must be longer than 0s"),
         ("notifications: {url: 'ftp://x'}", "not an address over HTTP"),
+        ("restore: {room: 20GB}", "k.yaml:1:11: restore.room: '20GB' is not a quantity of Kubernetes"),
+        ("restore: {room: '0'}", "'0' is not a quantity of Kubernetes"),
+        ("restore: {claim: Backups}", "'Backups' is not the name of an object"),
+        ("restore: {image: 'a image'}", "'a image' is not an image"),
+        ("restore: {s3: {endpoint: 'minio:9000'}}", "restore.s3.endpoint: not an address over HTTP"),
+        ("restore: {s3: {credential: x}}", "did you mean restore.s3.credentials?"),
+        ("restore: {start_within: 12h}", "restore.start_within: 43200s is not below restore.longest"),
         ("mode: reckless", "k.yaml:1:1: mode: Input should be 'observe', 'approve' or 'auto'"),
     ],
 )
