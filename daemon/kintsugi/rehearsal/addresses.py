@@ -1,8 +1,8 @@
 """
 The addresses that the embedded cluster hands out: pods, Services, load balancers, node ports.
 
-Load balancers get loopback addresses of this process's own choice, so that several clusters on one
-machine do not meet.
+What can be connected to gets loopback addresses of this process's own choice, so that several clusters on one
+machine do not meet. Pods that are no processes have addresses in name only.
 """
 
 import itertools
@@ -22,17 +22,16 @@ class Addresses:
 
     def __init__(self) -> None:
         self._pods = (f"10.244.{a}.{b}" for a in range(256) for b in range(2, 255))
-        self._services = (f"10.96.{a}.{b}" for a in range(256) for b in range(1, 255))
         self._node_ports = itertools.cycle(NODE_PORTS)
-        self._balancers = _loopback()
+        self._loopback = _loopback()
 
     def pod(self) -> str:
         """Give an address to a pod."""
         return next(self._pods)
 
-    def balancer(self) -> str:
-        """Give a loopback address to try to bind a load balancer to."""
-        return next(self._balancers)
+    def loopback(self) -> str:
+        """Give an address that this machine can listen on: for a load balancer, a Service, a pod that is a process."""
+        return next(self._loopback)
 
     def assign(self, resource: Resource, obj: Json) -> None:
         """Give a new Service its cluster address and node ports, in place."""
@@ -40,7 +39,7 @@ class Addresses:
             return
         spec = obj["spec"]
         if not spec.get("clusterIP"):
-            spec["clusterIP"] = next(self._services)
+            spec["clusterIP"] = self.loopback()
         spec["clusterIPs"] = [spec["clusterIP"]]
         if spec["type"] in ("LoadBalancer", "NodePort"):
             for port in spec.get("ports") or ():

@@ -72,7 +72,7 @@ class Balancers:
         """Find an address on which every port is free; raise OSError when there is none."""
         problem = OSError("no address tried")
         for _ in range(ATTEMPTS):
-            address, bound = self._addresses.balancer(), list[socket.socket]()
+            address, bound = self._addresses.loopback(), list[socket.socket]()
             try:
                 for port in ports:
                     bound.append(socket.create_server((address, port), backlog=128))

@@ -42,8 +42,10 @@ from kintsugi.rehearsal.pace import Pace
 from kintsugi.rehearsal.paging import Pages
 from kintsugi.rehearsal.patches import merge_patch
 from kintsugi.rehearsal.registry import STATUS, DeleteOptions, Registry
+from kintsugi.rehearsal.relays import Relays
 from kintsugi.rehearsal.replicasets import ReplicaSets
 from kintsugi.rehearsal.rights import ALL, Rule, User, Users
+from kintsugi.rehearsal.runtime.runtime import Runtime
 from kintsugi.rehearsal.scheduler import Scheduler
 from kintsugi.rehearsal.server import Parts, Server
 from kintsugi.rehearsal.services import Endpoints
@@ -94,11 +96,14 @@ class EmbeddedCluster:
         self._setting = setting
         self._logs = PodLogs(self.pace)
         self._pages = Pages()
-        self._kubelet = Kubelet(self.registry, self.pace, self.images, self.faults, self._logs)
+        self.runtime = Runtime(self.store, self.pace, self._logs)
+        self._kubelet = Kubelet(self.registry, self.images, self.faults, self._logs, self.runtime)
         self._loop = ControlLoop(self.store, self._controllers())
         self._balancers = Balancers(self.registry, self.addresses)
+        self._relays = Relays(self.store)
         self._server = Server(self._server_parts())
         self.faults.on_change = self._on_fault
+        self.runtime.on_change = lambda key: self._loop.enqueue(self._kubelet, key)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -188,6 +193,14 @@ class EmbeddedCluster:
         self.store.remove(resources.PVS, volume)
         return name_of(volume)
 
+    def disk_of(self, claim: str, namespace: str = "default") -> Path:
+        """Give the folder in which a claim's data lie, for programs that are real; what is spoilt there is spoilt."""
+        found = self.registry.get(resources.PVCS, namespace, claim)
+        volume = self.store.get(resources.PVS, None, str(found["spec"].get("volumeName", "")))
+        if volume is None:
+            raise RehearsalError(f"claim {namespace}/{claim} has no volume")
+        return self.runtime.folders.volume(volume)
+
     def freeze(self) -> None:
         """Stop answering: requests wait, watches stall, the cluster itself goes on."""
         self._server.freeze()
@@ -223,7 +236,7 @@ class EmbeddedCluster:
         return Parts(
             store=self.store,
             operations=Operations(self.registry, metrics, self._logs, self._pages),
-            executions=Executions(self.images),
+            executions=Executions(self.images, self.runtime),
             users=self.users,
             faults=self.api_faults,
             audit=self.requests,
@@ -248,8 +261,11 @@ class EmbeddedCluster:
             host, port = runner.addresses[0][:2]
             self.url = f"http://{host}:{port}"
             cleanups.callback(self._loop.stop)
+            # before what makes the kubelet go on: it would start again what ends
+            cleanups.push_async_callback(self.runtime.close)
             cleanups.push_async_callback(self._balancers.close)
-            for part in (self._loop.run(), self._balancers.run()):
+            cleanups.push_async_callback(self._relays.close)
+            for part in (self._loop.run(), self._balancers.run(), self._relays.run()):
                 cleanups.push_async_callback(_ended, asyncio.create_task(part))
             self._furnish()
             yield

@@ -14,6 +14,7 @@ from kintsugi.rehearsal.pace import Pace
 
 START_DELAY: Final = timedelta(milliseconds=300)
 PULL_RETRY: Final = timedelta(seconds=2)
+CONFIG_RETRY: Final = timedelta(seconds=2)
 FIRST_BACK_OFF: Final = timedelta(seconds=10)
 LONGEST_BACK_OFF: Final = timedelta(minutes=5)
 FORGIVEN_AFTER: Final = timedelta(minutes=10)
@@ -24,6 +25,7 @@ class Phase(StrEnum):
     """Where a container is; waiting phases carry the reason that Kubernetes shows."""
 
     CREATING = "ContainerCreating"
+    CONFIG_FAILED = "CreateContainerConfigError"
     PULL_FAILED = "ErrImagePull"
     PULL_BACK_OFF = "ImagePullBackOff"
     RUNNING = "Running"
@@ -41,14 +43,37 @@ class Exit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Lived:
+    """What has become of the program of one start of a container; `exit_code` once it has ended."""
+
+    instance: int
+    ready: bool
+    exit_code: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Obstacle:
+    """Why a container with a program cannot be started now: `phase` is where it waits."""
+
+    phase: Phase
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Surroundings:
-    """What bears on a container from the outside; `image` is what a start would find."""
+    """
+    What bears on a container from the outside; `image` is what a start would find.
+
+    `lived` and `obstacle` are of containers whose image has a program.
+    """
 
     image: Image | None
     restart_policy: str
     crashing: bool
     unready: bool
     pace: Pace
+    lived: Lived | None = None
+    obstacle: Obstacle | None = None
 
 
 @dataclass(kw_only=True, slots=True)
@@ -64,6 +89,7 @@ class Container:
     image: Image | None = None
     started: datetime | None = None
     last_exit: Exit | None = None
+    obstacle: Obstacle | None = None
 
     @property
     def restarts(self) -> int:
@@ -95,6 +121,8 @@ class Container:
                 return PULL_RETRY
             case Phase.PULL_BACK_OFF:
                 return FIRST_BACK_OFF
+            case Phase.CONFIG_FAILED:
+                return CONFIG_RETRY
             case Phase.BACK_OFF:
                 return self.back_off()
             case Phase.RUNNING:
@@ -106,7 +134,7 @@ class Container:
         match self.phase:
             case Phase.PULL_FAILED:
                 self._enter(Phase.PULL_BACK_OFF, around)
-            case Phase.CREATING | Phase.PULL_BACK_OFF | Phase.BACK_OFF:
+            case Phase.CREATING | Phase.CONFIG_FAILED | Phase.PULL_BACK_OFF | Phase.BACK_OFF:
                 self._start(around)
             case _:
                 self._exit(around)
@@ -115,13 +143,17 @@ class Container:
         if around.image is None:
             self._enter(Phase.PULL_FAILED, around)
             return
+        self.obstacle = around.obstacle
+        if around.obstacle is not None:
+            self._enter(around.obstacle.phase, around)
+            return
         self.instance += 1
         self.image = around.image
         self.started = around.pace.now()
         self._enter(Phase.RUNNING, around)
 
     def _exit(self, around: Surroundings) -> None:
-        code = 1 if around.crashing or self.image is None else self.image.exit_code
+        code = self._exit_code(around)
         finished = around.pace.now()
         self.last_exit = Exit(code=code, started=self.started or finished, finished=finished)
         ran = around.pace.clock() - self.since
@@ -129,11 +161,20 @@ class Container:
         stays = around.restart_policy == "Never" or (around.restart_policy == "OnFailure" and code == 0)
         self._enter(Phase.EXITED if stays else Phase.BACK_OFF, around)
 
+    def _exit_code(self, around: Surroundings) -> int:
+        if self._has_program:
+            lived = self._lived(around)
+            return lived.exit_code if lived is not None and lived.exit_code is not None else 1
+        return 1 if around.crashing or self.image is None else self.image.exit_code
+
     def _enter(self, phase: Phase, around: Surroundings) -> None:
         self.phase = phase
         self.since = around.pace.clock()
 
     def _is_ready(self, around: Surroundings) -> bool:
+        if self._has_program:
+            lived = self._lived(around)
+            return self.phase is Phase.RUNNING and lived is not None and lived.ready and not around.unready
         due = self._ready_due(around, reached=True)
         return self.phase is Phase.RUNNING and due is not None and due <= around.pace.clock()
 
@@ -141,10 +182,23 @@ class Container:
         """Say when the container is ready; None when never, or when it is already and `reached` is not asked for."""
         if self.phase is not Phase.RUNNING or self.image is None or not self.image.ready or around.unready:
             return None
+        if self._has_program:
+            return None
         due = self.since + around.pace.seconds(self.image.ready_after)
         return due if reached or due > around.pace.clock() else None
 
+    @property
+    def _has_program(self) -> bool:
+        return self.image is not None and self.image.program is not None
+
+    def _lived(self, around: Surroundings) -> Lived | None:
+        """Give what is known of the present start; what an earlier one came to is history."""
+        return around.lived if around.lived is not None and around.lived.instance == self.instance else None
+
     def _lifetime(self, around: Surroundings) -> timedelta | None:
+        if self._has_program:
+            lived = self._lived(around)
+            return timedelta(0) if lived is not None and lived.exit_code is not None else None
         if around.crashing:
             return CRASH_AFTER
         return self.image.exits_after if self.image is not None else None

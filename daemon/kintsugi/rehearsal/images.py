@@ -2,6 +2,7 @@
 The image table: how a container behaves, by the name of its image. What is not in it cannot be pulled.
 """
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,13 +24,33 @@ COMMANDS: Final[Mapping[str, Spoken]] = {"true": Spoken(), "false": Spoken(exit_
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """
+    What makes a container a real process of this machine.
+
+    `programs` is all that can be run in it: a name and the words that start it here, without a shell; nothing else of
+    the machine can be reached by name. `entrypoint` is run when the container has no `command`, in the image's own words.
+    `folders` are places of its own that it may write to, empty at each start. With `own_loopback`, 127.0.0.1 in its words is
+    its pod's address; otherwise it is the machine's.
+    """
+
+    entrypoint: tuple[str, ...]
+    programs: Mapping[str, tuple[str, ...]]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    stop_signal: signal.Signals = signal.SIGTERM
+    own_loopback: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
     """
     The behaviour of a container.
 
     It is ready `ready_after` its start, unless `ready` is False; it exits with `exit_code` when `exits_after`
     is set; on SIGTERM it takes `stops_after`, None when it ignores the signal. `commands` are what can be executed
-    in it: shell patterns of whole command lines, the first that fits answers.
+    in it: shell patterns of whole command lines, the first that fits answers. With a `program` none of this counts: it is
+    ready when its probe says so, exits when it exits, and what is executed in it runs.
     """
 
     ready: bool = True
@@ -40,6 +61,7 @@ class Image:
     logs: tuple[str, ...] = ("listening on :8080",)
     last_words: tuple[str, ...] = ("fatal: cannot go on",)
     commands: Mapping[str, Spoken] = field(default_factory=lambda: COMMANDS)
+    program: Program | None = None
 
 
 GOOD: Final = Image()

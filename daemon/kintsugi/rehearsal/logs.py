@@ -1,14 +1,19 @@
 """
-What containers have written: kept by pod, container and start, read as `pods/log` does.
+What containers have written: kept by pod, container and start, read and followed as `pods/log` does.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from kintsugi.rehearsal.manifest import Json, dig, micro_timestamp, name_of, uid_of
 from kintsugi.rehearsal.pace import Pace
 from kintsugi.rehearsal.status import bad_request
+
+MOST_LINES: Final = 20_000
+"""Lines of one start that are kept; the oldest are dropped, as a kubelet rotates its files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,43 +24,99 @@ class Line:
     text: str
 
 
+@dataclass(kw_only=True, slots=True)
+class Log:
+    """What one start of a container has written; `dropped` counts the lines that are kept no longer."""
+
+    lines: list[Line] = field(default_factory=list)
+    dropped: int = 0
+    ended: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def extend(self, lines: Iterable[Line]) -> None:
+        """Append lines, and tell those who follow."""
+        self.lines.extend(lines)
+        excess = max(0, len(self.lines) - MOST_LINES)
+        del self.lines[:excess]
+        self.dropped += excess
+        self.tell()
+
+    def end(self) -> None:
+        """Let nobody wait for more."""
+        self.ended = True
+        self.tell()
+
+    def tell(self) -> None:
+        """Wake those who follow."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
 class PodLogs:
     """Keep and read logs; a container's start is an `instance`, counted from 1."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self._lines: dict[tuple[str, str, int], list[Line]] = {}
+        self._logs: dict[tuple[str, str, int], Log] = {}
 
     def write(self, pod: Json, container: str, instance: int, *texts: str) -> None:
         """Append lines to the log of one start of a container."""
-        lines = self._lines.setdefault((uid_of(pod), container, instance), [])
-        lines.extend(Line(time=self._pace.now(), text=text) for text in texts)
+        log = self._logs.setdefault((uid_of(pod), container, instance), Log())
+        log.extend(Line(time=self._pace.now(), text=text) for text in texts)
+
+    def end(self, pod: Json, container: str, instance: int) -> None:
+        """Say that one start of a container writes no more."""
+        log = self._logs.get((uid_of(pod), container, instance))
+        if log is not None:
+            log.end()
 
     def forget(self, pod_uid: str) -> None:
         """Drop what a pod has written, as the kubelet does with the pod."""
-        for key in [key for key in self._lines if key[0] == pod_uid]:
-            del self._lines[key]
+        for key in [key for key in self._logs if key[0] == pod_uid]:
+            self._logs.pop(key).end()
 
     def read(self, pod: Json, query: Mapping[str, str]) -> str:
         """Give the log that a `pods/log` request asks for; raise ApiRefusal 400 when there is none."""
-        container = container_of(pod, query.get("container", ""))
-        instance = self._instance(pod, container, previous=query.get("previous") == "true")
-        lines = self._lines.get((uid_of(pod), container, instance), [])
+        log = self._find(pod, query)
+        return _bounded(_written(self._chosen(log.lines, query), query), query)
+
+    async def follow(self, pod: Json, query: Mapping[str, str]) -> AsyncIterator[str]:
+        """Give what `read` does, then what is written from now on, until the container ends; raise ApiRefusal 400."""
+        log = self._find(pod, query)
+        left = int(query["limitBytes"]) if query.get("limitBytes") else None
+        known, text = log.dropped + len(log.lines), _written(self._chosen(log.lines, query), query)
+        while True:
+            if left is not None:
+                text = text.encode()[:left].decode(errors="ignore")
+                left -= len(text.encode())
+            yield text
+            if left == 0:
+                return
+            while log.dropped + len(log.lines) == known:
+                if log.ended:
+                    return
+                await log.changed.wait()
+            text = _written(log.lines[max(0, known - log.dropped) :], query)
+            known = log.dropped + len(log.lines)
+
+    def _chosen(self, lines: Sequence[Line], query: Mapping[str, str]) -> Sequence[Line]:
         if query.get("sinceSeconds"):
             oldest = self._pace.now() - timedelta(seconds=int(query["sinceSeconds"]))
             lines = [line for line in lines if line.time >= oldest]
         if query.get("tailLines"):
             count = int(query["tailLines"])
             lines = lines[-count:] if count else []
-        stamped = query.get("timestamps") == "true"
-        text = "".join(f"{micro_timestamp(each.time)} {each.text}\n" if stamped else f"{each.text}\n" for each in lines)
-        limit = int(query.get("limitBytes") or len(text.encode()))
-        return text.encode()[:limit].decode(errors="ignore")
+        return lines
+
+    def _find(self, pod: Json, query: Mapping[str, str]) -> Log:
+        container = container_of(pod, query.get("container", ""))
+        instance = self._instance(pod, container, previous=query.get("previous") == "true")
+        return self._logs.get((uid_of(pod), container, instance)) or Log(ended=True)
 
     def _instance(self, pod: Json, container: str, *, previous: bool) -> int:
         statuses = dig(pod, "status", "containerStatuses", default=[])
         status: Json = next((each for each in statuses if each["name"] == container), {})
-        latest = max((key[2] for key in self._lines if key[:2] == (uid_of(pod), container)), default=0)
+        latest = max((key[2] for key in self._logs if key[:2] == (uid_of(pod), container)), default=0)
         if previous:
             wanted = latest - 1 if "waiting" not in status.get("state", {}) else latest
             if wanted < 1:
@@ -77,3 +138,14 @@ def container_of(pod: Json, wanted: str) -> str:
         choices = " ".join(names)
         raise bad_request(f"a container name must be specified for pod {name_of(pod)}, choose one of: [{choices}]")
     return wanted or names[0]
+
+
+def _written(lines: Iterable[Line], query: Mapping[str, str]) -> str:
+    if query.get("timestamps") == "true":
+        return "".join(f"{micro_timestamp(each.time)} {each.text}\n" for each in lines)
+    return "".join(f"{each.text}\n" for each in lines)
+
+
+def _bounded(text: str, query: Mapping[str, str]) -> str:
+    limit = int(query.get("limitBytes") or len(text.encode()))
+    return text.encode()[:limit].decode(errors="ignore")

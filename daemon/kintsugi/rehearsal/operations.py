@@ -4,7 +4,7 @@ The verbs of the Kubernetes API on the registry: a request in, a status code and
 Watches are the server's; everything else about objects is here.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -106,6 +106,11 @@ class Operations:
             "deletecollection": self._delete_collection,
         }[verb]
         return perform(call)
+
+    def follow(self, call: Call) -> AsyncIterator[str]:
+        """Give a pod's log as it is written; raise ApiRefusal when there is none."""
+        target = call.target
+        return self._logs.follow(self._registry.get(target.resource, target.namespace, target.name), call.query)
 
     def _get(self, call: Call) -> Reply:
         target = call.target

@@ -5,6 +5,7 @@ A request passes: audit, freeze, fault, identity, rights, operation. Only the wa
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -206,6 +207,8 @@ class Server:
             raise forbidden(user, access, target.resource)
         if target.subresource == "exec":
             return await self._execute(exchange, target)
+        if target.subresource == "log" and http.query.get("follow") == "true":
+            return await self._follow(exchange, target)
         if exchange.verb == "watch":
             return await self._streams.serve(http, exchange.path, target, exchange.fault)
         return self._operate(exchange, target)
@@ -215,6 +218,19 @@ class Server:
         if pod is None:
             raise not_found(target.resource, target.name)
         return await self._parts.executions.serve(exchange.http, pod)
+
+    async def _follow(self, exchange: Exchange, target: Target) -> web.StreamResponse:
+        """Stream a log until its container ends or the client goes away."""
+        texts = self._parts.operations.follow(exchange.call(target))
+        first = await anext(texts)
+        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+        await response.prepare(exchange.http)
+        with suppress(ConnectionResetError):  # a client that was killed says no good-bye
+            await response.write(first.encode())
+            async for text in texts:
+                await self._unfrozen.wait()
+                await response.write(text.encode())
+        return response
 
     def _operate(self, exchange: Exchange, target: Target) -> web.Response:
         before = self._parts.store.version

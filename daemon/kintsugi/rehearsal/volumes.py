@@ -82,7 +82,8 @@ class Claims:
 
     def _provision(self, claim: Json) -> Json | None:
         storage = self._store.get(resources.STORAGECLASSES, None, dig(claim, "spec", "storageClassName", default=""))
-        if storage is None or storage["provisioner"] == STATIC_ONLY:
+        wants_one = dig(claim, "spec", "volumeName")
+        if storage is None or storage["provisioner"] == STATIC_ONLY or wants_one:
             return None
         spec = {
             "capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]},
@@ -91,7 +92,8 @@ class Claims:
             "persistentVolumeReclaimPolicy": storage["reclaimPolicy"],
             "hostPath": {"path": f"/volumes/{uid_of(claim)}"},
         }
-        body = {"metadata": {"name": f"pvc-{uid_of(claim)}"}, "spec": spec}
+        annotations = {"pv.kubernetes.io/provisioned-by": storage["provisioner"]}
+        body = {"metadata": {"name": f"pvc-{uid_of(claim)}", "annotations": annotations}, "spec": spec}
         return self._registry.create(resources.PVS, None, body)
 
     def _bind(self, claim: Json, volume: Json) -> None:
