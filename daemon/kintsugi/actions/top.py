@@ -9,7 +9,7 @@ from kintsugi.actions.quantity import parse_quantity, whole
 from kintsugi.actions.result import Result
 from kintsugi.errors import NotFound, ProbeFailed, ServerUnavailable
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import Top
+from kintsugi.model.command import Top, Usage
 from kintsugi.objects.resources import NODE_METRICS, NODES, POD_METRICS, Resource
 
 _ABSENT = "the metrics API is not available: is metrics-server installed and ready?"
@@ -25,6 +25,7 @@ async def read(kube: KubeClient, command: Top) -> Result:
         items = [_use_of_node(each, objects) for each in metrics]
     else:
         items = [_use_of_pod(each, objects) for each in metrics]
+    items = _sorted(items, command)
     busiest = max(items, key=lambda use: _number(use, "cpu_millicores"), default=None)
     most = f", {busiest['name']} uses most ({busiest['cpu_millicores']}m CPU)" if busiest else ""
     return Result(names={"items": items}, summary=f"{len(items)} {command.resource.plural}{most}")
@@ -78,6 +79,18 @@ def _use(metrics: Live, usage: Sequence[Live], limits: Sequence[Live]) -> dict[s
         "cpu_percent": _percent(Decimal(whole(cpu * 1000)), _limit(limits, "cpu") * 1000),
         "memory_percent": _percent(memory, _limit(limits, "memory")),
     }
+
+
+def _sorted(items: list[dict[str, object]], command: Top) -> list[dict[str, object]]:
+    """Put them in kubectl's order: by place and name, or those first that use most."""
+    by_name = sorted(items, key=lambda use: (str(use["namespace"]), str(use["name"])))
+    match command.sort_by:
+        case Usage.CPU:
+            return sorted(by_name, key=lambda use: _number(use, "cpu_millicores"), reverse=True)
+        case Usage.MEMORY:
+            return sorted(by_name, key=lambda use: _number(use, "memory_bytes"), reverse=True)
+        case None:
+            return by_name
 
 
 def _sum(amounts: Sequence[Live], kind: str) -> Decimal:

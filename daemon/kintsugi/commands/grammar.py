@@ -106,12 +106,12 @@ READS = (
     Row(
         verb=Verb.TOP,
         changes=False,
-        usage="kubectl top pods|nodes [NAME | -l SELECTOR] [-n NS | -A]",
+        usage="kubectl top pods|nodes [NAME | -l SELECTOR] [-n NS | -A] [--sort-by=cpu|memory]",
         example="kubectl top nodes",
         flags=(
             *flags.KUBECTL,
             *(flags.EVERYWHERE, flags.LABELS, flags.NO_HEADERS),
-            Flag(names=("--sort-by",), kind=kinds.SORT),
+            Flag(names=("--sort-by",), key="sort_by", kind=kinds.USAGE),
         ),
         arguments=(REFERENCE, NAME),
         build=reads.build_top,

@@ -329,6 +329,13 @@ SORT = Kind(
     sample=".metadata.name",
     put=_put_label_value,
 )
+USAGE = Kind(
+    word="cpu|memory",
+    shape="text",
+    convert=_matching(re.compile(r"cpu|memory"), "cpu or memory"),
+    sample="cpu",
+    put=_put_text,
+)
 TEXT = Kind(word="TEXT", shape="text", convert=_matching(re.compile(r"(?s).*"), "text"), sample="sample", put=_put_text)
 PASSED = replace(TEXT, word="WORD", put=_put_word)
 SQL = Kind(word="STATEMENT", shape="text", convert=checked_statement, sample="SELECT 1", put=_put_sql)

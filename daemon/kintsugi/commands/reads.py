@@ -5,7 +5,7 @@ from datetime import timedelta
 from kintsugi.commands.problem import CommandProblem
 from kintsugi.commands.references import kinds_of, named, namespace_for, place_of, resource_of
 from kintsugi.commands.row import Bound
-from kintsugi.model.command import CanI, Describe, Events, Get, Logs, ObjectName, Top, Wait
+from kintsugi.model.command import CanI, Describe, Events, Get, Logs, ObjectName, Top, Usage, Wait
 from kintsugi.objects.resources import Resource
 
 _WAIT = timedelta(seconds=30)
@@ -98,7 +98,13 @@ def build_top(bound: Bound) -> Top:
     if name and bound.text("labels"):
         raise bound.misused("a name and a selector exclude each other")
     resource = found.objects[0].resource if found.objects else found.resources[0]
-    return Top(resource=resource, name=name, namespace=_scope(bound, (resource,)), labels=bound.text("labels"))
+    return Top(
+        resource=resource,
+        name=name,
+        namespace=_scope(bound, (resource,)),
+        labels=bound.text("labels"),
+        sort_by=Usage(bound.text("sort_by")) if bound.text("sort_by") else None,
+    )
 
 
 def build_events(bound: Bound) -> Events:

@@ -109,6 +109,7 @@ def _reading(command: Get | Describe | Logs | Top | Events | Wait | CanI) -> Ite
         case Top():
             yield from [command.resource.plural, *([command.name] if command.name else [])]
             yield from [*_scope(command.namespace, command.resource), *_option("-l", command.labels)]
+            yield from _option("--sort-by=", command.sort_by or "")
         case Events():
             yield from _option("--for=", str(command.about) if command.about else "")
             yield from [*_option("--types=", ",".join(command.types)), *(_namespace(command.namespace) or ["-A"])]

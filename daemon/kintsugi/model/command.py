@@ -127,14 +127,22 @@ class Logs:
     prefix: bool = False
 
 
+class Usage(StrEnum):
+    """What is used: `kubectl top --sort-by` puts those first that use most of it."""
+
+    CPU = "cpu"
+    MEMORY = "memory"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Top:
-    """Read what pods or nodes use, from the metrics API."""
+    """Read what pods or nodes use, from the metrics API; by name, unless `sort_by` says otherwise."""
 
     resource: Resource
     name: str = ""
     namespace: str | None = None
     labels: str = ""
+    sort_by: Usage | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -165,6 +165,32 @@ async def test_top_pods_sums_containers_and_knows_no_share_without_limits() -> N
 
 
 @pytest.mark.parametrize(
+    ("flag", "order"),
+    [
+        ("", ["api-1", "web-1", "web-2"]),
+        ("--sort-by=cpu", ["web-2", "api-1", "web-1"]),
+        ("--sort-by=memory", ["web-1", "web-2", "api-1"]),
+    ],
+)
+async def test_top_is_sorted_by_name_or_by_who_uses_most(flag: str, order: list[str]) -> None:
+    """In kubectl's order; those that use the same stay by name."""
+    uses = {"web-2": ("20m", "2Mi"), "web-1": ("10m", "3Mi"), "api-1": ("10m", "1Mi")}
+    kube = ClusterOfDicts(
+        *(
+            (
+                POD_METRICS,
+                {
+                    "metadata": {"name": name, "namespace": NAMESPACE},
+                    "containers": [{"name": "web", "usage": {"cpu": cpu, "memory": memory}}],
+                },
+            )
+            for name, (cpu, memory) in uses.items()
+        )
+    )
+    assert [use["name"] for use in (await look(kube, f"kubectl top pods {flag}"))["items"]] == order
+
+
+@pytest.mark.parametrize(
     "error", [NotFound("the server could not find the requested resource"), ServerUnavailable("503")]
 )
 async def test_top_without_a_metrics_api_says_what_is_missing(error: Exception) -> None:

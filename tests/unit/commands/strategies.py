@@ -28,6 +28,7 @@ from kintsugi.model.command import (
     Rollout,
     Scale,
     Top,
+    Usage,
     Verb,
     Wait,
 )
@@ -137,6 +138,7 @@ def tops(draw: st.DrawFn) -> Top:
         name=name,
         namespace=place if name else draw(st.sampled_from([place, None])),
         labels="" if name else draw(maybe_selectors),
+        sort_by=draw(st.sampled_from([None, *Usage])),
     )
 
 
