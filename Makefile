@@ -14,11 +14,14 @@ ALONE := $(BIN)/python -m tests.harness.network --
 PARTS := $(BIN)/python -m tests.harness.parts
 
 FAST := tests/unit $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*)) tests/integration
-ALONE_LAST := tests/integration/test_crash_points.py
+CRASHES := tests/integration/test_crash_points.py
 REAL := tests/contract/kube $(wildcard tests/cluster tests/acceptance tests/browser)
+STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
+EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
 ROUNDS ?= 10
 
 .PHONY: help demo test test-fast check bench chaos docs
+.PHONY: lane-fast lane-cluster lane-early-stories lane-late-stories
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target does; do \
@@ -29,22 +32,32 @@ demo: $(READY) ## Break a web service on an embedded cluster and watch it being 
 	@$(BIN)/kintsugi demo
 
 # Where no network of our own can be had (not root, not Linux), or a cluster is lent to us, the tests run as they are:
-# those that need what is not there say so, and with CI=true that is a failure. Both halves run at the same time: the
-# real cluster mostly waits for itself. What kills a dozen daemons at a time comes last, with the machine to itself.
+# those that need what is not there say so, and with CI=true that is a failure. What needs a real cluster mostly waits
+# for it, so that several lanes go at the same time, each with a cluster of its own where it is ours to start.
 test: check ## Check everything and run every test, on a real Kubernetes where one can be had
 	@tests/harness/setup
-	@alone=; if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ] && $(ALONE) true; then \
+	@alone=; lanes=1; if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ] && $(ALONE) true; then \
 	    $(PARTS) >/dev/null || [ "$${CI:-}" != true ]; \
-	    alone='$(ALONE)'; \
+	    alone='$(ALONE)'; lanes=4; \
 	fi; \
-	$$alone $(PYTEST) --durations=20 --ignore=$(ALONE_LAST) $(FAST) >.venv/fast.txt 2>&1 & fast=$$!; \
-	trap 'kill $$fast 2>/dev/null || true' EXIT; \
-	failed=0; $$alone $(PYTEST) --durations=20 $(REAL) || failed=$$?; \
-	wait $$fast || failed=$$?; cat .venv/fast.txt; \
-	$$alone $(PYTEST) --durations=20 $(ALONE_LAST) || failed=$$?; exit $$failed
+	$(MAKE) --jobs=$$lanes --keep-going --output-sync=target LANE="$$alone $(PYTEST) --durations=20" \
+	    lane-fast lane-cluster lane-early-stories lane-late-stories
+
+lane-fast:
+	@$(LANE) --ignore=$(CRASHES) $(FAST)
+
+lane-cluster:
+	@failed=0; $(LANE) $(foreach story,$(STORIES),--ignore=$(story)) $(REAL) || failed=$$?; \
+	$(LANE) $(CRASHES) || failed=$$?; exit $$failed
+
+lane-early-stories:
+	@$(LANE) $(EARLY_STORIES)
+
+lane-late-stories:
+	@$(LANE) $(filter-out $(EARLY_STORIES),$(STORIES))
 
 test-fast: $(READY) ## Run the tests that need no Kubernetes but the embedded one, in under two minutes
-	@CI= $(PYTEST) --ignore=$(ALONE_LAST) $(FAST) tests/contract/kube
+	@CI= $(PYTEST) --ignore=$(CRASHES) $(FAST) tests/contract/kube
 
 check: $(READY) ## Check format, style, types and layers
 	@$(BIN)/ruff format --check --quiet . || { echo 'format: run ruff format'; exit 1; }

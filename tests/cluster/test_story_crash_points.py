@@ -40,7 +40,7 @@ def test_killed_at_three_points_drawn_by_a_seed_it_goes_on_and_deletes_each_pod_
     trace = tmp_path / "points"
 
     def start(variable: str, value: str) -> Story:
-        return Story(own_cluster, production, daemon(environment={variable: value}))
+        return Story(own_cluster, production, daemon(durations=0.05, environment={variable: value}))
 
     undisturbed = tell(start(TRACE, str(trace)), faults)
     points = [line.partition(" ")[2] for line in trace.read_text().splitlines()]

@@ -49,7 +49,7 @@ class Daemon:
 
     kubeconfig: Path
     folder: Path
-    durations: float = 0.02
+    durations: float = 0.03
     mode: str = "auto"
     ledger: str = ""
     port: int = 0
