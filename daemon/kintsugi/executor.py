@@ -6,7 +6,7 @@ lost is looked for by probing and never by doing the thing again (P3); what no p
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
@@ -110,6 +110,10 @@ class Executor:
         if record.state is StepState.UNKNOWN:
             record = await self._ask(effect, record, f"it could not be settled: {record.error}")
         return record
+
+    async def look_again(self, record: StepRecord) -> Mapping[str, object]:
+        """Read afresh what a change touched, as the names of its result. Raises KubeError when it cannot be read."""
+        return (await self._actor.look_again(prepared_of(record))).names
 
     async def _try(self, effect: Effect, record: StepRecord, *, expect: StepState | None) -> StepRecord:
         """Judge on the live object, commit the intent, make the change, commit what came of it."""

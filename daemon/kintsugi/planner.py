@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kintsugi.model.documents import Catalog, InOrder, Rule, Run, Runbook, Service, Step, Together, Value
+from kintsugi.objects.resources import find
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +49,20 @@ def parameters_for(runbook: Runbook, service: Service) -> Mapping[str, Value]:
         parameter.name: service.parameters.get(parameter.name, parameter.default) for parameter in runbook.parameters
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def may_stop(runbook: Runbook, service: Service, parameters: Mapping[str, object]) -> frozenset[str]:
+    """
+    Name (TYPE/NAME) what a runbook may stop: nothing, unless it restores a database.
+
+    Then the service's own workload, and the workloads that its parameters name: those who write to the database.
+    """
+    if not runbook.restores:
+        return frozenset()
+    named = [parameters.get(each.name) for each in runbook.parameters if each.type.strip("[]") == "workload"]
+    words = [str(word) for value in named for word in (value if isinstance(value, tuple) else (value,)) if word]
+    found = [(find(kind), name) for kind, _, name in (word.partition("/") for word in words)]
+    return frozenset({str(service.workload), *(f"{kind.singular}/{name}" for kind, name in found if kind is not None)})
 
 
 def digest_of(*parts: str) -> str:

@@ -49,13 +49,14 @@ class Progress:
     What the run has come to.
 
     `walked` is when its last step ended, `changed` whether it changed anything, `clear_since` when the trigger ended
-    (None: it still holds).
+    (None: it still holds). `stuck`: its steps were not all done, and at its deadline it would only call a person.
     """
 
     deadline: datetime
     walked: datetime | None = None
     changed: bool = False
     clear_since: datetime | None = None
+    stuck: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +89,8 @@ def watch(view: ServiceView, progress: Progress, patience: Patience, *, now: dat
         return Judgement(call=Call.WAIT, reason=f"{view.name} cannot be seen well enough to judge")
     since = steady_since(view, progress)
     if since is None:
+        if progress.stuck and has_failed_since_the_walk(view, progress, patience, now=now):
+            return Judgement(call=Call.HAND_OVER, reason=f"{view.name} is not healthy, and nothing is left to try")
         return Judgement(call=Call.WAIT, reason=f"{view.name} is not healthy: {view.ready} of {view.desired} ready")
     settle = settle_time(view, patience)
     if now - since < settle:
@@ -101,6 +104,12 @@ def watch(view: ServiceView, progress: Progress, patience: Patience, *, now: dat
     return Judgement(
         call=Call.INEFFECTIVE, reason=f"{view.name} looks well, but what started the run goes on: a person is needed"
     )
+
+
+def has_failed_since_the_walk(view: ServiceView, progress: Progress, patience: Patience, *, now: datetime) -> bool:
+    """Tell whether the service has failed on end, for long enough, since the last step ended."""
+    moments = (view.failing_since, progress.walked)
+    return all(moment is not None and now - moment >= patience.failing_for for moment in moments)
 
 
 def well(view: ServiceView, progress: Progress) -> Judgement:

@@ -1,9 +1,11 @@
 """For whom and when a change is prepared: all that its refusals may depend on besides the live object."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from kintsugi.model.documents import WorkloadRef
+from kintsugi.model.command import ObjectName
+from kintsugi.model.documents import SecretRef, WorkloadRef
 from kintsugi.model.records import Phase
 from kintsugi.objects.facts import START_UP_ALLOWANCE
 from kintsugi.objects.selectors import Selector
@@ -16,8 +18,10 @@ class Circumstances:
 
     `good` are the pod templates (pod-template-hash, or the name of a ControllerRevision) of the workload that were seen
     healthy. `startup` is what a pod may take to become ready. `protected` namespaces are never changed.
-    `allow_managed`: change also what an autoscaler, GitOps or an operator writes. `allow_lower`: replicas may be
-    lowered in the forward phase, too (writers that are stopped for a restore).
+    `allow_managed`: change also what an autoscaler, GitOps or an operator writes. `may_stop` names (TYPE/NAME) what is
+    stopped for a restore: its replicas may be lowered in the forward phase, too, and whoever else writes it is put up
+    with, but for an operator of the workload itself.
+    `env` are the service's Secrets. `ledger_host` is where our own ledger's database is, "" where that is a file.
     """
 
     phase: Phase = Phase.FORWARD
@@ -33,7 +37,13 @@ class Circumstances:
     startup: timedelta = START_UP_ALLOWANCE
     protected: frozenset[str] = frozenset()
     allow_managed: bool = False
-    allow_lower: bool = False
+    env: Mapping[str, SecretRef] = field(default_factory=dict)
+    ledger_host: str = ""
+    may_stop: frozenset[str] = frozenset()
+
+    def stops(self, asked: ObjectName, namespace: str) -> bool:
+        """Tell whether an object is one that is stopped for a restore."""
+        return namespace == self.namespace and str(asked) in self.may_stop
 
     @property
     def mark(self) -> str:

@@ -12,10 +12,11 @@ from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.live import Live
 from kintsugi.errors import Refused
 from kintsugi.model.command import ObjectName
+from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Phase
 from kintsugi.objects import facts
 from kintsugi.objects.kept import HorizontalPodAutoscaler, Node, Object, Pod
-from kintsugi.objects.owners import managers
+from kintsugi.objects.owners import managers, operators
 
 _MIRROR = "kubernetes.io/config.mirror"
 
@@ -38,6 +39,16 @@ def protected(namespace: str, circumstances: Circumstances) -> str:
     """Refuse what lives in a protected namespace (E23)."""
     if namespace in circumstances.protected:
         return f"nothing is changed in the namespace {namespace}: it is protected"
+    return ""
+
+
+def own_ledger(host: str, address: str, circumstances: Circumstances) -> str:
+    """Refuse the database that we ourselves write to, by a Service's name or by its address (P8)."""
+    ledger = circumstances.ledger_host.lower().rstrip(".")
+    asked, place = service_of(host), service_of(ledger)
+    same = place is not None and place == asked
+    if ledger and (same or ledger in {host, address}):
+        return f"{host} is where our own ledger is: nothing is ever restored there"
     return ""
 
 
@@ -106,8 +117,18 @@ def healthy(asked: ObjectName, pod: Pod, circumstances: Circumstances) -> str:
 
 
 def managed(asked: ObjectName, obj: Live, circumstances: Circumstances) -> str:
-    """Refuse what GitOps or an operator writes: they would take the change back (B21)."""
-    owners = () if circumstances.allow_managed else managers(live.kept(obj, Object).metadata)
+    """
+    Refuse what GitOps or an operator writes: they would take the change back (B21).
+
+    What was changed for all that is put back: the undo tests that it still stands as we left it. Of what is stopped for a
+    restore only an operator's own workload is refused; where somebody starts it again, the restore stops.
+    """
+    if circumstances.allow_managed or circumstances.phase is Phase.UNDO:
+        return ""
+    metadata = live.kept(obj, Object).metadata
+    owners = managers(metadata)
+    if circumstances.stops(asked, metadata.namespace):
+        owners = operators(metadata) if str(asked) == str(circumstances.workload) else ()
     if owners:
         return f"{asked} belongs to {', '.join(owners)}: a change of ours would be taken back"
     return ""
@@ -122,27 +143,33 @@ def operated(asked: ObjectName, obj: Live, circumstances: Circumstances) -> str:
 
 
 def autoscaled(
-    asked: ObjectName, autoscalers: Sequence[HorizontalPodAutoscaler], circumstances: Circumstances, *, at_zero: bool
+    asked: ObjectName, scalers: Sequence[HorizontalPodAutoscaler], circumstances: Circumstances, *, asleep: bool
 ) -> str:
     """
     Refuse to scale what an autoscaler scales (B21).
 
-    One that stands at zero replicas is asleep: to stop writers for a restore and to start them again is no fight.
+    One whose workload stands at zero replicas is `asleep`: to stop writers for a restore and to start them again is no fight.
     """
-    if circumstances.allow_managed:
+    if circumstances.allow_managed or asleep:
         return ""
-    if at_zero and (circumstances.allow_lower or circumstances.phase is not Phase.FORWARD):
-        return ""
-    for scaler in autoscalers:
-        target = scaler.spec.scale_target_ref
-        if (target.kind, target.name) == (asked.resource.kind, asked.name):
-            return f"{asked} is scaled by the HorizontalPodAutoscaler {scaler.metadata.name}: it would scale it back"
+    for scaler in scalers:
+        return f"{asked} is scaled by the HorizontalPodAutoscaler {scaler.metadata.name}: it would scale it back"
     return ""
 
 
-def lowered(asked: ObjectName, present: int, wanted: int, circumstances: Circumstances) -> str:
+def scalers_of(asked: ObjectName, autoscalers: Sequence[HorizontalPodAutoscaler]) -> Sequence[HorizontalPodAutoscaler]:
+    """List the autoscalers that scale an object, of those in its namespace."""
+    return [
+        each
+        for each in autoscalers
+        if (each.spec.scale_target_ref.kind, each.spec.scale_target_ref.name) == (asked.resource.kind, asked.name)
+    ]
+
+
+def lowered(asked: ObjectName, present: int, wanted: int, circumstances: Circumstances, namespace: str) -> str:
     """Refuse to lower replicas in a recovery (E14)."""
-    if wanted < present and circumstances.phase is Phase.FORWARD and not circumstances.allow_lower:
+    allowed = circumstances.phase is not Phase.FORWARD or circumstances.stops(asked, namespace)
+    if wanted < present and not allowed:
         return f"{asked} has {present} replicas: a recovery never lowers them (to {wanted})"
     return ""
 

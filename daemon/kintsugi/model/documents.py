@@ -5,7 +5,7 @@ What people write in `rules/` and `runbooks/`, checked and frozen.
 type-checked already, so that at run time only its values can be wrong.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -233,6 +233,18 @@ class Runbook:
     rollback: Rollback
     digest: str
     place: Place
+
+    @property
+    def restores(self) -> bool:
+        """Tell whether it restores a database: what it stops stays stopped, until it is through or a person says."""
+        return any(isinstance(step.do, Run) and step.do.command.verb is Verb.PG_RESTORE for step in _flat(self.steps))
+
+
+def _flat(steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        yield step
+        if isinstance(step.do, InOrder | Together):
+            yield from _flat(step.do.steps)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

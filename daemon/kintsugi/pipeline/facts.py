@@ -90,6 +90,9 @@ class World:
             workload=view.service.workload if view is not None else None,
             good=self.good(at.service),
             protected=self.limits.protected,
+            env=view.service.env if view is not None else {},
+            ledger_host=self.limits.ledger_host,
+            may_stop=at.restoring.may_stop if at.restoring is not None else frozenset(),
         )
 
     def claim(self, rule: Rule, plan: Plan, held: Hold | None, *, approved: bool) -> Circumstances:

@@ -34,6 +34,7 @@ from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.roster import Roster
+from kintsugi.runner.carrier import ASKED
 from kintsugi.runner.handover import undo_texts
 
 
@@ -93,7 +94,7 @@ class Deeds:
             return RollbackAnswer(begun=False, text=text, commands=commands)
         if not self._roster.roll_back(incident, who):
             now = self._world.clock()
-            self._roster.start(await self._ledger.reopen_run(run.id, f"rollback asked for by {who}", now))
+            self._roster.start(await self._ledger.reopen_run(run.id, f"{ASKED} {who}", now))
         return RollbackAnswer(
             begun=True, text=f"{run.runbook} on {run.service} is being rolled back", commands=commands
         )

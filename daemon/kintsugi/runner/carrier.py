@@ -14,13 +14,15 @@ import structlog
 
 from kintsugi.model.documents import Catalog, Runbook
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
+from kintsugi.runner.account import account
 from kintsugi.runner.desk import Desk
 from kintsugi.runner.ends import Broken, Cleared, Puzzled, RollbackWanted, Stopped, WalkEnded, raise_gravest
 from kintsugi.runner.gate import GateLedger, RunGate
 from kintsugi.runner.handover import hand_over
 from kintsugi.runner.journal import Journal
-from kintsugi.runner.judging import Judging
+from kintsugi.runner.judging import STOPPED, Judging
 from kintsugi.runner.memory import Bearings
+from kintsugi.runner.restoring import restoring, unfinished
 from kintsugi.runner.rollback import RollBack
 from kintsugi.runner.tools import Tools
 from kintsugi.runner.walk import Walk
@@ -36,6 +38,12 @@ ENDS = {
     Call.ROLL_BACK: IncidentState.ROLLING_BACK,
     Call.HAND_OVER: IncidentState.NEEDS_OPERATOR,
 }
+ASKED = "rollback asked for by"
+"""How the reason of a run begins that a person wants taken back."""
+
+ROLLBACK_ASKED = "@asked"
+"""Path under which it is kept that a person asked for the rollback."""
+
 FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
 """States whose reason carries the whole message: what was done, what is left, how to take it back."""
 
@@ -101,24 +109,37 @@ class Carrier:
 
     async def _walk(self) -> None:
         work = Work(self._desk(self.run.deadline))
+        service, parameters = self.catalog.services.get(self.run.service), self.run.parameters
         at = Bearings(
-            phase=Phase.FORWARD, service=self.run.service, runbook=self.runbook.name, parameters=self.run.parameters
+            phase=Phase.FORWARD,
+            service=self.run.service,
+            runbook=self.runbook.name,
+            parameters=parameters,
+            restoring=restoring(self.runbook, service, parameters, ""),
         )
         state, reason = IncidentState.VERIFYING, "every step was done"
         try:
             await self._until_stopped(Walk(work, self.catalog).steps(self.runbook.steps, at))
         except Stopped as stop:
-            reason = f"stopped at {stop}"
+            reason = f"{STOPPED} {stop}"
         except RollbackWanted as wish:
-            state, reason = IncidentState.ROLLING_BACK, f"the runbook asks for the rollback: {wish}"
+            state = IncidentState.ROLLING_BACK
+            reason = f"the runbook asks for the rollback: {wish}" if wish.path else wish.why
         except Broken as failure:
             state, reason = IncidentState.FAILED, str(failure)
         except Puzzled as puzzle:
             state, reason = IncidentState.NEEDS_OPERATOR, str(puzzle)
         except Cleared as cleared:
             state, reason = IncidentState.CANCELLED, cleared.why
+        if not self.rollback_asked.is_set() and unfinished(self.runbook, self.catalog, self.journal):
+            state, reason = self._parked(state), f"the restore is left as it is for a person: {reason}"
         await self.judging.note_left()
         await self._move(state, reason, walked=self.tools.clock())
+
+    def _parked(self, state: IncidentState) -> IncidentState:
+        """A restore that has begun is neither closed nor taken back by itself: what it stopped stays stopped."""
+        ours = (IncidentState.VERIFYING, IncidentState.ROLLING_BACK)
+        return IncidentState.NEEDS_OPERATOR if state in ours else state
 
     async def _until_stopped(self, walk: Coroutine[Any, Any, None]) -> None:
         """Walk until the end, the deadline (waiting for an approval does not count) or a person's word. Raises WalkEnded."""
@@ -136,7 +157,7 @@ class Carrier:
     def _reasons_to_stop(self) -> list[BaseException | None]:
         """Say why the walk must end now: a person's word, or the deadline."""
         if self.rollback_asked.is_set():
-            return [RollbackWanted("", f"asked for by {self.rollback_by}")]
+            return [RollbackWanted("", f"{ASKED} {self.rollback_by}")]
         if self._next_look() <= timedelta(0):
             return [Stopped("", "the deadline came before the steps were done")]
         return []
@@ -153,7 +174,7 @@ class Carrier:
         while judgement.call is Call.WAIT:
             await asyncio.sleep(self.tools.pace.total_seconds())
             if self.rollback_asked.is_set():
-                judgement = Judgement(call=Call.ROLL_BACK, reason=f"asked for by {self.rollback_by}")
+                judgement = Judgement(call=Call.ROLL_BACK, reason=f"{ASKED} {self.rollback_by}")
                 break
             judgement = await self._judgement()
         state = ENDS[judgement.call]
@@ -168,13 +189,22 @@ class Carrier:
         work = Work(self._desk(self.tools.clock() + self.runbook.rollback.after))
         rollback = RollBack(work, self.catalog, self.runbook, self.judging)
         try:
-            reason = await rollback.do()
+            reason = await rollback.do(asked=await self._is_asked_for())
         except WalkEnded as trouble:
             await self._move(IncidentState.NEEDS_OPERATOR, f"the rollback did not succeed: {trouble}")
             return
         await self._move(IncidentState.ROLLED_BACK, reason)
 
+    async def _is_asked_for(self) -> bool:
+        """Tell whether a person wants the rollback, and keep it: a restore is taken back by nobody else."""
+        if self.run.reason.startswith(ASKED):
+            facts: dict[str, object] = {"why": self.run.reason}
+            await self.journal.note(ROLLBACK_ASKED, "A person asked for the rollback", facts, now=self.tools.clock())
+        return self.journal.known(Phase.FORWARD, ROLLBACK_ASKED) is not None
+
     async def _move(self, state: IncidentState, reason: str, *, walked: datetime | None = None) -> None:
+        restored = account(self.journal.all(), self.incident.opened) if state.is_final else ""
+        reason = f"{reason}; {restored}" if restored else reason
         text = hand_over(reason, self.journal.all(), self._way_back()) if state in FOR_A_PERSON else reason
         self.journal.run = await self.ledger.move_run(self.run.id, state, text, self.tools.clock(), walked=walked)
         log.info("run moved", run=self.run.id, incident=self.incident.id, state=state, reason=reason)

@@ -3,7 +3,7 @@ The changes of one run: a command bound once, one effect an object, and the way 
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from kintsugi.model.documents import Run, Step, UndoPolicy
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
 from kintsugi.runner.desk import Desk
 from kintsugi.runner.ends import Broken, Ended, Puzzled, Stopped
-from kintsugi.runner.journal import left_to_undo
+from kintsugi.runner.journal import left_to_undo, undo_path
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.results import merged
 
@@ -48,7 +48,7 @@ class Changes:
         """
         journal, path = self._desk.journal, at.path(step.id)
         if not journal.has_begun(at.phase, f"{path}#0"):
-            reason = await self._desk.gate.before_change(at.phase)
+            reason = await self._desk.gate.before_change(at.phase, at.restoring)
             if reason:
                 return Ended(ran=False, met=True, state=StepState.SKIPPED, error=reason, left_out=True)
         ends: list[StepRecord] = []
@@ -57,10 +57,11 @@ class Changes:
             if (
                 index
                 and journal.known(blank.phase, blank.path) is None
-                and await self._desk.gate.before_change(at.phase)
+                and await self._desk.gate.before_change(at.phase, at.restoring)
             ):
                 break
             ends.append(await self._again_and_again(blank, command, at, step))
+            ends += await self._complete(ends[-1], blank, at, step)
         done = [end for end in ends if end.state is StepState.DONE]
         return Ended(
             ran=bool(done),
@@ -68,6 +69,13 @@ class Changes:
             own=merged([end.result or {} for end in done]),
             error="; ".join(end.error for end in ends if end.error),
         )
+
+    async def afresh(self, step: Step, at: Bearings) -> Mapping[str, object]:
+        """Read what a step changed as it is now. Raises KubeError when that cannot be read."""
+        executor, path = self._desk.tools.executor, at.path(step.id)
+        made = [each for each in self._desk.journal.changes(at.phase) if each.state is StepState.DONE]
+        below = [each for each in made if each.path.startswith((f"{path}#", f"{path}["))]
+        return merged([await executor.look_again(each) for each in below])
 
     async def settle(self, at: Bearings) -> None:
         """Find out what became of changes that a restart left open; none is begun again. Raises Puzzled."""
@@ -92,16 +100,31 @@ class Changes:
                 await self.undo(step, undo, at)
 
     async def undo(self, step: StepRecord, undo: UndoRecord, at: Bearings) -> Sequence[StepRecord]:
-        """Take one change back by its own inverse, unless a pause freezes everything or we cannot see."""
+        """
+        Take one change back by its own inverse, unless a pause freezes everything or we cannot see.
+
+        Raises Stopped when one of several commands is refused: those after it build on it. Asked again, it is tried again.
+        """
         await self._desk.gate.before_change(Phase.UNDO)
-        return [
-            await self._execute(
-                self._desk.blank(f"{step.path}~{index}", name=f"Undo: {step.name}", phase=Phase.UNDO),
-                decode(command),
-                at,
-            )
-            for index, command in enumerate(undo.commands)
-        ]
+        ends: list[StepRecord] = []
+        for index, command in enumerate(undo.commands):
+            path = undo_path(self._desk.journal, step.path, index) if len(undo.commands) > 1 else f"{step.path}~{index}"
+            blank = self._desk.blank(path, name=f"Undo: {step.name}", phase=Phase.UNDO)
+            ends.append(await self._execute(blank, decode(command), at))
+            if len(undo.commands) > 1 and ends[-1].state is not StepState.DONE:
+                raise Stopped(path, ends[-1].error)
+        return ends
+
+    async def _complete(self, made: StepRecord, blank: StepRecord, at: Bearings, step: Step) -> list[StepRecord]:
+        """Make the changes that complete one that was made, each an effect of its own. Raises Stopped when one is refused."""
+        follow = made.facts.get("then") if made.state is StepState.DONE else None
+        ends: list[StepRecord] = []
+        for index, command in enumerate(follow if isinstance(follow, list) else []):
+            end = await self._again_and_again(replace(blank, path=f"{blank.path}+{index}"), decode(command), at, step)
+            if end.state is not StepState.DONE:
+                raise Stopped(end.path, end.error)
+            ends.append(end)
+        return ends
 
     async def _again_and_again(self, blank: StepRecord, command: Command, at: Bearings, step: Step) -> StepRecord:
         """Make one change; where it failed and the step has tries left, judge and make it anew."""

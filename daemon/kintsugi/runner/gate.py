@@ -23,6 +23,8 @@ from kintsugi.model.records import (
 )
 from kintsugi.runner.ends import Cleared, Stopped
 from kintsugi.runner.journal import Journal
+from kintsugi.runner.memory import Restoring
+from kintsugi.runner.restoring import is_under_way
 from kintsugi.runner.tools import Tools
 from kintsugi.runner.trigger import clear_since
 from kintsugi.telemetry import get_logger
@@ -60,17 +62,19 @@ class RunGate:
     plan: str
     expiry: timedelta
 
-    async def before_change(self, phase: Phase) -> str:
+    async def before_change(self, phase: Phase, restoring: Restoring | None = None) -> str:
         """
         Wait until nothing stands in the way; then say why the change is not needed any more, or nothing.
 
         Raises Cleared when what started the run ended before anything was changed (DESIGN 6). A rollback goes on
-        through pauses, unless one freezes.
+        through pauses, unless one freezes. So does a restore that has touched anything go on when the trigger has ended, when
+        alerts are silenced or the budget is spent: half of it would be worse than none. A person's pause holds it.
         """
-        while hindrance := await self._hindrance(phase):
+        begun = restoring is not None and is_under_way(self.journal, restoring.path)
+        while hindrance := await self._hindrance(phase, begun=begun):
             log.info("a change waits", run=self.journal.run.id, why=hindrance)
             await asyncio.sleep(self.tools.pace.total_seconds())
-        if phase is not Phase.FORWARD:
+        if phase is not Phase.FORWARD or begun:
             return ""
         signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
         lasting = [signal for signal in signals if signal.kind is not RuleSource.EVENT]
@@ -128,16 +132,16 @@ class RunGate:
     async def _open(self, path: str) -> Approval | None:
         return next((each for each in await self.ledger.approvals(self.incident.id) if each.path == path), None)
 
-    async def _hindrance(self, phase: Phase) -> str:
+    async def _hindrance(self, phase: Phase, *, begun: bool) -> str:
         run = self.journal.run
         if phase is Phase.FORWARD:
-            stop = self.tools.world.annotation_pause(run.namespace) or await self._silence()
+            stop = self.tools.world.annotation_pause(run.namespace) or ("" if begun else await self._silence())
             if stop:
                 return stop
         for pause in await self.ledger.pauses(self.tools.clock()):
             if covers(pause, run.namespace, run.rule) and (pause.freeze or phase is Phase.FORWARD):
                 return f"paused by {pause.who}: {pause.why}"
-        return self.tools.world.blind or await self._spent(phase)
+        return self.tools.world.blind or ("" if begun else await self._spent(phase))
 
     async def _spent(self, phase: Phase) -> str:
         """Say that the namespace's disruption budget is spent; the way back is not held up by it (P7)."""

@@ -2,9 +2,12 @@
 What the person on call is told when Kintsugi stops: what was done, what was not, and the commands that take it back.
 """
 
+import re
 from collections.abc import Iterable
 
 from kintsugi.model.records import Phase, StepRecord, StepState
+
+_TRY = re.compile(r"r\d+$")
 
 
 def hand_over(reason: str, steps: Iterable[StepRecord], way_back: str = "") -> str:
@@ -44,7 +47,8 @@ def is_undone(step: StepRecord) -> bool:
 
 def undo_texts(changes: list[StepRecord]) -> list[str]:
     """List the exact commands that take the changes back and were not done yet; a change that needs none says why."""
-    done = {step.path for step in changes if step.phase is Phase.UNDO and step.state is StepState.DONE}
+    undone = [step.path for step in changes if step.phase is Phase.UNDO and step.state is StepState.DONE]
+    done = {_TRY.sub("", path) for path in undone}
     lines: list[str] = []
     for step in reversed(changes):
         if step.phase is not Phase.FORWARD or step.undo is None or step.state in (StepState.FAILED, StepState.SKIPPED):

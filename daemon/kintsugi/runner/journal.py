@@ -4,6 +4,7 @@ What one run has written down so far: the runner asks here before it does anythi
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Protocol
 
 from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState, UndoRecord
@@ -112,5 +113,24 @@ def left_to_undo(journal: Journal) -> Sequence[tuple[StepRecord, UndoRecord]]:
 
 
 def is_undone(journal: Journal, step: StepRecord, undo: UndoRecord) -> bool:
-    """Tell whether every command of a change's inverse has ended; one that needs none is undone."""
-    return all(journal.ended(Phase.UNDO, f"{step.path}~{index}") is not None for index in range(len(undo.commands)))
+    """
+    Tell whether every command of a change's inverse has ended; one that needs none is undone.
+
+    Of several commands each must be done: where one was refused, those after it were not tried.
+    """
+    if len(undo.commands) == 1:
+        return journal.ended(Phase.UNDO, f"{step.path}~0") is not None
+    paths = [undo_path(journal, step.path, index) for index in range(len(undo.commands))]
+    ends = [journal.ended(Phase.UNDO, path) for path in paths]
+    return all(end is not None and end.state is StepState.DONE for end in ends)
+
+
+def undo_path(journal: Journal, path: str, index: int) -> str:
+    """Give the path of one command of an inverse: of the try that is not over, or was done."""
+    tried = f"{path}~{index}"
+    for number in count(1):
+        ended = journal.ended(Phase.UNDO, tried)
+        if ended is None or ended.state is StepState.DONE:
+            break
+        tried = f"{path}~{index}r{number}"
+    return tried

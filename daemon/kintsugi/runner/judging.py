@@ -8,7 +8,7 @@ from datetime import datetime
 
 from kintsugi.commands import decode
 from kintsugi.model.command import Rollout
-from kintsugi.model.documents import Runbook, Service
+from kintsugi.model.documents import RollbackThen, Runbook, Service
 from kintsugi.model.records import Incident, Phase, Signal, StepState
 from kintsugi.model.views import ServiceView
 from kintsugi.priorities import upstreams_of
@@ -20,6 +20,9 @@ from kintsugi.watchdog import Call, Deadline, Judgement, Patience, Progress, Sus
 FOUND = "@found"
 LEFT = "@left"
 """Paths of what a run noted of the workload: as it was found, and as our last change of its template left it."""
+
+STOPPED = "stopped at"
+"""How the reason of a run begins whose steps were not all done."""
 
 
 @dataclass(kw_only=True)
@@ -58,10 +61,17 @@ class Judging:
             walked=self.journal.run.walked,
             changed=self.journal.changed,
             clear_since=clear_since(incident, signals),
+            stuck=self._is_stuck,
         )
         if now >= progress.deadline and not view.healthy:
             return self._after_deadline(view, now)
         return watch(view, progress, self.patience, now=now)
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Tell whether nothing is left to try: the steps were not all done, and there is nothing to go back to."""
+        parks = self.runbook.rollback.then is RollbackThen.PARK
+        return parks and self.journal.run.reason.startswith(STOPPED)
 
     def _after_deadline(self, view: ServiceView, now: datetime) -> Judgement:
         if not view.fresh:

@@ -10,12 +10,20 @@ from kintsugi.scope.values import StepOutcome
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Restoring:
+    """A runbook that restores a database: its path in the run ("" for the run's own), and what it may stop."""
+
+    path: str
+    may_stop: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Bearings:
     """
     The place of a step in its run.
 
     `memory` is shared by all steps of one runbook (a child has its own): step id to what it came to.
-    `prefix` is the path above, `service` the one that is worked on.
+    `prefix` is the path above, `service` the one that is worked on. `restoring` is None except in a runbook that restores.
     """
 
     phase: Phase
@@ -25,6 +33,7 @@ class Bearings:
     parameters: Mapping[str, object] = field(default_factory=dict)
     memory: dict[str, StepOutcome] = field(default_factory=dict)
     each: object = None
+    restoring: Restoring | None = None
 
     def path(self, step: str) -> str:
         """Give the path of a step here."""

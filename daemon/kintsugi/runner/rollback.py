@@ -14,6 +14,7 @@ from kintsugi.runner.ends import Stopped
 from kintsugi.runner.journal import Journal, left_to_undo
 from kintsugi.runner.judging import Judging
 from kintsugi.runner.memory import Bearings
+from kintsugi.runner.restoring import is_below, restores_below
 from kintsugi.runner.walk import Walk
 from kintsugi.runner.work import Work
 
@@ -24,27 +25,35 @@ class RollBack:
     def __init__(self, work: Work, catalog: Catalog, runbook: Runbook, judging: Judging) -> None:
         self._work = work
         self._walk = Walk(work, catalog)
+        self._catalog = catalog
         self._runbook = runbook
         self._judging = judging
 
-    async def do(self) -> str:
-        """Roll back and say what was done. Raises WalkEnded when it cannot be done or did not help."""
+    async def do(self, *, asked: bool) -> str:
+        """
+        Roll back and say what was done; a restore only when a person `asked`.
+
+        Raises WalkEnded when it cannot be done or did not help.
+        """
         run = self._work.desk.journal.run
         at = Bearings(phase=Phase.ROLLBACK, service=run.service, runbook=self._runbook.name, parameters=run.parameters)
         await self._work.changes.settle(at)
         await self._walk.steps(self._runbook.rollback.steps, at)
-        await self._undo_the_rest(at)
+        await self._undo_the_rest(at, asked=asked)
         if not self._runbook.rollback.steps and not self._has_undone():
             raise Stopped("", "the run has changed nothing that could be taken back")
         await self._look_at_last(run.service)
         return "rolled back, and the service is healthy"
 
-    async def _undo_the_rest(self, at: Bearings) -> None:
+    async def _undo_the_rest(self, at: Bearings, *, asked: bool) -> None:
         """Undo what the run changed, unless a rollback step has dealt with it or it is better left for now."""
         journal = self._work.desk.journal
-        committed = tuple(recovered_children(self._runbook.steps, journal))
+        restores = list(restores_below(self._runbook.steps, self._catalog))
+        restores += [""] if self._runbook.restores else []
+        committed = [path for path in recovered_children(self._runbook.steps, journal) if path not in restores]
+        left_alone = committed if asked else [*committed, *restores]
         for step, undo in left_to_undo(journal):
-            if step.path.startswith(committed):
+            if any(is_below(step.path, path) for path in left_alone):
                 continue
             if not self._is_dealt_with(step) and not self._is_better_left(step):
                 await self._work.changes.undo(step, undo, at)
@@ -70,9 +79,11 @@ class RollBack:
         )
 
     def _is_better_left(self, step: StepRecord) -> bool:
-        """Leave copies that were added while the service is not well: fewer would make it worse."""
-        scaled = step.command is not None and isinstance(decode(step.command), Scale)
-        return scaled and not self._is_well()
+        """Leave copies that were added to others while the service is not well: fewer would make it worse."""
+        scale = decode(step.command) if step.command is not None else None
+        before = step.facts.get("replicas")
+        added = isinstance(scale, Scale) and not (isinstance(before, int) and (before == 0 or scale.replicas < before))
+        return added and not self._is_well()
 
     def _is_well(self) -> bool:
         view = self._judging.view
@@ -91,15 +102,14 @@ class RollBack:
 
 
 def recovered_children(steps: Sequence[Step], journal: Journal, prefix: str = "") -> Iterator[str]:
-    """List the paths below which a child runbook recovered its service: its parent does not undo that."""
+    """List the paths of steps by which a child runbook recovered its service: its parent does not undo that."""
     for step in steps:
         path = f"{prefix}{step.id}"
         if isinstance(step.do, InOrder | Together):
             yield from recovered_children(step.do.steps, journal, f"{path}/")
         ended = journal.ended(Phase.FORWARD, path)
         if isinstance(step.do, RunRunbook) and ended is not None and ended.met:
-            yield f"{path}/"
-            yield f"{path}["
+            yield path
 
 
 def own_undo_steps(steps: Sequence[Step], changed: Sequence[str], prefix: str = "") -> list[tuple[Step, ...]]:

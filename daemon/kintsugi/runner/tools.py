@@ -14,7 +14,7 @@ from kintsugi.executor import Executor
 from kintsugi.model.command import Command
 from kintsugi.model.records import Phase, RunRecord, StepRecord
 from kintsugi.model.views import ServiceView
-from kintsugi.runner.memory import Bearings
+from kintsugi.runner.memory import Bearings, Restoring
 
 
 class Looker(Protocol):
@@ -28,7 +28,7 @@ class Looker(Protocol):
 class Gate(Protocol):
     """What stands before every change and every question to a person; one a run."""
 
-    async def before_change(self, phase: Phase) -> str:
+    async def before_change(self, phase: Phase, restoring: Restoring | None = None) -> str:
         """Wait out pauses and blindness. Gives why the change is not needed any more, or nothing; raises Cleared."""
         ...
 

@@ -28,6 +28,7 @@ from kintsugi.model.records import StepState
 from kintsugi.planner import parameters_for
 from kintsugi.runner.ends import Ended, RollbackWanted, Stopped, raise_gravest
 from kintsugi.runner.memory import Bearings
+from kintsugi.runner.restoring import restoring
 from kintsugi.runner.rounds import wanted
 from kintsugi.runner.work import Work
 
@@ -120,8 +121,15 @@ class Walk:
     async def _child(self, runbook: Runbook, step: Step, at: Bearings) -> None:
         service = runbook.service or at.service
         parameters = parameters_for(runbook, self._catalog.services[service])
+        path = at.path(step.id)
         below = replace(
-            at.below(step.id), service=service, runbook=runbook.name, parameters=parameters, memory={}, each=None
+            at.below(step.id),
+            service=service,
+            runbook=runbook.name,
+            parameters=parameters,
+            memory={},
+            each=None,
+            restoring=restoring(runbook, self._catalog.services[service], parameters, path),
         )
         await self.steps(runbook.steps, below)
 

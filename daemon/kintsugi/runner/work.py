@@ -22,6 +22,9 @@ from kintsugi.runner.memory import Bearings
 from kintsugi.runner.rounds import rounds
 from kintsugi.runner.storage import storable
 
+OBJECTS = frozenset({"items", "item"})
+"""Names of what a change touched: where an expectation waits for them, they are read afresh."""
+
 
 class Work:
     """The single steps of one run."""
@@ -125,8 +128,11 @@ class Work:
             return ended
         patient = step if ended.ran else replace(step, within=timedelta(0), hold=timedelta(0))
 
+        reads_again = patient.within > timedelta(0) and not OBJECTS.isdisjoint(step.expect.reads)
+
         async def own() -> Own:
-            return ended.own
+            """Give what the change gave, and the objects that it touched as they are now."""
+            return {**ended.own, **await self.changes.afresh(step, at)} if reads_again else ended.own
 
         seen = await self.desk.until(patient, at, own)
         error = "; ".join(part for part in (ended.error, seen.error) if part)

@@ -9,6 +9,7 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.commands import decode
 from kintsugi.errors import Conflict, OutcomeUnknown, Refused
 from kintsugi.model.command import ObjectName, Scale
+from kintsugi.model.documents import WorkloadRef
 from kintsugi.model.records import Phase
 from kintsugi.objects.resources import DEPLOYMENTS, HPAS, PODS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
@@ -24,6 +25,8 @@ from tests.unit.actions.samples import (
 )
 
 WEB = ObjectName(resource=DEPLOYMENTS, name="web")
+STOPPED = {"namespace": NAMESPACE, "may_stop": frozenset({"deployment/web"})}
+"""Circumstances of a restore that stops the Deployment."""
 
 
 def scale(replicas: int, current: int | None = None) -> Scale:
@@ -95,7 +98,7 @@ async def test_a_recovery_never_lowers_replicas() -> None:
     kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
     with pytest.raises(Refused, match="never lowers"):
         await actions(kube).prepare(scale(0), circumstances())
-    for allowed in ({"allow_lower": True}, {"phase": Phase.ROLLBACK}, {"phase": Phase.UNDO}):
+    for allowed in (STOPPED, {"phase": Phase.ROLLBACK}, {"phase": Phase.UNDO}):
         assert (await actions(kube).prepare(scale(0), circumstances(**allowed))).write is not None
 
 
@@ -105,7 +108,41 @@ async def test_what_an_autoscaler_scales_is_refused_with_its_name() -> None:
     with pytest.raises(Refused, match="HorizontalPodAutoscaler web-hpa"):
         await actions(kube).prepare(scale(5), circumstances())
     assert (await actions(kube).prepare(scale(5), circumstances(allow_managed=True))).write is not None
-    assert (await actions(kube).prepare(scale(0), circumstances(allow_lower=True))).write is not None
+    assert (await actions(kube).prepare(scale(0), circumstances(**STOPPED))).write is not None
+
+
+async def test_the_autoscaler_of_a_writer_that_is_stopped_is_remembered() -> None:
+    """It sleeps while its workload stands at zero, and wakes with it."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (HPAS, autoscaler()))
+    does = actions(kube)
+    prepared = await does.prepare(scale(0), circumstances(**STOPPED))
+    assert prepared.facts["autoscalers"] == [{"name": "web-hpa", "min": 1, "max": 9}]
+    await does.perform(prepared)
+    back = await does.prepare(decode(prepared.undo.commands[0]), circumstances(phase=Phase.UNDO))
+    await does.perform(back)
+    assert kube.at(DEPLOYMENTS, "web")["spec"]["replicas"] == 3
+
+
+async def test_only_what_is_named_is_stopped_and_only_in_its_own_namespace() -> None:
+    """Whatever else a restoring runbook says."""
+    kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
+    for other in ({"may_stop": frozenset({"deployment/api"})}, {"namespace": "elsewhere"}):
+        with pytest.raises(Refused, match="never lowers"):
+            await actions(kube).prepare(scale(0), circumstances(**{**STOPPED, **other}))
+
+
+async def test_a_writer_is_stopped_whoever_else_writes_it_but_an_operator_s_database_is_not() -> None:
+    """Where somebody starts it again, the restore stops."""
+    obj = deployment()
+    obj["metadata"]["labels"] = {"argocd.argoproj.io/instance": "shop", "cnpg.io/cluster": "main"}
+    kube = ClusterOfDicts((DEPLOYMENTS, obj))
+    does = actions(kube)
+    prepared = await does.prepare(scale(0), circumstances(**STOPPED))
+    with pytest.raises(Refused, match="operator CloudNativePG main"):
+        await does.prepare(scale(0), circumstances(**STOPPED, workload=WorkloadRef(resource=DEPLOYMENTS, name="web")))
+    await does.perform(prepared)
+    back = await does.prepare(decode(prepared.undo.commands[0]), circumstances(phase=Phase.UNDO))
+    assert back.write is not None
 
 
 async def test_more_replicas_are_refused_while_a_pod_finds_no_node() -> None:
@@ -120,7 +157,7 @@ async def test_more_replicas_are_refused_while_a_pod_finds_no_node() -> None:
 async def test_fewer_replicas_are_no_matter_of_room() -> None:
     """Writers are stopped for a restore also when one of them hangs."""
     kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (PODS, unschedulable_pod("web-2")))
-    assert (await actions(kube).prepare(scale(0), circumstances(allow_lower=True))).write is not None
+    assert (await actions(kube).prepare(scale(0), circumstances(**STOPPED))).write is not None
 
 
 async def test_pods_of_others_that_find_no_node_are_no_matter() -> None:

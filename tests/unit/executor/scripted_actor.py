@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -32,8 +32,8 @@ class ScriptedActor:
     Performs commands by counting them under their marks.
 
     `script` holds, by stage (and for one command by "STAGE TEXT"), what happens at each call in turn; None and an empty
-    script mean that it works. `takes` is how long a change lasts, `on_change` is called with each one that is made, and
-    `undo_of` gives the way back.
+    script mean that it works. `takes` is how long a change lasts, `on_change` is called with each one that is made,
+    `undo_of` gives the way back, `facts_of` what else the intent holds, and `results` names by the beginning of a text.
     """
 
     def __init__(self, power: Power | None = None) -> None:
@@ -46,6 +46,8 @@ class ScriptedActor:
         self.takes = timedelta(0)
         self.on_change: Callable[[str], None] = lambda _: None
         self.undo_of: Callable[[Command], UndoRecord] = undo_of
+        self.facts_of: Callable[[Command], Mapping[str, object]] = lambda _: {}
+        self.results: dict[str, Mapping[str, object]] = {}
 
     def will(self, stage: str, *turns: Turn) -> None:
         """Say what happens at the next calls of a stage."""
@@ -57,7 +59,7 @@ class ScriptedActor:
         self.power.passing(f"prepared {render(command)}")
         return Prepared(
             command=command,
-            facts={"uid": "u-1", "mark": circumstances.mark},
+            facts={"uid": "u-1", "mark": circumstances.mark, **self.facts_of(command)},
             undo=self.undo_of(command),
             evidence=self.evidence,
             write=PatchWrite(operations=()),
@@ -77,7 +79,7 @@ class ScriptedActor:
         self.power.passing(f"after the effect of {text}")
         if isinstance(turn, Lost):
             raise OutcomeUnknown("the answer was lost")
-        return Result(names={"items": []}, summary=text)
+        return self._result(text)
 
     async def probe(self, prepared: Prepared) -> Happened:
         """Tell whether a change was made."""
@@ -89,7 +91,11 @@ class ScriptedActor:
     async def look_again(self, prepared: Prepared) -> Result:
         """Read the object again."""
         self._turn("look_again", prepared.command)
-        return Result(names={"items": []}, summary="read again")
+        return self._result(render(prepared.command))
+
+    def _result(self, text: str) -> Result:
+        given = [names for beginning, names in self.results.items() if text.startswith(beginning)]
+        return Result(names=given[0] if given else {"items": []}, summary=text)
 
     def _turn(self, stage: str, command: Command) -> Turn:
         self.calls.append(stage)

@@ -7,7 +7,7 @@ import pytest
 from kintsugi.actions.result import Result
 from kintsugi.model.documents import SecretRef
 from kintsugi.model.records import IncidentState
-from tests.unit.runner.bench import Bench
+from tests.unit.runner.bench import Bench, clock
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]
 
@@ -47,8 +47,11 @@ async def test_a_log_is_followed_as_long_as_its_expectation_must_hold() -> None:
 
 
 async def test_a_hand_over_says_where_the_steps_stopped() -> None:
-    """The person who is called reads why, not only that the time is over."""
-    bench = Bench("- {id: sound, expect: service.ready > 99}", rollback="after: 10m\nthen: park\n")
+    """The person who is called reads why; and at once: where nothing is taken back, the deadline brings nothing more."""
+    bench = Bench("- {id: sound, expect: service.ready > 99}", rollback="after: 6h\nthen: park\n")
     ended = await bench.carry()
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert "everything is left as it is for a person; stopped at sound: not met: service.ready > 99" in ended.reason
+    assert (
+        "web is not healthy, and nothing is left to try; stopped at sound: not met: service.ready > 99" in ended.reason
+    )
+    assert clock() == pytest.approx(3 * 60, abs=2)
