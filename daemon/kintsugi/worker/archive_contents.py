@@ -1,0 +1,77 @@
+"""
+What a dump holds and needs, from the script that `pg_restore --schema-only` writes of it, read line by line.
+
+Each entry of the script begins with a comment that says its name, kind and owner. What only its statements say, the
+roles that rights are given to, is read within entries about rights alone: the body of a function may hold anything.
+"""
+
+import re
+from collections.abc import Iterator
+
+from kintsugi.backups import ArchiveContents
+
+_ENTRY = re.compile(
+    r"-- (?:Data for )?Name: (?P<name>.*); Type: (?P<kind>.*?); Schema: (?P<schema>.*?); Owner: (?P<owner>.*)"
+)
+_TABLESPACE = re.compile(r"; Tablespace: .*$")
+_SPEAKS_OF_ROLES = ("ACL", "DEFAULT ACL", "POLICY")
+_TABLES = ("TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW")
+_WORD = re.compile(r"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[^\W\d][\w$]*|[,;(]")
+_BEFORE_ROLES = frozenset({"TO", "FROM", "ROLE", "AUTHORIZATION"})
+_NO_ROLES = frozenset({"PUBLIC", "CURRENT_USER", "CURRENT_ROLE", "SESSION_USER", "DEFAULT"})
+_OWN = "pg_"
+"""Roles whose names begin so are PostgreSQL's own, and are everywhere."""
+
+_ALWAYS_THERE = frozenset({"plpgsql"})
+
+
+class Script:
+    """Takes in the script's lines and keeps what they say in bounded pieces: no line of it is kept."""
+
+    def __init__(self) -> None:
+        self._tables: list[str] = []
+        self._roles: set[str] = set()
+        self._extensions: set[str] = set()
+        self._kind = ""
+
+    def take(self, line: str) -> None:
+        """Take in one line."""
+        entry = _ENTRY.match(line)
+        if entry is not None:
+            self._enter(entry)
+        elif self._kind in _SPEAKS_OF_ROLES and not line.startswith("--"):
+            self._roles.update(_named(line))
+
+    def contents(self) -> ArchiveContents:
+        """Give what was found, each in the order of its name."""
+        return ArchiveContents(
+            tables=tuple(sorted(self._tables)),
+            roles=tuple(sorted(role for role in self._roles if role and not role.startswith(_OWN))),
+            extensions=tuple(sorted(self._extensions - _ALWAYS_THERE)),
+        )
+
+    def _enter(self, entry: re.Match[str]) -> None:
+        self._kind = entry["kind"]
+        owner = _TABLESPACE.sub("", entry["owner"])
+        self._roles.add("" if owner == "-" else owner)
+        if self._kind in _TABLES:
+            self._tables.append(f"{entry['schema']}.{entry['name']}")
+        elif self._kind == "EXTENSION":
+            self._extensions.add(entry["name"])
+
+
+def _named(line: str) -> Iterator[str]:
+    """Go through the roles that a statement about rights names: after TO, FROM, ROLE or AUTHORIZATION, and commas."""
+    listening = False
+    for word in _WORD.findall(line):
+        if word.upper() in _BEFORE_ROLES:
+            listening = True
+        elif listening and word != ",":
+            if word[0] == '"':
+                yield word[1:-1].replace('""', '"')
+            elif word.upper() in ("USING", "WITH", "GRANT", "REVOKE", "IN", "(", ";"):
+                listening = False
+            elif word.upper() not in _NO_ROLES:
+                yield word.strip("'")
+        if word.upper() == "USING":
+            return

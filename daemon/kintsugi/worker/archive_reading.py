@@ -1,0 +1,109 @@
+"""
+Read a dump with `pg_restore`, which writes a script and speaks to no server: all of it, and what it holds.
+
+It gets an environment of its own, without any password or key, and is gone when the reading ends, however it ends.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from kintsugi.backups import ArchiveContents, Flaw, Unfit
+from kintsugi.worker.archive_contents import Script
+from kintsugi.worker.complaints import Complaints
+from kintsugi.worker.programs import program
+
+Seen = Callable[[int], None]
+"""Hears how many bytes of the file were read so far."""
+
+_LOOKS_EVERY = 0.5
+_PIECE = 1 << 16
+_LONGEST_LINE = 1 << 20
+"""No statement about rights is as long; a longer line is a function's body or a comment."""
+
+
+async def read_through(file: Path, seen: Seen) -> Unfit | None:
+    """Read every row of a dump and keep none. What it says is damage; what is only changed (a flipped bit) it may miss."""
+    async with _reading(["--file=/dev/null", str(file)], out=asyncio.subprocess.DEVNULL) as process:
+        looking = asyncio.ensure_future(_looked(process.pid, file, seen))
+        try:
+            return await _ended(process)
+        finally:
+            looking.cancel()
+
+
+async def read_contents(file: Path) -> ArchiveContents | Unfit:
+    """Read what a dump holds and needs; its rows are passed over."""
+    arguments = ["--create", "--schema-only", "--file=-", str(file)]
+    async with _reading(arguments, out=asyncio.subprocess.PIPE) as process:
+        ending = asyncio.ensure_future(_ended(process))
+        assert process.stdout is not None
+        script = Script()
+        try:
+            async for line in _lines(process.stdout):
+                script.take(line)
+            return await ending or script.contents()
+        finally:
+            ending.cancel()
+
+
+@asynccontextmanager
+async def _reading(arguments: Sequence[str], *, out: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")}
+    process = await asyncio.create_subprocess_exec(
+        program("pg_restore"),
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=out,
+        stderr=asyncio.subprocess.PIPE,
+        env={**kept, "LC_ALL": "C", "TZ": "UTC"},
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def _ended(process: asyncio.subprocess.Process) -> Unfit | None:
+    """Take in what it complains about until it ends, and judge by its exit."""
+    assert process.stderr is not None
+    complaints = Complaints()
+    while piece := await process.stderr.read(_PIECE):
+        complaints.take(piece)
+    code = await process.wait()
+    if code == 0:
+        return None
+    said = complaints.error or (f"pg_restore was killed by signal {-code}" if code < 0 else f"pg_restore exited {code}")
+    return Unfit(flaw=Flaw.DAMAGED, reason=f"it cannot be read to its end: {said}")
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Go through the lines; of one that is too long only its beginning is given."""
+    rest = b""
+    while piece := await stream.read(_PIECE):
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace")
+        rest = rest[:_LONGEST_LINE]
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+async def _looked(pid: int, file: Path, seen: Seen) -> None:
+    """Tell again and again how far the process is in the file, where the system can be asked (Linux)."""
+    while True:
+        # The process may not have opened the file yet, or be gone already.
+        with suppress(OSError, ValueError):
+            seen(_offset(pid, file))
+        await asyncio.sleep(_LOOKS_EVERY)
+
+
+def _offset(pid: int, file: Path) -> int:
+    """Find the offset at which a process reads a file. Raises OSError or ValueError where it does not."""
+    [descriptor] = [each for each in Path(f"/proc/{pid}/fd").iterdir() if each.readlink() == file]
+    position = Path(f"/proc/{pid}/fdinfo/{descriptor.name}").read_text().splitlines()[0]
+    return int(position.removeprefix("pos:"))
