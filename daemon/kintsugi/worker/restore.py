@@ -10,7 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import asyncpg
 
@@ -48,7 +48,7 @@ async def restore(options: RestoreOptions, say: Say) -> Restored:
             if taken.whole:
                 say(Note(text="an earlier worker had restored this very file: only its last act was missing"))
             else:
-                async with _given_back_on_failure(server, session, taken):
+                async with _given_back_on_failure(server, session, taken, say):
                     await roles.create(session, new, login=not options.scratch)
                     await pg_restore(dump, sha256, server, taken.hidden, say)
             tables = await _looked_through(server, taken, say)
@@ -86,7 +86,9 @@ async def _verified(dump: Dump, wanted: str | None, say: Say) -> str:
 
 
 @asynccontextmanager
-async def _given_back_on_failure(server: Server, session: asyncpg.Connection, taken: Taken) -> AsyncIterator[None]:
+async def _given_back_on_failure(
+    server: Server, session: asyncpg.Connection, taken: Taken, say: Say
+) -> AsyncIterator[None]:
     """
     Leave the server as it was when the block fails or is cancelled; the reason stays the block's own.
 
@@ -95,8 +97,11 @@ async def _given_back_on_failure(server: Server, session: asyncpg.Connection, ta
     try:
         yield
     except BaseException:
-        with suppress(WorkFailed, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        try:
             await _give_back(server, session, taken)
+        # What fails here is contained: the block's own reason is what people need, and the next worker clears up.
+        except Exception as error:  # noqa: BLE001
+            say(Note(text=f"{taken.hidden} was left on {server.where}, and the next restore takes it up: {error}"))
         raise
 
 

@@ -24,7 +24,14 @@ _CONNECT_WITHIN = 10.0
 # The server notices within a minute that the worker's machine is gone, and takes its sessions (and their locks) back.
 KEEPALIVE = {"tcp_keepalives_idle": "20", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
 _NOT_YET = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
-_AWAY = (*_NOT_YET, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+_AWAY = (
+    *_NOT_YET,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    # What the library says when a connection broke off between two halves of an exchange.
+    asyncpg.InternalClientError,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,236 @@
+"""The restore worker against a real server and real dumps: what it makes, and what it refuses (E8, E10, E12)."""
+
+import hashlib
+from collections.abc import Iterator
+
+import pytest
+
+from kintsugi.model.restore import Dropped, WorkFailure
+from tests.harness.fixtures import scratch
+from tests.harness.postgres import Postgres
+from tests.integration.restore_stage import SHOP_ROWS, Dumps, Stage, dumps, nobody_listens, sql_of
+
+ROLES = ("app", "reporting")
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Dumps]:
+    """Return the dumps."""
+    with dumps() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def built(made: Dumps) -> Iterator[Stage]:
+    """Return the server that all tests here restore into."""
+    with Stage.built(made) as stage:
+        yield stage
+
+
+@pytest.fixture
+def stage(built: Stage) -> Iterator[Stage]:
+    """Return the server as it was before the test."""
+    yield built
+    built.reset()
+
+
+def test_a_restored_database_is_the_dumped_one_to_the_last_comma(stage: Stage) -> None:
+    """Sequences, constraints, extensions, large objects, owners, rights, policies: all of it, and its own settings."""
+    restored = stage.restored(stage.restore("shop", roles=ROLES))
+    assert {table.name: table.rows for table in restored.tables} == SHOP_ROWS
+    assert restored.bytes == stage.dumps.files["shop"].stat().st_size
+    assert sql_of(stage.server, "shop") == stage.dumps.sql["shop"]
+    shop = stage.server.dsn("shop")
+    assert stage.server.psql("SHOW work_mem", dsn=shop) == "8MB"
+    assert (
+        stage.server.psql(
+            "SELECT datdba::regrole, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'shop'"
+        )
+        == "app|the shop's"
+    )
+    assert stage.server.psql("INSERT INTO orders (state) VALUES ('new') RETURNING id", dsn=shop).startswith("2001")
+
+
+@pytest.mark.parametrize("password", ["simple", 'it\'s a \\ "long" one', "pässwört"])
+def test_declared_roles_log_in_with_the_passwords_from_the_environment(stage: Stage, password: str) -> None:
+    """The server is given what it keeps of a password, never the password."""
+    stage.environment["PGPASSWORD_APP"] = password
+    stage.restored(stage.restore("shop", roles=ROLES))
+    quoted = "'{}'".format(password.replace("\\", "\\\\").replace("'", "\\'"))
+    assert stage.log_in("app", quoted, "shop", "SELECT count(*) FROM orders") == "2000"
+    with pytest.raises(RuntimeError, match="password authentication failed"):
+        stage.log_in("app", "wrong", "shop", "SELECT 1")
+    with pytest.raises(RuntimeError, match="password"):
+        stage.log_in("reporting", "none", "shop", "SELECT 1")
+
+
+def test_a_role_that_exists_is_left_as_it_is(stage: Stage) -> None:
+    """Roles are the whole server's: other databases may count on them."""
+    stage.server.psql("CREATE ROLE app LOGIN PASSWORD 'before' CONNECTION LIMIT 7")
+    stage.environment["PGPASSWORD_APP"] = "after"
+    stage.restored(stage.restore("shop", roles=ROLES))
+    assert stage.log_in("app", "before", "shop", "SELECT count(*) FROM orders") == "2000"
+    assert stage.server.psql("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'app'") == "7"
+
+
+def test_an_empty_database_is_filled_and_keeps_what_it_is(stage: Stage) -> None:
+    """An image's entry point makes one: its owner, rights, settings and comment are somebody's wish."""
+    stage.server.psql("CREATE DATABASE shop CONNECTION LIMIT 33")
+    stage.server.psql("COMMENT ON DATABASE shop IS 'made by hand'")
+    stage.server.psql("ALTER DATABASE shop SET timezone = 'Asia/Tokyo'")
+    look = "SELECT oid, datconnlimit, datallowconn, shobj_description(oid, 'pg_database') FROM pg_database"
+    before = stage.server.psql(f"{look} WHERE datname = 'shop'")
+    stage.restored(stage.restore("shop", roles=ROLES))
+    assert stage.server.psql(f"{look} WHERE datname = 'shop'") == before
+    assert stage.server.psql("SHOW timezone", dsn=stage.server.dsn("shop")) == "Asia/Tokyo"
+    assert sql_of(stage.server, "shop") == stage.dumps.sql["shop"]
+
+
+def test_the_database_of_all_names_can_be_restored_into(stage: Stage) -> None:
+    """Applications do live in `postgres`."""
+    stage.restored(stage.restore("large", into="postgres"))
+    assert stage.server.psql("SELECT count(*) FROM large") == "60000"
+    stage.server.psql("DROP TABLE large")
+    assert stage.databases() == set()
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        "CREATE TABLE hidden.away (i int)",
+        "CREATE TABLE public.here (i int)",
+        "CREATE VIEW hidden.view AS SELECT 1 AS one",
+        "CREATE FUNCTION hidden.one() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "SELECT lo_create(4711)",
+    ],
+)
+def test_a_database_that_holds_anything_is_refused(stage: Stage, thing: str) -> None:
+    """E12: in whatever schema; nothing of it is touched."""
+    stage.server.psql("CREATE DATABASE shop")
+    stage.server.psql("CREATE SCHEMA hidden", dsn=stage.server.dsn("shop"))
+    stage.server.psql(thing, dsn=stage.server.dsn("shop"))
+    before = stage.everything(), sql_of(stage.server, "shop")
+    failed = stage.failed(stage.restore("shop", roles=ROLES))
+    assert failed.kind is WorkFailure.REFUSED
+    assert "shop is not empty" in failed.reason
+    assert (stage.everything(), sql_of(stage.server, "shop")) == before
+
+
+def test_a_database_that_only_has_an_extension_is_empty(stage: Stage) -> None:
+    """Images bring them in their template."""
+    stage.server.psql("CREATE DATABASE shop")
+    stage.server.psql("CREATE EXTENSION vector", dsn=stage.server.dsn("shop"))
+    stage.restored(stage.restore("shop", roles=ROLES))
+    assert sql_of(stage.server, "shop") == stage.dumps.sql["shop"]
+
+
+@pytest.mark.parametrize(("declared", "lacks"), [((), "app"), (("app",), "reporting")])
+def test_a_role_that_is_neither_there_nor_declared_is_named(
+    stage: Stage, declared: tuple[str, ...], lacks: str
+) -> None:
+    """E10: and roles that were made for the attempt are gone again."""
+    before = stage.everything()
+    failed = stage.failed(stage.restore("shop", roles=declared))
+    assert failed.kind is WorkFailure.MISMATCH
+    assert f"the role {lacks}," in failed.reason
+    assert stage.everything() == before
+
+
+def test_a_wrong_password_is_told_from_a_server_that_is_away(stage: Stage) -> None:
+    """Each says where."""
+    before = stage.everything()
+    stage.environment["PGPASSWORD"] = "wrong"
+    failed = stage.failed(stage.restore("shop"))
+    assert failed.kind is WorkFailure.REFUSED
+    assert f"127.0.0.1:{stage.server.port} does not let operator do this: password" in failed.reason
+    worker = stage.worker("restore", str(stage.dumps.files["shop"]), "--database", "shop", port=nobody_listens())
+    assert stage.failed(worker).kind is WorkFailure.UNREACHABLE
+    assert stage.everything() == before
+
+
+def test_a_host_that_does_not_exist_is_named(stage: Stage) -> None:
+    """`.invalid` is never resolved (RFC 6761)."""
+    worker = stage.worker("restore", str(stage.dumps.files["shop"]), "--database", "shop", host="database.invalid")
+    failed = stage.failed(worker)
+    assert failed.kind is WorkFailure.UNREACHABLE
+    assert "database.invalid" in failed.reason
+
+
+def test_a_server_of_another_major_version_is_refused_with_both_numbers(stage: Stage) -> None:
+    """E10: before anything is done there."""
+    with scratch("eighteen-") as folder:
+        newer = Postgres.prepare(folder, major=18)
+        newer.start()
+        try:
+            newer.psql("CREATE ROLE operator SUPERUSER LOGIN")
+            failed = stage.failed(
+                stage.worker("restore", str(stage.dumps.files["shop"]), "--database", "shop", port=newer.port)
+            )
+            assert newer.psql("SELECT count(*) FROM pg_database WHERE datname ~ 'shop'") == "0"
+        finally:
+            newer.stop()
+    assert failed.kind is WorkFailure.MISMATCH
+    assert "is PostgreSQL 18" in failed.reason
+    assert "PostgreSQL 16" in failed.reason
+
+
+def test_a_file_that_is_not_the_fetched_one_is_refused(stage: Stage) -> None:
+    """E8: the checksum is taken again, of the very file that is used."""
+    before = stage.everything()
+    digest = hashlib.sha256(stage.dumps.files["shop"].read_bytes()).hexdigest()
+    failed = stage.failed(stage.restore("large", "--sha256", digest))
+    assert failed.kind is WorkFailure.MISMATCH
+    assert digest[:12] in failed.reason
+    assert stage.everything() == before
+    stage.restored(stage.restore("shop", "--sha256", digest, roles=ROLES))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.5, 0.999])
+def test_a_dump_that_was_cut_off_leaves_nothing(stage: Stage, share: float) -> None:
+    """E8: wherever it ends."""
+    before = stage.everything()
+    whole = stage.dumps.files["large"].read_bytes()
+    cut = stage.server.folder / "cut.dump"
+    cut.write_bytes(whole[: int(len(whole) * share)])
+    failed = stage.failed(stage.worker("restore", str(cut), "--database", "large"))
+    assert failed.kind is WorkFailure.FAILED
+    assert stage.everything() == before
+
+
+def test_a_file_that_is_missing_or_a_folder_is_named(stage: Stage) -> None:
+    """A path is said as it was given."""
+    for wrong in ("/nowhere/at-all.dump", str(stage.server.folder)):
+        failed = stage.failed(stage.worker("restore", wrong, "--database", "shop"))
+        assert wrong in failed.reason
+
+
+def test_a_drill_restores_beside_the_live_one_and_goes_without_a_trace(stage: Stage) -> None:
+    """Roles that are made for it cannot log in, and go with it."""
+    before = stage.everything()
+    scratch_name = "kintsugi_drill_r1"
+    stage.environment["PGPASSWORD_APP"] = "secret"
+    restored = stage.restored(stage.restore("shop", "--scratch", "--name", "r1", into=scratch_name, roles=ROLES))
+    assert {table.name: table.rows for table in restored.tables} == SHOP_ROWS
+    assert sql_of(stage.server, scratch_name) == stage.dumps.sql["shop"]
+    assert stage.server.psql("SELECT count(*) FROM pg_roles WHERE rolname = 'app' AND NOT rolcanlogin") == "1"
+    for _ in range(2):
+        assert stage.worker("drop", "--database", scratch_name).ends() == Dropped(database=scratch_name)
+    assert stage.everything() == before
+
+
+@pytest.mark.parametrize("name", ["live", "kintsugi_drill_live", "postgres"])
+def test_nothing_is_dropped_but_what_name_and_comment_call_a_drills(stage: Stage, name: str) -> None:
+    """Not even a database that only has such a name."""
+    if name.startswith("kintsugi"):
+        stage.server.psql(f"CREATE DATABASE {name}")
+    before = stage.everything()
+    failed = stage.failed(stage.worker("drop", "--database", name))
+    assert failed.kind is WorkFailure.REFUSED
+    assert stage.everything() == before
+
+
+def test_names_hold_restores_and_drills_apart(stage: Stage) -> None:
+    """Neither goes into the other's database, nor into a template."""
+    for arguments in (("--scratch", "shop"), ("kintsugi_drill_x",), ("template1",)):
+        *more, into = arguments
+        assert stage.failed(stage.restore("shop", *more, into=into)).kind is WorkFailure.REFUSED

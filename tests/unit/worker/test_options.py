@@ -1,0 +1,63 @@
+"""The worker's command line and its environment, read into values."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.worker.options import (
+    DropOptions,
+    FetchOptions,
+    RestoreOptions,
+    Role,
+    ServerOptions,
+    password_variable,
+    read,
+)
+
+SERVER = ["--host", "db", "--user", "postgres"]
+
+
+def test_a_restore_is_read_whole() -> None:
+    """Passwords come from the environment, each by its role's name."""
+    options = read(
+        ["restore", "/backups/a.dump", *SERVER, "--database", "app", "--role", "app-rw", "--role", "x", "--name", "r1"],
+        {"PGPASSWORD": "main", "PGPASSWORD_APP_RW": "its"},
+    )
+    assert options == RestoreOptions(
+        file=Path("/backups/a.dump"),
+        server=ServerOptions(host="db", port=5432, user="postgres", password="main"),
+        database="app",
+        roles=(Role(name="app-rw", password="its"), Role(name="x")),
+        name="r1",
+    )
+    assert "main" not in repr(options)
+    assert "its" not in repr(options)
+
+
+def test_a_fetch_and_a_drop_are_read_whole() -> None:
+    """A fetch asks a server only where one is named."""
+    assert read(["fetch", "s3://b/p/", "--into", "/b", "--database", "app", "--max-age", "60"], {}) == FetchOptions(
+        url="s3://b/p/", into=Path("/b"), database="app", max_age=timedelta(minutes=1)
+    )
+    fetch = read(["fetch", "s3://b/p/", "--into", "/b", "--database", "app", "--server", "db:5433"], {})
+    assert isinstance(fetch, FetchOptions)
+    assert fetch.server == ServerOptions(host="db", port=5433, user="postgres")
+    assert read(["drop", *SERVER, "--port", "5433", "--database", "kintsugi_drill_1"], {}) == DropOptions(
+        server=ServerOptions(host="db", port=5433, user="postgres"), database="kintsugi_drill_1"
+    )
+
+
+@pytest.mark.parametrize("wrong", [[], ["restore"], ["dance"], ["drop", "--host", "db"], ["drop", "--hos", "db"]])
+def test_a_command_line_that_makes_no_sense_ends_with_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """And says what would be right."""
+    with pytest.raises(SystemExit) as ended:
+        read(wrong, {})
+    assert ended.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("role", "variable"), [("app", "PGPASSWORD_APP"), ("app-rw.x", "PGPASSWORD_APP_RW_X")])
+def test_a_roles_variable_is_its_name_in_capitals(role: str, variable: str) -> None:
+    """What a variable's name cannot hold is a `_`."""
+    assert password_variable(role) == variable
