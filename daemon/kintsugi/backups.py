@@ -6,7 +6,7 @@ the checksum of the whole, what is read from it. The first flaw ends it, and the
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -58,7 +58,8 @@ class Wanted:
     What a backup must be: of which database, for which server, how young, how large beside the one before.
 
     `server` and `tools` are major versions: of the server that takes it, and of the programs that read it. `half` is the
-    least share of the size before. `roles` and `extensions` are those that the server has or will be given.
+    least share of the size before. `roles` and `extensions` are those that the server has or will be given; None where
+    nobody could be asked for its extensions.
     """
 
     database: str
@@ -68,7 +69,7 @@ class Wanted:
     max_age: timedelta | None = None
     half: float = 0.5
     roles: frozenset[str] = frozenset()
-    extensions: frozenset[str] = frozenset()
+    extensions: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,12 +126,17 @@ def taken(header: ArchiveHeader, stored: StoredObject) -> datetime:
 
 def judge_listed(stored: StoredObject, folder: Folder, wanted: Wanted) -> Unfit | None:
     """Judge what the listing says: its name, whether it is empty, when its upload ended."""
+    return judge_key(stored, folder) or _judge_age(stored.modified, wanted)
+
+
+def judge_key(stored: StoredObject, folder: Folder) -> Unfit | None:
+    """Judge whether there is anything under a name that can be a backup's."""
     rest = stored.key.removeprefix(folder.prefix)
     if not stored.key.startswith(folder.prefix) or {"", ".", ".."} & set(rest.split("/")) or not rest.isprintable():
         return Unfit(flaw=Flaw.KEY, reason="its key is none of a backup: it leads out of its folder, or cannot be read")
     if stored.size == 0:
         return Unfit(flaw=Flaw.EMPTY, reason="it is empty")
-    return _judge_age(stored.modified, wanted)
+    return None
 
 
 def judge_size(stored: StoredObject, before: StoredObject | None, wanted: Wanted) -> Unfit | None:
@@ -171,11 +177,9 @@ def judge_checksum(recorded: str | None, found: str) -> Unfit | None:
 
 def judge_contents(contents: ArchiveContents, wanted: Wanted) -> Unfit | None:
     """Judge what it needs of the server."""
-    extensions = _missing(contents.extensions, wanted.extensions)
-    if extensions:
+    if wanted.extensions is not None and (extensions := _missing(contents.extensions, wanted.extensions)):
         return Unfit(flaw=Flaw.EXTENSIONS, reason=f"it needs what the server does not have: extension {extensions}")
-    roles = _missing(contents.roles, wanted.roles)
-    if roles:
+    if roles := _missing(contents.roles, wanted.roles):
         return Unfit(flaw=Flaw.ROLES, reason=f"it needs what neither the server nor a declaration has: role {roles}")
     return None
 
@@ -200,5 +204,5 @@ def _judge_age(moment: datetime, wanted: Wanted) -> Unfit | None:
     return Unfit(flaw=Flaw.OLD, reason=f"it is {whole} old, older than {format_duration(wanted.max_age)}")
 
 
-def _missing(needed: Sequence[str], there: frozenset[str]) -> str:
+def _missing(needed: Iterable[str], there: frozenset[str]) -> str:
     return ", ".join(sorted(set(needed) - there))

@@ -19,7 +19,7 @@ from botocore.config import Config
 
 from kintsugi.clients.s3_errors import explained
 from kintsugi.errors import StoreChanged, StoreRefused
-from kintsugi.model.store import Folder, StoredObject
+from kintsugi.model.store import Folder, StoredObject, Upload
 
 MOST_OBJECTS = 100_000
 """A folder that holds more is not listed to its end: it is no folder of backups."""
@@ -64,8 +64,8 @@ class S3Client:
         """Give all objects of a folder, page after page. Raises StoreRefused and StoreUnreachable."""
         return await asyncio.to_thread(self._list, folder)
 
-    async def uploads(self, folder: Folder) -> tuple[str, ...]:
-        """Give the keys whose upload in parts is not complete; none where this may not or cannot be asked."""
+    async def uploads(self, folder: Folder) -> tuple[Upload, ...]:
+        """Give the uploads that are not complete; none where the server does not tell, or not us."""
         with suppress(StoreRefused, StoreChanged):
             return await asyncio.to_thread(self._uploads, folder)
         return ()
@@ -99,10 +99,10 @@ class S3Client:
                     )
         return tuple(found)
 
-    def _uploads(self, folder: Folder) -> tuple[str, ...]:
+    def _uploads(self, folder: Folder) -> tuple[Upload, ...]:
         with explained(folder.url):
             answer = self._boto().list_multipart_uploads(Bucket=folder.bucket, Prefix=folder.prefix)
-        return tuple(str(each["Key"]) for each in answer.get("Uploads", ()))
+        return tuple(Upload(key=str(each["Key"]), begun=_utc(each["Initiated"])) for each in answer.get("Uploads", ()))
 
     def _glimpse(self, folder: Folder, stored: StoredObject, first: int) -> Glimpse:
         with explained(folder.of(stored.key)):

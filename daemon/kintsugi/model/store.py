@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from kintsugi.errors import UsageError
 
@@ -32,8 +32,8 @@ class Folder:
         return self.of(self.prefix)
 
     def of(self, key: str) -> str:
-        """Say where a key of the bucket is, as a person writes it."""
-        return f"s3://{self.bucket}/{key}"
+        """Say where a key of the bucket is, as a person writes it; what cannot be seen in it is written as in a URL."""
+        return f"s3://{self.bucket}/{''.join(each if each.isprintable() else quote(each) for each in key)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,3 +48,11 @@ class StoredObject:
     size: int
     modified: datetime
     etag: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upload:
+    """An upload in parts that is not complete: until then its key shows nothing of it."""
+
+    key: str
+    begun: datetime

@@ -1,10 +1,134 @@
-"""Fetch the newest backup that passes every check."""
+"""
+Fetch the newest backup that passes every check, before anything is touched.
 
-from kintsugi.model.restore import Backup, WorkFailure
+What is wrong with a backup (`kintsugi.backups`) is said, and the next older one is looked at. What is wrong with S3, the
+credentials, the room or the time is no reason for an older backup: it ends the work, and is said as it is.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from kintsugi.backups import Flaw, Wanted, newest_first, size
+from kintsugi.clients.s3 import S3Client, S3Service
+from kintsugi.durations import format_duration
+from kintsugi.errors import StoreError, StoreUnreachable, UsageError
+from kintsugi.model.lines import Note, WorkLine
+from kintsugi.model.restore import Backup, Skipped, WorkFailure, WorkPhase, WorkProgress
+from kintsugi.model.store import Folder, StoredObject
+from kintsugi.worker import PG_MAJOR
+from kintsugi.worker.fetch_download import Patience
+from kintsugi.worker.fetch_examination import Examination, Means
+from kintsugi.worker.fetch_room import Room
+from kintsugi.worker.fetch_target import Having, having
 from kintsugi.worker.lines import Say, WorkFailed
 from kintsugi.worker.options import FetchOptions
 
+ENDPOINT = "KINTSUGI_S3_ENDPOINT"
+REGION = "AWS_REGION"
+
+_MOST = 20
+"""How many backups are examined at most: when so many are no good, what is wrong is not the backups."""
+
+_NAMED = 5
+"""How many of them the last sentence names."""
+
 
 async def fetch(options: FetchOptions, say: Say) -> Backup:
-    """Fetch into the room. Raises WorkFailed with the reason."""
-    raise WorkFailed(WorkFailure.FAILED, f"{options.url} cannot be fetched by this version")
+    """Fetch into the room. Raises WorkFailed with the reason; nothing of ours is left in the room then."""
+    doing = _Doing(say)
+    try:
+        folder = Folder.parse(options.url)
+        with Room.taken(options.into, options.room) as room:
+            async with asyncio.timeout(options.within.total_seconds()) as deadline:
+                return await _searched(folder, room, options, doing.say)
+    except UsageError as error:
+        raise WorkFailed(WorkFailure.REFUSED, str(error)) from error
+    except StoreUnreachable as error:
+        raise WorkFailed(WorkFailure.UNREACHABLE, str(error)) from error
+    except StoreError as error:
+        raise WorkFailed(WorkFailure.REFUSED, str(error)) from error
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        within = format_duration(options.within)
+        raise WorkFailed(WorkFailure.UNREACHABLE, f"{options.url} was not fetched within {within}: {doing}") from error
+
+
+async def _searched(folder: Folder, room: Room, options: FetchOptions, say: Say) -> Backup:
+    """Examine the backups from the newest on until one passes."""
+    client = S3Client(S3Service(endpoint=os.environ.get(ENDPOINT, ""), region=os.environ.get(REGION, "")))
+    say(WorkProgress(phase=WorkPhase.LISTING, what=folder.url))
+    found = newest_first(await client.list(folder))
+    if not found:
+        raise WorkFailed(WorkFailure.NO_GOOD_BACKUP, f"there is no backup in {folder.url}: nothing lies there")
+    for upload in await client.uploads(folder):
+        if upload.begun > found[0].modified:
+            say(Note(text=f"{folder.of(upload.key)} is still being uploaded: it is not looked at"))
+    has = await having(options, say)
+    means = Means(
+        client=client,
+        folder=folder,
+        room=room,
+        wanted=_wanted(options, has),
+        having=has,
+        say=say,
+        patience=Patience(),
+    )
+    return await _newest_good(Examination(means), found, folder, options.database, say)
+
+
+async def _newest_good(
+    examination: Examination, found: Sequence[StoredObject], folder: Folder, database: str, say: Say
+) -> Backup:
+    skipped: list[Skipped] = []
+    for at, stored in enumerate(found[:_MOST]):
+        judged = await examination.of(stored, found[at + 1 :])
+        if isinstance(judged, Backup):
+            return replace(judged, skipped=tuple(skipped))
+        skipped.append(Skipped(url=folder.of(stored.key), reason=judged.reason))
+        say(Note(text=f"{skipped[-1].url} is not taken: {judged.reason}"))
+        if judged.flaw is Flaw.OLD:
+            break
+    raise WorkFailed(WorkFailure.NO_GOOD_BACKUP, _none_is_good(skipped, len(found), folder, database))
+
+
+def _none_is_good(skipped: Sequence[Skipped], count: int, folder: Folder, database: str) -> str:
+    named = "; ".join(f"{each.url.removeprefix(folder.url)}: {each.reason}" for each in skipped[:_NAMED])
+    others = count - min(len(skipped), _NAMED)
+    more = f"; and {others} more, older than these" if others else ""
+    return f"no backup of {database} in {folder.url} is good: {named}{more}"
+
+
+def _wanted(options: FetchOptions, has: Having) -> Wanted:
+    return Wanted(
+        database=options.database,
+        server=has.major,
+        tools=PG_MAJOR,
+        now=datetime.now(UTC),
+        max_age=options.max_age,
+        half=options.half,
+        roles=has.declared | has.others,
+        extensions=has.extensions,
+    )
+
+
+class _Doing:
+    """Passes on what is said, and keeps what is being done for when the time is over."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._last: WorkProgress | None = None
+
+    def say(self, line: WorkLine) -> None:
+        if isinstance(line, WorkProgress):
+            self._last = line
+        self._say(line)
+
+    def __str__(self) -> str:
+        if self._last is None:
+            return "nothing was begun"
+        far = f", {size(self._last.bytes)} of {size(self._last.of)} done" if self._last.of else ""
+        return f"it was {self._last.phase} {self._last.what}{far}"

@@ -36,7 +36,11 @@ class ServerOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchOptions:
-    """What to fetch. `room` is in bytes; `half` is the least share of the size of the backup before."""
+    """
+    What to fetch. `room` is in bytes; `half` is the least share of the size of the backup before.
+
+    All of it ends `within` that time.
+    """
 
     url: str
     into: Path
@@ -46,6 +50,7 @@ class FetchOptions:
     room: int | None = None
     half: float = 0.5
     roles: tuple[Role, ...] = ()
+    within: timedelta = timedelta(hours=4)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +117,7 @@ def _fetch(found: argparse.Namespace, roles: tuple[Role, ...], environment: Mapp
         room=found.room,
         half=found.half,
         roles=roles,
+        within=timedelta(seconds=found.within),
     )
 
 
@@ -143,6 +149,7 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-age", type=float, metavar="SECONDS")
     parser.add_argument("--room", type=int, metavar="BYTES")
     parser.add_argument("--half", type=float, metavar="FRACTION", default=0.5)
+    parser.add_argument("--within", type=float, metavar="SECONDS", default=4 * 3600)
     parser.add_argument("--role", action="append", default=[])
 
 

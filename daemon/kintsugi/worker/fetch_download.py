@@ -1,0 +1,82 @@
+"""Bring one object into the room: as a stream, summed up as it comes, and taken up where it broke off."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from kintsugi.backups import size
+from kintsugi.clients.s3 import S3Client
+from kintsugi.errors import StoreUnreachable
+from kintsugi.model.lines import Note
+from kintsugi.model.restore import WorkPhase, WorkProgress
+from kintsugi.model.store import Folder, StoredObject
+from kintsugi.worker.fetch_room import Part
+from kintsugi.worker.lines import Say
+
+_EVERY = 1.0
+_LONGEST_PAUSE = 15.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """
+    How often a download that broke off is taken up again.
+
+    `breaks` are counted from the last one after which at least `worth` bytes came; the pause before the next grows from
+    `pause` seconds.
+    """
+
+    breaks: int = 6
+    worth: int = 16 << 20
+    pause: float = 0.5
+
+
+class Pace:
+    """Tells how far something is, at most once a second, and at its end."""
+
+    def __init__(self, phase: WorkPhase, stored: StoredObject, say: Say) -> None:
+        self._phase, self._stored, self._say = phase, stored, say
+        self._next = 0.0
+
+    def at(self, count: int) -> None:
+        """Hear how many bytes are done."""
+        now = time.monotonic()
+        if now >= self._next or count == self._stored.size:
+            self._next = now + _EVERY
+            self._say(WorkProgress(phase=self._phase, bytes=count, of=self._stored.size, what=self._stored.key))
+
+
+async def download(
+    client: S3Client, folder: Folder, stored: StoredObject, part: Part, say: Say, patience: Patience
+) -> None:
+    """
+    Fill the part with the object.
+
+    Raises StoreUnreachable when it broke off too often, StoreRefused and StoreChanged as the client does.
+    """
+    pace = Pace(WorkPhase.DOWNLOADING, stored, say)
+    breaks = 0
+    while True:
+        begun = part.size
+        why = await _streamed(client, folder, stored, part, pace)
+        if part.size == stored.size:
+            await asyncio.to_thread(part.flush)
+            return
+        breaks = 1 if part.size - begun >= patience.worth else breaks + 1
+        far = f"{size(part.size)} of {size(stored.size)}"
+        if breaks > patience.breaks:
+            raise StoreUnreachable(f"{why}: it broke off {breaks} times on end, at {far}")
+        say(Note(text=f"{why}: it is taken up again at {far}"))
+        await asyncio.sleep(min(patience.pause * 2 ** (breaks - 1), _LONGEST_PAUSE))
+
+
+async def _streamed(client: S3Client, folder: Folder, stored: StoredObject, part: Part, pace: Pace) -> str:
+    """Take in what comes until it ends or breaks off; say why it ended."""
+    try:
+        async with client.body(folder, stored, start=part.size) as body:
+            async for piece in body.pieces():
+                await asyncio.to_thread(part.take, piece)
+                pace.at(part.size)
+    except StoreUnreachable as error:
+        return str(error)
+    return f"{folder.of(stored.key)}: the stream ended early"
