@@ -8,25 +8,43 @@ one write, and `probe` answers for a write whose answer was lost.
 from dataclasses import replace
 from datetime import timedelta
 
-from kintsugi.actions import claims, cordon, delete, live, looks, mark, patch, rollout, scale, touched
+from kintsugi.actions import (
+    claims,
+    cordon,
+    delete,
+    job_progress,
+    job_target,
+    jobs,
+    live,
+    looks,
+    mark,
+    patch,
+    rollout,
+    scale,
+    touched,
+)
 from kintsugi.actions.asker import NOBODY, Asker
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.containers import Containers
+from kintsugi.actions.job_order import Order
+from kintsugi.actions.job_progress import Stage, Standing
 from kintsugi.actions.live import Live
-from kintsugi.actions.prepared import CreateWrite, DeleteWrite, Happened, PatchWrite, Prepared
+from kintsugi.actions.prepared import CreateWrite, DeleteWrite, Happened, JobWrite, PatchWrite, Prepared
 from kintsugi.actions.result import Result, of_objects
 from kintsugi.actions.sentences import summary_of
 from kintsugi.clients import Clients
 from kintsugi.errors import KubeError, Refused
 from kintsugi.kube.client import KubeClient, PatchKind
-from kintsugi.model.command import Command, Cordon, Create, Delete, Mark, Patch, Rollout, Scale
+from kintsugi.model.command import BackupFetch, Command, Cordon, Create, Delete, Mark, Patch, PgRestore, Rollout, Scale
+from kintsugi.settings import RestoreSettings
 
 
 class Actions:
     """Do commands on one cluster."""
 
-    def __init__(self, kube: KubeClient, clients: Clients) -> None:
+    def __init__(self, kube: KubeClient, clients: Clients, restore: RestoreSettings | None = None) -> None:
         self._kube = kube
+        self._restore = restore or RestoreSettings()
         self._means = looks.Means(kube=kube, clients=clients, containers=Containers(kube))
 
     async def look(self, command: Command, *, deadline: timedelta, asker: Asker = NOBODY) -> Result:
@@ -52,6 +70,9 @@ class Actions:
         Raises Refused with the reason why it is not made; KubeError when that cannot be judged (P6): NotFound for a
         name that nobody has, Conflict for a JSON patch whose tests fail.
         """
+        if isinstance(command, BackupFetch | PgRestore):
+            order = Order(command=command, circumstances=circumstances, settings=self._restore)
+            return await jobs.prepare(self._kube, order)
         touched.object_of(command)
         match command:
             case Delete():
@@ -78,6 +99,8 @@ class Actions:
         Raises Conflict when the object is another one or is no longer as it was judged (nothing was changed: prepare
         again), another KubeError when it was refused, OutcomeUnknown when its answer was lost: probe then.
         """
+        if isinstance(prepared.command, BackupFetch | PgRestore):
+            return await jobs.perform(self._kube, prepared)
         if prepared.already:
             return _result(prepared, await touched.read_again(self._kube, prepared))
         answer = await self._write(prepared)
@@ -90,11 +113,33 @@ class Actions:
 
     async def look_again(self, prepared: Prepared) -> Result:
         """Read afresh what a change touched: `items`, empty when its object is gone."""
+        if isinstance(prepared.command, BackupFetch | PgRestore):
+            return jobs.found(prepared)
         return _result(prepared, await touched.read_again(self._kube, prepared))
 
     async def probe(self, prepared: Prepared) -> Happened:
         """Find out whether a change has happened; see `touched.probe`."""
+        if isinstance(prepared.command, BackupFetch | PgRestore):
+            return await jobs.probe(self._kube, prepared)
         return await touched.probe(self._kube, prepared)
+
+    async def watch(self, prepared: Prepared, circumstances: Circumstances) -> Standing:
+        """
+        Say how a worker stands whose Job was made, by this process or by one before it.
+
+        Raises KubeError when that cannot be asked now: nothing follows from that.
+        """
+        command = prepared.command
+        assert isinstance(command, BackupFetch | PgRestore), command
+        job, namespace = str(prepared.facts["job"]), str(prepared.facts["namespace"])
+        standing = await job_progress.read(self._kube, job, namespace)
+        if standing.stage is Stage.STARTING:
+            return job_progress.held_to(standing, self._restore.start_within, circumstances.now)
+        if standing.stage is not Stage.LOST:
+            return standing
+        if isinstance(command, BackupFetch):
+            return replace(standing, stage=Stage.FAILED, why=f"{standing.why}; only the room for backups was touched")
+        return await job_target.settle(self._kube, self._means.containers, command, standing, circumstances)
 
     async def _write(self, prepared: Prepared) -> Live:
         asked, namespace = touched.object_of(prepared.command), touched.namespace_of(prepared.command)
@@ -106,7 +151,7 @@ class Actions:
                 return await self._kube.delete(asked.resource, asked.name, namespace, uid=uid, grace=grace)
             case CreateWrite(manifest=manifest):
                 return await self._kube.create(asked.resource, namespace, manifest)
-            case None:
+            case JobWrite() | None:
                 raise Refused(f"{asked}: what was prepared before a restart is not performed: prepare it again")
 
 

@@ -8,7 +8,7 @@ business.
 from dataclasses import replace
 from typing import NoReturn
 
-from kintsugi.actions import claims, live, refusals
+from kintsugi.actions import claims, job_end, live, refusals
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.evidence import of_pod
 from kintsugi.actions.judged import Judged, judge
@@ -21,16 +21,16 @@ from kintsugi.model.command import Delete, ObjectName
 from kintsugi.model.records import Phase
 from kintsugi.objects import facts
 from kintsugi.objects.kept import Node, Pod, PodDisruptionBudget
-from kintsugi.objects.resources import NODES, PDBS, PODS, PVCS
+from kintsugi.objects.resources import JOBS, NODES, PDBS, PODS, PVCS
 from kintsugi.objects.selectors import Selector
 
 _SUCCESSOR = "nothing to take back: its controller makes a successor, and the successor counts"
 
 
 async def prepare(kube: KubeClient, command: Delete, circumstances: Circumstances) -> Prepared:
-    """Judge a delete. Raises Refused for all kinds but pods and claims: nothing would bring them back."""
+    """Judge a delete. Raises Refused for all kinds but pods, claims and workers' Jobs: nothing would bring them back."""
     asked = command.objects[0]
-    if asked.resource not in (PODS, PVCS):
+    if asked.resource not in (PODS, PVCS, JOBS):
         _refuse_kind(asked)
     taking_back = circumstances.phase is Phase.UNDO and asked.resource == PVCS
     if taking_back and await claims.is_gone(kube, command):
@@ -39,6 +39,8 @@ async def prepare(kube: KubeClient, command: Delete, circumstances: Circumstance
     bound = replace(command, objects=(judged.asked,))
     if asked.resource == PODS:
         return await _pod(kube, bound, judged)
+    if asked.resource == JOBS:
+        return await job_end.prepare(kube, bound, judged)
     return await claims.prepare_delete(kube, bound, judged)
 
 

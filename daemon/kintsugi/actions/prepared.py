@@ -11,6 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from kintsugi.actions.difference import Operation
+from kintsugi.actions.live import Live
 from kintsugi.model.command import Command
 from kintsugi.model.records import UndoRecord
 
@@ -51,11 +52,23 @@ class CreateWrite:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JobWrite:
+    """
+    A worker's Job, and the claim of its room where that is made with it; None for what is there already.
+
+    The claim belongs to the Job and comes second: until it is there the Job's pod only waits.
+    """
+
+    job: Live | None
+    room: Live | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prepared:
     """
     A judged change of one object.
 
-    `facts` hold at least `uid`; `mark` for a patch; `already` when the object is as asked for and nothing is written
+    `facts` hold at least `uid` (of a Job that is still to be made, its name, see `actions.jobs`); `mark` for a patch; `already` when the object is as asked for and nothing is written
     (`write` is None then, and also after a crash); `then` are changes (encoded) that complete this one and follow it,
     each an effect of its own. They are plain JSON values.
     """
@@ -64,7 +77,7 @@ class Prepared:
     facts: Mapping[str, object]
     undo: UndoRecord
     evidence: tuple[Evidence, ...] = ()
-    write: PatchWrite | DeleteWrite | CreateWrite | None = field(default=None, repr=False)
+    write: PatchWrite | DeleteWrite | CreateWrite | JobWrite | None = field(default=None, repr=False)
 
     @property
     def already(self) -> bool:

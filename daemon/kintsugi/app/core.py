@@ -86,7 +86,7 @@ async def build(
     ledger = await life.enter("ledger", Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary))
     epoch = await ledger.lead(now_utc())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube))
-    actions = Actions(kube, Clients.under(AddressRule(allow_loopback=loopback)))
+    actions = Actions(kube, Clients.under(AddressRule(allow_loopback=loopback)), settings.restore)
     caches = Caches.of(kube)
     services = Services(caches, catalog, clock=now_utc, stale_after=settings.kube.stale_after)
     limits = limits_of(settings)

@@ -12,6 +12,9 @@ from enum import StrEnum
 BACKUPS = "/backups"
 """Where a worker finds the room for backups."""
 
+LOCK_CLASS = 0x4B494E54
+"""The class of the advisory locks of workers ("KINT"): it tells them from others' in `pg_locks`."""
+
 
 class WorkPhase(StrEnum):
     """What the worker is doing now."""

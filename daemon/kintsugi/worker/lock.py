@@ -10,11 +10,10 @@ import asyncio
 
 import asyncpg
 
+from kintsugi.model.restore import LOCK_CLASS as CLASS
 from kintsugi.model.restore import WorkFailure, WorkPhase, WorkProgress
 from kintsugi.worker.lines import Say, WorkFailed
 
-# "KINT": tells our locks from others' in pg_locks.
-CLASS = 0x4B494E54
 PATIENCE = 10.0
 
 

@@ -15,7 +15,7 @@ NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 
 class ClusterOfDicts:
-    """Holds objects; `lost` is raised after the next write was applied, `broken` before every read."""
+    """Holds objects; `lost` is raised after the next write was applied, `broken` before every read, `refused` by creates."""
 
     def __init__(self, *objects: tuple[Resource, dict[str, object]]) -> None:
         self.objects: dict[tuple[Resource, str, str], dict[str, object]] = {}
@@ -23,6 +23,7 @@ class ClusterOfDicts:
         self.writes: list[tuple[str, str, object]] = []
         self.lost: KubeError | None = None
         self.broken: KubeError | None = None
+        self.refused: dict[Resource, KubeError] = {}
         self.allowed: set[tuple[str, str]] = set()
         for resource, obj in objects:
             self.put(resource, obj)
@@ -86,6 +87,8 @@ class ClusterOfDicts:
     async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, object]) -> dict[str, object]:
         """Make an object with a uid of its own."""
         name = str(body["metadata"]["name"])
+        if resource in self.refused:
+            raise self.refused[resource]
         if (resource, namespace or "", name) in self.objects:
             raise Conflict(f'{resource.qualified} "{name}" already exists', status=409, reason="AlreadyExists")
         made = deepcopy(dict(body))

@@ -1,0 +1,130 @@
+"""
+One piece of a worker's work, before anything of it is made: how its Job is called, whose it is, what it is told.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+
+from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.quantity import parse_quantity, whole
+from kintsugi.model.command import BackupFetch, PgRestore
+from kintsugi.model.documents import SecretRef
+from kintsugi.model.hosts import service_of
+from kintsugi.model.records import Phase
+from kintsugi.model.restore import BACKUPS
+from kintsugi.settings import RestoreSettings
+
+Work = BackupFetch | PgRestore
+"""The commands that a worker does."""
+
+MANAGED_BY, OURS = "app.kubernetes.io/managed-by", "kintsugi"
+INCIDENT, RUN, STEP = "kintsugi.dev/incident", "kintsugi.dev/run", "kintsugi.dev/step"
+"""Labels of all that is made for a worker."""
+
+PASSWORD = "PGPASSWORD"  # noqa: S105  the name of the variable
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+_LONGEST = 57
+"""Characters of a Job's name; its pod's has six more, and must fit a label."""
+
+_SHORT = 10
+"""Characters of a run's id that no other one shares: its random part."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """One piece of work for one step of one run."""
+
+    command: Work
+    circumstances: Circumstances
+    settings: RestoreSettings
+
+    @property
+    def namespace(self) -> str:
+        """Give the namespace of the Job: that of what it is about."""
+        return namespace_of(self.command)
+
+    @property
+    def name(self) -> str:
+        """Name the Job: the same name for the same step of the same run, and no other's."""
+        around = self.circumstances
+        place = around.path.removesuffix("#0")
+        slug = re.sub(r"[^a-z0-9]+", "-", place).strip("-")
+        name = f"kintsugi-{around.run[-_SHORT:]}-{slug}"
+        if slug == place and around.phase is Phase.FORWARD and len(name) <= _LONGEST:
+            return name
+        told_apart = sha256(f"{around.phase} {around.path}".encode()).hexdigest()[:6]
+        return f"{name[: _LONGEST - 7].rstrip('-')}-{told_apart}"
+
+    @property
+    def claim(self) -> str:
+        """Name the claim of the room: one for all steps of a run."""
+        return self.settings.claim or f"kintsugi-{self.circumstances.run[-_SHORT:]}-backups"
+
+    @property
+    def makes_claim(self) -> bool:
+        """Tell whether the claim is made together with the Job: by the step that fills the room."""
+        return self.settings.claim is None and isinstance(self.command, BackupFetch)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Say whose work it is."""
+        around = self.circumstances
+        step = re.sub(r"[^A-Za-z0-9_.]+", "-", around.path).strip("-_.")[:63].strip("-_.")
+        return {MANAGED_BY: OURS, INCIDENT: around.incident, RUN: around.run, STEP: step}
+
+    @property
+    def secrets(self) -> Mapping[str, SecretRef]:
+        """Give the variables that come from Secrets: S3's for a fetch, PostgreSQL's for a restore."""
+        of_service = self.circumstances.env.items()
+        if isinstance(self.command, PgRestore):
+            return {name: reference for name, reference in of_service if name.startswith("PG")}
+        asks, given = bool(self.command.host), self.settings.s3.credentials
+        keys = {key: SecretRef(secret=given, key=key) for key in KEYS} if given is not None else {}
+        return keys | {
+            name: reference for name, reference in of_service if name.startswith("AWS_") or (asks and name == PASSWORD)
+        }
+
+    @property
+    def arguments(self) -> list[str]:
+        """Write the worker's command line; every value is a word of its own."""
+        words = _fetching(self) if isinstance(self.command, BackupFetch) else _restoring(self.command)
+        return [*words, *(word for role in self._roles() for word in ("--role", role))]
+
+    def _roles(self) -> Iterator[str]:
+        """Name the roles that the service declares: those whose passwords its `env` has, as PGPASSWORD_ROLE."""
+        for name in self.circumstances.env:
+            if name.startswith(f"{PASSWORD}_"):
+                yield name.removeprefix(f"{PASSWORD}_").lower()
+
+
+def _fetching(order: Order) -> list[str]:
+    fetch = order.command
+    assert isinstance(fetch, BackupFetch), fetch
+    words = ["fetch", fetch.url, "--into", BACKUPS, "--database", fetch.database]
+    if fetch.host:
+        words += ["--server", f"{fetch.host}:{fetch.port}" if fetch.port else fetch.host]
+        words += ["--user", fetch.user] if fetch.user else []
+    if fetch.max_age is not None:
+        words += ["--max-age", f"{fetch.max_age.total_seconds():.3f}"]
+    if order.makes_claim:
+        words += ["--room", str(whole(parse_quantity(order.settings.room) or Decimal(0)))]
+    return words
+
+
+def _restoring(restore: PgRestore) -> list[str]:
+    words = ["restore", restore.file, "--host", restore.host]
+    words += ["--port", str(restore.port)] if restore.port else []
+    return [*words, "--user", restore.user, "--database", restore.database]
+
+
+def namespace_of(command: Work) -> str:
+    """Give the namespace that a command's Job is made in."""
+    if isinstance(command, BackupFetch):
+        return command.namespace
+    host = service_of(command.host)
+    assert host is not None, f"{command.host} was read as a Service"
+    return host.namespace

@@ -1,0 +1,66 @@
+"""
+What became of a restore whose worker ended without a word: the target itself is asked.
+
+A restore is one transaction under a hidden name, and its last act gives the database its own: a database of the wanted
+name with tables in it is whole. While a worker is at work it holds an advisory lock on the server, wherever it runs.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from kintsugi.actions import psql
+from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.containers import Containers
+from kintsugi.actions.job_progress import Stage, Standing
+from kintsugi.actions.pods import pods_of
+from kintsugi.errors import KubeError, ProbeFailed, Refused
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import ObjectName, PgRestore, Psql
+from kintsugi.model.restore import LOCK_CLASS
+
+_PATIENCE = timedelta(seconds=15)
+
+# Names were checked when the command was read; they are quoted all the same.
+_AT_WORK = "SELECT count(*) AS at_work FROM pg_locks WHERE locktype = 'advisory' AND classid = {lock} AND granted"
+_THERE = "SELECT count(*) AS there FROM pg_database WHERE datname = '{database}'"
+_TABLES = """\
+SELECT n.nspname || '.' || c.relname AS name, greatest(c.reltuples, 0)::int8 AS rows
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
+ORDER BY 1 LIMIT 500"""
+_ESTIMATED = "nobody saw the worker's last word; the database is whole, and its rows are the server's own estimate"
+
+
+async def settle(
+    kube: KubeClient, containers: Containers, restore: PgRestore, lost: Standing, circumstances: Circumstances
+) -> Standing:
+    """Find out whether the restore has happened, is at work still, or has not; LOST when nobody can tell."""
+    try:
+        return await _asked(kube, containers, restore, lost, circumstances)
+    except (KubeError, ProbeFailed, Refused) as error:
+        return Standing(stage=Stage.LOST, why=f"{lost.why}; the database cannot be asked: {error}", since=lost.since)
+
+
+async def _asked(
+    kube: KubeClient, containers: Containers, restore: PgRestore, lost: Standing, circumstances: Circumstances
+) -> Standing:
+    workload = circumstances.workload
+    if workload is None:
+        raise Refused(f"{circumstances.service} has no workload that could be asked")
+    asked = ObjectName(resource=workload.resource, name=workload.name)
+    pods = await pods_of(kube, asked, circumstances.namespace)
+    first = Psql(statement=_AT_WORK.format(lock=LOCK_CLASS), user=restore.user, database="postgres")
+    container = await psql.primary(containers, pods, (asked, ""), first, _PATIENCE)
+
+    async def ask(statement: str, database: str = "postgres") -> Mapping[str, object]:
+        question = Psql(statement=statement, user=restore.user, database=database)
+        return (await psql.inside(containers, container, question, _PATIENCE)).names
+
+    if (await ask(first.statement)).get("value") != 0:
+        return Standing(stage=Stage.RUNNING, why=f"{lost.why}; a worker is at work in {restore.database} still")
+    there = (await ask(_THERE.format(database=restore.database))).get("value") != 0
+    tables = (await ask(_TABLES, restore.database)).get("rows") if there else []
+    if not isinstance(tables, list) or not tables:
+        return Standing(stage=Stage.FAILED, why=f"{lost.why}; {restore.database} is as empty as it was before")
+    found = {"database": restore.database, "bytes": 0, "seconds": 0.0, "tables": tables}
+    return Standing(stage=Stage.DONE, names={**lost.names, "restored": found, "notes": [_ESTIMATED]})

@@ -1,0 +1,108 @@
+"""A backup worker's commands, its Job and its pod, as the cluster shows them at every stage of its work."""
+
+from datetime import timedelta
+
+import orjson
+
+from kintsugi.actions.actions import Actions
+from kintsugi.actions.circumstances import Circumstances
+from kintsugi.clients import Clients
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.model.command import BackupFetch, PgRestore
+from kintsugi.model.documents import SecretRef, WorkloadRef
+from kintsugi.objects.resources import STATEFULSETS
+from kintsugi.objects.selectors import Selector
+from kintsugi.settings import RestoreSettings, S3Settings
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+from tests.unit.actions.samples import NAMESPACE, ago, circumstances
+
+IMAGE = "registry.example.com/kintsugi:1.0"
+RUN = "run-1hkq3v9s2tk7xq0m4gz"
+FETCH_JOB, RESTORE_JOB = "kintsugi-tk7xq0m4gz-newest", "kintsugi-tk7xq0m4gz-restore"
+ROOM = "kintsugi-tk7xq0m4gz-backups"
+SETTINGS = RestoreSettings(image=IMAGE, s3=S3Settings(credentials="s3-reader", region="eu-1"))
+ENV = {
+    "PGPASSWORD": SecretRef(secret="database-credentials", key="password"),
+    "PGPASSWORD_APP_RW": SecretRef(secret="app-credentials", key="password"),
+    "REDIS_TOKEN": SecretRef(secret="redis", key="token"),
+}
+FETCH = BackupFetch(
+    url="s3://backup-bucket/database/", database="app", namespace=NAMESPACE, max_age=timedelta(hours=26)
+)
+RESTORE = PgRestore(file="/backups/app.dump", host="database.production", user="postgres", database="app")
+BACKUP = {
+    "url": "s3://backup-bucket/database/app.dump",
+    "file": "/backups/app.dump",
+    "key": "database/app.dump",
+    "size": 456,
+    "taken": "2026-05-04T02:14:07Z",
+    "sha256": "ab" * 32,
+    "proven": True,
+    "database": "app",
+    "server_major": 16,
+    "skipped": [{"url": "s3://backup-bucket/database/newer.dump", "reason": "it is cut off"}],
+}
+RESTORED = {"database": "app", "bytes": 456, "seconds": 1.5, "tables": [{"name": "public.orders", "rows": 1000}]}
+
+
+def doing(kube: ClusterOfDicts, settings: RestoreSettings = SETTINGS) -> Actions:
+    """Make the actions on a fake cluster."""
+    return Actions(kube, Clients.under(AddressRule()), settings)
+
+
+def around(step: str = "newest", **changes: object) -> Circumstances:
+    """Make the circumstances of a step of the database's restore."""
+    settings: dict[str, object] = {
+        "incident": "inc-1hkq3v9s2tk7xq0m4gy",
+        "run": RUN,
+        "path": f"{step}#0",
+        "service": "database",
+        "namespace": NAMESPACE,
+        "selector": Selector.parse("app=database"),
+        "workload": WorkloadRef(resource=STATEFULSETS, name="database"),
+        "env": ENV,
+    }
+    return circumstances(**{**settings, **changes})
+
+
+def secret(name: str, *keys: str) -> dict[str, object]:
+    """Make a Secret."""
+    return {"metadata": {"name": name, "namespace": NAMESPACE, "uid": name}, "data": dict.fromkeys(keys, "eA==")}
+
+
+def service(name: str = "database", **selector: str) -> dict[str, object]:
+    """Make a Service."""
+    spec = {"clusterIP": "10.0.0.7", "selector": selector or {"app": "database"}}
+    return {"metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}"}, "spec": spec}
+
+
+def conditions(kind: str, reason: str, message: str = "") -> dict[str, object]:
+    """Make the status of a Job that has ended."""
+    return {"conditions": [{"type": kind, "status": "True", "reason": reason, "message": message}]}
+
+
+def pod(job: dict[str, object], **status: object) -> dict[str, object]:
+    """Make the pod of a Job."""
+    name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+    return {
+        "metadata": {
+            "name": f"{name}-x7k2p",
+            "namespace": NAMESPACE,
+            "uid": f"uid-{name}-x7k2p",
+            "labels": {"batch.kubernetes.io/job-name": name},
+            "creationTimestamp": ago(minutes=1),
+            "ownerReferences": [{"kind": "Job", "name": name, "uid": uid, "controller": True}],
+        },
+        "spec": {"containers": [{"name": "worker", "image": IMAGE}]},
+        "status": status,
+    }
+
+
+def worker(**state: object) -> dict[str, object]:
+    """Make the status of a worker's container that has started."""
+    return {"containerStatuses": [{"name": "worker", "containerID": "containerd://1", "state": state}]}
+
+
+def line(**said: object) -> str:
+    """Make one line of a worker."""
+    return orjson.dumps(said).decode()
