@@ -12,6 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -q
 ALONE := $(BIN)/python -m tests.harness.network --
 PARTS := $(BIN)/python -m tests.harness.parts
+IMAGE := $(BIN)/python -m tests.harness.product_image
 
 FAST := tests/unit $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*)) tests/integration
 CRASHES := tests/integration/test_crash_points.py
@@ -37,7 +38,9 @@ demo: $(READY) ## Break a web service on an embedded cluster and watch it being 
 test: check ## Check everything and run every test, on a real Kubernetes where one can be had
 	@tests/harness/setup
 	@alone=; lanes=1; if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ] && $(ALONE) true; then \
+	    $(IMAGE) >/dev/null & image=$$!; \
 	    $(PARTS) >/dev/null || [ "$${CI:-}" != true ]; \
+	    wait $$image || [ "$${CI:-}" != true ]; \
 	    alone='$(ALONE)'; lanes=4; \
 	fi; \
 	$(MAKE) --jobs=$$lanes --keep-going --output-sync=target LANE="$$alone $(PYTEST) --durations=20" \
@@ -71,6 +74,7 @@ bench: $(READY) ## Measure what the daemon carries, beside what the machine coul
 chaos: $(READY) ## Break the real cluster again and again, with other seeds each time (ROUNDS=10)
 	@tests/harness/setup
 	@$(PARTS) >/dev/null
+	@$(IMAGE) >/dev/null
 	@for round in $$(seq $(ROUNDS)); do echo "round $$round of $(ROUNDS)"; CI=true $(ALONE) $(PYTEST) $(REAL); done
 
 docs: $(READY) ## Write down which test covers which promise and which fault

@@ -13,6 +13,7 @@ import pytest
 from tests.harness import alertmanager as alertmanagers
 from tests.harness import cluster as clusters
 from tests.harness import network
+from tests.harness import product_image as product_images
 from tests.harness.alertmanager import Alertmanager, Timing
 from tests.harness.cluster import Cluster
 from tests.harness.faults import Faults
@@ -44,6 +45,20 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         note(request.config, f"Ready {found.machine.start_seconds:.1f} s after its start")
     yield found
     found.stop()
+
+
+@pytest.fixture(scope="session")
+def product_image(cluster: Cluster) -> str:
+    """Return the name of the product's own image, built from the tree as it is and known to the run's cluster.
+
+    On a lent cluster its owner has loaded the archive of `python -m tests.harness.product_image`.
+    """
+    if cluster.ours:
+        reason = product_images.obstacle()
+        if reason:
+            pytest.skip(reason)
+        cluster.load_archive(product_images.archive())
+    return product_images.NAME
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def parts(module: str = "kubernetes") -> Parts:
     if not target.is_dir():
         if shutil.which("go") is None:
             raise PartsError(obstacle(module))
-        with _lock(target.with_suffix(".lock")):
+        with locked(target.with_suffix(".lock")):
             if not target.is_dir():
                 _build(module, target)
     return Parts(built=target, assets=assets)
@@ -131,7 +131,8 @@ def _covered(module: str, assets: Path | None) -> bool:
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Be the only one who holds a lock file, waiting for whoever does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
