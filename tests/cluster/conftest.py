@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.cluster.usage import Measured, workloads
+from tests.harness import cluster as clusters
 from tests.harness import manifests
 from tests.harness.api import ApiError
 from tests.harness.cluster import Cluster
 from tests.harness.daemon import Daemon, kubeconfig
+from tests.harness.metrics_server import MetricsServer
+from tests.harness.parts import obstacle as parts_obstacle
 from tests.harness.waiting import wait_for
 
 NAMESPACE = "production"
@@ -17,6 +21,22 @@ PAUSED = "kintsugi.dev/paused"
 KINDS = ("hpa", "deployment", "statefulset", "replicaset", "pod", "service", "persistentvolumeclaim", "pdb", "quota")
 
 StartDaemon = Callable[..., Daemon]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def measured(request: pytest.FixtureRequest) -> Iterator[Measured | None]:
+    """Begin to measure before the first test of this folder where one of them wants figures: they take half a minute."""
+    wanted = any("usage" in getattr(each, "fixturenames", ()) for each in request.session.items)
+    if not wanted or clusters.obstacle() or clusters.is_lent() or parts_obstacle("metrics-server"):
+        yield None
+        return
+    cluster: Cluster = request.getfixturevalue("cluster")
+    with cluster.namespace("measured") as namespace:
+        cluster.apply(*workloads(namespace))
+        server = MetricsServer(cluster)
+        server.start()
+        yield Measured(namespace=namespace, server=server)
+        server.stop()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from kintsugi.actions.actions import Actions
 from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.commands import parse
-from kintsugi.errors import NotFound, ProbeFailed
+from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.settings import KubeSettings
 from tests.cluster.kubectl import Object, attempt, kubectl, pod_of, shown, workload
@@ -348,19 +348,3 @@ async def test_can_i_gets_the_same_answer(cluster: Cluster, place: str, line: st
         result = await asking.look(parse(line, namespace=place), deadline=SOON)
     assert theirs.out.split()[0] == ("yes" if result.names["allowed"] else "no")
     assert (theirs.code == 0) is (result.failed == "")
-
-
-@pytest.mark.parametrize("line", ["kubectl top nodes", "kubectl top pods"])
-async def test_top_gives_kubectls_figures_or_says_that_there_are_no_metrics(
-    cluster: Cluster, place: str, actions: Actions, line: str
-) -> None:
-    """What is compared depends on whether the cluster has a metrics API."""
-    theirs = attempt(cluster, place, f"{line} --no-headers")
-    if theirs.code != 0:
-        assert "Metrics API not available" in theirs.err or "could not find the requested resource" in theirs.err
-        with pytest.raises(ProbeFailed, match="metrics API is not available"):
-            await actions.look(parse(line, namespace=place), deadline=SOON)
-        return
-    printed = re.findall(r"^(\S+)\s+(\d+)m.*?(\d+)Mi", theirs.out, re.MULTILINE)
-    uses = (await actions.look(parse(line, namespace=place), deadline=SOON)).names["items"]
-    assert printed == [(use["name"], str(use["cpu_millicores"]), str(use["memory_bytes"] >> 20)) for use in uses]

@@ -42,7 +42,7 @@ class KubectlError(Exception):
 
 def obstacle() -> str | None:
     """Say why no cluster can be had here, or None. Nothing is built here: there is no way out of the run's network."""
-    if os.environ.get(KUBECONFIG):
+    if is_lent():
         return None if shutil.which("kubectl") else f"{KUBECONFIG} is set, but there is no kubectl on PATH"
     missing = [tool for tool in ("containerd", "runc", "ctr", "openssl", "busybox") if shutil.which(tool) is None]
     reason = parts_obstacle("kubernetes") or network.obstacle()
@@ -51,6 +51,11 @@ def obstacle() -> str | None:
     if reason is None and network.run_folder() is None:
         return "not in a network of its own: run the tests through `python -m tests.harness.network -- COMMAND`"
     return reason
+
+
+def is_lent() -> bool:
+    """Say whether the tests were lent a cluster."""
+    return bool(os.environ.get(KUBECONFIG))
 
 
 class Cluster:

@@ -15,7 +15,10 @@ NODE = "node-1"
 SERVICE_RANGE, SERVICE_ADDRESS = "10.96.0.0/16", "10.96.0.1"
 POD_RANGE = "10.244.0.0/24"
 PAUSE = "harness/pause:1"
-ADMIN, LOAD_BALANCER = "harness:admin", "harness:load-balancer"
+METRICS_SERVICE_NAME = "metrics-server.kube-system.svc"
+ADMIN, LOAD_BALANCER, METRICS_SERVER = "harness:admin", "harness:load-balancer", "harness:metrics-server"
+# As whom the API server speaks to the servers of further APIs, and in which headers it says for whom it asks.
+FRONT_PROXY = "front-proxy"
 
 _READS = ["get", "list", "watch"]
 _WRITES = ["create", "update", "patch", "delete", "deletecollection"]
@@ -27,7 +30,7 @@ AUDIT_POLICY = {
     "omitStages": ["RequestReceived"],
     "omitManagedFields": True,
     "rules": [
-        {"level": "None", "users": [LOAD_BALANCER]},
+        {"level": "None", "users": [LOAD_BALANCER, METRICS_SERVER]},
         {"level": "None", "users": [ADMIN, *_CONTROL_PLANE], "verbs": _READS},
         {"level": "None", "userGroups": ["system:nodes", "system:serviceaccounts:kube-system"], "verbs": _READS},
         {"level": "None", "userGroups": ["system:nodes"], "resources": [{"group": "coordination.k8s.io"}]},
@@ -108,6 +111,39 @@ def api_server(layout: Layout) -> list[str]:
         f"--audit-log-path={layout.audit_log}",
         f"--audit-policy-file={layout.file('audit-policy.json', json.dumps(AUDIT_POLICY))}",
         "--profiling=false",
+        *_aggregation(layout.authority),
+    ]
+
+
+def _aggregation(authority: Authority) -> list[str]:
+    """Return what lets the API server hand requests on to the servers of further APIs, as metrics-server is one."""
+    own = authority.user(FRONT_PROXY)
+    return [
+        f"--proxy-client-cert-file={own.certificate}",
+        f"--proxy-client-key-file={own.key}",
+        f"--requestheader-client-ca-file={authority.own.certificate}",
+        f"--requestheader-allowed-names={FRONT_PROXY}",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+    ]
+
+
+def metrics_server(layout: Layout, *, port: int, seconds: int) -> list[str]:
+    """Return metrics-server's arguments; it asks the kubelet every so many `seconds`, of which ten are the least."""
+    serving = layout.authority.server("metrics-server", METRICS_SERVICE_NAME, NODE_ADDRESS)
+    login = layout.login(METRICS_SERVER, "system:masters")
+    return [
+        f"--kubeconfig={login}",
+        f"--authentication-kubeconfig={login}",
+        f"--authorization-kubeconfig={login}",
+        f"--secure-port={port}",
+        *_tls(serving),
+        f"--kubelet-certificate-authority={layout.authority.own.certificate}",
+        "--kubelet-preferred-address-types=InternalIP",
+        f"--metric-resolution={seconds}s",
+        # A round must be over before the next begins.
+        f"--kubelet-request-timeout={seconds // 2}s",
     ]
 
 
