@@ -20,6 +20,7 @@ from kintsugi.model.documents import (
     Patterns,
     Rollback,
     Rule,
+    Run,
     Runbook,
     SecretRef,
     Service,
@@ -162,6 +163,9 @@ def build_runbook(draft: Draft[RunbookShape]) -> Runbook:
     types = {each.name: parameter_type(each.type) if known_type(each.type) else ANY for each in parameters}
     standing = Standing(services=draft.known.services, parameters=types)
     steps, _ = Steps(draft=draft).in_order(spec.steps, (*path, "steps"), standing)
+    if spec.rollback.loses is not None:
+        known = tuple(step.id for step in steps if isinstance(step.do, Run) and not step.do.command.changes)
+        draft.one_of((*path, "rollback", "loses"), spec.rollback.loses, known, "step that asks")
     back, _ = Steps(draft=draft).in_order(spec.rollback.steps, (*path, "rollback", "steps"), standing)
     return Runbook(
         name=draft.name,
@@ -170,7 +174,11 @@ def build_runbook(draft: Draft[RunbookShape]) -> Runbook:
         parameters=parameters,
         steps=steps,
         rollback=Rollback(
-            after=draft.scaled(spec.rollback.after), when=spec.rollback.when, steps=back, then=spec.rollback.then
+            after=draft.scaled(spec.rollback.after),
+            when=spec.rollback.when,
+            steps=back,
+            then=spec.rollback.then,
+            loses=spec.rollback.loses or "",
         ),
         digest=digest_of(content_of(draft.document), draft.known.durations),
         place=draft.place(("metadata", "name")),

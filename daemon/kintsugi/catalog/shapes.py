@@ -219,6 +219,7 @@ class RollbackShape(Shape):
     when: RollbackWhen = Field(default=RollbackWhen.SAFE, strict=False)
     steps: list[StepShape] = []
     then: RollbackThen = Field(default=RollbackThen.UNDO, strict=False)
+    loses: Id | None = None
 
 
 class RunbookSpec(Shape):

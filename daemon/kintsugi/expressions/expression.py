@@ -71,7 +71,8 @@ class Expression:
         """
         Answer on the values of `names`, as plain Python: dicts, lists, scalars, datetimes and timedeltas.
 
-        Give `Names` to ask several expressions about the same moment. Raises EvaluationError when there is no answer: an
+        Give `Names` to ask several expressions about the same moment. A name without a value is an error only where it is
+        read: `steps.x.ran && …` asks nothing of a step that did not run. Raises EvaluationError when there is no answer: an
         absent field or name, an answer of another type than was asked for, or a budget exceeded. It is never a reason to
         act.
         """
@@ -80,12 +81,12 @@ class Expression:
             answer = self.program.eval(prepared.activation(self.variables, self.facts))
             value = answer.plain_value()
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
-            raise EvaluationError(f"{self.source}: {_reason(error)}") from error
+            raise EvaluationError(prepared.missing(self.variables) or f"{self.source}: {_reason(error)}") from error
         if value is True or value is False:
             if self.wanted in (BOOL, ANY):
                 return value
         elif answer.type() in _NO_ANSWER:
-            raise EvaluationError(f"{self.source}: {_reason(value)}")
+            raise EvaluationError(prepared.missing(self.variables) or f"{self.source}: {_reason(value)}")
         if not _is(value, self.wanted):
             raise EvaluationError(f"{self.source}: gives {shortened(value)}, not a {self.wanted}")
         return without_facts(value) if self.facts else value

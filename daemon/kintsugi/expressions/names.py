@@ -37,24 +37,29 @@ class Names(Mapping[str, object]):
 
     def activation(self, variables: frozenset[str], facts: tuple[Fact, ...]) -> cel.Activation:
         """
-        Give the prepared values of `variables`, their objects with these facts.
+        Give the prepared values of `variables`, their objects with these facts; a name without a value is left out.
 
-        Raises EvaluationError for a name without a value.
+        Raises EvaluationError when a fact needs a name that has none.
         """
         key = (variables, facts)
         found = self._activations.get(key)
         if found is None:
-            missing = sorted(variables - self._values.keys())
-            if missing:
-                raise EvaluationError(f"{', '.join(missing)}: no value here")
             told = self._told(facts)
-            found = _BARE.Activation({name: plain(self._values[name], told) for name in variables})
+            present = variables & self._values.keys()
+            found = _BARE.Activation({name: plain(self._values[name], told) for name in present})
             self._activations[key] = found
         return found
+
+    def missing(self, variables: frozenset[str]) -> str:
+        """Say which of these names have no value, "" when all have one."""
+        absent = sorted(variables - self._values.keys())
+        return f"{', '.join(absent)}: no value here" if absent else ""
 
     def _told(self, facts: tuple[Fact, ...]) -> Facts:
         told: dict[type, tuple[tuple[str, Getter], ...]] = {}
         for fact in facts:
+            if missing := self.missing(frozenset(fact.uses)):
+                raise EvaluationError(missing)
             used = [self._values[name] for name in fact.uses]
             told[fact.of] = (*told.get(fact.of, ()), (fact.field, partial(_tell, fact, used)))
         return told

@@ -51,8 +51,11 @@ class Template:
     def _text(part: str | Expression, names: Names) -> str:
         if isinstance(part, str):
             return part
+        value = part.evaluate(names)
+        if isinstance(value, timedelta) and abs(value) >= timedelta(minutes=1):
+            value = timedelta(seconds=round(value.total_seconds()))  # nobody reads the fractions of it
         try:
-            return text_of(part.evaluate(names))
+            return text_of(value)
         except ValueError as error:
             raise EvaluationError(f"{part.source}: {error}") from error
 

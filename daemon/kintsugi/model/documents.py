@@ -203,12 +203,17 @@ class RollbackThen(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollback:
-    """What the watchdog does at the deadline (`after`, from the run's start; holds and approvals do not count)."""
+    """
+    What the watchdog does at the deadline (`after`, from the run's start; holds and approvals do not count).
+
+    `loses` names the step whose question is asked again before a person's rollback, to say what has been written since.
+    """
 
     after: timedelta = timedelta(minutes=30)
     when: RollbackWhen = RollbackWhen.SAFE
     steps: tuple[Step, ...] = ()
     then: RollbackThen = RollbackThen.UNDO
+    loses: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

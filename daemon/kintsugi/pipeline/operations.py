@@ -32,6 +32,7 @@ from kintsugi.model.records import (
 from kintsugi.pipeline.explaining import Explaining
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
+from kintsugi.pipeline.losses import Losses
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.roster import Roster
 from kintsugi.runner.carrier import ASKED
@@ -56,6 +57,7 @@ class Deeds:
         self._roster = roster
         self._pipeline = pipeline
         self._explaining = explaining
+        self._losses = Losses(looker=roster.looker)
 
     async def incidents(self, *, limit: int, service: str, open_only: bool) -> Sequence[Incident]:
         """List incidents, newest first."""
@@ -91,7 +93,10 @@ class Deeds:
         commands = await self._way_back(run)
         if not confirmed:
             text = f"{run.runbook} on {run.service} would be rolled back"
-            return RollbackAnswer(begun=False, text=text, commands=commands)
+            losses = await self._losses.of(
+                run, await self._in_force.by_digest(run.catalog), await self._ledger.steps(run.id)
+            )
+            return RollbackAnswer(begun=False, text=text, commands=commands, losses=losses)
         if not self._roster.roll_back(incident, who):
             now = self._world.clock()
             self._roster.start(await self._ledger.reopen_run(run.id, f"{ASKED} {who}", now))

@@ -20,6 +20,7 @@ from kintsugi.runner.gate import RunGate
 from kintsugi.runner.handover import hand_over
 from kintsugi.runner.journal import StepStore
 from kintsugi.runner.judging import Judging
+from kintsugi.runner.tools import Looker
 from kintsugi.telemetry import log_context
 from kintsugi.watchdog import Patience
 
@@ -64,6 +65,11 @@ class Roster:
         self._starts: list[Callable[[RunRecord], None]] = []
         self._ends: list[Callable[[RunRecord, Sequence[StepRecord]], None]] = []
         self.dethroned = asyncio.Event()
+
+    @property
+    def looker(self) -> Looker:
+        """Give what does the looks of runs."""
+        return self._tools.looker
 
     @property
     def recovering(self) -> frozenset[str]:

@@ -138,7 +138,7 @@ class Carrier:
 
     def _parked(self, state: IncidentState) -> IncidentState:
         """A restore that has begun is neither closed nor taken back by itself: what it stopped stays stopped."""
-        ours = (IncidentState.VERIFYING, IncidentState.ROLLING_BACK)
+        ours = (IncidentState.VERIFYING, IncidentState.ROLLING_BACK, IncidentState.FAILED)
         return IncidentState.NEEDS_OPERATOR if state in ours else state
 
     async def _until_stopped(self, walk: Coroutine[Any, Any, None]) -> None:

@@ -37,8 +37,8 @@ def unfinished(runbook: Runbook, catalog: Catalog, journal: Journal) -> bool:
     return any(is_under_way(journal, path) for path in (*own, *_broken_off(runbook, catalog, journal)))
 
 
-def restores_below(steps: Sequence[Step], catalog: Catalog, prefix: str = "") -> Iterator[str]:
-    """List the paths of the steps that run a restore, in other runbooks too."""
+def restores_below(steps: Sequence[Step], catalog: Catalog, prefix: str = "") -> Iterator[tuple[str, Runbook]]:
+    """List the paths of the steps that run a restore, in other runbooks too, each with its runbook."""
     for step in steps:
         path = f"{prefix}{step.id}"
         if isinstance(step.do, InOrder | Together):
@@ -46,7 +46,7 @@ def restores_below(steps: Sequence[Step], catalog: Catalog, prefix: str = "") ->
         if isinstance(step.do, RunRunbook):
             child = catalog.runbooks[step.do.runbook]
             if child.restores:
-                yield path
+                yield path, child
             else:
                 yield from restores_below(child.steps, catalog, f"{path}/")
 
@@ -57,7 +57,7 @@ def is_below(path: str, above: str) -> bool:
 
 
 def _broken_off(runbook: Runbook, catalog: Catalog, journal: Journal) -> Iterator[str]:
-    for path in restores_below(runbook.steps, catalog):
+    for path, _ in restores_below(runbook.steps, catalog):
         ended = journal.ended(Phase.FORWARD, path)
         if ended is None or ended.met is not True:
             yield path

@@ -48,7 +48,7 @@ class RollBack:
     async def _undo_the_rest(self, at: Bearings, *, asked: bool) -> None:
         """Undo what the run changed, unless a rollback step has dealt with it or it is better left for now."""
         journal = self._work.desk.journal
-        restores = list(restores_below(self._runbook.steps, self._catalog))
+        restores = [path for path, _ in restores_below(self._runbook.steps, self._catalog)]
         restores += [""] if self._runbook.restores else []
         committed = [path for path in recovered_children(self._runbook.steps, journal) if path not in restores]
         left_alone = committed if asked else [*committed, *restores]

@@ -87,9 +87,10 @@ FUNCTIONS: tuple[Function, ...] = (
         name="over_three_starts",
         accepts=((ListOf(START), ListOf(STRING)),),
         result=BOOL,
-        runs="cel.bind(told, {0}.filter(s, s.means.exists(m, m in {1})).map(s, s.pod + s.start),"
-        " told.exists(a, told.exists(b, b != a && told.exists(c, c != a && c != b))))",
-        meaning="whether at least three starts of containers told of one of these meanings; a start that is listed"
-        " twice counts once",
+        runs="cel.bind(told, {0}.filter(s, s.means.exists(m, m in {1})),"
+        " told.exists(a, told.exists(b, b.pod == a.pod && b.start != a.start &&"
+        " told.exists(c, c.pod == a.pod && c.start != a.start && c.start != b.start))))",
+        meaning="whether at least three starts of one pod's containers told of one of these meanings; a start that is"
+        " listed twice counts once",
     ),
 )

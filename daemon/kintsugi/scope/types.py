@@ -121,7 +121,7 @@ _OBJECTS: Mapping[RuleSource, Type] = {
     RuleSource.NODE: struct_type(Node),
     RuleSource.EVENT: struct_type(Event),
 }
-_OUTCOME: Names = {"ran": BOOL, "met": BOOL}
+_OUTCOME: Names = {"ran": BOOL, "met": BOOL, "answered": BOOL}
 
 
 def object_type(resource: Resource) -> Type:

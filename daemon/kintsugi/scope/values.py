@@ -64,7 +64,11 @@ class Surroundings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepOutcome:
-    """What later expressions see of a step that is over: its result's names, whether it ran, whether `expect` held."""
+    """
+    What later expressions see of a step that is over: its result's names, whether it ran, whether `expect` held.
+
+    It has `answered` when it has any result: also of a step for each item, of which some gave no answer.
+    """
 
     ran: bool
     met: bool
@@ -81,7 +85,8 @@ def step_names(
     """
     Give the values for a step's expressions and templates.
 
-    A step that did not run has only `ran` and `met`: its results are absent, and to read them is an error.
+    A step that did not run, or was given no answer, has only `ran`, `met` and `answered`: its results are absent, and to
+    read them is an error.
     """
     values: dict[str, object] = {"now": around.now}
     if around.incident is not None:
@@ -89,7 +94,8 @@ def step_names(
     values |= _views(around.service, around.services)
     values |= {f"params.{name}": value for name, value in around.parameters.items()}
     for step, outcome in (earlier or {}).items():
-        seen = {**outcome.result, "ran": outcome.ran, "met": outcome.met}
+        known = {"ran": outcome.ran, "met": outcome.met, "answered": bool(outcome.result)}
+        seen = {**outcome.result, **known}
         values |= {f"steps.{step}.{name}": value for name, value in seen.items()}
     if each is not None:
         values["each"] = each

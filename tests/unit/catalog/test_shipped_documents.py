@@ -1,14 +1,17 @@
 """The rules and runbooks that come with the product load, and say what the runbook page says."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.commands import render
-from kintsugi.model.documents import Catalog, Mode, RuleSource, Run, Step
+from kintsugi.model.documents import Catalog, InOrder, Mode, Revert, RollbackThen, RuleSource, Run, Step
+from kintsugi.objects.kept import PersistentVolumeClaim
 from kintsugi.scope.values import StepOutcome, Surroundings, step_names
-from tests.unit.factories import NOW, pod
+from tests.unit.factories import NOW, incident, pod, view
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +82,9 @@ def finding(means: str) -> dict[str, object]:
         (True, False, [], False),
         (False, True, [], False),
         (False, False, [finding("corruption")], False),
+        (False, False, [finding("panic")], False),
+        (False, False, [finding("empty")], False),
+        (False, False, [finding("incompatible")], False),
         (False, False, [finding("disk-full")], False),
     ],
 )
@@ -86,17 +92,162 @@ def test_a_database_is_not_restarted_while_its_data_are_in_doubt(
     catalog: Catalog, ready: bool, lost: bool, findings: list[dict[str, object]], restarts: bool
 ) -> None:
     """Nor is a pod that is well: what may be the last healthy member is left alone."""
-    restart = next(step for step in catalog.runbooks["database-recovery"].steps if step.id == "restart")
+    restart = step_of(catalog, "restart")
     assert restart.when is not None
-    names = step_names(
-        Surroundings(now=NOW),
-        earlier={
-            "lost": StepOutcome(ran=True, met=not lost),
-            "logs": StepOutcome(ran=True, met=not findings, result={"findings": findings}),
-        },
-        each=pod("database-0", ready=ready),
-    )
+    earlier = {"lost": StepOutcome(ran=True, met=not lost), "logs": looked(findings=findings), "alive": NOT_RUN}
+    around = Surroundings(now=NOW, service=view(catalog.services["database"], ready=0))
+    names = step_names(around, earlier=earlier, each=pod("database-0", ready=ready))
     assert restart.when.evaluate(names) is restarts
+
+
+@pytest.mark.parametrize(("answers", "others", "restarts"), [(True, 0, False), (True, 1, True), (False, 0, True)])
+def test_the_last_pod_that_answers_is_not_restarted(
+    catalog: Catalog, answers: bool, others: int, restarts: bool
+) -> None:
+    """Its probe may say what it likes: nobody else has the data at hand."""
+    restart = step_of(catalog, "restart")
+    assert restart.when is not None
+    earlier = {"lost": MET, "logs": looked(findings=[]), "alive": StepOutcome(ran=True, met=answers)}
+    around = Surroundings(now=NOW, service=view(catalog.services["database"], ready=others))
+    names = step_names(around, earlier=earlier, each=pod("database-0", ready=False))
+    assert restart.when.evaluate(names) is restarts
+
+
+REDO = "LOG:  redo in progress, elapsed time: 10.00 s, current LSN: 0/{}"
+TURNED_AWAY = "FATAL:  the database system is starting up ({})"
+
+
+@pytest.mark.parametrize(("line", "goes_on"), [(REDO, True), (TURNED_AWAY, False)])
+def test_crash_recovery_is_waited_for_while_it_replays_and_not_while_it_only_turns_clients_away(
+    catalog: Catalog, line: str, goes_on: bool
+) -> None:
+    """Every probe is turned away once more: that is no progress."""
+    patience = step_of(catalog, "patience")
+    assert patience.progress is not None
+    seen = [
+        patience.progress.evaluate(
+            step_names(Surroundings(now=NOW), own={"findings": [{**finding("recovering"), "line": line.format(at)}]})
+        )
+        for at in (1, 2)
+    ]
+    assert (seen[0] != seen[1]) is goes_on
+
+
+def claim(phase: str, volume: str = "pv-1") -> PersistentVolumeClaim:
+    spec = {"volumeName": volume} if volume else {}
+    content = {"metadata": {"name": "data", "uid": "u-1"}, "spec": spec, "status": {"phase": phase}}
+    return msgspec.convert(content, PersistentVolumeClaim)
+
+
+def starts(*containers: str) -> list[dict[str, object]]:
+    return [{"pod": "database-0", "start": each, "means": ["corruption"]} for each in containers]
+
+
+BOUND, LOST = claim("Bound"), claim("Lost")
+MET, UNMET, NOT_RUN = (
+    StepOutcome(ran=True, met=True),
+    StepOutcome(ran=True, met=False),
+    StepOutcome(ran=False, met=False),
+)
+VOLUMES = [{"metadata": {"name": "pv-1"}}]
+SOUND = {
+    "there": StepOutcome(ran=True, met=True, result={"items": VOLUMES}),
+    "logs": StepOutcome(ran=True, met=True, result={"findings": [], "starts": []}),
+    "connect": MET,
+    "present": StepOutcome(ran=True, met=True, result={"rows": [{"datname": "app"}]}),
+    "filled": StepOutcome(ran=True, met=True, result={"rows": [{"count": 7}]}),
+    "starts": NOT_RUN,
+}
+"""What the steps before the restore come to of a database that is well."""
+
+
+def looked(**result: object) -> StepOutcome:
+    return StepOutcome(ran=True, met=False, result=result)
+
+
+DAMAGED = looked(findings=[finding("corruption")], starts=starts("c1", "c2"))
+EMPTY = looked(findings=[finding("empty")], starts=starts())
+
+
+@pytest.mark.parametrize(
+    ("claims", "steps", "proposed"),
+    [
+        ((BOUND,), {}, False),
+        ((LOST,), {}, True),
+        ((BOUND,), {"there": looked(items=[])}, True),
+        ((claim("Pending"),), {"there": looked(items=[])}, False),
+        ((claim("Pending", ""),), {"connect": UNMET}, False),
+        ((BOUND,), {"there": UNMET}, False),
+        ((BOUND,), {"connect": UNMET}, False),
+        ((BOUND,), {"connect": UNMET, "logs": UNMET}, False),
+        ((BOUND,), {"connect": UNMET, "logs": DAMAGED}, False),
+        ((BOUND,), {"connect": UNMET, "logs": DAMAGED, "starts": looked(starts=starts("c1", "c2"))}, False),
+        ((BOUND,), {"connect": UNMET, "logs": DAMAGED, "starts": looked(starts=starts("c2", "c3"))}, True),
+        ((BOUND,), {"logs": DAMAGED, "starts": looked(starts=starts("c2", "c3"))}, False),
+        ((BOUND,), {"connect": UNMET, "logs": looked(findings=[finding("disk-full")], starts=[])}, False),
+        ((BOUND,), {"connect": UNMET, "logs": looked(findings=[finding("incompatible")], starts=[])}, False),
+        ((BOUND,), {"connect": UNMET, "logs": EMPTY, "present": NOT_RUN, "filled": NOT_RUN}, True),
+        ((BOUND,), {"logs": EMPTY}, False),
+        ((BOUND,), {"logs": EMPTY, "present": looked(rows=[{"datname": "postgres"}]), "filled": NOT_RUN}, True),
+        ((BOUND,), {"logs": EMPTY, "present": UNMET, "filled": NOT_RUN}, False),
+        ((BOUND,), {"logs": EMPTY, "filled": looked(rows=[{"count": 0}])}, True),
+    ],
+)
+def test_a_restore_is_proposed_only_where_the_data_are_surely_gone_or_damaged(
+    catalog: Catalog, claims: tuple[PersistentVolumeClaim, ...], steps: dict[str, StepOutcome], proposed: bool
+) -> None:
+    """P6: never on a timeout, a claim that waits, a question without an answer, or a connection that fails."""
+    restore = step_of(catalog, "restore")
+    assert restore.when is not None
+    around = Surroundings(now=NOW, service=replace(view(catalog.services["database"], ready=0), claims=claims))
+    assert restore.when.evaluate(step_names(around, earlier={**SOUND, **steps})) is proposed
+
+
+def test_nothing_is_touched_before_a_person_agrees_and_nothing_is_scaled_before_the_volumes_are_kept(
+    catalog: Catalog,
+) -> None:
+    steps = catalog.runbooks["database-restore"].steps
+    ids = [step.id for step in steps]
+    changing = [
+        step
+        for step in steps
+        if isinstance(step.do, InOrder | Revert) or (isinstance(step.do, Run) and step.do.command.changes)
+    ]
+    assert [step.id for step in changing][:2] == ["newest", "keep"]
+    assert ids.index("newest") < ids.index("agreed") < ids.index("keep")
+    assert catalog.runbooks["database-restore"].rollback.then is RollbackThen.PARK
+    assert catalog.runbooks["database-restore"].restores
+
+
+def test_who_agrees_to_a_restore_reads_what_is_lost(catalog: Catalog) -> None:
+    agreed = next(step for step in catalog.runbooks["database-restore"].steps if step.id == "agreed")
+    assert agreed.approve is not None
+    backup = {
+        "url": "s3://backup-bucket/database/app.dump",
+        "taken": NOW - timedelta(minutes=47, seconds=3),
+        "proven": False,
+        "skipped": [{"url": "s3://backup-bucket/database/later.dump", "reason": "it is truncated"}],
+    }
+    names = step_names(
+        Surroundings(
+            now=NOW,
+            incident=incident(),
+            service=view(catalog.services["database"]),
+            parameters={"rpo": timedelta(minutes=30)},
+        ),
+        earlier={"newest": StepOutcome(ran=True, met=True, result={"backup": backup})},
+    )
+    question = agreed.approve.evaluate(names)
+    assert question == (
+        "The data of database are gone or corrupt. Restore s3://backup-bucket/database/app.dump into an empty volume? It was "
+        "taken at 2026-05-04T11:12:57Z: what was written in the 47m3s between then and the failure is lost, more than the RPO "
+        "of 30m. Nobody recorded a checksum of it: it reads through to its end, its content is unproven. Newer ones that are "
+        "no good: s3://backup-bucket/database/later.dump (it is truncated)."
+    )
+
+
+def step_of(catalog: Catalog, name: str) -> Step:
+    return next(step for step in catalog.runbooks["database-recovery"].steps if step.id == name)
 
 
 def test_commands_are_bound_to_the_service_s_namespace(catalog: Catalog) -> None:
@@ -112,7 +263,8 @@ def test_every_service_has_rules_on_its_pods_its_readiness_and_its_alerts(catalo
 
 
 def test_what_no_restart_can_mend_is_observed(catalog: Catalog) -> None:
-    volumes = [rule for rule in catalog.rules.values() if "volume" in rule.name]
+    missing = "database-volume-missing"  # what is lost is restored, when a person agrees
+    volumes = [rule for rule in catalog.rules.values() if "volume" in rule.name and rule.name != missing]
     assert volumes
     assert {rule.mode for rule in volumes} == {Mode.OBSERVE}
 

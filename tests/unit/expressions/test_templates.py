@@ -30,7 +30,7 @@ def filled(text: str) -> object:
         ("", ""),
         ("--replicas=${limit}", "--replicas=5"),
         ("${vase.name}/${limit + 1}!", "ming/6!"),
-        ("a ${patience} at ${now}", "a 26h1.5s at 2026-03-01T12:00:00Z"),
+        ("a ${patience} at ${now}", "a 26h2s at 2026-03-01T12:00:00Z"),
         ("it is ${limit > 3}", "it is true"),
         ("weighs ${vase.weight}", "weighs 2"),
         ("pod ${value}", "pod web-1"),
@@ -85,3 +85,9 @@ def test_a_template_says_what_it_reads_and_is_filled_from_prepared_names() -> No
     assert template.reads == {"vase.name", "limit"}
     assert [hole.source for hole in template.holes] == ["vase.name", "limit"]
     assert template.evaluate(Names(VALUES)) == "ming 5"
+
+
+def test_a_long_duration_is_told_in_a_text_without_its_fractions() -> None:
+    """Nobody reads them; a single hole keeps the value as it is."""
+    assert filled("waited ${patience}") == "waited 26h2s"
+    assert filled("${patience}") == VALUES["patience"]

@@ -177,7 +177,7 @@ STARTS = [{"pod": "database-0", "start": f"c{number}", "means": ["corruption", "
         (STARTS[:2], False),
         ([*STARTS[:2], *STARTS[:2]], False),
         ([*STARTS[:2], {**STARTS[2], "means": ["recovering"]}], False),
-        ([*STARTS[:2], {**STARTS[0], "pod": "database-1"}], True),
+        ([*STARTS[:2], {**STARTS[2], "pod": "database-1"}], False),
         ([], False),
     ],
 )
