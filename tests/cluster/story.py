@@ -53,12 +53,18 @@ class Story:
         return self
 
     def alert(self, status: str, labels: Mapping[str, str]) -> None:
-        """Send an alert to the webhook, as Alertmanager would; its episode begins with the story."""
+        """Send an alert to the webhook, as Alertmanager would: again after a 503. Its episode begins with the story."""
         began = self._alerts.setdefault(json.dumps(dict(labels), sort_keys=True), moment())
         ended = moment() if status == "resolved" else "0001-01-01T00:00:00Z"
         one = {"status": status, "labels": dict(labels), "annotations": {}, "startsAt": began, "endsAt": ended}
-        answer = self.daemon.post("/alertmanager", {"version": "4", "alerts": [one]}, token=TOKEN)
-        assert answer[0] == 200, answer
+        answers: list[tuple[int, Json]] = []
+
+        def sent() -> bool:
+            answers.append(self.daemon.post("/alertmanager", {"version": "4", "alerts": [one]}, token=TOKEN))
+            return answers[-1][0] != 503
+
+        wait_for(sent, within=20, every=0.5, describe=lambda: answers[-1])
+        assert answers[-1][0] == 200, answers[-1]
 
     def within(self, seconds: float) -> "Story":
         """Say how long the next expectation may take."""

@@ -69,7 +69,7 @@ class Daemon:
         """Return the file that the daemon's lines go to, of all its starts."""
         return self.folder / "daemon.log"
 
-    def start(self, *, within: float = 30, **environment: str) -> "Daemon":
+    def start(self, *, within: float = 90, **environment: str) -> "Daemon":
         """Start the process and wait until it takes webhooks."""
         before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
@@ -87,7 +87,7 @@ class Daemon:
         self.port = int(self.url.rsplit(":", 1)[1])
         return self
 
-    def wait_ready(self, *, within: float = 20) -> "Daemon":
+    def wait_ready(self, *, within: float = 60) -> "Daemon":
         """Wait until its caches are synced."""
         wait_for(
             lambda: self.get("/readyz")[0] == 200,
