@@ -119,13 +119,18 @@ def protected(question: Question) -> Verdict | None:
 
 def own_ledger(question: Question) -> Verdict | None:
     """Never touch the database that we ourselves write to: what is done must be written down first (P8)."""
-    host = question.limits.ledger_host.lower().rstrip(".")
+    text = holds_ledger(question.facts.service, question.facts.addresses, question.limits)
+    return question.refuse(Reason.PROTECTED, text) if text else None
+
+
+def holds_ledger(service: Service, addresses: frozenset[str], limits: Limits) -> str:
+    """Say that a service at these addresses is where our own ledger is, or nothing."""
+    host = limits.ledger_host.lower().rstrip(".")
     labels = host.split(".")
     names = {host, ".".join(labels[:2]), ".".join(labels[1:3])}  # NAME.NAMESPACE.svc… or POD.NAME.NAMESPACE.svc…
-    if host and names & question.facts.addresses:
-        text = f"{question.facts.service.name} is where our own ledger is ({host}): nothing is ever changed there"
-        return question.refuse(Reason.PROTECTED, text)
-    return None
+    if host and names & addresses:
+        return f"{service.name} is where our own ledger is ({host}): nothing is ever changed there"
+    return ""
 
 
 def active(question: Question) -> Verdict | None:

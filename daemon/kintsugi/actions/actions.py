@@ -19,6 +19,7 @@ from kintsugi.actions import (
     looks,
     mark,
     patch,
+    refusals,
     rollout,
     scale,
     touched,
@@ -70,6 +71,7 @@ class Actions:
         Raises Refused with the reason why it is not made; KubeError when that cannot be judged (P6): NotFound for a
         name that nobody has, Conflict for a JSON patch whose tests fail.
         """
+        refusals.check(circumstances.off_limits)
         if isinstance(command, BackupFetch | PgRestore):
             order = Order(command=command, circumstances=circumstances, settings=self._restore)
             return await jobs.prepare(self._kube, order)

@@ -17,7 +17,8 @@ class Circumstances:
     The run that a change belongs to. `namespace` and `selector` are the service's: they tell which pods are its own.
 
     `good` are the pod templates (pod-template-hash, or the name of a ControllerRevision) of the workload that were seen
-    healthy. `startup` is what a pod may take to become ready. `protected` namespaces are never changed.
+    healthy. `startup` is what a pod may take to become ready. `protected` namespaces are never changed, and nothing of a
+    service that is `off_limits`: that says why.
     `allow_managed`: change also what an autoscaler, GitOps or an operator writes. `may_stop` names (TYPE/NAME) what is
     stopped for a restore: its replicas may be lowered in the forward phase, too, and whoever else writes it is put up
     with, but for an operator of the workload itself.
@@ -36,6 +37,7 @@ class Circumstances:
     good: frozenset[str] = frozenset()
     startup: timedelta = START_UP_ALLOWANCE
     protected: frozenset[str] = frozenset()
+    off_limits: str = ""
     allow_managed: bool = False
     env: Mapping[str, SecretRef] = field(default_factory=dict)
     ledger_host: str = ""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from kintsugi.actions.circumstances import Circumstances as ChangeCircumstances
 from kintsugi.errors import ProbeFailed
-from kintsugi.guards import Circumstances, Limits, Observer
+from kintsugi.guards import Circumstances, Limits, Observer, holds_ledger
 from kintsugi.model.documents import Catalog, Mode, Rule, Service
 from kintsugi.model.records import GoodRevision, RunRecord, StepRecord
 from kintsugi.model.views import ServiceView
@@ -92,6 +92,7 @@ class World:
             protected=self.limits.protected,
             env=view.service.env if view is not None else {},
             ledger_host=self.limits.ledger_host,
+            off_limits=self._off_limits(view),
             may_stop=at.restoring.may_stop if at.restoring is not None else frozenset(),
         )
 
@@ -110,6 +111,12 @@ class World:
             approved=approved,
             addresses=self._addresses(view) if view is not None else frozenset(),
         )
+
+    def _off_limits(self, view: ServiceView | None) -> str:
+        """Say why nothing of a service may be changed, whichever runbook of another one has come to it."""
+        if view is None or not self.limits.ledger_host:
+            return ""
+        return holds_ledger(view.service, self._addresses(view), self.limits)
 
     def _addresses(self, view: ServiceView) -> frozenset[str]:
         """Name where a service is reached: its pods, and the Services in front of them."""

@@ -77,6 +77,7 @@ class StatefulSets:
             if not deleting(pods[excess[0]]):
                 self._delete(found, pods[excess[0]])
             return
+        self._let_go(found, wanted)
         self._update(found, pods, wanted, revision, only_unready=False)
 
     def _update(
@@ -124,6 +125,17 @@ class StatefulSets:
         labels = found["spec"]["selector"].get("matchLabels") or {}
         body = {"metadata": {"name": name, "labels": labels}, "spec": copy(template["spec"])}
         self._registry.create(resources.PVCS, namespace_of(found), body)
+
+    def _let_go(self, found: Json, wanted: list[str]) -> None:
+        """Delete the claims of ordinals that were scaled away, where `whenScaled` says so."""
+        if dig(found, "spec", "persistentVolumeClaimRetentionPolicy", "whenScaled") != "Delete":
+            return
+        starts = [f"{name_of(each)}-{name_of(found)}-" for each in found["spec"].get("volumeClaimTemplates") or ()]
+        for claim in self._store.list(resources.PVCS, namespace_of(found)):
+            start = next((each for each in starts if name_of(claim).startswith(each)), None)
+            ordinal = name_of(claim).removeprefix(start or "")
+            if start and ordinal.isdecimal() and f"{name_of(found)}-{ordinal}" not in wanted and not deleting(claim):
+                self._registry.delete(resources.PVCS, namespace_of(claim), name_of(claim), DeleteOptions())
 
     def _delete(self, found: Json, pod: Json) -> None:
         self._registry.delete(resources.PODS, namespace_of(pod), name_of(pod), DeleteOptions())

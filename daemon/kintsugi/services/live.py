@@ -249,11 +249,16 @@ def front_of(workload: Workload | None, candidates: Iterable[KubeService]) -> Ku
 
 
 def claim_names(pods: Iterable[Pod], workload: Workload | None) -> frozenset[str]:
-    """Name the claims that the pods mount, and those that a StatefulSet makes for its ordinals even when no pod is there."""
+    """
+    Name the claims that the pods mount, and those that pods of the workload would mount when none is there.
+
+    A StatefulSet makes claims for its ordinals besides.
+    """
+    specs = [pod.spec for pod in pods] + ([workload.spec.template.spec] if workload is not None else [])
     mounted = {
         volume.persistent_volume_claim.claim_name
-        for pod in pods
-        for volume in pod.spec.volumes
+        for spec in specs
+        for volume in spec.volumes
         if volume.persistent_volume_claim is not None
     }
     if isinstance(workload, StatefulSet):

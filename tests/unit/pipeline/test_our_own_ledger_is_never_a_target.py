@@ -3,9 +3,10 @@
 import pytest
 
 from kintsugi.guards import Limits, check
-from kintsugi.model.records import History, Reason, VerdictKind
+from kintsugi.model.records import History, Phase, Reason, StepRecord, StepState, VerdictKind
 from kintsugi.planner import plan
-from tests.unit.factories import NOW
+from kintsugi.runner.memory import Bearings
+from tests.unit.factories import NOW, run
 from tests.unit.pipeline.business import Business
 
 pytestmark = pytest.mark.looptime
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.looptime
     ],
 )
 async def test_a_service_that_holds_the_ledger_is_refused(host: str, own: bool) -> None:
+    """Nor does the runbook of another service come to it."""
     business = Business()
     business.cluster.expose()
     rule = business.catalog.rules["web-pods"]
@@ -35,3 +37,7 @@ async def test_a_service_that_holds_the_ledger_is_refused(host: str, own: bool) 
     verdict = check(claim, History(), Limits(ledger_host=host), now=NOW)
     refused = (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.PROTECTED)
     assert refused is own, verdict
+    business.world.limits = Limits(ledger_host=host)
+    at = Bearings(phase=Phase.FORWARD, service="web", runbook="full-stack")
+    step = StepRecord(run="run-1", path="x", state=StepState.PLANNED)
+    assert bool(business.world.circumstances(run(), at, step).off_limits) is own

@@ -38,13 +38,27 @@ def test_changes_are_deleting_pods_and_patching_workloads() -> None:
     assert bound == {
         ("ClusterRoleBinding", "kintsugi-see"),
         ("ClusterRoleBinding", "kintsugi-volumes"),
+        ("ClusterRoleBinding", "kintsugi-keep-volumes"),
         ("RoleBinding", "kintsugi-mend"),
+        ("RoleBinding", "kintsugi-restore"),
     }
+
+
+def test_a_restore_deletes_claims_and_never_a_volume() -> None:
+    """An old volume is kept, whatever happens."""
+    assert set(rights("kintsugi-keep-volumes")) == {("", "persistentvolumes", "patch")}
+    restore = set(rights("kintsugi-restore"))
+    assert restore >= {
+        *(("", "persistentvolumeclaims", verb) for verb in ("create", "delete")),
+        *(("batch", "cronjobs", verb) for verb in ("get", "patch")),
+    }
+    assert not [right for right in restore if right[1] == "persistentvolumes"]
 
 
 def test_no_right_is_a_wildcard_or_about_secrets() -> None:
     """A wildcard grants what nobody has read."""
-    every = [*rights("kintsugi-see"), *rights("kintsugi-volumes"), *rights("kintsugi-mend")]
+    roles = [each["metadata"]["name"] for each in DOCUMENTS if each["kind"] == "ClusterRole"]
+    every = [right for role in roles for right in rights(role)]
     assert [right for right in every if "*" in right or right[1] == "secrets"] == []
 
 

@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import HorizontalPodAutoscaler, Metadata
-from kintsugi.objects.workloads import AutoscalerSpec, ScaleTarget
+from kintsugi.objects.kept import HorizontalPodAutoscaler, Metadata, Object, PodTemplate, StatefulSet
+from kintsugi.objects.pods import ClaimVolume, PodSpec, Volume
+from kintsugi.objects.workloads import AutoscalerSpec, ScaleTarget, StatefulSetSpec
+from kintsugi.services.live import claim_names
 from tests.unit.factories import catalog, moment, rule_text, runbook_text, service_text
 from tests.unit.services.cluster import Cluster
 
@@ -208,3 +210,15 @@ async def test_a_new_catalog_drops_the_services_that_it_no_longer_has() -> None:
     text = service_text("api")
     cluster.services.use(catalog(text, rule_text(service="api"), runbook_text()))
     assert set(cluster.services.views) == {"api"}
+
+
+def test_the_claims_of_a_workload_are_known_when_it_has_no_pods() -> None:
+    """One that stands at zero, as while its database is restored."""
+    claim = ClaimVolume(claim_name="database-pvc")
+    template = PodTemplate(spec=PodSpec(volumes=(Volume(name="data", persistent_volume_claim=claim),)))
+    made = Object(metadata=Metadata(name="logs"))
+    stopped = StatefulSet(
+        metadata=Metadata(name="database"),
+        spec=StatefulSetSpec(replicas=0, template=template, volume_claim_templates=(made,)),
+    )
+    assert claim_names([], stopped) == {"database-pvc", "logs-database-0"}
