@@ -16,7 +16,7 @@ from kintsugi.cli.tables import first_line
 from kintsugi.model.records import IncidentState, Phase, SignalStatus
 from kintsugi.server.operations import IncidentDetail
 
-GOOD = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION})
+GOOD = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION, IncidentState.PASSED})
 """Ends after which nobody needs to look; a cancelled incident is one, too, if nothing fires any more."""
 
 _PATIENCE = timedelta(minutes=1)

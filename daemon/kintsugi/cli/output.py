@@ -17,6 +17,7 @@ _ENDLESS = 100_000
 
 _STYLES = {
     IncidentState.RECOVERED: "green",
+    IncidentState.PASSED: "green",
     IncidentState.RUNNING: "cyan",
     IncidentState.VERIFYING: "cyan",
     IncidentState.AWAITING_APPROVAL: "bold yellow",

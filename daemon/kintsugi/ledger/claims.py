@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.drills import note_slot
 from kintsugi.ledger.history import read_history
 from kintsugi.ledger.incidents import find_incident, last_run
 from kintsugi.ledger.outbox import tell
@@ -26,6 +27,7 @@ from kintsugi.model.records import (
     Incident,
     IncidentState,
     Reason,
+    RunKind,
     RunRecord,
     Signal,
     Verdict,
@@ -57,7 +59,8 @@ class Claim:
     A plan that asks to be started. `signal` is None for what a person asked for.
 
     `locks` are names (the service, the owners of its objects) that one run holds at a time. `deadline` is the
-    watchdog's moment, `catalog` the digest of the documents that the run keeps to.
+    watchdog's moment, `catalog` the digest of the documents that the run keeps to. `slot` is the moment of a drill's
+    schedule that is dealt with when it starts.
     """
 
     signal: Signal | None
@@ -70,6 +73,8 @@ class Claim:
     parameters: Mapping[str, object] = field(default_factory=dict)
     deadline: datetime
     locks: tuple[str, ...] = ()
+    kind: RunKind = RunKind.RECOVERY
+    slot: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,6 +208,7 @@ class _Decision:
     async def _open_incident(self) -> Incident | None:
         query = select(*columns(Incident, incidents))
         query = query.where(incidents.c.service == self._claim.service, incidents.c.closed.is_(None))
+        query = query.where(incidents.c.kind == self._claim.kind)
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else record(Incident, row)
 
@@ -217,6 +223,7 @@ class _Decision:
             state=state,
             reason=reason,
             opened=opened.opened if opened else self._now,
+            kind=claim.kind,
         )
         if opened is None:
             await self._connection.execute(insert(incidents).values(values(incident)))
@@ -244,11 +251,14 @@ class _Decision:
             reason=incident.reason,
             started=self._now,
             deadline=claim.deadline,
+            kind=claim.kind,
         )
         await self._connection.execute(insert(runs).values(values(run)))
         held = [{"name": name, "run": run.id, "since": self._now} for name in dict.fromkeys(claim.locks)]
         if held:
             await self._connection.execute(insert(locks), held)
+        if claim.slot is not None:
+            await note_slot(self._connection, claim.service, claim.slot)
         return run
 
     async def _settle(self, which: ColumnElement[bool], judged: Verdict) -> None:

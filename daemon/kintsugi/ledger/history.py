@@ -6,8 +6,8 @@ from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.rows import columns, record
-from kintsugi.ledger.tables import locks, pauses, runs, steps
-from kintsugi.model.records import History, PastRun, Pause, StepState
+from kintsugi.ledger.tables import incidents, locks, pauses, runs, steps
+from kintsugi.model.records import History, PastRun, Pause, RunKind, StepState
 
 RECENT = timedelta(hours=3)
 """How far back finished runs are told: more than the longest cooldown (2 h) and the pause after failures (1 h)."""
@@ -27,6 +27,9 @@ _CHANGES = (
     .scalar_subquery()
     .label("changes")
 )
+_RECOVERY = runs.c.kind == RunKind.RECOVERY
+"""Drills disrupt nothing, and say nothing about whether a recovery helps: no guard counts them."""
+
 _PAST = (
     runs.c.service, runs.c.namespace, runs.c.rule, runs.c.state, runs.c.started, runs.c.finished, _CHANGES,
 )  # fmt: skip
@@ -34,10 +37,11 @@ _PAST = (
 
 async def read_history(connection: AsyncConnection, service: str, namespace: str, now: datetime) -> History:
     """Read what decides a claim of `service` at `now`."""
-    last = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None))
+    last = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
     last = last.order_by(runs.c.started.desc()).limit(LAST_RUNS)
     query = select(*_PAST).where(
-        or_(runs.c.finished.is_(None), runs.c.finished > now - RECENT, runs.c.id.in_(last.scalar_subquery()))
+        _RECOVERY,
+        or_(runs.c.finished.is_(None), runs.c.finished > now - RECENT, runs.c.id.in_(last.scalar_subquery())),
     )
     rows = await connection.execute(query.order_by(runs.c.started, runs.c.id))
     past = [record(PastRun, row) for row in rows]
@@ -47,7 +51,13 @@ async def read_history(connection: AsyncConnection, service: str, namespace: str
         disruptions=await _disruptions(connection, namespace, now),
         locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
         pauses=tuple(record(Pause, row) for row in await connection.execute(pauses_at(now))),
+        incident=await connection.scalar(_incident_of(service)) or "",
     )
+
+
+def _incident_of(service: str) -> Select[tuple[str]]:
+    open_here = (incidents.c.service == service, incidents.c.closed.is_(None))
+    return select(incidents.c.id).where(*open_here, incidents.c.kind == RunKind.RECOVERY)
 
 
 def pauses_at(now: datetime) -> Select[tuple[object, ...]]:
@@ -62,6 +72,7 @@ async def _disruptions(connection: AsyncConnection, namespace: str, now: datetim
         .join(runs, runs.c.id == steps.c.run)
         .where(
             runs.c.namespace == namespace,
+            _RECOVERY,
             steps.c.changes,
             steps.c.state.not_in(_NOT_MADE),
             steps.c.started > now - DISRUPTED,

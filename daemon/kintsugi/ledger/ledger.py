@@ -14,6 +14,7 @@ from kintsugi.ledger import schema
 from kintsugi.ledger.boundary import QUIET, Boundary
 from kintsugi.ledger.claims import Claims
 from kintsugi.ledger.conditions import Conditions
+from kintsugi.ledger.drills import Drills
 from kintsugi.ledger.engines import Engines, connect, file_of, parse_url
 from kintsugi.ledger.evidence import Exhibits
 from kintsugi.ledger.failures import DAMAGED, FOREIGN, wrapped
@@ -32,7 +33,9 @@ _TURN = 0x6B696E00
 """Replicas that start together bring the schema up to date one after the other."""
 
 
-class Ledger(Leading, Signals, Conditions, Claims, Incidents, Runs, Exhibits, People, Knowledge, Outbox, Retention):
+class Ledger(
+    Leading, Signals, Conditions, Claims, Incidents, Runs, Drills, Exhibits, People, Knowledge, Outbox, Retention
+):
     """
     All chapters on one store. Make it with `open` (the daemon) or `read` (everybody else).
 

@@ -55,7 +55,9 @@ class Retention(Chapter):
 
 async def _incidents(connection: AsyncConnection, old: datetime, limit: int) -> Sequence[str]:
     """Clear the belongings of the incidents to delete, and give their ids."""
-    age = func.row_number().over(partition_by=runs.c.service, order_by=(runs.c.started.desc(), runs.c.id.desc()))
+    age = func.row_number().over(
+        partition_by=(runs.c.service, runs.c.kind), order_by=(runs.c.started.desc(), runs.c.id.desc())
+    )
     ranked = select(runs.c.incident, age.label("age")).subquery()
     counted = select(ranked.c.incident).where(ranked.c.age <= LAST_RUNS)
     unsent = select(notices.c.incident).where(~notices.c.sent)

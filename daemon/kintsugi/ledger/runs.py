@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.drills import note_passed
 from kintsugi.ledger.outbox import tell
 from kintsugi.ledger.rows import columns, record, values
 from kintsugi.ledger.tables import incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump
-from kintsugi.model.records import IncidentState, RunRecord, StepRecord, StepState
+from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord, StepState
 
 _STEP = columns(StepRecord, steps)
 _RUN = columns(RunRecord, runs)
@@ -92,6 +93,8 @@ class Runs(Chapter):
             before = await _find_run(connection, run, lock=True)
             if before.finished is None:
                 return before
+            if before.kind is RunKind.DRILL:
+                raise WrongState(f"run {run} was a drill: it has taken back all that it made, and touched nothing else")
             await _refuse_if_taken(connection, before)
             after = replace(before, state=IncidentState.ROLLING_BACK, reason=clean(reason), finished=None)
             await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
@@ -139,6 +142,8 @@ class Runs(Chapter):
             await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
             if state.is_final:
                 await connection.execute(delete(locks).where(locks.c.run == run))
+            if state is IncidentState.PASSED:
+                await note_passed(connection, before.service, now)
             await _move_incident(connection, before.incident, after)
             if before.state is not state:
                 await tell(connection, before.incident, state, reason, now)
@@ -157,6 +162,7 @@ async def _find_run(connection: AsyncConnection, run: str, *, lock: bool = False
 
 async def _refuse_if_taken(connection: AsyncConnection, run: RunRecord) -> None:
     others = select(incidents.c.id).where(incidents.c.service == run.service, incidents.c.closed.is_(None))
+    others = others.where(incidents.c.kind == run.kind)
     other = await connection.scalar(others.limit(1))
     if other is not None:
         raise WrongState(f"{run.service} has incident {other} open: it must end before run {run.id} is rolled back")

@@ -3,7 +3,7 @@ The tables of the ledger, as SQLAlchemy Core sees them. `migrations/` makes them
 
 A column that belongs to a field of `model.records` has the field's name and gives the field's type, so that a row is
 a record. Partial unique indexes hold what must never be true twice: one open episode a key, one open incident and one
-unfinished run a service (P2).
+unfinished run of a kind a service (P2).
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint, text
@@ -15,6 +15,7 @@ from kintsugi.model.records import (
     PauseScope,
     Phase,
     Reason,
+    RunKind,
     SignalSource,
     StepState,
     Target,
@@ -55,12 +56,14 @@ incidents = Table(
     Column("reason", Words, nullable=False),
     Column("opened", Moment, nullable=False),
     Column("closed", Moment),
+    Column("kind", Choice(RunKind), nullable=False, server_default=RunKind.RECOVERY),
     Index("ix_incidents_opened", "opened"),
     Index("ix_incidents_service_opened", "service", "opened"),
     Index("ix_incidents_closed", "closed"),
     Index(
         "uq_incidents_open_service",
         "service",
+        "kind",
         unique=True,
         sqlite_where=text("closed IS NULL"),
         postgresql_where=text("closed IS NULL"),
@@ -144,6 +147,7 @@ runs = Table(
     Column("walked", Moment),
     Column("finished", Moment),
     Column("changed", Boolean, nullable=False),
+    Column("kind", Choice(RunKind), nullable=False, server_default=RunKind.RECOVERY),
     Index("ix_runs_incident", "incident"),
     Index("ix_runs_service_started", "service", "started"),
     Index("ix_runs_finished", "finished"),
@@ -151,6 +155,7 @@ runs = Table(
     Index(
         "uq_runs_open_service",
         "service",
+        "kind",
         unique=True,
         sqlite_where=text("finished IS NULL"),
         postgresql_where=text("finished IS NULL"),
@@ -269,6 +274,15 @@ notices = Table(
     Column("sent", Boolean, nullable=False),
     Index("ix_notices_incident", "incident"),
     Index("ix_notices_due", "due", sqlite_where=text("NOT sent"), postgresql_where=text("NOT sent")),
+)
+
+drills = Table(
+    "drills",
+    metadata,
+    Column("service", Words, primary_key=True),
+    Column("schedule", Words, nullable=False),
+    Column("slot", Moment),
+    Column("passed", Moment),
 )
 
 dead_letters = Table(

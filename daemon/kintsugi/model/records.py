@@ -125,6 +125,13 @@ class Verdict:
     incident: str = ""
 
 
+class RunKind(StrEnum):
+    """What an incident and its run are for: a service in trouble, or finding out whether its backup is any good."""
+
+    RECOVERY = "recovery"
+    DRILL = "drill"
+
+
 class IncidentState(StrEnum):
     """Where an incident stands; the second row of members is final."""
 
@@ -142,6 +149,7 @@ class IncidentState(StrEnum):
     FAILED = "failed"
     NEEDS_OPERATOR = "needs-operator"
     CANCELLED = "cancelled"
+    PASSED = "passed"
 
     @property
     def is_final(self) -> bool:
@@ -158,13 +166,14 @@ FINAL_STATES = frozenset(
         IncidentState.FAILED,
         IncidentState.NEEDS_OPERATOR,
         IncidentState.CANCELLED,
+        IncidentState.PASSED,
     }
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Incident:
-    """All signals and the run about one service, until closed. `reason` is a sentence for a person."""
+    """All signals and the run about one service, until closed, or one drill. `reason` is a sentence for a person."""
 
     id: str
     service: str
@@ -175,6 +184,7 @@ class Incident:
     reason: str
     opened: datetime
     closed: datetime | None = None
+    kind: RunKind = RunKind.RECOVERY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,6 +212,7 @@ class RunRecord:
     walked: datetime | None = None
     finished: datetime | None = None
     changed: bool = False
+    kind: RunKind = RunKind.RECOVERY
 
 
 class Phase(StrEnum):
@@ -327,6 +338,20 @@ class Notice:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DrillMemory:
+    """
+    What is known of a service's drills, however old they are.
+
+    `slot` is the last moment of its `schedule` that was dealt with; `passed` is when the last good drill ended.
+    """
+
+    service: str
+    schedule: str = ""
+    slot: datetime | None = None
+    passed: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetter:
     """What could not be understood: bounded and redacted, with the reason."""
 
@@ -366,7 +391,8 @@ class History:
     All that the ledger knows for deciding one claim, read in the claim's own transaction (P7).
 
     `active` are unfinished runs, `recent` the finished ones of the last three hours and the last ones of this service;
-    `disruptions` the times of changes in this namespace within the last hour; `locks` maps a lock's name to its run.
+    `disruptions` the times of changes in this namespace within the last hour; `locks` maps a lock's name to its run;
+    `incident` is the one that the service has open, "" for none. Drills are in none of them.
     """
 
     active: tuple[PastRun, ...] = ()
@@ -374,3 +400,4 @@ class History:
     disruptions: tuple[datetime, ...] = ()
     locks: Mapping[str, str] = field(default_factory=dict)
     pauses: tuple[Pause, ...] = ()
+    incident: str = ""

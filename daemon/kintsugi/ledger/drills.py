@@ -1,0 +1,57 @@
+"""Drills: when the last one passed, and which moments of their schedules have been dealt with."""
+
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.rows import columns, record, values
+from kintsugi.ledger.tables import drills
+from kintsugi.model.records import DrillMemory
+
+_DRILL = columns(DrillMemory, drills)
+
+
+class Drills(Chapter):
+    """What is known of drills for longer than incidents are kept."""
+
+    async def drills(self) -> dict[str, DrillMemory]:
+        """Give what is known, by service."""
+
+        async def work(connection: AsyncConnection) -> dict[str, DrillMemory]:
+            return {row.service: record(DrillMemory, row) for row in await connection.execute(select(*_DRILL))}
+
+        return await self._store.look(work)
+
+    async def begin_schedule(self, service: str, schedule: str, now: datetime) -> None:
+        """Let a schedule count from `now` on; one that counts already goes on."""
+
+        async def work(connection: AsyncConnection) -> None:
+            known = await _find(connection, service)
+            if known is None:
+                first = DrillMemory(service=service, schedule=schedule, slot=now)
+                await connection.execute(insert(drills).values(values(first)))
+            elif known.schedule != schedule or known.slot is None:
+                changed = update(drills).where(drills.c.service == service)
+                await connection.execute(changed.values(schedule=schedule, slot=now))
+
+        await self._store.write("begin-schedule", work, fenced=True)
+
+
+async def note_slot(connection: AsyncConnection, service: str, slot: datetime) -> None:
+    """Note a moment of the schedule as dealt with, in the caller's transaction."""
+    await connection.execute(update(drills).where(drills.c.service == service).values(slot=slot))
+
+
+async def note_passed(connection: AsyncConnection, service: str, now: datetime) -> None:
+    """Note that a drill has passed, in the caller's transaction."""
+    if await _find(connection, service) is None:
+        await connection.execute(insert(drills).values(values(DrillMemory(service=service, passed=now))))
+    else:
+        await connection.execute(update(drills).where(drills.c.service == service).values(passed=now))
+
+
+async def _find(connection: AsyncConnection, service: str) -> DrillMemory | None:
+    row = (await connection.execute(select(*_DRILL).where(drills.c.service == service))).one_or_none()
+    return None if row is None else record(DrillMemory, row)
