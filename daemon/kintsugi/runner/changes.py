@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import structlog
 
+from kintsugi.actions.jobs import ending
+from kintsugi.actions.undo import undone_by
 from kintsugi.commands import decode, encode
 from kintsugi.errors import CommandError, EvaluationError
 from kintsugi.executor import Effect
@@ -21,6 +23,7 @@ from kintsugi.runner.ends import Broken, Ended, Puzzled, Stopped
 from kintsugi.runner.journal import left_to_undo, undo_path
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.results import merged
+from kintsugi.runner.workers import Workers, makes_worker
 
 T = TypeVar("T")
 
@@ -63,6 +66,8 @@ class Changes:
             ends.append(await self._again_and_again(blank, command, at, step))
             ends += await self._complete(ends[-1], blank, at, step)
         done = [end for end in ends if end.state is StepState.DONE]
+        if done and makes_worker(done[0]):
+            return await Workers(self._desk, self.end_worker).see_through(step, at, done[0])
         return Ended(
             ran=bool(done),
             met=bool(done),
@@ -92,6 +97,19 @@ class Changes:
             record = await to_its_end(tools.executor.execute(effect))
             if record.state is StepState.NEEDS_OPERATOR:
                 raise Puzzled(record.path, record.error)
+
+    async def end_worker(self, record: StepRecord, at: Bearings) -> None:
+        """End a worker whose Job a change has made, whatever the runbook says of its undo."""
+        job, namespace = str(record.facts["job"]), str(record.facts["namespace"])
+        await self.undo(record, undone_by(ending(job, namespace)), at)
+
+    async def end_workers(self, at: Bearings) -> None:
+        """End the workers that are at work still: what they are about is about to be taken back."""
+        journal = self._desk.journal
+        for record in journal.changes(Phase.FORWARD):
+            own_step = record.path.partition("#")[0]
+            if makes_worker(record) and journal.ended(Phase.FORWARD, own_step) is None:
+                await self.end_worker(record, at)
 
     async def take_back(self, at: Bearings, path: str) -> None:
         """Undo what was changed at or below a path, the newest first."""

@@ -18,9 +18,15 @@ def hand_over(reason: str, steps: Iterable[StepRecord], way_back: str = "") -> s
     """
     ordered = [step for step in steps if step.text]
     changes = [step for step in ordered if step.changes]
+    failed = {(step.phase, step.path) for step in ordered if step.state is StepState.FAILED}
+
+    def has_failed(change: StepRecord) -> bool:
+        """Tell of a change that was made whether what it was made for has failed: a worker's Job."""
+        return (change.phase, change.path.partition("#")[0]) in failed
+
     parts = [
         reason,
-        section("Done", [f"{step.text}" for step in changes if step.state is StepState.DONE]),
+        section("Done", [f"{step.text}" for step in changes if step.state is StepState.DONE and not has_failed(step)]),
         section("Uncertain", [f"{step.text} ({step.error})" for step in changes if is_uncertain(step)]),
         section("Not done", [f"{step.text} ({step.error})" for step in ordered if is_undone(step)]),
         section("To take it back, newest first", undo_texts(changes)),

@@ -14,6 +14,7 @@ def together(ends: Sequence[Ended]) -> Ended:
     return Ended(
         ran=any(end.ran for end in wanted),
         met=all(end.met for end in wanted),
+        state=StepState.FAILED if any(end.state is StepState.FAILED for end in wanted) else StepState.DONE,
         own=merged([end.own for end in wanted]),
         error="; ".join(end.error for end in wanted if end.error),
     )

@@ -38,6 +38,7 @@ class RollBack:
         run = self._work.desk.journal.run
         at = Bearings(phase=Phase.ROLLBACK, service=run.service, runbook=self._runbook.name, parameters=run.parameters)
         await self._work.changes.settle(at)
+        await self._work.changes.end_workers(at)
         await self._walk.steps(self._runbook.rollback.steps, at)
         await self._undo_the_rest(at, asked=asked)
         if not self._runbook.rollback.steps and not self._has_undone():

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from kintsugi.actions.asker import NOBODY, Asker
 from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.job_progress import Standing
+from kintsugi.actions.prepared import Prepared
 from kintsugi.actions.result import Result
 from kintsugi.executor import Executor
 from kintsugi.model.command import Command
@@ -18,11 +20,15 @@ from kintsugi.runner.memory import Bearings, Restoring
 
 
 class Looker(Protocol):
-    """What performs commands that only look: `actions.Actions`."""
+    """What performs commands that only look, and sees how workers stand: `actions.Actions`."""
 
     async def look(self, command: Command, *, deadline: timedelta, asker: Asker = NOBODY) -> Result: ...
 
     def split(self, command: Command) -> tuple[Command, ...]: ...
+
+    async def watch(self, prepared: Prepared, circumstances: Circumstances) -> Standing:
+        """Say how a worker stands whose Job was made. Raises KubeError when that cannot be asked now."""
+        ...
 
 
 class Gate(Protocol):

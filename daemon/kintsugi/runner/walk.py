@@ -26,7 +26,7 @@ from kintsugi.model.documents import (
 )
 from kintsugi.model.records import StepState
 from kintsugi.planner import parameters_for
-from kintsugi.runner.ends import Ended, RollbackWanted, Stopped, raise_gravest
+from kintsugi.runner.ends import Broken, Ended, RollbackWanted, Stopped, raise_gravest
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.restoring import restoring
 from kintsugi.runner.rounds import wanted
@@ -162,6 +162,8 @@ class Walk:
         if ended.met or ended.left_out:
             return
         path, why = at.path(step.id), ended.error or "its expectation was not met"
+        if ended.state is StepState.FAILED and step.unmet is Unmet.STOP:
+            raise Broken(path, why)
         log.info("expectation not met", step=path, why=why, unmet=step.unmet)
         match step.unmet:
             case Unmet.CONTINUE:

@@ -13,7 +13,7 @@ from kintsugi.commands import render
 from kintsugi.errors import EvaluationError, ProbeFailed
 from kintsugi.model.command import Logs
 from kintsugi.model.documents import Run, Step
-from kintsugi.model.records import Phase, StepRecord
+from kintsugi.model.records import Phase, StepRecord, StepState
 from kintsugi.runner.changes import Changes
 from kintsugi.runner.desk import Desk
 from kintsugi.runner.ends import Ended, Stopped
@@ -124,7 +124,7 @@ class Work:
 
     async def _settled(self, step: Step, at: Bearings, ended: Ended) -> Ended:
         """After a change look until the expectation holds; where nothing was done, look only once."""
-        if step.expect is None or ended.left_out:
+        if step.expect is None or ended.left_out or ended.state is StepState.FAILED:
             return ended
         patient = step if ended.ran else replace(step, within=timedelta(0), hold=timedelta(0))
 

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 from kintsugi.actions.asker import NOBODY, Asker
 from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.job_progress import Stage, Standing
+from kintsugi.actions.prepared import Prepared
 from kintsugi.actions.result import Result
 from kintsugi.commands import render
 from kintsugi.errors import KintsugiError, WrongState
@@ -199,10 +201,15 @@ Answer = Callable[[], Mapping[str, object] | Result | Exception]
 
 
 class ScriptedLooker:
-    """Answers looks by the beginning of their text; `looked` tells when each was asked."""
+    """
+    Answers looks by the beginning of their text; `looked` tells when each was asked.
+
+    `workers` tells how a worker stands, by the beginning of its command's text; it is done where nothing is said.
+    """
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
+        self.workers: dict[str, Callable[[], Standing | Exception]] = {}
         self.looked: list[tuple[float, str]] = []
         self.deadlines: list[timedelta] = []
         self.askers: list[Asker] = []
@@ -222,6 +229,14 @@ class ScriptedLooker:
         if isinstance(given, Exception):
             raise given
         return given if isinstance(given, Result) else Result(names=given, summary=text)
+
+    async def watch(self, prepared: Prepared, circumstances: Circumstances) -> Standing:
+        """Tell how a worker stands."""
+        text = render(prepared.command)
+        given = next((stands() for beginning, stands in self.workers.items() if text.startswith(beginning)), None)
+        if isinstance(given, Exception):
+            raise given
+        return given or Standing(stage=Stage.DONE)
 
     def split(self, command: Command) -> tuple[Command, ...]:
         """Make a change over several objects into changes of one each."""
