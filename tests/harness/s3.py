@@ -31,6 +31,7 @@ class S3Server:
     key: str = KEY
     secret: str = SECRET
     wire: Wire = field(init=False)
+    _client: Any = None
     _server: Program | None = None
 
     def __post_init__(self) -> None:
@@ -77,6 +78,7 @@ class S3Server:
         assert self._server is not None
         self._server.stop()
         self.key = f"{KEY}NEW"
+        self._client = None
         self._serve()
 
     def put(
@@ -86,6 +88,12 @@ class S3Server:
         content = body.read_bytes() if isinstance(body, Path) else body
         self.client().put_object(Bucket=bucket, Key=key, Body=content, Metadata=dict(metadata or {}))
 
+    def empty(self, bucket: str = "backup-bucket") -> None:
+        """Make a bucket, or make it empty, and take every fault away."""
+        self.wire.heal()
+        shutil.rmtree(self.root / bucket, ignore_errors=True)
+        (self.root / bucket).mkdir()
+
     def age(self, key: str, seconds: float, *, bucket: str = "backup-bucket") -> None:
         """Let an object's upload have ended so long ago."""
         moment = time.time() - seconds
@@ -93,14 +101,19 @@ class S3Server:
 
     def client(self) -> Any:
         """Return a client past the wire, with credentials that are right."""
-        return boto3.session.Session().client(
+        self._client = self._client or boto3.session.Session().client(
             "s3",
             endpoint_url=f"http://127.0.0.1:{self.port}",
             region_name=REGION,
             aws_access_key_id=self.key,
             aws_secret_access_key=self.secret,
-            config=Config(request_checksum_calculation="when_required", s3={"addressing_style": "path"}),
+            config=Config(
+                request_checksum_calculation="when_required",
+                retries={"total_max_attempts": 1},
+                s3={"addressing_style": "path"},
+            ),
         )
+        return self._client
 
     def _serve(self) -> None:
         """Start the server; it looks at the folder anew at every question, as its files are aged behind its back."""

@@ -21,7 +21,7 @@ from tests.harness.waiting import HopelessError, wait_for
 
 OPERATOR = "operator"
 PASSWORD = "an operator's: 'quoted' \\ and \"more\""
-PATIENCE = 90.0
+PATIENCE = 180.0
 """Seconds that one restore of a small dump may take on a busy machine."""
 
 # A row's check and an index that take as long as the session's own setting says: a restore that can be caught midway.
@@ -134,9 +134,10 @@ class Worker:
     def __init__(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
         self._log = log
         command = [sys.executable, "-m", "kintsugi.worker", *arguments]
-        with log.open("wb") as out:
+        self._errors = log.with_suffix(".errors")
+        with log.open("wb") as out, self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, env={**os.environ, **environment}
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env={**os.environ, **environment}
             )
 
     @property
@@ -144,6 +145,11 @@ class Worker:
         """Return what it has said so far."""
         text = self._log.read_text()
         return tuple(line for each in text[: text.rfind("\n") + 1].splitlines() if (line := decode(each)) is not None)
+
+    @property
+    def over(self) -> bool:
+        """Tell whether it has ended."""
+        return self._process.poll() is not None
 
     @property
     def notes(self) -> str:
@@ -160,14 +166,20 @@ class Worker:
 
     def ends(self) -> WorkLine | None:
         """Wait for its end; give its last line, None where it has none. Code and line must agree."""
-        _, err = self._process.communicate(timeout=PATIENCE)
-        assert b"Traceback" not in err, err.decode()
+        self._process.wait(PATIENCE)
+        errors = self._errors.read_text()
+        assert "Traceback" not in errors, errors
         lines = self.lines
         last = lines[-1] if lines and is_last(lines[-1]) else None
         if self._process.returncode >= 0:
-            assert last is not None, self._log.read_text() + err.decode()
+            assert last is not None, self._log.read_text() + errors
             assert self._process.returncode == (1 if isinstance(last, Failed) else 0)
         return last
+
+    def kill(self) -> None:
+        """End it, where it still runs."""
+        self._process.kill()
+        self._process.wait()
 
     def _is_at(self, what: str) -> bool:
         if self._process.poll() is not None:
@@ -181,7 +193,7 @@ class Stage:
     def __init__(self, server: Postgres, made: Dumps) -> None:
         self.server, self.dumps = server, made
         self.environment: dict[str, str] = {"KINTSUGI_PG_BIN": str(server.programs.bin), "PGPASSWORD": PASSWORD}
-        self._workers = 0
+        self._workers: list[Worker] = []
 
     @classmethod
     @contextmanager
@@ -207,6 +219,8 @@ class Stage:
 
     def reset(self) -> None:
         """Remove what tests have left; the live database stays."""
+        for worker in self._workers:
+            worker.kill()
         kept = "('postgres', 'live', 'template0', 'template1')"
         for name in self.server.psql(f"SELECT datname FROM pg_database WHERE datname NOT IN {kept}").splitlines():
             self.server.psql(f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -227,10 +241,10 @@ class Stage:
 
     def worker(self, *arguments: str, port: int | None = None, host: str = "127.0.0.1") -> Worker:
         """Start a worker against this server, or another."""
-        self._workers += 1
         server = ["--host", host, "--port", str(port or self.server.port), "--user", OPERATOR]
-        log = self.server.folder / f"worker-{self._workers}.log"
-        return Worker([*arguments, *server], log, self.environment)
+        log = self.server.folder / f"worker-{len(self._workers)}.log"
+        self._workers.append(Worker([*arguments, *server], log, self.environment))
+        return self._workers[-1]
 
     def restored(self, worker: Worker) -> Restored:
         """Wait for a worker that must succeed."""
