@@ -48,8 +48,9 @@ def test_a_restore_deletes_claims_and_never_a_volume() -> None:
     """An old volume is kept, whatever happens."""
     assert set(rights("kintsugi-keep-volumes")) == {("", "persistentvolumes", "patch")}
     restore = set(rights("kintsugi-restore"))
-    assert restore >= {
+    assert restore == {
         *(("", "persistentvolumeclaims", verb) for verb in ("create", "delete")),
+        *(("batch", "jobs", verb) for verb in ("get", "create", "delete")),
         *(("batch", "cronjobs", verb) for verb in ("get", "patch")),
     }
     assert not [right for right in restore if right[1] == "persistentvolumes"]
