@@ -11,7 +11,7 @@ from kintsugi.worker import PG_MAJOR
 from tests.cluster.story import Story
 from tests.harness import deployed_daemon
 from tests.harness.cluster import Cluster
-from tests.harness.deployed_daemon import CONTAINER_SECURITY, POD_SECURITY, UID, DeployedDaemon
+from tests.harness.deployed_daemon import UID, DeployedDaemon, security
 from tests.harness.faults import Faults
 from tests.harness.product_image import archive, configuration
 from tests.harness.waiting import wait_for
@@ -92,18 +92,19 @@ def test_the_image_tells_what_it_is(own_cluster: Cluster, product_image: str) ->
 
 def job(name: str, image: str, *command: str) -> dict[str, Any]:
     """Return a Job that runs one command of the image once, as the daemon's own Jobs do."""
+    of_pod, of_container = security()
     container = {
         "name": name,
         "image": image,
         "imagePullPolicy": "Never",
         "command": list(command),
-        "securityContext": CONTAINER_SECURITY,
+        "securityContext": of_container,
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
     }
     pod = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
-        "securityContext": POD_SECURITY,
+        "securityContext": of_pod,
         "containers": [container],
         "volumes": [{"name": "tmp", "emptyDir": {}}],
     }

@@ -1,4 +1,4 @@
-"""The daemon as a cluster runs it: a Deployment of the product's image, with the rights of the documentation.
+"""The daemon as a cluster runs it: the manifests of the documentation, with the product's image in them.
 
 Its namespace enforces the pod security standard `restricted`, so that a pod which asked for more would not start.
 """
@@ -17,20 +17,16 @@ NAMESPACE = "kintsugi"
 NAME = "kintsugi"
 USER = f"system:serviceaccount:{NAMESPACE}:{NAME}"
 UID = 65532
+DEPLOYMENT = RIGHTS.with_name("deployment.yaml")
 
 Object = dict[str, Any]
 
-CONTAINER_SECURITY: Object = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
-POD_SECURITY: Object = {"runAsNonRoot": True, "fsGroup": UID, "seccompProfile": {"type": "RuntimeDefault"}}
+_RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
 @dataclass(kw_only=True)
 class DeployedDaemon(Daemon):
-    """One replica, reached at its pod's address; its settings come from a ConfigMap, its ledger lies in an emptyDir."""
+    """One replica, reached at its pod's address; its ledger lies in an emptyDir, and `environment` sets what is not in the file."""
 
     cluster: Cluster
     image: str
@@ -57,8 +53,8 @@ class DeployedDaemon(Daemon):
 
     def stop(self, *, within: float = 60) -> int:
         """Take the Deployment away and wait until its pod is gone. The rights stay: they are the cluster's."""
-        for kind, name in (("deployment", NAME), ("configmap", NAME), ("secret", NAME)):
-            self.cluster.kubectl("-n", NAMESPACE, "delete", kind, name, "--ignore-not-found")
+        made = [f"{each['kind']}/{each['metadata']['name']}" for each in self._objects()]
+        self.cluster.kubectl("-n", NAMESPACE, "delete", "--ignore-not-found", *made)
         wait_for(lambda: not self.pods(), within=within, describe=self._state)
         return 0
 
@@ -77,66 +73,36 @@ class DeployedDaemon(Daemon):
     def _state(self) -> str:
         return f"{[each['status'] for each in self.pods()]}\n{self.tail()}"
 
-    def _objects(self) -> tuple[Object, ...]:
-        metadata = {"name": NAME, "namespace": NAMESPACE, "labels": {"app": NAME}}
-        settings = {
-            "mode": self.mode,
-            "durations": self.durations,
-            "alertmanager": {"token_files": ["/var/run/kintsugi/webhook"]},
-            "server": {"operator_token_files": ["/var/run/kintsugi/operators"]},
-            "telemetry": {"log_format": "json"},
-        }
+    def _objects(self) -> list[Object]:
+        """Return what the documentation shows, with tokens, and with the settings of this test."""
+        documents = yaml.safe_load_all(DEPLOYMENT.read_text())
+        # No storage class is there to serve the claim.
+        shown = {each["kind"]: each for each in documents if each["kind"] != "PersistentVolumeClaim"}
+        settings = yaml.safe_load(shown["ConfigMap"]["data"]["kintsugi.yaml"])
+        settings |= {"mode": self.mode, "durations": self.durations}
+        shown["ConfigMap"]["data"]["kintsugi.yaml"] = yaml.safe_dump(settings)
+        self._adapt(shown["Deployment"]["spec"]["template"]["spec"])
+        metadata = {"name": NAME, "namespace": NAMESPACE}
         tokens = {"webhook": TOKEN, "operators": f"tester:{OPERATOR}"}
-        template = {"metadata": {"labels": {"app": NAME}}, "spec": self._pod()}
-        return (
-            {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": tokens},
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": metadata,
-                "data": {"kintsugi.yaml": yaml.safe_dump(settings)},
-            },
-            {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "metadata": metadata,
-                "spec": {
-                    "replicas": 1,
-                    "strategy": {"type": "Recreate"},
-                    "selector": {"matchLabels": {"app": NAME}},
-                    "template": template,
-                },
-            },
-        )
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": tokens}
+        return [secret, *shown.values()]
 
-    def _pod(self) -> Object:
-        places = {
-            "tmp": ("/tmp", {"emptyDir": {}}),
-            "ledger": ("/var/lib/kintsugi", {"emptyDir": {}}),
-            "settings": ("/etc/kintsugi", {"configMap": {"name": NAME}}),
-            "tokens": ("/var/run/kintsugi", {"secret": {"secretName": NAME}}),
-        }
-        container = {
-            "name": "kintsugi",
-            "image": self.image,
-            "imagePullPolicy": "Never",
-            "env": [{"name": name, "value": value} for name, value in self.environment.items()],
-            "ports": [{"containerPort": 8080}],
-            "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8080}, "periodSeconds": 1},
-            "livenessProbe": {
-                "httpGet": {"path": "/healthz", "port": 8080},
-                "initialDelaySeconds": 30,
-                "timeoutSeconds": 5,
-            },
-            "securityContext": CONTAINER_SECURITY,
-            "volumeMounts": [{"name": name, "mountPath": path} for name, (path, _) in places.items()],
-        }
-        return {
-            "serviceAccountName": NAME,
-            "securityContext": POD_SECURITY,
-            "containers": [container],
-            "volumes": [{"name": name, **source} for name, (_, source) in places.items()],
-        }
+    def _adapt(self, pod: Object) -> None:
+        [container] = pod["containers"]
+        container |= {"image": self.image, "imagePullPolicy": "Never"}
+        container["readinessProbe"]["periodSeconds"] = 1
+        environment = {"KINTSUGI_IMAGE": self.image, **self.environment}
+        container["env"] = [{"name": name, "value": value} for name, value in environment.items()]
+        [ledger] = [each for each in pod["volumes"] if each["name"] == "ledger"]
+        del ledger["persistentVolumeClaim"]
+        ledger["emptyDir"] = {}
 
 
-_RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+def security() -> tuple[Object, Object]:
+    """Return the documentation's security contexts of the pod and of its container."""
+    [pod] = [
+        each["spec"]["template"]["spec"]
+        for each in yaml.safe_load_all(DEPLOYMENT.read_text())
+        if each["kind"] == "Deployment"
+    ]
+    return pod["securityContext"], pod["containers"][0]["securityContext"]
