@@ -36,7 +36,20 @@ from kintsugi.actions.sentences import summary_of
 from kintsugi.clients import Clients
 from kintsugi.errors import KubeError, Refused
 from kintsugi.kube.client import KubeClient, PatchKind
-from kintsugi.model.command import BackupFetch, Command, Cordon, Create, Delete, Mark, Patch, PgRestore, Rollout, Scale
+from kintsugi.model.command import (
+    BackupFetch,
+    Command,
+    Cordon,
+    Create,
+    Delete,
+    Dropdb,
+    Mark,
+    Patch,
+    PgRestore,
+    Rollout,
+    Scale,
+    WorkerCommand,
+)
 from kintsugi.settings import RestoreSettings
 
 
@@ -72,7 +85,7 @@ class Actions:
         name that nobody has, Conflict for a JSON patch whose tests fail.
         """
         refusals.check(circumstances.off_limits)
-        if isinstance(command, BackupFetch | PgRestore):
+        if isinstance(command, WorkerCommand):
             order = Order(command=command, circumstances=circumstances, settings=self._restore)
             return await jobs.prepare(self._kube, order)
         touched.object_of(command)
@@ -101,7 +114,7 @@ class Actions:
         Raises Conflict when the object is another one or is no longer as it was judged (nothing was changed: prepare
         again), another KubeError when it was refused, OutcomeUnknown when its answer was lost: probe then.
         """
-        if isinstance(prepared.command, BackupFetch | PgRestore):
+        if isinstance(prepared.command, WorkerCommand):
             return await jobs.perform(self._kube, prepared)
         if prepared.already:
             return _result(prepared, await touched.read_again(self._kube, prepared))
@@ -115,13 +128,13 @@ class Actions:
 
     async def look_again(self, prepared: Prepared) -> Result:
         """Read afresh what a change touched: `items`, empty when its object is gone."""
-        if isinstance(prepared.command, BackupFetch | PgRestore):
+        if isinstance(prepared.command, WorkerCommand):
             return jobs.found(prepared)
         return _result(prepared, await touched.read_again(self._kube, prepared))
 
     async def probe(self, prepared: Prepared) -> Happened:
         """Find out whether a change has happened; see `touched.probe`."""
-        if isinstance(prepared.command, BackupFetch | PgRestore):
+        if isinstance(prepared.command, WorkerCommand):
             return await jobs.probe(self._kube, prepared)
         return await touched.probe(self._kube, prepared)
 
@@ -132,15 +145,17 @@ class Actions:
         Raises KubeError when that cannot be asked now: nothing follows from that.
         """
         command = prepared.command
-        assert isinstance(command, BackupFetch | PgRestore), command
+        assert isinstance(command, WorkerCommand), command
         job, namespace = str(prepared.facts["job"]), str(prepared.facts["namespace"])
         standing = await job_progress.read(self._kube, job, namespace)
         if standing.stage is Stage.STARTING:
             return job_progress.held_to(standing, self._restore.start_within, circumstances.now)
         if standing.stage is not Stage.LOST:
             return standing
-        if isinstance(command, BackupFetch):
-            return replace(standing, stage=Stage.FAILED, why=f"{standing.why}; only the room for backups was touched")
+        if not isinstance(command, PgRestore):
+            return replace(
+                standing, stage=Stage.FAILED, why=f"{standing.why}; nothing but {_touches(command)} was touched"
+            )
         return await job_target.settle(self._kube, self._means.containers, command, standing, circumstances)
 
     async def _write(self, prepared: Prepared) -> Live:
@@ -155,6 +170,10 @@ class Actions:
                 return await self._kube.create(asked.resource, namespace, manifest)
             case JobWrite() | None:
                 raise Refused(f"{asked}: what was prepared before a restart is not performed: prepare it again")
+
+
+def _touches(command: BackupFetch | Dropdb) -> str:
+    return command.database if isinstance(command, Dropdb) else "the room for backups"
 
 
 def _result(prepared: Prepared, obj: Live | None) -> Result:

@@ -1,5 +1,6 @@
 """`kubectl exec`: a program that only looks, in the container that it is meant for."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from kintsugi.actions import live, psql
@@ -49,10 +50,23 @@ def _output(container: Container, program: str, executed: Executed) -> Result:
     text = SECRETS.text(executed.stdout.decode(errors="replace"))
     lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")] if text else []
     said = SECRETS.text(executed.stderr.decode(errors="replace").strip())
+    names: dict[str, object] = {"lines": lines, "text": text, "exit_code": executed.exit_code}
+    if program == "df" and executed.exit_code == 0:
+        names["disk"] = disk_of(lines)
     failed = f"{container}: {program} exited {executed.exit_code}{f': {said}' if said else ''}"
     cut = ", cut at 1 MiB" if executed.truncated else ""
     return Result(
-        names={"lines": lines, "text": text, "exit_code": executed.exit_code},
+        names=names,
         summary=f"{container}: {program} exited {executed.exit_code}, {len(lines)} lines{cut}",
         failed=failed if executed.exit_code else "",
     )
+
+
+def disk_of(lines: Sequence[str]) -> Mapping[str, int]:
+    """Read what `df -P -k PATH` says, in bytes. Raises ProbeFailed for what is not its answer."""
+    words = " ".join(lines[1:]).split()
+    try:
+        size, used, free = (int(word) * 1024 for word in words[1:4])
+    except ValueError as error:
+        raise ProbeFailed(f"df said what is not understood: {' '.join(lines)[:200]!r}") from error
+    return {"size": size, "used": used, "free": free}

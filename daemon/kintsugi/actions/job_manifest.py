@@ -14,7 +14,7 @@ from kintsugi.actions import live
 from kintsugi.actions.job_order import KEYS, Order
 from kintsugi.actions.live import Live
 from kintsugi.actions.prepared import MARK
-from kintsugi.model.command import BackupFetch, PgRestore
+from kintsugi.model.command import BackupFetch
 from kintsugi.model.documents import SecretRef
 from kintsugi.model.restore import BACKUPS
 
@@ -106,7 +106,7 @@ def _pod(order: Order) -> Live:
 
 def _container(order: Order) -> Live:
     settings = order.settings
-    only_reads = {"readOnly": True} if isinstance(order.command, PgRestore) else {}
+    only_reads = {} if isinstance(order.command, BackupFetch) else {"readOnly": True}
     return {
         "name": CONTAINER,
         "image": settings.image,

@@ -10,15 +10,12 @@ from hashlib import sha256
 
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.quantity import parse_quantity, whole
-from kintsugi.model.command import BackupFetch, PgRestore
+from kintsugi.model.command import BackupFetch, Dropdb, PgRestore, WorkerCommand
 from kintsugi.model.documents import SecretRef
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Phase
-from kintsugi.model.restore import BACKUPS
+from kintsugi.model.restore import BACKUPS, DRILL
 from kintsugi.settings import RestoreSettings
-
-Work = BackupFetch | PgRestore
-"""The commands that a worker does."""
 
 MANAGED_BY, OURS = "app.kubernetes.io/managed-by", "kintsugi"
 INCIDENT, RUN, STEP = "kintsugi.dev/incident", "kintsugi.dev/run", "kintsugi.dev/step"
@@ -38,7 +35,7 @@ _SHORT = 10
 class Order:
     """One piece of work for one step of one run."""
 
-    command: Work
+    command: WorkerCommand
     circumstances: Circumstances
     settings: RestoreSettings
 
@@ -78,9 +75,9 @@ class Order:
 
     @property
     def secrets(self) -> Mapping[str, SecretRef]:
-        """Give the variables that come from Secrets: S3's for a fetch, PostgreSQL's for a restore."""
+        """Give the variables that come from Secrets: S3's for a fetch, PostgreSQL's for what is done on its server."""
         of_service = self.circumstances.env.items()
-        if isinstance(self.command, PgRestore):
+        if not isinstance(self.command, BackupFetch):
             return {name: reference for name, reference in of_service if name.startswith("PG")}
         asks, given = bool(self.command.host), self.settings.s3.credentials
         keys = {key: SecretRef(secret=given, key=key) for key in KEYS} if given is not None else {}
@@ -91,7 +88,11 @@ class Order:
     @property
     def arguments(self) -> list[str]:
         """Write the worker's command line; every value is a word of its own."""
+        if isinstance(self.command, Dropdb):
+            return ["drop", *_on_server(self.command)]
         words = _fetching(self) if isinstance(self.command, BackupFetch) else _restoring(self.command)
+        if isinstance(self.command, PgRestore) and self.command.database.startswith(DRILL):
+            words += ["--scratch", "--name", self.circumstances.run]
         return [*words, *(word for role in self._roles() for word in ("--role", role))]
 
     def _roles(self) -> Iterator[str]:
@@ -116,12 +117,15 @@ def _fetching(order: Order) -> list[str]:
 
 
 def _restoring(restore: PgRestore) -> list[str]:
-    words = ["restore", restore.file, "--host", restore.host]
-    words += ["--port", str(restore.port)] if restore.port else []
-    return [*words, "--user", restore.user, "--database", restore.database]
+    return ["restore", restore.file, *_on_server(restore)]
 
 
-def namespace_of(command: Work) -> str:
+def _on_server(command: PgRestore | Dropdb) -> list[str]:
+    port = ["--port", str(command.port)] if command.port else []
+    return ["--host", command.host, *port, "--user", command.user, "--database", command.database]
+
+
+def namespace_of(command: WorkerCommand) -> str:
     """Give the namespace that a command's Job is made in."""
     if isinstance(command, BackupFetch):
         return command.namespace

@@ -114,7 +114,9 @@ def names_of(lines: Sequence[WorkLine]) -> Mapping[str, object]:
                 names["backup"] = _shown(line)
             case Restored():
                 names["restored"] = _shown(_bounded(line))
-            case Note() | Dropped() | Failed():
+            case Dropped():
+                names["dropped"] = _shown(line)
+            case Note() | Failed():
                 pass
     return names
 
@@ -198,7 +200,7 @@ async def _log(kube: KubeClient, pod: Live, *, whole: bool) -> str:
     return b"".join([chunk async for chunk in chunks]).decode(errors="replace")
 
 
-def _shown(said: WorkProgress | Backup | Restored) -> Mapping[str, object]:
+def _shown(said: WorkProgress | Backup | Restored | Dropped) -> Mapping[str, object]:
     """Give what was said as an expression sees it; what is not known is absent."""
     fields = msgspec.to_builtins(said, builtin_types=(datetime,))
     assert isinstance(fields, dict), fields

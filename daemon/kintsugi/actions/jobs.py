@@ -5,6 +5,8 @@ Its name is that of the step of the run, so that whoever makes it twice makes it
 of its work is watched afterwards (`job_progress`), by whichever daemon is alive then.
 """
 
+from collections.abc import Mapping
+
 from kintsugi.actions import live, refusals
 from kintsugi.actions.job_manifest import DIGEST, job, owned, room
 from kintsugi.actions.job_order import RUN, STEP, Order
@@ -14,13 +16,18 @@ from kintsugi.actions.result import Result
 from kintsugi.actions.undo import undone_by
 from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import Delete, ObjectName, PgRestore
+from kintsugi.model.command import BackupFetch, Delete, Dropdb, ObjectName, PgRestore, WorkerCommand
 from kintsugi.model.hosts import service_of
 from kintsugi.objects.resources import JOBS, PODS, PVCS, SECRETS, SERVICES
 
 _NO_IMAGE = "restore.image is not set: say from which image the workers run, that of the daemon itself"
 _FETCH_UNDONE = "what was fetched goes with the Job; it can be fetched again"
 _RESTORE_UNDONE = "its worker is ended; what it restored stays in the database"
+_UNDONE: Mapping[type[WorkerCommand], str] = {
+    BackupFetch: _FETCH_UNDONE,
+    PgRestore: _RESTORE_UNDONE,
+    Dropdb: "its worker is ended; the scratch database of a drill is missed by nobody",
+}
 
 
 async def prepare(kube: KubeClient, order: Order) -> Prepared:
@@ -30,7 +37,7 @@ async def prepare(kube: KubeClient, order: Order) -> Prepared:
         "" if order.settings.image else _NO_IMAGE,
         _elsewhere(order),
     )
-    if isinstance(order.command, PgRestore):
+    if not isinstance(order.command, BackupFetch):
         await _check_host(kube, order.command, order)
     await _check_secrets(kube, order)
     there, claimed = await _find(kube, order), await _claim(kube, order)
@@ -52,7 +59,7 @@ async def prepare(kube: KubeClient, order: Order) -> Prepared:
         },
         undo=undone_by(
             ending(order.name, order.namespace),
-            note=_RESTORE_UNDONE if isinstance(order.command, PgRestore) else _FETCH_UNDONE,
+            note=_UNDONE[type(order.command)],
         ),
         write=None if already else write,
     )
@@ -125,7 +132,7 @@ def _elsewhere(order: Order) -> str:
     return ""
 
 
-async def _check_host(kube: KubeClient, restore: PgRestore, order: Order) -> None:
+async def _check_host(kube: KubeClient, restore: PgRestore | Dropdb, order: Order) -> None:
     """Refuse a host that does not lead to the service's own pods, and our own ledger's database."""
     host = service_of(restore.host)
     assert host is not None, f"{restore.host} was read as a Service"

@@ -1,5 +1,5 @@
 """
-`kintsugi backup fetch` and `pg_restore`: the commands that a worker does, in a Job of its own.
+`kintsugi backup fetch`, `pg_restore` and `dropdb`: the commands that a worker does, in a Job of its own.
 
 Their rows and builders, and the names that an expression sees afterwards.
 """
@@ -11,8 +11,9 @@ from kintsugi.commands.problem import CommandProblem
 from kintsugi.commands.references import place_of
 from kintsugi.commands.row import Bound, Flag, Row
 from kintsugi.expressions import BOOL, DOUBLE, INT, STRING, TIMESTAMP, ListOf, Struct, Type
-from kintsugi.model.command import BackupFetch, PgRestore, Verb
+from kintsugi.model.command import BackupFetch, Dropdb, PgRestore, Verb
 from kintsugi.model.hosts import service_of
+from kintsugi.model.restore import DRILL
 
 BACKUP = Struct(
     "Backup",
@@ -54,6 +55,7 @@ WORK: Mapping[str, Type] = {
 
 FETCH: Mapping[str, Type] = {"backup": BACKUP, **WORK}
 RESTORE: Mapping[str, Type] = {"restored": RESTORED, **WORK}
+DROP: Mapping[str, Type] = {"dropped": Struct("Dropped", {"database": STRING}), **WORK}
 
 _FRESH = "a backup is restored into a fresh database, in one transaction: all of it or nothing"
 _SERVER = (
@@ -95,6 +97,14 @@ def build_restore(bound: Bound) -> PgRestore:
         user=bound.text("user"),
         database=bound.text("database"),
     )
+
+
+def build_drop(bound: Bound) -> Dropdb:
+    """Build `dropdb` of a drill's scratch database; no other is ever dropped."""
+    (database,) = bound.exactly(1)
+    if not database.text.startswith(DRILL):
+        raise bound.misused(f"only the scratch database of a drill is dropped: its name begins with {DRILL}")
+    return Dropdb(host=_host(bound), port=bound.number("port") or 0, user=bound.text("user"), database=database.text)
 
 
 def _host(bound: Bound) -> str:
@@ -144,5 +154,21 @@ ROWS = (
         arguments=(kinds.BACKUP_FILE,),
         build=build_restore,
         result=RESTORE,
+    ),
+    Row(
+        verb=Verb.DROPDB,
+        changes=True,
+        usage=f"dropdb [--if-exists] -h SERVICE.NAMESPACE [-p PORT] -U USER {DRILL}NAME",
+        example=f"dropdb --if-exists -h database.production -U postgres {DRILL}one",
+        flags=(
+            Flag(names=("--if-exists",)),
+            *(Flag(names=each.names, key=each.key, kind=each.kind, required=each.key != "port") for each in _SERVER),
+            Flag(names=("-w", "--no-password")),
+            _PROMPT,
+            Flag(names=("-f", "--force"), refused="a scratch database has no clients but our own"),
+        ),
+        arguments=(kinds.IDENTIFIER,),
+        build=build_drop,
+        result=DROP,
     ),
 )

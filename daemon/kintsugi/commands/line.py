@@ -18,7 +18,7 @@ from kintsugi.commands.row import Flag, Row
 from kintsugi.commands.words import Words, has_hole
 from kintsugi.model.command import Verb
 
-_TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql", "pg_restore", "kintsugi")
+_TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql", "pg_restore", "dropdb", "kintsugi")
 _FAMILIES = ("rollout", "auth")
 _SHORT_EQUALS = re.compile(r"(-[A-Za-z])=(.+)", re.DOTALL)
 _SWITCHED = re.compile(r"(--[a-z-]+)=(true|false)")

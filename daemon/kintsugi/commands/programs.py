@@ -50,11 +50,18 @@ def _check_ready(argv: Sequence[str]) -> None:
         )
 
 
+def _check_df(argv: Sequence[str]) -> None:
+    """Take the one form whose answer is the same everywhere, and is read: POSIX's, in KiB, of one place."""
+    if argv[1:-1] not in (("-P", "-k"), ("-k", "-P"), ("-Pk",), ("-kP",)) or argv[-1].startswith("-"):
+        raise CommandProblem(f"df: it is written: {PROGRAMS['df'].usage}")
+
+
 PROGRAMS: Mapping[str, Program] = {
     "psql": Program(usage=queries.USAGE, check=queries.psql_of),
     "pg_isready": Program(
         usage="pg_isready [-h HOST] [-p PORT] [-U USER] [-d DATABASE] [-t SECONDS]", check=_check_ready
     ),
+    "df": Program(usage="df -P -k PATH", check=_check_df),
     "redis-cli": Program(
         usage=f"redis-cli [-h HOST] [-p PORT] [-n NUMBER] {'|'.join(REDIS_QUESTIONS)}", check=_check_redis
     ),

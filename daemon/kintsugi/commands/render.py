@@ -14,6 +14,7 @@ from kintsugi.model.command import (
     Curl,
     Delete,
     Describe,
+    Dropdb,
     Events,
     Exec,
     Get,
@@ -30,6 +31,7 @@ from kintsugi.model.command import (
     Top,
     Verb,
     Wait,
+    WorkerCommand,
 )
 from kintsugi.objects.resources import Resource
 
@@ -77,6 +79,7 @@ _VERBS: dict[type, Verb] = {
     Psql: Verb.PSQL,
     BackupFetch: Verb.BACKUP_FETCH,
     PgRestore: Verb.PG_RESTORE,
+    Dropdb: Verb.DROPDB,
 }
 
 
@@ -91,7 +94,7 @@ def _words(command: Command) -> Iterator[str]:
             yield from ["--", *command.argv]
         case Create():
             raise AssertionError("its words are argv's")
-        case BackupFetch() | PgRestore():
+        case BackupFetch() | PgRestore() | Dropdb():
             yield from _restoring(command)
         case _:
             yield from _changing(command)
@@ -191,7 +194,7 @@ def _connection(command: Psql) -> str:
     )
 
 
-def _restoring(command: BackupFetch | PgRestore) -> Iterator[str]:
+def _restoring(command: WorkerCommand) -> Iterator[str]:
     server = [*_option("-h", command.host), *(["-p", str(command.port)] if command.port else [])]
     server += _option("-U", command.user)
     match command:
@@ -200,6 +203,8 @@ def _restoring(command: BackupFetch | PgRestore) -> Iterator[str]:
             yield from [*server, *_namespace(command.namespace)]
         case PgRestore():
             yield from ["--exit-on-error", "--single-transaction", *server, "-d", command.database, command.file]
+        case Dropdb():
+            yield from ["--if-exists", *server, command.database]
 
 
 def _curl(command: Curl) -> Iterator[str]:

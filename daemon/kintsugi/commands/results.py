@@ -76,8 +76,13 @@ RESPONSE: Mapping[str, Type] = {"status": INT, "body": STRING, "headers": MapOf(
 LOOKUP: Mapping[str, Type] = {"addresses": ListOf(STRING)}
 CONNECTION: Mapping[str, Type] = {"open": BOOL}
 OUTPUT: Mapping[str, Type] = {"lines": ListOf(STRING), "text": STRING, "exit_code": INT}
+DISK: Mapping[str, Type] = {"disk": Struct("Disk", {"size": INT, "used": INT, "free": INT})}
+"""The file system that a path is on, in bytes; `free` is what may still be written."""
+
 TABLE: Mapping[str, Type] = {"rows": ListOf(MapOf(ANY)), "value": ANY}
 """What a query gives: its rows by column, and the first column of the first row; no `value` where there is no row."""
+
+_PROGRAMS: Mapping[str, Mapping[str, Type]] = {"psql": TABLE, "df": {**OUTPUT, **DISK}}
 
 ObjectType = Callable[[Resource], Type]
 
@@ -112,7 +117,7 @@ def _objects(command: Command, type_of: ObjectType) -> Mapping[str, Type]:
         case Patch() | RolloutCommand():
             return _items((command.object,), (), type_of)
         case Exec():
-            return TABLE if command.argv[0] == "psql" else OUTPUT
+            return _PROGRAMS.get(command.argv[0], OUTPUT)
         case Events():
             return {"items": ListOf(type_of(EVENTS))}
         case _:

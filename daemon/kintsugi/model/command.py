@@ -42,6 +42,7 @@ class Verb(StrEnum):
     PSQL = "psql"
     BACKUP_FETCH = "kintsugi backup fetch"
     PG_RESTORE = "pg_restore"
+    DROPDB = "dropdb"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -315,6 +316,19 @@ class PgRestore:
     database: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropdb:
+    """Drop the scratch database of a drill, and no other. `host` is as for `PgRestore`; port 0 stands for the usual one."""
+
+    host: str
+    port: int = 0
+    user: str
+    database: str
+
+
+WorkerCommand = BackupFetch | PgRestore | Dropdb
+"""The commands that a worker does, in a Job of its own."""
+
 Command = (
     Get
     | Describe
@@ -337,4 +351,5 @@ Command = (
     | Psql
     | BackupFetch
     | PgRestore
+    | Dropdb
 )

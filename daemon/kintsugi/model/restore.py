@@ -12,6 +12,9 @@ from enum import StrEnum
 BACKUPS = "/backups"
 """Where a worker finds the room for backups."""
 
+DRILL = "kintsugi_drill_"
+"""How the name of a drill's scratch database begins: such a one, and no other, is made and dropped by a drill."""
+
 LOCK_CLASS = 0x4B494E54
 """The class of the advisory locks of workers ("KINT"): it tells them from others' in `pg_locks`."""
 
@@ -114,6 +117,11 @@ class Failed:
 
     kind: WorkFailure
     reason: str
+
+
+def scratch_of(incident: str) -> str:
+    """Name the scratch database of a drill, by its incident; its runbook writes `kintsugi_drill_${incident.id}`."""
+    return f"{DRILL}{incident}"
 
 
 LastLine = Backup | Restored | Dropped | Failed

@@ -17,7 +17,7 @@ from kintsugi.commands import decode
 from kintsugi.durations import format_duration
 from kintsugi.errors import Forbidden, KubeError
 from kintsugi.executor import prepared_of
-from kintsugi.model.command import BackupFetch, PgRestore
+from kintsugi.model.command import WorkerCommand
 from kintsugi.model.documents import Step
 from kintsugi.model.records import StepRecord, StepState
 from kintsugi.runner.desk import Desk
@@ -37,7 +37,7 @@ LETTING_GO = timedelta(minutes=3)
 
 def makes_worker(record: StepRecord) -> bool:
     """Tell whether an effect was the making of a worker's Job."""
-    return record.command is not None and isinstance(decode(record.command), BackupFetch | PgRestore)
+    return record.command is not None and isinstance(decode(record.command), WorkerCommand)
 
 
 class Workers:

@@ -3,13 +3,13 @@
 import asyncpg
 
 from kintsugi.model.lines import Note
-from kintsugi.model.restore import Dropped, WorkFailure
+from kintsugi.model.restore import DRILL, Dropped, WorkFailure
 from kintsugi.worker import roles
 from kintsugi.worker.lines import Say, WorkFailed
 from kintsugi.worker.lock import lock, maintenance
 from kintsugi.worker.options import DropOptions
 from kintsugi.worker.server import Server, emptied, identifier
-from kintsugi.worker.target import DRILL, Mark, hidden
+from kintsugi.worker.target import Mark, hidden
 
 
 async def drop(options: DropOptions, say: Say) -> Dropped:

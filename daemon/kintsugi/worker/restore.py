@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from kintsugi.model.lines import Note
-from kintsugi.model.restore import Restored, Table, WorkFailure, WorkPhase
+from kintsugi.model.restore import DRILL, Restored, Table, WorkFailure, WorkPhase
 from kintsugi.worker import roles
 from kintsugi.worker.contents import analyse, count
 from kintsugi.worker.database import database_of
@@ -25,7 +25,7 @@ from kintsugi.worker.lock import lock, maintenance
 from kintsugi.worker.options import RestoreOptions
 from kintsugi.worker.pg_restore import Told, pg_restore
 from kintsugi.worker.server import Server
-from kintsugi.worker.target import DRILL, Mark, Taken, Target
+from kintsugi.worker.target import Mark, Taken, Target
 
 _NEVER = ("template0", "template1")
 

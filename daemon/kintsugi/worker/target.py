@@ -25,7 +25,6 @@ from kintsugi.worker.lines import Say, WorkFailed
 from kintsugi.worker.server import Server, clients, emptied, identifier, literal
 
 HIDDEN = "kintsugi_restoring_"
-DRILL = "kintsugi_drill_"
 # PostgreSQL's limit of a name, in bytes (NAMEDATALEN - 1).
 _LONGEST = 63
 

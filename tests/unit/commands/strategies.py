@@ -14,6 +14,7 @@ from kintsugi.model.command import (
     Curl,
     Delete,
     Describe,
+    Dropdb,
     Events,
     Exec,
     Get,
@@ -257,10 +258,25 @@ def restores() -> st.SearchStrategy[PgRestore]:
     )
 
 
+def drops() -> st.SearchStrategy[Dropdb]:
+    return st.builds(
+        Dropdb,
+        host=st.sampled_from(["database.production", "database.production.svc.cluster.local"]),
+        port=st.integers(0, 65535),
+        user=st.sampled_from(["postgres", "a_b"]),
+        database=st.sampled_from(["kintsugi_drill_one", "kintsugi_drill_inc-0a"]),
+    )
+
+
 def execs() -> st.SearchStrategy[Exec]:
     asked = st.builds(lambda user, statement: ("psql", "-U", user, f"--command={statement}", "-X"), names, statements)
     others = st.sampled_from(
-        [("redis-cli", "PING"), ("redis-cli", "-p", "6380", "INFO", "server"), ("pg_isready", "-q")]
+        [
+            ("redis-cli", "PING"),
+            ("redis-cli", "-p", "6380", "INFO", "server"),
+            ("pg_isready", "-q"),
+            ("df", "-P", "-k", "/data"),
+        ]
     )
     return st.builds(
         Exec,
@@ -288,6 +304,7 @@ def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
         psqls(),
         fetches(),
         restores(),
+        drops(),
         patches(uid),
         marks(uid),
         rollouts(uid),
