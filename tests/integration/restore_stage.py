@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -159,6 +159,14 @@ class Worker:
     def comes_to(self, what: str) -> None:
         """Wait until `pg_restore` is at something."""
         wait_for(lambda: self._is_at(what), within=PATIENCE, describe=self._log.read_text)
+
+    def memory(self) -> int:
+        """Give the most memory that it has had so far, in KiB; 0 when it is gone."""
+        with suppress(OSError):
+            for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1])
+        return 0
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""

@@ -13,6 +13,9 @@ from tests.integration.restore_stage import SHOP_ROWS, Dumps, Stage, dumps, nobo
 ROLES = ("app", "reporting")
 
 
+pytestmark = pytest.mark.timeout(400)
+
+
 @pytest.fixture(scope="module")
 def made() -> Iterator[Dumps]:
     """Return the dumps."""
