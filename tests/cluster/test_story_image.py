@@ -1,5 +1,6 @@
 """The product's own image on a real Kubernetes: the daemon and the worker run from it, and may do no more than they must."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,9 +62,12 @@ def test_the_daemon_heals_a_crash_looping_pod_from_its_image(
 
 
 def test_a_job_of_the_image_runs_the_worker(cluster: Cluster, product_image: str, namespace: str) -> None:
-    """The command that the daemon's Jobs have: without a token of Kubernetes."""
-    said, code = ended(cluster, namespace, job("worker", product_image, "python", "-m", "kintsugi.worker", "--help"))
-    assert (code, [word in said for word in ("fetch", "restore", "drop")]) == (0, [True] * 3), said
+    """It has no token of Kubernetes, answers by JSON lines on its log, and drops no database but a drill's."""
+    command = ("python", "-m", "kintsugi.worker", "drop", "--database", "shop", "--host", "127.0.0.1", "--user", "shop")
+    said, code = ended(cluster, namespace, job("worker", product_image, *command))
+    last = json.loads(said.splitlines()[-1])
+    assert (code, last["failed"]["kind"]) == (1, "refused"), said
+    assert "not the scratch database of a drill" in last["failed"]["reason"]
 
 
 def test_a_container_of_the_image_can_do_nothing_but_its_work(
@@ -122,5 +126,5 @@ def ended(cluster: Cluster, namespace: str, made: dict[str, Any]) -> tuple[str, 
         states = [each["state"].get("terminated") for pod in pods for each in pod["status"]["containerStatuses"]]
         return states[0] if states else None
 
-    state = wait_for(finished, within=60, describe=lambda: cluster.list("pod", namespace))
+    state = wait_for(finished, within=120, describe=lambda: cluster.list("pod", namespace))
     return cluster.kubectl("-n", namespace, "logs", f"job/{name}"), state["exitCode"]

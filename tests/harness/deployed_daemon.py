@@ -41,7 +41,7 @@ class DeployedDaemon(Daemon):
             file.write_text(str(error))
         return file
 
-    def start(self, *, within: float = 90, **environment: str) -> "DeployedDaemon":
+    def start(self, *, within: float = 120, **environment: str) -> "DeployedDaemon":
         """Apply everything and wait until the pod is ready: its caches are synced."""
         self.cluster.kubectl("apply", "-f", str(RIGHTS))
         self.cluster.api.patch("namespace", NAMESPACE, {"metadata": {"labels": _RESTRICTED}})
