@@ -18,7 +18,19 @@ from tests.harness.waiting import wait_for
 NAMESPACE = "production"
 PAUSED = "kintsugi.dev/paused"
 # In this order: what makes others goes first.
-KINDS = ("hpa", "deployment", "statefulset", "replicaset", "pod", "service", "persistentvolumeclaim", "pdb", "quota")
+KINDS = (
+    "hpa",
+    "cronjob",
+    "job",
+    "deployment",
+    "statefulset",
+    "replicaset",
+    "pod",
+    "service",
+    "persistentvolumeclaim",
+    "pdb",
+    "quota",
+)
 
 StartDaemon = Callable[..., Daemon]
 

@@ -202,6 +202,9 @@ def kubelet(layout: Layout, *, lease_seconds: int) -> list[str]:
         "failSwapOn": False,
         "failCgroupV1": False,
         "resolvConf": "",
+        # CoreDNS answers there in the tests that want names.
+        "clusterDNS": [NODE_ADDRESS],
+        "clusterDomain": "cluster.local",
         "podLogsDir": str(layout.folder / "pod-logs"),
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "eventRecordQPS": 0,

@@ -24,9 +24,14 @@ REGION = "eu-central-1"
 
 @dataclass(kw_only=True, slots=True)
 class S3Server:
-    """A server whose buckets are the folders of `root`; clients reach it through `wire`, whose faults are theirs."""
+    """
+    A server whose buckets are the folders of `root`; clients reach it through `wire`, whose faults are theirs.
+
+    `address` is the wire's: loopback, or the node's for clients in pods.
+    """
 
     folder: Path
+    address: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
     key: str = KEY
     secret: str = SECRET
@@ -36,7 +41,7 @@ class S3Server:
 
     def __post_init__(self) -> None:
         """Lay the wire."""
-        self.wire = Wire(to=self.port)
+        self.wire = Wire(to=self.port, address=self.address)
         self.root.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -47,7 +52,7 @@ class S3Server:
     @property
     def endpoint(self) -> str:
         """Return the URL that clients are given: that of the wire."""
-        return f"http://127.0.0.1:{self.wire.port}"
+        return f"http://{self.address}:{self.wire.port}"
 
     @property
     def environment(self) -> Mapping[str, str]:

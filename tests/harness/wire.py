@@ -1,4 +1,4 @@
-"""A wire between a client and a server on loopback that can be cut, slowed, stalled, and whose answers can be altered."""
+"""A wire between a client and a server on this machine that can be cut, slowed, stalled, and whose answers can be altered."""
 
 import socket
 import struct
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-_PIECE = 16 * 1024
+_PIECE = 64 * 1024
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -28,7 +28,9 @@ class Wire:
 
     to: int
     port: int = 0
+    address: str = "127.0.0.1"
     answered: int = 0
+    stalled: int = 0
     _listener: socket.socket = field(default_factory=socket.socket)
     _open: set[socket.socket] = field(default_factory=set)
     _triggers: list[_Trigger] = field(default_factory=list)
@@ -40,7 +42,7 @@ class Wire:
     def start(self) -> None:
         """Begin to listen."""
         self._flows.set()
-        self._listener.bind(("127.0.0.1", self.port))
+        self._listener.bind((self.address, self.port))
         self._listener.listen()
         self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -63,7 +65,8 @@ class Wire:
             each.close()
 
     def stall(self) -> None:
-        """Let no answer through until `heal`; connections stay open."""
+        """Let no answer through until `heal`; connections stay open. `stalled` counts those that wait."""
+        self.stalled = 0
         self._flows.clear()
 
     def slow(self, rate: float) -> None:
@@ -125,7 +128,9 @@ class Wire:
         return piece
 
     def _answered(self, piece: bytes) -> bytes:
-        self._flows.wait()
+        if not self._flows.is_set():
+            self.stalled += 1
+            self._flows.wait()
         if self._rate:
             time.sleep(len(piece) / self._rate)
         for old, new in self._swaps:

@@ -1,0 +1,143 @@
+"""The database of the stories: orders in a real PostgreSQL, backups of them in a real S3, who writes, and who depends."""
+
+import hashlib
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.harness import manifests
+from tests.harness.api import Object
+from tests.harness.cluster import Cluster
+from tests.harness.images import POSTGRES, WEB_GOOD
+from tests.harness.network import NODE_ADDRESS
+from tests.harness.postgres_programs import PostgresPrograms
+from tests.harness.product_image import NAME
+from tests.harness.s3 import KEY, REGION, SECRET, S3Server
+
+POD, CLAIM = "database-0", "database-pvc"
+PASSWORD = "postgres"
+SHOP = (
+    "CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now())",
+    "INSERT INTO orders SELECT FROM generate_series(1, 1000)",
+)
+
+
+@dataclass(kw_only=True)
+class Database:
+    """What stands in one namespace, and where its backups lie."""
+
+    cluster: Cluster
+    namespace: str
+    s3: S3Server
+
+    def set_up(self) -> None:
+        """Have the shop whole: the database with its orders, the API that writes to it, a cache, room for a restore."""
+        self.cluster.load_images(POSTGRES)
+        self.cluster.apply(*self._manifests())
+        for workload in ("statefulset/database", "statefulset/cache", "deployment/api-deployment"):
+            self.cluster.kubectl("rollout", "status", workload, "-n", self.namespace, "--timeout=120s")
+        self.ask("CREATE DATABASE app")
+        for statement in SHOP:
+            self.ask(statement, "app")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what the daemon must be told of restores here."""
+        prefix = "KINTSUGI_RESTORE__"
+        return {
+            f"{prefix}IMAGE": NAME,
+            f"{prefix}PULL_POLICY": "Never",
+            f"{prefix}ROOM": "2Gi",
+            f"{prefix}S3__ENDPOINT": self.s3.endpoint,
+            f"{prefix}S3__REGION": REGION,
+            f"{prefix}S3__CREDENTIALS": "s3-credentials",
+        }
+
+    def ask(self, statement: str, database: str = "postgres") -> str:
+        """Do a statement in the database's pod and return what it says."""
+        words = ("psql", "-XAtU", "postgres", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statement)
+        return self.cluster.kubectl("exec", POD, "-n", self.namespace, "--", *words).strip()
+
+    def orders(self) -> int:
+        """Count the orders."""
+        return int(self.ask("SELECT count(*) FROM orders", "app"))
+
+    def back_up(self, name: str) -> None:
+        """Dump the application's database as people do, and put it where its backups are, with its checksum."""
+        address = self.cluster.get("pod", POD, self.namespace)["status"]["podIP"]
+        words = [PostgresPrograms.find().program("pg_dump"), "-Fc", "-h", address, "-U", "postgres", "-d", "app"]
+        done = subprocess.run(words, env={**os.environ, "PGPASSWORD": PASSWORD}, capture_output=True, check=True)
+        self.s3.put(f"database/{name}", done.stdout, metadata={"sha256": hashlib.sha256(done.stdout).hexdigest()})
+
+    def claim(self) -> Object:
+        """Return the claim of its volume."""
+        return self.cluster.get("pvc", CLAIM, self.namespace)
+
+    def volume(self) -> str:
+        """Name the volume that it is on."""
+        return str(self.claim()["spec"]["volumeName"])
+
+    def folder(self, volume: str) -> Path:
+        """Return where a volume lies on the node."""
+        return Path(self.cluster.get("persistentvolume", volume)["spec"]["hostPath"]["path"])
+
+    def lose_its_log(self) -> None:
+        """Take the write-ahead log away from under the server, and the server too: it cannot start again."""
+        for segment in (self.folder(self.volume()) / "pg" / "pg_wal").glob("0*"):
+            segment.unlink()
+        self.cluster.api.delete("pod", POD, self.namespace, grace=0)
+
+    def replicas(self) -> int:
+        """Say how many copies of the API are asked for."""
+        return int(self.cluster.get("deployment", "api-deployment", self.namespace)["spec"]["replicas"])
+
+    def _manifests(self) -> Sequence[Object]:
+        return (
+            *manifests.postgres(self.namespace, password=PASSWORD),
+            *manifests.tier(self.namespace, "api", replicas=2),
+            _cache(self.namespace),
+            _named_service(self.namespace),
+            _secret(self.namespace, "s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
+            free_volume(self.namespace, "spare", "1Gi"),
+            free_volume(self.namespace, "room", "2Gi"),
+        )
+
+
+def free_volume(namespace: str, name: str, size: str) -> Object:
+    """Return a volume that any claim may take; whoever runs in a pod may write to it."""
+    made, _ = manifests.volume(namespace, claim=name, size=size)
+    del made["spec"]["claimRef"]
+    folder = Path(made["spec"]["hostPath"]["path"])
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    return made
+
+
+def server() -> S3Server:
+    """Return an S3 server that pods reach, not started yet."""
+    folder = Path(manifests.VOLUMES).parent / f"s3-{os.urandom(4).hex()}"
+    folder.mkdir(parents=True)
+    return S3Server(folder=folder, address=NODE_ADDRESS)
+
+
+def _named_service(namespace: str) -> Object:
+    made = manifests.service(namespace, app="database", kind="ClusterIP", port=5432, target=5432)
+    return {**made, "metadata": {**made["metadata"], "name": "database"}}
+
+
+def _cache(namespace: str) -> Object:
+    deployment = manifests.web_deployment(namespace, app="cache", replicas=1, image=WEB_GOOD)
+    spec = {key: value for key, value in deployment["spec"].items() if key in ("replicas", "selector", "template")}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "cache", "namespace": namespace, "labels": {"app": "cache"}},
+        "spec": {**spec, "serviceName": "cache"},
+    }
+
+
+def _secret(namespace: str, name: str, **content: str) -> Object:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}

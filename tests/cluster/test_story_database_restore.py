@@ -1,0 +1,107 @@
+"""A database whose data are gone or damaged, on a real Kubernetes: restored from the newest good backup, by a person's word."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import database
+from tests.cluster.conftest import StartDaemon
+from tests.cluster.database import Database
+from tests.cluster.story import Story
+from tests.harness.cluster import Cluster
+from tests.harness.coredns import CoreDns
+from tests.harness.faults import Faults
+from tests.harness.waiting import wait_for
+
+pytestmark = pytest.mark.timeout(600)
+PACE = 0.1
+"""What every duration of the shipped files is multiplied by."""
+
+
+@pytest.fixture(scope="module")
+def names(cluster: Cluster) -> Iterator[None]:
+    """Let pods of the cluster look the names of Services up."""
+    server = CoreDns(cluster)
+    server.start()
+    yield
+    server.stop()
+
+
+@pytest.fixture
+def shop(own_cluster: Cluster, names: None, product_image: str, production: str) -> Iterator[Database]:
+    """A shop that is well, with one good backup of its database."""
+    s3 = database.server()
+    s3.start()
+    s3.empty()
+    made = Database(cluster=own_cluster, namespace=production, s3=s3)
+    made.set_up()
+    made.back_up("app-1.dump")
+    yield made
+    s3.stop()
+
+
+def test_damaged_data_are_restored_by_a_persons_word_and_taken_back_by_another(
+    shop: Database, daemon: StartDaemon
+) -> None:
+    """Both volumes are kept: the old one until the end, the new one when the restore is taken back."""
+    story = on_stage(shop, daemon)
+    old = shop.volume()
+    shop.ask("INSERT INTO orders SELECT FROM generate_series(1, 5)", "app")
+
+    story.at("its write-ahead log is lost", shop.lose_its_log)
+
+    asking = story.within(180).reaches("awaiting-approval")
+    question = asked(story, asking["id"])
+    assert "app-1.dump" in question
+    assert "is lost" in question
+    assert shop.replicas() == 2
+    story.at("a person agrees", lambda: story.approve(asking))
+    incident = story.within(240).ends("recovered", service="database")
+    assert "restored to" in incident["reason"]
+    assert shop.orders() == 1000
+    assert shop.replicas() == 2
+    kept = shop.cluster.get("persistentvolume", old)
+    assert shop.volume() != old
+    assert kept["metadata"]["labels"]["kintsugi.dev/incident"] == incident["id"]
+    assert (kept["status"]["phase"], kept["spec"]["persistentVolumeReclaimPolicy"]) == ("Released", "Retain")
+    assert (shop.folder(old) / "pg" / "PG_VERSION").exists()
+
+    new = shop.volume()
+    shop.ask("INSERT INTO orders SELECT FROM generate_series(1, 7)", "app")
+    path = f"/api/v1/incidents/{incident['id']}/rollback"
+    status, told = story.daemon.post(path, {})
+    assert (status, told["begun"]) == (200, False), told
+    assert "7" in told["text"], told
+    story.at("a person takes it back", lambda: story.daemon.post(path, {"confirmed": True}))
+    story.within(240).ends("rolled-back", service="database")
+    assert shop.volume() == old
+    assert shop.cluster.get("persistentvolume", new)["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+
+
+def test_a_lost_volume_is_replaced_and_its_data_come_from_the_backup(
+    shop: Database, faults: Faults, daemon: StartDaemon
+) -> None:
+    """PVC Lost: its volume is gone, with whatever was in it."""
+    story = on_stage(shop, daemon)
+
+    story.at("the volume is lost", lambda: faults.lose_volume(shop.claim()))
+
+    asking = story.within(180).reaches("awaiting-approval")
+    story.at("a person agrees", lambda: story.approve(asking))
+    story.within(240).ends("recovered", service="database")
+    assert shop.orders() == 1000
+    assert shop.replicas() == 2
+
+
+def on_stage(shop: Database, daemon: StartDaemon) -> Story:
+    """Begin a story on a healthy database."""
+    started = daemon(durations=PACE, environment=shop.environment)
+    story = Story(shop.cluster, shop.namespace, started, app="database")
+    wait_for(lambda: story.service("database").get("healthy"), within=60, describe=story.state)
+    return story.begin()
+
+
+def asked(story: Story, incident: str) -> str:
+    """Return the question that a person is asked."""
+    (question,) = story.daemon.incident(incident)["approvals"]
+    return str(question["question"])
