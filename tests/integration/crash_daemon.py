@@ -7,7 +7,7 @@ and forks a child for every start; the child is `kintsugi run` in all but its co
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -16,7 +16,15 @@ from kintsugi.actions.result import Result
 from kintsugi.app import run
 from kintsugi.executor import Effect, Executor
 from kintsugi.model.records import StepRecord, StepState
-from kintsugi.settings import CatalogSettings, ChaosSettings, KubeSettings, LedgerSettings, ServerSettings, Settings
+from kintsugi.settings import (
+    CatalogSettings,
+    ChaosSettings,
+    KubeSettings,
+    LedgerSettings,
+    RestoreSettings,
+    ServerSettings,
+    Settings,
+)
 from kintsugi.telemetry import configure_logging
 
 FORKS = get_context("forkserver")
@@ -52,6 +60,7 @@ class Birth:
     kill_at: str = ""
     catalog: Path | None = None
     executor: type[Executor] = Executor
+    restore: RestoreSettings = field(default_factory=RestoreSettings)
 
     @property
     def kubeconfig(self) -> Path:
@@ -93,6 +102,7 @@ def live(birth: Birth) -> None:
         catalog=CatalogSettings(directory=birth.catalog),
         kube=KubeSettings(kubeconfig=birth.kubeconfig),
         ledger=LedgerSettings(url=url_of(birth.folder)),
+        restore=birth.restore,
         server=ServerSettings(host="127.0.0.1", port=0, insecure_no_token=True),
         chaos=ChaosSettings(kill_at=birth.kill_at, trace=birth.trace),
     ).scaled()
