@@ -84,10 +84,11 @@ SHIPPED: Final[Mapping[str, Image]] = {
 
 
 class Images:
-    """Find images by name; names may be shell patterns, exact ones win."""
+    """Find images by name; names may be shell patterns, exact ones win, then those that the cluster was given."""
 
     def __init__(self, table: Mapping[str, Image] | None = None) -> None:
-        self._table = {**SHIPPED, **(table or {})}
+        own = table or {}
+        self._table = {**own, **{name: image for name, image in SHIPPED.items() if name not in own}}
 
     def add(self, name: str, image: Image) -> None:
         """Make an image known, or known anew; running containers keep what they were started from."""

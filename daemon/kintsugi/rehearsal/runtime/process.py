@@ -61,6 +61,16 @@ class Process:
         return cls(child, kept)
 
     @property
+    def pid(self) -> int:
+        """Give the process id of its `init`."""
+        return self._child.pid
+
+    @property
+    def runs(self) -> bool:
+        """Tell whether it has not ended yet."""
+        return self._child.returncode is None
+
+    @property
     def input(self) -> asyncio.StreamWriter:
         """Give what writes to a process that was started apart."""
         assert self._child.stdin is not None, "the process was not started apart"
@@ -88,6 +98,16 @@ class Process:
         if self._lifeline is not None:
             os.close(self._lifeline)
             self._lifeline = None
+
+    async def gone(self) -> None:
+        """End it, and wait until it and its pipes are gone; what it still says is dropped."""
+        self.kill()
+        for stream in (self._child.stdin, self._child.stdout, self._child.stderr):
+            if isinstance(stream, asyncio.StreamWriter):
+                stream.close()
+            while isinstance(stream, asyncio.StreamReader) and await stream.read(CHUNK):
+                pass
+        await self._child.wait()
 
     async def ended(self) -> int:
         """Wait for the end: the exit code, 128 and the signal's number when a signal has ended it."""

@@ -90,6 +90,7 @@ class Runtime:
         self._logs = logs
         self._mounts = Mounts(store, self.folders)
         self._running: dict[tuple[str, str], Running] = {}
+        self._ending: set[asyncio.Task[None]] = set()
 
     def check(self, start: Start) -> None:
         """Raise MountFailed or ConfigError when a container could not be started now."""
@@ -109,6 +110,11 @@ class Runtime:
     def lives(self, pod_uid: str) -> bool:
         """Tell whether a program of a pod has not ended yet."""
         return any(True for _ in self._of(pod_uid))
+
+    def children(self) -> list[int]:
+        """Give the process ids of the first processes of all containers, and of commands that are executed in them."""
+        processes = [each for running in self._running.values() for each in (running.process, *running.executions)]
+        return [each.pid for each in processes if each is not None and each.runs]
 
     def outlived(self, pod: Json) -> bool:
         """Tell whether programs of an earlier pod of this name, deleted without grace, have not ended yet."""
@@ -150,16 +156,19 @@ class Runtime:
         return process
 
     def end(self, running: Running, process: Process) -> None:
-        """End a command that was executed."""
-        process.kill()
+        """End a command that was executed, if it has not ended yet."""
         running.executions.discard(process)
+        ending = asyncio.create_task(process.gone())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
         """End everything, and remove the disk."""
         for running in self._running.values():
             running.end()
-        tasks = [each.task for each in self._running.values() if each.task is not None]
+        tasks = [task for each in self._running.values() for task in (each.task, each.probing) if task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._ending, return_exceptions=True)
         self.folders.close()
 
     def _of(self, pod_uid: str) -> Iterator[Running]:

