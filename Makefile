@@ -69,7 +69,7 @@ check: $(READY) ## Check format, style, types and layers
 	@$(BIN)/lint-imports --no-logo >.venv/layers.txt || { cat .venv/layers.txt; exit 1; }
 
 bench: $(READY) ## Measure what the daemon carries, beside what the machine could
-	@$(BIN)/python -m tests.bench
+	@alone=; if $(ALONE) true 2>/dev/null; then alone='$(ALONE)'; fi; $$alone $(BIN)/python -m tests.bench
 
 chaos: $(READY) ## Break the real cluster again and again, with other seeds each time (ROUNDS=10)
 	@tests/harness/setup

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
-from tests.bench import alerts, growth, reaction, watching
+from tests.bench import alerts, executing, growth, reaction, restoring, watching
 from tests.bench.figures import Figure, part, table
 from tests.bench.plan import LOAD, Plan
 
@@ -18,6 +18,8 @@ PARTS: Mapping[str, Callable[[Plan], Iterator[Figure]]] = {
     "reaction": reaction.measure,
     "watch": watching.measure,
     "rules": growth.measure,
+    "restore": restoring.measure,
+    "exec": executing.measure,
 }
 
 
