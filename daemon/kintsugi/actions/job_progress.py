@@ -185,7 +185,10 @@ async def _lines(kube: KubeClient, pod: Live, *, whole: bool) -> list[WorkLine]:
     except (NotFound, Invalid):
         text = ""
     kept = live.text(status, "state", "terminated", "message")
-    return [line for each in (text or kept).splitlines() if (line := decode(each)) is not None]
+    lines = [line for each in (text or kept).splitlines() if (line := decode(each)) is not None]
+    # It has ended since the pod was read: what it said at first is to be told, too.
+    just_ended = not whole and any(isinstance(line, LastLine) for line in lines)
+    return await _lines(kube, pod, whole=True) if just_ended else lines
 
 
 async def _log(kube: KubeClient, pod: Live, *, whole: bool) -> str:

@@ -112,13 +112,20 @@ class ClusterOfDicts:
         return present
 
     async def logs(
-        self, name: str, namespace: str, *, container: str, previous: bool = False, **_: object
+        self,
+        name: str,
+        namespace: str,
+        *,
+        container: str,
+        previous: bool = False,
+        tail: int | None = None,
+        **_: object,
     ) -> AsyncIterator[bytes]:
         """Yield the log of a container."""
         found = self.logs_of.get((name, container, previous))
         if found is None:
             raise NotFound(f'container "{container}" in pod "{name}" has no log', status=400)
-        yield found
+        yield b"".join(found.splitlines(keepends=True)[-tail:]) if tail else found
 
     async def can_i(self, verb: str, resource: Resource, namespace: str | None, **_: str) -> bool:
         """Look up what is allowed."""

@@ -69,6 +69,15 @@ async def test_a_backup_is_what_its_last_line_says() -> None:
     assert (backup["proven"], backup["size"], backup["roles"]) == (True, 456, [])
 
 
+async def test_what_it_said_at_first_is_told_though_it_ended_while_it_was_read() -> None:
+    """Of a log that still grows only the end is read."""
+    kube, prepared, job = shown()
+    says(kube, pod(job, phase="Running", **worker(running={})), NOTE, *[READING] * 100, line(backup=BACKUP))
+    standing = await watched(kube, prepared)
+    assert standing.stage is Stage.DONE
+    assert standing.names["notes"] == ["an older backup is taken since the newest is cut off"]
+
+
 async def test_a_restore_s_tables_are_told_and_what_is_not_known_is_absent() -> None:
     kube, prepared, job = shown(RESTORE, **conditions("Complete", "CompletionsReached"))
     says(kube, pod(job, phase="Succeeded", **worker(terminated={"exitCode": 0})), line(restored=RESTORED))
