@@ -304,3 +304,48 @@ async def test_a_pod_whose_claim_has_lost_its_volume_is_not_started(stage: Stage
     await stage.until(lambda: stage.events("FailedScheduling"))
     assert 'persistentvolumeclaim "data" bound to non-existent persistentvolume' in stage.events("FailedScheduling")[0]
     assert stage.get(PODS, "one")["status"]["phase"] == "Pending"
+
+
+async def test_the_end_of_the_log_stands_in_the_status_where_the_pod_asks_for_it(stage: Stage) -> None:
+    policy = {"terminationMessagePolicy": "FallbackToLogsOnError"}
+    stage.cluster.apply(pod("one", "print('first')\nprint('last')\nraise SystemExit(1)", **policy))
+    assert (await stage.until_ended("one"))["message"] == "first\nlast\n"
+
+
+async def test_a_job_is_ended_when_its_time_is_over_and_taken_away_when_its_stay_is(stage: Stage) -> None:
+    template = {"spec": pod("one", FOR_EVER)["spec"]}
+    spec = {"template": template, "activeDeadlineSeconds": 2, "ttlSecondsAfterFinished": 1, "backoffLimit": 0}
+    metadata = {"name": "endless", "namespace": NAMESPACE}
+    stage.cluster.apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
+    await stage.until(stage.cluster.runtime.children)
+    await stage.until(lambda: stage.get(resources.JOBS, "endless")["status"].get("conditions"))
+    [ended] = stage.get(resources.JOBS, "endless")["status"]["conditions"]
+    assert (ended["type"], ended["reason"]) == ("Failed", "DeadlineExceeded")
+    await stage.until(lambda: not stage.cluster.runtime.children())
+    await stage.until(lambda: stage.cluster.get(resources.JOBS, "endless", NAMESPACE) is None)
+
+
+async def test_claims_go_with_pods_that_are_scaled_away_where_the_statefulset_says_so(stage: Stage) -> None:
+    volume = {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    labels = {"app": "store"}
+    found = {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "store", "namespace": NAMESPACE},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod("", FOR_EVER, policy="Always")["spec"]},
+            "volumeClaimTemplates": [volume],
+            "persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"},
+        },
+    }
+    stage.cluster.apply(found)
+    await stage.until_ready("store-0")
+    folder = stage.cluster.disk_of("data-store-0", NAMESPACE)
+    stage.cluster.apply({**found, "spec": {"replicas": 0}})
+    await stage.until(lambda: stage.cluster.get(resources.PVCS, "data-store-0", NAMESPACE) is None)
+    await stage.until(lambda: not folder.exists())

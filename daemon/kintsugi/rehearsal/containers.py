@@ -35,11 +35,12 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exit:
-    """How a container ended."""
+    """How a container ended; `message` is what its pod's status says of it."""
 
     code: int
     started: datetime
     finished: datetime
+    message: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

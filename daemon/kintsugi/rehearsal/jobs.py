@@ -1,16 +1,35 @@
 """
-The Job controller: pods until enough have succeeded, or too many have failed.
+The Job controller: pods until enough have succeeded, too many have failed, or the time is over.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
 
 from kintsugi.objects import resources
 from kintsugi.rehearsal.control import Key
-from kintsugi.rehearsal.manifest import Json, deleting, dig, is_true, name_of, namespace_of, timestamp, with_condition
+from kintsugi.rehearsal.manifest import (
+    Json,
+    condition,
+    deleting,
+    dig,
+    is_true,
+    name_of,
+    namespace_of,
+    timestamp,
+    with_condition,
+)
 from kintsugi.rehearsal.recorder import Recorder
-from kintsugi.rehearsal.registry import STATUS, Registry
+from kintsugi.rehearsal.registry import STATUS, DeleteOptions, Registry
 from kintsugi.rehearsal.store import Change
 from kintsugi.rehearsal.workload_pods import active, owned, owner_keys, pod_from
+
+DEADLINE_EXCEEDED: Final[Json] = {
+    "type": "Failed",
+    "status": "True",
+    "reason": "DeadlineExceeded",
+    "message": "Job was active longer than specified deadline",
+}
 
 
 class Jobs:
@@ -28,19 +47,44 @@ class Jobs:
             yield from owner_keys(resources.JOBS, change)
 
     def reconcile(self, key: Key) -> float | None:
-        """Make the pods that are missing, and write the status."""
+        """Make the pods that are missing, and write the status; answer when its time, or its stay, is over."""
         job = self._registry.store.get(resources.JOBS, *key)
-        if job is None or deleting(job) or is_finished(job):
+        if job is None or deleting(job):
             return None
+        if is_finished(job):
+            return self._take_away(job)
         pods = owned(self._registry.store, resources.PODS, job)
         running = [pod for pod in pods if active(pod)]
         succeeded, failed = _count(pods, "Succeeded"), _count(pods, "Failed")
         spec = job["spec"]
-        ended = _ending(spec, succeeded, failed)
+        left = self._seconds_left(job)
+        ended = _ending(spec, succeeded, failed) or (DEADLINE_EXCEEDED if left is not None and left <= 0 else None)
         if ended is None and not spec.get("suspend"):
             missing = min(spec["parallelism"], spec["completions"] - succeeded) - len(running)
             running += [self._make(job) for _ in range(missing)]
+        if ended is DEADLINE_EXCEEDED:
+            for pod in running:
+                self._registry.delete(resources.PODS, namespace_of(pod), name_of(pod), DeleteOptions())
         self._write_status(job, running, (succeeded, failed), ended)
+        return left if ended is None else None
+
+    def _seconds_left(self, job: Json) -> float | None:
+        """Say how long a Job may still run; its pods may be real programs, so its time is that of the machine."""
+        longest, began = job["spec"].get("activeDeadlineSeconds"), dig(job, "status", "startTime")
+        if longest is None or began is None:
+            return None if longest is None else float(longest)
+        return float(longest) - (self._registry.now() - datetime.fromisoformat(began)).total_seconds()
+
+    def _take_away(self, job: Json) -> float | None:
+        """Delete a Job that has ended when it was to be kept no longer; of the machine's time, too."""
+        keep = job["spec"].get("ttlSecondsAfterFinished")
+        if keep is None:
+            return None
+        ended = (condition(job, "Complete") or condition(job, "Failed") or {})["lastTransitionTime"]
+        left = float(keep) - (self._registry.now() - datetime.fromisoformat(ended)).total_seconds()
+        if left > 0:
+            return left
+        self._registry.delete(resources.JOBS, namespace_of(job), name_of(job), DeleteOptions())
         return None
 
     def _make(self, job: Json) -> Json:

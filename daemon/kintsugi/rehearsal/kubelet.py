@@ -3,7 +3,7 @@ The kubelets of all nodes: they start what is scheduled, watch over it, and stop
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -163,10 +163,13 @@ class Kubelet:
         """Write events and logs of what has happened to a container."""
         image = str(_spec(pod, container)["image"])
         simulated = container.image is not None and container.image.program is None
-        if exited and container.image is not None:
+        if exited and container.image is not None and container.last_exit is not None:
             ended = container.instance - 1 if container.phase is Phase.RUNNING else container.instance
             self._logs.write(pod, container.name, ended, *(container.image.last_words if simulated else ()))
             self._logs.end(pod, container.name, ended)
+            if container.last_exit.code and _spec(pod, container).get("terminationMessagePolicy") != "File":
+                message = self._logs.last_words(pod, container.name, ended)
+                container.last_exit = replace(container.last_exit, message=message)
         if started and container.image is not None:
             self._logs.write(pod, container.name, container.instance, *(container.image.logs if simulated else ()))
             self._events.normal(resources.PODS, pod, "Started", f"Started container {container.name}")

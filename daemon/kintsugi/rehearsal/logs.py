@@ -15,6 +15,10 @@ from kintsugi.rehearsal.status import bad_request
 MOST_LINES: Final = 20_000
 """Lines of one start that are kept; the oldest are dropped, as a kubelet rotates its files."""
 
+LAST_LINES: Final = 80
+LAST_BYTES: Final = 2048
+"""How much of a log the kubelet takes over into the status of a pod (`FallbackToLogsOnError`)."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
@@ -63,6 +67,12 @@ class PodLogs:
         """Append lines to the log of one start of a container."""
         log = self._logs.setdefault((uid_of(pod), container, instance), Log())
         log.extend(Line(time=self._pace.now(), text=text) for text in texts)
+
+    def last_words(self, pod: Json, container: str, instance: int) -> str:
+        """Give the end of what one start has written, as it stands in the status of a pod that asks for it."""
+        log = self._logs.get((uid_of(pod), container, instance)) or Log()
+        text = "".join(f"{line.text}\n" for line in log.lines[-LAST_LINES:])
+        return text.encode()[-LAST_BYTES:].decode(errors="ignore")
 
     def end(self, pod: Json, container: str, instance: int) -> None:
         """Say that one start of a container writes no more."""

@@ -95,7 +95,8 @@ def _identity(pod: Json, container: Container, instance: int) -> str:
 
 
 def _terminated(ended: Exit, identity: str) -> Json:
-    return {
+    said = {"message": ended.message} if ended.message else {}
+    return said | {
         "exitCode": ended.code,
         "reason": "Completed" if ended.code == 0 else "Error",
         "startedAt": timestamp(ended.started),

@@ -18,6 +18,7 @@ from kintsugi.rehearsal.manifest import (
     labels_of,
     name_of,
     namespace_of,
+    uid_of,
 )
 from kintsugi.rehearsal.recorder import Recorder
 from kintsugi.rehearsal.registry import STATUS, DeleteOptions, Registry
@@ -75,10 +76,21 @@ class StatefulSets:
         excess = sorted((name for name in pods if name not in wanted), key=_ordinal, reverse=True)
         if excess:
             if not deleting(pods[excess[0]]):
+                self._hand_claims_over(found, pods[excess[0]])
                 self._delete(found, pods[excess[0]])
             return
         self._let_go(found, wanted)
         self._update(found, pods, wanted, revision, only_unready=False)
+
+    def _hand_claims_over(self, found: Json, pod: Json) -> None:
+        """Let the claims of a pod that is scaled away go with it, where the StatefulSet says so."""
+        if found["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] != "Delete":
+            return
+        owner = {"apiVersion": "v1", "kind": "Pod", "name": name_of(pod), "uid": uid_of(pod)}
+        for template in found["spec"].get("volumeClaimTemplates") or ():
+            name = f"{name_of(template)}-{name_of(pod)}"
+            if self._store.get(resources.PVCS, namespace_of(pod), name) is not None:
+                self._registry.update(resources.PVCS, namespace_of(pod), name, lambda claim: _owned_by(claim, owner))
 
     def _update(
         self, found: Json, pods: dict[str, Json], wanted: list[str], revision: str, *, only_unready: bool
@@ -178,6 +190,11 @@ class StatefulSets:
         self._registry.update(
             resources.STATEFULSETS, namespace_of(found), name_of(found), lambda now: {**now, "status": status}, STATUS
         )
+
+
+def _owned_by(obj: Json, owner: Json) -> Json:
+    """Make an object go with another one."""
+    return {**obj, "metadata": {**obj["metadata"], "ownerReferences": [owner]}}
 
 
 def _is_ready(pod: Json | None) -> bool:
