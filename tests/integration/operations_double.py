@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from kintsugi.errors import NotRecorded, Refused
+from kintsugi.errors import NotRecorded, Refused, WrongState
 from kintsugi.model.documents import Mode
 from kintsugi.model.records import (
     Approval,
@@ -111,6 +111,12 @@ class RememberingOperations:
 
     async def services(self) -> Sequence[ServiceSummary]:
         return [ServiceSummary(name="shop", namespace="shop", priority=1, healthy=None, ready=0, desired=3)]
+
+    async def drill(self, service: str, *, who: str) -> Incident:
+        self.asked.append(("drill", service, who))
+        if service != INCIDENT.service:
+            raise WrongState(f"no drill is begun: {service} is not healthy: a drill would only burden it")
+        return INCIDENT
 
     async def explain(self, about: Signal | Target) -> Explanation:
         self.asked.append(("explain", about))

@@ -21,6 +21,7 @@ from kintsugi.guards import Limits
 from kintsugi.kube.client import KubeClient
 from kintsugi.ledger import Ledger
 from kintsugi.model.documents import Catalog, Mode
+from kintsugi.pipeline.drilling import Drilling
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.pipeline import Pipeline
@@ -57,6 +58,7 @@ class Core:
     pipeline: Pipeline
     roster: Roster
     waiting: Waiting
+    drilling: Drilling
     watch: ClusterWatch
     checks: Checks
     remembering: Remembering
@@ -128,6 +130,7 @@ async def build(
         pipeline=pipeline,
         roster=roster,
         waiting=Waiting(ledger, pipeline, in_force, world, roster),
+        drilling=Drilling(ledger, in_force, world, roster),
         watch=watch,
         checks=checks,
         remembering=Remembering(services, world, ledger, lasting=settings.watchdog.verify),

@@ -2,6 +2,7 @@
 Puts what happens into the metrics: verdicts, runs, steps as they end; gauges when they are looked at.
 """
 
+import math
 from collections.abc import Iterable
 
 from kintsugi.app.core import Core
@@ -9,7 +10,9 @@ from kintsugi.model.command import Verb
 from kintsugi.model.documents import Catalog
 from kintsugi.model.records import (
     FINAL_STATES,
+    IncidentState,
     Reason,
+    RunKind,
     RunRecord,
     Signal,
     SignalSource,
@@ -29,6 +32,8 @@ COMMON_VERDICTS = (
     (VerdictKind.NO_RULE, Reason.NO_RULE),
     (VerdictKind.DEAD_LETTER, Reason.MALFORMED),
 )
+REFUSED = "refused"
+DRILLS = (IncidentState.PASSED, IncidentState.FAILED, IncidentState.CANCELLED, REFUSED)
 WATCHDOGS = ("pending", "overdue")
 
 
@@ -42,6 +47,7 @@ class Counting:
         core.watch.on_told(metrics.signals_received.labels(SignalSource.WATCH).inc)
         core.pipeline.on_verdict(self._verdict)
         core.roster.on_end(self._run)
+        core.drilling.on_refused(lambda service: metrics.drills.labels(service, REFUSED).inc())
 
     async def look(self) -> None:
         """Set the gauges to what is so now."""
@@ -53,6 +59,11 @@ class Counting:
         metrics.watchdogs.labels("pending").set(len(runs) - overdue)
         for name, view in core.services.views.items():
             metrics.service_healthy.labels(name).set(view.healthy is True)
+        known = await core.ledger.drills()
+        for name in (each.name for each in core.in_force.catalog.services.values() if each.drill is not None):
+            passed = known[name].passed if name in known else None
+            metrics.drill_passed.labels(name).set(passed.timestamp() if passed is not None else 0)
+            metrics.drill_age.labels(name).set((now - passed).total_seconds() if passed is not None else math.inf)
         for name, age in core.caches.ages():
             metrics.watch_lag.labels(name).set(age)
 
@@ -61,6 +72,8 @@ class Counting:
 
     def _run(self, run: RunRecord, steps: Iterable[StepRecord]) -> None:
         self._metrics.runs.labels(run.runbook, run.state).inc()
+        if run.kind is RunKind.DRILL:
+            self._metrics.drills.labels(run.service, run.state).inc()
         if run.finished is not None:
             self._metrics.run_seconds.observe((run.finished - run.started).total_seconds())
         for step in steps:
@@ -84,4 +97,7 @@ def known_labels(catalog: Catalog) -> KnownLabels:
         step_outcomes=(StepState.DONE, StepState.FAILED, StepState.SKIPPED),
         watchdogs=WATCHDOGS,
         services=tuple(catalog.services),
+        drills=tuple(
+            (each.name, end) for each in catalog.services.values() if each.drill is not None for end in DRILLS
+        ),
     )

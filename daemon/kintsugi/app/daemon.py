@@ -151,6 +151,7 @@ def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecy
     often = max(timedelta(seconds=5) * settings.durations, timedelta(seconds=1))
     clock = Clock()
     clock.every(often, "waiting incidents", core.waiting.tend)
+    clock.every(often, "drills", lambda: drill(core))
     clock.every(often, "good revisions", core.remembering.step)
     clock.every(often, "signals that go on", lambda: core.ledger.rearm(now_utc()))
     clock.every(often, "every service", lambda: refresh_all(core))
@@ -158,6 +159,12 @@ def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecy
     clock.every(timedelta(hours=1), "retention", lambda: core.ledger.prune(oldest(settings), now_utc()))
     clock.start()
     life.on_stop("clock", clock.stop)
+
+
+async def drill(core: Core) -> None:
+    """Begin the drills that are due, once the cluster is seen."""
+    if not core.world.blind:
+        await core.drilling.tend()
 
 
 async def refresh_all(core: Core) -> None:

@@ -18,7 +18,7 @@ from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
 
-WELL = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION, IncidentState.CANCELLED})
+WELL = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION, IncidentState.CANCELLED, IncidentState.PASSED})
 LONGEST = 1000
 """Characters of an Event's message; the API takes 1,024."""
 

@@ -75,7 +75,15 @@ class Waking:
 def deeds(core: Core) -> Deeds:
     """Bind what people may do to the daemon's parts."""
     explaining = Explaining(core.ledger, core.in_force, core.world, core.targets, core.services, core.roster)
-    return Deeds(core.ledger, core.in_force, core.world, core.roster, core.pipeline, explaining)
+    return Deeds(
+        ledger=core.ledger,
+        in_force=core.in_force,
+        world=core.world,
+        roster=core.roster,
+        pipeline=core.pipeline,
+        explaining=explaining,
+        drilling=core.drilling,
+    )
 
 
 async def answers(core: Core) -> str:

@@ -14,6 +14,7 @@ from kintsugi.catalog.steps import Steps
 from kintsugi.errors import UsageError
 from kintsugi.expressions import ANY
 from kintsugi.model.documents import (
+    DrillTerms,
     LabelMatcher,
     Parameter,
     Pattern,
@@ -57,6 +58,8 @@ def build_service(draft: Draft[ServiceShape], priorities: dict[str, int]) -> Ser
     workload, selector = _workload(draft), _selector(draft)
     checks = {name: _checks(draft, name) for name in spec.checks}
     draft.one_of((*path, "runbook"), spec.runbook, draft.known.runbooks, "runbook")
+    if spec.drill is not None:
+        draft.one_of((*path, "drill", "runbook"), spec.drill.runbook, draft.known.runbooks, "runbook")
     others = tuple(name for name in draft.known.services if name != draft.name)
     for index, needed in enumerate(spec.depends_on or ()):
         draft.one_of((*path, "depends_on", index), needed, others, "other service")
@@ -74,6 +77,7 @@ def build_service(draft: Draft[ServiceShape], priorities: dict[str, int]) -> Ser
         runbook=spec.runbook,
         env={name: SecretRef(secret=ref.secret, key=ref.key) for name, ref in spec.env.items()},
         checks=checks,
+        drill=DrillTerms(runbook=spec.drill.runbook, schedule=spec.drill.schedule) if spec.drill else None,
         place=draft.place(("metadata", "name")),
     )
 

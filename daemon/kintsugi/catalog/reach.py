@@ -47,6 +47,7 @@ def reachable(
 ) -> set[tuple[str, str]]:
     """Give the pairs of service and runbook that may come to run; the service is "" where a rule is about all of them."""
     waiting = [(service.name, service.runbook) for service in services.values()]
+    waiting += [(service.name, service.drill.runbook) for service in services.values() if service.drill is not None]
     waiting += [(rule.service, rule.runbook) for rule in rules]
     found: set[tuple[str, str]] = set()
     while waiting:

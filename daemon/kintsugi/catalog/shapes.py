@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from kintsugi.commands import parse_duration
+from kintsugi.drills import read_schedule
 from kintsugi.model.documents import Mode, RollbackThen, RollbackWhen, RuleSource, Unmet
 
 API_VERSION = "kintsugi.dev/v1alpha1"
@@ -148,6 +149,17 @@ class SecretShape(Shape):
     key: Text
 
 
+def _schedule(value: object) -> object:
+    return read_schedule(value) if isinstance(value, str) else value
+
+
+class DrillShape(Shape):
+    """How a service's backups are tried; without a schedule only when a person says so."""
+
+    runbook: Name = "database-drill"
+    schedule: Annotated[str, BeforeValidator(_schedule)] = ""
+
+
 class ServiceSpec(Shape):
     """What a service is, what it needs, how to tell that it is well, which runbook mends it."""
 
@@ -161,6 +173,7 @@ class ServiceSpec(Shape):
     parameters: dict[Id, ParameterValue] = Field(default={}, alias="with")
     env: dict[EnvName, SecretShape] = {}
     checks: dict[Id, Annotated[list[StepShape], Field(min_length=1, max_length=MOST_STEPS_IN_A_ROW)]] = {}
+    drill: DrillShape | None = None
 
 
 class RuleSpec(Shape):

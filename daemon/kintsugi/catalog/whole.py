@@ -11,7 +11,9 @@ from kintsugi.catalog.problems import did_you_mean
 from kintsugi.catalog.reach import Call, calls_of, lacks_service, reachable, steps_of
 from kintsugi.catalog.shapes import RuleShape, RunbookShape, ServiceShape
 from kintsugi.commands import format_duration
+from kintsugi.drills import DATABASE, INTEGRITY, objections, turned
 from kintsugi.model.documents import Patterns, Rule, Runbook, Service, Value
+from kintsugi.model.restore import DRILL
 
 MOST_NESTED = 5
 
@@ -37,6 +39,7 @@ class Whole:
                     self._check_deadline(name, call)
             self._check_depth()
         self._check_rules_about_all()
+        self._check_drills()
 
     def _check_dependencies(self) -> None:
         graph = {
@@ -95,6 +98,35 @@ class Whole:
                         f"a rule about all services gives its runbook none, but step {step.id!r} of {name} needs one: "
                         f"give the rule a `service`, or that step (in {step.place})",
                     )
+
+    def _check_drills(self) -> None:
+        """Hold what is run as a drill to it: by its runbook nothing live is touched, and its service can be asked."""
+        drilled = {each.name: each.drill.runbook for each in self.services.values() if each.drill is not None}
+        for name in sorted(set(drilled.values()) & set(self.runbooks)):
+            draft = self.runbook_drafts[name]
+            for step, what in objections(self.runbooks[name]):
+                draft.note(draft.path_of(step.place), what)
+        for service, name in drilled.items():
+            if name in self.runbooks:
+                self._check_drilled(self.services[service], self.runbooks[name])
+
+    def _check_drilled(self, service: Service, runbook: Runbook) -> None:
+        draft, path = self.service_drafts[service.name], ("spec", "drill")
+        database = draft.shape.spec.parameters.get(DATABASE)
+        checks = service.checks.get(INTEGRITY, ())
+        if runbook.service not in {"", service.name}:
+            draft.note(path, f"{runbook.name} is about {runbook.service}, not about {service.name}", key=True)
+        if DATABASE not in {each.name for each in runbook.parameters}:
+            draft.note(
+                path, f"{runbook.name} has no parameter {DATABASE}: a drill must know what is restored", key=True
+            )
+        elif not turned(checks, str(database), DRILL)[0]:
+            draft.note(
+                path,
+                f"a drill asks the service's checks {INTEGRITY!r} of what it restored: write one that asks {database}, "
+                f"as in kubectl exec -it {service.workload} -- psql -U postgres -d {database} -c 'SELECT …'",
+                key=True,
+            )
 
     def bound_services(self) -> dict[str, Service]:
         """Give the services with the values of their runbooks' parameters, read by the parameters' types."""

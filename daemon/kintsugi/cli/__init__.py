@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from kintsugi import __version__
-from kintsugi.cli import author, daemon, operator
+from kintsugi.cli import author, daemon, operator, restore
 from kintsugi.cli.complaint import complain
 from kintsugi.cli.exits import exit_for
 from kintsugi.errors import KintsugiError
@@ -49,6 +49,7 @@ def kintsugi(
 daemon.register(app)
 author.register(app)
 operator.register(app)
+restore.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

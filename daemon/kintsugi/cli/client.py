@@ -85,6 +85,10 @@ class Client:
         """Tell how each service is."""
         return (await self._ask("GET", "services", Services)).services
 
+    async def drill(self, service: str) -> Incident:
+        """Begin a drill of a service's backups."""
+        return await self._ask("POST", f"services/{_part(service)}/drill", Incident, body={"who": self._who})
+
     async def pauses(self) -> Sequence[Pause]:
         """List the pauses that hold."""
         return (await self._ask("GET", "pauses", Pauses)).pauses

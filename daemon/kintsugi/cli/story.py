@@ -19,6 +19,7 @@ from kintsugi.model.records import (
     Incident,
     IncidentState,
     Phase,
+    RunKind,
     Signal,
     SignalStatus,
     StepRecord,
@@ -89,7 +90,10 @@ def _run(detail: RunDetail, now: datetime) -> Iterator[Text]:
             parents = parents_of(steps)
             title = f"{_PHASES[phase]} (run {run.id})"
             yield from section(title, [line for step in steps for line in step_lines(step, parents)])
-    if run.finished is None:
+    if run.finished is None and run.kind is RunKind.DRILL:
+        yield Text()
+        yield plain(f"It ends by {run.deadline:%H:%M:%S} at the latest; then all that it made is taken back.")
+    elif run.finished is None:
         left = f"The watchdog looks at {run.deadline:%H:%M:%S}" if run.deadline > now else "The watchdog is due"
         yield Text()
         yield plain(f"{left}: if {run.service} is not healthy then, the change is rolled back or a person is called.")

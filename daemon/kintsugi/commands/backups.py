@@ -4,7 +4,9 @@
 Their rows and builders, and the names that an expression sees afterwards.
 """
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from kintsugi.commands import flags, kinds
 from kintsugi.commands.problem import CommandProblem
@@ -63,6 +65,15 @@ _SERVER = (
     Flag(names=("-p", "--port"), key="port", kind=kinds.PORT),
     Flag(names=("-U", "--username"), key="user", kind=kinds.IDENTIFIER),
 )
+_SCRATCH = replace(
+    kinds.IDENTIFIER,
+    word=f"{DRILL}NAME",
+    convert=kinds.matching(
+        re.compile(rf"{DRILL}[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?"),
+        f"the scratch database of a drill, and no other is dropped: its name begins with {DRILL}",
+    ),
+    sample=f"{DRILL}sample",
+)
 _PROMPT = Flag(
     names=("-W", "--password"),
     refused="nobody is there to type it: the service's `env` names the Secret (PGPASSWORD)",
@@ -102,8 +113,6 @@ def build_restore(bound: Bound) -> PgRestore:
 def build_drop(bound: Bound) -> Dropdb:
     """Build `dropdb` of a drill's scratch database; no other is ever dropped."""
     (database,) = bound.exactly(1)
-    if not database.text.startswith(DRILL):
-        raise bound.misused(f"only the scratch database of a drill is dropped: its name begins with {DRILL}")
     return Dropdb(host=_host(bound), port=bound.number("port") or 0, user=bound.text("user"), database=database.text)
 
 
@@ -167,7 +176,7 @@ ROWS = (
             _PROMPT,
             Flag(names=("-f", "--force"), refused="a scratch database has no clients but our own"),
         ),
-        arguments=(kinds.IDENTIFIER,),
+        arguments=(_SCRATCH,),
         build=build_drop,
         result=DROP,
     ),

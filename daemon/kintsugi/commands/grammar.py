@@ -97,7 +97,7 @@ READS = (
             Flag(names=("-c", "--container"), key="container", kind=NAME),
             *(Flag(names=names) for names in (("-i", "--stdin"), ("-t", "--tty"), ("-q", "--quiet"))),
         ),
-        arguments=(kinds.BARE, kinds.PASSED),
+        arguments=(kinds.BARE, kinds.PROGRAM_WORD),
         build=programs.build_exec,
         resources=WITH_PODS,
         bare=of.PODS,

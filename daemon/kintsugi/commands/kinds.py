@@ -73,7 +73,7 @@ def _plain(pattern: re.Pattern[str], hint: str) -> Callable[[str, object], str]:
     return put
 
 
-def _matching(pattern: re.Pattern[str], hint: str) -> Callable[[str], str]:
+def matching(pattern: re.Pattern[str], hint: str) -> Callable[[str], str]:
     """Make a `convert` that only takes text of one pattern."""
 
     def convert(text: str) -> str:
@@ -272,6 +272,13 @@ def _put_word(before: str, value: object) -> str:
     return text
 
 
+def _put_program_word(before: str, value: object) -> str:
+    """In a container a value may be a path, too: the server's own word for where its data is."""
+    text = text_of(value)
+    return text if not before and _PATH.fullmatch(text) else _put_word(before, value)
+
+
+_PATH = re.compile(r"(?:/[A-Za-z0-9_][-A-Za-z0-9_.]{0,100}){1,20}")
 _WORD = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]{0,251}[A-Za-z0-9_])?")
 _put_label_value = _plain(LABEL_VALUE, "the value of a label (letters, digits, and -_. between them)")
 _A_NAME = "a name (lower-case letters and digits, and - or . between them)"
@@ -281,11 +288,11 @@ _put_host = _plain(_HOST, "a host name or an address")
 _put_duration = _plain(re.compile(r"[0-9.hms]+"), "a duration")
 _put_number = _plain(re.compile(r"\d{1,9}"), "a whole number")
 
-NAME = Kind(word="NAME", shape="name", convert=_matching(_NAME, _A_NAME), sample="sample", put=_put_name)
+NAME = Kind(word="NAME", shape="name", convert=matching(_NAME, _A_NAME), sample="sample", put=_put_name)
 REFERENCE = Kind(
     word="TYPE/NAME",
     shape="name",
-    convert=_matching(_REFERENCE, "TYPE/NAME or a name"),
+    convert=matching(_REFERENCE, "TYPE/NAME or a name"),
     sample="pod/sample",
     put=_put_reference,
 )
@@ -293,7 +300,7 @@ BARE = replace(REFERENCE, word="NAME | TYPE/NAME", sample="sample", put=_put_bar
 WORD = Kind(
     word="WORD",
     shape="text",
-    convert=_matching(re.compile(r"[A-Za-z][A-Za-z-]*"), "a word"),
+    convert=matching(re.compile(r"[A-Za-z][A-Za-z-]*"), "a word"),
     sample="get",
     put=_put_name,
 )
@@ -310,7 +317,7 @@ SELECTOR = Kind(word="SELECTOR", shape="text", convert=_selector, sample="sample
 FIELDS = Kind(word="FIELDS", shape="text", convert=_field_selector, sample="metadata.name=sample", put=_put_selector)
 URL = Kind(word="URL", shape="url", convert=_url, sample="http://sample", put=_put_url)
 HOST = Kind(
-    word="HOST", shape="text", convert=_matching(_HOST, "a host name or an address"), sample="sample", put=_put_host
+    word="HOST", shape="text", convert=matching(_HOST, "a host name or an address"), sample="sample", put=_put_host
 )
 JSON = Kind(word="JSON", shape="text", convert=_json, sample={"sample": 1}, put=_put_json)
 MARK = Kind(word="KEY=VALUE", shape="text", convert=_mark, sample="sample=sample", put=_put_mark)
@@ -318,43 +325,44 @@ HEADER = Kind(word="'NAME: VALUE'", shape="text", convert=_header, sample="Sampl
 CONDITION = Kind(
     word="CONDITION",
     shape="text",
-    convert=_matching(_CONDITION, "condition=NAME, condition=NAME=VALUE, delete, create or jsonpath='{.PATH}'=VALUE"),
+    convert=matching(_CONDITION, "condition=NAME, condition=NAME=VALUE, delete, create or jsonpath='{.PATH}'=VALUE"),
     sample="delete",
     put=_put_text,
 )
 SORT = Kind(
     word="FIELD",
     shape="text",
-    convert=_matching(_SORT, "a field to sort by, as in .metadata.creationTimestamp"),
+    convert=matching(_SORT, "a field to sort by, as in .metadata.creationTimestamp"),
     sample=".metadata.name",
     put=_put_label_value,
 )
 USAGE = Kind(
     word="cpu|memory",
     shape="text",
-    convert=_matching(re.compile(r"cpu|memory"), "cpu or memory"),
+    convert=matching(re.compile(r"cpu|memory"), "cpu or memory"),
     sample="cpu",
     put=_put_text,
 )
-TEXT = Kind(word="TEXT", shape="text", convert=_matching(re.compile(r"(?s).*"), "text"), sample="sample", put=_put_text)
+TEXT = Kind(word="TEXT", shape="text", convert=matching(re.compile(r"(?s).*"), "text"), sample="sample", put=_put_text)
 PASSED = replace(TEXT, word="WORD", put=_put_word)
 SQL = Kind(word="STATEMENT", shape="text", convert=checked_statement, sample="SELECT 1", put=_put_sql)
 FILE = Kind(
     word="FILE",
     shape="text",
-    convert=_matching(re.compile(r"/\S+|system"), "a file, by its whole path"),
+    convert=matching(re.compile(r"/\S+|system"), "a file, by its whole path"),
     sample="/sample",
     put=_put_text,
 )
 S3 = Kind(word="s3://BUCKET/PREFIX", shape="url", convert=_s3, sample="s3://sample/sample", put=_put_s3)
 BACKUP_FILE = Kind(word="FILE", shape="text", convert=_backup_file, sample=f"{BACKUPS}/sample", put=_put_text)
-IDENTIFIER = replace(PASSED, word="NAME", convert=_matching(_WORD, "a name (letters, digits, and _.- between them)"))
+PROGRAM_WORD = replace(PASSED, put=_put_program_word)
+IDENTIFIER = replace(PASSED, word="NAME", convert=matching(_WORD, "a name (letters, digits, and _.- between them)"))
 BODY = Kind(word="BODY", shape="text", convert=_body, sample="sample", put=_put_body)
 OUTPUT = Kind(word="FORMAT", shape="text", convert=_output, sample="wide", put=_put_text)
 TYPES = Kind(
     word="TYPES",
     shape="text",
-    convert=_matching(re.compile(r"(Normal|Warning)(,(Normal|Warning))?"), "Normal, Warning or both"),
+    convert=matching(re.compile(r"(Normal|Warning)(,(Normal|Warning))?"), "Normal, Warning or both"),
     sample="Warning",
     put=_put_text,
 )

@@ -253,6 +253,14 @@ def _flat(steps: Iterable[Step]) -> Iterator[Step]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DrillTerms:
+    """How a service's backups are tried: by which runbook, and when (a cron expression in UTC, "" for never by itself)."""
+
+    runbook: str
+    schedule: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
     """What people call a service: one workload, what it needs, how to tell that it is well. Lower `priority` comes first."""
 
@@ -267,6 +275,7 @@ class Service:
     parameters: Mapping[str, Value] = field(default_factory=dict)
     env: Mapping[str, SecretRef] = field(default_factory=dict)
     checks: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    drill: DrillTerms | None = None
     place: Place
 
 

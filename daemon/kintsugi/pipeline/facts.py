@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from kintsugi.actions.circumstances import Circumstances as ChangeCircumstances
+from kintsugi.drills import DrillQuestion
 from kintsugi.errors import ProbeFailed
 from kintsugi.guards import Circumstances, Limits, Observer, holds_ledger
 from kintsugi.model.documents import Catalog, Mode, Rule, Service
@@ -110,6 +111,19 @@ class World:
             paused_by_annotation=self.annotation_pause(plan.service.namespace),
             approved=approved,
             addresses=self._addresses(view) if view is not None else frozenset(),
+        )
+
+    def drill(self, service: Service, *, scheduled: bool) -> DrillQuestion:
+        """Say what a drill is judged by, besides its history."""
+        view = self.views.get(service.name)
+        return DrillQuestion(
+            service=service,
+            view=view,
+            mode=self.mode,
+            scheduled=scheduled,
+            blind=self.blind,
+            paused_by_annotation=self.annotation_pause(service.namespace),
+            holds_ledger=self._off_limits(view),
         )
 
     def _off_limits(self, view: ServiceView | None) -> str:

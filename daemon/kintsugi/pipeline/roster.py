@@ -12,10 +12,12 @@ import structlog
 
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.guards import Limits
-from kintsugi.model.records import Incident, IncidentState, RunRecord, StepRecord
+from kintsugi.model.records import Incident, IncidentState, RunKind, RunRecord, StepRecord
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.runner import Carrier, Journal, Tools
 from kintsugi.runner.carrier import RunLedger
+from kintsugi.runner.drill import DrillCarrier
+from kintsugi.runner.drill_gate import DrillGate
 from kintsugi.runner.gate import RunGate
 from kintsugi.runner.handover import hand_over
 from kintsugi.runner.journal import StepStore
@@ -60,7 +62,7 @@ class Roster:
         self._in_force = in_force
         self._terms = terms
         self._runs: dict[str, RunRecord] = {}
-        self._carriers: dict[str, Carrier] = {}
+        self._carriers: dict[str, Carrier | DrillCarrier] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._starts: list[Callable[[RunRecord], None]] = []
         self._ends: list[Callable[[RunRecord, Sequence[StepRecord]], None]] = []
@@ -73,12 +75,13 @@ class Roster:
 
     @property
     def recovering(self) -> frozenset[str]:
-        """Name the services that have a run under way."""
-        return frozenset(run.service for run in self._runs.values())
+        """Name the services that have a run under way; a drill is none of these."""
+        return frozenset(run.service for run in self._runs.values() if run.kind is RunKind.RECOVERY)
 
     def run_of(self, service: str) -> RunRecord | None:
         """Give the run that is under way for a service."""
-        return next((run for run in self._runs.values() if run.service == service), None)
+        recoveries = (run for run in self._runs.values() if run.kind is RunKind.RECOVERY)
+        return next((run for run in recoveries if run.service == service), None)
 
     def on_start(self, listener: Callable[[RunRecord], None]) -> None:
         """Tell `listener` of each run that begins or is taken up again."""
@@ -159,11 +162,21 @@ class Roster:
                 log.warning("a run that cannot go on waits for the ledger", error=str(error))
                 await asyncio.sleep(self._terms.retry_after.total_seconds())
 
-    async def _carrier(self, run: RunRecord) -> Carrier:
+    async def _carrier(self, run: RunRecord) -> Carrier | DrillCarrier:
         catalog = await self._in_force.by_digest(run.catalog)
         incident = await self._ledger.incident(run.incident)
         journal = await Journal.read(run, self._ledger)
         runbook = catalog.runbooks[run.runbook]
+        if run.kind is RunKind.DRILL:
+            return DrillCarrier(
+                tools=self._tools,
+                ledger=self._ledger,
+                catalog=catalog,
+                runbook=runbook,
+                incident=incident,
+                journal=journal,
+                gate=DrillGate(tools=self._tools, ledger=self._ledger, journal=journal),
+            )
         return Carrier(
             tools=self._tools,
             ledger=self._ledger,

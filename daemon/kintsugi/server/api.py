@@ -53,6 +53,10 @@ class _Resume(msgspec.Struct, forbid_unknown_fields=True):
     who: str = ""
 
 
+class _Drill(msgspec.Struct, forbid_unknown_fields=True):
+    who: str = ""
+
+
 class _Alert(msgspec.Struct):
     labels: dict[str, str]
     annotations: dict[str, str] = {}
@@ -126,6 +130,12 @@ class Api:
     async def services(self, _request: web.Request) -> web.Response:
         """Tell how each service is."""
         return answer({"services": list(await self._operations.services())})
+
+    async def drill(self, request: web.Request) -> web.Response:
+        """Begin a drill of a service's backups."""
+        body = await self._body(request, _Drill)
+        begun = await self._operations.drill(request.match_info["name"], who=_who(request, body.who))
+        return answer(begun, 202)
 
     async def explain_object(self, request: web.Request) -> web.Response:
         """Explain `?pod=NAMESPACE/NAME`."""

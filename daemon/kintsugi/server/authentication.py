@@ -33,12 +33,15 @@ class Action(StrEnum):
     APPROVE = "approve"
     ROLL_BACK = "roll-back"
     PAUSE = "pause"
+    DRILL = "drill"
 
 
 RIGHTS: Mapping[Role, frozenset[Action]] = {
     Role.NOBODY: frozenset({Action.LOOK_ALIVE}),
     Role.WEBHOOK: frozenset({Action.LOOK_ALIVE, Action.DELIVER}),
-    Role.OPERATOR: frozenset({Action.LOOK_ALIVE, Action.READ, Action.APPROVE, Action.ROLL_BACK, Action.PAUSE}),
+    Role.OPERATOR: frozenset(
+        {Action.LOOK_ALIVE, Action.READ, Action.APPROVE, Action.ROLL_BACK, Action.PAUSE, Action.DRILL}
+    ),
 }
 """All that anybody may do. The webhook's token starts runbooks by delivering alerts, and nothing else."""
 

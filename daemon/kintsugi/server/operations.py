@@ -70,6 +70,10 @@ class Operations(Protocol):
         """Tell how each service is."""
         ...
 
+    async def drill(self, service: str, *, who: str) -> Incident:
+        """Begin a drill of a service's backups; what becomes of it is the incident's to tell."""
+        ...
+
     async def explain(self, about: Signal | Target) -> Explanation:
         """Say what would become of an alert, or of an object of the cluster, without doing or keeping anything."""
         ...

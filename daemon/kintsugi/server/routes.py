@@ -48,6 +48,7 @@ def all_routes(intake: Intake, health: Health, api: Api) -> tuple[Route, ...]:
         Route("POST", "/api/v1/pauses", Action.PAUSE, api.pause),
         Route("DELETE", "/api/v1/pauses/{id}", Action.PAUSE, api.resume),
         Route("GET", "/api/v1/services", Action.READ, api.services),
+        Route("POST", "/api/v1/services/{name}/drill", Action.DRILL, api.drill),
         Route("GET", "/api/v1/explain", Action.READ, api.explain_object),
         Route("POST", "/api/v1/explain", Action.READ, api.explain_alert),
     )

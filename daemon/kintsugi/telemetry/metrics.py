@@ -27,6 +27,7 @@ class KnownLabels:
     step_outcomes: Iterable[str] = ()
     watchdogs: Iterable[str] = ()
     services: Iterable[str] = ()
+    drills: Iterable[tuple[str, str]] = ()
 
 
 class Metrics:
@@ -58,6 +59,13 @@ class Metrics:
         self.service_healthy = gauge(
             "kintsugi_service_healthy", "1 while a service is healthy, 0 while it is not.", ["service"]
         )
+        self.drills = counter("kintsugi_drills_total", "Drills that ended, or did not begin.", ["service", "outcome"])
+        self.drill_passed = gauge(
+            "kintsugi_drill_last_success_timestamp_seconds", "When the last good drill ended; 0 for never.", ["service"]
+        )
+        self.drill_age = gauge(
+            "kintsugi_drill_age_seconds", "Since the last good drill ended; +Inf for never.", ["service"]
+        )
         self.catalog_loads = counter(
             "kintsugi_catalog_loads_total",
             "New versions of the rules and runbooks: taken into force, or refused for their mistakes.",
@@ -80,6 +88,8 @@ class Metrics:
                 self.steps.labels(action, outcome)
         for state in known.watchdogs:
             self.watchdogs.labels(state)
+        for service, outcome in known.drills:
+            self.drills.labels(service, outcome)
         for service in known.services:
             self.service_healthy.labels(service)
 

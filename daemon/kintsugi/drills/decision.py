@@ -1,0 +1,80 @@
+"""
+May this drill begin now? The first objection decides; where there is none it starts.
+
+The ledger asks inside the claiming transaction, as it asks the guards of recoveries.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from kintsugi.guards import Limits, covers
+from kintsugi.model.documents import Mode, Service
+from kintsugi.model.records import History, Reason, Verdict, VerdictKind
+from kintsugi.model.views import ServiceView
+
+RULE = "drill"
+"""What stands where a recovery names its rule; a pause may name it, too."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DrillQuestion:
+    """
+    One drill to be decided. `scheduled`: the clock asks, and no person. `blind` says why nothing can be trusted now,
+    `paused_by_annotation` and `holds_ledger` likewise what stands against the service.
+    """
+
+    service: Service
+    view: ServiceView | None
+    mode: Mode
+    scheduled: bool
+    blind: str = ""
+    paused_by_annotation: str = ""
+    holds_ledger: str = ""
+
+
+def may_drill(question: DrillQuestion, history: History, limits: Limits, *, now: datetime) -> Verdict:
+    """Answer with STARTED, or REFUSED with the reason; a refusal that will end has the moment of the next look."""
+    service = question.service
+    if service.drill is None:
+        return _refused(
+            Reason.NO_TARGET, f"{service.name} has no `drill` in its document: say there which runbook does it"
+        )
+    if service.namespace in limits.protected:
+        return _refused(Reason.PROTECTED, f"namespace {service.namespace} is protected: no database is made there")
+    if question.holds_ledger:
+        return _refused(Reason.PROTECTED, question.holds_ledger)
+    passing = _for_now(question, history)
+    if passing is not None:
+        reason, text = passing
+        return _refused(reason, text, until=now + limits.look_again)
+    return Verdict(kind=VerdictKind.STARTED, reason=Reason.MATCHED, text=f"{service.drill.runbook} starts", rule=RULE)
+
+
+def _for_now(question: DrillQuestion, history: History) -> tuple[Reason, str] | None:
+    """Find what stands against it now, and will end."""
+    service, view = question.service, question.view
+    if question.scheduled and question.mode is Mode.OBSERVE:
+        return Reason.MODE, "mode is observe: nothing is begun by the clock"
+    if question.paused_by_annotation:
+        return Reason.PAUSED, question.paused_by_annotation
+    for pause in history.pauses:
+        if covers(pause, service.namespace, RULE):
+            return Reason.PAUSED, f"paused by {pause.who}: {pause.why}"
+    if question.blind:
+        return Reason.STALE, question.blind
+    return trouble(service.name, view, history.incident)
+
+
+def trouble(service: str, view: ServiceView | None, incident: str) -> tuple[Reason, str] | None:
+    """Say why no drill may burden a service now, also one that has begun; None when it is well."""
+    if incident:
+        return Reason.ACTIVE_RUN, f"{service} has incident {incident} open: a recovery comes first"
+    if view is None or view.healthy is None:
+        return Reason.STALE, f"it is not known how {service} is"
+    if not view.healthy:
+        return Reason.LOCKED, f"{service} is not healthy: a drill would only burden it"
+    return None
+
+
+def _refused(reason: Reason, text: str, *, until: datetime | None = None) -> Verdict:
+    return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=RULE)

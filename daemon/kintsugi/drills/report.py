@@ -1,0 +1,98 @@
+"""
+What came of a drill, read from what its steps left: which backup, what was restored, which checks held, how long it took.
+
+The daemon makes the run's reason of it, the command line shows it whole.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+
+from kintsugi.durations import format_duration
+from kintsugi.expressions import from_json
+from kintsugi.model.answers import DrillCheck, DrillReport
+from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState
+from kintsugi.model.restore import Backup, Restored
+
+LEFT_OUT = "@left-out"
+"""Path under which a drill keeps which checks it could not ask."""
+
+OUTCOME = "@outcome"
+"""Path under which a drill keeps how its steps ended, while what it made is taken back."""
+
+Found = TypeVar("Found")
+
+
+def report_of(run: RunRecord, steps: Sequence[StepRecord], *, now: datetime) -> DrillReport:
+    """Put the report together, of a drill that is over or still goes on."""
+    forward = [step for step in steps if step.phase is Phase.FORWARD]
+    ends = [step for step in forward if not step.changes and step.state is StepState.DONE]
+    restored = _last(ends, "restored", Restored)
+    checked = [step for step in forward if "/" in step.path and not step.changes and not step.path.endswith("[]")]
+    over = next((step.finished for step in forward if step.path == OUTCOME), None)
+    return DrillReport(
+        incident=run.incident,
+        run=run.id,
+        service=run.service,
+        state=run.state,
+        reason=run.reason,
+        started=run.started,
+        seconds=((over or run.finished or now) - run.started).total_seconds(),
+        backup=_last(ends, "backup", Backup),
+        restored=restored,
+        checks=tuple(_check(step) for step in checked if step.finished is not None),
+        left_out=_texts(next((step for step in forward if step.path == LEFT_OUT), None), "checks"),
+        notes=tuple(dict.fromkeys(note for step in ends for note in _texts(step, "notes"))),
+        stages=tuple(
+            (step.name, _seconds(step)) for step in ends if "/" not in step.path and not step.path.startswith("@")
+        ),
+    )
+
+
+def summary_of(report: DrillReport) -> str:
+    """Say in one sentence what a good drill has shown."""
+    backup, restored = report.backup, report.restored
+    if backup is None or restored is None:
+        return "nothing was restored"
+    rows = sum(table.rows for table in restored.tables)
+    age = format_duration(timedelta(seconds=round((report.started - backup.taken).total_seconds())))
+    parts = [
+        f"{backup.url}, taken {backup.taken.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({age} before the drill)",
+        f"{len(restored.tables)} tables with {rows} rows restored, {len(report.checks)} checks held",
+        f"in {format_duration(timedelta(seconds=round(report.seconds)))}",
+    ]
+    parts += [f"{len(backup.skipped)} newer backups were no good"] if backup.skipped else []
+    parts += [] if backup.proven else ["nobody recorded its checksum"]
+    parts += [f"not asked: {', '.join(report.left_out)}"] if report.left_out else []
+    return "; ".join(parts)
+
+
+def _check(step: StepRecord) -> DrillCheck:
+    return DrillCheck(name=step.name or step.path, met=step.met is True, error=step.error, seconds=_seconds(step))
+
+
+def _seconds(step: StepRecord) -> float:
+    if step.started is None or step.finished is None:
+        return 0.0
+    return round((step.finished - step.started).total_seconds(), 3)
+
+
+def _last(steps: Iterable[StepRecord], name: str, kind: type[Found]) -> Found | None:
+    """Read a worker's result from the last step that has one."""
+    found = [own[name] for own in map(_own, steps) if name in own]
+    try:
+        return msgspec.convert(found[-1], kind) if found else None
+    except msgspec.ValidationError:
+        return None  # written by another version
+
+
+def _texts(step: StepRecord | None, name: str) -> tuple[str, ...]:
+    values = _own(step).get(name) if step is not None else None
+    return tuple(map(str, values)) if isinstance(values, list | tuple) else ()
+
+
+def _own(step: StepRecord) -> Mapping[str, object]:
+    own = from_json(step.result) if step.result is not None else {}
+    return own if isinstance(own, dict) else {}
