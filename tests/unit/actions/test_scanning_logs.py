@@ -46,6 +46,8 @@ MEANINGS = [
     (f'{AT} PANIC:  could not open file "pg_wal/000000010000000000000001": Permission denied', "failure", "critical"),
     (f"{AT} PANIC:  WAL contains references to invalid pages", "panic", "critical"),
     (f"{AT} FATAL:  database files are incompatible with server", "incompatible", "critical"),
+    (f"{AT} DETAIL:  The data directory was initialized by PostgreSQL version 15.", "incompatible", "critical"),
+    (f"{AT} DETAIL:  The database cluster was initialized with PG_CONTROL_VERSION 0, but", "corruption", "critical"),
     (f'{AT} FATAL:  "/var/lib/postgresql/data" is not a valid data directory', "empty", "critical"),
     (f'{AT} DETAIL:  File "/var/lib/postgresql/data/PG_VERSION" is missing.', "empty", "critical"),
     (f'{AT} FATAL:  data directory "/data/pg" does not exist', "empty", "critical"),

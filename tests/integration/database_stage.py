@@ -1,0 +1,327 @@
+"""
+A real PostgreSQL in the embedded cluster, backups of it in a real S3, who writes to it, and the daemon that watches.
+
+The database's pod, its volume, the worker's Jobs and what they run are real processes and folders of this machine.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from kintsugi.app.core import Core
+from kintsugi.app.daemon import start
+from kintsugi.app.intake import deeds
+from kintsugi.app.lifecycle import Lifecycle
+from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.model.answers import RollbackAnswer
+from kintsugi.model.records import Incident, IncidentState, StepRecord
+from kintsugi.objects import resources
+from kintsugi.objects.resources import PODS, PVCS, PVS, Resource
+from kintsugi.rehearsal import EmbeddedCluster, Image
+from kintsugi.rehearsal.postgres import postgres_image
+from kintsugi.rehearsal.shop import deployment
+from kintsugi.rehearsal.worker import worker_image
+from kintsugi.settings import (
+    CatalogSettings,
+    KubeSettings,
+    LedgerSettings,
+    RestoreSettings,
+    S3Settings,
+    ServerSettings,
+    Settings,
+)
+from tests.harness.s3 import KEY, REGION, SECRET, S3Server
+from tests.harness.waiting import eventually
+
+NAMESPACE = "production"
+USER = "kintsugi"
+API, NIGHTLY, DATABASE = "api-deployment", "nightly", "database"
+POD, CLAIM = "database-0", "data-database-0"
+SPEED, FACTOR = 10.0, 0.1
+"""How much faster than Kubernetes the cluster lives, and what every duration of the shipped files is multiplied by."""
+
+PATIENCE = 240.0
+"""Seconds that anything here may take on a machine that does much else."""
+
+WORKER, POSTGRES = "kintsugi:test", "postgres:16"
+SHOP = (
+    "CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now())",
+    "INSERT INTO orders SELECT FROM generate_series(1, 1000)",
+)
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """The cluster, what is on it, and the daemon."""
+
+    cluster: EmbeddedCluster
+    core: Core
+    s3: S3Server
+    folder: Path
+
+    @classmethod
+    @asynccontextmanager
+    async def set(
+        cls, folder: Path, *, database: Json, images: Mapping[str, Image] | None = None
+    ) -> AsyncIterator["Stage"]:
+        """Have a shop that is well, with a database of one's own making, and the daemon that watches it."""
+        s3 = S3Server(folder=folder / "s3")
+        s3.start()
+        s3.empty()
+        found = {POSTGRES: postgres_image(), WORKER: worker_image(), **(images or {})}
+        async with EmbeddedCluster.start(speed=SPEED, images=found) as cluster:
+            for manifest in (*surroundings(), database):
+                cluster.apply(manifest)
+            life = Lifecycle(shutdown=timedelta(seconds=20))
+            try:
+                await eventually(lambda: is_ready(cluster), within=PATIENCE, every=0.1)
+                core = await start(settings(folder, cluster, s3), life, ready=lambda _: None, loopback=True)
+                stage = cls(cluster=cluster, core=core, s3=s3, folder=folder)
+                await stage.until(lambda: core.services.views[DATABASE].healthy is True)
+                yield stage
+            finally:
+                await life.stop()
+                s3.stop()
+
+    async def fill(self, *statements: str) -> None:
+        """Do statements in the application's database."""
+        for statement in statements:
+            await self.psql(statement, "app")
+
+    async def psql(self, statement: str, database: str = "postgres") -> str:
+        """Do a statement in the database's pod, and give what it says."""
+        words = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statement]
+        done = await self.core.kube.execute(POD, NAMESPACE, words)
+        assert done.exit_code == 0, done.stderr.decode()
+        return done.stdout.decode().strip()
+
+    async def back_up(self, name: str, *, proven: bool = True) -> None:
+        """Dump the application's database, as people do, and put it where its backups are."""
+        words = ["pg_dump", "-Fc", "-U", "postgres", "-d", "app"]
+        done = await self.core.kube.execute(POD, NAMESPACE, words, limit_bytes=64 * 1024 * 1024)
+        assert done.exit_code == 0, done.stderr.decode()
+        recorded = {"sha256": hashlib.sha256(done.stdout).hexdigest()} if proven else {}
+        self.s3.put(f"database/{name}", done.stdout, metadata=recorded)
+
+    def corrupt(self) -> None:
+        """Write rubbish over the middle of the control file, and let the server be started again."""
+        control = self.cluster.disk_of(CLAIM, NAMESPACE) / "global" / "pg_control"
+        content = bytearray(control.read_bytes())
+        content[40:80] = os.urandom(40)
+        control.write_bytes(content)
+        self.cluster.delete(PODS, POD, NAMESPACE, grace=0)
+
+    def get(self, resource: Resource, name: str) -> Json:
+        """Find an object; it must be there."""
+        found: Json | None = self.cluster.get(resource, name, NAMESPACE if resource.namespaced else None)
+        assert found is not None, f"{resource.plural}/{name} is not there"
+        return found
+
+    def replicas(self, name: str = API) -> int:
+        """Say how many copies of a Deployment are asked for."""
+        return int(self.get(resources.DEPLOYMENTS, name)["spec"]["replicas"])
+
+    def volume(self) -> str:
+        """Name the volume that the database's claim is bound to."""
+        return str(self.get(PVCS, CLAIM)["spec"]["volumeName"])
+
+    def policy(self, volume: str) -> str:
+        """Say what becomes of a volume when its claim goes."""
+        return str(self.get(PVS, volume)["spec"]["persistentVolumeReclaimPolicy"])
+
+    async def incident(self) -> Incident:
+        """Give the newest incident of the database."""
+        found = await self.core.ledger.incidents(limit=1, service=DATABASE)
+        assert found, "there is no incident"
+        return found[0]
+
+    async def steps(self) -> Mapping[str, StepRecord]:
+        """Give the steps of the newest incident's run, by path."""
+        incident = await self.incident()
+        (run,) = await self.core.ledger.runs_of(incident.id)
+        return {step.path: step for step in await self.core.ledger.steps(run.id)}
+
+    async def reaches(self, *states: IncidentState) -> Incident:
+        """Wait until the newest incident is in one of these states."""
+
+        async def has() -> Incident | None:
+            found = await self.core.ledger.incidents(limit=1, service=DATABASE)
+            return found[0] if found and found[0].state in states else None
+
+        return await eventually(has, within=PATIENCE, describe=self.story, every=0.2)
+
+    async def question(self) -> str:
+        """Wait until a person is asked, and give the question."""
+        incident = await self.reaches(IncidentState.AWAITING_APPROVAL)
+        open_ones = [each for each in await self.core.ledger.approvals(incident.id) if each.answered is None]
+        return open_ones[-1].question
+
+    async def agree(self) -> None:
+        """Let Ada say yes to what is asked."""
+        incident = await self.incident()
+        (asked,) = [each for each in await self.core.ledger.approvals(incident.id) if each.answered is None]
+        await deeds(self.core).approve(incident.id, path=asked.path, plan=asked.plan, who="ada")
+
+    async def roll_back(self, *, confirmed: bool) -> RollbackAnswer:
+        """Let Ada ask for the rollback."""
+        return await deeds(self.core).roll_back((await self.incident()).id, who="ada", confirmed=confirmed)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait for something, and tell the story so far when it does not come."""
+
+        async def holds() -> bool:
+            return bool(condition())
+
+        await eventually(holds, within=PATIENCE, describe=self.story, every=0.1)
+
+    async def changes(self) -> list[str]:
+        """List what the daemon has changed, in its order: METHOD KIND/NAME BODY; Events, which only tell of it, left out."""
+        made = [each for each in self.cluster.requests.changes() if each.user.endswith(f":{USER}")]
+        told = [each for each in made if not each.path.endswith("/events")]
+        return [f"{each.method} {'/'.join(each.path.split('/')[-2:])} {each.body.decode()}" for each in told]
+
+    async def story(self) -> str:
+        """Tell the incident, its steps, and the pods, for a test that fails."""
+        lines = [f"{each['metadata']['name']}: {each['status']}" for each in self.cluster.find(PODS, NAMESPACE)]
+        for incident in await self.core.ledger.incidents(limit=2):
+            lines.append(f"{incident.id} {incident.state}: {incident.reason}")
+            for run in await self.core.ledger.runs_of(incident.id):
+                lines += [
+                    f"  {step.phase} {step.path} {step.state} met={step.met} {step.text} {step.error}"
+                    for step in await self.core.ledger.steps(run.id)
+                ]
+        return "\n".join(lines)
+
+
+def is_ready(cluster: EmbeddedCluster) -> bool:
+    """Tell whether the database's pod is ready."""
+    pod = cluster.get(PODS, POD, NAMESPACE) or {}
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def settings(folder: Path, cluster: EmbeddedCluster, s3: S3Server) -> Settings:
+    """Give the daemon's settings."""
+    return Settings(
+        mode="auto",
+        durations=FACTOR,
+        catalog=CatalogSettings(directory=catalog(folder / "catalog")),
+        kube=KubeSettings(kubeconfig=cluster.kubeconfig(folder / "kubeconfig", USER)),
+        ledger=LedgerSettings(url=f"sqlite:///{folder / 'ledger.db'}"),
+        server=ServerSettings(host="127.0.0.1", port=0, insecure_no_token=True),
+        restore=RestoreSettings(
+            image=WORKER,
+            room="64Mi",
+            s3=S3Settings(endpoint=s3.endpoint, region=REGION, credentials="s3-credentials"),
+        ),
+    ).scaled()
+
+
+def catalog(folder: Path) -> Path:
+    """Copy the shipped files of the database and of who depends on it, and declare a CronJob of this shop."""
+    for shipped in shipped_paths():
+        shutil.copytree(shipped, folder / shipped.name)
+    for file in (folder / "rules").iterdir():
+        if file.name not in ("database.yaml", "api-service.yaml"):
+            file.unlink()
+    (folder / "runbooks" / "web-service-recovery.yaml").unlink()
+    for name, before, after in (
+        ("database.yaml", "cronjobs: []", f"cronjobs: [cronjob/{NIGHTLY}]"),
+        ("api-service.yaml", "depends_on: [database, cache-service]", "depends_on: [database]"),
+    ):
+        text = (folder / "rules" / name).read_text()
+        assert text.count(before) == 1, f"{name} has changed: {before}"
+        (folder / "rules" / name).write_text(text.replace(before, after))
+    return folder
+
+
+def surroundings() -> Sequence[Json]:
+    """Give what is around the database: its Secrets and Service, who writes to it, and who scales them."""
+    return (
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        _secret("database-credentials", password="postgres"),
+        _secret("s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": DATABASE, "namespace": NAMESPACE},
+            "spec": {"selector": {"app": DATABASE}, "ports": [{"port": 5432, "targetPort": 5432}]},
+        },
+        deployment(API, {"app": "api"}, image="shop/api:good", replicas=2),
+        {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "api", "namespace": NAMESPACE},
+            "spec": {
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": API},
+                "minReplicas": 2,
+                "maxReplicas": 5,
+            },
+        },
+        {
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "metadata": {"name": NIGHTLY, "namespace": NAMESPACE},
+            "spec": {
+                "schedule": "0 2 * * *",
+                "jobTemplate": {
+                    "spec": {
+                        "template": {
+                            "spec": {
+                                "restartPolicy": "Never",
+                                "containers": [{"name": "dump", "image": "shop/dump:task"}],
+                            }
+                        }
+                    }
+                },
+            },
+        },
+    )
+
+
+def postgres() -> Json:
+    """Give a real database, whose claims come from a template and go when it is scaled down."""
+    volume = {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    made = stateful_set(POSTGRES, ["psql", "-XAtq", "-U", "postgres", "-c", "SELECT 1"])
+    spec = {**made["spec"], "volumeClaimTemplates": [volume]}
+    return {**made, "spec": {**spec, "persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}}}
+
+
+def stateful_set(image: str, probe: Sequence[str], **spec: object) -> Json:
+    """Give the database's StatefulSet."""
+    password = {"secretKeyRef": {"name": "database-credentials", "key": "password"}}
+    container = {
+        "name": "postgres",
+        "image": image,
+        "env": [{"name": "POSTGRES_PASSWORD", "valueFrom": password}],
+        "ports": [{"containerPort": 5432}],
+        "readinessProbe": {"exec": {"command": list(probe)}, "periodSeconds": 5, "timeoutSeconds": 30},
+        "volumeMounts": [{"name": "data", "mountPath": "/var/lib/postgresql/data"}],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": DATABASE, "namespace": NAMESPACE},
+        "spec": {
+            "serviceName": DATABASE,
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": DATABASE}},
+            "template": {"metadata": {"labels": {"app": DATABASE}}, "spec": {"containers": [container], **spec}},
+        },
+    }
+
+
+def _secret(name: str, **content: str) -> Json:
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}
