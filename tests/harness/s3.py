@@ -94,8 +94,9 @@ class S3Server:
         self.client().put_object(Bucket=bucket, Key=key, Body=content, Metadata=dict(metadata or {}))
 
     def empty(self, bucket: str = "backup-bucket") -> None:
-        """Make a bucket, or make it empty, and take every fault away."""
+        """Make a bucket, or make it empty; take every fault away, and what is still on its way."""
         self.wire.heal()
+        self.wire.cut()
         shutil.rmtree(self.root / bucket, ignore_errors=True)
         (self.root / bucket).mkdir()
 

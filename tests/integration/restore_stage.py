@@ -79,6 +79,7 @@ _LARGE = (
     "CREATE TABLE public.large (i int, note text)",
     "INSERT INTO public.large SELECT i, repeat(md5(i::text), 20) FROM generate_series(1, 60000) i",
 )
+_OPTIONS = {"slow": "TEMPLATE template0 LOCALE 'C.utf8'"}
 SHOP_ROWS = {
     "public.orders": 2000,
     'shop."odd ""name"': 0,
@@ -104,7 +105,7 @@ def dumps() -> Iterator[Dumps]:
         try:
             made = {"shop": _SHOP, "slow": _SLOW, "large": _LARGE}
             for name, statements in made.items():
-                server.psql(f"CREATE DATABASE {name}")
+                server.psql(f"CREATE DATABASE {name} {_OPTIONS.get(name, '')}")
                 for each in statements:
                     server.psql(each, dsn=server.dsn(name))
             files = {name: dump(server, name, folder / f"{name}.dump") for name in made}
@@ -280,6 +281,12 @@ class Stage:
     def digest(self, name: str) -> str:
         """Give the checksum of a dump."""
         return hashlib.sha256(self.dumps.files[name].read_bytes()).hexdigest()
+
+    def at_work(self) -> int:
+        """Count the workers' sessions on the server."""
+        return int(
+            self.server.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'kintsugi restore'")
+        )
 
     def databases(self) -> set[str]:
         """Name the databases that are neither the server's own nor the live one."""

@@ -7,8 +7,7 @@ reads on after a break says how often (`kintsugi.worker.download`). Bodies are s
 """
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,8 +24,6 @@ MOST_OBJECTS = 100_000
 """A folder that holds more is not listed to its end: it is no folder of backups."""
 
 _PIECE = 1 << 20
-_GATHERED_FOR = 0.2
-"""Seconds for which a piece is filled before it is handed on, so that progress is seen on a slow line too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +82,7 @@ class S3Client:
         try:
             yield opened
         finally:
-            opened.stop()
+            opened.close()
 
     def _list(self, folder: Folder) -> tuple[StoredObject, ...]:
         found: list[StoredObject] = []
@@ -152,32 +149,38 @@ class Body:
         self._where = where
         self._stream = stream
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Go through the bytes, at most a MiB at a time. Raises StoreUnreachable when the stream breaks or is silent."""
-        while piece := await asyncio.to_thread(self._next):
-            yield piece
+    async def copy(self, sink: Callable[[bytes], None]) -> None:
+        """
+        Give all bytes to the sink as they come, at most a MiB at a time, in a thread that is gone afterwards.
 
-    def stop(self) -> None:
-        """Break the stream off: a thread that waits for its next bytes is woken."""
-        # The connection may have gone back to its pool by then, or never have come up.
-        with suppress(ValueError, RuntimeError, OSError):
-            self._stream._raw_stream.shutdown()
+        Raises StoreUnreachable when the stream breaks or is silent, and what the sink raises.
+        """
+        copying = asyncio.ensure_future(asyncio.to_thread(self._copy, sink))
+        try:
+            await asyncio.shield(copying)
+        finally:
+            if not copying.done():
+                self._wake()
+                await asyncio.wait({copying})
+
+    def close(self) -> None:
+        """Break the stream off."""
         self._stream.close()
 
-    def _next(self) -> bytes:
-        with explained(self._where):
-            return b"".join(self._gathered())
+    def _copy(self, sink: Callable[[bytes], None]) -> None:
+        while piece := self._next():
+            sink(piece)
 
-    def _gathered(self) -> Iterator[bytes]:
-        """Take what is there, for a moment; boto3's own `read` waits until as much has come as was asked for."""
-        until = time.monotonic() + _GATHERED_FOR
-        left = _PIECE
-        while left > 0 and time.monotonic() < until:
-            piece = self._stream._raw_stream.read1(left)
-            if not piece:
-                return
-            left -= len(piece)
-            yield piece
+    def _next(self) -> bytes:
+        """Take what has come; boto3's own `read` waits until as much has come as was asked for."""
+        with explained(self._where):
+            return bytes(self._stream._raw_stream.read1(_PIECE))
+
+    def _wake(self) -> None:
+        """Wake the thread that waits for bytes."""
+        # The connection may have gone back to its pool, or be gone.
+        with suppress(ValueError, RuntimeError, OSError):
+            self._stream._raw_stream.shutdown()
 
 
 def _listed(item: Mapping[str, Any]) -> StoredObject:

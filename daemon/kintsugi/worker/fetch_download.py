@@ -14,19 +14,19 @@ from kintsugi.worker.fetch_room import Part
 from kintsugi.worker.lines import Say
 
 _EVERY = 1.0
-_LONGEST_PAUSE = 15.0
+_LONGEST_PAUSE = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patience:
     """
-    How often a download that broke off is taken up again.
+    How often a download that broke off is taken up again: two minutes of nothing but breaks are outlasted.
 
     `breaks` are counted from the last one after which at least `worth` bytes came; the pause before the next grows from
-    `pause` seconds.
+    `pause` seconds to a minute.
     """
 
-    breaks: int = 6
+    breaks: int = 8
     worth: int = 16 << 20
     pause: float = 0.5
 
@@ -72,11 +72,14 @@ async def download(
 
 async def _streamed(client: S3Client, folder: Folder, stored: StoredObject, part: Part, pace: Pace) -> str:
     """Take in what comes until it ends or breaks off; say why it ended."""
+
+    def take(piece: bytes) -> None:
+        part.take(piece)
+        pace.at(part.size)
+
     try:
         async with client.body(folder, stored, start=part.size) as body:
-            async for piece in body.pieces():
-                await asyncio.to_thread(part.take, piece)
-                pace.at(part.size)
+            await body.copy(take)
     except StoreUnreachable as error:
         return str(error)
     return f"{folder.of(stored.key)}: the stream ended early"
