@@ -139,6 +139,23 @@ def test_a_role_that_is_neither_there_nor_declared_is_named(
     assert stage.everything() == before
 
 
+def test_a_database_is_made_like_the_dumped_one_or_the_locale_is_named(stage: Stage) -> None:
+    """E10: with a locale that the server lacks, a person may make the database with another one."""
+    look = "SELECT datcollate FROM pg_database WHERE datname = 'slow'"
+    stage.restored(stage.restore("slow"))
+    assert stage.server.psql(look) == "C.utf8"
+    stage.server.psql("DROP DATABASE slow")
+    before = stage.everything()
+    foreign = stage.server.folder / "foreign.dump"
+    foreign.write_bytes(stage.dumps.files["slow"].read_bytes().replace(b"'C.utf8'", b"'Q.utf8'"))
+    failed = stage.failed(stage.worker("restore", str(foreign), "--database", "slow"))
+    assert failed.kind is WorkFailure.MISMATCH
+    assert "Q.utf8" in failed.reason
+    assert stage.everything() == before
+    stage.server.psql("CREATE DATABASE slow")
+    stage.restored(stage.worker("restore", str(foreign), "--database", "slow"))
+
+
 def test_a_wrong_password_is_told_from_a_server_that_is_away(stage: Stage) -> None:
     """Each says where."""
     before = stage.everything()

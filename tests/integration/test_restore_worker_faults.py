@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from kintsugi.model.restore import WorkFailure
 from kintsugi.worker.target import Mark, hidden
 from tests.harness.fixtures import scratch
-from tests.harness.waiting import eventually
+from tests.harness.waiting import eventually, wait_for
 from tests.integration.restore_stage import PATIENCE, Dumps, Stage, dumps, sql_of
 
 SLOWLY = 0.1
@@ -253,6 +254,28 @@ def test_a_server_that_was_killed_is_as_it_was_when_it_comes_back(stage: Stage, 
     assert without_leftovers(stage) == before
     stage.restored(stage.restore("slow"))
     assert sql_of(stage.server, "slow") == stage.dumps.sql["slow"]
+
+
+def test_a_worker_whose_server_hangs_ends_when_it_is_asked_to(stage: Stage) -> None:
+    """E11: it cannot clear up, and says so, before Kubernetes loses patience."""
+    before = stage.everything()
+    stage.pace(rows=SLOWLY)
+    worker = stage.restore("slow")
+    worker.comes_to(PHASES["rows"])
+    stage.server.freeze()
+    try:
+        began = time.monotonic()
+        worker.send(signal.SIGTERM)
+        failed = stage.failed(worker)
+        assert time.monotonic() - began < 30
+    finally:
+        stage.server.thaw()
+    assert failed.kind is WorkFailure.INTERRUPTED
+    assert f"{hidden('slow')} was left on 127.0.0.1" in worker.notes
+    stage.pace()
+    wait_for(lambda: stage.at_work() == 0, within=PATIENCE, describe=stage.at_work)
+    assert without_leftovers(stage) == before
+    stage.restored(stage.restore("slow"))
 
 
 def test_a_session_that_an_operator_ends_is_a_failure_and_cleaned_up(stage: Stage) -> None:

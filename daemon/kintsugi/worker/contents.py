@@ -11,6 +11,8 @@ from kintsugi.worker.lines import Say
 
 # How long counting may take in all, seconds: on a busy disk some 100 MB/s are read, so 30 GB are counted exactly.
 COUNTING = 300.0
+# How long a server that was to stop by itself may take to say so; seconds.
+_ANSWER = 30.0
 
 # What somebody made: nothing that the server brings, nothing that belongs to an extension.
 _MADE = """
@@ -73,7 +75,7 @@ async def analyse(session: asyncpg.Connection, say: Say, *, within: float = COUN
     say(WorkProgress(phase=WorkPhase.COUNTING, what="statistics for the planner"))
     try:
         await session.execute(f"SET statement_timeout = {int(within * 1000)}")
-        await session.execute("ANALYZE")
+        await session.execute("ANALYZE", timeout=within + _ANSWER)
     except asyncpg.QueryCanceledError:
         say(Note(text=f"ANALYZE was stopped after {within:g} s: queries may be slow until autovacuum has done it"))
 
@@ -83,7 +85,8 @@ async def _counted(session: asyncpg.Connection, name: str, left: float) -> int |
         return None
     try:
         await session.execute(f"SET statement_timeout = {max(1, int(left * 1000))}")
-        return int(await session.fetchval(f"SELECT count(*) FROM {name}"))  # noqa: S608  quoted by the server
+        statement = f"SELECT count(*) FROM {name}"  # noqa: S608  quoted by the server
+        return int(await session.fetchval(statement, timeout=left + _ANSWER))
     except asyncpg.QueryCanceledError:
         return None
 

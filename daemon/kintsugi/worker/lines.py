@@ -13,10 +13,10 @@ Say = Callable[[WorkLine], None]
 
 
 class WorkFailed(KintsugiError):
-    """The work cannot be done; the text is the sentence of the last line, the kind its word."""
+    """The work cannot be done; the text is the sentence of the last line, made one line, the kind its word."""
 
     def __init__(self, kind: WorkFailure, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__("; ".join(reason.splitlines()))
         self.kind = kind
 
 

@@ -24,6 +24,7 @@ _EVERY = 1.0
 # How long pg_restore may take to go when it is asked to; seconds.
 _GOES_WITHIN = 5.0
 _READ = 1 << 16
+_GIVEN_UP = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
 
 
 class Told:
@@ -125,8 +126,11 @@ async def _gone(process: asyncio.subprocess.Process) -> None:
 
 
 def _connection(server: Server, database: str) -> Sequence[str]:
+    """Say where to; a machine that has gone is given up within a minute, and not after the kernel's two hours."""
     options = server.options
-    return ["-h", options.host, "-p", str(options.port), "-U", options.user, "-d", database]
+    quoted = database.replace("\\", "\\\\").replace("'", "\\'")
+    named = f"dbname='{quoted}' {' '.join(f'{name}={value}' for name, value in _GIVEN_UP.items())}"
+    return ["-h", options.host, "-p", str(options.port), "-U", options.user, "-d", named]
 
 
 def _environment(environment: Mapping[str, str], server: Server) -> Mapping[str, str]:

@@ -27,6 +27,8 @@ from kintsugi.worker.pg_restore import Told, pg_restore
 from kintsugi.worker.server import Server
 from kintsugi.worker.target import Mark, Taken, Target
 
+# Kubernetes gives a pod 30 s between SIGTERM and SIGKILL.
+_CLEAR_WITHIN = 20.0
 _NEVER = ("template0", "template1")
 
 
@@ -98,10 +100,12 @@ async def _given_back_on_failure(
         yield
     except BaseException:
         try:
-            await _give_back(server, session, taken)
+            async with asyncio.timeout(_CLEAR_WITHIN):
+                await _give_back(server, session, taken)
         # What fails here is contained: the block's own reason is what people need, and the next worker clears up.
         except Exception as error:  # noqa: BLE001
-            say(Note(text=f"{taken.hidden} was left on {server.where}, and the next restore takes it up: {error}"))
+            why = str(error) or f"no answer within {_CLEAR_WITHIN:g} s"
+            say(Note(text=f"{taken.hidden} was left on {server.where}, and the next restore takes it up: {why}"))
         raise
 
 

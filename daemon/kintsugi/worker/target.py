@@ -25,6 +25,13 @@ from kintsugi.worker.lines import Say, WorkFailed
 from kintsugi.worker.server import Server, clients, emptied, identifier, literal
 
 HIDDEN = "kintsugi_restoring_"
+_NO_SUCH_LOCALE = (
+    asyncpg.WrongObjectTypeError,
+    asyncpg.InvalidParameterValueError,
+    asyncpg.FeatureNotSupportedError,
+    asyncpg.InvalidObjectDefinitionError,
+    asyncpg.UndefinedObjectError,
+)
 # PostgreSQL's limit of a name, in bytes (NAMEDATALEN - 1).
 _LONGEST = 63
 
@@ -171,7 +178,14 @@ class Target:
 
     async def _create(self, mark: Mark, like: Database) -> Taken:
         name = identifier(self._hidden)
-        await self._session.execute(f"CREATE DATABASE {name} TEMPLATE = template0{like.options}")
+        try:
+            await self._session.execute(f"CREATE DATABASE {name} TEMPLATE = template0{like.options}")
+        except _NO_SUCH_LOCALE as error:
+            raise WorkFailed(
+                WorkFailure.MISMATCH,
+                f"{self._server.where} cannot make a database like the dumped one ({like.options.strip()}): {error};"
+                f" make an empty {self._database} by hand, and restore again",
+            ) from error
         await self._session.execute(f"COMMENT ON DATABASE {name} IS {literal(mark.text)}")
         return Taken(database=self._database, mark=mark)
 
