@@ -1,0 +1,93 @@
+"""Everything that S3 and its library say becomes one sentence and one of three kinds (E24)."""
+
+import pytest
+from botocore import exceptions as told
+from urllib3.exceptions import ProtocolError
+
+from kintsugi.clients.s3_errors import explained
+from kintsugi.errors import StoreChanged, StoreError, StoreRefused, StoreUnreachable
+
+WHERE = "s3://backup-bucket/database/1.dump"
+
+
+def raised(error: Exception) -> StoreError:
+    """Give what an error is turned into."""
+    with pytest.raises(StoreError) as found, explained(WHERE):
+        raise error
+    assert str(found.value).startswith(f"{WHERE}: ")
+    assert "\n" not in str(found.value)
+    return found.value
+
+
+def answer(code: str, status: int, message: str = "") -> told.ClientError:
+    """Make the error of an answer."""
+    return told.ClientError(
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        "GetObject",
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "said"),
+    [
+        ("NoSuchBucket", 404, "there is no such bucket"),
+        ("InvalidAccessKeyId", 403, "S3 does not know this access key"),
+        ("SignatureDoesNotMatch", 403, "the secret does not belong to this access key"),
+        ("ExpiredToken", 400, "the credentials have expired"),
+        ("AccessDenied", 403, "the credentials have no right to do this"),
+        ("403", 403, "the credentials have no right to do this"),
+        ("RequestTimeTooSkewed", 403, "too far apart"),
+        ("PermanentRedirect", 301, "set the region"),
+        ("InvalidObjectState", 403, "cold storage"),
+        ("MethodNotAllowed", 405, "S3 refused the request: MethodNotAllowed"),
+    ],
+)
+def test_what_no_repetition_changes_is_a_refusal(code: str, status: int, said: str) -> None:
+    """It never leads to an older backup."""
+    found = raised(answer(code, status))
+    assert isinstance(found, StoreRefused)
+    assert said in str(found)
+
+
+@pytest.mark.parametrize(("code", "status"), [("NoSuchKey", 404), ("PreconditionFailed", 412), ("InvalidRange", 416)])
+def test_what_is_no_longer_what_was_listed_has_changed(code: str, status: int) -> None:
+    """Only this is about the one object."""
+    assert isinstance(raised(answer(code, status)), StoreChanged)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        answer("SlowDown", 503, "Please reduce your request rate."),
+        answer("InternalError", 500),
+        answer("429", 429),
+        told.EndpointConnectionError(endpoint_url="http://nowhere"),
+        told.ReadTimeoutError(endpoint_url="http://nowhere"),
+        told.ConnectTimeoutError(endpoint_url="http://nowhere"),
+        told.SSLError(endpoint_url="https://nowhere", error="certificate verify failed"),
+        told.IncompleteReadError(actual_bytes=1, expected_bytes=2),
+        ProtocolError("Connection broken"),
+        ConnectionResetError(104, "Connection reset by peer"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_may_be_over_in_a_moment_is_unreachable(error: Exception) -> None:
+    """A download goes on from there, so and so often."""
+    assert isinstance(raised(error), StoreUnreachable)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        told.NoCredentialsError(),
+        told.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
+        told.ProfileNotFound(profile="x"),
+        told.ParamValidationError(report="Invalid bucket name"),
+        told.NoRegionError(),
+        ValueError("Invalid endpoint: x"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_wrong_on_our_side_is_a_refusal_too(error: Exception) -> None:
+    """With what the library says about it."""
+    assert isinstance(raised(error), StoreRefused)

@@ -1,0 +1,67 @@
+"""What a dump holds and needs, from the script that pg_restore writes of it."""
+
+import pytest
+
+from kintsugi.backups import ArchiveContents
+from kintsugi.worker.archive_contents import Script
+
+
+def read(script: str) -> ArchiveContents:
+    """Read a script line by line."""
+    found = Script()
+    for line in script.splitlines():
+        found.take(line)
+    return found.contents()
+
+
+def entry(kind: str, *statements: str, owner: str = "-") -> str:
+    """Write an entry of the script."""
+    return "\n".join(("--", f"-- Name: x; Type: {kind}; Schema: public; Owner: {owner}", "--", "", *statements, ""))
+
+
+@pytest.mark.parametrize(
+    ("statement", "roles"),
+    [
+        ("GRANT SELECT ON TABLE public.orders TO reader;", {"reader"}),
+        ('GRANT ALL ON SCHEMA shop TO "Odd ""One"", x" WITH GRANT OPTION;', {'Odd "One", x'}),
+        ("REVOKE ALL ON TABLE public.orders FROM shop;", {"shop"}),
+        ("GRANT SELECT(a, b) ON TABLE public.t TO PUBLIC;", set()),
+        ("SET SESSION AUTHORIZATION lender;", {"lender"}),
+        (
+            "ALTER DEFAULT PRIVILEGES FOR ROLE shop IN SCHEMA public GRANT SELECT ON TABLES  TO reader;",
+            {"shop", "reader"},
+        ),
+    ],
+)
+def test_the_roles_that_rights_are_given_to_are_named(statement: str, roles: set[str]) -> None:
+    """PUBLIC is none."""
+    assert set(read(entry("ACL", statement)).roles) == roles
+
+
+def test_the_roles_of_a_policy_are_named_and_its_condition_is_not_read() -> None:
+    """A condition is SQL of whatever kind."""
+    policy = 'CREATE POLICY seen ON public.orders FOR SELECT TO a, "b c" USING ((x IN (SELECT y FROM tos)));'
+    assert read(entry("POLICY", policy)).roles == ("a", "b c")
+
+
+def test_the_body_of_a_function_names_no_role() -> None:
+    """What looks like a statement in it is a text."""
+    body = entry("FUNCTION", "CREATE FUNCTION f() AS $$", "GRANT SELECT ON x TO nobody;", "$$;", owner="shop")
+    assert read(body).roles == ("shop",)
+
+
+def test_owners_and_tablespaces_are_told_apart() -> None:
+    """A table in a tablespace of its own says so after its owner."""
+    found = read("-- Name: odd; name; Type: TABLE; Schema: public; Owner: the shop; Tablespace: fast")
+    assert (found.tables, found.roles) == (("public.odd; name",), ("the shop",))
+
+
+def test_what_every_server_has_is_not_needed() -> None:
+    """PostgreSQL's own roles, and the language that it comes with."""
+    script = (
+        "-- Name: public; Type: SCHEMA; Schema: -; Owner: pg_database_owner\n"
+        "-- Name: plpgsql; Type: EXTENSION; Schema: -; Owner: -\n"
+        "-- Name: vector; Type: EXTENSION; Schema: -; Owner: -\n"
+        "-- Name: EXTENSION vector; Type: COMMENT; Schema: -; Owner: \n"
+    )
+    assert read(script) == ArchiveContents(extensions=("vector",))
