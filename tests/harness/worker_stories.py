@@ -118,9 +118,10 @@ class Place:
 
     async def made(self, command: Command, around: Circumstances, settings: RestoreSettings = SETTINGS) -> Prepared:
         """Make a worker's Job."""
-        self.volume_for(f"kintsugi-{around.run[-10:]}-backups")
         does = self.actions(settings)
         prepared = await does.prepare(command, around)
+        if (claim := str(prepared.facts["claim"])) and settings.storage_class is None:
+            self.volume_for(claim)
         await does.perform(prepared)
         return prepared
 

@@ -1,0 +1,102 @@
+"""
+Workers' Jobs on a real Kubernetes: real kubelet, real logs, quotas and pod security.
+
+The stories are those of `tests/integration/test_restore_jobs.py`, told here under the pod security standard `restricted`
+and with no more rights than the documentation grants.
+"""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from kintsugi.actions.job_progress import Stage
+from kintsugi.errors import Forbidden
+from kintsugi.kube.client import KubeClient
+from kintsugi.settings import KubeSettings
+from tests.harness import manifests
+from tests.harness.cluster import Cluster
+from tests.harness.daemon import kubeconfig
+from tests.harness.images import BUSYBOX
+from tests.harness.images import Image as Archive
+from tests.harness.worker_stories import IMAGE, STORIES, Place, Story, new_run, script
+
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+@pytest.fixture(scope="module")
+def image(own_image_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Make the stand-in's image known to the node."""
+    folder = tmp_path_factory.mktemp("stand-in")
+    (folder / "python").write_text(script())
+    made = Archive(
+        name=IMAGE,
+        command=["/bin/python"],
+        files={"bin/busybox": BUSYBOX, "bin/python": folder / "python"},
+        links={"bin/sh": "busybox"},
+        environment={"PATH": "/bin"},
+    )
+    own_image_cluster.load_archive(made.write(folder / "stand-in.tar"))
+    return IMAGE
+
+
+@pytest.fixture(scope="module")
+def own_image_cluster(cluster: Cluster) -> Cluster:
+    """Return the run's cluster where images may be loaded."""
+    if not cluster.ours:
+        pytest.skip("a lent cluster does not know the stand-in's image")
+    return cluster
+
+
+@pytest.fixture
+def restricted(cluster: Cluster, image: str) -> Iterator[str]:
+    """Return a namespace that holds pods to the strictest standard, with what the stories' service needs."""
+    with cluster.namespace(labels=RESTRICTED) as namespace:
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database-credentials"}}
+        cluster.apply(
+            {**secret, "metadata": {**secret["metadata"], "namespace": namespace}, "stringData": {"password": "x"}}
+        )
+        made = manifests.service(namespace, app="database", kind="ClusterIP")
+        cluster.apply({**made, "metadata": {**made["metadata"], "name": "database"}})
+        yield namespace
+
+
+@pytest.fixture
+async def place(cluster: Cluster, restricted: str) -> AsyncIterator[Place]:
+    """Return where the stories are told; each claim finds a volume of its own."""
+
+    def volume_for(claim: str) -> None:
+        volume, _ = manifests.volume(restricted, claim=claim)
+        cluster.apply(volume)
+
+    async with KubeClient.connect(KubeSettings(kubeconfig=kubeconfig(cluster, restricted))) as kube:
+        yield Place(kube=kube, namespace=restricted, volume_for=volume_for)
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+async def test_as_on_the_embedded_cluster(place: Place, story: Story) -> None:
+    await story(place)
+
+
+async def test_a_quota_that_leaves_no_pod_is_told(cluster: Cluster, place: Place) -> None:
+    """Its Job waits, and says why."""
+    quota(cluster, place.namespace, pods="0")
+    run = new_run()
+    prepared = await place.made(place.fetch("good"), place.around(run, "newest"))
+    standing = await place.until(prepared, run, lambda seen: "exceeded quota" in seen.why)
+    assert standing.stage is Stage.STARTING
+    assert re.search(r"it has no pod; FailedCreate: .*exceeded quota: small", standing.why)
+
+
+async def test_a_quota_that_leaves_no_claim_takes_the_job_away_again(cluster: Cluster, place: Place) -> None:
+    quota(cluster, place.namespace, persistentvolumeclaims="0")
+    with pytest.raises(Forbidden, match="exceeded quota: small"):
+        await place.made(place.fetch("good"), place.around(new_run(), "newest"))
+    assert cluster.list("job", place.namespace) == []
+
+
+def quota(cluster: Cluster, namespace: str, **hard: str) -> None:
+    """Leave so much room in a namespace, and wait until it counts."""
+    metadata = {"name": "small", "namespace": namespace}
+    cluster.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}})
+    cluster.kubectl("-n", namespace, "wait", "quota/small", "--for=jsonpath={.status.hard}", "--timeout=60s")
