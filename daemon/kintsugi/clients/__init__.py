@@ -1,4 +1,4 @@
-"""The only speakers of what is not the Kubernetes API: HTTP, DNS, TCP, PostgreSQL. They look and never change anything."""
+"""The only speakers of what is not the Kubernetes API: HTTP, DNS, TCP, PostgreSQL, S3. They look and never change anything."""
 
 from dataclasses import dataclass
 from typing import Self
