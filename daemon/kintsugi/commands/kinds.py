@@ -278,7 +278,7 @@ def _put_program_word(before: str, value: object) -> str:
     return text if not before and _PATH.fullmatch(text) else _put_word(before, value)
 
 
-_PATH = re.compile(r"(?:/[A-Za-z0-9_][-A-Za-z0-9_.]{0,100}){1,20}")
+_PATH = re.compile(r"(?:/[A-Za-z0-9_][-A-Za-z0-9_.%+=:@,]{0,100}){1,20}")
 _WORD = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]{0,251}[A-Za-z0-9_])?")
 _put_label_value = _plain(LABEL_VALUE, "the value of a label (letters, digits, and -_. between them)")
 _A_NAME = "a name (lower-case letters and digits, and - or . between them)"

@@ -60,13 +60,18 @@ def summary_of(report: DrillReport) -> str:
     age = format_duration(timedelta(seconds=round((report.started - backup.taken).total_seconds())))
     parts = [
         f"{backup.url}, taken {backup.taken.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({age} before the drill)",
-        f"{len(restored.tables)} tables with {rows} rows restored, {len(report.checks)} checks held",
+        f"{_many(len(restored.tables), 'table')} with {_many(rows, 'row')} restored",
+        f"{_many(len(report.checks), 'check')} held",
         f"in {format_duration(timedelta(seconds=round(report.seconds)))}",
     ]
-    parts += [f"{len(backup.skipped)} newer backups were no good"] if backup.skipped else []
+    parts += [f"{_many(len(backup.skipped), 'newer backup')} no good"] if backup.skipped else []
     parts += [] if backup.proven else ["nobody recorded its checksum"]
     parts += [f"not asked: {', '.join(report.left_out)}"] if report.left_out else []
     return "; ".join(parts)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _check(step: StepRecord) -> DrillCheck:

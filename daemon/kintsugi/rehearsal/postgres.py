@@ -9,6 +9,7 @@ import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import Final
 
 from kintsugi.errors import KintsugiError
@@ -41,6 +42,7 @@ def postgres_image() -> Image:
     """Make the image; raise PostgresMissing."""
     folder = programs_folder()
     programs = {each.name: (str(each),) for each in sorted(folder.iterdir())}
+    programs |= {name: (found,) for name in ("df",) if (found := which(name))}
     entry = (sys.executable, "-I", postgres_entry.__file__, str(folder))
     return Image(
         program=Program(

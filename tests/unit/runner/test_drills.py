@@ -166,8 +166,8 @@ def test_a_drill_passes_and_leaves_nothing() -> None:
     assert (ended.state, drill.states) == (IncidentState.PASSED, [IncidentState.PASSED]), ended.reason
     assert drill.effects == [FETCH, RESTORE, DROP, ENDS["restore"], ENDS["fetch"]]
     assert "taken 2026-05-04 07:00:00 UTC (5h before the drill)" in ended.reason
-    assert "1 tables with 1000 rows restored, 5 checks held" in ended.reason
-    assert "1 newer backups were no good" in ended.reason
+    assert "1 table with 1000 rows restored; 5 checks held" in ended.reason
+    assert "1 newer backup no good" in ended.reason
 
 
 def test_the_report_tells_what_was_restored_and_asked() -> None:

@@ -1,0 +1,133 @@
+"""
+The newest backup of a real PostgreSQL is tried: restored into a scratch database beside the live one, asked, dropped.
+
+The cluster is the embedded one; the server, the backups in S3, and the worker's Jobs are real.
+"""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kintsugi.app.intake import deeds
+from kintsugi.drills import report_of
+from kintsugi.errors import WrongState
+from kintsugi.model.answers import DrillReport
+from kintsugi.model.records import Incident, IncidentState, RunKind
+from kintsugi.objects.resources import JOBS, PVCS
+from tests.integration.database_stage import DATABASE, NAMESPACE, SHOP, Stage, postgres
+
+pytestmark = pytest.mark.timeout(600)
+
+ENDED = (IncidentState.PASSED, IncidentState.FAILED, IncidentState.CANCELLED, IncidentState.NEEDS_OPERATOR)
+DATABASES = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate"
+LIVE = "SELECT md5(string_agg(orders::text, '' ORDER BY id)) FROM orders"
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A shop whose database has a thousand orders."""
+    async with Stage.set(tmp_path, database=[postgres()]) as stage:
+        await stage.psql("CREATE DATABASE app")
+        await stage.fill(*SHOP)
+        yield stage
+
+
+async def drilled(stage: Stage) -> Incident:
+    """Let Ada have the backups tried, to the end."""
+    begun = await deeds(stage.core).drill(DATABASE, who="ada")
+    assert begun.kind is RunKind.DRILL
+    ended = await stage.reaches(*ENDED)
+    assert ended.id == begun.id
+    return ended
+
+
+async def report(stage: Stage, incident: Incident) -> DrillReport:
+    """Put the report together as the command line does."""
+    (run,) = await stage.core.ledger.runs_of(incident.id)
+    return report_of(run, await stage.core.ledger.steps(run.id), now=run.started)
+
+
+async def nothing_is_left(stage: Stage, live: str) -> None:
+    """Nothing of the drill is on the server or in the cluster, and the live data are as they were."""
+    assert await stage.psql(DATABASES) == "app postgres"
+    assert await stage.psql(LIVE, "app") == live
+
+    def gone() -> bool:
+        rooms = [each for each in stage.cluster.find(PVCS, NAMESPACE) if "backups" in each["metadata"]["name"]]
+        fetched = [each for each in stage.cluster.find(JOBS, NAMESPACE) if "drop" not in each["metadata"]["name"]]
+        return not rooms and not fetched
+
+    await stage.until(gone)
+
+
+async def test_a_good_backup_passes_and_nothing_live_is_touched(stage: Stage) -> None:
+    """P2, P7, P8: no lock, no lasting change, remembered; a backup that is none is passed over and told."""
+    await stage.back_up("monday.dump")
+    stage.s3.put("database/tuesday.dump", b"PGDMP cut off")
+    await stage.fill("INSERT INTO orders SELECT FROM generate_series(1, 11)")
+    live, volume = await stage.psql(LIVE, "app"), stage.volume()
+
+    ended = await drilled(stage)
+
+    assert ended.state is IncidentState.PASSED, await stage.story()
+    told = await report(stage, ended)
+    assert told.backup is not None
+    assert told.restored is not None
+    assert told.backup.url.endswith("/database/monday.dump")
+    assert [each.url.rpartition("/")[2] for each in told.backup.skipped] == ["tuesday.dump"]
+    assert [(each.name, each.rows) for each in told.restored.tables] == [("public.orders", 1000)]
+    assert [(check.name, check.met) for check in told.checks if not check.met] == []
+    assert len(told.checks) == 5
+    assert "1 table with 1000 rows restored; 5 checks held" in ended.reason
+    assert (stage.volume(), stage.replicas()) == (volume, 2)
+    await nothing_is_left(stage, live)
+    touched = [each for each in await stage.changes() if "jobs" not in each and "persistentvolumeclaims" not in each]
+    assert touched == []
+    assert (await stage.core.ledger.history(DATABASE, NAMESPACE, ended.opened)).disruptions == ()
+    assert (await stage.core.ledger.drills())[DATABASE].passed == ended.closed
+
+
+async def test_a_backup_that_does_not_hold_what_it_should_fails_and_a_person_is_told(stage: Stage) -> None:
+    """The very thing that a drill is for: the dump is whole, and its data are not."""
+    await stage.fill("CREATE TABLE kept AS TABLE orders", "DELETE FROM orders")
+    await stage.back_up("monday.dump")
+    await stage.fill("INSERT INTO orders SELECT * FROM kept", "DROP TABLE kept")
+    live = await stage.psql(LIVE, "app")
+
+    ended = await drilled(stage)
+
+    assert ended.state is IncidentState.FAILED, await stage.story()
+    assert "verify/orders: not met: value > 0" in ended.reason
+    await nothing_is_left(stage, live)
+    assert "app" in await stage.psql(DATABASES)
+    notices = await stage.core.ledger.due_notices(stage.core.world.clock())
+    assert [(notice.incident, notice.kind) for notice in notices] == [(ended.id, IncidentState.FAILED)]
+    assert DATABASE not in await stage.core.ledger.drills()
+
+
+async def test_what_a_killed_drill_left_is_dropped_by_its_mark_and_nothing_else_is(stage: Stage) -> None:
+    """A name alone is no reason to drop anybody's database."""
+    await stage.back_up("monday.dump")
+    await stage.psql("CREATE DATABASE kintsugi_drill_left")
+    await stage.psql("""COMMENT ON DATABASE kintsugi_drill_left IS 'kintsugi: {"sha256":"","drill":"run-0"}'""")
+    await stage.psql("CREATE DATABASE kintsugi_drill_mine")
+
+    ended = await drilled(stage)
+
+    assert ended.state is IncidentState.PASSED, await stage.story()
+    assert await stage.psql(DATABASES) == "app kintsugi_drill_mine postgres"
+
+
+async def test_a_drill_is_refused_while_the_service_is_not_well_and_while_one_is_under_way(stage: Stage) -> None:
+    """It would only burden it; the reason is said."""
+    await stage.back_up("monday.dump")
+    await deeds(stage.core).drill(DATABASE, who="ada")
+    with pytest.raises(WrongState, match="a drill is under way already"):
+        await deeds(stage.core).drill(DATABASE, who="eve")
+    ended = await stage.reaches(*ENDED)
+    assert ended.state is IncidentState.PASSED, await stage.story()
+    stage.corrupt()
+    await stage.until(lambda: stage.core.services.views[DATABASE].healthy is False)
+    with pytest.raises(WrongState, match=r"is not healthy|has incident"):
+        await deeds(stage.core).drill(DATABASE, who="ada")
