@@ -111,6 +111,8 @@ def _fetching(order: Order) -> list[str]:
         words += ["--user", fetch.user] if fetch.user else []
     if fetch.max_age is not None:
         words += ["--max-age", f"{fetch.max_age.total_seconds():.3f}"]
+    # So much before Kubernetes ends it that it can say itself what took so long.
+    words += ["--within", f"{order.settings.longest.total_seconds() * 0.98:.0f}"]
     if order.makes_claim:
         words += ["--room", str(whole(parse_quantity(order.settings.room) or Decimal(0)))]
     return words

@@ -100,7 +100,18 @@ async def test_the_worker_s_words_are_values_that_the_kubelet_puts_nothing_into(
     await does.perform(await does.prepare(fetch, around()))
     assert spec_of(kube)["containers"][0]["args"] == [
         *("fetch", "s3://backup-bucket/$$(AWS_SECRET_ACCESS_KEY)/", "--into", "/backups", "--database", "app"),
-        *("--server", "database.production", "--user", "u", "--max-age", "93600.000", "--room", "21474836480"),
+        *(
+            "--server",
+            "database.production",
+            "--user",
+            "u",
+            "--max-age",
+            "93600.000",
+            "--within",
+            "42336",
+            "--room",
+            "21474836480",
+        ),
         *("--role", "app_rw"),
     ]
     await does.perform(await does.prepare(replace(RESTORE, port=5433), around("restore")))
