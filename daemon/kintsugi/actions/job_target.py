@@ -28,7 +28,7 @@ SELECT n.nspname || '.' || c.relname AS name, greatest(c.reltuples, 0)::int8 AS 
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
 ORDER BY 1 LIMIT 500"""
-_ESTIMATED = "nobody saw the worker's last word; the database is whole, and its rows are the server's own estimate"
+ESTIMATED = "nobody saw the worker's last word; the database is whole, and its rows are the server's own estimate"
 
 
 async def settle(
@@ -61,6 +61,7 @@ async def _asked(
     there = (await ask(_THERE.format(database=restore.database))).get("value") != 0
     tables = (await ask(_TABLES, restore.database)).get("rows") if there else []
     if not isinstance(tables, list) or not tables:
-        return Standing(stage=Stage.FAILED, why=f"{lost.why}; {restore.database} is as empty as it was before")
+        why = f"{lost.why}; nothing was restored into {restore.database}: the next restore takes up what may be left"
+        return Standing(stage=Stage.FAILED, why=why)
     found = {"database": restore.database, "bytes": 0, "seconds": 0.0, "tables": tables}
-    return Standing(stage=Stage.DONE, names={**lost.names, "restored": found, "notes": [_ESTIMATED]})
+    return Standing(stage=Stage.DONE, names={**lost.names, "restored": found, "notes": [ESTIMATED]})

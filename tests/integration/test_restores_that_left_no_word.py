@@ -1,0 +1,124 @@
+"""A restore whose worker ended without a word: a real PostgreSQL is asked what became of it (P3, E11)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from kintsugi.actions import job_target
+from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.containers import Containers
+from kintsugi.actions.job_progress import Stage, Standing
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import PgRestore
+from kintsugi.model.documents import WorkloadRef
+from kintsugi.model.restore import LOCK_CLASS
+from kintsugi.objects.resources import PODS, STATEFULSETS
+from kintsugi.rehearsal import EmbeddedCluster
+from kintsugi.rehearsal.postgres import postgres_image
+from kintsugi.settings import KubeSettings
+from tests.harness.waiting import eventually
+from tests.integration.database_stage import (
+    DATABASE,
+    NAMESPACE,
+    PATIENCE,
+    POD,
+    POSTGRES,
+    is_ready,
+    postgres,
+    surroundings,
+)
+from tests.unit.factories import NOW
+
+pytestmark = pytest.mark.timeout(600)
+
+RESTORE = PgRestore(file="/backups/app.dump", host="database.production", user="postgres", database="app")
+LOST = Standing(stage=Stage.LOST, why="job/kintsugi-x has ended without the worker's last word")
+AROUND = Circumstances(
+    incident="inc-1",
+    run="run-1",
+    now=NOW,
+    service=DATABASE,
+    namespace=NAMESPACE,
+    workload=WorkloadRef(resource=STATEFULSETS, name=DATABASE),
+)
+Psql = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[EmbeddedCluster]:
+    """A cluster with a real database in it, ready."""
+    async with EmbeddedCluster.start(speed=10, images={POSTGRES: postgres_image()}) as embedded:
+        for manifest in (*surroundings(), postgres()):
+            embedded.apply(manifest)
+        await eventually(lambda: is_ready(embedded), within=PATIENCE)
+        yield embedded
+
+
+@pytest.fixture
+async def kube(cluster: EmbeddedCluster, tmp_path: Path) -> AsyncIterator[KubeClient]:
+    """A client of it."""
+    settings = KubeSettings(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"))
+    async with KubeClient.connect(settings) as client:
+        yield client
+
+
+@pytest.fixture
+def psql(kube: KubeClient) -> Psql:
+    """What does a statement in the database's pod."""
+
+    async def do(statement: str, database: str = "postgres") -> str:
+        words = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statement]
+        done = await kube.execute(POD, NAMESPACE, words)
+        assert done.exit_code == 0, done.stderr.decode()
+        return done.stdout.decode().strip()
+
+    return do
+
+
+async def settled(kube: KubeClient) -> Standing:
+    """Ask the database."""
+    return await job_target.settle(kube, Containers(kube), RESTORE, LOST, AROUND)
+
+
+async def test_what_is_there_and_has_tables_is_whole_and_what_is_not_was_not_done(kube: KubeClient, psql: Psql) -> None:
+    """A database is hidden until it is whole."""
+    missing = await settled(kube)
+    assert missing.stage is Stage.FAILED
+    assert "nothing was restored into app" in missing.why
+
+    await psql("CREATE DATABASE app")
+    assert (await settled(kube)).stage is Stage.FAILED, "an empty one was there before"
+
+    await psql("CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id", "app")
+    await psql('CREATE SCHEMA "of a shop" CREATE TABLE "it\'s" (id int)', "app")
+    await psql("ANALYZE", "app")
+    done = await settled(kube)
+    assert done.stage is Stage.DONE
+    restored = done.names["restored"]
+    assert isinstance(restored, dict)
+    assert restored["tables"] == [{"name": "of a shop.it's", "rows": 0}, {"name": "public.orders", "rows": 1000}]
+    assert done.names["notes"] == [job_target.ESTIMATED]
+
+
+async def test_while_the_lock_of_a_worker_is_held_it_is_at_work(kube: KubeClient, psql: Psql) -> None:
+    """On a node that the API server does not hear of any more."""
+    holding = asyncio.create_task(psql(f"SELECT pg_advisory_lock({LOCK_CLASS}, hashtext('app')), pg_sleep(300)"))
+
+    async def is_at_work() -> bool:
+        return (await settled(kube)).stage is Stage.RUNNING
+
+    await eventually(is_at_work, within=PATIENCE)
+    await psql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+    assert (await settled(kube)).stage is Stage.FAILED
+    await asyncio.gather(holding, return_exceptions=True)
+
+
+async def test_where_nobody_answers_nobody_can_tell(cluster: EmbeddedCluster, kube: KubeClient) -> None:
+    """P3: a person is asked."""
+    cluster.apply({**postgres(), "spec": {**postgres()["spec"], "replicas": 0}})
+    await eventually(lambda: cluster.get(PODS, POD, NAMESPACE) is None, within=PATIENCE)
+    standing = await settled(kube)
+    assert standing.stage is Stage.LOST
+    assert "the database cannot be asked: statefulset/database has no primary that answers" in standing.why
