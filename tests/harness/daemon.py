@@ -14,7 +14,9 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import yaml
 
+from tests.harness import forked
 from tests.harness.cluster import Cluster
+from tests.harness.forked import Running
 from tests.harness.waiting import HopelessError, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +46,8 @@ class Daemon:
     """
     One `kintsugi run`, started, killed and started again on the same ledger and port.
 
-    `durations` scales every duration of the shipped files; `environment` holds further settings.
+    `durations` scales every duration of the shipped files; `environment` holds further settings. It is forked from a
+    process that has imported everything, unless `from_scratch` asks for the interpreter's whole start.
     """
 
     kubeconfig: Path
@@ -55,8 +58,9 @@ class Daemon:
     port: int = 0
     catalog: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    from_scratch: bool = False
     url: str = ""
-    process: subprocess.Popen[bytes] | None = None
+    process: Running | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -72,10 +76,13 @@ class Daemon:
     def start(self, *, within: float = 90, **environment: str) -> "Daemon":
         """Start the process and wait until it takes webhooks."""
         before = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command(), env={**self._environment(), **environment}, stdout=log, stderr=log, cwd=self.folder
-            )
+        arguments, given = self._arguments(), {**self._environment(), **environment}
+        if self.from_scratch:
+            command = [sys.executable, "-m", "kintsugi.cli", *arguments]
+            with self.log.open("ab") as log:
+                self.process = subprocess.Popen(command, env=given, stdout=log, stderr=log, cwd=self.folder)
+        else:
+            self.process = forked.start(arguments, environment=given, folder=self.folder, log=self.log)
 
         def said() -> str | None:
             if self.process is not None and self.process.poll() is not None:
@@ -103,8 +110,9 @@ class Daemon:
 
     def stop(self, *, within: float = 30) -> int:
         """Stop it as Kubernetes does, and return its exit code."""
-        if self.process is None or self.process.poll() is not None:
-            return self.process.returncode if self.process is not None else 0
+        ended = 0 if self.process is None else self.process.poll()
+        if ended is not None:
+            return ended
         self.signal(signal.SIGTERM)
         return self.wait(within=within)
 
@@ -158,12 +166,12 @@ class Daemon:
         except ValueError:
             return status, raw.decode(errors="replace")
 
-    def _command(self) -> list[str]:
-        command = [sys.executable, "-m", "kintsugi.cli", "run", "--mode", self.mode, "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--kubeconfig", str(self.kubeconfig), "--ledger", self.ledger]
-        command += ["--durations", str(self.durations), "--webhook-tokens", str(self.folder / "webhook")]
-        command += ["--operator-tokens", str(self.folder / "operators"), "--log-format", "json"]
-        return command + (["--catalog", str(self.catalog)] if self.catalog is not None else [])
+    def _arguments(self) -> list[str]:
+        arguments = ["run", "--mode", self.mode, "--host", "127.0.0.1", "--port", str(self.port)]
+        arguments += ["--kubeconfig", str(self.kubeconfig), "--ledger", self.ledger]
+        arguments += ["--durations", str(self.durations), "--webhook-tokens", str(self.folder / "webhook")]
+        arguments += ["--operator-tokens", str(self.folder / "operators"), "--log-format", "json"]
+        return arguments + (["--catalog", str(self.catalog)] if self.catalog is not None else [])
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KINTSUGI_")}

@@ -25,7 +25,7 @@ from tests.harness.waiting import HopelessError, wait_for
 
 ETCD, API_SERVER, CONTROLLER_MANAGER, SCHEDULER = "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"
 KUBELET, PROXY, CONTAINERD = "kubelet", "kube-proxy", "containerd"
-_START_LIMIT = 60.0
+_START_LIMIT = 180.0
 
 
 class ClusterError(Exception):

@@ -1,0 +1,15 @@
+"""What the fork server has done before it forks a daemon: everything is imported, and the shipped files were read once.
+
+The daemon reads them again, by itself; but the compiler of their expressions has warmed up by then.
+"""
+
+from kintsugi.app import run
+from kintsugi.catalog import load
+from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.settings import load as load_settings
+from kintsugi.telemetry import configure_logging
+from tests.harness import forked
+
+__all__ = ["configure_logging", "forked", "load_settings", "run"]
+
+load(shipped_paths())
