@@ -7,7 +7,7 @@ never become either.
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import click
 
@@ -42,8 +42,13 @@ class Line:
     arguments: tuple[str, ...]
 
 
+@lru_cache(maxsize=1024)
 def read(words: Words) -> Line:
-    """Tell flags from arguments. Raises CommandProblem for what the grammar does not know, with the nearest that it knows."""
+    """
+    Tell flags from arguments, once for each line.
+
+    Raises CommandProblem for what the grammar does not know, with the nearest that it knows.
+    """
     row, texts = _row(list(words.texts))
     try:
         context = _click_command(row.verb).make_context(str(row.verb), _normal(row, texts))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from reprlib import repr as shortened
 
 from cel_expr_python import cel
@@ -106,7 +107,12 @@ def compile_expression(
     `result` is the type that its answer must have; ANY takes each. Names may leave out the prefix `container`. Raises
     ExpressionProblem, with the offset of the mistake in `source`.
     """
-    place = environment(frozenset(names.items()), tuple(functions), container or "")
+    return _compiled(source, result, environment(frozenset(names.items()), tuple(functions), container or ""))
+
+
+@lru_cache(maxsize=1024)
+def _compiled(source: str, result: Type, place: Environment) -> Expression:
+    """Compile once: files that are read again because one of them has changed cost no more than what is new in them."""
     try:
         refuse(read_tree(parse(source)), place)
         checked = place.check.compile(source)
