@@ -64,6 +64,14 @@ class Database:
         """Count the orders."""
         return int(self.ask("SELECT count(*) FROM orders", "app"))
 
+    def databases(self) -> str:
+        """Name the databases of the server."""
+        return self.ask("SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database")
+
+    def digest(self) -> str:
+        """Sum up every order."""
+        return self.ask("SELECT md5(string_agg(o::text, ',' ORDER BY id)) FROM orders AS o", "app")
+
     def back_up(self, name: str) -> None:
         """Dump the application's database as people do, and put it where its backups are, with its checksum."""
         address = self.cluster.get("pod", POD, self.namespace)["status"]["podIP"]

@@ -14,6 +14,7 @@ from tests.harness.faults import Faults
 from tests.harness.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(600)
+DRILL = "/api/v1/services/database/drill"
 PACE = 0.1
 """What every duration of the shipped files is multiplied by."""
 
@@ -71,7 +72,7 @@ def test_damaged_data_are_restored_by_a_persons_word_and_taken_back_by_another(
     path = f"/api/v1/incidents/{incident['id']}/rollback"
     status, told = story.daemon.post(path, {})
     assert (status, told["begun"]) == (200, False), told
-    assert "7" in told["text"], told
+    assert "public.orders: 7 rows inserted" in told["losses"][0], told
     story.at("a person takes it back", lambda: story.daemon.post(path, {"confirmed": True}))
     story.within(240).ends("rolled-back", service="database")
     assert shop.volume() == old
@@ -91,6 +92,20 @@ def test_a_lost_volume_is_replaced_and_its_data_come_from_the_backup(
     story.within(240).ends("recovered", service="database")
     assert shop.orders() == 1000
     assert shop.replicas() == 2
+
+
+def test_a_drill_proves_the_backup_and_touches_nothing_live(shop: Database, daemon: StartDaemon) -> None:
+    """The scratch database is gone afterwards; what is live is as it was, on the same volume."""
+    story = on_stage(shop, daemon)
+    before = (shop.volume(), shop.databases(), shop.digest())
+
+    story.at("a person asks for a drill", lambda: story.daemon.post(DRILL, {}))
+
+    drill = story.within(240).ends("passed", service="database")
+    assert "public.orders 1000 rows" in drill["reason"], drill["reason"]
+    assert (shop.volume(), shop.databases(), shop.digest()) == before
+    assert story.written_by_daemon("statefulsets") == story.written_by_daemon("deployments") == []
+    assert story.counted("kintsugi_drill_last_success_timestamp_seconds", service="database") > 0
 
 
 def on_stage(shop: Database, daemon: StartDaemon) -> Story:
