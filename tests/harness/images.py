@@ -74,6 +74,7 @@ _SHELL = (
     "test",
     "kill",
     "ps",
+    "df",
 )
 
 
