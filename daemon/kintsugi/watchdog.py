@@ -87,10 +87,10 @@ def watch(view: ServiceView, progress: Progress, patience: Patience, *, now: dat
     """
     if not view.fresh or view.healthy is None:
         return Judgement(call=Call.WAIT, reason=f"{view.name} cannot be seen well enough to judge")
+    if progress.stuck and (trouble := trouble_since_the_walk(view, progress, patience, now=now)):
+        return Judgement(call=Call.HAND_OVER, reason=f"{trouble}, and nothing is left to try")
     since = steady_since(view, progress)
     if since is None:
-        if progress.stuck and has_failed_since_the_walk(view, progress, patience, now=now):
-            return Judgement(call=Call.HAND_OVER, reason=f"{view.name} is not healthy, and nothing is left to try")
         return Judgement(call=Call.WAIT, reason=f"{view.name} is not healthy: {view.ready} of {view.desired} ready")
     settle = settle_time(view, patience)
     if now - since < settle:
@@ -106,10 +106,13 @@ def watch(view: ServiceView, progress: Progress, patience: Patience, *, now: dat
     )
 
 
-def has_failed_since_the_walk(view: ServiceView, progress: Progress, patience: Patience, *, now: datetime) -> bool:
-    """Tell whether the service has failed on end, for long enough, since the last step ended."""
-    moments = (view.failing_since, progress.walked)
-    return all(moment is not None and now - moment >= patience.failing_for for moment in moments)
+def trouble_since_the_walk(view: ServiceView, progress: Progress, patience: Patience, *, now: datetime) -> str:
+    """Say what has gone on for long enough since the last step ended: the service's failure, or what started the run."""
+    if progress.walked is None or now - progress.walked < patience.failing_for:
+        return ""
+    if view.failing_since is not None and now - view.failing_since >= patience.failing_for:
+        return f"{view.name} is not healthy"
+    return f"what started the run on {view.name} goes on" if progress.clear_since is None else ""
 
 
 def well(view: ServiceView, progress: Progress) -> Judgement:

@@ -7,12 +7,12 @@ The database's pod, its volume, the worker's Jobs and what they run are real pro
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kintsugi.app.core import Core
 from kintsugi.app.daemon import start
@@ -37,7 +37,7 @@ from kintsugi.settings import (
     Settings,
 )
 from tests.harness.s3 import KEY, REGION, SECRET, S3Server
-from tests.harness.waiting import eventually
+from tests.harness.waiting import WaitedTooLongError, eventually
 
 NAMESPACE = "production"
 USER = "kintsugi"
@@ -46,7 +46,7 @@ POD, CLAIM = "database-0", "data-database-0"
 SPEED, FACTOR = 10.0, 0.1
 """How much faster than Kubernetes the cluster lives, and what every duration of the shipped files is multiplied by."""
 
-PATIENCE = 240.0
+PATIENCE = 120.0
 """Seconds that anything here may take on a machine that does much else."""
 
 WORKER, POSTGRES = "kintsugi:test", "postgres:16"
@@ -56,6 +56,7 @@ SHOP = (
 )
 
 Json = Mapping[str, Any]
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Stage:
     @classmethod
     @asynccontextmanager
     async def set(
-        cls, folder: Path, *, database: Json, images: Mapping[str, Image] | None = None
+        cls, folder: Path, *, database: Sequence[Json], images: Mapping[str, Image] | None = None
     ) -> AsyncIterator["Stage"]:
         """Have a shop that is well, with a database of one's own making, and the daemon that watches it."""
         s3 = S3Server(folder=folder / "s3")
@@ -78,7 +79,7 @@ class Stage:
         s3.empty()
         found = {POSTGRES: postgres_image(), WORKER: worker_image(), **(images or {})}
         async with EmbeddedCluster.start(speed=SPEED, images=found) as cluster:
-            for manifest in (*surroundings(), database):
+            for manifest in (*surroundings(), *database):
                 cluster.apply(manifest)
             life = Lifecycle(shutdown=timedelta(seconds=20))
             try:
@@ -129,9 +130,9 @@ class Stage:
         """Say how many copies of a Deployment are asked for."""
         return int(self.get(resources.DEPLOYMENTS, name)["spec"]["replicas"])
 
-    def volume(self) -> str:
+    def volume(self, claim: str = CLAIM) -> str:
         """Name the volume that the database's claim is bound to."""
-        return str(self.get(PVCS, CLAIM)["spec"]["volumeName"])
+        return str(self.get(PVCS, claim)["spec"]["volumeName"])
 
     def policy(self, volume: str) -> str:
         """Say what becomes of a volume when its claim goes."""
@@ -156,7 +157,7 @@ class Stage:
             found = await self.core.ledger.incidents(limit=1, service=DATABASE)
             return found[0] if found and found[0].state in states else None
 
-        return await eventually(has, within=PATIENCE, describe=self.story, every=0.2)
+        return await self._come(has)
 
     async def question(self) -> str:
         """Wait until a person is asked, and give the question."""
@@ -180,7 +181,13 @@ class Stage:
         async def holds() -> bool:
             return bool(condition())
 
-        await eventually(holds, within=PATIENCE, describe=self.story, every=0.1)
+        await self._come(holds)
+
+    async def _come(self, condition: Callable[[], Awaitable[Seen | None]]) -> Seen:
+        try:
+            return await eventually(condition, within=PATIENCE, every=0.1)
+        except WaitedTooLongError as error:
+            raise WaitedTooLongError(f"{error}\n{await self.story()}") from error
 
     async def changes(self) -> list[str]:
         """List what the daemon has changed, in its order: METHOD KIND/NAME BODY; Events, which only tell of it, left out."""

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """A shop whose database has a thousand orders."""
-    async with Stage.set(tmp_path, database=postgres()) as stage:
+    async with Stage.set(tmp_path, database=[postgres()]) as stage:
         await stage.psql("CREATE DATABASE app")
         await stage.fill(*SHOP)
         yield stage

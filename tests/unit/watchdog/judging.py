@@ -19,9 +19,12 @@ def watched(
     walked: datetime | None = None,
     changed: bool = True,
     clear_since: datetime | None = None,
+    stuck: bool = False,
 ) -> Judgement:
     """Judge before the deadline."""
-    progress = Progress(deadline=moment(minutes=30), walked=walked, changed=changed, clear_since=clear_since)
+    progress = Progress(
+        deadline=moment(minutes=30), walked=walked, changed=changed, clear_since=clear_since, stuck=stuck
+    )
     return watch(seen, progress, PATIENCE, now=now)
 
 

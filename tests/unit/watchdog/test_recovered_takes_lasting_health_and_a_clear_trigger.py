@@ -113,3 +113,23 @@ def test_recovered_is_never_called_without_all_that_it_takes(
     enough = healthy is True and clear is not None and now - latest >= 120
     assert (judgement.call is Call.RECOVERED) == enough
     assert judgement.call in {Call.RECOVERED, Call.WAIT, Call.INEFFECTIVE}
+
+
+@pytest.mark.parametrize(
+    ("ready", "clear", "minutes", "reason"),
+    [
+        (1, None, 3, "web is not healthy, and nothing is left to try"),
+        (1, CLEAR, 3, "web is not healthy, and nothing is left to try"),
+        (3, None, 3, "what started the run on web goes on, and nothing is left to try"),
+        (1, None, 2, ""),
+        (3, CLEAR, 3, ""),
+    ],
+)
+def test_where_nothing_is_left_to_try_a_person_is_called_soon(
+    ready: int, clear: datetime | None, minutes: int, reason: str
+) -> None:
+    """Its steps were not all done, and at its deadline it would only call a person: why wait for hours?"""
+    seen = view(healthy=ready == 3, ready=ready)
+    judgement = watched(seen, now=moment(minutes=minutes), walked=NOW, clear_since=clear, stuck=True)
+    assert (judgement.call is Call.HAND_OVER) is bool(reason)
+    assert not reason or judgement.reason == reason

@@ -1,0 +1,98 @@
+"""A database and a worker that only say what they would: for the ways that a restore may take, not for the data."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from kintsugi.model.lines import encode
+from kintsugi.model.restore import Backup, Restored, Table
+from kintsugi.rehearsal import Image, Spoken
+from kintsugi.rehearsal.images import Program
+from tests.integration.database_stage import DATABASE, NAMESPACE, WORKER, stateful_set
+
+Json = Mapping[str, Any]
+
+SERVER, STANDBY = "database:16", "standby:16"
+OWN_CLAIM = "database-pvc"
+PROBE = ("true",)
+_PANIC = "2026-05-04 12:00:00 UTC [1] PANIC:  could not locate a valid checkpoint record"
+_TAKEN = datetime.now(UTC) - timedelta(seconds=20)
+
+
+def rows(*found: Json) -> Spoken:
+    """Answer a question with these rows, as the server itself would."""
+    return Spoken(stdout=f"{orjson.dumps(found).decode()}\n", needs_ready=True)
+
+
+def server(*, standby: bool = False, starts_after: timedelta = timedelta(seconds=1)) -> Image:
+    """Make the image of a server that answers all that a restore asks; one that crashes says that its data are damaged."""
+    counted = {"schemaname": "public", "relname": "orders", "inserted": 1000, "updated": 0, "deleted": 0}
+    answers = {
+        "*pg_is_in_recovery*": rows({"standby": standby}),
+        "*pg_stat_activity*": rows({"count": 0}),
+        "*count(*) FROM pg_stat_user_tables*": rows({"count": 7}),
+        "*pg_stat_user_tables*": rows(counted),
+        "*pg_replication_slots*": rows(),
+        "*pg_constraint*": rows(),
+        "*pg_extension*": rows(),
+        "*orders_id_seq*": rows({"ahead": True}),
+        "*max(created_at)*": rows({"newest": _TAKEN.isoformat()}),
+        "*FROM orders*": rows({"count": 1000}),
+        "*pg_database*": rows({"datname": "app"}),
+        "psql *": rows({"one": 1}),
+        "true": Spoken(needs_ready=True),
+    }
+    return Image(commands=answers, ready_after=starts_after, last_words=(_PANIC,))
+
+
+def worker(folder: Path) -> Image:
+    """Make the image of a worker whose every work is done at once."""
+    backup = Backup(
+        url="s3://backup-bucket/database/monday.dump",
+        file="/backups/monday.dump",
+        key="database/monday.dump",
+        size=4096,
+        taken=_TAKEN,
+        sha256="0" * 64,
+        proven=True,
+        database="app",
+        server_major=16,
+    )
+    restored = Restored(database="app", bytes=4096, seconds=0.5, tables=(Table(name="public.orders", rows=1000),))
+    script = folder / "worker.py"
+    script.write_text(
+        f"import sys\nprint({encode(backup)!r} if 'fetch' in sys.argv else {encode(restored)!r}, flush=True)\n"
+    )
+    return Image(
+        program=Program(entrypoint=("python",), programs={"python": (sys.executable, "-I", "-S", str(script))})
+    )
+
+
+def images(folder: Path, *, starts_after: timedelta = timedelta(seconds=1)) -> Mapping[str, Image]:
+    """Give the images of a server, a standby and a worker."""
+    return {SERVER: server(starts_after=starts_after), STANDBY: server(standby=True), WORKER: worker(folder)}
+
+
+def with_a_claim_of_its_own() -> Sequence[Json]:
+    """Give a database on a claim that people made, with marks of theirs."""
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": OWN_CLAIM, "namespace": NAMESPACE, "labels": {"team": "data"}},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": OWN_CLAIM}}
+    return claim, stateful_set(SERVER, PROBE, volumes=[volume])
+
+
+def standby() -> Json:
+    """Give a standby of the same service, from a StatefulSet of its own."""
+    made = stateful_set(STANDBY, PROBE, volumes=[{"name": "data", "emptyDir": {}}])
+    labels = {"app": DATABASE, "role": "standby"}
+    template = {**made["spec"]["template"], "metadata": {"labels": labels}}
+    spec = {**made["spec"], "selector": {"matchLabels": labels}, "template": template}
+    return {**made, "metadata": {"name": "database-standby", "namespace": NAMESPACE}, "spec": spec}
