@@ -4,6 +4,7 @@ The clock: APScheduler ticks for what must be looked at now and then. The deadli
 One job never overlaps itself, and a missed tick is made up by the next: nothing here is a one-shot.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -33,6 +34,9 @@ class Clock:
                 await tick()
             except (LedgerUnavailable, KubeError) as error:
                 log.warning("a look was missed", look=name, error=str(error))
+            except asyncio.CancelledError:
+                # only `stop` cancels; the scheduler would log it as the job's failure
+                return
 
         self._scheduler.add_job(look, "interval", seconds=interval.total_seconds(), id=name, name=name)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from kintsugi.app.core import now_utc
+from kintsugi.cli.tables import first_line
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, StepRecord, StepState
 
@@ -66,7 +67,7 @@ class Narrator:
         if step.state is StepState.PLANNED or listing or left_out:
             return
         when = step.finished or step.started
-        met = "" if step.met is not False else f" — {step.error}"
+        met = "" if step.met is not False else f" — {first_line(step.error)}"
         phase = "" if step.phase is Phase.FORWARD else f"[{step.phase}] "
         shown = step.text if step.text and "${" not in step.text else step.name
         key = f"{step.run}{step.phase}{step.path}{step.state}"

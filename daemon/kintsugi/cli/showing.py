@@ -9,10 +9,11 @@ from tempfile import mkdtemp
 import typer
 
 from kintsugi.cli.complaint import note
-from kintsugi.cli.demonstration import Outcome, play
+from kintsugi.cli.demonstration import play
 from kintsugi.cli.exits import Exit
 from kintsugi.cli.options import Form
 from kintsugi.cli.output import emit, plain, state, table, took
+from kintsugi.cli.stage import Outcome
 from kintsugi.cli.stopping import until_told
 from kintsugi.telemetry import configure_logging
 
@@ -56,7 +57,7 @@ def show(outcomes: Sequence[Outcome], output: Form) -> None:
             (
                 plain(each.title),
                 state(each.state) if each.state is not None else plain("nothing", "red"),
-                plain("yes" if each.as_wanted else f"no, {each.wanted} was wanted"),
+                plain("yes" if each.as_wanted else f"no, {each.wrong or f'{each.wanted} was wanted'}"),
                 plain(took(timedelta(seconds=each.seconds))),
                 plain(each.reason),
             )
