@@ -21,6 +21,7 @@ from kintsugi.model.records import (
     Pause,
     PauseScope,
     Reason,
+    RunKind,
     RunRecord,
     Signal,
     SignalSource,
@@ -303,6 +304,14 @@ class Night:
                 depends_on=("api-service", "cache"),
             ),
         ]
+
+    async def drill(self, service: str, *, who: str) -> Incident:
+        if self.away:
+            raise LedgerUnavailable("the ledger cannot be reached")
+        self.asked.append(("drill", service, who))
+        if service != "database":
+            raise WrongState(f"no drill is begun: {service} is not healthy: a drill would only burden it")
+        return replace(MENDED, id="inc-3", service=service, runbook="database-drill", kind=RunKind.DRILL)
 
     async def explain(self, about: Signal | Target) -> Explanation:
         self.asked.append(("explain", about))

@@ -12,7 +12,7 @@ import pytest
 from kintsugi.app.intake import deeds
 from kintsugi.drills import report_of
 from kintsugi.errors import WrongState
-from kintsugi.model.answers import DrillReport
+from kintsugi.model.drills import DrillReport
 from kintsugi.model.records import Incident, IncidentState, RunKind
 from kintsugi.objects.resources import JOBS, PVCS
 from tests.integration.database_stage import DATABASE, NAMESPACE, SHOP, Stage, postgres

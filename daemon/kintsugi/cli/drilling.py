@@ -13,7 +13,7 @@ from kintsugi.cli.options import Connection, Form
 from kintsugi.cli.output import emit, moment, plain, say, state, took
 from kintsugi.cli.story import section
 from kintsugi.drills import report_of
-from kintsugi.model.answers import DrillCheck, DrillReport
+from kintsugi.model.drills import DrillCheck, DrillReport
 from kintsugi.model.records import Incident, IncidentState
 from kintsugi.model.restore import Backup, Restored
 from kintsugi.server.operations import IncidentDetail

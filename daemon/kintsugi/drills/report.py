@@ -12,7 +12,7 @@ import msgspec
 
 from kintsugi.durations import format_duration
 from kintsugi.expressions import from_json
-from kintsugi.model.answers import DrillCheck, DrillReport
+from kintsugi.model.drills import DrillCheck, DrillReport
 from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState
 from kintsugi.model.restore import Backup, Restored
 

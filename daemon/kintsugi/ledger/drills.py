@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.ledger.chapter import Chapter
 from kintsugi.ledger.rows import columns, record, values
 from kintsugi.ledger.tables import drills
-from kintsugi.model.records import DrillMemory
+from kintsugi.model.drills import DrillMemory
 
 _DRILL = columns(DrillMemory, drills)
 

@@ -338,20 +338,6 @@ class Notice:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DrillMemory:
-    """
-    What is known of a service's drills, however old they are.
-
-    `slot` is the last moment of its `schedule` that was dealt with; `passed` is when the last good drill ended.
-    """
-
-    service: str
-    schedule: str = ""
-    slot: datetime | None = None
-    passed: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetter:
     """What could not be understood: bounded and redacted, with the reason."""
 

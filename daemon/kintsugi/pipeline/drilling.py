@@ -17,7 +17,8 @@ from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Claim, Claimed
 from kintsugi.ledger.claims import Decide
 from kintsugi.model.documents import Mode, Service
-from kintsugi.model.records import DrillMemory, History, Incident, RunKind, Verdict, VerdictKind
+from kintsugi.model.drills import DrillMemory
+from kintsugi.model.records import History, Incident, RunKind, Verdict, VerdictKind
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.roster import Roster
@@ -108,9 +109,10 @@ class Drilling:
             slot=slot,
         )
         claimed = await self._ledger.claim(claim, decide, now)
-        if claimed.run is not None and claimed.verdict.kind is VerdictKind.STARTED:
-            log.info("a drill begins", service=service.name, incident=claimed.run.incident, reason=reason)
-            self._roster.start(claimed.run)
+        if claimed.run is not None and claimed.run.finished is None:
+            if claimed.verdict.kind is VerdictKind.STARTED:
+                log.info("a drill begins", service=service.name, incident=claimed.run.incident, reason=reason)
+            self._roster.start(claimed.run)  # once: also one whose claim's answer was lost
         return claimed
 
     def _why(self, verdict: Verdict) -> str:

@@ -7,8 +7,8 @@ import pytest
 
 from kintsugi.errors import WrongState
 from kintsugi.ledger import Claim, Ledger
+from kintsugi.model.drills import DrillMemory
 from kintsugi.model.records import (
-    DrillMemory,
     History,
     IncidentState,
     RunKind,

@@ -14,6 +14,9 @@ PROMISED = {
     "kintsugi_ledger_commit_seconds",
     "kintsugi_dead_letters_total",
     "kintsugi_service_healthy",
+    "kintsugi_drills_total",
+    "kintsugi_drill_last_success_timestamp_seconds",
+    "kintsugi_drill_age_seconds",
 }
 
 
@@ -37,6 +40,7 @@ def test_known_series_start_at_zero() -> None:
             step_outcomes=["done"],
             watchdogs=["armed"],
             services=["shop"],
+            drills=[("shop", "passed")],
         )
     )
 
@@ -48,6 +52,7 @@ def test_known_series_start_at_zero() -> None:
         'kintsugi_steps_total{action="delete",outcome="done"} 0.0',
         'kintsugi_watchdogs{state="armed"} 0.0',
         'kintsugi_webhook_answers_total{status="503"} 0.0',
+        'kintsugi_drills_total{outcome="passed",service="shop"} 0.0',
         "kintsugi_dead_letters_total 0.0",
     ):
         assert series in lines
