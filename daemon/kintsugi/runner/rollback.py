@@ -47,7 +47,11 @@ class RollBack:
         return "rolled back, and the service is healthy"
 
     async def _undo_the_rest(self, at: Bearings, *, asked: bool) -> None:
-        """Undo what the run changed, unless a rollback step has dealt with it or it is better left for now."""
+        """
+        Undo what the run changed, unless a rollback step has dealt with it or it is better left for now.
+
+        A restore is taken back whole: what of it were left would stand in the way of the rest.
+        """
         journal = self._work.desk.journal
         restores = [path for path, _ in restores_below(self._runbook.steps, self._catalog)]
         restores += [""] if self._runbook.restores else []
@@ -56,7 +60,8 @@ class RollBack:
         for step, undo in left_to_undo(journal):
             if any(is_below(step.path, path) for path in left_alone):
                 continue
-            if not self._is_dealt_with(step) and not self._is_better_left(step):
+            whole = any(is_below(step.path, path) for path in restores)
+            if whole or not (self._is_dealt_with(step) or self._is_better_left(step)):
                 await self._work.changes.undo(step, undo, at)
         changed = [step.path for step in journal.changes(Phase.FORWARD)]
         there = replace(at, phase=Phase.FORWARD, memory={})
@@ -80,11 +85,9 @@ class RollBack:
         )
 
     def _is_better_left(self, step: StepRecord) -> bool:
-        """Leave copies that were added to others while the service is not well: fewer would make it worse."""
-        scale = decode(step.command) if step.command is not None else None
-        before = step.facts.get("replicas")
-        added = isinstance(scale, Scale) and not (isinstance(before, int) and (before == 0 or scale.replicas < before))
-        return added and not self._is_well()
+        """Leave copies that were added while the service is not well: fewer would make it worse."""
+        scaled = step.command is not None and isinstance(decode(step.command), Scale)
+        return scaled and not self._is_well()
 
     def _is_well(self) -> bool:
         view = self._judging.view

@@ -14,7 +14,7 @@ from kintsugi.model.command import Command, Create, Delete, ObjectName, Patch, S
 from kintsugi.model.records import IncidentState, Pause, PauseScope, Phase, RunRecord, StepState, UndoRecord
 from kintsugi.objects.resources import PVCS, PVS
 from tests.unit.factories import NOW, runbook_text
-from tests.unit.runner.bench import Bench, clock
+from tests.unit.runner.bench import Bench, clock, cut_everywhere
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
 
@@ -166,6 +166,29 @@ async def test_a_person_s_word_takes_it_back_newest_first() -> None:
     assert ended.state is IncidentState.ROLLED_BACK
     patch = "kubectl patch persistentvolume pv-1 --type=merge -p '{}'"
     assert story.effects == [STOP, DELETE, CREATE, RESTORE, DELETE, patch, CREATE, START]
+
+
+async def test_it_is_taken_back_whole_however_the_service_is() -> None:
+    """Copies that were started on the new volume would keep its claim in use."""
+    story = bench()
+    story.looker.will("kubectl get pods", lambda: {"items": []})
+    story.actor.on_change = lambda text: story.world.show(ready=0) if text == RESTORE else None
+    await story.carry()
+    reopen(story)
+    ended = await story.carry()
+    assert START in story.effects
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert "it was rolled back, but web is not healthy" in ended.reason
+
+
+def test_it_may_be_interrupted_at_any_moment_and_each_change_is_made_once() -> None:
+    """P3: the changes that complete another one, too."""
+
+    def check(cut: str, story: Bench, ended: RunRecord) -> None:
+        assert ended.state is IncidentState.RECOVERED, f"{cut}: {ended.state} {ended.reason}"
+        assert sorted(story.effects) == sorted([STOP, DELETE, CREATE, RESTORE, START]), cut
+
+    assert cut_everywhere(bench, check) > 30
 
 
 async def test_what_is_refused_on_the_way_back_stops_it_and_is_tried_again_when_asked_again() -> None:
