@@ -1,14 +1,21 @@
 """Backups of a real shop in a real S3, a live database that nothing may touch, and the worker that fetches."""
 
+import asyncio
 import hashlib
+import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kintsugi.model.lines import WorkLine
+import pytest
+
+from kintsugi.model.lines import Note, WorkLine
 from kintsugi.model.restore import Backup, Failed, WorkPhase, WorkProgress
+from kintsugi.worker.fetch import fetch
+from kintsugi.worker.lines import WorkFailed
+from kintsugi.worker.options import FetchOptions, read
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.s3 import S3Server
@@ -128,6 +135,22 @@ def everything(live: Postgres) -> str:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """A fetch that was done in the test's own process, and all that it said."""
+
+    lines: tuple[WorkLine, ...]
+
+    @property
+    def notes(self) -> str:
+        """Return its notes, one a line."""
+        return "\n".join(line.text for line in self.lines if isinstance(line, Note))
+
+    def ends(self) -> WorkLine | None:
+        """Return its last line."""
+        return self.lines[-1]
+
+
 @contextmanager
 def served() -> Iterator[S3Server]:
     """Have an S3 server."""
@@ -184,14 +207,24 @@ class Stage:
     def fetch(self, *more: str, url: str = URL, server: bool = True) -> Worker:
         """Start a worker that fetches a backup of the shop, of at most 26 hours unless a flag says else."""
         self._workers += 1
-        asked = ["--server", f"127.0.0.1:{self.live.port}"] if server else []
-        return Worker(
-            ["fetch", url, "--into", str(self.room), "--database", "shop", "--max-age", str(26 * HOUR), *asked, *more],
-            self.folder / f"worker-{self._workers}.log",
-            {"KINTSUGI_PG_BIN": str(self.live.programs.bin), **self.s3.environment, **self.environment},
-        )
+        log = self.folder / f"worker-{self._workers}.log"
+        return Worker(self._arguments(url, more, server=server), log, self._variables)
 
-    def taken(self, worker: Worker) -> Backup:
+    def fetch_here(self, *more: str, url: str = URL, server: bool = True) -> Done:
+        """Fetch as `fetch` does, without the start of a process, which takes most of the time."""
+        lines: list[WorkLine] = []
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self._variables.items():
+                patch.setenv(name, value)
+            options = read(self._arguments(url, more, server=server), os.environ)
+            assert isinstance(options, FetchOptions)
+            try:
+                lines.append(asyncio.run(fetch(options, lines.append)))
+            except WorkFailed as failed:
+                lines.append(Failed(kind=failed.kind, reason=str(failed)))
+        return Done(lines=tuple(lines))
+
+    def taken(self, worker: Worker | Done) -> Backup:
         """Wait for a worker that must find a good backup; it is in the room, whole, and nothing else is."""
         last = worker.ends()
         assert isinstance(last, Backup), last
@@ -200,7 +233,7 @@ class Stage:
         assert (file.stat().st_size, hashlib.sha256(file.read_bytes()).hexdigest()) == (last.size, last.sha256)
         return last
 
-    def failed(self, worker: Worker) -> Failed:
+    def failed(self, worker: Worker | Done) -> Failed:
         """Wait for a worker that must fail with one sentence; nothing is left in the room."""
         last = worker.ends()
         assert isinstance(last, Failed), last
@@ -208,6 +241,15 @@ class Stage:
         assert "\n" not in last.reason
         assert list(self.room.iterdir()) == []
         return last
+
+    @property
+    def _variables(self) -> Mapping[str, str]:
+        return {"KINTSUGI_PG_BIN": str(self.live.programs.bin), **self.s3.environment, **self.environment}
+
+    def _arguments(self, url: str, more: Sequence[str], *, server: bool) -> Sequence[str]:
+        asked = ["--server", f"127.0.0.1:{self.live.port}"] if server else []
+        usual = ["--into", str(self.room), "--database", "shop", "--max-age", str(26 * HOUR)]
+        return ["fetch", url, *usual, *asked, *more]
 
 
 def comes_to(worker: Worker, phase: WorkPhase, *, least: int = 0) -> None:

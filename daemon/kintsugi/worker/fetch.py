@@ -30,10 +30,16 @@ ENDPOINT = "KINTSUGI_S3_ENDPOINT"
 REGION = "AWS_REGION"
 
 _MOST = 20
-"""How many backups are examined at most: when so many are no good, what is wrong is not the backups."""
+"""How many are read at most: when so many are no good, what is wrong is not the backups."""
+
+_LOOKED_AT = 500
+"""How many are looked at at most; a folder may hold those of many databases."""
 
 _NAMED = 5
-"""How many of them the last sentence names."""
+"""How many the last sentence names, and how many of other databases are named at all."""
+
+_CHEAP = frozenset({Flaw.KEY, Flaw.EMPTY, Flaw.FORMAT, Flaw.DATABASE, Flaw.SERVER, Flaw.TOOLS, Flaw.SHRUNK})
+"""What is known without a download."""
 
 
 async def fetch(options: FetchOptions, say: Say) -> Backup:
@@ -84,21 +90,33 @@ async def _newest_good(
     examination: Examination, found: Sequence[StoredObject], folder: Folder, database: str, say: Say
 ) -> Backup:
     skipped: list[Skipped] = []
-    for at, stored in enumerate(found[:_MOST]):
+    others = read = 0
+    for at, stored in enumerate(found[:_LOOKED_AT]):
         judged = await examination.of(stored, found[at + 1 :])
         if isinstance(judged, Backup):
+            _tell_others(others, say)
             return replace(judged, skipped=tuple(skipped))
-        skipped.append(Skipped(url=folder.of(stored.key), reason=judged.reason))
-        say(Note(text=f"{skipped[-1].url} is not taken: {judged.reason}"))
-        if judged.flaw is Flaw.OLD:
+        others += judged.flaw is Flaw.DATABASE
+        read += judged.flaw not in _CHEAP
+        if judged.flaw is not Flaw.DATABASE or others <= _NAMED:
+            skipped.append(Skipped(url=folder.of(stored.key), reason=judged.reason))
+            say(Note(text=f"{skipped[-1].url} is not taken: {judged.reason}"))
+        if judged.flaw is Flaw.OLD or read == _MOST:
             break
+    _tell_others(others, say)
     raise WorkFailed(WorkFailure.NO_GOOD_BACKUP, _none_is_good(skipped, len(found), folder, database))
+
+
+def _tell_others(count: int, say: Say) -> None:
+    """Say that a folder holds many backups of other databases, which are not all named."""
+    if count > _NAMED:
+        say(Note(text=f"{count - _NAMED} more that were looked at are of other databases"))
 
 
 def _none_is_good(skipped: Sequence[Skipped], count: int, folder: Folder, database: str) -> str:
     named = "; ".join(f"{each.url.removeprefix(folder.url)}: {each.reason}" for each in skipped[:_NAMED])
     others = count - min(len(skipped), _NAMED)
-    more = f"; and {others} more, older than these" if others else ""
+    more = f"; and {others} more" if others else ""
     return f"no backup of {database} in {folder.url} is good: {named}{more}"
 
 

@@ -24,7 +24,7 @@ from kintsugi.worker.fetch_room import Part, Room
 from kintsugi.worker.fetch_target import CONTRIB, Having
 from kintsugi.worker.lines import Say
 
-_BEFORE = 5
+_BEFORE = 100
 """How many older backups are looked at, at most, for the one before of the same database."""
 
 _TRIES = 2

@@ -68,7 +68,7 @@ class Room:
         self.refuse_unless_it_holds(what, whole)
         path = self.folder / f"backup{_PART}"
         with _told_when_full(self.folder):
-            file = path.open("wb", buffering=0)
+            file = FileIO(path, "w", opener=_closed_to_others)
         with file:
             try:
                 yield Part(path, file, what, whole)
@@ -116,6 +116,11 @@ class Part:
         final = self.path.with_name(f"{self.sha256[:16]}.dump")
         self.path.rename(final)
         return final
+
+
+def _closed_to_others(path: str, flags: int) -> int:
+    """Open a file that only its owner and group may read: it is a whole database."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o640)
 
 
 def _lock(descriptor: int, folder: Path) -> None:
