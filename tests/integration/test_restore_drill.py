@@ -14,8 +14,9 @@ from kintsugi.drills import report_of
 from kintsugi.errors import WrongState
 from kintsugi.model.drills import DrillReport
 from kintsugi.model.records import Incident, IncidentState, RunKind
-from kintsugi.objects.resources import JOBS, PVCS
-from tests.integration.database_stage import DATABASE, NAMESPACE, SHOP, Stage, postgres
+from kintsugi.objects.resources import JOBS, PODS, PVCS
+from tests.harness.waiting import eventually
+from tests.integration.database_stage import DATABASE, NAMESPACE, POD, SHOP, Stage, postgres
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -79,7 +80,7 @@ async def test_a_good_backup_passes_and_nothing_live_is_touched(stage: Stage) ->
     assert [(each.name, each.rows) for each in told.restored.tables] == [("public.orders", 1000)]
     assert [(check.name, check.met) for check in told.checks if not check.met] == []
     assert len(told.checks) == 5
-    assert "1 table with 1000 rows restored; 5 checks held" in ended.reason
+    assert "public.orders 1000 rows restored; 5 checks held" in ended.reason
     assert (stage.volume(), stage.replicas()) == (volume, 2)
     await nothing_is_left(stage, live)
     touched = [each for each in await stage.changes() if "jobs" not in each and "persistentvolumeclaims" not in each]
@@ -117,6 +118,55 @@ async def test_what_a_killed_drill_left_is_dropped_by_its_mark_and_nothing_else_
 
     assert ended.state is IncidentState.PASSED, await stage.story()
     assert await stage.psql(DATABASES) == "app kintsugi_drill_mine postgres"
+
+
+async def until_restoring(stage: Stage) -> None:
+    """Wait until the worker that restores is there."""
+
+    def there() -> bool:
+        return any("restore" in each["metadata"]["name"] for each in stage.cluster.find(JOBS, NAMESPACE))
+
+    await stage.until(there)
+
+
+async def test_a_drill_is_taken_up_by_the_next_process(stage: Stage) -> None:
+    """P2, P3, C1: its worker goes on meanwhile, nothing is made twice, nothing is left."""
+    await stage.back_up("monday.dump")
+    live = await stage.psql(LIVE, "app")
+    await deeds(stage.core).drill(DATABASE, who="ada")
+    await until_restoring(stage)
+    await stage.core.roster.stop()
+    await stage.core.roster.resume()
+
+    ended = await stage.reaches(*ENDED)
+
+    assert ended.state is IncidentState.PASSED, await stage.story()
+    made = [each.split()[1] for each in await stage.changes() if each.startswith("POST") and "jobs" in each]
+    assert len(made) == 3, made
+    await nothing_is_left(stage, live)
+
+
+async def test_a_drill_whose_server_ends_does_not_pass_and_the_next_one_clears_up(stage: Stage) -> None:
+    """It is no verdict on the backup; what it left is found by its mark."""
+    await stage.fill("INSERT INTO orders SELECT FROM generate_series(1, 200000)")
+    await stage.back_up("monday.dump")
+    live = await stage.psql(LIVE, "app")
+    await deeds(stage.core).drill(DATABASE, who="ada")
+    await until_restoring(stage)
+    stage.cluster.delete(PODS, POD, NAMESPACE, grace=0)
+
+    ended = await stage.reaches(*ENDED)
+
+    assert ended.state in (IncidentState.CANCELLED, IncidentState.FAILED), await stage.story()
+
+    async def well() -> bool:
+        open_ones = await stage.core.ledger.incidents(service=DATABASE, open_only=True)
+        return stage.core.services.views[DATABASE].healthy is True and not open_ones
+
+    await eventually(well, within=240, describe=stage.story, every=0.2)
+    again = await drilled(stage)
+    assert again.state is IncidentState.PASSED, await stage.story()
+    await nothing_is_left(stage, live)
 
 
 async def test_a_drill_is_refused_while_the_service_is_not_well_and_while_one_is_under_way(stage: Stage) -> None:

@@ -14,13 +14,16 @@ from kintsugi.durations import format_duration
 from kintsugi.expressions import from_json
 from kintsugi.model.drills import DrillCheck, DrillReport
 from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState
-from kintsugi.model.restore import Backup, Restored
+from kintsugi.model.restore import Backup, Restored, Table
 
 LEFT_OUT = "@left-out"
 """Path under which a drill keeps which checks it could not ask."""
 
 OUTCOME = "@outcome"
 """Path under which a drill keeps how its steps ended, while what it made is taken back."""
+
+MOST_TABLES = 20
+"""Tables that are named in a reason; the report names all."""
 
 Found = TypeVar("Found")
 
@@ -56,11 +59,10 @@ def summary_of(report: DrillReport) -> str:
     backup, restored = report.backup, report.restored
     if backup is None or restored is None:
         return "nothing was restored"
-    rows = sum(table.rows for table in restored.tables)
     age = format_duration(timedelta(seconds=round((report.started - backup.taken).total_seconds())))
     parts = [
         f"{backup.url}, taken {backup.taken.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({age} before the drill)",
-        f"{_many(len(restored.tables), 'table')} with {_many(rows, 'row')} restored",
+        f"{_tables(restored.tables)} restored",
         f"{_many(len(report.checks), 'check')} held",
         f"in {format_duration(timedelta(seconds=round(report.seconds)))}",
     ]
@@ -68,6 +70,13 @@ def summary_of(report: DrillReport) -> str:
     parts += [] if backup.proven else ["nobody recorded its checksum"]
     parts += [f"not asked: {', '.join(report.left_out)}"] if report.left_out else []
     return "; ".join(parts)
+
+
+def _tables(tables: Sequence[Table]) -> str:
+    """Name the tables with their rows, as the account of a real restore does; many of them are counted."""
+    shown = [f"{table.name} {_many(table.rows, 'row')}" for table in tables[:MOST_TABLES]]
+    more = [f"and {_many(len(tables) - MOST_TABLES, 'more table')}"] if len(tables) > MOST_TABLES else []
+    return ", ".join([*shown, *more]) or "no table"
 
 
 def _many(count: int, what: str) -> str:

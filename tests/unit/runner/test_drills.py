@@ -166,7 +166,7 @@ def test_a_drill_passes_and_leaves_nothing() -> None:
     assert (ended.state, drill.states) == (IncidentState.PASSED, [IncidentState.PASSED]), ended.reason
     assert drill.effects == [FETCH, RESTORE, DROP, ENDS["restore"], ENDS["fetch"]]
     assert "taken 2026-05-04 07:00:00 UTC (5h before the drill)" in ended.reason
-    assert "1 table with 1000 rows restored; 5 checks held" in ended.reason
+    assert "public.orders 1000 rows restored; 5 checks held" in ended.reason
     assert "1 newer backup no good" in ended.reason
 
 
