@@ -53,7 +53,7 @@ class Counting:
         """Set the gauges to what is so now."""
         core, metrics, now = self._core, self._metrics, self._core.world.clock()
         metrics.signals_unjudged.set(await core.ledger.unjudged())
-        runs = await core.ledger.open_runs()
+        runs = [run for run in await core.ledger.open_runs() if run.kind is RunKind.RECOVERY]
         overdue = sum(run.deadline < now for run in runs)
         metrics.watchdogs.labels("overdue").set(overdue)
         metrics.watchdogs.labels("pending").set(len(runs) - overdue)
