@@ -3,9 +3,10 @@
 from datetime import timedelta
 from pathlib import Path
 
-from kintsugi.cli.demonstration import crash_one, healthy, set_stage
+from kintsugi.cli.web_scenes import SPEED, crash_one, set_stage
 from kintsugi.model.records import IncidentState
 from kintsugi.objects import resources
+from kintsugi.rehearsal import EmbeddedCluster
 from kintsugi.rehearsal.shop import NAMESPACE, WEB
 from tests.harness.waiting import eventually
 
@@ -13,8 +14,8 @@ WITHIN = timedelta(seconds=45).total_seconds()
 
 
 async def test_a_run_is_told_on_its_workload_when_it_begins_and_when_it_ends(tmp_path: Path) -> None:
-    async with set_stage(tmp_path, None) as stage:
-        await healthy(stage.core)
+    async with EmbeddedCluster.start(speed=SPEED) as cluster, set_stage(cluster, tmp_path, None, print) as stage:
+        await stage.healthy()
         await crash_one(stage)
 
         def told() -> dict[str, dict[str, object]]:
