@@ -73,7 +73,7 @@ def test_damaged_data_are_restored_by_a_persons_word_and_taken_back_by_another(
     status, told = story.daemon.post(path, {})
     assert (status, told["begun"]) == (200, False), told
     assert "public.orders: 7 rows inserted" in told["losses"][0], told
-    story.at("a person takes it back", lambda: story.daemon.post(path, {"confirmed": True}))
+    story.at("a person takes it back", lambda: story.daemon.post(path, {"confirm": True}))
     story.within(240).reaches("rolled-back")
     assert shop.volume() == old
     assert shop.cluster.get("persistentvolume", new)["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
@@ -102,7 +102,7 @@ def test_a_drill_proves_the_backup_and_touches_nothing_live(shop: Database, daem
     story.at("a person asks for a drill", lambda: story.daemon.post(DRILL, {}))
 
     drill = story.within(240).ends("passed", service="database")
-    assert "public.orders 1000 rows" in drill["reason"], drill["reason"]
+    assert "1000 rows" in drill["reason"], drill["reason"]
     assert (shop.volume(), shop.databases(), shop.digest()) == before
     assert story.written_by_daemon("statefulsets") == story.written_by_daemon("deployments") == []
     assert story.counted("kintsugi_drill_last_success_timestamp_seconds", service="database") > 0
