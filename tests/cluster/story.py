@@ -113,13 +113,15 @@ class Story:
 
     def held_back(self, pod: Json) -> "Story":
         """Expect the kubelet to wait before it starts a container of this pod once more."""
+        return self.sees("its container is held back", lambda: self.is_held_back(pod))
 
-        def waits() -> bool:
-            now = next(each for each in self.pods() if each["metadata"]["uid"] == pod["metadata"]["uid"])
-            states = [each["state"].get("waiting", {}) for each in now["status"]["containerStatuses"]]
-            return any(each.get("reason") == "CrashLoopBackOff" for each in states)
-
-        return self.sees("its container is held back", waits)
+    def is_held_back(self, pod: Json, *, restarts: int = 0) -> bool:
+        """Tell whether the kubelet waits before it starts a container of this pod once more, after so many restarts."""
+        now = next(each for each in self.pods() if each["metadata"]["uid"] == pod["metadata"]["uid"])
+        return any(
+            each["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff" and each["restartCount"] >= restarts
+            for each in now["status"]["containerStatuses"]
+        )
 
     def verdict(self, kind: str, reason: str = "", *, rule: str = "", after: Json | None = None) -> Json:
         """Expect the daemon's log to tell of a verdict (later than another one), and return its line."""

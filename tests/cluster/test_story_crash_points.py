@@ -74,6 +74,11 @@ def tell(story: Story, faults: Faults, *, killed_at: str = "") -> End:
             ):  # it may die of this very request; it is sent again below, as Alertmanager would
                 story.at("the alert is resolved", lambda: story.alert("resolved", labels))
         story.within(60).sees(f"the daemon has died {killed_at}", lambda: is_dead(story))
+        # Between two crashes a container runs, and nobody can tell: what the next process finds must be beyond doubt.
+        story.sees(
+            "the pod is held back for seconds, or healed",
+            lambda: is_healed(story, victim) or story.is_held_back(victim, restarts=2),
+        )
         story.at("it is started again", lambda: story.daemon.start(**{KILL_AT: ""}))
     story.within(60).sees("the pod is healed", lambda: is_healed(story, victim))
     story.at("the alert is resolved", lambda: story.alert("resolved", labels))
