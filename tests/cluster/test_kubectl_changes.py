@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -105,9 +106,10 @@ async def both(actions: Actions, twins: Twins, line: str, **about: object) -> Pr
 
 
 async def back(actions: Actions, prepared: Prepared) -> None:
-    """Take a change back by its recorded commands."""
-    for command in prepared.undo.commands:
-        await actions.perform(await actions.prepare(decode(command), circumstances(phase=Phase.UNDO, path="back")))
+    """Take a change back by its recorded commands; each waits for what is about to end, as the executor does."""
+    for command in map(decode, prepared.undo.commands):
+        judge = partial(actions.prepare, command, circumstances(phase=Phase.UNDO, path="back"))
+        await actions.perform(await eventually(judge, within=30, describe=f"{command} may be done"))
 
 
 # A strategic patch: the list of containers is merged by their names.
@@ -354,8 +356,6 @@ async def test_the_undo_of_a_replaced_claim_binds_the_old_volume_again(
     await bound(cluster, place, new)
 
     await back(actions, prepared)
-    kubectl(cluster, place, "kubectl wait pvc/data --for=delete --timeout=20s")
-    cluster.apply(asked)
     await bound(cluster, place, old)
     assert cluster.get("pv", new["metadata"]["name"])["status"]["phase"] == "Released"
 
