@@ -22,10 +22,23 @@ CHECKS = ["pods", "volumes", "logs", "connect"]
 
 @pytest.fixture
 def database(cluster: Cluster, production: str) -> str:
-    """Run a real PostgreSQL, ready, and return the name of its pod."""
+    """
+    Run a real PostgreSQL with the application's database, ready, and return the name of its pod.
+
+    It was started a second time since: a log that tells of an empty data folder would be a reason to ask for a restore.
+    """
     cluster.load_images(POSTGRES)
     cluster.apply(*manifests.postgres(production))
     cluster.kubectl("rollout", "status", "statefulset/database", "-n", production, "--timeout=90s")
+    first = pod_of(cluster, production)
+    cluster.kubectl(*ask(production, "CREATE DATABASE app"))
+    cluster.api.delete("pod", "database-0", production)
+
+    def is_second() -> bool:
+        pod = pod_of(cluster, production)
+        return bool(pod["metadata"]["uid"] != first["metadata"]["uid"] and is_ready(pod))
+
+    wait_for(is_second, within=90, describe=lambda: cluster.list("pod", production))
     return "database-0"
 
 
