@@ -16,6 +16,8 @@ IMAGE := $(BIN)/python -m tests.harness.product_image
 
 FAST := tests/unit $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*)) tests/integration
 CRASHES := tests/integration/test_crash_points.py
+# Restores of real databases take minutes: they follow the first stories, beside all else.
+RESTORES := $(foreach what,backup database restore workers,$(sort $(wildcard tests/integration/test_$(what)*.py)))
 REAL := tests/contract/kube $(wildcard tests/cluster tests/acceptance tests/browser)
 STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
@@ -47,14 +49,15 @@ test: check ## Check everything and run every test, on a real Kubernetes where o
 	    lane-fast lane-cluster lane-early-stories lane-late-stories
 
 lane-fast:
-	@$(LANE) --ignore=$(CRASHES) $(FAST)
+	@$(LANE) $(foreach file,$(CRASHES) $(RESTORES),--ignore=$(file)) $(FAST)
 
 lane-cluster:
 	@failed=0; $(LANE) $(foreach story,$(STORIES),--ignore=$(story)) $(REAL) || failed=$$?; \
 	$(LANE) $(CRASHES) || failed=$$?; exit $$failed
 
 lane-early-stories:
-	@$(LANE) $(EARLY_STORIES)
+	@failed=0; $(LANE) $(EARLY_STORIES) || failed=$$?; \
+	$(LANE) $(RESTORES) || failed=$$?; exit $$failed
 
 lane-late-stories:
 	@$(LANE) $(filter-out $(EARLY_STORIES),$(STORIES))
