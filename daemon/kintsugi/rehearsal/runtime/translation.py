@@ -7,6 +7,7 @@ environment, is one. A name that nobody bears stays as it is, and fails where it
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ _OPTION: Final = re.compile(r"(--?[A-Za-z][\w-]*=)(.*)", re.DOTALL)
 _HOST: Final = re.compile(r"((?:[a-z][a-z0-9+.-]*://(?:[^@/\s]*@)?)?)([a-z0-9.-]+)((?::\d+)?(?:/.*)?)", re.DOTALL)
 _DOMAIN: Final = re.compile(r"\.svc(\.cluster\.local)?\.?$")
 _OWN: Final = ("127.0.0.1", "localhost")
+# This installation may lie below what a container calls /tmp; its programs are the machine's all the same.
+_INSTALLED: Final = (sys.prefix, str(Path(__file__).parents[3]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +56,8 @@ class Translation:
         return line
 
     def _path(self, text: str) -> str:
+        if text.startswith(_INSTALLED):
+            return text
         for mount in sorted(self.mounts, key=len, reverse=True):
             below = text.removeprefix(mount.rstrip("/"))
             if below != text and (not below or below.startswith("/")):
