@@ -96,7 +96,8 @@ def test_the_cooldown_is_never_below_the_rules_nor_above_the_cap(
         assert not states or not cooldown
         return
     assert verdict.until is not None
-    assert cooldown <= verdict.until - NOW <= max(MANY.cooldown_max, cooldown)
+    if verdict.reason is Reason.COOLDOWN:  # what was handed over to a person is theirs first, for a time of its own
+        assert cooldown <= verdict.until - NOW <= max(MANY.cooldown_max, cooldown)
 
 
 @given(st.lists(useless, min_size=1, max_size=30))
