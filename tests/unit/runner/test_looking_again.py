@@ -156,11 +156,11 @@ async def test_a_look_is_told_with_the_moments_of_its_first_and_its_last() -> No
 
 async def test_what_a_change_touched_is_read_afresh_until_it_is_as_expected() -> None:
     """Replicas end after the answer: the object of the answer would never change."""
-    step = "- {id: stop, run: kubectl rollout pause deployment/web, expect: 'items.all(w, w.n == 0)', within: 1m}"
+    step = "- {id: stop, run: kubectl rollout pause deployment/web, expect: 'items.all(w, w.spec.replicas == 0)', within: 1m}"
     bench = Bench(step + "\n- {id: after, run: kubectl get nodes}")
-    left = {"kubectl rollout": {"items": [{"n": 3}]}}
+    left = {"kubectl rollout": {"items": [{"spec": {"replicas": 3}}]}}
     bench.actor.results = left
-    bench.at(30, lambda: left.update({"kubectl rollout": {"items": [{"n": 0}]}}))
+    bench.at(30, lambda: left.update({"kubectl rollout": {"items": [{"spec": {"replicas": 0}}]}}))
     bench.at(40, bench.heal)
     await bench.carry()
     assert bench.step("stop").met is True
