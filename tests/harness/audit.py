@@ -49,13 +49,6 @@ class AuditEvent:
 class AuditLog(list[AuditEvent]):
     """Audit events in the order of their answers, one a request."""
 
-    @classmethod
-    def read(cls, path: Path) -> "AuditLog":
-        """Read the log as it is now; a line that is still being written is left out."""
-        lines = path.read_text().rpartition("\n")[0].splitlines() if path.exists() else []
-        # A watch or an exec is logged when it starts and again when it ends: the later line takes the place.
-        return cls({raw["auditID"]: AuditEvent.of(raw) for raw in map(json.loads, lines)}.values())
-
     def where(
         self,
         *,
@@ -87,6 +80,26 @@ class AuditLog(list[AuditEvent]):
     def writes(self) -> "AuditLog":
         """Return the events that ask for a change."""
         return self.where(verb=("create", "update", "patch", "delete", "deletecollection"))
+
+
+class AuditFile:
+    """The log's file, of which each look reads only what is new: stories look often, and it grows to megabytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._events: dict[str, AuditEvent] = {}
+        self._seen = 0
+
+    def read(self) -> AuditLog:
+        """Return the log as it is now; a line that is still being written is left out."""
+        if self._path.exists():
+            with self._path.open("rb") as log:
+                log.seek(self._seen)
+                whole, newline, _ = log.read().rpartition(b"\n")
+            self._seen += len(whole) + len(newline)
+            # A watch or an exec is logged when it starts and again when it ends: the later line takes the place.
+            self._events.update({raw["auditID"]: AuditEvent.of(raw) for raw in map(json.loads, whole.splitlines())})
+        return AuditLog(self._events.values())
 
 
 def _precondition(raw: Mapping[str, Any]) -> str:

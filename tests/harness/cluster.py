@@ -16,7 +16,7 @@ from typing import Any
 from tests.harness import components, network
 from tests.harness.access import Access
 from tests.harness.api import Api, ApiError, Object
-from tests.harness.audit import AuditLog
+from tests.harness.audit import AuditFile, AuditLog
 from tests.harness.load_balancer import LoadBalancers, address_of, is_routed
 from tests.harness.machine import API_SERVER, Machine
 from tests.harness.parts import Parts, parts
@@ -71,6 +71,7 @@ class Cluster:
         self._scratch = Path(tempfile.mkdtemp(prefix="kubeconfigs-", dir=network.run_folder()))
         self._balancers: LoadBalancers | None = None
         self._timers: list[threading.Timer] = []
+        self._audit: AuditFile | None = None
 
     @classmethod
     def start(cls, *, binaries: Parts | None = None, node_monitor_grace_period: int = 50) -> "Cluster":
@@ -139,7 +140,9 @@ class Cluster:
 
     def audit(self) -> AuditLog:
         """Return the audit events until now."""
-        return AuditLog.read(self.audit_log)
+        if self._audit is None:
+            self._audit = AuditFile(self.audit_log)
+        return self._audit.read()
 
     def kubectl(self, *arguments: str, stdin: str | None = None, limit: float = 60) -> str:
         """Run the real kubectl as administrator and return what it printed. Raises KubectlError."""
