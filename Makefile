@@ -63,7 +63,7 @@ lane-late-stories:
 	@$(LANE) $(filter-out $(EARLY_STORIES),$(STORIES))
 
 test-fast: $(READY) ## Run the tests that need no Kubernetes but the embedded one, in under two minutes
-	@CI= $(PYTEST) --ignore=$(CRASHES) $(FAST) tests/contract/kube
+	@CI= $(PYTEST) $(foreach file,$(CRASHES) $(RESTORES),--ignore=$(file)) $(FAST) tests/contract/kube
 
 check: $(READY) ## Check format, style, types and layers
 	@$(BIN)/ruff format --check --quiet . || { echo 'format: run ruff format'; exit 1; }

@@ -4,7 +4,6 @@ Two of three pods run, by a person's will, so that no watch has anything to say:
 """
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ import pytest
 
 from tests.cluster.conftest import StartDaemon
 from tests.cluster.story import Story, log_lines
-from tests.harness import network
+from tests.harness import disks, network
 from tests.harness.cluster import Cluster
 from tests.harness.fixtures import StartAlertmanager
 from tests.harness.postgres import Postgres
@@ -109,9 +108,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a disk can be mounted only inside `python -m tests.harness.network -- COMMAND`")
     folder = tmp_path / "disk"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with disks.mounted(folder, options="size=16m"):
+        yield folder
 
 
 def fill(disk: Path) -> None:

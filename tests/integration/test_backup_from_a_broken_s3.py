@@ -6,9 +6,7 @@ What can be gone on with is gone on with, so and so often. The live database is 
 
 import asyncio
 import hashlib
-import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from kintsugi.model.restore import WorkFailure, WorkPhase
 from kintsugi.model.store import Folder
 from kintsugi.worker.fetch_download import Patience, download
 from kintsugi.worker.fetch_room import Room
+from tests.harness import disks
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.processes import free_port
@@ -63,12 +62,8 @@ def stage(s3: S3Server, live: Postgres, backups: Backups) -> Iterator[Stage]:
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
     """Return the root of a file system of 4 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    with scratch("small-") as folder:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], check=True)
+    with scratch("small-") as folder, disks.mounted(folder, options="size=4m"):
         yield folder
-        subprocess.run(["umount", folder], check=True)
 
 
 def test_a_bucket_that_does_not_exist_is_said(stage: Stage) -> None:

@@ -1,10 +1,8 @@
 """What goes wrong in the middle of a restore: nothing live is touched, nothing half-done is left (E11, E12)."""
 
 import asyncio
-import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 
 from kintsugi.model.restore import WorkFailure
 from kintsugi.worker.target import Mark, hidden
+from tests.harness import disks
 from tests.harness.fixtures import scratch
 from tests.harness.waiting import eventually, wait_for
 from tests.integration.restore_stage import PATIENCE, Dumps, Stage, dumps, sql_of
@@ -49,12 +48,8 @@ def stage(built: Stage) -> Iterator[Stage]:
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
     """Return the root of a file system of 24 MiB that the server may write to."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    with scratch("small-") as folder:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=777", "tmpfs", folder], check=True)
+    with scratch("small-") as folder, disks.mounted(folder, options="size=24m,mode=777"):
         yield folder
-        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.mark.parametrize("at", ["rows", "index"])
@@ -215,7 +210,7 @@ def test_a_full_disk_is_called_one_and_leaves_what_was(stage: Stage, small_disk:
         assert "No space left on device" in failed.reason
         assert "TABLE DATA large" in failed.reason
         assert stage.everything() == before
-        subprocess.run(["mount", "-o", "remount,size=200m", small_disk], check=True)
+        disks.resize(small_disk, "200m")
         stage.restored(stage.restore("large"))
         assert sql_of(stage.server, "large") == stage.dumps.sql["large"]
     finally:
@@ -225,12 +220,12 @@ def test_a_full_disk_is_called_one_and_leaves_what_was(stage: Stage, small_disk:
 
 def test_a_full_disk_below_the_whole_server_is_called_one(made: Dumps, small_disk: Path) -> None:
     """E11: it falls over when its log has no room; with room again it is as it was, and the restore is done."""
-    subprocess.run(["mount", "-o", "remount,size=110m", small_disk], check=True)
+    disks.resize(small_disk, "110m")
     with Stage.built(made, folder=small_disk) as stage:
         before = stage.everything()
         failed = stage.failed(stage.restore("large"))
         assert failed.kind is WorkFailure.DISK_FULL, failed.reason
-        subprocess.run(["mount", "-o", "remount,size=600m", small_disk], check=True)
+        disks.resize(small_disk, "600m")
         stage.server.kill()
         stage.server.start()
         assert without_leftovers(stage) == before

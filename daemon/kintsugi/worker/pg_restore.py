@@ -79,6 +79,7 @@ async def pg_restore(dump: Dump, sha256: str, server: Server, database: str, say
             env=_environment(os.environ, server),
             start_new_session=True,
         )
+    # Nobody but this start knows of the pipe: whatever ends it, a cancellation too, the pipe goes with it.
     except BaseException:
         os.close(write_end)
         raise

@@ -98,6 +98,7 @@ async def _given_back_on_failure(
     """
     try:
         yield
+    # Whatever ends the block, a cancellation too, is cleared up after and goes on.
     except BaseException:
         try:
             async with asyncio.timeout(_CLEAR_WITHIN):

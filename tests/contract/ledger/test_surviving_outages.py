@@ -17,6 +17,7 @@ from sqlalchemy import text
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import Ledger
 from tests.contract.ledger.build import NOW, begin, claim, signal, start, started, step
+from tests.harness import disks
 from tests.harness.postgres import Postgres
 
 ROOT = Path(__file__).parents[3]
@@ -86,15 +87,8 @@ async def _limit_pages(ledger: Ledger, pages: int) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Return the root of a file system of 2 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    _mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", tmp_path)
-    yield tmp_path
-    subprocess.run(["umount", tmp_path], check=True)
-
-
-def _mount(*arguments: str | Path) -> None:
-    subprocess.run(["mount", *arguments], check=True)
+    with disks.mounted(tmp_path, options="size=2m"):
+        yield tmp_path
 
 
 async def test_a_full_file_system_refuses_and_recovers(small_disk: Path) -> None:
@@ -104,7 +98,7 @@ async def test_a_full_file_system_refuses_and_recovers(small_disk: Path) -> None
             await _accept_much(ledger)
         accepted = await ledger.unjudged()
         assert accepted % 20 == 0
-        _mount("-o", "remount,size=16m", small_disk)
+        disks.resize(small_disk, "16m")
         await ledger.accept([signal()], NOW)
         assert await ledger.unjudged() == accepted + 1
 

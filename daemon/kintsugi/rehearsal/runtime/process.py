@@ -53,6 +53,7 @@ class Process:
                 pass_fds=(held,),
                 start_new_session=True,
             )
+        # Nobody but this start knows of the pipe: whatever ends it, a cancellation too, the pipe goes with it.
         except BaseException:
             os.close(kept)
             raise
