@@ -21,7 +21,7 @@ from kintsugi.actions.templates import RESTARTED
 from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.commands import decode, parse
-from kintsugi.errors import Conflict, Refused
+from kintsugi.errors import Conflict, NotYet, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, Delete, ObjectName
 from kintsugi.model.records import Phase
@@ -108,8 +108,20 @@ async def both(actions: Actions, twins: Twins, line: str, **about: object) -> Pr
 async def back(actions: Actions, prepared: Prepared) -> None:
     """Take a change back by its recorded commands; each waits for what is about to end, as the executor does."""
     for command in map(decode, prepared.undo.commands):
-        judge = partial(actions.prepare, command, circumstances(phase=Phase.UNDO, path="back"))
-        await actions.perform(await eventually(judge, within=30, describe=f"{command} may be done"))
+        judged = await eventually(partial(judge, actions, command), within=30, describe=f"{command} may be done")
+        if isinstance(judged, Refused):
+            raise judged
+        await actions.perform(judged)
+
+
+async def judge(actions: Actions, command: Command) -> Prepared | Refused:
+    """Judge a way back: only NotYet, which is raised, may be another answer when it is asked again."""
+    try:
+        return await actions.prepare(command, circumstances(phase=Phase.UNDO, path="back"))
+    except NotYet:
+        raise
+    except Refused as refusal:
+        return refusal
 
 
 # A strategic patch: the list of containers is merged by their names.

@@ -183,8 +183,7 @@ def marks(draw: st.DrawFn, uid: bool) -> Mark:
 
 
 @st.composite
-def rollouts(draw: st.DrawFn, uid: bool) -> Rollout:
-    verb = draw(st.sampled_from([verb for verb in Verb if verb.startswith("kubectl rollout")]))
+def rollouts(draw: st.DrawFn, verb: Verb, uid: bool) -> Rollout:
     keys_known = {flag.key for flag in BY_VERB[verb].flags}
     resources = (DEPLOYMENTS,) if verb in (Verb.ROLLOUT_PAUSE, Verb.ROLLOUT_RESUME) else ROLLED_OUT
     (found,) = draw(objects_of(resources, most=1, uid=uid))
@@ -307,7 +306,7 @@ def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
         drops(),
         patches(uid),
         marks(uid),
-        rollouts(uid),
+        *(rollouts(verb, uid) for verb in Verb if verb.startswith("kubectl rollout")),
         st.builds(Delete, objects=objects_of((PODS,), uid=uid), namespace=names, grace=graces),
         st.builds(
             Scale,
