@@ -7,6 +7,7 @@ import sysconfig
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from tests.harness.wire import Wire
 KEY = "KINTSUGIACCESSKEY"
 SECRET = "kintsugi-secret-of-the-tests"
 REGION = "eu-central-1"
+FRESH = "10ms"
+"""How long the server believes what it saw of a folder, which is changed behind its back; at 0 it looks without a pause."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -99,11 +102,15 @@ class S3Server:
         self.wire.cut()
         shutil.rmtree(self.root / bucket, ignore_errors=True)
         (self.root / bucket).mkdir()
+        seen = partial(self.client().list_objects_v2, Bucket=bucket)
+        wait_for(lambda: "Contents" not in seen(), within=10, describe=f"{bucket} is empty", every=0.01)
 
     def age(self, key: str, seconds: float, *, bucket: str = "backup-bucket") -> None:
-        """Let an object's upload have ended so long ago."""
-        moment = time.time() - seconds
+        """Let an object's upload have ended so long ago, and wait until the server says so."""
+        moment = int(time.time() - seconds)
         os.utime(self.root / bucket / key, (moment, moment))
+        told = partial(self.client().head_object, Bucket=bucket, Key=key)
+        wait_for(lambda: told()["LastModified"].timestamp() == moment, within=10, describe=told, every=0.01)
 
     def client(self) -> Any:
         """Return a client past the wire, with credentials that are right."""
@@ -122,13 +129,13 @@ class S3Server:
         return self._client
 
     def _serve(self) -> None:
-        """Start the server; it looks at the folder anew at every question, as its files are aged behind its back."""
+        """Start the server."""
         self._server = Program(
             name="rclone",
             arguments=[
                 rclone(),
                 *("serve", "s3", "--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{self.key},{self.secret}"),
-                *("--config", "/dev/null", "--dir-cache-time", "0s", str(self.root)),
+                *("--config", "/dev/null", "--dir-cache-time", FRESH, str(self.root)),
             ],
             log=self.folder / "rclone.log",
         )

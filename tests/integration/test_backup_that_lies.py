@@ -6,7 +6,9 @@ All of them derive from real dumps; whatever they are, the live database is as i
 
 import gzip
 import hashlib
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,9 +88,11 @@ def test_a_tar_archive_is_as_good(stage: Stage, backups: Backups) -> None:
 
 def test_the_newest_is_found_on_the_last_of_many_pages(stage: Stage, backups: Backups) -> None:
     """S3 lists a thousand keys at a time, by name: the newest may come last."""
+    long_ago = time.time() - 2 * DAY
     for number in range(1100):
-        (stage.s3.root / "backup-bucket" / "database" / f"0-{number:04}.dump").write_bytes(b"")
-        stage.s3.age(f"database/0-{number:04}.dump", 2 * DAY)
+        older = stage.s3.root / "backup-bucket" / "database" / f"0-{number:04}.dump"
+        older.touch()
+        os.utime(older, (long_ago, long_ago))
     stage.put("9.dump", backups.good)
     assert stage.taken(stage.fetch_here()).url == f"{URL}9.dump"
 

@@ -33,6 +33,6 @@ def s3_image() -> Image:
         )
     words = ("serve", "s3", "--addr", f"$(POD_ADDRESS):{PORT}")
     keys = ("--auth-key", "$(AWS_ACCESS_KEY_ID),$(AWS_SECRET_ACCESS_KEY)")
-    # It looks at the folder anew at every question: its files may be laid there behind its back.
-    rest = ("--config", "/dev/null", "--dir-cache-time", "0s", FOLDER)
+    # It looks at the folder anew all the time: its files may be laid there behind its back. At 0 it does so without a pause.
+    rest = ("--config", "/dev/null", "--dir-cache-time", "10ms", FOLDER)
     return Image(program=Program(entrypoint=("rclone", *words, *keys, *rest), programs={"rclone": (found,)}))
