@@ -66,9 +66,9 @@ def test_it_costs_less_than_reading_the_alerts() -> None:
     def fastest(work: Callable[[], object]) -> float:
         times = []
         for _ in range(15):
-            began = time.perf_counter()
+            began = time.thread_time()
             work()
-            times.append(time.perf_counter() - began)
+            times.append(time.thread_time() - began)
         return min(times)
 
     assert fastest(lambda: is_too_deep(body)) < 0.5 * fastest(lambda: decode(body, NOW))
@@ -78,9 +78,9 @@ def test_it_costs_less_than_reading_the_alerts() -> None:
 def test_a_large_hostile_body_is_judged_in_time_that_grows_with_its_length(unit: bytes) -> None:
     def seconds(size: int) -> float:
         text = unit * (size // len(unit))
-        began = time.perf_counter()
+        began = time.thread_time()
         is_too_deep(text)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     small, large = min(seconds(2**18) for _ in range(5)), min(seconds(2**21) for _ in range(3))
     assert large < 40 * small + 0.01

@@ -82,9 +82,9 @@ def test_a_strangers_text_cannot_make_redaction_slow(filler: str) -> None:
     short, long = filler * (16_384 // len(filler)), filler * (131_072 // len(filler))
 
     def seconds(text: str) -> float:
-        began = time.perf_counter()
+        began = time.thread_time()
         redactor.text(text)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     fastest_short = min(seconds(short) for _ in range(5))
     fastest_long = min(seconds(long) for _ in range(3))
