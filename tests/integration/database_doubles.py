@@ -20,7 +20,6 @@ SERVER, STANDBY = "database:16", "standby:16"
 OWN_CLAIM = "database-pvc"
 PROBE = ("true",)
 _PANIC = "2026-05-04 12:00:00 UTC [1] PANIC:  could not locate a valid checkpoint record"
-_TAKEN = datetime.now(UTC) - timedelta(seconds=20)
 
 
 def rows(*found: Json) -> Spoken:
@@ -28,8 +27,12 @@ def rows(*found: Json) -> Spoken:
     return Spoken(stdout=f"{orjson.dumps(found).decode()}\n", needs_ready=True)
 
 
-def server(*, standby: bool = False, starts_after: timedelta = timedelta(seconds=1)) -> Image:
-    """Make the image of a server that answers all that a restore asks; one that crashes says that its data are damaged."""
+def server(*, taken: datetime, standby: bool = False, starts_after: timedelta = timedelta(seconds=1)) -> Image:
+    """
+    Make the image of a server that answers all that a restore asks; one that crashes says that its data are damaged.
+
+    Its newest row is of when the backup was taken.
+    """
     counted = {"schemaname": "public", "relname": "orders", "inserted": 1000, "updated": 0, "deleted": 0}
     answers = {
         "*pg_is_in_recovery*": rows({"standby": standby}),
@@ -40,7 +43,7 @@ def server(*, standby: bool = False, starts_after: timedelta = timedelta(seconds
         "*pg_constraint*": rows(),
         "*pg_extension*": rows(),
         "*orders_id_seq*": rows({"ahead": True}),
-        "*max(created_at)*": rows({"newest": _TAKEN.isoformat()}),
+        "*max(created_at)*": rows({"newest": taken.isoformat()}),
         "*FROM orders*": rows({"count": 1000}),
         "*pg_database*": rows({"datname": "app"}),
         "psql *": rows({"one": 1}),
@@ -49,14 +52,14 @@ def server(*, standby: bool = False, starts_after: timedelta = timedelta(seconds
     return Image(commands=answers, ready_after=starts_after, last_words=(_PANIC,))
 
 
-def worker(folder: Path) -> Image:
-    """Make the image of a worker whose every work is done at once."""
+def worker(folder: Path, *, taken: datetime) -> Image:
+    """Make the image of a worker whose every work is done at once; its backup was taken then."""
     backup = Backup(
         url="s3://backup-bucket/database/monday.dump",
         file="/backups/monday.dump",
         key="database/monday.dump",
         size=4096,
-        taken=_TAKEN,
+        taken=taken,
         sha256="0" * 64,
         proven=True,
         database="app",
@@ -73,8 +76,13 @@ def worker(folder: Path) -> Image:
 
 
 def images(folder: Path, *, starts_after: timedelta = timedelta(seconds=1)) -> Mapping[str, Image]:
-    """Give the images of a server, a standby and a worker."""
-    return {SERVER: server(starts_after=starts_after), STANDBY: server(standby=True), WORKER: worker(folder)}
+    """Give the images of a server, a standby and a worker. The backup is of just now: it is within any RPO."""
+    taken = datetime.now(UTC) - timedelta(seconds=20)
+    return {
+        SERVER: server(taken=taken, starts_after=starts_after),
+        STANDBY: server(taken=taken, standby=True),
+        WORKER: worker(folder, taken=taken),
+    }
 
 
 def with_a_claim_of_its_own() -> Sequence[Json]:
