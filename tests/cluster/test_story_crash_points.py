@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from kintsugi.objects.facts import CRASH_LOOP_RESTARTS
 from tests.cluster.conftest import StartDaemon
 from tests.cluster.story import Story
 from tests.harness.api import Object
@@ -74,10 +75,10 @@ def tell(story: Story, faults: Faults, *, killed_at: str = "") -> End:
             ):  # it may die of this very request; it is sent again below, as Alertmanager would
                 story.at("the alert is resolved", lambda: story.alert("resolved", labels))
         story.within(60).sees(f"the daemon has died {killed_at}", lambda: is_dead(story))
-        # Between two crashes a container runs, and nobody can tell: what the next process finds must be beyond doubt.
+        # Between its first crashes a container runs, and nobody can tell: what the next process finds must be beyond doubt.
         story.sees(
-            "the pod is held back for seconds, or healed",
-            lambda: is_healed(story, victim) or story.is_held_back(victim, restarts=2),
+            "the pod is in a crash loop whatever it does just then, or healed",
+            lambda: is_healed(story, victim) or story.is_held_back(victim, restarts=CRASH_LOOP_RESTARTS),
         )
         story.at("it is started again", lambda: story.daemon.start(**{KILL_AT: ""}))
     story.within(60).sees("the pod is healed", lambda: is_healed(story, victim))
