@@ -3,7 +3,7 @@
 import hashlib
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,10 @@ SHOP = (
     "CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now())",
     "INSERT INTO orders SELECT FROM generate_series(1, 1000)",
 )
+_EACH_TABLE = r"""
+SELECT format('SELECT %L, md5(string_agg(t::text, %L ORDER BY t::text)) FROM %s AS t', oid::regclass, ',', oid::regclass)
+FROM pg_class WHERE relkind = 'r' AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)' ORDER BY oid \gexec
+"""
 
 
 @dataclass(kw_only=True)
@@ -56,28 +60,39 @@ class Database:
         }
 
     def ask(self, statement: str, database: str = "postgres") -> str:
-        """Do a statement in the database's pod and return what it says."""
-        words = ("psql", "-XAtU", "postgres", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statement)
-        return self.cluster.kubectl("exec", POD, "-n", self.namespace, "--", *words).strip()
+        """Do a statement, or a script of psql's, in the database's pod and return what it says."""
+        words = ("psql", "-XAtU", "postgres", "-v", "ON_ERROR_STOP=1", "-d", database)
+        return self.cluster.kubectl("exec", "-i", POD, "-n", self.namespace, "--", *words, stdin=statement).strip()
 
     def orders(self) -> int:
         """Count the orders."""
         return int(self.ask("SELECT count(*) FROM orders", "app"))
 
-    def databases(self) -> str:
-        """Name the databases of the server."""
-        return self.ask("SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database")
+    def live(self) -> Mapping[str, str]:
+        """Sum up every table of every database, and tell the volume that they are on by its uid."""
+        names = self.ask("SELECT datname FROM pg_database WHERE NOT datistemplate")
+        volume = self.cluster.get("persistentvolume", self.volume())
+        return {
+            "volume": volume["metadata"]["uid"],
+            **{name: self.ask(_EACH_TABLE, name) for name in names.splitlines()},
+        }
 
-    def digest(self) -> str:
-        """Sum up every order."""
-        return self.ask("SELECT md5(string_agg(o::text, ',' ORDER BY id)) FROM orders AS o", "app")
+    def dump(self, database: str = "app") -> bytes:
+        """Dump a database as people do."""
+        address = self.cluster.get("pod", POD, self.namespace)["status"]["podIP"]
+        words = [PostgresPrograms.find().program("pg_dump"), "-Fc", "-h", address, "-U", "postgres", "-d", database]
+        environment = {**os.environ, "PGPASSWORD": PASSWORD}
+        return subprocess.run(words, env=environment, capture_output=True, check=True).stdout
+
+    def put(self, name: str, content: bytes, *, recorded: bytes | None = None) -> None:
+        """Put something where the backups are, with the checksum of what was `recorded`, if anything was."""
+        metadata = {} if recorded is None else {"sha256": hashlib.sha256(recorded).hexdigest()}
+        self.s3.put(f"database/{name}", content, metadata=metadata)
 
     def back_up(self, name: str) -> None:
-        """Dump the application's database as people do, and put it where its backups are, with its checksum."""
-        address = self.cluster.get("pod", POD, self.namespace)["status"]["podIP"]
-        words = [PostgresPrograms.find().program("pg_dump"), "-Fc", "-h", address, "-U", "postgres", "-d", "app"]
-        done = subprocess.run(words, env={**os.environ, "PGPASSWORD": PASSWORD}, capture_output=True, check=True)
-        self.s3.put(f"database/{name}", done.stdout, metadata={"sha256": hashlib.sha256(done.stdout).hexdigest()})
+        """Put a good backup where the backups are."""
+        dump = self.dump()
+        self.put(name, dump, recorded=dump)
 
     def claim(self) -> Object:
         """Return the claim of its volume."""

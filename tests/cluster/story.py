@@ -236,7 +236,11 @@ class Story:
 
     def written_by_daemon(self, resource: str) -> list[AuditEvent]:
         """Return the changes of one kind that the daemon made since the story began, as the API server's audit says."""
-        return [each for each in self._writes()[self._writes_before :] if each.resource == resource]
+        return [each for each in self.writes() if each.resource == resource]
+
+    def writes(self) -> list[AuditEvent]:
+        """Return all changes that the daemon made since the story began, but the Events that only tell of it."""
+        return self._writes()[self._writes_before :]
 
     def deleted_by_daemon(self) -> list[str]:
         """Return the uids of the pods that it deleted."""

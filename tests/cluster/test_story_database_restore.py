@@ -15,6 +15,7 @@ from tests.harness.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(600)
 DRILL = "/api/v1/services/database/drill"
+DOWN = {"alertname": "PostgreSQLDown", "severity": "critical", "namespace": "production"}
 PACE = 0.1
 """What every duration of the shipped files is multiplied by."""
 
@@ -100,13 +101,13 @@ def test_a_lost_volume_is_replaced_and_its_data_come_from_the_backup(
 def test_a_drill_proves_the_backup_and_touches_nothing_live(shop: Database, daemon: StartDaemon) -> None:
     """The scratch database is gone afterwards; what is live is as it was, on the same volume."""
     story = on_stage(shop, daemon)
-    before = (shop.volume(), shop.databases(), shop.digest())
+    before = shop.live()
 
     story.at("a person asks for a drill", lambda: story.daemon.post(DRILL, {}))
 
     drill = story.within(240).ends("passed", service="database")
     assert "1000 rows" in drill["reason"], drill["reason"]
-    assert (shop.volume(), shop.databases(), shop.digest()) == before
+    assert shop.live() == before
     assert story.written_by_daemon("statefulsets") == story.written_by_daemon("deployments") == []
     story.within(20).sees(
         "the metric tells of it",
@@ -114,9 +115,44 @@ def test_a_drill_proves_the_backup_and_touches_nothing_live(shop: Database, daem
     )
 
 
-def on_stage(shop: Database, daemon: StartDaemon) -> Story:
+def test_with_no_backup_that_is_good_the_restore_stops_and_nothing_live_is_touched(
+    shop: Database, daemon: StartDaemon
+) -> None:
+    """P8, E8, E10: three that lie are told by what is wrong; all that the daemon changes is a Job and the room that it has."""
+    good, other = shop.dump(), shop.dump("postgres")
+    shop.s3.empty()
+    shop.put("app-1.dump", good[: len(good) * 3 // 4])
+    shop.put("app-2.dump", flipped(good), recorded=good)
+    shop.put("app-3.dump", other, recorded=other)
+    story = on_stage(shop, daemon, pace=0.03)
+    # All that is asked for a restore to be proposed is there: a log that tells of an empty folder, and no such database.
+    shop.ask("ALTER DATABASE app RENAME TO kept")
+    before = shop.live()
+    assert before["kept"].startswith("orders|"), before
+
+    story.at("a person is told of a database that is not there", lambda: story.alert("firing", DOWN))
+
+    incident = story.within(180).ends("failed", service="database")
+    assert [kind for kind, text in story.daemon.notices() if incident["reason"] in text] == ["failed"], (
+        "a person is called"
+    )
+    newest = next(step for step in story.steps(incident) if step["path"] == "restore/newest")
+    for name, reason in (
+        ("app-3.dump", "it is of database postgres, not of app"),
+        ("app-2.dump", "it is not what was written: its sha256 is "),
+        ("app-1.dump", "it cannot be read to its end: "),
+    ):
+        assert f"{name}: {reason}" in newest["error"], newest
+    assert shop.live() == before
+    assert [(each.verb, each.resource) for each in story.writes()] == [
+        ("create", "jobs"),
+        ("create", "persistentvolumeclaims"),
+    ]
+
+
+def on_stage(shop: Database, daemon: StartDaemon, *, pace: float = PACE) -> Story:
     """Begin a story on a healthy database."""
-    started = daemon(durations=PACE, environment=shop.environment)
+    started = daemon(durations=pace, environment=shop.environment)
     story = Story(shop.cluster, shop.namespace, started, app="database")
     wait_for(lambda: story.service("database").get("healthy"), within=60, describe=story.state)
     return story.begin()
@@ -126,3 +162,10 @@ def asked(story: Story, incident: str) -> str:
     """Return the question that a person is asked."""
     (question,) = story.daemon.incident(incident)["approvals"]
     return str(question["question"])
+
+
+def flipped(dump: bytes) -> bytes:
+    """Flip one bit in the middle of a dump."""
+    content = bytearray(dump)
+    content[len(content) // 2] ^= 0x04
+    return bytes(content)

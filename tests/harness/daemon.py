@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,11 @@ class Daemon:
         assert status == 200, answer
         found: Json = answer
         return found
+
+    def notices(self) -> list[tuple[str, str]]:
+        """Return what a person was called for, in which state and with which words: without an address it waits in the ledger."""
+        with closing(sqlite3.connect(self.ledger.removeprefix("sqlite:///"))) as ledger:
+            return list(ledger.execute("SELECT kind, text FROM notices ORDER BY id"))
 
     def tail(self, lines: int = 40) -> str:
         """Return the last lines of its log."""
