@@ -5,10 +5,12 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.harness.certificates import Pair
 from tests.harness.postgres_programs import PostgresPrograms
 from tests.harness.processes import Program, free_port
 from tests.harness.waiting import wait_for
@@ -21,7 +23,7 @@ _NUMBERS = itertools.count(1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Postgres:
-    """A server on a loopback port; its one user is `postgres`, trusted from loopback."""
+    """A server on a loopback port; its first user is `postgres`, trusted from loopback."""
 
     programs: PostgresPrograms
     folder: Path
@@ -29,10 +31,15 @@ class Postgres:
     server: Program
 
     @classmethod
-    def prepare(cls, folder: Path, *, major: int = 16, durable: bool = False) -> "Postgres":
-        """Make an empty server in a folder; nothing runs yet. `durable` keeps fsync on, for tests of crashes."""
+    def prepare(cls, folder: Path, *, major: int = 16, durable: bool = False, tls: Pair | None = None) -> "Postgres":
+        """
+        Make an empty server in a folder; nothing runs yet. `durable` keeps fsync on, for tests of crashes.
+
+        With a certificate for `tls` it is Debian's, of whatever major version, and asks everyone but `postgres` for
+        TLS and a password.
+        """
         uid = _UID if os.geteuid() == 0 else None
-        programs = PostgresPrograms.find(major=major)
+        programs = PostgresPrograms.of_debian() if tls else PostgresPrograms.find(major=major)
         if uid is not None:
             programs = _reachable(programs, folder)
         data = folder / "data"
@@ -42,6 +49,8 @@ class Postgres:
         _initialise(programs, data, uid)
         port = free_port()
         settings = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"]
+        if tls:
+            settings += _secured(data, tls, uid)
         if not durable:
             settings += ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
         arguments = [programs.program("postgres"), "-D", str(data), *(w for each in settings for w in ("-c", each))]
@@ -118,6 +127,19 @@ def _initialise(programs: PostgresPrograms, data: Path, uid: int | None) -> None
     )
     if done.returncode != 0:
         raise RuntimeError(f"initdb exited {done.returncode}: {done.stdout}{done.stderr}")
+
+
+def _secured(data: Path, tls: Pair, uid: int | None) -> Sequence[str]:
+    """Let a server take users over TLS with a password only, and return its settings: the key must be its own."""
+    (data / "pg_hba.conf").write_text(
+        "host all postgres 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
+    )
+    key = Path(shutil.copy(tls.key, data / "server.key"))
+    key.chmod(0o600)
+    if uid is not None:
+        os.chown(key, uid, uid)
+    shutil.copy(tls.certificate, data / "server.crt")
+    return "ssl=on", "ssl_cert_file=server.crt", "ssl_key_file=server.key"
 
 
 def _reachable(programs: PostgresPrograms, folder: Path) -> PostgresPrograms:

