@@ -1,8 +1,5 @@
 """Case 5 on the real cluster: the daemon is killed at three points that a printed seed draws, and each pod is deleted once."""
 
-import os
-import random
-import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,14 +7,12 @@ from pathlib import Path
 
 from kintsugi.objects.facts import CRASH_LOOP_RESTARTS
 from tests.cluster.conftest import StartDaemon
+from tests.cluster.crashes import KILL_AT, SEED, TRACE, is_dead, lot
 from tests.cluster.story import Story
 from tests.harness.api import Object
 from tests.harness.cluster import Cluster
 from tests.harness.faults import Faults
 
-SEED = "KINTSUGI_TEST_SEED"
-KILL_AT = "KINTSUGI_CHAOS__KILL_AT"
-TRACE = "KINTSUGI_CHAOS__TRACE"
 DRAWN = 3
 ALERT = {"alertname": "KubePodCrashLooping", "namespace": "production", "severity": "warning"}
 OF_THE_RUN = frozenset({"claim", "save-step", "keep-evidence", "move-run"})
@@ -37,7 +32,7 @@ def test_killed_at_three_points_drawn_by_a_seed_it_goes_on_and_deletes_each_pod_
     own_cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:
     """C1, C2: the witness is the API server's audit log; every point is died at on the embedded cluster."""
-    seed = int(os.environ.get(SEED) or random.SystemRandom().randrange(10**6))
+    seed, draws = lot()
     trace = tmp_path / "points"
 
     def start(variable: str, value: str) -> Story:
@@ -45,7 +40,7 @@ def test_killed_at_three_points_drawn_by_a_seed_it_goes_on_and_deletes_each_pod_
 
     undisturbed = tell(start(TRACE, str(trace)), faults)
     points = [line.partition(" ")[2] for line in trace.read_text().splitlines()]
-    drawn = random.Random(seed).sample([each for each in points if is_of_the_run(each)], DRAWN)
+    drawn = draws.sample([each for each in points if is_of_the_run(each)], DRAWN)
     print(f"N = {len(points)} crash points; {SEED}={seed} draws {drawn}")
 
     assert undisturbed.incidents == ["recovered"]
@@ -92,12 +87,6 @@ def tell(story: Story, faults: Faults, *, killed_at: str = "") -> End:
     )
     story.daemon.stop()
     return end
-
-
-def is_dead(story: Story) -> bool:
-    """Tell whether the daemon has killed itself."""
-    assert story.daemon.process is not None
-    return story.daemon.process.poll() == -signal.SIGKILL
 
 
 def is_healed(story: Story, victim: Object) -> bool:

@@ -1,13 +1,15 @@
 """A database whose data are gone or damaged, on a real Kubernetes: restored from the newest good backup, by a person's word."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
 from tests.cluster import database
 from tests.cluster.conftest import StartDaemon
+from tests.cluster.crashes import KILL_AT, SEED, is_dead, lot
 from tests.cluster.database import Database
-from tests.cluster.story import Story
+from tests.cluster.story import Json, Story
 from tests.harness.cluster import Cluster
 from tests.harness.coredns import CoreDns
 from tests.harness.faults import Faults
@@ -18,6 +20,37 @@ DRILL = "/api/v1/services/database/drill"
 DOWN = {"alertname": "PostgreSQLDown", "severity": "critical", "namespace": "production"}
 PACE = 0.1
 """What every duration of the shipped files is multiplied by."""
+
+CHANGES = (
+    "newest#0",
+    "writers[]#0",
+    "empty/stop#0",
+    "empty/claim[]#0",
+    "empty/claim[]#0+0",
+    "empty/start#0",
+    "empty/keep_new[]#0",
+    "restore#0",
+    "writers[]#0~0",
+)
+"""What a restore changes, in this order, as the ledger names it below the restore."""
+
+KEPT = ("keep[]#0", "empty/mark[]#0")
+"""What it changes besides, where the old volume is still there."""
+
+KEEP = "patch persistentvolumes"
+WRITES = [
+    "create jobs",
+    "create persistentvolumeclaims",
+    "patch deployments",
+    "patch statefulsets",
+    "delete persistentvolumeclaims",
+    "create persistentvolumeclaims",
+    "patch statefulsets",
+    KEEP,
+    "create jobs",
+    "patch deployments",
+]
+"""The same as the API server's audit has it: the first Job has a claim of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +93,9 @@ def test_damaged_data_are_restored_by_a_persons_word_and_taken_back_by_another(
     story.at("a person agrees", lambda: story.approve(asking))
     incident = story.within(240).ends("recovered", service="database")
     assert "restored to" in incident["reason"]
+    assert changed(story, incident) == dict.fromkeys((*CHANGES, *KEPT), "done")
+    others = set(WRITES) - {KEEP}
+    assert [each for each in writes(story) if each in others] == [each for each in WRITES if each in others]
     assert shop.orders() == 1000
     assert shop.replicas() == 2
     kept = shop.cluster.get("persistentvolume", old)
@@ -83,19 +119,26 @@ def test_damaged_data_are_restored_by_a_persons_word_and_taken_back_by_another(
     assert shop.cluster.get("persistentvolume", new)["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
 
 
-def test_a_lost_volume_is_replaced_and_its_data_come_from_the_backup(
+def test_a_lost_volume_is_replaced_though_the_daemon_dies_three_times_on_the_way(
     shop: Database, faults: Faults, daemon: StartDaemon
 ) -> None:
-    """PVC Lost: its volume is gone, with whatever was in it."""
-    story = on_stage(shop, daemon)
+    """C1, C2, P3: PVC Lost. It dies at two changes, and while it settles the first; each change is made once."""
+    seed, draws = lot()
+    points = [f"{when} effect restore/{change} 1" for change in CHANGES for when in ("before", "after")]
+    first, last = sorted(draws.sample(range(len(points)), 2))
+    # What became of a change that was begun is written down by the next process before it makes another.
+    settling = f"{draws.choice(('before', 'after'))} commit save-step {draws.choice((1, 2))}"
+    deaths = [points[first], settling, points[last]]
+    print(f"{SEED}={seed} draws {deaths}")
+    story = on_stage(shop, daemon, **{KILL_AT: deaths[0]})
 
     story.at("the volume is lost", lambda: faults.lose_volume(shop.claim()))
 
-    asking = story.within(180).reaches("awaiting-approval")
-    story.at("a person agrees", lambda: story.approve(asking))
-    story.within(240).ends("recovered", service="database")
-    assert shop.orders() == 1000
-    assert shop.replicas() == 2
+    incident = comes_to_its_end(story, deaths)
+    assert incident["state"] == "recovered", story.state()
+    assert changed(story, incident) == dict.fromkeys(CHANGES, "done")
+    assert writes(story) == WRITES
+    assert (shop.orders(), shop.replicas()) == (1000, 2)
 
 
 def test_a_drill_proves_the_backup_and_touches_nothing_live(shop: Database, daemon: StartDaemon) -> None:
@@ -124,7 +167,7 @@ def test_with_no_backup_that_is_good_the_restore_stops_and_nothing_live_is_touch
     shop.put("app-1.dump", good[: len(good) * 3 // 4])
     shop.put("app-2.dump", flipped(good), recorded=good)
     shop.put("app-3.dump", other, recorded=other)
-    story = on_stage(shop, daemon, pace=0.03)
+    story = on_stage(shop, daemon, pace=0.05)
     # All that is asked for a restore to be proposed is there: a log that tells of an empty folder, and no such database.
     shop.ask("ALTER DATABASE app RENAME TO kept")
     before = shop.live()
@@ -144,15 +187,12 @@ def test_with_no_backup_that_is_good_the_restore_stops_and_nothing_live_is_touch
     ):
         assert f"{name}: {reason}" in newest["error"], newest
     assert shop.live() == before
-    assert [(each.verb, each.resource) for each in story.writes()] == [
-        ("create", "jobs"),
-        ("create", "persistentvolumeclaims"),
-    ]
+    assert writes(story) == WRITES[:2]
 
 
-def on_stage(shop: Database, daemon: StartDaemon, *, pace: float = PACE) -> Story:
+def on_stage(shop: Database, daemon: StartDaemon, *, pace: float = PACE, **environment: str) -> Story:
     """Begin a story on a healthy database."""
-    started = daemon(durations=pace, environment=shop.environment)
+    started = daemon(durations=pace, environment={**shop.environment, **environment})
     story = Story(shop.cluster, shop.namespace, started, app="database")
     wait_for(lambda: story.service("database").get("healthy"), within=60, describe=story.state)
     return story.begin()
@@ -162,6 +202,39 @@ def asked(story: Story, incident: str) -> str:
     """Return the question that a person is asked."""
     (question,) = story.daemon.incident(incident)["approvals"]
     return str(question["question"])
+
+
+def comes_to_its_end(story: Story, deaths: Sequence[str]) -> Json:
+    """Start the daemon again whenever it has died, agree when a person is asked, and return the incident when it is closed."""
+    left = list(deaths)
+
+    def is_closed() -> Json | None:
+        if is_dead(story):
+            story.at(f"it has died {left.pop(0)}", lambda: story.daemon.start(**{KILL_AT: left[0] if left else ""}))
+        (incident,) = [each for each in story.daemon.incidents() if each["service"] == "database"]
+        if incident["state"] == "awaiting-approval":
+            story.at("a person agrees", lambda: story.approve(incident))
+        return incident if incident["closed"] else None
+
+    closed = wait_for(is_closed, within=300, describe=lambda: f"to die {left}\n{story.state()}")
+    assert left == [], story.state()
+    return closed
+
+
+def changed(story: Story, incident: Json) -> Mapping[str, str]:
+    """Return the changes of an incident's one restore, and what became of each."""
+    (run,) = story.daemon.incident(incident["id"])["runs"]
+    made = {each["path"]: each["state"] for each in run["steps"] if each["changes"]}
+    return {
+        re.sub(r"\[\d+\]", "[]", path.removeprefix("restore/")): state
+        for path, state in made.items()
+        if path.startswith("restore/")
+    }
+
+
+def writes(story: Story) -> Sequence[str]:
+    """Return all that the daemon has changed in the cluster, in order."""
+    return [f"{each.verb} {each.resource}" for each in story.writes()]
 
 
 def flipped(dump: bytes) -> bytes:
