@@ -58,7 +58,8 @@ class ClusterWatch:
     Follows the conditions of all rules but those on alerts.
 
     A condition is one rule on one object (by uid). It ends when it is answered with no, or its object goes; an
-    unanswerable one neither begins nor ends (P6). `for:` counts from its first yes, across restarts.
+    unanswerable one neither begins nor ends (P6). `for:` counts from its first yes, across restarts; but what an earlier
+    process noticed is told only once this one has seen it, too.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class ClusterWatch:
         self._known: dict[Key, Condition] = {}
         self._began: dict[Key, Condition] = {}
         self._ended: set[Key] = set()
+        self._unseen: set[Key] = set()
         self._changed: dict[str, Pod] = {}
         self._unready: dict[str, Pod] = {}
         self._on_views: dict[str, list[Rule]] = {}
@@ -120,7 +122,11 @@ class ClusterWatch:
                 condition = Condition(rule=signal.rule, target=signal.target, since=signal.began, signalled=True)
                 self._known[signal.rule, signal.target.uid] = condition
         self._began = {key: each for key, each in self._began.items() if self._known[key] is each}
+        self._unseen = self._known.keys() - self._began.keys()
         self._end_what_has_no_rule()
+        # what was answered before there was anything to end is answered again
+        for view in self._services.views.values():
+            self._look_at_view(view)
 
     async def step(self) -> None:
         """Look at what changed and at what time may have changed, keep the difference, tell what is due."""
@@ -209,6 +215,8 @@ class ClusterWatch:
     def tell(self, rule: Rule, target: Target, holds: bool | None) -> None:
         """Hear whether a rule's condition holds of an object; None is no answer. Others than the watch may tell, too."""
         key = (rule.name, target.uid)
+        if holds is not None:
+            self._unseen.discard(key)
         if holds is True and key not in self._known:
             self._known[key] = self._began[key] = Condition(rule=rule.name, target=target, since=self._clock())
         elif holds is False and key in self._known:
@@ -259,8 +267,8 @@ class ClusterWatch:
         now = self._clock()
         due = [
             each
-            for each in self._known.values()
-            if not each.signalled and each.rule in self._rules and now - each.since >= self._rules[each.rule].hold
+            for key, each in self._known.items()
+            if not each.signalled and key not in self._unseen and self._is_over(each, now)
         ]
         if not due:
             return
@@ -268,6 +276,10 @@ class ClusterWatch:
         told = [replace(each, signalled=True) for each in due]
         await self._ledger.save_conditions(told, ())
         self._known.update({(each.rule, each.target.uid): each for each in told})
+
+    def _is_over(self, condition: Condition, now: datetime) -> bool:
+        rule = self._rules.get(condition.rule)
+        return rule is not None and now - condition.since >= rule.hold
 
     async def _tell(self, signals: Sequence[Signal], now: datetime) -> None:
         await self._ledger.accept(signals, now)

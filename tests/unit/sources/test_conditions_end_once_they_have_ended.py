@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -84,7 +84,7 @@ class Scene:
 
     def see(self, *, ready: int) -> None:
         """Show the service with so many of three pods ready."""
-        view = factories.view(CATALOG.services["web"], ready=ready)
+        view = self.views["web"] = factories.view(CATALOG.services["web"], ready=ready)
         for listener in self.listeners:
             listener(view)
 
@@ -248,3 +248,40 @@ async def test_what_begins_and_ends_while_an_earlier_process_is_recalled_ends_no
 
     assert scene.ledger.kept == {}
     assert scene.ledger.told == []
+
+
+async def test_what_has_ended_while_nobody_watched_is_not_told_though_its_time_is_over_by_now(scene: Scene) -> None:
+    """C1, P6: the next process sees the service before it has read what was noticed by the one that died."""
+    scene.ledger.kept[KEY] = noticed_before()
+
+    watch = scene.watch()
+    scene.see(ready=3)
+    await watch.recall()
+    await watch.step()
+
+    assert scene.ledger.told == []
+    assert scene.ledger.kept == {}
+
+
+async def test_what_an_earlier_process_noticed_is_told_once_it_is_seen_again(scene: Scene) -> None:
+    """C1, P6: a question that nobody has asked anew has no answer; once it has one, its time counts from the beginning."""
+    scene.ledger.kept[KEY] = noticed_before()
+
+    watch = scene.watch()
+    await watch.recall()
+    await watch.step()
+    assert scene.ledger.told == []
+
+    watch.tell(CATALOG.rules["web-too-few"], noticed_before().target, holds=None)
+    await watch.step()
+    assert scene.ledger.told == []
+
+    watch.tell(CATALOG.rules["web-too-few"], noticed_before().target, holds=True)
+    await watch.step()
+    assert [signal.began for signal in scene.ledger.open.values()] == [noticed_before().since]
+
+
+def noticed_before() -> Condition:
+    """Give a condition that an earlier process has noticed and not told of."""
+    target = Target(kind="Service", namespace="production", name="web", uid="web")
+    return Condition(rule="web-too-few", target=target, since=factories.NOW - timedelta(hours=1))
