@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 _INDEX = re.compile(r"\[\d+\]")
@@ -13,13 +14,14 @@ _INDEX = re.compile(r"\[\d+\]")
 
 class CrashPoints:
     """
-    Counts what passes, and at the point `kill_at` kills the process as if the machine had lost power.
+    Counts what passes, and at the first of the points `kill_at` kills the process as if the machine had lost power.
 
-    A point has a number, and a name that does not hang on what else passes in between: `after commit save-step 9` is the
-    ninth of its kind. Either may be `kill_at`. `trace` is a file to which number and name of each are written as it passes.
+    A point has a number, and a name that does not hang on what else passes in between: `after commit settle 9` is the
+    ninth of its kind in this process, and `after commit save-step restart#0 intent 1` is the same one in every process.
+    Either may be in `kill_at`. `trace` is a file to which number and name of each are written as it passes.
     """
 
-    def __init__(self, kill_at: str = "", trace: Path | None = None) -> None:
+    def __init__(self, kill_at: Collection[str] = (), trace: Path | None = None) -> None:
         self._kill_at = kill_at
         # unbuffered, and never closed: the last line must be there when the process is not
         self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC) if trace else None
@@ -35,5 +37,5 @@ class CrashPoints:
         number, point = str(self._passed.total()), f"{what} {self._passed[what]}"
         if self._trace is not None:
             os.write(self._trace, f"{number} {point}\n".encode())
-        if self._kill_at in (number, point):
+        if number in self._kill_at or point in self._kill_at:
             os.kill(os.getpid(), signal.SIGKILL)

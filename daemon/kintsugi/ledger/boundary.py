@@ -7,8 +7,8 @@ class Boundary(Protocol):
     """
     Hears of every commit, and may end the process there.
 
-    `kind` is "commit", `name` the transaction's (accept, claim, save-step …). Between the two calls the database
-    decides; whatever is raised here passes through to the caller.
+    `kind` is "commit", `name` the transaction's (accept, claim …) and for a run's own what it is about (save-step PATH
+    STATE, move-run STATE …). Between the two calls the database decides; whatever is raised here passes through to the caller.
     """
 
     def passing(self, kind: str, name: str, *, before: bool) -> None:

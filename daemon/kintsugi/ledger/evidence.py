@@ -41,7 +41,7 @@ class Exhibits(Chapter):
             if (await connection.execute(same)).first() is None:
                 await connection.execute(insert(evidence).values(**row, text=text, taken=now))
 
-        await self._store.write("keep-evidence", work, fenced=True)
+        await self._store.write(f"keep-evidence {path}", work, fenced=True)
 
     async def evidence(self, run: str) -> tuple[Evidence, ...]:
         """Give all that was kept for a run, in order."""

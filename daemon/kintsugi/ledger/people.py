@@ -61,7 +61,7 @@ class People(Chapter):
             if (await connection.execute(asked)).first() is None:
                 await connection.execute(insert(approvals).values(values(approval)))
 
-        await self._store.write("ask", work)
+        await self._store.write(f"ask {approval.path}", work)
 
     async def approve(self, incident: str, path: str, plan: str, who: str, now: datetime) -> Approval:
         """
@@ -91,7 +91,7 @@ class People(Chapter):
             read = select(*_APPROVAL).where(approvals.c.number == row.number)
             return record(Approval, (await connection.execute(read)).one())
 
-        return await self._store.write("approve", work)
+        return await self._store.write(f"approve {path}", work)
 
     async def approvals(self, incident: str) -> tuple[Approval, ...]:
         """Give an incident's questions with their answers, oldest first."""

@@ -79,7 +79,7 @@ class Runs(Chapter):
             if step.changes and step.state is StepState.INTENT and not run.changed:
                 await connection.execute(update(runs).where(runs.c.id == run.id).values(changed=True))
 
-        await self._store.write("save-step", work, fenced=True)
+        await self._store.write(f"save-step {step.path} {step.state}", work, fenced=True)
 
     async def reopen_run(self, run: str, reason: str, now: datetime) -> RunRecord:
         """
@@ -149,7 +149,7 @@ class Runs(Chapter):
                 await tell(connection, before.incident, state, reason, now)
             return after
 
-        return await self._store.write("move-run", work, fenced=True)
+        return await self._store.write(f"move-run {state}", work, fenced=True)
 
 
 async def _find_run(connection: AsyncConnection, run: str, *, lock: bool = False) -> RunRecord:

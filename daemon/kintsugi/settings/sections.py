@@ -344,8 +344,8 @@ class CatalogSettings:
 class ChaosSettings:
     """For the tests of this project only; shown in no help."""
 
-    kill_at: str = ""
-    """The crash point at which the process kills itself: its number or its name, as `trace` has them."""
+    kill_at: Names = frozenset()
+    """The crash points at which the process kills itself, at whichever comes first: numbers or names, as `trace` has them."""
 
     trace: Path | None = None
     """File to which crash points are written as they are passed, a line each: number, name."""

@@ -40,13 +40,13 @@ CHANGES: dict[str, Change] = {
     ),
     "save-conditions": lambda ledger, _: ledger.save_conditions((), [("rule", "uid")]),
     "claim": lambda ledger, _: ledger.claim(claim(None, service="other"), start, NOW),
-    "save-step": lambda ledger, run: ledger.save_step(step(run), expect=None, now=NOW),
-    "move-run": lambda ledger, run: ledger.move_run(run.id, IncidentState.RECOVERED, "well", NOW),
-    "keep-evidence": lambda ledger, run: ledger.keep_evidence(run.id, "a", "logs", "text", NOW),
+    "save-step delete/pods#0 intent": lambda ledger, run: ledger.save_step(step(run), expect=None, now=NOW),
+    "move-run recovered": lambda ledger, run: ledger.move_run(run.id, IncidentState.RECOVERED, "well", NOW),
+    "keep-evidence a": lambda ledger, run: ledger.keep_evidence(run.id, "a", "logs", "text", NOW),
     "pause": lambda ledger, _: ledger.pause(
         Pause(id="pause-1", scope=PauseScope.GLOBAL, who="ann", why="deploy", since=NOW)
     ),
-    "ask": lambda ledger, run: ledger.ask(
+    "ask a": lambda ledger, run: ledger.ask(
         Approval(incident=run.incident, path="a", question="sure?", plan="p", asked=NOW, expires=NOW + MINUTE)
     ),
     "note-good": lambda ledger, _: ledger.note_good(
@@ -115,7 +115,7 @@ async def test_what_crashes_before_its_commit_leaves_nothing_half_done(url: str)
 
 async def test_a_notice_is_written_with_its_cause_or_not_at_all(url: str) -> None:
     """The outbox: nobody is told of what was not kept, and nothing kept goes untold."""
-    async with Ledger.open(url, holder="kintsugi-0", boundary=CrashBefore("move-run")) as ledger:
+    async with Ledger.open(url, holder="kintsugi-0", boundary=CrashBefore("move-run needs-operator")) as ledger:
         await ledger.lead(NOW)
         run = await begin(ledger)
         with pytest.raises(Crash):

@@ -114,9 +114,9 @@ async def test_a_step_moves_once(postgres: str, lands: bool) -> None:
     """D2, P3: known by run, phase, path and state."""
     async with lossy(postgres, lands=lands) as (ledger, line):
         run = await begin(ledger)
-        line.arm = "save-step"
+        line.arm = "save-step delete/pods#0 intent"
         await ledger.save_step(step(run), expect=None, now=NOW)
-        line.arm = "save-step"
+        line.arm = "save-step delete/pods#0 done"
         await ledger.save_step(step(run, state=StepState.DONE), expect=StepState.INTENT, now=NOW)
         assert line.broken == 2
         assert [each.state for each in await ledger.steps(run.id)] == [StepState.DONE]
@@ -127,7 +127,7 @@ async def test_a_run_ends_once_and_people_are_told_once(postgres: str, lands: bo
     """D2."""
     async with lossy(postgres, lands=lands) as (ledger, line):
         run = await begin(ledger)
-        line.arm = "move-run"
+        line.arm = "move-run recovered"
         over = await ledger.move_run(run.id, IncidentState.RECOVERED, "well", NOW)
         assert line.broken == 1
         assert await ledger.run(run.id) == over
