@@ -15,7 +15,7 @@ PARTS := $(BIN)/python -m tests.harness.parts
 IMAGE := $(BIN)/python -m tests.harness.product_image
 
 FAST := tests/unit $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*)) tests/integration
-CRASHES := tests/integration/test_crash_points.py
+CRASHES := $(sort $(wildcard tests/integration/test_crash_points*.py))
 # Restores of real databases take minutes: they follow the first stories, beside all else.
 RESTORES := $(foreach what,backup database restore workers,$(sort $(wildcard tests/integration/test_$(what)*.py)))
 REAL := tests/contract/kube $(wildcard tests/cluster tests/acceptance tests/browser)

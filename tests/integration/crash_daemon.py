@@ -7,6 +7,7 @@ and forks a child for every start; the child is `kintsugi run` in all but its co
 
 import asyncio
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
@@ -19,6 +20,7 @@ from kintsugi.model.records import StepRecord, StepState
 from kintsugi.settings import (
     CatalogSettings,
     ChaosSettings,
+    GuardSettings,
     KubeSettings,
     LedgerSettings,
     RestoreSettings,
@@ -50,17 +52,18 @@ class Birth:
     """
     How one process is started, on a stage with so many `replicas` of the web service.
 
-    `folder` holds the ledger, the log, and what the process tells; it outlives the process.
+    It dies at the first of the points `kill_at` that it passes. `folder` holds the ledger, the log, and what the process tells; it outlives the process.
     """
 
     folder: Path
     durations: float
-    replicas: int
+    replicas: int = 3
     number: int = 1
-    kill_at: str = ""
+    kill_at: Collection[str] = ()
     catalog: Path | None = None
     executor: type[Executor] = Executor
     restore: RestoreSettings = field(default_factory=RestoreSettings)
+    guards: GuardSettings = field(default_factory=GuardSettings)
 
     @property
     def kubeconfig(self) -> Path:
@@ -71,6 +74,11 @@ class Birth:
     def trace(self) -> Path:
         """Return the file of the crash points that this process passes."""
         return self.folder / f"points-{self.number}"
+
+    @property
+    def operators(self) -> Path:
+        """Return the file with the tokens of the people who may approve."""
+        return self.folder / "operators"
 
     @property
     def ready(self) -> Path:
@@ -103,8 +111,14 @@ def live(birth: Birth) -> None:
         kube=KubeSettings(kubeconfig=birth.kubeconfig),
         ledger=LedgerSettings(url=url_of(birth.folder)),
         restore=birth.restore,
-        server=ServerSettings(host="127.0.0.1", port=0, insecure_no_token=True),
-        chaos=ChaosSettings(kill_at=birth.kill_at, trace=birth.trace),
+        guards=birth.guards,
+        server=ServerSettings(
+            host="127.0.0.1",
+            port=0,
+            insecure_no_token=True,
+            operator_token_files=(birth.operators,) if birth.operators.exists() else (),
+        ),
+        chaos=ChaosSettings(kill_at=frozenset(birth.kill_at), trace=birth.trace),
     ).scaled()
 
     def tell(url: str) -> None:

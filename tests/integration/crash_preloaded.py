@@ -1,12 +1,19 @@
-"""What the fork server has done before it forks a daemon: everything is imported, and the shipped files were read once.
+"""What the fork server has done before it forks a daemon: everything is imported, and the files of every story were read once.
 
 The daemon reads them again, by itself; but the compiler of their expressions has warmed up by then.
 """
 
-from kintsugi.catalog import load
-from kintsugi.catalog.shipped import shipped_paths
-from tests.integration import crash_daemon
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-__all__ = ["crash_daemon"]
+from kintsugi.catalog import load
+from kintsugi.catalog.shipped import catalog_paths, shipped_paths
+from tests.integration import crash_daemon, crash_restore
+
+__all__ = ["crash_daemon", "crash_restore"]
 
 load(shipped_paths())
+with TemporaryDirectory() as folder:
+    load(
+        catalog_paths(crash_restore.without_haste(Path(folder) / "catalog")), durations=crash_restore.RESTORE.durations
+    )

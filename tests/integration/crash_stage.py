@@ -56,11 +56,19 @@ class Stage:
                 await stage.kill()
 
     def start(self) -> None:
-        """Start the daemon. Only its first life may have an end that is set."""
-        number = len(self.births) + 1
-        kill_at = self.birth.kill_at if number == 1 else ""
-        self.births.append(replace(self.birth, number=number, kill_at=kill_at))
+        """Start the daemon, which dies at the first of the points that no life before has died at."""
+        ahead = set(self.birth.kill_at).difference(self.died_at())
+        self.births.append(replace(self.birth, number=len(self.births) + 1, kill_at=ahead))
         self.process = start(self.births[-1])
+
+    def passed(self) -> list[list[str]]:
+        """Name the points that each life has passed, in their order."""
+        traces = [each.trace.read_text().splitlines() if each.trace.exists() else [] for each in self.births]
+        return [[line.partition(" ")[2] for line in trace] for trace in traces]
+
+    def died_at(self) -> list[str]:
+        """Name the points that were to be died at and have been, in the order of the lives."""
+        return [points[-1] for points in self.passed() if points and points[-1] in self.birth.kill_at]
 
     async def ended(self) -> None:
         """Wait until the process is gone."""
@@ -96,9 +104,9 @@ class Stage:
         async with Ledger.read(url_of(self.birth.folder)) as ledger:
             yield ledger
 
-    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+    async def until(self, condition: Callable[[], Awaitable[bool]], *, within: float = PATIENCE) -> None:
         """Wait for something, and show the daemon's last lines when it does not come."""
-        await eventually(condition, within=PATIENCE, describe=self.log)
+        await eventually(condition, within=within, describe=self.log)
 
     def change(self, spec: Json) -> None:
         """Change the web Deployment."""

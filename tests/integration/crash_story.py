@@ -11,8 +11,10 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Protocol
 
 from kintsugi.catalog.shipped import shipped_paths
 from kintsugi.executor import Executor
@@ -26,8 +28,26 @@ INDEX = re.compile(r"\[\d+\]")
 """Which item of a list a step was about: it hangs on the pods' names."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scene:
+class Scene(Protocol):
+    """What is told again and again: how the daemon is started, on which stage, and what happens there."""
+
+    title: str
+
+    def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> Birth:
+        """Say how this scene's daemon is started."""
+        ...
+
+    def stage(self, birth: Birth) -> AbstractAsyncContextManager[Stage]:
+        """Have all well, and no daemon yet."""
+        ...
+
+    async def play(self, stage: Stage, ledger: Ledger) -> "End":
+        """Break something, wait until nothing is left to do, and gather how it ended."""
+        ...
+
+
+@dataclass(kw_only=True, slots=True)
+class WebScene:
     """
     A fault, the web service's copies, and the factor on every duration of the shipped files while it is mended.
 
@@ -40,7 +60,7 @@ class Scene:
     replicas: int
     unhurried: bool = False
 
-    def birth(self, folder: Path, *, kill_at: str = "", executor: type[Executor] = Executor) -> Birth:
+    def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> Birth:
         """Say how this scene's daemon is started."""
         return Birth(
             folder=folder,
@@ -50,6 +70,16 @@ class Scene:
             catalog=without_haste(folder.parent / "catalog") if self.unhurried else None,
             executor=executor,
         )
+
+    def stage(self, birth: Birth) -> AbstractAsyncContextManager[Stage]:
+        """Have the shop well."""
+        return Stage.set(birth)
+
+    async def play(self, stage: Stage, ledger: Ledger) -> "End":
+        """Break something once the daemon knows what is good."""
+        before = await broken(self, stage, ledger)
+        await quiet(stage, ledger)
+        return await end_of(stage, ledger, before)
 
 
 def without_haste(folder: Path) -> Path:
@@ -81,9 +111,9 @@ def roll_out(stage: Stage, image: str) -> None:
 
 
 # With four copies three are left, which is enough: whether a slow machine makes the fourth in time changes nothing.
-CRASH_LOOP = Scene(title="a pod crash-loops", break_it=crash_one, durations=0.005, replicas=4, unhurried=True)
+CRASH_LOOP = WebScene(title="a pod crash-loops", break_it=crash_one, durations=0.005, replicas=4, unhurried=True)
 # With three none may be missing: exactly one bad pod is made.
-BAD_ROLLOUT = Scene(title="a bad version is rolled out", break_it=roll_out_badly, durations=0.005, replicas=3)
+BAD_ROLLOUT = WebScene(title="a bad version is rolled out", break_it=roll_out_badly, durations=0.005, replicas=3)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,14 +121,15 @@ class End:
     """
     How a story ended, in words that do not differ from one telling to the next.
 
-    `changes` is what the ledger says of each change; `effects` how often each reached the cluster, by what it did.
+    `changes` is what the ledger says of each change; `effects` how often each reached the cluster, by what it did; `left` is
+    what is found in the cluster afterwards.
     """
 
     incidents: Sequence[str]
     runs: int
     changes: Mapping[str, str]
     effects: Mapping[str, int]
-    workload: str
+    left: Mapping[str, str]
 
     def differences(self, other: "End") -> list[str]:
         """Say in which parts another end differs from this one."""
@@ -108,32 +139,28 @@ class End:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Telling:
-    """A story that was told: its end, the points that its first process passed, by name, and whether it died at the last."""
+    """A story that was told: its end, the points that each of its processes passed, and those at which they died."""
 
     end: End
-    points: Sequence[str]
-    killed: bool
+    lives: Sequence[Sequence[str]]
+    died_at: Sequence[str]
 
 
 async def tell(birth: Birth, scene: Scene) -> Telling:
     """Tell a story to its end; the daemon is started again when it dies."""
-    async with Stage.set(birth) as stage:
+    async with scene.stage(birth) as stage:
         stage.start()
         keeper = asyncio.create_task(stage.keep_alive())
         try:
             async with stage.ledger() as ledger:
-                before = await broken(scene, stage, ledger)
-                await quiet(stage, ledger)
-                end = await end_of(stage, ledger, before)
+                end = await scene.play(stage, ledger)
         finally:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
-    passed = stage.births[0].trace.read_text().splitlines()
-    points = [name for _, _, name in (line.partition(" ") for line in passed)]
-    return Telling(end=end, points=points, killed=len(stage.births) > 1)
+    return Telling(end=end, lives=stage.passed(), died_at=stage.died_at())
 
 
-async def broken(scene: Scene, stage: Stage, ledger: Ledger) -> Collection[str]:
+async def broken(scene: WebScene, stage: Stage, ledger: Ledger) -> Collection[str]:
     """Break something once the daemon knows what is good; return the pods that were there."""
     await good_is_known(stage, ledger)
     before = stage.pods()
@@ -164,26 +191,37 @@ async def quiet(stage: Stage, ledger: Ledger) -> None:
 
 async def end_of(stage: Stage, ledger: Ledger, before: Collection[str]) -> End:
     """Gather how a story ended; `before` are the pods that were there when something broke."""
+    spec = stage.deployment()["spec"]
+    image = spec["template"]["spec"]["containers"][0]["image"]
+    return await ended(ledger, effects(made(stage), before), {WEB: f"{spec['replicas']} of {image}"})
+
+
+async def ended(ledger: Ledger, effects: Mapping[str, int], left: Mapping[str, str]) -> End:
+    """Add what the ledger says to what the cluster shows."""
     incidents = await ledger.incidents(limit=10)
     runs = [run for each in incidents for run in await ledger.runs_of(each.id)]
     steps = [step for run in runs for step in await ledger.steps(run.id)]
-    spec = stage.deployment()["spec"]
     return End(
         incidents=[each.state for each in incidents],
         runs=len(runs),
         changes={f"{step.phase} {INDEX.sub('[]', step.path)}": step.state for step in steps if step.changes},
-        effects=effects(stage.cluster.requests.changes(), before),
-        workload=f"{spec['replicas']} of {spec['template']['spec']['containers'][0]['image']}",
+        effects=effects,
+        left=left,
     )
 
 
+def made(stage: Stage) -> Sequence[Request]:
+    """List what the daemon changed; Kubernetes Events, which only tell of it, left out."""
+    own = [each for each in stage.cluster.requests.changes() if each.user.endswith(f":{USER}") and each.mutating]
+    return [each for each in own if not each.path.endswith("/events")]
+
+
 def effects(requests: Sequence[Request], before: Collection[str]) -> Mapping[str, int]:
-    """Count what the daemon changed; Kubernetes Events, which only tell of it, left out."""
-    made = [each for each in requests if each.user.endswith(f":{USER}") and each.mutating]
-    deleted = [uid_of(each) for each in made if each.method == "DELETE"]
+    """Count what was done to the web service, whose only deletions are of pods."""
+    deleted = [uid_of(each) for each in requests if each.method == "DELETE"]
     counted = Counter("delete a pod that was there" if uid in before else "delete a later pod" for uid in deleted)
     counted["delete the same pod again"] = len(deleted) - len(set(deleted))
-    others = [each for each in made if each.method != "DELETE" and not each.path.endswith("/events")]
+    others = [each for each in requests if each.method != "DELETE"]
     return +(counted + Counter(f"{each.method} {each.path}" for each in others))
 
 

@@ -27,11 +27,17 @@ def rows(*found: Json) -> Spoken:
     return Spoken(stdout=f"{orjson.dumps(found).decode()}\n", needs_ready=True)
 
 
-def server(*, taken: datetime, standby: bool = False, starts_after: timedelta = timedelta(seconds=1)) -> Image:
+def server(
+    *,
+    newest: datetime,
+    standby: bool = False,
+    starts_after: timedelta = timedelta(seconds=1),
+    last_words: str = _PANIC,
+) -> Image:
     """
     Make the image of a server that answers all that a restore asks; one that crashes says that its data are damaged.
 
-    Its newest row is of when the backup was taken.
+    `newest` is when the newest of its rows was written.
     """
     counted = {"schemaname": "public", "relname": "orders", "inserted": 1000, "updated": 0, "deleted": 0}
     answers = {
@@ -43,17 +49,17 @@ def server(*, taken: datetime, standby: bool = False, starts_after: timedelta = 
         "*pg_constraint*": rows(),
         "*pg_extension*": rows(),
         "*orders_id_seq*": rows({"ahead": True}),
-        "*max(created_at)*": rows({"newest": taken.isoformat()}),
+        "*max(created_at)*": rows({"newest": newest.isoformat()}),
         "*FROM orders*": rows({"count": 1000}),
         "*pg_database*": rows({"datname": "app"}),
         "psql *": rows({"one": 1}),
         "true": Spoken(needs_ready=True),
     }
-    return Image(commands=answers, ready_after=starts_after, last_words=(_PANIC,))
+    return Image(commands=answers, ready_after=starts_after, last_words=(last_words,))
 
 
 def worker(folder: Path, *, taken: datetime) -> Image:
-    """Make the image of a worker whose every work is done at once; its backup was taken then."""
+    """Make the image of a worker whose every work is done at once; the backup that it finds was taken then."""
     backup = Backup(
         url="s3://backup-bucket/database/monday.dump",
         file="/backups/monday.dump",
@@ -79,8 +85,8 @@ def images(folder: Path, *, starts_after: timedelta = timedelta(seconds=1)) -> M
     """Give the images of a server, a standby and a worker. The backup is of just now: it is within any RPO."""
     taken = datetime.now(UTC) - timedelta(seconds=20)
     return {
-        SERVER: server(taken=taken, starts_after=starts_after),
-        STANDBY: server(taken=taken, standby=True),
+        SERVER: server(newest=taken, starts_after=starts_after),
+        STANDBY: server(newest=taken, standby=True),
         WORKER: worker(folder, taken=taken),
     }
 

@@ -87,7 +87,7 @@ class WorkerStage:
             folder=folder / "daemon",
             durations=0.005,
             replicas=4,
-            kill_at=kill_at,
+            kill_at=(kill_at,) if kill_at else (),
             catalog=catalog,
             restore=RestoreSettings(image=IMAGE, **settings),
         )

@@ -1,0 +1,78 @@
+"""Killed at any point of a whole restore, the daemon goes on: the same end, and every change made once (P2, P3, P8, C1, C2)."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from kintsugi.model.records import IncidentState
+from tests.integration.crash_daemon import EffectFirst
+from tests.integration.crash_enumeration import Enumeration, is_sure
+from tests.integration.crash_restore import RESTORE
+from tests.integration.crash_story import tell
+
+BEGINS = "before commit save-step restore planned 1"
+"""Where the recovery, which has only looked until then, proposes the restore."""
+
+DEATHS = 24
+"""How often a story's daemon dies: more of them make fewer stories, which take longer."""
+
+EFFECTS = {
+    "make jobs restore-newest": 1,
+    "make persistentvolumeclaims backups": 1,
+    "patch persistentvolumes the old one: persistentVolumeReclaimPolicy=Retain": 1,
+    "patch statefulsets database: whenScaled=Retain": 1,
+    "patch deployments api-deployment: replicas=0": 1,
+    "patch cronjobs nightly: suspend=True": 1,
+    "patch statefulsets database: replicas=0": 1,
+    "patch persistentvolumes the old one: labels=['kintsugi.dev/incident']": 1,
+    "delete persistentvolumeclaims database-pvc": 1,
+    "make persistentvolumeclaims database-pvc": 1,
+    "patch statefulsets database: replicas=1": 1,
+    "patch persistentvolumes the new one: persistentVolumeReclaimPolicy=Retain": 1,
+    "make jobs restore-restore": 1,
+    "patch deployments api-deployment: replicas=2": 1,
+    "patch cronjobs nightly: suspend=False": 1,
+    "patch statefulsets database: whenScaled=Delete": 1,
+}
+LEFT = {
+    "the volume": "Retain, not marked",
+    "the old volume": "Retain, marked",
+    "writers": "2",
+    "nightly": "goes on",
+    "database": "1, Delete",
+}
+
+
+@pytest.mark.timeout(600)
+async def test_killed_before_and_after_every_commit_and_every_effect_a_restore_ends_the_same(tmp_path: Path) -> None:
+    """
+    C1, C2, P6: from the proposal to the recovery, the person's two answers among it; no point is drawn by lot.
+
+    Each story dies at two dozen points that are far apart, so that it is also died at while a death is being mended.
+    """
+    undisturbed = await tell(RESTORE.birth(tmp_path / "undisturbed"), RESTORE)
+    assert list(undisturbed.end.incidents) == [IncidentState.RECOVERED]
+    assert undisturbed.end.effects == EFFECTS
+    assert undisturbed.end.left == LEFT
+
+    enumeration = Enumeration(scene=RESTORE, folder=tmp_path, undisturbed=undisturbed, deaths=DEATHS, begins=BEGINS)
+    await enumeration.everywhere()
+
+    print(enumeration.summary())
+    assert enumeration.complaints == []
+    assert [point for point in enumeration.missed if point in enumeration.own and is_sure(point)] == []
+
+
+async def test_with_the_intent_moved_after_the_effect_a_restore_s_enumeration_complains(tmp_path: Path) -> None:
+    """P8: what was changed before its intent was committed is not known to have been otherwise, and is not taken back."""
+    point = "after effect restore/cronjobs[]#0 1"
+    right, undisturbed, killed = await asyncio.gather(
+        tell(RESTORE.birth(tmp_path / "right"), RESTORE),
+        tell(RESTORE.birth(tmp_path / "undisturbed", executor=EffectFirst), RESTORE),
+        tell(RESTORE.birth(tmp_path / "killed", executor=EffectFirst, kill_at=[point]), RESTORE),
+    )
+
+    assert right.end.differences(undisturbed.end) == []
+    assert killed.died_at == [point]
+    assert right.end.differences(killed.end) != []
