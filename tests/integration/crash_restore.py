@@ -52,7 +52,7 @@ _HASTE = re.compile(r"(within|after): (\d+[mh])\b")
 _MADE_UP = re.compile(r"^kintsugi-[0-9a-z]+-|-[0-9a-f]{6}$")
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RestoreScene:
     """A database that finds no data, and the factor on every duration of the shipped files while it is restored."""
 

@@ -27,38 +27,41 @@ from tests.integration.crash_stage import API, USER, Stage
 INDEX = re.compile(r"\[\d+\]")
 """Which item of a list a step was about: it hangs on the pods' names."""
 
+DEADLINE = "30m"
+"""When the shipped runbook of the web service is taken back."""
+
 
 class Scene(Protocol):
     """What is told again and again: how the daemon is started, on which stage, and what happens there."""
 
-    title: str
+    @property
+    def title(self) -> str:
+        """Name it."""
 
     def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> Birth:
         """Say how this scene's daemon is started."""
-        ...
 
     def stage(self, birth: Birth) -> AbstractAsyncContextManager[Stage]:
         """Have all well, and no daemon yet."""
-        ...
 
     async def play(self, stage: Stage, ledger: Ledger) -> "End":
         """Break something, wait until nothing is left to do, and gather how it ended."""
-        ...
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WebScene:
     """
     A fault, the web service's copies, and the factor on every duration of the shipped files while it is mended.
 
-    `unhurried`: the watchdog's deadline is none of this story, and is put off for machines on which a start takes seconds.
+    `after` is the watchdog's deadline where it is another than the shipped one: it is put off for machines on which a start
+    takes seconds, and goes on while the daemon is dead.
     """
 
     title: str
     break_it: Callable[[Stage], object]
     durations: float
     replicas: int
-    unhurried: bool = False
+    after: str = DEADLINE
 
     def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> Birth:
         """Say how this scene's daemon is started."""
@@ -67,7 +70,7 @@ class WebScene:
             durations=self.durations,
             replicas=self.replicas,
             kill_at=kill_at,
-            catalog=without_haste(folder.parent / "catalog") if self.unhurried else None,
+            catalog=None if self.after == DEADLINE else with_deadline(folder.parent / "catalog", self.after),
             executor=executor,
         )
 
@@ -82,15 +85,15 @@ class WebScene:
         return await end_of(stage, ledger, before)
 
 
-def without_haste(folder: Path) -> Path:
-    """Copy the shipped files, with a deadline that is far away and nothing else changed."""
+def with_deadline(folder: Path, after: str) -> Path:
+    """Copy the shipped files, with another deadline and nothing else changed."""
     if not folder.exists():
         for shipped in shipped_paths():
             shutil.copytree(shipped, folder / shipped.name)
         runbook = folder / "runbooks" / "web-service-recovery.yaml"
         text = runbook.read_text()
-        assert text.count("after: 30m") == 1, "the shipped deadline has moved"
-        runbook.write_text(text.replace("after: 30m", "after: 10h"))
+        assert text.count(f"after: {DEADLINE}") == 1, "the shipped deadline has moved"
+        runbook.write_text(text.replace(f"after: {DEADLINE}", f"after: {after}"))
     return folder
 
 
@@ -111,7 +114,7 @@ def roll_out(stage: Stage, image: str) -> None:
 
 
 # With four copies three are left, which is enough: whether a slow machine makes the fourth in time changes nothing.
-CRASH_LOOP = WebScene(title="a pod crash-loops", break_it=crash_one, durations=0.005, replicas=4, unhurried=True)
+CRASH_LOOP = WebScene(title="a pod crash-loops", break_it=crash_one, durations=0.005, replicas=4, after="10h")
 # With three none may be missing: exactly one bad pod is made.
 BAD_ROLLOUT = WebScene(title="a bad version is rolled out", break_it=roll_out_badly, durations=0.005, replicas=3)
 
