@@ -169,6 +169,6 @@ class Walk:
             case Unmet.CONTINUE:
                 return
             case Unmet.STOP:
-                raise Stopped(path, why)
+                raise Stopped(path, why if step.name in ("", step.id) else f"{step.name}: {why}")
             case Unmet.ROLLBACK:
                 raise RollbackWanted(path, why)

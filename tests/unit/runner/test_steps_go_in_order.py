@@ -83,6 +83,14 @@ async def test_a_stop_says_where_and_why() -> None:
     assert bench.ledger.moves[0] == (IncidentState.VERIFYING, "stopped at look: not met: size(items) > 5")
 
 
+async def test_a_stop_says_in_the_runbook_s_own_words_what_was_not_so() -> None:
+    """Whoever is called reads the step's name, not an expression alone."""
+    bench = Bench("- {id: look, name: There are six pods, run: kubectl get pods, expect: size(items) > 5}")
+    bench.at(30, bench.heal)
+    await bench.carry()
+    assert bench.ledger.moves[0][1] == "stopped at look: There are six pods: not met: size(items) > 5"
+
+
 @pytest.mark.parametrize(
     ("condition", "wanted"),
     [
