@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kintsugi.catalog.shipped import shipped_paths
 from tests.harness import manifests
 from tests.harness.api import Object
 from tests.harness.cluster import Cluster
@@ -136,6 +138,17 @@ def free_volume(namespace: str, name: str, size: str) -> Object:
     folder.mkdir(parents=True)
     folder.chmod(0o777)
     return made
+
+
+def catalog(folder: Path, *, standbys: int) -> Path:
+    """Copy the shipped files, and declare how many standbys the database has, as whoever has them does."""
+    for shipped in shipped_paths():
+        shutil.copytree(shipped, folder / shipped.name)
+    rules = folder / "rules" / "database.yaml"
+    text = rules.read_text()
+    assert text.count("standbys: 0 ") == 1, "the shipped rules have changed"
+    rules.write_text(text.replace("standbys: 0 ", f"standbys: {standbys} "))
+    return folder
 
 
 def server() -> S3Server:

@@ -1,14 +1,12 @@
 """The five checks of the database page, on a real PostgreSQL: healthy, killed, and with its volume lost."""
 
-import os
-import signal
+import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pytest
 
 from tests.cluster.conftest import StartDaemon
-from tests.cluster.story import Json, Story
+from tests.cluster.story import Json, Story, moment
 from tests.harness import manifests
 from tests.harness.api import Object
 from tests.harness.cluster import Cluster
@@ -18,6 +16,7 @@ from tests.harness.waiting import wait_for
 
 DOWN = {"alertname": "PostgreSQLDown", "severity": "critical", "namespace": "production"}
 CHECKS = ["pods", "volumes", "logs", "connect"]
+VOLUMES = ["lost", "pending", "released", "resized"]
 
 
 @pytest.fixture
@@ -54,7 +53,8 @@ def test_the_runbook_goes_as_on_its_page_and_a_healthy_database_is_left_alone(
 
     incident = story.within(90).ends("no-action")
     steps = {step["path"]: step for step in story.steps(incident)}
-    assert {path: steps[path]["met"] for path in CHECKS} == dict.fromkeys(CHECKS, True), why(steps)
+    asked = [*CHECKS, *VOLUMES]
+    assert {path: steps[path]["met"] for path in asked} == dict.fromkeys(asked, True), why(steps)
     assert steps["pods"]["text"] == "kubectl get pods -n production -l app=database"
     assert steps["volumes"]["text"] == "kubectl get pv,pvc -n production"
     assert steps["logs"]["text"].startswith("kubectl logs -f ")
@@ -64,13 +64,13 @@ def test_the_runbook_goes_as_on_its_page_and_a_healthy_database_is_left_alone(
 
 
 def test_a_postgres_that_was_killed_mends_itself_and_kintsugi_waits(
-    cluster: Cluster, database: str, production: str, daemon: StartDaemon
+    cluster: Cluster, faults: Faults, database: str, production: str, daemon: StartDaemon
 ) -> None:
     """Section 5, story 1: kill -9 in the pod; it is seen, waited for, nothing is done, and that is said."""
     story = on_stage(cluster, production, daemon())
     before = pod_of(cluster, production)
 
-    story.at("kill -9", lambda: kill(cluster, before))
+    story.at("kill -9", lambda: faults.kill(before, "postgres"))
     story.at("the exporter tells", lambda: story.alert("firing", DOWN))
     story.within(30).sees("it has restarted", lambda: restarts(pod_of(cluster, production)) > restarts(before))
     story.within(60).sees("it answers again", lambda: is_ready(pod_of(cluster, production)))
@@ -85,14 +85,14 @@ def test_a_postgres_that_was_killed_mends_itself_and_kintsugi_waits(
 
 
 def test_a_postgres_that_hangs_is_restarted_and_its_data_stay(
-    cluster: Cluster, database: str, production: str, daemon: StartDaemon
+    cluster: Cluster, faults: Faults, database: str, production: str, daemon: StartDaemon
 ) -> None:
     """A pod that is stuck: its kubelet says so, its log says nothing against it."""
     story = on_stage(cluster, production, daemon())
     before = pod_of(cluster, production)
     cluster.kubectl(*ask(production, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n"))
 
-    story.at("it hangs", lambda: stop(cluster, before))
+    story.at("it hangs", lambda: faults.hang(before, "postgres"))
 
     story.within(150).ends("recovered")
     assert story.deleted_by_daemon() == [before["metadata"]["uid"]]
@@ -118,25 +118,71 @@ def test_a_database_that_runs_and_does_not_answer_is_found_by_our_own_question(
     assert story.deleted_by_daemon() == []
 
 
-def test_a_database_whose_volume_is_lost_is_handed_over_with_the_reason(
+def test_what_is_wrong_with_each_volume_is_told_apart_with_its_event_and_a_person_is_called(
     cluster: Cluster, faults: Faults, database: str, production: str, daemon: StartDaemon
 ) -> None:
-    """P6: which of the volume's troubles it is, and its event, are told; nothing is restarted over it."""
+    """P6, P9: Pending, Released, a resize that failed, Lost: each by its rule and its step; nothing is restarted over it."""
+    log, old = (manifests.volume(production, claim=name, app="database") for name in ("database-log", "database-old"))
+    cluster.apply(*log, *old)
+    leave_over(cluster, old)
     story = on_stage(cluster, production, daemon())
     pod = pod_of(cluster, production)
     claim = cluster.get("pvc", "database-pvc", production)
 
-    story.at("the volume is lost", lambda: faults.lose_volume(claim))
+    story.at("a claim's volume is left over from another", lambda: cluster.apply(old[1]))
+    story.at("a volume does not grow", lambda: refuse_to_grow(cluster, log[1]))
+    for rule in ("database-volume-not-bound", "database-volume-not-resized"):
+        story.within(30).verdict("observed", rule=rule)
+    story.at("a volume is lost", lambda: faults.lose_volume(claim))
 
     incident = story.within(150).ends("needs-operator")
     steps = {step["path"]: step for step in story.steps(incident)}
     assert "stopped at restore/newest" in incident["reason"], "there is no image of a worker that could fetch a backup"
-    assert (steps["lost"]["met"], steps["pending"]["met"]) == (False, True), why(steps)
-    assert (steps["events"]["state"], steps["events"]["met"]) == ("done", True)
+    assert {path: steps[path]["met"] for path in VOLUMES} == dict.fromkeys(VOLUMES, False), why(steps)
+    events = {(each["involvedObject"]["name"], each["reason"]) for each in steps["events"]["result"]["items"]}
+    assert events == {
+        ("database-pvc", "ClaimLost"),
+        ("database-old", "FailedBinding"),
+        ("database-log", "VolumeResizeFailed"),
+    }
     assert steps["restart"]["state"] == "skipped"
-    assert "database-claim-lost" in {each["rule"] for each in story.verdicts() if each["verdict"] == "started"}
+    assert {each["rule"] for each in story.verdicts() if each["verdict"] == "started"} == {"database-claim-lost"}
     assert story.deleted_by_daemon() == []
     assert pod_of(cluster, production)["metadata"]["uid"] == pod["metadata"]["uid"]
+
+
+def leave_over(cluster: Cluster, made: Sequence[Object]) -> None:
+    """Delete the claim of a volume that keeps what is in it."""
+    volume, claim = (each["metadata"]["name"] for each in made)
+    namespace = made[1]["metadata"]["namespace"]
+
+    def phase_of(kind: str, name: str, *place: str) -> str:
+        return str(cluster.get(kind, name, *place).get("status", {}).get("phase"))
+
+    wait_for(lambda: phase_of("pvc", claim, namespace) == "Bound", within=30, describe=lambda: cluster.list("pvc"))
+    cluster.api.delete("pvc", claim, namespace)
+    wait_for(lambda: phase_of("pv", volume) == "Released", within=30, describe=lambda: cluster.get("pv", volume))
+
+
+def refuse_to_grow(cluster: Cluster, claim: Object) -> None:
+    """Say of a claim what the resizer of a storage driver says when its pool is full."""
+    name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
+    condition = {"type": "ControllerResizeError", "status": "True", "message": "the pool is full"}
+    patch = json.dumps({"status": {"conditions": [condition]}})
+    cluster.kubectl("patch", "pvc", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
+    about = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": name}
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{name}.resize", "namespace": namespace},
+            "involvedObject": {**about, "uid": cluster.get("pvc", name, namespace)["metadata"]["uid"]},
+            "type": "Warning",
+            "reason": "VolumeResizeFailed",
+            "message": "the pool is full",
+            "lastTimestamp": moment(),
+        }
+    )
 
 
 def why(steps: Mapping[str, Json]) -> str:
@@ -168,37 +214,6 @@ def is_ready(pod: Object) -> bool:
     return bool(pod["status"]["containerStatuses"][0]["ready"])
 
 
-def kill(cluster: Cluster, pod: Object) -> None:
-    """Kill the server in the pod without a word, from outside: what is process 1 there takes no signal from within."""
-    assert cluster.machine, "the machine of a lent cluster is not ours to send signals on"
-    os.kill(processes_of(pod["metadata"]["uid"], "postgres")[0], signal.SIGKILL)
-
-
-def stop(cluster: Cluster, pod: Object) -> None:
-    """Let the server and all its processes hang."""
-    assert cluster.machine, "the machine of a lent cluster is not ours to send signals on"
-    for pid in processes_of(pod["metadata"]["uid"], "postgres"):
-        os.kill(pid, signal.SIGSTOP)
-
-
 def ask(production: str, statement: str, *more: str) -> Sequence[str]:
     """Return kubectl's words that run a statement in the database."""
     return ("exec", "database-0", "-n", production, "--", "psql", "-XAtU", "postgres", "-c", statement, *more)
-
-
-def processes_of(uid: str, name: str) -> Sequence[int]:
-    """Return the processes of a pod by their program's name, the oldest first."""
-    found = [
-        int(folder.name)
-        for folder in Path("/proc").iterdir()
-        if folder.name.isdecimal() and uid.replace("-", "_") in cgroup_of(folder).replace("-", "_")
-    ]
-    return sorted(pid for pid in found if Path(f"/proc/{pid}/comm").read_text().strip() == name)
-
-
-def cgroup_of(folder: Path) -> str:
-    """Return the control group of a process, "" when it has ended."""
-    try:
-        return (folder / "cgroup").read_text()
-    except OSError:
-        return ""

@@ -1,5 +1,8 @@
 """Ways to break things, each bound to a pod's uid or to a revision. No test lifts a fault: only a remedy ends it."""
 
+import os
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
 
@@ -39,6 +42,15 @@ class Faults:
         # The protection that keeps a bound volume from going is what a storage failure does not know of.
         self._cluster.api.patch("persistentvolume", name, {"metadata": {"finalizers": None}})
 
+    def kill(self, pod: Object, program: str) -> None:
+        """Kill a pod's first process of a program without a word, from outside: process 1 takes no signal from within."""
+        os.kill(self._processes(pod, program)[0], signal.SIGKILL)
+
+    def hang(self, pod: Object, program: str) -> None:
+        """Let all processes whose command line begins so hang, for as long as this very pod lives."""
+        for pid in self._processes(pod, program):
+            os.kill(pid, signal.SIGSTOP)
+
     def stop_api_server(self, *, for_: float) -> Thread:
         """Kill the API server and bring it back after so many seconds; join the thread to know that it serves."""
         return self._cluster.stop_for(API_SERVER, for_)
@@ -46,6 +58,14 @@ class Faults:
     def freeze(self, component: str) -> None:
         """Let a component of the cluster hang until the test thaws it."""
         self._cluster.freeze(component)
+
+    def _processes(self, pod: Object, program: str) -> Sequence[int]:
+        """Return a pod's processes by how their command line begins, the oldest first."""
+        assert self._cluster.machine, "the machine of a lent cluster is not ours to send signals on"
+        uid = pod["metadata"]["uid"].replace("-", "_")
+        folders = (each for each in Path("/proc").iterdir() if each.name.isdecimal())
+        found = [int(each.name) for each in folders if uid in _read(each / "cgroup").replace("-", "_")]
+        return sorted(pid for pid in found if _read(Path(f"/proc/{pid}/cmdline")).startswith(program))
 
     def _mark(self, pod: Object, fault: str) -> None:
         """Leave the mark in the node's folder of faults; on a lent cluster, through the pod itself."""
@@ -57,3 +77,11 @@ class Faults:
         else:
             place = ("-n", metadata["namespace"], "exec", metadata["name"])
             self._cluster.kubectl(*place, "--", "touch", f"/faults/{mark}")
+
+
+def _read(file: Path) -> str:
+    """Return what a file of a process says, "" when the process has ended."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""

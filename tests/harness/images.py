@@ -43,6 +43,7 @@ sleep 1
 exit 1
 """
 _PAUSE = "#!/bin/sh\ntrap 'exit 0' TERM INT\nwhile :; do sleep 86400 & wait $!; done\n"
+# With $PRIMARY every pod but the first of a StatefulSet begins as a copy of the primary. `prepare` ends before the server.
 _POSTGRES = """\
 #!/bin/sh
 set -e
@@ -50,12 +51,18 @@ export PGDATA="${PGDATA:-/var/lib/postgresql/data}"
 mkdir -p "$PGDATA" /run/postgresql
 chown -R postgres "$PGDATA" /run/postgresql
 chmod 700 "$PGDATA"
-if [ ! -s "$PGDATA/PG_VERSION" ]; then
+if [ ! -s "$PGDATA/PG_VERSION" ] && [ -n "$PRIMARY" ] && [ "${HOSTNAME##*-}" != 0 ]; then
+  export PGPASSWORD="$POSTGRES_PASSWORD"
+  psql -qh "$PRIMARY" -U postgres -c "SELECT pg_create_physical_replication_slot('standby')
+    WHERE NOT EXISTS (TABLE pg_replication_slots)"
+  su postgres -c "pg_basebackup -h $PRIMARY -U postgres -D $PGDATA -R -S standby -c fast"
+elif [ ! -s "$PGDATA/PG_VERSION" ]; then
   echo "${POSTGRES_PASSWORD:-postgres}" > /run/password
   chown postgres /run/password
   su postgres -c "initdb -D $PGDATA -U postgres --auth-local=trust --auth-host=scram-sha-256 --pwfile=/run/password"
-  echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
+  for who in all replication; do echo "host $who all all scram-sha-256"; done >> "$PGDATA/pg_hba.conf"
 fi
+[ "$1" = prepare ] && exit 0
 exec su postgres -c "exec postgres -D $PGDATA -c listen_addresses='*' -c unix_socket_directories=/run/postgresql,/tmp"
 """
 _SHELL = (

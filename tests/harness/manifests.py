@@ -130,44 +130,75 @@ def postgres(namespace: str, *, app: str = "database", password: str = "postgres
     Its image is not loaded at the start: `cluster.load_images(POSTGRES)` first.
     """
     claim = f"{app}-pvc"
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{app}-credentials", "namespace": namespace}}
-    metadata: Mapping[str, object] = {"name": app, "namespace": namespace, "labels": {"app": app}}
+    pod = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]}
     return (
-        {**secret, "stringData": {"username": "postgres", "password": password}},
+        _credentials(namespace, app, password),
         *volume(namespace, claim=claim, app=app),
         service(namespace, app=app, kind="ClusterIP", port=5432, target=5432),
-        {
-            "apiVersion": "apps/v1",
-            "kind": "StatefulSet",
-            "metadata": metadata,
-            "spec": {
-                "serviceName": f"{app}-service",
-                "replicas": 1,
-                "selector": {"matchLabels": {"app": app}},
-                "template": {"metadata": {"labels": {"app": app}}, "spec": _postgres_pod(f"{app}-credentials", claim)},
-            },
-        },
+        _stateful_set(namespace, app, {"replicas": 1}, pod),
     )
 
 
-def _postgres_pod(secret: str, claim: str) -> Object:
-    password = {"secretKeyRef": {"name": secret, "key": "password"}}
+def postgres_pair(namespace: str, *, app: str = "database", password: str = "postgres") -> Sequence[Object]:
+    """Return a primary and a standby that streams from it: the two pods of a StatefulSet, each on a claim of its own.
+
+    A pod prepares its folder before its server starts: the first makes a database, the second copies the first.
+    """
+    primary = service(namespace, app=app, kind="ClusterIP", port=5432, target=5432)
+    primary["metadata"]["name"] = f"{app}-primary"
+    primary["spec"]["selector"] = {"statefulset.kubernetes.io/pod-name": f"{app}-0"}
+    claim = {"accessModes": ["ReadWriteOnce"], "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}
+    spec = {"replicas": 2, "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim}]}
+    prepare = {**_postgres_container(app), "name": "prepare", "args": ["prepare"]}
+    del prepare["readinessProbe"]
+    prepare["env"].append({"name": "PRIMARY", "value": f"$({app.upper()}_PRIMARY_SERVICE_HOST)"})
+    return (
+        _credentials(namespace, app, password),
+        primary,
+        *(volume(namespace, claim=f"data-{app}-{number}", app=app)[0] for number in range(2)),
+        service(namespace, app=app, kind="ClusterIP", port=5432, target=5432),
+        _stateful_set(namespace, app, spec, {"initContainers": [prepare]}),
+    )
+
+
+def _credentials(namespace: str, app: str, password: str) -> Object:
+    metadata = {"name": f"{app}-credentials", "namespace": namespace}
+    content = {"username": "postgres", "password": password}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}
+
+
+def _stateful_set(namespace: str, app: str, spec: Mapping[str, object], pod: Mapping[str, object]) -> Object:
+    labels = {"app": app}
+    whole = {"terminationGracePeriodSeconds": 2, "containers": [_postgres_container(app)], **pod}
     return {
-        "terminationGracePeriodSeconds": 5,
-        "containers": [
-            {
-                "name": "postgres",
-                "image": POSTGRES,
-                "imagePullPolicy": "Never",
-                "env": [{"name": "POSTGRES_PASSWORD", "valueFrom": password}, {"name": "PGDATA", "value": "/data/pg"}],
-                "ports": [{"containerPort": 5432}],
-                "readinessProbe": {
-                    "exec": {"command": ["pg_isready", "-h", "127.0.0.1", "-U", "postgres"]},
-                    "periodSeconds": 1,
-                    "timeoutSeconds": 5,
-                },
-                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-            }
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": app, "namespace": namespace, "labels": labels},
+        "spec": {
+            "serviceName": f"{app}-service",
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": whole},
+            **spec,
+        },
+    }
+
+
+def _postgres_container(app: str) -> Object:
+    password = {"secretKeyRef": {"name": f"{app}-credentials", "key": "password"}}
+    return {
+        "name": "postgres",
+        "image": POSTGRES,
+        "imagePullPolicy": "Never",
+        "env": [
+            {"name": "POSTGRES_PASSWORD", "valueFrom": password},
+            {"name": "PGDATA", "value": "/data/pg"},
         ],
-        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}],
+        "ports": [{"containerPort": 5432}],
+        "readinessProbe": {
+            "exec": {"command": ["pg_isready", "-h", "127.0.0.1", "-U", "postgres", "-t", "2"]},
+            "periodSeconds": 1,
+            "failureThreshold": 2,
+            "timeoutSeconds": 5,
+        },
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     }

@@ -14,7 +14,7 @@ from pathlib import Path
 _FOLDERS = {16: "pginstall", 18: "pginstall18"}
 _DEBIAN = Path("/usr/lib/postgresql")
 # What an image needs to start a server and to speak to it.
-_NEEDED = ("postgres", "initdb", "psql", "pg_dump", "pg_restore", "pg_isready", "pg_ctl")
+_NEEDED = ("postgres", "initdb", "psql", "pg_dump", "pg_restore", "pg_isready", "pg_ctl", "pg_basebackup")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
