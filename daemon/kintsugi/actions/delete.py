@@ -1,8 +1,8 @@
 """
 `kubectl delete`: of a pod that its controller makes anew, or of a claim whose volume is kept.
 
-A pod is deleted only when that can help; what it was is kept first. Its undo is its successor. Claims are `claims`'
-business.
+A pod is deleted only when that can help; what it was is kept first. Its undo is its successor. One that is to go may go:
+in order, a StatefulSet that is scaled to none ends no pod before those ahead of it are ready. Claims are `claims`' business.
 """
 
 from dataclasses import replace
@@ -21,10 +21,11 @@ from kintsugi.model.command import Delete, ObjectName
 from kintsugi.model.records import Phase
 from kintsugi.objects import facts
 from kintsugi.objects.kept import Node, Pod, PodDisruptionBudget
-from kintsugi.objects.resources import JOBS, NODES, PDBS, PODS, PVCS
+from kintsugi.objects.resources import JOBS, NODES, PDBS, PODS, PVCS, STATEFULSETS
 from kintsugi.objects.selectors import Selector
 
 _SUCCESSOR = "nothing to take back: its controller makes a successor, and the successor counts"
+_NO_SUCCESSOR = "nothing to take back: its StatefulSet is scaled to none, and makes it anew when it is scaled back"
 
 
 async def prepare(kube: KubeClient, command: Delete, circumstances: Circumstances) -> Prepared:
@@ -54,11 +55,14 @@ async def _pod(kube: KubeClient, command: Delete, judged: Judged) -> Prepared:
         refusals.foreign_pod(asked, judged.obj, judged.circumstances),
         refusals.without_successor(asked, pod),
         refusals.finished(asked, pod),
-        refusals.beyond_a_restart(asked, pod),
     )
+    to_go = await _is_to_go(kube, pod, judged.namespace)
+    if not to_go:
+        refusals.check(refusals.beyond_a_restart(asked, pod))
     if node_name := pod.spec.node_name:
         refusals.check(refusals.on_dead_node(asked, await _node(kube, node_name), node_name))
-    refusals.check(refusals.healthy(asked, pod, judged.circumstances))
+    if not to_go:
+        refusals.check(refusals.healthy(asked, pod, judged.circumstances))
     owner = facts.controller_of(pod)
     return Prepared(
         command=command,
@@ -69,10 +73,22 @@ async def _pod(kube: KubeClient, command: Delete, judged: Judged) -> Prepared:
             "node": pod.spec.node_name,
             "controller": f"{owner.kind}/{owner.name}" if owner else "",
         },
-        undo=not_undone(_SUCCESSOR),
+        undo=not_undone(_NO_SUCCESSOR if to_go else _SUCCESSOR),
         evidence=(*await of_pod(kube, judged.obj), *await _budgets(kube, judged)),
         write=DeleteWrite(grace=command.grace),
     )
+
+
+async def _is_to_go(kube: KubeClient, pod: Pod, namespace: str) -> bool:
+    """Tell whether a pod that is not ready is one of a StatefulSet that is scaled to none."""
+    owner = facts.controller_of(pod)
+    if owner is None or owner.kind != STATEFULSETS.kind or facts.ready(pod):
+        return False
+    try:
+        found = await kube.get(STATEFULSETS, owner.name, namespace)
+    except NotFound:
+        return False
+    return live.uid(found) == owner.uid and live.number(found, "spec", "replicas") == 0
 
 
 async def _node(kube: KubeClient, name: str) -> Node | None:

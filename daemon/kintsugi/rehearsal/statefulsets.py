@@ -75,7 +75,7 @@ class StatefulSets:
     def _shrink_or_update(self, found: Json, pods: dict[str, Json], wanted: list[str], revision: str) -> None:
         excess = sorted((name for name in pods if name not in wanted), key=_ordinal, reverse=True)
         if excess:
-            if not deleting(pods[excess[0]]):
+            if not deleting(pods[excess[0]]) and not _waits(found, pods, excess):
                 self._hand_claims_over(found, pods[excess[0]])
                 self._delete(found, pods[excess[0]])
             return
@@ -195,6 +195,12 @@ class StatefulSets:
 def _owned_by(obj: Json, owner: Json) -> Json:
     """Make an object go with another one."""
     return {**obj, "metadata": {**obj["metadata"], "ownerReferences": [owner]}}
+
+
+def _waits(found: Json, pods: dict[str, Json], excess: list[str]) -> bool:
+    """Tell whether the last pod may not go yet: in order, only the first of those that are not ready may."""
+    ailing = [name for name in excess if not _is_ready(pods[name])]
+    return found["spec"]["podManagementPolicy"] != "Parallel" and excess[0] in ailing[:-1]
 
 
 def _is_ready(pod: Json | None) -> bool:

@@ -10,9 +10,19 @@ from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.errors import Conflict, NotFound, OutcomeUnknown, Refused, ServerUnavailable
 from kintsugi.model.command import Delete, ObjectName
-from kintsugi.objects.resources import CONFIGMAPS, NODES, PDBS, PODS
+from kintsugi.objects.resources import CONFIGMAPS, NODES, PDBS, PODS, STATEFULSETS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
-from tests.unit.actions.samples import NAMESPACE, ago, circumstances, healthy_pod, node, owner, pod
+from tests.unit.actions.samples import (
+    NAMESPACE,
+    ago,
+    circumstances,
+    healthy_pod,
+    node,
+    owner,
+    pod,
+    stateful_set,
+    unschedulable_pod,
+)
 
 
 def delete(name: str = "web-1", uid: str = "") -> Delete:
@@ -135,6 +145,40 @@ async def test_an_unschedulable_pod_is_not_tried() -> None:
     """A new pod would find no node either."""
     conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]
     assert "no node either" in await reason(pod(phase="Pending", conditions=conditions, containerStatuses=[]))
+
+
+def of_a_set(made: dict[str, object], uid: str = "uid-db") -> dict[str, object]:
+    """Make a pod one of the StatefulSet's."""
+    return {**made, "metadata": {**made["metadata"], "ownerReferences": [owner("StatefulSet", "db", uid)]}}  # type: ignore[dict-item]
+
+
+async def test_a_pod_that_is_to_go_may_go_though_it_would_start_nowhere() -> None:
+    """Its StatefulSet is scaled to none, and in order Kubernetes ends none of several that are not ready."""
+    kube = ClusterOfDicts(
+        (PODS, of_a_set(unschedulable_pod())), (NODES, node()), (STATEFULSETS, stateful_set(replicas=0))
+    )
+    prepared = await actions(kube).prepare(delete(), circumstances())
+    assert "scaled to none" in prepared.undo.note
+    await actions(kube).perform(prepared)
+    assert kube.writes == [("delete", "pod/web-1", "uid-web-1")]
+
+
+@pytest.mark.parametrize(
+    ("of", "replicas", "why"),
+    [
+        (of_a_set(unschedulable_pod()), 1, "no node either"),
+        (of_a_set(unschedulable_pod(), uid="another"), 0, "no node either"),
+        (of_a_set(healthy_pod()), 0, "not known to be unhealthy"),
+    ],
+    ids=["one that is wanted", "one of another set", "one that is ready"],
+)
+async def test_any_other_pod_of_a_stateful_set_is_judged_as_ever(
+    of: dict[str, object], replicas: int, why: str
+) -> None:
+    """B14: what is scaled to none, and what is ready, is read from the live objects."""
+    kube = ClusterOfDicts((PODS, of), (NODES, node()), (STATEFULSETS, stateful_set(replicas=replicas)))
+    with pytest.raises(Refused, match=why):
+        await actions(kube).prepare(delete(), circumstances())
 
 
 async def test_a_pod_on_a_dead_node_is_not_tried() -> None:

@@ -102,6 +102,36 @@ async def test_a_pod_finds_no_node(embedded: EmbeddedCluster) -> None:
     assert "Insufficient cpu" in (condition(pending, "PodScheduled") or {})["message"]
 
 
+async def test_of_two_pods_that_are_not_ready_none_ends_in_order_until_one_is_deleted(
+    embedded: EmbeddedCluster,
+) -> None:
+    """As in Kubernetes: the last may not go before the first is ready, and the first not before the last is gone."""
+    embedded.apply(stateful(replicas=2))
+    _, last = await until(lambda: all_ready(embedded, 2), lambda: pods(embedded))
+    for pod in pods(embedded):
+        embedded.faults.make_unready(pod["metadata"]["uid"])
+    await until(lambda: not any(is_true(pod, "Ready") for pod in pods(embedded)), lambda: pods(embedded))
+
+    embedded.apply(stateful(replicas=0))
+    await until(lambda: is_observed(embedded), lambda: embedded.find(resources.STATEFULSETS, "default"))
+    assert [pod["metadata"].get("deletionTimestamp") for pod in pods(embedded)] == [None, None]
+
+    embedded.delete(resources.PODS, last["metadata"]["name"])
+    await until(lambda: not pods(embedded), lambda: pods(embedded))
+
+
+def stateful(*, replicas: int) -> dict[str, Any]:
+    """Make a StatefulSet."""
+    made = deployment(replicas=replicas)
+    return {**made, "kind": "StatefulSet", "spec": {**made["spec"], "serviceName": "web"}}
+
+
+def is_observed(embedded: EmbeddedCluster) -> bool:
+    """Tell whether the controller has seen the StatefulSet as it is."""
+    (found,) = embedded.find(resources.STATEFULSETS, "default")
+    return bool(found["status"].get("observedGeneration") == found["metadata"]["generation"])
+
+
 async def test_a_claim_loses_its_volume(embedded: EmbeddedCluster) -> None:
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     embedded.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": spec})
