@@ -18,7 +18,7 @@ from tests.harness.postgres_programs import PostgresPrograms
 from tests.harness.product_image import NAME
 from tests.harness.s3 import KEY, REGION, SECRET, S3Server
 
-POD, CLAIM = "database-0", "database-pvc"
+POD, STANDBY = "database-0", "database-1"
 PASSWORD = "postgres"
 SHOP = (
     "CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now())",
@@ -32,11 +32,12 @@ FROM pg_class WHERE relkind = 'r' AND relnamespace::regnamespace::text !~ '^(pg_
 
 @dataclass(kw_only=True)
 class Database:
-    """What stands in one namespace, and where its backups lie."""
+    """What stands in one namespace, and where its backups lie; `standby`: a second pod streams from the first."""
 
     cluster: Cluster
     namespace: str
     s3: S3Server
+    standby: bool = False
 
     def set_up(self) -> None:
         """Have the shop whole: the database with its orders, the API that writes to it, a cache, room for a restore."""
@@ -61,10 +62,11 @@ class Database:
             f"{prefix}S3__CREDENTIALS": "s3-credentials",
         }
 
-    def ask(self, statement: str, database: str = "postgres") -> str:
-        """Do a statement, or a script of psql's, in the database's pod and return what it says."""
+    def ask(self, statement: str, database: str = "postgres", *, pod: str = POD) -> str:
+        """Do a statement, or a script of psql's, in a pod of the database and return what it says."""
         words = ("psql", "-XAtU", "postgres", "-v", "ON_ERROR_STOP=1", "-d", database)
-        return self.cluster.kubectl("exec", "-i", POD, "-n", self.namespace, "--", *words, stdin=statement).strip()
+        place = (pod, "-n", self.namespace, "-c", "postgres")
+        return self.cluster.kubectl("exec", "-i", *place, "--", *words, stdin=statement).strip()
 
     def orders(self) -> int:
         """Count the orders."""
@@ -96,9 +98,9 @@ class Database:
         dump = self.dump()
         self.put(name, dump, recorded=dump)
 
-    def claim(self) -> Object:
-        """Return the claim of its volume."""
-        return self.cluster.get("pvc", CLAIM, self.namespace)
+    def claim(self, pod: str = POD) -> Object:
+        """Return the claim of a pod's volume."""
+        return self.cluster.get("pvc", f"data-{pod}" if self.standby else "database-pvc", self.namespace)
 
     def volume(self) -> str:
         """Name the volume that it is on."""
@@ -120,12 +122,12 @@ class Database:
 
     def _manifests(self) -> Sequence[Object]:
         return (
-            *manifests.postgres(self.namespace, password=PASSWORD),
+            *(manifests.postgres_pair if self.standby else manifests.postgres)(self.namespace, password=PASSWORD),
             *manifests.tier(self.namespace, "api", replicas=2),
             _cache(self.namespace),
             _named_service(self.namespace),
             _secret(self.namespace, "s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
-            free_volume(self.namespace, "spare", "1Gi"),
+            *(free_volume(self.namespace, f"spare-{number}", "1Gi") for number in range(1 + self.standby)),
             free_volume(self.namespace, "room", "2Gi"),
         )
 

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
 from tests.cluster import database
 from tests.cluster.conftest import StartDaemon
 from tests.cluster.crashes import KILL_AT, SEED, is_dead, lot
-from tests.cluster.database import Database
+from tests.cluster.database import POD, STANDBY, Database
 from tests.cluster.story import Json, Story
 from tests.harness.cluster import Cluster
 from tests.harness.coredns import CoreDns
@@ -18,6 +19,7 @@ from tests.harness.waiting import wait_for
 pytestmark = pytest.mark.timeout(600)
 DRILL = "/api/v1/services/database/drill"
 DOWN = {"alertname": "PostgreSQLDown", "severity": "critical", "namespace": "production"}
+SYSTEM = "SELECT system_identifier FROM pg_control_system()"
 PACE = 0.1
 """What every duration of the shipped files is multiplied by."""
 
@@ -63,12 +65,14 @@ def names(cluster: Cluster) -> Iterator[None]:
 
 
 @pytest.fixture
-def shop(own_cluster: Cluster, names: None, product_image: str, production: str) -> Iterator[Database]:
-    """A shop that is well, with one good backup of its database."""
+def shop(
+    request: pytest.FixtureRequest, own_cluster: Cluster, names: None, product_image: str, production: str
+) -> Iterator[Database]:
+    """A shop that is well, with one good backup of its database, and with a standby for a test that asks for one."""
     s3 = database.server()
     s3.start()
     s3.empty()
-    made = Database(cluster=own_cluster, namespace=production, s3=s3)
+    made = Database(cluster=own_cluster, namespace=production, s3=s3, standby=getattr(request, "param", False))
     made.set_up()
     made.back_up("app-1.dump")
     yield made
@@ -127,7 +131,8 @@ def test_a_lost_volume_is_replaced_though_the_daemon_dies_three_times_on_the_way
     points = [f"{when} effect restore/{change} 1" for change in CHANGES for when in ("before", "after")]
     first, last = sorted(draws.sample(range(len(points)), 2))
     # What became of a change that was begun is written down by the next process before it makes another.
-    settling = f"{draws.choice(('before', 'after'))} commit save-step {draws.choice((1, 2))}"
+    begun = CHANGES[first // 2]
+    settling = f"{draws.choice(('before', 'after'))} commit save-step restore/{begun} unknown 1"
     deaths = [points[first], settling, points[last]]
     print(f"{SEED}={seed} draws {deaths}")
     story = on_stage(shop, daemon, **{KILL_AT: deaths[0]})
@@ -139,6 +144,28 @@ def test_a_lost_volume_is_replaced_though_the_daemon_dies_three_times_on_the_way
     assert changed(story, incident) == dict.fromkeys(CHANGES, "done")
     assert writes(story) == WRITES
     assert (shop.orders(), shop.replicas()) == (1000, 2)
+
+
+@pytest.mark.parametrize("shop", [True], indirect=True, ids=["with a standby"])
+def test_lost_volumes_are_replaced_their_data_come_from_the_backup_and_the_standby_is_seeded_anew(
+    shop: Database, faults: Faults, daemon: StartDaemon, tmp_path: Path
+) -> None:
+    """PVC Lost: storage takes both volumes, with whatever was in them, so that no standby has the data either."""
+    story = on_stage(shop, daemon, catalog=database.catalog(tmp_path / "catalog", standbys=1))
+    before = shop.ask(SYSTEM, pod=STANDBY)
+
+    story.at("both volumes are lost", lambda: lose_both(shop, faults))
+
+    asking = story.within(180).reaches("awaiting-approval")
+    story.at("a person agrees", lambda: story.approve(asking))
+    incident = story.within(240).ends("recovered", service="database")
+    assert shop.orders() == 1000
+    assert shop.replicas() == 2
+    steps = {step["path"]: step["met"] for step in story.steps(incident)}
+    assert (steps["restore/standbys"], steps["restore/streaming"], steps["restore/whole"]) == (True, True, True), steps
+    assert shop.ask("SELECT state FROM pg_stat_replication") == "streaming"
+    assert shop.ask("SELECT pg_is_in_recovery()::text, count(*) FROM orders", "app", pod=STANDBY) == "true|1000"
+    assert shop.ask(SYSTEM, pod=STANDBY) == shop.ask(SYSTEM) != before, "it was made from the new primary"
 
 
 def test_a_drill_proves_the_backup_and_touches_nothing_live(shop: Database, daemon: StartDaemon) -> None:
@@ -190,9 +217,19 @@ def test_with_no_backup_that_is_good_the_restore_stops_and_nothing_live_is_touch
     assert writes(story) == WRITES[:2]
 
 
-def on_stage(shop: Database, daemon: StartDaemon, *, pace: float = PACE, **environment: str) -> Story:
+def lose_both(shop: Database, faults: Faults) -> None:
+    """Take both volumes away, and the pods, which cannot start again."""
+    for pod in (POD, STANDBY):
+        faults.lose_volume(shop.claim(pod))
+    for pod in (STANDBY, POD):
+        shop.cluster.api.delete("pod", pod, shop.namespace, grace=0)
+
+
+def on_stage(
+    shop: Database, daemon: StartDaemon, *, pace: float = PACE, catalog: Path | None = None, **environment: str
+) -> Story:
     """Begin a story on a healthy database."""
-    started = daemon(durations=pace, environment={**shop.environment, **environment})
+    started = daemon(durations=pace, catalog=catalog, environment={**shop.environment, **environment})
     story = Story(shop.cluster, shop.namespace, started, app="database")
     wait_for(lambda: story.service("database").get("healthy"), within=60, describe=story.state)
     return story.begin()
