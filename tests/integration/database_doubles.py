@@ -12,11 +12,11 @@ from kintsugi.model.lines import encode
 from kintsugi.model.restore import Backup, Restored, Table
 from kintsugi.rehearsal import Image, Spoken
 from kintsugi.rehearsal.images import Program
-from tests.integration.database_stage import DATABASE, NAMESPACE, WORKER, stateful_set
+from tests.integration.database_stage import NAMESPACE, WORKER, stateful_set
 
 Json = Mapping[str, Any]
 
-SERVER, STANDBY = "database:16", "standby:16"
+SERVER = "database:16"
 OWN_CLAIM = "database-pvc"
 PROBE = ("true",)
 _PANIC = "2026-05-04 12:00:00 UTC [1] PANIC:  could not locate a valid checkpoint record"
@@ -30,7 +30,6 @@ def rows(*found: Json) -> Spoken:
 def server(
     *,
     newest: datetime,
-    standby: bool = False,
     starts_after: timedelta = timedelta(seconds=1),
     last_words: str = _PANIC,
 ) -> Image:
@@ -41,7 +40,7 @@ def server(
     """
     counted = {"schemaname": "public", "relname": "orders", "inserted": 1000, "updated": 0, "deleted": 0}
     answers = {
-        "*pg_is_in_recovery*": rows({"standby": standby}),
+        "*pg_is_in_recovery*": rows({"standby": False}),
         "*pg_stat_activity*": rows({"count": 0}),
         "*count(*) FROM pg_stat_user_tables*": rows({"count": 7}),
         "*pg_stat_user_tables*": rows(counted),
@@ -82,11 +81,10 @@ def worker(folder: Path, *, taken: datetime) -> Image:
 
 
 def images(folder: Path, *, starts_after: timedelta = timedelta(seconds=1)) -> Mapping[str, Image]:
-    """Give the images of a server, a standby and a worker. The backup is of just now: it is within any RPO."""
+    """Give the images of a server and a worker. The backup is of just now: it is within any RPO."""
     taken = datetime.now(UTC) - timedelta(seconds=20)
     return {
         SERVER: server(newest=taken, starts_after=starts_after),
-        STANDBY: server(newest=taken, standby=True),
         WORKER: worker(folder, taken=taken),
     }
 
@@ -101,12 +99,3 @@ def with_a_claim_of_its_own() -> Sequence[Json]:
     }
     volume = {"name": "data", "persistentVolumeClaim": {"claimName": OWN_CLAIM}}
     return claim, stateful_set(SERVER, PROBE, volumes=[volume])
-
-
-def standby() -> Json:
-    """Give a standby of the same service, from a StatefulSet of its own."""
-    made = stateful_set(STANDBY, PROBE, volumes=[{"name": "data", "emptyDir": {}}])
-    labels = {"app": DATABASE, "role": "standby"}
-    template = {**made["spec"]["template"], "metadata": {"labels": labels}}
-    spec = {**made["spec"], "selector": {"matchLabels": labels}, "template": template}
-    return {**made, "metadata": {"name": "database-standby", "namespace": NAMESPACE}, "spec": spec}

@@ -1,5 +1,5 @@
 """
-Where a restore is not begun, stops, or is left to a person: a standby that answers, writers that somebody starts, a pause.
+Where a restore stops, or is left to a person: writers that somebody starts, a pause.
 
 Server and worker are doubles here: what counts is what is done to the cluster, and in which order.
 """
@@ -14,7 +14,7 @@ from kintsugi.model.answers import PauseWish
 from kintsugi.model.records import IncidentState, PauseScope
 from kintsugi.objects import resources
 from kintsugi.objects.resources import PODS, PVCS
-from tests.integration.database_doubles import OWN_CLAIM, images, standby, with_a_claim_of_its_own
+from tests.integration.database_doubles import OWN_CLAIM, images, with_a_claim_of_its_own
 from tests.integration.database_stage import API, DATABASE, NAMESPACE, NIGHTLY, POD, Stage
 
 pytestmark = pytest.mark.timeout(600)
@@ -30,16 +30,6 @@ def scale(stage: Stage, replicas: int) -> None:
     metadata = {"name": API, "namespace": NAMESPACE}
     manifest = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": replicas}}
     stage.cluster.apply(manifest)
-
-
-async def test_a_standby_that_answers_is_a_person_s_to_promote_and_nothing_is_done(tmp_path: Path) -> None:
-    """It has the data, and loses less than any backup."""
-    database = [*with_a_claim_of_its_own(), standby()]
-    async with Stage.set(tmp_path, database=database, images=images(tmp_path)) as stage:
-        damage(stage)
-        ended = await stage.reaches(IncidentState.NEEDS_OPERATOR)
-        assert "stopped at restore/alone" in ended.reason
-        assert await stage.changes() == [], "not even a backup is fetched"
 
 
 async def test_writers_that_a_person_starts_meanwhile_stop_it_and_it_is_taken_back_by_a_person_s_word(
