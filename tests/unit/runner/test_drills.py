@@ -204,7 +204,7 @@ def test_a_check_that_is_not_met_fails_the_drill_and_the_scratch_database_is_dro
     )
     ended = play(drill.carry())
     assert ended.state is IncidentState.FAILED
-    assert "the drill did not pass: verify/orders: not met: value > 0" in ended.reason
+    assert "the drill did not pass: verify/orders: Orders are there: not met: value > 0" in ended.reason
     assert drill.effects[-3:] == [DROP, ENDS["restore"], ENDS["fetch"]]
 
 
