@@ -167,7 +167,12 @@ def controller_manager(layout: Layout, *, node_monitor_grace_period: int) -> lis
 
 def scheduler(layout: Layout) -> list[str]:
     """Return the scheduler's arguments."""
-    return [f"--kubeconfig={layout.login('system:kube-scheduler')}", "--leader-elect=false"]
+    return [
+        f"--kubeconfig={layout.login('system:kube-scheduler')}",
+        "--leader-elect=false",
+        # A pod that was looked at before its volume was known to the scheduler is otherwise forgotten for five minutes.
+        "--pod-max-in-unschedulable-pods-duration=5s",
+    ]
 
 
 def proxy(layout: Layout) -> list[str]:

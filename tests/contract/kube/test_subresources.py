@@ -33,7 +33,7 @@ async def test_a_kind_without_status_has_no_such_subresource(api: Api) -> None:
 
 async def test_a_scale_is_read_and_changed(api: Api, expected: Check) -> None:
     await api.create(api.path("deployments", group=APPS), idle(replicas=0))
-    path = api.path("deployments", "web", "scale", group=APPS)
+    path, whole = api.path("deployments", "web", "scale", group=APPS), api.path("deployments", "web", group=APPS)
     expected("read", await api.get(path))
     expected("merge", await api.patch(path, {"spec": {"replicas": 3}}, MERGE))
     tested = [
@@ -43,13 +43,14 @@ async def test_a_scale_is_read_and_changed(api: Api, expected: Check) -> None:
     expected("failed test", await api.patch(path, tested, JSON_PATCH))
     tested[0]["value"] = 3
     assert (await api.patch(path, tested, JSON_PATCH)).body["spec"] == {"replicas": 1}
+    # Its controller writes that it has seen the change: a version read before that is not the newest for long.
+    await api.until(whole, lambda it: it.get("status", {}).get("observedGeneration") == it["metadata"]["generation"])
     scale = (await api.get(path)).body
     replaced = await api.send("PUT", path, {**scale, "spec": {"replicas": 2}})
     expected("replace", replaced)
     stale = await api.send("PUT", path, {**scale, "spec": {"replicas": 5}})
     expected("stale", stale)
-    deployment = (await api.get(api.path("deployments", "web", group=APPS))).body
-    assert deployment["spec"]["replicas"] == 2
+    assert (await api.get(whole)).body["spec"]["replicas"] == 2
 
 
 async def test_a_scale_is_tried_in_a_dry_run(api: Api) -> None:
