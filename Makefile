@@ -16,15 +16,16 @@ IMAGE := $(BIN)/python -m tests.harness.product_image
 
 FAST := tests/unit $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*)) tests/integration
 CRASHES := $(sort $(wildcard tests/integration/test_crash_points*.py))
-# Restores of real databases take minutes: they follow the first stories, beside all else.
 RESTORES := $(foreach what,backup database restore workers,$(sort $(wildcard tests/integration/test_$(what)*.py)))
 REAL := tests/contract/kube $(wildcard tests/cluster tests/acceptance tests/browser)
 STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
+# Four go at a time, the next when one ends: the longest first.
+LANES := $(addprefix lane-,late-stories fast restores cluster early-stories crashes)
 ROUNDS ?= 10
 
 .PHONY: help demo test test-fast check bench chaos docs
-.PHONY: lane-fast lane-cluster lane-early-stories lane-late-stories
+.PHONY: $(LANES)
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target does; do \
@@ -35,8 +36,8 @@ demo: $(READY) ## Break a web service on an embedded cluster and watch it being 
 	@$(BIN)/kintsugi demo
 
 # Where no network of our own can be had (not root, not Linux), or a cluster is lent to us, the tests run as they are:
-# those that need what is not there say so, and with CI=true that is a failure. What needs a real cluster mostly waits
-# for it, so that several lanes go at the same time, each with a cluster of its own where it is ours to start.
+# those that need what is not there say so, and with CI=true that is a failure. Most tests wait for something, so that
+# several lanes go at the same time, each with a cluster of its own where it needs one and it is ours to start.
 test: check ## Check everything and run every test, on a real Kubernetes where one can be had
 	@tests/harness/setup
 	@alone=; lanes=1; if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ] && $(ALONE) true; then \
@@ -45,22 +46,25 @@ test: check ## Check everything and run every test, on a real Kubernetes where o
 	    wait $$image || [ "$${CI:-}" != true ]; \
 	    alone='$(ALONE)'; lanes=4; \
 	fi; \
-	$(MAKE) --jobs=$$lanes --keep-going --output-sync=target LANE="$$alone $(PYTEST) --durations=20" \
-	    lane-fast lane-cluster lane-early-stories lane-late-stories
+	$(MAKE) --jobs=$$lanes --keep-going --output-sync=target LANE="$$alone $(PYTEST) --durations=20" $(LANES)
 
 lane-fast:
 	@$(LANE) $(foreach file,$(CRASHES) $(RESTORES),--ignore=$(file)) $(FAST)
 
 lane-cluster:
-	@failed=0; $(LANE) $(foreach story,$(STORIES),--ignore=$(story)) $(REAL) || failed=$$?; \
-	$(LANE) $(CRASHES) || failed=$$?; exit $$failed
+	@$(LANE) $(foreach story,$(STORIES),--ignore=$(story)) $(REAL)
 
 lane-early-stories:
-	@failed=0; $(LANE) $(EARLY_STORIES) || failed=$$?; \
-	$(LANE) $(RESTORES) || failed=$$?; exit $$failed
+	@$(LANE) $(EARLY_STORIES)
 
 lane-late-stories:
 	@$(LANE) $(filter-out $(EARLY_STORIES),$(STORIES))
+
+lane-restores:
+	@$(LANE) $(RESTORES)
+
+lane-crashes:
+	@$(LANE) $(CRASHES)
 
 test-fast: $(READY) ## Run the tests that need no Kubernetes but the embedded one, in under two minutes
 	@CI= $(PYTEST) $(foreach file,$(CRASHES) $(RESTORES),--ignore=$(file)) $(FAST) tests/contract/kube
