@@ -22,10 +22,11 @@ STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
 # Four go at a time, the next when one ends: the longest first.
 LANES := $(addprefix lane-,late-stories fast restores cluster early-stories crashes)
+QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
 
 .PHONY: help demo test test-fast check bench chaos docs
-.PHONY: $(LANES)
+.PHONY: $(LANES) $(QUICK)
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target does; do \
@@ -66,8 +67,20 @@ lane-restores:
 lane-crashes:
 	@$(LANE) $(CRASHES)
 
-test-fast: $(READY) ## Run the tests that need no Kubernetes but the embedded one, in under two minutes
-	@CI= $(PYTEST) $(foreach file,$(CRASHES) $(RESTORES),--ignore=$(file)) $(FAST) tests/contract/kube
+test-fast: $(READY) ## Run the tests that need no Kubernetes but the embedded one, in about two minutes
+	@CI= $(MAKE) --jobs=4 --keep-going --output-sync=target $(QUICK) QUICKLY="$(PYTEST) -m 'not long and not cluster'"
+
+quick-integration:
+	@$(QUICKLY) $(foreach file,$(CRASHES) $(RESTORES),--ignore=$(file)) tests/integration
+
+quick-contract:
+	@$(QUICKLY) --ignore=tests/contract/kube tests/contract
+
+quick-cluster:
+	@$(QUICKLY) tests/contract/kube
+
+quick-unit:
+	@$(QUICKLY) tests/unit
 
 check: $(READY) ## Check format, style, types and layers
 	@$(BIN)/ruff format --check --quiet . || { echo 'format: run ruff format'; exit 1; }

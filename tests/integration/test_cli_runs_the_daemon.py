@@ -14,6 +14,8 @@ import pytest
 
 from kintsugi.rehearsal import EmbeddedCluster
 
+pytestmark = pytest.mark.long
+
 PATIENCE = 60
 """Seconds that a process may take to say what it is waited for."""
 

@@ -21,6 +21,7 @@ from kintsugi.rehearsal import postgres
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.long
 def test_every_scene_ends_as_it_should_without_a_terminal() -> None:
     """
     A crash loop and too few pods are healed, a bad version is rolled back, a database is restored from its backup.
@@ -62,6 +63,7 @@ async def test_without_the_programs_of_the_database_it_says_what_to_install(
         await play(folder=tmp_path, catalog=None, say=print)
 
 
+@pytest.mark.long
 async def test_without_its_rules_the_first_scene_does_not_end_and_the_demonstration_fails(tmp_path: Path) -> None:
     """Nothing but the daemon heals the faults: with the rules on the web service's pods removed, the pod crash-loops on."""
     catalog = tmp_path / "catalog"

@@ -99,6 +99,7 @@ async def test_an_alert_only_hints_at_an_object_and_names_no_runbook(daemon: Dae
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 async def test_a_storm_of_ten_thousand_alerts_is_taken(daemon: Daemon) -> None:
     """Covers A4: one group of 5,000 and 5,000 groups of one, with no answer in the four hundreds."""
     alerts = [alert(fingerprint=f"a{number}", labels={"n": str(number)}) for number in range(10_000)]

@@ -73,6 +73,7 @@ async def test_a_process_that_is_frozen_and_killed_has_answered_nothing_that_it_
     assert answered <= kept
 
 
+@pytest.mark.long
 async def test_a_storm_is_taken_within_bounded_memory(tmp_path: Path) -> None:
     """Covers A4: ten groups of 10,000 alerts at once stay below 600 MiB, and none is answered in the four hundreds."""
     bodies = [

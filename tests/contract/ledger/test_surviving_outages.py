@@ -20,6 +20,8 @@ from tests.contract.ledger.build import NOW, begin, claim, signal, start, starte
 from tests.harness import disks
 from tests.harness.postgres import Postgres
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 
 

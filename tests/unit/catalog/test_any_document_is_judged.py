@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,6 +76,7 @@ def refused(content: bytes) -> tuple[Problem, ...]:
 
 @settings(max_examples=60, deadline=None)
 @given(changed())
+@pytest.mark.long
 def test_a_changed_document_is_loaded_or_refused(changed_documents: list[Any]) -> None:
     content = yaml.safe_dump_all(changed_documents, allow_unicode=True).encode()
     problems = refused(content)

@@ -181,6 +181,7 @@ async def test_it_is_taken_back_whole_however_the_service_is() -> None:
     assert "it was rolled back, but web is not healthy" in ended.reason
 
 
+@pytest.mark.long
 def test_it_may_be_interrupted_at_any_moment_and_each_change_is_made_once() -> None:
     """P3: the changes that complete another one, too."""
 

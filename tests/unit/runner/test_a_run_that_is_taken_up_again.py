@@ -73,14 +73,17 @@ def check_all_done_once(where: str, bench: Bench, ended: RunRecord) -> None:
     assert not left, f"{where}: {left}"
 
 
+@pytest.mark.long
 def test_wherever_the_process_ends_every_effect_is_made_once_and_in_order() -> None:
     assert cut_everywhere(everything, check_all_done_once) > 80
 
 
+@pytest.mark.long
 def test_it_may_be_away_for_minutes() -> None:
     cut_everywhere(everything, check_all_done_once, down=240)
 
 
+@pytest.mark.long
 def test_answers_that_are_lost_besides_make_no_second_effect() -> None:
     def make() -> Bench:
         bench = everything()

@@ -300,6 +300,7 @@ def soon_failing() -> Bench:
     return failing(rollback="after: 3m")
 
 
+@pytest.mark.long
 def test_wherever_the_process_ends_each_change_is_taken_back_once() -> None:
     """C1, P3."""
 
@@ -324,6 +325,7 @@ def test_a_watchdog_that_is_overdue_after_a_long_absence_takes_back_what_was_don
     assert cut_everywhere(soon_failing, check, down=900) > 40
 
 
+@pytest.mark.long
 def test_a_way_back_of_two_commands_is_gone_to_its_end_wherever_the_process_ends() -> None:
     """C1: a volume that is freed but not bound again is worse than before."""
 

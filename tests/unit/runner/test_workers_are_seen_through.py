@@ -94,6 +94,7 @@ async def test_the_next_step_waits_for_the_worker_and_sees_what_it_found() -> No
     assert story.step("verify").state is StepState.DONE
 
 
+@pytest.mark.long
 def test_wherever_the_process_ends_each_job_is_made_once_and_its_result_taken_up() -> None:
     """C1: the Jobs outlive the process; a successor watches on and makes none."""
 
