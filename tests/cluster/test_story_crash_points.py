@@ -60,7 +60,9 @@ def tell(story: Story, faults: Faults, *, killed_at: str = "") -> End:
     """Tell of one crash-looping pod and of the alert about it; the daemon is started again when it has died."""
     victim = story.begin().pods()[0]
     labels = {**ALERT, "pod": victim["metadata"]["name"]}
-    story.at("a pod crash-loops", lambda: faults.crash_loop(victim)).within(30).held_back(victim)
+    story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
+    # Between its first crashes a container runs, and nobody can tell: what a process finds must be beyond doubt.
+    story.within(30).held_back(victim, restarts=CRASH_LOOP_RESTARTS)
     story.at("the alert fires", lambda: story.alert("firing", labels))
     if killed_at:
         story.within(60).sees("it is dead, or the pod healed", lambda: is_dead(story) or is_healed(story, victim))
@@ -70,11 +72,6 @@ def tell(story: Story, faults: Faults, *, killed_at: str = "") -> End:
             ):  # it may die of this very request; it is sent again below, as Alertmanager would
                 story.at("the alert is resolved", lambda: story.alert("resolved", labels))
         story.within(60).sees(f"the daemon has died {killed_at}", lambda: is_dead(story))
-        # Between its first crashes a container runs, and nobody can tell: what the next process finds must be beyond doubt.
-        story.sees(
-            "the pod is in a crash loop whatever it does just then, or healed",
-            lambda: is_healed(story, victim) or story.is_held_back(victim, restarts=CRASH_LOOP_RESTARTS),
-        )
         story.at("it is started again", lambda: story.daemon.start(**{KILL_AT: ""}))
     story.within(60).sees("the pod is healed", lambda: is_healed(story, victim))
     story.at("the alert is resolved", lambda: story.alert("resolved", labels))
