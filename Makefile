@@ -14,14 +14,16 @@ ALONE := $(BIN)/python -m tests.harness.network --
 PARTS := $(BIN)/python -m tests.harness.parts
 IMAGE := $(BIN)/python -m tests.harness.product_image
 
-FAST := tests/unit $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*)) tests/integration
+UNITS := tests/unit $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*))
 CRASHES := $(sort $(wildcard tests/integration/test_crash_points*.py))
-RESTORES := $(foreach what,backup database restore workers,$(sort $(wildcard tests/integration/test_$(what)*.py)))
+DATABASES := $(sort $(wildcard tests/integration/test_database*.py))
+RESTORES := $(foreach what,backup restore workers,$(sort $(wildcard tests/integration/test_$(what)*.py)))
 REAL := tests/contract/kube $(wildcard tests/cluster tests/acceptance tests/browser)
 STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
+DATABASE_STORIES := $(filter tests/cluster/test_story_database% tests/cluster/test_story_standby%,$(STORIES))
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
-# Four go at a time, the next when one ends: the longest first.
-LANES := $(addprefix lane-,late-stories fast restores cluster early-stories crashes)
+# Five go at a time, the next when one ends: the longest first.
+LANES := $(addprefix lane-,database-stories early-stories restores cluster units crashes late-stories integration databases)
 QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
 
@@ -45,21 +47,30 @@ test: check ## Check everything and run every test, on a real Kubernetes where o
 	    $(IMAGE) >/dev/null & image=$$!; \
 	    $(PARTS) >/dev/null || [ "$${CI:-}" != true ]; \
 	    wait $$image || [ "$${CI:-}" != true ]; \
-	    alone='$(ALONE)'; lanes=4; \
+	    alone='$(ALONE)'; lanes=5; \
 	fi; \
 	$(MAKE) --jobs=$$lanes --keep-going --output-sync=target LANE="$$alone $(PYTEST) --durations=20" $(LANES)
 
-lane-fast:
-	@$(LANE) $(foreach file,$(CRASHES) $(RESTORES),--ignore=$(file)) $(FAST)
+lane-units:
+	@$(LANE) $(UNITS)
+
+lane-integration:
+	@$(LANE) $(foreach file,$(CRASHES) $(DATABASES) $(RESTORES),--ignore=$(file)) tests/integration
 
 lane-cluster:
 	@$(LANE) $(foreach story,$(STORIES),--ignore=$(story)) $(REAL)
+
+lane-database-stories:
+	@$(LANE) $(DATABASE_STORIES)
 
 lane-early-stories:
 	@$(LANE) $(EARLY_STORIES)
 
 lane-late-stories:
-	@$(LANE) $(filter-out $(EARLY_STORIES),$(STORIES))
+	@$(LANE) $(filter-out $(DATABASE_STORIES) $(EARLY_STORIES),$(STORIES))
+
+lane-databases:
+	@$(LANE) $(DATABASES)
 
 lane-restores:
 	@$(LANE) $(RESTORES)
@@ -71,7 +82,7 @@ test-fast: $(READY) ## Run the tests that need no Kubernetes but the embedded on
 	@CI= $(MAKE) --jobs=4 --keep-going --output-sync=target $(QUICK) QUICKLY="$(PYTEST) -m 'not long and not cluster'"
 
 quick-integration:
-	@$(QUICKLY) $(foreach file,$(CRASHES) $(RESTORES),--ignore=$(file)) tests/integration
+	@$(QUICKLY) $(foreach file,$(CRASHES) $(DATABASES) $(RESTORES),--ignore=$(file)) tests/integration
 
 quick-contract:
 	@$(QUICKLY) --ignore=tests/contract/kube tests/contract

@@ -33,8 +33,11 @@ _CLONE_NEWNS, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 _PR_SET_PDEATHSIG = 1
 # The node's folder for what pods share with the tests: volumes, faults.
 NODE_FOLDER = "/var/tmp/kintsugi"
-# Kubernetes and containerd keep state in these whatever they are told; inside, each is an empty tmpfs.
+# Kubernetes and containerd keep state in these whatever they are told; inside, each is an empty tmpfs. So is the scratch
+# folder where there is memory for it (a cluster keeps 1 GiB): nothing of it outlives the run, and half of what the tests
+# cost was a disk that makes data safe.
 _HARD_CODED = ("/run/containerd", "/run/netns", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers", NODE_FOLDER)
+_ENOUGH_MEMORY = 16 << 30
 _SETTINGS = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
 _LINKS = (
     "ip link set lo up",
@@ -66,7 +69,7 @@ def run(command: Sequence[str]) -> int:
     with _mount_points(), _scratch() as scratch:
         _libc("unshare", _CLONE_NEWPID)
         inside = [sys.executable, "-m", "tests.harness.network", "--inside", *command]
-        child = subprocess.Popen(inside, env={**os.environ, RUN: str(scratch)})
+        child = subprocess.Popen(inside, env={**os.environ, RUN: str(scratch), "TMPDIR": str(scratch)})
         try:
             _pass_signals_to(child)
             return _exit_code(child.wait())
@@ -152,7 +155,7 @@ def _inside(command: Sequence[str]) -> int:
     _libc("unshare", _CLONE_NEWNET | _CLONE_NEWNS)
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
-    for path in _HARD_CODED:
+    for path in (*_HARD_CODED, *_scratch_in_memory()):
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", path], check=True)
     _configure(_SETTINGS)
     child = subprocess.Popen(command)
@@ -162,6 +165,12 @@ def _inside(command: Sequence[str]) -> int:
         if pid == child.pid:
             child.returncode = os.waitstatus_to_exitcode(status)
             return _exit_code(child.returncode)
+
+
+def _scratch_in_memory() -> Sequence[str]:
+    """Name the scratch folder of this run where it may be kept in memory: on a machine of some size."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return [os.environ[RUN]] if memory >= _ENOUGH_MEMORY else []
 
 
 def _configure(settings: Mapping[str, str]) -> None:

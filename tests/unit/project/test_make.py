@@ -3,6 +3,8 @@
 import re
 import subprocess
 import tomllib
+from collections import Counter
+from pathlib import Path
 
 from tests.unit.project.tree import ROOT
 
@@ -11,11 +13,26 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINNED = re.compile(r"^([\w.-]+)(?:\[[\w,]+\])?==\S+", re.MULTILINE)
 
 
-def test_every_folder_with_tests_is_run_by_make_test() -> None:
-    """A folder that nobody runs rots; bench has a target of its own."""
-    listed = set(re.findall(r"tests/(\w+)", "\n".join(re.findall(r"^(?:FAST|REAL) := .*$", MAKEFILE, re.MULTILINE))))
-    there = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
-    assert there - listed == set()
+def test_every_test_is_run_by_one_lane_of_make_test() -> None:
+    """A test that no lane runs rots; one that two run costs twice."""
+    lanes = re.findall(r"^(lane-[\w-]+):", MAKEFILE, re.MULTILINE)
+    assert set(lanes) == {f"lane-{name}" for name in _listed("LANES")}
+    run = Counter(path for lane in lanes for path in _tests_of(lane))
+    assert run == Counter((ROOT / "tests").rglob("test_*.py"))
+
+
+def _listed(variable: str) -> list[str]:
+    (value,) = re.findall(rf"^{variable} := \$\(addprefix [\w-]+,(.*)\)$", MAKEFILE, re.MULTILINE)
+    return str(value).split()
+
+
+def _tests_of(lane: str) -> set[Path]:
+    """Return the files that pytest collects for a lane: what it names, less what it ignores."""
+    shown = subprocess.run(["make", "-n", lane, "LANE="], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    words = shown.split()
+    ignored = {ROOT / word.removeprefix("--ignore=") for word in words if word.startswith("--ignore=")}
+    named = [ROOT / word for word in words if not word.startswith("--")]
+    return {path for place in named for path in (place.rglob("test_*.py") if place.is_dir() else [place])} - ignored
 
 
 def test_the_whole_run_is_make_test() -> None:
