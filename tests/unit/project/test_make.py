@@ -28,7 +28,9 @@ def _listed(variable: str) -> list[str]:
 
 def _tests_of(lane: str) -> set[Path]:
     """Return the files that pytest collects for a lane: what it names, less what it ignores."""
-    shown = subprocess.run(["make", "-n", lane, "LANE=pytest"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(
+        ["make", "-n", lane, "LANE=pytest"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     words = shown.split()[1:]
     ignored = {ROOT / word.removeprefix("--ignore=") for word in words if word.startswith("--ignore=")}
     named = [ROOT / word for word in words if not word.startswith("--")]
