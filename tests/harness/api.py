@@ -6,6 +6,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from typing import Any
 
 from tests.harness.access import Access
@@ -52,21 +53,35 @@ class Api:
 
         Raises ApiError for an answer that is an error, OSError when there is none.
         """
+        with self._open(method, path, body, content=content, accept=accept) as answer:
+            text = answer.read().decode()
+        return json.loads(text) if text.startswith(("{", "[")) else text
+
+    def changed(self, kind: str, version: str) -> None:
+        """Return when an object of this kind changes after a resource version, or the server ends the watch.
+
+        Raises ApiError when the version is too old, OSError (TimeoutError, too) when nothing is heard within the limit.
+        """
+        with self._open("GET", f"{self.resource(kind).path(None)}?watch=true&resourceVersion={version}") as events:
+            events.readline()
+
+    def _open(
+        self, method: str, path: str, body: object = None, *, content: str = "application/json", accept: str = "*/*"
+    ) -> HTTPResponse:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Accept": accept, "Content-Type": content, "User-Agent": "kintsugi-harness"}
         if self._access.token:
             headers["Authorization"] = f"Bearer {self._access.token}"
         request = urllib.request.Request(self._access.server + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=self._limit, context=self._tls) as answer:
-                text = answer.read().decode()
+            answer: HTTPResponse = urllib.request.urlopen(request, timeout=self._limit, context=self._tls)
         except urllib.error.HTTPError as error:
             with error:
                 raise ApiError(error.code, _message(error.read().decode(errors="replace"))) from error
         except urllib.error.URLError as error:
             # What went wrong is inside: refused, timed out, unreachable.
             raise (error.reason if isinstance(error.reason, OSError) else error) from error
-        return json.loads(text) if text.startswith(("{", "[")) else text
+        return answer
 
     def resource(self, kind: str) -> Resource:
         """Return the resource that kubectl would take for this word: pod, pods, po, Pod, deployments.apps."""

@@ -105,10 +105,10 @@ class Cluster:
         for timer in self._timers:
             timer.cancel()
             timer.join()
-        if self._balancers is not None:
-            self._balancers.stop()
         if self._machine is not None:
             self._machine.stop()
+        if self._balancers is not None:
+            self._balancers.stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     @property

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 
 from tests.harness.access import Access
@@ -10,41 +11,47 @@ from tests.harness.api import Api, ApiError, Object
 
 # The node's default route leads over its bridge, where kube-proxy's rules take these addresses up.
 ADDRESSES = tuple(f"10.99.0.{host}" for host in range(1, 255))
-_LOOK_EVERY = 0.25
+_AGAIN_AFTER = 0.25
 
 
 class LoadBalancers:
-    """A thread that looks for LoadBalancer Services without an address and gives them one."""
+    """A thread that watches Services and gives each LoadBalancer without an address one."""
 
     def __init__(self, access: Access) -> None:
-        self._api = Api(access, limit=2)
+        self._api = Api(access, limit=10)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load-balancers", daemon=True)
 
     def start(self) -> None:
-        """Start looking."""
+        """Start watching."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking and wait for the thread to end."""
+        """Wait for the thread to end: at once when the API server is gone, else at the next change or after 10 s."""
         self._over.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._over.wait(_LOOK_EVERY):
+        while not self._over.is_set():
             try:
-                self._look()
-            except (ApiError, OSError, ValueError):
-                # The API server is stopped or frozen by a test, or the service is gone again: look later.
+                self._api.changed("services", self._look())
+            except TimeoutError:
+                # Nothing has changed for so long.
                 continue
+            except (ApiError, OSError, HTTPException, ValueError):
+                # The API server is stopped or frozen by a test, or the service is gone again: look later.
+                self._over.wait(_AGAIN_AFTER)
 
-    def _look(self) -> None:
-        services = [each for each in self._api.list("services") if each["spec"]["type"] == "LoadBalancer"]
+    def _look(self) -> str:
+        found = self._api.request("GET", self._api.resource("services").path(None))
+        services = [each for each in found["items"] if each["spec"]["type"] == "LoadBalancer"]
         taken = {address_of(each) for each in services}
         free = (address for address in ADDRESSES if address not in taken)
         for service in services:
             if address_of(service) is None:
                 self._give(service, next(free))
+        version: str = found["metadata"]["resourceVersion"]
+        return version
 
     def _give(self, service: Object, address: str) -> None:
         status = {"loadBalancer": {"ingress": [{"ip": address, "ipMode": "VIP"}]}}

@@ -24,11 +24,12 @@ class _Trigger:
 
 @dataclass(kw_only=True, slots=True)
 class Wire:
-    """Passes bytes on between a port of its own and a server's; a fault lasts until `heal`."""
+    """Passes bytes on between a port of its own and a server's, and keeps what was asked; a fault lasts until `heal`."""
 
     to: int
     port: int = 0
     address: str = "127.0.0.1"
+    asked: list[bytes] = field(default_factory=list)
     answered: int = 0
     stalled: int = 0
     _listener: socket.socket = field(default_factory=socket.socket)
@@ -123,6 +124,7 @@ class Wire:
             each.close()
 
     def _asked(self, piece: bytes) -> bytes:
+        self.asked.append(piece)
         for trigger in self._reached(lambda each: each.request is not None and piece.startswith(each.request)):
             trigger.do()
         return piece
