@@ -1,13 +1,13 @@
 """A small client of the Kubernetes REST API, so that a test can look often without starting kubectl each time."""
 
 import json
-import urllib.error
 import urllib.parse
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPResponse
 from typing import Any
+
+import urllib3
 
 from tests.harness.access import Access
 
@@ -38,12 +38,15 @@ class Resource:
 
 
 class Api:
-    """Speaks to one API server as one user. Every call has a time limit and is a connection of its own."""
+    """Speaks to one API server as one user, on connections that are kept. Every call has a time limit, in seconds."""
 
     def __init__(self, access: Access, *, limit: float = 10) -> None:
-        self._access = access
-        self._limit = limit
-        self._tls = access.tls() if access.server.startswith("https") else None
+        self._server = access.server
+        self._headers = {"User-Agent": "kintsugi-harness"}
+        if access.token:
+            self._headers["Authorization"] = f"Bearer {access.token}"
+        tls = access.tls() if access.server.startswith("https") else None
+        self._pool = urllib3.PoolManager(ssl_context=tls, timeout=limit, retries=False)
         self._resources: dict[str, Resource] = {}
 
     def request(
@@ -53,35 +56,26 @@ class Api:
 
         Raises ApiError for an answer that is an error, OSError when there is none.
         """
-        with self._open(method, path, body, content=content, accept=accept) as answer:
-            text = answer.read().decode()
+        headers = {**self._headers, "Accept": accept, "Content-Type": content}
+        data = None if body is None else json.dumps(body).encode()
+        with _as_os_errors():
+            answer = self._pool.request(method, self._server + path, body=data, headers=headers)
+        text = answer.data.decode(errors="replace")
+        if answer.status >= 400:
+            raise ApiError(answer.status, _message(text))
         return json.loads(text) if text.startswith(("{", "[")) else text
 
     def changed(self, kind: str, version: str) -> None:
-        """Return when an object of this kind changes after a resource version, or the server ends the watch.
+        """Return when an object of this kind changes after a resource version, or when the version is too old.
 
-        Raises ApiError when the version is too old, OSError (TimeoutError, too) when nothing is heard within the limit.
+        Raises OSError when the server is gone, TimeoutError when nothing has changed within the limit.
         """
-        with self._open("GET", f"{self.resource(kind).path(None)}?watch=true&resourceVersion={version}") as events:
-            events.readline()
-
-    def _open(
-        self, method: str, path: str, body: object = None, *, content: str = "application/json", accept: str = "*/*"
-    ) -> HTTPResponse:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Accept": accept, "Content-Type": content, "User-Agent": "kintsugi-harness"}
-        if self._access.token:
-            headers["Authorization"] = f"Bearer {self._access.token}"
-        request = urllib.request.Request(self._access.server + path, data, headers, method=method)
-        try:
-            answer: HTTPResponse = urllib.request.urlopen(request, timeout=self._limit, context=self._tls)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise ApiError(error.code, _message(error.read().decode(errors="replace"))) from error
-        except urllib.error.URLError as error:
-            # What went wrong is inside: refused, timed out, unreachable.
-            raise (error.reason if isinstance(error.reason, OSError) else error) from error
-        return answer
+        url = f"{self._server}{self.resource(kind).path(None)}?watch=true&resourceVersion={version}"
+        with (
+            _as_os_errors(),
+            self._pool.request("GET", url, headers=self._headers, preload_content=False) as events,
+        ):
+            next(events.stream(), None)
 
     def resource(self, kind: str) -> Resource:
         """Return the resource that kubectl would take for this word: pod, pods, po, Pod, deployments.apps."""
@@ -144,6 +138,18 @@ class Api:
                 for each in version["resources"]:
                     _enter(found, each, prefix, name)
         return found
+
+
+@contextmanager
+def _as_os_errors() -> Iterator[None]:
+    try:
+        yield
+    except urllib3.exceptions.NewConnectionError as error:
+        raise ConnectionError(str(error)) from error
+    except urllib3.exceptions.TimeoutError as error:
+        raise TimeoutError(str(error)) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise ConnectionError(str(error)) from error
 
 
 def _enter(found: dict[str, Resource], described: Mapping[str, Any], prefix: str, group: str) -> None:

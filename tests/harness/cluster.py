@@ -26,6 +26,8 @@ from tests.harness.waiting import wait_for
 KUBECONFIG = "KINTSUGI_TEST_KUBECONFIG"
 PolicyRule = Mapping[str, Sequence[str]]
 _NUMBERS = itertools.count(1)
+_RUNS = ("deployment", "statefulset", "daemonset", "cronjob", "job", "replicaset", "pod", "service", "pvc")
+_IN_BACKGROUND = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
 
 
 class NotOursError(Exception):
@@ -176,7 +178,7 @@ class Cluster:
 
     @contextmanager
     def namespace(self, prefix: str = "test", *, labels: Mapping[str, str] | None = None) -> Iterator[str]:
-        """Make a namespace whose default service account is ready; its deletion is not waited for."""
+        """Make a namespace whose default service account is ready; that what is in it goes is not waited for."""
         # The process id keeps runs apart on a lent cluster, where an earlier one's namespace may still be Terminating.
         name = f"{prefix}-{os.getpid()}-{next(_NUMBERS)}"
         self.api.create("namespace", {"metadata": {"name": name, "labels": dict(labels or {})}})
@@ -185,7 +187,15 @@ class Cluster:
             yield name
         finally:
             with suppress(ApiError, OSError):
-                self.api.delete("namespace", name)
+                self._leave(name)
+
+    def _leave(self, namespace: str) -> None:
+        # A namespace's end costs the API server a hundred requests: with a cluster of our own it is enough that nothing runs.
+        if self.ours:
+            for kind in _RUNS:
+                self.api.request("DELETE", self.api.resource(kind).path(namespace), _IN_BACKGROUND)
+        else:
+            self.api.delete("namespace", namespace)
 
     def kubeconfig_for(
         self,

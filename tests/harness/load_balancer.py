@@ -3,7 +3,6 @@
 import socket
 import threading
 from collections.abc import Mapping
-from http.client import HTTPException
 from typing import Any
 
 from tests.harness.access import Access
@@ -38,7 +37,7 @@ class LoadBalancers:
             except TimeoutError:
                 # Nothing has changed for so long.
                 continue
-            except (ApiError, OSError, HTTPException, ValueError):
+            except (ApiError, OSError, ValueError):
                 # The API server is stopped or frozen by a test, or the service is gone again: look later.
                 self._over.wait(_AGAIN_AFTER)
 

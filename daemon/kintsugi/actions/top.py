@@ -76,7 +76,7 @@ def _use(metrics: Live, usage: Sequence[Live], limits: Sequence[Live]) -> dict[s
         "namespace": live.text(metrics, "metadata", "namespace"),
         "cpu_millicores": whole(cpu * 1000),
         "memory_bytes": whole(memory),
-        "cpu_percent": _percent(Decimal(whole(cpu * 1000)), _limit(limits, "cpu") * 1000),
+        "cpu_percent": _percent(cpu, _limit(limits, "cpu")),
         "memory_percent": _percent(memory, _limit(limits, "memory")),
     }
 
@@ -102,8 +102,8 @@ def _limit(limits: Sequence[Live], kind: str) -> Decimal:
 
 
 def _percent(amount: Decimal, limit: Decimal) -> int:
-    """Give whole per cent, cut off as kubectl does; 0 where there is no limit."""
-    return int(amount * 100 / limit) if limit else 0
+    """Give whole per cent, of thousandths, in floating point and cut off, as kubectl does; 0 where there is no limit."""
+    return int(float(whole(amount * 1000)) / float(whole(limit * 1000)) * 100) if limit else 0
 
 
 def _number(use: Live, key: str) -> int:

@@ -147,6 +147,15 @@ async def test_top_nodes_gives_shares_of_what_a_node_can_give() -> None:
     }
 
 
+async def test_top_nodes_divides_as_kubectl_does() -> None:
+    """In floating point: 580 of 2,000 millicores are 28 per cent there, not 29."""
+    two_cores = node()
+    two_cores["status"]["allocatable"]["cpu"] = "2"
+    metrics = {"metadata": {"name": "node-1"}, "usage": {"cpu": "579123456n", "memory": "2Gi"}}
+    (use,) = (await look(ClusterOfDicts((NODES, two_cores), (NODE_METRICS, metrics)), "kubectl top nodes"))["items"]
+    assert (use["cpu_millicores"], use["cpu_percent"]) == (580, 28)
+
+
 async def test_top_pods_sums_containers_and_knows_no_share_without_limits() -> None:
     """0 stands for no limit."""
     limited = healthy_pod("web-1")
