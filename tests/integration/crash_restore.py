@@ -24,7 +24,7 @@ from kintsugi.objects.resources import PODS, PVCS, PVS
 from kintsugi.rehearsal import EmbeddedCluster, Image, Request
 from kintsugi.settings import GuardSettings, RestoreSettings
 from tests.integration.crash_daemon import Birth
-from tests.integration.crash_stage import SPEED, USER, Stage
+from tests.integration.crash_stage import SELDOM, SPEED, USER, Stage
 from tests.integration.crash_story import End, ended, made
 from tests.integration.database_doubles import OWN_CLAIM, SERVER, server, with_a_claim_of_its_own, worker
 from tests.integration.database_stage import (
@@ -102,7 +102,7 @@ class RestoreScene:
             incidents = await ledger.incidents(limit=10)
             return bool(incidents) and all(each.closed for each in incidents) and not await ledger.firing()
 
-        await stage.until(is_over, within=PATIENCE)
+        await stage.until(is_over, within=PATIENCE, every=SELDOM)
         return await ended(ledger, effects(made(stage), old), left(stage, old))
 
 

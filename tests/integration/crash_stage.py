@@ -19,8 +19,11 @@ API = "api-deployment"
 SPEED = 100.0
 """How much faster than Kubernetes the embedded cluster lives: a crash loop is one beyond doubt before any rule's time is over."""
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that anything here may take on a machine that plays many stories at once."""
+
+SELDOM = 0.5
+"""Seconds between two looks at whether a story is over: many stories that look often cost more than what they wait for."""
 
 Json = Mapping[str, Any]
 
@@ -104,9 +107,11 @@ class Stage:
         async with Ledger.read(url_of(self.birth.folder)) as ledger:
             yield ledger
 
-    async def until(self, condition: Callable[[], Awaitable[bool]], *, within: float = PATIENCE) -> None:
+    async def until(
+        self, condition: Callable[[], Awaitable[bool]], *, within: float = PATIENCE, every: float = 0.1
+    ) -> None:
         """Wait for something, and show the daemon's last lines when it does not come."""
-        await eventually(condition, within=within, describe=self.log)
+        await eventually(condition, within=within, every=every, describe=self.log)
 
     def change(self, spec: Json) -> None:
         """Change the web Deployment."""

@@ -22,7 +22,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.rehearsal import Request
 from kintsugi.rehearsal.shop import CRASHING, WEB
 from tests.integration.crash_daemon import Birth
-from tests.integration.crash_stage import API, USER, Stage
+from tests.integration.crash_stage import API, SELDOM, USER, Stage
 
 INDEX = re.compile(r"\[\d+\]")
 """Which item of a list a step was about: it hangs on the pods' names."""
@@ -189,7 +189,7 @@ async def quiet(stage: Stage, ledger: Ledger) -> None:
         over = bool(incidents) and all(each.closed for each in incidents)
         return over and not await ledger.firing() and not await ledger.unjudged() and stage.is_well()
 
-    await stage.until(is_quiet)
+    await stage.until(is_quiet, every=SELDOM)
 
 
 async def end_of(stage: Stage, ledger: Ledger, before: Collection[str]) -> End:
