@@ -15,15 +15,18 @@ PARTS := $(BIN)/python -m tests.harness.parts
 IMAGE := $(BIN)/python -m tests.harness.product_image
 
 UNITS := tests/unit $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*))
-CRASHES := $(sort $(wildcard tests/integration/test_crash_points*.py))
+CRASHES := tests/integration/test_crash_points.py
+RESTORE_CRASHES := tests/integration/test_crash_points_of_a_restore.py
 DATABASES := $(sort $(wildcard tests/integration/test_database*.py))
 RESTORES := $(foreach what,backup restore workers,$(sort $(wildcard tests/integration/test_$(what)*.py)))
 REAL := tests/contract/kube $(wildcard tests/cluster tests/acceptance tests/browser)
 STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
 DATABASE_STORIES := $(filter tests/cluster/test_story_database% tests/cluster/test_story_standby%,$(STORIES))
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
-# Five go at a time, the next when one ends: the longest first.
-LANES := $(addprefix lane-,database-stories early-stories restores cluster units crashes late-stories integration databases)
+ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(DATABASES) $(RESTORES)
+# Six go at a time, the next when one ends: the longest first.
+LANES := $(addprefix lane-,database-stories restores cluster early-stories restore-crashes units crashes late-stories \
+    databases integration)
 QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
 
@@ -47,15 +50,16 @@ test: check ## Check everything and run every test, on a real Kubernetes where o
 	    $(IMAGE) >/dev/null & image=$$!; \
 	    $(PARTS) >/dev/null || [ "$${CI:-}" != true ]; \
 	    wait $$image || [ "$${CI:-}" != true ]; \
-	    alone='$(ALONE)'; lanes=5; \
+	    alone='$(ALONE)'; lanes=6; \
 	fi; \
 	$(MAKE) --jobs=$$lanes --keep-going --output-sync=target LANE="$$alone $(PYTEST) --durations=20" $(LANES)
 
+# These only compute, most in virtual time: they take what the others, which must be in time, leave.
 lane-units:
-	@$(LANE) $(UNITS)
+	@nice $(LANE) $(UNITS)
 
 lane-integration:
-	@$(LANE) $(foreach file,$(CRASHES) $(DATABASES) $(RESTORES),--ignore=$(file)) tests/integration
+	@$(LANE) $(foreach file,$(ELSEWHERE),--ignore=$(file)) tests/integration
 
 lane-cluster:
 	@$(LANE) $(foreach story,$(STORIES),--ignore=$(story)) $(REAL)
@@ -78,11 +82,14 @@ lane-restores:
 lane-crashes:
 	@$(LANE) $(CRASHES)
 
+lane-restore-crashes:
+	@$(LANE) $(RESTORE_CRASHES)
+
 test-fast: $(READY) ## Run the tests that need no Kubernetes but the embedded one, in about two minutes
 	@CI= $(MAKE) --jobs=4 --keep-going --output-sync=target $(QUICK) QUICKLY="$(PYTEST) -m 'not long and not cluster'"
 
 quick-integration:
-	@$(QUICKLY) $(foreach file,$(CRASHES) $(DATABASES) $(RESTORES),--ignore=$(file)) tests/integration
+	@$(QUICKLY) $(foreach file,$(ELSEWHERE),--ignore=$(file)) tests/integration
 
 quick-contract:
 	@$(QUICKLY) --ignore=tests/contract/kube tests/contract

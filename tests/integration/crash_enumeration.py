@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tests.integration.crash_story import Scene, Telling, tell
 
-AT_ONCE = 16
-"""Stories under way at one time; most of each is waiting."""
+AT_ONCE = 8
+"""Stories under way at one time: with more of them each daemon lives longer until its point, and looks more often."""
 
 BY_CHANCE = frozenset({"accept", "note-good", "save-conditions", "settle"})
 """Commits of the watch and of the clock, which put into one what is seen at one time: there are now more, now fewer."""

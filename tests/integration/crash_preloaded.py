@@ -1,8 +1,10 @@
 """What the fork server has done before it forks a daemon: everything is imported, and the files of every story were read once.
 
-The daemon reads them again, by itself; but the compiler of their expressions has warmed up by then.
+The daemon reads them again, by itself; but the compiler of their expressions has warmed up by then. What is there by then is
+there for good: no daemon's garbage collector looks at it, which would copy it, too.
 """
 
+import gc
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,3 +19,4 @@ with TemporaryDirectory() as folder:
     load(
         catalog_paths(crash_restore.without_haste(Path(folder) / "catalog")), durations=crash_restore.RESTORE.durations
     )
+gc.freeze()

@@ -24,8 +24,8 @@ DEPLOYMENT = "/apis/apps/v1/namespaces/production/deployments/web-app-deployment
     [
         pytest.param(CRASH_LOOP, 4, "recovered", {"delete a pod that was there": 1}, id="crash loop"),
         pytest.param(
-            replace(BAD_ROLLOUT, after="90m"),
-            4,
+            replace(BAD_ROLLOUT, after="2h"),
+            6,
             "rolled-back",
             {"delete a later pod": 1, f"PATCH {DEPLOYMENT}": 1},
             id="bad rollout",
