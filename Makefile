@@ -25,8 +25,8 @@ DATABASE_STORIES := $(filter tests/cluster/test_story_database% tests/cluster/te
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
 ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(DATABASES) $(RESTORES)
 # Six go at a time, the next when one ends: the longest first.
-LANES := $(addprefix lane-,database-stories restores cluster early-stories restore-crashes units crashes late-stories \
-    databases integration)
+LANES := $(addprefix lane-,database-stories restores cluster early-stories restore-crashes units)
+LANES += $(addprefix lane-,crashes late-stories databases integration)
 QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
 

@@ -22,8 +22,8 @@ def test_every_test_is_run_by_one_lane_of_make_test() -> None:
 
 
 def _listed(variable: str) -> list[str]:
-    (value,) = re.findall(rf"^{variable} := \$\(addprefix [\w-]+,(.*)\)$", MAKEFILE, re.MULTILINE)
-    return str(value).split()
+    values = re.findall(rf"^{variable} \S= \$\(addprefix [\w-]+,(.*)\)$", MAKEFILE, re.MULTILINE)
+    return [name for value in values for name in str(value).split()]
 
 
 def _tests_of(lane: str) -> set[Path]:
@@ -31,7 +31,7 @@ def _tests_of(lane: str) -> set[Path]:
     shown = subprocess.run(
         ["make", "-n", lane, "LANE=pytest"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    words = shown.split()[1:]
+    words = shown.partition("pytest")[2].split()
     ignored = {ROOT / word.removeprefix("--ignore=") for word in words if word.startswith("--ignore=")}
     named = [ROOT / word for word in words if not word.startswith("--")]
     return {path for place in named for path in (place.rglob("test_*.py") if place.is_dir() else [place])} - ignored
