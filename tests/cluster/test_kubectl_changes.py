@@ -18,8 +18,8 @@ from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.prepared import Happened, Prepared
 from kintsugi.actions.result import Result
 from kintsugi.actions.templates import RESTARTED
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, parse
 from kintsugi.errors import Conflict, NotYet, Refused
 from kintsugi.kube.client import KubeClient

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed
 from kintsugi.kube.client import KubeClient

@@ -18,7 +18,7 @@ import yaml
 
 from tests.harness import forked
 from tests.harness.cluster import Cluster
-from tests.harness.forked import Running
+from tests.harness.forked import Birth, Running
 from tests.harness.waiting import HopelessError, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,8 @@ class Daemon:
             with self.log.open("ab") as log:
                 self.process = subprocess.Popen(command, env=given, stdout=log, stderr=log, cwd=self.folder)
         else:
-            self.process = forked.start(arguments, environment=given, folder=self.folder, log=self.log)
+            birth = Birth(arguments=arguments, environment=given, folder=self.folder, out=self.log, errors=self.log)
+            self.process = forked.start(birth)
 
         def said() -> str | None:
             ended = None if self.process is None else self.process.poll()

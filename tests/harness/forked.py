@@ -1,16 +1,17 @@
 """
-`kintsugi` as a process of its own, forked from a server that has imported everything.
+`kintsugi`, or its worker, as a process of its own, forked from a server that has imported everything.
 
 Importing takes more of the machine than a whole story does. The fork server imports once, starts no thread and no event
-loop, and forks a child for every start; from its command line on, the child is what `kintsugi` is.
+loop, and forks a child for every start; from its command line on, the child is what the program is.
 """
 
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -45,6 +46,12 @@ class Forked:
         self._process = process
         self.returncode: int | None = None
 
+    @property
+    def pid(self) -> int:
+        """Return its number."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def poll(self) -> int | None:
         """Look, and return how it ended, or None while it runs."""
         self.returncode = self._process.exitcode
@@ -60,26 +67,36 @@ class Forked:
 
     def send_signal(self, sig: int) -> None:
         """Send it a signal, unless it has ended."""
-        if self.poll() is None and self._process.pid is not None:
+        if self.poll() is None:
             with suppress(ProcessLookupError):
-                os.kill(self._process.pid, sig)
+                os.kill(self.pid, sig)
 
 
-def start(arguments: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path) -> Forked:
-    """Start `kintsugi ARGUMENTS…` in a folder; what it prints is appended to a log."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Birth:
+    """How a process begins: in which folder, and to which files it appends what it prints and what it complains of."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    folder: Path
+    out: Path
+    errors: Path
+
+
+def start(birth: Birth, program: Callable[[Sequence[str]], int | None] = main) -> Forked:
+    """Start `kintsugi ARGUMENTS…`, or another of the project's programs, by its main function."""
     FORKS.set_forkserver_preload(["tests.harness.preloaded"])
-    process = FORKS.Process(target=live, args=(arguments, environment, folder, log), name="kintsugi", daemon=True)
+    process = FORKS.Process(target=live, args=(birth, program), name="kintsugi", daemon=True)
     process.start()
     return Forked(process)
 
 
-def live(arguments: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> None:
-    """Be `kintsugi` until the end."""
-    lines = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(lines, sys.stdout.fileno())
-    os.dup2(lines, sys.stderr.fileno())
+def live(birth: Birth, program: Callable[[Sequence[str]], int | None]) -> None:
+    """Be the program until the end."""
+    for stream, file in ((sys.stdout, birth.out), (sys.stderr, birth.errors)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno())
     os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
+    os.environ.update(birth.environment)
+    os.chdir(birth.folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    main(arguments)
+    sys.exit(program(birth.arguments))

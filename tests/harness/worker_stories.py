@@ -16,8 +16,8 @@ from kintsugi.actions.actions import Actions
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.job_progress import Stage, Standing
 from kintsugi.actions.prepared import Happened, Prepared
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient

@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -14,7 +13,10 @@ from pathlib import Path
 
 from kintsugi.model.lines import Note, WorkLine, decode, is_last
 from kintsugi.model.restore import Failed, Restored, WorkProgress
+from kintsugi.worker.__main__ import main
+from tests.harness import forked
 from tests.harness.fixtures import scratch
+from tests.harness.forked import Birth
 from tests.harness.postgres import Postgres
 from tests.harness.processes import free_port
 from tests.harness.waiting import HopelessError, wait_for
@@ -134,12 +136,17 @@ class Worker:
 
     def __init__(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
         self._log = log
-        command = [sys.executable, "-m", "kintsugi.worker", *arguments]
         self._errors = log.with_suffix(".errors")
-        with log.open("wb") as out, self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors, env={**os.environ, **environment}
-            )
+        for file in (self._log, self._errors):
+            file.write_bytes(b"")
+        birth = Birth(
+            arguments=arguments,
+            environment={**os.environ, **environment},
+            folder=log.parent,
+            out=self._log,
+            errors=self._errors,
+        )
+        self._process = forked.start(birth, main)
 
     @property
     def lines(self) -> tuple[WorkLine, ...]:
@@ -187,7 +194,7 @@ class Worker:
 
     def kill(self) -> None:
         """End it, where it still runs."""
-        self._process.kill()
+        self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
     def _is_at(self, what: str) -> bool:

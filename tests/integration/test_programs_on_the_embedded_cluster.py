@@ -10,8 +10,8 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.asker import Asker
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import OutcomeUnknown, ProbeFailed, Refused
 from kintsugi.kube.client import KubeClient

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.kube.client import KubeClient
 from kintsugi.rehearsal import EmbeddedCluster

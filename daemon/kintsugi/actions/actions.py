@@ -33,7 +33,7 @@ from kintsugi.actions.live import Live
 from kintsugi.actions.prepared import CreateWrite, DeleteWrite, Happened, JobWrite, PatchWrite, Prepared
 from kintsugi.actions.result import Result, of_objects
 from kintsugi.actions.sentences import summary_of
-from kintsugi.clients import Clients
+from kintsugi.clients.clients import Clients
 from kintsugi.errors import KubeError, Refused
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.model.command import (

@@ -16,7 +16,7 @@ from kintsugi.actions.polling import until
 from kintsugi.actions.result import Result, of_objects
 from kintsugi.actions.revisions import current_of, find_revisions
 from kintsugi.actions.rollout_status import Status, status_of
-from kintsugi.clients import Clients
+from kintsugi.clients.clients import Clients
 from kintsugi.clients.http import HttpRequest, HttpResponse
 from kintsugi.commands import render
 from kintsugi.errors import ProbeFailed, Refused

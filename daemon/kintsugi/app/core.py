@@ -14,8 +14,8 @@ from kintsugi.app.boundary import CrashPoints
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.remembering import Remembering
 from kintsugi.catalog import Source, load_sources
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.executor import Executor
 from kintsugi.guards import Limits
 from kintsugi.kube.client import KubeClient

@@ -13,8 +13,8 @@ import pytest
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.asker import Asker
 from kintsugi.catalog import load, shipped_paths
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.errors import ProbeFailed
 from kintsugi.kube.execution import Executed
 from kintsugi.model.documents import Run, Step

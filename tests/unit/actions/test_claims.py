@@ -6,8 +6,8 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.prepared import MARK, Happened, Prepared
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, encode, render
 from kintsugi.errors import Conflict, NotYet, OutcomeUnknown, Refused
 from kintsugi.model.command import Command, Create, Delete, ObjectName

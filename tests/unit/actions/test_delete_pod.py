@@ -6,8 +6,8 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.prepared import Happened
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.errors import Conflict, NotFound, OutcomeUnknown, Refused, ServerUnavailable
 from kintsugi.model.command import Delete, ObjectName
 from kintsugi.objects.resources import CONFIGMAPS, NODES, PDBS, PODS, STATEFULSETS

@@ -4,8 +4,8 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.prepared import MARK, Happened, Prepared
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode
 from kintsugi.errors import CommandError, Refused
 from kintsugi.model.command import Cordon, Curl, Mark, ObjectName, Patch, Verb

@@ -8,8 +8,8 @@ from kintsugi.actions.actions import Actions
 from kintsugi.actions.asker import Asker
 from kintsugi.actions.prepared import TEMPLATE, Happened
 from kintsugi.actions.templates import RESTARTED
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode
 from kintsugi.errors import Conflict, OutcomeUnknown, Refused
 from kintsugi.model.command import ObjectName, Patch, Rollout, Scale, Verb

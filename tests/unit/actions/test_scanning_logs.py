@@ -9,8 +9,8 @@ from kintsugi.actions.actions import Actions
 from kintsugi.actions.asker import Asker
 from kintsugi.actions.scan import LONGEST_LINE, MOST_FINDINGS, find, sqlstate_of
 from kintsugi.catalog import load, shipped_paths
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import Invalid, NotFound
 from kintsugi.model.documents import Pattern, Severity

@@ -6,8 +6,8 @@ import orjson
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.circumstances import Circumstances
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.model.command import BackupFetch, PgRestore
 from kintsugi.model.documents import SecretRef, WorkloadRef
 from kintsugi.objects.resources import STATEFULSETS

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.clients.dns import DnsClient
 from kintsugi.clients.tcp import TcpClient
 from kintsugi.commands import parse

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import web
 
 from kintsugi.actions.actions import Actions
-from kintsugi.clients import Clients
 from kintsugi.clients.addresses import Address, AddressRule
+from kintsugi.clients.clients import Clients
 from kintsugi.clients.http import BODY_LIMIT, HttpClient, HttpRequest
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed, Refused
