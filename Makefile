@@ -24,9 +24,9 @@ STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
 DATABASE_STORIES := $(filter tests/cluster/test_story_database% tests/cluster/test_story_standby%,$(STORIES))
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
 ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(DATABASES) $(RESTORES)
-# Six go at a time, the next when one ends: the longest first.
-LANES := $(addprefix lane-,database-stories restores cluster early-stories restore-crashes units)
-LANES += $(addprefix lane-,crashes late-stories databases integration)
+# Five go at a time, the next when one ends: the longest first.
+LANES := $(addprefix lane-,database-stories cluster early-stories restores units)
+LANES += $(addprefix lane-,crashes late-stories restore-crashes integration databases)
 QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
 
@@ -50,7 +50,7 @@ test: check ## Check everything and run every test, on a real Kubernetes where o
 	    $(IMAGE) >/dev/null & image=$$!; \
 	    $(PARTS) >/dev/null || [ "$${CI:-}" != true ]; \
 	    wait $$image || [ "$${CI:-}" != true ]; \
-	    alone='$(ALONE)'; lanes=6; \
+	    alone='$(ALONE)'; lanes=5; \
 	fi; \
 	$(MAKE) --jobs=$$lanes --keep-going --output-sync=target LANE="$$alone $(PYTEST) --durations=20" $(LANES)
 

@@ -45,7 +45,7 @@ NO_DATA = 'FATAL:  "/var/lib/postgresql/data" is not a valid data directory'
 TAKEN_BEFORE = timedelta(hours=1)
 """Longer ago than may be lost, with every duration scaled: a person is asked both times."""
 
-PATIENCE = 240.0
+PATIENCE = 480.0
 """Seconds that one story may take, in which the daemon is started dozens of times."""
 
 _HASTE = re.compile(r"(within|after): (\d+[mh])\b")

@@ -18,7 +18,7 @@ from tests.integration.crash_story import BAD_ROLLOUT, CRASH_LOOP, WebScene, bro
 DEPLOYMENT = "/apis/apps/v1/namespaces/production/deployments/web-app-deployment"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("scene", "deaths", "state", "effects"),
     [

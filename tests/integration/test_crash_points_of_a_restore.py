@@ -44,7 +44,7 @@ LEFT = {
 }
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_killed_before_and_after_every_commit_and_every_effect_a_restore_ends_the_same(tmp_path: Path) -> None:
     """
     C1, C2, P6: from the proposal to the recovery, the person's two answers among it; no point is drawn by lot.
