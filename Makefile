@@ -14,7 +14,7 @@ ALONE := $(BIN)/python -m tests.harness.network --
 PARTS := $(BIN)/python -m tests.harness.parts
 IMAGE := $(BIN)/python -m tests.harness.product_image
 
-UNITS := tests/unit $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*))
+CONTRACTS := $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*))
 CRASHES := tests/integration/test_crash_points.py
 RESTORE_CRASHES := tests/integration/test_crash_points_of_a_restore.py
 DATABASES := $(sort $(wildcard tests/integration/test_database*.py))
@@ -26,7 +26,7 @@ EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b
 ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(DATABASES) $(RESTORES)
 # Five go at a time, the next when one ends: the longest first.
 LANES := $(addprefix lane-,database-stories cluster early-stories restores units)
-LANES += $(addprefix lane-,crashes late-stories restore-crashes integration databases)
+LANES += $(addprefix lane-,crashes late-stories contracts restore-crashes integration databases)
 QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
 
@@ -56,7 +56,10 @@ test: check ## Check everything and run every test, on a real Kubernetes where o
 
 # These only compute, most in virtual time: they take what the others, which must be in time, leave.
 lane-units:
-	@nice $(LANE) $(UNITS)
+	@nice -n 5 $(LANE) tests/unit
+
+lane-contracts:
+	@$(LANE) $(CONTRACTS)
 
 lane-integration:
 	@$(LANE) $(foreach file,$(ELSEWHERE),--ignore=$(file)) tests/integration
