@@ -24,7 +24,7 @@ STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
 DATABASE_STORIES := $(filter tests/cluster/test_story_database% tests/cluster/test_story_standby%,$(STORIES))
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
 ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(DATABASES) $(RESTORES)
-# Five go at a time, the next when one ends: the longest first.
+# Five go at a time, the next when one ends: first the long ones that mostly wait, and one that computes behind them.
 LANES := $(addprefix lane-,database-stories cluster early-stories restores units)
 LANES += $(addprefix lane-,crashes late-stories contracts restore-crashes integration databases)
 QUICK := $(addprefix quick-,contract cluster unit integration)
