@@ -101,8 +101,11 @@ class Container:
         """Go on as far as the clock allows; answer at what time there is more to do."""
         while (due := self._due(around)) is not None and due <= around.pace.clock():
             self._next(around)
-        self.ready = self._is_ready(around)
-        return due if due is not None else self._ready_due(around)
+        ready_at = self._ready_at(around)
+        self.ready = ready_at is not None and ready_at <= around.pace.clock()
+        # Not by a second reading of the clock: what is due between the two would never be looked at again.
+        ahead = (due, None if self.ready else ready_at)
+        return min((moment for moment in ahead if moment is not None), default=None)
 
     def back_off(self) -> timedelta:
         """Say how long the container waits before it starts again: at once, then 10 s, doubling to 5 min."""
@@ -172,21 +175,14 @@ class Container:
         self.phase = phase
         self.since = around.pace.clock()
 
-    def _is_ready(self, around: Surroundings) -> bool:
+    def _ready_at(self, around: Surroundings) -> float | None:
+        """Say when the container is ready, or since when; None when that is not known, or never."""
+        if self.phase is not Phase.RUNNING or self.image is None or around.unready:
+            return None
         if self._has_program:
             lived = self._lived(around)
-            return self.phase is Phase.RUNNING and lived is not None and lived.ready and not around.unready
-        due = self._ready_due(around, reached=True)
-        return self.phase is Phase.RUNNING and due is not None and due <= around.pace.clock()
-
-    def _ready_due(self, around: Surroundings, *, reached: bool = False) -> float | None:
-        """Say when the container is ready; None when never, or when it is already and `reached` is not asked for."""
-        if self.phase is not Phase.RUNNING or self.image is None or not self.image.ready or around.unready:
-            return None
-        if self._has_program:
-            return None
-        due = self.since + around.pace.seconds(self.image.ready_after)
-        return due if reached or due > around.pace.clock() else None
+            return self.since if lived is not None and lived.ready else None
+        return self.since + around.pace.seconds(self.image.ready_after) if self.image.ready else None
 
     @property
     def _has_program(self) -> bool:

@@ -1,0 +1,61 @@
+"""The life of one container: what is due is looked at, whenever the clock is read."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import count
+
+import pytest
+
+from kintsugi.rehearsal.containers import Container, Surroundings
+from kintsugi.rehearsal.images import Image
+from kintsugi.rehearsal.pace import Pace
+
+READY_AFTER = timedelta(seconds=2)
+LIVES = timedelta(seconds=50)
+
+
+class Clock:
+    """A clock that goes on by a step with each reading, as on a machine that does something else in between."""
+
+    def __init__(self, step: float) -> None:
+        self._readings = (step * reading for reading in count())
+
+    def __call__(self) -> float:
+        """Read it."""
+        return next(self._readings)
+
+
+def lives(image: Image, step: float) -> Iterator[Container]:
+    """Advance a container, again and again, for as long as it says that there is more to do."""
+    around = Surroundings(
+        image=image, restart_policy="Never", crashing=False, unready=False, pace=Pace(clock=Clock(step))
+    )
+    container = Container(name="main", since=0.0)
+    while container.advance(around) is not None:
+        yield container
+    yield container
+
+
+@pytest.mark.parametrize("step", [0.01, 0.03, 0.1, 0.3, 0.7, 1.0])
+def test_a_container_is_ready_once_nothing_is_left_to_wait_for(step: float) -> None:
+    """It may become ready between two readings of the clock."""
+    *_, last = lives(Image(ready_after=READY_AFTER), step)
+    assert last.ready
+
+
+def test_a_container_that_ends_later_is_ready_before() -> None:
+    """What comes first is waited for."""
+    assert any(each.ready for each in lives(Image(ready_after=READY_AFTER, exits_after=LIVES), 0.1))
+
+
+def test_what_is_waited_for_first_is_the_readiness_and_then_the_end() -> None:
+    """Its kubelet sleeps until then, and no longer."""
+    now = 1.0
+    pace = Pace(clock=lambda: now)
+    image = Image(ready_after=READY_AFTER, exits_after=LIVES)
+    around = Surroundings(image=image, restart_policy="Never", crashing=False, unready=False, pace=pace)
+    container = Container(name="main", since=0.0)
+
+    started = container.advance(around)
+    now = 3.0
+    assert (started, container.advance(around), container.ready) == (3.0, 51.0, True)
