@@ -25,8 +25,8 @@ DATABASE_STORIES := $(filter tests/cluster/test_story_database% tests/cluster/te
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
 ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(DATABASES) $(RESTORES)
 # Five go at a time, the next when one ends: first the long ones that mostly wait, and one that computes behind them.
-LANES := $(addprefix lane-,database-stories cluster early-stories restores units)
-LANES += $(addprefix lane-,crashes late-stories contracts restore-crashes integration databases)
+LANES := $(addprefix lane-,early-stories database-stories restores cluster units)
+LANES += $(addprefix lane-,crashes integration contracts restore-crashes late-stories databases)
 QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
 
