@@ -28,7 +28,7 @@ from kintsugi.errors import (
     TooManyRequests,
 )
 from kintsugi.model.command import Command, Delete
-from kintsugi.model.records import StepRecord, StepState, UndoRecord
+from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
 
 Answer = TypeVar("Answer")
 
@@ -139,9 +139,7 @@ class Executor:
                 effect, replace(record, state=StepState.UNKNOWN, error=str(error)), expect=record.state
             )
         except (Conflict, NotFound) as overtaken:
-            # The name of what is deleted belongs to another object now; what is patched has changed, and is judged anew.
-            gone = isinstance(overtaken, NotFound) or isinstance(prepared.command, Delete)
-            state = StepState.SKIPPED if gone else StepState.UNKNOWN
+            state = StepState.SKIPPED if is_over(record, prepared, overtaken) else StepState.UNKNOWN
             return await self._save(effect, replace(record, state=state, error=str(overtaken)), expect=record.state)
         except (KubeError, Refused) as error:
             return await self._save(
@@ -215,6 +213,17 @@ class Executor:
                     raise
             await asyncio.sleep(pause.total_seconds())
             wait = min(wait * 2, LONGEST_WAIT)
+
+
+def is_over(record: StepRecord, prepared: Prepared, overtaken: Conflict | NotFound) -> bool:
+    """
+    Tell whether a change is overtaken for good: its object is gone, or the name belongs to another object now.
+
+    What is patched and has changed is judged anew. What an undo deletes and somebody else has deleted is as it should be,
+    which its probe will tell.
+    """
+    deletes, gone = isinstance(prepared.command, Delete), isinstance(overtaken, NotFound)
+    return not (deletes and record.phase is Phase.UNDO) if gone else deletes
 
 
 def intent_of(record: StepRecord, prepared: Prepared, effect: Effect) -> StepRecord:

@@ -13,7 +13,7 @@ import orjson
 from kintsugi.actions import live, refusals
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.evidence import of_claim
-from kintsugi.actions.judged import Judged
+from kintsugi.actions.judged import Judged, judge_as_read
 from kintsugi.actions.live import Live
 from kintsugi.actions.prepared import MARK, CreateWrite, DeleteWrite, Prepared
 from kintsugi.actions.undo import NOTHING_CHANGED, not_undone, undone_by
@@ -40,20 +40,22 @@ _OF_THE_VOLUME = frozenset(
 _FREE = '{"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}'
 
 
-async def is_gone(kube: KubeClient, command: Delete) -> bool:
-    """Tell whether a claim that an undo deletes is gone already. Raises NotYet while it is going."""
+async def prepare_undo(kube: KubeClient, command: Delete, circumstances: Circumstances) -> Prepared:
+    """
+    Judge the deletion of a claim that has taken another's name since; one that is gone already is deleted by no write.
+
+    It is read once: its StatefulSet may delete it at any moment. Raises NotYet while it is going.
+    """
+    asked = command.objects[0]
+    refusals.check(refusals.protected(command.namespace, circumstances))
     try:
-        obj = await kube.get(PVCS, command.objects[0].name, command.namespace)
+        obj = await kube.get(PVCS, asked.name, command.namespace)
     except NotFound:
-        return True
-    if refusals.terminating(command.objects[0], obj):
-        raise NotYet(f"{command.objects[0]} is still being deleted")
-    return False
-
-
-def nothing_there(command: Delete) -> Prepared:
-    """Prepare to delete what is gone: by no write."""
-    return Prepared(command=command, facts={"uid": "", "already": True}, undo=NOTHING_CHANGED)
+        return Prepared(command=command, facts={"uid": "", "already": True}, undo=NOTHING_CHANGED)
+    if refusals.terminating(asked, obj):
+        raise NotYet(f"{asked} is still being deleted")
+    judged = judge_as_read(asked, obj, command.namespace, circumstances)
+    return await prepare_delete(kube, replace(command, objects=(judged.asked,)), judged)
 
 
 async def prepare_delete(kube: KubeClient, command: Delete, judged: Judged) -> Prepared:

@@ -33,9 +33,8 @@ async def prepare(kube: KubeClient, command: Delete, circumstances: Circumstance
     asked = command.objects[0]
     if asked.resource not in (PODS, PVCS, JOBS):
         _refuse_kind(asked)
-    taking_back = circumstances.phase is Phase.UNDO and asked.resource == PVCS
-    if taking_back and await claims.is_gone(kube, command):
-        return claims.nothing_there(command)
+    if circumstances.phase is Phase.UNDO and asked.resource == PVCS:
+        return await claims.prepare_undo(kube, command, circumstances)
     judged = await judge(kube, asked, command.namespace, circumstances)
     bound = replace(command, objects=(judged.asked,))
     if asked.resource == PODS:

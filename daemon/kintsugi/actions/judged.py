@@ -74,5 +74,10 @@ async def judge(kube: KubeClient, asked: ObjectName, namespace: str, circumstanc
         if asked.uid:
             raise Refused(f"{asked} (uid {asked.uid}) is gone already") from error
         raise
+    return judge_as_read(asked, obj, namespace, circumstances)
+
+
+def judge_as_read(asked: ObjectName, obj: Live, namespace: str, circumstances: Circumstances) -> Judged:
+    """Refuse an object that was just read when it is another one, or going. Raises Refused."""
     refusals.check(refusals.another(asked, obj), refusals.terminating(asked, obj))
     return Judged(asked=live.named(asked.resource, obj), namespace=namespace, obj=obj, circumstances=circumstances)

@@ -9,10 +9,10 @@ from kintsugi.actions.prepared import MARK, Happened, Prepared
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, encode, render
-from kintsugi.errors import Conflict, NotYet, OutcomeUnknown, Refused
+from kintsugi.errors import Conflict, NotFound, NotYet, OutcomeUnknown, Refused
 from kintsugi.model.command import Command, Create, Delete, ObjectName
 from kintsugi.model.records import Phase
-from kintsugi.objects.resources import DEPLOYMENTS, PODS, PVCS, PVS, STATEFULSETS
+from kintsugi.objects.resources import DEPLOYMENTS, PODS, PVCS, PVS, STATEFULSETS, Resource
 from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts
 from tests.unit.actions.samples import NAMESPACE, circumstances, healthy_pod
 
@@ -167,6 +167,25 @@ async def test_the_undo_goes_on_where_no_claim_took_the_name() -> None:
         await actions(kube).prepare(remove, UNDO)
     collect(kube)
     assert (await do(kube, remove, Phase.UNDO)).already
+
+
+async def test_the_undo_goes_on_where_the_stateful_set_deletes_its_claim_meanwhile() -> None:
+    """With `whenScaled: Delete` the claim may go at any moment: what is judged was read once."""
+    kube = ClusterOfDicts((PVCS, claim()), (PVS, volume()))
+    read, seen = kube.get, []
+
+    async def read_once(resource: Resource, name: str, namespace: str | None = None) -> dict[str, object]:
+        found = await read(resource, name, namespace)
+        if resource == PVCS:
+            seen.append(kube.objects.pop((PVCS, NAMESPACE, CLAIM.name)))
+        return found
+
+    kube.get = read_once  # type: ignore[method-assign]
+    prepared = await actions(kube).prepare(DELETE, UNDO)
+    assert len(seen) == 1
+    with pytest.raises(NotFound):
+        await actions(kube).perform(prepared)
+    assert await actions(kube).probe(prepared) is Happened.DONE
 
 
 async def test_the_new_volume_is_kept_too_when_the_old_one_is_bound_again() -> None:

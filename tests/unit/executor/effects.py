@@ -5,7 +5,7 @@ from datetime import datetime
 
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.executor import Effect, Executor
-from kintsugi.model.command import ObjectName, Scale
+from kintsugi.model.command import Command, ObjectName, Scale
 from kintsugi.model.records import StepRecord, StepState, UndoRecord
 from kintsugi.objects import resources
 from tests.unit.executor.cas_journal import CasJournal
@@ -43,7 +43,12 @@ class Bench:
         self.executor = Executor(self.actor, Boundary(power=power), clock=virtual_clock)
 
     async def execute(
-        self, *, give_up: datetime = DEADLINE, undo: UndoRecord | None = None, known: StepRecord | None = None
+        self,
+        *,
+        command: Command = SCALE,
+        give_up: datetime = DEADLINE,
+        undo: UndoRecord | None = None,
+        known: StepRecord | None = None,
     ) -> StepRecord:
         """Bring the effect to its end, from what the journal knows of it."""
         record = known or self.journal.known("scale#0") or step("scale#0", state=StepState.PLANNED)
@@ -51,7 +56,7 @@ class Bench:
         effect = Effect(
             record=record,
             journal=self.journal,
-            command=SCALE,
+            command=command,
             circumstances=circumstances,
             give_up=give_up,
             undo=undo,

@@ -1,11 +1,12 @@
 """Intent committed, effect, result committed; and every other way for an effect to end (P3, P8)."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from kintsugi.actions.prepared import Evidence
+from kintsugi.actions.prepared import Evidence, Happened
 from kintsugi.commands import encode
 from kintsugi.errors import (
     Conflict,
@@ -20,11 +21,15 @@ from kintsugi.errors import (
     Unauthorized,
     WrongState,
 )
-from kintsugi.model.records import StepRecord, StepState, UndoRecord
+from kintsugi.model.command import Delete, ObjectName
+from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
+from kintsugi.objects.resources import PVCS
 from tests.unit.executor.effects import SCALE, TEXT, Bench
 from tests.unit.factories import moment, step, virtual_clock
 
 pytestmark = pytest.mark.looptime
+
+DELETE = Delete(objects=(ObjectName(resource=PVCS, name="data-db-0"),), namespace="production")
 
 
 async def test_an_effect_is_done_between_its_two_commits() -> None:
@@ -112,6 +117,22 @@ async def test_a_write_that_the_server_refuses_is_not_tried_again(refusal: Excep
     assert (record.state, record.error) == (state, str(refusal))
     assert bench.states == [StepState.INTENT, state]
     assert bench.actor.calls == ["prepare", "perform"]
+    assert not bench.actor.texts
+
+
+@pytest.mark.parametrize(
+    ("phase", "state"), [(Phase.FORWARD, StepState.SKIPPED), (Phase.UNDO, StepState.DONE)], ids=str
+)
+async def test_what_somebody_else_has_deleted_is_overtaken_but_in_an_undo_it_is_as_it_should_be(
+    phase: Phase, state: StepState
+) -> None:
+    """P3: nothing is deleted twice, and a way back does not end where somebody went it, too."""
+    bench = Bench()
+    bench.actor.will("perform", NotFound("it is gone"))
+    bench.actor.will("probe", Happened.DONE)
+    known = replace(step("claim#0~0"), phase=phase)
+    record = await bench.execute(command=DELETE, known=known)
+    assert record.state is state
     assert not bench.actor.texts
 
 
