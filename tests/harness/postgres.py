@@ -85,15 +85,16 @@ class Postgres:
         """Return the URL of a database."""
         return f"postgresql://{_USER}@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self, prefix: str = "test") -> str:
-        """Make an empty database and return its URL."""
+    def create_database(self, prefix: str = "test", *, like: str | None = None) -> str:
+        """Make a database, empty or like the one that has this URL and that nobody is connected to; return its URL."""
         name = f"{prefix}_{next(_NUMBERS)}"
-        self.psql(f'CREATE DATABASE "{name}"')
+        template = f' TEMPLATE "{_database_of(like)}"' if like else ""
+        self.psql(f'CREATE DATABASE "{name}"{template}')
         return self.dsn(name)
 
     def drop_database(self, dsn: str) -> None:
         """Drop a database, whoever is still connected to it."""
-        self.psql(f'DROP DATABASE IF EXISTS "{dsn.rpartition("/")[2]}" WITH (FORCE)')
+        self.psql(f'DROP DATABASE IF EXISTS "{_database_of(dsn)}" WITH (FORCE)')
 
     def psql(self, statement: str, *, dsn: str | None = None) -> str:
         """Run one statement with psql and return its unaligned output."""
@@ -112,6 +113,10 @@ class Postgres:
             # A backend may have ended since we looked.
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+def _database_of(dsn: str) -> str:
+    return dsn.rpartition("/")[2]
 
 
 def _initialise(programs: PostgresPrograms, data: Path, uid: int | None) -> None:

@@ -12,7 +12,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -118,6 +118,8 @@ def roll_out(stage: Stage, image: str) -> None:
 CRASH_LOOP = WebScene(title="a pod crash-loops", break_it=crash_one, durations=0.015, replicas=4, after="10h")
 # With three none may be missing: exactly one bad pod is made.
 BAD_ROLLOUT = WebScene(title="a bad version is rolled out", break_it=roll_out_badly, durations=0.005, replicas=3)
+# Time goes on while the daemon is dead: a story of many deaths must not come to its deadline before its last one.
+SLOWLY_TAKEN_BACK = replace(BAD_ROLLOUT, after="2h")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +12,17 @@ from kintsugi.rehearsal.shop import GOOD
 from tests.integration.crash_daemon import EffectFirst
 from tests.integration.crash_enumeration import Enumeration, is_sure
 from tests.integration.crash_stage import Stage
-from tests.integration.crash_story import BAD_ROLLOUT, CRASH_LOOP, WebScene, broken, end_of, quiet, roll_out, tell
+from tests.integration.crash_story import (
+    BAD_ROLLOUT,
+    CRASH_LOOP,
+    SLOWLY_TAKEN_BACK,
+    WebScene,
+    broken,
+    end_of,
+    quiet,
+    roll_out,
+    tell,
+)
 
 DEPLOYMENT = "/apis/apps/v1/namespaces/production/deployments/web-app-deployment"
 
@@ -24,7 +33,7 @@ DEPLOYMENT = "/apis/apps/v1/namespaces/production/deployments/web-app-deployment
     [
         pytest.param(CRASH_LOOP, 4, "recovered", {"delete a pod that was there": 1}, id="crash loop"),
         pytest.param(
-            replace(BAD_ROLLOUT, after="2h"),
+            SLOWLY_TAKEN_BACK,
             6,
             "rolled-back",
             {"delete a later pod": 1, f"PATCH {DEPLOYMENT}": 1},

@@ -1,26 +1,72 @@
 """The same ledger on both databases: every contract test runs on an SQLite file and on a real PostgreSQL."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from kintsugi.ledger import Ledger
 from tests.contract.ledger.build import NOW
+from tests.harness.postgres import Postgres
+
+ON = ("sqlite", "postgres")
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=ON)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Return the URL of an empty ledger."""
+    """Return the URL of a database with nothing in it."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
+        return url_of(tmp_path / "ledger.db")
     dsn: str = request.getfixturevalue("postgres")
     return dsn
 
 
+@pytest.fixture(params=ON)
+def made(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the URL of a ledger that was opened before and has no rows yet: a copy of one that was made once."""
+    if request.param == "sqlite":
+        copy = request.getfixturevalue("tmp_path") / "ledger.db"
+        shutil.copy(request.getfixturevalue("made_file"), copy)
+        yield url_of(copy)
+        return
+    server: Postgres = request.getfixturevalue("postgres_server")
+    dsn = server.create_database(like=request.getfixturevalue("made_database"))
+    yield dsn
+    server.drop_database(dsn)
+
+
+@pytest.fixture(scope="session")
+def made_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an SQLite file with the tables of a ledger."""
+    file = tmp_path_factory.mktemp("made") / "ledger.db"
+    asyncio.run(make(url_of(file)))
+    return file
+
+
+@pytest.fixture(scope="session")
+def made_database(postgres_server: Postgres) -> str:
+    """Return the URL of a PostgreSQL database with the tables of a ledger."""
+    dsn = postgres_server.create_database("made")
+    asyncio.run(make(dsn))
+    return dsn
+
+
 @pytest.fixture
-async def ledger(url: str) -> AsyncIterator[Ledger]:
+async def ledger(made: str) -> AsyncIterator[Ledger]:
     """Return an open ledger that this process leads."""
-    async with Ledger.open(url, holder="kintsugi-0") as opened:
+    async with Ledger.open(made, holder="kintsugi-0") as opened:
         await opened.lead(NOW)
         yield opened
+
+
+async def make(url: str) -> None:
+    """Let a ledger make its tables."""
+    async with Ledger.open(url, holder="kintsugi-0"):
+        pass
+
+
+def url_of(file: Path) -> str:
+    """Return the URL of an SQLite file."""
+    return f"sqlite:///{file}"

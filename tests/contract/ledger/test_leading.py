@@ -110,10 +110,10 @@ async def test_a_second_process_of_the_same_name_on_postgres_is_refused(postgres
         await ledger.ping()
 
 
-async def test_a_reader_reads_beside_the_daemon_and_writes_nothing(ledger: Ledger, url: str) -> None:
+async def test_a_reader_reads_beside_the_daemon_and_writes_nothing(ledger: Ledger, made: str) -> None:
     """The CLI looks while the daemon works."""
     run = await begin(ledger)
-    async with Ledger.read(url) as reader:
+    async with Ledger.read(made) as reader:
         assert await reader.open_runs() == (run,)
         with pytest.raises(LedgerError):
             await reader.accept([signal()], NOW)
