@@ -20,6 +20,7 @@ from kintsugi.server.routes import Gate, all_routes
 from kintsugi.settings import ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.telemetry import Metrics
+from tests.harness.ledgers import content, url_of
 
 WEBHOOK = {"Authorization": "Bearer the-webhooks-token", "Content-Type": "application/json"}
 OPERATOR = {"Authorization": "Bearer the-operators-token"}
@@ -81,11 +82,14 @@ async def served(
 
 def sqlite(folder: Path) -> str:
     """Give the URL of a ledger in a folder."""
-    return f"sqlite:///{folder / 'ledger.db'}"
+    return url_of(folder / "ledger.db")
 
 
 @asynccontextmanager
 async def ledger_in(folder: Path) -> AsyncIterator[Ledger]:
-    """Open a ledger of this test's own."""
+    """Open a ledger of this test's own, the one in this folder if there is one."""
+    file = folder / "ledger.db"
+    if not file.exists():
+        file.write_bytes(content())
     async with Ledger.open(sqlite(folder), holder="test") as ledger:
         yield ledger

@@ -1,7 +1,6 @@
 """The same ledger on both databases: every contract test runs on an SQLite file and on a real PostgreSQL."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from tests.contract.ledger.build import NOW
+from tests.harness.ledgers import content, make, url_of
 from tests.harness.postgres import Postgres
 
 ON = ("sqlite", "postgres")
@@ -27,22 +27,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def made(request: pytest.FixtureRequest) -> Iterator[str]:
     """Return the URL of a ledger that was opened before and has no rows yet: a copy of one that was made once."""
     if request.param == "sqlite":
-        copy = request.getfixturevalue("tmp_path") / "ledger.db"
-        shutil.copy(request.getfixturevalue("made_file"), copy)
-        yield url_of(copy)
+        file: Path = request.getfixturevalue("tmp_path") / "ledger.db"
+        file.write_bytes(content())
+        yield url_of(file)
         return
     server: Postgres = request.getfixturevalue("postgres_server")
     dsn = server.create_database(like=request.getfixturevalue("made_database"))
     yield dsn
     server.drop_database(dsn)
-
-
-@pytest.fixture(scope="session")
-def made_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an SQLite file with the tables of a ledger."""
-    file = tmp_path_factory.mktemp("made") / "ledger.db"
-    asyncio.run(make(url_of(file)))
-    return file
 
 
 @pytest.fixture(scope="session")
@@ -59,14 +51,3 @@ async def ledger(made: str) -> AsyncIterator[Ledger]:
     async with Ledger.open(made, holder="kintsugi-0") as opened:
         await opened.lead(NOW)
         yield opened
-
-
-async def make(url: str) -> None:
-    """Let a ledger make its tables."""
-    async with Ledger.open(url, holder="kintsugi-0"):
-        pass
-
-
-def url_of(file: Path) -> str:
-    """Return the URL of an SQLite file."""
-    return f"sqlite:///{file}"
