@@ -36,6 +36,8 @@ CHANGES = (
 )
 """What a restore changes, in this order, as the ledger names it below the restore."""
 
+SIDES = ("before", "after")
+
 KEPT = ("keep[]#0", "empty/mark[]#0")
 """What it changes besides, where the old volume is still there."""
 
@@ -128,12 +130,14 @@ def test_a_lost_volume_is_replaced_though_the_daemon_dies_three_times_on_the_way
 ) -> None:
     """C1, C2, P3: PVC Lost. It dies at two changes, and while it settles the first; each change is made once."""
     seed, draws = lot()
-    points = [f"{when} effect restore/{change} 1" for change in CHANGES for when in ("before", "after")]
-    first, last = sorted(draws.sample(range(len(points)), 2))
-    # What became of a change that was begun is written down by the next process before it makes another.
-    begun = CHANGES[first // 2]
-    settling = f"{draws.choice(('before', 'after'))} commit save-step restore/{begun} unknown 1"
-    deaths = [points[first], settling, points[last]]
+    # Two different ones: of a change that turns out to have been so already, only the first process passes the effect.
+    begun, later = (CHANGES[place] for place in sorted(draws.sample(range(len(CHANGES)), 2)))
+    deaths = [
+        f"{draws.choice(SIDES)} effect restore/{begun} 1",
+        # What became of a change that was begun is written down by the next process before it makes another.
+        f"{draws.choice(SIDES)} commit save-step restore/{begun} unknown 1",
+        f"{draws.choice(SIDES)} effect restore/{later} 1",
+    ]
     print(f"{SEED}={seed} draws {deaths}")
     story = on_stage(shop, daemon, **{KILL_AT: deaths[0]})
 
