@@ -222,8 +222,10 @@ def is_over(record: StepRecord, prepared: Prepared, overtaken: Conflict | NotFou
     What is patched and has changed is judged anew. What an undo deletes and somebody else has deleted is as it should be,
     which its probe will tell.
     """
-    deletes, gone = isinstance(prepared.command, Delete), isinstance(overtaken, NotFound)
-    return not (deletes and record.phase is Phase.UNDO) if gone else deletes
+    deletes = isinstance(prepared.command, Delete)
+    if isinstance(overtaken, Conflict):
+        return deletes
+    return not (deletes and record.phase is Phase.UNDO)
 
 
 def intent_of(record: StepRecord, prepared: Prepared, effect: Effect) -> StepRecord:

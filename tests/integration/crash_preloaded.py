@@ -34,8 +34,8 @@ def load_or_remember(sources: Iterable[Source], *, durations: float = 1.0) -> Ca
 
 
 watch.load_sources = load_or_remember
-for number, scene in enumerate((RESTORE, CRASH_LOOP, BAD_ROLLOUT, SLOWLY_TAKEN_BACK)):
+for scene in (RESTORE, CRASH_LOOP, BAD_ROLLOUT, SLOWLY_TAKEN_BACK):
     with TemporaryDirectory() as folder:
-        files = scene.birth(Path(folder) / str(number) / "story").catalog
+        files = scene.birth(Path(folder) / "story").catalog
         load_or_remember(read_sources(catalog_paths(files)), durations=scene.durations)
 gc.freeze()

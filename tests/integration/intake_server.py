@@ -20,7 +20,7 @@ from kintsugi.server.routes import Gate, all_routes
 from kintsugi.settings import ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.telemetry import Metrics
-from tests.harness.ledgers import content, url_of
+from tests.harness import ledgers
 
 WEBHOOK = {"Authorization": "Bearer the-webhooks-token", "Content-Type": "application/json"}
 OPERATOR = {"Authorization": "Bearer the-operators-token"}
@@ -82,7 +82,7 @@ async def served(
 
 def sqlite(folder: Path) -> str:
     """Give the URL of a ledger in a folder."""
-    return url_of(folder / "ledger.db")
+    return ledgers.url_of(folder / "ledger.db")
 
 
 @asynccontextmanager
@@ -90,6 +90,6 @@ async def ledger_in(folder: Path) -> AsyncIterator[Ledger]:
     """Open a ledger of this test's own, the one in this folder if there is one."""
     file = folder / "ledger.db"
     if not file.exists():
-        file.write_bytes(content())
+        file.write_bytes(ledgers.content())
     async with Ledger.open(sqlite(folder), holder="test") as ledger:
         yield ledger

@@ -8,7 +8,7 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from tests.contract.ledger.build import NOW
-from tests.harness.ledgers import content, make, url_of
+from tests.harness import ledgers
 from tests.harness.postgres import Postgres
 
 ON = ("sqlite", "postgres")
@@ -18,7 +18,7 @@ ON = ("sqlite", "postgres")
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a database with nothing in it."""
     if request.param == "sqlite":
-        return url_of(tmp_path / "ledger.db")
+        return ledgers.url_of(tmp_path / "ledger.db")
     dsn: str = request.getfixturevalue("postgres")
     return dsn
 
@@ -28,8 +28,8 @@ def made(request: pytest.FixtureRequest) -> Iterator[str]:
     """Return the URL of a ledger that was opened before and has no rows yet: a copy of one that was made once."""
     if request.param == "sqlite":
         file: Path = request.getfixturevalue("tmp_path") / "ledger.db"
-        file.write_bytes(content())
-        yield url_of(file)
+        file.write_bytes(ledgers.content())
+        yield ledgers.url_of(file)
         return
     server: Postgres = request.getfixturevalue("postgres_server")
     dsn = server.create_database(like=request.getfixturevalue("made_database"))
@@ -41,7 +41,7 @@ def made(request: pytest.FixtureRequest) -> Iterator[str]:
 def made_database(postgres_server: Postgres) -> str:
     """Return the URL of a PostgreSQL database with the tables of a ledger."""
     dsn = postgres_server.create_database("made")
-    asyncio.run(make(dsn))
+    asyncio.run(ledgers.make(dsn))
     return dsn
 
 

@@ -43,11 +43,6 @@ def test_a_container_is_ready_once_nothing_is_left_to_wait_for(step: float) -> N
     assert last.ready
 
 
-def test_a_container_that_ends_later_is_ready_before() -> None:
-    """What comes first is waited for."""
-    assert any(each.ready for each in lives(Image(ready_after=READY_AFTER, exits_after=LIVES), 0.1))
-
-
 def test_what_is_waited_for_first_is_the_readiness_and_then_the_end() -> None:
     """Its kubelet sleeps until then, and no longer."""
     now = 1.0
