@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+from collections.abc import Mapping
 
 from tests.cluster.story import Story
 
@@ -21,3 +22,12 @@ def is_dead(story: Story) -> bool:
     """Tell whether the daemon has killed itself."""
     assert story.daemon.process is not None
     return story.daemon.process.poll() == -signal.SIGKILL
+
+
+def alert_the_doomed(story: Story, status: str, labels: Mapping[str, str], *, within: float = 10) -> None:
+    """Send an alert to a daemon that may be dead, or die of it: as Alertmanager would, the story sends it again later."""
+    try:
+        story.alert(status, labels)
+    except AssertionError:
+        # The kernel closes the connections of a dying process before it tells anybody of the end.
+        story.within(within).sees("it was dead, or died of this", lambda: is_dead(story))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kintsugi.objects.facts import CRASH_LOOP_RESTARTS
 from tests.cluster.conftest import StartDaemon
-from tests.cluster.crashes import KILL_AT, SEED, TRACE, is_dead, lot
+from tests.cluster.crashes import KILL_AT, SEED, TRACE, alert_the_doomed, is_dead, lot
 from tests.cluster.story import Story
 from tests.harness.api import Object
 from tests.harness.cluster import Cluster
@@ -62,11 +62,11 @@ def tell(story: Story, faults: Faults, *, killed_at: str = "") -> End:
     story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
     # Between its first crashes a container runs, and nobody can tell: what a process finds must be beyond doubt.
     story.within(60).sees("its container is held back, or was", lambda: was_held_back(story, victim))
-    story.at("the alert fires", lambda: send(story, "firing", labels))
+    story.at("the alert fires", lambda: alert_the_doomed(story, "firing", labels))
     if killed_at:
         story.within(60).sees("it is dead, or the pod healed", lambda: is_dead(story) or is_healed(story, victim))
         if not is_dead(story):
-            story.at("the alert is resolved", lambda: send(story, "resolved", labels))
+            story.at("the alert is resolved", lambda: alert_the_doomed(story, "resolved", labels))
         story.within(60).sees(f"the daemon has died {killed_at}", lambda: is_dead(story))
         story.at("it is started again", lambda: story.daemon.start(**{KILL_AT: ""}))
     story.within(60).sees("the pod is healed", lambda: is_healed(story, victim))
@@ -86,15 +86,6 @@ def was_held_back(story: Story, victim: Object) -> bool:
     """Tell whether the pod's crash loop was beyond doubt: on a slow machine the daemon may have dealt with it by now."""
     was_seen_to = is_dead(story) or victim["metadata"]["uid"] not in story.uids()
     return was_seen_to or story.is_held_back(victim, restarts=CRASH_LOOP_RESTARTS)
-
-
-def send(story: Story, status: str, labels: Mapping[str, str]) -> None:
-    """Send the alert. A daemon that is to be killed may be dead, or die of this: as Alertmanager would, the end sends again."""
-    try:
-        story.alert(status, labels)
-    except AssertionError:
-        if not is_dead(story):
-            raise
 
 
 def is_healed(story: Story, victim: Object) -> bool:

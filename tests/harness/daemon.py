@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -170,7 +171,7 @@ class Daemon:
                 status = answer.status
         except HTTPError as error:
             raw, status = error.read(), error.code
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             return 0, str(error)
         try:
             return status, json.loads(raw)
