@@ -4,7 +4,7 @@ import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -25,6 +25,14 @@ from tests.harness import ledgers
 WEBHOOK = {"Authorization": "Bearer the-webhooks-token", "Content-Type": "application/json"}
 OPERATOR = {"Authorization": "Bearer the-operators-token"}
 ANA = {"Authorization": "Bearer the-token-of-ana"}
+PATIENT = ServerSettings(
+    host="127.0.0.1",
+    port=0,
+    commit_wait=timedelta(minutes=1),
+    header_timeout=timedelta(minutes=1),
+    body_timeout=timedelta(minutes=1),
+)
+"""Settings with more patience than any client of a test has: what it is answered is not for want of time."""
 
 
 @dataclass(kw_only=True)
@@ -59,14 +67,13 @@ async def served(
     inbox: Inbox,
     operations: Operations,
     *,
-    settings: ServerSettings | None = None,
+    settings: ServerSettings = PATIENT,
     checks: Mapping[str, Check] | None = None,
 ) -> AsyncIterator[Served]:
     """Serve all routes on a free port of this machine."""
     webhook, operators = folder / "webhook-token", folder / "operator-tokens"
     webhook.write_text("the-webhooks-token\n", encoding="utf-8")
     operators.write_text("the-operators-token\nana:the-token-of-ana\n", encoding="utf-8")
-    settings = settings or ServerSettings(host="127.0.0.1", port=0)
     metrics = Metrics()
     intake = Intake(settings, inbox, decode, metrics=metrics, clock=lambda: datetime.now(UTC))
     gate = Gate(Authentication(TokenFiles([webhook]), TokenFiles([operators], named=True)), metrics)

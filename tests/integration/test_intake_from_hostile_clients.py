@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,13 +12,16 @@ import aiohttp
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.settings import ServerSettings
-from tests.integration.intake_server import WEBHOOK, Served, ledger_in, served
+from tests.integration.intake_server import PATIENT, WEBHOOK, Served, ledger_in, served
 from tests.integration.operations_double import RememberingOperations
 from tests.unit.sources.webhooks import alert, webhook
 
 SECOND = timedelta(seconds=1)
 LIMIT = 200_000
+NARROW = replace(PATIENT, max_body=LIMIT, max_body_memory=2 * LIMIT)
+HURRIED = replace(
+    NARROW, header_timeout=0.5 * SECOND, body_timeout=0.5 * SECOND, idle_timeout=1 * SECOND, max_connections=50
+)
 
 
 @pytest.fixture
@@ -28,17 +32,14 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 @pytest.fixture
 async def port(tmp_path: Path, ledger: Ledger) -> AsyncIterator[Served]:
-    settings = ServerSettings(
-        host="127.0.0.1",
-        port=0,
-        max_body=LIMIT,
-        max_body_memory=2 * LIMIT,
-        header_timeout=0.5 * SECOND,
-        body_timeout=0.5 * SECOND,
-        idle_timeout=1 * SECOND,
-        max_connections=50,
-    )
-    async with served(tmp_path, ledger, RememberingOperations(), settings=settings) as port:
+    async with served(tmp_path, ledger, RememberingOperations(), settings=NARROW) as port:
+        yield port
+
+
+@pytest.fixture
+async def hurried(tmp_path: Path, ledger: Ledger) -> AsyncIterator[Served]:
+    """Serve with less patience than a client of this test has: it sees the time being over."""
+    async with served(tmp_path, ledger, RememberingOperations(), settings=HURRIED) as port:
         yield port
 
 
@@ -85,7 +86,7 @@ async def test_without_a_token_the_body_is_not_waited_for(port: Served) -> None:
     async with connected(port) as client:
         await client.say(head({"Content-Length": 10**9, "Content-Type": "application/json"}))
 
-        assert (await client.hear(within=0.4)).startswith(b"HTTP/1.1 401")
+        assert (await client.hear()).startswith(b"HTTP/1.1 401")
 
 
 async def test_without_a_token_nobody_is_invited_to_send(port: Served) -> None:
@@ -102,10 +103,9 @@ async def test_a_refused_body_without_end_is_soon_cut_off(port: Served, ledger: 
     async with connected(port) as client:
         await client.say(head({"Transfer-Encoding": "chunked", "Content-Type": "application/json"}))
         assert (await client.hear()).startswith(b"HTTP/1.1 401")
-        began = time.monotonic()
-        while await client.hear(within=10):
-            await client.say(b"1000\r\n" + b"x" * 4096 + b"\r\n")
-        assert time.monotonic() - began < 5
+        async with asyncio.timeout(30):
+            while await client.hear():
+                await client.say(b"1000\r\n" + b"x" * 4096 + b"\r\n")
     assert await ledger.dead_letters() == ()
 
 
@@ -127,7 +127,7 @@ async def test_a_body_that_announces_too_much_is_a_413_at_once(port: Served) -> 
     async with connected(port) as client:
         await client.say(head({**WEBHOOK, "Content-Length": LIMIT + 1}))
 
-        assert (await client.hear(within=0.4)).startswith(b"HTTP/1.1 413")
+        assert (await client.hear()).startswith(b"HTTP/1.1 413")
     assert len(port.woken) == 1
     assert port.count("kintsugi_webhook_answers_total", status="413") == 1
 
@@ -164,62 +164,58 @@ async def test_bodies_that_together_take_too_much_memory_come_again(port: Served
     assert statuses == [503, 200]
 
 
-async def test_a_body_that_does_not_arrive_is_not_waited_for(port: Served) -> None:
+async def test_a_body_that_does_not_arrive_is_not_waited_for(hurried: Served) -> None:
     """Covers A15; 503 because the sender may have better luck the next time."""
-    async with connected(port) as client:
-        await client.say(head({**WEBHOOK, "Content-Length": 100}) + b"{")
+    async with connected(hurried) as client:
         began = time.monotonic()
+        await client.say(head({**WEBHOOK, "Content-Length": 100}) + b"{")
 
         assert (await client.hear()).startswith(b"HTTP/1.1 503")
-        assert 0.3 < time.monotonic() - began < 2
+        assert time.monotonic() - began > 0.4
 
 
 @pytest.mark.parametrize("said", [b"", b"POST /alertmanager HT", b"POST /alertmanager HTTP/1.1\r\nX: y\r\n"])
-async def test_a_connection_that_says_nothing_whole_is_closed(port: Served, said: bytes) -> None:
+async def test_a_connection_that_says_nothing_whole_is_closed(hurried: Served, said: bytes) -> None:
     """Covers A15."""
-    async with connected(port) as client:
+    async with connected(hurried) as client:
         await client.say(said)
-        began = time.monotonic()
 
         assert await client.hear() == b""
-        assert time.monotonic() - began < 2
 
 
-async def test_a_header_that_drips_is_closed_although_it_never_pauses(port: Served) -> None:
+async def test_a_header_that_drips_is_closed_although_it_never_pauses(hurried: Served) -> None:
     """Covers A15: slowloris."""
-    async with connected(port) as client:
+    async with connected(hurried) as client:
         await client.say(b"POST /alertmanager HTTP/1.1\r\nX: ")
-        began = time.monotonic()
         hearing = asyncio.create_task(client.hear())
-        while not hearing.done() and time.monotonic() - began < 5:
+        while not hearing.done():
             await client.say(b"y")
             await asyncio.sleep(0.05)  # the drip itself
 
         assert await hearing == b""
-        assert time.monotonic() - began < 2
 
 
-async def test_a_connection_between_two_deliveries_is_kept_for_a_while_only(port: Served) -> None:
-    async with connected(port) as client:
+async def test_a_connection_between_two_deliveries_is_kept_for_a_while_only(hurried: Served) -> None:
+    async with connected(hurried) as client:
         await client.say(head({**WEBHOOK, "Content-Length": 2}) + b"{}")
         assert (await client.hear()).startswith(b"HTTP/1.1 400")
         began = time.monotonic()
         while await client.hear():
             pass
 
-        assert 0.8 < time.monotonic() - began < 3
+        assert time.monotonic() - began > 0.8
 
 
-async def test_idle_connections_above_the_cap_are_turned_away_and_the_next_ones_served(port: Served) -> None:
+async def test_idle_connections_above_the_cap_are_turned_away_and_the_next_ones_served(hurried: Served) -> None:
     """Covers A15."""
-    idle = [connected(port) for _ in range(80)]
+    idle = [connected(hurried) for _ in range(80)]
     for each in idle:
         await each.__aenter__()
     try:
         began = time.monotonic()
         while True:
             try:
-                status = await port.post(webhook(alert()))
+                status = await hurried.post(webhook(alert()))
                 break
             except (aiohttp.ClientError, OSError):
                 assert time.monotonic() - began < 5, "still turned away"

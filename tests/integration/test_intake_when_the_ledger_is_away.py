@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pytest
 from kintsugi.errors import LedgerError, LedgerUnavailable
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import DeadLetter, Signal
-from kintsugi.settings import ServerSettings
-from tests.integration.intake_server import Served, ledger_in, served
+from tests.integration.intake_server import PATIENT, Served, ledger_in, served
 from tests.integration.operations_double import RememberingOperations
 from tests.unit.sources.webhooks import alert, webhook
+
+PATIENCE = timedelta(milliseconds=300)
 
 
 class FaultyInbox:
@@ -48,7 +50,14 @@ async def inbox(tmp_path: Path) -> AsyncIterator[FaultyInbox]:
 
 @pytest.fixture
 async def port(tmp_path: Path, inbox: FaultyInbox) -> AsyncIterator[Served]:
-    settings = ServerSettings(host="127.0.0.1", port=0, commit_wait=timedelta(milliseconds=300), max_waiting=50)
+    async with served(tmp_path, inbox, RememberingOperations()) as port:
+        yield port
+
+
+@pytest.fixture
+async def hurried(tmp_path: Path, inbox: FaultyInbox) -> AsyncIterator[Served]:
+    """Serve with little patience for a ledger that hangs."""
+    settings = replace(PATIENT, commit_wait=PATIENCE, max_waiting=50)
     async with served(tmp_path, inbox, RememberingOperations(), settings=settings) as port:
         yield port
 
@@ -66,24 +75,27 @@ async def test_a_ledger_that_is_away_is_answered_503_and_nothing_is_lost(
     assert await inbox.ledger.unjudged() == 1
 
 
-async def test_a_ledger_that_hangs_is_answered_503_within_a_second(port: Served, inbox: FaultyInbox) -> None:
+async def test_whoever_waits_for_a_ledger_that_hangs_is_answered_503_when_the_first_is(
+    hurried: Served, inbox: FaultyInbox
+) -> None:
+    """A5: nobody waits for the patience of those before them."""
     inbox.hanging = True
     began = time.monotonic()
 
-    statuses = await asyncio.gather(*(port.post(webhook(alert(fingerprint=str(number)))) for number in range(30)))
+    statuses = await asyncio.gather(*(hurried.post(webhook(alert(fingerprint=str(number)))) for number in range(40)))
 
     assert set(statuses) == {503}
-    assert time.monotonic() - began < 1
+    assert timedelta(seconds=time.monotonic() - began) < 20 * PATIENCE
 
 
-async def test_above_the_mark_the_rest_is_answered_503_and_never_429(port: Served, inbox: FaultyInbox) -> None:
+async def test_above_the_mark_the_rest_is_answered_503_and_never_429(hurried: Served, inbox: FaultyInbox) -> None:
     """Covers A4 and A5: Alertmanager does not come again after a 429."""
     inbox.hanging = True
 
-    statuses = await asyncio.gather(*(port.post(webhook(*[alert()] * 20)) for _ in range(20)))
+    statuses = await asyncio.gather(*(hurried.post(webhook(*[alert()] * 20)) for _ in range(20)))
 
     assert set(statuses) == {503}
-    assert port.count("kintsugi_webhook_answers_total", status="503") == 20
+    assert hurried.count("kintsugi_webhook_answers_total", status="503") == 20
 
 
 async def test_a_body_that_cannot_be_read_is_refused_for_good_even_then(port: Served, inbox: FaultyInbox) -> None:
