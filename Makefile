@@ -24,10 +24,10 @@ STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
 DATABASE_STORIES := $(filter tests/cluster/test_story_database% tests/cluster/test_story_standby%,$(STORIES))
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
 ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(DATABASES) $(RESTORES)
-# Five go at a time, the next when one ends: first the long ones that mostly wait, with one that computes behind them, and
-# last what computes most, so that the machine is busy until the end.
-LANES := $(addprefix lane-,early-stories database-stories restores cluster units)
-LANES += $(addprefix lane-,crashes integration late-stories databases contracts restore-crashes)
+# Five go at a time, the next when one ends: first the long ones that mostly wait, and last what computes most, so that
+# the machine is busy until the end.
+LANES := $(addprefix lane-,early-stories database-stories restores cluster crashes)
+LANES += $(addprefix lane-,integration late-stories databases contracts units restore-crashes)
 QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
 
