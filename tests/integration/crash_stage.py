@@ -110,8 +110,8 @@ class Stage:
     async def until(
         self, condition: Callable[[], Awaitable[bool]], *, within: float = PATIENCE, every: float = 0.1
     ) -> None:
-        """Wait for something, and show the daemon's last lines when it does not come."""
-        await eventually(condition, within=within, every=every, describe=self.log)
+        """Wait for something, and show how things stand when it does not come."""
+        await eventually(condition, within=within, every=every, describe=self.state)
 
     def change(self, spec: Json) -> None:
         """Change the web Deployment."""
@@ -134,6 +134,12 @@ class Stage:
         found = self.deployment(name)
         wanted, status = found["spec"]["replicas"], found.get("status", {})
         return all(status.get(count) == wanted for count in ("readyReplicas", "updatedReplicas", "replicas"))
+
+    def state(self) -> str:
+        """Return where the daemon has died, the pods, and the daemon's last lines."""
+        pods = [f"{each['metadata']['name']} {each.get('status')}" for each in self.cluster.find(resources.PODS, NAMESPACE)]
+        last = [life[-1] for life in self.passed() if life]
+        return "\n".join([f"died at {self.died_at()}, last commits and effects {last}", *pods, self.log()])
 
     def log(self) -> str:
         """Return the last lines of the daemon's log."""

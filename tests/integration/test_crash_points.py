@@ -53,7 +53,7 @@ async def test_killed_before_and_after_every_commit_and_every_effect_a_story_end
     await enumeration.everywhere()
 
     print(enumeration.summary())
-    assert enumeration.complaints == []
+    assert not enumeration.complaints, "\n".join(enumeration.complaints)
     # Points that only a disturbed story passes (another signal's claim) are aimed at, too, and told in the summary.
     assert [point for point in enumeration.missed if point in enumeration.own and is_sure(point)] == []
 

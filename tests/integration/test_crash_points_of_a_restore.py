@@ -60,7 +60,7 @@ async def test_killed_before_and_after_every_commit_and_every_effect_a_restore_e
     await enumeration.everywhere()
 
     print(enumeration.summary())
-    assert enumeration.complaints == []
+    assert not enumeration.complaints, "\n".join(enumeration.complaints)
     assert [point for point in enumeration.missed if point in enumeration.own and is_sure(point)] == []
 
 
