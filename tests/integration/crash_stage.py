@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerProcess
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from kintsugi.ledger import Ledger
 from kintsugi.objects import resources
@@ -19,8 +21,8 @@ API = "api-deployment"
 SPEED = 100.0
 """How much faster than Kubernetes the embedded cluster lives: a crash loop is one beyond doubt before any rule's time is over."""
 
-PATIENCE = 120.0
-"""Seconds that anything here may take on a machine that plays many stories at once."""
+PATIENCE = 300.0
+"""Seconds that anything here may take on a machine that plays many stories at once: half a dozen starts, most of all."""
 
 SELDOM = 0.5
 """Seconds between two looks at whether a story is over: many stories that look often cost more than what they wait for."""
@@ -136,10 +138,23 @@ class Stage:
         return all(status.get(count) == wanted for count in ("readyReplicas", "updatedReplicas", "replicas"))
 
     def state(self) -> str:
-        """Return where the daemon has died, the pods, and the daemon's last lines."""
-        pods = [f"{each['metadata']['name']} {each.get('status')}" for each in self.cluster.find(resources.PODS, NAMESPACE)]
+        """Return where the daemon has died, whether it is ready, the pods, and the daemon's last lines."""
+        pods = [
+            f"{each['metadata']['name']} {each.get('status')}" for each in self.cluster.find(resources.PODS, NAMESPACE)
+        ]
         last = [life[-1] for life in self.passed() if life]
-        return "\n".join([f"died at {self.died_at()}, last commits and effects {last}", *pods, self.log()])
+        died = f"died at {self.died_at()}, last commits and effects {last}"
+        return "\n".join([died, self.readiness(), *pods, self.log()])
+
+    def readiness(self) -> str:
+        """Return what the daemon that is alive answers when it is asked whether it is ready."""
+        try:
+            with urlopen(f"{self.births[-1].ready.read_text()}/readyz", timeout=5) as answer:
+                return str(answer.read())
+        except HTTPError as error:
+            return str(error.read())
+        except OSError as error:
+            return f"nobody says whether it is ready: {error}"
 
     def log(self) -> str:
         """Return the last lines of the daemon's log."""

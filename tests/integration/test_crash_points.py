@@ -27,7 +27,7 @@ from tests.integration.crash_story import (
 DEPLOYMENT = "/apis/apps/v1/namespaces/production/deployments/web-app-deployment"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("scene", "deaths", "state", "effects"),
     [

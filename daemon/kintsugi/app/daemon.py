@@ -98,6 +98,7 @@ async def start(
 async def lead(core: Core) -> None:
     """Wait until the caches can be trusted; then take up open runs, follow conditions, judge signals."""
     await core.caches.synced()
+    log.info("the cluster is seen", pods=len(core.caches.pods.store))
     core.services.refresh(everything=True)
     await patiently(core.remembering.step)
     await patiently(core.roster.resume)

@@ -1,6 +1,8 @@
 """Caches without a server: reflectors that are told what there is, and how old their news is."""
 
+import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from kintsugi.kube.mirror import Key, Mirror, Subscriber
@@ -21,6 +23,11 @@ class ToldReflector:
     def age(self, _now: float) -> float:
         """Give the seconds since the server was last heard."""
         return self.silent_for
+
+    async def wait_synced(self, _within: timedelta) -> None:
+        """Wait for the first list: for ever, where there is none."""
+        if not self.synced:
+            await asyncio.Event().wait()
 
     def subscribe(self, subscriber: Subscriber[Any]) -> None:
         """Tell `subscriber` of every change."""

@@ -222,3 +222,16 @@ def test_the_claims_of_a_workload_are_known_when_it_has_no_pods() -> None:
         spec=StatefulSetSpec(replicas=0, template=template, volume_claim_templates=(made,)),
     )
     assert claim_names([], stopped) == {"database-pvc", "logs-database-0"}
+
+
+async def test_events_that_cannot_be_listed_hold_nobody_up() -> None:
+    """B20: a daemon that may not list them says that it is ready, and then it must act."""
+    cluster = Cluster()
+    cluster.caches.events.synced = False
+    async with asyncio.timeout(1):
+        await cluster.caches.synced()
+
+    cluster.caches.pods.synced = False
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await cluster.caches.synced()
