@@ -45,7 +45,7 @@ demo: $(READY) ## Break a web service on an embedded cluster and watch it being 
 # Where no network of our own can be had (not root, not Linux), or a cluster is lent to us, the tests run as they are:
 # those that need what is not there say so, and with CI=true that is a failure. Most tests wait for something, so that
 # several lanes go at the same time, each with a cluster of its own where it needs one and it is ours to start.
-test: check ## Check everything and run every test, on a real Kubernetes where one can be had
+test: $(READY) ## Check everything and run every test, on a real Kubernetes where one can be had
 	@tests/harness/setup
 	@alone=; lanes=1; if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ] && $(ALONE) true; then \
 	    $(IMAGE) >/dev/null & image=$$!; \
@@ -53,7 +53,7 @@ test: check ## Check everything and run every test, on a real Kubernetes where o
 	    wait $$image || [ "$${CI:-}" != true ]; \
 	    alone='$(ALONE)'; lanes=5; \
 	fi; \
-	$(MAKE) --jobs=$$lanes --keep-going --output-sync=target LANE="$$alone $(PYTEST) --durations=20" $(LANES)
+	$(MAKE) --jobs=$$lanes --keep-going --output-sync=target LANE="$$alone $(PYTEST) --durations=20" check $(LANES)
 
 # These only compute, most in virtual time: they take what the others, which must be in time, leave.
 lane-units:
