@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from kintsugi.ledger import Ledger
 from kintsugi.objects import resources
@@ -28,6 +28,7 @@ SELDOM = 0.5
 """Seconds between two looks at whether a story is over: many stories that look often cost more than what they wait for."""
 
 Json = Mapping[str, Any]
+_DIRECT = build_opener(ProxyHandler({}))
 
 
 @dataclass(kw_only=True)
@@ -149,7 +150,7 @@ class Stage:
     def readiness(self) -> str:
         """Return what the daemon that is alive answers when it is asked whether it is ready."""
         try:
-            with urlopen(f"{self.births[-1].ready.read_text()}/readyz", timeout=5) as answer:
+            with _DIRECT.open(f"{self.births[-1].ready.read_text()}/readyz", timeout=5) as answer:
                 return str(answer.read())
         except HTTPError as error:
             return str(error.read())
