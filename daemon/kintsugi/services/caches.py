@@ -80,8 +80,8 @@ class Caches:
                 tasks.create_task(reflector.run(), name=f"watch {name}")
 
     async def synced(self) -> None:
-        """Wait until a whole list of every kind that counts has been read."""
-        for _, reflector in self._that_count():
+        """Wait until a whole list of every kind that decisions rest on has been read."""
+        for _, reflector in self._decisive():
             await reflector.wait_synced(timedelta.max)
 
     def ages(self) -> Iterator[tuple[str, float]]:
@@ -91,7 +91,7 @@ class Caches:
 
     def blind(self, monotonic: float, stale_after: timedelta) -> str:
         """Say which kind cannot be trusted now and why; empty when all can."""
-        for name, reflector in self._that_count():
+        for name, reflector in self._decisive():
             if not reflector.synced:
                 return f"the cache of {name.replace('_', ' ')} is not synced yet"
             if reflector.problem:
@@ -101,8 +101,8 @@ class Caches:
                 return f"the watch of {name.replace('_', ' ')} has been silent for {age:.0f} s"
         return ""
 
-    def _that_count(self) -> Iterator[tuple[str, Reflector[Any]]]:
-        """Give all kinds but events, which are only hints."""
+    def _decisive(self) -> Iterator[tuple[str, Reflector[Any]]]:
+        """Give the kinds that decisions rest on: all but events, which are only hints."""
         return ((name, reflector) for name, reflector in self if name != "events")
 
 
