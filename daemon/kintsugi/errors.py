@@ -20,6 +20,7 @@ Every exception of the package, in one tree.
     │   ├── LedgerUnavailable   nothing could be read or written: accept nothing, do nothing
     │   ├── StaleEpoch          another daemon leads: stop at once
     │   ├── LedgerHeld          another daemon is alive on this ledger
+    │   ├── BudgetSpent         a namespace has seen as many changes as it may for now
     │   ├── NotRecorded         no such incident, run or question
     │   └── WrongState          a record is not in the state that the caller built on
     ├── StoreError              what S3 holds could not be read
@@ -27,6 +28,7 @@ Every exception of the package, in one tree.
     │   ├── StoreRefused        it said no: credentials, rights, bucket, region
     │   └── StoreChanged        an object is no longer the one that was listed
     ├── ProbeFailed             a client (HTTP, DNS, TCP) could not be asked
+    ├── NotAdmitted             the gate refused an effect: it is not made in this run any more
     └── Refused                 an action declined, with its reason; nothing was changed
         └── NotYet              it waits for something that is about to end: ask again
 """
@@ -115,6 +117,10 @@ class LedgerHeld(LedgerError):
     """Another live daemon holds this ledger."""
 
 
+class BudgetSpent(LedgerError):
+    """A namespace has seen as many changes within the budget's window as it may; nothing was written."""
+
+
 class NotRecorded(LedgerError):
     """The ledger has no such incident, run, signal or question."""
 
@@ -141,6 +147,10 @@ class StoreChanged(StoreError):
 
 class ProbeFailed(KintsugiError):
     """A service outside the cluster's API (HTTP, DNS, TCP) could not be asked; the text says why."""
+
+
+class NotAdmitted(KintsugiError):
+    """The gate refused an effect for as long as this run lasts; nothing was changed. The text is the reason."""
 
 
 class Refused(KintsugiError):

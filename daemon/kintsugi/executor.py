@@ -1,25 +1,31 @@
 """
 The only place where effects start: intent committed, effect, result committed (P8).
 
-One effect is one change of one object. What becomes of it is a value: a `StepRecord` in a final state. An answer that was
-lost is looked for by probing and never by doing the thing again (P3); what no probe can tell goes to a person.
+One effect is one change of one object. What becomes of it is a value: a `StepRecord` in a final state. It may take several
+attempts, and each goes the whole way: the gate is asked, the live object judged, the intent committed, the one write made.
+An attempt that surely changed nothing is settled as not made (PLANNED again); one whose answer was lost is looked for by
+probing and never by doing the thing again (P3). What no probe can tell goes to a person.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from kintsugi.actions.circumstances import Circumstances
-from kintsugi.actions.prepared import Evidence, Happened, Prepared
+from kintsugi.actions.prepared import Happened, Prepared
 from kintsugi.actions.result import Result
+from kintsugi.actions.touched import namespace_of
+from kintsugi.admission import INTENT_AGE
 from kintsugi.commands import decode, encode, render
 from kintsugi.errors import (
+    BudgetSpent,
     Conflict,
     KubeError,
+    NotAdmitted,
     NotFound,
     NotYet,
     OutcomeUnknown,
@@ -28,9 +34,9 @@ from kintsugi.errors import (
     TooManyRequests,
 )
 from kintsugi.model.command import Command, Delete
-from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
+from kintsugi.model.records import Budget, Phase, StepRecord, StepState, UndoRecord
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -39,8 +45,11 @@ LONGEST_WAIT = timedelta(seconds=10)
 PATIENCE = timedelta(minutes=5)
 """How long a change waits for what is about to end by itself: a pod that is stopping, a claim that is going."""
 
-ATTEMPTS = 2
+PROBES = 2
 """How often one effect is tried anew when a probe says that it has not happened: preconditions make that harmless."""
+
+LATER = (NotYet, TooManyRequests, ServerUnavailable)
+"""Answers that surely changed nothing, and may be others in a moment."""
 
 
 class Actor(Protocol):
@@ -58,9 +67,41 @@ class Actor(Protocol):
 class Journal(Protocol):
     """Where steps are written down before and after: the ledger."""
 
-    async def save_step(self, step: StepRecord, *, expect: StepState | None, now: datetime) -> None: ...
+    async def save_step(
+        self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
+    ) -> None: ...
 
     async def keep_evidence(self, run: str, path: str, kind: str, text: str, now: datetime) -> None: ...
+
+
+class Admission(Protocol):
+    """The gate, as it stands before the attempts of one effect."""
+
+    @property
+    def namespace(self) -> str:
+        """Return the namespace whose budget an effect spends that is about an object that lives in none."""
+        ...
+
+    @property
+    def stopping(self) -> bool:
+        """Tell whether the daemon is stopping."""
+        ...
+
+    async def admit(self) -> str:
+        """
+        Wait until an attempt may be made; then return why the change is not needed any more, or nothing.
+
+        Raises NotAdmitted when it may not be made in this run.
+        """
+        ...
+
+    async def objection(self) -> str:
+        """Return what stands against the attempt at this very moment, or nothing. Raises StaleEpoch."""
+        ...
+
+    def budget(self, now: datetime) -> Budget | None:
+        """Return the budget that the intent is counted against, None when nothing bounds it."""
+        ...
 
 
 class Boundary(Protocol):
@@ -74,19 +115,22 @@ class Effect:
     """
     One change to be made. `record` is its place in the run (state PLANNED), or what the journal knows of it already.
 
-    `give_up` is the moment after which nothing new is tried; `undo` is the runbook's own word on how it is taken back.
+    Of a planned one the gate has admitted the first attempt. `circumstances` returns them as they are now, for every
+    attempt anew. `give_up` is the moment after which nothing new is tried; `undo` is the runbook's own word on how it is
+    taken back.
     """
 
     record: StepRecord
     journal: Journal
     command: Command
-    circumstances: Circumstances
+    admission: Admission
+    circumstances: Callable[[], Circumstances]
     give_up: datetime
     undo: UndoRecord | None = None
 
 
 class Executor:
-    """Brings effects to their ends, one transaction before and one after each."""
+    """Brings effects to their ends, one transaction before and one after each attempt."""
 
     def __init__(self, actor: Actor, boundary: Boundary, *, clock: Callable[[], datetime]) -> None:
         self._actor = actor
@@ -97,122 +141,220 @@ class Executor:
         """
         Bring one effect to a final state: done, failed, skipped (refused or overtaken), or needs-operator.
 
-        Taken up again after a restart, an effect with an intent is probed first.
+        Taken up again after a restart, an effect with an intent is probed first. From the intent on an attempt comes to its
+        end also when the caller is cancelled. Raises NotAdmitted when the gate refuses a further attempt; the effect is
+        settled as skipped then.
         """
-        record = effect.record
-        if record.state is StepState.PLANNED:
-            record = await self._try(effect, record, expect=None)
-        elif record.state is StepState.INTENT:
-            record = await self._save(effect, replace(record, state=StepState.UNKNOWN), expect=StepState.INTENT)
-        for _ in range(ATTEMPTS):
-            if record.state is StepState.UNKNOWN:
-                record = await self._find_out(effect, record)
-        if record.state is StepState.UNKNOWN:
-            record = await self._ask(effect, record, f"it could not be settled: {record.error}")
-        return record
+        course = Course(effect, self._clock)
+        admitted = effect.record.state is StepState.PLANNED
+        await self._settle(course)
+        while course.record.state is StepState.PLANNED:
+            needless = "" if admitted else await self._admitted(course)
+            if needless:
+                return await self._save(course, StepState.SKIPPED, error=needless)
+            admitted, course.rest = False, timedelta(0)
+            await self._attempt(course)
+            if course.record.state is StepState.PLANNED:
+                await asyncio.sleep(course.rest.total_seconds())
+        return course.record
+
+    async def settle(self, effect: Effect) -> StepRecord:
+        """Find out what became of an effect that has an intent, and make no further attempt: its time is over."""
+        course = Course(replace(effect, give_up=self._clock()), self._clock)
+        await self._settle(course)
+        return course.record
 
     async def look_again(self, record: StepRecord) -> Mapping[str, object]:
         """Read afresh what a change touched, as the names of its result. Raises KubeError when it cannot be read."""
         return (await self._actor.look_again(prepared_of(record))).names
 
-    async def _try(self, effect: Effect, record: StepRecord, *, expect: StepState | None) -> StepRecord:
-        """Judge on the live object, commit the intent, make the change, commit what came of it."""
-        started = replace(record, started=record.started or self._clock(), text=render(effect.command))
-        try:
-            prepared = await self._patiently(lambda: self._actor.prepare(effect.command, effect.circumstances), effect)
-        except (Refused, NotFound, TooManyRequests, ServerUnavailable) as refusal:
-            return await self._save(
-                effect, replace(started, state=StepState.SKIPPED, error=str(refusal)), expect=expect
-            )
-        except KubeError as error:
-            return await self._save(effect, replace(started, state=StepState.FAILED, error=str(error)), expect=expect)
-        await self._keep(effect, started, prepared.evidence)
-        intent = await self._save(effect, intent_of(started, prepared, effect), expect=expect)
-        return await self._perform(effect, intent, prepared)
+    async def _settle(self, course: "Course") -> None:
+        """Probe what an earlier life has left open."""
+        if course.record.state is StepState.INTENT:
+            await self._save(course, StepState.UNKNOWN)
+        if course.record.state is StepState.UNKNOWN:
+            await to_its_end(self._find_out(course))
 
-    async def _perform(self, effect: Effect, record: StepRecord, prepared: Prepared) -> StepRecord:
-        self._boundary.passing("effect", record.path, before=True)
+    async def _admitted(self, course: "Course") -> str:
+        """Ask the gate before a further attempt. What is waited there does not count against the effect's time."""
+        began = self._clock()
         try:
-            result = await self._patiently(lambda: self._actor.perform(prepared), effect)
+            needless = await course.effect.admission.admit()
+        except NotAdmitted as refusal:
+            await self._save(course, StepState.SKIPPED, error=str(refusal))
+            raise
+        course.give_up += self._clock() - began
+        return needless
+
+    async def _attempt(self, course: "Course") -> None:
+        """Judge the live object; then bring one write to its end, whatever comes."""
+        effect, record = course.effect, course.record
+        command = decode(record.command) if record.command is not None else effect.command
+        course.record = replace(record, started=record.started or self._clock(), text=render(command))
+        try:
+            prepared = await self._actor.prepare(command, effect.circumstances())
+        except LATER as later:
+            await self._put_off(course, later, over=StepState.SKIPPED)
+        except (Refused, NotFound) as refusal:
+            await self._save(course, StepState.SKIPPED, error=str(refusal))
+        except KubeError as error:
+            await self._save(course, StepState.FAILED, error=str(error))
+        else:
+            for each in prepared.evidence:
+                await effect.journal.keep_evidence(record.run, record.path, each.kind, each.text, self._clock())
+            await to_its_end(self._make(course, prepared))
+
+    async def _make(self, course: "Course", prepared: Prepared) -> None:
+        """Commit the intent, make the change unless the gate objects, and settle what came of it."""
+        loop, planned = asyncio.get_running_loop(), course.record
+        try:
+            course.record = intent_of(planned, prepared, course)
+            await self._save(course, StepState.INTENT, budget=course.effect.admission.budget(self._clock()))
+        except BudgetSpent as spent:
+            course.record = replace(planned, error=f"not made: {spent}")
+            course.rest = FIRST_WAIT
+            return
+        committed = loop.time()
+        objection = await course.effect.admission.objection()
+        if not objection and loop.time() - committed > INTENT_AGE.total_seconds():
+            objection = f"its intent is older than {INTENT_AGE.total_seconds():g}s"
+        if objection:
+            log.info("an effect is not made", step=planned.path, why=objection)
+            await self._save(course, StepState.PLANNED, error=f"not made: {objection}")
+            return
+        await self._perform(course, prepared)
+        if course.record.state is StepState.UNKNOWN:
+            await self._find_out(course)
+
+    async def _perform(self, course: "Course", prepared: Prepared) -> None:
+        path = course.record.path
+        self._boundary.passing("effect", path, before=True)
+        try:
+            result = await self._actor.perform(prepared)
+        except LATER as later:
+            await self._put_off(course, later, over=StepState.FAILED)
         except OutcomeUnknown as error:
-            return await self._save(
-                effect, replace(record, state=StepState.UNKNOWN, error=str(error)), expect=record.state
-            )
+            await self._save(course, StepState.UNKNOWN, error=str(error))
         except (Conflict, NotFound) as overtaken:
-            state = StepState.SKIPPED if is_over(record, prepared, overtaken) else StepState.UNKNOWN
-            return await self._save(effect, replace(record, state=state, error=str(overtaken)), expect=record.state)
+            over = is_over(course.record, prepared, overtaken)
+            await self._save(course, StepState.SKIPPED if over else StepState.UNKNOWN, error=str(overtaken))
         except (KubeError, Refused) as error:
-            return await self._save(
-                effect, replace(record, state=StepState.FAILED, error=str(error)), expect=record.state
-            )
-        self._boundary.passing("effect", record.path, before=False)
-        return await self._done(effect, record, result)
+            await self._save(course, StepState.FAILED, error=str(error))
+        else:
+            self._boundary.passing("effect", path, before=False)
+            await self._done(course, result)
 
-    async def _find_out(self, effect: Effect, record: StepRecord) -> StepRecord:
-        """Probe an unknown outcome: done, or not done and judged and tried anew, or a person is asked."""
-        prepared = prepared_of(record)
+    async def _put_off(self, course: "Course", trouble: KubeError | NotYet, *, over: StepState) -> None:
+        """Settle an attempt that surely changed nothing: tried again after a rest, or `over` when its time is."""
+        course.rest = course.pause_after(trouble)
+        if not course.has_time_for(trouble):
+            await self._save(course, over, error=str(trouble))
+        elif course.written is StepState.INTENT:
+            await self._save(course, StepState.PLANNED, error=f"not made: {trouble}")
+
+    async def _find_out(self, course: "Course") -> None:
+        """Probe an unknown outcome: done, or not made and to be judged anew, or a person is asked."""
+        prepared = prepared_of(course.record)
+        if course.probes == PROBES:
+            await self._ask(course, f"it could not be settled: {course.record.error}")
+            return
+        course.probes += 1
         try:
-            happened = await self._patiently(lambda: self._actor.probe(prepared), effect)
+            happened = await self._patiently(lambda: self._actor.probe(prepared), course)
         except KubeError as error:
-            return await self._ask(effect, record, f"the outcome could not be looked up: {error}")
-        log.info("probed an unknown outcome", step=record.path, happened=happened)
+            if not course.effect.admission.stopping:
+                await self._ask(course, f"the outcome could not be looked up: {error}")
+            return
+        log.info("probed an unknown outcome", step=course.record.path, happened=happened)
         match happened:
             case Happened.DONE:
-                return await self._done(effect, record, await self._afresh(effect, prepared))
-            case Happened.NOT_DONE if self._clock() < effect.give_up:
-                return await self._try(replace(effect, command=prepared.command), record, expect=StepState.UNKNOWN)
+                await self._done(course, await self._afresh(course, prepared))
+            case Happened.NOT_DONE if self._clock() < course.give_up:
+                await self._save(course, StepState.PLANNED, error="not made: a probe has found nothing of it")
             case Happened.NOT_DONE:
-                late = replace(record, state=StepState.FAILED, error="it has not happened, and its time is over")
-                return await self._save(effect, late, expect=record.state)
+                await self._save(course, StepState.FAILED, error="it has not happened, and its time is over")
             case Happened.UNKNOWN:
-                return await self._ask(effect, record, "nobody can tell whether it has happened")
+                await self._ask(course, "nobody can tell whether it has happened")
 
-    async def _afresh(self, effect: Effect, prepared: Prepared) -> Result:
+    async def _afresh(self, course: "Course", prepared: Prepared) -> Result:
         try:
-            return await self._patiently(lambda: self._actor.look_again(prepared), effect)
+            return await self._patiently(lambda: self._actor.look_again(prepared), course)
         except KubeError as error:
             # The change is known to be made; that its object cannot be read again does not undo that.
             return Result(names={}, summary=str(error))
 
-    async def _ask(self, effect: Effect, record: StepRecord, why: str) -> StepRecord:
-        return await self._save(effect, replace(record, state=StepState.NEEDS_OPERATOR, error=why), expect=record.state)
+    async def _ask(self, course: "Course", why: str) -> None:
+        await self._save(course, StepState.NEEDS_OPERATOR, error=why)
 
-    async def _done(self, effect: Effect, record: StepRecord, result: Result) -> StepRecord:
-        return await self._save(
-            effect, replace(record, state=StepState.DONE, result=result.names, error=""), expect=record.state
-        )
+    async def _done(self, course: "Course", result: Result) -> None:
+        course.record = replace(course.record, result=result.names)
+        await self._save(course, StepState.DONE)
 
-    async def _save(self, effect: Effect, record: StepRecord, *, expect: StepState | None) -> StepRecord:
+    async def _save(
+        self, course: "Course", state: StepState, *, error: str = "", budget: Budget | None = None
+    ) -> StepRecord:
+        """Commit a state that differs from the one that the ledger has."""
         now = self._clock()
-        if record.state not in (StepState.INTENT, StepState.UNKNOWN):
-            record = replace(record, finished=now)
-        await effect.journal.save_step(record, expect=expect, now=now)
+        open_still = state in (StepState.PLANNED, StepState.INTENT, StepState.UNKNOWN)
+        record = replace(course.record, state=state, error=error, finished=None if open_still else now)
+        await course.effect.journal.save_step(record, expect=course.written, now=now, budget=budget)
+        course.record, course.written = record, state
         return record
 
-    async def _keep(self, effect: Effect, record: StepRecord, evidence: Sequence[Evidence]) -> None:
-        for each in evidence:
-            await effect.journal.keep_evidence(record.run, record.path, each.kind, each.text, self._clock())
-
-    async def _patiently(self, attempt: Callable[[], Awaitable[Answer]], effect: Effect) -> Answer:
-        """Try until the server answers or time is up. Only what surely changed nothing is tried again."""
-        wait, patient = FIRST_WAIT, min(effect.give_up, self._clock() + PATIENCE)
+    async def _patiently(self, look: Callable[[], Awaitable[T]], course: "Course") -> T:
+        """Look until the server answers, the effect's time is over, or the daemon stops."""
         while True:
             try:
-                return await attempt()
-            except NotYet:
-                pause = wait
-                if self._clock() + pause >= patient:
+                return await look()
+            except LATER as trouble:
+                pause = course.pause_after(trouble)
+                if not course.has_time_for(trouble) or course.effect.admission.stopping:
                     raise
-            except TooManyRequests as busy:
-                pause = busy.retry_after or wait
-                if self._clock() + pause >= effect.give_up:
-                    raise
-            except ServerUnavailable:
-                pause = wait
-                if self._clock() + pause >= effect.give_up:
-                    raise
-            await asyncio.sleep(pause.total_seconds())
-            wait = min(wait * 2, LONGEST_WAIT)
+                await asyncio.sleep(pause.total_seconds())
+
+
+class Course:
+    """
+    One effect under way. `record` is what it has come to, `written` the state that the ledger has of it (None: none yet).
+
+    `rest` is how long is waited before the next attempt, `probes` how often it was probed.
+    """
+
+    def __init__(self, effect: Effect, clock: Callable[[], datetime]) -> None:
+        self.effect = effect
+        self.record = effect.record
+        # a planned effect is in the ledger only when an attempt of it was settled as not made
+        known = effect.record.state is not StepState.PLANNED or effect.record.command is not None
+        self.written = effect.record.state if known else None
+        self.give_up = effect.give_up
+        self.rest = timedelta(0)
+        self.probes = 0
+        self._clock = clock
+        self._patient = clock() + PATIENCE
+        self._pause = FIRST_WAIT
+        self._next = FIRST_WAIT
+
+    def pause_after(self, trouble: KubeError | NotYet) -> timedelta:
+        """Return how long to wait after a trouble: as the server says, else longer each time."""
+        asked = trouble.retry_after if isinstance(trouble, TooManyRequests) else None
+        self._pause = asked or self._next
+        self._next = min(self._next * 2, LONGEST_WAIT)
+        return self._pause
+
+    def has_time_for(self, trouble: KubeError | NotYet) -> bool:
+        """Tell whether the pause ends before the effect's time does."""
+        latest = min(self.give_up, self._patient) if isinstance(trouble, NotYet) else self.give_up
+        return self._clock() + self._pause < latest
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Let what was begun end even when the caller is cancelled meanwhile, so that it is known what came of it."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def is_over(record: StepRecord, prepared: Prepared, overtaken: Conflict | NotFound) -> bool:
@@ -228,7 +370,7 @@ def is_over(record: StepRecord, prepared: Prepared, overtaken: Conflict | NotFou
     return not (deletes and record.phase is Phase.UNDO)
 
 
-def intent_of(record: StepRecord, prepared: Prepared, effect: Effect) -> StepRecord:
+def intent_of(record: StepRecord, prepared: Prepared, course: Course) -> StepRecord:
     """Write down what is about to be done: on what, why, and how it is undone; the runbook's word on undo comes first."""
     return replace(
         record,
@@ -236,9 +378,10 @@ def intent_of(record: StepRecord, prepared: Prepared, effect: Effect) -> StepRec
         changes=True,
         command=encode(prepared.command),
         text=render(prepared.command),
+        namespace=namespace_of(prepared.command) or course.effect.admission.namespace,
         facts=prepared.facts,
-        undo=effect.undo or prepared.undo,
-        deadline=effect.give_up,
+        undo=course.effect.undo or prepared.undo,
+        deadline=course.give_up,
         error="",
     )
 

@@ -161,14 +161,15 @@ def paused(question: Question) -> Verdict | None:
     if question.facts.paused_by_annotation:
         return question.refuse(Reason.PAUSED, question.facts.paused_by_annotation, question.again)
     for pause in question.history.pauses:
-        if covers(pause, question.facts.service.namespace, question.facts.rule.name):
+        service = question.facts.service
+        if covers(pause, namespace=service.namespace, rule=question.facts.rule.name, service=service.name):
             text = f"paused ({pause.scope}{' ' + pause.name if pause.name else ''}) by {pause.who}: {pause.why}"
             return question.refuse(Reason.PAUSED, text, min(pause.until or question.again, question.again))
     return None
 
 
-def covers(pause: Pause, namespace: str, rule: str) -> bool:
-    """Tell whether a pause concerns this namespace or rule."""
+def covers(pause: Pause, *, namespace: str, rule: str, service: str) -> bool:
+    """Tell whether a pause concerns this namespace, rule or service."""
     match pause.scope:
         case PauseScope.GLOBAL:
             return True
@@ -176,6 +177,8 @@ def covers(pause: Pause, namespace: str, rule: str) -> bool:
             return pause.name == namespace
         case PauseScope.RULE:
             return pause.name == rule
+        case PauseScope.SERVICE:
+            return pause.name == service
 
 
 def locked(question: Question) -> Verdict | None:
@@ -189,14 +192,18 @@ def locked(question: Question) -> Verdict | None:
 
 def breaker(question: Question) -> Verdict | None:
     """When most of what we see looks broken, suspect the observer and stop (reliability: the observer is the likelier fault)."""
-    observer, share = question.facts.observer, question.limits.breaker_share
+    text = breaker_reason(question.facts.observer, question.limits)
+    return question.refuse(Reason.BREAKER, text, question.again) if text else None
+
+
+def breaker_reason(observer: Observer, limits: Limits) -> str:
+    """Return why the observer must be suspected, or nothing."""
+    share = limits.breaker_share
     if observer.nodes > 1 and observer.nodes_stale > observer.nodes * share:
-        text = f"{observer.nodes_stale} of {observer.nodes} nodes do not report: the cluster's state is in doubt"
-        return question.refuse(Reason.BREAKER, text, question.again)
+        return f"{observer.nodes_stale} of {observer.nodes} nodes do not report: the cluster's state is in doubt"
     if observer.seen > 3 and observer.sick > observer.seen * share:
-        text = f"{observer.sick} of {observer.seen} unrelated services look unhealthy: the observer is suspected first"
-        return question.refuse(Reason.BREAKER, text, question.again)
-    return None
+        return f"{observer.sick} of {observer.seen} unrelated services look unhealthy: the observer is suspected first"
+    return ""
 
 
 def cooldown(question: Question) -> Verdict | None:

@@ -37,10 +37,15 @@ def plan(rule: Rule, service: Service, catalog: Catalog, *, now: datetime) -> Pl
         runbook=runbook,
         parameters=parameters,
         deadline=now + runbook.rollback.after,
-        locks=(f"service {service.name}", f"{service.namespace}/{service.workload}"),
+        locks=locks_of(service),
         digest=digest_of(runbook.digest, *works_on, repr(sorted(parameters.items()))),
         lines=lines,
     )
+
+
+def locks_of(service: Service) -> tuple[str, ...]:
+    """Name what no two runs may hold at once: a service, and its workload."""
+    return f"service {service.name}", f"{service.namespace}/{service.workload}"
 
 
 def parameters_for(runbook: Runbook, service: Service) -> Mapping[str, Value]:

@@ -13,10 +13,9 @@ from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from kintsugi.actions.result import Result
 from kintsugi.app import run
-from kintsugi.executor import Effect, Executor
-from kintsugi.model.records import StepRecord, StepState
+from kintsugi.executor import Course, Executor
+from kintsugi.model.records import Budget, StepRecord, StepState
 from kintsugi.settings import (
     CatalogSettings,
     ChaosSettings,
@@ -36,15 +35,14 @@ FORKS.set_forkserver_preload(["tests.integration.crash_preloaded"])
 class EffectFirst(Executor):
     """The mistake that the enumeration must catch: the change is made first, and only then its intent is committed."""
 
-    async def _save(self, effect: Effect, record: StepRecord, *, expect: StepState | None) -> StepRecord:
-        return record if record.state is StepState.INTENT else await super()._save(effect, record, expect=expect)
-
-    async def _done(self, effect: Effect, record: StepRecord, result: Result) -> StepRecord:
-        if record.state is StepState.INTENT:
-            known = effect.record.state
-            expect = None if known is StepState.PLANNED else known
-            await super()._save(effect, record, expect=expect)
-        return await super()._done(effect, record, result)
+    async def _save(
+        self, course: Course, state: StepState, *, error: str = "", budget: Budget | None = None
+    ) -> StepRecord:
+        if state is StepState.INTENT:
+            return course.record
+        if state is StepState.DONE and course.record.state is StepState.INTENT is not course.written:
+            await super()._save(course, StepState.INTENT)
+        return await super()._save(course, state, error=error, budget=budget)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

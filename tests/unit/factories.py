@@ -14,6 +14,7 @@ from textwrap import dedent, indent
 from kintsugi.catalog import Source, load_sources
 from kintsugi.model.documents import Catalog, Mode, Rule, RuleSource, Service
 from kintsugi.model.records import (
+    Approval,
     Incident,
     IncidentState,
     PastRun,
@@ -294,3 +295,18 @@ def pause(
 ) -> Pause:
     """Give Ada's pause."""
     return Pause(id="p-1", scope=scope, name=name, who="ada", why="a release", freeze=freeze, since=NOW, until=until)
+
+
+def approval(path: str = "", *, answered: datetime | None = None, expires: datetime | None = None) -> Approval:
+    """Return a question about incident inc-1, which Ada has answered if a moment is given."""
+    expires = expires or moment(minutes=30)
+    return Approval(
+        incident="inc-1",
+        path=path,
+        question="May it go on?",
+        plan="p",
+        asked=NOW,
+        expires=expires,
+        who="ada" if answered else "",
+        answered=answered,
+    )

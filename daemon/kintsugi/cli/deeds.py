@@ -7,7 +7,7 @@ import typer
 from kintsugi.cli.asking import agreed, show_question, show_rollback, waiting
 from kintsugi.cli.client import dial
 from kintsugi.cli.exits import Exit
-from kintsugi.cli.options import Connection, Form
+from kintsugi.cli.options import Connection, Form, Only
 from kintsugi.cli.output import emit, moment
 from kintsugi.cli.tables import held_back
 from kintsugi.durations import parse_duration
@@ -53,12 +53,16 @@ async def roll_back(connection: Connection, incident: str, *, yes: bool) -> Exit
     return _done(connection, begun, f"Begun: {begun.text}. {_see(incident)}")
 
 
-def pause_wish(*, namespace: str, rule: str, why: str, freeze: bool, lasts: str) -> PauseWish:
+def pause_wish(only: Only, *, why: str, freeze: bool, lasts: str) -> PauseWish:
     """Make a pause of the options. Raises UsageError."""
-    if namespace and rule:
-        raise UsageError("pause: say either --namespace NS or --rule NAME, or neither to pause everything")
-    scope = PauseScope.NAMESPACE if namespace else PauseScope.RULE if rule else PauseScope.GLOBAL
-    return PauseWish(scope=scope, name=namespace or rule, why=why, freeze=freeze, lasts=_duration(lasts))
+    names = {PauseScope.NAMESPACE: only.namespace, PauseScope.SERVICE: only.service, PauseScope.RULE: only.rule}
+    given = [(scope, name) for scope, name in names.items() if name]
+    if len(given) > 1:
+        raise UsageError(
+            "pause: say one of --namespace NS, --service NAME and --rule NAME, or none to pause everything"
+        )
+    scope, name = given[0] if given else (PauseScope.GLOBAL, "")
+    return PauseWish(scope=scope, name=name, why=why, freeze=freeze, lasts=_duration(lasts))
 
 
 def _duration(text: str) -> timedelta | None:

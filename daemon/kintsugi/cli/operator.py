@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from kintsugi.cli.exits import Exit
-from kintsugi.cli.options import Connection, Why, Yes, spread
+from kintsugi.cli.options import Connection, Only, Why, Yes, spread
 
 IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident, as `kintsugi incidents` lists it.")]
 
@@ -79,22 +79,21 @@ async def pauses(*, connection: Connection) -> Exit:
 async def pause(
     *,
     why: Why,
-    namespace: Annotated[str, typer.Option(metavar="NS", help="Only what is in this namespace.")] = "",
-    rule: Annotated[str, typer.Option(metavar="NAME", help="Only what this rule starts.")] = "",
-    freeze: Annotated[bool, typer.Option("--freeze", help="Stop rollbacks, too.")] = False,
+    only: Only,
+    freeze: Annotated[bool, typer.Option("--freeze", help="Stop rollbacks, too, and hand over.")] = False,
     lasts: Annotated[
         str, typer.Option("--for", metavar="DURATION", help="As in 90s or 1h30m; until it is resumed unless said.")
     ] = "",
     connection: Connection,
 ) -> Exit:
     """
-    Stop new steps: everywhere, in a namespace, or of a rule.
+    Stop new changes: everywhere, in a namespace, of a service, or of a rule.
 
-    Rollbacks go on, unless --freeze.
+    Rollbacks go on, unless --freeze: then nothing more is written, and what is half done is handed over to a person.
     """
     from kintsugi.cli import deeds
 
-    wish = deeds.pause_wish(namespace=namespace, rule=rule, why=why, freeze=freeze, lasts=lasts)
+    wish = deeds.pause_wish(only, why=why, freeze=freeze, lasts=lasts)
     return await deeds.pause(connection, wish)
 
 

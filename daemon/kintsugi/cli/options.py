@@ -55,6 +55,15 @@ class Connection:
     output: Output = Form.TEXT
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Only:
+    """What a pause is about; everything when nothing is named."""
+
+    namespace: Annotated[str, typer.Option(metavar="NS", help="Only what is in this namespace.")] = ""
+    service: Annotated[str, typer.Option(metavar="NAME", help="Only changes of this service.")] = ""
+    rule: Annotated[str, typer.Option(metavar="NAME", help="Only what this rule starts.")] = ""
+
+
 def spread(work: Work) -> Callable[..., None]:
     """
     Make a Typer command of a function: dataclass parameters become options, a coroutine is run, its Exit is the code.

@@ -58,7 +58,7 @@ def _for_now(question: DrillQuestion, history: History) -> tuple[Reason, str] | 
     if question.paused_by_annotation:
         return Reason.PAUSED, question.paused_by_annotation
     for pause in history.pauses:
-        if covers(pause, service.namespace, RULE):
+        if covers(pause, namespace=service.namespace, rule=RULE, service=service.name):
             return Reason.PAUSED, f"paused by {pause.who}: {pause.why}"
     if question.blind:
         return Reason.STALE, question.blind

@@ -39,7 +39,8 @@ Decide = Callable[[History], Verdict]
 LOOK_AGAIN = timedelta(seconds=30)
 """When a claim whose lock is held is judged again."""
 
-_TURN = 0x6B696E02
+TURN = 0x6B696E02
+"""Whoever decides by locks, budgets or history and writes what follows has this turn."""
 
 _OPENS = {
     VerdictKind.STARTED: IncidentState.RUNNING,
@@ -100,7 +101,7 @@ class Claims(Chapter):
         """
 
         async def work(connection: AsyncConnection) -> Claimed:
-            await self._store.take_turns(connection, _TURN)
+            await self._store.take_turns(connection, TURN)
             decision = _Decision(connection, claim, now, self._store.epoch or 0)
             if claim.signal is None:
                 return await decision.make(decide, own="")
@@ -120,7 +121,7 @@ class Claims(Chapter):
         """
 
         async def work(connection: AsyncConnection) -> Claimed:
-            await self._store.take_turns(connection, _TURN)
+            await self._store.take_turns(connection, TURN)
             found = await find_incident(connection, incident)
             if found.state not in _WAITING:
                 text = f"incident {incident} is {found.state} already"

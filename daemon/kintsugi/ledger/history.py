@@ -48,7 +48,7 @@ async def read_history(connection: AsyncConnection, service: str, namespace: str
     return History(
         active=tuple(run for run in past if run.finished is None),
         recent=tuple(run for run in past if run.finished is not None),
-        disruptions=await _disruptions(connection, namespace, now),
+        disruptions=await read_disruptions(connection, namespace, now - DISRUPTED),
         locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
         pauses=tuple(record(Pause, row) for row in await connection.execute(pauses_at(now))),
         incident=await connection.scalar(_incident_of(service)) or "",
@@ -66,16 +66,17 @@ def pauses_at(now: datetime) -> Select[tuple[object, ...]]:
     return select(*columns(Pause, pauses)).where(holding).order_by(pauses.c.since, pauses.c.id)
 
 
-async def _disruptions(connection: AsyncConnection, namespace: str, now: datetime) -> tuple[datetime, ...]:
+async def read_disruptions(connection: AsyncConnection, namespace: str, since: datetime) -> tuple[datetime, ...]:
+    """Read when objects of a namespace were changed since a moment."""
     query = (
         select(steps.c.started)
         .join(runs, runs.c.id == steps.c.run)
         .where(
-            runs.c.namespace == namespace,
+            steps.c.namespace == namespace,
             _RECOVERY,
             steps.c.changes,
             steps.c.state.not_in(_NOT_MADE),
-            steps.c.started > now - DISRUPTED,
+            steps.c.started > since,
         )
         .order_by(steps.c.started)
     )

@@ -10,6 +10,13 @@ from kintsugi.ledger.chapter import Chapter
 from kintsugi.ledger.tables import leadership
 
 
+async def check_epoch(connection: AsyncConnection, epoch: int | None) -> None:
+    """Raise `StaleEpoch` unless the ledger is led under this epoch."""
+    found = await connection.scalar(select(leadership.c.epoch))
+    if found != epoch:
+        raise StaleEpoch(f"the ledger is led under epoch {found}, this process holds {epoch}: it must stop")
+
+
 class Leading(Chapter):
     """The epoch, and whether the database answers."""
 

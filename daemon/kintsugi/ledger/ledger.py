@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import schema
+from kintsugi.ledger.admissions import Admissions
 from kintsugi.ledger.boundary import QUIET, Boundary
 from kintsugi.ledger.claims import Claims
 from kintsugi.ledger.conditions import Conditions
@@ -34,7 +35,19 @@ _TURN = 0x6B696E00
 
 
 class Ledger(
-    Leading, Signals, Conditions, Claims, Incidents, Runs, Drills, Exhibits, People, Knowledge, Outbox, Retention
+    Leading,
+    Signals,
+    Conditions,
+    Claims,
+    Admissions,
+    Incidents,
+    Runs,
+    Drills,
+    Exhibits,
+    People,
+    Knowledge,
+    Outbox,
+    Retention,
 ):
     """
     All chapters on one store. Make it with `open` (the daemon) or `read` (everybody else).

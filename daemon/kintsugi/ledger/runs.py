@@ -8,14 +8,16 @@ from datetime import datetime
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.errors import NotRecorded, WrongState
+from kintsugi.errors import BudgetSpent, NotRecorded, WrongState
 from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.claims import TURN
 from kintsugi.ledger.drills import note_passed
+from kintsugi.ledger.history import read_disruptions
 from kintsugi.ledger.outbox import tell
 from kintsugi.ledger.rows import columns, record, values
 from kintsugi.ledger.tables import incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump
-from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord, StepState
+from kintsugi.model.records import Budget, IncidentState, RunKind, RunRecord, StepRecord, StepState
 
 _STEP = columns(StepRecord, steps)
 _RUN = columns(RunRecord, runs)
@@ -55,15 +57,20 @@ class Runs(Chapter):
 
         return await self._store.look(work)
 
-    async def save_step(self, step: StepRecord, *, expect: StepState | None, now: datetime) -> None:
+    async def save_step(
+        self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
+    ) -> None:
         """
         Write a step if it still is in state `expect` (None: not written yet).
 
-        A changing step that goes to INTENT marks its run as changed. Raises `WrongState` when the step is in another
-        state, or when a new intent comes for a run that is over; `StaleEpoch`, `LedgerUnavailable`.
+        A changing step that goes to INTENT marks its run as changed, and is counted against the `budget` of its namespace
+        in this very transaction (P7). Raises `BudgetSpent`; `WrongState` when the step is in another state, or when a
+        new intent comes for a run that is over; `StaleEpoch`, `LedgerUnavailable`.
         """
 
         async def work(connection: AsyncConnection) -> None:
+            if budget is not None:
+                await self._store.take_turns(connection, TURN)
             run = await _find_run(connection, step.run, lock=True)
             written = await _find_step(connection, step)
             if written is not None and _same(written, step):
@@ -75,6 +82,8 @@ class Runs(Chapter):
                 )
             if step.state is StepState.INTENT and run.finished is not None:
                 raise WrongState(f"run {step.run} is over ({run.state}): no new intent for {step.path}")
+            if budget is not None:
+                await _spend(connection, step.namespace, budget)
             await _put_step(connection, step, known=written is not None)
             if step.changes and step.state is StepState.INTENT and not run.changed:
                 await connection.execute(update(runs).where(runs.c.id == run.id).values(changed=True))
@@ -169,6 +178,12 @@ async def _refuse_if_taken(connection: AsyncConnection, run: RunRecord) -> None:
     holder = await connection.scalar(select(locks.c.run).where(locks.c.name == f"service {run.service}"))
     if holder is not None:
         raise WrongState(f"{run.service} is held by run {holder}")
+
+
+async def _spend(connection: AsyncConnection, namespace: str, budget: Budget) -> None:
+    spent = len(await read_disruptions(connection, namespace, budget.since))
+    if spent >= budget.most:
+        raise BudgetSpent(f"{spent} changes in {namespace} of late, the budget is {budget.most}")
 
 
 async def _find_step(connection: AsyncConnection, step: StepRecord) -> StepRecord | None:

@@ -175,6 +175,7 @@ steps = Table(
     Column("command", Json),
     Column("text", Words, nullable=False),
     Column("why", Words, nullable=False),
+    Column("namespace", Words, nullable=False, server_default=""),
     Column("facts", Json, nullable=False),
     Column("undo", Packed(UndoRecord)),
     Column("deadline", Moment),
@@ -185,6 +186,13 @@ steps = Table(
     Column("error", Words, nullable=False),
     UniqueConstraint("run", "phase", "path"),
     Index("ix_steps_changes_started", "changes", "started"),
+    Index(
+        "ix_steps_namespace_started",
+        "namespace",
+        "started",
+        sqlite_where=text("changes"),
+        postgresql_where=text("changes"),
+    ),
 )
 
 locks = Table(
@@ -192,6 +200,7 @@ locks = Table(
     metadata,
     Column("name", Words, primary_key=True),
     Column("run", Words, ForeignKey("runs.id"), nullable=False),
+    Column("path", Words, nullable=False, server_default=""),  # of the child that took it, "" for the run's own
     Column("since", Moment, nullable=False),
     Index("ix_locks_run", "run"),
 )

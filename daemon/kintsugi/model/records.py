@@ -255,6 +255,7 @@ class StepRecord:
 
     `path` is unique in run and phase: step ids from the top joined by `/`, with `[n]` for the n-th of `for_each` and
     `#n` for the n-th object of a command. `command` is the bound command (encoded), `text` the same as a person would type it.
+    `namespace` is where the object of a change is, the run's own for one that lives in none; its budget is spent there.
     `facts` are the fields judged before acting, `result` the names that later expressions see, `met` whether `expect` held.
     """
 
@@ -267,6 +268,7 @@ class StepRecord:
     command: Mapping[str, object] | None = None
     text: str = ""
     why: str = ""
+    namespace: str = ""
     facts: Mapping[str, object] = field(default_factory=dict)
     undo: UndoRecord | None = None
     deadline: datetime | None = None
@@ -283,6 +285,7 @@ class PauseScope(StrEnum):
     GLOBAL = "global"
     NAMESPACE = "namespace"
     RULE = "rule"
+    SERVICE = "service"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -297,6 +300,23 @@ class Pause:
     freeze: bool = False
     since: datetime
     until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock:
+    """A name that one run holds; `path` is that of the child of the run that took it, "" for the run's own."""
+
+    name: str
+    run: str
+    path: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """How many changes a namespace may see since a moment."""
+
+    most: int
+    since: datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

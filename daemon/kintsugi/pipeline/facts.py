@@ -57,6 +57,11 @@ class World:
         """Say why nothing can be trusted now; empty when it can."""
         return self.services.blind
 
+    def mode_of(self, rule: str) -> Mode:
+        """Return how far runs of a rule may go now. A rule that somebody has taken out of the catalog acts no more."""
+        found = self.services.catalog.rules.get(rule)
+        return found.mode.at_most(self.mode) if found is not None else Mode.OBSERVE
+
     def good(self, service: str) -> frozenset[str]:
         """Name the pod templates of a service's workload that were seen good."""
         view = self.views.get(service)

@@ -17,7 +17,7 @@ from kintsugi.pipeline.inforce import InForce
 from kintsugi.runner import Carrier, Journal, Tools
 from kintsugi.runner.carrier import RunLedger
 from kintsugi.runner.drill import DrillCarrier
-from kintsugi.runner.drill_gate import DrillGate
+from kintsugi.runner.drill_gate import DrillGate, DrillLedger
 from kintsugi.runner.gate import RunGate
 from kintsugi.runner.handover import hand_over
 from kintsugi.runner.journal import StepStore
@@ -29,7 +29,7 @@ from kintsugi.watchdog import Patience
 log = structlog.get_logger(__name__)
 
 
-class RosterLedger(RunLedger, StepStore, Protocol):
+class RosterLedger(RunLedger, DrillLedger, StepStore, Protocol):
     """What the roster asks of the ledger."""
 
     async def open_runs(self) -> tuple[RunRecord, ...]: ...
@@ -115,6 +115,7 @@ class Roster:
 
     async def stop(self) -> None:
         """Cancel all tasks and wait until the effects that were begun have ended."""
+        self._tools.stopping.set()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

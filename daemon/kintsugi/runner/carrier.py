@@ -16,8 +16,8 @@ from kintsugi.model.documents import Catalog, Runbook
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
 from kintsugi.runner.account import account
 from kintsugi.runner.desk import Desk
-from kintsugi.runner.ends import Broken, Cleared, Puzzled, RollbackWanted, Stopped, WalkEnded, raise_gravest
-from kintsugi.runner.gate import GateLedger, RunGate
+from kintsugi.runner.ends import Broken, Cleared, Parked, Puzzled, RollbackWanted, Stopped, WalkEnded, raise_gravest
+from kintsugi.runner.gate import ROLLBACK_ASKED, GateLedger, RunGate
 from kintsugi.runner.handover import hand_over
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.judging import STOPPED, Judging
@@ -40,9 +40,6 @@ ENDS = {
 }
 ASKED = "rollback asked for by"
 """How the reason of a run begins that a person wants taken back."""
-
-ROLLBACK_ASKED = "@asked"
-"""Path under which it is kept that a person asked for the rollback."""
 
 FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
 """States whose reason carries the whole message: what was done, what is left, how to take it back."""
@@ -129,12 +126,18 @@ class Carrier:
             state, reason = IncidentState.FAILED, str(failure)
         except Puzzled as puzzle:
             state, reason = IncidentState.NEEDS_OPERATOR, str(puzzle)
+        except Parked as stop:
+            state, reason = self._left(), stop.why
         except Cleared as cleared:
             state, reason = IncidentState.CANCELLED, cleared.why
         if not self.rollback_asked.is_set() and unfinished(self.runbook, self.catalog, self.journal):
             state, reason = self._parked(state), f"the restore is left as it is for a person: {reason}"
         await self.judging.note_left()
         await self._move(state, reason, walked=self.tools.clock())
+
+    def _left(self) -> IncidentState:
+        """Say how a run ends for which nothing more may be written: to a person, if it has changed anything."""
+        return IncidentState.NEEDS_OPERATOR if self.journal.changed else IncidentState.CANCELLED
 
     def _parked(self, state: IncidentState) -> IncidentState:
         """A restore that has begun is neither closed nor taken back by itself: what it stopped stays stopped."""

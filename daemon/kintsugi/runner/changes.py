@@ -3,10 +3,10 @@ The changes of one run: a command bound once, one effect an object, and the way 
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import partial
 
 import structlog
 
@@ -25,11 +25,12 @@ from kintsugi.runner.memory import Bearings
 from kintsugi.runner.results import merged
 from kintsugi.runner.workers import Workers, makes_worker
 
-T = TypeVar("T")
-
 log = structlog.get_logger(__name__)
 
 OPEN = frozenset({StepState.INTENT, StepState.UNKNOWN})
+
+LEFT_OUT: Mapping[str, object] = {"left_out": True}
+"""What is noted of a change that the gate found not to be needed any more."""
 
 UNDO_WORDS = {
     UndoPolicy.KEEP: UndoRecord(note="it stays: the runbook says so"),
@@ -47,24 +48,22 @@ class Changes:
         """
         Make the change that a step's command means; `met` when any object was changed or was as asked for.
 
-        The gate stands before every object. What was begun before a restart is brought to its end, whatever the gate says.
+        The gate stands before the command is bound, and before every attempt on every object.
         """
-        journal, path = self._desk.journal, at.path(step.id)
-        if not journal.has_begun(at.phase, f"{path}#0"):
-            reason = await self._desk.gate.before_change(at.phase, at.restoring)
-            if reason:
-                return Ended(ran=False, met=True, state=StepState.SKIPPED, error=reason, left_out=True)
+        needless = ""
+        if not self._desk.journal.has_begun(at.phase, f"{at.path(step.id)}#0"):
+            needless = await self._desk.gate.admission(at).admit()
         ends: list[StepRecord] = []
-        for index, command in enumerate(await self._commands(step, at)):
+        for index, command in enumerate([] if needless else await self._commands(step, at)):
             blank = self._effect(step, at, index)
-            if (
-                index
-                and journal.known(blank.phase, blank.path) is None
-                and await self._desk.gate.before_change(at.phase, at.restoring)
-            ):
+            end = await self._again_and_again(blank, command, at, step)
+            if is_left_out(end):
+                needless = end.error
                 break
-            ends.append(await self._again_and_again(blank, command, at, step))
-            ends += await self._complete(ends[-1], blank, at, step)
+            ends.append(end)
+            ends += await self._complete(end, blank, at, step)
+        if needless and not ends:
+            return Ended(ran=False, met=True, state=StepState.SKIPPED, error=needless, left_out=True)
         done = [end for end in ends if end.state is StepState.DONE]
         if done and makes_worker(done[0]):
             return await Workers(self._desk, self.end_worker).see_through(step, at, done[0])
@@ -87,14 +86,16 @@ class Changes:
         journal, tools = self._desk.journal, self._desk.tools
         for known in [step for step in journal.changes(Phase.FORWARD) if step.state in OPEN]:
             assert known.command is not None, f"{known.path} has an intent without a command"
+            command = decode(known.command)
             effect = Effect(
                 record=known,
                 journal=journal,
-                command=decode(known.command),
-                circumstances=tools.world.circumstances(journal.run, at, known),
+                command=command,
+                admission=self._desk.gate.admission(at, command, phase=known.phase),
+                circumstances=partial(tools.world.circumstances, journal.run, at, known),
                 give_up=tools.clock(),
             )
-            record = await to_its_end(tools.executor.execute(effect))
+            record = await tools.executor.settle(effect)
             if record.state is StepState.NEEDS_OPERATOR:
                 raise Puzzled(record.path, record.error)
 
@@ -119,11 +120,10 @@ class Changes:
 
     async def undo(self, step: StepRecord, undo: UndoRecord, at: Bearings) -> Sequence[StepRecord]:
         """
-        Take one change back by its own inverse, unless a pause freezes everything or we cannot see.
+        Take one change back by its own inverse, once the gate admits it.
 
         Raises Stopped when one of several commands is refused: those after it build on it. Asked again, it is tried again.
         """
-        await self._desk.gate.before_change(Phase.UNDO)
         ends: list[StepRecord] = []
         for index, command in enumerate(undo.commands):
             path = undo_path(self._desk.journal, step.path, index) if len(undo.commands) > 1 else f"{step.path}~{index}"
@@ -138,7 +138,8 @@ class Changes:
         follow = made.facts.get("then") if made.state is StepState.DONE else None
         ends: list[StepRecord] = []
         for index, command in enumerate(follow if isinstance(follow, list) else []):
-            end = await self._again_and_again(replace(blank, path=f"{blank.path}+{index}"), decode(command), at, step)
+            one = replace(blank, path=f"{blank.path}+{index}")
+            end = await self._again_and_again(one, decode(command), replace(at, completing=True), step)
             if end.state is not StepState.DONE:
                 raise Stopped(end.path, end.error)
             ends.append(end)
@@ -161,18 +162,25 @@ class Changes:
         return replace(record, why=f"{self._desk.incident.reason} (rule {self._desk.incident.rule})")
 
     async def _execute(self, blank: StepRecord, command: Command, at: Bearings, step: Step | None = None) -> StepRecord:
-        journal = self._desk.journal
+        journal, world = self._desk.journal, self._desk.tools.world
         record = journal.ended(blank.phase, blank.path)
         if record is None:
+            begun = journal.known(blank.phase, blank.path) or blank
+            admission = self._desk.gate.admission(at, command, phase=blank.phase)
+            # one that has an intent is probed first; what comes of that, the executor asks the gate about
+            needless = await admission.admit() if begun.state is StepState.PLANNED else ""
+            if needless:
+                return replace(blank, state=StepState.SKIPPED, error=needless, facts=LEFT_OUT)
             effect = Effect(
-                record=journal.known(blank.phase, blank.path) or blank,
+                record=begun,
                 journal=journal,
                 command=command,
-                circumstances=self._desk.tools.world.circumstances(journal.run, at, blank),
+                admission=admission,
+                circumstances=partial(world.circumstances, journal.run, at, blank),
                 give_up=self._give_up(step),
                 undo=undo_word(step) if step is not None else None,
             )
-            record = await to_its_end(self._desk.tools.executor.execute(effect))
+            record = await self._desk.tools.executor.execute(effect)
         if record.state is StepState.FAILED:
             raise Broken(record.path, record.error)
         if record.state is StepState.NEEDS_OPERATOR:
@@ -212,18 +220,13 @@ class Changes:
         return commands
 
 
+def is_left_out(record: StepRecord) -> bool:
+    """Tell whether a change was not needed any more, so that nothing was written of it."""
+    return record.facts == LEFT_OUT
+
+
 def undo_word(step: Step) -> UndoRecord | None:
     """Give the runbook's own word on how a step is taken back; None leaves it to the action's inverse."""
     if isinstance(step.undo, UndoPolicy):
         return UNDO_WORDS.get(step.undo)
     return UndoRecord(note="its own undo steps take it back")
-
-
-async def to_its_end(effect: Coroutine[Any, Any, T]) -> T:
-    """Let an effect end even when the walk is cancelled meanwhile, so that what was begun is known."""
-    task = asyncio.ensure_future(effect)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

@@ -5,7 +5,7 @@ How a step ends, as a value; and how a walk ends early, as exceptions that only 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from kintsugi.errors import KintsugiError
+from kintsugi.errors import KintsugiError, NotAdmitted
 from kintsugi.model.records import StepRecord, StepState
 from kintsugi.runner.storage import recalled
 
@@ -65,11 +65,19 @@ class Puzzled(WalkEnded):
     """Nobody can tell whether a change was made: a person is needed."""
 
 
-class Cleared(WalkEnded):
+class Cleared(WalkEnded, NotAdmitted):
     """What started the run has ended before anything was changed."""
 
 
-GRAVITY = (Puzzled, Broken, RollbackWanted, Stopped, Cleared)
+class Parked(WalkEnded, NotAdmitted):
+    """Nothing more may be written for this run: what it has done stays as it is, for a person."""
+
+
+class Unapproved(Stopped, NotAdmitted):
+    """A change that a person had to approve was not approved in time."""
+
+
+GRAVITY = (Parked, Puzzled, Broken, RollbackWanted, Stopped, Cleared)
 """Of several ends at once the gravest counts: what a person must hear is not hidden by what merely stopped."""
 
 

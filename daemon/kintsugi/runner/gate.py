@@ -1,29 +1,36 @@
 """
-What stands before every change of a run: a person's pause, our own sight, and whether the change is still needed.
+The gate of one run: it gathers how things stand, asks `admission`, and waits, asks a person or parks the run accordingly.
+
+It also is where a step's question to a person is put and waited for.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from kintsugi.guards import Limits, covers
-from kintsugi.model.documents import RuleSource
+from kintsugi.admission import Attempt, Decision, Ruling, Standing, admit, goes_forward
+from kintsugi.guards import Limits
+from kintsugi.ledger.admissions import Stops
+from kintsugi.model.command import Command
+from kintsugi.model.documents import Mode, RuleSource
 from kintsugi.model.records import (
     Approval,
-    History,
+    Budget,
     Incident,
     IncidentState,
-    Pause,
+    Lock,
     Phase,
     RunRecord,
     Signal,
     SignalStatus,
     Verdict,
 )
-from kintsugi.runner.ends import Cleared, Stopped
+from kintsugi.runner.affected import Affected, affected_by
+from kintsugi.runner.ends import Cleared, Parked, Stopped, Unapproved
 from kintsugi.runner.journal import Journal
-from kintsugi.runner.memory import Restoring
+from kintsugi.runner.memory import Bearings
 from kintsugi.runner.restoring import is_under_way
 from kintsugi.runner.tools import Tools
 from kintsugi.runner.trigger import clear_since
@@ -31,15 +38,25 @@ from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
 
+PLAN = ""
+"""The path of the question about a whole run."""
+
+ROLLBACK_ASKED = "@asked"
+"""Path under which it is kept that a person asked for the rollback."""
+
 
 class GateLedger(Protocol):
     """What the gate asks of the ledger."""
 
-    async def pauses(self, now: datetime) -> tuple[Pause, ...]: ...
+    async def stops(self, namespace: str, since: datetime, now: datetime) -> Stops: ...
+
+    async def locks_of(self, run: str) -> tuple[Lock, ...]: ...
+
+    async def take_locks(self, run: str, path: str, names: Sequence[str], now: datetime) -> Lock | None: ...
+
+    async def release_locks(self, run: str, path: str) -> None: ...
 
     async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]: ...
-
-    async def history(self, service: str, namespace: str, now: datetime) -> History: ...
 
     async def ask(self, approval: Approval) -> object: ...
 
@@ -62,19 +79,45 @@ class RunGate:
     plan: str
     expiry: timedelta
 
-    async def before_change(self, phase: Phase, restoring: Restoring | None = None) -> str:
-        """
-        Wait until nothing stands in the way; then say why the change is not needed any more, or nothing.
+    def admission(self, at: Bearings, command: Command | None = None, *, phase: Phase | None = None) -> "RunAdmission":
+        """Return the gate as it stands before a change here, of the command's object where that is known already."""
+        run, views = self.journal.run, self.tools.world.views
+        affected = affected_by(run, at.service, command, {name: view.service for name, view in views.items()})
+        return RunAdmission(gate=self, at=at, phase=phase or at.phase, affected=affected)
 
-        Raises Cleared when what started the run ended before anything was changed (DESIGN 6). A rollback goes on
-        through pauses, unless one freezes. So does a restore that has touched anything go on when the trigger has ended, when
-        alerts are silenced or the budget is spent: half of it would be worse than none. A person's pause holds it.
+    async def release(self, child: str) -> None:
+        """Give back the locks that a child of the run has taken, once it is over."""
+        if any(lock.path == child for lock in await self.ledger.locks_of(self.journal.run.id)):
+            await self.ledger.release_locks(self.journal.run.id, child)
+
+    async def ask(self, phase: Phase, path: str, question: str) -> None:
         """
-        begun = restoring is not None and is_under_way(self.journal, restoring.path)
-        while hindrance := await self._hindrance(phase, begun=begun):
-            log.info("a change waits", run=self.journal.run.id, why=hindrance)
-            await asyncio.sleep(self.tools.pace.total_seconds())
-        if phase is not Phase.FORWARD or begun:
+        Ask a person, and wait. The time of waiting does not count towards the deadline. Raises Unapproved on expiry.
+
+        A step of the way back has a question of its own, whatever a forward step of the same name was answered.
+        """
+        await self._ask(phase, path if phase is Phase.FORWARD else f"{phase}/{path}", question)
+
+    async def ask_about_run(self, phase: Phase, why: str) -> None:
+        """Ask whether a run that nobody has approved may go on. Raises Unapproved on expiry."""
+        run = self.journal.run
+        await self._ask(phase, PLAN, f"{why}: may {run.runbook} on {run.service} go on?")
+
+    async def is_approved(self) -> bool:
+        """Tell whether a person has approved the whole run, or wants it taken back."""
+        if self.journal.known(Phase.FORWARD, ROLLBACK_ASKED) is not None:
+            return True
+        asked = await self.ledger.approvals(self.incident.id)
+        return any(each.path == PLAN and each.answered is not None for each in asked)
+
+    async def needless(self, attempt: Attempt) -> str:
+        """
+        Return why a change forward is not needed any more, or nothing.
+
+        Raises Cleared when what started the run ended before anything was changed (DESIGN 6). A restore that has touched
+        anything goes on when the trigger has ended: half of it would be worse than none.
+        """
+        if not goes_forward(attempt):
             return ""
         signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
         lasting = [signal for signal in signals if signal.kind is not RuleSource.EVENT]
@@ -85,34 +128,36 @@ class RunGate:
         view = self.tools.world.views.get(self.journal.run.service)
         return "what started the run has ended and the service is healthy" if view is not None and view.healthy else ""
 
-    async def ask(self, phase: Phase, path: str, question: str) -> None:
-        """
-        Ask a person, and wait. The time of waiting does not count towards the deadline. Raises Stopped on expiry.
+    async def silence(self) -> str:
+        """Say that people have silenced everything that the run goes on for (reliability A19)."""
+        signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
+        firing = [signal for signal in signals if signal.status is SignalStatus.FIRING]
+        if not firing or any(signal.kind is not RuleSource.ALERT for signal in firing):
+            return ""
+        return await self.tools.world.silence([signal.key for signal in firing])
 
-        A step of the way back has a question of its own, whatever a forward step of the same name was answered.
-        """
-        path = path if phase is Phase.FORWARD else f"{phase}/{path}"
-        approval = await self._open(path) or await self._ask(path, question)
+    async def _ask(self, phase: Phase, path: str, question: str) -> None:
+        approval = await self._valid(path) or await self._put(path, question)
         while approval.answered is None:
             if self.journal.run.state is not IncidentState.AWAITING_APPROVAL:
                 await self._move(IncidentState.AWAITING_APPROVAL, question)
             if self.tools.clock() >= approval.expires:
-                raise Stopped(path, f"nobody approved within {self.expiry}: {question}")
+                raise Unapproved(path, f"nobody approved within {self.expiry}: {question}")
             await asyncio.sleep(self.tools.pace.total_seconds())
-            approval = await self._open(path) or approval
+            approval = await self._newest(path) or approval
         state = IncidentState.RUNNING if phase is Phase.FORWARD else IncidentState.ROLLING_BACK
         await self._go_on(approval, state, waited=approval.answered - approval.asked)
 
     async def _go_on(self, approval: Approval, state: IncidentState, *, waited: timedelta) -> None:
         """Move the deadline by the time of waiting, once: the new one is noted before the run is moved."""
-        note, reason = f"{approval.path}?", f"approved by {approval.who}"
+        note, reason = f"{approval.path}?{approval.asked.isoformat()}", f"approved by {approval.who}"
         facts = {"deadline": self.journal.run.deadline + waited}
         await self.journal.note(note, reason, facts, now=self.tools.clock())
         moved = self.journal.fact(note, "deadline")
         assert isinstance(moved, datetime), moved
         await self._move(state, reason, deadline=max(moved, self.journal.run.deadline))
 
-    async def _ask(self, path: str, question: str) -> Approval:
+    async def _put(self, path: str, question: str) -> Approval:
         now = self.tools.clock()
         approval = Approval(
             incident=self.incident.id,
@@ -129,34 +174,110 @@ class RunGate:
         now, run = self.tools.clock(), self.journal.run.id
         self.journal.run = await self.ledger.move_run(run, state, reason, now, deadline=deadline)
 
-    async def _open(self, path: str) -> Approval | None:
-        return next((each for each in await self.ledger.approvals(self.incident.id) if each.path == path), None)
+    async def _valid(self, path: str) -> Approval | None:
+        """Return the newest question of a path while it, or its answer, is good; one that was waited for may run out."""
+        newest = await self._newest(path)
+        waited_for = self.journal.run.state is IncidentState.AWAITING_APPROVAL
+        expired = newest is not None and newest.expires <= self.tools.clock()
+        return None if expired and not (waited_for and newest is not None and newest.answered is None) else newest
 
-    async def _hindrance(self, phase: Phase, *, begun: bool) -> str:
-        run = self.journal.run
-        if phase is Phase.FORWARD:
-            stop = self.tools.world.annotation_pause(run.namespace) or ("" if begun else await self._silence())
-            if stop:
-                return stop
-        for pause in await self.ledger.pauses(self.tools.clock()):
-            if covers(pause, run.namespace, run.rule) and (pause.freeze or phase is Phase.FORWARD):
-                return f"paused by {pause.who}: {pause.why}"
-        return self.tools.world.blind or ("" if begun else await self._spent(phase))
+    async def _newest(self, path: str) -> Approval | None:
+        asked = await self.ledger.approvals(self.incident.id)
+        return next((each for each in reversed(asked) if each.path == path), None)
 
-    async def _spent(self, phase: Phase) -> str:
-        """Say that the namespace's disruption budget is spent; the way back is not held up by it (P7)."""
-        run, now = self.journal.run, self.tools.clock()
-        if phase is not Phase.FORWARD:
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunAdmission:
+    """The gate of a run as it stands before the attempts of one effect; implements `executor.Admission`."""
+
+    gate: RunGate
+    at: Bearings
+    phase: Phase
+    affected: Affected
+
+    @property
+    def namespace(self) -> str:
+        """Return the run's namespace: what is changed outside of any is changed on its behalf."""
+        return self.gate.journal.run.namespace
+
+    @property
+    def stopping(self) -> bool:
+        """Tell whether the daemon is stopping."""
+        return self.gate.tools.stopping.is_set()
+
+    async def admit(self) -> str:
+        """
+        Wait until an attempt may be made, and hold the locks of what it changes.
+
+        Return why the change is not needed any more, or nothing. Raises Cleared, Parked, Unapproved, Stopped.
+        """
+        while hindrance := await self._hindrance():
+            log.info("a change waits", run=self.gate.journal.run.id, why=hindrance)
+            await asyncio.sleep(self.gate.tools.pace.total_seconds())
+        return "" if self.at.completing else await self.gate.needless(self._attempt())
+
+    async def objection(self) -> str:
+        """Return what stands against the attempt at this very moment, or nothing. Raises StaleEpoch."""
+        return (await self._decide()).reason
+
+    def budget(self, now: datetime) -> Budget | None:
+        """Return the budget that the intent is counted against; a way back and a restore under way have none."""
+        limits = self.gate.limits
+        return Budget(most=limits.budget, since=now - limits.budget_window) if goes_forward(self._attempt()) else None
+
+    async def _hindrance(self) -> str:
+        decision = await self._decide(silence=goes_forward(self._attempt()))
+        match decision.ruling:
+            case Ruling.PARK:
+                raise Parked("", decision.reason)
+            case Ruling.ASK:
+                await self.gate.ask_about_run(self.phase, decision.reason)
+                return decision.reason
+            case Ruling.WAIT:
+                return decision.reason
+            case Ruling.ADMIT:
+                return await self._locked()
+
+    async def _decide(self, *, silence: bool = False) -> Decision:
+        gate, world, attempt = self.gate, self.gate.tools.world, self._attempt()
+        now, mode = gate.tools.clock(), world.mode_of(gate.journal.run.rule)
+        stops = await gate.ledger.stops(self.affected.namespace, now - gate.limits.budget_window, now)
+        standing = Standing(
+            mode=mode,
+            observer=world.observer(),
+            approved=mode is not Mode.APPROVE or await gate.is_approved(),
+            stopping=self.stopping,
+            pauses=stops.pauses,
+            annotations=[world.annotation_pause(each) for each in sorted(attempt.namespaces)],
+            silence=await gate.silence() if silence else "",
+            disruptions=stops.disruptions,
+        )
+        return admit(attempt, standing, gate.limits)
+
+    async def _locked(self) -> str:
+        """
+        Take the locks of the services that are changed; say who holds one of them.
+
+        Raises Stopped where waiting could never end: two runs would wait for each other.
+        """
+        gate, run = self.gate, self.gate.journal.run
+        held = {lock.name for lock in await gate.ledger.locks_of(run.id)}
+        if held.issuperset(self.affected.locks):
             return ""
-        history = await self.ledger.history(run.service, run.namespace, now)
-        spent = sum(moment > now - self.limits.budget_window for moment in history.disruptions)
-        budget = self.limits.budget
-        return f"{spent} changes in {run.namespace} of late, the budget is {budget}" if spent >= budget else ""
-
-    async def _silence(self) -> str:
-        """Say that people have silenced everything that the run goes on for (reliability A19)."""
-        signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
-        firing = [signal for signal in signals if signal.status is SignalStatus.FIRING]
-        if not firing or any(signal.kind is not RuleSource.ALERT for signal in firing):
+        foreign = await gate.ledger.take_locks(run.id, self.at.child, self.affected.locks, gate.tools.clock())
+        if foreign is None:
             return ""
-        return await self.tools.world.silence([signal.key for signal in firing])
+        why = f"{foreign.name} is held by run {foreign.run}"
+        if not self.affected.may_wait_for(foreign.name, held):
+            raise Stopped("", f"{why}, which may wait for this one")
+        return why
+
+    def _attempt(self) -> Attempt:
+        restoring = self.at.restoring
+        return Attempt(
+            phase=self.phase,
+            rule=self.gate.journal.run.rule,
+            namespaces=self.affected.namespaces,
+            services=self.affected.services,
+            restoring=restoring is not None and is_under_way(self.gate.journal, restoring.path),
+        )

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import count
 from typing import Protocol
 
-from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState, UndoRecord
+from kintsugi.model.records import Budget, Phase, RunRecord, StepRecord, StepState, UndoRecord
 
 ENDED = frozenset({StepState.DONE, StepState.FAILED, StepState.SKIPPED, StepState.NEEDS_OPERATOR})
 NOT_MADE = frozenset({StepState.PLANNED, StepState.SKIPPED, StepState.FAILED})
@@ -19,7 +19,9 @@ class StepStore(Protocol):
 
     async def steps(self, run: str) -> tuple[StepRecord, ...]: ...
 
-    async def save_step(self, step: StepRecord, *, expect: StepState | None, now: datetime) -> None: ...
+    async def save_step(
+        self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
+    ) -> None: ...
 
     async def keep_evidence(self, run: str, path: str, kind: str, text: str, now: datetime) -> None: ...
 
@@ -46,9 +48,11 @@ class Journal:
         step = self.known(phase, path)
         return step if step is not None and step.state in ENDED else None
 
-    async def save_step(self, step: StepRecord, *, expect: StepState | None, now: datetime) -> None:
-        """Commit a step's new state; `expect` is the one that it must be in."""
-        await self._store.save_step(step, expect=expect, now=now)
+    async def save_step(
+        self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
+    ) -> None:
+        """Commit a step's new state; `expect` is the one that it must be in. Raises BudgetSpent for an intent."""
+        await self._store.save_step(step, expect=expect, now=now, budget=budget)
         self._steps[step.phase, step.path] = step
 
     async def keep_evidence(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:

@@ -24,6 +24,8 @@ class Bearings:
 
     `memory` is shared by all steps of one runbook (a child has its own): step id to what it came to.
     `prefix` is the path above, `service` the one that is worked on. `restoring` is None except in a runbook that restores.
+    `child` is the path of the innermost step that runs another runbook, "" in the run's own. `completing`: what is done here
+    completes a change that was made, and is needed as long as that one stands.
     """
 
     phase: Phase
@@ -34,6 +36,8 @@ class Bearings:
     memory: dict[str, StepOutcome] = field(default_factory=dict)
     each: object = None
     restoring: Restoring | None = None
+    child: str = ""
+    completing: bool = False
 
     def path(self, step: str) -> str:
         """Give the path of a step here."""

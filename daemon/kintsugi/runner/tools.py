@@ -2,8 +2,9 @@
 What runs work with, as the runner sees it: small protocols that `app` fills.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -12,11 +13,13 @@ from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.job_progress import Standing
 from kintsugi.actions.prepared import Prepared
 from kintsugi.actions.result import Result
-from kintsugi.executor import Executor
+from kintsugi.executor import Admission, Executor
+from kintsugi.guards import Observer
 from kintsugi.model.command import Command
+from kintsugi.model.documents import Mode
 from kintsugi.model.records import Phase, RunRecord, StepRecord
 from kintsugi.model.views import ServiceView
-from kintsugi.runner.memory import Bearings, Restoring
+from kintsugi.runner.memory import Bearings
 
 
 class Looker(Protocol):
@@ -34,8 +37,12 @@ class Looker(Protocol):
 class Gate(Protocol):
     """What stands before every change and every question to a person; one a run."""
 
-    async def before_change(self, phase: Phase, restoring: Restoring | None = None) -> str:
-        """Wait out pauses and blindness. Gives why the change is not needed any more, or nothing; raises Cleared."""
+    def admission(self, at: Bearings, command: Command | None = None, *, phase: Phase | None = None) -> Admission:
+        """Return the gate as it stands before a change here, of the command's object where that is known already."""
+        ...
+
+    async def release(self, child: str) -> None:
+        """Give back the locks that a child of the run has taken, once it is over."""
         ...
 
     async def ask(self, phase: Phase, path: str, question: str) -> None:
@@ -60,6 +67,17 @@ class World(Protocol):
         """Say that all of these alerts (by fingerprint) are silenced, or that it cannot be known; else nothing."""
         ...
 
+    @property
+    def mode(self) -> Mode: ...
+
+    def mode_of(self, rule: str) -> Mode:
+        """Return how far runs of a rule may go now: the lower of the daemon's mode and the rule's own."""
+        ...
+
+    def observer(self) -> Observer:
+        """Say how well we see."""
+        ...
+
     def good(self, service: str) -> frozenset[str]: ...
 
     def last_good(self, service: str) -> int:
@@ -71,7 +89,11 @@ class World(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tools:
-    """The same for all runs. `pace` is the pause between two looks, `command_timeout` what a look may take."""
+    """
+    The same for all runs. `pace` is the pause between two looks, `command_timeout` what a look may take.
+
+    `stopping` is set when the daemon stops: nothing new is begun then.
+    """
 
     executor: Executor
     looker: Looker
@@ -79,3 +101,4 @@ class Tools:
     clock: Callable[[], datetime]
     pace: timedelta
     command_timeout: timedelta
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)

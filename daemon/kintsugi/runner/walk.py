@@ -130,8 +130,10 @@ class Walk:
             memory={},
             each=None,
             restoring=restoring(runbook, self._catalog.services[service], parameters, path),
+            child=path,
         )
         await self.steps(runbook.steps, below)
+        await self._work.desk.gate.release(path)
 
     async def _together(self, steps: Sequence[Step], at: Bearings) -> None:
         """

@@ -111,7 +111,7 @@ class Api:
         if not body.why.strip():
             raise UsageError("why: empty; whoever finds the pause must learn its reason")
         if (body.scope is PauseScope.GLOBAL) == bool(body.name):
-            raise UsageError("name: a pause of a namespace or a rule names it, a global one names nothing")
+            raise UsageError("name: a pause of a namespace, a service or a rule names it, a global one names nothing")
         if body.minutes is not None and not 0 < body.minutes <= 366 * 24 * 60:
             raise UsageError("minutes: more than none and up to a year; leave it out for no end")
         lasts = None if body.minutes is None else timedelta(minutes=body.minutes)

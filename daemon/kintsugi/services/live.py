@@ -62,7 +62,7 @@ class Services:
         self._caches = caches
         self._clock = clock
         self._stale_after = stale_after
-        self._catalog = catalog
+        self.catalog = catalog
         self._index = ServiceIndex(())
         self._pods: dict[str, dict[str, Pod]] = defaultdict(dict)
         self._tallies: dict[str, Tally] = defaultdict(Tally)
@@ -83,7 +83,7 @@ class Services:
 
     def use(self, catalog: Catalog) -> None:
         """Take a new catalog into force."""
-        self._catalog = catalog
+        self.catalog = catalog
         self._index = ServiceIndex(catalog.services.values())
         self._pods.clear()
         for pod in self._caches.pods.store.values():
@@ -113,9 +113,9 @@ class Services:
         """
         fresh = not self.blind
         everything = everything or fresh is not self._fresh
-        names = set(self._catalog.services) if everything else self._marked & set(self._catalog.services)
+        names = set(self.catalog.services) if everything else self._marked & set(self.catalog.services)
         self._marked, self._fresh = set(), fresh
-        made = tuple(self._make(self._catalog.services[name], fresh=fresh) for name in sorted(names))
+        made = tuple(self._make(self.catalog.services[name], fresh=fresh) for name in sorted(names))
         self.views.update({view.name: view for view in made})
         for view in made:
             for listener in self._listeners:

@@ -108,7 +108,8 @@ def step(
     run: RunRecord, path: str = "delete/pods#0", state: StepState = StepState.INTENT, **more: object
 ) -> StepRecord:
     """Make a changing step's record."""
-    return StepRecord(run=run.id, phase=Phase.FORWARD, path=path, state=state, changes=True, started=NOW, **more)  # type: ignore[arg-type]
+    given = {"namespace": run.namespace, "started": NOW, **more}
+    return StepRecord(run=run.id, phase=Phase.FORWARD, path=path, state=state, changes=True, **given)  # type: ignore[arg-type]
 
 
 @dataclass

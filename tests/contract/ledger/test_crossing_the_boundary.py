@@ -54,6 +54,8 @@ CHANGES: dict[str, Change] = {
     ),
     "keep-catalog": lambda ledger, _: ledger.keep_catalog("digest", {"web.yaml": "service: web"}),
     "notice-sent": lambda ledger, _: ledger.notice_sent("ntc-x"),
+    "take-locks a": lambda ledger, run: ledger.take_locks(run.id, "a", ["service other"], NOW),
+    "release-locks a": lambda ledger, run: ledger.release_locks(run.id, "a"),
     "prune": lambda ledger, _: ledger.prune(NOW, NOW),
     "lead": lambda ledger, _: ledger.lead(NOW),
 }

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from kintsugi.errors import WrongState
-from kintsugi.model.records import Phase, StepRecord, StepState
+from kintsugi.model.records import Budget, Phase, StepRecord, StepState
 from tests.unit.executor.power import Power
 
 
@@ -16,7 +16,9 @@ class CasJournal:
         self.evidence: list[tuple[str, str, str]] = []
         self.states: dict[tuple[Phase, str], list[StepState]] = {}
 
-    async def save_step(self, step: StepRecord, *, expect: StepState | None, now: datetime) -> None:
+    async def save_step(
+        self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
+    ) -> None:
         """Commit a step that is in state `expect`. Raises WrongState."""
         key = (step.phase, step.path)
         self.power.passing(f"before the commit of {step.path} as {step.state}")

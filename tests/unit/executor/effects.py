@@ -1,12 +1,15 @@
 """One effect of one run, ready to be executed: scaling web to five."""
 
+import asyncio
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.executor import Effect, Executor
 from kintsugi.model.command import Command, ObjectName, Scale
-from kintsugi.model.records import StepRecord, StepState, UndoRecord
+from kintsugi.model.records import Budget, StepRecord, StepState, UndoRecord
 from kintsugi.objects import resources
 from tests.unit.executor.cas_journal import CasJournal
 from tests.unit.executor.power import Power
@@ -29,12 +32,56 @@ class Boundary:
         self.power.passing(f"{'before' if before else 'after'} the {kind} {name}")
 
 
+class OpenGate:
+    """
+    A gate that admits, unless the test says otherwise: `admits` and `objections` are returned or raised in their order.
+
+    `waits` is how long it takes to be admitted, `thinks` how long it takes to object or not.
+    """
+
+    def __init__(self) -> None:
+        self.admits: deque[str | Exception] = deque()
+        self.objections: deque[str | Exception] = deque()
+        self.asked: list[str] = []
+        self.waits = timedelta(0)
+        self.thinks: deque[timedelta] = deque()
+        self.on_admit: Callable[[], None] = lambda: None
+        self.stopping = False
+        self.namespace = "production"
+        self.limit: Budget | None = None
+
+    async def admit(self) -> str:
+        """Wait as long as the test says."""
+        self.asked.append("admit")
+        self.on_admit()
+        await asyncio.sleep(self.waits.total_seconds())
+        return _next(self.admits)
+
+    async def objection(self) -> str:
+        """Object, if the test says so."""
+        self.asked.append("objection")
+        await asyncio.sleep(self.thinks.popleft().total_seconds() if self.thinks else 0)
+        return _next(self.objections)
+
+    def budget(self, now: datetime) -> Budget | None:
+        """Return the budget of the test."""
+        return self.limit
+
+
+def _next(answers: deque[str | Exception]) -> str:
+    answer = answers.popleft() if answers else ""
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 class Bench:
     """An executor over a scripted actor and a journal that may be cut off together."""
 
     def __init__(self) -> None:
         self.actor = ScriptedActor()
         self.journal = CasJournal()
+        self.gate = OpenGate()
         self.connect(Power())
 
     def connect(self, power: Power) -> None:
@@ -52,12 +99,14 @@ class Bench:
     ) -> StepRecord:
         """Bring the effect to its end, from what the journal knows of it."""
         record = known or self.journal.known("scale#0") or step("scale#0", state=StepState.PLANNED)
-        circumstances = Circumstances(incident="inc-1", run=record.run, path=record.path, now=virtual_clock())
         effect = Effect(
             record=record,
             journal=self.journal,
             command=command,
-            circumstances=circumstances,
+            admission=self.gate,
+            circumstances=lambda: Circumstances(
+                incident="inc-1", run=record.run, path=record.path, now=virtual_clock()
+            ),
             give_up=give_up,
             undo=undo,
         )

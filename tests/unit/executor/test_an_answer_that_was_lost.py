@@ -11,7 +11,7 @@ from tests.unit.factories import moment
 
 pytestmark = pytest.mark.looptime
 
-INTENT, UNKNOWN, DONE = StepState.INTENT, StepState.UNKNOWN, StepState.DONE
+PLANNED, INTENT, UNKNOWN, DONE = StepState.PLANNED, StepState.INTENT, StepState.UNKNOWN, StepState.DONE
 
 
 async def test_a_change_that_was_made_is_found_and_not_made_again() -> None:
@@ -29,7 +29,7 @@ async def test_a_change_that_was_not_made_is_judged_anew_and_made_once() -> None
     bench.actor.will("perform", Lost(applied=False))
     record = await bench.execute()
     assert (record.state, record.error) == (DONE, "")
-    assert bench.states == [INTENT, UNKNOWN, INTENT, DONE]
+    assert bench.states == [INTENT, UNKNOWN, PLANNED, INTENT, DONE]
     assert bench.actor.texts == [TEXT]
     assert bench.actor.calls == ["prepare", "perform", "probe", "prepare", "perform"]
 
@@ -40,7 +40,7 @@ async def test_a_change_that_is_not_wanted_any_more_when_judged_anew_is_skipped(
     bench.actor.will("perform", Lost(applied=False))
     record = await bench.execute()
     assert (record.state, record.error) == (StepState.SKIPPED, "it is healthy by now")
-    assert bench.states == [INTENT, UNKNOWN, StepState.SKIPPED]
+    assert bench.states == [INTENT, UNKNOWN, PLANNED, StepState.SKIPPED]
 
 
 async def test_what_nobody_can_tell_goes_to_a_person() -> None:

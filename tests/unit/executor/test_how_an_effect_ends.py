@@ -143,7 +143,13 @@ async def test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew() -> No
     record = await bench.execute()
     assert record.state is StepState.DONE
     assert bench.actor.calls == ["prepare", "perform", "probe", "prepare", "perform"]
-    assert bench.states == [StepState.INTENT, StepState.UNKNOWN, StepState.INTENT, StepState.DONE]
+    assert bench.states == [
+        StepState.INTENT,
+        StepState.UNKNOWN,
+        StepState.PLANNED,
+        StepState.INTENT,
+        StepState.DONE,
+    ]
 
 
 async def test_a_patch_whose_object_changes_again_and_again_is_given_up() -> None:
@@ -175,7 +181,9 @@ async def test_what_surely_changed_nothing_is_tried_again_later(
     record = await bench.execute()
     assert record.state is StepState.DONE
     assert asyncio.get_running_loop().time() == pytest.approx(waited)
-    assert bench.states == [StepState.INTENT, StepState.DONE]
+    not_made = [StepState.INTENT, StepState.PLANNED] * (len(trouble) if stage == "perform" else 0)
+    assert bench.states == [*not_made, StepState.INTENT, StepState.DONE]
+    assert bench.actor.calls.count("prepare") == len(trouble) + 1
     assert bench.actor.texts == [TEXT]
 
 

@@ -11,14 +11,18 @@ from kintsugi.actions.job_progress import Stage, Standing
 from kintsugi.actions.prepared import Prepared
 from kintsugi.actions.result import Result
 from kintsugi.commands import render
-from kintsugi.errors import KintsugiError, WrongState
+from kintsugi.errors import BudgetSpent, KintsugiError, WrongState
+from kintsugi.guards import Observer
+from kintsugi.ledger.admissions import Stops
 from kintsugi.model.command import Command, Cordon, Delete, Mark, Scale
-from kintsugi.model.documents import Catalog
+from kintsugi.model.documents import Catalog, Mode
 from kintsugi.model.records import (
     Approval,
+    Budget,
     History,
     Incident,
     IncidentState,
+    Lock,
     Pause,
     RunRecord,
     Signal,
@@ -46,7 +50,9 @@ class RunLedger(CasJournal):
         self.record = run
         self.incident = incident
         self.signals: list[Signal] = []
-        self.stops: list[Pause] = []
+        self.pauses: list[Pause] = []
+        self.locks: dict[str, Lock] = {}
+        self.asked_about: list[str] = []
         self.disruptions: tuple[datetime, ...] = ()
         self.questions: list[Approval] = []
         self.moves: list[tuple[IncidentState, str]] = []
@@ -61,10 +67,15 @@ class RunLedger(CasJournal):
         """Give the steps in the order in which they were first written."""
         return tuple(self.kept.values())
 
-    async def save_step(self, step: StepRecord, *, expect: StepState | None, now: datetime) -> None:
-        """Commit a step; there is no new intent for a run that is over."""
+    async def save_step(
+        self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
+    ) -> None:
+        """Commit a step; there is no new intent for a run that is over, nor beyond the budget."""
         if step.state is StepState.INTENT and self.record.finished is not None:
             raise WrongState(f"run {step.run} is over: no new intent for {step.path}")
+        spent = sum(moment > budget.since for moment in self.disruptions) if budget is not None else 0
+        if budget is not None and spent >= budget.most:
+            raise BudgetSpent(f"{spent} changes of late")
         await super().save_step(step, expect=expect, now=now)
 
     async def move_run(
@@ -94,11 +105,32 @@ class RunLedger(CasJournal):
         self.power.passing(f"after the move to {state}")
         return self.record
 
-    async def pauses(self, now: datetime) -> tuple[Pause, ...]:
-        """List the pauses that hold."""
+    async def stops(self, namespace: str, since: datetime, now: datetime) -> Stops:
+        """Return the pauses that hold, and the changes in the namespace of late."""
+        self.asked_about.append(namespace)
         if self.trouble is not None:
             raise self.trouble
-        return tuple(each for each in self.stops if each.until is None or each.until > now)
+        return Stops(
+            pauses=tuple(each for each in self.pauses if each.until is None or each.until > now),
+            disruptions=tuple(moment for moment in self.disruptions if moment > since),
+        )
+
+    async def locks_of(self, run: str) -> tuple[Lock, ...]:
+        """List the locks that the run holds."""
+        return tuple(lock for lock in self.locks.values() if lock.run == run)
+
+    async def take_locks(self, run: str, path: str, names: Sequence[str], now: datetime) -> Lock | None:
+        """Take locks, or return one that another run holds."""
+        foreign = [lock for name in names if (lock := self.locks.get(name)) is not None and lock.run != run]
+        if foreign:
+            return foreign[0]
+        for name in names:
+            self.locks.setdefault(name, Lock(name=name, run=run, path=path))
+        return None
+
+    async def release_locks(self, run: str, path: str) -> None:
+        """Give back the locks of a child."""
+        self.locks = {name: lock for name, lock in self.locks.items() if (lock.run, lock.path) != (run, path)}
 
     async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
         """List the incident's signals."""
@@ -136,6 +168,9 @@ class ShownWorld:
             name: view(service, template="found") for name, service in catalog.services.items()
         }
         self.blind = ""
+        self.mode = Mode.AUTO
+        self.modes: dict[str, Mode] = {}
+        self.observed = Observer()
         self.annotated: dict[str, str] = {}
         self.silenced: set[str] = set()
         self.known_good: frozenset[str] = frozenset()
@@ -173,6 +208,14 @@ class ShownWorld:
     def hide(self, name: str = "web") -> None:
         """Let a service's view be old news."""
         self.views[name] = replace(self.views[name], fresh=False, healthy=None, healthy_since=None, failing_since=None)
+
+    def mode_of(self, rule: str) -> Mode:
+        """Return how far runs of a rule may go."""
+        return self.modes.get(rule, Mode.AUTO).at_most(self.mode)
+
+    def observer(self) -> Observer:
+        """Say how well we see."""
+        return replace(self.observed, blind=self.blind)
 
     def annotation_pause(self, namespace: str) -> str:
         """Give the pause that stands on the namespace."""

@@ -99,8 +99,8 @@ async def test_a_person_stops_it_at_the_next_step_by_a_pause() -> None:
 
     def stop(text: str) -> None:
         if text == STOP:
-            story.ledger.stops = [pause]
-            story.at(clock() + 120, story.ledger.stops.clear)
+            story.ledger.pauses = [pause]
+            story.at(clock() + 120, story.ledger.pauses.clear)
         if text == RESTORE:
             story.heal()
 

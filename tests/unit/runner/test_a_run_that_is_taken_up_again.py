@@ -97,14 +97,14 @@ def test_answers_that_are_lost_besides_make_no_second_effect() -> None:
 def test_a_process_that_ends_again_and_again_comes_to_the_end() -> None:
     async def story() -> tuple[Bench, int]:
         bench, lives = everything(), 0
-        while await bench.carry_until_cut(9):
+        while await bench.carry_until_cut(14):
             lives += 1
             assert lives < 200, bench.power.story
         return bench, lives
 
     bench, lives = play(story())
-    check_all_done_once("each life has nine moments", bench, bench.ledger.record)
-    assert lives > 10
+    check_all_done_once("each life has fourteen moments", bench, bench.ledger.record)
+    assert lives > 5
 
 
 @pytest.mark.parametrize("end", ["stop", "rollback"])

@@ -66,7 +66,7 @@ class DrillLedger(RunLedger):
 
     async def history(self, service: str, namespace: str, now: datetime) -> History:
         """Tell what guards and drills look at."""
-        return History(incident=self.trouble_of, pauses=await self.pauses(now))
+        return History(incident=self.trouble_of, pauses=(await self.stops(namespace, now, now)).pauses)
 
 
 class Drill(Bench):
@@ -280,7 +280,7 @@ def test_a_pause_ends_it() -> None:
     drill.at_work("pg_restore")
 
     async def story() -> RunRecord:
-        drill.at(30, lambda: drill.ledger.stops.append(pause()))
+        drill.at(30, lambda: drill.ledger.pauses.append(pause()))
         return await drill.carry()
 
     assert play(story()).state is IncidentState.CANCELLED

@@ -229,8 +229,8 @@ async def test_a_pause_stops_no_worker_but_the_next_step() -> None:
     """A person may stop it at any step boundary."""
     story = bench()
     times = story.note_times()
-    story.at(100, lambda: story.ledger.stops.append(pause()))
-    story.at(1000, story.ledger.stops.clear)
+    story.at(100, lambda: story.ledger.pauses.append(pause()))
+    story.at(1000, story.ledger.pauses.clear)
     assert (await story.carry()).state is IncidentState.RECOVERED
     assert times[RESTORE] >= 1000
     assert story.effects == [FETCH, RESTORE]

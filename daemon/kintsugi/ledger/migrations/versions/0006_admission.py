@@ -1,0 +1,27 @@
+"""
+Admission: a step says in which namespace its object is, and a lock which child of a run took it.
+
+What is there already changed objects of its run's own namespace, and its locks are the runs' own.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add the columns, and the index by which a namespace's budget is counted."""
+    op.add_column("steps", sa.Column("namespace", sa.Text(), nullable=False, server_default=""))
+    op.execute("UPDATE steps SET namespace = (SELECT runs.namespace FROM runs WHERE runs.id = steps.run) WHERE changes")
+    op.create_index(
+        "ix_steps_namespace_started",
+        "steps",
+        ["namespace", "started"],
+        sqlite_where=sa.text("changes"),
+        postgresql_where=sa.text("changes"),
+    )
+    op.add_column("locks", sa.Column("path", sa.Text(), nullable=False, server_default=""))

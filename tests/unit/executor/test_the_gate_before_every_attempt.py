@@ -1,0 +1,153 @@
+"""The gate is asked before every attempt; what it refuses is settled as not made, and judged anew (P4, P7)."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import pytest
+
+from kintsugi.errors import BudgetSpent, LedgerUnavailable, NotAdmitted, ServerUnavailable, StaleEpoch
+from kintsugi.model.records import Budget, StepRecord, StepState
+from tests.unit.executor.cas_journal import CasJournal
+from tests.unit.executor.effects import TEXT, Bench
+from tests.unit.executor.power import Power
+from tests.unit.factories import moment
+
+pytestmark = pytest.mark.looptime
+
+
+async def test_what_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew() -> None:
+    """E29: a person's no that comes between judging and writing holds."""
+    bench = Bench()
+    bench.gate.objections.append("paused by ada: look")
+    bench.gate.waits = timedelta(minutes=1)
+    record = await bench.execute()
+    assert record.state is StepState.DONE
+    assert bench.states == [StepState.INTENT, StepState.PLANNED, StepState.INTENT, StepState.DONE]
+    assert bench.actor.calls == ["prepare", "prepare", "perform"]
+    assert bench.gate.asked == ["objection", "admit", "objection"]
+
+
+async def test_a_refused_attempt_says_in_the_ledger_that_it_was_not_made_and_why() -> None:
+    bench = Bench()
+    bench.gate.objections.append("paused by ada: look")
+    bench.gate.admits.append(NotAdmitted("frozen by ada"))
+    seen: list[StepRecord | None] = []
+    bench.gate.on_admit = lambda: seen.append(bench.journal.known("scale#0"))
+    with pytest.raises(NotAdmitted):
+        await bench.execute()
+    assert [(each.state, each.error) for each in seen if each] == [(StepState.PLANNED, "not made: paused by ada: look")]
+    kept = bench.journal.known("scale#0")
+    assert kept is not None
+    assert (kept.state, kept.error) == (StepState.SKIPPED, "frozen by ada")
+    assert kept.finished is not None
+    assert not bench.actor.texts
+
+
+async def test_every_retry_passes_the_gate_and_is_judged_on_the_live_object() -> None:
+    """C9, B14: after an outage nothing is simply made: it is wanted still, or it is not."""
+    bench = Bench()
+    bench.actor.will("perform", *[ServerUnavailable("connection refused")] * 3)
+    await bench.execute()
+    assert bench.gate.asked == ["objection", *["admit", "objection"] * 3]
+    assert bench.actor.calls == ["prepare", "perform"] * 4
+    assert bench.actor.texts == [TEXT]
+
+
+async def test_an_effect_that_is_not_needed_any_more_is_skipped_at_its_retry() -> None:
+    bench = Bench()
+    bench.actor.will("perform", ServerUnavailable("connection refused"))
+    bench.gate.admits.append("the service is healthy")
+    record = await bench.execute()
+    assert (record.state, record.error) == (StepState.SKIPPED, "the service is healthy")
+    assert not bench.actor.texts
+
+
+async def test_an_intent_of_an_earlier_life_passes_the_gate_after_its_probe() -> None:
+    """P3, C3: only probing is exempt."""
+    bench = Bench()
+    bench.gate.objections.append(LedgerUnavailable("this life ends between intent and effect"))
+    with pytest.raises(LedgerUnavailable):
+        await bench.execute()
+    assert bench.states == [StepState.INTENT]
+    bench.gate.admits.append(NotAdmitted("mode is observe"))
+    with pytest.raises(NotAdmitted):
+        await bench.execute()
+    assert bench.actor.calls == ["prepare", "probe"]
+    assert bench.states == [StepState.INTENT, StepState.UNKNOWN, StepState.PLANNED, StepState.SKIPPED]
+    assert not bench.actor.texts
+
+
+async def test_an_intent_that_has_grown_old_is_not_made() -> None:
+    """P4: a process that was stopped between intent and effect may have a successor by now."""
+    bench = Bench()
+    bench.gate.thinks.append(timedelta(seconds=31))
+    record = await bench.execute()
+    assert bench.states == [StepState.INTENT, StepState.PLANNED, StepState.INTENT, StepState.DONE]
+    assert bench.actor.calls == ["prepare", "prepare", "perform"]
+    assert record.state is StepState.DONE
+
+
+async def test_a_daemon_that_has_lost_the_lead_makes_nothing() -> None:
+    """P4: the epoch is read once more between intent and effect."""
+    bench = Bench()
+    bench.gate.objections.append(StaleEpoch("another leads"))
+    with pytest.raises(StaleEpoch):
+        await bench.execute()
+    assert bench.states == [StepState.INTENT]
+    assert not bench.actor.texts
+
+
+async def test_a_budget_that_is_spent_in_the_intent_s_own_transaction_holds_the_effect() -> None:
+    """P7: of several runs that find one change left in the budget, one makes it."""
+    bench = Bench()
+    bench.gate.limit = Budget(most=0, since=moment())
+    bench.journal = SpentJournal()
+    bench.connect(Power())
+    record = await bench.execute()
+    assert record.state is StepState.DONE
+    assert bench.gate.asked == ["admit", "objection"]
+    assert bench.states == [StepState.INTENT, StepState.DONE]
+
+
+async def test_waiting_at_the_gate_does_not_use_up_the_effect_s_time() -> None:
+    bench = Bench()
+    bench.gate.objections.append("paused")
+    bench.gate.waits = timedelta(minutes=20)
+    bench.actor.will("prepare", None, ServerUnavailable("away"))
+    record = await bench.execute(give_up=moment(minutes=2))
+    assert record.state is StepState.DONE
+
+
+class SpentJournal(CasJournal):
+    """A ledger whose budget is spent until the second intent."""
+
+    refused = 0
+
+    async def save_step(
+        self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
+    ) -> None:
+        if budget is not None and not self.refused:
+            self.refused += 1
+            raise BudgetSpent("20 changes of late")
+        await super().save_step(step, expect=expect, now=now, budget=budget)
+
+
+async def test_cancelled_at_the_gate_an_effect_ends_at_once_and_under_way_it_ends_first() -> None:
+    """C6: a stop waits for what was begun, and for nothing else."""
+    bench = Bench()
+    bench.gate.objections.append("paused")
+    bench.gate.waits = timedelta(hours=1)
+    task = asyncio.ensure_future(bench.execute())
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait([task])
+    assert asyncio.get_running_loop().time() == 1
+    assert bench.states == [StepState.INTENT, StepState.PLANNED]
+
+    bench = Bench()
+    bench.actor.takes = timedelta(seconds=10)
+    task = asyncio.ensure_future(bench.execute())
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait([task])
+    assert bench.states == [StepState.INTENT, StepState.DONE]
