@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Literal
 
 from kintsugi.app import run
 from kintsugi.executor import Course, Executor
@@ -55,6 +56,7 @@ class Birth:
 
     folder: Path
     durations: float
+    mode: Literal["observe", "approve", "auto"] = "auto"
     replicas: int = 3
     number: int = 1
     kill_at: Collection[str] = ()
@@ -103,7 +105,7 @@ def live(birth: Birth) -> None:
     os.dup2(log, 2)
     configure_logging(format="json")
     settings = Settings(
-        mode="auto",
+        mode=birth.mode,
         durations=birth.durations,
         catalog=CatalogSettings(directory=birth.catalog),
         kube=KubeSettings(kubeconfig=birth.kubeconfig),
