@@ -21,6 +21,8 @@ from kintsugi.model.records import Budget, IncidentState, RunKind, RunRecord, St
 
 _STEP = columns(StepRecord, steps)
 _RUN = columns(RunRecord, runs)
+_NOT_MADE = (StepState.PLANNED, StepState.SKIPPED, StepState.FAILED)
+"""States of a change that surely was not made."""
 
 
 class Runs(Chapter):
@@ -63,7 +65,7 @@ class Runs(Chapter):
         """
         Write a step if it still is in state `expect` (None: not written yet).
 
-        A changing step that goes to INTENT marks its run as changed, and is counted against the `budget` of its namespace
+        A changing step that goes to INTENT marks its run as changed until it turns out not to have been made, and is counted against the `budget` of its namespace
         in this very transaction (P7). Raises `BudgetSpent`; `WrongState` when the step is in another state, or when a
         new intent comes for a run that is over; `StaleEpoch`, `LedgerUnavailable`.
         """
@@ -85,8 +87,10 @@ class Runs(Chapter):
             if budget is not None:
                 await _spend(connection, step.namespace, budget)
             await _put_step(connection, step, known=written is not None)
-            if step.changes and step.state is StepState.INTENT and not run.changed:
-                await connection.execute(update(runs).where(runs.c.id == run.id).values(changed=True))
+            if step.changes:
+                changed = step.state not in _NOT_MADE or await _has_changed(connection, run.id)
+                if changed is not run.changed:
+                    await connection.execute(update(runs).where(runs.c.id == run.id).values(changed=changed))
 
         await self._store.write(f"save-step {step.path} {step.state}", work, fenced=True)
 
@@ -178,6 +182,11 @@ async def _refuse_if_taken(connection: AsyncConnection, run: RunRecord) -> None:
     holder = await connection.scalar(select(locks.c.run).where(locks.c.name == f"service {run.service}"))
     if holder is not None:
         raise WrongState(f"{run.service} is held by run {holder}")
+
+
+async def _has_changed(connection: AsyncConnection, run: str) -> bool:
+    made = select(steps.c.number).where(steps.c.run == run, steps.c.changes, steps.c.state.not_in(_NOT_MADE))
+    return await connection.scalar(made.limit(1)) is not None
 
 
 async def _spend(connection: AsyncConnection, namespace: str, budget: Budget) -> None:

@@ -16,7 +16,7 @@ from kintsugi.drills.decision import RULE
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Claim, Claimed
 from kintsugi.ledger.claims import Decide
-from kintsugi.model.documents import Mode, Service
+from kintsugi.model.documents import Service
 from kintsugi.model.drills import DrillMemory
 from kintsugi.model.records import History, Incident, RunKind, Verdict, VerdictKind
 from kintsugi.pipeline.facts import World
@@ -101,7 +101,7 @@ class Drilling:
             namespace=service.namespace,
             rule=RULE,
             runbook=runbook.name,
-            mode=Mode.AUTO,
+            mode=self._world.mode,
             catalog=self._in_force.catalog.digest,
             parameters=parameters_for(runbook, service),
             deadline=now + runbook.rollback.after,

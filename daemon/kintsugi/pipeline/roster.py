@@ -176,7 +176,7 @@ class Roster:
                 runbook=runbook,
                 incident=incident,
                 journal=journal,
-                gate=DrillGate(tools=self._tools, ledger=self._ledger, journal=journal),
+                gate=DrillGate(begun_in=incident.mode, tools=self._tools, ledger=self._ledger, journal=journal),
             )
         return Carrier(
             tools=self._tools,

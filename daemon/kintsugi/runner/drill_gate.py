@@ -14,6 +14,7 @@ from kintsugi.drills.decision import RULE, trouble
 from kintsugi.guards import Limits, Observer, covers
 from kintsugi.ledger.admissions import Stops
 from kintsugi.model.command import Command
+from kintsugi.model.documents import Mode
 from kintsugi.model.records import Budget, History, Phase, Reason
 from kintsugi.runner.ends import Cleared, Parked, Stopped
 from kintsugi.runner.journal import Journal
@@ -37,8 +38,9 @@ class DrillLedger(Protocol):
 
 @dataclass(kw_only=True)
 class DrillGate:
-    """The gate of one drill."""
+    """The gate of one drill. `begun_in` is the daemon's mode when it began: in observe only a person begins one."""
 
+    begun_in: Mode
     tools: Tools
     ledger: DrillLedger
     journal: Journal
@@ -79,7 +81,7 @@ class DrillGate:
             services=frozenset({run.service}),
         )
         standing = Standing(
-            mode=world.mode,
+            mode=Mode.AUTO if self.begun_in is Mode.OBSERVE else world.mode,
             observer=Observer(blind=world.blind),
             approved=True,
             stopping=self.tools.stopping.is_set(),

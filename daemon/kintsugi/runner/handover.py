@@ -46,9 +46,9 @@ def is_uncertain(step: StepRecord) -> bool:
 
 
 def is_undone(step: StepRecord) -> bool:
-    """Tell whether a step was refused, overtaken or failed; one that was not wanted is nothing to tell of."""
+    """Tell whether a step was refused, overtaken, failed or not made; one that was not wanted is nothing to tell of."""
     wanted = step.facts.get("left_out") is not True
-    return wanted and step.state in (StepState.FAILED, StepState.SKIPPED) and bool(step.error)
+    return wanted and step.state in (StepState.PLANNED, StepState.FAILED, StepState.SKIPPED) and bool(step.error)
 
 
 def undo_texts(changes: list[StepRecord]) -> list[str]:

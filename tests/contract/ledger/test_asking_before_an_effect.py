@@ -34,6 +34,7 @@ async def test_a_change_that_was_not_made_spends_nothing(ledger: Ledger) -> None
     await ledger.save_step(step(run), expect=None, now=NOW)
     await ledger.save_step(step(run, state=StepState.PLANNED), expect=StepState.INTENT, now=NOW)
     assert (await ledger.stops("shop", NOW - HOUR, NOW)).disruptions == ()
+    assert not (await ledger.run(run.id)).changed
 
 
 async def test_of_many_runs_that_find_one_change_left_in_the_budget_one_makes_it(ledger: Ledger) -> None:
@@ -44,8 +45,7 @@ async def test_of_many_runs_that_find_one_change_left_in_the_budget_one_makes_it
     async def intend(number: int) -> bool:
         try:
             await ledger.save_step(step(runs[number]), expect=None, now=NOW, budget=budget)
-        except BudgetSpent as spent:
-            assert str(spent) == "2 changes in shop of late, the budget is 2"
+        except BudgetSpent:
             return False
         return True
 

@@ -14,6 +14,7 @@ from kintsugi.catalog.load import load
 from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.drills import report_of
 from kintsugi.model.command import BackupFetch, Command, Dropdb, PgRestore
+from kintsugi.model.documents import Mode
 from kintsugi.model.records import History, IncidentState, Phase, RunKind, RunRecord, StepState, UndoRecord
 from kintsugi.planner import parameters_for
 from kintsugi.runner import Journal
@@ -128,7 +129,7 @@ class Drill(Bench):
             runbook=self.runbook,
             incident=self.ledger.incident,
             journal=journal,
-            gate=DrillGate(tools=self.tools(), ledger=self.ledger, journal=journal),
+            gate=DrillGate(begun_in=Mode.AUTO, tools=self.tools(), ledger=self.ledger, journal=journal),
         )
         return await self.drill.carry()
 
