@@ -1,0 +1,91 @@
+"""An effect that the API puts off is not made once somebody has said no, or the daemon stops (C4, C6, E29)."""
+
+import os
+import secrets
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import IncidentState, StepRecord, StepState
+from kintsugi.rehearsal.api_faults import Fault, FaultKind
+from tests.integration.crash_stage import Stage
+from tests.integration.crash_story import CRASH_LOOP, broken, made
+
+BUSY = Fault(kind=FaultKind.TOO_MANY, verb="delete", path="*/pods/*", times=None)
+PUT_OFF = "not made: too many requests"
+
+
+@asynccontextmanager
+async def put_off(folder: Path) -> AsyncIterator[tuple[Stage, Ledger]]:
+    """Have a daemon whose deletion of a crash-looping pod was put off by the API at least once, and is still."""
+    async with Stage.set(CRASH_LOOP.birth(folder)) as stage:
+        stage.birth.operators.write_text(f"ada:{secrets.token_hex(32)}\n")
+        stage.cluster.api_faults.order(BUSY)
+        stage.start()
+        async with stage.ledger() as ledger:
+            await broken(CRASH_LOOP, stage, ledger)
+
+            async def is_put_off() -> bool:
+                return any(PUT_OFF in step.error for step in await deletions(ledger))
+
+            await stage.until(is_put_off)
+            yield stage, ledger
+
+
+async def deletions(ledger: Ledger) -> list[StepRecord]:
+    """Return what the ledger says of the deletions of all runs."""
+    runs = [run for each in await ledger.incidents(limit=10) for run in await ledger.runs_of(each.id)]
+    return [step for run in runs for step in await ledger.steps(run.id) if step.changes]
+
+
+async def freeze(stage: Stage) -> None:
+    """Freeze everything, as a person does."""
+    token = stage.birth.operators.read_text().strip().partition(":")[2]
+    url = f"{stage.births[-1].ready.read_text()}/api/v1/pauses"
+    said = {"scope": "global", "why": "hands off", "freeze": True}
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
+        session.post(url, json=said) as answer,
+    ):
+        assert answer.status == 201, await answer.text()
+
+
+async def stop(stage: Stage) -> None:
+    """Stop the daemon as Kubernetes does, and wait for its end."""
+    assert stage.process is not None
+    assert stage.process.pid is not None
+    os.kill(stage.process.pid, signal.SIGTERM)
+    await stage.ended()
+
+
+@pytest.mark.parametrize("no", [freeze, stop], ids=["a freeze", "a stop"])
+async def test_what_the_api_has_put_off_is_not_made_after_a_no(
+    tmp_path: Path, no: Callable[[Stage], Awaitable[None]]
+) -> None:
+    async with put_off(tmp_path / "story") as (stage, ledger):
+        asked = len(stage.cluster.requests.changes())
+        await no(stage)
+
+        async def is_over() -> bool:
+            assert stage.process is not None
+            return not stage.process.is_alive() or not await ledger.open_runs()
+
+        await stage.until(is_over)
+        stage.cluster.api_faults.clear()
+        tried = made(stage)[asked:]
+        # one that was on its way when the no came may have been refused once more
+        assert not [each for each in made(stage) if each.applied], stage.state()
+        assert len(tried) <= 1
+
+        for step in await deletions(ledger):
+            assert step.state in (StepState.PLANNED, StepState.SKIPPED), step
+            assert step.error
+        if no is freeze:
+            (incident,) = await ledger.incidents(limit=1)
+            assert incident.state is IncidentState.CANCELLED
+            assert "frozen by ada: hands off" in incident.reason
