@@ -266,7 +266,9 @@ async def test_a_template_with_what_html_escapes_is_changed_like_any_other(
         await both(actions, twins, "kubectl rollout resume deployment/TWIN-deployment")
     await back(actions, restarted)
     good = frozenset({twins.template(1)})
-    prepared, _ = await change(actions, f"kubectl rollout undo {twins.ours} --to-revision=1", twins.namespace, good=good)
+    prepared, _ = await change(
+        actions, f"kubectl rollout undo {twins.ours} --to-revision=1", twins.namespace, good=good
+    )
     assert prepared.facts["to"] == 1
     (left,) = twins.state("ours")["spec"]["template"]["spec"]["containers"]
     assert "command" not in left
