@@ -29,7 +29,9 @@ async def recover(ledger: Ledger, began: datetime, *deleted: str, service: str =
     for pod in deleted:
         done = step(run, f"delete#{pod}", StepState.DONE, text=f"kubectl delete pod {pod} -n shop")
         await ledger.save_step(done, expect=None, now=began)
-    await ledger.save_step(step(run, "delete#none", StepState.SKIPPED, text="kubectl delete pod c"), expect=None, now=began)
+    await ledger.save_step(
+        step(run, "delete#none", StepState.SKIPPED, text="kubectl delete pod c"), expect=None, now=began
+    )
     await ledger.move_run(run.id, IncidentState.RECOVERED, "well again", began + MINUTE)
     return run.id
 
