@@ -276,8 +276,9 @@ def ineffective(question: Question) -> Verdict | None:
     )
     if found is None or question.now >= found.until or facts.approved:
         return None
+    runbook = facts.rule.runbook or facts.service.runbook
     text = (
-        f"{facts.service.name} has been recovered {found.times} times by {facts.rule.runbook} since"
+        f"{facts.service.name} has been recovered {found.times} times by {runbook} since"
         f" {found.since:%Y-%m-%d %H:%M:%S}, and the trouble has returned each time: the runbook is not started"
         f" before {found.until:%Y-%m-%d %H:%M:%S}"
     )

@@ -36,9 +36,9 @@ class Attempt:
 
 def recurring(recoveries: Sequence[datetime], *, most: int, window: timedelta, longest: timedelta) -> Recurrence | None:
     """
-    Return the recurrence that the recoveries of one cause (service and rule) amount to, None when they do not.
+    Return the recurrence that the recoveries of one service by one runbook amount to, None when they do not.
 
-    `recoveries` are the moments at which its runs recovered, the oldest first. `most` of them within `window` are a
+    `recoveries` are the moments at which the runs ended, the oldest first. `most` of them within `window` are a
     recurrence, which rests for `window` after the last one. A recovery that comes after the rest but within another
     `window` proves that the trouble is still the same: the rest doubles, up to `longest`.
     """

@@ -111,12 +111,14 @@ class Claims(Chapter):
 
         return await self._store.write("claim", work, fenced=True)
 
-    async def history(self, service: str, namespace: str, now: datetime, rule: str = "") -> History:
-        """Read what a claim (of `rule`, where one is given) would be decided by, without claiming."""
+    async def history(self, service: str, namespace: str, now: datetime, runbook: str = "") -> History:
+        """Read what a claim (of `runbook`, where one is given) would be decided by, without claiming."""
 
         async def work(connection: AsyncConnection) -> History:
             history = await read_history(connection, service, namespace, now)
-            return replace(history, recoveries=await read_recoveries(connection, service, rule)) if rule else history
+            if not runbook:
+                return history
+            return replace(history, recoveries=await read_recoveries(connection, service, runbook))
 
         return await self._store.look(work)
 
@@ -175,7 +177,7 @@ class _Decision:
             return await self._attach(opened)
         claim = self._claim
         history = await read_history(self._connection, claim.service, claim.namespace, self._now)
-        history = replace(history, recoveries=await read_recoveries(self._connection, claim.service, claim.rule))
+        history = replace(history, recoveries=await read_recoveries(self._connection, claim.service, claim.runbook))
         judged = replace(self._respect_locks(decide(history), history), rule=claim.rule)
         if judged.reason is Reason.INEFFECTIVE and history.recoveries:
             return await self._tell_ineffective(opened, judged, history.recoveries)
@@ -196,9 +198,9 @@ class _Decision:
     ) -> Claimed:
         """Close an incident of a trouble that returns, with all that was done; once, not for each of its signals."""
         connection, claim = self._connection, self._claim
-        told = await told_since(connection, claim.service, claim.rule, recoveries[-1]) if opened is None else None
+        told = await told_since(connection, claim.service, claim.runbook, recoveries[-1]) if opened is None else None
         if told is None:
-            attempts = await read_attempts(connection, claim.service, claim.rule, recoveries)
+            attempts = await read_attempts(connection, claim.service, claim.runbook, recoveries)
             told = await self._put_incident(opened, IncidentState.INEFFECTIVE, account(judged.text, attempts))
         return Claimed(verdict=replace(judged, incident=told.id), incident=told)
 

@@ -1,4 +1,9 @@
-"""What the ledger knows of a trouble that returns: the recoveries of one cause, what each run did, and who was told."""
+"""
+What the ledger knows of a trouble that returns: the recoveries of one service by one runbook, what each run did, who was told.
+
+By the runbook and not by the rule: rules are ways to notice, and where one is left to a person another one soon notices the
+same trouble. What has to be repeated is the remedy.
+"""
 
 from datetime import datetime
 
@@ -11,14 +16,14 @@ from kintsugi.model.records import Incident, IncidentState, Phase, RunKind, Step
 from kintsugi.recurrence import Attempt
 
 MOST = 32
-"""Recoveries read of one cause, and runs told of: more than the limit may be set to, and than the rest has doublings."""
+"""Recoveries read of one service by one runbook, and runs told of: more than the limit may be set to, and than the rest has doublings."""
 
 
-async def read_recoveries(connection: AsyncConnection, service: str, rule: str) -> tuple[datetime, ...]:
-    """Read when runs of one rule recovered a service, the oldest first; the newest `MOST` at most."""
+async def read_recoveries(connection: AsyncConnection, service: str, runbook: str) -> tuple[datetime, ...]:
+    """Read when runs of one runbook recovered a service, the oldest first; the newest `MOST` at most."""
     query = (
         select(runs.c.finished)
-        .where(runs.c.service == service, runs.c.rule == rule, runs.c.kind == RunKind.RECOVERY)
+        .where(runs.c.service == service, runs.c.runbook == runbook, runs.c.kind == RunKind.RECOVERY)
         .where(runs.c.state == IncidentState.RECOVERED, runs.c.finished.is_not(None))
         .order_by(runs.c.started.desc())
         .limit(MOST)
@@ -27,12 +32,12 @@ async def read_recoveries(connection: AsyncConnection, service: str, rule: str) 
 
 
 async def read_attempts(
-    connection: AsyncConnection, service: str, rule: str, recoveries: tuple[datetime, ...]
+    connection: AsyncConnection, service: str, runbook: str, recoveries: tuple[datetime, ...]
 ) -> tuple[Attempt, ...]:
-    """Read the runs of one rule on a service since the first of these recoveries, the oldest first, with their changes."""
+    """Read the runs of one runbook on a service since the first of these recoveries, the oldest first, with their changes."""
     query = (
         select(runs.c.id, runs.c.started, runs.c.finished, runs.c.state)
-        .where(runs.c.service == service, runs.c.rule == rule, runs.c.kind == RunKind.RECOVERY)
+        .where(runs.c.service == service, runs.c.runbook == runbook, runs.c.kind == RunKind.RECOVERY)
         .where(runs.c.finished >= min(recoveries))
         .order_by(runs.c.started.desc())
         .limit(MOST)
@@ -57,11 +62,11 @@ async def read_attempts(
     )
 
 
-async def told_since(connection: AsyncConnection, service: str, rule: str, since: datetime) -> Incident | None:
+async def told_since(connection: AsyncConnection, service: str, runbook: str, since: datetime) -> Incident | None:
     """Find the incident by which a person was told since then that this trouble returns: it never had a run."""
     query = (
         select(*columns(Incident, incidents))
-        .where(incidents.c.service == service, incidents.c.rule == rule, incidents.c.opened >= since)
+        .where(incidents.c.service == service, incidents.c.runbook == runbook, incidents.c.opened >= since)
         .where(incidents.c.state == IncidentState.INEFFECTIVE, ~exists().where(runs.c.incident == incidents.c.id))
         .order_by(incidents.c.opened)
         .limit(1)

@@ -207,7 +207,7 @@ class GuardSettings:
     """How long it is left alone."""
 
     recoveries: Annotated[int, Field(ge=2, le=20)] = 3
-    """Recoveries of one service by one rule within `recoveries_window`, after which the trouble counts as one that returns:
+    """Recoveries of one service by one runbook within `recoveries_window`, after which the trouble counts as one that returns:
     a person is told instead, once, and the runbook is not started for as long as that window. Two may be chance."""
 
     recoveries_window: Wait = timedelta(hours=4)

@@ -1,6 +1,7 @@
 """A trouble that returns after every recovery: the person is told once, with all that was done, and it comes up again."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -52,15 +53,18 @@ async def told(ledger: Ledger) -> list[Notice]:
     return [each for each in await ledger.due_notices(NOW + 9 * HOUR) if each.kind is IncidentState.INEFFECTIVE]
 
 
-async def test_the_recoveries_of_one_service_by_one_rule_are_told(ledger: Ledger) -> None:
-    """P7: neither a drill nor another end, service or rule is one."""
+async def test_the_recoveries_of_one_service_by_one_runbook_are_told(ledger: Ledger) -> None:
+    """P7: neither another end, nor another service or runbook is one; the rule that noticed does not matter."""
     await returned(ledger)
     await recover(ledger, NOW - HOUR, service="api")
     failed = await begin(ledger, "web", now=NOW - 30 * MINUTE)
     await ledger.move_run(failed.id, IncidentState.INEFFECTIVE, "no", NOW)
-    recoveries = (await ledger.history("web", "shop", NOW, "web-down")).recoveries
+    recoveries = (await ledger.history("web", "shop", NOW, "web-service-recovery")).recoveries
     assert recoveries == tuple(NOW - hours * HOUR + MINUTE for hours in (3, 2, 1))
-    assert (await ledger.history("web", "shop", NOW, "web-slow")).recoveries == ()
+    by_another_rule = started(await ledger.claim(replace(claim(None), rule="web-slow"), start, NOW))
+    await ledger.move_run(by_another_rule.id, IncidentState.RECOVERED, "well again", NOW)
+    assert (await ledger.history("web", "shop", NOW, "web-service-recovery")).recoveries == (*recoveries, NOW)
+    assert (await ledger.history("web", "shop", NOW, "workload-recovery")).recoveries == ()
     assert (await ledger.history("web", "shop", NOW)).recoveries == ()
 
 
