@@ -8,15 +8,20 @@ budgets and cooldowns hold across replicas and restarts (P7). `GUARDS` is the wh
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 from kintsugi.model.documents import Mode, Rule, Service
 from kintsugi.model.records import History, IncidentState, PastRun, Pause, PauseScope, Reason, Verdict, VerdictKind
 from kintsugi.priorities import Hold
+from kintsugi.recurrence import recurring
 
 USELESS = frozenset(
     {IncidentState.INEFFECTIVE, IncidentState.FAILED, IncidentState.ROLLED_BACK, IncidentState.NEEDS_OPERATOR}
 )
 """Ends after which doing the same again at once is unlikely to help: they double the cooldown and count as failures."""
+
+SAYS_NOTHING = frozenset({IncidentState.CANCELLED, IncidentState.NO_ACTION})
+"""Ends of which nothing follows about the remedy, since it changed nothing: they neither lengthen a streak nor end one."""
 
 MOST_DOUBLINGS = 16
 """More never matter below the cap, and a timedelta overflows at fifty of them."""
@@ -35,6 +40,9 @@ class Limits:
     cooldown_max: timedelta = timedelta(hours=2)
     failures: int = 3
     failures_pause: timedelta = timedelta(hours=1)
+    recoveries: int = 3
+    recoveries_window: timedelta = timedelta(hours=4)
+    recoveries_pause_max: timedelta = timedelta(hours=24)
     budget: int = 20
     budget_window: timedelta = timedelta(hours=1)
     services_at_once: int = 3
@@ -207,24 +215,34 @@ def breaker_reason(observer: Observer, limits: Limits) -> str:
 
 
 def cooldown(question: Question) -> Verdict | None:
-    """Leave time to take effect: the rule's cooldown, doubled for each useless run before, up to the limit."""
+    """
+    Leave time to take effect: the rule's cooldown, doubled for each useless run before, up to the limit.
+
+    A run that says nothing rests as any other does, but from the useless ones before it the doubled time is counted.
+    """
     rule = question.facts.rule
     past = runs_of(question, rule=rule.name)
     if not past or past[0].finished is None:
         return None
-    doublings = min(len(useless_streak(past)), MOST_DOUBLINGS)
-    wait = min(rule.cooldown * 2**doublings, max(question.limits.cooldown_max, rule.cooldown))
-    until = past[0].finished + wait
+    until, last = past[0].finished + rule.cooldown, past[0]
+    streak = useless_streak(past)
+    if streak and streak[0].finished is not None:
+        doubled = rule.cooldown * 2 ** min(len(streak), MOST_DOUBLINGS)
+        until, last = max(
+            (until, last),
+            (streak[0].finished + min(doubled, max(question.limits.cooldown_max, rule.cooldown)), streak[0]),
+            key=lambda rest: rest[0],
+        )
     if question.now >= until:
         return None
     return question.refuse(
-        Reason.COOLDOWN, f"cooling down until {until:%H:%M:%S} after a run that ended {past[0].state}", until
+        Reason.COOLDOWN, f"cooling down until {until:%H:%M:%S} after a run that ended {last.state}", until
     )
 
 
 def handed_over(question: Question) -> Verdict | None:
     """Leave a service to the person who was asked to take it over, for as long as after several failures."""
-    past = runs_of(question)
+    past = telling(runs_of(question))
     if not past or past[0].state is not IncidentState.NEEDS_OPERATOR or past[0].finished is None:
         return None
     until = past[0].finished + question.limits.failures_pause
@@ -248,6 +266,30 @@ def failures(question: Question) -> Verdict | None:
     return question.refuse(
         Reason.FAILURES, f"{len(streak)} runs on end did not help; none before {until:%H:%M:%S}", until
     )
+
+
+def ineffective(question: Question) -> Verdict | None:
+    """
+    Start nothing whose trouble has returned after each of several recoveries: it only puts the trouble off.
+
+    A person is told, once; one who has approved the plan for all that has it.
+    """
+    limits, facts = question.limits, question.facts
+    found = recurring(
+        question.history.recoveries,
+        most=limits.recoveries,
+        window=limits.recoveries_window,
+        longest=limits.recoveries_pause_max,
+    )
+    if found is None or question.now >= found.until or facts.approved:
+        return None
+    runbook = facts.rule.runbook or facts.service.runbook
+    text = (
+        f"{facts.service.name} has been recovered {found.times} times by {runbook} since"
+        f" {found.since:%Y-%m-%d %H:%M:%S}, and the trouble has returned each time: the runbook is not started"
+        f" before {found.until:%Y-%m-%d %H:%M:%S}"
+    )
+    return question.refuse(Reason.INEFFECTIVE, text, found.until)
 
 
 def budget(question: Question) -> Verdict | None:
@@ -298,12 +340,12 @@ def runs_of(question: Question, *, rule: str = "") -> list[PastRun]:
 
 def useless_streak(past: list[PastRun]) -> list[PastRun]:
     """Take the newest runs that did not help, up to the first that did."""
-    streak: list[PastRun] = []
-    for run in past:
-        if run.state not in USELESS:
-            break
-        streak.append(run)
-    return streak
+    return list(takewhile(lambda run: run.state in USELESS, telling(past)))
+
+
+def telling(past: list[PastRun]) -> list[PastRun]:
+    """Leave out the runs of which nothing follows about the remedy."""
+    return [run for run in past if run.state not in SAYS_NOTHING]
 
 
 GUARDS: tuple[Guard, ...] = (
@@ -318,6 +360,7 @@ GUARDS: tuple[Guard, ...] = (
     breaker,
     handed_over,
     failures,
+    ineffective,
     cooldown,
     budget,
     upstream,

@@ -241,6 +241,39 @@ async def test_pause_and_resume_are_kubectls(make_twins: Callable[[str], Twins],
     await both(actions, twins, "kubectl rollout resume deployment/TWIN-deployment")
 
 
+# What Go's encoding/json escapes: commands and addresses of everyday templates, and the two separators of Unicode.
+SPECIAL = "true && test 1 <2 2>&1 # http://x/?a=1&b=2 \u2028\u2029"
+
+
+@pytest.mark.parametrize("kind", ["deployment", "statefulset", "daemonset"])
+async def test_a_template_with_what_html_escapes_is_changed_like_any_other(
+    make_twins: Callable[[str], Twins], actions: Actions, kind: str
+) -> None:
+    """The server compares a tested string byte for byte with its own text of it: `\\u0026` for `&`."""
+    twins = make_twins(kind)
+    container = {"name": "web", "command": ["sh", "-c", SPECIAL], "env": [{"name": "SPECIAL", "value": SPECIAL}]}
+    special = json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}})
+    for name in (twins.ours, twins.ours.replace("ours", "theirs")):
+        kubectl(twins.cluster, twins.namespace, f"kubectl patch {name} --type=strategic", "-p", special)
+        twins.observed(name)
+    await both(actions, twins, f"kubectl annotate {kind} TWIN-{kind} kubernetes.io/change-cause='{SPECIAL}'")
+    twins.observed(twins.ours)
+    restarted = await both(actions, twins, f"kubectl rollout restart {kind}/TWIN-{kind}")
+    twins.observed(twins.ours)
+    twins.observed(twins.ours.replace("ours", "theirs"))
+    if kind == "deployment":
+        await both(actions, twins, "kubectl rollout pause deployment/TWIN-deployment")
+        await both(actions, twins, "kubectl rollout resume deployment/TWIN-deployment")
+    await back(actions, restarted)
+    good = frozenset({twins.template(1)})
+    prepared, _ = await change(
+        actions, f"kubectl rollout undo {twins.ours} --to-revision=1", twins.namespace, good=good
+    )
+    assert prepared.facts["to"] == 1
+    (left,) = twins.state("ours")["spec"]["template"]["spec"]["containers"]
+    assert "command" not in left
+
+
 async def test_a_pod_is_deleted_by_one_request_with_its_uid(
     own_cluster: Cluster, place: str, actions: Actions, faults: Faults
 ) -> None:

@@ -7,8 +7,9 @@ from kintsugi.actions.live import Live
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
-from kintsugi.objects.kept import LabelSelector
-from kintsugi.objects.resources import PODS
+from kintsugi.objects.facts import controller_of
+from kintsugi.objects.kept import LabelSelector, Pod
+from kintsugi.objects.resources import DEPLOYMENTS, PODS, REPLICASETS
 from kintsugi.objects.selectors import Selector
 
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
@@ -23,6 +24,21 @@ async def pods_of(kube: KubeClient, asked: ObjectName, namespace: str) -> Sequen
         return [obj]
     selector = Selector.of(live.kept(live.mapping(obj, "spec", "selector"), LabelSelector))
     return (await kube.list(PODS, namespace, labels=str(selector))).items
+
+
+async def made_by(kube: KubeClient, asked: ObjectName, workload: Live) -> list[Pod]:
+    """Read the pods that a workload has made, of whichever template; a Deployment's are made by its ReplicaSets."""
+    selector = Selector.of(live.kept(live.mapping(workload, "spec", "selector"), LabelSelector))
+    listing = await kube.list(PODS, live.text(workload, "metadata", "namespace"), labels=str(selector))
+    found = [live.kept(each, Pod) for each in listing.items]
+    return [pod for pod in found if _is_made_by(pod, asked, live.uid(workload))]
+
+
+def _is_made_by(pod: Pod, asked: ObjectName, uid: str) -> bool:
+    owner = controller_of(pod)
+    if owner is None:
+        return False
+    return owner.kind == REPLICASETS.kind if asked.resource == DEPLOYMENTS else owner.uid == uid
 
 
 def default_container(pod: Live) -> str:

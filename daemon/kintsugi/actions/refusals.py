@@ -198,6 +198,22 @@ def paused(asked: ObjectName, obj: Live, what: str) -> str:
     return ""
 
 
+def cannot_start(asked: ObjectName, failures: Sequence[str], what: str) -> str:
+    """Refuse to make all pods anew while one of the very template fails to be made or started: they would fail alike."""
+    if failures:
+        more = f" (and {len(failures) - 1} more like it)" if len(failures) > 1 else ""
+        return f"{failures[0]}{more}: to {what} would make more of the same template, which would not start either"
+    return ""
+
+
+def last_good_pod(asked: ObjectName, good: int, left: int, strategy: str) -> str:
+    """Refuse a rollout that would end the last pod that is ready before a new one is."""
+    if good and not left:
+        pods = "its only ready pod" if good == 1 else f"all of its {good} ready pods"
+        return f"a restart of {asked} ({strategy}) would end {pods} before a new one is ready"
+    return ""
+
+
 def last_node(asked: ObjectName, nodes: Sequence[Node]) -> str:
     """Refuse to cordon the only node that new pods could go to."""
     others = [node for node in nodes if node.metadata.name != asked.name]

@@ -15,13 +15,15 @@ from kintsugi.errors import Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName
 from kintsugi.model.records import Phase
-from kintsugi.objects.kept import LabelSelector, Object
+from kintsugi.objects.facts import condition_of
+from kintsugi.objects.kept import LabelSelector, Object, Pod, ReplicaSet
 from kintsugi.objects.resources import CONTROLLERREVISIONS, DEPLOYMENTS, REPLICASETS
 from kintsugi.objects.selectors import Selector
 
 NUMBER = "deployment.kubernetes.io/revision"
 CAUSE = "kubernetes.io/change-cause"
 HASH = "pod-template-hash"
+REVISION_HASH = "controller-revision-hash"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +32,7 @@ class Revision:
     One revision. `template` names its pod template (pod-template-hash, or the ControllerRevision's name).
 
     `current`: it is what the workload asks for now. `pods` is the pod template itself, `annotations` are the
-    ReplicaSet's.
+    ReplicaSet's; `failure` says why that cannot make its pods, "" while it can.
     """
 
     number: int
@@ -41,6 +43,13 @@ class Revision:
     created: datetime | None
     pods: Live
     annotations: Mapping[str, str]
+    failure: str = ""
+
+    def makes(self, pod: Pod) -> bool:
+        """Tell whether a pod of the workload was made of it; a DaemonSet's pods are labelled with the hash alone."""
+        labels = pod.metadata.labels
+        label = labels.get(HASH) or labels.get(REVISION_HASH) or ""
+        return bool(label) and (self.template == label or self.template.endswith(f"-{label}"))
 
     @property
     def images(self) -> list[str]:
@@ -99,9 +108,18 @@ def _of_replica_sets(sets: Sequence[Live], workload: Live, good: frozenset[str])
                 created=kept.creation_timestamp,
                 pods=pods,
                 annotations=kept.annotations,
+                failure=_failure(each),
             )
         )
     return made
+
+
+def _failure(replica_set: Live) -> str:
+    conditions = live.kept(replica_set, ReplicaSet).status.conditions
+    condition = condition_of(conditions, "ReplicaFailure")
+    if condition is None or condition.status != "True" or condition.reason != "FailedCreate":
+        return ""
+    return f"no pod of it can be made: {' '.join(condition.message.split())[:300]}"
 
 
 def _of_controller_revisions(found: Sequence[Live], workload: Live, good: frozenset[str]) -> list[Revision]:
@@ -128,6 +146,14 @@ def _of_controller_revisions(found: Sequence[Live], workload: Live, good: frozen
 def current_of(revisions: Sequence[Revision]) -> Revision | None:
     """Give the revision that the workload asks for now, None while its controller has not made it."""
     return next((revision for revision in revisions if revision.current), None)
+
+
+def alike(revisions: Sequence[Revision]) -> tuple[Revision, ...]:
+    """List the current revision and those that make the very same pods: no more than a restart lies between them."""
+    current = current_of(revisions)
+    if current is None:
+        return ()
+    return tuple(each for each in revisions if each.current or differ_in_stamp_only(each.pods, current.pods))
 
 
 def target_of(asked: ObjectName, revisions: Sequence[Revision], number: int, phase: Phase) -> Revision:

@@ -5,7 +5,7 @@ Every change of a workload leaves a digest of its pod template on it, so that a 
 somebody has changed the template since, and then leaves it alone (E17).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from kintsugi.actions import live, refusals
@@ -13,21 +13,27 @@ from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.difference import pointer, test
 from kintsugi.actions.judged import Judged, judge
 from kintsugi.actions.live import Live
+from kintsugi.actions.pods import made_by
 from kintsugi.actions.prepared import MARK, TEMPLATE, Prepared
 from kintsugi.actions.revisions import (
     NUMBER,
     Revision,
+    alike,
     current_of,
     find_revisions,
     target_of,
 )
+from kintsugi.actions.survivors import good_pods, how_it_rolls, survivors
 from kintsugi.actions.templates import RESTARTED, template_digest
 from kintsugi.actions.undo import not_undone, undone_by
 from kintsugi.errors import Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Rollout, Verb
 from kintsugi.model.records import Phase, UndoRecord
-from kintsugi.objects.resources import DEPLOYMENTS
+from kintsugi.objects import facts
+from kintsugi.objects.kept import Pod
+from kintsugi.objects.resources import DEPLOYMENTS, STATEFULSETS
+from kintsugi.objects.starting import start_failure
 
 # Which annotations a Deployment keeps when it goes back; the others come from the ReplicaSet (kubectl's own list).
 _KEPT_ANNOTATIONS = (
@@ -54,12 +60,28 @@ async def prepare(kube: KubeClient, command: Rollout, circumstances: Circumstanc
 
 
 async def _restart(kube: KubeClient, command: Rollout, judged: Judged) -> Prepared:
-    """Judge a restart; of the managers only operators mind it, GitOps tools leave the stamp alone."""
+    """
+    Judge a restart; of the managers only operators mind it, GitOps tools leave the stamp alone.
+
+    It makes the same pods once more. Where one of them fails to start, so will all; and whatever it is to cure, it never
+    ends the last pod that serves.
+    """
     refusals.check(
         refusals.paused(judged.asked, judged.obj, "restart it"),
         refusals.operated(judged.asked, judged.obj, judged.circumstances),
     )
     revisions = await find_revisions(kube, judged.asked, judged.obj, judged.circumstances.good)
+    pods = await made_by(kube, judged.asked, judged.obj)
+    resource = judged.asked.resource
+    refusals.check(
+        refusals.cannot_start(judged.asked, failures_of(judged, revisions, pods), "restart it"),
+        refusals.last_good_pod(
+            judged.asked,
+            len(good_pods(pods)),
+            survivors(resource, judged.obj, pods),
+            how_it_rolls(resource, judged.obj),
+        ),
+    )
     stamp = judged.circumstances.now.isoformat(timespec="seconds").replace("+00:00", "Z")
     template = live.put(_template(judged.obj), "metadata", "annotations", RESTARTED, value=stamp)
     facts = {**_facts(judged, revisions), "restarted_at": stamp}
@@ -70,6 +92,41 @@ async def _restart(kube: KubeClient, command: Rollout, judged: Judged) -> Prepar
         _back_to(command, current_of(revisions)),
         test(pointer("spec", "template"), _template(judged.obj)),
     )
+
+
+def failures_of(judged: Judged, revisions: Sequence[Revision], pods: Sequence[Pod]) -> list[str]:
+    """List how pods of the template that the workload asks for now fail to be made or started."""
+    same, circumstances = alike(revisions), judged.circumstances
+    ill = [
+        f"pod/{pod.metadata.name}: {why}"
+        for pod in sorted(pods, key=lambda pod: pod.metadata.name)
+        if any(revision.makes(pod) for revision in same)
+        and (why := start_failure(pod, circumstances.now, circumstances.startup))
+    ]
+    unmade = [f"{judged.asked}: {why}" for why in (*(each.failure for each in same), missing(judged, pods)) if why]
+    return [*unmade, *ill]
+
+
+def missing(judged: Judged, pods: Sequence[Pod]) -> str:
+    """
+    Say that a StatefulSet or DaemonSet has fewer pods than it should, though nothing keeps it from making them.
+
+    Its controller reports in Events only that it could not make one (a quota, a webhook). While a pod is on its way out, or
+    one before it is not ready yet, it has a reason to wait.
+    """
+    workload = judged.obj
+    if judged.asked.resource == DEPLOYMENTS or not _is_observed(workload):
+        return ""
+    ordered = live.text(workload, "spec", "podManagementPolicy") != "Parallel"
+    stateful = judged.asked.resource == STATEFULSETS
+    if any(facts.terminating(pod) or (stateful and ordered and not facts.ready(pod)) for pod in pods):
+        return ""
+    wanted = live.replicas(workload) if stateful else live.number(workload, "status", "desiredNumberScheduled")
+    return f"only {len(pods)} of its {wanted} pods have been made" if len(pods) < wanted else ""
+
+
+def _is_observed(workload: Live) -> bool:
+    return live.number(workload, "status", "observedGeneration") >= live.number(workload, "metadata", "generation")
 
 
 async def _go_back(kube: KubeClient, command: Rollout, judged: Judged) -> Prepared:

@@ -16,6 +16,7 @@ from typing import Self, TypedDict, Unpack
 import orjson
 
 from kintsugi.kube.answers import Request, unanswered
+from kintsugi.kube.bodies import encode
 from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
 from kintsugi.kube.logs import LogOptions, log_request, read_log
 from kintsugi.kube.pages import Page, pages
@@ -139,7 +140,7 @@ class KubeClient:
                 method="DELETE",
                 path=resource.path(namespace, name),
                 params={"dryRun": "All"} if dry_run else {},
-                body=orjson.dumps(body),
+                body=encode(body),
                 changes=not dry_run,
             )
         )
@@ -210,7 +211,7 @@ class KubeClient:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": _present(attributes)},
         }
-        answer = await self._json(Request(method="POST", path=_ACCESS_REVIEWS, body=orjson.dumps(review)))
+        answer = await self._json(Request(method="POST", path=_ACCESS_REVIEWS, body=encode(review)))
         status = answer.get("status")
         return isinstance(status, dict) and status.get("allowed") is True
 
@@ -265,7 +266,7 @@ class KubeClient:
                 method=method,
                 path=path,
                 params={"fieldManager": FIELD_MANAGER, **({"dryRun": "All"} if dry_run else {})},
-                body=orjson.dumps(body),
+                body=encode(body),
                 content_type=content_type,
                 changes=not dry_run,
                 tests=tests,

@@ -18,6 +18,7 @@ from kintsugi.ledger.drills import note_slot
 from kintsugi.ledger.history import read_history
 from kintsugi.ledger.incidents import find_incident, last_run
 from kintsugi.ledger.outbox import tell
+from kintsugi.ledger.recurrences import read_attempts, read_recoveries, told_since
 from kintsugi.ledger.rows import columns, record, values, verdict, verdict_values
 from kintsugi.ledger.tables import incidents, locks, runs, signals
 from kintsugi.model.documents import Mode
@@ -33,6 +34,7 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
+from kintsugi.recurrence import account
 
 Decide = Callable[[History], Verdict]
 
@@ -95,7 +97,8 @@ class Claims(Chapter):
         Decide on a claim and write all that follows, atomically.
 
         STARTED: incident, run, locks and the signal's verdict. HELD, AWAITING_APPROVAL: the incident in that state
-        (its earlier one again when it is judged anew), no run. Other verdicts only settle the signal. A signal of a
+        (its earlier one again when it is judged anew), no run. A refusal as INEFFECTIVE: an incident that is closed so at
+        once, with a notice, the first time since the last recovery. Other verdicts only settle the signal. A signal of a
         service that has an open incident is ATTACHED to it without asking `decide`.
         Raises `StaleEpoch`, `LedgerUnavailable`, `NotRecorded` for a signal that was never accepted.
         """
@@ -109,9 +112,16 @@ class Claims(Chapter):
 
         return await self._store.write("claim", work, fenced=True)
 
-    async def history(self, service: str, namespace: str, now: datetime) -> History:
-        """Read what a claim would be decided by, without claiming."""
-        return await self._store.look(lambda connection: read_history(connection, service, namespace, now))
+    async def history(self, service: str, namespace: str, now: datetime, runbook: str = "") -> History:
+        """Read what a claim (of `runbook`, where one is given) would be decided by, without claiming."""
+
+        async def work(connection: AsyncConnection) -> History:
+            history = await read_history(connection, service, namespace, now)
+            if not runbook:
+                return history
+            return replace(history, recoveries=await read_recoveries(connection, service, runbook))
+
+        return await self._store.look(work)
 
     async def start_held(self, incident: str, claim: Claim, decide: Decide, now: datetime) -> Claimed:
         """
@@ -168,7 +178,10 @@ class _Decision:
             return await self._attach(opened)
         claim = self._claim
         history = await read_history(self._connection, claim.service, claim.namespace, self._now)
+        history = replace(history, recoveries=await read_recoveries(self._connection, claim.service, claim.runbook))
         judged = replace(self._respect_locks(decide(history), history), rule=claim.rule)
+        if judged.reason is Reason.INEFFECTIVE and history.recoveries:
+            return await self._tell_ineffective(opened, judged, history.recoveries)
         state = _OPENS.get(judged.kind)
         if state is None:
             return Claimed(verdict=judged if opened is None else replace(judged, incident=opened.id), incident=opened)
@@ -180,6 +193,17 @@ class _Decision:
         """Give the verdict to the signals that wait with their incident."""
         waiting = signals.c.verdict.in_([VerdictKind.HELD, VerdictKind.AWAITING_APPROVAL])
         await self._settle((signals.c.incident == incident) & (waiting | signals.c.until.is_not(None)), judged)
+
+    async def _tell_ineffective(
+        self, opened: Incident | None, judged: Verdict, recoveries: tuple[datetime, ...]
+    ) -> Claimed:
+        """Close an incident of a trouble that returns, with all that was done; once, not for each of its signals."""
+        connection, claim = self._connection, self._claim
+        told = await told_since(connection, claim.service, claim.runbook, recoveries[-1]) if opened is None else None
+        if told is None:
+            attempts = await read_attempts(connection, claim.service, claim.runbook, recoveries)
+            told = await self._put_incident(opened, IncidentState.INEFFECTIVE, account(judged.text, attempts))
+        return Claimed(verdict=replace(judged, incident=told.id), incident=told)
 
     async def _told_before(self, known: Verdict) -> Claimed:
         if not known.incident:
@@ -224,6 +248,7 @@ class _Decision:
             state=state,
             reason=reason,
             opened=opened.opened if opened else self._now,
+            closed=self._now if state.is_final else None,
             kind=claim.kind,
         )
         if opened is None:

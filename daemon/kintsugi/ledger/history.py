@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kintsugi.guards import SAYS_NOTHING
 from kintsugi.ledger.rows import columns, record
 from kintsugi.ledger.tables import incidents, locks, pauses, runs, steps
 from kintsugi.model.records import History, PastRun, Pause, RunKind, StepState
@@ -16,7 +17,8 @@ DISRUPTED = timedelta(hours=1)
 """The window of the disruption budget."""
 
 LAST_RUNS = 10
-"""Finished runs told of the service itself, however old: enough for every streak that a guard counts."""
+"""Finished runs told of the service itself, and of those that say something of the remedy, however old: enough for every
+streak that a guard counts."""
 
 _NOT_MADE = (StepState.PLANNED, StepState.SKIPPED)
 
@@ -39,9 +41,15 @@ async def read_history(connection: AsyncConnection, service: str, namespace: str
     """Read what decides a claim of `service` at `now`."""
     last = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
     last = last.order_by(runs.c.started.desc()).limit(LAST_RUNS)
+    telling = last.where(runs.c.state.not_in(SAYS_NOTHING))
     query = select(*_PAST).where(
         _RECOVERY,
-        or_(runs.c.finished.is_(None), runs.c.finished > now - RECENT, runs.c.id.in_(last.scalar_subquery())),
+        or_(
+            runs.c.finished.is_(None),
+            runs.c.finished > now - RECENT,
+            runs.c.id.in_(last.scalar_subquery()),
+            runs.c.id.in_(telling.scalar_subquery()),
+        ),
     )
     rows = await connection.execute(query.order_by(runs.c.started, runs.c.id))
     past = [record(PastRun, row) for row in rows]

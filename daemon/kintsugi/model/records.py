@@ -106,6 +106,7 @@ class Reason(StrEnum):
     UNANSWERABLE = "unanswerable"
     MALFORMED = "malformed"
     HUMAN = "human-hands"
+    INEFFECTIVE = "ineffective"
     FREEZE = "freeze-window"
 
 
@@ -398,7 +399,8 @@ class History:
 
     `active` are unfinished runs, `recent` the finished ones of the last three hours and the last ones of this service;
     `disruptions` the times of changes in this namespace within the last hour; `locks` maps a lock's name to its run;
-    `incident` is the one that the service has open, "" for none. Drills are in none of them.
+    `incident` is the one that the service has open, "" for none. `recoveries` are the moments at which the claim's runbook
+    recovered the service, whichever rule had started it, the oldest first. Drills are in none of them.
     """
 
     active: tuple[PastRun, ...] = ()
@@ -407,3 +409,4 @@ class History:
     locks: Mapping[str, str] = field(default_factory=dict)
     pauses: tuple[Pause, ...] = ()
     incident: str = ""
+    recoveries: tuple[datetime, ...] = ()

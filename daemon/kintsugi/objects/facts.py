@@ -19,7 +19,7 @@ START_UP_ALLOWANCE = timedelta(minutes=2)
 CRASH_LOOP_RESTARTS = 3
 CRASH_LOOP_WINDOW = timedelta(minutes=10)
 
-_IMAGE_REASONS = frozenset(
+IMAGE_REASONS = frozenset(
     {
         "ErrImagePull",
         "ImagePullBackOff",
@@ -74,7 +74,7 @@ def unschedulable(pod: Pod) -> bool:
 
 def image_failing(pod: Pod) -> bool:
     """Tell whether an image of the pod cannot be had."""
-    return any(status.state.waiting and status.state.waiting.reason in _IMAGE_REASONS for status in _statuses(pod))
+    return any(status.state.waiting and status.state.waiting.reason in IMAGE_REASONS for status in _statuses(pod))
 
 
 def unhealthy(pod: Pod, now: datetime, start_up: timedelta = START_UP_ALLOWANCE) -> bool:

@@ -29,7 +29,7 @@ from kintsugi.services import Caches, Services
 class Past(Protocol):
     """What explaining asks of the ledger."""
 
-    async def history(self, service: str, namespace: str, now: datetime) -> History: ...
+    async def history(self, service: str, namespace: str, now: datetime, runbook: str = "") -> History: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +106,7 @@ class Explaining:
         bound = plan(rule, service, self._in_force.catalog, now=now)
         held = self._world.hold(service, self._in_force.catalog, self._roster.recovering, signal.received)
         facts = self._world.claim(rule, bound, held, approved=False)
-        history = await self._past.history(service.name, service.namespace, now)
+        history = await self._past.history(service.name, service.namespace, now, bound.runbook.name)
         verdict = check(facts, history, self._world.limits, now=now)
         until = f" until {verdict.until:%H:%M:%S}" if verdict.until is not None else ""
         after = f" after {rule.hold}" if rule.hold and signal.source is SignalSource.WATCH else ""

@@ -17,7 +17,7 @@ from kintsugi.rehearsal.logs import PodLogs
 from kintsugi.rehearsal.manifest import Json, copy, name_of, namespace_of, uid_of
 from kintsugi.rehearsal.metrics import Metrics
 from kintsugi.rehearsal.paging import Pages, Rest, listing
-from kintsugi.rehearsal.patches import json_patch, merge_patch
+from kintsugi.rehearsal.patches import json_patch, merge_patch, read_operations
 from kintsugi.rehearsal.paths import Target
 from kintsugi.rehearsal.protobuf import MAGIC
 from kintsugi.rehearsal.registry import DeleteOptions, Propagation, Registry, Write
@@ -181,6 +181,8 @@ class Operations:
         if apply is None:
             raise unsupported_media()
         patch = call.json()
+        if apply is json_patch:
+            patch = read_operations(call.body)
         if call.target.subresource == "scale":
             return self._rescaled(call, lambda scale: apply(scale, patch))
         return self._changed(call, lambda current: apply(current, patch))

@@ -206,6 +206,17 @@ class GuardSettings:
     failures_pause: Wait = timedelta(hours=1)
     """How long it is left alone."""
 
+    recoveries: Annotated[int, Field(ge=2, le=20)] = 3
+    """Recoveries of one service by one runbook within `recoveries_window`, after which the trouble counts as one that returns:
+    a person is told instead, once, and the runbook is not started for as long as that window. Two may be chance."""
+
+    recoveries_window: Wait = timedelta(hours=4)
+    """The time over which they are counted. Half a shift: who is told still knows what was changed before the first one."""
+
+    recoveries_pause_max: Wait = timedelta(hours=24)
+    """The longest such rest: it doubles when the trouble returns once more within the window after it. Once a day a remedy
+    may still be tried."""
+
     budget: Count = 20
     """Changes that may be made in one namespace within `budget_window`, by all rules together."""
 

@@ -119,6 +119,43 @@ async def test_a_json_patch_can_test_that_something_is_null(api: Api) -> None:
     assert (answer.status, answer.body["data"]) == (200, {"x": "1", "none": "1"})
 
 
+NOTES = {"x": "a && b 2>&1 <c> \u2028\u2029", "y": 'a/"\\\n\t\u0001', "z": "\u00e9\u007f\U0001f600"}
+X, Y, Z = (f"/metadata/annotations/{key}" for key in NOTES)
+NUMBER, MAP, LIST = "/metadata/generation", "/spec/selector", "/spec/template/spec/containers/0/args"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "status"),
+    [
+        (X, rb'"a \u0026\u0026 b 2\u003e\u00261 \u003cc\u003e \u2028\u2029"', 200),
+        (X, '"a && b 2>&1 <c> \u2028\u2029"'.encode(), 422),
+        (X, rb'"a \u0026\u0026 b 2\u003E\u00261 \u003Cc\u003E \u2028\u2029"', 422),
+        (Y, rb'"a/\"\\\n\t\u0001"', 200),
+        (Y, rb'"a\/\"\\\n\t\u0001"', 422),
+        (Z, '"\u00e9\u007f\U0001f600"'.encode(), 200),
+        (Z, rb'"\u00e9\u007f\ud83d\ude00"', 422),
+        (NUMBER, b"1", 200),
+        (NUMBER, b"1.0", 422),
+        (MAP, rb'{ "matchLabels" : {"\u0061pp":"web"} }', 200),
+        (MAP, b'{"matchLabels":{"app":"other"}}', 422),
+        (LIST, b'[ "-c" ,"a" ]', 200),
+        (LIST, b'["-c"]', 422),
+        (LIST, b'{"0":"-c","1":"a"}', 422),
+    ],
+)
+async def test_a_json_patch_tests_strings_and_numbers_as_they_are_spelled(
+    api: Api, path: str, value: bytes, status: int
+) -> None:
+    """Go writes `&`, `<`, `>`, U+2028 and U+2029 escaped; objects and lists are compared by their parts."""
+    body = idle()
+    body["metadata"]["annotations"] = NOTES
+    body["spec"]["template"]["spec"]["containers"][0]["args"] = ["-c", "a"]
+    await api.create(api.path("deployments", group=APPS), body)
+    patch = b'[{"op":"test","path":"' + path.encode() + b'","value":' + value + b"}]"
+    answer = await api.send("PATCH", api.path("deployments", "web", group=APPS), patch, kind=JSON_PATCH)
+    assert answer.status == status
+
+
 async def test_a_json_patch_that_leads_nowhere_changes_nothing(api: Api, expected: Check) -> None:
     await api.create(api.path("configmaps"), config("one", x="1"))
     path = api.path("configmaps", "one")

@@ -5,10 +5,11 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 
 from kintsugi.errors import Conflict, KubeError, NotFound
+from kintsugi.kube.bodies import encode
 from kintsugi.kube.client import Listing, PatchKind
 from kintsugi.objects.resources import Resource
 from kintsugi.objects.selectors import FieldSelector, Selector
-from kintsugi.rehearsal.patches import json_patch, merge_patch
+from kintsugi.rehearsal.patches import json_patch, merge_patch, read_operations
 from kintsugi.rehearsal.status import ApiRefusal
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -75,7 +76,10 @@ class ClusterOfDicts:
         """Change an object; strategic patches are merged, which is the same for maps."""
         present = await self.get(resource, name, namespace)
         try:
-            changed = json_patch(present, patch) if kind is PatchKind.JSON else merge_patch(present, patch)
+            if kind is PatchKind.JSON:
+                changed = json_patch(present, read_operations(encode(patch)))
+            else:
+                changed = merge_patch(present, patch)
         except ApiRefusal as refusal:
             raise Conflict(f"a tested field has changed ({refusal})", status=422) from refusal
         if not dry_run:

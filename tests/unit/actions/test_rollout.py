@@ -231,6 +231,22 @@ async def test_a_restart_prepared_twice_in_one_run_has_two_marks() -> None:
     assert await does.probe(second) is Happened.NOT_DONE
 
 
+MARKS = "a && b <c> 2>&1 \u2028\u2029"
+
+
+async def test_a_template_with_what_html_escapes_is_restarted_and_undone() -> None:
+    """The API server compares a tested string with what it writes itself: `\\u0026` for `&`."""
+    kube = cluster()
+    for obj in (kube.at(DEPLOYMENTS, "web"), kube.at(REPLICASETS, "web-1"), kube.at(REPLICASETS, "web-2")):
+        obj["spec"]["template"]["spec"]["containers"][0]["command"] = ["sh", "-c", MARKS]
+    does = actions(kube)
+    for verb in (Verb.ROLLOUT_PAUSE, Verb.ROLLOUT_RESUME, Verb.ROLLOUT_RESTART, Verb.ROLLOUT_UNDO):
+        await does.perform(await does.prepare(rollout(verb), circumstances(good=GOOD)))
+    assert len(kube.writes) == 4
+    assert image(kube) == "web:1"
+    assert kube.at(DEPLOYMENTS, "web")["spec"]["template"]["spec"]["containers"][0]["command"][2] == MARKS
+
+
 async def test_pause_and_resume_are_each_others_undo() -> None:
     """And what is so already is not written."""
     kube = cluster()

@@ -75,6 +75,16 @@ CASES: dict[str, tuple[Circumstances, History, Answer]] = {
         ),
         (VerdictKind.REFUSED, Reason.FAILURES, moment(minutes=50), "3 runs on end did not help; none before 12:50:00"),
     ),
+    "ineffective": (
+        circumstances(),
+        History(recoveries=(moment(hours=-3), moment(hours=-2), moment(hours=-1))),
+        (
+            VerdictKind.REFUSED,
+            Reason.INEFFECTIVE,
+            moment(hours=3),
+            "web has been recovered 3 times by mend since 2026-.*, and the trouble has returned each time",
+        ),
+    ),
     "cooldown": (
         circumstances(),
         History(recent=(past(IncidentState.FAILED, finished=moment(minutes=-4)),)),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.guards import USELESS, Limits
+from kintsugi.guards import SAYS_NOTHING, USELESS, Limits
 from kintsugi.model.records import FINAL_STATES, History, IncidentState, PastRun, Reason, VerdictKind
 from tests.unit.factories import NOW, moment, past, rule
 from tests.unit.guards.questions import circumstances, judged
@@ -19,7 +19,7 @@ OURS = sorted(USELESS - {IncidentState.NEEDS_OPERATOR})
 """Useless ends after which we may try again by ourselves: what was handed over to a person is left to them first."""
 
 useless = st.sampled_from(OURS)
-helpful = st.sampled_from(sorted(FINAL_STATES - USELESS))
+helpful = st.sampled_from(sorted(FINAL_STATES - USELESS - SAYS_NOTHING))
 
 
 def ended(states: list[IncidentState], *, rule_name: str = "web-pods") -> tuple[PastRun, ...]:
@@ -63,8 +63,8 @@ def test_a_useless_end_doubles_the_cooldown_and_counts_as_a_failure(state: Incid
     assert judged(history=History(recent=ended([state] * 3))).reason is Reason.FAILURES
 
 
-@pytest.mark.parametrize("state", sorted(FINAL_STATES - USELESS))
-def test_any_other_end_resets_the_streaks(state: IncidentState) -> None:
+@pytest.mark.parametrize("state", [IncidentState.RECOVERED, IncidentState.PASSED])
+def test_only_a_run_that_helped_ends_the_streaks(state: IncidentState) -> None:
     states = [state] + [IncidentState.FAILED] * 5
     verdict = judged(history=History(recent=ended(states)))
     assert (verdict.reason, verdict.until) == (Reason.COOLDOWN, moment(minutes=10))
@@ -106,6 +106,40 @@ def test_one_more_useless_run_never_shortens_the_cooldown(states: list[IncidentS
     longer = judged(history=History(recent=ended(states)), limits=MANY).until
     assert longer is not None
     assert longer >= shorter
+
+
+@pytest.mark.parametrize("state", sorted(SAYS_NOTHING))
+def test_a_run_that_changed_nothing_neither_lengthens_a_streak_nor_ends_it(state: IncidentState) -> None:
+    """Alerts that flap, or are fired and resolved at once, must not keep a useless remedy going."""
+    failed = [IncidentState.FAILED, IncidentState.INEFFECTIVE, IncidentState.ROLLED_BACK]
+    between = [each for end in failed for each in (state, state, end)]
+    quick = tuple(past(each, finished=moment(minutes=-n)) for n, each in enumerate(between, 11))
+    assert judged(history=History(recent=quick)).reason is Reason.FAILURES
+    assert judged(history=History(recent=quick[:-1])).reason is Reason.COOLDOWN
+
+
+@pytest.mark.parametrize("state", sorted(SAYS_NOTHING))
+def test_a_run_that_changed_nothing_rests_as_long_as_the_rule_says_and_no_longer(state: IncidentState) -> None:
+    """The doubled time is counted from the run that did not help."""
+    nothing, failed = past(state, finished=moment()), past(IncidentState.FAILED, finished=moment(minutes=-5))
+    verdict = judged(history=History(recent=(nothing, failed)))
+    assert (verdict.reason, verdict.until) == (Reason.COOLDOWN, moment(minutes=15))
+    assert "after a run that ended failed" in verdict.text
+    failed = past(IncidentState.FAILED, finished=moment(minutes=-15))
+    verdict = judged(history=History(recent=(nothing, failed)))
+    assert verdict.until == moment(minutes=10)
+    assert f"after a run that ended {state}" in verdict.text
+
+
+@pytest.mark.parametrize("state", sorted(SAYS_NOTHING))
+def test_a_service_stays_handed_over_whatever_came_to_nothing_since(state: IncidentState) -> None:
+    history = History(
+        recent=(
+            past(state, finished=moment(), rule="web-alerts"),
+            past(IncidentState.NEEDS_OPERATOR, finished=moment(minutes=-10)),
+        )
+    )
+    assert judged(history=history).reason is Reason.HUMAN
 
 
 @given(st.lists(useless, max_size=20), helpful, st.lists(finals, max_size=20))

@@ -28,6 +28,7 @@ def test_the_order_is_this_one() -> None:
         "breaker",
         "handed_over",
         "failures",
+        "ineffective",
         "cooldown",
         "budget",
         "upstream",
@@ -58,6 +59,7 @@ def both(first: str, second: str) -> tuple[Circumstances, History]:
         disruptions=past_one.disruptions + past_other.disruptions,
         locks={**past_one.locks, **past_other.locks},
         pauses=past_one.pauses + past_other.pauses,
+        recoveries=past_one.recoveries + past_other.recoveries,
     )
     return facts, history
 

@@ -1,0 +1,75 @@
+"""
+What the ledger knows of a trouble that returns: the recoveries of one service by one runbook, what each run did, who was told.
+
+By the runbook and not by the rule: rules are ways to notice, and where one is left to a person another one soon notices the
+same trouble. What has to be repeated is the remedy.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import exists, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.ledger.rows import columns, record
+from kintsugi.ledger.tables import incidents, runs, steps
+from kintsugi.model.records import Incident, IncidentState, Phase, RunKind, StepState
+from kintsugi.recurrence import Attempt
+
+MOST = 32
+"""Recoveries read of one service by one runbook, and runs told of: more than the limit may be set to, and than the rest has doublings."""
+
+
+async def read_recoveries(connection: AsyncConnection, service: str, runbook: str) -> tuple[datetime, ...]:
+    """Read when runs of one runbook recovered a service, the oldest first; the newest `MOST` at most."""
+    query = (
+        select(runs.c.finished)
+        .where(runs.c.service == service, runs.c.runbook == runbook, runs.c.kind == RunKind.RECOVERY)
+        .where(runs.c.state == IncidentState.RECOVERED, runs.c.finished.is_not(None))
+        .order_by(runs.c.started.desc())
+        .limit(MOST)
+    )
+    return tuple(sorted(await connection.scalars(query)))
+
+
+async def read_attempts(
+    connection: AsyncConnection, service: str, runbook: str, recoveries: tuple[datetime, ...]
+) -> tuple[Attempt, ...]:
+    """Read the runs of one runbook on a service since the first of these recoveries, the oldest first, with their changes."""
+    query = (
+        select(runs.c.id, runs.c.started, runs.c.finished, runs.c.state)
+        .where(runs.c.service == service, runs.c.runbook == runbook, runs.c.kind == RunKind.RECOVERY)
+        .where(runs.c.finished >= min(recoveries))
+        .order_by(runs.c.started.desc())
+        .limit(MOST)
+    )
+    found = list(await connection.execute(query))
+    made = (
+        select(steps.c.run, steps.c.text)
+        .where(steps.c.run.in_([row.id for row in found]), steps.c.changes, steps.c.state == StepState.DONE)
+        .where(steps.c.phase == Phase.FORWARD)
+        .order_by(steps.c.number)
+    )
+    changes = list(await connection.execute(made))
+    return tuple(
+        Attempt(
+            run=row.id,
+            started=row.started,
+            finished=row.finished,
+            state=row.state,
+            did=tuple(change.text for change in changes if change.run == row.id),
+        )
+        for row in reversed(found)
+    )
+
+
+async def told_since(connection: AsyncConnection, service: str, runbook: str, since: datetime) -> Incident | None:
+    """Find the incident by which a person was told since then that this trouble returns: it never had a run."""
+    query = (
+        select(*columns(Incident, incidents))
+        .where(incidents.c.service == service, incidents.c.runbook == runbook, incidents.c.opened >= since)
+        .where(incidents.c.state == IncidentState.INEFFECTIVE, ~exists().where(runs.c.incident == incidents.c.id))
+        .order_by(incidents.c.opened)
+        .limit(1)
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else record(Incident, row)

@@ -1,0 +1,95 @@
+"""
+Why a pod fails to be started: what the scheduler and the kubelet say of it, in their own words.
+
+Pure, as `facts` is. A pod that merely takes its time, or runs and is not ready, does not fail to start.
+"""
+
+from datetime import datetime, timedelta
+
+from kintsugi.objects import facts
+from kintsugi.objects.pods import ContainerStatus, Pod, Terminated
+
+ENDS_AT_ONCE = timedelta(seconds=30)
+"""
+A container that ends sooner after its start, again and again, crashes at once.
+
+A liveness probe with the API's defaults (3 failures, 10 s apart) ends nothing sooner: the program ended by itself, while
+it started.
+"""
+
+_NOT_CREATED = frozenset(
+    {
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+        "PreCreateHookError",
+        "PreStartHookError",
+    }
+)
+"""What the kubelet waits with when a container cannot be made of its specification (kuberuntime's errors)."""
+
+_NOT_RUN = frozenset({"StartError", "ContainerCannotRun"})
+"""How a container runtime says that a container's program could not be started at all."""
+
+_MOST = 300
+
+
+def start_failure(pod: Pod, now: datetime, start_up: timedelta) -> str:
+    """
+    Return why the pod fails to be started, "" when nothing says that it does.
+
+    It finds no node, an image or a container of it cannot be made, one crashes at once, or nothing of it has begun to run
+    for `start_up` on its node (a volume that is not mounted, a kubelet that does not answer).
+    """
+    if facts.terminating(pod) or facts.finished(pod) or facts.ready(pod):
+        return ""
+    if facts.unschedulable(pod):
+        condition = facts.condition_of(pod.status.conditions, "PodScheduled")
+        return _said("no node for it", condition.message if condition is not None else "")
+    endless = pod.spec.restart_policy == "Always"
+    failures = [
+        *(_failure(status, endless=False) for status in pod.status.init_container_statuses),
+        *(_failure(status, endless=endless) for status in pod.status.container_statuses),
+    ]
+    return next(filter(None, failures), "") or _never_begun(pod, now, start_up)
+
+
+def _failure(status: ContainerStatus, *, endless: bool) -> str:
+    waiting = status.state.waiting
+    if waiting is not None and (waiting.reason in _NOT_CREATED or waiting.reason in facts.IMAGE_REASONS):
+        return _said(f"container {status.name}: {waiting.reason}", waiting.message)
+    ended = status.state.terminated or status.last_state.terminated
+    if ended is None or status.ready or not (endless or ended.exit_code != 0):
+        return ""
+    if ended.reason in _NOT_RUN:
+        return _said(f"container {status.name}: {ended.reason}", ended.message)
+    return _crash_at_once(status, ended)
+
+
+def _crash_at_once(status: ContainerStatus, ended: Terminated) -> str:
+    """Judge a container by its last run; the first one that ended may have been an accident."""
+    if status.restart_count < 1 or ended.started_at is None or ended.finished_at is None:
+        return ""
+    lasted = ended.finished_at - ended.started_at
+    if lasted >= ENDS_AT_ONCE:
+        return ""
+    seconds = f"{lasted.total_seconds():.0f} s"
+    return f"container {status.name} ends {seconds} after its start (exit code {ended.exit_code}), again and again"
+
+
+def _never_begun(pod: Pod, now: datetime, start_up: timedelta) -> str:
+    """Judge a pod that has its node by how long nothing of it has begun to run."""
+    scheduled = facts.condition_of(pod.status.conditions, "PodScheduled")
+    statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    begun = any(each.state.running or each.state.terminated or each.last_state.terminated for each in statuses)
+    if begun or scheduled is None or scheduled.status != "True" or scheduled.last_transition_time is None:
+        return ""
+    waited = now - scheduled.last_transition_time
+    if waited < start_up:
+        return ""
+    return f"nothing of it has begun to run on {pod.spec.node_name} for {waited.total_seconds():.0f} s"
+
+
+def _said(what: str, message: str) -> str:
+    """Join what is wrong with the cluster's own words for it, in one line of bounded length."""
+    return f"{what}: {' '.join(message.split())}"[:_MOST] if message else what

@@ -1,0 +1,229 @@
+"""A daemon as a process: a trouble that returns after each recovery, and a restart that could only do harm."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import Incident, IncidentState, Notice, Reason, StepRecord, StepState
+from kintsugi.objects import resources
+from kintsugi.rehearsal.shop import NAMESPACE
+from kintsugi.settings import GuardSettings
+from tests.integration.crash_daemon import Birth
+from tests.integration.crash_stage import API, SELDOM, Stage
+from tests.integration.crash_story import CRASH_LOOP, good_is_known, made
+from tests.integration.process_stage import PYTHON
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+ALL_DAY = GuardSettings(recoveries_window=timedelta(days=10), recoveries_pause_max=timedelta(days=10))
+"""Scaled, hours in which recoveries count: on a machine where each takes minutes they still do."""
+
+
+async def closed(stage: Stage, ledger: Ledger, count: int) -> Incident:
+    """Wait until there are so many incidents and all are closed; return the newest."""
+    found: Sequence[Incident] = ()
+
+    async def are_closed() -> bool:
+        nonlocal found
+        found = await ledger.incidents(limit=50)
+        return len(found) >= count and all(each.closed for each in found)
+
+    await stage.until(are_closed, every=SELDOM)
+    assert len(found) == count, found
+    return found[0]
+
+
+async def break_and_recover(stage: Stage, ledger: Ledger, count: int) -> None:
+    """Let a pod crash-loop, and wait until it has been recovered for the so-manieth time."""
+    stage.cluster.faults.crash_loop(stage.pods()[0])
+    incident = await closed(stage, ledger, count)
+    assert incident.state is IncidentState.RECOVERED, incident
+
+    async def is_quiet() -> bool:
+        return not await ledger.firing() and not await ledger.unjudged() and stage.is_well()
+
+    await stage.until(is_quiet, every=SELDOM)
+
+
+async def left_alone(ledger: Ledger) -> Sequence[str]:
+    """Return the incidents that are named by the signals for which nothing is started, since the trouble returns."""
+    judged = [verdict for _, verdict in await ledger.judged_signals() if verdict is not None]
+    return [each.incident for each in judged if each.reason is Reason.INEFFECTIVE]
+
+
+async def told(ledger: Ledger, kind: IncidentState) -> Sequence[Notice]:
+    """Return the notices of one kind; where nobody is told they wait."""
+    return [each for each in await ledger.due_notices(datetime.now(UTC), limit=50) if each.kind is kind]
+
+
+async def test_a_trouble_that_returns_after_each_recovery_is_told_once_and_left_to_a_person(tmp_path: Path) -> None:
+    """P7: across a restart of the daemon, since what is counted is in the ledger."""
+    birth = CRASH_LOOP.birth(tmp_path / "story")
+    birth = Birth(
+        folder=birth.folder, durations=birth.durations, replicas=birth.replicas, catalog=birth.catalog, guards=ALL_DAY
+    )
+    async with Stage.set(birth) as stage:
+        stage.start()
+        async with stage.ledger() as ledger:
+            await good_is_known(stage, ledger)
+            await break_and_recover(stage, ledger, 1)
+            await break_and_recover(stage, ledger, 2)
+        await stage.kill()
+        stage.start()
+        async with stage.ledger() as ledger:
+            await break_and_recover(stage, ledger, 3)
+            writes, ill = len(made(stage)), stage.pods()[:2]
+            for pod in ill:
+                stage.cluster.faults.crash_loop(pod)
+
+            async def both_are_left_alone() -> bool:
+                return len(await left_alone(ledger)) >= len(ill)
+
+            await stage.until(both_are_left_alone, every=SELDOM)
+            incident = await closed(stage, ledger, 4)
+            assert incident.state is IncidentState.INEFFECTIVE
+            assert set(await left_alone(ledger)) == {incident.id}
+            assert await ledger.runs_of(incident.id) == ()
+            (notice,) = await told(ledger, IncidentState.INEFFECTIVE)
+            earlier = [run for each in await ledger.incidents() for run in await ledger.runs_of(each.id)]
+        assert (len(made(stage)), set(ill) - set(stage.pods())) == (writes, set())
+    head, _, *lines = notice.text.splitlines()
+    assert "has been recovered 3 times by web-service-recovery since" in head
+    assert [line.split()[2].rstrip(":") for line in lines] == [
+        run.id for run in sorted(earlier, key=lambda run: run.id)
+    ]
+    assert all("kubectl delete pod" in line and ": recovered at " in line for line in lines), notice.text
+
+
+CART = "cart-settings"
+
+
+def back_end(stage: Stage, strategy: Mapping[str, Any]) -> None:
+    """Make the API's two pods real programs that need a key of a ConfigMap."""
+    stage.cluster.images.add("python:3", PYTHON)
+    stage.cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": CART, "namespace": NAMESPACE},
+            "data": {"currency": "EUR"},
+        }
+    )
+    key = {"name": CART, "key": "currency"}
+    container = {
+        "name": "api",
+        "image": "python:3",
+        "args": ["-c", "import time; time.sleep(1 << 20) if 1 < 2 and 2 > 1 & 1 else None"],
+        "env": [{"name": "CURRENCY", "valueFrom": {"configMapKeyRef": key}}],
+    }
+    stage.cluster.apply(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": API, "namespace": NAMESPACE},
+            "spec": {"strategy": strategy, "template": {"spec": {"containers": [container]}}},
+        }
+    )
+
+
+CATALOG = """
+apiVersion: kintsugi.dev/v1alpha1
+kind: Service
+metadata: {name: api}
+spec:
+  priority: 1
+  namespace: production
+  selector: app=api
+  workload: deployment/api-deployment
+  healthy: desired > 0 && ready >= desired && workload.status.unavailableReplicas == 0
+  runbook: workload-recovery
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {name: api-too-few-ready}
+spec: {on: services, service: api, when: service.ready < service.desired, for: 5m, mode: auto, cooldown: 10m}
+"""
+
+
+def catalog(folder: Path) -> Path:
+    """Write a catalog of one service, with the shipped runbook for any workload."""
+    folder.mkdir()
+    (folder / "api.yaml").write_text(CATALOG)
+    shipped = next(path for path in shipped_paths() if path.name == "runbooks")
+    shutil.copy(shipped / "workload-recovery.yaml", folder)
+    return folder
+
+
+def api_pods(stage: Stage) -> Mapping[str, Mapping[str, Any]]:
+    """Return the API's pods that are not on their way out, by uid."""
+    found = stage.cluster.find(resources.PODS, NAMESPACE, {"app": "api"})
+    return {each["metadata"]["uid"]: each for each in found if not each["metadata"].get("deletionTimestamp")}
+
+
+def waits_for(pod: Mapping[str, Any], reason: str) -> bool:
+    """Tell whether the pod's container waits for this reason."""
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    return any(each["state"].get("waiting", {}).get("reason") == reason for each in statuses)
+
+
+async def restart_of(ledger: Ledger) -> StepRecord | None:
+    """Return the last restart that a run has come to, None when there is none."""
+    steps = [
+        step
+        for incident in await ledger.incidents()
+        for run in await ledger.runs_of(incident.id)
+        for step in await ledger.steps(run.id)
+        if step.text.startswith("kubectl rollout restart") and step.state is not StepState.PLANNED
+    ]
+    return steps[-1] if steps else None
+
+
+async def test_a_restart_that_would_end_the_last_good_pod_is_not_made(tmp_path: Path) -> None:
+    """One of two pods is made anew and cannot start, since a ConfigMap has lost a key; the strategy is Recreate."""
+    birth = Birth(folder=tmp_path / "story", durations=0.01, catalog=catalog(tmp_path / "catalog"))
+    async with Stage.set(birth) as stage:
+        back_end(stage, {"type": "Recreate", "rollingUpdate": None})
+
+        async def is_rolled_out() -> bool:
+            images = [pod["spec"]["containers"][0]["image"] for pod in api_pods(stage).values()]
+            return stage.is_well(API) and images == ["python:3", "python:3"]
+
+        await stage.until(is_rolled_out)
+        stage.start()
+        async with stage.ledger() as ledger:
+            good, gone = sorted(api_pods(stage))
+            stage.cluster.apply(
+                {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {"name": CART, "namespace": NAMESPACE},
+                    "data": {"currency": None},
+                }
+            )
+            stage.cluster.delete(resources.PODS, api_pods(stage)[gone]["metadata"]["name"], NAMESPACE)
+
+            async def cannot_start() -> bool:
+                return any(waits_for(pod, "CreateContainerConfigError") for pod in api_pods(stage).values())
+
+            await stage.until(cannot_start)
+
+            async def has_come_to_the_restart() -> bool:
+                return await restart_of(ledger) is not None
+
+            await stage.until(has_come_to_the_restart, every=SELDOM)
+            incident = await closed(stage, ledger, 1)
+            restart = await restart_of(ledger)
+            assert restart is not None
+            assert restart.state is StepState.SKIPPED, restart
+            assert "CreateContainerConfigError" in restart.error
+            assert "currency" in restart.error
+            assert good in api_pods(stage)
+            assert [each.path for each in made(stage) if each.method == "PATCH"] == []
+            assert incident.state is IncidentState.NEEDS_OPERATOR
+            assert restart.error in incident.reason
