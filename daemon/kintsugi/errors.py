@@ -21,7 +21,8 @@ Every exception of the package, in one tree.
     │   ├── StaleEpoch          another daemon leads: stop at once
     │   ├── LedgerHeld          another daemon is alive on this ledger
     │   ├── NotRecorded         no such incident, run or question
-    │   └── WrongState          a record is not in the state that the caller built on
+    │   ├── WrongState          a record is not in the state that the caller built on
+    │   └── UnreadableRow       a row holds what this version cannot understand
     ├── StoreError              what S3 holds could not be read
     │   ├── StoreUnreachable    it could not be asked, or broke off too often
     │   ├── StoreRefused        it said no: credentials, rights, bucket, region
@@ -121,6 +122,10 @@ class NotRecorded(LedgerError):
 
 class WrongState(LedgerError):
     """A record is not in the state that the caller built on (compare and set failed): read again, then decide."""
+
+
+class UnreadableRow(LedgerError):
+    """A row of the ledger holds what this version cannot understand; the text names the row, its columns, and why."""
 
 
 class StoreError(KintsugiError):

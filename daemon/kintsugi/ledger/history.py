@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.rows import columns, record
+from kintsugi.ledger.rows import columns, readable, shown
 from kintsugi.ledger.tables import incidents, locks, pauses, runs, steps
 from kintsugi.model.records import History, PastRun, Pause, RunKind, StepState
 
@@ -44,13 +44,13 @@ async def read_history(connection: AsyncConnection, service: str, namespace: str
         or_(runs.c.finished.is_(None), runs.c.finished > now - RECENT, runs.c.id.in_(last.scalar_subquery())),
     )
     rows = await connection.execute(query.order_by(runs.c.started, runs.c.id))
-    past = [record(PastRun, row) for row in rows]
+    past = readable(PastRun, rows.all())
     return History(
         active=tuple(run for run in past if run.finished is None),
         recent=tuple(run for run in past if run.finished is not None),
         disruptions=await _disruptions(connection, namespace, now),
         locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
-        pauses=tuple(record(Pause, row) for row in await connection.execute(pauses_at(now))),
+        pauses=tuple(shown(Pause, row) for row in await connection.execute(pauses_at(now))),
         incident=await connection.scalar(_incident_of(service)) or "",
     )
 
@@ -79,4 +79,4 @@ async def _disruptions(connection: AsyncConnection, namespace: str, now: datetim
         )
         .order_by(steps.c.started)
     )
-    return tuple(await connection.scalars(query))
+    return tuple(started for started in await connection.scalars(query) if isinstance(started, datetime))

@@ -22,6 +22,7 @@ from kintsugi.ledger.holder import held
 from kintsugi.ledger.incidents import Incidents
 from kintsugi.ledger.knowledge import Knowledge
 from kintsugi.ledger.leading import Leading
+from kintsugi.ledger.mending import Mending
 from kintsugi.ledger.outbox import Outbox
 from kintsugi.ledger.people import People
 from kintsugi.ledger.retention import Retention
@@ -34,7 +35,19 @@ _TURN = 0x6B696E00
 
 
 class Ledger(
-    Leading, Signals, Conditions, Claims, Incidents, Runs, Drills, Exhibits, People, Knowledge, Outbox, Retention
+    Leading,
+    Mending,
+    Signals,
+    Conditions,
+    Claims,
+    Incidents,
+    Runs,
+    Drills,
+    Exhibits,
+    People,
+    Knowledge,
+    Outbox,
+    Retention,
 ):
     """
     All chapters on one store. Make it with `open` (the daemon) or `read` (everybody else).
