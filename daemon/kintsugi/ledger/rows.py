@@ -45,8 +45,8 @@ UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 _SIGNAL_FIELDS = (
     "id", "source", "kind", "key", "rule", "labels", "annotations", "target", "began", "ended", "received",
 )  # fmt: skip
-_NAMES = ("id", "run", "path", "incident", "rule", "uid", "workload", "template", "service")
-"""Columns of text that name a row, as far as it has them."""
+_NAMES = ("run", "path", "incident", "rule", "uid", "workload", "template", "service")
+"""Columns of text that name a row without an id, as far as it has them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +105,7 @@ def unreadable(kind: type[object], row: Any) -> UnreadableRow | None:
     if not any(type(value) is Unreadable for value in row):
         return None
     given: Mapping[str, object] = row._mapping
-    name = " ".join(str(given[each]) for each in _NAMES if isinstance(given.get(each), str))
+    name = given.get("id") or " ".join(str(given[each]) for each in _NAMES if given.get(each))
     wrong = [f"{column}: {value.why[:200]}" for column, value in given.items() if isinstance(value, Unreadable)]
     return UnreadableRow(f"{kind.__name__} {name} cannot be read: {'; '.join(wrong)}")
 

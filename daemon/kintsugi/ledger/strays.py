@@ -37,7 +37,8 @@ class Stray:
     def of(cls, row: Any, now: datetime) -> "Stray":
         """Keep what the database has of a row, without its secrets."""
         found = signal(row)
-        raw = {name: held.raw if isinstance(held, Unreadable) else held for name, held in row._mapping.items()}
+        fields = row._mapping.items()
+        raw = {str(name): held.raw if isinstance(held, Unreadable) else held for name, held in fields}
         text = SECRETS.text(orjson.dumps(raw, default=str).decode())
         letter = DeadLetter(
             id=found.id,
