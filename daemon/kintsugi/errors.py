@@ -22,7 +22,8 @@ Every exception of the package, in one tree.
     │   ├── LedgerHeld          another daemon is alive on this ledger
     │   ├── BudgetSpent         a namespace has seen as many changes as it may for now
     │   ├── NotRecorded         no such incident, run or question
-    │   └── WrongState          a record is not in the state that the caller built on
+    │   ├── WrongState          a record is not in the state that the caller built on
+    │   └── UnreadableRow       a row holds what this version cannot understand
     ├── StoreError              what S3 holds could not be read
     │   ├── StoreUnreachable    it could not be asked, or broke off too often
     │   ├── StoreRefused        it said no: credentials, rights, bucket, region
@@ -127,6 +128,10 @@ class NotRecorded(LedgerError):
 
 class WrongState(LedgerError):
     """A record is not in the state that the caller built on (compare and set failed): read again, then decide."""
+
+
+class UnreadableRow(LedgerError):
+    """A row of the ledger holds what this version cannot understand; the text names the row, its columns, and why."""
 
 
 class StoreError(KintsugiError):

@@ -43,6 +43,7 @@ class Counting:
     def __init__(self, core: Core, metrics: Metrics) -> None:
         self._core = core
         self._metrics = metrics
+        self._strays = 0
         metrics.preset(known_labels(core.in_force.catalog))
         core.watch.on_told(metrics.signals_received.labels(SignalSource.WATCH).inc)
         core.pipeline.on_verdict(self._verdict)
@@ -53,6 +54,8 @@ class Counting:
         """Set the gauges to what is so now."""
         core, metrics, now = self._core, self._metrics, self._core.world.clock()
         metrics.signals_unjudged.set(await core.ledger.unjudged())
+        metrics.dead_letters.inc(core.ledger.strays - self._strays)
+        self._strays = core.ledger.strays
         runs = [run for run in await core.ledger.open_runs() if run.kind is RunKind.RECOVERY]
         overdue = sum(run.deadline < now for run in runs)
         metrics.watchdogs.labels("overdue").set(overdue)

@@ -157,6 +157,7 @@ def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecy
     clock.every(often, "signals that go on", lambda: core.ledger.rearm(now_utc()))
     clock.every(often, "every service", lambda: refresh_all(core))
     clock.every(timedelta(seconds=5), "gauges", counting.look)
+    clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.mend(now_utc()))
     clock.every(timedelta(hours=1), "retention", lambda: core.ledger.prune(oldest(settings), now_utc()))
     clock.start()
     life.on_stop("clock", clock.stop)

@@ -27,11 +27,19 @@ def to_json(value: object) -> object:
 
 
 def from_json(value: object) -> object:
-    """Give back what `to_json` made: dicts, lists, scalars, datetimes and timedeltas. Raises ValueError for other JSON."""
+    """
+    Give back what `to_json` made: dicts, lists, scalars, datetimes and timedeltas.
+
+    Other JSON (of another version, or what was never an expression's) is refused nowhere: a telling key over what
+    `to_json` does not put there is a key like any other.
+    """
     match value:
         case Mapping() if len(value) == 1 and next(iter(value)) in _TELLING:
             ((tag, inner),) = value.items()
-            return _unpacked(str(tag), inner)
+            try:
+                return _unpacked(str(tag), inner)
+            except (ValueError, OverflowError):
+                return {str(tag): from_json(inner)}
         case Mapping():
             return {str(name): from_json(item) for name, item in value.items()}
         case list():
@@ -44,7 +52,7 @@ def _unpacked(tag: str, inner: object) -> object:
     match tag, inner:
         case "@time", str():
             return datetime.fromisoformat(inner)
-        case "@seconds", float() | int():
+        case "@seconds", float() | int() if not isinstance(inner, bool):
             return timedelta(seconds=inner)
         case "@map", Mapping():
             return {str(name): from_json(item) for name, item in inner.items()}

@@ -17,7 +17,7 @@ from kintsugi.ledger.chapter import Chapter
 from kintsugi.ledger.claims import TURN
 from kintsugi.ledger.history import pauses_at, read_disruptions
 from kintsugi.ledger.leading import check_epoch
-from kintsugi.ledger.rows import columns, record
+from kintsugi.ledger.rows import columns, record, shown
 from kintsugi.ledger.tables import locks, runs
 from kintsugi.model.records import Lock, Pause
 
@@ -40,7 +40,7 @@ class Admissions(Chapter):
 
         async def work(connection: AsyncConnection) -> Stops:
             await check_epoch(connection, self._store.epoch)
-            pauses = [record(Pause, row) for row in await connection.execute(pauses_at(now))]
+            pauses = [shown(Pause, row) for row in await connection.execute(pauses_at(now))]
             return Stops(pauses=tuple(pauses), disruptions=await read_disruptions(connection, namespace, since))
 
         return await self._store.look(work)

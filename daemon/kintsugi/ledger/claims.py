@@ -19,7 +19,7 @@ from kintsugi.ledger.history import read_history
 from kintsugi.ledger.incidents import find_incident, last_run
 from kintsugi.ledger.outbox import tell
 from kintsugi.ledger.recurrences import read_attempts, read_recoveries, told_since
-from kintsugi.ledger.rows import columns, record, values, verdict, verdict_values
+from kintsugi.ledger.rows import columns, shown, values, verdict, verdict_values
 from kintsugi.ledger.tables import incidents, locks, runs, signals
 from kintsugi.model.documents import Mode
 from kintsugi.model.identity import new_id
@@ -235,7 +235,7 @@ class _Decision:
         query = query.where(incidents.c.service == self._claim.service, incidents.c.closed.is_(None))
         query = query.where(incidents.c.kind == self._claim.kind)
         row = (await self._connection.execute(query)).one_or_none()
-        return None if row is None else record(Incident, row)
+        return None if row is None else shown(Incident, row)
 
     async def _put_incident(self, opened: Incident | None, state: IncidentState, reason: str) -> Incident:
         claim = self._claim

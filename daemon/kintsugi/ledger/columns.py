@@ -2,19 +2,35 @@
 Column types that mean the same on SQLite and on PostgreSQL.
 
 Values go in and come out as the model has them: cleaned text, aware UTC times, enums, mappings, small frozen records.
+What cannot be read as such comes out as `Unreadable`, so that one value never costs the query that meets it: `rows` says
+what becomes of its row.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import TIMESTAMP, Dialect, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from kintsugi.ledger.texts import clean, dump, load
+from kintsugi.ledger.texts import clean, dump, dump_labels, load, load_labels
+
+T = TypeVar("T")
+
+_WRONG = (ValueError, TypeError, OverflowError, RecursionError, msgspec.ValidationError)
+"""What reading raises for a value that this version cannot understand: no JSON, no such member, no time, another shape."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreadable:
+    """Stands in a row for a value that cannot be read: `raw` as the database has it, and why."""
+
+    raw: object
+    why: str
 
 
 class Words(TypeDecorator[str]):
@@ -28,14 +44,31 @@ class Words(TypeDecorator[str]):
         return None if value is None else clean(value)
 
 
-class Moment(TypeDecorator[datetime]):
+class Guarded(TypeDecorator[T]):
+    """A column whose values may turn out to be unreadable."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Read a value; `Unreadable` where that cannot be done, and None for NULL."""
+        try:
+            return None if value is None else self.read(value)
+        except _WRONG as error:
+            return Unreadable(raw=value, why=f"{error}" or type(error).__name__)
+
+    @abstractmethod
+    def read(self, value: Any) -> T:
+        """Read what the database gave. Raises one of `_WRONG`."""
+
+
+class Moment(Guarded[datetime]):
     """
     An aware time to the microsecond: TIMESTAMPTZ on PostgreSQL, ISO 8601 of fixed width on SQLite.
 
     The text form sorts as time does, and both can be read by a person with a database client.
     """
 
-    impl = Text
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
@@ -52,17 +85,17 @@ class Moment(TypeDecorator[datetime]):
             return value
         return value.astimezone(UTC).isoformat(timespec="microseconds")
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Give the time in UTC."""
-        if value is None:
-            return None
-        return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromisoformat(value)
+    def read(self, value: Any) -> datetime:
+        """Return the time in UTC."""
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return moment.astimezone(UTC)
 
 
-class Choice(TypeDecorator[StrEnum]):
+class Choice(Guarded[StrEnum]):
     """A member of one enum, stored as its value."""
 
-    impl = Text
     cache_ok = True
 
     def __init__(self, members: type[StrEnum]) -> None:
@@ -73,34 +106,54 @@ class Choice(TypeDecorator[StrEnum]):
         """Store the member's value."""
         return None if value is None else value.value
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> StrEnum | None:
-        """Give the member back."""
-        return None if value is None else self.members(value)
+    def read(self, value: str) -> StrEnum:
+        """Return the member."""
+        return self.members(value)
 
 
-class Json(TypeDecorator[object]):
+class Json(Guarded[object]):
     """
     A JSON value as text, on both databases alike.
 
-    Text rather than JSONB: the ledger never searches inside, and what was written comes back to the byte.
+    Text rather than JSONB: the ledger never searches inside, and what was written comes back to the byte. `kind` is what
+    the value as a whole must be.
     """
 
-    impl = Text
     cache_ok = True
+
+    def __init__(self, kind: type[object] = object) -> None:
+        super().__init__()
+        self.kind = kind
 
     def process_bind_param(self, value: object, dialect: Dialect) -> str | None:
         """Write the value as JSON."""
         return None if value is None else dump(value)
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> object:
-        """Read the value."""
-        return None if value is None else load(value)
+    def read(self, value: str) -> object:
+        """Return the value."""
+        found = load(value)
+        if not isinstance(found, self.kind):
+            raise TypeError(f"a {type(found).__name__} where a {self.kind.__name__} must be")
+        return found
 
 
-class Packed(TypeDecorator[object]):
+class Labels(Guarded[Mapping[str, str]]):
+    """Labels and annotations: names and texts of anybody's."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: Mapping[str, str] | None, dialect: Dialect) -> str | None:
+        """Write them as JSON."""
+        return None if value is None else dump_labels(value)
+
+    def read(self, value: str) -> Mapping[str, str]:
+        """Return them as they were sent."""
+        return load_labels(value)
+
+
+class Packed(Guarded[object]):
     """A small frozen record of the model, kept as one JSON value."""
 
-    impl = Text
     cache_ok = True
 
     def __init__(self, record: type[object]) -> None:
@@ -113,9 +166,9 @@ class Packed(TypeDecorator[object]):
             return None
         return dump(_fields(value))
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> object:
+    def read(self, value: str) -> object:
         """Build the record again."""
-        return None if value is None else msgspec.convert(load(value), self.record)
+        return msgspec.convert(load(value), self.record)
 
 
 def _fields(record: Any) -> Mapping[str, object]:

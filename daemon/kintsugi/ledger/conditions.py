@@ -6,7 +6,7 @@ from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.rows import columns, record
+from kintsugi.ledger.rows import columns
 from kintsugi.ledger.tables import conditions
 from kintsugi.model.records import Condition
 
@@ -22,10 +22,7 @@ class Conditions(Chapter):
             conditions.c.since, conditions.c.rule, conditions.c.uid
         )
 
-        async def work(connection: AsyncConnection) -> tuple[Condition, ...]:
-            return tuple(record(Condition, row) for row in await connection.execute(query))
-
-        return await self._store.look(work)
+        return await self._whole(Condition, query)
 
     async def save_conditions(self, began: Sequence[Condition], ended: Sequence[tuple[str, str]]) -> None:
         """

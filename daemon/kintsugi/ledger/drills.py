@@ -6,7 +6,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.rows import columns, record, values
+from kintsugi.ledger.rows import columns, shown, values
 from kintsugi.ledger.tables import drills
 from kintsugi.model.drills import DrillMemory
 
@@ -19,10 +19,7 @@ class Drills(Chapter):
     async def drills(self) -> dict[str, DrillMemory]:
         """Give what is known, by service."""
 
-        async def work(connection: AsyncConnection) -> dict[str, DrillMemory]:
-            return {row.service: record(DrillMemory, row) for row in await connection.execute(select(*_DRILL))}
-
-        return await self._store.look(work)
+        return {known.service: known for known in await self._shown(DrillMemory, select(*_DRILL))}
 
     async def begin_schedule(self, service: str, schedule: str, now: datetime) -> None:
         """Let a schedule count from `now` on; one that counts already goes on."""
@@ -54,4 +51,4 @@ async def note_passed(connection: AsyncConnection, service: str, now: datetime) 
 
 async def _find(connection: AsyncConnection, service: str) -> DrillMemory | None:
     row = (await connection.execute(select(*_DRILL).where(drills.c.service == service))).one_or_none()
-    return None if row is None else record(DrillMemory, row)
+    return None if row is None else shown(DrillMemory, row)

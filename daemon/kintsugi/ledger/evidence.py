@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.rows import columns, record
+from kintsugi.ledger.rows import columns
 from kintsugi.ledger.tables import evidence
 from kintsugi.ledger.texts import clean
 
@@ -47,10 +47,7 @@ class Exhibits(Chapter):
         """Give all that was kept for a run, in order."""
         query = select(*columns(Evidence, evidence)).where(evidence.c.run == run).order_by(evidence.c.number)
 
-        async def work(connection: AsyncConnection) -> tuple[Evidence, ...]:
-            return tuple(record(Evidence, row) for row in await connection.execute(query))
-
-        return await self._store.look(work)
+        return await self._shown(Evidence, query)
 
 
 def _bounded(text: str) -> str:

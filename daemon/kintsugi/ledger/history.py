@@ -6,7 +6,7 @@ from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.guards import SAYS_NOTHING
-from kintsugi.ledger.rows import columns, record
+from kintsugi.ledger.rows import columns, readable, shown
 from kintsugi.ledger.tables import incidents, locks, pauses, runs, steps
 from kintsugi.model.records import History, PastRun, Pause, RunKind, StepState
 
@@ -52,13 +52,13 @@ async def read_history(connection: AsyncConnection, service: str, namespace: str
         ),
     )
     rows = await connection.execute(query.order_by(runs.c.started, runs.c.id))
-    past = [record(PastRun, row) for row in rows]
+    past = readable(PastRun, rows.all())
     return History(
         active=tuple(run for run in past if run.finished is None),
         recent=tuple(run for run in past if run.finished is not None),
         disruptions=await read_disruptions(connection, namespace, now - DISRUPTED),
         locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
-        pauses=tuple(record(Pause, row) for row in await connection.execute(pauses_at(now))),
+        pauses=tuple(shown(Pause, row) for row in await connection.execute(pauses_at(now))),
         incident=await connection.scalar(_incident_of(service)) or "",
     )
 
@@ -88,4 +88,4 @@ async def read_disruptions(connection: AsyncConnection, namespace: str, since: d
         )
         .order_by(steps.c.started)
     )
-    return tuple(await connection.scalars(query))
+    return tuple(started for started in await connection.scalars(query) if isinstance(started, datetime))

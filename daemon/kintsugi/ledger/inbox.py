@@ -11,14 +11,16 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from msgspec import ValidationError, convert
 from sqlalchemy import BindParameter, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger import episodes
 from kintsugi.ledger.bulk import Bulk, moments
-from kintsugi.ledger.episodes import Episode
+from kintsugi.ledger.episodes import Episode, Seen
+from kintsugi.ledger.rows import UNKNOWN_TIME, moment
 from kintsugi.ledger.tables import signals
-from kintsugi.ledger.texts import clean, clean_key, dump
+from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
 
 _CHUNK = 1000
@@ -185,12 +187,13 @@ def _keyed(delivery: Signal) -> Signal:
 
 
 def _episode(row: Any) -> Episode:
-    if row.seen is None:
-        return Episode(
-            id=row.id, began=row.began, ended=row.ended, seen=((row.began, (row.ended,) if row.ended else ()),)
-        )
-    seen = tuple((beginning, tuple(ends)) for beginning, ends in row.seen)
-    return Episode(id=row.id, began=row.began, ended=row.ended, seen=seen)
+    began, ended = moment(row.began) or UNKNOWN_TIME, moment(row.ended)
+    plain: Seen = ((began, (ended,) if ended else ()),)
+    try:
+        seen = plain if row.seen is None else convert(row.seen, Seen)
+    except ValidationError:  # it cannot be read: what else was told of the episode is lost, and the episode is not
+        seen = plain
+    return Episode(id=row.id, began=began, ended=ended, seen=seen or plain)
 
 
 def _state(episode: Episode, moment: Callable[[datetime | None], object]) -> tuple[object, ...]:
@@ -208,8 +211,8 @@ def _row(
         maker.kind.value,
         maker.key,
         clean(maker.rule),
-        dump(maker.labels),
-        dump(maker.annotations),
+        dump_labels(maker.labels),
+        dump_labels(maker.annotations),
         None if maker.target is None else dump(maker.target),
         *_state(episode, moment),
         moment(maker.received),

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.chapter import Chapter
 from kintsugi.ledger.outbox import tell
-from kintsugi.ledger.rows import columns, record, values
+from kintsugi.ledger.rows import columns, record, shown
 from kintsugi.ledger.tables import incidents, runs
 from kintsugi.ledger.texts import clean
 from kintsugi.model.records import Incident, IncidentState, RunRecord
@@ -29,14 +29,15 @@ class Incidents(Chapter):
             query = query.where(incidents.c.closed.is_(None))
         query = query.order_by(incidents.c.opened.desc(), incidents.c.id.desc()).limit(limit)
 
-        async def work(connection: AsyncConnection) -> tuple[Incident, ...]:
-            return tuple(record(Incident, row) for row in await connection.execute(query))
+        return await self._shown(Incident, query)
 
-        return await self._store.look(work)
+    async def incident(self, incident: str, *, strict: bool = True) -> Incident:
+        """
+        Give one incident; raises `NotRecorded`.
 
-    async def incident(self, incident: str) -> Incident:
-        """Give one incident; raises `NotRecorded`."""
-        return await self._store.look(lambda connection: find_incident(connection, incident))
+        `strict`: raises `UnreadableRow` where any of it cannot be read; else the rest is given.
+        """
+        return await self._store.look(lambda connection: find_incident(connection, incident, strict=strict))
 
     async def move_incident(self, incident: str, state: IncidentState, reason: str, now: datetime) -> Incident:
         """
@@ -53,7 +54,8 @@ class Incidents(Chapter):
             if before.closed is not None or (await connection.execute(going)).first() is not None:
                 raise WrongState(f"incident {incident} is {before.state}: it cannot become {state} by itself")
             after = replace(before, state=state, reason=clean(reason), closed=now if state.is_final else None)
-            await connection.execute(update(incidents).where(incidents.c.id == incident).values(values(after)))
+            moved = update(incidents).where(incidents.c.id == incident)
+            await connection.execute(moved.values(state=after.state, reason=after.reason, closed=after.closed))
             if before.state is not state:
                 await tell(connection, incident, state, reason, now)
             return after
@@ -61,16 +63,16 @@ class Incidents(Chapter):
         return await self._store.write("move-incident", work, fenced=True)
 
 
-async def find_incident(connection: AsyncConnection, incident: str) -> Incident:
-    """Read an incident; raises `NotRecorded`."""
+async def find_incident(connection: AsyncConnection, incident: str, *, strict: bool = False) -> Incident:
+    """Read an incident as far as it can be; raises `NotRecorded`, and `UnreadableRow` where that must be all of it."""
     row = (await connection.execute(select(*_INCIDENT).where(incidents.c.id == incident))).one_or_none()
     if row is None:
         raise NotRecorded(f"there is no incident {incident}")
-    return record(Incident, row)
+    return record(Incident, row) if strict else shown(Incident, row)
 
 
 async def last_run(connection: AsyncConnection, incident: str) -> RunRecord | None:
-    """Read an incident's newest run, None when it has none."""
+    """Read an incident's newest run as far as it can be, None when it has none."""
     query = select(*columns(RunRecord, runs)).where(runs.c.incident == incident)
     row = (await connection.execute(query.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(1))).one_or_none()
-    return None if row is None else record(RunRecord, row)
+    return None if row is None else shown(RunRecord, row)

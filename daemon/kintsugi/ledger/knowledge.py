@@ -6,7 +6,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.rows import columns, record, values
+from kintsugi.ledger.rows import columns, moment, values
 from kintsugi.ledger.tables import catalogs, good_revisions
 from kintsugi.model.records import GoodRevision
 
@@ -29,10 +29,7 @@ class Knowledge(Chapter):
         query = select(*columns(GoodRevision, good_revisions)).where(good_revisions.c.workload == workload)
         query = query.order_by(good_revisions.c.last_good.desc(), good_revisions.c.number.desc())
 
-        async def work(connection: AsyncConnection) -> tuple[GoodRevision, ...]:
-            return tuple(record(GoodRevision, row) for row in await connection.execute(query))
-
-        return await self._store.look(work)
+        return await self._whole(GoodRevision, query)
 
     async def keep_catalog(self, digest: str, texts: Mapping[str, str]) -> None:
         """
@@ -61,7 +58,7 @@ class Knowledge(Chapter):
 
 async def _note(connection: AsyncConnection, revision: GoodRevision) -> None:
     same = (good_revisions.c.workload == revision.workload, good_revisions.c.template == revision.template)
-    last_good = await connection.scalar(select(good_revisions.c.last_good).where(*same))
+    last_good = moment(await connection.scalar(select(good_revisions.c.last_good).where(*same)))
     if last_good is None:
         await connection.execute(insert(good_revisions).values(values(revision)))
     elif last_good < revision.last_good:

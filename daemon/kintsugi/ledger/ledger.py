@@ -23,6 +23,7 @@ from kintsugi.ledger.holder import held
 from kintsugi.ledger.incidents import Incidents
 from kintsugi.ledger.knowledge import Knowledge
 from kintsugi.ledger.leading import Leading
+from kintsugi.ledger.mending import Mending
 from kintsugi.ledger.outbox import Outbox
 from kintsugi.ledger.people import People
 from kintsugi.ledger.retention import Retention
@@ -36,6 +37,7 @@ _TURN = 0x6B696E00
 
 class Ledger(
     Leading,
+    Mending,
     Signals,
     Conditions,
     Claims,

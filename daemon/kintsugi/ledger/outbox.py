@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.rows import columns, record, values
+from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.tables import notices
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import IncidentState, Notice
@@ -42,12 +42,7 @@ class Outbox(Chapter):
     async def due_notices(self, now: datetime, limit: int = 20) -> tuple[Notice, ...]:
         """Give the unsent notices whose time has come, oldest first."""
         query = select(*columns(Notice, notices)).where(~notices.c.sent, notices.c.due <= now)
-
-        async def work(connection: AsyncConnection) -> tuple[Notice, ...]:
-            rows = await connection.execute(query.order_by(notices.c.due, notices.c.id).limit(limit))
-            return tuple(record(Notice, row) for row in rows)
-
-        return await self._store.look(work)
+        return await self._shown(Notice, query.order_by(notices.c.due, notices.c.id).limit(limit))
 
     async def notice_sent(self, notice: str) -> None:
         """Mark a notice as sent."""

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.chapter import Chapter
 from kintsugi.ledger.history import pauses_at
-from kintsugi.ledger.rows import columns, record, values
+from kintsugi.ledger.rows import columns, record, shown, values
 from kintsugi.ledger.tables import approvals, pauses
 from kintsugi.model.records import Approval, Pause
 
@@ -36,17 +36,13 @@ class People(Chapter):
                 raise NotRecorded(f"there is no pause {pause}")
             lift = update(pauses).where(pauses.c.id == pause, pauses.c.lifted.is_(None))
             await connection.execute(lift.values(lifted=now, lifted_by=who, lifted_why=why))
-            return record(Pause, row)
+            return shown(Pause, row)
 
         return await self._store.write("resume", work)
 
     async def pauses(self, now: datetime) -> tuple[Pause, ...]:
-        """Give the pauses that hold at `now`, oldest first."""
-
-        async def work(connection: AsyncConnection) -> tuple[Pause, ...]:
-            return tuple(record(Pause, row) for row in await connection.execute(pauses_at(now)))
-
-        return await self._store.look(work)
+        """Give the pauses that hold at `now`, oldest first. One of which it cannot be read what it holds is of everything."""
+        return await self._shown(Pause, pauses_at(now))
 
     async def ask(self, approval: Approval) -> None:
         """Put a question to a person. The newest question of a step is the one that can be answered."""
@@ -96,11 +92,7 @@ class People(Chapter):
     async def approvals(self, incident: str) -> tuple[Approval, ...]:
         """Give an incident's questions with their answers, oldest first."""
         query = select(*_APPROVAL).where(approvals.c.incident == incident).order_by(approvals.c.number)
-
-        async def work(connection: AsyncConnection) -> tuple[Approval, ...]:
-            return tuple(record(Approval, row) for row in await connection.execute(query))
-
-        return await self._store.look(work)
+        return await self._whole(Approval, query)
 
 
 def _check(holds: bool, incident: str, what: str) -> None:

@@ -1,18 +1,93 @@
-"""Rows from records and records from rows: the columns of a table that a frozen record has fields for."""
+"""
+Rows from records and records from rows: the columns of a table that a frozen record has fields for.
 
-from collections.abc import Sequence
-from dataclasses import fields
+A row may hold what cannot be read (`columns.Unreadable`): another version's word, a damaged text. What is acted upon is
+read whole or not at all (`record`); what is only shown, counted or closed is read as far as it can be (`shown`), and says
+what is missing. So no row costs the others, and none is left to nobody because it cannot be read.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, Table
 
-from kintsugi.model.records import Reason, Signal, SignalStatus, Verdict, VerdictKind
+from kintsugi.errors import UnreadableRow
+from kintsugi.ledger.columns import Unreadable
+from kintsugi.model.documents import Mode, RuleSource
+from kintsugi.model.drills import DrillMemory
+from kintsugi.model.records import (
+    DeadLetter,
+    Incident,
+    IncidentState,
+    Notice,
+    Pause,
+    PauseScope,
+    Phase,
+    Reason,
+    RunKind,
+    RunRecord,
+    Signal,
+    SignalSource,
+    SignalStatus,
+    StepRecord,
+    StepState,
+    Verdict,
+    VerdictKind,
+)
 
 T = TypeVar("T")
+
+UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
+"""Stands for a time that is there and cannot be read."""
 
 _SIGNAL_FIELDS = (
     "id", "source", "kind", "key", "rule", "labels", "annotations", "target", "began", "ended", "received",
 )  # fmt: skip
+_NAMES = ("run", "path", "incident", "rule", "uid", "workload", "template", "service")
+"""Columns of text that name a row without an id, as far as it has them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Instead:
+    """What stands for fields that cannot be read where a record is only shown, and which text says so; "" for none."""
+
+    fields: Mapping[str, object] = field(default_factory=dict)
+    told: str = ""
+
+
+_INSTEAD: Mapping[type[object], _Instead] = {
+    Incident: _Instead(
+        fields={"mode": Mode.OBSERVE, "state": IncidentState.OPEN, "kind": RunKind.RECOVERY}, told="reason"
+    ),
+    RunRecord: _Instead(
+        fields={"parameters": {}, "state": IncidentState.OPEN, "kind": RunKind.RECOVERY, "walked": None}, told="reason"
+    ),
+    StepRecord: _Instead(
+        fields={
+            "phase": Phase.FORWARD,
+            "state": StepState.UNKNOWN,  # whether it was done is not known
+            "facts": {},
+            **dict.fromkeys(("command", "undo", "deadline", "started", "finished", "result")),
+        },
+        told="error",
+    ),
+    Signal: _Instead(
+        fields={
+            "source": SignalSource.ALERTMANAGER,
+            "kind": RuleSource.ALERT,
+            "labels": {},
+            "annotations": {},
+            "target": None,
+        }
+    ),
+    # A person's no holds, although it cannot be read of what: of everything, until it is lifted.
+    Pause: _Instead(fields={"scope": PauseScope.GLOBAL, "until": None}, told="why"),
+    DrillMemory: _Instead(fields={"slot": None, "passed": None}),
+    Notice: _Instead(fields={"kind": IncidentState.NEEDS_OPERATOR}),
+    DeadLetter: _Instead(fields={"source": SignalSource.ALERTMANAGER}, told="reason"),
+}
 
 
 def columns(record: type[object], table: Table) -> Sequence[Column[Any]]:
@@ -25,9 +100,33 @@ def values(record: object) -> dict[str, object]:
     return {field.name: getattr(record, field.name) for field in fields(record)}  # type: ignore[arg-type]
 
 
+def unreadable(kind: type[object], row: Any) -> UnreadableRow | None:
+    """Say what of a row cannot be read; None when all can."""
+    if not any(type(value) is Unreadable for value in row):
+        return None
+    given: Mapping[str, object] = row._mapping
+    name = given.get("id") or " ".join(str(given[each]) for each in _NAMES if given.get(each))
+    wrong = [f"{column}: {value.why[:200]}" for column, value in given.items() if isinstance(value, Unreadable)]
+    return UnreadableRow(f"{kind.__name__} {name} cannot be read: {'; '.join(wrong)}")
+
+
 def record(kind: type[T], row: Any) -> T:
-    """Build a record from a row that has a column for each field without a default."""
+    """Build a record from a row that has a column for each field without a default. Raises UnreadableRow."""
+    error = unreadable(kind, row)
+    if error is not None:
+        raise error
     return kind(**row._mapping)
+
+
+def shown(kind: type[T], row: Any) -> T:
+    """Build a record as far as it can be read, to be shown, counted or closed; never to be acted upon."""
+    error = unreadable(kind, row)
+    return kind(**(row._mapping if error is None else _as_far_as_known(kind, row._mapping, error)))
+
+
+def readable(kind: type[T], rows: Sequence[Any]) -> tuple[T, ...]:
+    """Build the records of the rows that can be read whole; the others are left out."""
+    return tuple(kind(**row._mapping) for row in rows if unreadable(kind, row) is None)
 
 
 def signal_columns(table: Table) -> Sequence[Column[Any]]:
@@ -36,23 +135,36 @@ def signal_columns(table: Table) -> Sequence[Column[Any]]:
 
 
 def signal(row: Any) -> Signal:
-    """Build a signal; whether it still fires follows from its end."""
+    """
+    Build a signal as far as it can be read; whether it still fires follows from its end.
+
+    What is judged must be read whole: `unreadable` says whether it is.
+    """
     given = {name: getattr(row, name) for name in _SIGNAL_FIELDS}
+    if any(type(value) is Unreadable for value in given.values()):
+        given = _as_far_as_known(Signal, given, None)
     return Signal(status=SignalStatus.FIRING if row.ended is None else SignalStatus.RESOLVED, **given)
 
 
 def verdict(row: Any) -> Verdict | None:
-    """Build the verdict that a signal's row carries, None while there is none."""
+    """Build the verdict that a signal's row carries, None while there is none. One that cannot be read says so."""
     if row.verdict is None:
         return None
+    kind, reason = row.verdict, row.reason
+    known = isinstance(kind, VerdictKind) and isinstance(reason, Reason)
     return Verdict(
-        kind=VerdictKind(row.verdict),
-        reason=Reason(row.reason),
-        text=row.text,
-        until=row.until,
+        kind=kind if known else VerdictKind.DEAD_LETTER,
+        reason=reason if known else Reason.MALFORMED,
+        text=row.text or "",
+        until=moment(row.until),
         rule=row.judged_rule or "",
         incident=row.incident or "",
     )
+
+
+def moment(value: object) -> datetime | None:
+    """Return a time, `UNKNOWN_TIME` for one that cannot be read, None for none."""
+    return UNKNOWN_TIME if isinstance(value, Unreadable) else value  # type: ignore[return-value]
 
 
 def verdict_values(judged: Verdict, now: object) -> dict[str, object]:
@@ -66,3 +178,14 @@ def verdict_values(judged: Verdict, now: object) -> dict[str, object]:
         "judged_rule": judged.rule,
         "incident": judged.incident or None,
     }
+
+
+def _as_far_as_known(kind: type[object], given: Mapping[str, object], error: UnreadableRow | None) -> dict[str, object]:
+    instead = _INSTEAD.get(kind, _Instead())
+    found = {
+        name: instead.fields.get(name, UNKNOWN_TIME) if isinstance(value, Unreadable) else value
+        for name, value in given.items()
+    }
+    if instead.told and error is not None:
+        found[instead.told] = f"{found[instead.told]} ({error})".strip()
+    return found

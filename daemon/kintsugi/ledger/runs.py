@@ -14,7 +14,7 @@ from kintsugi.ledger.claims import TURN
 from kintsugi.ledger.drills import note_passed
 from kintsugi.ledger.history import read_disruptions
 from kintsugi.ledger.outbox import tell
-from kintsugi.ledger.rows import columns, record, values
+from kintsugi.ledger.rows import columns, record, shown, values
 from kintsugi.ledger.tables import incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump
 from kintsugi.model.records import Budget, IncidentState, RunKind, RunRecord, StepRecord, StepState
@@ -29,35 +29,33 @@ class Runs(Chapter):
     """Runs and steps, written by the leader and read by people."""
 
     async def open_runs(self) -> tuple[RunRecord, ...]:
-        """Give the unfinished runs, oldest first: what a restart takes up again."""
+        """
+        Give the unfinished runs, oldest first: what a restart takes up again.
+
+        None is left out because it cannot be read: whoever takes it up is told by `run`, and closes it.
+        """
         query = select(*_RUN).where(runs.c.finished.is_(None)).order_by(runs.c.started, runs.c.id)
-
-        async def work(connection: AsyncConnection) -> tuple[RunRecord, ...]:
-            return tuple(record(RunRecord, row) for row in await connection.execute(query))
-
-        return await self._store.look(work)
+        return await self._shown(RunRecord, query)
 
     async def run(self, run: str) -> RunRecord:
-        """Give one run; raises `NotRecorded`."""
+        """Give one run; raises `NotRecorded`, and `UnreadableRow` where any of it cannot be read."""
         return await self._store.look(lambda connection: _find_run(connection, run))
 
     async def runs_of(self, incident: str) -> tuple[RunRecord, ...]:
         """Give an incident's runs, oldest first."""
         query = select(*_RUN).where(runs.c.incident == incident).order_by(runs.c.started, runs.c.id)
+        return await self._shown(RunRecord, query)
 
-        async def work(connection: AsyncConnection) -> tuple[RunRecord, ...]:
-            return tuple(record(RunRecord, row) for row in await connection.execute(query))
+    async def steps(self, run: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
+        """
+        Give a run's steps in the order in which they were first written.
 
-        return await self._store.look(work)
-
-    async def steps(self, run: str) -> tuple[StepRecord, ...]:
-        """Give a run's steps in the order in which they were first written."""
+        `strict`: raises `UnreadableRow` where any of them cannot be read, since none may be missing where a run goes on;
+        else each is given as far as it can be read.
+        """
         query = select(*_STEP).where(steps.c.run == run).order_by(steps.c.number)
-
-        async def work(connection: AsyncConnection) -> tuple[StepRecord, ...]:
-            return tuple(record(StepRecord, row) for row in await connection.execute(query))
-
-        return await self._store.look(work)
+        rows = await self._rows(StepRecord, query)
+        return tuple((record if strict else shown)(StepRecord, row) for row in rows)
 
     async def save_step(
         self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
@@ -133,11 +131,11 @@ class Runs(Chapter):
 
         A final state finishes the run, closes the incident and frees the locks. States that a person is told of put a
         notice into the outbox, in the same transaction. A run that is over stays as it is: moved to the same state it
-        is given back, to another one raises `WrongState`.
+        is given back, to another one raises `WrongState`. One that cannot be read can be moved all the same: to its end.
         """
 
         async def work(connection: AsyncConnection) -> RunRecord:
-            before = await _find_run(connection, run, lock=True)
+            before = await _find_run(connection, run, lock=True, strict=False)
             if before.finished is not None:
                 if before.state is state:
                     return before
@@ -152,7 +150,9 @@ class Runs(Chapter):
             )
             if after == before:
                 return before
-            await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
+            moved = {"state": after.state, "reason": after.reason, "finished": after.finished}
+            moved |= {name: moment for name, moment in (("deadline", deadline), ("walked", walked)) if moment}
+            await connection.execute(update(runs).where(runs.c.id == run).values(moved))
             if state.is_final:
                 await connection.execute(delete(locks).where(locks.c.run == run))
             if state is IncidentState.PASSED:
@@ -165,12 +165,12 @@ class Runs(Chapter):
         return await self._store.write(f"move-run {state}", work, fenced=True)
 
 
-async def _find_run(connection: AsyncConnection, run: str, *, lock: bool = False) -> RunRecord:
+async def _find_run(connection: AsyncConnection, run: str, *, lock: bool = False, strict: bool = True) -> RunRecord:
     query = select(*_RUN).where(runs.c.id == run)
     row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
         raise NotRecorded(f"there is no run {run}")
-    return record(RunRecord, row)
+    return record(RunRecord, row) if strict else shown(RunRecord, row)
 
 
 async def _refuse_if_taken(connection: AsyncConnection, run: RunRecord) -> None:

@@ -2,21 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
 from kintsugi.ledger.inbox import Accepted, Told, summed, write_deliveries
 from kintsugi.ledger.intake import Intake
-from kintsugi.ledger.rows import columns, record, signal, signal_columns, values, verdict, verdict_values
+from kintsugi.ledger.rows import columns, signal, signal_columns, unreadable, verdict, verdict_values
 from kintsugi.ledger.store import Store
+from kintsugi.ledger.strays import Stray, put_aside, put_dead_letters
 from kintsugi.ledger.tables import dead_letters, incidents
 from kintsugi.ledger.tables import signals as inbox
 from kintsugi.model.records import DeadLetter, IncidentState, Signal, SignalSource, Verdict, VerdictKind
-
-MOST_DEAD_LETTERS = 1_000
 
 _TURN = 0x6B696E01
 """Accepting takes turns across replicas, so that two of them never open the same episode twice."""
@@ -36,6 +34,9 @@ class Signals(Chapter):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
+        self.strays = 0
+        """Signals that this process has put aside because they could not be read."""
+
         self._intake = Intake(self._commit)
 
     async def accept(self, signals: Sequence[Signal], now: datetime) -> Accepted:
@@ -56,41 +57,29 @@ class Signals(Chapter):
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep what could not be understood: the newest 1,000, so that a flood of nonsense cannot fill the disk."""
-        newest = select(dead_letters.c.id).order_by(dead_letters.c.received.desc(), dead_letters.c.id.desc())
-
-        async def work(connection: AsyncConnection) -> None:
-            known = set(
-                await connection.scalars(
-                    select(dead_letters.c.id).where(dead_letters.c.id.in_([letter.id for letter in letters]))
-                )
-            )
-            rows = [values(letter) for letter in letters[-MOST_DEAD_LETTERS:] if letter.id not in known]
-            if rows:
-                await connection.execute(insert(dead_letters), rows)
-            kept = newest.limit(MOST_DEAD_LETTERS).subquery()
-            await connection.execute(delete(dead_letters).where(dead_letters.c.id.not_in(select(kept.c.id))))
-
         if letters:
-            await self._store.write("keep-dead-letters", work)
+            await self._store.write("keep-dead-letters", lambda connection: put_dead_letters(connection, letters))
 
     async def dead_letters(self, limit: int = 50) -> tuple[DeadLetter, ...]:
         """Give the newest dead letters, newest first."""
         query = select(*columns(DeadLetter, dead_letters)).order_by(dead_letters.c.received.desc()).limit(limit)
-
-        async def work(connection: AsyncConnection) -> tuple[DeadLetter, ...]:
-            return tuple(record(DeadLetter, row) for row in await connection.execute(query))
-
-        return await self._store.look(work)
+        return await self._shown(DeadLetter, query)
 
     async def due_signals(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]:
         """
         Give the signals to judge, oldest first.
 
-        Those are the ones without a verdict, and those that still fire and whose provisional verdict ends by `now`.
+        Those are the ones without a verdict, and those that still fire and whose provisional verdict ends by `now`. One
+        that cannot be read is put aside as a dead letter, so that the others are judged and it is not met again.
         """
         again = inbox.c.until.is_not(None) & (inbox.c.until <= now) & inbox.c.ended.is_(None)
-        query = select(*signal_columns(inbox)).where(or_(inbox.c.verdict.is_(None), again))
-        return await self._signals(query.order_by(inbox.c.received, inbox.c.id).limit(limit))
+        query = select(*signal_columns(inbox), inbox.c.incident).where(or_(inbox.c.verdict.is_(None), again))
+        rows = await self._rows(Signal, query.order_by(inbox.c.received, inbox.c.id).limit(limit))
+        aside = [Stray.of(row, now) for row in rows if unreadable(Signal, row) is not None]
+        if aside and self._store.epoch is not None:
+            await self._store.write("put-aside", lambda connection: put_aside(connection, aside, now), fenced=True)
+            self.strays += len(aside)
+        return tuple(signal(row) for row in rows if unreadable(Signal, row) is None)
 
     async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
         """
@@ -143,30 +132,16 @@ class Signals(Chapter):
     async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
         """Give an incident's signals with their verdicts, oldest first."""
         query = select(inbox).where(inbox.c.incident == incident).order_by(inbox.c.received, inbox.c.id)
-
-        async def work(connection: AsyncConnection) -> tuple[tuple[Signal, Verdict | None], ...]:
-            return tuple((signal(row), verdict(row)) for row in await connection.execute(query))
-
-        return await self._store.look(work)
+        return tuple((signal(row), verdict(row)) for row in await self._rows(Signal, query))
 
     async def judged_signals(self, limit: int = 50) -> tuple[tuple[Signal, Verdict | None], ...]:
         """Give the newest signals of all, newest first, with what became of them."""
         query = select(inbox).order_by(inbox.c.received.desc(), inbox.c.id.desc()).limit(limit)
-
-        async def work(connection: AsyncConnection) -> tuple[tuple[Signal, Verdict | None], ...]:
-            return tuple((signal(row), verdict(row)) for row in await connection.execute(query))
-
-        return await self._store.look(work)
+        return tuple((signal(row), verdict(row)) for row in await self._rows(Signal, query))
 
     async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
         """Give the open episodes of these sources, oldest first; of all sources when none is named."""
         query = select(*signal_columns(inbox)).where(inbox.c.ended.is_(None))
         if sources:
             query = query.where(inbox.c.source.in_(sources))
-        return await self._signals(query.order_by(inbox.c.received, inbox.c.id))
-
-    async def _signals(self, query: Select[Any]) -> tuple[Signal, ...]:
-        async def work(connection: AsyncConnection) -> tuple[Signal, ...]:
-            return tuple(signal(row) for row in await connection.execute(query))
-
-        return await self._store.look(work)
+        return tuple(map(signal, await self._rows(Signal, query.order_by(inbox.c.received, inbox.c.id))))

@@ -10,14 +10,17 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import stamina
+import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.errors import LedgerError, StaleEpoch
+from kintsugi.errors import LedgerError, StaleEpoch, UnreadableRow
 from kintsugi.ledger.boundary import Boundary
 from kintsugi.ledger.engines import Engines
 from kintsugi.ledger.failures import FOREIGN, Failure, is_read_only, judge, wrapped
 from kintsugi.ledger.tables import leadership
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
@@ -26,6 +29,8 @@ _ATTEMPTS = 4
 _FIRST_WAIT = 0.02
 _LONGEST_WAIT = 0.5
 _JITTER = 0.05
+_MOST_NOTED = 10_000
+"""Rows that are remembered as told of in the log."""
 
 
 class Store:
@@ -40,6 +45,7 @@ class Store:
         self.holder = holder
         self.epoch: int | None = None
         self._boundary = boundary
+        self._noted: set[str] = set()
 
     async def write(self, name: str, work: Work[T], *, fenced: bool = False) -> T:
         """
@@ -66,6 +72,13 @@ class Store:
         self._boundary.passing("commit", name, before=True)
         await connection.commit()
         self._boundary.passing("commit", name, before=False)
+
+    def note(self, error: UnreadableRow | None) -> None:
+        """Log that a row cannot be read, once however often it is met; nothing for None."""
+        text = str(error)
+        if error is not None and text not in self._noted and len(self._noted) < _MOST_NOTED:
+            self._noted.add(text)
+            log.error("a row of the ledger cannot be read", error=text)
 
     async def take_turns(self, connection: AsyncConnection, turn: int) -> None:
         """

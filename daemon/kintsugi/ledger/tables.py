@@ -8,7 +8,7 @@ unfinished run of a kind a service (P2).
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint, text
 
-from kintsugi.ledger.columns import Choice, Json, Moment, Packed, Words
+from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, Words
 from kintsugi.model.documents import Mode, RuleSource
 from kintsugi.model.records import (
     IncidentState,
@@ -78,13 +78,13 @@ signals = Table(
     Column("kind", Choice(RuleSource), nullable=False),
     Column("key", Words, nullable=False),
     Column("rule", Words, nullable=False),
-    Column("labels", Json, nullable=False),
-    Column("annotations", Json, nullable=False),
+    Column("labels", Labels, nullable=False),
+    Column("annotations", Labels, nullable=False),
     Column("target", Packed(Target)),
     Column("began", Moment, nullable=False),
     Column("ended", Moment),
     Column("horizon", Moment),  # the latest end that was ever reported for this episode
-    Column("seen", Json),  # [[began, [ended, …]], …] where it is more than (began, ended): see episodes.py
+    Column("seen", Json(list)),  # [[began, [ended, …]], …] where it is more than (began, ended): see episodes.py
     Column("received", Moment, nullable=False),
     Column("last_seen", Moment, nullable=False),
     Column("verdict", Choice(VerdictKind)),
@@ -138,7 +138,7 @@ runs = Table(
     Column("rule", Words, nullable=False),
     Column("runbook", Words, nullable=False),
     Column("catalog", Words, nullable=False),
-    Column("parameters", Json, nullable=False),
+    Column("parameters", Json(dict), nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("state", Choice(IncidentState), nullable=False),
     Column("reason", Words, nullable=False),
@@ -172,16 +172,16 @@ steps = Table(
     Column("name", Words, nullable=False),
     Column("state", Choice(StepState), nullable=False),
     Column("changes", Boolean, nullable=False),
-    Column("command", Json),
+    Column("command", Json(dict)),
     Column("text", Words, nullable=False),
     Column("why", Words, nullable=False),
     Column("namespace", Words, nullable=False, server_default=""),
-    Column("facts", Json, nullable=False),
+    Column("facts", Json(dict), nullable=False),
     Column("undo", Packed(UndoRecord)),
     Column("deadline", Moment),
     Column("started", Moment),
     Column("finished", Moment),
-    Column("result", Json),
+    Column("result", Json(dict)),
     Column("met", Boolean),
     Column("error", Words, nullable=False),
     UniqueConstraint("run", "phase", "path"),

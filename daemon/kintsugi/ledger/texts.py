@@ -7,7 +7,8 @@ are replaced by U+FFFD on the way in, so that a strange character never costs an
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 
 import orjson
@@ -17,7 +18,11 @@ LONGEST_KEY = 512
 """Characters of an indexed key: a B-tree entry of PostgreSQL holds at most 2,704 bytes, and a character takes up to 4."""
 
 _TIME, _DURATION, _BYTES, _INTEGER = "$kintsugi.time", "$kintsugi.duration", "$kintsugi.bytes", "$kintsugi.integer"
-_MARK = '"$kintsugi.'
+_MAP = "$kintsugi.map"
+_OURS = "$kintsugi."
+"""How the only key of a map begins that is a mark: what the value had for a type, or that it is a stranger's map."""
+
+_MARK = f'"{_OURS}'
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
@@ -47,26 +52,54 @@ def dump(value: object) -> str:
     Write a value as JSON text.
 
     Times, durations, bytes and integers beyond 64 bits keep their type through `load`; tuples come back as lists,
-    NaN and the infinities as null.
+    NaN and the infinities as null, NUL and lone surrogates as U+FFFD. A map that looks like one of the marks that stand
+    for these types is kept inside another mark, and comes back as the map. Raises TypeError for what is no such value,
+    and for what is nested deeper than 254 levels.
     """
     try:
-        text = orjson.dumps(value, _plain, _OPTIONS).decode()
+        text = _encoded(value)
     except TypeError:  # a lone surrogate, a key that is no string, or an integer beyond 64 bits
-        return orjson.dumps(_cleaned(value), _plain, _OPTIONS).decode()
-    if "\\u0000" in text:
-        return orjson.dumps(_cleaned(value), _plain, _OPTIONS).decode()
-    return text
+        return _encoded(_fit(value))
+    return _encoded(_fit(value)) if "\\u0000" in text or _MARK in text else text
 
 
 def load(text: str) -> object:
-    """Read what `dump` wrote."""
+    """
+    Read what `dump` wrote.
+
+    Nothing that is JSON is refused: a mark that `dump` would not have written so (a stranger's in an old ledger, another
+    version's) stays the map that it is. Raises ValueError for what is no JSON.
+    """
     value: object = orjson.loads(text)
     return _restored(value) if _MARK in text else value
 
 
+def dump_labels(labels: Mapping[str, str]) -> str:
+    """Write labels or annotations as JSON: anybody's names and texts, none of which is a mark of ours."""
+    try:
+        text = _encoded(labels)
+    except TypeError:  # a lone surrogate
+        text = ""
+    if text and "\\u0000" not in text:
+        return text
+    return _encoded({clean(name): clean(label) for name, label in labels.items()})
+
+
+def load_labels(text: str) -> Mapping[str, str]:
+    """Read what `dump_labels` wrote. Raises ValueError for anything but an object of texts."""
+    labels = orjson.loads(text)
+    if not isinstance(labels, dict) or not all(isinstance(label, str) for label in labels.values()):
+        raise ValueError("not an object of texts")
+    return labels
+
+
+def _encoded(value: object) -> str:
+    return orjson.dumps(value, _plain, _OPTIONS).decode()
+
+
 def _plain(value: object) -> object:
     match value:
-        case datetime():
+        case datetime() if value.tzinfo is not None:
             return {_TIME: value.isoformat()}
         case timedelta():
             return {_DURATION: str(value // timedelta(microseconds=1))}
@@ -81,36 +114,80 @@ def _plain(value: object) -> object:
         case tuple() | list() | set() | frozenset():
             return list(value)
         case _:
-            raise TypeError(f"a {type(value).__name__} cannot be kept in the ledger")
+            raise TypeError(f"a {type(value).__name__} cannot be kept in the ledger")  # a time without a zone, too
 
 
-def _cleaned(value: object) -> object:
+def _fit(value: object) -> object:
+    """Clean every text, mark integers beyond 64 bits, and keep maps that look like marks inside one."""
     match value:
         case str():
             return clean(value)
-        case int() if not isinstance(value, bool) and not -(2**63) <= value < 2**64:
+        case int() if not isinstance(value, bool) and not _is_short(value):
             return {_INTEGER: str(value)}
         case Mapping():
-            return {clean(str(name)): _cleaned(held) for name, held in value.items()}
+            cleaned = {clean(str(name)): _fit(held) for name, held in value.items()}
+            return {_MAP: cleaned} if _looks_like_a_mark(cleaned) else cleaned
         case tuple() | list() | set() | frozenset():
-            return [_cleaned(held) for held in value]
+            return [_fit(held) for held in value]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return {field.name: _fit(getattr(value, field.name)) for field in fields(value)}
         case _:
             return value
 
 
+def _is_short(number: int) -> bool:
+    return -(2**63) <= number < 2**64
+
+
+def _looks_like_a_mark(value: Mapping[str, object]) -> bool:
+    return len(value) == 1 and next(iter(value)).startswith(_OURS)
+
+
 def _restored(value: object) -> object:
     match value:
-        case {"$kintsugi.time": str(text), **rest} if not rest:
-            return datetime.fromisoformat(text)
-        case {"$kintsugi.duration": str(text), **rest} if not rest:
-            return timedelta(microseconds=int(text))
-        case {"$kintsugi.bytes": str(text), **rest} if not rest:
-            return base64.b64decode(text)
-        case {"$kintsugi.integer": str(text), **rest} if not rest:
-            return int(text)
+        case dict() if _looks_like_a_mark(value):
+            ((mark, held),) = value.items()
+            return _unmarked(mark, held)
         case dict():
             return {name: _restored(held) for name, held in value.items()}
         case list():
             return [_restored(held) for held in value]
         case _:
             return value
+
+
+def _unmarked(mark: str, held: object) -> object:
+    """Give what a mark stands for; one that `dump` does not write is a map, of which the values may be marks."""
+    match held:
+        case str() if mark in _TYPES and (typed := _typed(mark, held)) is not None:
+            return typed
+        case dict() if mark == _MAP and _looks_like_a_mark(held):
+            return {name: _restored(inner) for name, inner in held.items()}
+        case _:
+            return {mark: _restored(held)}
+
+
+def _typed(mark: str, text: str) -> object:
+    """Read a typed value; None unless this very text is what `dump` writes for it."""
+    try:
+        value = _TYPES[mark](text)
+        marked = _fit(value) if mark == _INTEGER else _plain(value)
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return value if marked == {mark: text} else None
+
+
+def _span(text: str) -> timedelta:
+    return timedelta(microseconds=int(text))
+
+
+def _content(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+_TYPES: Mapping[str, Callable[[str], object]] = {
+    _TIME: datetime.fromisoformat,
+    _DURATION: _span,
+    _BYTES: _content,
+    _INTEGER: int,
+}

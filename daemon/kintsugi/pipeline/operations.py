@@ -60,8 +60,8 @@ class Deeds:
         return await self.ledger.incidents(limit=limit, service=service, open_only=open_only)
 
     async def incident(self, incident: str) -> IncidentDetail:
-        """Give everything about one."""
-        found = await self.ledger.incident(incident)
+        """Give everything about one, as far as it can be read."""
+        found = await self.ledger.incident(incident, strict=False)
         signals = await self.ledger.signals_of(incident)
         runs = [await self._detail(run) for run in await self.ledger.runs_of(incident)]
         return IncidentDetail(
@@ -92,7 +92,7 @@ class Deeds:
         if not confirmed:
             text = f"{run.runbook} on {run.service} would be rolled back"
             losses = await Losses(looker=self.roster.looker).of(
-                run, await self.in_force.by_digest(run.catalog), await self.ledger.steps(run.id)
+                run, await self.in_force.by_digest(run.catalog), await self.ledger.steps(run.id, strict=False)
             )
             return RollbackAnswer(begun=False, text=text, commands=commands, losses=losses)
         if not self.roster.roll_back(incident, who):
@@ -166,7 +166,7 @@ class Deeds:
         kept = await self.ledger.evidence(run.id)
         return RunDetail(
             run=run,
-            steps=await self.ledger.steps(run.id),
+            steps=await self.ledger.steps(run.id, strict=False),
             evidence=tuple(KeptText(path=each.path, kind=each.kind, text=each.text) for each in kept),
         )
 
@@ -181,6 +181,7 @@ class Deeds:
         """Give the commands that take a run back: the runbook's own, as far as they are known now, then each undo."""
         catalog = await self.in_force.by_digest(run.catalog)
         steps = catalog.runbooks[run.runbook].rollback.steps
-        made = [step for step in await self.ledger.steps(run.id) if step.changes and step.state is StepState.DONE]
+        known = await self.ledger.steps(run.id, strict=False)
+        made = [step for step in known if step.changes and step.state is StepState.DONE]
         written = [self._shown(step.do.command, run) for step in steps if isinstance(step.do, Run)]
         return (*written, *undo_texts(made))

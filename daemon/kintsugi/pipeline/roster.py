@@ -38,6 +38,8 @@ class RosterLedger(RunLedger, DrillLedger, StepStore, Protocol):
 
     async def incident(self, incident: str) -> Incident: ...
 
+    async def steps(self, run: str, *, strict: bool = True) -> tuple[StepRecord, ...]: ...
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
@@ -154,14 +156,25 @@ class Roster:
                 return await self._give_up(run, reason)
 
     async def _give_up(self, run: RunRecord, reason: str) -> RunRecord:
-        """Hand a run to a person with what it did; while the ledger is away wait for it."""
+        """Hand a run to a person with what is known of what it did; while the ledger is away wait for it."""
         while True:
             try:
-                text = hand_over(reason, await self._ledger.steps(run.id))
+                text = await self._told(run, reason)
                 return await self._ledger.move_run(run.id, IncidentState.NEEDS_OPERATOR, text, self._tools.clock())
             except LedgerUnavailable as error:
                 log.warning("a run that cannot go on waits for the ledger", error=str(error))
                 await asyncio.sleep(self._terms.retry_after.total_seconds())
+
+    async def _told(self, run: RunRecord, reason: str) -> str:
+        """Write what a person is told of a run that cannot go on, whatever of its story cannot be read."""
+        try:
+            return hand_over(reason, await self._ledger.steps(run.id, strict=False))
+        except LedgerUnavailable:
+            raise
+        except Exception as error:
+            # What made the run be given up may be its own story: it is closed without it, or its service stays locked.
+            log.exception("what a run did cannot be told")
+            return f"{reason}\nWhat it did cannot be told ({type(error).__name__}: {error}): look at its objects."
 
     async def _carrier(self, run: RunRecord) -> Carrier | DrillCarrier:
         catalog = await self._in_force.by_digest(run.catalog)

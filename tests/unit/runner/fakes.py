@@ -63,7 +63,7 @@ class RunLedger(CasJournal):
         """Give the run as it was last committed."""
         return self.record
 
-    async def steps(self, run: str) -> tuple[StepRecord, ...]:
+    async def steps(self, run: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
         """Give the steps in the order in which they were first written."""
         return tuple(self.kept.values())
 

@@ -1,0 +1,141 @@
+"""Whatever JSON a stranger sends comes back from the ledger equal, on both databases, wherever it is kept."""
+
+import itertools
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kintsugi.expressions import to_json
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import DeadLetter, SignalSource, StepState, UndoRecord
+from kintsugi.runner.storage import recalled, storable
+from tests.contract.ledger.build import NOW, claim, signal, start, started, step
+
+MARKS = [f"$kintsugi.{word}" for word in ("", "time", "duration", "bytes", "integer", "map", "future")]
+TELLING = ["@time", "@seconds", "@map"]
+MEANING = ["x", "5", "2026-03-01T12:00:00+00:00", "36893488147419103232", "eA==", "\\u0000", "\0", "\ud800", ""]
+NUMBERS = itertools.count()
+
+anything = st.text(st.characters() | st.characters(categories=["Cs"]) | st.just("\0"))
+keys = st.sampled_from(MARKS) | st.sampled_from(TELLING) | anything
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(MEANING) | anything
+)  # what a parser of JSON may give: Python's takes NaN, integers of any size and half a surrogate pair
+documents = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=3), max_leaves=12
+)
+labels = st.dictionaries(keys, st.sampled_from(MEANING) | anything, max_size=3)
+many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def kept(value: object) -> object:
+    """
+    Say what equal means: the very value, but for what has no JSON or no place in a database.
+
+    NUL and half a surrogate pair are U+FFFD, NaN and the infinities null; of two names that become one by this the later
+    counts.
+    """
+    match value:
+        case str():
+            whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        case float() if not math.isfinite(value):
+            return None
+        case Mapping():
+            return {kept(name): kept(held) for name, held in value.items()}
+        case list():
+            return [kept(held) for held in value]
+        case _:
+            return value
+
+
+def same(one: object, other: object) -> bool:
+    """Tell whether two documents are equal to the last type and order: 1, 1.0 and true are three values."""
+    return json.dumps(one) == json.dumps(other)
+
+
+@many
+@given(st.lists(labels, min_size=1, max_size=4))
+async def test_any_labels_and_annotations_come_back(ledger: Ledger, told: list[dict[str, str]]) -> None:
+    """A14: a label may be named like a mark of the ledger's own, and have any text."""
+    signals = [replace(signal(labels={"a": "b"}), labels=each, annotations=each) for each in told]
+    await ledger.accept(signals, NOW)
+    found = {each.id: each for each in await ledger.firing()}
+    for sent in signals:
+        assert same(found[sent.id].labels, kept(sent.labels))
+        assert same(found[sent.id].annotations, kept(sent.annotations))
+
+
+@many
+@given(st.lists(documents, min_size=1, max_size=4))
+async def test_any_document_comes_back_from_a_step_and_from_parameters(ledger: Ledger, sent: list[object]) -> None:
+    """A14: results are what services answer; facts, commands and undo are what objects hold."""
+    told, service = signal(), f"service-{next(NUMBERS)}"
+    await ledger.accept([told], NOW)
+    asked = replace(claim(told, service=service), parameters={"sent": sent})
+    run = started(await ledger.claim(asked, start, NOW))
+    for number, each in enumerate(sent):
+        holding = {"sent": each}
+        done = step(
+            run,
+            f"look#{number}",
+            StepState.DONE,
+            result=holding,
+            facts=holding,
+            command=holding,
+            undo=UndoRecord(commands=(holding,)),
+        )
+        for _ in range(2):  # the second time it is recognised as the same
+            await ledger.save_step(done, expect=None, now=NOW)
+    assert same((await ledger.run(run.id)).parameters, {"sent": kept(sent)})
+    for each, found in zip(sent, await ledger.steps(run.id), strict=True):
+        undone = found.undo.commands[0] if found.undo is not None else None
+        for part in (found.result, found.facts, found.command, undone):
+            assert same(part, {"sent": kept(each)})
+
+
+@many
+@given(documents)
+async def test_any_answer_is_seen_by_later_steps_after_a_restart(ledger: Ledger, sent: object) -> None:
+    """C1: what an expression saw of an answer it sees again."""
+    service = f"service-{next(NUMBERS)}"
+    run = started(await ledger.claim(claim(service=service), start, NOW))
+    looked = step(run, "look", StepState.DONE, result=storable({"json": sent}))
+    await ledger.save_step(looked, expect=None, now=NOW)
+    (found,) = await ledger.steps(run.id)
+    assert same(recalled(found.result), {"json": kept(sent)})
+    assert same(to_json(recalled(found.result)), to_json({"json": kept(sent)}))
+
+
+@many
+@given(anything | labels.map(json.dumps))
+async def test_any_text_comes_back_from_evidence_and_from_dead_letters(ledger: Ledger, sent: str) -> None:
+    """A11, A14."""
+    number = next(NUMBERS)
+    run = started(await ledger.claim(claim(service=f"service-{number}"), start, NOW))
+    await ledger.keep_evidence(run.id, sent, sent, sent, NOW)
+    (evidence,) = await ledger.evidence(run.id)
+    assert (evidence.path, evidence.kind, evidence.text) == (kept(sent),) * 3
+    letter = DeadLetter(
+        id=f"dead-{number:09d}", source=SignalSource.ALERTMANAGER, received=NOW, reason=sent, excerpt=sent
+    )
+    await ledger.keep_dead_letters([letter])
+    found = {each.id: each for each in await ledger.dead_letters(limit=1000)}[letter.id]
+    assert (found.reason, found.excerpt) == (kept(sent),) * 2
+
+
+async def test_an_answer_that_is_nested_deeper_than_is_kept_is_known_to_have_come_and_no_more(ledger: Ledger) -> None:
+    """C1: the limit is told, as that of the size is; a run does not end by it."""
+    run = started(await ledger.claim(claim(), start, NOW))
+    for depth in (100, 250, 300, 5000):
+        sent: object = "deep"
+        for _ in range(depth):
+            sent = {MARKS[1]: sent}
+        result = storable({"json": sent})
+        await ledger.save_step(step(run, f"look#{depth}", StepState.DONE, result=result), expect=None, now=NOW)
+        assert (result is None) == (depth > 100)
+    assert [each.result is None for each in await ledger.steps(run.id)] == [False, True, True, True]
