@@ -24,6 +24,7 @@ from kintsugi.ledger.knowledge import Knowledge
 from kintsugi.ledger.leading import Leading
 from kintsugi.ledger.outbox import Outbox
 from kintsugi.ledger.people import People
+from kintsugi.ledger.reopening import Reopening
 from kintsugi.ledger.retention import Retention
 from kintsugi.ledger.runs import Runs
 from kintsugi.ledger.signals import Signals
@@ -34,7 +35,19 @@ _TURN = 0x6B696E00
 
 
 class Ledger(
-    Leading, Signals, Conditions, Claims, Incidents, Runs, Drills, Exhibits, People, Knowledge, Outbox, Retention
+    Leading,
+    Signals,
+    Reopening,
+    Conditions,
+    Claims,
+    Incidents,
+    Runs,
+    Drills,
+    Exhibits,
+    People,
+    Knowledge,
+    Outbox,
+    Retention,
 ):
     """
     All chapters on one store. Make it with `open` (the daemon) or `read` (everybody else).

@@ -8,7 +8,7 @@ from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, upd
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.inbox import Accepted, Told, summed, write_deliveries
+from kintsugi.ledger.inbox import TURN, Accepted, Told, summed, write_deliveries
 from kintsugi.ledger.intake import Intake
 from kintsugi.ledger.rows import columns, record, signal, signal_columns, values, verdict, verdict_values
 from kintsugi.ledger.store import Store
@@ -17,9 +17,6 @@ from kintsugi.ledger.tables import signals as inbox
 from kintsugi.model.records import DeadLetter, IncidentState, Signal, SignalSource, Verdict, VerdictKind
 
 MOST_DEAD_LETTERS = 1_000
-
-_TURN = 0x6B696E01
-"""Accepting takes turns across replicas, so that two of them never open the same episode twice."""
 
 _SETTLE = (
     update(inbox)
@@ -49,7 +46,7 @@ class Signals(Chapter):
 
     async def _commit(self, delivered: Sequence[Signal], now: datetime) -> list[Told]:
         async def work(connection: AsyncConnection) -> list[Told]:
-            await self._store.take_turns(connection, _TURN)
+            await self._store.take_turns(connection, TURN)
             return await write_deliveries(connection, delivered, now)
 
         return await self._store.write("accept", work)
