@@ -18,6 +18,9 @@ from kintsugi.model.records import DeadLetter, IncidentState, Signal, SignalSour
 
 MOST_DEAD_LETTERS = 1_000
 
+_PAGE = 1_000
+"""Open episodes that are read in one piece."""
+
 _SETTLE = (
     update(inbox)
     .where(inbox.c.id == bindparam("which"), inbox.c.verdict.is_(None) | inbox.c.until.is_not(None))
@@ -156,10 +159,19 @@ class Signals(Chapter):
 
     async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
         """Give the open episodes of these sources, oldest first; of all sources when none is named."""
-        query = select(*signal_columns(inbox)).where(inbox.c.ended.is_(None))
+        query = select(inbox.c.id).where(inbox.c.ended.is_(None))
         if sources:
             query = query.where(inbox.c.source.in_(sources))
-        return await self._signals(query.order_by(inbox.c.received, inbox.c.id))
+        query = query.order_by(inbox.c.received, inbox.c.id)
+
+        async def work(connection: AsyncConnection) -> list[str]:
+            return list(await connection.scalars(query))
+
+        ids, found = await self._store.look(work), list[Signal]()
+        for start in range(0, len(ids), _PAGE):  # in pieces, so that a storm of them does not stop everything else
+            piece = select(*signal_columns(inbox)).where(inbox.c.id.in_(ids[start : start + _PAGE]))
+            found += await self._signals(piece.order_by(inbox.c.received, inbox.c.id))
+        return tuple(each for each in found if each.ended is None)
 
     async def _signals(self, query: Select[Any]) -> tuple[Signal, ...]:
         async def work(connection: AsyncConnection) -> tuple[Signal, ...]:
