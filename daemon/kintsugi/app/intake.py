@@ -23,6 +23,7 @@ from kintsugi.server.routes import Gate, all_routes
 from kintsugi.settings import Settings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.alertmanager_api import AlertmanagerApi
+from kintsugi.sources.dead_letters import read_again
 from kintsugi.sources.poll import Poller
 from kintsugi.telemetry import Metrics, get_logger
 
@@ -90,6 +91,7 @@ def deeds(core: Core) -> Deeds:
         pipeline=core.pipeline,
         explaining=explaining,
         drilling=core.drilling,
+        read_again=read_again,
     )
 
 

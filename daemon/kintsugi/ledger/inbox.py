@@ -214,9 +214,7 @@ def _episode(row: Any) -> Episode:
         seen: Seen = ((row.began, (row.ended,) if row.ended else ()),)
     else:
         seen = tuple((beginning, tuple(ends)) for beginning, ends in row.seen)
-    return Episode(
-        id=row.id, began=row.began, ended=row.ended, seen=seen, refired=row.refired, continues=row.continues
-    )
+    return Episode(id=row.id, began=row.began, ended=row.ended, seen=seen, refired=row.refired, continues=row.continues)
 
 
 def _state(episode: Episode, moment: Callable[[datetime | None], object]) -> tuple[object, ...]:

@@ -22,6 +22,8 @@ from kintsugi.ledger.holder import held
 from kintsugi.ledger.incidents import Incidents
 from kintsugi.ledger.knowledge import Knowledge
 from kintsugi.ledger.leading import Leading
+from kintsugi.ledger.letters import Letters
+from kintsugi.ledger.listing import Listing
 from kintsugi.ledger.outbox import Outbox
 from kintsugi.ledger.people import People
 from kintsugi.ledger.reopening import Reopening
@@ -38,6 +40,8 @@ class Ledger(
     Leading,
     Signals,
     Reopening,
+    Listing,
+    Letters,
     Conditions,
     Claims,
     Incidents,

@@ -8,7 +8,7 @@ Opens again what fired after its end: provisional at first, then a signal of its
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, insert, literal, select, update
+from sqlalchemy import Insert, bindparam, insert, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger import episodes
@@ -68,7 +68,7 @@ async def _write(
     return len(opened)
 
 
-def _copy(episode: Episode, now: datetime) -> object:
+def _copy(episode: Episode, now: datetime) -> Insert:
     """Insert the signal of an episode that continues another: told by a webhook, taken up now, not judged yet."""
     own = {
         "id": episode.id,

@@ -135,7 +135,9 @@ async def test_a_storm_that_fires_again_is_opened_a_bounded_number_at_a_time(led
 
 async def test_the_question_what_has_waited_long_enough_reads_an_index(ledger: Ledger) -> None:
     """It is asked all the time, and costs what waits and not what has been."""
-    waiting = select(signals.c.key).where(signals.c.refired <= text("'2026-03-01'")).order_by(signals.c.refired).limit(9)
+    waiting = (
+        select(signals.c.key).where(signals.c.refired <= text("'2026-03-01'")).order_by(signals.c.refired).limit(9)
+    )
     async with ledger._store.engines.reader.connect() as connection:
         if ledger._store.engines.on_postgres:
             await connection.execute(text("SET enable_seqscan = off"))

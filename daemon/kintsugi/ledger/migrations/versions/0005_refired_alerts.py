@@ -27,6 +27,4 @@ def upgrade() -> None:
         ("ix_signals_reason_received", ["reason", "received", "id"]),
     ):
         set_only = sa.text(f"{columns[0]} IS NOT NULL")
-        op.create_index(
-            index, "signals", columns, unique=False, sqlite_where=set_only, postgresql_where=set_only
-        )
+        op.create_index(index, "signals", columns, unique=False, sqlite_where=set_only, postgresql_where=set_only)
