@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, delete, select, tuple_
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.paging import is_before
 from kintsugi.ledger.rows import columns, record
 from kintsugi.ledger.tables import dead_letters
 from kintsugi.model.answers import DeadLetterSummary
@@ -34,7 +35,7 @@ class Letters(Chapter):
                 place = (await connection.execute(select(*order).where(dead_letters.c.id == before))).one_or_none()
                 if place is None:
                     raise _not_there(before)
-                page = query.where(_is_before(order, place))
+                page = query.where(is_before(order, place))
             return [record(DeadLetterSummary, row) for row in await connection.execute(page)]
 
         return await self._store.look(work)
@@ -58,11 +59,6 @@ class Letters(Chapter):
             await connection.execute(delete(dead_letters).where(dead_letters.c.id == letter))
 
         await self._store.write("forget-dead-letter", work)
-
-
-def _is_before(order: Sequence[ColumnElement[object]], place: Sequence[object]) -> ColumnElement[bool]:
-    """Compare whole rows, which an index on these columns answers on both databases."""
-    return tuple_(*order) < tuple_(*place)
 
 
 def _not_there(letter: str) -> NotRecorded:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.paging import is_before
 from kintsugi.ledger.rows import signal, verdict
 from kintsugi.ledger.tables import signals
 from kintsugi.model.answers import JudgedSignal, SignalWish
@@ -30,7 +31,7 @@ class Listing(Chapter):
                 place = (await connection.execute(select(*_ORDER).where(signals.c.id == wish.before))).one_or_none()
                 if place is None:
                     raise NotRecorded(f"there is no signal {wish.before}")
-                query = query.where(tuple_(*_ORDER) < tuple_(*place))
+                query = query.where(is_before(_ORDER, place))
             return [
                 JudgedSignal(
                     signal=signal(row), verdict=verdict(row), refired=row.refired, continues=row.continues or ""
