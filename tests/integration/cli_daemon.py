@@ -33,14 +33,17 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from kintsugi.server.operations import (
+    DeadLetterSummary,
     Explanation,
     IncidentDetail,
     JudgedSignal,
     KeptText,
     PauseWish,
+    Resent,
     RollbackAnswer,
     RunDetail,
     ServiceSummary,
+    SignalWish,
 )
 from tests.integration.intake_server import served
 
@@ -190,6 +193,25 @@ SIGNALS = (
     ),
 )
 
+LETTERS = (
+    DeadLetterSummary(
+        id="dead-1",
+        source=SignalSource.ALERTMANAGER,
+        received=at(70),
+        reason="alert: Object missing required field `labels`",
+        excerpt='{"status":"firing","x":"\x1b[2J"}',
+        resendable=True,
+    ),
+    DeadLetterSummary(
+        id="dead-2",
+        source=SignalSource.POLL,
+        received=at(60),
+        reason="alert: labels: 70000 characters, at most 65536 are read",
+        excerpt="{" + "a" * 100,
+        resendable=False,
+    ),
+)
+
 DETAIL = IncidentDetail(
     incident=MENDED,
     signals=SIGNALS,
@@ -247,6 +269,22 @@ class Night:
         if incident not in known:
             raise NotRecorded(f"there is no incident {incident}")
         return known[incident]
+
+    async def signals(self, wish: SignalWish) -> Sequence[JudgedSignal]:
+        self.asked.append(("signals", wish))
+        return [] if self.empty else SIGNALS
+
+    async def dead_letters(self, *, limit: int, before: str) -> Sequence[DeadLetterSummary]:
+        self.asked.append(("dead_letters", limit, before))
+        return [] if self.empty else LETTERS
+
+    async def resend(self, letter: str, *, who: str) -> Resent:
+        self.asked.append(("resend", letter, who))
+        if letter not in {each.id for each in LETTERS}:
+            raise NotRecorded(f"there is no dead letter {letter}")
+        if letter == "dead-2":
+            raise WrongState("dead letter dead-2 cannot be sent in: it was not kept whole")
+        return Resent(id=letter, accepted=1, dead_letters=0)
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         self.asked.append(("approve", incident, path, plan, who))

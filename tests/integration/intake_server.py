@@ -69,8 +69,9 @@ async def served(
     *,
     settings: ServerSettings = PATIENT,
     checks: Mapping[str, Check] | None = None,
+    polled: bool = True,
 ) -> AsyncIterator[Served]:
-    """Serve all routes on a free port of this machine."""
+    """Serve all routes on a free port of this machine; `polled` says whether there is a poller to be woken."""
     webhook, operators = folder / "webhook-token", folder / "operator-tokens"
     webhook.write_text("the-webhooks-token\n", encoding="utf-8")
     operators.write_text("the-operators-token\nana:the-token-of-ana\n", encoding="utf-8")
@@ -83,7 +84,8 @@ async def served(
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client,
     ):
         port = Served(host=listening.host, port=listening.port, client=client, metrics=metrics, token_file=webhook)
-        intake.on_incomplete = lambda: port.woken.append(datetime.now(UTC))
+        if polled:
+            intake.on_incomplete = lambda: port.woken.append(datetime.now(UTC))
         yield port
 
 

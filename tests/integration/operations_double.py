@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from kintsugi.errors import NotRecorded, Refused, WrongState
-from kintsugi.model.documents import Mode
+from kintsugi.model.documents import Mode, RuleSource
 from kintsugi.model.records import (
     Approval,
     Incident,
@@ -13,6 +13,7 @@ from kintsugi.model.records import (
     Reason,
     RunRecord,
     Signal,
+    SignalSource,
     StepRecord,
     StepState,
     Target,
@@ -21,13 +22,17 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from kintsugi.server.operations import (
+    DeadLetterSummary,
     Explanation,
     IncidentDetail,
+    JudgedSignal,
     KeptText,
     PauseWish,
+    Resent,
     RollbackAnswer,
     RunDetail,
     ServiceSummary,
+    SignalWish,
 )
 
 NOW = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
@@ -67,6 +72,21 @@ STEP = StepRecord(
 )
 
 
+SIGNAL = Signal(
+    id="sig-1",
+    source=SignalSource.ALERTMANAGER,
+    kind=RuleSource.ALERT,
+    key="f1",
+    labels={"alertname": "x"},
+    began=NOW,
+    received=NOW,
+)
+UNKNOWN = Verdict(kind=VerdictKind.NO_RULE, reason=Reason.NO_RULE, text="no rule matches")
+LETTER = DeadLetterSummary(
+    id="dead-1", source=SignalSource.ALERTMANAGER, received=NOW, reason="no alert", excerpt="{", resendable=True
+)
+
+
 class RememberingOperations:
     """Knows one incident, `inc-1`; `asked` lists every deed with its arguments."""
 
@@ -81,6 +101,20 @@ class RememberingOperations:
         self._known(incident)
         run = RunDetail(run=RUN, steps=(STEP,), evidence=(KeptText(path="restart", kind="describe", text="Name: web"),))
         return IncidentDetail(incident=INCIDENT, runs=(run,))
+
+    async def signals(self, wish: SignalWish) -> Sequence[JudgedSignal]:
+        self.asked.append(("signals", wish))
+        return [JudgedSignal(signal=SIGNAL, verdict=UNKNOWN)]
+
+    async def dead_letters(self, *, limit: int, before: str) -> Sequence[DeadLetterSummary]:
+        self.asked.append(("dead_letters", limit, before))
+        return [LETTER]
+
+    async def resend(self, letter: str, *, who: str) -> Resent:
+        self.asked.append(("resend", letter, who))
+        if letter != LETTER.id:
+            raise NotRecorded(f"there is no dead letter {letter}")
+        return Resent(id=letter, accepted=1, dead_letters=0)
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         self._known(incident)

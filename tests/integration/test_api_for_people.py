@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kintsugi.model.records import PauseScope, Signal, Target
-from kintsugi.server.operations import PauseWish
+from kintsugi.model.records import PauseScope, Reason, Signal, Target, VerdictKind
+from kintsugi.server.operations import PauseWish, SignalWish
 from tests.integration.intake_server import ANA, OPERATOR, WEBHOOK, Served, ledger_in, served
 from tests.integration.operations_double import RememberingOperations
 
@@ -20,6 +20,9 @@ PEOPLE = [
     ("GET", "/api/v1/incidents/inc-1"),
     ("POST", "/api/v1/incidents/inc-1/approve"),
     ("POST", "/api/v1/incidents/inc-1/rollback"),
+    ("GET", "/api/v1/signals"),
+    ("GET", "/api/v1/dead-letters"),
+    ("POST", "/api/v1/dead-letters/dead-1/resend"),
     ("GET", "/api/v1/pauses"),
     ("POST", "/api/v1/pauses"),
     ("DELETE", "/api/v1/pauses/pause-1"),
@@ -215,3 +218,47 @@ async def test_a_body_beyond_measure_is_not_read(api: Api) -> None:
         f"{api.port.url}/api/v1/pauses", headers={**ANA, "Content-Length": str(10**9)}, data=b""
     ) as answer:
         assert answer.status == 413
+
+
+async def test_signals_are_asked_for_by_verdict_and_reason_a_page_at_a_time(api: Api) -> None:
+    status, body = await api.ask("GET", "/api/v1/signals?verdict=refused&reason=cooldown&limit=7&before=sig-9")
+
+    assert status == 200
+    wish = SignalWish(verdict=VerdictKind.REFUSED, reason=Reason.COOLDOWN, limit=7, before="sig-9")
+    assert api.operations.asked == [("signals", wish)]
+    (told,) = body["signals"]
+    assert (told["signal"]["id"], told["verdict"]["kind"], told["verdict"]["reason"]) == ("sig-1", "no-rule", "no-rule")
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("verdict=refuse", "verdict: there is no 'refuse'; there is started, attached, held"),
+        ("reason=x", "reason: there is no 'x'; there is matched"),
+        ("limit=501", "limit: '501' is not a number from 1 to 500"),
+    ],
+)
+async def test_a_filter_that_makes_no_sense_is_told_what_would(api: Api, query: str, says: str) -> None:
+    status, body = await api.ask("GET", f"/api/v1/signals?{query}")
+
+    assert status == 400
+    assert says in body["error"]
+
+
+async def test_dead_letters_are_listed_without_what_they_hold(api: Api) -> None:
+    status, body = await api.ask("GET", "/api/v1/dead-letters?limit=3")
+
+    assert status == 200
+    (letter,) = body["dead_letters"]
+    assert set(letter) == {"id", "source", "received", "reason", "excerpt", "resendable"}
+
+
+async def test_a_dead_letter_is_sent_in_again_by_a_person_with_a_name(api: Api) -> None:
+    assert await api.ask("POST", "/api/v1/dead-letters/dead-1/resend") == (
+        200,
+        {"id": "dead-1", "accepted": 1, "dead_letters": 0},
+    )
+    assert api.operations.asked == [("resend", "dead-1", "ana")]
+    assert (await api.ask("POST", "/api/v1/dead-letters/other/resend"))[0] == 404
+    status, body = await api.ask("POST", "/api/v1/dead-letters/dead-1/resend", OPERATOR, {})
+    assert (status, body["error"].partition(":")[0]) == (400, "who")

@@ -208,3 +208,23 @@ def test_nobody_speaks_for_another(kintsugi: CommandLine, night: Night) -> None:
     assert ended.code == 2
     assert "the token belongs to ana" in ended.err
     assert night.asked == []
+
+
+def test_a_dead_letter_is_sent_in_after_a_yes(kintsugi: CommandLine, night: Night) -> None:
+    ended = on_a_terminal(kintsugi, "y", "resend", "dead-1")
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith("Sent in: 1 alert taken. ")
+    assert night.asked == [("resend", "dead-1", "ana")]
+
+
+def test_a_dead_letter_is_not_sent_in_after_a_no(kintsugi: CommandLine, night: Night) -> None:
+    assert on_a_terminal(kintsugi, "n", "resend", "dead-1").code == 4
+    assert kintsugi("resend", "dead-1").code == 2, "nobody can be asked"
+    assert night.asked == []
+
+
+@pytest.mark.parametrize(("letter", "code"), [("dead-2", 4), ("dead-9", 1)])
+def test_what_cannot_be_sent_in_again_says_so(kintsugi: CommandLine, letter: str, code: int) -> None:
+    ended = kintsugi("resend", letter, "--yes")
+    assert (ended.code, ended.out) == (code, "")
+    assert "dead letter" in ended.err

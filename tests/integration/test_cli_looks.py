@@ -7,7 +7,8 @@ from textwrap import dedent
 
 import pytest
 
-from kintsugi.model.records import Signal, Target
+from kintsugi.model.records import Reason, Signal, Target, VerdictKind
+from kintsugi.server.operations import SignalWish
 from tests.integration.cli_daemon import CommandLine, Night, daemon
 
 
@@ -45,7 +46,7 @@ def test_filters_reach_the_daemon(kintsugi: CommandLine, night: Night) -> None:
 
 def test_an_empty_list_is_said_beside_the_result(kintsugi: CommandLine, night: Night) -> None:
     night.empty = True
-    for command in ("incidents", "services", "pauses"):
+    for command in ("incidents", "services", "pauses", "signals", "dead-letters"):
         ended = kintsugi(command)
         assert (ended.code, ended.out) == (0, "")
         assert ended.err.strip()
@@ -108,6 +109,41 @@ def test_an_open_question_is_part_of_the_story(kintsugi: CommandLine) -> None:
     assert "Restart: kubectl rollout restart deployment/api" in told
 
 
+def test_signals_come_with_what_became_of_each(kintsugi: CommandLine) -> None:
+    """P9, D6 of the API: what was refused or observed is there to be read, and cannot steer the terminal."""
+    ended = kintsugi("signals")
+    lines = ended.out.splitlines()
+    assert lines[0].split()[:6] == ["ID", "RECEIVED", "(UTC)", "SIGNAL", "FIRES", "VERDICT"]
+    assert lines[1].startswith("sig-1  2026-11-24 02:58:00  pod production/web-1: web-pods-unhealthy")
+    assert " yes    attached  active-run  web-service is being recovered already" in lines[2]
+    assert "\x1b" not in ended.out
+
+
+def test_filters_of_signals_reach_the_daemon(kintsugi: CommandLine, night: Night) -> None:
+    kintsugi("signals", "--verdict", "refused", "--reason", "cooldown", "--before", "sig-9", "--limit", "2")
+    wish = SignalWish(verdict=VerdictKind.REFUSED, reason=Reason.COOLDOWN, before="sig-9", limit=2)
+    assert night.asked == [("signals", wish)]
+
+
+def test_a_full_page_says_how_to_see_the_next(kintsugi: CommandLine) -> None:
+    assert "--before sig-2" in kintsugi("signals", "--limit", "2").err
+    assert kintsugi("signals", "--limit", "3").err == ""
+    assert "--before dead-2" in kintsugi("dead-letters", "--limit", "2").err
+
+
+def test_a_word_that_is_no_verdict_is_a_mistake_of_usage(kintsugi: CommandLine) -> None:
+    ended = kintsugi("signals", "--verdict", "refuse")
+    assert (ended.code, ended.out) == (2, "")
+    assert "there is no 'refuse'; there is started" in ended.err
+
+
+def test_dead_letters_say_why_and_whether_they_can_be_sent_in_again(kintsugi: CommandLine) -> None:
+    lines = kintsugi("dead-letters").out.splitlines()
+    assert lines[1].split()[:5] == ["dead-1", "2026-11-24", "02:59:10", "alertmanager", "yes"]
+    assert "missing required field `labels`" in lines[1]
+    assert lines[2].split()[:5] == ["dead-2", "2026-11-24", "02:59:00", "poll", "no"]
+
+
 def test_services_come_in_the_daemons_order(kintsugi: CommandLine) -> None:
     lines = [line.split() for line in kintsugi("services").out.splitlines()]
     assert lines == [
@@ -129,6 +165,8 @@ def test_pauses_say_what_they_hold_back_and_why(kintsugi: CommandLine) -> None:
         (("incidents",), "incidents"),
         (("services",), "services"),
         (("pauses",), "pauses"),
+        (("signals",), "signals"),
+        (("dead-letters",), "dead_letters"),
         (("incident", "inc-1"), "runs"),
     ],
 )

@@ -111,6 +111,19 @@ async def test_a_port_that_is_taken_is_told_in_a_line(flags: tuple[str | Path, .
     assert "Traceback" not in daemon.told[-1]
 
 
+async def test_without_a_place_for_its_ledger_it_says_which_flag_to_give(tmp_path: Path) -> None:
+    """As outside of a pod, where the directory of the default is not there or not ours."""
+    missing = f"sqlite:///{tmp_path / 'missing' / 'ledger.db'}"
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text("{}", encoding="utf-8")
+    async with kintsugi("run", "--kubeconfig", kubeconfig, "--ledger", missing, "--insecure-no-token") as daemon:
+        code, _ = await daemon.ends()
+    assert code == 3, daemon.told
+    said = daemon.told[-1].splitlines()[-1]
+    assert said.startswith("error: ")
+    assert "--ledger sqlite:///PATH" in said
+
+
 async def test_a_ledger_that_cannot_be_opened_is_unreachable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     ledger = f"sqlite:///{tmp_path / 'file' / 'ledger.db'}"

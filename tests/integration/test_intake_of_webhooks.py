@@ -166,6 +166,31 @@ async def test_a_truncated_delivery_makes_us_poll_for_the_rest(daemon: Daemon) -
 
     assert len(await daemon.kept()) == 5
     assert len(daemon.port.woken) == 1
+    assert await daemon.ledger.dead_letters() == ()
+    assert daemon.port.count("kintsugi_alerts_left_out_total", outcome="polled") == 7
+
+
+async def test_alerts_that_nobody_can_ask_for_are_counted_and_told(tmp_path: Path) -> None:
+    """Covers A7: one dead letter a group, the newest, for Alertmanager tells the group again and again."""
+    async with ledger_in(tmp_path) as ledger, served(tmp_path, ledger, RememberingOperations(), polled=False) as port:
+        for group, left_out in (("one", 3), ("two", 4), ("one", 5)):
+            body = webhook(alert(), groupKey=group, truncatedAlerts=left_out)
+            assert await port.post(body) == 200
+
+        letters = await ledger.dead_letters()
+        assert sorted((letter.excerpt, letter.reason.split(" out of")[0]) for letter in letters) == [
+            ('"one"', "Alertmanager left 5 alerts"),
+            ('"two"', "Alertmanager left 4 alerts"),
+        ]
+        assert port.count("kintsugi_alerts_left_out_total", outcome="unknown") == 12
+        assert port.count("kintsugi_dead_letters_total") == 0
+
+
+async def test_a_group_key_of_any_kind_costs_no_alert(tmp_path: Path) -> None:
+    """Covers A11: nothing but the letter's name is made of it."""
+    async with ledger_in(tmp_path) as ledger, served(tmp_path, ledger, RememberingOperations(), polled=False) as port:
+        assert await port.post(webhook(alert(), groupKey={"a": [1]}, truncatedAlerts=1)) == 200
+        assert len(await ledger.firing()) == 1
 
 
 async def test_a_delivery_that_is_whole_makes_nobody_poll(daemon: Daemon) -> None:

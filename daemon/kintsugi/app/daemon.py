@@ -155,6 +155,7 @@ def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecy
     clock.every(often, "drills", lambda: drill(core))
     clock.every(often, "good revisions", core.remembering.step)
     clock.every(often, "signals that go on", lambda: core.ledger.rearm(now_utc()))
+    clock.every(often, "alerts that fire again", lambda: reopen(core, settings))
     clock.every(often, "every service", lambda: refresh_all(core))
     clock.every(timedelta(seconds=5), "gauges", counting.look)
     clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.mend(now_utc()))
@@ -167,6 +168,14 @@ async def drill(core: Core) -> None:
     """Begin the drills that are due, once the cluster is seen."""
     if not core.world.blind:
         await core.drilling.tend()
+
+
+async def reopen(core: Core, settings: Settings) -> None:
+    """Open the alerts again that fired after their end and have not resolved since, and have them judged."""
+    opened = await core.ledger.reopen(now_utc(), settings.alertmanager.reopen_after)
+    if opened:
+        log.info("alerts that had ended fire again", signals=opened)
+        core.pipeline.wake()
 
 
 async def refresh_all(core: Core) -> None:

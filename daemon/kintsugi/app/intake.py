@@ -23,8 +23,11 @@ from kintsugi.server.routes import Gate, all_routes
 from kintsugi.settings import Settings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.alertmanager_api import AlertmanagerApi
+from kintsugi.sources.dead_letters import read_again
 from kintsugi.sources.poll import Poller
-from kintsugi.telemetry import Metrics
+from kintsugi.telemetry import Metrics, get_logger
+
+log = get_logger(__name__)
 
 
 async def serve_on(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> Listening:
@@ -37,6 +40,11 @@ async def serve_on(settings: Settings, core: Core, metrics: Metrics, life: Lifec
         intake.on_incomplete = poller.wake
         core.world.silences = poller
         life.spawn("poll", poller.run())
+    else:
+        log.warning(
+            "Alertmanager is not polled: a delivery that is lost, refused or cut short stays unknown, and so does an end",
+            set="alertmanager.url",
+        )
     if settings.notifications.url is not None:
         life.spawn(
             "notifier", Notifier(settings.notifications, core.ledger, session, metrics=metrics, clock=now_utc).run()
@@ -83,6 +91,7 @@ def deeds(core: Core) -> Deeds:
         pipeline=core.pipeline,
         explaining=explaining,
         drilling=core.drilling,
+        read_again=read_again,
     )
 
 

@@ -19,7 +19,16 @@ from kintsugi.cli.exits import Unreachable
 from kintsugi.cli.options import Connection
 from kintsugi.errors import KintsugiError, NotRecorded, Refused, UsageError, WrongState
 from kintsugi.model.records import Approval, Incident, Pause
-from kintsugi.server.operations import Explanation, IncidentDetail, PauseWish, RollbackAnswer, ServiceSummary
+from kintsugi.server.operations import (
+    DeadLetterSummary,
+    Explanation,
+    IncidentDetail,
+    JudgedSignal,
+    PauseWish,
+    Resent,
+    RollbackAnswer,
+    ServiceSummary,
+)
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 _TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
@@ -35,6 +44,18 @@ class Incidents(msgspec.Struct):
     """What `GET /incidents` answers."""
 
     incidents: list[Incident]
+
+
+class Signals(msgspec.Struct):
+    """What `GET /signals` answers."""
+
+    signals: list[JudgedSignal]
+
+
+class DeadLetters(msgspec.Struct):
+    """What `GET /dead-letters` answers."""
+
+    dead_letters: list[DeadLetterSummary]
 
 
 class Services(msgspec.Struct):
@@ -70,6 +91,21 @@ class Client:
     async def incident(self, incident: str) -> IncidentDetail:
         """Give everything about one."""
         return await self._ask("GET", f"incidents/{_part(incident)}", IncidentDetail)
+
+    async def signals(self, *, verdict: str, reason: str, before: str, limit: int) -> Sequence[JudgedSignal]:
+        """List signals with their verdicts, newest first; what is empty is no filter."""
+        said = {"verdict": verdict, "reason": reason, "before": before, "limit": str(limit)}
+        query = {name: value for name, value in said.items() if value}
+        return (await self._ask("GET", "signals", Signals, query=query)).signals
+
+    async def dead_letters(self, *, before: str, limit: int) -> Sequence[DeadLetterSummary]:
+        """List what could not be understood, newest first."""
+        query = {"limit": str(limit)} | ({"before": before} if before else {})
+        return (await self._ask("GET", "dead-letters", DeadLetters, query=query)).dead_letters
+
+    async def resend(self, letter: str) -> Resent:
+        """Send a dead letter in again."""
+        return await self._ask("POST", f"dead-letters/{_part(letter)}/resend", Resent, body={"who": self._who})
 
     async def approve(self, incident: str, *, path: str, plan: str) -> Approval:
         """Say yes to the plan with this digest."""

@@ -53,6 +53,18 @@ async def roll_back(connection: Connection, incident: str, *, yes: bool) -> Exit
     return _done(connection, begun, f"Begun: {begun.text}. {_see(incident)}")
 
 
+async def resend(connection: Connection, letter: str, *, yes: bool) -> Exit:
+    """Ask, and send a dead letter in again."""
+    async with dial(connection) as daemon:
+        question = f"Send {letter} in again? What it says is judged as if it came in now."
+        if not agreed(question, yes=yes):
+            raise Refused("nothing was sent in")
+        sent = await daemon.resend(letter)
+    left = f", {sent.dead_letters} still cannot be understood" if sent.dead_letters else ""
+    see = "To see what becomes of it: kintsugi signals"
+    return _done(connection, sent, f"Sent in: {sent.accepted} {_alerts(sent.accepted)} taken{left}. {see}")
+
+
 def pause_wish(only: Only, *, why: str, freeze: bool, lasts: str) -> PauseWish:
     """Make a pause of the options. Raises UsageError."""
     names = {PauseScope.NAMESPACE: only.namespace, PauseScope.SERVICE: only.service, PauseScope.RULE: only.rule}
@@ -85,6 +97,10 @@ def _done(connection: Connection, value: object, said: str) -> Exit:
     else:
         typer.echo(said)
     return Exit.DONE
+
+
+def _alerts(number: int) -> str:
+    return "alert" if number == 1 else "alerts"
 
 
 def _see(incident: str) -> str:

@@ -12,6 +12,7 @@ from kintsugi.cli.explained import emit_explained, show_explained
 from kintsugi.cli.following import Following
 from kintsugi.cli.options import Connection, Form
 from kintsugi.cli.output import emit
+from kintsugi.cli.signals import show_dead_letters, show_signals
 from kintsugi.cli.tables import show_incidents, show_pauses, show_services
 from kintsugi.errors import UsageError
 from kintsugi.server.operations import Explanation
@@ -26,6 +27,30 @@ async def incidents(connection: Connection, *, service: str, open_only: bool, li
         emit({"incidents": found})
     else:
         _show(found, lambda: show_incidents(found, now=now), nothing="There are no such incidents.")
+    return Exit.DONE
+
+
+async def signals(connection: Connection, *, verdict: str, reason: str, before: str, limit: int) -> Exit:
+    """List signals, newest first."""
+    async with dial(connection) as daemon:
+        found = await daemon.signals(verdict=verdict, reason=reason, before=before, limit=limit)
+    if connection.output is Form.JSON:
+        emit({"signals": found})
+        return Exit.DONE
+    _show(found, lambda: show_signals(found), nothing="There are no such signals.")
+    _more(len(found), limit, lambda: found[-1].signal.id)
+    return Exit.DONE
+
+
+async def dead_letters(connection: Connection, *, before: str, limit: int) -> Exit:
+    """List dead letters, newest first."""
+    async with dial(connection) as daemon:
+        found = await daemon.dead_letters(before=before, limit=limit)
+    if connection.output is Form.JSON:
+        emit({"dead_letters": found})
+        return Exit.DONE
+    _show(found, lambda: show_dead_letters(found), nothing="There are no dead letters.")
+    _more(len(found), limit, lambda: found[-1].id)
     return Exit.DONE
 
 
@@ -94,3 +119,9 @@ def _show(found: Sequence[object], show: Callable[[], None], *, nothing: str) ->
         show()
     else:
         note(nothing)
+
+
+def _more(found: int, limit: int, last: Callable[[], str]) -> None:
+    """Say how to see what comes after a full page."""
+    if found == limit:
+        note(f"There may be more: --before {last()}")

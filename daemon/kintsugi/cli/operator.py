@@ -48,6 +48,46 @@ async def incident(
     return await looking.incident(connection, incident, evidence=evidence, follow=looks)
 
 
+async def signals(
+    *,
+    verdict: Annotated[
+        str, typer.Option(metavar="VERDICT", help="Only with this one: refused, observed, no-rule, held, started, …")
+    ] = "",
+    reason: Annotated[str, typer.Option(metavar="REASON", help="Only for this one: cooldown, budget, paused, …")] = "",
+    before: Annotated[str, typer.Option(metavar="ID", help="Only older than this signal: the next page.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="As many at most.")] = 50,
+    connection: Connection,
+) -> Exit:
+    """List what came in and what became of it, newest first."""
+    from kintsugi.cli import looking
+
+    return await looking.signals(connection, verdict=verdict, reason=reason, before=before, limit=limit)
+
+
+async def dead_letters(
+    *,
+    before: Annotated[str, typer.Option(metavar="ID", help="Only older than this letter: the next page.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=500, help="As many at most.")] = 50,
+    connection: Connection,
+) -> Exit:
+    """List what came in and could not be understood, newest first."""
+    from kintsugi.cli import looking
+
+    return await looking.dead_letters(connection, before=before, limit=limit)
+
+
+async def resend(
+    letter: Annotated[str, typer.Argument(metavar="ID", help="The letter, as `kintsugi dead-letters` lists it.")],
+    *,
+    yes: Yes = False,
+    connection: Connection,
+) -> Exit:
+    """Send a dead letter in again, as after an upgrade that understands it; it is judged as if it came in now."""
+    from kintsugi.cli import deeds
+
+    return await deeds.resend(connection, letter, yes=yes)
+
+
 async def explain(
     *,
     alert: Annotated[
@@ -131,5 +171,6 @@ async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connec
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (incidents, incident, explain, services, pauses, pause, resume, approve, rollback):
-        app.command(command.__name__)(spread(command))
+    looks = (incidents, incident, signals, dead_letters, explain, services, pauses)
+    for command in (*looks, pause, resume, approve, rollback, resend):
+        app.command(command.__name__.replace("_", "-"))(spread(command))

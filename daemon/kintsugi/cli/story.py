@@ -65,7 +65,7 @@ def section(title: str, lines: Sequence[Text]) -> Iterator[Text]:
 def _signal(judged: JudgedSignal) -> Iterator[Text]:
     signal, verdict = judged.signal, judged.verdict
     ended = f", ended {signal.ended:%H:%M:%S}" if signal.status is SignalStatus.RESOLVED and signal.ended else ""
-    yield plain(f"{signal.began:%H:%M:%S}  {_what(signal)} ({signal.source}{ended})")
+    yield plain(f"{signal.began:%H:%M:%S}  {what(signal)} ({signal.source}{ended})")
     if verdict is None:
         yield plain("          not judged yet", "yellow")
         return
@@ -74,7 +74,7 @@ def _signal(judged: JudgedSignal) -> Iterator[Text]:
     yield plain(f"          {verdict.kind}{rule} ({verdict.reason}{until}): {verdict.text}", "dim")
 
 
-def _what(signal: Signal) -> str:
+def what(signal: Signal) -> str:
     """Name what was observed; a watched object has labels, too, but is known by its name."""
     if signal.kind is RuleSource.ALERT:
         shown = [f"{name}={signal.labels[name]}" for name in _TELLING[1:] if name in signal.labels]

@@ -5,10 +5,13 @@ A delivery says either "fires since `began`" or "fired from `began` to `ended`".
 timeline; an episode is all beginnings that the same earliest cut closes, or that none closes yet. So any multiset and
 any permutation of the same deliveries gives the same episodes (A1, A3, A16): a beginning that moves while nothing was
 resolved stays one episode, a later beginning after an end is a new one, a late duplicate changes nothing.
+
+One thing deliveries cannot say: whether "fires since `began`" after its end is a late duplicate, or Alertmanager has
+taken the alert up again with its old `startsAt`. That alone depends on what comes later: see `refired`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 Seen = tuple[tuple[datetime, tuple[datetime, ...]], ...]
@@ -26,12 +29,19 @@ MOST_BEGINNINGS = 64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Episode:
-    """One stretch of firing; `ended` is None while it is open."""
+    """
+    One stretch of firing; `ended` is None while it is open.
+
+    `refired` is when a delivery came in that says of this ended episode that it fires; `continues` is the id of the
+    ended episode that this one was opened for, because that fired again.
+    """
 
     id: str
     began: datetime
     ended: datetime | None
     seen: Seen
+    refired: datetime | None = None
+    continues: str | None = None
 
     @property
     def horizon(self) -> datetime | None:
@@ -78,6 +88,64 @@ def reopened(episodes: Sequence[Episode], received: datetime, new: str) -> Seque
     return [*episodes, Episode(id=new, began=received, ended=None, seen=((received, ()),))]
 
 
+def refired(episodes: Sequence[Episode], began: datetime, received: datetime) -> Sequence[Episode]:
+    """
+    Return the key's episodes after a webhook that came in at `received` said "fires since `began`"; that was told.
+
+    Of an episode that has ended this is noted, and changes nothing else for now. It may be a late duplicate: then a
+    resolved delivery follows (`over`), for each Alertmanager tells its own. Or the alert was taken up again with its old
+    `startsAt`, as after minutes without Prometheus: then none follows, and it is opened again (`continued`). The first
+    delivery counts, so that repeats do not put that off. While the key is open nothing is provisional.
+    """
+    if any(episode.ended is None for episode in episodes):
+        return _without_refires(episodes)
+    ended = holding(episodes, began)
+    if ended.refired is not None and ended.refired <= received:
+        return episodes
+    return [replace(episode, refired=received) if episode is ended else episode for episode in episodes]
+
+
+def over(episodes: Sequence[Episode], received: datetime) -> Sequence[Episode]:
+    """
+    Return the key's episodes after a resolved delivery that came in at `received`, and was told.
+
+    What fired again before it is over. So is an episode that was opened for that, whatever end it says: the firing was a
+    late duplicate after all, unless Alertmanager has named a beginning of its own since.
+    """
+    left = [
+        replace(episode, refired=None) if episode.refired is not None and episode.refired <= received else episode
+        for episode in episodes
+    ]
+    episodes = episodes if left == list(episodes) else left
+    for episode in episodes:
+        if episode.ended is None and episode.continues and len(episode.seen) == 1 and episode.began <= received:
+            return told(episodes, episode.began, received, episode.id)
+    return episodes
+
+
+def continued(episodes: Sequence[Episode], before: datetime, new: str) -> Sequence[Episode]:
+    """
+    Return the key's episodes with what fired again by `before` open again, as an episode with the id `new`.
+
+    It begins where that was heard of, and never within an episode that has ended.
+    """
+    due = [episode for episode in episodes if episode.refired is not None and episode.refired <= before]
+    if not due:
+        return episodes
+    left = _without_refires(episodes)
+    if any(episode.ended is None for episode in left):
+        return left
+    first = min(due, key=lambda episode: episode.refired or before)
+    began = max(moment for episode in (first, *episodes) for moment in (first.refired, episode.horizon) if moment)
+    return [*left, Episode(id=new, began=began, ended=None, seen=((began, ()),), continues=first.id)]
+
+
+def _without_refires(episodes: Sequence[Episode]) -> Sequence[Episode]:
+    if all(episode.refired is None for episode in episodes):
+        return episodes
+    return [replace(episode, refired=None) for episode in episodes]
+
+
 def holding(episodes: Iterable[Episode], began: datetime) -> Episode:
     """Give the episode that this beginning belongs to. It must have been told."""
     return next(episode for episode in episodes if any(beginning == began for beginning, _ in episode.seen))
@@ -95,7 +163,9 @@ def _regrouped(
     for ended, group in groups.items():
         owner = next((owners[beginning] for beginning, _ in group if beginning in owners), None)
         told_before = owner if owner is not None and owner.id not in taken else None
-        made = Episode(id=told_before.id if told_before else new, began=group[0][0], ended=ended, seen=_bounded(group))
+        made = Episode(id=new, began=group[0][0], ended=ended, seen=_bounded(group))
+        if told_before is not None:
+            made = replace(made, id=told_before.id, refired=told_before.refired, continues=told_before.continues)
         taken.add(made.id)
         episodes.append(told_before if made == told_before and told_before is not None else made)
     return episodes

@@ -41,7 +41,10 @@ def _lock_file(path: Path, holder: str) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise LedgerUnavailable(f"the ledger's lock {path} cannot be opened: {error.strerror}") from error
+        raise LedgerUnavailable(
+            f"the ledger's lock {path} cannot be opened: {error.strerror}; "
+            "say with --ledger sqlite:///PATH (ledger.url) where the ledger is to be, in a directory that is there"
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

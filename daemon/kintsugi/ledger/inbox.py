@@ -23,6 +23,9 @@ from kintsugi.ledger.tables import signals
 from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
 
+TURN = 0x6B696E01
+"""Writing deliveries takes turns across replicas, so that two of them never open the same episode twice."""
+
 _CHUNK = 1000
 _PADDED = (1, 8, 32, 100, 300, _CHUNK)
 """Sizes that lists of parameters are padded to, so that the database prepares a handful of statements, not hundreds."""
@@ -34,12 +37,14 @@ def _given(name: str) -> BindParameter[object]:
     return bindparam(f"new_{name}", type_=signals.c[name].type)
 
 
-_KNOWN = select(signals.c.id, signals.c.key, signals.c.began, signals.c.ended, signals.c.seen).where(
+_KNOWN = select(
+    *(signals.c[name] for name in ("id", "key", "began", "ended", "seen", "refired", "continues")),
+).where(
     signals.c.key.in_(bindparam("keys", expanding=True)),
-    signals.c.ended.is_(None) | (signals.c.horizon >= bindparam("oldest")),
+    signals.c.ended.is_(None) | (signals.c.horizon >= bindparam("oldest")) | signals.c.refired.is_not(None),
 )
 _REPEAT = update(signals).where(signals.c.id.in_(bindparam("ids", expanding=True))).values(last_seen=bindparam("now"))
-_CHANGED = ("began", "ended", "horizon", "seen", "last_seen")
+_CHANGED = ("began", "ended", "horizon", "seen", "refired", "last_seen")
 _JUDGED = ("verdict", "reason", "text", "judged")
 _CHANGE = (
     update(signals)
@@ -53,7 +58,7 @@ _UPDATE_ENDED = Bulk(  # what ends unjudged is settled with it
 )
 _ROW = (
     "id", "source", "kind", "key", "rule", "labels", "annotations", "target", "began", "ended", "horizon", "seen",
-    "received", "last_seen",
+    "refired", "received", "last_seen",
 )  # fmt: skip
 _INSERT = Bulk(insert(signals), _ROW)
 _INSERT_ENDED = Bulk(insert(signals), [*_ROW, *_JUDGED])
@@ -99,7 +104,8 @@ def summed(told: Sequence[Told]) -> Accepted:
 async def write_deliveries(connection: AsyncConnection, deliveries: Sequence[Signal], now: datetime) -> list[Told]:
     """Tell the ledger all deliveries, in order, and give each one's outcome."""
     deliveries = [_keyed(delivery) for delivery in deliveries]
-    book = _Book(await _known(connection, deliveries))
+    keys, oldest = list({delivery.key for delivery in deliveries}), min(each.began for each in deliveries)
+    book = _Book(await known_episodes(connection, keys, oldest))
     told = [book.tell(delivery) for delivery in deliveries]
     await _write(connection, book, now)
     return told
@@ -117,13 +123,13 @@ class _Book:
     def tell(self, delivery: Signal) -> Told:
         """Add one delivery."""
         before = self.timelines.get(delivery.key, ())
-        ended = None
         if delivery.status is SignalStatus.RESOLVED:
-            ended = delivery.ended or delivery.received
-        after = episodes.told(before, delivery.began, ended, delivery.id)
+            after = episodes.told(before, delivery.began, delivery.ended or delivery.received, delivery.id)
+            after = episodes.over(after, delivery.received)
+        else:
+            after = _fires(episodes.told(before, delivery.began, None, delivery.id), delivery)
         episode = episodes.holding(after, delivery.began)
-        if ended is None and episode.ended is not None and delivery.source is SignalSource.POLL:
-            after = episodes.reopened(after, delivery.received, delivery.id)
+        if delivery.status is SignalStatus.FIRING and episode.ended is not None and _goes_on(after, delivery):
             episode = after[-1]
         self._note(delivery, after)
         self.told.add(episode.id)
@@ -139,20 +145,39 @@ class _Book:
         return (episode for timeline in self.timelines.values() for episode in timeline)
 
 
+def _fires(told: Sequence[Episode], delivery: Signal) -> Sequence[Episode]:
+    """Return the episodes after a firing delivery that was told, which may say that an ended one goes on."""
+    if delivery.source is SignalSource.POLL and episodes.holding(told, delivery.began).ended is not None:
+        told = episodes.reopened(told, delivery.received, delivery.id)
+    if delivery.source is SignalSource.ALERTMANAGER or told[-1].ended is None:
+        told = episodes.refired(told, delivery.began, delivery.received)
+    return told
+
+
+def _goes_on(after: Sequence[Episode], delivery: Signal) -> bool:
+    """Tell whether a firing delivery of an ended episode is about the last one of its key."""
+    return delivery.source is SignalSource.POLL or (after[-1].ended is None and after[-1].continues is not None)
+
+
 def _outcome(before: Sequence[Episode], after: Sequence[Episode], episode: Episode) -> Outcome:
     earlier = next((known for known in before if known.id == episode.id), None)
     if earlier is None:
         return Outcome.NEW if episode.ended is None else Outcome.RESOLVED
-    if earlier.ended is None and episode.ended is not None:
+    was_open, is_open = _open(before), _open(after)
+    if was_open - is_open:
         return Outcome.RESOLVED
-    opened = {known.id for known in after if known.ended is None} - {known.id for known in before}
-    return Outcome.NEW if opened else Outcome.REPEATED
+    return Outcome.NEW if is_open - {known.id for known in before} else Outcome.REPEATED
 
 
-async def _known(connection: AsyncConnection, deliveries: Sequence[Signal]) -> dict[str, list[Episode]]:
+def _open(timeline: Sequence[Episode]) -> set[str]:
+    return {episode.id for episode in timeline if episode.ended is None}
+
+
+async def known_episodes(
+    connection: AsyncConnection, keys: Sequence[str], oldest: datetime
+) -> dict[str, list[Episode]]:
+    """Return by key the episodes that are open, that have fired again, or that may hold a beginning since `oldest`."""
     known: dict[str, list[Episode]] = {}
-    keys = list({delivery.key for delivery in deliveries})
-    oldest = min(delivery.began for delivery in deliveries)
     for chunk in _chunks(keys):
         for row in await connection.execute(_KNOWN, {"keys": chunk, "oldest": oldest}):
             known.setdefault(row.key, []).append(_episode(row))
@@ -193,13 +218,14 @@ def _episode(row: Any) -> Episode:
         seen = plain if row.seen is None else convert(row.seen, Seen)
     except ValidationError:  # it cannot be read: what else was told of the episode is lost, and the episode is not
         seen = plain
-    return Episode(id=row.id, began=began, ended=ended, seen=seen or plain)
+    return Episode(id=row.id, began=began, ended=ended, seen=seen or plain, refired=moment(row.refired), continues=row.continues)
 
 
 def _state(episode: Episode, moment: Callable[[datetime | None], object]) -> tuple[object, ...]:
     """Give what changes of a row, in the order of `_CHANGED` but for `last_seen`."""
     seen = None if episode.is_plain else dump(episode.seen)
-    return moment(episode.began), moment(episode.ended), moment(episode.horizon), seen
+    times = moment(episode.began), moment(episode.ended), moment(episode.horizon)
+    return (*times, seen, moment(episode.refired))
 
 
 def _row(

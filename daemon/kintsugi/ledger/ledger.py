@@ -23,9 +23,12 @@ from kintsugi.ledger.holder import held
 from kintsugi.ledger.incidents import Incidents
 from kintsugi.ledger.knowledge import Knowledge
 from kintsugi.ledger.leading import Leading
+from kintsugi.ledger.letters import Letters
+from kintsugi.ledger.listing import Listing
 from kintsugi.ledger.mending import Mending
 from kintsugi.ledger.outbox import Outbox
 from kintsugi.ledger.people import People
+from kintsugi.ledger.reopening import Reopening
 from kintsugi.ledger.retention import Retention
 from kintsugi.ledger.runs import Runs
 from kintsugi.ledger.signals import Signals
@@ -39,6 +42,9 @@ class Ledger(
     Leading,
     Mending,
     Signals,
+    Reopening,
+    Listing,
+    Letters,
     Conditions,
     Claims,
     Admissions,

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.inbox import Accepted, Told, summed, write_deliveries
+from kintsugi.ledger.inbox import TURN, Accepted, Told, summed, write_deliveries
 from kintsugi.ledger.intake import Intake
 from kintsugi.ledger.rows import columns, signal, signal_columns, unreadable, verdict, verdict_values
 from kintsugi.ledger.store import Store
@@ -16,8 +16,8 @@ from kintsugi.ledger.tables import dead_letters, incidents
 from kintsugi.ledger.tables import signals as inbox
 from kintsugi.model.records import DeadLetter, IncidentState, Signal, SignalSource, Verdict, VerdictKind
 
-_TURN = 0x6B696E01
-"""Accepting takes turns across replicas, so that two of them never open the same episode twice."""
+_PAGE = 1_000
+"""Open episodes that are read in one piece."""
 
 _SETTLE = (
     update(inbox)
@@ -50,13 +50,17 @@ class Signals(Chapter):
 
     async def _commit(self, delivered: Sequence[Signal], now: datetime) -> list[Told]:
         async def work(connection: AsyncConnection) -> list[Told]:
-            await self._store.take_turns(connection, _TURN)
+            await self._store.take_turns(connection, TURN)
             return await write_deliveries(connection, delivered, now)
 
         return await self._store.write("accept", work)
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep what could not be understood: the newest 1,000, so that a flood of nonsense cannot fill the disk."""
+        """
+        Keep what could not be understood, instead of what was kept under the same id.
+
+        The newest 1,000 stay, so that a flood of nonsense cannot fill the disk.
+        """
         if letters:
             await self._store.write("keep-dead-letters", lambda connection: put_dead_letters(connection, letters))
 
@@ -141,7 +145,16 @@ class Signals(Chapter):
 
     async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
         """Give the open episodes of these sources, oldest first; of all sources when none is named."""
-        query = select(*signal_columns(inbox)).where(inbox.c.ended.is_(None))
+        query = select(inbox.c.id).where(inbox.c.ended.is_(None))
         if sources:
             query = query.where(inbox.c.source.in_(sources))
-        return tuple(map(signal, await self._rows(Signal, query.order_by(inbox.c.received, inbox.c.id))))
+        query = query.order_by(inbox.c.received, inbox.c.id)
+
+        async def work(connection: AsyncConnection) -> list[str]:
+            return list(await connection.scalars(query))
+
+        ids, found = await self._store.look(work), list[Signal]()
+        for start in range(0, len(ids), _PAGE):  # in pieces, so that a storm of them does not stop everything else
+            piece = select(*signal_columns(inbox)).where(inbox.c.id.in_(ids[start : start + _PAGE]))
+            found += map(signal, await self._rows(Signal, piece.order_by(inbox.c.received, inbox.c.id)))
+        return tuple(each for each in found if each.ended is None)

@@ -51,13 +51,16 @@ class Stray:
 
 
 async def put_dead_letters(connection: AsyncConnection, letters: Sequence[DeadLetter]) -> None:
-    """Keep what could not be understood: the newest 1,000, so that a flood of nonsense cannot fill the disk."""
+    """
+    Keep what could not be understood, instead of what was kept under the same id.
+
+    The newest 1,000 stay, so that a flood of nonsense cannot fill the disk.
+    """
     newest = select(dead_letters.c.id).order_by(dead_letters.c.received.desc(), dead_letters.c.id.desc())
-    ids = [letter.id for letter in letters]
-    known = set(await connection.scalars(select(dead_letters.c.id).where(dead_letters.c.id.in_(ids))))
-    rows = [values(letter) for letter in letters[-MOST_DEAD_LETTERS:] if letter.id not in known]
+    rows = {letter.id: values(letter) for letter in letters[-MOST_DEAD_LETTERS:]}
     if rows:
-        await connection.execute(insert(dead_letters), rows)
+        await connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(rows)))
+        await connection.execute(insert(dead_letters), list(rows.values()))
     kept = newest.limit(MOST_DEAD_LETTERS).subquery()
     await connection.execute(delete(dead_letters).where(dead_letters.c.id.not_in(select(kept.c.id))))
 

@@ -6,7 +6,19 @@ a record. Partial unique indexes hold what must never be true twice: one open ep
 unfinished run of a kind a service (P2).
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    UniqueConstraint,
+    text,
+)
 
 from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, Words
 from kintsugi.model.documents import Mode, RuleSource
@@ -85,6 +97,8 @@ signals = Table(
     Column("ended", Moment),
     Column("horizon", Moment),  # the latest end that was ever reported for this episode
     Column("seen", Json(list)),  # [[began, [ended, …]], …] where it is more than (began, ended): see episodes.py
+    Column("refired", Moment),  # when a delivery said that it fires although it has ended: provisional, see episodes.py
+    Column("continues", Words),  # the ended signal that fired again, where this one was opened for that
     Column("received", Moment, nullable=False),
     Column("last_seen", Moment, nullable=False),
     Column("verdict", Choice(VerdictKind)),
@@ -113,6 +127,29 @@ signals = Table(
         "until",
         sqlite_where=text("until IS NOT NULL"),
         postgresql_where=text("until IS NOT NULL"),
+    ),
+    Index(
+        "ix_signals_refired",
+        "refired",
+        sqlite_where=text("refired IS NOT NULL"),
+        postgresql_where=text("refired IS NOT NULL"),
+    ),
+    Index("ix_signals_received", "received", "id"),
+    Index(
+        "ix_signals_verdict_received",
+        "verdict",
+        "received",
+        "id",
+        sqlite_where=text("verdict IS NOT NULL"),
+        postgresql_where=text("verdict IS NOT NULL"),
+    ),
+    Index(
+        "ix_signals_reason_received",
+        "reason",
+        "received",
+        "id",
+        sqlite_where=text("reason IS NOT NULL"),
+        postgresql_where=text("reason IS NOT NULL"),
     ),
     Index("ix_signals_incident", "incident"),
     Index("ix_signals_ended", "ended"),
@@ -302,5 +339,6 @@ dead_letters = Table(
     Column("received", Moment, nullable=False),
     Column("reason", Words, nullable=False),
     Column("excerpt", Words, nullable=False),
+    Column("payload", LargeBinary),  # what can be sent in again; NULL where it was not kept whole
     Index("ix_dead_letters_received", "received"),
 )

@@ -9,19 +9,60 @@ from kintsugi.model.records import (
     Approval,
     Incident,
     PauseScope,
+    Reason,
     RunRecord,
     Signal,
+    SignalSource,
     StepRecord,
     Verdict,
+    VerdictKind,
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgedSignal:
-    """A signal with what became of it."""
+    """
+    A signal with what became of it.
+
+    `refired` is when a delivery said that it fires although it has ended, while that is provisional; `continues` the id of
+    the signal that did so, where this one was opened for it.
+    """
 
     signal: Signal
     verdict: Verdict | None = None
+    refired: datetime | None = None
+    continues: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignalWish:
+    """Which signals a person wants to see, newest first: at most `limit`, of those before the one with the id `before`."""
+
+    verdict: VerdictKind | None = None
+    reason: Reason | None = None
+    before: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetterSummary:
+    """A dead letter as people see it; `resendable` says whether it was kept whole and can be sent in again."""
+
+    id: str
+    source: SignalSource
+    received: datetime
+    reason: str
+    excerpt: str
+    resendable: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resent:
+    """What came of a dead letter that was sent in again: signals that were taken, and letters that it left in its place."""
+
+    id: str
+    accepted: int
+    dead_letters: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -360,13 +360,19 @@ class Notice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetter:
-    """What could not be understood: bounded and redacted, with the reason."""
+    """
+    What could not be understood: bounded and redacted, with the reason.
+
+    `payload` is all of it, as it can be sent in again: the body of a webhook or of a poll's answer. None where that was
+    not kept, because it is too large or holds a secret.
+    """
 
     id: str
     source: SignalSource
     received: datetime
     reason: str
     excerpt: str
+    payload: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

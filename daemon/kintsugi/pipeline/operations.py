@@ -2,27 +2,35 @@
 What people may ask and say: the deeds behind the API.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
 
 from kintsugi.drills.decision import RULE
 from kintsugi.errors import UsageError, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.answers import (
+    DeadLetterSummary,
     Explanation,
     IncidentDetail,
     JudgedSignal,
     KeptText,
     PauseWish,
+    Resent,
     RollbackAnswer,
     RunDetail,
     ServiceSummary,
+    SignalWish,
 )
 from kintsugi.model.command import Verb
 from kintsugi.model.documents import CommandTemplate, Run
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import (
     Approval,
+    DeadLetter,
     Incident,
     Pause,
     PauseScope,
@@ -42,6 +50,21 @@ from kintsugi.pipeline.roster import Roster
 from kintsugi.runner.carrier import ASKED
 from kintsugi.runner.handover import undo_texts
 
+log = structlog.get_logger(__name__)
+
+
+class ReadAgain(Protocol):
+    """What a dead letter holds as it is understood now; made by `sources`."""
+
+    @property
+    def signals(self) -> Sequence[Signal]: ...
+
+    @property
+    def dead_letters(self) -> Sequence[DeadLetter]: ...
+
+    @property
+    def unreadable(self) -> str: ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deeds:
@@ -54,6 +77,7 @@ class Deeds:
     pipeline: Pipeline
     explaining: Explaining
     drilling: Drilling
+    read_again: Callable[[DeadLetter, datetime], ReadAgain]
 
     async def incidents(self, *, limit: int, service: str, open_only: bool) -> Sequence[Incident]:
         """List incidents, newest first."""
@@ -70,6 +94,34 @@ class Deeds:
             runs=tuple(runs),
             approvals=await self.ledger.approvals(incident),
         )
+
+    async def signals(self, wish: SignalWish) -> Sequence[JudgedSignal]:
+        """List signals with their verdicts, newest first."""
+        return await self.ledger.list_signals(wish)
+
+    async def dead_letters(self, *, limit: int, before: str) -> Sequence[DeadLetterSummary]:
+        """List what could not be understood, newest first."""
+        return await self.ledger.list_dead_letters(limit=limit, before=before)
+
+    async def resend(self, letter: str, *, who: str) -> Resent:
+        """
+        Take a dead letter in as if it came now.
+
+        Its signals are committed before it goes, so that one that is sent in twice is taken once. Raises NotRecorded for no
+        such letter, WrongState while nothing of it can be understood.
+        """
+        kept = await self.ledger.dead_letter(letter)
+        now = self.world.clock()
+        read = self.read_again(kept, now)
+        if not read.signals:
+            why = read.unreadable or next((each.reason for each in read.dead_letters), "it holds no alert")
+            raise WrongState(f"dead letter {letter} cannot be sent in: {why}")
+        await self.ledger.accept(read.signals, now)
+        await self.ledger.keep_dead_letters(read.dead_letters)
+        await self.ledger.forget_dead_letter(letter)
+        log.info("dead letter sent in again", letter=letter, who=who, signals=len(read.signals))
+        self.pipeline.wake()
+        return Resent(id=letter, accepted=len(read.signals), dead_letters=len(read.dead_letters))
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         """Say yes to the plan that was shown; what waits for it goes on within moments."""

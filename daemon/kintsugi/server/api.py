@@ -5,18 +5,19 @@ Handlers only translate: a request into a call of `Operations`, its value into J
 """
 
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 
 from kintsugi.errors import UsageError
-from kintsugi.model.records import PauseScope, Signal, Target
+from kintsugi.model.records import PauseScope, Reason, Signal, Target, VerdictKind
 from kintsugi.server.answers import answer
 from kintsugi.server.authentication import Identity
 from kintsugi.server.bodies import BodyReader
 from kintsugi.server.intake import Decode
-from kintsugi.server.operations import Operations, PauseWish
+from kintsugi.server.operations import Operations, PauseWish, SignalWish
 
 IDENTITY = web.RequestKey("identity", Identity)
 """Where a request keeps who it comes from."""
@@ -26,6 +27,7 @@ _LONGEST = 500
 _MAX_BODY = 256 * 1024
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class _Approve(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,6 +59,10 @@ class _Drill(msgspec.Struct, forbid_unknown_fields=True):
     who: str = ""
 
 
+class _Resend(msgspec.Struct, forbid_unknown_fields=True):
+    who: str = ""
+
+
 class _Alert(msgspec.Struct):
     labels: dict[str, str]
     annotations: dict[str, str] = {}
@@ -81,6 +87,28 @@ class Api:
     async def incident(self, request: web.Request) -> web.Response:
         """Show one with signals, runs, steps, undo texts, evidence and questions."""
         return answer(await self._operations.incident(request.match_info["id"]))
+
+    async def signals(self, request: web.Request) -> web.Response:
+        """List signals: `?verdict=`, `?reason=`, `?limit=`, `?before=ID` for the next page."""
+        wish = SignalWish(
+            verdict=_choice(request, "verdict", VerdictKind),
+            reason=_choice(request, "reason", Reason),
+            before=request.query.get("before", ""),
+            limit=_number(request, "limit", 50),
+        )
+        return answer({"signals": list(await self._operations.signals(wish))})
+
+    async def dead_letters(self, request: web.Request) -> web.Response:
+        """List what could not be understood: `?limit=`, `?before=ID` for the next page."""
+        found = await self._operations.dead_letters(
+            limit=_number(request, "limit", 50), before=request.query.get("before", "")
+        )
+        return answer({"dead_letters": list(found)})
+
+    async def resend(self, request: web.Request) -> web.Response:
+        """Send a dead letter in again."""
+        body = await self._body(request, _Resend)
+        return answer(await self._operations.resend(request.match_info["id"], who=_who(request, body.who)))
 
     async def approve(self, request: web.Request) -> web.Response:
         """Say yes to the plan that was shown."""
@@ -187,6 +215,16 @@ def _number(request: web.Request, name: str, default: int) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST):
         raise UsageError(f"{name}: {text[:20]!r} is not a number from 1 to {_MOST}")
     return int(text)
+
+
+def _choice(request: web.Request, name: str, members: type[_Choice]) -> _Choice | None:
+    """Read one of some words of the query, None when it is not said. Raises UsageError."""
+    text = request.query.get(name, "")
+    if not text:
+        return None
+    if text not in set(members):
+        raise UsageError(f"{name}: there is no {text[:40]!r}; there is {', '.join(members)}")
+    return members(text)
 
 
 def _flag(request: web.Request, name: str) -> bool:

@@ -34,13 +34,22 @@ class Action(StrEnum):
     ROLL_BACK = "roll-back"
     PAUSE = "pause"
     DRILL = "drill"
+    RESEND = "resend"
 
 
 RIGHTS: Mapping[Role, frozenset[Action]] = {
     Role.NOBODY: frozenset({Action.LOOK_ALIVE}),
     Role.WEBHOOK: frozenset({Action.LOOK_ALIVE, Action.DELIVER}),
     Role.OPERATOR: frozenset(
-        {Action.LOOK_ALIVE, Action.READ, Action.APPROVE, Action.ROLL_BACK, Action.PAUSE, Action.DRILL}
+        {
+            Action.LOOK_ALIVE,
+            Action.READ,
+            Action.APPROVE,
+            Action.ROLL_BACK,
+            Action.PAUSE,
+            Action.DRILL,
+            Action.RESEND,
+        }
     ),
 }
 """All that anybody may do. The webhook's token starts runbooks by delivering alerts, and nothing else."""

@@ -49,6 +49,9 @@ class Delivery(Protocol):
     def truncated(self) -> int: ...
 
     @property
+    def left_out(self) -> DeadLetter | None: ...
+
+    @property
     def unreadable(self) -> str: ...
 
 
@@ -128,8 +131,8 @@ class Intake:
         )
         self._commits = Commits(inbox, metrics, most_waiting=settings.max_waiting, patience=settings.commit_wait)
         self._large = asyncio.Lock()
-        self.on_incomplete: Callable[[], None] = _nobody_polls
-        """Called when a delivery did not bring everything; the composition root sets it to the poller's `wake`."""
+        self.on_incomplete: Callable[[], None] | None = None
+        """Called when a delivery did not bring everything; the poller's `wake`, and None where nothing polls."""
 
     async def receive(self, request: web.Request) -> web.Response:
         """Take one delivery; its sender is known already, its body is not read yet."""
@@ -154,12 +157,13 @@ class Intake:
         try:
             await self._commits.commit(delivery.signals, self._clock())
             await self._keep(delivery.dead_letters)
+            await self._miss(delivery)
         except LedgerError as error:
             log.warning("delivery not taken, it comes again", alerts=len(delivery.signals), error=str(error))
             return refusal(503, str(error))
         self._metrics.signals_received.labels(SignalSource.ALERTMANAGER).inc(len(delivery.signals))
         if delivery.truncated or delivery.dead_letters:
-            self.on_incomplete()
+            self._ask_for_the_rest()
         return answer({"accepted": len(delivery.signals), "dead_letters": len(delivery.dead_letters)})
 
     async def _understand(self, body: bytes) -> Delivery:
@@ -172,8 +176,23 @@ class Intake:
     def _incomplete(self, status: int, text: str) -> web.Response:
         """Refuse for good: Alertmanager does not repeat after this, so somebody must know and somebody must ask."""
         log.error("delivery refused for good, its alerts are lost unless they are polled", status=status, reason=text)
-        self.on_incomplete()
+        self._ask_for_the_rest()
         return refusal(status, text)
+
+    def _ask_for_the_rest(self) -> None:
+        """Wake the poller, where there is one."""
+        if self.on_incomplete is not None:
+            self.on_incomplete()
+
+    async def _miss(self, delivery: Delivery) -> None:
+        """Count and tell the alerts that the sender left out; where nothing can ask for them a person must know (A7)."""
+        if not delivery.truncated:
+            return
+        polled = self.on_incomplete is not None
+        if not polled and delivery.left_out is not None:
+            await self._inbox.keep_dead_letters([delivery.left_out])
+        self._metrics.alerts_left_out.labels("polled" if polled else "unknown").inc(delivery.truncated)
+        log.warning("Alertmanager left alerts out of a group", alerts=delivery.truncated, polled=polled)
 
     async def _keep(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters."""
@@ -188,7 +207,3 @@ class Intake:
                 await self._keep(letters)
         except (KintsugiError, TimeoutError) as error:
             log.warning("dead letter could not be kept", error=str(error))
-
-
-def _nobody_polls() -> None:
-    """Stand in where no Alertmanager is polled."""

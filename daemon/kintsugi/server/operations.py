@@ -6,27 +6,33 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from kintsugi.model.answers import (
+    DeadLetterSummary,
     Explanation,
     IncidentDetail,
     JudgedSignal,
     KeptText,
     PauseWish,
+    Resent,
     RollbackAnswer,
     RunDetail,
     ServiceSummary,
+    SignalWish,
 )
 from kintsugi.model.records import Approval, Incident, Pause, Signal, Target
 
 __all__ = [
+    "DeadLetterSummary",
     "Explanation",
     "IncidentDetail",
     "JudgedSignal",
     "KeptText",
     "Operations",
     "PauseWish",
+    "Resent",
     "RollbackAnswer",
     "RunDetail",
     "ServiceSummary",
+    "SignalWish",
 ]
 
 
@@ -44,6 +50,18 @@ class Operations(Protocol):
 
     async def incident(self, incident: str) -> IncidentDetail:
         """Give everything about one."""
+        ...
+
+    async def signals(self, wish: SignalWish) -> Sequence[JudgedSignal]:
+        """List signals with their verdicts, newest first."""
+        ...
+
+    async def dead_letters(self, *, limit: int, before: str) -> Sequence[DeadLetterSummary]:
+        """List what could not be understood, newest first; from `before` on, where that is an id."""
+        ...
+
+    async def resend(self, letter: str, *, who: str) -> Resent:
+        """Take a dead letter in as if it came now; once it is understood it is a dead letter no more."""
         ...
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:

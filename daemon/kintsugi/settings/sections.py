@@ -149,6 +149,12 @@ class AlertmanagerSettings:
     poll_timeout: Wait = timedelta(seconds=10)
     """How long one such request may take."""
 
+    reopen_after: Wait = timedelta(minutes=10)
+    """How long a firing delivery that came in after the alert's end, with the beginning that it had, is provisional: when
+    no other resolved one has come by then, the alert fires again and is judged. Alertmanager tries one delivery for as
+    long as its `group_interval` (5m by default) and tells an end within another: set it above twice that. Not scaled by
+    `durations`: it is Alertmanager's clock."""
+
     receiver: str = "kintsugi"
     """Name of our receiver in Alertmanager's configuration: only what is routed to us is polled."""
 

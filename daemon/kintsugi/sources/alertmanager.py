@@ -6,10 +6,11 @@ costs its group nothing (A12), a body that is no webhook at all is named as such
 answer is a value.
 """
 
+import hashlib
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 
@@ -24,7 +25,11 @@ from kintsugi.telemetry import SECRETS
 VERSION = "4"
 
 _EXCERPT = 2000
-"""Characters of a dead letter that are kept."""
+"""Characters of a dead letter that people are shown."""
+
+LARGEST_PAYLOAD = 64 * 1024
+"""Bytes of one delivery that are kept to be sent in again: what one alert may have, and 64 MiB of the 1,000 letters that
+are kept. Each is searched for secrets, which takes half a second for this much of the worst text (measured)."""
 
 _MOST_LETTERS = 20
 """Dead letters kept of one delivery; the last one says how many more there were."""
@@ -35,13 +40,15 @@ class Delivery:
     """
     What one body held.
 
-    `truncated` counts alerts that the sender left out (A7). `unreadable` says why the body as a whole could not be
-    read; then there are no signals, and one dead letter.
+    `truncated` counts alerts that the sender left out (A7); `left_out` is a dead letter that says so, for where nobody can
+    be asked for them. `unreadable` says why the body as a whole could not be read; then there are no signals, and one
+    dead letter.
     """
 
     signals: tuple[Signal, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
     truncated: int = 0
+    left_out: DeadLetter | None = None
     unreadable: str = ""
 
 
@@ -51,6 +58,7 @@ class _Webhook(msgspec.Struct, frozen=True, rename="camel"):
     version: str
     alerts: list[msgspec.Raw]
     truncated_alerts: int = 0
+    group_key: msgspec.Raw = msgspec.Raw(b'""')
 
 
 class _WebhookAlert(Alert, frozen=True, rename="camel", kw_only=True):
@@ -83,7 +91,9 @@ def decode(body: bytes, now: datetime) -> Delivery:
             body, f"version {webhook.version[:20]!r}: only version {VERSION!r} of the webhook is known", now
         )
     signals, letters = _read_each(webhook.alerts, now)
-    return Delivery(signals=tuple(signals), dead_letters=tuple(letters), truncated=max(0, webhook.truncated_alerts))
+    truncated = max(0, webhook.truncated_alerts)
+    left_out = _left_out(truncated, bytes(webhook.group_key), now) if truncated else None
+    return Delivery(signals=tuple(signals), dead_letters=tuple(letters), truncated=truncated, left_out=left_out)
 
 
 def signal_ids(now: datetime) -> Iterator[str]:
@@ -92,10 +102,51 @@ def signal_ids(now: datetime) -> Iterator[str]:
     return (f"{batch}-{number}" for number in count(1))
 
 
-def dead_letter(source: SignalSource, raw: bytes, reason: str, now: datetime) -> DeadLetter:
-    """Keep the beginning of what could not be read, without its secrets."""
+def of_alert(raw: bytes) -> bytes:
+    """Return the body of a webhook that brings nothing but this alert."""
+    return b'{"version":"4","alerts":[' + raw + b"]}"
+
+
+def dead_letter(
+    source: SignalSource, raw: bytes, reason: str, now: datetime, *, payload: bytes | None = None
+) -> DeadLetter:
+    """
+    Keep the beginning of what could not be read, without its secrets, and what `payload` could be sent in again.
+
+    A payload that is larger than `LARGEST_PAYLOAD`, or holds what looks like a secret, is not kept: cut or masked it
+    would be something else.
+    """
     excerpt = SECRETS.text(raw[: _EXCERPT * 4].decode("utf-8", "replace"))[:_EXCERPT]
-    return DeadLetter(id=new_id("dead", now), source=source, received=now, reason=reason[:500], excerpt=excerpt)
+    return DeadLetter(
+        id=new_id("dead", now),
+        source=source,
+        received=now,
+        reason=reason[:500],
+        excerpt=excerpt,
+        payload=payload if payload and _may_be_kept(payload) else None,
+    )
+
+
+def _may_be_kept(payload: bytes) -> bool:
+    """Tell whether a payload is small enough, and no secret of ours or of anybody's stands in it."""
+    if len(payload) > LARGEST_PAYLOAD:
+        return False
+    text = payload.decode("utf-8", "replace")
+    return SECRETS.text(text) == text
+
+
+def _left_out(alerts: int, group: bytes, now: datetime) -> DeadLetter:
+    """Make the letter of alerts that a group was cut short by: one a group, the newest, for it is told on and on."""
+    reason = (
+        f"Alertmanager left {alerts} alerts out of this group, and nothing polls it, so they are not known here: "
+        "take `max_alerts` out of its webhook_config, or set alertmanager.url"
+    )
+    return only_newest(dead_letter(SignalSource.ALERTMANAGER, group, reason, now), group)
+
+
+def only_newest(letter: DeadLetter, about: bytes) -> DeadLetter:
+    """Return the letter under an id that is the same for whatever is told `about` the same: the newest replaces the rest."""
+    return replace(letter, id=f"dead-{hashlib.sha256(about).hexdigest()[:19]}")
 
 
 def _read(body: bytes) -> _Webhook:
@@ -133,8 +184,12 @@ def _read_each(alerts: list[msgspec.Raw], now: datetime) -> tuple[list[Signal], 
 
 def _letters(wrong: list[tuple[bytes, str]], now: datetime) -> list[DeadLetter]:
     """Make dead letters of bad alerts, a bounded number of them."""
-    more = len(wrong) - _MOST_LETTERS
-    letters = [dead_letter(SignalSource.ALERTMANAGER, raw, reason, now) for raw, reason in wrong[:_MOST_LETTERS]]
+    more, room = len(wrong) - _MOST_LETTERS, LARGEST_PAYLOAD
+    letters = []
+    for raw, reason in wrong[:_MOST_LETTERS]:
+        payload = of_alert(raw) if len(raw) <= room else None
+        room -= len(payload or b"")
+        letters.append(dead_letter(SignalSource.ALERTMANAGER, raw, reason, now, payload=payload))
     if more > 0:
         letters.append(dead_letter(SignalSource.ALERTMANAGER, b"", f"{more} more alerts of the same delivery", now))
     return letters
@@ -142,4 +197,5 @@ def _letters(wrong: list[tuple[bytes, str]], now: datetime) -> list[DeadLetter]:
 
 def _unreadable(body: bytes, reason: str, now: datetime) -> Delivery:
     """Say that a whole body could not be read."""
-    return Delivery(dead_letters=(dead_letter(SignalSource.ALERTMANAGER, body, reason, now),), unreadable=reason)
+    letter = dead_letter(SignalSource.ALERTMANAGER, body, reason, now, payload=body)
+    return Delivery(dead_letters=(letter,), unreadable=reason)

@@ -14,7 +14,7 @@ import msgspec
 from kintsugi.errors import ProbeFailed
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
 from kintsugi.settings import AlertmanagerSettings
-from kintsugi.sources.alertmanager import UNDECODABLE, dead_letter, signal_ids
+from kintsugi.sources.alertmanager import UNDECODABLE, dead_letter, only_newest, signal_ids
 from kintsugi.sources.alerts import Alert, Envelope, to_signal
 from kintsugi.telemetry import SECRETS
 
@@ -64,7 +64,9 @@ def decode_alerts(body: bytes, now: datetime) -> tuple[list[PolledAlert], list[D
             signal = to_signal(alert, firing=True, size=size, envelope=envelope, signal_id=signal_id)
             alerts.append(PolledAlert(signal=signal, suppressed=_is_suppressed(alert.status)))
         except (*UNDECODABLE, ValueError) as error:
-            letters.append(dead_letter(SignalSource.POLL, bytes(raw), f"alert: {error}", now))
+            one = b"[" + bytes(raw) + b"]"
+            letter = dead_letter(SignalSource.POLL, bytes(raw), f"alert: {error}", now, payload=one)
+            letters.append(only_newest(letter, one))  # it comes with every poll for as long as it fires
     return alerts, letters
 
 

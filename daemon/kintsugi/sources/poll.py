@@ -16,13 +16,20 @@ from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager import signal_ids
-from kintsugi.sources.alertmanager_api import decode_alerts
+from kintsugi.sources.alertmanager_api import PolledAlert, decode_alerts
 from kintsugi.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
 
 MISSES = 2
 """Polls on end that an alert must be missing from before it counts as over."""
+
+_TOGETHER = 1000
+"""Alerts of one poll that are committed in one piece: a storm must fit into what the database lets one transaction take,
+and webhooks have their turn in between."""
+
+_SMALL = 256 * 1024
+"""Bytes up to which an answer is decoded on the event loop, as of a webhook."""
 
 _KNOWS_AFTER = timedelta(minutes=5)
 """How long after its start Alertmanager may not yet have heard again of everything that fires (its resolve_timeout)."""
@@ -92,11 +99,13 @@ class Poller:
     async def poll(self) -> Polled:
         """Ask once. Raises ProbeFailed or LedgerUnavailable, and then nothing is concluded."""
         now = self._clock()
-        alerts, letters = decode_alerts(await self._api.alerts(suppressed=False), now)
+        alerts, letters = await self._listed(now, suppressed=False)
         believed = {signal.key: signal for signal in await self._believed()}
         over = await self._over(believed, {alert.signal.key for alert in alerts}, now)
         active = [alert.signal for alert in alerts if not alert.suppressed]
-        await self._inbox.accept([*active, *over], now)
+        found = [*active, *over]
+        for start in range(0, len(found), _TOGETHER):
+            await self._inbox.accept(found[start : start + _TOGETHER], now)
         if letters:
             await self._inbox.keep_dead_letters(letters)
             self._metrics.dead_letters.inc(len(letters))
@@ -110,8 +119,15 @@ class Poller:
 
         An alert that is not there is not silenced. Raises ProbeFailed when that cannot be known.
         """
-        alerts, _letters = decode_alerts(await self._api.alerts(suppressed=True), self._clock())
+        alerts, _letters = await self._listed(self._clock(), suppressed=True)
         return any(alert.suppressed for alert in alerts if alert.signal.key == fingerprint)
+
+    async def _listed(self, now: datetime, *, suppressed: bool) -> tuple[list[PolledAlert], list[DeadLetter]]:
+        """Ask for the list and read it: a long one beside the event loop, or all else would stand still meanwhile."""
+        body = await self._api.alerts(suppressed=suppressed)
+        if len(body) <= _SMALL:
+            return decode_alerts(body, now)
+        return await asyncio.to_thread(decode_alerts, body, now)
 
     async def _believed(self) -> list[Signal]:
         """Give the alerts that we believe to fire, whoever told us."""
@@ -127,7 +143,7 @@ class Poller:
         """
         missing = believed.keys() - there
         if missing:
-            alerts, _letters = decode_alerts(await self._api.alerts(suppressed=True), now)
+            alerts, _letters = await self._listed(now, suppressed=True)
             missing -= {alert.signal.key for alert in alerts}
         if missing and now - await self._api.started() < _KNOWS_AFTER:
             missing = set()

@@ -43,6 +43,11 @@ class Metrics:
         self.verdicts = counter("kintsugi_verdicts_total", "Verdicts given to signals.", ["verdict", "reason"])
         self.signals_unjudged = gauge("kintsugi_signals_unjudged", "Signals received that have no verdict yet.")
         self.dead_letters = counter("kintsugi_dead_letters_total", "Alerts and bodies that could not be understood.")
+        self.alerts_left_out = counter(
+            "kintsugi_alerts_left_out_total",
+            "Alerts that Alertmanager left out of a group: polled for, or unknown where nothing polls.",
+            ["outcome"],
+        )
         self.webhook_answers = counter(
             "kintsugi_webhook_answers_total", "Answers to webhooks; any 4xx loses alerts.", ["status"]
         )
@@ -102,6 +107,8 @@ def _preset_own_labels(metrics: Metrics) -> None:
     """Start the series whose labels are fixed here."""
     for status in ("200", "400", "401", "413", "503"):
         metrics.webhook_answers.labels(status)
+    for outcome in ("polled", "unknown"):
+        metrics.alerts_left_out.labels(outcome)
     for outcome in ("ok", "failed"):
         metrics.polls.labels(outcome)
     for outcome in ("taken", "refused"):

@@ -50,7 +50,7 @@ async def test_a_beginning_that_moves_while_it_fires_is_the_same_episode(ledger:
     assert moved.repeated == 1
 
 
-async def test_a_late_duplicate_of_a_resolved_episode_starts_nothing(ledger: Ledger) -> None:
+async def test_a_late_duplicate_of_a_resolved_episode_starts_nothing_at_once(ledger: Ledger) -> None:
     """A16, A21: a captured or delayed body is delivered after the resolve."""
     await ledger.accept([signal("a"), signal("a", ended=NOW + MINUTE)], NOW)
     late = await ledger.accept([signal("a")], NOW + 5 * MINUTE)

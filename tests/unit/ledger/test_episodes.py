@@ -1,14 +1,25 @@
 """Which deliveries are one episode: the same whatever the order, for any history at all."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.ledger.episodes import MOST_BEGINNINGS, REOPEN_AFTER, TICK, Episode, holding, reopened, told
+from kintsugi.ledger.episodes import (
+    MOST_BEGINNINGS,
+    REOPEN_AFTER,
+    TICK,
+    Episode,
+    continued,
+    holding,
+    over,
+    refired,
+    reopened,
+    told,
+)
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 Delivery = tuple[datetime, datetime | None]
@@ -122,3 +133,102 @@ def test_an_episode_remembers_a_bounded_number_of_beginnings() -> None:
     assert len(episode.seen) == MOST_BEGINNINGS
     assert episode.began == at(0)
     assert episode.seen[-1][0] == at(299)
+
+
+WAIT = timedelta(minutes=10)
+RECEIVED = at(60)
+"""When the first delivery came in: after everything that it can speak of."""
+
+LOOK = "look"
+"""What the daemon does now and then, between two deliveries."""
+
+History = Sequence[Delivery | str]
+
+
+def live(history: History, *, since: datetime = RECEIVED) -> list[Episode]:
+    """Hear deliveries and look for what has waited long enough, one after the other, four minutes apart."""
+    episodes: Sequence[Episode] = []
+    for number, event in enumerate(history):
+        now = since + number * timedelta(minutes=4)
+        if isinstance(event, str):
+            episodes = continued(episodes, now - WAIT, f"sig-{number}")
+            continue
+        began, ended = event
+        episodes = told(episodes, began, ended, f"sig-{number}")
+        episodes = refired(episodes, began, now) if ended is None else over(episodes, now)
+    return list(episodes)
+
+
+def looked(history: History) -> list[Episode]:
+    """Give what has become of a history long after its last delivery."""
+    episodes: Sequence[Episode] = live(history)
+    return list(continued(episodes, RECEIVED + timedelta(days=1), "sig-last"))
+
+
+lives = st.lists(st.tuples(moments, st.none() | moments) | st.just(LOOK), min_size=1, max_size=12)
+
+
+@given(history=lives, began=moments)
+def test_what_is_told_to_fire_last_is_open_in_the_end(history: History, began: datetime) -> None:
+    """P1: whatever came before, it is late at most and never lost."""
+    episodes = looked([*history, (began, None)])
+    assert episodes[-1].ended is None
+
+
+@given(history=lives, began=moments, ended=moments)
+def test_after_a_resolved_delivery_nothing_is_provisional(history: History, began: datetime, ended: datetime) -> None:
+    """A16: a late duplicate opens nothing when the end of its own Alertmanager follows."""
+    before = live([*history, (began, ended)])
+    assert all(episode.refired is None for episode in before)
+    assert continued(before, RECEIVED + timedelta(days=1), "new") is before
+    open_again = [episode for episode in before if episode.ended is None and episode.continues]
+    assert all(len(episode.seen) > 1 for episode in open_again), "nothing but a beginning of its own keeps it open"
+
+
+@given(history=lives, since=st.integers(-30, 60).map(at))
+def test_what_fires_again_keeps_the_promises_of_the_table(history: History, since: datetime) -> None:
+    """The unique indexes hold, and nothing is provisional while the key is open: with a clock that is behind, too."""
+    for length in range(1, len(history) + 1):
+        episodes = live(history[:length], since=since)
+        assert len({episode.id for episode in episodes}) == len(episodes)
+        assert len({episode.began for episode in episodes}) == len(episodes)
+        opened = [episode for episode in episodes if episode.ended is None]
+        assert opened in ([], episodes[-1:])
+        assert not opened or all(episode.refired is None for episode in episodes)
+
+
+@given(deliveries=anything)
+def test_until_somebody_looks_a_firing_after_the_end_changes_no_episode(deliveries: list[Delivery]) -> None:
+    """A1, A3, A16: the order of deliveries still does not count."""
+    assert [(episode.began, episode.ended) for episode in live(deliveries)] == spans(deliveries)
+
+
+FIRES, ENDS = (at(0), None), (at(0), at(5))
+
+
+@pytest.mark.parametrize(
+    ("history", "opens"),
+    [
+        pytest.param([FIRES, ENDS, FIRES, LOOK], False, id="too soon"),
+        pytest.param([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK], True, id="nothing more came"),
+        pytest.param([FIRES, ENDS, FIRES, ENDS, LOOK, LOOK, LOOK], False, id="a late duplicate, and its end"),
+        pytest.param([FIRES, ENDS, FIRES, (at(0), at(9)), LOOK, LOOK, LOOK], False, id="it resolved"),
+        pytest.param([FIRES, ENDS, FIRES, FIRES, FIRES, LOOK], True, id="repeats do not put it off"),
+        pytest.param([FIRES, ENDS, FIRES, (at(0), at(9)), FIRES, LOOK], False, id="anew after its second end"),
+        pytest.param([ENDS, FIRES, LOOK, LOOK, LOOK], True, id="its end came first"),
+        pytest.param([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK, ENDS], False, id="its end came very late"),
+        pytest.param([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK, (at(0), at(90))], False, id="it went on, and ended"),
+        pytest.param([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK, (at(80), None), ENDS], True, id="it began once more"),
+    ],
+)
+def test_a_firing_delivery_after_the_end_opens_it_again_ten_minutes_later(history: History, opens: bool) -> None:
+    """A3, A17: looks and deliveries are four minutes apart."""
+    episodes = live(history)
+    assert (episodes[-1].ended is None) is opens
+
+
+def test_what_fires_again_is_an_episode_of_its_own_that_names_the_one_before() -> None:
+    first, second = live([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK])
+    assert (first.id, first.ended, first.refired) == ("sig-0", at(5), None)
+    assert (second.began, second.continues) == (RECEIVED + timedelta(minutes=8), "sig-0")
+    assert refired([first, second], at(0), RECEIVED + timedelta(hours=1)) == [first, second]

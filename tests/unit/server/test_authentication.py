@@ -7,7 +7,7 @@ import pytest
 from kintsugi.server.authentication import Action, Authentication, Identity, Role, TokenFiles, may
 
 DELIVER, LOOK = {Action.DELIVER}, {Action.LOOK_ALIVE}
-PEOPLE = {Action.READ, Action.APPROVE, Action.ROLL_BACK, Action.PAUSE, Action.DRILL}
+PEOPLE = {Action.READ, Action.APPROVE, Action.ROLL_BACK, Action.PAUSE, Action.DRILL, Action.RESEND}
 
 
 @pytest.mark.parametrize("action", list(Action))

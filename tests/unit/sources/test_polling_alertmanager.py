@@ -1,5 +1,6 @@
 """Asking Alertmanager finds what its webhooks did not bring, and concludes nothing from silence."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -52,8 +53,10 @@ class MemoryInbox:
     def __init__(self) -> None:
         self.open: dict[str, Signal] = {}
         self.letters: list[DeadLetter] = []
+        self.sizes: list[int] = []
 
     async def accept(self, delivered: Sequence[Signal], now: datetime) -> None:
+        self.sizes.append(len(delivered))
         for signal in delivered:
             if signal.status is SignalStatus.FIRING:
                 self.open.setdefault(signal.key, signal)
@@ -162,6 +165,36 @@ async def test_what_is_no_list_of_alerts_is_no_answer(polling: Polling) -> None:
 
     with pytest.raises(ProbeFailed, match="cannot be read"):
         await polling.poll()
+
+
+async def test_a_storm_is_committed_in_pieces_and_read_beside_the_event_loop(polling: Polling) -> None:
+    """A4: what a database takes in one transaction is bounded, and so is how long everything else waits."""
+    polling.alertmanager.states = {f"a{number}": "active" for number in range(60_000)}
+    turns, polled = 0, asyncio.Event()
+
+    async def others() -> None:
+        nonlocal turns
+        while not polled.is_set():
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(others())
+    assert await polling.poll() == Polled(firing=60_000, over=0)
+    polled.set()
+    await counting
+
+    assert len(polling.inbox.open) == 60_000
+    assert max(polling.inbox.sizes) <= 1_000
+    assert turns > 100, "others have their turn while the list is read"
+
+
+async def test_the_same_bad_alert_is_one_dead_letter_however_often_it_is_polled(polling: Polling) -> None:
+    """A12: it comes with every poll, and must not push out all the others."""
+    polling.alertmanager.extra = [{"labels": 5}]
+    for _ in range(3):
+        await polling.poll()
+
+    assert len({letter.id for letter in polling.inbox.letters}) == 1
 
 
 async def test_a_bad_alert_in_the_list_is_a_dead_letter(polling: Polling) -> None:

@@ -1,0 +1,150 @@
+"""Signals by verdict and reason, and dead letters: read by people, a page at a time, each question by its index."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Select, insert, text
+
+from kintsugi.errors import NotRecorded
+from kintsugi.ledger import Ledger
+from kintsugi.ledger.listing import page_of
+from kintsugi.ledger.tables import signals
+from kintsugi.model.answers import JudgedSignal, SignalWish
+from kintsugi.model.documents import RuleSource
+from kintsugi.model.records import DeadLetter, Reason, SignalSource, VerdictKind
+from tests.contract.ledger.build import MINUTE, NOW, signal, verdict
+
+SECOND = timedelta(seconds=1)
+REFUSED = verdict(VerdictKind.REFUSED, Reason.COOLDOWN)
+BUSY = verdict(VerdictKind.REFUSED, Reason.BUDGET)
+UNKNOWN = verdict(VerdictKind.NO_RULE, Reason.NO_RULE)
+
+
+async def fill(ledger: Ledger) -> list[str]:
+    """Accept nine signals at five moments, judge all but the last; give their ids, newest first."""
+    told = [signal(f"k{number}", received=NOW + number // 2 * SECOND) for number in range(9)]
+    await ledger.accept(told, NOW)
+    given = [REFUSED, BUSY, UNKNOWN] * 3
+    await ledger.settle({each.id: judged for each, judged in zip(told[:-1], given, strict=False)}, NOW)
+    return [each.id for each in reversed(told)]
+
+
+def ids(page: Sequence[JudgedSignal]) -> list[str]:
+    """Give the ids of a page."""
+    return [each.signal.id for each in page]
+
+
+async def test_all_signals_come_newest_first_page_after_page(ledger: Ledger) -> None:
+    """P9: also those of one moment, none twice and none left out."""
+    known = await fill(ledger)
+    found: list[str] = []
+    while page := await ledger.list_signals(SignalWish(limit=2, before=found[-1] if found else "")):
+        assert len(page) <= 2
+        found += ids(page)
+    assert found == known
+
+
+async def test_signals_are_found_by_verdict_and_by_reason(ledger: Ledger) -> None:
+    """P9: what was refused, and why."""
+    known = list(reversed(await fill(ledger)))
+    refused = await ledger.list_signals(SignalWish(verdict=VerdictKind.REFUSED))
+    assert ids(refused) == [known[number] for number in (7, 6, 4, 3, 1, 0)]
+    assert {each.verdict.reason for each in refused if each.verdict} == {Reason.COOLDOWN, Reason.BUDGET}
+    assert ids(await ledger.list_signals(SignalWish(reason=Reason.BUDGET))) == [known[7], known[4], known[1]]
+    both = SignalWish(verdict=VerdictKind.REFUSED, reason=Reason.BUDGET, before=known[7], limit=1)
+    assert ids(await ledger.list_signals(both)) == [known[4]]
+    assert await ledger.list_signals(SignalWish(verdict=VerdictKind.STARTED, reason=Reason.BUDGET)) == []
+
+
+async def test_what_fires_again_says_so(ledger: Ledger) -> None:
+    """P1: provisional first, then a signal that names the one it continues."""
+    await ledger.accept([signal("a"), signal("a", ended=NOW + MINUTE)], NOW)
+    again = NOW + 2 * MINUTE
+    (known,) = (await ledger.accept([signal("a", received=again)], again)).ids
+    (noted,) = await ledger.list_signals(SignalWish())
+    assert (noted.signal.id, noted.refired, noted.continues) == (known, again, "")
+    await ledger.reopen(again + MINUTE, MINUTE)
+    opened, ended = await ledger.list_signals(SignalWish())
+    assert (opened.continues, opened.refired, ended.refired) == (known, None, None)
+
+
+async def test_a_page_after_a_signal_that_is_not_there_is_no_page(ledger: Ledger) -> None:
+    with pytest.raises(NotRecorded, match="no signal sig-x"):
+        await ledger.list_signals(SignalWish(before="sig-x"))
+    with pytest.raises(NotRecorded, match="no dead letter dead-x"):
+        await ledger.list_dead_letters(limit=5, before="dead-x")
+
+
+@pytest.mark.parametrize(
+    ("wish", "index"),
+    [
+        (SignalWish(), "ix_signals_received"),
+        (SignalWish(verdict=VerdictKind.STARTED), "ix_signals_verdict_received"),
+        (SignalWish(reason=Reason.BUDGET), "ix_signals_reason_received"),
+    ],
+)
+async def test_each_filter_reads_an_index_and_sorts_nothing(ledger: Ledger, wish: SignalWish, index: str) -> None:
+    """The page is found among many others, of which the filter lets few through."""
+    row = {"source": SignalSource.ALERTMANAGER, "kind": RuleSource.ALERT, "rule": "", "labels": {}, "annotations": {}}
+    judged = {"verdict": VerdictKind.NO_RULE, "reason": Reason.NO_RULE, "text": "", "judged": NOW, "judged_rule": ""}
+    rows = [
+        {**row, **judged, "id": f"s{n}", "key": f"k{n}", "began": NOW, "ended": NOW, "received": NOW, "last_seen": NOW}
+        for n in range(3000)
+    ]
+    async with ledger._store.engines.writer.begin() as connection:
+        await connection.execute(insert(signals), rows)
+    async with ledger._store.engines.writer.connect() as connection:
+        await connection.execute(text("ANALYZE"))
+        await connection.commit()
+    plan = await _plan(ledger, page_of(wish))
+    assert index in plan, plan
+    assert "sort" not in plan.lower(), plan
+    assert "temp b-tree" not in plan.lower(), plan
+
+
+async def _plan(ledger: Ledger, query: Select[tuple[object, ...]]) -> str:
+    engine = ledger._store.engines
+    asked = str(query.compile(engine.reader.sync_engine, compile_kwargs={"literal_binds": True}))
+    explain = "EXPLAIN " if engine.on_postgres else "EXPLAIN QUERY PLAN "
+    async with engine.reader.connect() as connection:
+        return "\n".join(str(row) for row in await connection.execute(text(explain + asked)))
+
+
+def letter(number: int, payload: bytes | None = None) -> DeadLetter:
+    """Make a dead letter; two of them come at one moment."""
+    return DeadLetter(
+        id=f"dead-{number:03}",
+        source=SignalSource.ALERTMANAGER,
+        received=NOW + number // 2 * SECOND,
+        reason="malformed",
+        excerpt="{",
+        payload=payload,
+    )
+
+
+async def test_dead_letters_are_listed_and_read_whole(ledger: Ledger) -> None:
+    """A11: with NUL, and bytes that are no text, as they came."""
+    payload = b"\x00\xff{"
+    await ledger.keep_dead_letters([letter(1), letter(2, payload), letter(3)])
+    listed = await ledger.list_dead_letters(limit=2)
+    assert [(each.id, each.resendable) for each in listed] == [("dead-003", False), ("dead-002", True)]
+    assert [each.id for each in await ledger.list_dead_letters(limit=2, before="dead-002")] == ["dead-001"]
+    assert (await ledger.dead_letter("dead-002")).payload == payload
+
+
+async def test_a_dead_letter_that_was_understood_is_one_no_more(ledger: Ledger) -> None:
+    await ledger.keep_dead_letters([letter(1), letter(2)])
+    await ledger.forget_dead_letter("dead-001")
+    await ledger.forget_dead_letter("dead-001")
+    assert [each.id for each in await ledger.list_dead_letters(limit=5)] == ["dead-002"]
+    with pytest.raises(NotRecorded, match="no dead letter dead-001"):
+        await ledger.dead_letter("dead-001")
+
+
+async def test_a_dead_letter_that_comes_again_takes_the_place_of_the_first(ledger: Ledger) -> None:
+    """A7: a group that is cut short is told with every repeat of it."""
+    await ledger.keep_dead_letters([letter(1)])
+    await ledger.keep_dead_letters([letter(1, b"{}"), letter(1, b"[]")])
+    (kept,) = await ledger.list_dead_letters(limit=5)
+    assert (await ledger.dead_letter(kept.id)).payload == b"[]"
