@@ -156,9 +156,9 @@ class Refusals:
 
     def _is_tended(self, stage: Stage, run: RunRecord, no: No, lines: int) -> bool:
         """Tell whether a run may be open still: it waits for an approval, or through a pause without a freeze."""
-        if no.mode == "approve":
-            return run.state is IncidentState.AWAITING_APPROVAL
         paused = no.scope is not None and not no.freeze
+        if run.state is IncidentState.AWAITING_APPROVAL:
+            return paused or no.mode == "approve"
         return paused and any(WAITS in line for line in self._lines(stage)[lines:])
 
     def _lines(self, stage: Stage) -> list[str]:
