@@ -85,7 +85,9 @@ async def build(
     """
     pace = max(LOOK_EVERY * settings.durations, LOOK_LEAST)
     boundary = CrashPoints(settings.chaos.kill_at, settings.chaos.trace)
-    ledger = await life.enter("ledger", Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary))
+    window = settings.guards.budget_window
+    opened = Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary, window=window)
+    ledger = await life.enter("ledger", opened)
     epoch = await ledger.lead(now_utc())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube))
     actions = Actions(kube, Clients.under(AddressRule(allow_loopback=loopback)), settings.restore)

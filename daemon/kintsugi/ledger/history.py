@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import CompoundSelect, Select, func, select, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.rows import columns, record
@@ -11,9 +11,6 @@ from kintsugi.model.records import History, PastRun, Pause, RunKind, StepState
 
 RECENT = timedelta(hours=3)
 """How far back finished runs are told: more than the longest cooldown (2 h) and the pause after failures (1 h)."""
-
-DISRUPTED = timedelta(hours=1)
-"""The window of the disruption budget."""
 
 LAST_RUNS = 10
 """Finished runs told of the service itself, however old: enough for every streak that a guard counts."""
@@ -35,24 +32,30 @@ _PAST = (
 )  # fmt: skip
 
 
-async def read_history(connection: AsyncConnection, service: str, namespace: str, now: datetime) -> History:
-    """Read what decides a claim of `service` at `now`."""
-    last = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
-    last = last.order_by(runs.c.started.desc()).limit(LAST_RUNS)
-    query = select(*_PAST).where(
-        _RECOVERY,
-        or_(runs.c.finished.is_(None), runs.c.finished > now - RECENT, runs.c.id.in_(last.scalar_subquery())),
-    )
+async def read_history(
+    connection: AsyncConnection, service: str, namespace: str, now: datetime, window: timedelta
+) -> History:
+    """Read what decides a claim of `service` at `now`; changes are told as far back as `window`."""
+    query = select(*_PAST).where(runs.c.id.in_(_counted(service, now)))
     rows = await connection.execute(query.order_by(runs.c.started, runs.c.id))
     past = [record(PastRun, row) for row in rows]
     return History(
         active=tuple(run for run in past if run.finished is None),
         recent=tuple(run for run in past if run.finished is not None),
-        disruptions=await _disruptions(connection, namespace, now),
+        disruptions=await _disruptions(connection, namespace, now, window),
         locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
         pauses=tuple(record(Pause, row) for row in await connection.execute(pauses_at(now))),
         incident=await connection.scalar(_incident_of(service)) or "",
     )
+
+
+def _counted(service: str, now: datetime) -> CompoundSelect[tuple[str]]:
+    """Name the runs that a guard may count: three questions, each with its index, where one with OR would have none."""
+    going = select(runs.c.id).where(runs.c.finished.is_(None), _RECOVERY)
+    recent = select(runs.c.id).where(runs.c.finished > now - RECENT, _RECOVERY)
+    last = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
+    last = last.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(LAST_RUNS)
+    return union(going, recent, select(last.subquery().c.id))
 
 
 def _incident_of(service: str) -> Select[tuple[str]]:
@@ -62,11 +65,15 @@ def _incident_of(service: str) -> Select[tuple[str]]:
 
 def pauses_at(now: datetime) -> Select[tuple[object, ...]]:
     """Build the query for the pauses that hold at `now`."""
-    holding = and_(pauses.c.lifted.is_(None), or_(pauses.c.until.is_(None), pauses.c.until > now))
+    unended = select(pauses.c.id).where(pauses.c.lifted.is_(None), pauses.c.until.is_(None))
+    timed = select(pauses.c.id).where(pauses.c.lifted.is_(None), pauses.c.until > now)
+    holding = pauses.c.id.in_(union_all(unended, timed))
     return select(*columns(Pause, pauses)).where(holding).order_by(pauses.c.since, pauses.c.id)
 
 
-async def _disruptions(connection: AsyncConnection, namespace: str, now: datetime) -> tuple[datetime, ...]:
+async def _disruptions(
+    connection: AsyncConnection, namespace: str, now: datetime, window: timedelta
+) -> tuple[datetime, ...]:
     query = (
         select(steps.c.started)
         .join(runs, runs.c.id == steps.c.run)
@@ -75,7 +82,7 @@ async def _disruptions(connection: AsyncConnection, namespace: str, now: datetim
             _RECOVERY,
             steps.c.changes,
             steps.c.state.not_in(_NOT_MADE),
-            steps.c.started > now - DISRUPTED,
+            steps.c.started > now - window,
         )
         .order_by(steps.c.started)
     )

@@ -6,6 +6,7 @@ The only speaker of the database. The chapters hold the concerns; here they are 
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from sqlalchemy import func, select, text
 
@@ -27,14 +28,15 @@ from kintsugi.ledger.people import People
 from kintsugi.ledger.retention import Retention
 from kintsugi.ledger.runs import Runs
 from kintsugi.ledger.signals import Signals
-from kintsugi.ledger.store import Store
+from kintsugi.ledger.store import DISRUPTED, Store
+from kintsugi.ledger.triggers import Triggers
 
 _TURN = 0x6B696E00
 """Replicas that start together bring the schema up to date one after the other."""
 
 
 class Ledger(
-    Leading, Signals, Conditions, Claims, Incidents, Runs, Drills, Exhibits, People, Knowledge, Outbox, Retention
+    Leading, Signals, Triggers, Conditions, Claims, Incidents, Runs, Drills, Exhibits, People, Knowledge, Outbox, Retention
 ):
     """
     All chapters on one store. Make it with `open` (the daemon) or `read` (everybody else).
@@ -45,10 +47,13 @@ class Ledger(
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, *, holder: str, boundary: Boundary = QUIET) -> AsyncIterator["Ledger"]:
+    async def open(
+        cls, url: str, *, holder: str, boundary: Boundary = QUIET, window: timedelta = DISRUPTED
+    ) -> AsyncIterator["Ledger"]:
         """
         Hold the ledger, bring its schema up to date, check an SQLite file, and close it all at the end.
 
+        `window` is how far back changes count against a guard's budget: that long they are told and kept.
         Raises `LedgerHeld` when another daemon lives on it, `LedgerUnavailable` when it cannot be reached or the file
         is damaged (it is never made anew), `LedgerError` for a bad URL or a newer schema.
         """
@@ -57,7 +62,7 @@ class Ledger(
         try:
             async with held(engines, file_of(parsed), holder):
                 await _prepare(engines)
-                ledger = cls(Store(engines, boundary, holder))
+                ledger = cls(Store(engines, boundary, holder, window))
                 try:
                     yield ledger
                 finally:

@@ -32,13 +32,19 @@ def record(kind: type[T], row: Any) -> T:
 
 def signal_columns(table: Table) -> Sequence[Column[Any]]:
     """Give the columns from which `signal` builds."""
-    return [table.c[name] for name in _SIGNAL_FIELDS]
+    return [table.c[name] for name in (*_SIGNAL_FIELDS, "stale")]
 
 
 def signal(row: Any) -> Signal:
     """Build a signal; whether it still fires follows from its end."""
     given = {name: getattr(row, name) for name in _SIGNAL_FIELDS}
-    return Signal(status=SignalStatus.FIRING if row.ended is None else SignalStatus.RESOLVED, **given)
+    return Signal(status=_status(row), **given)
+
+
+def _status(row: Any) -> SignalStatus:
+    if row.ended is None:
+        return SignalStatus.FIRING
+    return SignalStatus.STALE if row.stale == row.ended else SignalStatus.RESOLVED
 
 
 def verdict(row: Any) -> Verdict | None:

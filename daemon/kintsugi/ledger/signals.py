@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Select, bindparam, delete, exists, func, insert, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
@@ -29,6 +29,9 @@ _SETTLE = (
     )
     .values(incident=func.coalesce(bindparam("new_incident", type_=inbox.c.incident.type), inbox.c.incident))
 )
+
+_PROVISIONAL = (inbox.c.until.is_not(None), inbox.c.ended.is_(None))
+"""Signals that still fire and are judged again when their verdict ends; the words of an index (see tables.py)."""
 
 
 class Signals(Chapter):
@@ -88,9 +91,22 @@ class Signals(Chapter):
 
         Those are the ones without a verdict, and those that still fire and whose provisional verdict ends by `now`.
         """
-        again = inbox.c.until.is_not(None) & (inbox.c.until <= now) & inbox.c.ended.is_(None)
-        query = select(*signal_columns(inbox)).where(or_(inbox.c.verdict.is_(None), again))
+        # two questions, each with its index: one with OR would read the whole table
+        new = select(inbox.c.id).where(inbox.c.verdict.is_(None)).order_by(inbox.c.received, inbox.c.id).limit(limit)
+        again = select(inbox.c.id).where(*_PROVISIONAL, inbox.c.until <= now)
+        again = again.order_by(inbox.c.received, inbox.c.id).limit(limit)
+        due = union_all(select(new.subquery().c.id), select(again.subquery().c.id))
+        query = select(*signal_columns(inbox)).where(inbox.c.id.in_(due))
         return await self._signals(query.order_by(inbox.c.received, inbox.c.id).limit(limit))
+
+    async def due_at(self) -> datetime | None:
+        """Give the moment at which the next provisional verdict ends, None while there is none."""
+        query = select(inbox.c.until).where(*_PROVISIONAL).order_by(inbox.c.until).limit(1)
+
+        async def work(connection: AsyncConnection) -> datetime | None:
+            return await connection.scalar(query)
+
+        return await self._store.look(work)
 
     async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
         """
@@ -116,18 +132,21 @@ class Signals(Chapter):
         The guards (cooldown, consecutive failures) decide whether anything starts. What a person was asked to take over
         is theirs and stays as it is.
         """
-        over = select(incidents.c.id).where(
-            incidents.c.closed.is_not(None), incidents.c.state != IncidentState.NEEDS_OPERATOR
+        over = exists().where(
+            incidents.c.id == inbox.c.incident,
+            incidents.c.closed.is_not(None),
+            incidents.c.state != IncidentState.NEEDS_OPERATOR,
         )
         settled = inbox.c.verdict.in_([VerdictKind.STARTED, VerdictKind.ATTACHED]) & inbox.c.until.is_(None)
-        left = settled & inbox.c.ended.is_(None) & inbox.c.incident.in_(over)
-        count = select(func.count()).select_from(inbox).where(left)
+        left = inbox.c.ended.is_(None) & settled & over
+        which = select(inbox.c.id).where(left)
 
-        async def look(connection: AsyncConnection) -> int:
-            return int(await connection.scalar(count) or 0)
+        async def look(connection: AsyncConnection) -> bool:
+            return (await connection.execute(which.limit(1))).first() is not None
 
         async def work(connection: AsyncConnection) -> int:
-            return int((await connection.execute(update(inbox).where(left).values(until=now))).rowcount)
+            again = update(inbox).where(inbox.c.id.in_(which)).values(until=now)
+            return int((await connection.execute(again)).rowcount)
 
         return await self._store.write("rearm", work, fenced=True) if await self._store.look(look) else 0
 
@@ -163,7 +182,9 @@ class Signals(Chapter):
         query = select(*signal_columns(inbox)).where(inbox.c.ended.is_(None))
         if sources:
             query = query.where(inbox.c.source.in_(sources))
-        return await self._signals(query.order_by(inbox.c.received, inbox.c.id))
+        # sorted here: asked for an order, SQLite takes the index that has it, and reads all that ever fired
+        found = await self._signals(query)
+        return tuple(sorted(found, key=lambda signal: (signal.received, signal.id)))
 
     async def _signals(self, query: Select[Any]) -> tuple[Signal, ...]:
         async def work(connection: AsyncConnection) -> tuple[Signal, ...]:

@@ -7,6 +7,7 @@ work first looks at what is already written, it may run again even when a COMMIT
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TypeVar
 
 import stamina
@@ -22,6 +23,9 @@ from kintsugi.ledger.tables import leadership
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
+DISRUPTED = timedelta(hours=1)
+"""The window where nobody says otherwise: the default of the setting `guards.budget_window`."""
+
 _ATTEMPTS = 4
 _FIRST_WAIT = 0.02
 _LONGEST_WAIT = 0.5
@@ -32,11 +36,13 @@ class Store:
     """
     Run transactions.
 
-    `epoch` is the one under which this process leads, None while it does not; `holder` is its name.
+    `epoch` is the one under which this process leads, None while it does not; `holder` is its name. `window` is how far
+    back the changes are counted that a guard's budget is about.
     """
 
-    def __init__(self, engines: Engines, boundary: Boundary, holder: str) -> None:
+    def __init__(self, engines: Engines, boundary: Boundary, holder: str, window: timedelta = DISRUPTED) -> None:
         self.engines = engines
+        self.window = window
         self.holder = holder
         self.epoch: int | None = None
         self._boundary = boundary

@@ -3,7 +3,9 @@ The tables of the ledger, as SQLAlchemy Core sees them. `migrations/` makes them
 
 A column that belongs to a field of `model.records` has the field's name and gives the field's type, so that a row is
 a record. Partial unique indexes hold what must never be true twice: one open episode a key, one open incident and one
-unfinished run of a kind a service (P2).
+unfinished run of a kind a service (P2). The other partial indexes hold what is open and little else, so that what the
+daemon asks again and again costs what is open, not what has been; their conditions are written as the questions are,
+since SQLite uses a partial index only for a question that says its condition.
 """
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint, text
@@ -70,6 +72,11 @@ incidents = Table(
     ),
 )
 
+_PROVISIONAL = "until IS NOT NULL AND ended IS NULL"
+_FIRING = "incident IS NOT NULL AND ended IS NULL"
+_LASTED = "incident IS NOT NULL AND ended IS NOT NULL AND kind <> 'event'"
+_STRAY = "incident IS NULL AND ended IS NOT NULL"
+
 signals = Table(
     "signals",
     metadata,
@@ -94,6 +101,7 @@ signals = Table(
     Column("judged", Moment),
     Column("judged_rule", Words),
     Column("incident", Words, ForeignKey("incidents.id")),
+    Column("stale", Moment),  # equal to `ended` where that was concluded from silence
     Index("uq_signals_key_began", "key", "began", unique=True),
     Index(
         "uq_signals_open_key",
@@ -105,17 +113,30 @@ signals = Table(
     Index(
         "ix_signals_unjudged",
         "received",
+        "id",
         sqlite_where=text("verdict IS NULL"),
         postgresql_where=text("verdict IS NULL"),
     ),
+    Index("ix_signals_provisional", "until", sqlite_where=text(_PROVISIONAL), postgresql_where=text(_PROVISIONAL)),
     Index(
-        "ix_signals_until",
-        "until",
-        sqlite_where=text("until IS NOT NULL"),
-        postgresql_where=text("until IS NOT NULL"),
+        "ix_signals_firing",
+        "incident",
+        "kind",
+        "id",
+        sqlite_where=text(_FIRING),
+        postgresql_where=text(_FIRING),
     ),
-    Index("ix_signals_incident", "incident"),
-    Index("ix_signals_ended", "ended"),
+    Index("ix_signals_lasting", "incident", "ended", sqlite_where=text(_LASTED), postgresql_where=text(_LASTED)),
+    Index(
+        "ix_signals_incident",
+        "incident",
+        "received",
+        "id",
+        sqlite_where=text("incident IS NOT NULL"),
+        postgresql_where=text("incident IS NOT NULL"),
+    ),
+    Index("ix_signals_stray", "ended", sqlite_where=text(_STRAY), postgresql_where=text(_STRAY)),
+    Index("ix_signals_received", "received", "id"),
 )
 
 conditions = Table(
@@ -149,7 +170,7 @@ runs = Table(
     Column("changed", Boolean, nullable=False),
     Column("kind", Choice(RunKind), nullable=False, server_default=RunKind.RECOVERY),
     Index("ix_runs_incident", "incident"),
-    Index("ix_runs_service_started", "service", "started"),
+    Index("ix_runs_service_kind_started", "service", "kind", "started", "id"),
     Index("ix_runs_finished", "finished"),
     Index("ix_runs_catalog", "catalog"),
     Index(
@@ -184,7 +205,9 @@ steps = Table(
     Column("met", Boolean),
     Column("error", Words, nullable=False),
     UniqueConstraint("run", "phase", "path"),
-    Index("ix_steps_changes_started", "changes", "started"),
+    Index(
+        "ix_steps_changes", "started", sqlite_where=text("changes = 1"), postgresql_where=text("changes")
+    ),
 )
 
 locks = Table(
@@ -223,7 +246,12 @@ pauses = Table(
     Column("lifted", Moment),
     Column("lifted_by", Words),
     Column("lifted_why", Words),
-    Index("ix_pauses_lifted", "lifted"),
+    Index(
+        "ix_pauses_lifted", "lifted", sqlite_where=text("lifted IS NOT NULL"), postgresql_where=text("lifted IS NOT NULL")
+    ),
+    Index(
+        "ix_pauses_holding", "until", sqlite_where=text("lifted IS NULL"), postgresql_where=text("lifted IS NULL")
+    ),
 )
 
 approvals = Table(
@@ -249,6 +277,7 @@ good_revisions = Table(
     Column("number", BigInteger, nullable=False),
     Column("first_good", Moment, nullable=False),
     Column("last_good", Moment, nullable=False),
+    Index("ix_good_revisions_last_good", "last_good"),
 )
 
 catalogs = Table(
@@ -273,7 +302,7 @@ notices = Table(
     Column("due", Moment, nullable=False),
     Column("sent", Boolean, nullable=False),
     Index("ix_notices_incident", "incident"),
-    Index("ix_notices_due", "due", sqlite_where=text("NOT sent"), postgresql_where=text("NOT sent")),
+    Index("ix_notices_due", "due", "id", sqlite_where=text("sent = 0"), postgresql_where=text("NOT sent")),
 )
 
 drills = Table(

@@ -22,10 +22,11 @@ class SignalSource(StrEnum):
 
 
 class SignalStatus(StrEnum):
-    """Whether the observation holds or has ended."""
+    """Whether the observation holds or has ended; `stale` is concluded from its sender's silence."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
+    STALE = "stale"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

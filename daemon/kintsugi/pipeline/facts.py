@@ -2,7 +2,7 @@
 What the guards and the runner need to know of the world now: one place that puts views, caches and limits together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -27,7 +27,7 @@ PAUSED = "kintsugi.dev/paused"
 class Silences(Protocol):
     """Who knows which alerts people have silenced: the poller, where Alertmanager's address is given."""
 
-    async def silenced(self, fingerprint: str) -> bool: ...
+    async def suppressed(self) -> frozenset[str]: ...
 
 
 @dataclass(kw_only=True)
@@ -159,15 +159,24 @@ class World:
             else ""
         )
 
-    async def silence(self, alerts: Sequence[str]) -> str:
-        """Say that all of these alerts are silenced; what cannot be asked counts as silenced, for now (P6)."""
+    async def silence(self, alerts: AsyncIterable[str]) -> str:
+        """
+        Say that all of these alerts are silenced; what cannot be asked counts as silenced, for now (P6).
+
+        One question to Alertmanager, and no more keys are read than up to the first that is not silenced.
+        """
         if self.silences is None:
             return ""
         try:
-            quiet = [await self.silences.silenced(alert) for alert in alerts]
+            quiet = await self.silences.suppressed()
         except ProbeFailed as error:
             return f"it cannot be known whether the alerts are silenced: {error}"
-        return "everything that goes on is silenced in Alertmanager" if all(quiet) else ""
+        if not quiet:
+            return ""
+        async for alert in alerts:
+            if alert not in quiet:
+                return ""
+        return "everything that goes on is silenced in Alertmanager"
 
     def observer(self) -> Observer:
         """Say how well we see: failures under one unhealthy upstream count once."""

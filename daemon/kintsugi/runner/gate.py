@@ -3,12 +3,12 @@ What stands before every change of a run: a person's pause, our own sight, and w
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from kintsugi.guards import Limits, covers
-from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import (
     Approval,
     History,
@@ -17,10 +17,8 @@ from kintsugi.model.records import (
     Pause,
     Phase,
     RunRecord,
-    Signal,
-    SignalStatus,
-    Verdict,
 )
+from kintsugi.model.trigger import Trigger
 from kintsugi.runner.ends import Cleared, Stopped
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.memory import Restoring
@@ -37,7 +35,9 @@ class GateLedger(Protocol):
 
     async def pauses(self, now: datetime) -> tuple[Pause, ...]: ...
 
-    async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]: ...
+    async def trigger_of(self, incident: str) -> Trigger: ...
+
+    def firing_keys(self, incident: str) -> AsyncIterator[str]: ...
 
     async def history(self, service: str, namespace: str, now: datetime) -> History: ...
 
@@ -76,9 +76,8 @@ class RunGate:
             await asyncio.sleep(self.tools.pace.total_seconds())
         if phase is not Phase.FORWARD or begun:
             return ""
-        signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
-        lasting = [signal for signal in signals if signal.kind is not RuleSource.EVENT]
-        if not lasting or clear_since(self.incident, lasting) is None:
+        trigger = await self.ledger.trigger_of(self.incident.id)
+        if not trigger.lasting or clear_since(self.incident, trigger) is None:
             return ""
         if not self.journal.changed:
             raise Cleared("", "what started the run has ended before anything was changed")
@@ -155,8 +154,6 @@ class RunGate:
 
     async def _silence(self) -> str:
         """Say that people have silenced everything that the run goes on for (reliability A19)."""
-        signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
-        firing = [signal for signal in signals if signal.status is SignalStatus.FIRING]
-        if not firing or any(signal.kind is not RuleSource.ALERT for signal in firing):
+        if not (await self.ledger.trigger_of(self.incident.id)).alerts_only:
             return ""
-        return await self.tools.world.silence([signal.key for signal in firing])
+        return await self.tools.world.silence(self.ledger.firing_keys(self.incident.id))

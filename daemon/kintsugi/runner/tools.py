@@ -56,7 +56,7 @@ class World(Protocol):
         """Give a person's pause that stands on the namespace itself, or nothing."""
         ...
 
-    async def silence(self, alerts: Sequence[str]) -> str:
+    async def silence(self, alerts: AsyncIterable[str]) -> str:
         """Say that all of these alerts (by fingerprint) are silenced, or that it cannot be known; else nothing."""
         ...
 

@@ -104,14 +104,14 @@ class Poller:
         self._metrics.polls.labels("ok").inc()
         return Polled(firing=len(active), over=len(over))
 
-    async def silenced(self, fingerprint: str) -> bool:
+    async def suppressed(self) -> frozenset[str]:
         """
-        Tell whether people are not notified of this alert now: silenced, inhibited or muted (A19).
+        Name the alerts, by fingerprint, of which people are not notified now: silenced, inhibited or muted (A19).
 
-        An alert that is not there is not silenced. Raises ProbeFailed when that cannot be known.
+        One question, whatever their number; an alert that is not there is not silenced. Raises ProbeFailed.
         """
         alerts, _letters = decode_alerts(await self._api.alerts(suppressed=True), self._clock())
-        return any(alert.suppressed for alert in alerts if alert.signal.key == fingerprint)
+        return frozenset(alert.signal.key for alert in alerts if alert.suppressed)
 
     async def _believed(self) -> list[Signal]:
         """Give the alerts that we believe to fire, whoever told us."""

@@ -8,6 +8,8 @@ from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, signal, step, verdict
 
 DAY = 24 * HOUR
+THEIRS = ("incidents", "runs", "steps", "evidence", "notices", "signals")
+"""The tables in which `past_run` leaves one row."""
 
 
 async def count(ledger: Ledger, name: str) -> int:
@@ -35,8 +37,8 @@ async def test_old_incidents_go_with_all_that_belongs_to_them(ledger: Ledger) ->
     """D10: steps, evidence, notices and signals too."""
     for number in range(15):
         await past_run(ledger, "web", 40 - number)
-    assert await ledger.prune(NOW - 20 * DAY, NOW) == 5
-    for table in ("incidents", "runs", "steps", "evidence", "notices", "signals"):
+    assert await ledger.prune(NOW - 20 * DAY, NOW) == 5 * len(THEIRS)
+    for table in THEIRS:
         assert await count(ledger, table) == 10, table
 
 
