@@ -116,6 +116,7 @@ async def build(
     targets = Targets(kube, caches, services, limits.protected)
     pipeline = Pipeline(ledger, in_force, world, targets, roster, approval_expiry=settings.guards.approval_expiry)
     watch = ClusterWatch(caches, services, ledger, clock=now_utc)
+    watch.on_told(lambda _: pipeline.wake())
     in_force.on_change(lambda changed, _: services.use(changed))
     in_force.on_change(watch.use)
     checks = Checks(services, actions, watch.tell, clock=now_utc, within=settings.kube.request_timeout)

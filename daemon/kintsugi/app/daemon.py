@@ -154,7 +154,7 @@ def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecy
     clock.every(often, "waiting incidents", core.waiting.tend)
     clock.every(often, "drills", lambda: drill(core))
     clock.every(often, "good revisions", core.remembering.step)
-    clock.every(often, "signals that go on", lambda: core.ledger.rearm(now_utc()))
+    clock.every(often, "signals that go on", lambda: rearm(core))
     clock.every(often, "every service", lambda: refresh_all(core))
     clock.every(timedelta(seconds=5), "gauges", counting.look)
     clock.every(timedelta(hours=1), "retention", lambda: core.ledger.prune(oldest(settings), now_utc()))
@@ -166,6 +166,12 @@ async def drill(core: Core) -> None:
     """Begin the drills that are due, once the cluster is seen."""
     if not core.world.blind:
         await core.drilling.tend()
+
+
+async def rearm(core: Core) -> None:
+    """Have signals judged again that go on although their incident is closed."""
+    if await core.ledger.rearm(now_utc()):
+        core.pipeline.wake()
 
 
 async def refresh_all(core: Core) -> None:

@@ -154,7 +154,8 @@ def _counted() -> ColumnElement[bool]:
         later.c.kind == runs.c.kind,
         tuple_(later.c.started, later.c.id) > tuple_(runs.c.started, runs.c.id),
     )
-    many = select(func.count()).select_from(after.limit(LAST_RUNS).correlate(runs).subquery()).scalar_subquery()
+    after = after.order_by(later.c.started, later.c.id).limit(LAST_RUNS)  # in the index's order: it is the way in
+    many = select(func.count()).select_from(after.correlate(runs).subquery()).scalar_subquery()
     # counted, not EXISTS: PostgreSQL would make a join of that, over every run that there is
     found = select(func.count()).select_from(runs).where(runs.c.incident == incidents.c.id, many < LAST_RUNS)
     return found.scalar_subquery() > 0

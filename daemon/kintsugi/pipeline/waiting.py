@@ -101,6 +101,8 @@ class Waiting:
         if claimed.run is not None and claimed.verdict.kind is VerdictKind.STARTED:
             log.info("approved", incident=incident.id, who=approval.who)
             self._roster.start(claimed.run)
+        else:
+            self._pipeline.wake()  # it has another verdict now, and with it another moment
 
     async def _end(self, incident: Incident, state: IncidentState, reason: str) -> None:
         await self._ledger.move_incident(incident.id, state, reason, self._world.clock())
