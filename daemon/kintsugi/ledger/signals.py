@@ -159,12 +159,24 @@ class Signals(Chapter):
 
         return await self._store.look(work)
 
-    async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
-        """Give an incident's signals with their verdicts, oldest first."""
+    async def signals_of(
+        self, incident: str, *, limit: int = 500, skip: int = 0
+    ) -> tuple[tuple[Signal, Verdict | None], ...]:
+        """Give an incident's signals with their verdicts, oldest first: at most `limit`, after the first `skip`."""
         query = select(inbox).where(inbox.c.incident == incident).order_by(inbox.c.received, inbox.c.id)
+        query = query.limit(limit).offset(skip)
 
         async def work(connection: AsyncConnection) -> tuple[tuple[Signal, Verdict | None], ...]:
             return tuple((signal(row), verdict(row)) for row in await connection.execute(query))
+
+        return await self._store.look(work)
+
+    async def count_signals(self, incident: str) -> int:
+        """Count an incident's signals."""
+        query = select(func.count()).select_from(inbox).where(inbox.c.incident == incident)
+
+        async def work(connection: AsyncConnection) -> int:
+            return int(await connection.scalar(query) or 0)
 
         return await self._store.look(work)
 

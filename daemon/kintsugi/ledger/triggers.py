@@ -14,8 +14,9 @@ from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import Signal
 from kintsugi.model.trigger import Trigger
 
-_PAGE = 500
-"""Keys that are read at a time."""
+_FIRST_PAGE = 8
+_PAGE = 512
+"""Keys that are read at a time: few at first, since one that is not silenced is mostly among them."""
 
 _LASTING = tuple(kind for kind in RuleSource if kind is not RuleSource.EVENT)
 """The kinds that can end: Kubernetes Events are hints that never resolve (reliability B20)."""
@@ -46,20 +47,22 @@ class Triggers(Chapter):
     async def firing_keys(self, incident: str) -> AsyncIterator[str]:
         """Yield the keys of the incident's alerts that fire, some at a time: who has heard enough asks for no more."""
         query = select(inbox.c.id, inbox.c.key).where(inbox.c.incident == incident, inbox.c.ended.is_(None))
-        query = query.where(inbox.c.kind == RuleSource.ALERT).order_by(inbox.c.id).limit(_PAGE)
+        query = query.where(inbox.c.kind == RuleSource.ALERT).order_by(inbox.c.id)
 
-        async def page(after: str) -> Sequence[tuple[str, str]]:
+        async def page(after: str, size: int) -> Sequence[tuple[str, str]]:
             async def work(connection: AsyncConnection) -> Sequence[tuple[str, str]]:
-                return [(row.id, row.key) for row in await connection.execute(query.where(inbox.c.id > after))]
+                rows = await connection.execute(query.where(inbox.c.id > after).limit(size))
+                return [(row.id, row.key) for row in rows]
 
             return await self._store.look(work)
 
-        after = ""
-        while rows := await page(after):
+        after, size = "", _FIRST_PAGE
+        while rows := await page(after, size):
             for after, key in rows:
                 yield key
-            if len(rows) < _PAGE:
+            if len(rows) < size:
                 return
+            size = min(size * 8, _PAGE)
 
     async def newest_signal(self, incident: str) -> Signal | None:
         """Give the incident's newest signal, None when it has none."""

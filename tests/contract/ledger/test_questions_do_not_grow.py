@@ -1,6 +1,8 @@
 """What a question costs depends on what is open, not on what has been: the real statements, their plans, their steps."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -70,6 +72,8 @@ QUESTIONS: Mapping[str, Question] = {
     "firing": lambda ledger, _: ledger.firing(SignalSource.ALERTMANAGER, SignalSource.POLL),
     "judged_signals": lambda ledger, _: ledger.judged_signals(),
     "signals_of": lambda ledger, run: ledger.signals_of(run.incident),
+    "count_signals": lambda ledger, run: ledger.count_signals(run.incident),
+    "newest_signal": lambda ledger, run: ledger.newest_signal(run.incident),
     "trigger_of": lambda ledger, run: ledger.trigger_of(run.incident),
     "firing_keys": lambda ledger, run: _all(ledger.firing_keys(run.incident)),
     "end_stale": lambda ledger, _: ledger.end_stale(NOW - HOUR, NOW),
@@ -123,6 +127,45 @@ async def test_no_question_of_a_daemon_at_work_reads_a_table_that_grows_from_end
 
 
 @pytest.mark.timeout(300)
+async def test_an_incident_of_ten_thousand_signals_costs_a_change_no_more_than_one_of_ten(tmp_path: Path) -> None:
+    """What is asked before each change and at each look: whether it goes on, and whether all of it is silenced."""
+    few, many = [await _steps_of_a_change(tmp_path / str(count), count) for count in (10, 10_000)]
+    assert few.keys() == many.keys()
+    grown = {name: (few[name], many[name]) for name in few if many[name] > 2 * few[name] + 200}
+    assert not grown
+
+
+async def _steps_of_a_change(folder: Path, count: int) -> dict[str, int]:
+    counted = {}
+    async with _opened(folder) as ledger:
+        run = await begin(ledger, "web")
+        for start in range(0, count, 1000):
+            told = [signal(f"fp-{number:05}") for number in range(start, min(start + 1000, count))]
+            await ledger.accept(told, NOW)
+            joined = replace(verdict(VerdictKind.ATTACHED, Reason.ACTIVE_RUN), incident=run.incident)
+            await ledger.settle({each.id: joined for each in told}, NOW)
+        assert await ledger.count_signals(run.incident) == count + 1
+        steps = await count_steps(ledger)
+
+        async def anything_else_fires() -> str:
+            return await anext(ledger.firing_keys(run.incident))
+
+        for name, asked in {
+            "trigger": lambda: ledger.trigger_of(run.incident),
+            "what is not silenced": anything_else_fires,
+            "newest": lambda: ledger.newest_signal(run.incident),
+            "pauses": lambda: ledger.pauses(NOW),
+            "history": lambda: ledger.history("web", "shop", NOW),
+            "a page for people": lambda: ledger.signals_of(run.incident, limit=10),
+        }.items():
+            await ledger.ping()
+            before = steps.count
+            assert await asked() is not None
+            counted[name] = steps.count - before
+    return counted
+
+
+@pytest.mark.timeout(300)
 async def test_a_question_takes_as_many_steps_in_a_ledger_with_a_past_as_in_one_that_is_new(tmp_path: Path) -> None:
     """Counted in instructions of SQLite, which no other work of the machine changes."""
     young, old = [await _steps(tmp_path / str(past), past) for past in (200, PAST)]
@@ -130,12 +173,18 @@ async def test_a_question_takes_as_many_steps_in_a_ledger_with_a_past_as_in_one_
     assert not grown
 
 
-async def _steps(folder: Path, past: int) -> dict[str, int]:
+@asynccontextmanager
+async def _opened(folder: Path) -> AsyncIterator[Ledger]:
     folder.mkdir()
     (folder / "ledger.db").write_bytes(ledgers.content())
-    counted = {}
     async with Ledger.open(ledgers.url_of(folder / "ledger.db"), holder="kintsugi-0") as ledger:
         await ledger.lead(NOW)
+        yield ledger
+
+
+async def _steps(folder: Path, past: int) -> dict[str, int]:
+    counted = {}
+    async with _opened(folder) as ledger:
         await live_through(ledger, past)
         run = await begin(ledger, "web")
         steps = await count_steps(ledger)
