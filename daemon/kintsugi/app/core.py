@@ -19,7 +19,7 @@ from kintsugi.clients.clients import Clients
 from kintsugi.executor import Executor
 from kintsugi.guards import Limits
 from kintsugi.kube.client import KubeClient
-from kintsugi.ledger import Ledger
+from kintsugi.ledger import Ledger, Windows
 from kintsugi.model.documents import Catalog, Mode
 from kintsugi.pipeline.drilling import Drilling
 from kintsugi.pipeline.facts import World
@@ -85,8 +85,9 @@ async def build(
     """
     pace = max(LOOK_EVERY * settings.durations, LOOK_LEAST)
     boundary = CrashPoints(settings.chaos.kill_at, settings.chaos.trace)
-    window = settings.guards.budget_window
-    opened = Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary, window=window)
+    guards = settings.guards
+    windows = Windows.covering(changes=guards.budget_window, runs=max(guards.cooldown_max, guards.failures_pause))
+    opened = Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary, windows=windows)
     ledger = await life.enter("ledger", opened)
     epoch = await ledger.lead(now_utc())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube))

@@ -4,13 +4,14 @@ The daemon from start to stop: what is started, in which order, and what waits f
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from kintsugi.app.clock import Clock
 from kintsugi.app.core import Core, build, now_utc
 from kintsugi.app.counting import Counting
 from kintsugi.app.events import ObjectEvents
+from kintsugi.app.forgetting import EVERY, Forgetting
 from kintsugi.app.intake import serve_on
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.catalog.shipped import catalog_paths
@@ -157,7 +158,8 @@ def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecy
     clock.every(often, "signals that go on", lambda: rearm(core))
     clock.every(often, "every service", lambda: refresh_all(core))
     clock.every(timedelta(seconds=5), "gauges", counting.look)
-    clock.every(timedelta(hours=1), "retention", lambda: core.ledger.prune(oldest(settings), now_utc()))
+    forgetting = Forgetting(settings=settings, ledger=core.ledger, workloads=core.remembering.there, clock=now_utc)
+    clock.every(EVERY, "retention", forgetting.step)
     clock.start()
     life.on_stop("clock", clock.stop)
 
@@ -177,8 +179,3 @@ async def rearm(core: Core) -> None:
 async def refresh_all(core: Core) -> None:
     """Make every view anew: time alone may change what is healthy."""
     core.services.refresh(everything=True)
-
-
-def oldest(settings: Settings) -> datetime:
-    """Say from when on closed incidents are kept."""
-    return now_utc() - settings.ledger.keep

@@ -111,8 +111,8 @@ class Claims(Chapter):
 
     async def history(self, service: str, namespace: str, now: datetime) -> History:
         """Read what a claim would be decided by, without claiming."""
-        window = self._store.window
-        return await self._store.look(lambda connection: read_history(connection, service, namespace, now, window))
+        windows = self._store.windows
+        return await self._store.look(lambda connection: read_history(connection, service, namespace, now, windows))
 
     async def start_held(self, incident: str, claim: Claim, decide: Decide, now: datetime) -> Claimed:
         """
@@ -146,7 +146,7 @@ class _Decision:
         self._claim = claim
         self._now = now
         self._epoch = store.epoch or 0
-        self._window = store.window
+        self._windows = store.windows
 
     async def of_signal(self, known_as: str, decide: Decide) -> Claimed:
         """Decide for a signal, unless that was done before or it has ended."""
@@ -169,7 +169,7 @@ class _Decision:
         if opened is not None and (opened.id != own or opened.state not in _WAITING):
             return await self._attach(opened)
         claim = self._claim
-        history = await read_history(self._connection, claim.service, claim.namespace, self._now, self._window)
+        history = await read_history(self._connection, claim.service, claim.namespace, self._now, self._windows)
         judged = replace(self._respect_locks(decide(history), history), rule=claim.rule)
         state = _OPENS.get(judged.kind)
         if state is None:

@@ -7,10 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.rows import columns, record
 from kintsugi.ledger.tables import incidents, locks, pauses, runs, steps
+from kintsugi.ledger.windows import Windows
 from kintsugi.model.records import History, PastRun, Pause, RunKind, StepState
-
-RECENT = timedelta(hours=3)
-"""How far back finished runs are told: more than the longest cooldown (2 h) and the pause after failures (1 h)."""
 
 LAST_RUNS = 10
 """Finished runs told of the service itself, however old: enough for every streak that a guard counts."""
@@ -33,26 +31,26 @@ _PAST = (
 
 
 async def read_history(
-    connection: AsyncConnection, service: str, namespace: str, now: datetime, window: timedelta
+    connection: AsyncConnection, service: str, namespace: str, now: datetime, windows: Windows
 ) -> History:
-    """Read what decides a claim of `service` at `now`; changes are told as far back as `window`."""
-    query = select(*_PAST).where(runs.c.id.in_(_counted(service, now)))
+    """Read what decides a claim of `service` at `now`; changes are told as far back as `windows` say."""
+    query = select(*_PAST).where(runs.c.id.in_(_counted(service, now - windows.runs)))
     rows = await connection.execute(query.order_by(runs.c.started, runs.c.id))
     past = [record(PastRun, row) for row in rows]
     return History(
         active=tuple(run for run in past if run.finished is None),
         recent=tuple(run for run in past if run.finished is not None),
-        disruptions=await _disruptions(connection, namespace, now, window),
+        disruptions=await _disruptions(connection, namespace, now, windows.changes),
         locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
         pauses=tuple(record(Pause, row) for row in await connection.execute(pauses_at(now))),
         incident=await connection.scalar(_incident_of(service)) or "",
     )
 
 
-def _counted(service: str, now: datetime) -> CompoundSelect[tuple[str]]:
+def _counted(service: str, since: datetime) -> CompoundSelect[tuple[str]]:
     """Name the runs that a guard may count: three questions, each with its index, where one with OR would have none."""
     going = select(runs.c.id).where(runs.c.finished.is_(None), _RECOVERY)
-    recent = select(runs.c.id).where(runs.c.finished > now - RECENT, _RECOVERY)
+    recent = select(runs.c.id).where(runs.c.finished > since, _RECOVERY)
     last = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
     last = last.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(LAST_RUNS)
     return union(going, recent, select(last.subquery().c.id))

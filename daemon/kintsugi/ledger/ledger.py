@@ -6,7 +6,6 @@ The only speaker of the database. The chapters hold the concerns; here they are 
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 from sqlalchemy import func, select, text
 
@@ -28,8 +27,9 @@ from kintsugi.ledger.people import People
 from kintsugi.ledger.retention import Retention
 from kintsugi.ledger.runs import Runs
 from kintsugi.ledger.signals import Signals
-from kintsugi.ledger.store import DISRUPTED, Store
+from kintsugi.ledger.store import Store
 from kintsugi.ledger.triggers import Triggers
+from kintsugi.ledger.windows import Windows
 
 _TURN = 0x6B696E00
 """Replicas that start together bring the schema up to date one after the other."""
@@ -48,12 +48,12 @@ class Ledger(
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, *, holder: str, boundary: Boundary = QUIET, window: timedelta = DISRUPTED
+        cls, url: str, *, holder: str, boundary: Boundary = QUIET, windows: Windows | None = None
     ) -> AsyncIterator["Ledger"]:
         """
         Hold the ledger, bring its schema up to date, check an SQLite file, and close it all at the end.
 
-        `window` is how far back changes count against a guard's budget: that long they are told and kept.
+        `windows` say how far back the past counts: that long it is told to the guards, and kept.
         Raises `LedgerHeld` when another daemon lives on it, `LedgerUnavailable` when it cannot be reached or the file
         is damaged (it is never made anew), `LedgerError` for a bad URL or a newer schema.
         """
@@ -62,7 +62,7 @@ class Ledger(
         try:
             async with held(engines, file_of(parsed), holder):
                 await _prepare(engines)
-                ledger = cls(Store(engines, boundary, holder, window))
+                ledger = cls(Store(engines, boundary, holder, windows))
                 try:
                     yield ledger
                 finally:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, ColumnElement, Delete, Select, and_, delete, exis
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.history import LAST_RUNS, RECENT
+from kintsugi.ledger.history import LAST_RUNS
 from kintsugi.ledger.tables import (
     approvals,
     catalogs,
@@ -31,6 +31,9 @@ from kintsugi.ledger.tables import (
 
 NEWEST_CATALOGS = 5
 """Catalogs kept without a run: each replica may have loaded another one during a rollout."""
+
+LAST_GOOD = 20
+"""Good revisions kept of a workload however old: twice what Kubernetes keeps of a Deployment (revisionHistoryLimit)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +61,7 @@ class Retention(Chapter):
         that somebody has yet to send, the last runs of each service and what else the guards count, and the documents
         of every run that is kept. Good revisions go when their workload was neither there nor good since `before`.
         """
-        wish, old = kept or Kept(), min(before, now - RECENT, now - self._store.window)
+        wish, old = kept or Kept(), min(before, now - self._store.windows.longest)
 
         async def work(connection: AsyncConnection) -> int:
             batch = _Batch(connection, old, limit)
@@ -103,16 +106,19 @@ class _Batch:
         await self._catalogs()
 
     async def good_revisions(self, there: Collection[str]) -> None:
-        """Forget the good revisions of workloads that are gone and were not seen well since."""
+        """Forget the good revisions of workloads that are gone and were not well since, and all but the last of others."""
         other = good_revisions.alias()
-        since = exists().where(other.c.workload == good_revisions.c.workload, other.c.last_good >= self._old)
-        key = tuple_(good_revisions.c.workload, good_revisions.c.template)
+        same = other.c.workload == good_revisions.c.workload
+        since = exists().where(same, other.c.last_good >= self._old)
+        newer = select(func.count()).select_from(other).where(same, other.c.last_good > good_revisions.c.last_good)
+        gone = ~since & good_revisions.c.workload.not_in(there)
         query = select(good_revisions.c.workload, good_revisions.c.template).where(
-            good_revisions.c.last_good < self._old, ~since
+            good_revisions.c.last_good < self._old, gone | (newer.scalar_subquery() >= LAST_GOOD)
         )
-        found = await self._connection.execute(query.order_by(good_revisions.c.last_good).limit(self._limit + len(there)))
-        lost = [(row.workload, row.template) for row in found if row.workload not in there][: self._limit]
+        found = await self._connection.execute(query.order_by(good_revisions.c.last_good).limit(self._limit))
+        lost = [(row.workload, row.template) for row in found]
         if lost:
+            key = tuple_(good_revisions.c.workload, good_revisions.c.template)
             await self._count(delete(good_revisions).where(key.in_(lost)))
 
     async def _catalogs(self) -> None:

@@ -7,7 +7,6 @@ work first looks at what is already written, it may run again even when a COMMIT
 """
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import TypeVar
 
 import stamina
@@ -19,12 +18,10 @@ from kintsugi.ledger.boundary import Boundary
 from kintsugi.ledger.engines import Engines
 from kintsugi.ledger.failures import FOREIGN, Failure, is_read_only, judge, wrapped
 from kintsugi.ledger.tables import leadership
+from kintsugi.ledger.windows import Windows
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
-
-DISRUPTED = timedelta(hours=1)
-"""The window where nobody says otherwise: the default of the setting `guards.budget_window`."""
 
 _ATTEMPTS = 4
 _FIRST_WAIT = 0.02
@@ -36,13 +33,13 @@ class Store:
     """
     Run transactions.
 
-    `epoch` is the one under which this process leads, None while it does not; `holder` is its name. `window` is how far
-    back the changes are counted that a guard's budget is about.
+    `epoch` is the one under which this process leads, None while it does not; `holder` is its name. `windows` say how
+    far back the past counts.
     """
 
-    def __init__(self, engines: Engines, boundary: Boundary, holder: str, window: timedelta = DISRUPTED) -> None:
+    def __init__(self, engines: Engines, boundary: Boundary, holder: str, windows: Windows | None = None) -> None:
         self.engines = engines
-        self.window = window
+        self.windows = windows or Windows()
         self.holder = holder
         self.epoch: int | None = None
         self._boundary = boundary

@@ -377,8 +377,8 @@ class History:
     """
     All that the ledger knows for deciding one claim, read in the claim's own transaction (P7).
 
-    `active` are unfinished runs, `recent` the finished ones of the last three hours and the last ones of this service;
-    `disruptions` the times of changes in this namespace within the last hour; `locks` maps a lock's name to its run;
+    `active` are unfinished runs, `recent` the finished ones of the last hours and the last ones of this service;
+    `disruptions` the times of changes in this namespace within the budget's window; `locks` maps a lock's name to its run;
     `incident` is the one that the service has open, "" for none. Drills are in none of them.
     """
 

@@ -2,7 +2,7 @@
 What the guards and the runner need to know of the world now: one place that puts views, caches and limits together.
 """
 
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -22,6 +22,9 @@ from kintsugi.services import Caches, Services
 
 PAUSED = "kintsugi.dev/paused"
 """Annotation of a namespace that pauses all rules in it; its value is the reason."""
+
+MOST_GOOD = 20
+"""Good revisions remembered of a workload: twice what Kubernetes keeps of a Deployment (revisionHistoryLimit)."""
 
 
 class Silences(Protocol):
@@ -72,9 +75,17 @@ class World:
         return max((number for template, number in known.items() if template != view.template), default=0)
 
     def remember(self, revisions: tuple[GoodRevision, ...]) -> None:
-        """Know these revisions to be good."""
+        """Know these revisions to be good; of each workload the last `MOST_GOOD` by number."""
         for each in revisions:
-            self.remembered.setdefault(each.workload, {})[each.template] = each.number
+            known = self.remembered.setdefault(each.workload, {})
+            known[each.template] = each.number
+            if len(known) > MOST_GOOD:
+                del known[min(known, key=known.__getitem__)]
+
+    def forget_all_but(self, workloads: Collection[str]) -> None:
+        """Forget the revisions of workloads that are not there any more."""
+        for gone in self.remembered.keys() - set(workloads):
+            del self.remembered[gone]
 
     def circumstances(self, run: RunRecord, at: Bearings, step: StepRecord) -> ChangeCircumstances:
         """Say for whom a change is made."""

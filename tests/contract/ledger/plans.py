@@ -91,7 +91,7 @@ async def _plan(ledger: Ledger, statement: str, parameters: Any) -> list[str]:
         return list(_lines(answer if isinstance(answer, list) else json.loads(answer)))
     async with engines.reader.connect() as connection:
         rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-        return [row[3] for row in rows]
+        return [str(row.detail) for row in rows]
 
 
 def _lines(node: Any) -> Iterator[str]:

@@ -102,6 +102,20 @@ QUESTIONS: Mapping[str, Question] = {
 }
 
 
+OF_A_CHANGE: Mapping[str, Question] = {
+    "trigger": lambda ledger, run: ledger.trigger_of(run.incident),
+    "what is not silenced": lambda ledger, run: _first(ledger.firing_keys(run.incident)),
+    "newest": lambda ledger, run: ledger.newest_signal(run.incident),
+    "pauses": lambda ledger, _: ledger.pauses(NOW),
+    "history": lambda ledger, _: ledger.history("web", "shop", NOW),
+    "a page for people": lambda ledger, run: ledger.signals_of(run.incident, limit=10),
+}
+
+
+async def _first(keys: AsyncIterator[str]) -> str:
+    return await anext(keys)
+
+
 async def _all(keys: AsyncIterator[str]) -> list[str]:
     return [key async for key in keys]
 
@@ -147,20 +161,10 @@ async def _steps_of_a_change(folder: Path, count: int) -> dict[str, int]:
         assert await ledger.count_signals(run.incident) == count + 1
         steps = await count_steps(ledger)
 
-        async def anything_else_fires() -> str:
-            return await anext(ledger.firing_keys(run.incident))
-
-        for name, asked in {
-            "trigger": lambda: ledger.trigger_of(run.incident),
-            "what is not silenced": anything_else_fires,
-            "newest": lambda: ledger.newest_signal(run.incident),
-            "pauses": lambda: ledger.pauses(NOW),
-            "history": lambda: ledger.history("web", "shop", NOW),
-            "a page for people": lambda: ledger.signals_of(run.incident, limit=10),
-        }.items():
+        for name, question in OF_A_CHANGE.items():
             await ledger.ping()
             before = steps.count
-            assert await asked() is not None
+            await question(ledger, run)
             counted[name] = steps.count - before
     return counted
 

@@ -58,5 +58,6 @@ def upgrade() -> None:
     for name, table, columns in _WHOLE:
         op.create_index(name, table, columns)
     for name, table, columns, sqlite, postgres in _PARTIAL:
-        where = {"sqlite_where": sa.text(sqlite), "postgresql_where": sa.text(postgres or sqlite)}
-        op.create_index(name, table, columns, **where)
+        op.create_index(
+            name, table, columns, sqlite_where=sa.text(sqlite), postgresql_where=sa.text(postgres or sqlite)
+        )
