@@ -119,6 +119,7 @@ async def build(
     watch = ClusterWatch(caches, services, ledger, clock=now_utc)
     watch.on_told(lambda _: pipeline.wake())
     in_force.on_change(lambda changed, _: services.use(changed))
+    in_force.on_change(lambda changed, _: caches.keep_events_in(namespaces_of(changed)))
     in_force.on_change(watch.use)
     checks = Checks(services, actions, watch.tell, clock=now_utc, within=settings.kube.request_timeout)
     in_force.on_change(checks.use)
@@ -144,6 +145,11 @@ async def build(
 def parse(texts: Mapping[str, str], durations: float) -> Catalog:
     """Read a catalog from the texts that the ledger kept."""
     return load_sources([Source(name=name, content=text.encode()) for name, text in texts.items()], durations=durations)
+
+
+def namespaces_of(catalog: Catalog) -> frozenset[str]:
+    """Name the namespaces that the catalog's services are in."""
+    return frozenset(service.namespace for service in catalog.services.values())
 
 
 def ledger_host_of(settings: Settings) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+from kintsugi.app import collector
 from kintsugi.app.clock import Clock
 from kintsugi.app.core import Core, build, now_utc
 from kintsugi.app.counting import Counting
@@ -101,6 +102,7 @@ async def lead(core: Core) -> None:
     await core.caches.synced()
     log.info("the cluster is seen", pods=len(core.caches.pods.store))
     core.services.refresh(everything=True)
+    collector.collect_and_freeze()
     await patiently(core.remembering.step)
     await patiently(core.roster.resume)
     async with asyncio.TaskGroup() as tasks:
@@ -160,6 +162,7 @@ def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecy
     clock.every(timedelta(seconds=5), "gauges", counting.look)
     forgetting = Forgetting(settings=settings, ledger=core.ledger, workloads=core.remembering.there, clock=now_utc)
     clock.every(EVERY, "retention", forgetting.step)
+    clock.every(collector.EVERY, "garbage", collector.step)
     clock.start()
     life.on_stop("clock", clock.stop)
 
