@@ -36,7 +36,19 @@ _TURN = 0x6B696E00
 
 
 class Ledger(
-    Leading, Signals, Triggers, Conditions, Claims, Incidents, Runs, Drills, Exhibits, People, Knowledge, Outbox, Retention
+    Leading,
+    Signals,
+    Triggers,
+    Conditions,
+    Claims,
+    Incidents,
+    Runs,
+    Drills,
+    Exhibits,
+    People,
+    Knowledge,
+    Outbox,
+    Retention,
 ):
     """
     All chapters on one store. Make it with `open` (the daemon) or `read` (everybody else).

@@ -89,7 +89,9 @@ class _Batch:
         theirs = await self._keys(select(runs.c.id).where(runs.c.incident.in_(chosen)).limit(self._limit))
         for belonging in (steps.c.run, evidence.c.run, locks.c.run):
             await self._delete(belonging.in_(theirs), belonging)
-        await self._delete(runs.c.id.in_(theirs) & _bare(runs.c.id, steps.c.run, evidence.c.run, locks.c.run), runs.c.id)
+        await self._delete(
+            runs.c.id.in_(theirs) & _bare(runs.c.id, steps.c.run, evidence.c.run, locks.c.run), runs.c.id
+        )
         for belonging in (approvals.c.incident, notices.c.incident, signals.c.incident):
             await self._delete(belonging.in_(chosen), belonging)
         empty = _bare(incidents.c.id, runs.c.incident, approvals.c.incident, notices.c.incident, signals.c.incident)

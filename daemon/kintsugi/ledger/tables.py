@@ -205,9 +205,7 @@ steps = Table(
     Column("met", Boolean),
     Column("error", Words, nullable=False),
     UniqueConstraint("run", "phase", "path"),
-    Index(
-        "ix_steps_changes", "started", sqlite_where=text("changes = 1"), postgresql_where=text("changes")
-    ),
+    Index("ix_steps_changes", "started", sqlite_where=text("changes = 1"), postgresql_where=text("changes")),
 )
 
 locks = Table(
@@ -247,11 +245,12 @@ pauses = Table(
     Column("lifted_by", Words),
     Column("lifted_why", Words),
     Index(
-        "ix_pauses_lifted", "lifted", sqlite_where=text("lifted IS NOT NULL"), postgresql_where=text("lifted IS NOT NULL")
+        "ix_pauses_lifted",
+        "lifted",
+        sqlite_where=text("lifted IS NOT NULL"),
+        postgresql_where=text("lifted IS NOT NULL"),
     ),
-    Index(
-        "ix_pauses_holding", "until", sqlite_where=text("lifted IS NULL"), postgresql_where=text("lifted IS NULL")
-    ),
+    Index("ix_pauses_holding", "until", sqlite_where=text("lifted IS NULL"), postgresql_where=text("lifted IS NULL")),
 )
 
 approvals = Table(

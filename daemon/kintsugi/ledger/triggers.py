@@ -58,11 +58,11 @@ class Triggers(Chapter):
 
         after, size = "", _FIRST_PAGE
         while rows := await page(after, size):
-            for after, key in rows:
+            for _, key in rows:
                 yield key
             if len(rows) < size:
                 return
-            size = min(size * 8, _PAGE)
+            after, size = rows[-1][0], min(size * 8, _PAGE)
 
     async def newest_signal(self, incident: str) -> Signal | None:
         """Give the incident's newest signal, None when it has none."""

@@ -2,7 +2,7 @@
 What runs work with, as the runner sees it: small protocols that `app` fills.
 """
 
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol

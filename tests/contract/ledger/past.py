@@ -61,44 +61,51 @@ def _chunks(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 
 
 def _one(number: int, then: datetime) -> Iterator[tuple[Table, Row]]:
-    incident, run, service = f"inc-past-{number:06}", f"run-past-{number:06}", f"s-{number % SERVICES}"
-    over = then + MINUTE
+    incident, run = f"inc-past-{number:06}", f"run-past-{number:06}"
+    yield from _carried(number, incident, run, then)
+    yield from _done(run, then)
+    yield from _told(number, incident, then)
+    good: Row = {"workload": f"uid-{number}", "template": "t", "number": 1, "first_good": then}
+    yield good_revisions, {**good, "last_good": then + MINUTE}
+    yield signals, _signal(f"sig-past-{number:06}", then, VerdictKind.STARTED, incident)
+    yield signals, _signal(f"sig-none-{number:06}", then, VerdictKind.REFUSED, None)
+
+
+def _carried(number: int, incident: str, run: str, then: datetime) -> Iterator[tuple[Table, Row]]:
+    over, service = then + MINUTE, f"s-{number % SERVICES}"
     about: Row = {"service": service, "rule": f"{service}-down", "runbook": "recover", "kind": RunKind.RECOVERY}
     well: Row = {"state": IncidentState.RECOVERED, "reason": "well"}
     yield incidents, {"id": incident, "mode": Mode.AUTO, "opened": then, "closed": over, **about, **well}
-    yield runs, {
-        **{"id": run, "incident": incident, "namespace": "shop", "catalog": "digest-1", "parameters": {}, "epoch": 1},
-        **{"started": then, "deadline": over, "walked": over, "finished": over, "changed": True, **about, **well},
-    }
-    for path in ("look", "delete#0"):
-        yield steps, {
-            **{"run": run, "phase": Phase.FORWARD, "path": path, "name": path, "state": StepState.DONE},
-            **{"changes": path == "delete#0", "text": "kubectl", "why": "", "facts": {}, "error": ""},
-            **{"started": then, "finished": over},
-        }
+    plan: Row = {"namespace": "shop", "catalog": "digest-1", "parameters": {}, "epoch": 1, "changed": True}
+    times: Row = {"started": then, "deadline": over, "walked": over, "finished": over}
+    yield runs, {"id": run, "incident": incident, **plan, **times, **about, **well}
+
+
+def _done(run: str, then: datetime) -> Iterator[tuple[Table, Row]]:
+    plain: Row = {"text": "kubectl", "why": "", "facts": {}, "error": "", "started": then, "finished": then}
+    for path, changes in (("look", False), ("delete#0", True)):
+        named: Row = {"run": run, "phase": Phase.FORWARD, "path": path, "name": path}
+        yield steps, {**named, "state": StepState.DONE, "changes": changes, **plain}
     kept: Row = {"run": run, "path": "delete#0", "kind": "logs", "digest": "1", "text": "text", "taken": then}
     yield evidence, kept
-    yield notices, {
-        **{"id": f"ntc-{number}", "incident": incident, "kind": IncidentState.RECOVERED, "text": "well"},
-        **{"created": over, "attempts": 1, "due": over, "sent": True},
-    }
+
+
+def _told(number: int, incident: str, then: datetime) -> Iterator[tuple[Table, Row]]:
+    over = then + MINUTE
+    sent: Row = {"id": f"ntc-{number}", "incident": incident, "kind": IncidentState.RECOVERED, "text": "well"}
+    yield notices, {**sent, "created": over, "attempts": 1, "due": over, "sent": True}
     asked: Row = {"incident": incident, "path": "", "question": "?", "plan": "p", "asked": then, "expires": over}
     yield approvals, {**asked, "who": "ana", "answered": over}
-    yield pauses, {
-        **{"id": f"pause-{number}", "scope": PauseScope.GLOBAL, "name": "", "who": "ana", "why": "", "freeze": False},
-        **{"since": then, "until": over, "lifted": over if number % 2 else None, "lifted_by": None, "lifted_why": None},
-    }
-    good: Row = {"workload": f"uid-{number}", "template": "t", "number": 1, "first_good": then, "last_good": over}
-    yield good_revisions, good
-    yield signals, _signal(f"sig-past-{number:06}", then, over, VerdictKind.STARTED, incident)
-    yield signals, _signal(f"sig-none-{number:06}", then, over, VerdictKind.REFUSED, None)
+    stop: Row = {"id": f"pause-{number}", "scope": PauseScope.GLOBAL, "name": "", "who": "ana", "why": ""}
+    times: Row = {"since": then, "until": over, "lifted": over if number % 2 else None}
+    yield pauses, {**stop, "freeze": False, **times, "lifted_by": None, "lifted_why": None}
 
 
-def _signal(name: str, then: datetime, over: datetime, verdict: VerdictKind, incident: str | None) -> Row:
-    return {
-        **{"id": name, "source": SignalSource.ALERTMANAGER, "kind": RuleSource.ALERT, "key": name, "rule": ""},
-        **{"labels": {"alertname": "Down"}, "annotations": {}, "target": None, "began": then, "ended": over},
-        **{"horizon": over, "seen": None, "received": then, "last_seen": over, "verdict": verdict},
-        **{"reason": Reason.MATCHED, "text": "", "judged": then, "judged_rule": "", "incident": incident},
-        "until": over if verdict is VerdictKind.REFUSED else None,
-    }
+def _signal(name: str, then: datetime, verdict: VerdictKind, incident: str | None) -> Row:
+    over = then + MINUTE
+    alert: Row = {"source": SignalSource.ALERTMANAGER, "kind": RuleSource.ALERT, "key": name, "rule": ""}
+    said: Row = {"labels": {"alertname": "Down"}, "annotations": {}, "target": None, "seen": None}
+    times: Row = {"began": then, "ended": over, "horizon": over, "received": then, "last_seen": over, "judged": then}
+    until = over if verdict is VerdictKind.REFUSED else None
+    judged: Row = {"verdict": verdict, "reason": Reason.MATCHED, "text": "", "judged_rule": "", "until": until}
+    return {"id": name, "incident": incident, **alert, **said, **times, **judged}

@@ -125,8 +125,11 @@ async def test_after_as_many_ticks_as_there_are_batches_and_one_nothing_old_is_l
     left = {table: await count(ledger, table) for table in PAST}
     counted = 10 * SERVICES + 10
     assert left == {
-        **{table: counted for table in ("incidents", "runs", "evidence", "notices", "signals")},
-        **{"steps": 2 * 10 * SERVICES + 10, "approvals": 10 * SERVICES, "pauses": 0, "good_revisions": 0},
+        **dict.fromkeys(("incidents", "runs", "evidence", "notices", "signals"), counted),
+        "steps": 2 * 10 * SERVICES + 10,
+        "approvals": 10 * SERVICES,
+        "pauses": 0,
+        "good_revisions": 0,
     }
 
 

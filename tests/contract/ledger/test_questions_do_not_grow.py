@@ -177,11 +177,16 @@ async def test_a_question_takes_as_many_steps_in_a_ledger_with_a_past_as_in_one_
     assert not grown
 
 
-@asynccontextmanager
-async def _opened(folder: Path) -> AsyncIterator[Ledger]:
+def _made(folder: Path) -> str:
+    """Return the URL of a ledger with its tables and no rows."""
     folder.mkdir()
     (folder / "ledger.db").write_bytes(ledgers.content())
-    async with Ledger.open(ledgers.url_of(folder / "ledger.db"), holder="kintsugi-0") as ledger:
+    return ledgers.url_of(folder / "ledger.db")
+
+
+@asynccontextmanager
+async def _opened(folder: Path) -> AsyncIterator[Ledger]:
+    async with Ledger.open(_made(folder), holder="kintsugi-0") as ledger:
         await ledger.lead(NOW)
         yield ledger
 

@@ -1,7 +1,7 @@
 """What a run works with, in memory: a ledger with the real one's rules, a world that is shown, looks that are scripted."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
