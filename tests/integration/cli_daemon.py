@@ -259,7 +259,7 @@ class Night:
         self.asked.append(("incidents", limit, service, open_only))
         return [] if self.empty else [ASKING, MENDED]
 
-    async def incident(self, incident: str) -> IncidentDetail:
+    async def incident(self, incident: str, *, signals: int = 100, skip: int = 0) -> IncidentDetail:
         if self.looks:
             look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
             if look is None:

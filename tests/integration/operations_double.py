@@ -97,7 +97,7 @@ class RememberingOperations:
         self.asked.append(("incidents", limit, service, open_only))
         return [INCIDENT]
 
-    async def incident(self, incident: str) -> IncidentDetail:
+    async def incident(self, incident: str, *, signals: int = 100, skip: int = 0) -> IncidentDetail:
         self._known(incident)
         run = RunDetail(run=RUN, steps=(STEP,), evidence=(KeptText(path="restart", kind="describe", text="Name: web"),))
         return IncidentDetail(incident=INCIDENT, runs=(run,))

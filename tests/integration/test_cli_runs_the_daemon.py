@@ -91,6 +91,16 @@ async def test_a_daemon_serves_and_stops_in_order_at_sigterm(flags: tuple[str | 
     assert "Traceback" not in "".join(daemon.told)
 
 
+async def test_what_lives_as_long_as_the_daemon_is_kept_from_the_collector_once_the_cluster_is_seen(
+    flags: tuple[str | Path, ...],
+) -> None:
+    """A full collection of all that is kept would stop the event loop for a tenth of a second and more."""
+    async with kintsugi("run", *flags, "--log-format", "json") as daemon:
+        await daemon.says("the cluster is seen")
+        told = json.loads(await daemon.says("garbage collected"))
+    assert told["frozen"] > 50_000
+
+
 async def test_a_second_daemon_on_the_same_ledger_is_refused(flags: tuple[str | Path, ...]) -> None:
     """P2: one daemon a ledger; the exit code says that it was refused."""
     async with kintsugi("run", *flags) as first:

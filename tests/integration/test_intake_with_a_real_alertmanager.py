@@ -142,12 +142,12 @@ async def test_a_silence_is_seen_and_ends_no_episode(scene: Scene) -> None:
     poller = scene.poller(alertmanager)
     alertmanager.fire(LABELS)
     (signal,) = await eventually(scene.firing, within=15, describe="the alert in the ledger")
-    assert not await poller.silenced(signal.key)
+    assert signal.key not in await poller.suppressed()
 
     silence = alertmanager.silence({"namespace": "shop"})
 
     async def silenced() -> bool:
-        return await poller.silenced(signal.key)
+        return signal.key in await poller.suppressed()
 
     await eventually(silenced, within=15, describe="the silence")
     for _ in range(3):
@@ -178,7 +178,7 @@ async def test_an_alertmanager_that_is_gone_tells_nothing(scene: Scene) -> None:
     with pytest.raises(ProbeFailed, match="cannot be asked"):
         await poller.poll()
     with pytest.raises(ProbeFailed, match="cannot be asked"):
-        await poller.silenced("0123456789abcdef")
+        await poller.suppressed()
 
 
 async def test_an_answer_that_is_not_200_is_no_answer(scene: Scene) -> None:

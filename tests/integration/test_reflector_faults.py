@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from kintsugi.errors import ServerUnavailable
 from kintsugi.kube.backoff import WatchTiming
@@ -420,3 +421,26 @@ async def test_a_lost_connection_costs_neither_a_list_nor_an_event(api: Scripted
         await watched.until(lambda: "deleted b 12" in watched.story)
     assert watched.story == ["added a 1", "added b 11", "deleted b 12"]
     assert len(api.requests("LIST")) == 1
+
+
+async def test_only_what_is_wanted_is_kept_and_what_is_wanted_later_is_found_by_the_next_list(
+    api: ScriptedApi, tmp_path: Path
+) -> None:
+    """A cache is bounded by what is asked of it: of the whole cluster's Events a few namespaces' are."""
+    go_on = asyncio.Event()
+
+    async def held(request: web.Request) -> web.StreamResponse:
+        await go_on.wait()
+        return await stream(stays=False)(request)
+
+    api.on("LIST", listing(pod("a", 1), pod("b", 2), version=10), listing(pod("a", 12), pod("b", 2), version=20))
+    news = stream(event("ADDED", pod("c", 11)), event("MODIFIED", pod("a", 12)), stays=False)
+    api.on("WATCH", news, held, stream())
+    async with watching(api, tmp_path) as watched:
+        watched.reflector.keep_only(lambda item: item.metadata.name == "a")
+        await watched.until(lambda: watched.versions == {"a": "12"})
+        watched.reflector.keep_only(lambda item: item.metadata.name == "b")
+        assert watched.versions == {}
+        go_on.set()
+        await watched.until(lambda: watched.versions == {"b": "2"})
+    assert watched.story == ["added a 1", "modified a 12", "deleted a 12", "added b 2"]

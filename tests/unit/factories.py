@@ -28,6 +28,7 @@ from kintsugi.model.records import (
     StepState,
     Target,
 )
+from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.kept import Condition, ContainerStatus, Deployment, Metadata, OwnerReference, Pod
 from kintsugi.objects.pods import ContainerState, PodStatus, Running
@@ -242,6 +243,17 @@ def run(
 def step(path: str = "scale#0", *, state: StepState = StepState.PLANNED) -> StepRecord:
     """Give the record of one step of the run."""
     return StepRecord(run="run-1", path=path, name=path, state=state)
+
+
+def trigger_of(signals: Sequence[Signal]) -> Trigger:
+    """Sum signals up as the ledger does."""
+    lasting = [each for each in signals if each.kind is not RuleSource.EVENT]
+    firing = [each for each in signals if each.status is SignalStatus.FIRING]
+    return Trigger(
+        firing=any(each.status is SignalStatus.FIRING for each in lasting),
+        ended=max((each.ended for each in lasting if each.ended is not None), default=None),
+        alerts_only=bool(firing) and all(each.kind is RuleSource.ALERT for each in firing),
+    )
 
 
 def signal(

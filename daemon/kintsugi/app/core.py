@@ -19,7 +19,7 @@ from kintsugi.clients.clients import Clients
 from kintsugi.executor import Executor
 from kintsugi.guards import Limits
 from kintsugi.kube.client import KubeClient
-from kintsugi.ledger import Ledger
+from kintsugi.ledger import Ledger, Windows
 from kintsugi.model.documents import Catalog, Mode
 from kintsugi.pipeline.drilling import Drilling
 from kintsugi.pipeline.facts import World
@@ -85,7 +85,10 @@ async def build(
     """
     pace = max(LOOK_EVERY * settings.durations, LOOK_LEAST)
     boundary = CrashPoints(settings.chaos.kill_at, settings.chaos.trace)
-    ledger = await life.enter("ledger", Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary))
+    guards = settings.guards
+    windows = Windows.covering(changes=guards.budget_window, runs=max(guards.cooldown_max, guards.failures_pause))
+    opened = Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary, windows=windows)
+    ledger = await life.enter("ledger", opened)
     epoch = await ledger.lead(now_utc())
     await ledger.mend(now_utc())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube))
@@ -115,7 +118,9 @@ async def build(
     targets = Targets(kube, caches, services, limits.protected)
     pipeline = Pipeline(ledger, in_force, world, targets, roster, approval_expiry=settings.guards.approval_expiry)
     watch = ClusterWatch(caches, services, ledger, clock=now_utc)
+    watch.on_told(lambda _: pipeline.wake())
     in_force.on_change(lambda changed, _: services.use(changed))
+    in_force.on_change(lambda changed, _: caches.keep_events_in(namespaces_of(changed)))
     in_force.on_change(watch.use)
     checks = Checks(services, actions, watch.tell, clock=now_utc, within=settings.kube.request_timeout)
     in_force.on_change(checks.use)
@@ -141,6 +146,11 @@ async def build(
 def parse(texts: Mapping[str, str], durations: float) -> Catalog:
     """Read a catalog from the texts that the ledger kept."""
     return load_sources([Source(name=name, content=text.encode()) for name, text in texts.items()], durations=durations)
+
+
+def namespaces_of(catalog: Catalog) -> frozenset[str]:
+    """Name the namespaces that the catalog's services are in."""
+    return frozenset(service.namespace for service in catalog.services.values())
 
 
 def ledger_host_of(settings: Settings) -> str:

@@ -4,13 +4,15 @@ The daemon from start to stop: what is started, in which order, and what waits f
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+from kintsugi.app import collector
 from kintsugi.app.clock import Clock
 from kintsugi.app.core import Core, build, now_utc
 from kintsugi.app.counting import Counting
 from kintsugi.app.events import ObjectEvents
+from kintsugi.app.forgetting import EVERY, Forgetting
 from kintsugi.app.intake import serve_on
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.catalog.shipped import catalog_paths
@@ -100,6 +102,7 @@ async def lead(core: Core) -> None:
     await core.caches.synced()
     log.info("the cluster is seen", pods=len(core.caches.pods.store))
     core.services.refresh(everything=True)
+    collector.collect_and_freeze()
     await patiently(core.remembering.step)
     await patiently(core.roster.resume)
     async with asyncio.TaskGroup() as tasks:
@@ -154,12 +157,14 @@ def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecy
     clock.every(often, "waiting incidents", core.waiting.tend)
     clock.every(often, "drills", lambda: drill(core))
     clock.every(often, "good revisions", core.remembering.step)
-    clock.every(often, "signals that go on", lambda: core.ledger.rearm(now_utc()))
+    clock.every(often, "signals that go on", lambda: rearm(core))
     clock.every(often, "alerts that fire again", lambda: reopen(core, settings))
     clock.every(often, "every service", lambda: refresh_all(core))
     clock.every(timedelta(seconds=5), "gauges", counting.look)
     clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.mend(now_utc()))
-    clock.every(timedelta(hours=1), "retention", lambda: core.ledger.prune(oldest(settings), now_utc()))
+    forgetting = Forgetting(settings=settings, ledger=core.ledger, workloads=core.remembering.there, clock=now_utc)
+    clock.every(EVERY, "retention", forgetting.step)
+    clock.every(collector.EVERY, "garbage", collector.step)
     clock.start()
     life.on_stop("clock", clock.stop)
 
@@ -178,11 +183,12 @@ async def reopen(core: Core, settings: Settings) -> None:
         core.pipeline.wake()
 
 
+async def rearm(core: Core) -> None:
+    """Have signals judged again that go on although their incident is closed."""
+    if await core.ledger.rearm(now_utc()):
+        core.pipeline.wake()
+
+
 async def refresh_all(core: Core) -> None:
     """Make every view anew: time alone may change what is healthy."""
     core.services.refresh(everything=True)
-
-
-def oldest(settings: Settings) -> datetime:
-    """Say from when on closed incidents are kept."""
-    return now_utc() - settings.ledger.keep

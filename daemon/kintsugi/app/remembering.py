@@ -1,11 +1,12 @@
 """
 Remembers which revisions of a workload were good: seen healthy for long enough, with every pod of theirs.
 
-A rollback goes to such a revision or nowhere (DESIGN 6). What was remembered before a restart is read back.
+A rollback goes to such a revision or nowhere (DESIGN 6). What was remembered before a restart is read back. In memory are
+the workloads that are in the cluster, and the last revisions of each.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from kintsugi.model.records import GoodRevision
@@ -14,6 +15,9 @@ from kintsugi.services import Services
 from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
+
+NOTED_EVERY = timedelta(days=1)
+"""How often the ledger hears that a revision is good still; retention counts in days."""
 
 
 class Memory(Protocol):
@@ -33,19 +37,45 @@ class Remembering:
         self._memory = memory
         self._lasting = lasting
         self._recalled: set[str] = set()
+        self._noted: dict[tuple[str, str], datetime] = {}
 
     async def step(self) -> None:
         """Recall what is known of workloads that were not seen before, and note what is good now."""
-        for view in self._services.views.values():
-            uid = view.workload.metadata.uid if view.workload is not None else ""
-            if uid and uid not in self._recalled:
-                self._world.remember(await self._memory.good_revisions(uid))
-                self._recalled.add(uid)
+        there = self.there()
+        if there is not None:
+            self._forget_all_but(there)
+        for uid in sorted(self._workloads() - self._recalled):
+            self._world.remember(await self._memory.good_revisions(uid))
+            self._recalled.add(uid)
         good = self._services.good_revisions(self._lasting)
-        known = self._world.remembered
-        new = tuple(each for each in good if known.get(each.workload, {}).get(each.template) != each.number)
-        if new:
-            await self._memory.note_good(new)
-            self._world.remember(new)
-            for each in new:
-                log.info("good revision", workload=each.workload, template=each.template, number=each.number)
+        due = tuple(each for each in good if self._is_new(each) or self._is_due(each))
+        if due:
+            await self._memory.note_good(due)
+            for each in due:
+                self._noted[each.workload, each.template] = each.last_good
+                if self._is_new(each):
+                    log.info("good revision", workload=each.workload, template=each.template, number=each.number)
+            self._world.remember(due)
+
+    def there(self) -> frozenset[str] | None:
+        """Name the workloads (by uid) of all services that are in the cluster, None while it is not seen."""
+        return None if self._services.blind else self._workloads()
+
+    def _workloads(self) -> frozenset[str]:
+        views = self._services.views.values()
+        return frozenset(view.workload.metadata.uid for view in views if view.workload is not None) - {""}
+
+    def _forget_all_but(self, there: frozenset[str]) -> None:
+        """Keep in memory what can be asked for; the ledger knows the rest, should it come back."""
+        self._recalled &= there
+        self._world.forget_all_but(there)
+        self._noted = {key: moment for key, moment in self._noted.items() if key[0] in there}
+
+    def _is_new(self, revision: GoodRevision) -> bool:
+        known = self._world.remembered.get(revision.workload, {})
+        return known.get(revision.template) != revision.number
+
+    def _is_due(self, revision: GoodRevision) -> bool:
+        """Tell whether it is time to write down again that it is good still: what was not good for long is forgotten."""
+        noted = self._noted.get((revision.workload, revision.template))
+        return noted is None or revision.last_good - noted >= NOTED_EVERY

@@ -40,7 +40,8 @@ class Following:
     def exit(self) -> Exit:
         """Say whether it ended well."""
         state = self.detail.incident.state
-        firing = any(each.signal.status is SignalStatus.FIRING for each in self.detail.signals)
+        shown = any(each.signal.status is SignalStatus.FIRING for each in self.detail.signals)
+        firing = shown or self.detail.firing  # it may be one that is not shown
         cleared = state is IncidentState.CANCELLED and not firing
         return Exit.DONE if state in GOOD or cleared else Exit.FINDINGS
 

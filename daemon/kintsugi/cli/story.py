@@ -36,7 +36,7 @@ _TELLING = ("alertname", "namespace", "pod", "deployment", "statefulset", "persi
 def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     """Tell an incident from its first signal to where it stands."""
     yield from _head(detail.incident, now)
-    yield from section("What fired", [line for each in detail.signals for line in _signal(each)])
+    yield from section("What fired", [*(line for each in detail.signals for line in _signal(each)), *_more(detail)])
     for run in detail.runs:
         yield from _run(run, now)
     yield from section("Asked of people", [line for each in detail.approvals for line in _approval(each)])
@@ -64,7 +64,8 @@ def section(title: str, lines: Sequence[Text]) -> Iterator[Text]:
 
 def _signal(judged: JudgedSignal) -> Iterator[Text]:
     signal, verdict = judged.signal, judged.verdict
-    ended = f", ended {signal.ended:%H:%M:%S}" if signal.status is SignalStatus.RESOLVED and signal.ended else ""
+    how = "taken to be over" if signal.status is SignalStatus.STALE else "ended"
+    ended = f", {how} {signal.ended:%H:%M:%S}" if signal.status is not SignalStatus.FIRING and signal.ended else ""
     yield plain(f"{signal.began:%H:%M:%S}  {what(signal)} ({signal.source}{ended})")
     if verdict is None:
         yield plain("          not judged yet", "yellow")
@@ -72,6 +73,13 @@ def _signal(judged: JudgedSignal) -> Iterator[Text]:
     until = f" until {verdict.until:%H:%M:%S}" if verdict.until else ""
     rule = f" by {verdict.rule}" if verdict.rule else ""
     yield plain(f"          {verdict.kind}{rule} ({verdict.reason}{until}): {verdict.text}", "dim")
+
+
+def _more(detail: IncidentDetail) -> Iterator[Text]:
+    """Say how many signals are not shown."""
+    left = detail.signals_total - len(detail.signals)
+    if detail.signals and left > 0:
+        yield plain(f"… and {left} more", "dim")
 
 
 def what(signal: Signal) -> str:

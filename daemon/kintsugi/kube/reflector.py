@@ -7,7 +7,7 @@ says how old its news is: `age`. Deciding on old news is the reader's mistake to
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from random import SystemRandom
 from typing import Generic
@@ -64,6 +64,8 @@ class Reflector(Generic[T]):
         self._backoff = Backoff(timing, self._random)
         self._version = ""
         self._stumbles = 0
+        self._wanted: Callable[[T], bool] | None = None
+        self._list_again = False
         self._synced = asyncio.Event()
         self.resource = resource
         self.store: Mapping[Key, T] = self._mirror.objects
@@ -96,6 +98,16 @@ class Reflector(Generic[T]):
         """Tell `subscriber` of every change from now on; subscribe before `run` to miss none."""
         self._mirror.subscribe(subscriber)
 
+    def keep_only(self, wanted: Callable[[T], bool]) -> None:
+        """
+        Keep only what is wanted from now on: the rest is as if it were not there.
+
+        What is wanted now and was not before is found by the next list, when the watch ends by itself.
+        """
+        self._wanted, self._list_again = wanted, self.lists > 0
+        for key in [key for key, item in self.store.items() if not wanted(item)]:
+            self._mirror.remove(key)
+
     async def wait_synced(self, within: timedelta) -> None:
         """Wait for the first whole list. Raises ServerUnavailable with the reason when it does not come in time."""
         try:
@@ -120,7 +132,7 @@ class Reflector(Generic[T]):
     async def _round(self) -> KubeError | None:
         """List if need be, then watch until the watch ends; None when it ended as watches do."""
         try:
-            if not self._version:
+            if not self._version or self._list_again:
                 await self._list()
             await self._watch()
         except Gone as error:
@@ -144,6 +156,7 @@ class Reflector(Generic[T]):
 
     async def _list(self) -> None:
         self.lists += 1
+        self._list_again = False
         found: dict[Key, T] = {}
         poisoned: dict[Key, str] = {}
         version = ""
@@ -154,7 +167,7 @@ class Reflector(Generic[T]):
                 read = self._reader.read_object(item)
                 if isinstance(read, Poisoned):
                     poisoned[read.identity.namespace, read.identity.name] = read.reason
-                else:
+                elif self._is_wanted(read):
                     key = (read.metadata.namespace, read.metadata.name)
                     self._sharing.share(read)
                     found[key] = read
@@ -230,10 +243,15 @@ class Reflector(Generic[T]):
         key = (metadata.namespace, metadata.name)
         if event.type is EventKind.DELETED:
             self._mirror.remove(key, event.object)
+        elif not self._is_wanted(event.object):
+            self._mirror.remove(key)
         else:
             self._sharing.share(event.object)
             self._mirror.put(key, event.object)
         self._advance(metadata.resource_version)
+
+    def _is_wanted(self, item: T) -> bool:
+        return self._wanted is None or self._wanted(item)
 
     def _set_aside(self, event: Poisoned) -> None:
         key = (event.identity.namespace, event.identity.name)

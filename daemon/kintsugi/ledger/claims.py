@@ -20,6 +20,7 @@ from kintsugi.ledger.incidents import find_incident, last_run
 from kintsugi.ledger.outbox import tell
 from kintsugi.ledger.recurrences import read_attempts, read_recoveries, told_since
 from kintsugi.ledger.rows import columns, shown, values, verdict, verdict_values
+from kintsugi.ledger.store import Store
 from kintsugi.ledger.tables import incidents, locks, runs, signals
 from kintsugi.model.documents import Mode
 from kintsugi.model.identity import new_id
@@ -105,7 +106,7 @@ class Claims(Chapter):
 
         async def work(connection: AsyncConnection) -> Claimed:
             await self._store.take_turns(connection, TURN)
-            decision = _Decision(connection, claim, now, self._store.epoch or 0)
+            decision = _Decision(connection, claim, now, self._store)
             if claim.signal is None:
                 return await decision.make(decide, own="")
             return await decision.of_signal(claim.signal.id, decide)
@@ -114,9 +115,10 @@ class Claims(Chapter):
 
     async def history(self, service: str, namespace: str, now: datetime, runbook: str = "") -> History:
         """Read what a claim (of `runbook`, where one is given) would be decided by, without claiming."""
+        windows = self._store.windows
 
         async def work(connection: AsyncConnection) -> History:
-            history = await read_history(connection, service, namespace, now)
+            history = await read_history(connection, service, namespace, now, windows)
             if not runbook:
                 return history
             return replace(history, recoveries=await read_recoveries(connection, service, runbook))
@@ -139,7 +141,7 @@ class Claims(Chapter):
                     kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text=text, rule=claim.rule, incident=incident
                 )
                 return Claimed(verdict=attached, incident=found, run=await last_run(connection, incident))
-            decision = _Decision(connection, claim, now, self._store.epoch or 0)
+            decision = _Decision(connection, claim, now, self._store)
             claimed = await decision.make(decide, own=incident)
             await decision.settle_waiting(incident, claimed.verdict)
             return claimed
@@ -150,11 +152,12 @@ class Claims(Chapter):
 class _Decision:
     """One claim inside its transaction."""
 
-    def __init__(self, connection: AsyncConnection, claim: Claim, now: datetime, epoch: int) -> None:
+    def __init__(self, connection: AsyncConnection, claim: Claim, now: datetime, store: Store) -> None:
         self._connection = connection
         self._claim = claim
         self._now = now
-        self._epoch = epoch
+        self._epoch = store.epoch or 0
+        self._windows = store.windows
 
     async def of_signal(self, known_as: str, decide: Decide) -> Claimed:
         """Decide for a signal, unless that was done before or it has ended."""
@@ -177,7 +180,7 @@ class _Decision:
         if opened is not None and (opened.id != own or opened.state not in _WAITING):
             return await self._attach(opened)
         claim = self._claim
-        history = await read_history(self._connection, claim.service, claim.namespace, self._now)
+        history = await read_history(self._connection, claim.service, claim.namespace, self._now, self._windows)
         history = replace(history, recoveries=await read_recoveries(self._connection, claim.service, claim.runbook))
         judged = replace(self._respect_locks(decide(history), history), rule=claim.rule)
         if judged.reason is Reason.INEFFECTIVE and history.recoveries:

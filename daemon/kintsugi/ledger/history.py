@@ -1,20 +1,15 @@
 """What the guards need to know of the past, read inside the claim's own transaction (P7)."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import CompoundSelect, Select, func, select, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.guards import SAYS_NOTHING
 from kintsugi.ledger.rows import columns, readable, shown
 from kintsugi.ledger.tables import incidents, locks, pauses, runs, steps
+from kintsugi.ledger.windows import Windows
 from kintsugi.model.records import History, PastRun, Pause, RunKind, StepState
-
-RECENT = timedelta(hours=3)
-"""How far back finished runs are told: more than the longest cooldown (2 h) and the pause after failures (1 h)."""
-
-DISRUPTED = timedelta(hours=1)
-"""The window of the disruption budget."""
 
 LAST_RUNS = 10
 """Finished runs told of the service itself, and of those that say something of the remedy, however old: enough for every
@@ -37,30 +32,31 @@ _PAST = (
 )  # fmt: skip
 
 
-async def read_history(connection: AsyncConnection, service: str, namespace: str, now: datetime) -> History:
-    """Read what decides a claim of `service` at `now`."""
-    last = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
-    last = last.order_by(runs.c.started.desc()).limit(LAST_RUNS)
-    telling = last.where(runs.c.state.not_in(SAYS_NOTHING))
-    query = select(*_PAST).where(
-        _RECOVERY,
-        or_(
-            runs.c.finished.is_(None),
-            runs.c.finished > now - RECENT,
-            runs.c.id.in_(last.scalar_subquery()),
-            runs.c.id.in_(telling.scalar_subquery()),
-        ),
-    )
+async def read_history(
+    connection: AsyncConnection, service: str, namespace: str, now: datetime, windows: Windows
+) -> History:
+    """Read what decides a claim of `service` at `now`; changes are told as far back as `windows` say."""
+    query = select(*_PAST).where(runs.c.id.in_(_counted(service, now - windows.runs)))
     rows = await connection.execute(query.order_by(runs.c.started, runs.c.id))
     past = readable(PastRun, rows.all())
     return History(
         active=tuple(run for run in past if run.finished is None),
         recent=tuple(run for run in past if run.finished is not None),
-        disruptions=await read_disruptions(connection, namespace, now - DISRUPTED),
+        disruptions=await read_disruptions(connection, namespace, now - windows.changes),
         locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
         pauses=tuple(shown(Pause, row) for row in await connection.execute(pauses_at(now))),
         incident=await connection.scalar(_incident_of(service)) or "",
     )
+
+
+def _counted(service: str, since: datetime) -> CompoundSelect[tuple[str]]:
+    """Name the runs that a guard may count: four questions, each with its index, where one with OR would have none."""
+    going = select(runs.c.id).where(runs.c.finished.is_(None), _RECOVERY)
+    recent = select(runs.c.id).where(runs.c.finished > since, _RECOVERY)
+    last = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
+    last = last.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(LAST_RUNS)
+    telling = last.where(runs.c.state.not_in(SAYS_NOTHING))
+    return union(going, recent, select(last.subquery().c.id), select(telling.subquery().c.id))
 
 
 def _incident_of(service: str) -> Select[tuple[str]]:
@@ -70,7 +66,9 @@ def _incident_of(service: str) -> Select[tuple[str]]:
 
 def pauses_at(now: datetime) -> Select[tuple[object, ...]]:
     """Build the query for the pauses that hold at `now`."""
-    holding = and_(pauses.c.lifted.is_(None), or_(pauses.c.until.is_(None), pauses.c.until > now))
+    unended = select(pauses.c.id).where(pauses.c.lifted.is_(None), pauses.c.until.is_(None))
+    timed = select(pauses.c.id).where(pauses.c.lifted.is_(None), pauses.c.until > now)
+    holding = pauses.c.id.in_(union_all(unended, timed))
     return select(*columns(Pause, pauses)).where(holding).order_by(pauses.c.since, pauses.c.id)
 
 

@@ -218,7 +218,9 @@ def _episode(row: Any) -> Episode:
         seen = plain if row.seen is None else convert(row.seen, Seen)
     except ValidationError:  # it cannot be read: what else was told of the episode is lost, and the episode is not
         seen = plain
-    return Episode(id=row.id, began=began, ended=ended, seen=seen or plain, refired=moment(row.refired), continues=row.continues)
+    return Episode(
+        id=row.id, began=began, ended=ended, seen=seen or plain, refired=moment(row.refired), continues=row.continues
+    )
 
 
 def _state(episode: Episode, moment: Callable[[datetime | None], object]) -> tuple[object, ...]:

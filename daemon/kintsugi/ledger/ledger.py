@@ -33,6 +33,8 @@ from kintsugi.ledger.retention import Retention
 from kintsugi.ledger.runs import Runs
 from kintsugi.ledger.signals import Signals
 from kintsugi.ledger.store import Store
+from kintsugi.ledger.triggers import Triggers
+from kintsugi.ledger.windows import Windows
 
 _TURN = 0x6B696E00
 """Replicas that start together bring the schema up to date one after the other."""
@@ -42,6 +44,7 @@ class Ledger(
     Leading,
     Mending,
     Signals,
+    Triggers,
     Reopening,
     Listing,
     Letters,
@@ -66,10 +69,13 @@ class Ledger(
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, *, holder: str, boundary: Boundary = QUIET) -> AsyncIterator["Ledger"]:
+    async def open(
+        cls, url: str, *, holder: str, boundary: Boundary = QUIET, windows: Windows | None = None
+    ) -> AsyncIterator["Ledger"]:
         """
         Hold the ledger, bring its schema up to date, check an SQLite file, and close it all at the end.
 
+        `windows` say how far back the past counts: that long it is told to the guards, and kept.
         Raises `LedgerHeld` when another daemon lives on it, `LedgerUnavailable` when it cannot be reached or the file
         is damaged (it is never made anew), `LedgerError` for a bad URL or a newer schema.
         """
@@ -78,7 +84,7 @@ class Ledger(
         try:
             async with held(engines, file_of(parsed), holder):
                 await _prepare(engines)
-                ledger = cls(Store(engines, boundary, holder))
+                ledger = cls(Store(engines, boundary, holder, windows))
                 try:
                     yield ledger
                 finally:

@@ -1,18 +1,25 @@
-"""Forgetting: what is closed and old goes, in bounded batches; nothing that is open or that a guard still counts."""
+"""
+Forgetting: what is closed and old goes, in bounded batches; nothing that is open or that a guard still counts.
 
-from collections.abc import Sequence
+Every statement begins at an index and deletes at most a batch, so that a tick costs what it deletes and never what is
+kept, and an incident of a hundred thousand signals goes over several ticks instead of in one endless transaction.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, delete, func, select
+from sqlalchemy import Column, ColumnElement, Delete, Select, and_, delete, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.history import LAST_RUNS, RECENT
+from kintsugi.ledger.history import LAST_RUNS
 from kintsugi.ledger.tables import (
     approvals,
     catalogs,
     dead_letters,
     evidence,
+    good_revisions,
     incidents,
     locks,
     notices,
@@ -25,77 +32,143 @@ from kintsugi.ledger.tables import (
 NEWEST_CATALOGS = 5
 """Catalogs kept without a run: each replica may have loaded another one during a rollout."""
 
+LAST_GOOD = 20
+"""Good revisions kept of a workload however old: twice what Kubernetes keeps of a Deployment (revisionHistoryLimit)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """
+    What is kept for reasons that the ledger itself does not know.
+
+    `notices`: unsent ones, because somebody sends them; where nobody is told they count as read. `workloads`: the uids
+    that are in the cluster now, None while that is not known; then every good revision stays.
+    """
+
+    notices: bool = True
+    workloads: Collection[str] | None = None
+
 
 class Retention(Chapter):
     """The one place where rows are deleted for their age."""
 
-    async def prune(self, before: datetime, now: datetime, limit: int = 1000) -> int:
+    async def prune(self, before: datetime, now: datetime, limit: int = 1000, kept: Kept | None = None) -> int:
         """
-        Delete what ended before `before`, at most `limit` incidents and `limit` signals; give how many rows of these.
+        Delete what ended before `before`; say how many rows.
 
-        Kept whatever their age: open incidents and all that belongs to them, signals that fire or have no verdict,
-        unsent notices, the last runs of each service and those of the last three hours (the guards count them), good
-        revisions, and the documents of every run that is kept. Call again while it gives something.
+        At most `limit` rows of each table; as long as fewer than `limit` are told, nothing more is to be deleted. Kept
+        whatever their age: open incidents and all that belongs to them, signals that fire or have no verdict, notices
+        that somebody has yet to send, the last runs of each service and what else the guards count, and the documents
+        of every run that is kept. Good revisions go when their workload was neither there nor good since `before`.
         """
-        old = min(before, now - RECENT)
+        wish, old = kept or Kept(), min(before, now - self._store.windows.longest)
 
         async def work(connection: AsyncConnection) -> int:
-            gone = await _incidents(connection, old, limit)
-            await _delete(connection, incidents.c.id, gone)
-            stray = await _stray_signals(connection, old, limit)
-            await _delete(connection, signals.c.id, stray)
-            await connection.execute(delete(dead_letters).where(dead_letters.c.received < old))
-            await connection.execute(delete(pauses).where(pauses.c.lifted < old))
-            await connection.execute(delete(pauses).where(pauses.c.until < old))
-            await _catalogs(connection)
-            return len(gone) + len(stray)
+            batch = _Batch(connection, old, limit)
+            await batch.incidents(unsent=wish.notices)
+            await batch.rest()
+            if wish.workloads is not None:
+                await batch.good_revisions(wish.workloads)
+            return batch.gone
 
         return await self._store.write("prune", work)
 
 
-async def _incidents(connection: AsyncConnection, old: datetime, limit: int) -> Sequence[str]:
-    """Clear the belongings of the incidents to delete, and give their ids."""
-    age = func.row_number().over(
-        partition_by=(runs.c.service, runs.c.kind), order_by=(runs.c.started.desc(), runs.c.id.desc())
+class _Batch:
+    """One transaction's share; `gone` counts the rows."""
+
+    def __init__(self, connection: AsyncConnection, old: datetime, limit: int) -> None:
+        self._connection = connection
+        self._old = old
+        self._limit = limit
+        self.gone = 0
+
+    async def incidents(self, *, unsent: bool) -> None:
+        """Delete the oldest incidents that nothing holds: first what belongs to them, then those with nothing left."""
+        chosen = await self._keys(_forgettable(self._old, unsent=unsent).limit(self._limit))
+        theirs = await self._keys(select(runs.c.id).where(runs.c.incident.in_(chosen)).limit(self._limit))
+        for belonging in (steps.c.run, evidence.c.run, locks.c.run):
+            await self._delete(belonging.in_(theirs), belonging)
+        await self._delete(
+            runs.c.id.in_(theirs) & _bare(runs.c.id, steps.c.run, evidence.c.run, locks.c.run), runs.c.id
+        )
+        for belonging in (approvals.c.incident, notices.c.incident, signals.c.incident):
+            await self._delete(belonging.in_(chosen), belonging)
+        empty = _bare(incidents.c.id, runs.c.incident, approvals.c.incident, notices.c.incident, signals.c.incident)
+        await self._delete(incidents.c.id.in_(chosen) & empty, incidents.c.id)
+
+    async def rest(self) -> None:
+        """Delete what belongs to no incident."""
+        stray = signals.c.incident.is_(None) & signals.c.ended.is_not(None) & (signals.c.ended < self._old)
+        old = (signals.c.last_seen < self._old) & signals.c.verdict.is_not(None)
+        await self._delete(stray & old, signals.c.ended)
+        await self._delete(dead_letters.c.received < self._old, dead_letters.c.received)
+        await self._delete(pauses.c.lifted.is_not(None) & (pauses.c.lifted < self._old), pauses.c.lifted)
+        await self._delete(pauses.c.lifted.is_(None) & (pauses.c.until < self._old), pauses.c.until)
+        await self._catalogs()
+
+    async def good_revisions(self, there: Collection[str]) -> None:
+        """Forget the good revisions of workloads that are gone and were not well since, and all but the last of others."""
+        other = good_revisions.alias()
+        same = other.c.workload == good_revisions.c.workload
+        since = exists().where(same, other.c.last_good >= self._old)
+        newer = select(func.count()).select_from(other).where(same, other.c.last_good > good_revisions.c.last_good)
+        gone = ~since & good_revisions.c.workload.not_in(there)
+        query = select(good_revisions.c.workload, good_revisions.c.template).where(
+            good_revisions.c.last_good < self._old, gone | (newer.scalar_subquery() >= LAST_GOOD)
+        )
+        found = await self._connection.execute(query.order_by(good_revisions.c.last_good).limit(self._limit))
+        lost = [(row.workload, row.template) for row in found]
+        if lost:
+            key = tuple_(good_revisions.c.workload, good_revisions.c.template)
+            await self._count(delete(good_revisions).where(key.in_(lost)))
+
+    async def _catalogs(self) -> None:
+        """Forget documents that no run keeps to, the newest digests excepted: a run may begin on them at any moment."""
+        newest = select(catalogs.c.digest).group_by(catalogs.c.digest).order_by(func.max(catalogs.c.number).desc())
+        digests = await self._keys(newest.offset(NEWEST_CATALOGS))
+        used = exists().where(runs.c.catalog == catalogs.c.digest)
+        if digests:
+            await self._count(delete(catalogs).where(catalogs.c.digest.in_(digests), ~used))
+
+    async def _keys(self, query: Select[tuple[str]]) -> Sequence[str]:
+        return list(await self._connection.scalars(query))
+
+    async def _delete(self, which: ColumnElement[bool], order: Column[str]) -> None:
+        """Delete at most a batch of what answers to `which`, found in the order of an index's column."""
+        key = next(iter(order.table.primary_key.columns))
+        found = list(await self._connection.scalars(select(key).where(which).order_by(order).limit(self._limit)))
+        if found:
+            await self._count(delete(order.table).where(key.in_(found)))
+
+    async def _count(self, statement: Delete) -> None:
+        self.gone += (await self._connection.execute(statement)).rowcount
+
+
+def _forgettable(old: datetime, *, unsent: bool) -> Select[tuple[str]]:
+    """Find old incidents that nobody needs any more, the oldest first."""
+    firing = exists().where(signals.c.incident == incidents.c.id, signals.c.ended.is_(None))
+    query = select(incidents.c.id).where(incidents.c.closed < old, ~_counted(), ~firing)
+    if unsent:
+        query = query.where(~exists().where(notices.c.incident == incidents.c.id, ~notices.c.sent))
+    return query.order_by(incidents.c.closed)
+
+
+def _counted() -> ColumnElement[bool]:
+    """Tell whether a run of the incident is among the last of its service: fewer than that many came after it."""
+    later = runs.alias("runs_1")
+    after = select(later.c.id).where(
+        later.c.service == runs.c.service,
+        later.c.kind == runs.c.kind,
+        tuple_(later.c.started, later.c.id) > tuple_(runs.c.started, runs.c.id),
     )
-    ranked = select(runs.c.incident, age.label("age")).subquery()
-    counted = select(ranked.c.incident).where(ranked.c.age <= LAST_RUNS)
-    unsent = select(notices.c.incident).where(~notices.c.sent)
-    firing = select(signals.c.incident).where(signals.c.incident.is_not(None), signals.c.ended.is_(None))
-    query = select(incidents.c.id).where(
-        incidents.c.closed < old,
-        incidents.c.id.not_in(counted),
-        incidents.c.id.not_in(unsent),
-        incidents.c.id.not_in(firing),
-    )
-    gone = list(await connection.scalars(query.order_by(incidents.c.closed).limit(limit)))
-    finished = list(await connection.scalars(select(runs.c.id).where(runs.c.incident.in_(gone)))) if gone else []
-    for column in (steps.c.run, evidence.c.run, locks.c.run, runs.c.id):
-        await _delete(connection, column, finished)
-    for column in (approvals.c.incident, notices.c.incident, signals.c.incident):
-        await _delete(connection, column, gone)
-    return gone
+    after = after.order_by(later.c.started, later.c.id).limit(LAST_RUNS)  # in the index's order: it is the way in
+    many = select(func.count()).select_from(after.correlate(runs).subquery()).scalar_subquery()
+    # counted, not EXISTS: PostgreSQL would make a join of that, over every run that there is
+    found = select(func.count()).select_from(runs).where(runs.c.incident == incidents.c.id, many < LAST_RUNS)
+    return found.scalar_subquery() > 0
 
 
-async def _stray_signals(connection: AsyncConnection, old: datetime, limit: int) -> Sequence[str]:
-    query = select(signals.c.id).where(
-        signals.c.ended < old,
-        signals.c.last_seen < old,
-        signals.c.incident.is_(None),
-        signals.c.verdict.is_not(None),
-    )
-    return list(await connection.scalars(query.order_by(signals.c.ended).limit(limit)))
-
-
-async def _catalogs(connection: AsyncConnection) -> None:
-    """Forget documents that no run keeps to, the newest digests excepted: a run may begin on them at any moment."""
-    used = select(runs.c.catalog)
-    newest = select(catalogs.c.digest).group_by(catalogs.c.digest)
-    newest = newest.order_by(func.max(catalogs.c.number).desc()).limit(NEWEST_CATALOGS)
-    unused = catalogs.c.digest.not_in(used) & catalogs.c.digest.not_in(newest.scalar_subquery())
-    await connection.execute(delete(catalogs).where(unused))
-
-
-async def _delete(connection: AsyncConnection, column: Column[str], keys: Sequence[str]) -> None:
-    if keys:
-        await connection.execute(delete(column.table).where(column.in_(keys)))
+def _bare(key: Column[str], *belongings: Column[str]) -> ColumnElement[bool]:
+    """Tell whether nothing refers to a row any more."""
+    return and_(*(~exists().where(each == key) for each in belongings))

@@ -131,7 +131,7 @@ def readable(kind: type[T], rows: Sequence[Any]) -> tuple[T, ...]:
 
 def signal_columns(table: Table) -> Sequence[Column[Any]]:
     """Give the columns from which `signal` builds."""
-    return [table.c[name] for name in _SIGNAL_FIELDS]
+    return [table.c[name] for name in (*_SIGNAL_FIELDS, "stale")]
 
 
 def signal(row: Any) -> Signal:
@@ -143,7 +143,13 @@ def signal(row: Any) -> Signal:
     given = {name: getattr(row, name) for name in _SIGNAL_FIELDS}
     if any(type(value) is Unreadable for value in given.values()):
         given = _as_far_as_known(Signal, given, None)
-    return Signal(status=SignalStatus.FIRING if row.ended is None else SignalStatus.RESOLVED, **given)
+    return Signal(status=_status(row), **given)
+
+
+def _status(row: Any) -> SignalStatus:
+    if row.ended is None:
+        return SignalStatus.FIRING
+    return SignalStatus.STALE if row.stale == row.ended else SignalStatus.RESOLVED
 
 
 def verdict(row: Any) -> Verdict | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import bindparam, exists, func, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
@@ -27,6 +27,9 @@ _SETTLE = (
     )
     .values(incident=func.coalesce(bindparam("new_incident", type_=inbox.c.incident.type), inbox.c.incident))
 )
+
+_PROVISIONAL = (inbox.c.until.is_not(None), inbox.c.ended.is_(None))
+"""Signals that still fire and are judged again when their verdict ends; the words of an index (see tables.py)."""
 
 
 class Signals(Chapter):
@@ -76,14 +79,27 @@ class Signals(Chapter):
         Those are the ones without a verdict, and those that still fire and whose provisional verdict ends by `now`. One
         that cannot be read is put aside as a dead letter, so that the others are judged and it is not met again.
         """
-        again = inbox.c.until.is_not(None) & (inbox.c.until <= now) & inbox.c.ended.is_(None)
-        query = select(*signal_columns(inbox), inbox.c.incident).where(or_(inbox.c.verdict.is_(None), again))
+        # two questions, each with its index: one with OR would read the whole table
+        new = select(inbox.c.id).where(inbox.c.verdict.is_(None)).order_by(inbox.c.received, inbox.c.id).limit(limit)
+        again = select(inbox.c.id).where(*_PROVISIONAL, inbox.c.until <= now)
+        again = again.order_by(inbox.c.received, inbox.c.id).limit(limit)
+        due = union_all(select(new.subquery().c.id), select(again.subquery().c.id))
+        query = select(*signal_columns(inbox), inbox.c.incident).where(inbox.c.id.in_(due))
         rows = await self._rows(Signal, query.order_by(inbox.c.received, inbox.c.id).limit(limit))
         aside = [Stray.of(row, now) for row in rows if unreadable(Signal, row) is not None]
         if aside and self._store.epoch is not None:
             await self._store.write("put-aside", lambda connection: put_aside(connection, aside, now), fenced=True)
             self.strays += len(aside)
         return tuple(signal(row) for row in rows if unreadable(Signal, row) is None)
+
+    async def due_at(self) -> datetime | None:
+        """Give the moment at which the next provisional verdict ends, None while there is none."""
+        query = select(inbox.c.until).where(*_PROVISIONAL).order_by(inbox.c.until).limit(1)
+
+        async def work(connection: AsyncConnection) -> datetime | None:
+            return await connection.scalar(query)
+
+        return await self._store.look(work)
 
     async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
         """
@@ -109,18 +125,21 @@ class Signals(Chapter):
         The guards (cooldown, consecutive failures) decide whether anything starts. What a person was asked to take over
         is theirs and stays as it is.
         """
-        over = select(incidents.c.id).where(
-            incidents.c.closed.is_not(None), incidents.c.state != IncidentState.NEEDS_OPERATOR
+        over = exists().where(
+            incidents.c.id == inbox.c.incident,
+            incidents.c.closed.is_not(None),
+            incidents.c.state != IncidentState.NEEDS_OPERATOR,
         )
         settled = inbox.c.verdict.in_([VerdictKind.STARTED, VerdictKind.ATTACHED]) & inbox.c.until.is_(None)
-        left = settled & inbox.c.ended.is_(None) & inbox.c.incident.in_(over)
-        count = select(func.count()).select_from(inbox).where(left)
+        left = inbox.c.ended.is_(None) & settled & over
+        which = select(inbox.c.id).where(left)
 
-        async def look(connection: AsyncConnection) -> int:
-            return int(await connection.scalar(count) or 0)
+        async def look(connection: AsyncConnection) -> bool:
+            return (await connection.execute(which.limit(1))).first() is not None
 
         async def work(connection: AsyncConnection) -> int:
-            return int((await connection.execute(update(inbox).where(left).values(until=now))).rowcount)
+            again = update(inbox).where(inbox.c.id.in_(which)).values(until=now)
+            return int((await connection.execute(again)).rowcount)
 
         return await self._store.write("rearm", work, fenced=True) if await self._store.look(look) else 0
 
@@ -133,10 +152,22 @@ class Signals(Chapter):
 
         return await self._store.look(work)
 
-    async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
-        """Give an incident's signals with their verdicts, oldest first."""
+    async def signals_of(
+        self, incident: str, *, limit: int = 500, skip: int = 0
+    ) -> tuple[tuple[Signal, Verdict | None], ...]:
+        """Give an incident's signals with their verdicts, oldest first: at most `limit`, after the first `skip`."""
         query = select(inbox).where(inbox.c.incident == incident).order_by(inbox.c.received, inbox.c.id)
-        return tuple((signal(row), verdict(row)) for row in await self._rows(Signal, query))
+        rows = await self._rows(Signal, query.limit(limit).offset(skip))
+        return tuple((signal(row), verdict(row)) for row in rows)
+
+    async def count_signals(self, incident: str) -> int:
+        """Count an incident's signals."""
+        query = select(func.count()).select_from(inbox).where(inbox.c.incident == incident)
+
+        async def work(connection: AsyncConnection) -> int:
+            return int(await connection.scalar(query) or 0)
+
+        return await self._store.look(work)
 
     async def judged_signals(self, limit: int = 50) -> tuple[tuple[Signal, Verdict | None], ...]:
         """Give the newest signals of all, newest first, with what became of them."""
@@ -148,7 +179,6 @@ class Signals(Chapter):
         query = select(inbox.c.id).where(inbox.c.ended.is_(None))
         if sources:
             query = query.where(inbox.c.source.in_(sources))
-        query = query.order_by(inbox.c.received, inbox.c.id)
 
         async def work(connection: AsyncConnection) -> list[str]:
             return list(await connection.scalars(query))
@@ -156,5 +186,7 @@ class Signals(Chapter):
         ids, found = await self._store.look(work), list[Signal]()
         for start in range(0, len(ids), _PAGE):  # in pieces, so that a storm of them does not stop everything else
             piece = select(*signal_columns(inbox)).where(inbox.c.id.in_(ids[start : start + _PAGE]))
-            found += map(signal, await self._rows(Signal, piece.order_by(inbox.c.received, inbox.c.id)))
+            found += map(signal, await self._rows(Signal, piece))
+        # sorted here: asked for an order, SQLite takes the index that has it, and reads all that ever fired
+        found.sort(key=lambda each: (each.received, each.id))
         return tuple(each for each in found if each.ended is None)

@@ -19,6 +19,7 @@ from kintsugi.ledger.boundary import Boundary
 from kintsugi.ledger.engines import Engines
 from kintsugi.ledger.failures import FOREIGN, Failure, is_read_only, judge, wrapped
 from kintsugi.ledger.tables import leadership
+from kintsugi.ledger.windows import Windows
 
 log = structlog.get_logger(__name__)
 
@@ -37,11 +38,13 @@ class Store:
     """
     Run transactions.
 
-    `epoch` is the one under which this process leads, None while it does not; `holder` is its name.
+    `epoch` is the one under which this process leads, None while it does not; `holder` is its name. `windows` say how
+    far back the past counts.
     """
 
-    def __init__(self, engines: Engines, boundary: Boundary, holder: str) -> None:
+    def __init__(self, engines: Engines, boundary: Boundary, holder: str, windows: Windows | None = None) -> None:
         self.engines = engines
+        self.windows = windows or Windows()
         self.holder = holder
         self.epoch: int | None = None
         self._boundary = boundary

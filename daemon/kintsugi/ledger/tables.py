@@ -3,7 +3,9 @@ The tables of the ledger, as SQLAlchemy Core sees them. `migrations/` makes them
 
 A column that belongs to a field of `model.records` has the field's name and gives the field's type, so that a row is
 a record. Partial unique indexes hold what must never be true twice: one open episode a key, one open incident and one
-unfinished run of a kind a service (P2).
+unfinished run of a kind a service (P2). The other partial indexes hold what is open and little else, so that what the
+daemon asks again and again costs what is open, not what has been; their conditions are written as the questions are,
+since SQLite uses a partial index only for a question that says its condition.
 """
 
 from sqlalchemy import (
@@ -82,6 +84,11 @@ incidents = Table(
     ),
 )
 
+_PROVISIONAL = "until IS NOT NULL AND ended IS NULL"
+_FIRING = "incident IS NOT NULL AND ended IS NULL"
+_LASTED = "incident IS NOT NULL AND ended IS NOT NULL AND kind <> 'event'"
+_STRAY = "incident IS NULL AND ended IS NOT NULL"
+
 signals = Table(
     "signals",
     metadata,
@@ -108,6 +115,7 @@ signals = Table(
     Column("judged", Moment),
     Column("judged_rule", Words),
     Column("incident", Words, ForeignKey("incidents.id")),
+    Column("stale", Moment),  # equal to `ended` where that was concluded from silence
     Index("uq_signals_key_began", "key", "began", unique=True),
     Index(
         "uq_signals_open_key",
@@ -119,15 +127,29 @@ signals = Table(
     Index(
         "ix_signals_unjudged",
         "received",
+        "id",
         sqlite_where=text("verdict IS NULL"),
         postgresql_where=text("verdict IS NULL"),
     ),
+    Index("ix_signals_provisional", "until", sqlite_where=text(_PROVISIONAL), postgresql_where=text(_PROVISIONAL)),
     Index(
-        "ix_signals_until",
-        "until",
-        sqlite_where=text("until IS NOT NULL"),
-        postgresql_where=text("until IS NOT NULL"),
+        "ix_signals_firing",
+        "incident",
+        "kind",
+        "id",
+        sqlite_where=text(_FIRING),
+        postgresql_where=text(_FIRING),
     ),
+    Index("ix_signals_lasting", "incident", "ended", sqlite_where=text(_LASTED), postgresql_where=text(_LASTED)),
+    Index(
+        "ix_signals_incident",
+        "incident",
+        "received",
+        "id",
+        sqlite_where=text("incident IS NOT NULL"),
+        postgresql_where=text("incident IS NOT NULL"),
+    ),
+    Index("ix_signals_stray", "ended", sqlite_where=text(_STRAY), postgresql_where=text(_STRAY)),
     Index(
         "ix_signals_refired",
         "refired",
@@ -151,8 +173,6 @@ signals = Table(
         sqlite_where=text("reason IS NOT NULL"),
         postgresql_where=text("reason IS NOT NULL"),
     ),
-    Index("ix_signals_incident", "incident"),
-    Index("ix_signals_ended", "ended"),
 )
 
 conditions = Table(
@@ -186,7 +206,7 @@ runs = Table(
     Column("changed", Boolean, nullable=False),
     Column("kind", Choice(RunKind), nullable=False, server_default=RunKind.RECOVERY),
     Index("ix_runs_incident", "incident"),
-    Index("ix_runs_service_started", "service", "started"),
+    Index("ix_runs_service_kind_started", "service", "kind", "started", "id"),
     Index("ix_runs_finished", "finished"),
     Index("ix_runs_catalog", "catalog"),
     Index(
@@ -222,12 +242,12 @@ steps = Table(
     Column("met", Boolean),
     Column("error", Words, nullable=False),
     UniqueConstraint("run", "phase", "path"),
-    Index("ix_steps_changes_started", "changes", "started"),
+    Index("ix_steps_changes", "started", sqlite_where=text("changes = 1"), postgresql_where=text("changes")),
     Index(
         "ix_steps_namespace_started",
         "namespace",
         "started",
-        sqlite_where=text("changes"),
+        sqlite_where=text("changes = 1"),
         postgresql_where=text("changes"),
     ),
 )
@@ -269,7 +289,13 @@ pauses = Table(
     Column("lifted", Moment),
     Column("lifted_by", Words),
     Column("lifted_why", Words),
-    Index("ix_pauses_lifted", "lifted"),
+    Index(
+        "ix_pauses_lifted",
+        "lifted",
+        sqlite_where=text("lifted IS NOT NULL"),
+        postgresql_where=text("lifted IS NOT NULL"),
+    ),
+    Index("ix_pauses_holding", "until", sqlite_where=text("lifted IS NULL"), postgresql_where=text("lifted IS NULL")),
 )
 
 approvals = Table(
@@ -295,6 +321,7 @@ good_revisions = Table(
     Column("number", BigInteger, nullable=False),
     Column("first_good", Moment, nullable=False),
     Column("last_good", Moment, nullable=False),
+    Index("ix_good_revisions_last_good", "last_good"),
 )
 
 catalogs = Table(
@@ -319,7 +346,7 @@ notices = Table(
     Column("due", Moment, nullable=False),
     Column("sent", Boolean, nullable=False),
     Index("ix_notices_incident", "incident"),
-    Index("ix_notices_due", "due", sqlite_where=text("NOT sent"), postgresql_where=text("NOT sent")),
+    Index("ix_notices_due", "due", "id", sqlite_where=text("sent = 0"), postgresql_where=text("NOT sent")),
 )
 
 drills = Table(

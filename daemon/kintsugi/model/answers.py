@@ -18,6 +18,9 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 
+SIGNALS = 100
+"""Signals of an incident that are told at a time where nobody asks for another number."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JudgedSignal:
@@ -85,12 +88,18 @@ class RunDetail:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IncidentDetail:
-    """All about one incident."""
+    """
+    All about one incident.
+
+    `signals` are a page of them, oldest first, of `signals_total`; `firing` says whether any of them all still holds.
+    """
 
     incident: Incident
     signals: tuple[JudgedSignal, ...] = ()
     runs: tuple[RunDetail, ...] = ()
     approvals: tuple[Approval, ...] = ()
+    signals_total: int = 0
+    firing: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

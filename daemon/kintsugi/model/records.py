@@ -22,10 +22,11 @@ class SignalSource(StrEnum):
 
 
 class SignalStatus(StrEnum):
-    """Whether the observation holds or has ended."""
+    """Whether the observation holds or has ended; `stale` is concluded from its sender's silence."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
+    STALE = "stale"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -403,8 +404,8 @@ class History:
     """
     All that the ledger knows for deciding one claim, read in the claim's own transaction (P7).
 
-    `active` are unfinished runs, `recent` the finished ones of the last three hours and the last ones of this service;
-    `disruptions` the times of changes in this namespace within the last hour; `locks` maps a lock's name to its run;
+    `active` are unfinished runs, `recent` the finished ones of the last hours and the last ones of this service;
+    `disruptions` the times of changes in this namespace within the budget's window; `locks` maps a lock's name to its run;
     `incident` is the one that the service has open, "" for none. `recoveries` are the moments at which the claim's runbook
     recovered the service, whichever rule had started it, the oldest first. Drills are in none of them.
     """

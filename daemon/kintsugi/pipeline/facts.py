@@ -2,7 +2,7 @@
 What the guards and the runner need to know of the world now: one place that puts views, caches and limits together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -23,11 +23,14 @@ from kintsugi.services import Caches, Services
 PAUSED = "kintsugi.dev/paused"
 """Annotation of a namespace that pauses all rules in it; its value is the reason."""
 
+MOST_GOOD = 20
+"""Good revisions remembered of a workload: twice what Kubernetes keeps of a Deployment (revisionHistoryLimit)."""
+
 
 class Silences(Protocol):
     """Who knows which alerts people have silenced: the poller, where Alertmanager's address is given."""
 
-    async def silenced(self, fingerprint: str) -> bool: ...
+    async def suppressed(self) -> frozenset[str]: ...
 
 
 @dataclass(kw_only=True)
@@ -77,9 +80,17 @@ class World:
         return max((number for template, number in known.items() if template != view.template), default=0)
 
     def remember(self, revisions: tuple[GoodRevision, ...]) -> None:
-        """Know these revisions to be good."""
+        """Know these revisions to be good; of each workload the last `MOST_GOOD` by number."""
         for each in revisions:
-            self.remembered.setdefault(each.workload, {})[each.template] = each.number
+            known = self.remembered.setdefault(each.workload, {})
+            known[each.template] = each.number
+            if len(known) > MOST_GOOD:
+                del known[min(known, key=known.__getitem__)]
+
+    def forget_all_but(self, workloads: Collection[str]) -> None:
+        """Forget the revisions of workloads that are not there any more."""
+        for gone in self.remembered.keys() - set(workloads):
+            del self.remembered[gone]
 
     def circumstances(self, run: RunRecord, at: Bearings, step: StepRecord) -> ChangeCircumstances:
         """Say for whom a change is made."""
@@ -164,15 +175,24 @@ class World:
             else ""
         )
 
-    async def silence(self, alerts: Sequence[str]) -> str:
-        """Say that all of these alerts are silenced; what cannot be asked counts as silenced, for now (P6)."""
+    async def silence(self, alerts: AsyncIterable[str]) -> str:
+        """
+        Say that all of these alerts are silenced; what cannot be asked counts as silenced, for now (P6).
+
+        One question to Alertmanager, and no more keys are read than up to the first that is not silenced.
+        """
         if self.silences is None:
             return ""
         try:
-            quiet = [await self.silences.silenced(alert) for alert in alerts]
+            quiet = await self.silences.suppressed()
         except ProbeFailed as error:
             return f"it cannot be known whether the alerts are silenced: {error}"
-        return "everything that goes on is silenced in Alertmanager" if all(quiet) else ""
+        if not quiet:
+            return ""
+        async for alert in alerts:
+            if alert not in quiet:
+                return ""
+        return "everything that goes on is silenced in Alertmanager"
 
     def observer(self) -> Observer:
         """Say how well we see: failures under one unhealthy upstream count once."""

@@ -8,6 +8,9 @@ from typing import Protocol
 from kintsugi.matcher import Matcher
 from kintsugi.model.documents import Catalog
 
+MOST_KNOWN = 8
+"""Catalogs kept in memory; an older one is read from the ledger again when a run of it asks."""
+
 Parse = Callable[[Mapping[str, str]], Catalog]
 
 
@@ -43,12 +46,21 @@ class InForce:
         """Keep a catalog's texts and put it into force."""
         await self._keeper.keep_catalog(catalog.digest, catalog.texts)
         self.catalog, self.matcher = catalog, Matcher(catalog)
-        self._known[catalog.digest] = catalog
+        self._know(catalog.digest, catalog)
         for taker in self._takers:
             taker(self.catalog, self.matcher)
 
     async def by_digest(self, digest: str) -> Catalog:
         """Give the catalog that a run keeps to. Raises CatalogErrors when this version cannot read it any more."""
-        if digest not in self._known:
-            self._known[digest] = self._parse(await self._keeper.catalog_texts(digest))
-        return self._known[digest]
+        known = self._known.get(digest)
+        if known is None:
+            known = self._parse(await self._keeper.catalog_texts(digest))
+        self._know(digest, known)
+        return known
+
+    def _know(self, digest: str, catalog: Catalog) -> None:
+        """Keep a catalog in memory instead of the one that was asked for least lately; the current one always."""
+        self._known.pop(digest, None)
+        self._known[digest] = catalog
+        if len(self._known) > MOST_KNOWN:
+            del self._known[next(each for each in self._known if each != self.catalog.digest)]

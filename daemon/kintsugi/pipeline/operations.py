@@ -13,6 +13,7 @@ from kintsugi.drills.decision import RULE
 from kintsugi.errors import UsageError, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.answers import (
+    SIGNALS,
     DeadLetterSummary,
     Explanation,
     IncidentDetail,
@@ -83,16 +84,18 @@ class Deeds:
         """List incidents, newest first."""
         return await self.ledger.incidents(limit=limit, service=service, open_only=open_only)
 
-    async def incident(self, incident: str) -> IncidentDetail:
-        """Give everything about one, as far as it can be read."""
+    async def incident(self, incident: str, *, signals: int = SIGNALS, skip: int = 0) -> IncidentDetail:
+        """Give everything about one, as far as it can be read, with so many of its signals after the first `skip`."""
         found = await self.ledger.incident(incident, strict=False)
-        signals = await self.ledger.signals_of(incident)
+        page = await self.ledger.signals_of(incident, limit=signals, skip=skip)
         runs = [await self._detail(run) for run in await self.ledger.runs_of(incident)]
         return IncidentDetail(
             incident=found,
-            signals=tuple(JudgedSignal(signal=signal, verdict=verdict) for signal, verdict in signals),
+            signals=tuple(JudgedSignal(signal=signal, verdict=verdict) for signal, verdict in page),
             runs=tuple(runs),
             approvals=await self.ledger.approvals(incident),
+            signals_total=await self.ledger.count_signals(incident),
+            firing=(await self.ledger.trigger_of(incident)).firing,
         )
 
     async def signals(self, wish: SignalWish) -> Sequence[JudgedSignal]:

@@ -29,10 +29,16 @@ from kintsugi.scope.values import rule_names
 log = structlog.get_logger(__name__)
 
 
+IDLE = timedelta(seconds=5)
+"""How often the inbox is looked into without news: rows that another process wrote, or a clock that was set."""
+
+
 class Inbox(Protocol):
     """What the pipeline asks of the ledger."""
 
     async def due_signals(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]: ...
+
+    async def due_at(self) -> datetime | None: ...
 
     async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None: ...
 
@@ -88,19 +94,31 @@ class Pipeline:
         self._news.set()
 
     async def run(self, every: timedelta) -> None:
-        """Judge what is due, whenever there is news and `every` so often, until cancelled."""
+        """
+        Judge what is due until cancelled: at once when there is news, and when a provisional verdict ends.
+
+        The inbox is looked into every `IDLE` besides, for what nobody woke us for; what cannot be done now is tried
+        `every` so often, and no verdict is looked at sooner than that after its end.
+        """
         clock = asyncio.get_running_loop()
+        wait = timedelta(0)
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), every.total_seconds())
+                await asyncio.wait_for(self._news.wait(), wait.total_seconds())
             self._news.clear()
             began = clock.time()
             try:
                 await self.step()
+                wait = self._until(await self._inbox.due_at(), every)
             except LedgerUnavailable as error:
                 log.warning("signals wait for the ledger", error=str(error))
+                wait = every
             # a rest as long as the work: what comes meanwhile is judged together, and the intake has its turn to commit
             await asyncio.sleep(min(clock.time() - began, every.total_seconds()))
+
+    def _until(self, due: datetime | None, least: timedelta) -> timedelta:
+        """Say how long nothing is due."""
+        return IDLE if due is None else min(max(due - self._world.clock(), least), IDLE)
 
     async def step(self) -> None:
         """Judge one batch of what is due; a full batch means that there is more."""

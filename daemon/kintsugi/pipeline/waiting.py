@@ -2,15 +2,14 @@
 Incidents that wait without a run: held for an upstream, or for a person. Looked at again until they start or end.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 import structlog
 
 from kintsugi.ledger import Claim, Claimed, Decide
-from kintsugi.model.documents import RuleSource
-from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, Signal, Verdict, VerdictKind
+from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, Signal, VerdictKind
+from kintsugi.model.trigger import Trigger
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.pipeline import Pipeline
@@ -28,7 +27,9 @@ class WaitingLedger(Protocol):
         self, *, limit: int = 50, service: str = "", open_only: bool = False
     ) -> tuple[Incident, ...]: ...
 
-    async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]: ...
+    async def trigger_of(self, incident: str) -> Trigger: ...
+
+    async def newest_signal(self, incident: str) -> Signal | None: ...
 
     async def approvals(self, incident: str) -> tuple[Approval, ...]: ...
 
@@ -60,12 +61,11 @@ class Waiting:
     async def _look_at(self, incident: Incident) -> None:
         if await self._ledger.runs_of(incident.id):
             return
-        signals = [signal for signal, _ in await self._ledger.signals_of(incident.id)]
-        lasting = [signal for signal in signals if signal.kind is not RuleSource.EVENT]
-        if lasting and clear_since(incident, lasting) is not None:
+        trigger = await self._ledger.trigger_of(incident.id)
+        if trigger.lasting and clear_since(incident, trigger) is not None:
             await self._close_cleared(incident)
         elif incident.state is IncidentState.AWAITING_APPROVAL:
-            await self._look_at_answer(incident, signals)
+            await self._look_at_answer(incident)
 
     async def _close_cleared(self, incident: Incident) -> None:
         if incident.state is IncidentState.HELD:
@@ -75,31 +75,34 @@ class Waiting:
         else:
             await self._end(incident, IncidentState.NO_ACTION, "it cleared before anybody answered")
 
-    async def _look_at_answer(self, incident: Incident, signals: Sequence[Signal]) -> None:
+    async def _look_at_answer(self, incident: Incident) -> None:
         now = self._world.clock()
         asked = [approval for approval in await self._ledger.approvals(incident.id) if approval.path == ""]
         if asked and asked[-1].answered is not None:
-            await self._start(incident, signals, asked[-1])
+            await self._start(incident, asked[-1])
         elif asked and asked[-1].expires <= now:
             await self._end(incident, IncidentState.CANCELLED, f"nobody approved by {asked[-1].expires:%H:%M:%S}")
 
-    async def _start(self, incident: Incident, signals: Sequence[Signal], approval: Approval) -> None:
+    async def _start(self, incident: Incident, approval: Approval) -> None:
         """Start what was approved, if it still is the plan that was shown; the guards are asked again."""
         catalog, now = self._in_force.catalog, self._world.clock()
         rule, service = catalog.rules.get(incident.rule), catalog.services.get(incident.service)
-        if rule is None or service is None or not signals:
+        signal = await self._ledger.newest_signal(incident.id)
+        if rule is None or service is None or signal is None:
             await self._end(incident, IncidentState.CANCELLED, f"rule {incident.rule} or its service is gone")
             return
         bound = plan(rule, service, catalog, now=now)
         if bound.digest != approval.plan:
             await self._end(incident, IncidentState.CANCELLED, "the plan has changed since it was approved")
             return
-        claim = self._pipeline.claim_of(signals[-1], rule, bound)
-        decide = self._pipeline.decision(rule, bound, signals[-1], approved=True)
+        claim = self._pipeline.claim_of(signal, rule, bound)
+        decide = self._pipeline.decision(rule, bound, signal, approved=True)
         claimed = await self._ledger.start_held(incident.id, claim, decide, now)
         if claimed.run is not None and claimed.verdict.kind is VerdictKind.STARTED:
             log.info("approved", incident=incident.id, who=approval.who)
             self._roster.start(claimed.run)
+        else:
+            self._pipeline.wake()  # it has another verdict now, and with it another moment
 
     async def _end(self, incident: Incident, state: IncidentState, reason: str) -> None:
         await self._ledger.move_incident(incident.id, state, reason, self._world.clock())

@@ -185,8 +185,7 @@ class Carrier:
         await self._move(state, told)
 
     async def _judgement(self) -> Judgement:
-        signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
-        return self.judging.judge(self.incident, signals)
+        return self.judging.judge(self.incident, await self.ledger.trigger_of(self.incident.id))
 
     async def _roll_back(self) -> None:
         work = Work(self._desk(self.tools.clock() + self.runbook.rollback.after))

@@ -5,7 +5,7 @@ It also is where a step's question to a person is put and waited for.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -14,7 +14,7 @@ from kintsugi.admission import Attempt, Decision, Ruling, Standing, admit, goes_
 from kintsugi.guards import Limits
 from kintsugi.ledger.admissions import Stops
 from kintsugi.model.command import Command
-from kintsugi.model.documents import Mode, RuleSource
+from kintsugi.model.documents import Mode
 from kintsugi.model.records import (
     Approval,
     Budget,
@@ -23,10 +23,8 @@ from kintsugi.model.records import (
     Lock,
     Phase,
     RunRecord,
-    Signal,
-    SignalStatus,
-    Verdict,
 )
+from kintsugi.model.trigger import Trigger
 from kintsugi.runner.affected import Affected, affected_by
 from kintsugi.runner.ends import Cleared, Parked, Stopped, Unapproved
 from kintsugi.runner.journal import Journal
@@ -56,7 +54,9 @@ class GateLedger(Protocol):
 
     async def release_locks(self, run: str, path: str) -> None: ...
 
-    async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]: ...
+    async def trigger_of(self, incident: str) -> Trigger: ...
+
+    def firing_keys(self, incident: str) -> AsyncIterator[str]: ...
 
     async def ask(self, approval: Approval) -> object: ...
 
@@ -119,9 +119,8 @@ class RunGate:
         """
         if not goes_forward(attempt):
             return ""
-        signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
-        lasting = [signal for signal in signals if signal.kind is not RuleSource.EVENT]
-        if not lasting or clear_since(self.incident, lasting) is None:
+        trigger = await self.ledger.trigger_of(self.incident.id)
+        if not trigger.lasting or clear_since(self.incident, trigger) is None:
             return ""
         if not self.journal.changed:
             raise Cleared("", "what started the run has ended before anything was changed")
@@ -130,11 +129,9 @@ class RunGate:
 
     async def silence(self) -> str:
         """Say that people have silenced everything that the run goes on for (reliability A19)."""
-        signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
-        firing = [signal for signal in signals if signal.status is SignalStatus.FIRING]
-        if not firing or any(signal.kind is not RuleSource.ALERT for signal in firing):
+        if not (await self.ledger.trigger_of(self.incident.id)).alerts_only:
             return ""
-        return await self.tools.world.silence([signal.key for signal in firing])
+        return await self.tools.world.silence(self.ledger.firing_keys(self.incident.id))
 
     async def _ask(self, phase: Phase, path: str, question: str) -> None:
         approval = await self._valid(path) or await self._put(path, question)

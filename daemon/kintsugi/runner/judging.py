@@ -9,7 +9,8 @@ from datetime import datetime
 from kintsugi.commands import decode
 from kintsugi.model.command import Rollout
 from kintsugi.model.documents import RollbackThen, Runbook, Service
-from kintsugi.model.records import Incident, Phase, Signal, StepState
+from kintsugi.model.records import Incident, Phase, StepState
+from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
 from kintsugi.priorities import upstreams_of
 from kintsugi.runner.journal import Journal
@@ -51,7 +52,7 @@ class Judging:
         if self.view is not None and any(self._changes_template()):
             await self.journal.note(LEFT, "How the workload was left", facts_of(self.view), now=self.tools.clock())
 
-    def judge(self, incident: Incident, signals: Iterable[Signal]) -> Judgement:
+    def judge(self, incident: Incident, trigger: Trigger) -> Judgement:
         """Judge now: before the deadline whether it helped, after it whether to go back."""
         view, now = self.view, self.tools.clock()
         if view is None:
@@ -60,7 +61,7 @@ class Judging:
             deadline=self.journal.run.deadline,
             walked=self.journal.run.walked,
             changed=self.journal.changed,
-            clear_since=clear_since(incident, signals),
+            clear_since=clear_since(incident, trigger),
             stuck=self._is_stuck,
         )
         if now >= progress.deadline and not view.healthy:

@@ -3,7 +3,7 @@ What runs work with, as the runner sees it: small protocols that `app` fills.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -63,7 +63,7 @@ class World(Protocol):
         """Give a person's pause that stands on the namespace itself, or nothing."""
         ...
 
-    async def silence(self, alerts: Sequence[str]) -> str:
+    async def silence(self, alerts: AsyncIterable[str]) -> str:
         """Say that all of these alerts (by fingerprint) are silenced, or that it cannot be known; else nothing."""
         ...
 

@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 
 from kintsugi.errors import UsageError
+from kintsugi.model.answers import SIGNALS
 from kintsugi.model.records import PauseScope, Reason, Signal, Target, VerdictKind
 from kintsugi.server.answers import answer
 from kintsugi.server.authentication import Identity
@@ -23,6 +24,7 @@ IDENTITY = web.RequestKey("identity", Identity)
 """Where a request keeps who it comes from."""
 
 _MOST = 500
+_MOST_SKIPPED = 10_000_000
 _LONGEST = 500
 _MAX_BODY = 256 * 1024
 
@@ -85,8 +87,14 @@ class Api:
         return answer({"incidents": list(found)})
 
     async def incident(self, request: web.Request) -> web.Response:
-        """Show one with signals, runs, steps, undo texts, evidence and questions."""
-        return answer(await self._operations.incident(request.match_info["id"]))
+        """Show one with runs, steps, undo texts, evidence, questions, and a page of signals: `?signals=`, `?skip=`."""
+        return answer(
+            await self._operations.incident(
+                request.match_info["id"],
+                signals=_number(request, "signals", SIGNALS),
+                skip=_number(request, "skip", 0, least=0, most=_MOST_SKIPPED),
+            )
+        )
 
     async def signals(self, request: web.Request) -> web.Response:
         """List signals: `?verdict=`, `?reason=`, `?limit=`, `?before=ID` for the next page."""
@@ -209,11 +217,11 @@ def _who(request: web.Request, said: str) -> str:
     return (holder or said.strip())[:100]
 
 
-def _number(request: web.Request, name: str, default: int) -> int:
+def _number(request: web.Request, name: str, default: int, *, least: int = 1, most: int = _MOST) -> int:
     """Read a number of the query. Raises UsageError."""
     text = request.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST):
-        raise UsageError(f"{name}: {text[:20]!r} is not a number from 1 to {_MOST}")
+    if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):
+        raise UsageError(f"{name}: {text[:20]!r} is not a number from {least} to {most}")
     return int(text)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from kintsugi.model.answers import (
+    SIGNALS,
     DeadLetterSummary,
     Explanation,
     IncidentDetail,
@@ -48,8 +49,8 @@ class Operations(Protocol):
         """List incidents, newest first."""
         ...
 
-    async def incident(self, incident: str) -> IncidentDetail:
-        """Give everything about one."""
+    async def incident(self, incident: str, *, signals: int = SIGNALS, skip: int = 0) -> IncidentDetail:
+        """Give everything about one, with so many of its signals after the first `skip`."""
         ...
 
     async def signals(self, wish: SignalWish) -> Sequence[JudgedSignal]:

@@ -3,7 +3,7 @@ The reflectors that the daemon lives on: one a kind, opened together, asked toge
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -29,6 +29,9 @@ from kintsugi.objects.kept import (
 )
 
 T = TypeVar("T", bound=Object)
+
+_TELLING = frozenset({"Pod", "PersistentVolumeClaim"})
+"""The kinds of objects whose Events a rule may be about."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,12 @@ class Caches:
             daemon_sets=make(kube, resources.DAEMONSETS, DaemonSet),
             autoscalers=make(kube, resources.HPAS, HorizontalPodAutoscaler),
             namespaces=make(kube, resources.NAMESPACES, Namespace),
+        )
+
+    def keep_events_in(self, namespaces: Collection[str]) -> None:
+        """Keep the Events about pods and claims in these namespaces; no other is ever asked for, and they are most."""
+        self.events.keep_only(
+            lambda event: event.involved_object.kind in _TELLING and event.involved_object.namespace in namespaces
         )
 
     def __iter__(self) -> Iterator[tuple[str, Reflector[Any]]]:

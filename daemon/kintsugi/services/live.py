@@ -48,6 +48,12 @@ class Tally:
         self.moments[uid] = now
         self.restarts = Restarts(count=self.restarts.count + times, last=now, interval=max(since, recent))
 
+    def forget(self, uid: str) -> None:
+        """Forget a pod that is gone; its restarts stay counted."""
+        self.moments.pop(uid, None)
+        for key in [key for key in self.seen if key[0] == uid]:
+            del self.seen[key]
+
 
 class Services:
     """
@@ -86,6 +92,8 @@ class Services:
         self.catalog = catalog
         self._index = ServiceIndex(catalog.services.values())
         self._pods.clear()
+        for gone in self._tallies.keys() - set(catalog.services):
+            del self._tallies[gone]
         for pod in self._caches.pods.store.values():
             self._place(pod)
         self._marked = set(catalog.services)
@@ -168,6 +176,7 @@ class Services:
         for service in self.services_of(pod):
             self._marked.add(service.name)
             self._pods[service.name].pop(pod.metadata.uid, None)
+            self._tallies[service.name].forget(pod.metadata.uid)
 
     def _count_restarts(self, service: str, pod: Pod) -> None:
         tally = self._tallies[service]

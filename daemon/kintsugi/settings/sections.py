@@ -155,6 +155,11 @@ class AlertmanagerSettings:
     long as its `group_interval` (5m by default) and tells an end within another: set it above twice that. Not scaled by
     `durations`: it is Alertmanager's clock."""
 
+    stale_after: Wait = timedelta(hours=13)
+    """When an alert that fires counts as over because nobody has repeated it, where no `url` is given to ask; it is told
+    as stale, not as resolved. Three times Alertmanager's default repeat_interval of 4 h and an hour; give more than three
+    times your longest one. An alert of an open incident never ends so."""
+
     receiver: str = "kintsugi"
     """Name of our receiver in Alertmanager's configuration: only what is routed to us is polled."""
 

@@ -94,6 +94,9 @@ _PAIRS = (
     _Pair("alertmanager.poll_timeout", "alertmanager.poll_interval", "a poll must end before the next begins"),
     _Pair("server.commit_wait", "server.body_timeout", "an answer must not take longer than the question"),
     _Pair("restore.start_within", "restore.longest", "a worker must start before its time is over"),
+    _Pair("guards.budget_window", "ledger.keep", "changes that count must not be forgotten"),
+    _Pair("guards.cooldown_max", "ledger.keep", "runs that count must not be forgotten"),
+    _Pair("guards.failures_pause", "ledger.keep", "runs that count must not be forgotten"),
     _Pair("watchdog.verify", "watchdog.alert_lag", "an alert clears only after its service is healthy"),
 )
 

@@ -113,14 +113,14 @@ class Poller:
         self._metrics.polls.labels("ok").inc()
         return Polled(firing=len(active), over=len(over))
 
-    async def silenced(self, fingerprint: str) -> bool:
+    async def suppressed(self) -> frozenset[str]:
         """
-        Tell whether people are not notified of this alert now: silenced, inhibited or muted (A19).
+        Name the alerts, by fingerprint, of which people are not notified now: silenced, inhibited or muted (A19).
 
-        An alert that is not there is not silenced. Raises ProbeFailed when that cannot be known.
+        One question, whatever their number; an alert that is not there is not silenced. Raises ProbeFailed.
         """
         alerts, _letters = await self._listed(self._clock(), suppressed=True)
-        return any(alert.suppressed for alert in alerts if alert.signal.key == fingerprint)
+        return frozenset(alert.signal.key for alert in alerts if alert.suppressed)
 
     async def _listed(self, now: datetime, *, suppressed: bool) -> tuple[list[PolledAlert], list[DeadLetter]]:
         """Ask for the list and read it: a long one beside the event loop, or all else would stand still meanwhile."""

@@ -15,6 +15,12 @@ MASK = "[redacted]"
 _SHORTEST = 6
 """Shorter values are not registered: masking `ab` everywhere would leave nothing readable and hide nothing."""
 
+MOST_SECRETS = 100
+"""
+Registered values that are known at a time, the ones that were read last. A daemon has a dozen that are in use; one that is
+made anew each hour is masked for four days after.
+"""
+
 _KEY_WORDS = r"passwo?r?d|passwd|pwd|pgpass|secret|token|authori[sz]ation|cookie|api[-_]?key|private[-_]?key|credential"
 _SECRET_KEY = re.compile(_KEY_WORDS, re.IGNORECASE)
 
@@ -42,17 +48,22 @@ class Redactor:
     """Masks secrets in texts and nested values; knows those that were registered."""
 
     def __init__(self) -> None:
-        self._known: set[str] = set()
+        self._known: dict[str, tuple[str, ...]] = {}
         self._pattern: re.Pattern[str] | None = None
 
     def register(self, secret: str) -> None:
         """Mask this value from now on, also in base64 and percent-encoded."""
         secret = secret.strip()
-        if len(secret) < _SHORTEST or secret in self._known:
+        if len(secret) < _SHORTEST:
+            return
+        if secret in self._known:
+            self._known[secret] = self._known.pop(secret)  # the newest now
             return
         raw = secret.encode("utf-8", "surrogatepass")
-        self._known |= {secret, base64.b64encode(raw).decode(), quote(raw, safe="")}
-        longest_first = sorted(self._known, key=len, reverse=True)
+        self._known[secret] = (secret, base64.b64encode(raw).decode(), quote(raw, safe=""))
+        if len(self._known) > MOST_SECRETS:
+            del self._known[next(iter(self._known))]
+        longest_first = sorted({form for forms in self._known.values() for form in forms}, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first)))
 
     def text(self, text: str) -> str:

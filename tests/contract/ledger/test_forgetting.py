@@ -1,13 +1,21 @@
 """Retention: bounded growth, and nothing that is open or counted goes."""
 
-from sqlalchemy import func, select
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 
-from kintsugi.ledger import Ledger
+from sqlalchemy import func, select, text
+
+from kintsugi.ledger import Kept, Ledger
 from kintsugi.ledger.tables import metadata
-from kintsugi.model.records import IncidentState, Reason, VerdictKind
+from kintsugi.model.records import GoodRevision, IncidentState, Reason, VerdictKind
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, signal, step, verdict
+from tests.contract.ledger.past import SERVICES, live_through
+from tests.harness import ledgers
 
 DAY = 24 * HOUR
+THEIRS = ("incidents", "runs", "steps", "evidence", "notices", "signals")
+"""The tables in which `past_run` leaves one row."""
 
 
 async def count(ledger: Ledger, name: str) -> int:
@@ -35,8 +43,8 @@ async def test_old_incidents_go_with_all_that_belongs_to_them(ledger: Ledger) ->
     """D10: steps, evidence, notices and signals too."""
     for number in range(15):
         await past_run(ledger, "web", 40 - number)
-    assert await ledger.prune(NOW - 20 * DAY, NOW) == 5
-    for table in ("incidents", "runs", "steps", "evidence", "notices", "signals"):
+    assert await ledger.prune(NOW - 20 * DAY, NOW) == 5 * len(THEIRS)
+    for table in THEIRS:
         assert await count(ledger, table) == 10, table
 
 
@@ -90,3 +98,105 @@ async def test_documents_of_runs_and_the_newest_ones_stay(ledger: Ledger) -> Non
     await ledger.prune(NOW, NOW)
     kept = [number for number in range(1, 10) if await ledger.catalog_texts(f"digest-{number}")]
     assert kept == [1, 2, 6, 7, 8, 9]
+
+
+PAST = ("incidents", "runs", "steps", "evidence", "notices", "approvals", "signals", "pauses", "good_revisions")
+
+
+async def test_after_as_many_ticks_as_there_are_batches_and_one_nothing_old_is_left(ledger: Ledger) -> None:
+    """D10: rows divided by the batch, and one: then only what a guard counts is there, whatever belonged to what."""
+    await live_through(ledger, 120)
+    run = await begin(ledger, "web", now=NOW - 60 * DAY)
+    crowd = [signal(f"crowd-{number}", began=NOW - 60 * DAY) for number in range(200)]
+    await ledger.accept(crowd, NOW - 60 * DAY)
+    joined = replace(verdict(VerdictKind.ATTACHED, Reason.ACTIVE_RUN), incident=run.incident)
+    await ledger.settle({each.id: joined for each in crowd}, NOW - 60 * DAY)
+    (own, _), *_ = await ledger.signals_of(run.incident)
+    over = [signal(each.key, began=each.began, ended=NOW - 59 * DAY) for each in (own, *crowd)]
+    await ledger.accept(over, NOW - 59 * DAY)
+    await ledger.move_run(run.id, IncidentState.RECOVERED, "well", NOW - 59 * DAY)
+    for number in range(10):  # newer ones of that service, so that no guard counts it any more
+        await past_run(ledger, "web", 10 - number / 2)
+    before = {table: await count(ledger, table) for table in PAST}
+    batch, ticks = 30, 0
+    while await ledger.prune(NOW - 20 * DAY, NOW, batch, Kept(notices=False, workloads=())) >= batch:
+        ticks += 1
+    assert ticks + 1 <= sum(before.values()) // batch + 1
+    left = {table: await count(ledger, table) for table in PAST}
+    counted = 10 * SERVICES + 10
+    assert left == {
+        **dict.fromkeys(("incidents", "runs", "evidence", "notices", "signals"), counted),
+        "steps": 2 * 10 * SERVICES + 10,
+        "approvals": 10 * SERVICES,
+        "pauses": 0,
+        "good_revisions": 0,
+    }
+
+
+async def test_where_nobody_is_told_a_notice_holds_nothing(ledger: Ledger) -> None:
+    """D10: without `notifications.url` no notice is ever sent; nothing would ever go."""
+    for number in range(11):
+        await past_run(ledger, "web", 50 - number, told=False)
+    assert await ledger.prune(NOW - 20 * DAY, NOW, kept=Kept(notices=True)) == 0
+    assert await ledger.prune(NOW - 20 * DAY, NOW, kept=Kept(notices=False)) == len(THEIRS)
+    assert len(await ledger.incidents()) == 10
+
+
+async def test_changes_that_the_budget_counts_stay(made: str) -> None:
+    """P7: a window longer than `keep` would be met by nothing, were its changes forgotten."""
+    async with Ledger.open(made, holder="kintsugi-0") as ledger:
+        await ledger.lead(NOW)
+        for number in range(11):
+            await past_run(ledger, "web", 5 - number / 10)
+        before = len(await ledger.incidents())
+        ledger._store.windows = replace(ledger._store.windows, changes=6 * DAY)
+        assert await ledger.prune(NOW, NOW) == 0
+        assert len(await ledger.incidents()) == before
+
+
+def _good(workload: str, template: str, days: float, number: int = 1) -> GoodRevision:
+    then = NOW - days * DAY
+    return GoodRevision(workload=workload, template=template, number=number, first_good=then, last_good=then)
+
+
+async def test_good_revisions_go_with_their_workload(ledger: Ledger) -> None:
+    """D10: one that is there keeps its last ones however old; one that is gone, until it was not well for long."""
+    there = [_good("there", f"t{number}", 130 - number, number) for number in range(25)]
+    await ledger.note_good([*there, _good("gone", "a", 100), _good("just gone", "a", 100), _good("just gone", "b", 10)])
+    assert await ledger.prune(NOW - 90 * DAY, NOW, kept=Kept(workloads=None)) == 0
+    assert await ledger.prune(NOW - 90 * DAY, NOW, kept=Kept(workloads={"there"})) == 6
+    assert len(await ledger.good_revisions("there")) == 20
+    assert await ledger.good_revisions("gone") == ()
+    assert len(await ledger.good_revisions("just gone")) == 2
+
+
+async def test_a_second_storm_of_the_same_size_does_not_make_the_file_grow(tmp_path: Path) -> None:
+    """D10: what was forgotten makes room for what comes."""
+    file, sizes = tmp_path / "ledger.db", []
+    file.write_bytes(ledgers.content())
+    async with Ledger.open(ledgers.url_of(file), holder="kintsugi-0") as ledger:
+        await ledger.lead(NOW)
+        for storm in range(3):
+            await _storm(ledger, f"storm-{storm}", NOW + storm * 100 * DAY)
+            sizes.append(await _pages(ledger))
+            now = NOW + (storm + 1) * 100 * DAY
+            while await ledger.prune(now - 90 * DAY, now, kept=Kept(notices=False, workloads=())) >= 1000:
+                pass
+            assert await count(ledger, "signals") <= 10
+    assert max(sizes[1:]) <= sizes[0] * 1.02, sizes
+
+
+async def _storm(ledger: Ledger, name: str, then: datetime) -> None:
+    """Let five thousand alerts of no rule come and go."""
+    for start in range(0, 5000, 1000):
+        told = [signal(f"{name}-{start + number}", began=then) for number in range(1000)]
+        await ledger.accept(told, then)
+        refused = verdict(VerdictKind.NO_RULE, Reason.NO_RULE)
+        await ledger.settle({each.id: refused for each in told}, then)
+        over = [signal(each.key, began=each.began, ended=each.began + HOUR) for each in told]
+        await ledger.accept(over, then + HOUR)
+
+
+async def _pages(ledger: Ledger) -> int:
+    async with ledger._store.engines.reader.connect() as connection:
+        return int(await connection.scalar(text("PRAGMA page_count")) or 0)

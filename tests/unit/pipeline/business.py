@@ -18,6 +18,7 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
+from kintsugi.model.trigger import Trigger
 from kintsugi.objects.resources import Resource
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
@@ -33,6 +34,7 @@ from tests.unit.factories import (
     runbook_text,
     service_text,
     signal,
+    trigger_of,
     virtual_clock,
 )
 from tests.unit.services.cluster import Cluster
@@ -55,9 +57,12 @@ class MemoryInbox:
         self.of_incident: list[Signal] = []
         self.runs: list[RunRecord] = []
         self.closed: list[tuple[IncidentState, str]] = []
+        self.next_due: datetime | None = None
+        self.looks = 0
 
     async def due_signals(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]:
         """Give what has no verdict yet."""
+        self.looks += 1
         return tuple(each for each in self.due if each.id not in self.settled)[:limit]
 
     async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
@@ -91,9 +96,17 @@ class MemoryInbox:
         """List the open incidents."""
         return tuple(self.opened)
 
-    async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
-        """List the signals of the incident."""
-        return tuple((each, None) for each in self.of_incident)
+    async def due_at(self) -> datetime | None:
+        """Give the moment at which the next provisional verdict ends."""
+        return self.next_due
+
+    async def trigger_of(self, incident: str) -> Trigger:
+        """Sum the incident's signals up."""
+        return trigger_of(self.of_incident)
+
+    async def newest_signal(self, incident: str) -> Signal | None:
+        """Give the last of them."""
+        return self.of_incident[-1] if self.of_incident else None
 
     async def approvals(self, incident: str) -> tuple[Approval, ...]:
         """List the questions."""

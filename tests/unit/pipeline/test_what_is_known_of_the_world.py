@@ -1,7 +1,11 @@
 """The facts that guards judge by: how well we see, who pauses, who must wait."""
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
 import pytest
 
+from kintsugi.errors import ProbeFailed
 from kintsugi.guards import Observer
 from kintsugi.model.documents import Mode
 from kintsugi.model.records import GoodRevision
@@ -72,3 +76,62 @@ async def test_the_global_mode_caps_the_rules(mode: Mode) -> None:
     rule = business.catalog.rules["web-pods"]
     bound = plan(rule, business.catalog.services["web"], business.catalog, now=moment())
     assert business.world.claim(rule, bound, None, approved=False).mode is mode
+
+
+@dataclass
+class Alertmanager:
+    """Says what is suppressed there, and counts how often it is asked."""
+
+    quiet: frozenset[str] = frozenset()
+    away: bool = False
+    asked: int = 0
+
+    async def suppressed(self) -> frozenset[str]:
+        """Answer once."""
+        self.asked += 1
+        if self.away:
+            raise ProbeFailed("Alertmanager cannot be asked")
+        return self.quiet
+
+
+@dataclass
+class Keys:
+    """Ten thousand alerts of one incident, and how many of them were read."""
+
+    read: list[str] = field(default_factory=list)
+
+    async def all(self) -> AsyncIterator[str]:
+        """Yield them one by one."""
+        for number in range(10_000):
+            self.read.append(f"fp-{number}")
+            yield self.read[-1]
+
+
+@pytest.mark.parametrize(
+    ("quiet", "read"),
+    [(frozenset(), 0), (frozenset({"another"}), 1), (frozenset({"fp-0", "fp-1"}), 3)],
+    ids=["nothing is silenced", "something else is", "two of them are"],
+)
+async def test_silences_are_asked_for_once_and_no_more_alerts_are_read_than_needed(
+    quiet: frozenset[str], read: int
+) -> None:
+    """A19."""
+    business, keys = Business(), Keys()
+    business.world.silences = alertmanager = Alertmanager(quiet)
+    assert await business.world.silence(keys.all()) == ""
+    assert (alertmanager.asked, len(keys.read)) == (1, read)
+
+
+async def test_all_of_ten_thousand_alerts_being_silenced_takes_one_question_to_alertmanager() -> None:
+    """A19."""
+    business, keys = Business(), Keys()
+    business.world.silences = alertmanager = Alertmanager(frozenset(f"fp-{number}" for number in range(10_000)))
+    assert "silenced" in await business.world.silence(keys.all())
+    assert alertmanager.asked == 1
+
+
+async def test_silences_that_cannot_be_asked_for_hold_changes() -> None:
+    """P6, A19."""
+    business = Business()
+    business.world.silences = Alertmanager(away=True)
+    assert "cannot be known" in await business.world.silence(Keys().all())

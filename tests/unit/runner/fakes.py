@@ -1,7 +1,7 @@
 """What a run works with, in memory: a ledger with the real one's rules, a world that is shown, looks that are scripted."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -26,15 +26,16 @@ from kintsugi.model.records import (
     Pause,
     RunRecord,
     Signal,
+    SignalStatus,
     StepRecord,
     StepState,
-    Verdict,
 )
+from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.kept import Pod
 from kintsugi.runner.memory import Bearings
 from tests.unit.executor.cas_journal import CasJournal
-from tests.unit.factories import NOW, view, virtual_clock
+from tests.unit.factories import NOW, trigger_of, view, virtual_clock
 
 
 class RunLedger(CasJournal):
@@ -132,9 +133,15 @@ class RunLedger(CasJournal):
         """Give back the locks of a child."""
         self.locks = {name: lock for name, lock in self.locks.items() if (lock.run, lock.path) != (run, path)}
 
-    async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
-        """List the incident's signals."""
-        return tuple((signal, None) for signal in self.signals)
+    async def trigger_of(self, incident: str) -> Trigger:
+        """Sum the incident's signals up."""
+        return trigger_of(self.signals)
+
+    async def firing_keys(self, incident: str) -> AsyncIterator[str]:
+        """Yield the keys of the alerts that fire."""
+        for signal in self.signals:
+            if signal.status is SignalStatus.FIRING:
+                yield signal.key
 
     async def history(self, service: str, namespace: str, now: datetime) -> History:
         """Tell of the changes in the namespace of late."""
@@ -221,9 +228,10 @@ class ShownWorld:
         """Give the pause that stands on the namespace."""
         return self.annotated.get(namespace, "")
 
-    async def silence(self, alerts: Sequence[str]) -> str:
+    async def silence(self, alerts: AsyncIterable[str]) -> str:
         """Say that all of these alerts are silenced."""
-        return "silenced" if alerts and set(alerts) <= self.silenced else ""
+        keys = {alert async for alert in alerts}
+        return "silenced" if keys and keys <= self.silenced else ""
 
     def last_good(self, service: str) -> int:
         """Give the number of the last good revision."""

@@ -4,30 +4,25 @@ from datetime import datetime
 
 import pytest
 
-from kintsugi.model.documents import RuleSource
-from kintsugi.model.records import Signal
+from kintsugi.model.trigger import Trigger
 from kintsugi.runner.trigger import clear_since
-from tests.unit.factories import NOW, incident, moment, signal
-
-FIRING = signal()
-ENDED = signal(ended=moment(minutes=3))
-LATER = signal(ended=moment(minutes=5))
-EVENT = signal(kind=RuleSource.EVENT)
+from tests.unit.factories import NOW, incident, moment
 
 
 @pytest.mark.parametrize(
-    ("signals", "since"),
+    ("trigger", "since"),
     [
-        ([FIRING], None),
-        ([FIRING, ENDED], None),
-        ([ENDED], moment(minutes=3)),
-        ([ENDED, LATER], moment(minutes=5)),
-        ([LATER, ENDED], moment(minutes=5)),
-        ([EVENT], NOW),
-        ([EVENT, ENDED], moment(minutes=3)),
-        ([EVENT, FIRING], None),
-        ([], NOW),
+        (Trigger(firing=True), None),
+        (Trigger(firing=True, ended=moment(minutes=3)), None),
+        (Trigger(ended=moment(minutes=3)), moment(minutes=3)),
+        (Trigger(), NOW),
     ],
 )
-def test_all_lasting_signals_must_have_ended(signals: list[Signal], since: datetime | None) -> None:
-    assert clear_since(incident(), signals) == since
+def test_all_lasting_signals_must_have_ended(trigger: Trigger, since: datetime | None) -> None:
+    assert clear_since(incident(), trigger) == since
+
+
+def test_what_can_end_is_told_from_what_cannot() -> None:
+    assert Trigger(firing=True).lasting
+    assert Trigger(ended=NOW).lasting
+    assert not Trigger(alerts_only=False).lasting

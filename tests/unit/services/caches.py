@@ -1,7 +1,7 @@
 """Caches without a server: reflectors that are told what there is, and how old their news is."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +32,10 @@ class ToldReflector:
     def subscribe(self, subscriber: Subscriber[Any]) -> None:
         """Tell `subscriber` of every change."""
         self.mirror.subscribe(subscriber)
+
+    def keep_only(self, wanted: Callable[[Any], bool]) -> None:
+        """Keep what is wanted."""
+        self.wanted = wanted
 
     def put(self, item: Object) -> None:
         """Let an object be so."""

@@ -235,3 +235,14 @@ async def test_events_that_cannot_be_listed_hold_nobody_up() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1):
             await cluster.caches.synced()
+
+
+async def test_pods_that_came_and_went_leave_their_restarts_and_nothing_else() -> None:
+    cluster = Cluster()
+    for number in range(50):
+        cluster.run("web-1", restarts=0, uid=f"uid-{number}")
+        cluster.run("web-1", restarts=1, uid=f"uid-{number}")
+        cluster.gone("web-1")
+    tally = cluster.services._tallies["web"]
+    assert (len(tally.seen), len(tally.moments)) == (0, 0)
+    assert tally.restarts.count == 50

@@ -210,11 +210,11 @@ async def test_whether_an_alert_is_silenced_can_be_asked(polling: Polling, state
     if state:
         polling.alertmanager.states["a"] = state
 
-    assert await polling.poller.silenced("a") is silenced
+    assert await polling.poller.suppressed() == (frozenset({"a"}) if silenced else frozenset())
 
 
 async def test_whether_it_is_silenced_is_not_guessed_when_nobody_answers(polling: Polling) -> None:
     polling.alertmanager.away = True
 
     with pytest.raises(ProbeFailed):
-        await polling.poller.silenced("a")
+        await polling.poller.suppressed()

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from kintsugi.telemetry import MASK, Redactor, is_secret_key
+from kintsugi.telemetry.redaction import MOST_SECRETS
 
 
 def test_a_registered_value_is_masked_wherever_it_stands() -> None:
@@ -89,3 +90,14 @@ def test_a_strangers_text_cannot_make_redaction_slow(filler: str) -> None:
     fastest_short = min(seconds(short) for _ in range(5))
     fastest_long = min(seconds(long) for _ in range(3))
     assert fastest_long < 30 * fastest_short + 0.01
+
+
+def test_a_token_an_hour_does_not_fill_the_memory_and_the_newest_are_masked() -> None:
+    redactor = Redactor()
+    redactor.register("the-one-in-use-always")
+    for number in range(2 * MOST_SECRETS):
+        redactor.register(f"hourly-token-{number:06}")
+        redactor.register("the-one-in-use-always")
+    assert len(redactor._known) == MOST_SECRETS
+    newest = f"x hourly-token-{2 * MOST_SECRETS - 1:06} the-one-in-use-always"
+    assert redactor.text(newest) == f"x {MASK} {MASK}"

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0005"
-down_revision = "0002"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -20,7 +20,6 @@ def upgrade() -> None:
     op.add_column("signals", sa.Column("refired", MOMENT, nullable=True))
     op.add_column("signals", sa.Column("continues", sa.Text(), nullable=True))
     op.add_column("dead_letters", sa.Column("payload", sa.LargeBinary(), nullable=True))
-    op.create_index("ix_signals_received", "signals", ["received", "id"], unique=False)
     for index, columns in (
         ("ix_signals_refired", ["refired"]),
         ("ix_signals_verdict_received", ["verdict", "received", "id"]),

@@ -21,7 +21,7 @@ def upgrade() -> None:
         "ix_steps_namespace_started",
         "steps",
         ["namespace", "started"],
-        sqlite_where=sa.text("changes"),
+        sqlite_where=sa.text("changes = 1"),
         postgresql_where=sa.text("changes"),
     )
     op.add_column("locks", sa.Column("path", sa.Text(), nullable=False, server_default=""))

@@ -1,0 +1,205 @@
+"""What a question costs depends on what is open, not on what has been: the real statements, their plans, their steps."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import (
+    Approval,
+    Condition,
+    IncidentState,
+    Reason,
+    RunRecord,
+    SignalSource,
+    StepState,
+    Target,
+    VerdictKind,
+)
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, claim, hold, signal, step, verdict
+from tests.contract.ledger.past import live_through
+from tests.contract.ledger.plans import count_steps, scans_of, sent_by
+from tests.harness import ledgers
+
+PAST = 3000
+"""Incidents of the past: with their signals, steps and the rest some thirty thousand rows."""
+
+Question = Callable[[Ledger, RunRecord], Awaitable[object]]
+
+
+async def _judge(ledger: Ledger, _run: RunRecord) -> None:
+    told = signal("judged anew")
+    (name,) = (await ledger.accept([told], NOW)).ids
+    await ledger.settle({name: verdict(VerdictKind.REFUSED, Reason.BUDGET, NOW + MINUTE)}, NOW)
+
+
+async def _hold(ledger: Ledger, _run: RunRecord) -> None:
+    told = signal("held")
+    await ledger.accept([told], NOW)
+    await ledger.claim(claim(told, service="s-1"), hold, NOW)
+
+
+async def _step(ledger: Ledger, run: RunRecord) -> None:
+    await ledger.save_step(step(run, "one"), expect=None, now=NOW)
+    await ledger.save_step(step(run, "one", StepState.DONE), expect=StepState.INTENT, now=NOW)
+
+
+async def _told(ledger: Ledger, _run: RunRecord) -> None:
+    for notice in await ledger.due_notices(NOW + HOUR):
+        await ledger.notice_sent(notice.id)
+
+
+async def _noted(ledger: Ledger, _run: RunRecord) -> None:
+    here = Condition(rule="web-down", target=Target(kind="Pod", namespace="shop", name="web-1", uid="u"), since=NOW)
+    await ledger.save_conditions([here], [("web-down", "other")])
+
+
+def _asked(run: RunRecord) -> Approval:
+    return Approval(incident=run.incident, path="", question="?", plan="p", asked=NOW, expires=NOW + HOUR)
+
+
+QUESTIONS: Mapping[str, Question] = {
+    "due_signals": lambda ledger, _: ledger.due_signals(NOW),
+    "due_at": lambda ledger, _: ledger.due_at(),
+    "accept and settle": _judge,
+    "claim": _hold,
+    "rearm": lambda ledger, _: ledger.rearm(NOW),
+    "unjudged": lambda ledger, _: ledger.unjudged(),
+    "firing": lambda ledger, _: ledger.firing(SignalSource.ALERTMANAGER, SignalSource.POLL),
+    "judged_signals": lambda ledger, _: ledger.judged_signals(),
+    "signals_of": lambda ledger, run: ledger.signals_of(run.incident),
+    "count_signals": lambda ledger, run: ledger.count_signals(run.incident),
+    "newest_signal": lambda ledger, run: ledger.newest_signal(run.incident),
+    "trigger_of": lambda ledger, run: ledger.trigger_of(run.incident),
+    "firing_keys": lambda ledger, run: _all(ledger.firing_keys(run.incident)),
+    "end_stale": lambda ledger, _: ledger.end_stale(NOW - HOUR, NOW),
+    "history": lambda ledger, _: ledger.history("s-1", "shop", NOW),
+    "open_runs": lambda ledger, _: ledger.open_runs(),
+    "runs_of": lambda ledger, run: ledger.runs_of(run.incident),
+    "steps": lambda ledger, run: ledger.steps(run.id),
+    "save_step": _step,
+    "move_run": lambda ledger, run: ledger.move_run(run.id, IncidentState.VERIFYING, "walked", NOW),
+    "evidence": lambda ledger, run: ledger.evidence(run.id),
+    "keep_evidence": lambda ledger, run: ledger.keep_evidence(run.id, "one", "logs", "text", NOW),
+    "due_notices": _told,
+    "conditions": lambda ledger, _: ledger.conditions(),
+    "save_conditions": _noted,
+    "ask": lambda ledger, run: ledger.ask(_asked(run)),
+    "approvals": lambda ledger, run: ledger.approvals(run.incident),
+    "pauses": lambda ledger, _: ledger.pauses(NOW),
+    "incidents": lambda ledger, _: ledger.incidents(),
+    "open incidents": lambda ledger, _: ledger.incidents(limit=1000, open_only=True),
+    "incidents of a service": lambda ledger, _: ledger.incidents(service="s-1"),
+    "incident": lambda ledger, run: ledger.incident(run.incident),
+    "good_revisions": lambda ledger, _: ledger.good_revisions("uid-7"),
+    "drills": lambda ledger, _: ledger.drills(),
+    "dead_letters": lambda ledger, _: ledger.dead_letters(),
+    "prune": lambda ledger, _: ledger.prune(NOW - timedelta(days=400), NOW),
+}
+
+
+OF_A_CHANGE: Mapping[str, Question] = {
+    "trigger": lambda ledger, run: ledger.trigger_of(run.incident),
+    "what is not silenced": lambda ledger, run: _first(ledger.firing_keys(run.incident)),
+    "newest": lambda ledger, run: ledger.newest_signal(run.incident),
+    "pauses": lambda ledger, _: ledger.pauses(NOW),
+    "history": lambda ledger, _: ledger.history("web", "shop", NOW),
+    "a page for people": lambda ledger, run: ledger.signals_of(run.incident, limit=10),
+}
+
+
+async def _first(keys: AsyncIterator[str]) -> str:
+    return await anext(keys)
+
+
+async def _all(keys: AsyncIterator[str]) -> list[str]:
+    return [key async for key in keys]
+
+
+@pytest.fixture
+async def old(ledger: Ledger) -> Ledger:
+    """Return a ledger with a long past."""
+    await live_through(ledger, PAST)
+    return ledger
+
+
+@pytest.mark.timeout(300)
+async def test_no_question_of_a_daemon_at_work_reads_a_table_that_grows_from_end_to_end(old: Ledger) -> None:
+    """Whatever the ledger sends for it, on either database, begins at an index."""
+    run = await begin(old, "web")
+    found = []
+    for name, question in QUESTIONS.items():
+        async with sent_by(old) as sent:
+            await question(old, run)
+        assert sent, f"{name} asked nothing"
+        found += [f"{name}: {scan}" for scan in await scans_of(old, sent)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.timeout(300)
+async def test_an_incident_of_ten_thousand_signals_costs_a_change_no_more_than_one_of_ten(tmp_path: Path) -> None:
+    """What is asked before each change and at each look: whether it goes on, and whether all of it is silenced."""
+    few, many = [await _steps_of_a_change(tmp_path / str(count), count) for count in (10, 10_000)]
+    assert few.keys() == many.keys()
+    grown = {name: (few[name], many[name]) for name in few if many[name] > 2 * few[name] + 200}
+    assert not grown
+
+
+async def _steps_of_a_change(folder: Path, count: int) -> dict[str, int]:
+    counted = {}
+    async with _opened(folder) as ledger:
+        run = await begin(ledger, "web")
+        for start in range(0, count, 1000):
+            told = [signal(f"fp-{number:05}") for number in range(start, min(start + 1000, count))]
+            await ledger.accept(told, NOW)
+            joined = replace(verdict(VerdictKind.ATTACHED, Reason.ACTIVE_RUN), incident=run.incident)
+            await ledger.settle({each.id: joined for each in told}, NOW)
+        assert await ledger.count_signals(run.incident) == count + 1
+        steps = await count_steps(ledger)
+
+        for name, question in OF_A_CHANGE.items():
+            await ledger.ping()
+            before = steps.count
+            await question(ledger, run)
+            counted[name] = steps.count - before
+    return counted
+
+
+@pytest.mark.timeout(300)
+async def test_a_question_takes_as_many_steps_in_a_ledger_with_a_past_as_in_one_that_is_new(tmp_path: Path) -> None:
+    """Counted in instructions of SQLite, which no other work of the machine changes."""
+    young, old = [await _steps(tmp_path / str(past), past) for past in (200, PAST)]
+    grown = {name: (young[name], old[name]) for name in QUESTIONS if old[name] > 2 * young[name] + 200}
+    assert not grown
+
+
+def _made(folder: Path) -> str:
+    """Return the URL of a ledger with its tables and no rows."""
+    folder.mkdir()
+    (folder / "ledger.db").write_bytes(ledgers.content())
+    return ledgers.url_of(folder / "ledger.db")
+
+
+@asynccontextmanager
+async def _opened(folder: Path) -> AsyncIterator[Ledger]:
+    async with Ledger.open(_made(folder), holder="kintsugi-0") as ledger:
+        await ledger.lead(NOW)
+        yield ledger
+
+
+async def _steps(folder: Path, past: int) -> dict[str, int]:
+    counted = {}
+    async with _opened(folder) as ledger:
+        await live_through(ledger, past)
+        run = await begin(ledger, "web")
+        steps = await count_steps(ledger)
+        for name, question in QUESTIONS.items():
+            await ledger.ping()
+            before = steps.count
+            await question(ledger, run)
+            counted[name] = steps.count - before
+    return counted

@@ -1,0 +1,59 @@
+"""The collector looks at nothing that lives as long as the daemon, and still finds what has gone."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.app import collector
+
+
+class Node:
+    """An object that refers to itself: only the collector can free it."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Leave the collector of this process as it was."""
+    before = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*before)
+
+
+async def test_what_is_there_is_set_aside_and_collections_are_rare() -> None:
+    collected = collector.collect_and_freeze()
+    assert collected.frozen == gc.get_freeze_count() > 1000
+    assert gc.get_threshold() == collector.THRESHOLDS
+    assert collector.THRESHOLDS[0] > 700
+
+
+async def test_a_full_collection_looks_only_at_what_came_after() -> None:
+    """Counted in objects, which no other work of the machine changes."""
+    before = len(gc.get_objects())
+    collector.collect_and_freeze()
+    assert len(gc.get_objects()) < before / 10
+
+
+async def test_what_came_after_is_collected_as_ever() -> None:
+    collector.collect_and_freeze()
+    seen = weakref.ref(Node())
+    gc.collect()
+    assert seen() is None
+
+
+async def test_what_was_set_aside_and_has_gone_since_is_found_by_the_next_full_one() -> None:
+    node = Node()
+    seen = weakref.ref(node)
+    collector.collect_and_freeze()
+    del node
+    gc.collect()
+    assert seen() is not None
+    await collector.step()
+    assert seen() is None
+    assert timedelta(0) < collector.EVERY <= timedelta(hours=1)
