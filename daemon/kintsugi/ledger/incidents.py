@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.outbox import tell
+from kintsugi.ledger.outbox import tell, tell_once
 from kintsugi.ledger.rows import columns, record, values
 from kintsugi.ledger.tables import incidents, runs
 from kintsugi.ledger.texts import clean
@@ -38,11 +38,13 @@ class Incidents(Chapter):
         """Give one incident; raises `NotRecorded`."""
         return await self._store.look(lambda connection: find_incident(connection, incident))
 
-    async def move_incident(self, incident: str, state: IncidentState, reason: str, now: datetime) -> Incident:
+    async def move_incident(
+        self, incident: str, state: IncidentState, reason: str, now: datetime, *, told: bool = False
+    ) -> Incident:
         """
         Move an incident that has no unfinished run (held, awaiting approval), for instance when its upstream healed it.
 
-        Raises `WrongState` while a run is going on (then `move_run` is right) and when the incident is closed.
+        `told`: a person hears of it although nobody is told of that state as a rule. Raises `WrongState` while a run is going on (then `move_run` is right) and when the incident is closed.
         """
 
         async def work(connection: AsyncConnection) -> Incident:
@@ -54,7 +56,9 @@ class Incidents(Chapter):
                 raise WrongState(f"incident {incident} is {before.state}: it cannot become {state} by itself")
             after = replace(before, state=state, reason=clean(reason), closed=now if state.is_final else None)
             await connection.execute(update(incidents).where(incidents.c.id == incident).values(values(after)))
-            if before.state is not state:
+            if told:
+                await tell_once(connection, incident, state, reason, now)
+            elif before.state is not state:
                 await tell(connection, incident, state, reason, now)
             return after
 

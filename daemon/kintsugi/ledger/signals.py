@@ -18,6 +18,11 @@ from kintsugi.model.records import DeadLetter, IncidentState, Signal, SignalSour
 
 MOST_DEAD_LETTERS = 1_000
 
+_OF_AN_INCIDENT = (
+    VerdictKind.STARTED, VerdictKind.ATTACHED, VerdictKind.HELD, VerdictKind.AWAITING_APPROVAL,
+)  # fmt: skip
+"""Verdicts that hold no longer than the incident that they belong to."""
+
 _TURN = 0x6B696E01
 """Accepting takes turns across replicas, so that two of them never open the same episode twice."""
 
@@ -119,7 +124,7 @@ class Signals(Chapter):
         over = select(incidents.c.id).where(
             incidents.c.closed.is_not(None), incidents.c.state != IncidentState.NEEDS_OPERATOR
         )
-        settled = inbox.c.verdict.in_([VerdictKind.STARTED, VerdictKind.ATTACHED]) & inbox.c.until.is_(None)
+        settled = inbox.c.verdict.in_(_OF_AN_INCIDENT) & inbox.c.until.is_(None)
         left = settled & inbox.c.ended.is_(None) & inbox.c.incident.in_(over)
         count = select(func.count()).select_from(inbox).where(left)
 
