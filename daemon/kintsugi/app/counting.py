@@ -21,6 +21,7 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
+from kintsugi.pipeline.containment import Part
 from kintsugi.telemetry import KnownLabels, Metrics
 
 COMMON_VERDICTS = (
@@ -34,7 +35,7 @@ COMMON_VERDICTS = (
 )
 REFUSED = "refused"
 DRILLS = (IncidentState.PASSED, IncidentState.FAILED, IncidentState.CANCELLED, REFUSED)
-WATCHDOGS = ("pending", "overdue")
+WATCHDOGS = ("pending", "overdue", "unattended")
 
 
 class Counting:
@@ -47,6 +48,10 @@ class Counting:
         core.watch.on_told(metrics.signals_received.labels(SignalSource.WATCH).inc)
         core.pipeline.on_verdict(self._verdict)
         core.roster.on_end(self._run)
+        for part in Part:
+            metrics.unexpected_errors.labels(part)
+        for border in (core.pipeline, core.roster, core.waiting, core.drilling):
+            border.contained.on_error(lambda part: metrics.unexpected_errors.labels(part).inc())
         core.drilling.on_refused(lambda service: metrics.drills.labels(service, REFUSED).inc())
 
     async def look(self) -> None:
@@ -57,6 +62,7 @@ class Counting:
         overdue = sum(run.deadline < now for run in runs)
         metrics.watchdogs.labels("overdue").set(overdue)
         metrics.watchdogs.labels("pending").set(len(runs) - overdue)
+        metrics.watchdogs.labels("unattended").set(core.roster.unattended)
         for name, view in core.services.views.items():
             metrics.service_healthy.labels(name).set(view.healthy is True)
         known = await core.ledger.drills()

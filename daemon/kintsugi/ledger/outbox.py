@@ -36,9 +36,7 @@ async def tell(connection: AsyncConnection, incident: str, state: IncidentState,
         await _put(connection, incident, state, text, now)
 
 
-async def tell_once(
-    connection: AsyncConnection, incident: str, kind: IncidentState, text: str, now: datetime
-) -> None:
+async def tell_once(connection: AsyncConnection, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
     """Put a notice into the outbox, in the caller's transaction, unless these words were said of the incident before."""
     said = select(notices.c.id).where(
         notices.c.incident == incident, notices.c.kind == kind, notices.c.text == clean(text)

@@ -43,12 +43,12 @@ class Containment:
             yield
         except PASSED_ON:
             raise
-        except Exception as error:
+        except Exception:
             # A mistake of ours about one thing must not end what is done for all others (reliability B16, C8).
-            self.note(part, name, error)
+            log.exception("an unexpected error was contained", part=part, what=name)
+            self.count(part)
 
-    def note(self, part: Part, name: str, error: Exception) -> None:
-        """Log and count an error that was not expected."""
-        log.error("an unexpected error was contained", part=part, name=name, error=repr(error), exc_info=error)
+    def count(self, part: Part) -> None:
+        """Count an error that was not expected, and that the caller has logged."""
         for listener in self._listeners:
             listener(part)

@@ -177,8 +177,9 @@ class Roster:
                 self.dethroned.set()
             except Exception as error:
                 # Nothing of a run may die unheard: `reconcile` takes it up again, or hands it over.
+                log.exception("the task of a run has died")
                 self._attending.has_died(run.id, error)
-                self.contained.note(Part.RUN, run.id, error)
+                self.contained.count(Part.RUN)
             finally:
                 self._attending.ends(run.id)
                 for registry in (self._runs, self._carriers, self._tasks):

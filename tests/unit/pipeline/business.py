@@ -55,6 +55,7 @@ class MemoryInbox:
         self.of_incident: list[Signal] = []
         self.runs: list[RunRecord] = []
         self.closed: list[tuple[IncidentState, str]] = []
+        self.told: list[tuple[IncidentState, str]] = []
 
     async def due_signals(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]:
         """Give what has no verdict yet."""
@@ -83,9 +84,11 @@ class MemoryInbox:
         """Decide again."""
         return await self.claim(claim, decide, now)
 
-    async def ask(self, approval: Approval) -> None:
-        """Keep a question."""
+    async def ask(self, approval: Approval, *, told: str = "") -> None:
+        """Keep a question, and what a person is told of it."""
         self.asked.append(approval)
+        if told:
+            self.told.append((IncidentState.AWAITING_APPROVAL, told))
 
     async def incidents(self, *, limit: int = 50, service: str = "", open_only: bool = False) -> tuple[Incident, ...]:
         """List the open incidents."""
@@ -103,9 +106,22 @@ class MemoryInbox:
         """List the incident's runs."""
         return tuple(self.runs)
 
-    async def move_incident(self, incident: str, state: IncidentState, reason: str, now: datetime) -> Incident:
+    async def open_runs(self) -> tuple[RunRecord, ...]:
+        """List the runs that are not over."""
+        return tuple(each for each in self.runs if each.finished is None)
+
+    async def tell_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
+        """Tell a person, once for the same words."""
+        if (kind, text) not in self.told:
+            self.told.append((kind, text))
+
+    async def move_incident(
+        self, incident: str, state: IncidentState, reason: str, now: datetime, *, told: bool = False
+    ) -> Incident:
         """Close an incident."""
         self.closed.append((state, reason))
+        if told:
+            self.told.append((state, reason))
         return replace(self.opened[0], state=state, reason=reason)
 
     async def keep_catalog(self, digest: str, texts: Mapping[str, str]) -> None:
