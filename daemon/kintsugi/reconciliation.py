@@ -122,9 +122,9 @@ class Care(Enum):
     """What an open run needs."""
 
     LEAVE = "leave"
-    TAKE_UP = "take up"
-    RESTART = "restart"
-    HAND_OVER = "hand over"
+    TAKE_UP = "taken-up"
+    RESTART = "restarted"
+    HAND_OVER = "handed-over"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,6 +22,7 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from kintsugi.pipeline.containment import Part
+from kintsugi.reconciliation import Care
 from kintsugi.telemetry import KnownLabels, Metrics
 
 COMMON_VERDICTS = (
@@ -35,7 +36,7 @@ COMMON_VERDICTS = (
 )
 REFUSED = "refused"
 DRILLS = (IncidentState.PASSED, IncidentState.FAILED, IncidentState.CANCELLED, REFUSED)
-WATCHDOGS = ("pending", "overdue", "unattended")
+WATCHDOGS = ("pending", "overdue")
 
 
 class Counting:
@@ -48,6 +49,9 @@ class Counting:
         core.watch.on_told(metrics.signals_received.labels(SignalSource.WATCH).inc)
         core.pipeline.on_verdict(self._verdict)
         core.roster.on_end(self._run)
+        for care in (Care.TAKE_UP, Care.RESTART, Care.HAND_OVER):
+            metrics.runs_cared_for.labels(care.value)
+        core.roster.on_care(lambda care: metrics.runs_cared_for.labels(care.value).inc())
         for part in Part:
             metrics.unexpected_errors.labels(part)
         for border in (core.pipeline, core.roster, core.waiting, core.drilling):
@@ -62,7 +66,6 @@ class Counting:
         overdue = sum(run.deadline < now for run in runs)
         metrics.watchdogs.labels("overdue").set(overdue)
         metrics.watchdogs.labels("pending").set(len(runs) - overdue)
-        metrics.watchdogs.labels("unattended").set(core.roster.unattended)
         for name, view in core.services.views.items():
             metrics.service_healthy.labels(name).set(view.healthy is True)
         known = await core.ledger.drills()

@@ -57,7 +57,7 @@ class Roster:
     Starts, holds and ends the tasks of runs.
 
     `dethroned` is set when the ledger says that another daemon leads: nothing more may be done by this one. `contained`
-    counts what went wrong unexpectedly. `unattended` is how many runs past their deadline were found to look at nothing.
+    counts what went wrong unexpectedly.
     """
 
     def __init__(self, tools: Tools, ledger: RosterLedger, in_force: InForce, terms: Terms) -> None:
@@ -74,7 +74,7 @@ class Roster:
         self._ends: list[Callable[[RunRecord, Sequence[StepRecord]], None]] = []
         self.dethroned = asyncio.Event()
         self.contained = Containment()
-        self.unattended = 0
+        self._cares: list[Callable[[Care], None]] = []
 
     @property
     def looker(self) -> Looker:
@@ -99,6 +99,10 @@ class Roster:
         """Tell `listener` of each run that has come to its end, with its steps."""
         self._ends.append(listener)
 
+    def on_care(self, listener: Callable[[Care], None]) -> None:
+        """Tell `listener` of each open run that had to be taken up, restarted or handed over."""
+        self._cares.append(listener)
+
     async def resume(self) -> None:
         """Take up every run that the ledger has open."""
         for run in await self._ledger.open_runs():
@@ -115,15 +119,14 @@ class Roster:
         """
         if not self._has_resumed or self.dethroned.is_set():
             return
-        runs, unattended = await self._ledger.open_runs(), 0
+        runs = await self._ledger.open_runs()
         self._attending.forget_all_but({run.id for run in runs})
         for run in runs:
-            care = care_of(run, self._attending.of(run.id), pause=self._terms.retry_after, now=self._tools.clock())
-            late = run.deadline < self._tools.clock()
-            unattended += late and care is not Care.LEAVE
-            with self.contained.of(Part.RUN, run.id), log_context(run=run.id, incident=run.incident):
-                await self._care_for(run, care, late=late)
-        self.unattended = unattended
+            now = self._tools.clock()
+            care = care_of(run, self._attending.of(run.id), pause=self._terms.retry_after, now=now)
+            if care is not Care.LEAVE:
+                with self.contained.of(Part.RUN, run.id), log_context(run=run.id, incident=run.incident):
+                    await self._care_for(run, care, overdue=run.deadline < now)
 
     def start(self, run: RunRecord) -> None:
         """Begin a run's task, once."""
@@ -148,11 +151,15 @@ class Roster:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _care_for(self, run: RunRecord, care: Care, *, late: bool) -> None:
+    async def _care_for(self, run: RunRecord, care: Care, *, overdue: bool) -> None:
         """Take a run up, or hand it over; one that hangs is taken up by the next look, once its task has ended."""
+        for listener in self._cares:
+            listener(care)
         match care:
             case Care.TAKE_UP:
-                log.warning("taking up a run that nobody carried", service=run.service, state=run.state, overdue=late)
+                log.warning(
+                    "taking up a run that nobody carried", service=run.service, state=run.state, overdue=overdue
+                )
                 self.start(run)
             case Care.RESTART:
                 log.error("a run is past its deadline and looks at nothing", service=run.service, state=run.state)

@@ -42,7 +42,11 @@ LIMITS = Limits(protected=frozenset({"kube-system"}))
 
 
 class MemoryInbox:
-    """Keeps signals, verdicts, claims and questions; decides claims on the history that it is given."""
+    """
+    Keeps signals, verdicts, claims and questions; decides claims on the history that it is given.
+
+    `answers` is what every claim is answered, whatever is decided. The signals of `unreadable` incidents raise.
+    """
 
     def __init__(self) -> None:
         self.due: list[Signal] = []
@@ -56,6 +60,9 @@ class MemoryInbox:
         self.runs: list[RunRecord] = []
         self.closed: list[tuple[IncidentState, str]] = []
         self.told: list[tuple[IncidentState, str]] = []
+        self.verdicts: dict[str, Verdict] = {}
+        self.unreadable: set[str] = set()
+        self.answers: Claimed | None = None
 
     async def due_signals(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]:
         """Give what has no verdict yet."""
@@ -69,8 +76,11 @@ class MemoryInbox:
     async def claim(self, claim: Claim, decide: Decide, now: datetime) -> Claimed:
         """Decide a claim, and keep its verdict."""
         self.claims.append(claim)
-        verdict = decide(self.history)
         assert claim.signal is not None
+        if self.answers is not None:
+            self.settled[claim.signal.id] = self.answers.verdict
+            return self.answers
+        verdict = decide(self.history)
         self.settled[claim.signal.id] = verdict
         started = verdict.kind is VerdictKind.STARTED
         waits = verdict.kind in (VerdictKind.HELD, VerdictKind.AWAITING_APPROVAL)
@@ -96,7 +106,9 @@ class MemoryInbox:
 
     async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
         """List the signals of the incident."""
-        return tuple((each, None) for each in self.of_incident)
+        if incident in self.unreadable:
+            raise ValueError(f"the signals of {incident} cannot be read")
+        return tuple((each, self.verdicts.get(each.id)) for each in self.of_incident)
 
     async def approvals(self, incident: str) -> tuple[Approval, ...]:
         """List the questions."""
