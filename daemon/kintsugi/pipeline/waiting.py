@@ -48,6 +48,8 @@ class WaitingLedger(Protocol):
 
     async def open_runs(self) -> tuple[RunRecord, ...]: ...
 
+    async def incident(self, incident: str) -> Incident: ...
+
     async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]: ...
 
     async def approvals(self, incident: str) -> tuple[Approval, ...]: ...
@@ -88,11 +90,14 @@ class Waiting:
         for incident in found:
             if incident.id not in carried:
                 with self.contained.of(Part.INCIDENT, incident.id):
-                    await self._tend(incident)
+                    await self._tend(incident.id)
 
-    async def _tend(self, incident: Incident) -> None:
+    async def _tend(self, known_as: str) -> None:
         now = self._world.clock()
-        standing = await self._standing(incident)
+        standing = await self._standing(known_as)
+        incident = standing.incident
+        if incident.closed is not None:
+            return
         over = hold_over(incident, self._world.hold_limit, now=now)
         if over and not standing.clear:
             await self._ledger.tell_once(incident.id, IncidentState.HELD, over, now)
@@ -102,8 +107,10 @@ class Waiting:
         except WrongState as moved:
             log.info("an incident has moved on meanwhile", incident=incident.id, error=str(moved))
 
-    async def _standing(self, incident: Incident) -> Standing:
-        signals = await self._ledger.signals_of(incident.id)
+    async def _standing(self, known_as: str) -> Standing:
+        # the signals first: verdict and state change together, and an older state would not fit to a newer verdict
+        signals = await self._ledger.signals_of(known_as)
+        incident = await self._ledger.incident(known_as)
         lasting = [signal for signal, _ in signals if signal.kind is not RuleSource.EVENT]
         asked = await self._ledger.approvals(incident.id) if incident.state is IncidentState.AWAITING_APPROVAL else ()
         return Standing(

@@ -104,6 +104,10 @@ class MemoryInbox:
         """List the open incidents."""
         return tuple(self.opened)
 
+    async def incident(self, incident: str) -> Incident:
+        """Give one of the open incidents."""
+        return next(each for each in self.opened if each.id == incident)
+
     async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
         """List the signals of the incident."""
         if incident in self.unreadable:
