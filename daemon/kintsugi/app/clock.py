@@ -1,7 +1,8 @@
 """
 The clock: APScheduler ticks for what must be looked at now and then. The deadlines themselves are rows of the ledger.
 
-One job never overlaps itself, and a missed tick is made up by the next: nothing here is a one-shot.
+One job never overlaps itself, and a missed tick is made up by the next: nothing here is a one-shot. An error that nobody
+expected would come again at each tick, with half of the daemon at work: it ends the daemon.
 """
 
 import asyncio
@@ -16,12 +17,14 @@ from kintsugi.telemetry import get_logger
 log = get_logger(__name__)
 
 Tick = Callable[[], Awaitable[object]]
+Failed = Callable[[str, BaseException], None]
 
 
 class Clock:
-    """Named, repeating looks."""
+    """Named, repeating looks. `failed` hears the name of a look that went wrong unexpectedly, and of what."""
 
-    def __init__(self) -> None:
+    def __init__(self, failed: Failed) -> None:
+        self._failed = failed
         self._scheduler = AsyncIOScheduler(
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}, timezone="UTC"
         )
@@ -37,6 +40,10 @@ class Clock:
             except asyncio.CancelledError:
                 # only `stop` cancels; the scheduler would log it as the job's failure
                 return
+            except Exception as error:
+                # The scheduler would log it and go on: the daemon must end, and start again, rather than live on half (C8).
+                log.exception("a look has gone wrong", look=name)
+                self._failed(name, error)
 
         self._scheduler.add_job(look, "interval", seconds=interval.total_seconds(), id=name, name=name)
 

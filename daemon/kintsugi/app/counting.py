@@ -21,6 +21,8 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
+from kintsugi.pipeline.containment import Part
+from kintsugi.reconciliation import Care
 from kintsugi.telemetry import KnownLabels, Metrics
 
 COMMON_VERDICTS = (
@@ -48,6 +50,13 @@ class Counting:
         core.watch.on_told(metrics.signals_received.labels(SignalSource.WATCH).inc)
         core.pipeline.on_verdict(self._verdict)
         core.roster.on_end(self._run)
+        for care in (Care.TAKE_UP, Care.RESTART, Care.HAND_OVER):
+            metrics.runs_cared_for.labels(care.value)
+        core.roster.on_care(lambda care: metrics.runs_cared_for.labels(care.value).inc())
+        for part in Part:
+            metrics.unexpected_errors.labels(part)
+        for border in (core.pipeline, core.roster, core.waiting, core.drilling):
+            border.contained.on_error(lambda part: metrics.unexpected_errors.labels(part).inc())
         core.drilling.on_refused(lambda service: metrics.drills.labels(service, REFUSED).inc())
 
     async def look(self) -> None:

@@ -153,7 +153,8 @@ def follow_files(files: CatalogFiles, core: Core, metrics: Metrics, life: Lifecy
 def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecycle) -> None:
     """Let the clock tick for everything that is looked at now and then."""
     often = max(timedelta(seconds=5) * settings.durations, timedelta(seconds=1))
-    clock = Clock()
+    clock = Clock(life.fail)
+    clock.every(often, "open runs", core.roster.reconcile)
     clock.every(often, "waiting incidents", core.waiting.tend)
     clock.every(often, "drills", lambda: drill(core))
     clock.every(often, "good revisions", core.remembering.step)

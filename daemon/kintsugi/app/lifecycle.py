@@ -28,7 +28,8 @@ class Lifecycle:
     """
     The resources and tasks of one daemon.
 
-    `failed` is done when a task that should live for ever has ended; its exception is the reason to stop.
+    `failed` is done when a task that should live for ever has ended, or a look of the clock has gone wrong; its exception
+    is the reason to stop.
     """
 
     def __init__(self, *, shutdown: timedelta) -> None:
@@ -53,8 +54,9 @@ class Lifecycle:
         self.on_stop(name, lambda: cancelled(task))
 
     def spawn_once(self, name: str, work: Coroutine[Any, Any, object]) -> None:
-        """Start a task that may end by itself; what it has not done by the end is left."""
+        """Start a task that may end by itself, but not by an error; what it has not done by the end is left."""
         task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._note_error)
         self.on_stop(name, lambda: cancelled(task))
 
     async def stop(self) -> None:
@@ -73,12 +75,20 @@ class Lifecycle:
             # A resource that cannot be closed must not keep the next from being closed; the process ends anyway.
             log.exception("could not stop", what=cleanup.name)
 
+    def fail(self, name: str, error: BaseException) -> None:
+        """Let the daemon end because of this: only the first reason counts."""
+        if not self.failed.done():
+            log.error("what should go on for ever has ended", what=name, error=str(error))
+            self.failed.set_exception(error)
+
     def _note_end(self, task: asyncio.Task[object]) -> None:
-        if task.cancelled() or self.failed.done():
-            return
-        error = the_one(task.exception() or RuntimeError(f"{task.get_name()} has ended"))
-        log.error("a task that should live for ever has ended", task=task.get_name(), error=str(error))
-        self.failed.set_exception(error)
+        if not task.cancelled():
+            self.fail(task.get_name(), the_one(task.exception() or RuntimeError(f"{task.get_name()} has ended")))
+
+    def _note_error(self, task: asyncio.Task[object]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.fail(task.get_name(), the_one(error))
 
 
 def the_one(error: BaseException) -> BaseException:

@@ -17,7 +17,7 @@ from kintsugi.ledger.chapter import Chapter
 from kintsugi.ledger.drills import note_slot
 from kintsugi.ledger.history import read_history
 from kintsugi.ledger.incidents import find_incident, last_run
-from kintsugi.ledger.outbox import tell
+from kintsugi.ledger.outbox import tell, tell_once
 from kintsugi.ledger.recurrences import read_attempts, read_recoveries, told_since
 from kintsugi.ledger.rows import columns, shown, values, verdict, verdict_values
 from kintsugi.ledger.store import Store
@@ -35,6 +35,7 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
+from kintsugi.reconciliation import hold_notice
 from kintsugi.recurrence import account
 
 Decide = Callable[[History], Verdict]
@@ -62,6 +63,7 @@ class Claim:
     """
     A plan that asks to be started. `signal` is None for what a person asked for.
 
+    `hold_limit` is how long a hold may last, where this claim goes on although the hold's cause does; a person is told.
     `locks` are names (the service, the owners of its objects) that one run holds at a time. `deadline` is the
     watchdog's moment, `catalog` the digest of the documents that the run keeps to. `slot` is the moment of a drill's
     schedule that is dealt with when it starts.
@@ -79,6 +81,7 @@ class Claim:
     locks: tuple[str, ...] = ()
     kind: RunKind = RunKind.RECOVERY
     slot: datetime | None = None
+    hold_limit: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -262,6 +265,9 @@ class _Decision:
             )
         if opened is None or opened.state is not state:
             await tell(self._connection, incident.id, state, reason, self._now)
+        if opened is not None and opened.state is IncidentState.HELD and claim.hold_limit is not None:
+            over = hold_notice(opened.opened, claim.hold_limit)
+            await tell_once(self._connection, incident.id, IncidentState.HELD, over, self._now)
         return incident
 
     async def _start(self, incident: Incident) -> RunRecord:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.outbox import tell
+from kintsugi.ledger.outbox import tell, tell_once
 from kintsugi.ledger.rows import columns, record, shown
 from kintsugi.ledger.tables import incidents, runs
 from kintsugi.ledger.texts import clean
@@ -39,11 +39,13 @@ class Incidents(Chapter):
         """
         return await self._store.look(lambda connection: find_incident(connection, incident, strict=strict))
 
-    async def move_incident(self, incident: str, state: IncidentState, reason: str, now: datetime) -> Incident:
+    async def move_incident(
+        self, incident: str, state: IncidentState, reason: str, now: datetime, *, told: bool = False
+    ) -> Incident:
         """
         Move an incident that has no unfinished run (held, awaiting approval), for instance when its upstream healed it.
 
-        Raises `WrongState` while a run is going on (then `move_run` is right) and when the incident is closed.
+        `told`: a person hears of it although nobody is told of that state as a rule. Raises `WrongState` while a run is going on (then `move_run` is right) and when the incident is closed.
         """
 
         async def work(connection: AsyncConnection) -> Incident:
@@ -56,7 +58,9 @@ class Incidents(Chapter):
             after = replace(before, state=state, reason=clean(reason), closed=now if state.is_final else None)
             moved = update(incidents).where(incidents.c.id == incident)
             await connection.execute(moved.values(state=after.state, reason=after.reason, closed=after.closed))
-            if before.state is not state:
+            if told:
+                await tell_once(connection, incident, state, reason, now)
+            elif before.state is not state:
                 await tell(connection, incident, state, reason, now)
             return after
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.ledger.chapter import Chapter
 from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.tables import notices
+from kintsugi.ledger.texts import clean
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import IncidentState, Notice
 
@@ -32,12 +33,37 @@ TOLD = frozenset(
 async def tell(connection: AsyncConnection, incident: str, state: IncidentState, text: str, now: datetime) -> None:
     """Put a notice into the outbox, in the caller's transaction; nothing for states that nobody is told of."""
     if state in TOLD:
-        notice = Notice(id=new_id("ntc", now), incident=incident, kind=state, text=text, created=now, due=now)
-        await connection.execute(insert(notices).values(values(notice) | {"sent": False}))
+        await _put(connection, incident, state, text, now)
+
+
+async def tell_once(connection: AsyncConnection, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
+    """Put a notice into the outbox, in the caller's transaction, unless these words were said of the incident before."""
+    said = select(notices.c.id).where(
+        notices.c.incident == incident, notices.c.kind == kind, notices.c.text == clean(text)
+    )
+    if (await connection.execute(said.limit(1))).first() is None:
+        await _put(connection, incident, kind, text, now)
+
+
+async def _put(connection: AsyncConnection, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
+    notice = Notice(id=new_id("ntc", now), incident=incident, kind=kind, text=text, created=now, due=now)
+    await connection.execute(insert(notices).values(values(notice) | {"sent": False}))
 
 
 class Outbox(Chapter):
     """What waits to be sent, for the notifier."""
+
+    async def tell_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
+        """
+        Leave a notice about an incident that moves no state of it, once for the same words.
+
+        Raises `StaleEpoch`, `LedgerUnavailable`.
+        """
+
+        async def work(connection: AsyncConnection) -> None:
+            await tell_once(connection, incident, kind, text, now)
+
+        await self._store.write("tell", work, fenced=True)
 
     async def due_notices(self, now: datetime, limit: int = 20) -> tuple[Notice, ...]:
         """Give the unsent notices whose time has come, oldest first."""

@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger.chapter import Chapter
 from kintsugi.ledger.history import pauses_at
+from kintsugi.ledger.outbox import tell_once
 from kintsugi.ledger.rows import columns, record, shown, values
 from kintsugi.ledger.tables import approvals, pauses
-from kintsugi.model.records import Approval, Pause
+from kintsugi.model.records import Approval, IncidentState, Pause
 
 _APPROVAL = columns(Approval, approvals)
 
@@ -44,8 +45,12 @@ class People(Chapter):
         """Give the pauses that hold at `now`, oldest first. One of which it cannot be read what it holds is of everything."""
         return await self._shown(Pause, pauses_at(now))
 
-    async def ask(self, approval: Approval) -> None:
-        """Put a question to a person. The newest question of a step is the one that can be answered."""
+    async def ask(self, approval: Approval, *, told: str = "") -> None:
+        """
+        Put a question to a person. The newest question of a step is the one that can be answered.
+
+        `told` is what a person hears of a question that moves no state, since another one stood before it.
+        """
         asked = select(approvals.c.number).where(
             approvals.c.incident == approval.incident,
             approvals.c.path == approval.path,
@@ -56,6 +61,9 @@ class People(Chapter):
         async def work(connection: AsyncConnection) -> None:
             if (await connection.execute(asked)).first() is None:
                 await connection.execute(insert(approvals).values(values(approval)))
+                if told:
+                    state = IncidentState.AWAITING_APPROVAL
+                    await tell_once(connection, approval.incident, state, told, approval.asked)
 
         await self._store.write(f"ask {approval.path}", work)
 

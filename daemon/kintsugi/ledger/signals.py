@@ -19,6 +19,11 @@ from kintsugi.model.records import DeadLetter, IncidentState, Signal, SignalSour
 _PAGE = 1_000
 """Open episodes that are read in one piece."""
 
+_OF_AN_INCIDENT = (
+    VerdictKind.STARTED, VerdictKind.ATTACHED, VerdictKind.HELD, VerdictKind.AWAITING_APPROVAL,
+)  # fmt: skip
+"""Verdicts that hold no longer than the incident that they belong to."""
+
 _SETTLE = (
     update(inbox)
     .where(inbox.c.id == bindparam("which"), inbox.c.verdict.is_(None) | inbox.c.until.is_not(None))
@@ -130,7 +135,7 @@ class Signals(Chapter):
             incidents.c.closed.is_not(None),
             incidents.c.state != IncidentState.NEEDS_OPERATOR,
         )
-        settled = inbox.c.verdict.in_([VerdictKind.STARTED, VerdictKind.ATTACHED]) & inbox.c.until.is_(None)
+        settled = inbox.c.verdict.in_(_OF_AN_INCIDENT) & inbox.c.until.is_(None)
         left = inbox.c.ended.is_(None) & settled & over
         which = select(inbox.c.id).where(left)
 

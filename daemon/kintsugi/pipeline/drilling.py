@@ -19,6 +19,7 @@ from kintsugi.ledger.claims import Decide
 from kintsugi.model.documents import Service
 from kintsugi.model.drills import DrillMemory
 from kintsugi.model.records import History, Incident, RunKind, Verdict, VerdictKind
+from kintsugi.pipeline.containment import Containment, Part
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.roster import Roster
@@ -38,13 +39,14 @@ class DrillLedger(Protocol):
 
 
 class Drilling:
-    """Begins drills."""
+    """Begins drills. `contained` counts the services whose schedule could not be looked at."""
 
     def __init__(self, ledger: DrillLedger, in_force: InForce, world: World, roster: Roster) -> None:
         self._ledger = ledger
         self._in_force = in_force
         self._world = world
         self._roster = roster
+        self.contained = Containment()
         self._told: dict[str, datetime] = {}
         self._listeners: list[Callable[[str], None]] = []
 
@@ -68,7 +70,8 @@ class Drilling:
         known = await self._ledger.drills()
         for service in self._in_force.catalog.services.values():
             if service.drill is not None and service.drill.schedule:
-                await self._tend(service, service.drill.schedule, known.get(service.name))
+                with self.contained.of(Part.DRILL, service.name):
+                    await self._tend(service, service.drill.schedule, known.get(service.name))
 
     async def _tend(self, service: Service, schedule: str, known: DrillMemory | None) -> None:
         now = self._world.clock()

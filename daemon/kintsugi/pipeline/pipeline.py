@@ -19,11 +19,14 @@ from kintsugi.ledger import Claim, Claimed, Decide
 from kintsugi.matcher import condition_holds
 from kintsugi.model.documents import Rule, RuleSource, Service
 from kintsugi.model.records import Approval, Reason, Signal, Verdict, VerdictKind
+from kintsugi.pipeline.containment import Containment, Part
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.roster import Roster
 from kintsugi.pipeline.targets import Objection, Targets
 from kintsugi.planner import Plan, plan
+from kintsugi.priorities import Hold
+from kintsugi.reconciliation import is_still_asked
 from kintsugi.scope.values import rule_names
 
 log = structlog.get_logger(__name__)
@@ -44,7 +47,9 @@ class Inbox(Protocol):
 
     async def claim(self, claim: Claim, decide: Decide, now: datetime) -> Claimed: ...
 
-    async def ask(self, approval: Approval) -> None: ...
+    async def ask(self, approval: Approval, *, told: str = "") -> None: ...
+
+    async def approvals(self, incident: str) -> tuple[Approval, ...]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +69,7 @@ class Judged:
 
 
 class Pipeline:
-    """Judges signals, one batch after another, and starts runs."""
+    """Judges signals, one batch after another, and starts runs. `contained` counts the signals that could not be judged."""
 
     def __init__(
         self,
@@ -83,6 +88,8 @@ class Pipeline:
         self._roster = roster
         self._approval_expiry = approval_expiry
         self._news = asyncio.Event()
+        self._asking = asyncio.Lock()
+        self.contained = Containment()
         self._listeners: list[Callable[[Signal, Verdict], None]] = []
 
     def on_verdict(self, listener: Callable[[Signal, Verdict], None]) -> None:
@@ -145,6 +152,7 @@ class Pipeline:
         except Exception as error:
             # A mistake of ours about one strange signal must not end the judging of all others (reliability B16).
             log.exception("a signal could not be judged", signal=signal.id)
+            self.contained.count(Part.SIGNAL)
             text = f"it could not be judged: {type(error).__name__}: {error}"
             return Judged(verdict=self._later(signal.rule, Reason.UNANSWERABLE, text))
 
@@ -160,8 +168,8 @@ class Pipeline:
         if joined is not None:
             return Judged(verdict=joined)
         claimed = await self._claim(signal, matched)
-        if claimed.run is not None and claimed.verdict.kind is VerdictKind.STARTED:
-            self._roster.start(claimed.run)
+        if claimed.run is not None and claimed.run.finished is None:
+            self._roster.start(claimed.run)  # once: also one whose claim's answer was lost
         return Judged(verdict=claimed.verdict, kept=True)
 
     def _match(self, signal: Signal) -> Sequence[Matched] | Verdict:
@@ -218,11 +226,12 @@ class Pipeline:
         bound = plan(rule, matched.service, self._in_force.catalog, now=now)
         claimed = await self._inbox.claim(self.claim_of(signal, rule, bound), self.decision(rule, bound, signal), now)
         if claimed.verdict.kind is VerdictKind.AWAITING_APPROVAL and claimed.incident is not None:
-            await self._ask(claimed.incident.id, bound)
+            await self.ask(claimed.incident.id, bound)
         return claimed
 
-    def claim_of(self, signal: Signal | None, rule: Rule, bound: Plan) -> Claim:
+    def claim_of(self, signal: Signal, rule: Rule, bound: Plan) -> Claim:
         """Make the claim of a plan."""
+        held = self._hold(signal, bound)
         return Claim(
             signal=signal,
             service=bound.service.name,
@@ -234,22 +243,34 @@ class Pipeline:
             parameters=bound.parameters,
             deadline=bound.deadline,
             locks=bound.locks,
+            hold_limit=self._world.hold_limit if held is not None and held.until <= self._world.clock() else None,
         )
 
     def decision(self, rule: Rule, bound: Plan, signal: Signal, *, approved: bool = False) -> Decide:
         """Bind the guards to this claim; the ledger asks them inside its transaction."""
         now = self._world.clock()
-        held = self._world.hold(bound.service, self._in_force.catalog, self._roster.recovering, signal.received)
-        facts = self._world.claim(rule, bound, held, approved=approved)
+        facts = self._world.claim(rule, bound, self._hold(signal, bound), approved=approved)
         return lambda history: check(facts, history, self._world.limits, now=now)
 
-    async def _ask(self, incident: str, bound: Plan) -> None:
-        now = self._world.clock()
-        question = "\n".join((f"Run {bound.runbook.title} on {bound.service.name}?", *bound.lines))
-        expires = now + self._approval_expiry
-        await self._inbox.ask(
-            Approval(incident=incident, path="", question=question, plan=bound.digest, asked=now, expires=expires)
-        )
+    async def ask(self, incident: str, bound: Plan, *, told: str = "") -> None:
+        """
+        Ask a person about a plan, unless that was done and the question, or its answer, is still good.
+
+        `told` is what a person hears of a question that is asked anew. Raises LedgerUnavailable.
+        """
+        async with self._asking:  # the tick asks, too, where a question's commit was lost
+            now, known = self._world.clock(), await self._inbox.approvals(incident)
+            if is_still_asked([each for each in known if each.path == ""], bound.digest, now=now):
+                return
+            question = "\n".join((f"Run {bound.runbook.title} on {bound.service.name}?", *bound.lines))
+            expires = now + self._approval_expiry
+            approval = Approval(
+                incident=incident, path="", question=question, plan=bound.digest, asked=now, expires=expires
+            )
+            await self._inbox.ask(approval, told=told)
+
+    def _hold(self, signal: Signal, bound: Plan) -> Hold | None:
+        return self._world.hold(bound.service, self._in_force.catalog, self._roster.recovering, signal.received)
 
     def _later(self, rule: str, reason: Reason, text: str) -> Verdict:
         until = self._world.clock() + self._world.limits.look_again

@@ -1,10 +1,10 @@
 """
-The runs under way: one task each, taken up again from the ledger on start.
+The runs under way: one task each, taken up again from the ledger on start and whenever one is found without its task.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -13,7 +13,10 @@ import structlog
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.guards import Limits
 from kintsugi.model.records import Incident, IncidentState, RunKind, RunRecord, StepRecord
+from kintsugi.pipeline.attending import Attending, Pulse
+from kintsugi.pipeline.containment import Containment, Part
 from kintsugi.pipeline.inforce import InForce
+from kintsugi.reconciliation import Care, care_of
 from kintsugi.runner import Carrier, Journal, Tools
 from kintsugi.runner.carrier import RunLedger
 from kintsugi.runner.drill import DrillCarrier
@@ -55,7 +58,8 @@ class Roster:
     """
     Starts, holds and ends the tasks of runs.
 
-    `dethroned` is set when the ledger says that another daemon leads: nothing more may be done by this one.
+    `dethroned` is set when the ledger says that another daemon leads: nothing more may be done by this one. `contained`
+    counts what went wrong unexpectedly.
     """
 
     def __init__(self, tools: Tools, ledger: RosterLedger, in_force: InForce, terms: Terms) -> None:
@@ -66,9 +70,13 @@ class Roster:
         self._runs: dict[str, RunRecord] = {}
         self._carriers: dict[str, Carrier | DrillCarrier] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._attending = Attending(tools.clock)
+        self._has_resumed = False
         self._starts: list[Callable[[RunRecord], None]] = []
         self._ends: list[Callable[[RunRecord, Sequence[StepRecord]], None]] = []
         self.dethroned = asyncio.Event()
+        self.contained = Containment()
+        self._cares: list[Callable[[Care], None]] = []
 
     @property
     def looker(self) -> Looker:
@@ -93,18 +101,40 @@ class Roster:
         """Tell `listener` of each run that has come to its end, with its steps."""
         self._ends.append(listener)
 
+    def on_care(self, listener: Callable[[Care], None]) -> None:
+        """Tell `listener` of each open run that had to be taken up, restarted or handed over."""
+        self._cares.append(listener)
+
     async def resume(self) -> None:
         """Take up every run that the ledger has open."""
         for run in await self._ledger.open_runs():
             log.info("taking up a run", run=run.id, service=run.service, state=run.state)
             self.start(run)
+        self._has_resumed = True
+
+    async def reconcile(self) -> None:
+        """
+        See to it that each open run of the ledger has a task that looks at it, or is handed to a person.
+
+        What is found without one: a run whose claim's answer was lost, one whose task has died, one that hangs. Nothing
+        is done before `resume`. Raises LedgerUnavailable, StaleEpoch.
+        """
+        if not self._has_resumed or self.dethroned.is_set():
+            return
+        runs = await self._ledger.open_runs()
+        self._attending.forget_all_but({run.id for run in runs})
+        for run in runs:
+            now = self._tools.clock()
+            care = care_of(run, self._attending.of(run.id), pause=self._terms.retry_after, now=now)
+            if care is not Care.LEAVE:
+                with self.contained.of(Part.RUN, run.id), log_context(run=run.id, incident=run.incident):
+                    await self._care_for(run, care, overdue=run.deadline < now)
 
     def start(self, run: RunRecord) -> None:
         """Begin a run's task, once."""
         if run.id not in self._tasks:
             self._runs[run.id] = run
-            for listener in self._starts:
-                listener(run)
+            self._attending.begins(run.id)
             self._tasks[run.id] = asyncio.create_task(self._live(run), name=f"run {run.id}")
 
     def roll_back(self, incident: str, who: str) -> bool:
@@ -116,35 +146,74 @@ class Roster:
         return False
 
     async def stop(self) -> None:
-        """Cancel all tasks and wait until the effects that were begun have ended."""
+        """Cancel all tasks and wait until the effects that were begun have ended; nothing is taken up any more."""
+        self._has_resumed = False
         self._tools.stopping.set()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def _care_for(self, run: RunRecord, care: Care, *, overdue: bool) -> None:
+        """Take a run up, or hand it over; one that hangs is taken up by the next look, once its task has ended."""
+        for listener in self._cares:
+            listener(care)
+        match care:
+            case Care.TAKE_UP:
+                log.warning(
+                    "taking up a run that nobody carried", service=run.service, state=run.state, overdue=overdue
+                )
+                self.start(run)
+            case Care.RESTART:
+                log.error("a run is past its deadline and looks at nothing", service=run.service, state=run.state)
+                self._tasks[run.id].cancel()
+            case Care.HAND_OVER:
+                log.error("a run that has died again and again is handed over", service=run.service, state=run.state)
+                death, now = self._attending.death(run.id), self._tools.clock()
+                reason = f"the run cannot go on: its task has died {death.times} times, the last time of {death.of}"
+                ended = await self._ledger.move_run(run.id, IncidentState.NEEDS_OPERATOR, reason, now)
+                self._tell_end(ended, ())
+            case Care.LEAVE:
+                pass
+
     async def _live(self, run: RunRecord) -> None:
         with log_context(run=run.id, incident=run.incident):
             try:
                 ended = await self._carry_on(run)
-                steps = self._carriers[run.id].journal.all() if run.id in self._carriers else ()
-                for listener in self._ends:
-                    listener(ended, steps)
+                if ended is not None:
+                    carrier = self._carriers.get(run.id)
+                    self._tell_end(ended, carrier.journal.all() if carrier is not None else ())
             except StaleEpoch:
                 self.dethroned.set()
+            except Exception as error:
+                # Nothing of a run may die unheard: `reconcile` takes it up again, or hands it over.
+                log.exception("the task of a run has died")
+                self._attending.has_died(run.id, error)
+                self.contained.count(Part.RUN)
             finally:
+                self._attending.ends(run.id)
                 for registry in (self._runs, self._carriers, self._tasks):
                     registry.pop(run.id, None)
 
-    async def _carry_on(self, run: RunRecord) -> RunRecord:
-        """Carry a run to its end; while the ledger is away wait for it, and go on from what it says then."""
+    async def _carry_on(self, run: RunRecord) -> RunRecord | None:
+        """
+        Carry a run to its end; while the ledger is away wait for it, and go on from what it says then.
+
+        Returns None for one that was over before it was begun: its answer came late.
+        """
+        pulse, is_known = self._attending.pulse(run.id), False
         while True:
             try:
-                carrier = await self._carrier(await self._ledger.run(run.id))
-                self._carriers[run.id] = carrier
+                found = await self._ledger.run(run.id)
+                if found.finished is not None and not is_known:
+                    return None
+                if not is_known:
+                    self._tell_start(found)
+                is_known = True
+                self._carriers[run.id] = carrier = await self._carrier(found, pulse)
                 return await carrier.carry()
             except LedgerUnavailable as error:
-                log.warning("a run waits for the ledger", error=str(error))
+                log.warning("a run waits for the ledger", error=str(error), since=str(pulse()))
                 await asyncio.sleep(self._terms.retry_after.total_seconds())
             except StaleEpoch:
                 raise
@@ -154,6 +223,16 @@ class Roster:
                 log.exception("a run cannot go on")
                 reason = f"the run cannot go on: {type(error).__name__}: {error}"
                 return await self._give_up(run, reason)
+
+    def _tell_start(self, run: RunRecord) -> None:
+        for listener in self._starts:
+            with self.contained.of(Part.LISTENER, run.id):
+                listener(run)
+
+    def _tell_end(self, run: RunRecord, steps: Sequence[StepRecord]) -> None:
+        for listener in self._ends:
+            with self.contained.of(Part.LISTENER, run.id):
+                listener(run, steps)
 
     async def _give_up(self, run: RunRecord, reason: str) -> RunRecord:
         """Hand a run to a person with what is known of what it did; while the ledger is away wait for it."""
@@ -176,37 +255,38 @@ class Roster:
             log.exception("what a run did cannot be told")
             return f"{reason}\nWhat it did cannot be told ({type(error).__name__}: {error}): look at its objects."
 
-    async def _carrier(self, run: RunRecord) -> Carrier | DrillCarrier:
+    async def _carrier(self, run: RunRecord, pulse: Pulse) -> Carrier | DrillCarrier:
+        tools = replace(self._tools, clock=pulse)
         catalog = await self._in_force.by_digest(run.catalog)
         incident = await self._ledger.incident(run.incident)
         journal = await Journal.read(run, self._ledger)
         runbook = catalog.runbooks[run.runbook]
         if run.kind is RunKind.DRILL:
             return DrillCarrier(
-                tools=self._tools,
+                tools=tools,
                 ledger=self._ledger,
                 catalog=catalog,
                 runbook=runbook,
                 incident=incident,
                 journal=journal,
-                gate=DrillGate(begun_in=incident.mode, tools=self._tools, ledger=self._ledger, journal=journal),
+                gate=DrillGate(begun_in=incident.mode, tools=tools, ledger=self._ledger, journal=journal),
             )
         return Carrier(
-            tools=self._tools,
+            tools=tools,
             ledger=self._ledger,
             catalog=catalog,
             runbook=runbook,
             incident=incident,
             journal=journal,
             judging=Judging(
-                tools=self._tools,
+                tools=tools,
                 journal=journal,
                 runbook=runbook,
                 services=catalog.services,
                 patience=self._terms.patience,
             ),
             gate=RunGate(
-                tools=self._tools,
+                tools=tools,
                 ledger=self._ledger,
                 journal=journal,
                 incident=incident,

@@ -62,6 +62,8 @@ class GateLedger(Protocol):
 
     async def approvals(self, incident: str) -> tuple[Approval, ...]: ...
 
+    async def tell_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None: ...
+
     async def move_run(
         self, run: str, state: IncidentState, reason: str, now: datetime, *, deadline: datetime | None = None
     ) -> RunRecord: ...
@@ -139,6 +141,7 @@ class RunGate:
             if self.journal.run.state is not IncidentState.AWAITING_APPROVAL:
                 await self._move(IncidentState.AWAITING_APPROVAL, question)
             if self.tools.clock() >= approval.expires:
+                await self._tell_expired(approval)
                 raise Unapproved(path, f"nobody approved within {self.expiry}: {question}")
             await asyncio.sleep(self.tools.pace.total_seconds())
             approval = await self._newest(path) or approval
@@ -166,6 +169,11 @@ class RunGate:
         )
         await self.ledger.ask(approval)
         return approval
+
+    async def _tell_expired(self, approval: Approval) -> None:
+        """Tell a person that a question has expired: not every end of a run tells of it."""
+        text = f"Nobody approved by {approval.expires:%H:%M:%S}, so it is not done: {approval.question}"
+        await self.ledger.tell_once(self.incident.id, IncidentState.AWAITING_APPROVAL, text, self.tools.clock())
 
     async def _move(self, state: IncidentState, reason: str, *, deadline: datetime | None = None) -> None:
         now, run = self.tools.clock(), self.journal.run.id

@@ -57,6 +57,16 @@ class Metrics:
         self.steps = counter("kintsugi_steps_total", "Steps that ended.", ["action", "outcome"])
         self.run_seconds = histogram("kintsugi_run_seconds", "From a run's start to its end.", buckets=_RUN_BUCKETS)
         self.watchdogs = gauge("kintsugi_watchdogs", "Watchdogs by state.", ["state"])
+        self.runs_cared_for = counter(
+            "kintsugi_runs_cared_for_total",
+            "Open runs found without a task, or overdue and silent: taken up, restarted, or handed to a person.",
+            ["care"],
+        )
+        self.unexpected_errors = counter(
+            "kintsugi_unexpected_errors_total",
+            "Errors that no code expected: contained to one signal, incident, run, drill or listener.",
+            ["part"],
+        )
         self.watch_lag = gauge("kintsugi_watch_lag_seconds", "Since a watch was last heard of.", ["resource"])
         self.ledger_commit_seconds = histogram(
             "kintsugi_ledger_commit_seconds", "One commit of signals.", buckets=_COMMIT_BUCKETS

@@ -44,7 +44,11 @@ LIMITS = Limits(protected=frozenset({"kube-system"}))
 
 
 class MemoryInbox:
-    """Keeps signals, verdicts, claims and questions; decides claims on the history that it is given."""
+    """
+    Keeps signals, verdicts, claims and questions; decides claims on the history that it is given.
+
+    `answers` is what every claim is answered, whatever is decided. The signals of `unreadable` incidents raise.
+    """
 
     def __init__(self) -> None:
         self.due: list[Signal] = []
@@ -59,6 +63,10 @@ class MemoryInbox:
         self.closed: list[tuple[IncidentState, str]] = []
         self.next_due: datetime | None = None
         self.looks = 0
+        self.told: list[tuple[IncidentState, str]] = []
+        self.verdicts: dict[str, Verdict] = {}
+        self.unreadable: set[str] = set()
+        self.answers: Claimed | None = None
 
     async def due_signals(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]:
         """Give what has no verdict yet."""
@@ -73,8 +81,11 @@ class MemoryInbox:
     async def claim(self, claim: Claim, decide: Decide, now: datetime) -> Claimed:
         """Decide a claim, and keep its verdict."""
         self.claims.append(claim)
-        verdict = decide(self.history)
         assert claim.signal is not None
+        if self.answers is not None:
+            self.settled[claim.signal.id] = self.answers.verdict
+            return self.answers
+        verdict = decide(self.history)
         self.settled[claim.signal.id] = verdict
         started = verdict.kind is VerdictKind.STARTED
         waits = verdict.kind in (VerdictKind.HELD, VerdictKind.AWAITING_APPROVAL)
@@ -88,9 +99,11 @@ class MemoryInbox:
         """Decide again."""
         return await self.claim(claim, decide, now)
 
-    async def ask(self, approval: Approval) -> None:
-        """Keep a question."""
+    async def ask(self, approval: Approval, *, told: str = "") -> None:
+        """Keep a question, and what a person is told of it."""
         self.asked.append(approval)
+        if told:
+            self.told.append((IncidentState.AWAITING_APPROVAL, told))
 
     async def incidents(self, *, limit: int = 50, service: str = "", open_only: bool = False) -> tuple[Incident, ...]:
         """List the open incidents."""
@@ -104,9 +117,15 @@ class MemoryInbox:
         """Sum the incident's signals up."""
         return trigger_of(self.of_incident)
 
-    async def newest_signal(self, incident: str) -> Signal | None:
-        """Give the last of them."""
-        return self.of_incident[-1] if self.of_incident else None
+    async def incident(self, incident: str) -> Incident:
+        """Give one of the open incidents."""
+        return next(each for each in self.opened if each.id == incident)
+
+    async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
+        """List the signals of the incident."""
+        if incident in self.unreadable:
+            raise ValueError(f"the signals of {incident} cannot be read")
+        return tuple((each, self.verdicts.get(each.id)) for each in self.of_incident)
 
     async def approvals(self, incident: str) -> tuple[Approval, ...]:
         """List the questions."""
@@ -116,9 +135,22 @@ class MemoryInbox:
         """List the incident's runs."""
         return tuple(self.runs)
 
-    async def move_incident(self, incident: str, state: IncidentState, reason: str, now: datetime) -> Incident:
+    async def open_runs(self) -> tuple[RunRecord, ...]:
+        """List the runs that are not over."""
+        return tuple(each for each in self.runs if each.finished is None)
+
+    async def tell_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
+        """Tell a person, once for the same words."""
+        if (kind, text) not in self.told:
+            self.told.append((kind, text))
+
+    async def move_incident(
+        self, incident: str, state: IncidentState, reason: str, now: datetime, *, told: bool = False
+    ) -> Incident:
         """Close an incident."""
         self.closed.append((state, reason))
+        if told:
+            self.told.append((state, reason))
         return replace(self.opened[0], state=state, reason=reason)
 
     async def keep_catalog(self, digest: str, texts: Mapping[str, str]) -> None:

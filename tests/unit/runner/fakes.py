@@ -59,6 +59,7 @@ class RunLedger(CasJournal):
         self.moves: list[tuple[IncidentState, str]] = []
         self.trouble: KintsugiError | None = None
         self.answers_after: timedelta | None = None
+        self.told: list[tuple[IncidentState, str]] = []
 
     async def run(self, run: str) -> RunRecord:
         """Give the run as it was last committed."""
@@ -159,6 +160,11 @@ class RunLedger(CasJournal):
     async def approvals(self, incident: str) -> tuple[Approval, ...]:
         """List the questions."""
         return tuple(self.questions)
+
+    async def tell_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
+        """Tell a person, once for the same words."""
+        if (kind, text) not in self.told:
+            self.told.append((kind, text))
 
     def approve(self, path: str) -> None:
         """Let Ada say yes to the question at a step."""

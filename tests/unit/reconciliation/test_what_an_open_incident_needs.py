@@ -1,0 +1,134 @@
+"""What is owed to an incident that no run carries: each has an owner, or is handed over with a reason (P9, D2)."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from kintsugi.model.records import Approval, IncidentState, Reason, Signal, Verdict, VerdictKind
+from kintsugi.reconciliation import Deed, Standing, hold_over, is_still_asked, need_of
+from tests.unit.factories import NOW, incident, moment, signal
+
+LIMIT = timedelta(minutes=15)
+
+
+def question(*, answered: datetime | None = None, expires: datetime | None = None, plan: str = "p-1") -> Approval:
+    """Return a question about the plan, open until half an hour from now."""
+    return Approval(
+        incident="inc-1",
+        path="",
+        question="Run it?",
+        plan=plan,
+        asked=NOW,
+        expires=expires or moment(minutes=30),
+        who="ana" if answered else "",
+        answered=answered,
+    )
+
+
+def judged(kind: VerdictKind, *, until: datetime | None = None, ended: bool = False) -> tuple[Signal, Verdict]:
+    """Return a signal with its verdict."""
+    verdict = Verdict(kind=kind, reason=Reason.UPSTREAM, text="for a reason", until=until)
+    return signal(ended=moment() if ended else None), verdict
+
+
+def standing(
+    state: IncidentState,
+    *approvals: Approval,
+    signals: tuple[tuple[Signal, Verdict | None], ...] = ((signal(), None),),
+    had_run: bool = False,
+    clear: bool = False,
+) -> Standing:
+    """Return what the ledger says of an incident."""
+    return Standing(incident=incident(state=state), had_run=had_run, clear=clear, signals=signals, approvals=approvals)
+
+
+@pytest.mark.parametrize(
+    "state", [IncidentState.OPEN, IncidentState.RUNNING, IncidentState.VERIFYING, IncidentState.ROLLING_BACK]
+)
+def test_an_incident_that_should_have_a_run_and_has_none_is_handed_over(state: IncidentState) -> None:
+    need = need_of(standing(state), now=NOW)
+    assert (need.deed, need.state, need.told) == (Deed.END, IncidentState.NEEDS_OPERATOR, True)
+    assert need.reason == f"it was {state} and no run carried it: look whether web is well"
+
+
+@pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
+def test_an_incident_that_waits_although_its_run_is_over_is_handed_over(state: IncidentState) -> None:
+    need = need_of(standing(state, had_run=True), now=NOW)
+    assert (need.deed, need.state, need.told) == (Deed.END, IncidentState.NEEDS_OPERATOR, True)
+
+
+@pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
+def test_an_incident_that_waits_without_a_signal_is_handed_over(state: IncidentState) -> None:
+    need = need_of(standing(state, signals=()), now=NOW)
+    assert (need.deed, need.state, need.told) == (Deed.END, IncidentState.NEEDS_OPERATOR, True)
+    assert "without any signal" in need.reason
+
+
+def test_what_was_held_recovers_with_its_upstream() -> None:
+    need = need_of(standing(IncidentState.HELD, clear=True), now=NOW)
+    assert (need.deed, need.state, need.told) == (Deed.END, IncidentState.RECOVERED, False)
+
+
+@pytest.mark.parametrize(
+    ("signals", "deed"),
+    [
+        (((signal(), None),), Deed.WAIT),
+        ((judged(VerdictKind.HELD, until=moment(minutes=1)),), Deed.WAIT),
+        ((judged(VerdictKind.OBSERVED), judged(VerdictKind.REFUSED, until=moment(minutes=1))), Deed.WAIT),
+        ((judged(VerdictKind.OBSERVED),), Deed.JUDGE),
+        ((judged(VerdictKind.ATTACHED), judged(VerdictKind.HELD, until=moment(), ended=True)), Deed.JUDGE),
+    ],
+    ids=["unjudged", "provisional", "one-is-provisional", "all-are-final", "what-was-provisional-has-ended"],
+)
+def test_a_held_incident_whose_signals_are_judged_no_more_is_judged_itself(
+    signals: tuple[tuple[Signal, Verdict | None], ...], deed: Deed
+) -> None:
+    assert need_of(standing(IncidentState.HELD, signals=signals), now=NOW).deed is deed
+
+
+def test_a_question_that_was_lost_is_asked() -> None:
+    need = need_of(standing(IncidentState.AWAITING_APPROVAL), now=NOW)
+    assert (need.deed, need.told) == (Deed.ASK, False)
+
+
+def test_an_open_question_waits_until_it_expires() -> None:
+    waiting = standing(IncidentState.AWAITING_APPROVAL, question())
+    assert need_of(waiting, now=moment(minutes=29)).deed is Deed.WAIT
+    need = need_of(waiting, now=moment(minutes=30))
+    assert (need.deed, need.state, need.told) == (Deed.END, IncidentState.CANCELLED, True)
+    assert need.reason == "nobody approved by 12:30:00"
+
+
+def test_an_answer_is_good_until_the_question_expires_and_asked_anew_then() -> None:
+    """E28."""
+    yes = question(answered=moment(minutes=5))
+    waiting = standing(IncidentState.AWAITING_APPROVAL, yes)
+    need = need_of(waiting, now=moment(minutes=29))
+    assert (need.deed, need.approval) == (Deed.START, yes)
+    late = need_of(waiting, now=moment(minutes=30))
+    assert (late.deed, late.approval, late.told) == (Deed.ASK, None, True)
+    assert late.reason == "the yes of ana expired at 12:30:00 before anything could start: it is asked anew"
+
+
+def test_only_the_newest_question_counts() -> None:
+    older = question(answered=moment(minutes=5))
+    newer = question(expires=moment(minutes=60))
+    assert need_of(standing(IncidentState.AWAITING_APPROVAL, older, newer), now=moment(minutes=10)).deed is Deed.WAIT
+
+
+def test_a_question_is_not_asked_again_while_it_or_its_answer_is_good() -> None:
+    for known in (question(), question(answered=moment(minutes=5))):
+        assert is_still_asked([known], "p-1", now=moment(minutes=29))
+        assert not is_still_asked([known], "p-1", now=moment(minutes=30))
+        assert not is_still_asked([known], "p-2", now=moment(minutes=29))
+    assert not is_still_asked([], "p-1", now=NOW)
+
+
+def test_a_hold_is_over_at_its_limit_and_always_told_in_the_same_words() -> None:
+    held = incident(state=IncidentState.HELD)
+    assert hold_over(held, LIMIT, now=moment(minutes=14)) == ""
+    told = hold_over(held, LIMIT, now=moment(minutes=15))
+    assert told.startswith("It was held since 12:00:00 for what it depends on. After 0:15:00 the hold is over")
+    assert hold_over(replace(held, reason="another"), LIMIT, now=moment(hours=2)) == told
+    assert hold_over(replace(held, state=IncidentState.RUNNING), LIMIT, now=moment(hours=2)) == ""
