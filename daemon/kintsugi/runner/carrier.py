@@ -23,7 +23,8 @@ from kintsugi.runner.journal import Journal
 from kintsugi.runner.judging import STOPPED, Judging
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.restoring import restoring, unfinished
-from kintsugi.runner.rollback import RollBack
+from kintsugi.runner.rollback import RollBack, TakenBack, longest
+from kintsugi.runner.standstill import ClockLedger, Standstill
 from kintsugi.runner.tools import Tools
 from kintsugi.runner.walk import Walk
 from kintsugi.runner.work import Work
@@ -44,11 +45,17 @@ ASKED = "rollback asked for by"
 ROLLBACK_ASKED = "@asked"
 """Path under which it is kept that a person asked for the rollback."""
 
+ROLLBACK_BEGAN = "@rollback"
+"""Path under which it is kept why and when the rollback began."""
+
+ROLLBACK_LIMIT = 30
+"""How many times the verification time a rollback may take, besides what its steps may by their own word: an hour."""
+
 FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
 """States whose reason carries the whole message: what was done, what is left, how to take it back."""
 
 
-class RunLedger(GateLedger, Protocol):
+class RunLedger(GateLedger, ClockLedger, Protocol):
     """What a run asks of the ledger."""
 
     async def move_run(
@@ -81,6 +88,11 @@ class Carrier:
     gate: RunGate
     rollback_asked: asyncio.Event = field(default_factory=asyncio.Event)
     rollback_by: str = ""
+    clock: Standstill = field(init=False)
+
+    def __post_init__(self) -> None:
+        after = self.runbook.rollback.after
+        self.clock = Standstill(tools=self.tools, ledger=self.ledger, journal=self.journal, after=after)
 
     @property
     def run(self) -> RunRecord:
@@ -121,7 +133,7 @@ class Carrier:
         try:
             await self._until_stopped(Walk(work, self.catalog).steps(self.runbook.steps, at))
         except Stopped as stop:
-            reason = f"{STOPPED} {stop}"
+            reason = f"{STOPPED} at {stop}" if stop.path else f"{STOPPED}: {stop}"
         except RollbackWanted as wish:
             state = IncidentState.ROLLING_BACK
             reason = f"the runbook asks for the rollback: {wish}" if wish.path else wish.why
@@ -142,31 +154,36 @@ class Carrier:
         return IncidentState.NEEDS_OPERATOR if state in ours else state
 
     async def _until_stopped(self, walk: Coroutine[Any, Any, None]) -> None:
-        """Walk until the end, the deadline (waiting for an approval does not count) or a person's word. Raises WalkEnded."""
+        """Walk until the end, the deadline (approvals and pauses do not count) or a person's word. Raises WalkEnded."""
         walking = asyncio.create_task(walk, name=f"walk {self.run.id}")
         ends: list[BaseException | None] = []
         try:
             while not walking.done() and not ends:
-                ends += self._reasons_to_stop()
+                ends += await self._reasons_to_stop()
                 await asyncio.wait([walking], timeout=0 if ends else self._next_look().total_seconds())
         finally:
             walking.cancel()
             ends += await asyncio.gather(walking, return_exceptions=True)
         raise_gravest([end for end in ends if not isinstance(end, asyncio.CancelledError)])
 
-    def _reasons_to_stop(self) -> list[BaseException | None]:
+    async def _reasons_to_stop(self) -> list[BaseException | None]:
         """Say why the walk must end now: a person's word, or the deadline."""
         if self.rollback_asked.is_set():
             return [RollbackWanted("", f"{ASKED} {self.rollback_by}")]
-        if self._next_look() <= timedelta(0):
+        if not await self.clock.look() and self._left() <= timedelta(0):
             return [Stopped("", "the deadline came before the steps were done")]
         return []
 
     def _next_look(self) -> timedelta:
         """Say when the walk is looked at next: soon, and at the deadline at the latest."""
+        left = self._left()
+        return min(self.tools.pace, left) if left > timedelta(0) else self.tools.pace
+
+    def _left(self) -> timedelta:
+        """Say how long it is until the deadline: some time, while a person is asked."""
         if self.run.state is IncidentState.AWAITING_APPROVAL:
             return self.tools.pace
-        return min(self.tools.pace, self.run.deadline - self.tools.clock())
+        return self.run.deadline - self.tools.clock()
 
     async def _watch(self) -> None:
         walked = self.run.reason
@@ -182,18 +199,51 @@ class Carrier:
         await self._move(state, told)
 
     async def _judgement(self) -> Judgement:
+        """Judge now. While a person's pause holds, no rollback begins by itself: the deadline's clock stands still."""
+        stands = await self.clock.look()
         signals = [signal for signal, _ in await self.ledger.signals_of(self.incident.id)]
-        return self.judging.judge(self.incident, signals)
+        judgement = self.judging.judge(self.incident, signals)
+        if stands and judgement.call is Call.ROLL_BACK:
+            return Judgement(call=Call.WAIT, reason=f"{stands}: nothing is taken back meanwhile")
+        return judgement
 
     async def _roll_back(self) -> None:
+        facts: dict[str, object] = {"why": self.run.reason, "when": self.tools.clock()}
+        await self.journal.note(ROLLBACK_BEGAN, "Why it was taken back", facts, now=self.tools.clock())
         work = Work(self._desk(self.tools.clock() + self.runbook.rollback.after))
         rollback = RollBack(work, self.catalog, self.runbook, self.judging)
         try:
-            reason = await rollback.do(asked=await self._is_asked_for())
+            done = await self._in_time(rollback.do(asked=await self._is_asked_for()))
         except WalkEnded as trouble:
             await self._move(IncidentState.NEEDS_OPERATOR, f"the rollback did not succeed: {trouble}")
             return
-        await self._move(IncidentState.ROLLED_BACK, reason)
+        state = IncidentState.ROLLED_BACK if done.helped else IncidentState.NEEDS_OPERATOR
+        why = self.journal.fact(ROLLBACK_BEGAN, "why")
+        await self._move(state, f"rolled back ({why}): {done.what}; {'' if done.helped else 'but '}{done.standing}")
+
+    async def _in_time(self, rollback: Coroutine[Any, Any, TakenBack]) -> TakenBack:
+        """Let a rollback come to its end, but not for ever; waiting for a person does not count. Raises WalkEnded."""
+        began = self.journal.fact(ROLLBACK_BEGAN, "when")
+        assert isinstance(began, datetime), began
+        limit = max(self.runbook.rollback.after, ROLLBACK_LIMIT * self.judging.patience.verify)
+        limit += longest(self.runbook.rollback.steps)
+        going = asyncio.create_task(rollback, name=f"rollback {self.run.id}")
+        try:
+            while not going.done():
+                await asyncio.wait([going], timeout=self.tools.pace.total_seconds())
+                if not going.done() and await self._is_late(began, limit):
+                    raise Stopped("", f"it was not over after {limit}")
+            return going.result()
+        finally:
+            going.cancel()
+            await asyncio.gather(going, return_exceptions=True)
+
+    async def _is_late(self, began: datetime, limit: timedelta) -> bool:
+        now = self.tools.clock()
+        if now < began + limit or self.run.state is IncidentState.AWAITING_APPROVAL:
+            return False
+        stood, holds = await self.clock.held_up(began)
+        return not holds and now >= began + limit + stood
 
     async def _is_asked_for(self) -> bool:
         """Tell whether a person wants the rollback, and keep it: a restore is taken back by nobody else."""
@@ -210,9 +260,9 @@ class Carrier:
         log.info("run moved", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
 
     def _way_back(self) -> str:
-        """Give the exact command that goes back to the last good revision, while the service is not healthy."""
+        """Give the exact command that goes back to the last good revision, while the service is not well."""
         view, number = self.judging.view, self.tools.world.last_good(self.run.service)
-        if view is None or view.healthy or not number:
+        if view is None or not number or self.judging.is_well:
             return ""
         return f"kubectl rollout undo {view.service.workload} --to-revision={number} -n {view.service.namespace}"
 

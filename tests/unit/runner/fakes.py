@@ -29,8 +29,9 @@ from kintsugi.model.records import (
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.kept import Pod
 from kintsugi.runner.memory import Bearings
+from kintsugi.runner.standstill import is_in_force
 from tests.unit.executor.cas_journal import CasJournal
-from tests.unit.factories import NOW, view, virtual_clock
+from tests.unit.factories import NOW, deployment, view, virtual_clock
 
 
 class RunLedger(CasJournal):
@@ -100,6 +101,15 @@ class RunLedger(CasJournal):
             raise self.trouble
         return tuple(each for each in self.stops if each.until is None or each.until > now)
 
+    async def pauses_since(self, moment: datetime, now: datetime) -> tuple[Pause, ...]:
+        """List the pauses that held since a moment; one that was lifted is told to `lift`."""
+        return tuple(each for each in self.stops if each.since <= now and (each.until is None or each.until > moment))
+
+    def lift(self) -> None:
+        """Lift all pauses that hold."""
+        now = virtual_clock()
+        self.stops = [each if is_in_force(each, now) is False else replace(each, until=now) for each in self.stops]
+
     async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
         """List the incident's signals."""
         return tuple((signal, None) for signal in self.signals)
@@ -150,8 +160,13 @@ class ShownWorld:
         healthy: bool | None = None,
         pods: tuple[Pod, ...] | None = None,
         template: str | None = None,
+        updated: int | None = None,
     ) -> None:
-        """Show a service anew; what is not given stays. Health follows readiness unless it is given."""
+        """
+        Show a service anew; what is not given stays. Health follows readiness unless it is given.
+
+        The rollout is complete unless fewer pods are `updated` than are asked for.
+        """
         before = self.views[name]
         ready = before.ready if ready is None else ready
         desired = before.desired if desired is None else desired
@@ -167,6 +182,7 @@ class ShownWorld:
             healthy_since=moment if well else None,
             failing_since=None if well else moment,
             pods=before.pods if pods is None else pods,
+            workload=deployment(before.service, desired=desired, ready=ready, updated=updated),
             template=before.template if template is None else template,
         )
 
