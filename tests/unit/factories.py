@@ -310,7 +310,12 @@ def past(
 
 
 def pause(
-    scope: PauseScope = PauseScope.GLOBAL, name: str = "", *, until: datetime | None = None, freeze: bool = False
+    scope: PauseScope = PauseScope.GLOBAL,
+    name: str = "",
+    *,
+    since: datetime = NOW,
+    until: datetime | None = None,
+    freeze: bool = False,
 ) -> Pause:
     """Give Ada's pause."""
-    return Pause(id="p-1", scope=scope, name=name, who="ada", why="a release", freeze=freeze, since=NOW, until=until)
+    return Pause(id="p-1", scope=scope, name=name, who="ada", why="a release", freeze=freeze, since=since, until=until)

@@ -15,6 +15,7 @@ import structlog
 from kintsugi.model.documents import Catalog, Runbook
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
 from kintsugi.runner.account import account
+from kintsugi.runner.attempt import Attempt
 from kintsugi.runner.desk import Desk
 from kintsugi.runner.ends import Broken, Cleared, Puzzled, RollbackWanted, Stopped, WalkEnded, raise_gravest
 from kintsugi.runner.gate import GateLedger, RunGate
@@ -23,7 +24,7 @@ from kintsugi.runner.journal import Journal
 from kintsugi.runner.judging import STOPPED, Judging
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.restoring import restoring, unfinished
-from kintsugi.runner.rollback import RollBack, TakenBack, longest
+from kintsugi.runner.rollback import RollBack
 from kintsugi.runner.standstill import ClockLedger, Standstill
 from kintsugi.runner.tools import Tools
 from kintsugi.runner.walk import Walk
@@ -44,12 +45,6 @@ ASKED = "rollback asked for by"
 
 ROLLBACK_ASKED = "@asked"
 """Path under which it is kept that a person asked for the rollback."""
-
-ROLLBACK_BEGAN = "@rollback"
-"""Path under which it is kept why and when the rollback began."""
-
-ROLLBACK_LIMIT = 30
-"""How many times the verification time a rollback may take, besides what its steps may by their own word: an hour."""
 
 FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
 """States whose reason carries the whole message: what was done, what is left, how to take it back."""
@@ -208,42 +203,19 @@ class Carrier:
         return judgement
 
     async def _roll_back(self) -> None:
-        facts: dict[str, object] = {"why": self.run.reason, "when": self.tools.clock()}
-        await self.journal.note(ROLLBACK_BEGAN, "Why it was taken back", facts, now=self.tools.clock())
-        work = Work(self._desk(self.tools.clock() + self.runbook.rollback.after))
-        rollback = RollBack(work, self.catalog, self.runbook, self.judging)
+        rollback, verify = self.runbook.rollback, self.judging.patience.verify
+        attempt = await Attempt.begin(self.tools, self.journal, self.clock, rollback, verify)
+        work = Work(self._desk(self.tools.clock() + rollback.after))
+        going = RollBack(work, self.catalog, self.runbook, self.judging)
         try:
-            done = await self._in_time(rollback.do(asked=await self._is_asked_for()))
+            done = await attempt.in_time(going.do(asked=await self._is_asked_for()))
+            state = IncidentState.ROLLED_BACK if done.helped else IncidentState.NEEDS_OPERATOR
+            standing = done.standing if done.helped else f"but {done.standing}"
+            reason = f"rolled back ({attempt.why}): {done.what}; {standing}"
         except WalkEnded as trouble:
-            await self._move(IncidentState.NEEDS_OPERATOR, f"the rollback did not succeed: {trouble}")
-            return
-        state = IncidentState.ROLLED_BACK if done.helped else IncidentState.NEEDS_OPERATOR
-        why = self.journal.fact(ROLLBACK_BEGAN, "why")
-        await self._move(state, f"rolled back ({why}): {done.what}; {'' if done.helped else 'but '}{done.standing}")
-
-    async def _in_time(self, rollback: Coroutine[Any, Any, TakenBack]) -> TakenBack:
-        """Let a rollback come to its end, but not for ever; waiting for a person does not count. Raises WalkEnded."""
-        began = self.journal.fact(ROLLBACK_BEGAN, "when")
-        assert isinstance(began, datetime), began
-        limit = max(self.runbook.rollback.after, ROLLBACK_LIMIT * self.judging.patience.verify)
-        limit += longest(self.runbook.rollback.steps)
-        going = asyncio.create_task(rollback, name=f"rollback {self.run.id}")
-        try:
-            while not going.done():
-                await asyncio.wait([going], timeout=self.tools.pace.total_seconds())
-                if not going.done() and await self._is_late(began, limit):
-                    raise Stopped("", f"it was not over after {limit}")
-            return going.result()
-        finally:
-            going.cancel()
-            await asyncio.gather(going, return_exceptions=True)
-
-    async def _is_late(self, began: datetime, limit: timedelta) -> bool:
-        now = self.tools.clock()
-        if now < began + limit or self.run.state is IncidentState.AWAITING_APPROVAL:
-            return False
-        stood, holds = await self.clock.held_up(began)
-        return not holds and now >= began + limit + stood
+            state, reason = IncidentState.NEEDS_OPERATOR, f"the rollback did not succeed: {trouble}"
+        await attempt.end()
+        await self._move(state, reason)
 
     async def _is_asked_for(self) -> bool:
         """Tell whether a person wants the rollback, and keep it: a restore is taken back by nobody else."""

@@ -5,7 +5,6 @@ Takes a run back: the runbook's rollback steps, then what else the run changed, 
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from kintsugi.actions.undo import undone_by
 from kintsugi.commands import decode
@@ -156,13 +155,6 @@ def taken_back(journal: Journal) -> list[StepRecord]:
     """List the changes that a rollback has made, before a restart or now, in their order."""
     made = [*journal.changes(Phase.ROLLBACK), *journal.changes(Phase.UNDO)]
     return [each for each in made if each.state is StepState.DONE]
-
-
-def longest(steps: Sequence[Step]) -> timedelta:
-    """Add up what steps may take by their own word, one after another."""
-    own = [step.within + step.hold + (step.timeout or timedelta()) for step in steps]
-    inner = [longest(step.do.steps) for step in steps if isinstance(step.do, InOrder | Together)]
-    return sum([*own, *inner], timedelta())
 
 
 def recovered_children(steps: Sequence[Step], journal: Journal, prefix: str = "") -> Iterator[str]:
