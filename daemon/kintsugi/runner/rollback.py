@@ -57,7 +57,7 @@ class RollBack:
         await self._undo_the_rest(at, asked=asked)
         made = taken_back(self._work.desk.journal)
         if not made:
-            raise Stopped("", "the run has changed nothing that could be taken back")
+            raise Stopped("", nothing_taken_back(self._work.desk.journal))
         judgement = self._judging.judge_rollback()
         while judgement.call is Call.WAIT:
             await asyncio.sleep(self._work.desk.tools.pace.total_seconds())
@@ -155,6 +155,12 @@ def taken_back(journal: Journal) -> list[StepRecord]:
     """List the changes that a rollback has made, before a restart or now, in their order."""
     made = [*journal.changes(Phase.ROLLBACK), *journal.changes(Phase.UNDO)]
     return [each for each in made if each.state is StepState.DONE]
+
+
+def nothing_taken_back(journal: Journal) -> str:
+    """Say that nothing was taken back, and what was refused on the way, if anything was."""
+    refused = [each.error for each in journal.all() if each.phase is not Phase.FORWARD and each.text and each.error]
+    return ": ".join(["the run has changed nothing that could be taken back", *refused[:1]])
 
 
 def recovered_children(steps: Sequence[Step], journal: Journal, prefix: str = "") -> Iterator[str]:
