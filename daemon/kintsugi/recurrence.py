@@ -24,7 +24,7 @@ class Recurrence:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
+class PastRecovery:
     """A finished run: when it was, what it did (the commands of its changes), and how it ended."""
 
     run: str
@@ -59,12 +59,12 @@ def recurring(recoveries: Sequence[datetime], *, most: int, window: timedelta, l
     return found
 
 
-def account(why: str, attempts: Iterable[Attempt]) -> str:
+def account(why: str, attempts: Iterable[PastRecovery]) -> str:
     """Write what a person is told: why nothing is started, and each run so far with what it did and how it ended."""
     return "\n".join([why, "What was done so far:", *(f"  {_line(attempt)}" for attempt in attempts)])
 
 
-def _line(attempt: Attempt) -> str:
+def _line(attempt: PastRecovery) -> str:
     shown = list(attempt.did[:MOST_SHOWN])
     if len(attempt.did) > MOST_SHOWN:
         shown.append(f"and {len(attempt.did) - MOST_SHOWN} more")

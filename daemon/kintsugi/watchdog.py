@@ -1,18 +1,32 @@
 """
 Did it help? What a run's watchdog concludes from how the service is now.
 
-Pure: the runner asks once a second and carries out the answer. Every answer but WAIT ends the waiting.
+Pure: the runner asks once a second and carries out the answer. Every answer but WAIT ends the waiting, and there is no
+WAIT after `end_of`: whatever flaps or cannot be seen, a run comes to its end.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from kintsugi.model.documents import RollbackThen, RollbackWhen
 from kintsugi.model.views import ServiceView
+from kintsugi.objects import facts
+from kintsugi.objects.kept import Pod
+from kintsugi.objects.rollouts import unsettled
 
 FLAPPING = 5
 """How many times the failing time one looks for a clear failure after the deadline before a person is called."""
+
+ROLLOUT = 5
+"""How many times the verification time a rollout may take after a rollback: 10 minutes, as Kubernetes' own default."""
+
+SKEW = timedelta(seconds=30)
+"""How far the API server's clock may be from ours: a pod that was made so shortly before the run counts as made since."""
+
+MOST_PODS = 3
+"""How many pods are named in a reason; of more their number is said."""
 
 
 class Call(StrEnum):
@@ -48,12 +62,15 @@ class Progress:
     """
     What the run has come to.
 
-    `walked` is when its last step ended, `changed` whether it changed anything, `clear_since` when the trigger ended
-    (None: it still holds). `stuck`: its steps were not all done, and at its deadline it would only call a person.
+    `began` is when it started, `walked` when its last step ended, `changed` whether it changed anything, `clear_since`
+    when the trigger ended (None: it still holds). `stuck`: its steps were not all done, and at its deadline it would only
+    call a person. `taken_up` is when a process first took it up after its deadline; None when one was there in time.
     """
 
+    began: datetime
     deadline: datetime
     walked: datetime | None = None
+    taken_up: datetime | None = None
     changed: bool = False
     clear_since: datetime | None = None
     stuck: bool = False
@@ -74,6 +91,18 @@ class Suspicion:
     managers: tuple[str, ...] = ()
 
 
+def end_of(progress: Progress, patience: Patience) -> datetime:
+    """
+    Return when a run is over at the latest: its deadline, and what an alert may lag and a verification takes.
+
+    A watchdog that is overdue because no process was there has the time to look again before it acts (P5), once.
+    """
+    latest = progress.deadline + patience.alert_lag + patience.verify
+    if progress.taken_up is None:
+        return latest
+    return max(latest, progress.taken_up + patience.verify + patience.failing_for)
+
+
 def settle_time(view: ServiceView, patience: Patience) -> timedelta:
     """Say how long health must last to count: the verification time or twice the observed crash interval."""
     return max(patience.verify, 2 * view.crash_interval)
@@ -83,9 +112,10 @@ def watch(view: ServiceView, progress: Progress, patience: Patience, *, now: dat
     """
     Judge a run whose steps have ended, before its deadline.
 
-    Recovered takes both: health that lasted without a restart, *and* a trigger that is clear; an alert may lag.
+    Recovered takes all of these: health that lasted without a restart, a trigger that is clear (an alert may lag), a
+    rollout that is complete, and readiness of every pod made since the run began.
     """
-    if not view.fresh or view.healthy is None:
+    if is_unseen(view):
         return Judgement(call=Call.WAIT, reason=f"{view.name} cannot be seen well enough to judge")
     if progress.stuck and (trouble := trouble_since_the_walk(view, progress, patience, now=now)):
         return Judgement(call=Call.HAND_OVER, reason=f"{trouble}, and nothing is left to try")
@@ -97,13 +127,40 @@ def watch(view: ServiceView, progress: Progress, patience: Patience, *, now: dat
         return Judgement(
             call=Call.WAIT, reason=f"{view.name} has been well since {since:%H:%M:%S}; {settle} are asked for"
         )
+    doubt = unfinished(view, progress.began)
     if progress.clear_since is not None:
-        return well(view, progress)
+        return (
+            Judgement(call=Call.WAIT, reason=f"{view.name} is healthy, but {doubt}") if doubt else well(view, progress)
+        )
     if now - since < settle + patience.alert_lag:
         return Judgement(call=Call.WAIT, reason="all looks well; the trigger has not cleared yet")
-    return Judgement(
-        call=Call.INEFFECTIVE, reason=f"{view.name} looks well, but what started the run goes on: a person is needed"
-    )
+    goes_on = "; ".join(["what started the run goes on", *([doubt] if doubt else [])])
+    return Judgement(call=Call.INEFFECTIVE, reason=f"{view.name} looks well, but {goes_on}: a person is needed")
+
+
+def is_unseen(view: ServiceView) -> bool:
+    """Tell whether nothing can be said of a service now (P6)."""
+    return not view.fresh or view.healthy is None
+
+
+def unfinished(view: ServiceView, began: datetime) -> str:
+    """Return what forbids to call a healthy service recovered: its rollout, or a pod that was made since; "" for nothing."""
+    if view.workload is not None and (why := unsettled(view.workload)):
+        return f"the rollout of {view.service.workload} is not complete: {why}"
+    unready = [pod.metadata.name for pod in made_since(view, began) if not facts.ready(pod)]
+    if not unready:
+        return ""
+    named = ", ".join(unready[:MOST_PODS])
+    more = f" and {len(unready) - MOST_PODS} more" if len(unready) > MOST_PODS else ""
+    return f"made since the run began and not ready: {named}{more}"
+
+
+def made_since(view: ServiceView, began: datetime) -> Iterator[Pod]:
+    """Yield the service's pods that were made since a moment, but those that end or have ended."""
+    for pod in view.pods:
+        made = pod.metadata.creation_timestamp
+        if made is not None and made >= began - SKEW and not facts.terminating(pod) and not facts.finished(pod):
+            yield pod
 
 
 def trouble_since_the_walk(view: ServiceView, progress: Progress, patience: Patience, *, now: datetime) -> str:
@@ -123,9 +180,62 @@ def well(view: ServiceView, progress: Progress) -> Judgement:
 
 
 def steady_since(view: ServiceView, progress: Progress) -> datetime | None:
-    """Give the moment since when the service has been healthy with no restart, never earlier than the last step."""
-    moments = [moment for moment in (view.healthy_since, view.last_restart, progress.walked) if moment is not None]
-    return max(moments) if view.healthy and view.healthy_since is not None else None
+    """
+    Give the moment since when the service has been healthy with no restart, never earlier than the last step.
+
+    A pod that was made since the run began counts from when it became ready.
+    """
+    if not view.healthy or view.healthy_since is None:
+        return None
+    turns = [facts.condition_of(pod.status.conditions, "Ready") for pod in made_since(view, progress.began)]
+    ready = [turn.last_transition_time for turn in turns if turn is not None and turn.status == "True"]
+    moments = [view.healthy_since, view.last_restart, progress.walked, *ready]
+    return max(moment for moment in moments if moment is not None)
+
+
+def in_the_end(view: ServiceView, progress: Progress, patience: Patience, *, now: datetime) -> Judgement:
+    """
+    Judge a run whose time is over and that is still waiting for something: say for what, and call a person.
+
+    Nothing is taken back: a failure that has lasted for long enough has been acted upon at the deadline.
+    """
+    if is_unseen(view):
+        why = f"{view.name} could not be seen well enough to judge until its time was over: nobody knows whether it is well"
+        return Judgement(call=Call.HAND_OVER, reason=why)
+    since = steady_since(view, progress)
+    if since is None:
+        return Judgement(call=Call.HAND_OVER, reason=f"{view.name} neither stays well nor fails for long: it flaps")
+    doubts = ["what started the run goes on"] if progress.clear_since is None else []
+    settle = settle_time(view, patience)
+    if now - since < settle:
+        cause = "a container restarted last at" if since == view.last_restart else "all this has been so only since"
+        doubts.append(f"it has not been well for {settle} on end: {cause} {since:%H:%M:%S}")
+    if doubt := unfinished(view, progress.began):
+        doubts.append(doubt)
+    call = Call.INEFFECTIVE if progress.clear_since is None else Call.HAND_OVER
+    return Judgement(call=call, reason=f"{view.name} is healthy, but {'; '.join(doubts)}: a person is needed")
+
+
+def after_rollback(view: ServiceView, progress: Progress, patience: Patience, *, now: datetime) -> Judgement:
+    """
+    Judge a rollback whose last change was made at `progress.walked`: RECOVERED when the service is well by it.
+
+    Well means what it means after a run, but for the trigger. A service that is not healthy is given the verification
+    time, and the failing time more while its pods are being replaced; one that is healthy meanwhile the time of a rollout.
+    """
+    since, doubt = steady_since(view, progress), unfinished(view, progress.began)
+    if is_unseen(view):
+        patient, why = ROLLOUT * patience.verify, f"{view.name} cannot be seen well enough to judge"
+    elif since is None:
+        patient = patience.verify + (patience.failing_for if doubt else timedelta())
+        why = f"{view.name} is not healthy: {view.ready} of {view.desired} ready"
+    elif not doubt and now - since >= patience.verify:
+        return Judgement(call=Call.RECOVERED, reason=f"{view.name} is healthy")
+    else:
+        patient = (ROLLOUT + 1) * patience.verify
+        why = f"{doubt or f'{view.name} has been healthy only since {since:%H:%M:%S}'}"
+    over = progress.walked is not None and now - progress.walked >= patient
+    return Judgement(call=Call.HAND_OVER if over else Call.WAIT, reason=why)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

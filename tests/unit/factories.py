@@ -32,7 +32,8 @@ from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.kept import Condition, ContainerStatus, Deployment, Metadata, OwnerReference, Pod
 from kintsugi.objects.pods import ContainerState, PodStatus, Running
-from kintsugi.objects.workloads import DeploymentSpec
+from kintsugi.objects.rollouts import COMPLETE
+from kintsugi.objects.workloads import DeploymentSpec, DeploymentStatus
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -144,16 +145,11 @@ def view(
     pods: tuple[Pod, ...] = (),
     template: str = "",
 ) -> ServiceView:
-    """Give a service as the caches show it: well, or failing, `since` that moment."""
+    """Give a service as the caches show it: well, or failing, `since` that moment; its rollout is complete."""
     service = service or web()
     return ServiceView(
         service=service,
-        workload=Deployment(
-            metadata=Metadata(
-                name=service.workload.name, namespace=service.namespace, uid=f"uid-{service.workload.name}"
-            ),
-            spec=DeploymentSpec(replicas=desired),
-        ),
+        workload=deployment(service, desired=desired, ready=ready),
         ready=ready,
         desired=desired,
         healthy=healthy,
@@ -163,6 +159,22 @@ def view(
         pods=pods,
         template=template,
     )
+
+
+def deployment(service: Service, *, desired: int = 3, ready: int = 3, updated: int | None = None) -> Deployment:
+    """Give a service's Deployment; with fewer `updated` pods its rollout is stuck beside old ones that are ready."""
+    rolls = updated is not None and updated < desired
+    progressing = Condition(type="Progressing", status="True", reason="ReplicaSetUpdated" if rolls else COMPLETE)
+    status = DeploymentStatus(
+        replicas=desired + 1 if rolls else desired,
+        updated_replicas=desired if updated is None else updated,
+        ready_replicas=ready,
+        available_replicas=ready,
+        conditions=(progressing,),
+    )
+    name = service.workload.name
+    metadata = Metadata(name=name, namespace=service.namespace, uid=f"uid-{name}")
+    return Deployment(metadata=metadata, spec=DeploymentSpec(replicas=desired), status=status)
 
 
 def pod(
@@ -175,11 +187,18 @@ def pod(
     owner: str = "ReplicaSet",
     version: str = "1",
     uid: str = "",
+    made: datetime | None = None,
 ) -> Pod:
-    """Give a pod of web that has run for an hour; an unready one became so half an hour ago. `owner` "" is a bare pod."""
+    """
+    Give a pod of web that has run for an hour; an unready one became so half an hour ago. `owner` "" is a bare pod.
+
+    With `made` it was made then, and has become ready then if it is.
+    """
     owners = (OwnerReference(kind=owner, name="web-7d4", uid="rs", controller=True),) if owner else ()
     condition = Condition(
-        type="Ready", status="True" if ready else "False", last_transition_time=moment(minutes=-60 if ready else -30)
+        type="Ready",
+        status="True" if ready else "False",
+        last_transition_time=made or moment(minutes=-60 if ready else -30),
     )
     container = ContainerStatus(
         name="main",
@@ -195,6 +214,7 @@ def pod(
             uid=uid or f"uid-{name}",
             labels=dict(labels if labels is not None else {"app": "web"}),
             resource_version=version,
+            creation_timestamp=made or moment(minutes=-60),
             owner_references=owners,
         ),
         status=PodStatus(phase="Running", conditions=(condition,), container_statuses=(container,)),
@@ -303,10 +323,15 @@ def past(
 
 
 def pause(
-    scope: PauseScope = PauseScope.GLOBAL, name: str = "", *, until: datetime | None = None, freeze: bool = False
+    scope: PauseScope = PauseScope.GLOBAL,
+    name: str = "",
+    *,
+    since: datetime = NOW,
+    until: datetime | None = None,
+    freeze: bool = False,
 ) -> Pause:
     """Give Ada's pause."""
-    return Pause(id="p-1", scope=scope, name=name, who="ada", why="a release", freeze=freeze, since=NOW, until=until)
+    return Pause(id="p-1", scope=scope, name=name, who="ada", why="a release", freeze=freeze, since=since, until=until)
 
 
 def approval(path: str = "", *, answered: datetime | None = None, expires: datetime | None = None) -> Approval:

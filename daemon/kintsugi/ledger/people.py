@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, case, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded, WrongState
@@ -44,6 +44,23 @@ class People(Chapter):
     async def pauses(self, now: datetime) -> tuple[Pause, ...]:
         """Give the pauses that hold at `now`, oldest first. One of which it cannot be read what it holds is of everything."""
         return await self._shown(Pause, pauses_at(now))
+
+    async def pauses_since(self, moment: datetime, now: datetime) -> tuple[Pause, ...]:
+        """
+        Give the pauses that held at any time from `moment` to `now`, oldest first.
+
+        `until` is when each has really ended: when it was lifted, if that came first; None for one without an end.
+        """
+        held = and_(
+            pauses.c.since <= now,
+            or_(pauses.c.lifted.is_(None), pauses.c.lifted > moment),
+            or_(pauses.c.until.is_(None), pauses.c.until > moment),
+        )
+        early = and_(pauses.c.lifted.is_not(None), or_(pauses.c.until.is_(None), pauses.c.lifted < pauses.c.until))
+        first = case((early, pauses.c.lifted), else_=pauses.c.until)
+        others = [column for column in columns(Pause, pauses) if column is not pauses.c.until]
+        query = select(*others, first.label("until")).where(held).order_by(pauses.c.since, pauses.c.id)
+        return await self._shown(Pause, query)
 
     async def ask(self, approval: Approval, *, told: str = "") -> None:
         """

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.ledger.rows import columns, record
 from kintsugi.ledger.tables import incidents, runs, steps
 from kintsugi.model.records import Incident, IncidentState, Phase, RunKind, StepState
-from kintsugi.recurrence import Attempt
+from kintsugi.recurrence import PastRecovery
 
 MOST = 32
 """Recoveries read of one service by one runbook, and runs told of: more than the limit may be set to, and than the rest has doublings."""
@@ -33,7 +33,7 @@ async def read_recoveries(connection: AsyncConnection, service: str, runbook: st
 
 async def read_attempts(
     connection: AsyncConnection, service: str, runbook: str, recoveries: tuple[datetime, ...]
-) -> tuple[Attempt, ...]:
+) -> tuple[PastRecovery, ...]:
     """Read the runs of one runbook on a service since the first of these recoveries, the oldest first, with their changes."""
     query = (
         select(runs.c.id, runs.c.started, runs.c.finished, runs.c.state)
@@ -51,7 +51,7 @@ async def read_attempts(
     )
     changes = list(await connection.execute(made))
     return tuple(
-        Attempt(
+        PastRecovery(
             run=row.id,
             started=row.started,
             finished=row.finished,

@@ -24,6 +24,8 @@ from kintsugi.runner.judging import STOPPED, Judging
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.restoring import restoring, unfinished
 from kintsugi.runner.rollback import RollBack
+from kintsugi.runner.rollback_term import RollbackTerm
+from kintsugi.runner.standstill import ClockLedger, Standstill
 from kintsugi.runner.tools import Tools
 from kintsugi.runner.walk import Walk
 from kintsugi.runner.work import Work
@@ -45,7 +47,7 @@ FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, In
 """States whose reason carries the whole message: what was done, what is left, how to take it back."""
 
 
-class RunLedger(GateLedger, Protocol):
+class RunLedger(GateLedger, ClockLedger, Protocol):
     """What a run asks of the ledger."""
 
     async def move_run(
@@ -78,6 +80,11 @@ class Carrier:
     gate: RunGate
     rollback_asked: asyncio.Event = field(default_factory=asyncio.Event)
     rollback_by: str = ""
+    clock: Standstill = field(init=False)
+
+    def __post_init__(self) -> None:
+        after = self.runbook.rollback.after
+        self.clock = Standstill(tools=self.tools, ledger=self.ledger, journal=self.journal, after=after)
 
     @property
     def run(self) -> RunRecord:
@@ -118,7 +125,7 @@ class Carrier:
         try:
             await self._until_stopped(Walk(work, self.catalog).steps(self.runbook.steps, at))
         except Stopped as stop:
-            reason = f"{STOPPED} {stop}"
+            reason = f"{STOPPED} at {stop}" if stop.path else f"{STOPPED}: {stop}"
         except RollbackWanted as wish:
             state = IncidentState.ROLLING_BACK
             reason = f"the runbook asks for the rollback: {wish}" if wish.path else wish.why
@@ -127,7 +134,7 @@ class Carrier:
         except Puzzled as puzzle:
             state, reason = IncidentState.NEEDS_OPERATOR, str(puzzle)
         except Parked as stop:
-            state, reason = self._left(), stop.why
+            state, reason = self._end_without_writing(), stop.why
         except Cleared as cleared:
             state, reason = IncidentState.CANCELLED, cleared.why
         if not self.rollback_asked.is_set() and unfinished(self.runbook, self.catalog, self.journal):
@@ -135,8 +142,8 @@ class Carrier:
         await self.judging.note_left()
         await self._move(state, reason, walked=self.tools.clock())
 
-    def _left(self) -> IncidentState:
-        """Say how a run ends for which nothing more may be written: to a person, if it has changed anything."""
+    def _end_without_writing(self) -> IncidentState:
+        """Return how a run ends for which nothing more may be written: to a person, if it has changed anything."""
         return IncidentState.NEEDS_OPERATOR if self.journal.changed else IncidentState.CANCELLED
 
     def _parked(self, state: IncidentState) -> IncidentState:
@@ -145,31 +152,36 @@ class Carrier:
         return IncidentState.NEEDS_OPERATOR if state in ours else state
 
     async def _until_stopped(self, walk: Coroutine[Any, Any, None]) -> None:
-        """Walk until the end, the deadline (waiting for an approval does not count) or a person's word. Raises WalkEnded."""
+        """Walk until the end, the deadline (approvals and pauses do not count) or a person's word. Raises WalkEnded."""
         walking = asyncio.create_task(walk, name=f"walk {self.run.id}")
         ends: list[BaseException | None] = []
         try:
             while not walking.done() and not ends:
-                ends += self._reasons_to_stop()
+                ends += await self._reasons_to_stop()
                 await asyncio.wait([walking], timeout=0 if ends else self._next_look().total_seconds())
         finally:
             walking.cancel()
             ends += await asyncio.gather(walking, return_exceptions=True)
         raise_gravest([end for end in ends if not isinstance(end, asyncio.CancelledError)])
 
-    def _reasons_to_stop(self) -> list[BaseException | None]:
+    async def _reasons_to_stop(self) -> list[BaseException | None]:
         """Say why the walk must end now: a person's word, or the deadline."""
         if self.rollback_asked.is_set():
             return [RollbackWanted("", f"{ASKED} {self.rollback_by}")]
-        if self._next_look() <= timedelta(0):
+        if not await self.clock.look() and self._left() <= timedelta(0):
             return [Stopped("", "the deadline came before the steps were done")]
         return []
 
     def _next_look(self) -> timedelta:
         """Say when the walk is looked at next: soon, and at the deadline at the latest."""
+        left = self._left()
+        return min(self.tools.pace, left) if left > timedelta(0) else self.tools.pace
+
+    def _left(self) -> timedelta:
+        """Say how long it is until the deadline: some time, while a person is asked."""
         if self.run.state is IncidentState.AWAITING_APPROVAL:
             return self.tools.pace
-        return min(self.tools.pace, self.run.deadline - self.tools.clock())
+        return self.run.deadline - self.tools.clock()
 
     async def _watch(self) -> None:
         walked = self.run.reason
@@ -185,17 +197,27 @@ class Carrier:
         await self._move(state, told)
 
     async def _judgement(self) -> Judgement:
-        return self.judging.judge(self.incident, await self.ledger.trigger_of(self.incident.id))
+        """Judge now. While a person's pause holds, no rollback begins by itself: the deadline's clock stands still."""
+        stands = await self.clock.look()
+        judgement = self.judging.judge(self.incident, await self.ledger.trigger_of(self.incident.id))
+        if stands and judgement.call is Call.ROLL_BACK:
+            return Judgement(call=Call.WAIT, reason=f"{stands}: nothing is taken back meanwhile")
+        return judgement
 
     async def _roll_back(self) -> None:
-        work = Work(self._desk(self.tools.clock() + self.runbook.rollback.after))
-        rollback = RollBack(work, self.catalog, self.runbook, self.judging)
+        rollback, verify = self.runbook.rollback, self.judging.patience.verify
+        term = await RollbackTerm.begin(self.tools, self.journal, self.clock, rollback, verify)
+        work = Work(self._desk(self.tools.clock() + rollback.after))
+        going = RollBack(work, self.catalog, self.runbook, self.judging)
         try:
-            reason = await rollback.do(asked=await self._is_asked_for())
+            done = await term.in_time(going.do(asked=await self._is_asked_for()))
+            state = IncidentState.ROLLED_BACK if done.helped else IncidentState.NEEDS_OPERATOR
+            standing = done.standing if done.helped else f"but {done.standing}"
+            reason = f"rolled back ({term.why}): {done.what}; {standing}"
         except WalkEnded as trouble:
-            await self._move(IncidentState.NEEDS_OPERATOR, f"the rollback did not succeed: {trouble}")
-            return
-        await self._move(IncidentState.ROLLED_BACK, reason)
+            state, reason = IncidentState.NEEDS_OPERATOR, f"the rollback did not succeed: {trouble}"
+        await term.end()
+        await self._move(state, reason)
 
     async def _is_asked_for(self) -> bool:
         """Tell whether a person wants the rollback, and keep it: a restore is taken back by nobody else."""
@@ -212,9 +234,9 @@ class Carrier:
         log.info("run moved", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
 
     def _way_back(self) -> str:
-        """Give the exact command that goes back to the last good revision, while the service is not healthy."""
+        """Give the exact command that goes back to the last good revision, while the service is not well."""
         view, number = self.judging.view, self.tools.world.last_good(self.run.service)
-        if view is None or view.healthy or not number:
+        if view is None or not number or self.judging.is_well:
             return ""
         return f"kubectl rollout undo {view.service.workload} --to-revision={number} -n {view.service.namespace}"
 

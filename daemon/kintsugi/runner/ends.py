@@ -44,7 +44,7 @@ class WalkEnded(KintsugiError):
     """A walk that did not reach its end. `path` is the step, `why` a sentence."""
 
     def __init__(self, path: str, why: str) -> None:
-        super().__init__(f"{path}: {why}")
+        super().__init__(f"{path}: {why}" if path else why)
         self.path = path
         self.why = why
 

@@ -4,19 +4,33 @@ Takes a run back: the runbook's rollback steps, then what else the run changed, 
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from kintsugi.actions.undo import undone_by
 from kintsugi.commands import decode
-from kintsugi.model.command import Rollout, Scale
+from kintsugi.model.command import Command, Rollout, Scale, Verb
 from kintsugi.model.documents import Catalog, InOrder, Runbook, RunRunbook, Step, Together, UndoPolicy
-from kintsugi.model.records import Phase, StepRecord, StepState
+from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
 from kintsugi.runner.ends import Stopped
 from kintsugi.runner.journal import Journal, left_to_undo
-from kintsugi.runner.judging import Judging
+from kintsugi.runner.judging import Judging, is_workload_of
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.restoring import is_below, restores_below
 from kintsugi.runner.walk import Walk
 from kintsugi.runner.work import Work
+from kintsugi.watchdog import Call
+
+MOST_CHANGES = 5
+"""How many changes the sentence about a rollback tells of one by one; the record has them all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TakenBack:
+    """What a rollback has done, as a clause, and how the service is by it: `helped`, or the reason why not."""
+
+    what: str
+    helped: bool
+    standing: str
 
 
 class RollBack:
@@ -29,11 +43,11 @@ class RollBack:
         self._runbook = runbook
         self._judging = judging
 
-    async def do(self, *, asked: bool) -> str:
+    async def do(self, *, asked: bool) -> TakenBack:
         """
         Roll back and say what was done; a restore only when a person `asked`.
 
-        Raises WalkEnded when it cannot be done or did not help.
+        Raises WalkEnded when it cannot be done, or when there was nothing that could be taken back.
         """
         run = self._work.desk.journal.run
         at = Bearings(phase=Phase.ROLLBACK, service=run.service, runbook=self._runbook.name, parameters=run.parameters)
@@ -41,10 +55,15 @@ class RollBack:
         await self._work.changes.end_workers(at)
         await self._walk.steps(self._runbook.rollback.steps, at)
         await self._undo_the_rest(at, asked=asked)
-        if not self._runbook.rollback.steps and not self._has_undone():
-            raise Stopped("", "the run has changed nothing that could be taken back")
-        await self._look_at_last(run.service)
-        return "rolled back, and the service is healthy"
+        made = taken_back(self._work.desk.journal)
+        if not made:
+            raise Stopped("", nothing_taken_back(self._work.desk.journal))
+        judgement = self._judging.judge_rollback()
+        while judgement.call is Call.WAIT:
+            await asyncio.sleep(self._work.desk.tools.pace.total_seconds())
+            judgement = self._judging.judge_rollback()
+        helped = judgement.call is Call.RECOVERED
+        return TakenBack(what=self._told(made), helped=helped, standing=judgement.reason)
 
     async def _undo_the_rest(self, at: Bearings, *, asked: bool) -> None:
         """
@@ -62,47 +81,88 @@ class RollBack:
                 continue
             whole = any(is_below(step.path, path) for path in restores)
             if whole or not (self._is_dealt_with(step) or self._is_better_left(step)):
-                await self._work.changes.undo(step, undo, at)
+                way, there = self._way_back(step, undo, at)
+                await self._work.changes.undo(step, way, there)
         changed = [step.path for step in journal.changes(Phase.FORWARD)]
         there = replace(at, phase=Phase.FORWARD, memory={})
         self._walk.recall(self._runbook.steps, there)
         for written in own_undo_steps(self._runbook.steps, changed):
             await self._walk.steps(written, replace(there, phase=Phase.UNDO))
 
-    def _has_undone(self) -> bool:
-        """Tell whether anything was taken back, before a restart or now."""
-        return any(step.phase is Phase.UNDO for step in self._work.desk.journal.all())
+    def _way_back(self, step: StepRecord, undo: UndoRecord, at: Bearings) -> tuple[UndoRecord, Bearings]:
+        """
+        Return how a change is taken back, and on which service: our own restart only to a template that was seen good.
+
+        What stood before a restart is what the restart did not help. Where that was never seen good, the way back is the
+        last good revision; the action refuses when there is none.
+        """
+        command = command_of(step)
+        if not isinstance(command, Rollout) or command.verb is not Verb.ROLLOUT_RESTART or not undo.commands:
+            return undo, at
+        world = self._work.desk.tools.world
+        service = next(
+            (name for name, view in world.views.items() if is_workload_of(command, view.service)), at.service
+        )
+        there = replace(at, service=service)
+        if step.facts.get("revision_template") in world.good(service):
+            return undo, there
+        return undone_by(replace(command, verb=Verb.ROLLOUT_UNDO, revision=0, timeout=None)), there
 
     def _is_dealt_with(self, step: StepRecord) -> bool:
-        """Tell whether a rollback step has set the same workload's template already."""
-        command = decode(step.command) if step.command is not None else None
+        """Tell whether the same workload's template was set already: by a rollback step, or after a restart by an undo."""
+        command, journal = command_of(step), self._work.desk.journal
         if not isinstance(command, Rollout):
             return False
-        return any(
-            isinstance(other := decode(each.command), Rollout) and other.object.name == command.object.name
-            for each in self._work.desk.journal.changes(Phase.ROLLBACK)
-            if each.command is not None and each.state is StepState.DONE
-        )
+        phases = [Phase.ROLLBACK, *([Phase.UNDO] if command.verb is Verb.ROLLOUT_RESTART else [])]
+        set_since = [
+            other
+            for phase in phases
+            for each in journal.changes(phase)
+            if each.state is StepState.DONE and isinstance(other := command_of(each), Rollout)
+        ]
+        return any(is_same_workload(command, other) for other in set_since)
 
     def _is_better_left(self, step: StepRecord) -> bool:
         """Leave copies that were added while the service is not well: fewer would make it worse."""
-        scaled = step.command is not None and isinstance(decode(step.command), Scale)
-        return scaled and not self._is_well()
-
-    def _is_well(self) -> bool:
         view = self._judging.view
-        return view is not None and view.healthy is True
+        return isinstance(command_of(step), Scale) and (view is None or view.healthy is not True)
 
-    async def _look_at_last(self, service: str) -> None:
-        """Wait a while for health. Raises Stopped when it does not come."""
-        tools = self._work.desk.tools
-        until = tools.clock() + self._judging.patience.verify
-        while not self._is_well() and tools.clock() < until:
-            await asyncio.sleep(tools.pace.total_seconds())
-        view = self._judging.view
-        if not self._is_well():
-            ready = f"{view.ready} of {view.desired} ready" if view is not None else "it cannot be seen"
-            raise Stopped("", f"it was rolled back, but {service} is not healthy: {ready}")
+    def _told(self, made: Sequence[StepRecord]) -> str:
+        """Tell what was taken back: of a workload from which revision to which, of the rest the commands."""
+        told = [self._told_of(each) for each in made[:MOST_CHANGES]]
+        more = [f"and {len(made) - MOST_CHANGES} changes more"] if len(made) > MOST_CHANGES else []
+        return ", ".join([*told, *more])
+
+    def _told_of(self, step: StepRecord) -> str:
+        command, former, target = command_of(step), step.facts.get("revision"), step.facts.get("to")
+        if not isinstance(command, Rollout) or not target:
+            return step.text
+        world = self._work.desk.tools.world
+        good = any(step.facts.get("to_template") in world.good(name) for name in world.views)
+        return f"{command.object} from revision {former} to {target}{', which was seen good' if good else ''}"
+
+
+def command_of(step: StepRecord) -> Command | None:
+    """Read the command of a step back, None when it has none."""
+    return decode(step.command) if step.command is not None else None
+
+
+def is_same_workload(one: Rollout, other: Rollout) -> bool:
+    """Tell whether two commands are about one object: of the same kind, name and namespace."""
+    first, second = one.object, other.object
+    return (first.resource, first.name, one.namespace) == (second.resource, second.name, other.namespace)
+
+
+def taken_back(journal: Journal) -> list[StepRecord]:
+    """List the changes that a rollback has made, before a restart or now, in their order."""
+    made = [*journal.changes(Phase.ROLLBACK), *journal.changes(Phase.UNDO)]
+    return [each for each in made if each.state is StepState.DONE]
+
+
+def nothing_taken_back(journal: Journal) -> str:
+    """Say that nothing was taken back, and what was refused on the way, if anything was."""
+    refused = [each.error for each in journal.all() if each.phase is not Phase.FORWARD and each.text and each.error]
+    return ": ".join(["the run has changed nothing that could be taken back", *refused[:1]])
 
 
 def recovered_children(steps: Sequence[Step], journal: Journal, prefix: str = "") -> Iterator[str]:

@@ -17,6 +17,7 @@ from kintsugi.model.records import GoodRevision
 from kintsugi.model.views import ServiceView, Workload
 from kintsugi.objects.kept import Deployment, Object, Pod, StatefulSet
 from kintsugi.objects.kept import Service as KubeService
+from kintsugi.objects.rollouts import unsettled
 from kintsugi.scope.values import health_names
 from kintsugi.services.caches import ByNamespace, Caches
 from kintsugi.services.facts import Objects, Restarts, is_owned_by, view_of, with_health
@@ -284,7 +285,6 @@ def settled(view: ServiceView) -> bool:
     match view.workload:
         case Deployment() | StatefulSet():
             status = view.workload.status
-            seen = status.observed_generation >= view.workload.metadata.generation
-            return seen and status.updated_replicas >= view.desired and status.replicas == status.updated_replicas
+            return not unsettled(view.workload) and status.replicas == status.updated_replicas
         case _:
             return False

@@ -34,6 +34,27 @@ async def test_a_pause_holds_until_its_end_or_until_it_is_lifted(ledger: Ledger)
     assert await ledger.pauses(NOW + HOUR) == ()
 
 
+async def test_what_has_held_is_told_with_its_true_end(ledger: Ledger) -> None:
+    """A run's clock stood still for as long as a pause has held, whether it was lifted or has run out."""
+    for name in ("lifted", "lifted early", "stays"):
+        await ledger.pause(pause(name))
+    await ledger.pause(pause("runs out", until=HOUR))
+    await ledger.pause(pause("lifted before its end", until=9 * HOUR))
+    for name in ("lifted", "lifted before its end"):
+        await ledger.resume(name, "bob", "done", NOW + 2 * HOUR)
+    await ledger.resume("lifted early", "bob", "done", NOW + HOUR / 2)
+
+    held = await ledger.pauses_since(NOW + HOUR / 2, NOW + 3 * HOUR)
+    ends = {each.id: each.until for each in held}
+    assert ends == {
+        "lifted": NOW + 2 * HOUR,
+        "lifted before its end": NOW + 2 * HOUR,
+        "runs out": NOW + HOUR,
+        "stays": None,
+    }
+    assert await ledger.pauses_since(NOW - 2 * HOUR, NOW - HOUR) == (), "they had not begun"
+
+
 async def test_a_pause_made_or_lifted_twice_is_one(ledger: Ledger) -> None:
     """D2: the answer was lost and the person tries again."""
     for _ in range(2):

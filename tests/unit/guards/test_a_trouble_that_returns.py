@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kintsugi.guards import Limits
 from kintsugi.model.documents import Mode
 from kintsugi.model.records import History, IncidentState, Reason, VerdictKind
-from kintsugi.recurrence import MOST_SHOWN, Attempt, account, recurring
+from kintsugi.recurrence import MOST_SHOWN, PastRecovery, account, recurring
 from tests.unit.factories import NOW, moment
 from tests.unit.guards.questions import circumstances, judged
 
@@ -94,14 +94,14 @@ def test_the_figures_are_those_of_the_limits() -> None:
 
 
 def test_the_account_says_when_each_run_was_what_it_did_and_how_it_ended() -> None:
-    one = Attempt(
+    one = PastRecovery(
         run="run-1",
         started=NOW,
         finished=moment(minutes=4),
         state=IncidentState.RECOVERED,
         did=("kubectl delete pod a",),
     )
-    many = Attempt(
+    many = PastRecovery(
         run="run-2",
         started=moment(hours=1),
         finished=moment(hours=2),

@@ -71,6 +71,7 @@ class Bench:
         self.carrier: Carrier | None = None
         self.power = Power()
         self.was_cut = False
+        self.pace = timedelta(seconds=1)
 
     async def carry(self, power: Power | None = None) -> RunRecord:
         """Start a process and let it carry the run to its end."""
@@ -110,7 +111,7 @@ class Bench:
             looker=self.looker,
             world=self.world,
             clock=virtual_clock,
-            pace=timedelta(seconds=1),
+            pace=self.pace,
             command_timeout=timedelta(seconds=30),
         )
 
@@ -121,6 +122,22 @@ class Bench:
         except PowerCutError:
             return True
         return False
+
+    async def carry_until_killed(self, seconds: float) -> bool:
+        """Start a process and end it at a moment, without a word; False when the run was over before."""
+        process = asyncio.create_task(self.carry())
+        await asyncio.wait([process], timeout=max(seconds - clock(), 0))
+        if process.done():
+            process.result()
+            return False
+        self.power.cut = 0
+        process.cancel()
+        await asyncio.wait([process])
+        return True
+
+    async def sleep_until(self, seconds: float) -> None:
+        """Wait until that long after the event loop's start."""
+        await asyncio.sleep(max(seconds - clock(), 0))
 
     def at(self, seconds: float, deed: Callable[[], None]) -> None:
         """Do something that long after the event loop's start."""

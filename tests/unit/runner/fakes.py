@@ -34,8 +34,9 @@ from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.kept import Pod
 from kintsugi.runner.memory import Bearings
+from kintsugi.runner.standstill import is_in_force
 from tests.unit.executor.cas_journal import CasJournal
-from tests.unit.factories import NOW, trigger_of, view, virtual_clock
+from tests.unit.factories import NOW, deployment, trigger_of, view, virtual_clock
 
 
 class RunLedger(CasJournal):
@@ -144,6 +145,15 @@ class RunLedger(CasJournal):
             if signal.status is SignalStatus.FIRING:
                 yield signal.key
 
+    async def pauses_since(self, moment: datetime, now: datetime) -> tuple[Pause, ...]:
+        """List the pauses that held since a moment; one that was lifted is told to `lift`."""
+        return tuple(each for each in self.pauses if each.since <= now and (each.until is None or each.until > moment))
+
+    def lift(self) -> None:
+        """Lift all pauses that hold."""
+        now = virtual_clock()
+        self.pauses = [each if is_in_force(each, now) is False else replace(each, until=now) for each in self.pauses]
+
     async def history(self, service: str, namespace: str, now: datetime) -> History:
         """Tell of the changes in the namespace of late."""
         return History(disruptions=self.disruptions)
@@ -198,8 +208,13 @@ class ShownWorld:
         healthy: bool | None = None,
         pods: tuple[Pod, ...] | None = None,
         template: str | None = None,
+        updated: int | None = None,
     ) -> None:
-        """Show a service anew; what is not given stays. Health follows readiness unless it is given."""
+        """
+        Show a service anew; what is not given stays. Health follows readiness unless it is given.
+
+        The rollout is complete unless fewer pods are `updated` than are asked for.
+        """
         before = self.views[name]
         ready = before.ready if ready is None else ready
         desired = before.desired if desired is None else desired
@@ -215,6 +230,7 @@ class ShownWorld:
             healthy_since=moment if well else None,
             failing_since=None if well else moment,
             pods=before.pods if pods is None else pods,
+            workload=deployment(before.service, desired=desired, ready=ready, updated=updated),
             template=before.template if template is None else template,
         )
 

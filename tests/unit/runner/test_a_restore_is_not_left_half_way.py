@@ -178,7 +178,8 @@ async def test_it_is_taken_back_whole_however_the_service_is() -> None:
     ended = await story.carry()
     assert START in story.effects
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert "it was rolled back, but web is not healthy" in ended.reason
+    assert ended.reason.startswith("rolled back (rollback asked for by ada): kubectl delete persistentvolumeclaim data")
+    assert "; but web is not healthy: 0 of 3 ready" in ended.reason
 
 
 @pytest.mark.long

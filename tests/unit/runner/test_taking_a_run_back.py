@@ -12,7 +12,7 @@ from kintsugi.model.command import Cordon, ObjectName, Rollout, Verb
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState
 from kintsugi.objects import resources
 from tests.unit.executor.scripted_actor import Lost
-from tests.unit.factories import pause, runbook_text
+from tests.unit.factories import moment, pause, runbook_text
 from tests.unit.runner.bench import Bench, cut_everywhere
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
@@ -40,7 +40,10 @@ async def test_changes_are_taken_back_newest_first() -> None:
         "kubectl uncordon two",
         "kubectl uncordon one",
     ]
-    assert (ended.state, ended.reason) == (IncidentState.ROLLED_BACK, "rolled back, and the service is healthy")
+    assert (ended.state, ended.reason) == (
+        IncidentState.ROLLED_BACK,
+        "rolled back (web is still failing at the deadline): kubectl uncordon two, kubectl uncordon one; web is healthy",
+    )
     assert bench.step("two#0~0", Phase.UNDO).name == "Undo: two"
 
 
@@ -248,7 +251,8 @@ async def test_a_rollback_that_does_not_help_calls_a_person() -> None:
     ended = await bench.carry()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith(
-        "the rollback did not succeed: : it was rolled back, but web is not healthy: 1 of 3 ready"
+        "rolled back (web is still failing at the deadline): kubectl uncordon two, kubectl uncordon one;"
+        " but web is not healthy: 1 of 3 ready"
     )
 
 
@@ -266,11 +270,14 @@ async def test_a_run_that_changed_nothing_has_nothing_to_be_taken_back() -> None
     assert "the run has changed nothing that could be taken back" in ended.reason
 
 
-async def test_a_rollback_goes_on_through_a_pause() -> None:
+async def test_a_rollback_that_is_under_way_goes_on_through_a_pause() -> None:
     """E29."""
     bench = failing()
-    bench.at(300, lambda: bench.ledger.pauses.append(pause()))
+    bench.actor.takes = timedelta(seconds=20)
+    bench.at(610, lambda: bench.ledger.pauses.append(pause(since=moment(seconds=610))))
+    times = bench.note_times()
     ended = await bench.carry()
+    assert times["kubectl uncordon one"] > 610
     assert ended.state is IncidentState.ROLLED_BACK
 
 

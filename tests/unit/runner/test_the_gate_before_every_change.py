@@ -62,18 +62,6 @@ async def test_looking_goes_on_through_a_pause() -> None:
     assert (await bench.carry()).state is IncidentState.NO_ACTION
 
 
-async def test_a_pause_until_the_deadline_hands_over_what_was_not_done() -> None:
-    bench = Bench(TWO, rollback="after: 5m")
-    bench.ledger.pauses = [pause()]
-    ended = await bench.carry()
-    assert not bench.effects
-    assert bench.ledger.moves[0] == (
-        IncidentState.VERIFYING,
-        "stopped at : the deadline came before the steps were done",
-    )
-    assert ended.state is IncidentState.NEEDS_OPERATOR
-
-
 async def test_when_nobody_can_say_whether_there_is_a_pause_nothing_is_changed() -> None:
     """E30: fail closed."""
     bench = Bench(TWO)

@@ -32,7 +32,11 @@ class Cluster:
         )
         updated = replicas if rolled_out else 1
         status = DeploymentStatus(
-            observed_generation=revision, replicas=replicas, updated_replicas=updated, ready_replicas=replicas
+            observed_generation=revision,
+            replicas=replicas,
+            updated_replicas=updated,
+            ready_replicas=replicas,
+            available_replicas=replicas,
         )
         template = PodTemplate(metadata=Metadata(labels={"app": "web"}))
         spec = DeploymentSpec(replicas=replicas, template=template)

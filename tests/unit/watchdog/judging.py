@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from kintsugi.model.documents import RollbackThen, RollbackWhen
 from kintsugi.model.views import ServiceView
 from kintsugi.watchdog import Deadline, Judgement, Patience, Progress, Suspicion, at_deadline, watch
-from tests.unit.factories import moment
+from tests.unit.factories import NOW, moment
 
 PATIENCE = Patience(verify=timedelta(minutes=2), alert_lag=timedelta(minutes=15), failing_for=timedelta(minutes=3))
 INNOCENT = Suspicion(known_good=False, ours=True)
@@ -23,7 +23,7 @@ def watched(
 ) -> Judgement:
     """Judge before the deadline."""
     progress = Progress(
-        deadline=moment(minutes=30), walked=walked, changed=changed, clear_since=clear_since, stuck=stuck
+        began=NOW, deadline=moment(minutes=30), walked=walked, changed=changed, clear_since=clear_since, stuck=stuck
     )
     return watch(seen, progress, PATIENCE, now=now)
 

@@ -1,0 +1,60 @@
+"""
+Whether a workload's rollout is complete: a kept object in, a sentence out; no clock, no I/O.
+
+The rules are those of `kubectl rollout status` (k8s.io/kubectl, rollout_status.go), but for pods that fail after their
+rollout has come to its end: they are the health's business, not the rollout's.
+"""
+
+from kintsugi.objects.facts import condition_of
+from kintsugi.objects.workloads import DaemonSet, Deployment, StatefulSet
+
+COMPLETE = "NewReplicaSetAvailable"
+"""Reason of a Deployment's condition Progressing from the end of a rollout on, whatever becomes of its pods."""
+
+TIMED_OUT = "ProgressDeadlineExceeded"
+
+ON_DELETE = "OnDelete"
+"""Strategy by which nobody but a person replaces pods: there is no rollout that could be incomplete."""
+
+
+def unsettled(workload: Deployment | StatefulSet | DaemonSet) -> str:
+    """Return why the rollout of a workload is not complete, as a clause; "" when it is."""
+    if workload.status.observed_generation < workload.metadata.generation:
+        return "its controller has not seen the last change yet"
+    match workload:
+        case Deployment():
+            return _of_deployment(workload)
+        case StatefulSet():
+            return _of_stateful_set(workload)
+        case DaemonSet():
+            return _of_daemon_set(workload)
+
+
+def _of_deployment(deployment: Deployment) -> str:
+    wanted, status = deployment.spec.replicas, deployment.status
+    progressing = condition_of(status.conditions, "Progressing")
+    reason = progressing.reason if progressing is not None else ""
+    late = ", and its progress deadline is over" if reason == TIMED_OUT else ""
+    if status.updated_replicas < wanted:
+        return f"{status.updated_replicas} of {wanted} pods are of the new template{late}"
+    if status.replicas > status.updated_replicas:
+        return f"{status.replicas - status.updated_replicas} pods of an old template are still there{late}"
+    if status.available_replicas < wanted and reason != COMPLETE:
+        return f"{status.available_replicas} of {wanted} new pods are available{late}"
+    return ""
+
+
+def _of_stateful_set(workload: StatefulSet) -> str:
+    strategy = workload.spec.update_strategy
+    if strategy.type == ON_DELETE:
+        return ""
+    wanted = max(workload.spec.replicas - strategy.rolling_update.partition, 0)
+    updated = workload.status.updated_replicas
+    return f"{updated} of {wanted} pods are of the new template" if updated < wanted else ""
+
+
+def _of_daemon_set(workload: DaemonSet) -> str:
+    if workload.spec.update_strategy.type == ON_DELETE:
+        return ""
+    wanted, updated = workload.status.desired_number_scheduled, workload.status.updated_number_scheduled
+    return f"{updated} of {wanted} pods are of the new template" if updated < wanted else ""

@@ -1,0 +1,116 @@
+"""Case 3, with a service and rules as docs/rules.md writes them: a bad rollout beside old pods that serve, and one of all pods."""
+
+import shutil
+from pathlib import Path
+
+from tests.cluster.conftest import StartDaemon
+from tests.cluster.story import Json, Story
+from tests.harness.cluster import Cluster
+from tests.harness.daemon import ROOT
+from tests.harness.faults import Faults
+from tests.harness.images import WEB_BAD
+
+SHOP = """\
+apiVersion: kintsugi.dev/v1alpha1
+kind: Service
+metadata: {name: shop}
+spec:
+  priority: 3
+  depends_on: []
+  namespace: production
+  selector: app=web-app
+  workload: deployment/web-app-deployment
+  healthy: desired > 0 && ready >= desired
+  runbook: workload-recovery
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {name: shop-pods-unhealthy}
+spec:
+  on: pod
+  service: shop
+  when: unhealthy(object)
+  for: 2m
+  mode: auto
+  cooldown: 10m
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {name: shop-too-few-ready}
+spec:
+  on: services
+  service: shop
+  when: service.ready < service.desired
+  for: 5m
+  mode: auto
+  cooldown: 10m
+"""
+
+
+def test_a_stuck_rollout_beside_pods_that_serve_is_not_called_recovered_and_does_not_stay_open(
+    cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
+) -> None:
+    """P5, E19: its crash-looping pod is deleted in vain, and a person hears of the rollout and of the way back."""
+    story = Story(cluster, production, daemon(durations=0.01, catalog=catalog(tmp_path))).begin(good="shop")
+
+    story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
+    story.within(60).sees("its pod is restarted by a run", lambda: bool(story.deleted_by_daemon()))
+
+    incident = story.within(90).closes()
+    assert incident["state"] in ("ineffective", "needs-operator"), story.state()
+    assert (
+        "the rollout of deployment/web-app-deployment is not complete: 1 of 3 pods are of the new template"
+        in (incident["reason"])
+    )
+    assert "kubectl rollout undo deployment/web-app-deployment --to-revision=1 -n production" in incident["reason"]
+    assert story.answers(web) == 200
+    assert container_of(story.deployment())["image"] == WEB_BAD
+    assert not [each for each in story.daemon.incidents() if each["state"] == "recovered"]
+
+
+def test_a_bad_rollout_of_all_pods_that_was_restarted_goes_back_to_the_good_revision(
+    cluster: Cluster, web: str, production: str, daemon: StartDaemon, tmp_path: Path
+) -> None:
+    """E13: the undo of the run's own restart would lead to the bad revision once more."""
+    story = Story(cluster, production, daemon(durations=0.01, catalog=catalog(tmp_path))).begin(good="shop")
+    story.at("all pods are to be replaced at once", lambda: story.patch({"spec": {"strategy": RECREATE}}))
+
+    story.at("a probe asks for what is not there", lambda: story.patch(probing("/nothing")))
+    story.within(20).rolls(2)
+    story.within(60).rolls(3)
+
+    incident = story.within(120).ends("rolled-back")
+    assert (
+        "deployment/web-app-deployment from revision 3 to 1, which was seen good; shop is healthy"
+        in (incident["reason"])
+    )
+    assert [step["text"] for step in story.steps(incident) if step["phase"] == "undo"] == [
+        "kubectl rollout undo deployment/web-app-deployment --to-revision=1 -n production"
+    ]
+    assert container_of(story.deployment())["readinessProbe"]["httpGet"]["path"] != "/nothing"
+    assert story.answers(web) == 200
+
+
+RECREATE = {"type": "Recreate", "rollingUpdate": None}
+
+
+def catalog(folder: Path) -> Path:
+    """Write the service and its rules beside the shipped runbook."""
+    made = folder / "catalog"
+    for name in ("rules", "runbooks"):
+        (made / name).mkdir(parents=True)
+    (made / "rules" / "shop.yaml").write_text(SHOP)
+    shutil.copy(ROOT / "runbooks" / "workload-recovery.yaml", made / "runbooks")
+    return made
+
+
+def container_of(deployment: Json) -> Json:
+    """Return the container that a Deployment asks for."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def probing(path: str) -> Json:
+    """Return the change that lets the web container's readiness probe ask for a path."""
+    probe = {"name": "web", "readinessProbe": {"httpGet": {"path": path}}}
+    return {"spec": {"template": {"spec": {"containers": [probe]}}}}

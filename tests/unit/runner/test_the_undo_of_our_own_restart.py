@@ -1,0 +1,214 @@
+"""The undo of our own restart is no rollback: it never leads back to a revision that was not seen good (E13, DESIGN 6)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.actions.undo import not_undone, undone_by
+from kintsugi.errors import Refused
+from kintsugi.model.command import Command, Rollout, Verb
+from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState, UndoRecord
+from tests.unit.factories import moment, pause, pod
+from tests.unit.runner.bench import Bench, clock, cut_everywhere
+
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
+
+RESTART = "- {id: again, run: kubectl rollout restart deployment/web}"
+RESTARTED = "kubectl rollout restart deployment/web -n production"
+TO_LAST_GOOD = "kubectl rollout undo deployment/web -n production"
+TO_THE_ONE_BEFORE = "kubectl rollout undo deployment/web --to-revision=2 -n production"
+
+
+def failing(
+    steps: str = RESTART, *, before: str = "bad", rollback: str = "after: 10m", heals: str = TO_LAST_GOOD
+) -> Bench:
+    """Make a run that restarts revision 2 in vain; revision 1, whose template is called `good`, was seen good."""
+    bench = Bench(steps, rollback=rollback, heals=heals, heals_after=timedelta(0))
+    bench.world.known_good = frozenset({"good"})
+    bench.world.last_good_number = 1
+    bench.world.show(template=before)
+    bench.actor.facts_of = lambda command: facts(command, before)
+    bench.actor.undo_of = way_back
+    healed = bench.actor.on_change
+
+    def on_change(text: str) -> None:
+        if text.startswith(RESTARTED):
+            bench.world.show(template="stamped")
+        healed(text)
+
+    bench.actor.on_change = on_change
+    return bench
+
+
+def facts(command: Command, before: str) -> Mapping[str, object]:
+    """Tell what the action notes of a rollout command."""
+    if not isinstance(command, Rollout):
+        return {}
+    if command.verb is Verb.ROLLOUT_RESTART:
+        return {"revision": 2, "revision_template": before}
+    return {"revision": 3, "revision_template": "stamped", "to": command.revision or 1, "to_template": "good"}
+
+
+def way_back(command: Command) -> UndoRecord:
+    """Give the way back that the action writes down: to the revision before."""
+    if isinstance(command, Rollout) and command.verb is Verb.ROLLOUT_RESTART:
+        return undone_by(replace(command, verb=Verb.ROLLOUT_UNDO, revision=2))
+    return not_undone("revision 3 was never seen good: it is not gone back to")
+
+
+async def test_a_bad_revision_that_was_restarted_is_left_for_the_last_good_one() -> None:
+    bench = failing()
+    ended = await bench.carry()
+    assert bench.effects == [RESTARTED, TO_LAST_GOOD]
+    assert (ended.state, ended.reason) == (
+        IncidentState.ROLLED_BACK,
+        (
+            "rolled back (web is still failing at the deadline):"
+            " deployment/web from revision 3 to 1, which was seen good; web is healthy"
+        ),
+    )
+
+
+async def test_a_good_revision_that_was_restarted_and_fails_is_not_to_blame() -> None:
+    """Its template was seen good but for the stamp: to go back over the restart would only restart it once more."""
+    bench = failing(before="good")
+    ended = await bench.carry()
+    assert bench.effects == [RESTARTED]
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert ended.reason.startswith(
+        "not rolled back: the revision that fails now was seen good before, so going back would not help"
+    )
+
+
+async def test_a_person_s_word_takes_the_restart_of_a_good_revision_back() -> None:
+    bench = failing(before="good", heals=TO_THE_ONE_BEFORE)
+    bench.at(30, lambda: bench.carrier.ask_rollback("ada") if bench.carrier else None)
+    ended = await bench.carry()
+    assert bench.effects == [RESTARTED, TO_THE_ONE_BEFORE]
+    assert ended.state is IncidentState.ROLLED_BACK
+
+
+async def test_without_a_good_revision_nothing_is_taken_back_and_a_person_hears_why() -> None:
+    bench = failing()
+    refusal = "no earlier revision of deployment/web was seen good: a person has to choose one"
+    bench.actor.will(f"prepare {TO_LAST_GOOD}", Refused(refusal))
+    ended = await bench.carry()
+    assert bench.effects == [RESTARTED]
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert ended.reason.startswith(
+        "the rollback did not succeed: the run has changed nothing that could be taken back: " + refusal
+    )
+
+
+async def test_of_several_restarts_one_way_back_is_gone() -> None:
+    twice = RESTART + "\n- {id: more, run: kubectl rollout restart deployment/web}"
+    bench = failing(twice)
+    await bench.carry()
+    assert bench.effects == [RESTARTED, RESTARTED, TO_LAST_GOOD]
+
+
+async def test_a_restart_that_a_rollback_step_has_dealt_with_is_not_taken_back() -> None:
+    bench = failing(
+        rollback="after: 10m\nsteps: [{id: back, run: kubectl rollout undo deployment/web --to-revision=1}]"
+    )
+    await bench.carry()
+    assert bench.effects[1:] == ["kubectl rollout undo deployment/web --to-revision=1 -n production"]
+
+
+@pytest.mark.parametrize("other", ["statefulset/web", "deployment/web -n staging", "deployment/api"])
+async def test_a_rollback_step_deals_with_no_other_workload_of_the_name(other: str) -> None:
+    """Workloads are one only by kind, name and namespace."""
+    back = f"after: 10m\nsteps: [{{id: back, run: kubectl rollout undo {other} --to-revision=1}}]"
+    bench = failing(rollback=back)
+    await bench.carry()
+    assert bench.effects[2:] == [TO_LAST_GOOD]
+
+
+async def test_the_restart_of_a_workload_that_is_no_service_s_goes_back_to_nothing_unknown() -> None:
+    """Nobody knows which of its revisions are good: the action is asked for the last good one, and refuses."""
+    steps = "- {id: again, run: kubectl rollout restart deployment/stranger}"
+    bench = failing(steps, rollback="after: 10m\nwhen: always")
+    refusal = Refused("no earlier revision was seen good")
+    bench.actor.will("prepare kubectl rollout undo deployment/stranger -n production", refusal)
+    ended = await bench.carry()
+    assert len(bench.effects) == 1
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+
+
+async def test_a_rollback_is_over_when_its_rollout_is_complete_and_all_has_lasted() -> None:
+    """A service that was well all along proves nothing while its pods are being replaced."""
+    bench = failing(heals="nothing")
+    changed = bench.actor.on_change
+
+    def on_change(text: str) -> None:
+        changed(text)
+        if text == TO_LAST_GOOD:
+            bench.world.show(ready=3, updated=1)
+            bench.at(clock() + 240, lambda: bench.world.show(pods=(pod("web-9", made=moment(seconds=clock())),)))
+
+    bench.actor.on_change = on_change
+    ended = await bench.carry()
+    assert ended.state is IncidentState.ROLLED_BACK
+    assert clock() == pytest.approx(600 + 240 + 120, abs=5)
+
+
+async def test_a_rollback_whose_rollout_is_stuck_says_so() -> None:
+    bench = failing(heals="nothing")
+    bench.actor.on_change = lambda text: bench.world.show(ready=3, updated=1) if text == TO_LAST_GOOD else None
+    bench.world.show(template="bad")
+    ended = await bench.carry()
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert ended.reason.startswith(
+        "rolled back (web is still failing at the deadline): deployment/web from revision 3 to 1, which was seen good;"
+        " but the rollout of deployment/web is not complete: 1 of 3 pods are of the new template"
+    )
+
+
+async def test_a_rollback_comes_to_its_end_when_nothing_can_be_seen_any_more() -> None:
+    """P6: nothing is taken back on old news, and a person hears of it."""
+    bench = failing()
+    bench.at(595, lambda: setattr(bench.world, "blind", "the watch is silent"))
+    ended = await bench.carry()
+    assert bench.effects == [RESTARTED]
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert ended.reason.startswith("the rollback did not succeed: it was not over after 1:00:00")
+    assert clock() == pytest.approx(600 + 3600, abs=5)
+
+
+async def test_a_rollback_that_a_person_has_frozen_is_not_late() -> None:
+    bench = failing()
+    bench.at(595, lambda: setattr(bench.world, "blind", "the watch is silent"))
+    bench.at(700, lambda: bench.ledger.pauses.append(pause(since=moment(seconds=700), freeze=True)))
+    bench.at(8000, lambda: setattr(bench.world, "blind", ""))
+    bench.at(8000, bench.ledger.lift)
+    ended = await bench.carry()
+    assert bench.effects == [RESTARTED, TO_LAST_GOOD]
+    assert ended.state is IncidentState.ROLLED_BACK
+
+
+async def test_a_rollback_that_is_asked_for_once_more_has_its_whole_time() -> None:
+    bench = failing()
+    bench.at(595, lambda: setattr(bench.world, "blind", "the watch is silent"))
+    await bench.carry()
+    asked = replace(
+        bench.ledger.record, state=IncidentState.ROLLING_BACK, reason="rollback asked for by ada", finished=None
+    )
+    bench.ledger.record = asked
+    bench.at(clock() + 600, lambda: setattr(bench.world, "blind", ""))
+    ended = await bench.carry()
+    assert ended.state is IncidentState.ROLLED_BACK
+    assert ended.reason.startswith("rolled back (rollback asked for by ada): deployment/web from revision 3 to 1")
+
+
+@pytest.mark.long
+def test_wherever_the_process_ends_it_goes_to_the_last_good_revision_once() -> None:
+    """C1, P3."""
+
+    def check(where: str, bench: Bench, ended: RunRecord) -> None:
+        assert ended.state is IncidentState.ROLLED_BACK, f"{where}: {ended.reason}"
+        assert bench.effects == [RESTARTED, TO_LAST_GOOD], where
+        assert bench.step("again#0~0", Phase.UNDO).state is StepState.DONE, where
+
+    assert cut_everywhere(failing, check) > 20
