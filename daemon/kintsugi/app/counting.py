@@ -47,6 +47,7 @@ class Counting:
         core.watch.on_told(metrics.signals_received.labels(SignalSource.WATCH).inc)
         core.pipeline.on_verdict(self._verdict)
         core.roster.on_end(self._run)
+        core.containment.on_contained(lambda border: metrics.contained.labels(border).inc())
         core.drilling.on_refused(lambda service: metrics.drills.labels(service, REFUSED).inc())
 
     async def look(self) -> None:
