@@ -19,7 +19,8 @@ from kintsugi.actions.rollout_status import Status, status_of
 from kintsugi.clients.clients import Clients
 from kintsugi.clients.http import HttpRequest, HttpResponse
 from kintsugi.commands import render
-from kintsugi.errors import ProbeFailed, Refused
+from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
+from kintsugi.errors import KintsugiError, KubeError, ProbeFailed, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import (
     CanI,
@@ -38,6 +39,7 @@ from kintsugi.model.command import (
     Verb,
     Wait,
 )
+from kintsugi.telemetry import in_words
 
 _LAST_LOOK = 5.0
 """Seconds that a look may take which was begun before the deadline."""
@@ -63,6 +65,11 @@ async def look(means: Means, command: Command, *, deadline: timedelta, asker: As
             return await _look(means, command, deadline=deadline, asker=asker)
     except TimeoutError as error:
         raise ProbeFailed(f"{render(command)}: no answer within {deadline.total_seconds():g} s") from error
+    except KintsugiError:
+        raise
+    # Contained: what a reader of answers raises on one that is not as the API describes it. Nothing is known then (P6).
+    except Exception as error:
+        raise KubeError(f"{render(command)}: the answer cannot be read: {in_words(error)}") from error
 
 
 async def _look(means: Means, command: Command, *, deadline: timedelta, asker: Asker) -> Result:
@@ -154,7 +161,9 @@ async def _curl(clients: Clients, command: Curl, deadline: timedelta) -> Result:
 
 
 def _json(response: HttpResponse) -> object:
-    """Read the body as JSON, whatever its content type says; None when it is none."""
+    """Read the body as JSON, whatever its content type says; None when it is none, or nested too deep to be kept."""
+    if is_too_deep(response.body.encode(), DEEPEST_ANSWER):
+        return None
     try:
         return orjson.loads(response.body)
     except orjson.JSONDecodeError:

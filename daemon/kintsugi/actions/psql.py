@@ -17,6 +17,7 @@ from kintsugi.actions.live import Live
 from kintsugi.actions.result import Result
 from kintsugi.clients.postgres import USUAL_PORT, PostgresClient, Server, settings
 from kintsugi.commands.sql import shown_setting
+from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
 from kintsugi.errors import ProbeFailed
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, Psql
@@ -121,12 +122,20 @@ def words(command: Psql, within: timedelta) -> tuple[str, ...]:
 
 
 def answer(text: str, where: str) -> Result:
-    """Read the server's JSON: `rows`, and `value`, the first column of the first one. Raises ProbeFailed."""
+    """
+    Read the server's JSON: `rows`, and `value`, the first column of the first one.
+
+    Raises ProbeFailed when it is no list of rows: what runs in a container as `psql` may print anything.
+    """
+    if is_too_deep(text.encode(errors="replace"), DEEPEST_ANSWER):
+        raise ProbeFailed(f"{where}: the answer is nested deeper than {DEEPEST_ANSWER} levels: {text[:200]!r}")
     try:
         rows = json.loads(text, object_pairs_hook=_first_wins, parse_int=_integer)
     except ValueError as error:
         raise ProbeFailed(f"{where}: the answer cannot be read: {text[:200]!r}") from error
-    if not isinstance(rows, list) or len(rows) > MOST_ROWS:
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ProbeFailed(f"{where}: the answer is no list of rows: {text[:200]!r}")
+    if len(rows) > MOST_ROWS:
         raise ProbeFailed(f"{where}: the answer has more than {MOST_ROWS} rows: let the database count")
     names: dict[str, object] = {"rows": rows}
     if rows and rows[0]:

@@ -33,7 +33,7 @@ from kintsugi.services import Caches, Services
 from kintsugi.settings import Settings
 from kintsugi.sources.checks import Checks
 from kintsugi.sources.cluster import ClusterWatch
-from kintsugi.telemetry import get_logger
+from kintsugi.telemetry import Containment, get_logger
 from kintsugi.watchdog import Patience
 
 log = get_logger(__name__)
@@ -62,6 +62,7 @@ class Core:
     watch: ClusterWatch
     checks: Checks
     remembering: Remembering
+    containment: Containment
 
 
 def now_utc() -> datetime:
@@ -93,8 +94,11 @@ async def build(
     await ledger.mend(now_utc())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube))
     actions = Actions(kube, Clients.under(AddressRule(allow_loopback=loopback)), settings.restore)
+    containment = Containment()
     caches = Caches.of(kube)
-    services = Services(caches, catalog, clock=now_utc, stale_after=settings.kube.stale_after)
+    for _, reflector in caches:
+        reflector.contain(containment)
+    services = Services(caches, catalog, clock=now_utc, stale_after=settings.kube.stale_after, containment=containment)
     limits = limits_of(settings)
     world = World(
         services=services,
@@ -114,15 +118,16 @@ async def build(
     )
     in_force = InForce(catalog, ledger, lambda kept: parse(kept, settings.durations))
     await in_force.take(catalog)
-    roster = Roster(tools, ledger, in_force, terms_of(settings, limits, pace))
+    roster = Roster(tools, ledger, in_force, terms_of(settings, limits, pace), containment=containment)
     targets = Targets(kube, caches, services, limits.protected)
     pipeline = Pipeline(ledger, in_force, world, targets, roster, approval_expiry=settings.guards.approval_expiry)
-    watch = ClusterWatch(caches, services, ledger, clock=now_utc)
+    watch = ClusterWatch(caches, services, ledger, clock=now_utc, containment=containment)
     watch.on_told(lambda _: pipeline.wake())
     in_force.on_change(lambda changed, _: services.use(changed))
     in_force.on_change(lambda changed, _: caches.keep_events_in(namespaces_of(changed)))
     in_force.on_change(watch.use)
-    checks = Checks(services, actions, watch.tell, clock=now_utc, within=settings.kube.request_timeout)
+    within = settings.kube.request_timeout
+    checks = Checks(services, actions, watch.tell, clock=now_utc, within=within, containment=containment)
     in_force.on_change(checks.use)
     log.info("leading", epoch=epoch, catalog=catalog.digest, mode=settings.mode)
     return Core(
@@ -140,6 +145,7 @@ async def build(
         watch=watch,
         checks=checks,
         remembering=Remembering(services, world, ledger, lasting=settings.watchdog.verify),
+        containment=containment,
     )
 
 

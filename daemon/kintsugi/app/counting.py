@@ -21,7 +21,6 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
-from kintsugi.pipeline.containment import Part
 from kintsugi.reconciliation import Care
 from kintsugi.telemetry import KnownLabels, Metrics
 
@@ -53,10 +52,7 @@ class Counting:
         for care in (Care.TAKE_UP, Care.RESTART, Care.HAND_OVER):
             metrics.runs_cared_for.labels(care.value)
         core.roster.on_care(lambda care: metrics.runs_cared_for.labels(care.value).inc())
-        for part in Part:
-            metrics.unexpected_errors.labels(part)
-        for border in (core.pipeline, core.roster, core.waiting, core.drilling):
-            border.contained.on_error(lambda part: metrics.unexpected_errors.labels(part).inc())
+        core.containment.on_contained(lambda border: metrics.contained.labels(border).inc())
         core.drilling.on_refused(lambda service: metrics.drills.labels(service, REFUSED).inc())
 
     async def look(self) -> None:

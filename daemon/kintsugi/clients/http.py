@@ -17,7 +17,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from kintsugi.clients.addresses import Address, AddressRule
-from kintsugi.errors import ProbeFailed, Refused
+from kintsugi.errors import KintsugiError, ProbeFailed, Refused
+from kintsugi.telemetry import in_words
 
 BODY_LIMIT = 1 << 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -68,8 +69,12 @@ class HttpClient:
                 return await self._follow(request, within)
         except TimeoutError as error:
             raise ProbeFailed(f"{request.url}: no answer within {within.total_seconds():g} s") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ProbeFailed(f"{request.url}: {error or type(error).__name__}") from error
+        except KintsugiError:
+            raise
+        # Contained: a ClientError, OSError or ValueError of aiohttp and yarl, and whatever else their parsers raise on
+        # bytes that are no HTTP. Whoever answers so has not answered.
+        except Exception as error:
+            raise ProbeFailed(f"{request.url}: {in_words(error)}") from error
 
     async def _follow(self, request: HttpRequest, within: timedelta) -> HttpResponse:
         for _ in range(_LONGEST_CHAIN + 1):

@@ -16,6 +16,7 @@ import asyncpg
 
 from kintsugi.clients.addresses import Address, AddressRule
 from kintsugi.errors import ProbeFailed
+from kintsugi.telemetry import in_words
 
 USUAL_PORT = 5432
 LONGEST_ANSWER = 1 << 20
@@ -58,8 +59,10 @@ class PostgresClient:
                 answer = await self._ask(statement, server, addresses, within)
         except TimeoutError as error:
             raise ProbeFailed(f"{where}: no answer within {within.total_seconds():g} s") from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
-            raise ProbeFailed(f"{where}: {error or type(error).__name__}") from error
+        # Contained: what listens there may be no PostgreSQL. Beside its own errors asyncpg raises InternalClientError, and
+        # AttributeError, AssertionError, IndexError and others of a parser that goes by what it was told.
+        except Exception as error:
+            raise ProbeFailed(f"{where}: {in_words(error)}") from error
         if len(answer) > LONGEST_ANSWER:
             raise ProbeFailed(f"{where}: the answer is longer than 1 MiB: ask for less")
         return answer

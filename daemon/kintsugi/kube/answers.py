@@ -1,5 +1,6 @@
 """What the API server's refusals mean: from an HTTP status and a `Status` body to one of our errors."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,17 @@ from kintsugi.errors import (
     TooManyRequests,
     Unauthorized,
 )
+
+UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+"""How JSON is refused that cannot be read: nesting beyond any real object, and wrong UTF-8, have errors of their own."""
+
+LONGEST_RETRY_AFTER = timedelta(minutes=1)
+"""The longest wait that a server is granted: whoever asks for a year is asked again, and found to be silent."""
+
+LONGEST_MESSAGE = 4000
+"""Characters of a server's sentence that are kept."""
+
+_SECONDS = re.compile(r"[0-9]{1,9}")
 
 DISRUPTION_BUDGET = "DisruptionBudget"
 TOO_LARGE_RESOURCE_VERSION = "ResourceVersionTooLarge"
@@ -102,7 +114,7 @@ def refusal(request: Request, http_status: int, body: bytes, retry_after: str | 
     whose `test` fails is answered 422 without a cause, and is a Conflict: the object is not as it was judged.
     """
     status = read_status(body)
-    message = status.message or f"{request}: HTTP {http_status} {_glimpse(body)}".rstrip()
+    message = status.message[:LONGEST_MESSAGE] or f"{request}: HTTP {http_status} {_glimpse(body)}".rstrip()
     if http_status == 429:
         return TooManyRequests(message, retry_after=_retry_after(status, retry_after), reason=_why_too_many(status))
     if http_status == 422 and request.tests and not status.causes:
@@ -126,15 +138,17 @@ def read_status(body: bytes) -> Status:
     """Read a `Status`; an empty one when the body is something else (a proxy's HTML page)."""
     try:
         return msgspec.json.decode(body, type=Status)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return Status()
 
 
 def _retry_after(status: Status, header: str | None) -> timedelta | None:
+    longest = int(LONGEST_RETRY_AFTER.total_seconds())
     if header is not None and header.strip().isdecimal():
-        return timedelta(seconds=int(header))
+        found = _SECONDS.fullmatch(header.strip())
+        return timedelta(seconds=min(int(found[0]), longest) if found else longest)
     seconds = status.details.retry_after_seconds if status.details else 0
-    return timedelta(seconds=seconds) if seconds > 0 else None
+    return timedelta(seconds=min(seconds, longest)) if seconds > 0 else None
 
 
 def _why_too_many(status: Status) -> str:

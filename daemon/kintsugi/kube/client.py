@@ -13,8 +13,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Self, TypedDict, Unpack
 
+import msgspec
 import orjson
 
+from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
 from kintsugi.kube.answers import Request, unanswered
 from kintsugi.kube.bodies import encode
 from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
@@ -101,11 +103,12 @@ class KubeClient:
         """
         items: list[Json] = []
         version = ""
+        where = Request(method="GET", path=resource.path(namespace))
         identity: Json = {"apiVersion": resource.api_version, "kind": resource.kind}
         async for part in self.pages(resource, namespace, labels=labels, fields=fields, page=page):
             if part.first:
                 items.clear()
-            items.extend(identity | orjson.loads(memoryview(item)) for item in part.items or ())
+            items.extend(identity | _item(where, item) for item in part.items or ())
             version = part.metadata.resource_version
         return Listing(items=items, resource_version=version)
 
@@ -274,14 +277,24 @@ class KubeClient:
         )
 
     async def _json(self, request: Request) -> Json:
-        body = await self.fetch(request)
-        try:
-            answer = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise unanswered(request, f"the answer is not JSON: {error}") from error
-        if not isinstance(answer, dict):
-            raise unanswered(request, f"the answer is not an object but a {type(answer).__name__}")
-        return answer
+        return _object(request, await self.fetch(request))
+
+
+def _item(request: Request, item: msgspec.Raw) -> Json:
+    return _object(request, bytes(item))
+
+
+def _object(request: Request, body: bytes) -> Json:
+    """Read one object. Raises ServerUnavailable, or OutcomeUnknown of a change, when the answer is none."""
+    if is_too_deep(body, DEEPEST_ANSWER):
+        raise unanswered(request, f"the answer is nested deeper than {DEEPEST_ANSWER} levels")
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise unanswered(request, f"the answer is not JSON: {error}") from error
+    if not isinstance(answer, dict):
+        raise unanswered(request, f"the answer is not an object but a {type(answer).__name__}")
+    return answer
 
 
 def _present(fields: Mapping[str, str | None]) -> dict[str, str]:

@@ -6,13 +6,11 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from kintsugi.kube.answers import UNREADABLE
 from kintsugi.kube.lines import GarbledLineError
 from kintsugi.objects.metadata import Object
 
 T = TypeVar("T", bound=Object)
-
-# Nesting beyond any real object ends in RecursionError, wrong UTF-8 in UnicodeDecodeError.
-UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
 class EventKind(StrEnum):

@@ -5,6 +5,7 @@ Output and error output stay apart, bytes stay bytes, and the exit code is the c
 precondition for exec: who executes checks the pod before and after.
 """
 
+import re
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,11 +14,12 @@ from typing import TypedDict
 
 import aiohttp
 
-from kintsugi.kube.answers import Request, Status, read_status, unanswered
+from kintsugi.kube.answers import LONGEST_MESSAGE, Request, Status, read_status, unanswered
 from kintsugi.kube.transport import Transport
 
 DEFAULT_LIMIT_BYTES = 10 * 1024 * 1024
 # The fifth version can close the command's input; servers before 1.30 speak the fourth.
+_CODE = re.compile(r"-?[0-9]{1,10}")
 _V5, _V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
 
 
@@ -111,10 +113,12 @@ def _exit_code(request: Request, body: bytes) -> int:
         return 0
     code = _exit_cause(status)
     if code is None:
-        raise unanswered(request, f"no exit code: {status.message or body[:200].decode(errors='replace')}")
+        raise unanswered(
+            request, f"no exit code: {status.message[:LONGEST_MESSAGE] or body[:200].decode(errors='replace')}"
+        )
     return code
 
 
 def _exit_cause(status: Status) -> int | None:
     codes = (cause.message for cause in status.causes if cause.reason == "ExitCode")
-    return next((int(code) for code in codes if code.lstrip("-").isdecimal()), None)
+    return next((int(code) for code in codes if _CODE.fullmatch(code)), None)

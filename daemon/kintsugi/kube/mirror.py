@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from kintsugi.objects.metadata import Object
+from kintsugi.telemetry import Border, Containment
 
 T = TypeVar("T", bound=Object)
 Key = tuple[str, str]
@@ -50,7 +51,9 @@ Subscriber = Callable[[Change[T]], None]
 class Mirror(Generic[T]):
     """Objects by (namespace, name). Nothing that a subscriber raises reaches the caller."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "object") -> None:
+        self._kind = kind
+        self.containment = Containment()
         self._objects: dict[Key, T] = {}
         self._quarantined: dict[Key, str] = {}
         self._subscribers: list[Subscriber[T]] = []
@@ -112,16 +115,10 @@ class Mirror(Generic[T]):
             try:
                 subscriber(change)
             # Contained: one listener's defect must neither stop the stream nor keep the news from the others.
-            except Exception:  # noqa: BLE001
-                self._count_failure(change)
+            except Exception as error:  # noqa: BLE001
+                self._contain(change, error)
 
-    def _count_failure(self, change: Change[T]) -> None:
+    def _contain(self, change: Change[T], error: Exception) -> None:
         self.subscriber_failures += 1
-        if self.subscriber_failures & (self.subscriber_failures - 1) == 0:  # 1st, 2nd, 4th, 8th, …: no flood of traces
-            metadata = change.subject.metadata
-            _log.exception(
-                "subscriber failed",
-                failures=self.subscriber_failures,
-                namespace=metadata.namespace,
-                name=metadata.name,
-            )
+        metadata = change.subject.metadata
+        self.containment.contain(Border.OBJECT, f"{self._kind} {metadata.namespace}/{metadata.name}", error)

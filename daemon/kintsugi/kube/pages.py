@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 import msgspec
 
 from kintsugi.errors import Gone
-from kintsugi.kube.answers import Request, unanswered
+from kintsugi.kube.answers import UNREADABLE, Request, unanswered
 
 # A page token lives five minutes at most. Where it is lost twice, everything is asked for in one answer.
 _PAGED_ATTEMPTS = 2
+_MOST_PAGES = 10_000
+"""Pages of one list: at 500 objects a page more than any cluster holds. A list that goes on is without end."""
 
 
 class ListMetadata(msgspec.Struct, frozen=True, rename="camel"):
@@ -37,7 +39,7 @@ def read_page(request: Request, body: bytes, *, first: bool) -> Page:
     """Decode the answer to a list request. Raises ServerUnavailable when it is not a list."""
     try:
         page = _PAGES.decode(body)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise unanswered(request, f"the answer is not a list of objects: {error}") from error
     return msgspec.structs.replace(page, first=first)
 
@@ -67,10 +69,11 @@ async def _pages_once(
 ) -> AsyncIterator[Page]:
     asked = {key: value for key, value in query.items() if value} | ({"limit": str(limit)} if limit else {})
     token = ""
-    while True:
+    for _ in range(_MOST_PAGES):
         request = Request(method="GET", path=path, params=asked | ({"continue": token} if token else {}))
         page = read_page(request, await fetch(request), first=not token)
         yield page
         token = page.metadata.token
         if not token:
             return
+    raise unanswered(request, f"the list does not end: more than {_MOST_PAGES} pages")

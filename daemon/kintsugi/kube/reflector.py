@@ -7,6 +7,7 @@ says how old its news is: `age`. Deciding on old news is the reader's mistake to
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from random import SystemRandom
@@ -23,11 +24,13 @@ from kintsugi.kube.lines import GarbledLineError, Lines
 from kintsugi.kube.mirror import Key, Mirror, Subscriber, T
 from kintsugi.objects.resources import Resource
 from kintsugi.objects.sharing import Sharing
+from kintsugi.telemetry import Containment
 
 # Rounds that may end at the same version by what the server sent there, before the list is read anew.
 _STUMBLES_BEFORE_LIST = 3
 # Changes told in one go after a list; the event loop breathes in between.
 _BATCH = 500
+_VERSION = re.compile(r"[0-9]{1,20}")
 
 _log = structlog.get_logger(__name__)
 
@@ -58,7 +61,7 @@ class Reflector(Generic[T]):
         self._labels = labels
         self._timing = timing
         self._reader: EventReader[T] = EventReader(kept)
-        self._mirror: Mirror[T] = Mirror()
+        self._mirror: Mirror[T] = Mirror(resource.singular)
         self._sharing = Sharing()
         self._random = SystemRandom()
         self._backoff = Backoff(timing, self._random)
@@ -93,6 +96,10 @@ class Reflector(Generic[T]):
     def age(self, now_monotonic: float) -> float:
         """Give the seconds since the server was last heard, by the event loop's clock; infinite when it never was."""
         return now_monotonic - self.last_heard
+
+    def contain(self, containment: Containment) -> None:
+        """Let what subscribers raise be contained with what is contained elsewhere."""
+        self._mirror.containment = containment
 
     def subscribe(self, subscriber: Subscriber[T]) -> None:
         """Tell `subscriber` of every change from now on; subscribe before `run` to miss none."""
@@ -272,4 +279,6 @@ class Reflector(Generic[T]):
 
 
 def _older(version: str, than: str) -> bool:
-    return version.isdecimal() and than.isdecimal() and int(version) < int(than)
+    """Compare two versions; those of the API server are numbers of 64 bits, and anything else has no order."""
+    both = _VERSION.fullmatch(version) and _VERSION.fullmatch(than)
+    return both is not None and int(version) < int(than)

@@ -1,10 +1,8 @@
 """The kept fields of the cluster's own objects: nodes, namespaces, events, leases, and what nodes use."""
 
-from datetime import datetime
-
 import msgspec
 
-from kintsugi.objects.metadata import Condition, Kept, Object, ObjectReference
+from kintsugi.objects.metadata import Condition, Kept, Moment, Object, ObjectReference
 
 
 class Taint(Kept, frozen=True):
@@ -13,7 +11,7 @@ class Taint(Kept, frozen=True):
     key: str = ""
     value: str = ""
     effect: str = ""
-    time_added: datetime | None = None
+    time_added: Moment | None = None
 
 
 class NodeSpec(Kept, frozen=True):
@@ -61,7 +59,7 @@ class Node(Object, frozen=True):
 class NodeMetrics(Object, frozen=True):
     """What a node used over `window` (metrics.k8s.io), as quantities in text."""
 
-    timestamp: datetime | None = None
+    timestamp: Moment | None = None
     window: str = ""
     usage: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -89,7 +87,7 @@ class EventSeries(Kept, frozen=True):
     """How often and when last an Event of a series was seen."""
 
     count: int = 0
-    last_observed_time: datetime | None = None
+    last_observed_time: Moment | None = None
 
 
 class Event(Object, frozen=True):
@@ -104,9 +102,9 @@ class Event(Object, frozen=True):
     source: EventSource = EventSource()
     reporting_component: str = ""
     series: EventSeries | None = None
-    event_time: datetime | None = None
-    first_timestamp: datetime | None = None
-    last_timestamp: datetime | None = None
+    event_time: Moment | None = None
+    first_timestamp: Moment | None = None
+    last_timestamp: Moment | None = None
 
 
 class LeaseSpec(Kept, frozen=True):
@@ -115,8 +113,8 @@ class LeaseSpec(Kept, frozen=True):
     holder_identity: str | None = None
     lease_duration_seconds: int | None = None
     lease_transitions: int | None = None
-    acquire_time: datetime | None = None
-    renew_time: datetime | None = None
+    acquire_time: Moment | None = None
+    renew_time: Moment | None = None
 
 
 class Lease(Object, frozen=True):

@@ -19,6 +19,8 @@ START_UP_ALLOWANCE = timedelta(minutes=2)
 CRASH_LOOP_RESTARTS = 3
 CRASH_LOOP_WINDOW = timedelta(minutes=10)
 
+_LONGEST_START_UP = 10**9
+
 IMAGE_REASONS = frozenset(
     {
         "ErrImagePull",
@@ -186,7 +188,8 @@ def _allowed_by(container: Container) -> timedelta:
     seconds = startup.initial_delay_seconds + startup.period_seconds * startup.failure_threshold if startup else 0
     if readiness is not None:
         seconds += readiness.initial_delay_seconds + readiness.period_seconds * readiness.success_threshold
-    return timedelta(seconds=seconds)
+    # The API takes 2^31 for each, and their product is more than a duration can hold.
+    return timedelta(seconds=min(seconds, _LONGEST_START_UP))
 
 
 def _initializing(pod: Pod) -> str | None:

@@ -7,11 +7,16 @@ in the Go types; what may be truly absent is None. They hold no cycles, so the g
 """
 
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
 # kubectl's copy of the last manifest can be as large as the object itself, and nobody decides on it.
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time as the API writes it, with its time zone: one without cannot be compared with ours."""
 
 
 class Kept(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -38,8 +43,8 @@ class Metadata(Kept, frozen=True):
     generation: int = 0
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     annotations: dict[str, str] = msgspec.field(default_factory=dict)
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
+    creation_timestamp: Moment | None = None
+    deletion_timestamp: Moment | None = None
     finalizers: tuple[str, ...] = ()
     owner_references: tuple[OwnerReference, ...] = ()
 
@@ -62,7 +67,7 @@ class Condition(Kept, frozen=True):
     status: str = ""
     reason: str = ""
     message: str = ""
-    last_transition_time: datetime | None = None
+    last_transition_time: Moment | None = None
 
 
 class LabelRequirement(Kept, frozen=True):

@@ -4,11 +4,9 @@ The kept fields of Pods: what kubectl's STATUS column, readiness and start-up ar
 A pod of two containers takes under 4 KiB in a reflector's store (tests/unit/objects holds it to that).
 """
 
-from datetime import datetime
-
 import msgspec
 
-from kintsugi.objects.metadata import Condition, Kept, Object
+from kintsugi.objects.metadata import Condition, Kept, Moment, Object
 
 
 class Probe(Kept, frozen=True):
@@ -97,7 +95,7 @@ class Waiting(Kept, frozen=True):
 class Running(Kept, frozen=True):
     """A container that runs."""
 
-    started_at: datetime | None = None
+    started_at: Moment | None = None
 
 
 class Terminated(Kept, frozen=True):
@@ -107,8 +105,8 @@ class Terminated(Kept, frozen=True):
     signal: int = 0
     reason: str = ""
     message: str = ""
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
 
 
 class ContainerState(Kept, frozen=True):
@@ -142,7 +140,7 @@ class PodStatus(Kept, frozen=True):
     host_ip: str = msgspec.field(default="", name="hostIP")
     qos_class: str = ""
     nominated_node_name: str = ""
-    start_time: datetime | None = None
+    start_time: Moment | None = None
     conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()

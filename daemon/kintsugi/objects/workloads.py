@@ -1,10 +1,8 @@
 """The kept fields of what makes pods and what limits them: Deployments, StatefulSets, Jobs, autoscalers, budgets."""
 
-from datetime import datetime
-
 import msgspec
 
-from kintsugi.objects.metadata import Condition, Kept, LabelSelector, Metadata, Object
+from kintsugi.objects.metadata import Condition, Kept, LabelSelector, Metadata, Moment, Object
 from kintsugi.objects.pods import PodSpec
 
 
@@ -199,8 +197,8 @@ class JobStatus(Kept, frozen=True):
     ready: int = 0
     succeeded: int = 0
     failed: int = 0
-    start_time: datetime | None = None
-    completion_time: datetime | None = None
+    start_time: Moment | None = None
+    completion_time: Moment | None = None
     conditions: tuple[Condition, ...] = ()
 
 
@@ -222,8 +220,8 @@ class CronJobSpec(Kept, frozen=True):
 class CronJobStatus(Kept, frozen=True):
     """What the controller reports."""
 
-    last_schedule_time: datetime | None = None
-    last_successful_time: datetime | None = None
+    last_schedule_time: Moment | None = None
+    last_successful_time: Moment | None = None
 
 
 class CronJob(Object, frozen=True):
@@ -255,7 +253,7 @@ class AutoscalerStatus(Kept, frozen=True):
     observed_generation: int = 0
     current_replicas: int = 0
     desired_replicas: int = 0
-    last_scale_time: datetime | None = None
+    last_scale_time: Moment | None = None
     conditions: tuple[Condition, ...] = ()
 
 
@@ -299,7 +297,7 @@ class ContainerMetrics(Kept, frozen=True):
 class PodMetrics(Object, frozen=True):
     """What a pod used over `window` (metrics.k8s.io)."""
 
-    timestamp: datetime | None = None
+    timestamp: Moment | None = None
     window: str = ""
     containers: tuple[ContainerMetrics, ...] = ()
 

@@ -19,11 +19,11 @@ from kintsugi.ledger.claims import Decide
 from kintsugi.model.documents import Service
 from kintsugi.model.drills import DrillMemory
 from kintsugi.model.records import History, Incident, RunKind, Verdict, VerdictKind
-from kintsugi.pipeline.containment import Containment, Part
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.roster import Roster
 from kintsugi.planner import parameters_for
+from kintsugi.telemetry import Border
 
 log = structlog.get_logger(__name__)
 
@@ -39,14 +39,14 @@ class DrillLedger(Protocol):
 
 
 class Drilling:
-    """Begins drills. `contained` counts the services whose schedule could not be looked at."""
+    """Begins drills."""
 
     def __init__(self, ledger: DrillLedger, in_force: InForce, world: World, roster: Roster) -> None:
         self._ledger = ledger
         self._in_force = in_force
         self._world = world
         self._roster = roster
-        self.contained = Containment()
+        self._containment = roster.containment
         self._told: dict[str, datetime] = {}
         self._listeners: list[Callable[[str], None]] = []
 
@@ -70,7 +70,7 @@ class Drilling:
         known = await self._ledger.drills()
         for service in self._in_force.catalog.services.values():
             if service.drill is not None and service.drill.schedule:
-                with self.contained.of(Part.DRILL, service.name):
+                with self._containment.around(Border.SERVICE, service.name):
                     await self._tend(service, service.drill.schedule, known.get(service.name))
 
     async def _tend(self, service: Service, schedule: str, known: DrillMemory | None) -> None:

@@ -13,13 +13,12 @@ from typing import Protocol
 
 import structlog
 
-from kintsugi.errors import KubeError, LedgerError, LedgerUnavailable
+from kintsugi.errors import KubeError, LedgerUnavailable
 from kintsugi.guards import check
 from kintsugi.ledger import Claim, Claimed, Decide
 from kintsugi.matcher import condition_holds
 from kintsugi.model.documents import Rule, RuleSource, Service
 from kintsugi.model.records import Approval, Reason, Signal, Verdict, VerdictKind
-from kintsugi.pipeline.containment import Containment, Part
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.roster import Roster
@@ -28,6 +27,7 @@ from kintsugi.planner import Plan, plan
 from kintsugi.priorities import Hold
 from kintsugi.reconciliation import is_still_asked
 from kintsugi.scope.values import rule_names
+from kintsugi.telemetry import Border
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ class Judged:
 
 
 class Pipeline:
-    """Judges signals, one batch after another, and starts runs. `contained` counts the signals that could not be judged."""
+    """Judges signals, one batch after another, and starts runs."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Pipeline:
         self._approval_expiry = approval_expiry
         self._news = asyncio.Event()
         self._asking = asyncio.Lock()
-        self.contained = Containment()
+        self._containment = roster.containment
         self._listeners: list[Callable[[Signal, Verdict], None]] = []
 
     def on_verdict(self, listener: Callable[[Signal, Verdict], None]) -> None:
@@ -145,16 +145,10 @@ class Pipeline:
 
     async def _judge_apart(self, signal: Signal) -> Judged:
         """Judge a signal so that one that cannot be judged takes no other with it; it comes again."""
-        try:
+        with self._containment.around(Border.SIGNAL, signal.id) as turn:
             return await self.judge(signal)
-        except (LedgerError, asyncio.CancelledError):
-            raise
-        except Exception as error:
-            # A mistake of ours about one strange signal must not end the judging of all others (reliability B16).
-            log.exception("a signal could not be judged", signal=signal.id)
-            self.contained.count(Part.SIGNAL)
-            text = f"it could not be judged: {type(error).__name__}: {error}"
-            return Judged(verdict=self._later(signal.rule, Reason.UNANSWERABLE, text))
+        text = f"it could not be judged: {type(turn.error).__name__}: {turn.error}"
+        return Judged(verdict=self._later(signal.rule, Reason.UNANSWERABLE, text))
 
     async def judge(self, signal: Signal) -> Judged:
         """Carry one signal from match to claim; every exit is a verdict with its reason."""

@@ -14,7 +14,6 @@ from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.guards import Limits
 from kintsugi.model.records import Incident, IncidentState, RunKind, RunRecord, StepRecord
 from kintsugi.pipeline.attending import Attending, Pulse
-from kintsugi.pipeline.containment import Containment, Part
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.reconciliation import Care, care_of
 from kintsugi.runner import Carrier, Journal, Tools
@@ -26,7 +25,7 @@ from kintsugi.runner.handover import hand_over
 from kintsugi.runner.journal import StepStore
 from kintsugi.runner.judging import Judging
 from kintsugi.runner.tools import Looker
-from kintsugi.telemetry import log_context
+from kintsugi.telemetry import Border, Containment, log_context
 from kintsugi.watchdog import Patience
 
 log = structlog.get_logger(__name__)
@@ -58,11 +57,20 @@ class Roster:
     """
     Starts, holds and ends the tasks of runs.
 
-    `dethroned` is set when the ledger says that another daemon leads: nothing more may be done by this one. `contained`
-    counts what went wrong unexpectedly.
+    `dethroned` is set when the ledger says that another daemon leads: nothing more may be done by this one.
+    `containment` keeps what one run or listener raises from the others.
     """
 
-    def __init__(self, tools: Tools, ledger: RosterLedger, in_force: InForce, terms: Terms) -> None:
+    def __init__(
+        self,
+        tools: Tools,
+        ledger: RosterLedger,
+        in_force: InForce,
+        terms: Terms,
+        *,
+        containment: Containment | None = None,
+    ) -> None:
+        self.containment = containment or Containment()
         self._tools = tools
         self._ledger = ledger
         self._in_force = in_force
@@ -75,7 +83,6 @@ class Roster:
         self._starts: list[Callable[[RunRecord], None]] = []
         self._ends: list[Callable[[RunRecord, Sequence[StepRecord]], None]] = []
         self.dethroned = asyncio.Event()
-        self.contained = Containment()
         self._cares: list[Callable[[Care], None]] = []
 
     @property
@@ -127,7 +134,7 @@ class Roster:
             now = self._tools.clock()
             care = care_of(run, self._attending.of(run.id), pause=self._terms.retry_after, now=now)
             if care is not Care.LEAVE:
-                with self.contained.of(Part.RUN, run.id), log_context(run=run.id, incident=run.incident):
+                with self.containment.around(Border.RUN, run.id), log_context(run=run.id, incident=run.incident):
                     await self._care_for(run, care, overdue=run.deadline < now)
 
     def start(self, run: RunRecord) -> None:
@@ -179,17 +186,17 @@ class Roster:
     async def _live(self, run: RunRecord) -> None:
         with log_context(run=run.id, incident=run.incident):
             try:
-                ended = await self._carry_on(run)
-                if ended is not None:
-                    carrier = self._carriers.get(run.id)
-                    self._tell_end(ended, carrier.journal.all() if carrier is not None else ())
+                with self.containment.around(Border.RUN, run.id) as turn:
+                    ended = await self._carry_on(run)
+                    if ended is not None:
+                        carrier = self._carriers.get(run.id)
+                        self._tell_end(ended, carrier.journal.all() if carrier is not None else ())
+                if (
+                    turn.error is not None
+                ):  # nothing of a run may die unheard: `reconcile` takes it up, or hands it over
+                    self._attending.has_died(run.id, turn.error)
             except StaleEpoch:
                 self.dethroned.set()
-            except Exception as error:
-                # Nothing of a run may die unheard: `reconcile` takes it up again, or hands it over.
-                log.exception("the task of a run has died")
-                self._attending.has_died(run.id, error)
-                self.contained.count(Part.RUN)
             finally:
                 self._attending.ends(run.id)
                 for registry in (self._runs, self._carriers, self._tasks):
@@ -226,12 +233,12 @@ class Roster:
 
     def _tell_start(self, run: RunRecord) -> None:
         for listener in self._starts:
-            with self.contained.of(Part.LISTENER, run.id):
+            with self.containment.around(Border.LISTENER, run.id):
                 listener(run)
 
     def _tell_end(self, run: RunRecord, steps: Sequence[StepRecord]) -> None:
         for listener in self._ends:
-            with self.contained.of(Part.LISTENER, run.id):
+            with self.containment.around(Border.LISTENER, run.id):
                 listener(run, steps)
 
     async def _give_up(self, run: RunRecord, reason: str) -> RunRecord:

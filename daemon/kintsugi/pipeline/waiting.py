@@ -23,7 +23,6 @@ from kintsugi.model.records import (
     VerdictKind,
 )
 from kintsugi.model.trigger import Trigger
-from kintsugi.pipeline.containment import Containment, Part
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.pipeline import Pipeline
@@ -31,6 +30,7 @@ from kintsugi.pipeline.roster import Roster
 from kintsugi.planner import Plan, plan
 from kintsugi.reconciliation import Deed, Need, Standing, hold_over, need_of
 from kintsugi.runner.trigger import clear_since
+from kintsugi.telemetry import Border
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ class WaitingLedger(Protocol):
 
 
 class Waiting:
-    """Tends the incidents that no run carries. `contained` counts those that could not be tended."""
+    """Tends the incidents that no run carries."""
 
     def __init__(
         self, ledger: WaitingLedger, pipeline: Pipeline, in_force: InForce, world: World, roster: Roster
@@ -79,7 +79,7 @@ class Waiting:
         self._in_force = in_force
         self._world = world
         self._roster = roster
-        self.contained = Containment()
+        self._containment = roster.containment
 
     async def tend(self) -> None:
         """
@@ -92,7 +92,7 @@ class Waiting:
         carried = {run.incident for run in await self._ledger.open_runs()}
         for incident in found:
             if incident.id not in carried:
-                with self.contained.of(Part.INCIDENT, incident.id):
+                with self._containment.around(Border.INCIDENT, incident.id):
                     await self._tend(incident.id)
 
     async def _tend(self, known_as: str) -> None:

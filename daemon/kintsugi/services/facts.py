@@ -2,6 +2,7 @@
 Pure: one service's view from its objects. `live` decides when to ask.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from kintsugi.objects.owners import managers
 
 REVISION = "deployment.kubernetes.io/revision"
 TEMPLATE_HASH = "pod-template-hash"
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +75,11 @@ def view_of(service: Service, objects: Objects, restarts: Restarts, *, fresh: bo
     )
 
 
+def unreadable(service: Service) -> ServiceView:
+    """Make the view of a service whose objects make no sense: nothing is known of it, and nothing is done by it (P6)."""
+    return ServiceView(service=service, fresh=False)
+
+
 def counts(pod: Pod) -> bool:
     """Tell whether a pod can serve: ready, and not on its way out."""
     return facts.ready(pod) and pod.metadata.deletion_timestamp is None
@@ -98,8 +105,13 @@ def current_revision(workload: Workload | None, replica_sets: Iterable[ReplicaSe
     wanted = workload.metadata.annotations.get(REVISION, "")
     for each in replica_sets:
         if is_owned_by(each.metadata, workload.metadata.uid) and each.metadata.annotations.get(REVISION) == wanted:
-            return int(wanted or 0), each.metadata.labels.get(TEMPLATE_HASH, "")
+            return revision_number(wanted), each.metadata.labels.get(TEMPLATE_HASH, "")
     return 0, ""
+
+
+def revision_number(annotation: str) -> int:
+    """Read the number of a revision; 0 where somebody has written something else there: it is only an annotation."""
+    return int(annotation) if _NUMBER.fullmatch(annotation) else 0
 
 
 def is_owned_by(metadata: Metadata, uid: str) -> bool:

@@ -6,21 +6,27 @@ A change of an object marks its services; marked services are looked at again on
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
+from kintsugi.errors import KubeError
 from kintsugi.kube.mirror import Change
+from kintsugi.kube.reflector import Reflector
 from kintsugi.matcher import ServiceIndex
 from kintsugi.model.documents import Catalog, Service
 from kintsugi.model.records import GoodRevision
 from kintsugi.model.views import ServiceView, Workload
 from kintsugi.objects.kept import Deployment, Object, Pod, StatefulSet
 from kintsugi.objects.kept import Service as KubeService
+from kintsugi.objects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
 from kintsugi.objects.rollouts import unsettled
 from kintsugi.scope.values import health_names
 from kintsugi.services.caches import ByNamespace, Caches
-from kintsugi.services.facts import Objects, Restarts, is_owned_by, view_of, with_health
+from kintsugi.services.claims import ClaimNames
+from kintsugi.services.facts import Objects, Restarts, is_owned_by, unreadable, view_of, with_health
+from kintsugi.telemetry import Border, Containment
 
 SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -64,9 +70,16 @@ class Services:
     """
 
     def __init__(
-        self, caches: Caches, catalog: Catalog, *, clock: Callable[[], datetime], stale_after: timedelta
+        self,
+        caches: Caches,
+        catalog: Catalog,
+        *,
+        clock: Callable[[], datetime],
+        stale_after: timedelta,
+        containment: Containment | None = None,
     ) -> None:
         self._caches = caches
+        self._containment = containment or Containment()
         self._clock = clock
         self._stale_after = stale_after
         self.catalog = catalog
@@ -75,9 +88,15 @@ class Services:
         self._tallies: dict[str, Tally] = defaultdict(Tally)
         self._shown: dict[str, tuple[str, datetime]] = {}
         self._marked: set[str] = set()
+        self._lost: set[tuple[str, str, str]] = set()
         self._fresh = False
         self._listeners: list[Listener] = []
         self.views: dict[str, ServiceView] = {}
+        self._workloads: Mapping[Resource, Reflector[Any]] = {
+            DEPLOYMENTS: caches.deployments,
+            STATEFULSETS: caches.stateful_sets,
+            DAEMONSETS: caches.daemon_sets,
+        }
         self._fronts = ByNamespace(caches.services)
         self._claims = ByNamespace(caches.claims)
         self._endpoints = ByNamespace(caches.endpoints)
@@ -118,18 +137,30 @@ class Services:
         """
         Make the marked views anew and tell the listeners.
 
-        All of them when time itself may have changed the answer (`everything`), and when we went blind or see again.
+        All of them when time itself may have changed the answer (`everything`), and when we went blind or see again. A
+        service whose objects make no sense has a view that is not fresh, and spoils no other.
         """
         fresh = not self.blind
         everything = everything or fresh is not self._fresh
         names = set(self.catalog.services) if everything else self._marked & set(self.catalog.services)
         self._marked, self._fresh = set(), fresh
-        made = tuple(self._make(self.catalog.services[name], fresh=fresh) for name in sorted(names))
+        made = tuple(self._view(self.catalog.services[name], fresh=fresh) for name in sorted(names))
         self.views.update({view.name: view for view in made})
         for view in made:
-            for listener in self._listeners:
-                listener(view)
+            self._tell(view)
         return made
+
+    def _view(self, service: Service, *, fresh: bool) -> ServiceView:
+        """Make one view; where that fails, one of which nothing is known, which is never fresh."""
+        with self._containment.around(Border.SERVICE, service.name):
+            return self._make(service, fresh=fresh)
+        self._shown.pop(service.name, None)
+        return unreadable(service)
+
+    def _tell(self, view: ServiceView) -> None:
+        for listener in self._listeners:
+            with self._containment.around(Border.SERVICE, view.name):
+                listener(view)
 
     async def run(self, every: timedelta) -> None:
         """Refresh what is marked, `every` so often, but not most of the time, until cancelled."""
@@ -157,6 +188,20 @@ class Services:
         )
 
     def _note(self, change: Change[Object]) -> None:
+        """Take in a change. Until the next one of the same object is, one that could not be leaves views unreadable."""
+        subject = change.subject
+        key = (type(subject).__name__, subject.metadata.namespace, subject.metadata.name)
+        try:
+            self._mark(change)
+            if self._lost:
+                self._lost.discard(key)
+        # Contained: one object that makes no sense must not keep the services from seeing all others.
+        except Exception as error:  # noqa: BLE001
+            self._lost.add(key)
+            self._marked |= self._index.names_in(subject.metadata.namespace)
+            self._containment.contain(Border.OBJECT, " ".join(key), error)
+
+    def _mark(self, change: Change[Object]) -> None:
         """Mark the services that a change concerns: a pod's are those that select it, other objects' all around them."""
         subject = change.subject
         if not isinstance(subject, Pod):
@@ -190,11 +235,22 @@ class Services:
             tally.restarted(pod.metadata.uid, status.restart_count - before, self._clock())
 
     def _make(self, service: Service, *, fresh: bool) -> ServiceView:
+        self._check_readable(service)
         objects = self._objects(service)
         view = view_of(service, objects, self._tallies[service.name].restarts, fresh=fresh)
         view = with_health(view, self.views.get(service.name), health_names(view), now=self._clock())
         self._note_template(view)
         return view
+
+    def _check_readable(self, service: Service) -> None:
+        """Raise KubeError when something of the service could not be read or taken in: without it all looks different."""
+        for kind, namespace, name in self._lost:
+            if namespace == service.namespace:
+                raise KubeError(f"{kind} {name} in {namespace} could not be taken in")
+        reflector = self._workloads.get(service.workload.resource)
+        reason = reflector.quarantined.get((service.namespace, service.workload.name)) if reflector else None
+        if reason is not None:
+            raise KubeError(f"{service.workload} in {service.namespace} cannot be read: {reason}")
 
     def _note_template(self, view: ServiceView) -> None:
         """Keep since when the service has been well with this very template: a rolling update breaks no health."""
@@ -208,7 +264,7 @@ class Services:
         pods = tuple(sorted(self._pods[service.name].values(), key=lambda pod: pod.metadata.name))
         workload = self._workload(service)
         front = front_of(workload, self._fronts.within(namespace))
-        claims = claim_names(pods, workload)
+        claims = ClaimNames.of(pods, workload)
         return Objects(
             pods=pods,
             claims=tuple(
@@ -232,16 +288,8 @@ class Services:
         )
 
     def _workload(self, service: Service) -> Workload | None:
-        key = (service.namespace, service.workload.name)
-        match service.workload.resource.kind:
-            case "Deployment":
-                return self._caches.deployments.store.get(key)
-            case "StatefulSet":
-                return self._caches.stateful_sets.store.get(key)
-            case "DaemonSet":
-                return self._caches.daemon_sets.store.get(key)
-            case _:
-                return None
+        reflector = self._workloads.get(service.workload.resource)
+        return reflector.store.get((service.namespace, service.workload.name)) if reflector is not None else None
 
 
 def _moves(old: Pod, new: Object | None) -> bool:
@@ -256,28 +304,6 @@ def front_of(workload: Workload | None, candidates: Iterable[KubeService]) -> Ku
     labels = workload.spec.template.metadata.labels
     leading = [each for each in candidates if each.spec.selector and each.spec.selector.items() <= labels.items()]
     return min(leading, key=lambda each: each.metadata.name, default=None)
-
-
-def claim_names(pods: Iterable[Pod], workload: Workload | None) -> frozenset[str]:
-    """
-    Name the claims that the pods mount, and those that pods of the workload would mount when none is there.
-
-    A StatefulSet makes claims for its ordinals besides.
-    """
-    specs = [pod.spec for pod in pods] + ([workload.spec.template.spec] if workload is not None else [])
-    mounted = {
-        volume.persistent_volume_claim.claim_name
-        for spec in specs
-        for volume in spec.volumes
-        if volume.persistent_volume_claim is not None
-    }
-    if isinstance(workload, StatefulSet):
-        mounted |= {
-            f"{template.metadata.name}-{workload.metadata.name}-{ordinal}"
-            for template in workload.spec.volume_claim_templates
-            for ordinal in range(max(workload.spec.replicas, 1))
-        }
-    return frozenset(mounted)
 
 
 def settled(view: ServiceView) -> bool:

@@ -16,10 +16,10 @@ from itertools import count
 
 import msgspec
 
+from kintsugi.depth import DEEPEST, is_too_deep
 from kintsugi.model.identity import encode, new_id
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.sources.alerts import Alert, Envelope, to_signal
-from kintsugi.sources.depth import DEEPEST, is_too_deep
 from kintsugi.telemetry import SECRETS
 
 VERSION = "4"

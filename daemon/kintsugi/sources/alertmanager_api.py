@@ -7,6 +7,7 @@ A question that gets no answer raises ProbeFailed; nothing is ever concluded fro
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 import aiohttp
 import msgspec
@@ -42,7 +43,7 @@ class _PolledAlert(Alert, frozen=True, rename="camel", kw_only=True):
 
 
 class _ServerStatus(msgspec.Struct, frozen=True):
-    uptime: datetime
+    uptime: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 _ALERTS = msgspec.json.Decoder(list[msgspec.Raw])

@@ -26,6 +26,7 @@ from kintsugi.model.views import ServiceView
 from kintsugi.scope.values import StepOutcome, Surroundings, step_names
 from kintsugi.services import Services
 from kintsugi.sources.cluster import service_target
+from kintsugi.telemetry import Border, Containment
 
 log = structlog.get_logger(__name__)
 
@@ -75,8 +76,16 @@ class Checks:
     """
 
     def __init__(
-        self, services: Services, looker: Looker, tell: Tell, *, clock: Callable[[], datetime], within: timedelta
+        self,
+        services: Services,
+        looker: Looker,
+        tell: Tell,
+        *,
+        clock: Callable[[], datetime],
+        within: timedelta,
+        containment: Containment | None = None,
     ) -> None:
+        self._containment = containment or Containment()
         self._services = services
         self._looker = looker
         self._tell = tell
@@ -103,9 +112,11 @@ class Checks:
                 await asyncio.sleep(pause.total_seconds())
 
     async def _ask(self, rule: Rule) -> None:
+        """Ask a rule's check; what cannot be asked or judged is the affair of this rule, and neither begins nor ends it."""
         try:
             async with self._gate:
-                await self.ask(rule)
+                with self._containment.around(Border.RULE, rule.name):
+                    await self.ask(rule)
         finally:
             self._next[rule.name] = asyncio.get_running_loop().time() + rule.every.total_seconds()
 

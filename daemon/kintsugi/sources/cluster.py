@@ -27,6 +27,7 @@ from kintsugi.objects import facts
 from kintsugi.objects.kept import Object, Pod
 from kintsugi.scope.values import rule_names
 from kintsugi.services import Caches, Services
+from kintsugi.telemetry import Border, Containment
 
 log = structlog.get_logger(__name__)
 
@@ -63,8 +64,15 @@ class ClusterWatch:
     """
 
     def __init__(
-        self, caches: Caches, services: Services, ledger: Conditions, *, clock: Callable[[], datetime]
+        self,
+        caches: Caches,
+        services: Services,
+        ledger: Conditions,
+        *,
+        clock: Callable[[], datetime],
+        containment: Containment | None = None,
     ) -> None:
+        self._containment = containment or Containment()
         self._caches = caches
         self._services = services
         self._ledger = ledger
@@ -166,17 +174,20 @@ class ClusterWatch:
         for uid in {**self._unready, **self._changed}:
             pod = self._changed.pop(uid, None) or self._unready.get(uid)
             if pod is not None:
-                self._look_at_pod(pod)
+                with self._containment.around(Border.OBJECT, f"pod {pod.metadata.namespace}/{pod.metadata.name}"):
+                    self._look_at_pod(pod)
                 await asyncio.sleep(0)  # a look takes as long as five events, and the watch brings forty in one piece
 
     def _look_at_pod(self, pod: Pod) -> None:
         names, target = rule_names(RuleSource.POD, object=pod, now=self._clock()), target_of("Pod", pod)
         for rule in self._rules_of(pod):
-            self._answer(rule, target, names)
+            with self._containment.around(Border.RULE, rule.name):
+                self._answer(rule, target, names)
 
     def _look_at_view(self, view: ServiceView) -> None:
         for rule in (*self._on_views.get(view.name, ()), *self._on_views.get("", ())):
-            self._look_at(rule, view)
+            with self._containment.around(Border.RULE, rule.name):
+                self._look_at(rule, view)
 
     def _look_at(self, rule: Rule, view: ServiceView) -> None:
         now = self._clock()

@@ -11,6 +11,8 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from kintsugi.telemetry.containment import Border
+
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _RUN_BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600)
 
@@ -62,11 +64,6 @@ class Metrics:
             "Open runs found without a task, or overdue and silent: taken up, restarted, or handed to a person.",
             ["care"],
         )
-        self.unexpected_errors = counter(
-            "kintsugi_unexpected_errors_total",
-            "Errors that no code expected: contained to one signal, incident, run, drill or listener.",
-            ["part"],
-        )
         self.watch_lag = gauge("kintsugi_watch_lag_seconds", "Since a watch was last heard of.", ["resource"])
         self.ledger_commit_seconds = histogram(
             "kintsugi_ledger_commit_seconds", "One commit of signals.", buckets=_COMMIT_BUCKETS
@@ -85,6 +82,9 @@ class Metrics:
             "kintsugi_catalog_loads_total",
             "New versions of the rules and runbooks: taken into force, or refused for their mistakes.",
             ["outcome"],
+        )
+        self.contained = counter(
+            "kintsugi_contained_total", "Failures of one item that were kept from the others.", ["border"]
         )
         self.notices = counter("kintsugi_notices_total", "Notices by outcome.", ["outcome"])
         _preset_own_labels(self)
@@ -123,5 +123,7 @@ def _preset_own_labels(metrics: Metrics) -> None:
         metrics.polls.labels(outcome)
     for outcome in ("taken", "refused"):
         metrics.catalog_loads.labels(outcome)
+    for border in Border:
+        metrics.contained.labels(border)
     for outcome in ("sent", "failed"):
         metrics.notices.labels(outcome)

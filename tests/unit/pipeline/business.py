@@ -25,6 +25,7 @@ from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.targets import Targets
 from kintsugi.pipeline.waiting import Waiting
+from kintsugi.telemetry import Containment
 from tests.unit.factories import (
     catalog,
     incident,
@@ -167,6 +168,7 @@ class ListedRuns:
     def __init__(self) -> None:
         self.under_way: list[RunRecord] = []
         self.started: list[RunRecord] = []
+        self.containment = Containment()
 
     @property
     def recovering(self) -> frozenset[str]:

@@ -7,7 +7,7 @@ import pytest
 from kintsugi.ledger import Claimed
 from kintsugi.model.documents import Mode
 from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
-from kintsugi.pipeline.containment import Part
+from kintsugi.telemetry import Border
 from tests.unit.factories import catalog, incident, moment, rule_text, run, runbook_text, service_text, signal
 from tests.unit.pipeline.business import ALERT_RULE, Business
 
@@ -171,11 +171,11 @@ async def test_an_incident_that_cannot_be_tended_keeps_no_other_from_it() -> Non
     broken, sound = replace(business.inbox.opened[0], id="broken"), business.inbox.opened[0]
     business.inbox.opened, business.inbox.unreadable = [broken, sound, broken], {"broken"}
     business.inbox.of_incident = [signal(ended=moment(minutes=-1))]
-    counted: list[Part] = []
-    business.waiting.contained.on_error(counted.append)
+    counted: list[Border] = []
+    business.roster.containment.on_contained(counted.append)
     await business.waiting.tend()
     assert business.inbox.closed == [(IncidentState.NO_ACTION, "it cleared before anybody answered")]
-    assert counted == [Part.INCIDENT, Part.INCIDENT]
+    assert counted == [Border.INCIDENT, Border.INCIDENT]
 
 
 async def test_a_run_whose_claim_was_answered_late_is_started_by_the_next_signal() -> None:

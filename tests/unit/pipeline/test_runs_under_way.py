@@ -12,10 +12,10 @@ from structlog.typing import EventDict
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.guards import Limits
 from kintsugi.model.records import Incident, IncidentState, RunRecord, StepState
-from kintsugi.pipeline.containment import Part
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.roster import Roster, Terms
 from kintsugi.reconciliation import Care
+from kintsugi.telemetry import Border
 from tests.unit.factories import pod
 from tests.unit.pipeline.business import MemoryInbox
 from tests.unit.runner.bench import PATIENCE, SCALE, Bench, clock
@@ -235,12 +235,12 @@ async def test_a_run_whose_task_dies_is_counted_and_taken_up_again() -> None:
     bench = Bench(STEPS, heals="kubectl scale")
     ledger = Asked(bench.ledger)
     roster, counted = roster_of(bench, ledger), []
-    roster.contained.on_error(counted.append)
+    roster.containment.on_contained(counted.append)
     bench.actor.will("prepare", ZeroDivisionError("a bug"))
     ledger.refusals = [ValueError("the steps cannot be read")]
     await roster.resume()
     await reconciled(roster, seconds=60)
-    assert counted == [Part.RUN]
+    assert counted == [Border.RUN]
     await over(roster)
     assert bench.effects == [SCALE]
     assert bench.ledger.record.state is IncidentState.RECOVERED
@@ -251,14 +251,14 @@ async def test_a_run_whose_task_dies_again_and_again_is_handed_over() -> None:
     bench = Bench(STEPS)
     ledger = Asked(bench.ledger)
     roster, counted = roster_of(bench, ledger), []
-    roster.contained.on_error(counted.append)
+    roster.containment.on_contained(counted.append)
     ends: list[IncidentState] = []
     roster.on_end(lambda run, _: ends.append(run.state))
     bench.actor.will("prepare", *[ZeroDivisionError("a bug")] * 9)
     ledger.refusals = [ValueError("the steps cannot be read")] * 4
     await roster.resume()
     await reconciled(roster, seconds=600)
-    assert counted == [Part.RUN] * 4
+    assert counted == [Border.RUN] * 4
     assert ends == [IncidentState.NEEDS_OPERATOR]
     assert bench.ledger.record.reason == (
         "the run cannot go on: its task has died 4 times, the last time of ValueError: the steps cannot be read"
@@ -274,7 +274,7 @@ async def test_a_listener_that_fails_keeps_no_run_from_its_task_and_no_other_fro
     def fail(*_: object) -> None:
         raise RuntimeError("nobody expected this")
 
-    roster.contained.on_error(counted.append)
+    roster.containment.on_contained(counted.append)
     for listen in (roster.on_start, roster.on_end):
         listen(fail)  # type: ignore[operator]
     roster.on_start(lambda run: heard.append(run.state))
@@ -282,7 +282,7 @@ async def test_a_listener_that_fails_keeps_no_run_from_its_task_and_no_other_fro
     roster.start(bench.ledger.record)
     await over(roster)
     assert heard == [IncidentState.RUNNING, IncidentState.RECOVERED]
-    assert counted == [Part.LISTENER] * 2
+    assert counted == [Border.LISTENER] * 2
     assert bench.effects == [SCALE]
 
 

@@ -16,6 +16,7 @@ class ToldReflector:
     def __init__(self, _kube: object, _resource: object, _kept: object) -> None:
         self.mirror: Mirror[Any] = Mirror()
         self.store: Mapping[Key, Any] = self.mirror.objects
+        self.quarantined: Mapping[Key, str] = self.mirror.quarantined
         self.synced = True
         self.problem = ""
         self.silent_for = 0.0

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kintsugi.depth import DEEPEST, is_too_deep
 from kintsugi.sources.alertmanager import decode
-from kintsugi.sources.depth import DEEPEST, is_too_deep
 from tests.unit.sources.webhooks import NOW, captured
 
 

@@ -1,0 +1,126 @@
+"""
+Keeps the failure of one from becoming the failure of all: per rule, per service, per object, per incident.
+
+Whatever answers or is answered for may be broken or hostile. At each border where many are gone through, the turn of each
+stands inside `Containment.around`: what it raises is logged with its name and counted, and the next has its turn. What
+does not stand inside one, or passes it, ends its task and with it the daemon, loudly.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Self
+
+from kintsugi.errors import KintsugiError, LedgerUnavailable, StaleEpoch
+from kintsugi.telemetry.logs import get_logger
+
+log = get_logger(__name__)
+
+_MOST_NAMES = 10_000
+"""Names whose failures are counted one by one; beyond, counting begins anew, and each is logged once more."""
+
+
+_PASSED_ON = (LedgerUnavailable, StaleEpoch)
+
+
+class Border(StrEnum):
+    """What is gone through one by one."""
+
+    RULE = "rule"
+    SERVICE = "service"
+    OBJECT = "object"
+    INCIDENT = "incident"
+    SIGNAL = "signal"
+    RUN = "run"
+    LISTENER = "listener"
+
+
+class Containment:
+    """
+    All borders of one daemon.
+
+    Contained is every Exception but LedgerUnavailable and StaleEpoch: whether the ledger can be written, and who leads, is
+    not the affair of one rule or object. A cancellation is no Exception, and passes too.
+    """
+
+    def __init__(self) -> None:
+        self._failures: Counter[tuple[Border, str]] = Counter()
+        self._listeners: list[Callable[[Border], None]] = []
+
+    def on_contained(self, listener: Callable[[Border], None]) -> None:
+        """Call `listener` with the border of everything that is contained from now on."""
+        self._listeners.append(listener)
+
+    def around(self, border: Border, name: str) -> "Turn":
+        """
+        Contain what the body of a `with` raises about the rule, service, object or incident `name`.
+
+        The body may await. Whoever must do something else after a failure asks the Turn.
+        """
+        return Turn(self, border, name)
+
+    def contain(self, border: Border, name: str, error: Exception) -> None:
+        """
+        Log and count an error that was caught; raise it again when it is not the affair of this one item.
+
+        For what runs so often that `around` would be felt. The 1st, 2nd, 4th, 8th … failure of a name is logged: no
+        flood of traces.
+        """
+        if _passes(error):
+            raise error
+        self._note(border, name, error)
+
+    def _note(self, border: Border, name: str, error: Exception) -> None:
+        if len(self._failures) >= _MOST_NAMES:
+            self._failures.clear()
+        self._failures[border, name] += 1
+        failures = self._failures[border, name]
+        if failures & (failures - 1) == 0:
+            # An error of ours says all that a person needs; of any other it must be found out where it came from.
+            trace = None if isinstance(error, KintsugiError) else error
+            log.error("contained", border=border, name=name, failures=failures, error=in_words(error), exc_info=trace)
+        for listener in self._listeners:
+            listener(border)
+
+
+class Turn:
+    """One turn at a border. `error` is what was contained, None when the turn came to its end."""
+
+    __slots__ = ("_border", "_containment", "_name", "error")
+
+    def __init__(self, containment: Containment, border: Border, name: str) -> None:
+        self._containment = containment
+        self._border = border
+        self._name = name
+        self.error: Exception | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether something was contained."""
+        return self.error is not None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        # A cancellation, or the end of the process, is no Exception: it goes on its way.
+        if not isinstance(error, Exception) or _passes(error):
+            return False
+        self.error = error
+        self._containment.contain(self._border, self._name, error)
+        return True
+
+
+def in_words(error: BaseException) -> str:
+    """Say what was raised, in one bounded line; the type where it is no error that was raised on purpose."""
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, KintsugiError) and text:
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _passes(error: Exception) -> bool:
+    """Tell whether an error, or one in a group of errors, is not the affair of one item."""
+    if isinstance(error, ExceptionGroup):
+        return error.subgroup(_PASSED_ON) is not None
+    return isinstance(error, _PASSED_ON)
