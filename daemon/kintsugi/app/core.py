@@ -6,7 +6,7 @@ It is one straight line on purpose: splitting it would only hide who is given wh
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from kintsugi.actions.actions import Actions
@@ -19,6 +19,7 @@ from kintsugi.clients.clients import Clients
 from kintsugi.executor import Executor
 from kintsugi.guards import Limits
 from kintsugi.kube.client import KubeClient
+from kintsugi.kube.steady_clock import SteadyClock
 from kintsugi.ledger import Ledger
 from kintsugi.model.documents import Catalog, Mode
 from kintsugi.pipeline.drilling import Drilling
@@ -48,6 +49,7 @@ LOOK_LEAST = timedelta(milliseconds=100)
 class Core:
     """The parts of a daemon that others ask: the server, the CLI's demo, the clock."""
 
+    clock: SteadyClock
     ledger: Ledger
     kube: KubeClient
     caches: Caches
@@ -62,11 +64,6 @@ class Core:
     watch: ClusterWatch
     checks: Checks
     remembering: Remembering
-
-
-def now_utc() -> datetime:
-    """Tell the time, aware."""
-    return datetime.now(UTC)
 
 
 async def build(
@@ -84,13 +81,22 @@ async def build(
     `executor` is another one only where a test shows what its order is worth. Raises LedgerHeld, LedgerUnavailable, KubeError.
     """
     pace = max(LOOK_EVERY * settings.durations, LOOK_LEAST)
+    clock = SteadyClock()
     boundary = CrashPoints(settings.chaos.kill_at, settings.chaos.trace)
     ledger = await life.enter("ledger", Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary))
-    epoch = await ledger.lead(now_utc())
-    kube = await life.enter("kubernetes", KubeClient.connect(settings.kube))
+    epoch = await ledger.lead(clock.now())
+    kube = await life.enter("kubernetes", KubeClient.connect(settings.kube, clock.heard))
+    life.spawn("clock", clock.run())
     actions = Actions(kube, Clients.under(AddressRule(allow_loopback=loopback)), settings.restore)
     caches = Caches.of(kube)
-    services = Services(caches, catalog, clock=now_utc, stale_after=settings.kube.stale_after)
+    services = Services(
+        caches,
+        catalog,
+        clock=clock.now,
+        stale_after=settings.kube.stale_after,
+        clock_problem=lambda: clock.problem,
+    )
+    clock.on_trusted(services.clock_set)
     limits = limits_of(settings)
     world = World(
         services=services,
@@ -98,13 +104,13 @@ async def build(
         limits=limits,
         mode=Mode(settings.mode),
         hold_limit=settings.guards.hold_limit,
-        clock=now_utc,
+        clock=clock.now,
     )
     tools = Tools(
-        executor=executor(actions, boundary, clock=now_utc),
+        executor=executor(actions, boundary, clock=clock.now),
         looker=actions,
         world=world,
-        clock=now_utc,
+        clock=clock.now,
         pace=pace,
         command_timeout=settings.kube.request_timeout,
     )
@@ -113,13 +119,15 @@ async def build(
     roster = Roster(tools, ledger, in_force, terms_of(settings, limits, pace))
     targets = Targets(kube, caches, services, limits.protected)
     pipeline = Pipeline(ledger, in_force, world, targets, roster, approval_expiry=settings.guards.approval_expiry)
-    watch = ClusterWatch(caches, services, ledger, clock=now_utc)
+    watch = ClusterWatch(caches, services, ledger, clock=clock.now)
+    clock.on_trusted(watch.judge_anew)
     in_force.on_change(lambda changed, _: services.use(changed))
     in_force.on_change(watch.use)
-    checks = Checks(services, actions, watch.tell, clock=now_utc, within=settings.kube.request_timeout)
+    checks = Checks(services, actions, watch.tell, clock=clock.now, within=settings.kube.request_timeout)
     in_force.on_change(checks.use)
     log.info("leading", epoch=epoch, catalog=catalog.digest, mode=settings.mode)
     return Core(
+        clock=clock,
         ledger=ledger,
         kube=kube,
         caches=caches,

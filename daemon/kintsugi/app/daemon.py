@@ -4,11 +4,11 @@ The daemon from start to stop: what is started, in which order, and what waits f
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from kintsugi.app.clock import Clock
-from kintsugi.app.core import Core, build, now_utc
+from kintsugi.app.clock import Clock, Tick
+from kintsugi.app.core import Core, build
 from kintsugi.app.counting import Counting
 from kintsugi.app.events import ObjectEvents
 from kintsugi.app.intake import serve_on
@@ -83,7 +83,7 @@ async def start(
     life.spawn("caches", core.caches.run())
     listening = await serve_on(settings, core, metrics, life)
     follow_files(files, core, metrics, life)
-    events = ObjectEvents(core.kube, core.services, clock=now_utc)
+    events = ObjectEvents(core.kube, core.services, clock=core.clock.now)
     core.roster.on_start(events.began)
     core.roster.on_end(events.ended)
     life.on_stop("runs", core.roster.stop)
@@ -96,8 +96,9 @@ async def start(
 
 
 async def lead(core: Core) -> None:
-    """Wait until the caches can be trusted; then take up open runs, follow conditions, judge signals."""
+    """Wait until the caches and the clock can be trusted; then take up open runs, follow conditions, judge signals."""
     await core.caches.synced()
+    await core.clock.wait_trusted()
     log.info("the cluster is seen", pods=len(core.caches.pods.store))
     core.services.refresh(everything=True)
     await patiently(core.remembering.step)
@@ -151,13 +152,23 @@ def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecy
     """Let the clock tick for everything that is looked at now and then."""
     often = max(timedelta(seconds=5) * settings.durations, timedelta(seconds=1))
     clock = Clock()
-    clock.every(often, "waiting incidents", core.waiting.tend)
+
+    def trusting(tick: Tick) -> Tick:
+        """Leave out a look that compares times of rows with now, while the clock is in doubt."""
+
+        async def look() -> None:
+            if core.clock.trusted:
+                await tick()
+
+        return look
+
+    clock.every(often, "waiting incidents", trusting(core.waiting.tend))
     clock.every(often, "drills", lambda: drill(core))
     clock.every(often, "good revisions", core.remembering.step)
-    clock.every(often, "signals that go on", lambda: core.ledger.rearm(now_utc()))
+    clock.every(often, "signals that go on", trusting(lambda: core.ledger.rearm(core.clock.now())))
     clock.every(often, "every service", lambda: refresh_all(core))
     clock.every(timedelta(seconds=5), "gauges", counting.look)
-    clock.every(timedelta(hours=1), "retention", lambda: core.ledger.prune(oldest(settings), now_utc()))
+    clock.every(timedelta(hours=1), "retention", trusting(lambda: prune(core, settings.ledger.keep)))
     clock.start()
     life.on_stop("clock", clock.stop)
 
@@ -173,6 +184,7 @@ async def refresh_all(core: Core) -> None:
     core.services.refresh(everything=True)
 
 
-def oldest(settings: Settings) -> datetime:
-    """Say from when on closed incidents are kept."""
-    return now_utc() - settings.ledger.keep
+async def prune(core: Core, keep: timedelta) -> None:
+    """Forget the incidents that were closed longer ago than they are kept."""
+    now = core.clock.now()
+    await core.ledger.prune(now - keep, now)

@@ -57,6 +57,11 @@ class World:
         """Say why nothing can be trusted now; empty when it can."""
         return self.services.blind
 
+    @property
+    def clock_problem(self) -> str:
+        """Say why the clock cannot be trusted now; empty when it can."""
+        return self.services.clock_problem
+
     def good(self, service: str) -> frozenset[str]:
         """Name the pod templates of a service's workload that were seen good."""
         view = self.views.get(service)

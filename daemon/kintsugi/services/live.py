@@ -7,7 +7,7 @@ A change of an object marks its services; marked services are looked at again on
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from kintsugi.kube.mirror import Change
@@ -48,6 +48,12 @@ class Tally:
         self.moments[uid] = now
         self.restarts = Restarts(count=self.restarts.count + times, last=now, interval=max(since, recent))
 
+    def shift(self, by: timedelta) -> None:
+        """Move all moments by as much as the clock was set."""
+        self.moments = {uid: moment + by for uid, moment in self.moments.items()}
+        if self.restarts.last is not None:
+            self.restarts = replace(self.restarts, last=self.restarts.last + by)
+
 
 class Services:
     """
@@ -57,10 +63,17 @@ class Services:
     """
 
     def __init__(
-        self, caches: Caches, catalog: Catalog, *, clock: Callable[[], datetime], stale_after: timedelta
+        self,
+        caches: Caches,
+        catalog: Catalog,
+        *,
+        clock: Callable[[], datetime],
+        stale_after: timedelta,
+        clock_problem: Callable[[], str] = lambda: "",
     ) -> None:
         self._caches = caches
         self._clock = clock
+        self._clock_problem = clock_problem
         self._stale_after = stale_after
         self._catalog = catalog
         self._index = ServiceIndex(())
@@ -98,8 +111,18 @@ class Services:
 
     @property
     def blind(self) -> str:
-        """Say why the caches cannot be trusted now; empty when they can."""
-        return self._caches.blind(asyncio.get_running_loop().time(), self._stale_after)
+        """Say why the caches, or the times in them, cannot be trusted now; empty when they can."""
+        return self.clock_problem or self._caches.blind(asyncio.get_running_loop().time(), self._stale_after)
+
+    @property
+    def clock_problem(self) -> str:
+        """Say why the clock cannot be trusted now; empty when it can."""
+        return self._clock_problem()
+
+    def clock_set(self, by: timedelta) -> None:
+        """Count the moments of restarts that were seen from the new time, too."""
+        for tally in self._tallies.values():
+            tally.shift(by)
 
     def services_of(self, pod: Pod) -> tuple[Service, ...]:
         """List the services whose selector takes this pod in."""
