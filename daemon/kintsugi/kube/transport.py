@@ -5,11 +5,12 @@ The client and the reflectors speak through this; nothing here is ever repeated,
 401, once, with credentials read anew.
 """
 
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Self
 from urllib.parse import urlencode
 
@@ -29,6 +30,8 @@ Heard = Callable[[str, float, float], None]
 
 # How long a WebSocket waits for the other side to close, too, in seconds.
 _FAREWELL = aiohttp.ClientWSTimeout(ws_close=1.0)
+# Why OpenSSL refuses a certificate (X509_V_ERR_…), where that may be the fault of a clock.
+_NOT_YET_VALID, _EXPIRED = 9, 10
 # Answers come from the same network: compressing them costs the API server more than it saves.
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kintsugi"}
 
@@ -234,6 +237,19 @@ def _in_our_words(request: Request) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        raise ServerUnavailable(f"{request}: no connection, nothing was sent: {error}") from error
+        why = _by_the_clock(error) or str(error)
+        raise ServerUnavailable(f"{request}: no connection, nothing was sent: {why}") from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise unanswered(request, f"the answer was lost: {error or type(error).__name__}") from error
+
+
+def _by_the_clock(error: aiohttp.ClientError) -> str:
+    """Say that a certificate is refused for its dates, and what this machine's clock has to do with it; else ""."""
+    refused = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else None
+    code = refused.verify_code if isinstance(refused, ssl.SSLCertVerificationError) else 0
+    shown = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if code == _NOT_YET_VALID:
+        return f"the server's certificate is not yet valid: likely this machine's clock is wrong, it says {shown}"
+    if code == _EXPIRED:
+        return f"the server's certificate has expired, or this machine's clock is wrong: it says {shown}"
+    return ""
