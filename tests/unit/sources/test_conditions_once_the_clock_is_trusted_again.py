@@ -66,7 +66,7 @@ async def test_what_began_on_a_wrong_clock_is_not_kept_with_its_time() -> None:
     scene = Scene()
     scene.problem = DOUBT
     await scene.goes_on(hours=1)
-    scene.watch.tell(CATALOG.rules["web-too-few"], service_target(scene.services.views["web"]), True)
+    scene.watch.tell(CATALOG.rules["web-too-few"], service_target(scene.services.views["web"]), holds=True)
     scene.is_trusted(timedelta(hours=-1))
     await scene.goes_on(seconds=1)
     assert scene.ledger.kept["web-too-few", "web"].since < scene.now
