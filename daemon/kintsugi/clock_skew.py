@@ -49,7 +49,7 @@ class ServerDate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class ClockState:
     """
     What is held of the clocks.
 
@@ -62,7 +62,7 @@ class Standing:
     agreeing: Reading | None = None
 
 
-def judge(standing: Standing, now: Reading, answers: Sequence[ServerDate]) -> Standing:
+def judge(state: ClockState, now: Reading, answers: Sequence[ServerDate]) -> ClockState:
     """
     Judge the clocks by a reading and the last answers of the API server.
 
@@ -70,19 +70,19 @@ def judge(standing: Standing, now: Reading, answers: Sequence[ServerDate]) -> St
     one for `AGREE_FOR`; then time counts from the wall clock anew, where it has been set meanwhile.
     """
     apart = _apart_from_server(now, answers)
-    if not standing.problem:
-        problem = "; ".join(each for each in (apart, _jumped(now, standing.anchor)) if each)
-        return replace(standing, problem=problem) if problem else standing
+    if not state.problem:
+        problem = "; ".join(each for each in (apart, _jumped(now, state.anchor)) if each)
+        return replace(state, problem=problem) if problem else state
     if apart:
-        return replace(standing, problem=apart, agreeing=None)
-    since = standing.agreeing
+        return replace(state, problem=apart, agreeing=None)
+    since = state.agreeing
     if since is None or abs(now.wall - since.at(now.steady)) > TOLERANCE:
         since = now
     agreed = timedelta(seconds=now.steady - since.steady)
     if agreed >= AGREE_FOR:
-        return Standing(anchor=now if _jumped(now, standing.anchor) else standing.anchor)
+        return ClockState(anchor=now if _jumped(now, state.anchor) else state.anchor)
     problem = f"the clocks agree again, but not yet for {format_duration(AGREE_FOR)}"
-    return replace(standing, problem=problem, agreeing=since)
+    return replace(state, problem=problem, agreeing=since)
 
 
 def _apart_from_server(now: Reading, answers: Sequence[ServerDate]) -> str:

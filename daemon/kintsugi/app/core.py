@@ -22,6 +22,7 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.kube.steady_clock import SteadyClock
 from kintsugi.ledger import Ledger
 from kintsugi.model.documents import Catalog, Mode
+from kintsugi.objects.facts import START_UP_ALLOWANCE
 from kintsugi.pipeline.drilling import Drilling
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
@@ -105,6 +106,7 @@ async def build(
         mode=Mode(settings.mode),
         hold_limit=settings.guards.hold_limit,
         clock=clock.now,
+        start_up=START_UP_ALLOWANCE * settings.durations,
     )
     tools = Tools(
         executor=executor(actions, boundary, clock=clock.now),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from kintsugi.clock_skew import ANSWERS, Reading, ServerDate, Standing, judge
+from kintsugi.clock_skew import ANSWERS, ClockState, Reading, ServerDate, judge
 from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -40,7 +40,7 @@ class SteadyClock:
     def __init__(self, wall: Callable[[], datetime] = wall_clock, steady: Callable[[], float] = time.monotonic) -> None:
         self._wall = wall
         self._steady = steady
-        self._standing = Standing(anchor=self._read())
+        self._state = ClockState(anchor=self._read())
         self._answers: deque[ServerDate] = deque(maxlen=ANSWERS)
         self._changed = asyncio.Event()
         self._listeners: list[Listener] = []
@@ -48,12 +48,12 @@ class SteadyClock:
 
     def now(self) -> datetime:
         """Return the time of this life, aware."""
-        return self._standing.anchor.at(self._steady())
+        return self._state.anchor.at(self._steady())
 
     @property
     def problem(self) -> str:
         """Say why time cannot be trusted now; "" when nothing speaks against it."""
-        return self._standing.problem
+        return self._state.problem
 
     @property
     def trusted(self) -> bool:
@@ -78,12 +78,12 @@ class SteadyClock:
 
     def look(self) -> None:
         """Judge the clocks as they are now, and say what has changed."""
-        before, now = self._standing, self._read()
-        self._standing = judge(before, now, self._answers)
+        before, now = self._state, self._read()
+        self._state = judge(before, now, self._answers)
         if self.problem and not before.problem:
             log.error("the clock cannot be trusted: nothing is done until it can", why=self.problem)
         elif before.problem and not self.problem:
-            set_by = self._standing.anchor.at(now.steady) - before.anchor.at(now.steady)
+            set_by = self._state.anchor.at(now.steady) - before.anchor.at(now.steady)
             log.warning("the clock can be trusted again", set_by=set_by.total_seconds())
             for listener in self._listeners:
                 listener(set_by)
