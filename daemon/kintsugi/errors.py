@@ -29,6 +29,7 @@ Every exception of the package, in one tree.
     │   ├── StoreRefused        it said no: credentials, rights, bucket, region
     │   └── StoreChanged        an object is no longer the one that was listed
     ├── ProbeFailed             a client (HTTP, DNS, TCP) could not be asked
+    │   └── ResolverFailed      for our own DNS does not know the cluster: nothing follows about who was to be asked
     ├── NotAdmitted             the gate refused an effect: it is not made in this run any more
     └── Refused                 an action declined, with its reason; nothing was changed
         └── NotYet              it waits for something that is about to end: ask again
@@ -152,6 +153,10 @@ class StoreChanged(StoreError):
 
 class ProbeFailed(KintsugiError):
     """A service outside the cluster's API (HTTP, DNS, TCP) could not be asked; the text says why."""
+
+
+class ResolverFailed(ProbeFailed):
+    """A name was not resolved, and neither are the cluster's own where the daemon runs: nobody was asked."""
 
 
 class NotAdmitted(KintsugiError):

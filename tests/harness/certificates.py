@@ -3,11 +3,31 @@
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 _CURVE = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 # The machine's own openssl.cnf would make every certificate an authority.
-_CONFIG = "[req]\ndistinguished_name = subject\n[subject]\n"
+_CONFIG = """\
+[req]
+distinguished_name = subject
+[subject]
+[ca]
+default_ca = own
+[own]
+database = {folder}/issued
+new_certs_dir = {folder}
+rand_serial = yes
+preserve = yes
+default_md = sha256
+policy = any
+copy_extensions = copy
+unique_subject = no
+[any]
+commonName = supplied
+organizationName = optional
+"""
+A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,14 +39,20 @@ class Pair:
 
 
 class Authority:
-    """Signs certificates for servers and users; everything lies in one folder."""
+    """
+    Signs certificates for servers and users; everything lies in one folder.
 
-    def __init__(self, folder: Path) -> None:
+    They are valid from a day ago, so that a process whose clock is behind by hours takes them, for three days.
+    """
+
+    def __init__(self, folder: Path, *, valid_from: datetime | None = None) -> None:
         """Make the authority's own certificate, and the key that signs service account tokens."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
+        self._valid_from = valid_from or datetime.now(UTC) - A_DAY
         self._config = folder / "openssl.cnf"
-        self._config.write_text(_CONFIG)
+        self._config.write_text(_CONFIG.format(folder=folder))
+        (folder / "issued").touch()
         self.own = self._pair("ca")
         self._request(
             self.own, "/CN=harness-ca", "basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign"
@@ -50,15 +76,20 @@ class Authority:
     def _issue(self, file: str, subject: str, *extensions: str) -> Pair:
         pair = self._pair(file)
         limits = ("basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature")
-        signer = ("-CA", str(self.own.certificate), "-CAkey", str(self.own.key))
+        signer = ("-cert", str(self.own.certificate), "-keyfile", str(self.own.key))
         self._request(pair, subject, *limits, *extensions, signer=signer)
         return pair
 
     def _request(self, pair: Pair, subject: str, *extensions: str, signer: Sequence[str] = ()) -> None:
+        """Make a key and have its certificate signed: by `signer`, or by itself."""
         added = [word for extension in extensions for word in ("-addext", extension)]
-        out = ("-out", str(pair.certificate), "-keyout", str(pair.key))
-        what = ("-config", str(self._config), "-days", "2", "-subj", subject)
-        _openssl("req", "-x509", *_CURVE, *what, *signer, *added, *out)
+        wish = pair.certificate.with_suffix(".csr")
+        config = ("-config", str(self._config))
+        _openssl("req", "-new", *_CURVE, *config, "-subj", subject, *added, "-out", str(wish), "-keyout", str(pair.key))
+        begin, end = (f"{each:%Y%m%d%H%M%SZ}" for each in (self._valid_from, self._valid_from + 3 * A_DAY))
+        valid = ("-startdate", begin, "-enddate", end)
+        by = signer or ("-selfsign", "-keyfile", str(pair.key))
+        _openssl("ca", "-batch", "-notext", *config, *valid, *by, "-in", str(wish), "-out", str(pair.certificate))
 
     def _pair(self, file: str) -> Pair:
         return Pair(certificate=self._folder / f"{file}.crt", key=self._folder / f"{file}.key")

@@ -1,13 +1,14 @@
 """
-The clock: APScheduler ticks for what must be looked at now and then. The deadlines themselves are rows of the ledger.
+The clock: it ticks for what must be looked at now and then. The deadlines themselves are rows of the ledger.
 
 One job never overlaps itself, and a missed tick is made up by the next: nothing here is a one-shot. An error that nobody
-expected would come again at each tick, with half of the daemon at work: it ends the daemon.
+expected would come again at each tick, with half of the daemon at work: it ends the daemon. The scheduler goes by the wall
+clock, and is silent for as long as that is set back by: `begin_anew` is for when that has happened.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -50,6 +51,11 @@ class Clock:
     def start(self) -> None:
         """Begin to tick."""
         self._scheduler.start()
+
+    def begin_anew(self) -> None:
+        """Look at everything now, and count the intervals from here: the wall clock was set."""
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=datetime.now(UTC))
 
     async def stop(self) -> None:
         """Tick no more."""

@@ -6,7 +6,7 @@ It is one straight line on purpose: splitting it would only hide who is given wh
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from kintsugi.actions.actions import Actions
@@ -19,8 +19,10 @@ from kintsugi.clients.clients import Clients
 from kintsugi.executor import Executor
 from kintsugi.guards import Limits
 from kintsugi.kube.client import KubeClient
+from kintsugi.kube.steady_clock import SteadyClock
 from kintsugi.ledger import Ledger, Windows
 from kintsugi.model.documents import Catalog, Mode
+from kintsugi.objects.facts import START_UP_ALLOWANCE
 from kintsugi.pipeline.drilling import Drilling
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
@@ -48,6 +50,7 @@ LOOK_LEAST = timedelta(milliseconds=100)
 class Core:
     """The parts of a daemon that others ask: the server, the CLI's demo, the clock."""
 
+    clock: SteadyClock
     ledger: Ledger
     kube: KubeClient
     caches: Caches
@@ -65,11 +68,6 @@ class Core:
     containment: Containment
 
 
-def now_utc() -> datetime:
-    """Tell the time, aware."""
-    return datetime.now(UTC)
-
-
 async def build(
     settings: Settings,
     catalog: Catalog,
@@ -85,20 +83,30 @@ async def build(
     `executor` is another one only where a test shows what its order is worth. Raises LedgerHeld, LedgerUnavailable, KubeError.
     """
     pace = max(LOOK_EVERY * settings.durations, LOOK_LEAST)
+    clock = SteadyClock()
     boundary = CrashPoints(settings.chaos.kill_at, settings.chaos.trace)
     guards = settings.guards
     windows = Windows.covering(changes=guards.budget_window, runs=max(guards.cooldown_max, guards.failures_pause))
     opened = Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary, windows=windows)
     ledger = await life.enter("ledger", opened)
-    epoch = await ledger.lead(now_utc())
-    await ledger.mend(now_utc())
-    kube = await life.enter("kubernetes", KubeClient.connect(settings.kube))
+    epoch = await ledger.lead(clock.now())
+    await ledger.mend(clock.now())
+    kube = await life.enter("kubernetes", KubeClient.connect(settings.kube, clock.heard))
+    life.spawn("clock", clock.run())
     actions = Actions(kube, Clients.under(AddressRule(allow_loopback=loopback)), settings.restore)
     containment = Containment()
     caches = Caches.of(kube)
     for _, reflector in caches:
         reflector.contain(containment)
-    services = Services(caches, catalog, clock=now_utc, stale_after=settings.kube.stale_after, containment=containment)
+    services = Services(
+        caches,
+        catalog,
+        clock=clock.now,
+        stale_after=settings.kube.stale_after,
+        containment=containment,
+        clock_problem=lambda: clock.problem,
+    )
+    clock.on_trusted(services.clock_set)
     limits = limits_of(settings)
     world = World(
         services=services,
@@ -106,13 +114,14 @@ async def build(
         limits=limits,
         mode=Mode(settings.mode),
         hold_limit=settings.guards.hold_limit,
-        clock=now_utc,
+        clock=clock.now,
+        start_up=START_UP_ALLOWANCE * settings.durations,
     )
     tools = Tools(
-        executor=executor(actions, boundary, clock=now_utc),
+        executor=executor(actions, boundary, clock=clock.now),
         looker=actions,
         world=world,
-        clock=now_utc,
+        clock=clock.now,
         pace=pace,
         command_timeout=settings.kube.request_timeout,
     )
@@ -121,16 +130,18 @@ async def build(
     roster = Roster(tools, ledger, in_force, terms_of(settings, limits, pace), containment=containment)
     targets = Targets(kube, caches, services, limits.protected)
     pipeline = Pipeline(ledger, in_force, world, targets, roster, approval_expiry=settings.guards.approval_expiry)
-    watch = ClusterWatch(caches, services, ledger, clock=now_utc, containment=containment)
+    watch = ClusterWatch(caches, services, ledger, clock=clock.now, containment=containment)
     watch.on_told(lambda _: pipeline.wake())
+    clock.on_trusted(watch.judge_anew)
     in_force.on_change(lambda changed, _: services.use(changed))
     in_force.on_change(lambda changed, _: caches.keep_events_in(namespaces_of(changed)))
     in_force.on_change(watch.use)
     within = settings.kube.request_timeout
-    checks = Checks(services, actions, watch.tell, clock=now_utc, within=within, containment=containment)
+    checks = Checks(services, actions, watch.tell, clock=clock.now, within=within, containment=containment)
     in_force.on_change(checks.use)
     log.info("leading", epoch=epoch, catalog=catalog.digest, mode=settings.mode)
     return Core(
+        clock=clock,
         ledger=ledger,
         kube=kube,
         caches=caches,

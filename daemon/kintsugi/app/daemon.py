@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from kintsugi.app import collector
-from kintsugi.app.clock import Clock
-from kintsugi.app.core import Core, build, now_utc
+from kintsugi.app.clock import Clock, Tick
+from kintsugi.app.core import Core, build
 from kintsugi.app.counting import Counting
 from kintsugi.app.events import ObjectEvents
 from kintsugi.app.forgetting import EVERY, Forgetting
@@ -85,7 +85,7 @@ async def start(
     life.spawn("caches", core.caches.run())
     listening = await serve_on(settings, core, metrics, life)
     follow_files(files, core, metrics, life)
-    events = ObjectEvents(core.kube, core.services, clock=now_utc)
+    events = ObjectEvents(core.kube, core.services, clock=core.clock.now)
     core.roster.on_start(events.began)
     core.roster.on_end(events.ended)
     life.on_stop("runs", core.roster.stop)
@@ -98,8 +98,9 @@ async def start(
 
 
 async def lead(core: Core) -> None:
-    """Wait until the caches can be trusted; then take up open runs, follow conditions, judge signals."""
+    """Wait until the caches and the clock can be trusted; then take up open runs, follow conditions, judge signals."""
     await core.caches.synced()
+    await core.clock.wait_trusted()
     log.info("the cluster is seen", pods=len(core.caches.pods.store))
     core.services.refresh(everything=True)
     collector.collect_and_freeze()
@@ -153,19 +154,30 @@ def follow_files(files: CatalogFiles, core: Core, metrics: Metrics, life: Lifecy
 def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecycle) -> None:
     """Let the clock tick for everything that is looked at now and then."""
     often = max(timedelta(seconds=5) * settings.durations, timedelta(seconds=1))
-    clock = Clock(life.fail)
-    clock.every(often, "open runs", core.roster.reconcile)
-    clock.every(often, "waiting incidents", core.waiting.tend)
+    clock, now = Clock(life.fail), core.clock.now
+
+    def trusting(tick: Tick) -> Tick:
+        """Leave out a look that compares times of rows with now, while the clock is in doubt."""
+
+        async def look() -> None:
+            if core.clock.trusted:
+                await tick()
+
+        return look
+
+    clock.every(often, "open runs", trusting(core.roster.reconcile))
+    clock.every(often, "waiting incidents", trusting(core.waiting.tend))
     clock.every(often, "drills", lambda: drill(core))
     clock.every(often, "good revisions", core.remembering.step)
-    clock.every(often, "signals that go on", lambda: rearm(core))
-    clock.every(often, "alerts that fire again", lambda: reopen(core, settings))
+    clock.every(often, "signals that go on", trusting(lambda: rearm(core)))
+    clock.every(often, "alerts that fire again", trusting(lambda: reopen(core, settings)))
     clock.every(often, "every service", lambda: refresh_all(core))
     clock.every(timedelta(seconds=5), "gauges", counting.look)
-    clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.mend(now_utc()))
-    forgetting = Forgetting(settings=settings, ledger=core.ledger, workloads=core.remembering.there, clock=now_utc)
-    clock.every(EVERY, "retention", forgetting.step)
+    clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.mend(now()))
+    forgetting = Forgetting(settings=settings, ledger=core.ledger, workloads=core.remembering.there, clock=now)
+    clock.every(EVERY, "retention", trusting(forgetting.step))
     clock.every(collector.EVERY, "garbage", collector.step)
+    core.clock.on_trusted(lambda _: clock.begin_anew())
     clock.start()
     life.on_stop("clock", clock.stop)
 
@@ -178,7 +190,7 @@ async def drill(core: Core) -> None:
 
 async def reopen(core: Core, settings: Settings) -> None:
     """Open the alerts again that fired after their end and have not resolved since, and have them judged."""
-    opened = await core.ledger.reopen(now_utc(), settings.alertmanager.reopen_after)
+    opened = await core.ledger.reopen(core.clock.now(), settings.alertmanager.reopen_after)
     if opened:
         log.info("alerts that had ended fire again", signals=opened)
         core.pipeline.wake()
@@ -186,7 +198,7 @@ async def reopen(core: Core, settings: Settings) -> None:
 
 async def rearm(core: Core) -> None:
     """Have signals judged again that go on although their incident is closed."""
-    if await core.ledger.rearm(now_utc()):
+    if await core.ledger.rearm(core.clock.now()):
         core.pipeline.wake()
 
 

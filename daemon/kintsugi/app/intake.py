@@ -7,7 +7,7 @@ from datetime import datetime
 
 import aiohttp
 
-from kintsugi.app.core import Core, now_utc
+from kintsugi.app.core import Core
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.ledger import Accepted
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
@@ -21,7 +21,7 @@ from kintsugi.server.http import Listening, serve
 from kintsugi.server.intake import Intake
 from kintsugi.server.routes import Gate, all_routes
 from kintsugi.settings import Settings
-from kintsugi.sources.alertmanager import decode
+from kintsugi.sources.alertmanager import Delivery, decode
 from kintsugi.sources.alertmanager_api import AlertmanagerApi
 from kintsugi.sources.dead_letters import read_again
 from kintsugi.sources.poll import Poller
@@ -32,11 +32,17 @@ log = get_logger(__name__)
 
 async def serve_on(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> Listening:
     """Open the port; poll and notify where an address is given."""
-    intake = Intake(settings.server, Waking(core), decode, metrics=metrics, clock=now_utc)
+
+    def read(body: bytes, now: datetime) -> Delivery:
+        return decode(body, now, timed=core.clock.trusted)
+
+    intake = Intake(settings.server, Waking(core), read, metrics=metrics, clock=core.clock.now)
     session = await life.enter("http client", aiohttp.ClientSession(trust_env=False))
     if settings.alertmanager.url is not None:
         api = AlertmanagerApi(settings.alertmanager, session)
-        poller = Poller(settings.alertmanager, api, Waking(core), metrics, now_utc)
+        poller = Poller(
+            settings.alertmanager, api, Waking(core), metrics, core.clock.now, blind=lambda: core.clock.problem
+        )
         intake.on_incomplete = poller.wake
         core.world.silences = poller
         life.spawn("poll", poller.run())
@@ -47,7 +53,8 @@ async def serve_on(settings: Settings, core: Core, metrics: Metrics, life: Lifec
         )
     if settings.notifications.url is not None:
         life.spawn(
-            "notifier", Notifier(settings.notifications, core.ledger, session, metrics=metrics, clock=now_utc).run()
+            "notifier",
+            Notifier(settings.notifications, core.ledger, session, metrics=metrics, clock=core.clock.now).run(),
         )
     health = Health({"ledger": lambda: answers(core), "caches": lambda: sees(core)}, metrics)
     routes = all_routes(intake, health, Api(deeds(core), decode))

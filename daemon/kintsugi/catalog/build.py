@@ -54,7 +54,7 @@ def content_of(document: Document) -> object:
 def build_service(draft: Draft[ServiceShape], priorities: dict[str, int]) -> Service | None:
     """Build a service; without `depends_on` it depends on all services of higher priority."""
     spec, path = draft.shape.spec, ("spec",)
-    healthy = draft.expression((*path, "healthy"), spec.healthy, seen(service_names()))
+    healthy = draft.expression((*path, "healthy"), spec.healthy, seen(service_names(), start_up=draft.known.start_up))
     workload, selector = _workload(draft), _selector(draft)
     checks = {name: _checks(draft, name) for name in spec.checks}
     draft.one_of((*path, "runbook"), spec.runbook, draft.known.runbooks, "runbook")
@@ -107,7 +107,7 @@ def _selector(draft: Draft[ServiceShape]) -> Selector | None:
 
 
 def _checks(draft: Draft[ServiceShape], name: str) -> tuple[Step, ...]:
-    standing = Standing(services=draft.known.services)
+    standing = Standing(services=draft.known.services, start_up=draft.known.start_up)
     steps, _ = Steps(draft=draft, looks_only=True).in_order(
         draft.shape.spec.checks[name], ("spec", "checks", name), standing
     )
@@ -130,7 +130,7 @@ def build_rule(draft: Draft[RuleShape], runbooks_of: dict[str, str]) -> Rule:
         on=spec.on,
         service=spec.service or "",
         runbook=spec.runbook or runbooks_of.get(spec.service or "", ""),
-        when=draft.expression((*path, "when"), spec.when, seen(names)),
+        when=draft.expression((*path, "when"), spec.when, seen(names, start_up=draft.known.start_up)),
         match=_matchers(draft),
         hold=draft.scaled(spec.hold),
         check=spec.check or "",
@@ -165,7 +165,7 @@ def build_runbook(draft: Draft[RunbookShape]) -> Runbook:
         draft.one_of((*path, "service"), spec.service, draft.known.services, "service")
     parameters = tuple(_parameter(draft, name, shape) for name, shape in spec.parameters.items())
     types = {each.name: parameter_type(each.type) if known_type(each.type) else ANY for each in parameters}
-    standing = Standing(services=draft.known.services, parameters=types)
+    standing = Standing(services=draft.known.services, start_up=draft.known.start_up, parameters=types)
     steps, _ = Steps(draft=draft).in_order(spec.steps, (*path, "steps"), standing)
     if spec.rollback.loses is not None:
         known = tuple(step.id for step in steps if isinstance(step.do, Run) and not step.do.command.changes)

@@ -17,6 +17,7 @@ from kintsugi.commands import Template as CommandTemplate
 from kintsugi.expressions import BOOL, Expression, ExpressionProblem, Scope, Template, Type
 from kintsugi.model.documents import Patterns
 from kintsugi.model.places import Place
+from kintsugi.objects.facts import START_UP_ALLOWANCE
 
 ShapeT_co = TypeVar("ShapeT_co", bound=DocumentShape, covariant=True)
 
@@ -30,6 +31,11 @@ class Known:
     patterns: Mapping[str, Patterns | None]
     checks: dict[str, tuple[str, ...]]
     durations: float = 1.0
+
+    @property
+    def start_up(self) -> timedelta:
+        """Return what a pod may take to become ready, scaled as all durations are."""
+        return START_UP_ALLOWANCE * self.durations
 
 
 @dataclass(kw_only=True, slots=True)

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from kintsugi.expressions import ListOf, Scope, Type
+from kintsugi.objects.facts import START_UP_ALLOWANCE
 from kintsugi.scope import seen
 from kintsugi.scope.types import Names, StepPlace, step_names
 
@@ -13,9 +15,10 @@ Results = Mapping[str, Names]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """A place in a list of steps."""
+    """A place in a list of steps. `start_up` is what a pod may take to become ready."""
 
     services: tuple[str, ...]
+    start_up: timedelta = START_UP_ALLOWANCE
     parameters: Names = field(default_factory=dict)
     earlier: Results = field(default_factory=dict)
     each: Type | None = None
@@ -33,7 +36,7 @@ class Standing:
         place = StepPlace(
             parameters=self.parameters, earlier=self.earlier, own=own or {}, each=self.each, services=self.services
         )
-        return seen(step_names(place))
+        return seen(step_names(place), start_up=self.start_up)
 
 
 def left_behind(own: Names, *, repeated: bool) -> Names:

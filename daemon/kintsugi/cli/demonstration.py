@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from kintsugi.app.core import now_utc
 from kintsugi.cli import database_scene, web_scenes
 from kintsugi.cli.narration import Narrator, Say
 from kintsugi.cli.stage import PATIENCE, Outcome, Scene, Stage, perform
+from kintsugi.kube.steady_clock import wall_clock
 from kintsugi.rehearsal import EmbeddedCluster
 
 
@@ -50,7 +50,7 @@ async def play(*, folder: Path, catalog: Path | None, say: Say, patience: timede
 async def perform_all(scenes: Sequence[Scene], stage: Stage, patience: timedelta) -> list[Outcome]:
     """Play scenes one after the other on one stage, up to the first that does not end as it should."""
     await stage.healthy()
-    narrator = Narrator(ledger=stage.core.ledger, say=stage.say, began=now_utc())
+    narrator = Narrator(ledger=stage.core.ledger, say=stage.say, began=wall_clock())
     outcomes: list[Outcome] = []
     for scene in scenes:
         outcomes.append(await perform(scene, stage, narrator, patience))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from kintsugi.app.core import now_utc
 from kintsugi.cli.tables import first_line
+from kintsugi.kube.steady_clock import wall_clock
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, StepRecord, StepState
 
@@ -74,7 +74,7 @@ class Narrator:
         self._once(key, when, f"  {MARKS.get(step.state, ' ')} {phase}{shown}{met}")
 
     def _state(self, run: RunRecord) -> None:
-        moment = run.finished or (run.walked if run.state is IncidentState.VERIFYING else now_utc())
+        moment = run.finished or (run.walked if run.state is IncidentState.VERIFYING else wall_clock())
         self._once(
             f"{run.id}{run.state}", moment, f"  → {run.state}: {run.reason.splitlines()[0] if run.reason else ''}"
         )

@@ -8,8 +8,8 @@ from datetime import datetime
 
 import aiohttp
 
-from kintsugi.app.core import now_utc
 from kintsugi.errors import KintsugiError
+from kintsugi.kube.steady_clock import wall_clock
 
 NEVER = "0001-01-01T00:00:00Z"
 """How Alertmanager writes the end of an alert that still fires."""
@@ -25,11 +25,11 @@ class Pager:
 
     async def run(self) -> None:
         """Fire now; resolve once it is over."""
-        began = now_utc()
+        began = wall_clock()
         await self._post(began, None)
         while self._firing():
             await asyncio.sleep(0.2)
-        await self._post(began, now_utc())
+        await self._post(began, wall_clock())
 
     async def _post(self, began: datetime, ended: datetime | None) -> None:
         status = "firing" if ended is None else "resolved"

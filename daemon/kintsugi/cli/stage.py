@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from kintsugi.app.core import Core, now_utc
+from kintsugi.app.core import Core
 from kintsugi.app.daemon import start
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.cli.narration import Narrator, Say
 from kintsugi.errors import KintsugiError
+from kintsugi.kube.steady_clock import wall_clock
 from kintsugi.model.records import Incident, IncidentState
 from kintsugi.rehearsal import EmbeddedCluster
 from kintsugi.settings import Settings
@@ -80,9 +81,9 @@ class Outcome:
 
 async def come(condition: Callable[[], bool]) -> None:
     """Wait until something is so. Raises KintsugiError when it never is."""
-    deadline = now_utc() + PATIENCE
+    deadline = wall_clock() + PATIENCE
     while not condition():
-        if now_utc() > deadline:
+        if wall_clock() > deadline:
             raise KintsugiError("the stage could not be set: what was waited for did not come")
         await asyncio.sleep(0.05)
 
@@ -107,11 +108,11 @@ def folder_of(folder: Path, part: str) -> Path:
 
 async def perform(scene: Scene, stage: Stage, narrator: Narrator, patience: timedelta) -> Outcome:
     """Break something and tell what happens until an incident ends."""
-    began = narrator.began = now_utc()
+    began = narrator.began = wall_clock()
     stage.say(f"\n{scene.title}.")
     await scene.break_it(stage)
     ended: Incident | None = None
-    while ended is None and now_utc() - began < patience:
+    while ended is None and wall_clock() - began < patience:
         await asyncio.sleep(0.2)
         await narrator.look()
         ended = await ended_since(stage, began)
@@ -121,7 +122,7 @@ async def perform(scene: Scene, stage: Stage, narrator: Narrator, patience: time
         wanted=scene.end,
         state=ended.state if ended is not None else None,
         reason=ended.reason.splitlines()[0] if ended is not None and ended.reason else "no incident came to an end",
-        seconds=(now_utc() - began).total_seconds(),
+        seconds=(wall_clock() - began).total_seconds(),
         wrong=await scene.check(stage) if ended is not None and ended.state is scene.end else "",
     )
 

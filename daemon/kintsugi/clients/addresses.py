@@ -6,13 +6,14 @@ changes its mind between the check and the connection (DNS rebinding) gains noth
 IPv4 inside IPv6) are read by the resolver before they are judged.
 """
 
-import asyncio
-import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Network, ip_address
 
-from kintsugi.errors import ProbeFailed, Refused
+from kintsugi.clients.resolver import Address, Resolver
+from kintsugi.errors import Refused
+
+__all__ = ["Address", "AddressRule"]
 
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
 # Metadata services outside the link-local range: EC2 over IPv6, Alibaba, Azure's wire server, Oracle.
@@ -24,8 +25,6 @@ _COMPATIBLE = IPv6Network("::/96")
 _FEW = 2
 """`::` and `::1` are themselves, not IPv4 addresses in an old notation."""
 
-Address = IPv4Address | IPv6Address
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AddressRule:
@@ -36,6 +35,7 @@ class AddressRule:
     """
 
     allow_loopback: bool = False
+    resolver: Resolver = field(default_factory=Resolver)
 
     def refusal(self, address: Address) -> str:
         """Say why an address may not be asked; "" when it may."""
@@ -56,30 +56,17 @@ class AddressRule:
         """
         Give the addresses of a host, all of them checked, in the resolver's order.
 
-        Raises Refused when the name or any of its addresses may not be asked, ProbeFailed when it has none.
+        Raises Refused when the name or any of its addresses may not be asked, ProbeFailed when it has none, ResolverFailed
+        when no name of the cluster has any here.
         """
         if host.rstrip(".").lower() in _METADATA_NAMES:
             raise Refused(f"{host} is not asked: it is a cloud's metadata service")
-        found = await look_up(host, port, within=within)
+        found = await self.resolver.resolve(host, port, within=within)
         for address in found:
             if why := self.refusal(address):
                 spelled = host if host == str(address) else f"{host} ({address})"
                 raise Refused(f"{spelled} is not asked: it is {why}")
         return found
-
-
-async def look_up(host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
-    """Resolve a host as the machine does (hosts file, search domains). Raises ProbeFailed when it has no address."""
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(within.total_seconds()):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except TimeoutError as error:
-        raise ProbeFailed(f"{host} was not resolved within {within.total_seconds():g} s") from error
-    except (OSError, UnicodeError) as error:
-        raise ProbeFailed(f"{host} cannot be resolved: {error}") from error
-    # A dict keeps the order and drops what is named twice.
-    return tuple(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
 
 
 def _plain(address: Address) -> Address:

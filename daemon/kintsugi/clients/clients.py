@@ -22,4 +22,9 @@ class Clients:
     @classmethod
     def under(cls, rule: AddressRule) -> Self:
         """Make the clients that keep to one rule of addresses."""
-        return cls(http=HttpClient(rule), dns=DnsClient(), tcp=TcpClient(rule), postgres=PostgresClient(rule))
+        return cls(
+            http=HttpClient(rule),
+            dns=DnsClient(resolver=rule.resolver),
+            tcp=TcpClient(rule),
+            postgres=PostgresClient(rule),
+        )

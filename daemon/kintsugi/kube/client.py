@@ -23,7 +23,7 @@ from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
 from kintsugi.kube.logs import LogOptions, log_request, read_log
 from kintsugi.kube.pages import Page, pages
 from kintsugi.kube.repeats import persist
-from kintsugi.kube.transport import Transport
+from kintsugi.kube.transport import Heard, Transport, to_nobody
 from kintsugi.objects.resources import PODS, Resource
 from kintsugi.settings import KubeSettings
 
@@ -80,9 +80,13 @@ class KubeClient:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, settings: KubeSettings) -> AsyncIterator[Self]:
-        """Read the credentials and hold connections open. Raises KubeError when credentials cannot be read."""
-        async with Transport.connect(settings) as transport:
+    async def connect(cls, settings: KubeSettings, heard: Heard = to_nobody) -> AsyncIterator[Self]:
+        """
+        Read the credentials and hold connections open; `heard` is told when each answer was written.
+
+        Raises KubeError when credentials cannot be read.
+        """
+        async with Transport.connect(settings, heard) as transport:
             yield cls(transport, settings)
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:

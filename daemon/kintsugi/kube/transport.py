@@ -5,10 +5,12 @@ The client and the reflectors speak through this; nothing here is ever repeated,
 401, once, with credentials read anew.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Self
 from urllib.parse import urlencode
 
@@ -23,10 +25,19 @@ from kintsugi.settings import KubeSettings
 # Above the 1.5 MiB that etcd takes for one object: a whole event can wait in the buffer.
 READ_BUFFER_BYTES = 2 * 1024 * 1024
 _LIMIT_OF_ERROR_BODY = 64 * 1024
+Heard = Callable[[str, float, float], None]
+"""Told of each answer: its `Date` ("" when it says nothing of now), and the steady moments when it was asked for and came."""
+
 # How long a WebSocket waits for the other side to close, too, in seconds.
 _FAREWELL = aiohttp.ClientWSTimeout(ws_close=1.0)
+# Why OpenSSL refuses a certificate (X509_V_ERR_…), where that may be the fault of a clock.
+_NOT_YET_VALID, _EXPIRED = 9, 10
 # Answers come from the same network: compressing them costs the API server more than it saves.
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kintsugi"}
+
+
+def to_nobody(_date: str, _sent: float, _received: float) -> None:
+    """Tell nobody of an answer."""
 
 
 class Transport:
@@ -43,16 +54,18 @@ class Transport:
         settings: KubeSettings,
         reads: aiohttp.ClientSession,
         changes: aiohttp.ClientSession,
+        heard: Heard,
     ) -> None:
         self._authentication = authentication
         self._settings = settings
         self._reads = reads
         self._changes = changes
+        self._heard = heard
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, settings: KubeSettings) -> AsyncIterator[Self]:
-        """Read the credentials and hold the connections open for as long as the context lasts."""
+    async def connect(cls, settings: KubeSettings, heard: Heard = to_nobody) -> AsyncIterator[Self]:
+        """Read the credentials and hold the connections open for as long as the context lasts; `heard` is told of answers."""
         authentication = await Authentication.load(settings)
         async with AsyncExitStack() as stack:
             limits = aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout.total_seconds())
@@ -60,7 +73,7 @@ class Transport:
             changes = _session(aiohttp.TCPConnector(limit=50, force_close=True), limits, _once)
             await stack.enter_async_context(reads)
             await stack.enter_async_context(changes)
-            yield cls(authentication, settings, reads, changes)
+            yield cls(authentication, settings, reads, changes, heard)
 
     async def send(self, request: Request, *, total: timedelta | None = None) -> bytes:
         """
@@ -147,7 +160,8 @@ class Transport:
     ) -> aiohttp.ClientResponse:
         session = self._changes if request.changes else self._reads
         typed = {"Content-Type": request.content_type} if request.body is not None else {}
-        return await session.request(
+        sent = time.monotonic()
+        response = await session.request(
             request.method,
             _url(access, request),
             data=request.body,
@@ -158,6 +172,8 @@ class Transport:
             allow_redirects=False,
             timeout=limits,
         )
+        self._heard(_date_of(response), sent, time.monotonic())
+        return response
 
     def _limits(self, *, total: timedelta | None, silence: timedelta | None) -> aiohttp.ClientTimeout:
         return aiohttp.ClientTimeout(
@@ -184,6 +200,11 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         raise _AnswerLostError(str(error)) from error
+
+
+def _date_of(response: aiohttp.ClientResponse) -> str:
+    """Return when an answer was written; "" where it comes out of a cache."""
+    return "" if "Age" in response.headers else response.headers.get("Date", "")
 
 
 def _url(access: Access, request: Request) -> URL:
@@ -216,6 +237,19 @@ def _in_our_words(request: Request) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        raise ServerUnavailable(f"{request}: no connection, nothing was sent: {error}") from error
+        why = _by_the_clock(error) or str(error)
+        raise ServerUnavailable(f"{request}: no connection, nothing was sent: {why}") from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise unanswered(request, f"the answer was lost: {error or type(error).__name__}") from error
+
+
+def _by_the_clock(error: aiohttp.ClientError) -> str:
+    """Say that a certificate is refused for its dates, and what this machine's clock has to do with it; else ""."""
+    refused = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else None
+    code = refused.verify_code if isinstance(refused, ssl.SSLCertVerificationError) else 0
+    shown = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if code == _NOT_YET_VALID:
+        return f"the server's certificate is not yet valid: likely this machine's clock is wrong, it says {shown}"
+    if code == _EXPIRED:
+        return f"the server's certificate has expired, or this machine's clock is wrong: it says {shown}"
+    return ""

@@ -36,7 +36,7 @@ class Silences(Protocol):
 @dataclass(kw_only=True)
 class World:
     """
-    The facts of this moment. `mode` is the global one.
+    The facts of this moment. `mode` is the global one; `start_up` is what a pod may take to become ready.
 
     `remembered` are the good revisions by workload uid, template and number, as the ledger knows them.
     """
@@ -47,6 +47,7 @@ class World:
     mode: Mode
     hold_limit: timedelta
     clock: Callable[[], datetime]
+    start_up: timedelta = facts.START_UP_ALLOWANCE
     silences: Silences | None = None
     remembered: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -59,6 +60,11 @@ class World:
     def blind(self) -> str:
         """Say why nothing can be trusted now; empty when it can."""
         return self.services.blind
+
+    @property
+    def clock_problem(self) -> str:
+        """Say why the clock cannot be trusted now; empty when it can."""
+        return self.services.clock_problem
 
     def mode_of(self, rule: str) -> Mode:
         """Return how far runs of a rule may go now. A rule that somebody has taken out of the catalog acts no more."""
@@ -106,6 +112,7 @@ class World:
             selector=view.service.selector if view is not None else None,
             workload=view.service.workload if view is not None else None,
             good=self.good(at.service),
+            startup=self.start_up,
             protected=self.limits.protected,
             env=view.service.env if view is not None else {},
             ledger_host=self.limits.ledger_host,

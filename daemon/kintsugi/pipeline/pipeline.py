@@ -128,7 +128,9 @@ class Pipeline:
         return IDLE if due is None else min(max(due - self._world.clock(), least), IDLE)
 
     async def step(self) -> None:
-        """Judge one batch of what is due; a full batch means that there is more."""
+        """Judge one batch of what is due; a full batch means that there is more. Nothing is while the clock is in doubt."""
+        if self._world.clock_problem:
+            return
         due = await self._inbox.due_signals(self._world.clock())
         settled: dict[str, Verdict] = {}
         for signal in due:

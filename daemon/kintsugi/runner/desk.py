@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kintsugi.expressions import Names
-from kintsugi.model.documents import Step
+from kintsugi.model.documents import Step, Unmet
 from kintsugi.model.records import Incident, Phase, StepRecord, StepState
+from kintsugi.runner.ends import Unanswered
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.looking import Expectation, Own, Seen, look_until
 from kintsugi.runner.memory import Bearings
@@ -64,8 +65,18 @@ class Desk:
         await self.journal.save_step(record, expect=expect, now=self.tools.clock())
 
     async def until(self, step: Step, at: Bearings, look: Callable[[], Awaitable[Own]]) -> Seen:
-        """Look until a step's expectation holds, as long as the step says."""
+        """
+        Look until a step's expectation holds, as long as the step says.
+
+        Raises Unanswered where nobody could be asked to the end, unless the walk goes on in any case.
+        """
         expectation = Expectation(
             expect=step.expect, within=step.within, hold=step.hold, progress=step.progress, every=self.tools.pace
         )
-        return await look_until(expectation, look, lambda own: self.names(at, own), self.tools.clock)
+        tools = self.tools
+        seen = await look_until(
+            expectation, look, lambda own: self.names(at, own), tools.clock, lambda: tools.world.blind
+        )
+        if seen.unknown and step.unmet is not Unmet.CONTINUE:
+            raise Unanswered(at.path(step.id), seen.error)
+        return seen

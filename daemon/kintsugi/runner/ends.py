@@ -53,6 +53,10 @@ class Stopped(WalkEnded):
     """A step's expectation was not met: no further steps; the watchdog decides the rest."""
 
 
+class Unanswered(Stopped):
+    """A step's expectation could not be judged, through a fault of our own: no reason to go on, and none to go back."""
+
+
 class RollbackWanted(WalkEnded):
     """A step's expectation was not met and its `unmet: rollback` asks for the rollback now."""
 

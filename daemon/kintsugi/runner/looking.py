@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused
+from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed
 from kintsugi.expressions import Expression
 
 Own = Mapping[str, object]
@@ -15,11 +15,16 @@ Own = Mapping[str, object]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """The last look: its result names, whether the expectation held, and what stood in the way."""
+    """
+    The last look: its result names, whether the expectation held, and what stood in the way.
+
+    `unknown`: nobody was asked, through a fault of the daemon's own, so that nothing follows.
+    """
 
     own: Own
     met: bool
     error: str = ""
+    unknown: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,14 +48,24 @@ async def look_until(
     look: Callable[[], Awaitable[Own]],
     names: Callable[[Own], Mapping[str, object]],
     clock: Callable[[], datetime],
+    blind: Callable[[], str] = lambda: "",
 ) -> Seen:
-    """Look until the expectation is met or cannot be met in time. A look that gets no answer counts as not met."""
-    started = clock()
+    """
+    Look until the expectation is met or cannot be met in time. A look that gets no answer counts as not met.
+
+    What is seen while `blind` says that nothing can be trusted counts neither way, and the time does not either (P6).
+    """
+    started = looked = clock()
     held: datetime | None = None
     progress: object = None
     while True:
         seen = await glance(expectation, look, names)
         now = clock()
+        unseen, looked = now - looked, now
+        if blind():
+            held, started = None, started + unseen
+            await asyncio.sleep(expectation.every.total_seconds())
+            continue
         held = (held or now) if seen.met else None
         if held is not None and now - held >= expectation.hold:
             return seen
@@ -68,6 +83,8 @@ async def glance(
     """Look once."""
     try:
         own = await look()
+    except ResolverFailed as error:
+        return Seen(own={}, met=False, error=str(error), unknown=True)
     except (KubeError, ProbeFailed, Refused, CommandError, EvaluationError) as error:
         return Seen(own={}, met=False, error=str(error))
     if expectation.expect is None:

@@ -26,7 +26,7 @@ from kintsugi.model.documents import (
 )
 from kintsugi.model.records import StepState
 from kintsugi.planner import parameters_for
-from kintsugi.runner.ends import Broken, Ended, RollbackWanted, Stopped, raise_gravest
+from kintsugi.runner.ends import Broken, Ended, RollbackWanted, Stopped, Unanswered, raise_gravest
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.restoring import restoring
 from kintsugi.runner.rounds import wanted
@@ -97,7 +97,7 @@ class Walk:
         try:
             await self._inside(step, at)
         except Stopped as stop:
-            if step.unmet is Unmet.STOP:
+            if step.unmet is Unmet.STOP or (isinstance(stop, Unanswered) and step.unmet is Unmet.ROLLBACK):
                 raise
             return Ended(ran=True, met=False, error=str(stop))
         return await self._work.wait(step, at)

@@ -4,11 +4,14 @@ What an expression sees: names with their types when a document is loaded, with 
 `seen(step_names(...)).expression(source)` compiles; the namesakes in `kintsugi.scope.values` give the values.
 """
 
+from datetime import timedelta
+
 from kintsugi.expressions import Scope
-from kintsugi.scope.functions import FUNCTIONS
+from kintsugi.objects.facts import START_UP_ALLOWANCE
+from kintsugi.scope.functions import functions
 from kintsugi.scope.types import Names
 
 
-def seen(names: Names) -> Scope:
-    """Give a scope of these names, with all functions."""
-    return Scope(names=names, functions=FUNCTIONS)
+def seen(names: Names, *, start_up: timedelta = START_UP_ALLOWANCE) -> Scope:
+    """Return a scope of these names, with all functions; `start_up` is what a pod may take to become ready."""
+    return Scope(names=names, functions=functions(start_up))

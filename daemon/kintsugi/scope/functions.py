@@ -5,6 +5,8 @@ The functions that expressions may call: facts about objects, which a comparison
 """
 
 from collections.abc import Callable
+from datetime import timedelta
+from functools import lru_cache, partial
 
 from kintsugi.commands.results import REVISION, START
 from kintsugi.expressions import BOOL, INT, STRING, Fact, Function, ListOf, Type, struct_type
@@ -33,7 +35,7 @@ def _told(
     )
 
 
-FUNCTIONS: tuple[Function, ...] = (
+_OF_PODS: tuple[Function, ...] = (
     _told(
         "status_of",
         (Pod,),
@@ -42,14 +44,9 @@ FUNCTIONS: tuple[Function, ...] = (
         "kubectl's STATUS column of a pod: Running, CrashLoopBackOff, Terminating, …",
     ),
     _told("ready", (Pod, Node), BOOL, facts.ready, "whether a pod or node is known to be ready"),
-    _told(
-        "unhealthy",
-        (Pod,),
-        BOOL,
-        facts.unhealthy,
-        "whether a pod crash loops, or is known not to be ready past its start-up; Terminating and finished pods are not",
-        uses=("now",),
-    ),
+)
+
+_OTHERS: tuple[Function, ...] = (
     _told(
         "crash_looping",
         (Pod,),
@@ -94,3 +91,21 @@ FUNCTIONS: tuple[Function, ...] = (
         " listed twice counts once",
     ),
 )
+
+
+@lru_cache(maxsize=8)
+def functions(start_up: timedelta = facts.START_UP_ALLOWANCE) -> tuple[Function, ...]:
+    """Return all functions; `start_up` is what a pod may take to become ready before it counts as unhealthy."""
+    unhealthy = _told(
+        "unhealthy",
+        (Pod,),
+        BOOL,
+        partial(facts.unhealthy, start_up=start_up),
+        "whether a pod crash loops, or is known not to be ready past its start-up; Terminating and finished pods are not",
+        uses=("now",),
+    )
+    return (*_OF_PODS, unhealthy, *_OTHERS)
+
+
+FUNCTIONS = functions()
+"""All functions, as they are where no duration is scaled."""

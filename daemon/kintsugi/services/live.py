@@ -7,7 +7,7 @@ A change of an object marks its services; marked services are looked at again on
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -61,6 +61,12 @@ class Tally:
         for key in [key for key in self.seen if key[0] == uid]:
             del self.seen[key]
 
+    def shift(self, by: timedelta) -> None:
+        """Move all moments by as much as the clock was set."""
+        self.moments = {uid: moment + by for uid, moment in self.moments.items()}
+        if self.restarts.last is not None:
+            self.restarts = replace(self.restarts, last=self.restarts.last + by)
+
 
 class Services:
     """
@@ -77,10 +83,12 @@ class Services:
         clock: Callable[[], datetime],
         stale_after: timedelta,
         containment: Containment | None = None,
+        clock_problem: Callable[[], str] = lambda: "",
     ) -> None:
         self._caches = caches
         self._containment = containment or Containment()
         self._clock = clock
+        self._clock_problem = clock_problem
         self._stale_after = stale_after
         self.catalog = catalog
         self._index = ServiceIndex(())
@@ -126,8 +134,18 @@ class Services:
 
     @property
     def blind(self) -> str:
-        """Say why the caches cannot be trusted now; empty when they can."""
-        return self._caches.blind(asyncio.get_running_loop().time(), self._stale_after)
+        """Say why the caches, or the times in them, cannot be trusted now; empty when they can."""
+        return self.clock_problem or self._caches.blind(asyncio.get_running_loop().time(), self._stale_after)
+
+    @property
+    def clock_problem(self) -> str:
+        """Say why the clock cannot be trusted now; empty when it can."""
+        return self._clock_problem()
+
+    def clock_set(self, by: timedelta) -> None:
+        """Count the moments of restarts that were seen from the new time, too."""
+        for tally in self._tallies.values():
+            tally.shift(by)
 
     def services_of(self, pod: Pod) -> tuple[Service, ...]:
         """List the services whose selector takes this pod in."""

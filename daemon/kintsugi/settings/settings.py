@@ -42,8 +42,9 @@ class Settings:
     own counts. `observe` by default: a new installation changes nothing until somebody says so."""
 
     durations: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """Factor on every duration of all rules and runbooks, and of `guards` and `watchdog`. For rehearsals and tests; any
-    other value than 1 is warned of at start."""
+    """Factor on every duration of all rules and runbooks, of what counts as healthy (the 2m that a pod may take to become
+    ready), and of `guards` and `watchdog`; never on clocks, leases and requests. For rehearsals and tests; any other value
+    than 1 is warned of at start."""
 
     namespace: str = "kintsugi"
     """The namespace that the daemon itself runs in; protected like those of the cluster."""

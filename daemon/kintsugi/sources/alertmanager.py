@@ -78,8 +78,8 @@ _ALERT = msgspec.json.Decoder(_WebhookAlert)
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def decode(body: bytes, now: datetime) -> Delivery:
-    """Read one webhook body received at `now`."""
+def decode(body: bytes, now: datetime, *, timed: bool = True) -> Delivery:
+    """Read one webhook body received at `now`; `timed` says whether that may be compared with the times in it."""
     if is_too_deep(body):
         return _unreadable(body, f"nested deeper than {DEEPEST} levels, or brackets that do not match", now)
     try:
@@ -90,7 +90,7 @@ def decode(body: bytes, now: datetime) -> Delivery:
         return _unreadable(
             body, f"version {webhook.version[:20]!r}: only version {VERSION!r} of the webhook is known", now
         )
-    signals, letters = _read_each(webhook.alerts, now)
+    signals, letters = _read_each(webhook.alerts, Envelope(SignalSource.ALERTMANAGER, now, timed))
     truncated = max(0, webhook.truncated_alerts)
     left_out = _left_out(truncated, bytes(webhook.group_key), now) if truncated else None
     return Delivery(signals=tuple(signals), dead_letters=tuple(letters), truncated=truncated, left_out=left_out)
@@ -165,9 +165,9 @@ def _whole(escape: re.Match[bytes]) -> bytes:
     return b"\\ufffd" if escape["half"] else escape[0]
 
 
-def _read_each(alerts: list[msgspec.Raw], now: datetime) -> tuple[list[Signal], list[DeadLetter]]:
+def _read_each(alerts: list[msgspec.Raw], envelope: Envelope) -> tuple[list[Signal], list[DeadLetter]]:
     """Read alerts one by one, so that each fails for itself."""
-    envelope, ids = Envelope(SignalSource.ALERTMANAGER, now), signal_ids(now)
+    ids = signal_ids(envelope.received)
     signals: list[Signal] = []
     wrong: list[tuple[bytes, str]] = []
     for raw, signal_id in zip(alerts, ids, strict=False):
@@ -179,7 +179,7 @@ def _read_each(alerts: list[msgspec.Raw], now: datetime) -> tuple[list[Signal], 
             )
         except (*UNDECODABLE, ValueError) as error:
             wrong.append((bytes(raw), f"alert: {error}"))
-    return signals, _letters(wrong, now)
+    return signals, _letters(wrong, envelope.received)
 
 
 def _letters(wrong: list[tuple[bytes, str]], now: datetime) -> list[DeadLetter]:

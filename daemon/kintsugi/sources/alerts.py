@@ -34,10 +34,11 @@ _HINTS = (
 
 
 class Envelope(NamedTuple):
-    """What a signal needs to know besides its alert."""
+    """What a signal needs to know besides its alert. `timed`: whether its end may be compared with our clock."""
 
     source: SignalSource
     received: datetime
+    timed: bool = True
 
 
 class Alert(msgspec.Struct, frozen=True, rename="camel"):
@@ -54,7 +55,7 @@ def to_signal(alert: Alert, *, firing: bool, size: int, envelope: Envelope, sign
     """
     Turn an alert of `size` bytes into a signal. Raises ValueError saying what is wrong with it.
 
-    A firing alert whose end is past is a replay, and told as resolved (A21). `began` is cut to milliseconds, which is
+    A firing alert whose end is past is a replay, and told as resolved (A21), where the time may be compared. `began` is cut to milliseconds, which is
     all that the API tells: the same episode must not get two beginnings.
     """
     if not alert.labels:
@@ -62,7 +63,7 @@ def to_signal(alert: Alert, *, firing: bool, size: int, envelope: Envelope, sign
     began = _moment(alert.starts_at, "startsAt")
     has_end = alert.ends_at and not alert.ends_at.startswith(_NO_END)
     end = _moment(alert.ends_at, "endsAt") if has_end else None
-    is_over = end is not None and end <= envelope.received
+    is_over = end is not None and (end <= envelope.received if envelope.timed else not firing)
     is_resolved = not firing or is_over
     return Signal(
         id=signal_id,

@@ -2,7 +2,8 @@
 Asks services on an interval: a rule on a check holds while the service's named check is not met.
 
 A probe of our own sees what no watch shows: a database that runs and does not answer. A question that gets no answer
-from the cluster's API neither begins nor ends a condition (P6); a service that does not answer is the answer.
+from the cluster's API, and one whose name is not known for the daemon's own DNS is away, neither begins nor ends a condition
+(P6); a service that does not answer is the answer.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import structlog
 
 from kintsugi.actions.asker import Asker
 from kintsugi.actions.result import Result
-from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused
+from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed
 from kintsugi.expressions import Expression, Names
 from kintsugi.matcher import Matcher
 from kintsugi.model.command import Command
@@ -126,7 +127,12 @@ class Checks:
         if view is None or not view.fresh or not view.desired or self._services.blind:
             return None
         asking = Asking(view=view, views=self._services.views, now=self._clock())
-        met = await self._all(view.service.checks.get(rule.check, ()), asking)
+        try:
+            met = await self._all(view.service.checks.get(rule.check, ()), asking)
+        except ResolverFailed:
+            # it is the same for every check that goes by a name, and whoever found it out has said so, once
+            self._said[rule.name] = None
+            return None
         self._say(rule, met, asking.why)
         if met is not None:
             self._tell(rule, service_target(view), not met)
@@ -158,6 +164,8 @@ class Checks:
                 answer = await self._once(step, asking)
                 if answer is not True:
                     return answer
+        except ResolverFailed:
+            raise
         except ProbeFailed as error:
             asking.why = f"{step.name}: {error}"
             return False

@@ -136,6 +136,16 @@ class ClusterWatch:
         for view in self._services.views.values():
             self._look_at_view(view)
 
+    def judge_anew(self, _set_by: timedelta) -> None:
+        """Count what holds and was not told yet from now on, once it is seen again: the clock was in doubt."""
+        now = self._clock()
+        for key, condition in self._known.items():
+            if not condition.signalled:
+                self._known[key] = self._began[key] = replace(condition, since=now)
+                self._unseen.add(key)
+        for pod in self._caches.pods.store.values():
+            self._note(pod)
+
     async def step(self) -> None:
         """Look at what changed and at what time may have changed, keep the difference, tell what is due."""
         if self._services.blind:
@@ -185,6 +195,8 @@ class ClusterWatch:
                 self._answer(rule, target, names)
 
     def _look_at_view(self, view: ServiceView) -> None:
+        if not view.fresh:
+            return
         for rule in (*self._on_views.get(view.name, ()), *self._on_views.get("", ())):
             with self._containment.around(Border.RULE, rule.name):
                 self._look_at(rule, view)
@@ -197,7 +209,7 @@ class ClusterWatch:
                     self._answer(
                         rule, target_of("PersistentVolumeClaim", claim), rule_names(rule.on, object=claim, now=now)
                     )
-            case RuleSource.SERVICES if view.fresh:
+            case RuleSource.SERVICES:
                 own = view if rule.service else None
                 all_views = self._services.views if _reads_all(rule) else {}
                 names = rule_names(rule.on, service=own, services=all_views, now=now)

@@ -62,7 +62,11 @@ class Polled:
 
 
 class Poller:
-    """Asks on time, or sooner when woken, and tells the inbox the difference."""
+    """
+    Asks on time, or sooner when woken, and tells the inbox the difference.
+
+    Nothing is asked while `blind` says why the clock cannot be trusted: how long Alertmanager has been running could not be told.
+    """
 
     def __init__(
         self,
@@ -71,9 +75,12 @@ class Poller:
         inbox: Inbox,
         metrics: Metrics,
         clock: Callable[[], datetime],
+        *,
+        blind: Callable[[], str] = lambda: "",
     ) -> None:
         self._interval = settings.poll_interval.total_seconds()
         self._api, self._inbox, self._metrics, self._clock = api, inbox, metrics, clock
+        self._blind = blind
         self._missed: dict[str, int] = {}
         self._woken = asyncio.Event()
 
@@ -85,7 +92,8 @@ class Poller:
         """Poll for ever. What goes wrong is counted and logged; the next poll comes on time."""
         while True:
             try:
-                await self.poll()
+                if not self._blind():
+                    await self.poll()
             except KintsugiError as error:
                 self._metrics.polls.labels("failed").inc()
                 log.warning("alertmanager could not be polled", error=str(error))

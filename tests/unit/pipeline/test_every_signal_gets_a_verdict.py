@@ -156,3 +156,16 @@ async def test_a_signal_on_an_event_is_judged_like_the_others() -> None:
     business = Business(documents=(rule_text("web-events", on="event", more='when: object.reason == "BackOff"'),))
     verdict = await business.judged(signal(kind=RuleSource.EVENT, rule="web-events"))
     assert (verdict.kind, verdict.rule) == (VerdictKind.STARTED, "web-events")
+
+
+async def test_no_signal_is_judged_while_the_clock_is_in_doubt() -> None:
+    """C9: when it was received, and until when a verdict holds, would be written down wrong; it is judged afterwards."""
+    business = Business()
+    business.cluster.clock_problem = "this machine's clock is 1h ahead of the API server's"
+    business.inbox.due.append(signal())
+    await business.pipeline.step()
+    assert business.inbox.settled == {}
+
+    business.cluster.clock_problem = ""
+    await business.pipeline.step()
+    assert business.inbox.settled["sig-1"].kind is VerdictKind.STARTED

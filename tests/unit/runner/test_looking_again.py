@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.errors import CommandError, EvaluationError, Forbidden, ProbeFailed, Refused
+from kintsugi.errors import CommandError, EvaluationError, Forbidden, ProbeFailed, Refused, ResolverFailed
 from kintsugi.expressions import BOOL, INT, Names
+from kintsugi.model.records import IncidentState
 from kintsugi.runner.looking import Expectation, Seen, look_until
 from kintsugi.scope import seen as scope
 from tests.unit.factories import virtual_clock
@@ -165,3 +166,39 @@ async def test_what_a_change_touched_is_read_afresh_until_it_is_as_expected() ->
     await bench.carry()
     assert bench.step("stop").met is True
     assert bench.has("after")
+
+
+async def test_time_in_which_nothing_can_be_trusted_does_not_count() -> None:
+    """C9, P6: blind from 10 to 100, nothing is met and nothing is missed; then the rest of the time is left."""
+
+    async def look() -> Mapping[str, object]:
+        return {"level": 10 if 5 <= clock() < 50 else 0}
+
+    def blind() -> str:
+        return "this machine's clock was set 1h forward" if 10 <= clock() < 100 else ""
+
+    seen = await look_until(expectation(within=60, hold=30), look, Names, virtual_clock, blind)
+    assert (seen.met, clock()) == (False, 150)
+
+
+@pytest.mark.parametrize("unmet", ["stop", "rollback"])
+async def test_where_nobody_could_be_asked_through_a_fault_of_our_own_nothing_is_taken_back(unmet: str) -> None:
+    """F12: also of a step that is made of such steps. What follows is for the watchdog to say, by the service's health."""
+    trouble = ResolverFailed("web.production cannot be resolved; nor do the cluster's names")
+    look = f"{{id: ask, run: curl http://web.production/, expect: status == 200, within: 4s, unmet: {unmet}}}"
+    for steps in (f"- {look}", f"- {{id: both, unmet: rollback, steps: [{look}]}}"):
+        bench = Bench(f"- {{id: one, run: kubectl cordon one}}\n{steps}\n- {{id: after, run: kubectl cordon two}}")
+        bench.looker.will("curl", lambda: trouble)
+        bench.at(10, bench.heal)
+        ended = await bench.carry()
+        assert ended.state is IncidentState.RECOVERED
+        assert bench.effects == ["kubectl cordon one"]
+
+
+async def test_a_step_that_goes_on_in_any_case_goes_on_though_nobody_could_be_asked() -> None:
+    look = "- {id: ask, run: curl http://web.production/, expect: status == 200, within: 4s, unmet: continue}"
+    bench = Bench(look + "\n- {id: after, run: kubectl cordon two}")
+    bench.looker.will("curl", lambda: ResolverFailed("web.production cannot be resolved"))
+    bench.at(10, bench.heal)
+    await bench.carry()
+    assert bench.effects == ["kubectl cordon two"]

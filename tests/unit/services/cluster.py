@@ -18,7 +18,14 @@ class Cluster:
     def __init__(self) -> None:
         self.caches = told_caches()
         self.versions = 0
-        self.services = Services(self.caches, shop(), clock=virtual_clock, stale_after=timedelta(seconds=30))
+        self.clock_problem = ""
+        self.services = Services(
+            self.caches,
+            shop(),
+            clock=virtual_clock,
+            stale_after=timedelta(seconds=30),
+            clock_problem=lambda: self.clock_problem,
+        )
 
     def deploy(self, revision: int = 1, *, replicas: int = 3, rolled_out: bool = True) -> None:
         """Let the Deployment ask for a revision, whose template is called `hash-N`."""

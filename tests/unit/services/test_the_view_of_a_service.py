@@ -142,6 +142,24 @@ async def test_going_blind_and_seeing_again_are_noticed_without_any_change_of_an
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_clock_in_doubt_blinds_and_what_holds_is_counted_anew_afterwards() -> None:
+    """C9: neither well nor failing meanwhile; restarts that were seen move with the time that is set."""
+    cluster = Cluster()
+    cluster.deploy()
+    cluster.run("web-1", restarts=7)
+    await asyncio.sleep(10)
+    cluster.run("web-1", restarts=8)
+    assert seen(cluster).failing_since == moment()
+    cluster.clock_problem = "this machine's clock was set 1h back"
+    assert cluster.services.blind == cluster.clock_problem
+    assert (seen(cluster).healthy, seen(cluster).failing_since) == (None, None)
+    await asyncio.sleep(60)
+    cluster.clock_problem = ""
+    cluster.services.clock_set(timedelta(hours=-1))
+    view = seen(cluster)
+    assert (view.failing_since, view.last_restart) == (moment(seconds=70), moment(hours=-1, seconds=10))
+
+
 async def test_events_are_hints_whose_silence_blinds_nobody() -> None:
     """B20."""
     cluster = Cluster()

@@ -12,7 +12,15 @@ import pytest
 from kintsugi.actions.asker import Asker
 from kintsugi.actions.result import Result
 from kintsugi.commands import render
-from kintsugi.errors import Forbidden, KintsugiError, OutcomeUnknown, ProbeFailed, Refused, ServerUnavailable
+from kintsugi.errors import (
+    Forbidden,
+    KintsugiError,
+    OutcomeUnknown,
+    ProbeFailed,
+    Refused,
+    ResolverFailed,
+    ServerUnavailable,
+)
 from kintsugi.matcher import Matcher
 from kintsugi.model.command import Command
 from kintsugi.model.documents import Rule
@@ -179,3 +187,10 @@ def test_each_rule_is_asked_on_its_own_interval_and_never_beside_itself() -> Non
     assert all(30 <= later - earlier <= 31.5 for earlier, later in pairwise(quick))
     slow = play(story(Looks(takes=20)))
     assert all(later - earlier >= 50 for earlier, later in pairwise(slow))
+
+
+async def test_a_name_that_is_not_resolved_by_a_fault_of_our_own_is_no_answer() -> None:
+    """F12: neither failing nor met; what the rule held of it stays so."""
+    told = Told()
+    assert await asked(Looks({"curl": ResolverFailed("no names resolve here")}), told) is None
+    assert told.holds == []

@@ -25,9 +25,12 @@ class FakeAlertmanager:
         self.states: dict[str, str] = {}
         self.up_since = START - timedelta(days=1)
         self.away = False
+        self.ends_after = timedelta(days=1)
         self.extra: list[object] = []
+        self.asked = 0
 
     async def alerts(self, *, suppressed: bool) -> bytes:
+        self.asked += 1
         if self.away:
             raise ProbeFailed("nobody answers")
         shown = [self._alert(key, state) for key, state in self.states.items() if suppressed or state == "active"]
@@ -43,7 +46,7 @@ class FakeAlertmanager:
             "inhibitedBy": [],
             "mutedBy": [],
         }
-        ends = (START + timedelta(days=1)).isoformat()
+        ends = (START + self.ends_after).isoformat()
         return alert(fingerprint=key, status=status, endsAt=ends, receivers=[{"name": "kintsugi"}], updatedAt="x")
 
 
@@ -77,7 +80,15 @@ class Polling:
         self.now = START
         self.alertmanager, self.inbox = FakeAlertmanager(), MemoryInbox()
         settings = AlertmanagerSettings(url="http://alertmanager")
-        self.poller = Poller(settings, self.alertmanager, self.inbox, Metrics(), lambda: self.now)
+        self.clock_problem = ""
+        self.poller = Poller(
+            settings,
+            self.alertmanager,
+            self.inbox,
+            Metrics(),
+            lambda: self.now,
+            blind=lambda: self.clock_problem,
+        )
 
     async def poll(self) -> Polled:
         self.now += timedelta(seconds=30)
@@ -117,6 +128,29 @@ async def test_an_alert_that_is_gone_is_over_after_two_polls(polling: Polling) -
     assert await polling.poll() == Polled(firing=0, over=0)
     assert await polling.poll() == Polled(firing=0, over=1)
     assert polling.inbox.open == {}
+
+
+async def test_an_alert_that_is_listed_fires_whatever_its_end(polling: Polling) -> None:
+    """C9: its end is four minutes ahead by the clock of whoever sent it; ours may be further ahead than that."""
+    polling.alertmanager.states["a"] = "active"
+    polling.alertmanager.ends_after = timedelta(minutes=-2)
+
+    assert await polling.poll() == Polled(firing=1, over=0)
+    assert polling.inbox.open["a"].status is SignalStatus.FIRING
+
+
+async def test_nothing_is_asked_while_the_clock_is_in_doubt(polling: Polling) -> None:
+    """C9: how long Alertmanager has been running, and so whether what it does not list is over, could not be told."""
+    await polling.deliver("a")
+    polling.clock_problem = "this machine's clock is 1h ahead of the API server's"
+    running = asyncio.create_task(polling.poller.run())
+    for _ in range(5):
+        polling.poller.wake()
+        await asyncio.sleep(0)
+    running.cancel()
+
+    assert list(polling.inbox.open) == ["a"]
+    assert polling.alertmanager.asked == 0
 
 
 async def test_an_alert_that_comes_back_between_two_polls_is_not_over(polling: Polling) -> None:

@@ -211,6 +211,16 @@ def test_a_firing_alert_whose_end_is_past_is_told_as_resolved() -> None:
     assert (signal.status, signal.ended) == (SignalStatus.RESOLVED, NOW - timedelta(minutes=30))
 
 
+@pytest.mark.parametrize("end", ["2026-11-24T13:30:00Z", "2026-11-24T14:30:00Z"])
+def test_an_end_is_not_compared_with_a_clock_that_is_in_doubt(end: str) -> None:
+    """C9: the sender's word counts: whether it fires, and when it ended."""
+    (firing,) = decode(webhook(alert(endsAt=end)), NOW, timed=False).signals
+    (resolved,) = decode(webhook(alert(endsAt=end, status="resolved")), NOW, timed=False).signals
+
+    assert (firing.status, firing.ended) == (SignalStatus.FIRING, None)
+    assert (resolved.status, resolved.ended) == (SignalStatus.RESOLVED, datetime.fromisoformat(end))
+
+
 @pytest.mark.parametrize(
     ("labels", "target"),
     [

@@ -1,0 +1,112 @@
+"""
+Names into addresses, as the machine resolves them (hosts file, search domains), and whose fault it is when that fails.
+
+Where the cluster's own names do not resolve (the daemon runs outside of it, or its DNS is away), nothing follows about a
+service whose name does not: it was not asked.
+"""
+
+import asyncio
+import socket
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Protocol
+
+from kintsugi.errors import ProbeFailed, ResolverFailed
+from kintsugi.telemetry import get_logger
+
+log = get_logger(__name__)
+
+CLUSTER_NAME = "kubernetes.default.svc"
+"""The API server's name: every cluster has it, and it resolves wherever names of Services do."""
+
+KNOWN_FOR = timedelta(seconds=10)
+"""How long it is taken to go on that the cluster's names do not resolve: many checks fail for it at once."""
+
+OWN_PATIENCE = timedelta(seconds=3)
+"""How long the cluster's own name may take; within a cluster it takes milliseconds."""
+
+Address = IPv4Address | IPv6Address
+
+
+class LookUp(Protocol):
+    """Resolves a host once. Raises ProbeFailed when it has no address."""
+
+    async def __call__(self, host: str, port: int, *, within: timedelta) -> tuple[Address, ...]: ...
+
+
+async def look_up(host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
+    """Resolve a host as the machine does. Raises ProbeFailed when it has no address."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except TimeoutError as error:
+        raise ProbeFailed(f"{host} was not resolved within {within.total_seconds():g} s") from error
+    except (OSError, UnicodeError) as error:
+        raise ProbeFailed(f"{host} cannot be resolved: {error}") from error
+    # A dict keeps the order and drops what is named twice.
+    return tuple(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
+
+
+class Resolver:
+    """Resolves names; one that fails is that name's fault only while the cluster's own name resolves."""
+
+    def __init__(self, look: LookUp = look_up) -> None:
+        self._look = look
+        self._asking: asyncio.Task[str] | None = None
+        self._problem = ""
+        self._known_until = 0.0
+
+    async def resolve(self, host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
+        """
+        Return the addresses of a host, at least one, in the resolver's order.
+
+        Raises ProbeFailed when it has none, ResolverFailed when nobody's name would resolve here. That is told in three
+        quarters of the time, so that whoever waits for the answer does not take it for a silent service.
+        """
+        looking = asyncio.ensure_future(self._look(host, port, within=within))
+        try:
+            await asyncio.wait([looking], timeout=within.total_seconds() / 2)
+            if not looking.done():
+                await self._blame_own(f"{host} is not resolved yet", within=within / 4)
+            return await looking
+        except ResolverFailed:
+            raise
+        except ProbeFailed as error:
+            await self._blame_own(str(error), within=OWN_PATIENCE)
+            raise
+        finally:
+            looking.cancel()
+
+    async def _blame_own(self, why: str, *, within: timedelta) -> None:
+        """Raise ResolverFailed when the cluster's own name does not resolve within that time."""
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                problem = await self._own()
+        except TimeoutError:
+            problem = f"{CLUSTER_NAME} was not resolved within {within.total_seconds():g} s"
+        if problem:
+            raise ResolverFailed(f"{why}; nor do the cluster's names resolve where the daemon runs: {problem}")
+
+    async def _own(self) -> str:
+        """Say why the cluster's own name does not resolve, "" when it does; all who want to know ask once."""
+        if self._problem and asyncio.get_running_loop().time() < self._known_until:
+            return self._problem
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(), name=f"resolve {CLUSTER_NAME}")
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> str:
+        before, self._problem = self._problem, ""
+        try:
+            await self._look(CLUSTER_NAME, 443, within=OWN_PATIENCE)
+        except ProbeFailed as error:
+            self._problem = str(error)
+        self._known_until = asyncio.get_running_loop().time() + KNOWN_FOR.total_seconds()
+        if self._problem and not before:
+            log.warning(
+                "names of the cluster do not resolve here: checks that go by them are unknown", why=self._problem
+            )
+        elif before and not self._problem:
+            log.info("names of the cluster resolve again")
+        return self._problem

@@ -1,0 +1,73 @@
+"""`kintsugi run` where the cluster's names do not resolve, as on a person's own machine: checks by name are unknown (F12)."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from kintsugi.objects import resources
+from kintsugi.rehearsal import EmbeddedCluster
+from kintsugi.rehearsal.shop import NAMESPACE, deployment
+from tests.harness.daemon import Daemon
+from tests.harness.waiting import eventually
+from tests.unit.factories import rule_text, runbook_text, service_text
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+
+PATIENCE = 60.0
+A_WHILE = 12.0
+"""Seconds in which each check is asked twice more, and a condition that had begun would have held for long enough."""
+
+NAMES = ("web", "api", "mail")
+CHECK = (
+    "checks: {smoke: [{id: answers, run: 'curl --max-time 2 http://%s.production/health', expect: status == 200}]}\n"
+)
+CATALOG = (
+    *(service_text(name, more=CHECK % name) for name in NAMES),
+    *(
+        rule_text(f"{name}-answers", service=name, on="check", more="check: smoke\nevery: 5s\nfor: 1s")
+        for name in NAMES
+    ),
+    rule_text("web-pods", service="web", more="for: 1s"),
+    runbook_text("- {id: restart, for_each: service.pods, when: unhealthy(each), run: 'kubectl delete pod ${each}'}"),
+)
+
+
+def resolves(name: str) -> bool:
+    """Tell whether this machine resolves a name."""
+    try:
+        return bool(socket.getaddrinfo(name, 443))
+    except OSError:
+        return False
+
+
+async def test_checks_by_name_are_unknown_and_all_else_goes_on(tmp_path: Path) -> None:
+    """F12, P6: no incident of three services at once; it is said once; a pod that breaks is mended."""
+    assert not resolves("kubernetes.default.svc"), "this machine resolves the names of a cluster"
+    catalog = tmp_path / "catalog"
+    catalog.mkdir()
+    for number, text in enumerate(CATALOG):
+        (catalog / f"{number}.yaml").write_text(text)
+    async with EmbeddedCluster.start(speed=10) as cluster:
+        for name in NAMES:
+            cluster.apply(deployment(name, {"app": name}, image=f"shop/{name}:good", replicas=2))
+        kubeconfig = cluster.kubeconfig(tmp_path / "kubeconfig", "kintsugi")
+        daemon = Daemon(kubeconfig=kubeconfig, folder=tmp_path / "daemon", durations=1, catalog=catalog)
+        try:
+            await asyncio.to_thread(lambda: daemon.start().wait_ready())
+            said = "names of the cluster do not resolve here"
+            await eventually(lambda: said in daemon.log.read_text(), within=PATIENCE, describe=daemon.tail)
+            await asyncio.sleep(A_WHILE)
+            assert await asyncio.to_thread(daemon.incidents) == [], daemon.tail()
+            assert daemon.log.read_text().count(said) == 1, daemon.tail()
+
+            found = cluster.find(resources.PODS, NAMESPACE, {"app": "web"})
+            bad = str(found[0]["metadata"]["name"])
+            cluster.faults.make_unready(found[0]["metadata"]["uid"])
+            await eventually(
+                lambda: cluster.get(resources.PODS, bad, NAMESPACE) is None, within=PATIENCE, describe=daemon.tail
+            )
+            assert [each["rule"] for each in await asyncio.to_thread(daemon.incidents)] == ["web-pods"]
+        finally:
+            await asyncio.to_thread(daemon.stop)

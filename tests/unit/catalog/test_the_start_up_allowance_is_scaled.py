@@ -1,0 +1,76 @@
+"""`durations` scales what a pod may take to become ready, wherever an expression or a change asks whether it is unhealthy (F11)."""
+
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.model.documents import Catalog, RuleSource
+from kintsugi.model.records import Phase
+from kintsugi.objects.kept import Condition, Pod
+from kintsugi.objects.pods import ContainerState, ContainerStatus, PodStatus, Running
+from kintsugi.runner.memory import Bearings
+from kintsugi.scope.values import Surroundings, rule_names, step_names
+from tests.unit import factories
+from tests.unit.factories import NOW
+from tests.unit.pipeline.business import Business
+
+ALLOWED = timedelta(minutes=2)
+
+
+def starting(age: timedelta) -> Pod:
+    """Give a pod that was never ready since it was started so long ago."""
+    began = NOW - age
+    running = ContainerStatus(name="main", state=ContainerState(running=Running(started_at=began)))
+    unready = Condition(type="Ready", status="False", last_transition_time=began)
+    status = PodStatus(phase="Running", conditions=(unready,), container_statuses=(running,))
+    plain = factories.pod()
+    return Pod(metadata=plain.metadata, status=status)
+
+
+def catalog(durations: float) -> Catalog:
+    """Load files that ask whether pods are unhealthy in a rule, in a runbook and in a check."""
+    check = "checks: {smoke: [{id: young, expect: '!service.pods.exists(p, unhealthy(p))'}]}\n"
+    return factories.catalog(
+        factories.service_text(more=check),
+        factories.rule_text(),
+        factories.runbook_text("- {id: each, for_each: service.pods, when: unhealthy(each), run: kubectl get pods}"),
+        durations=durations,
+    )
+
+
+def answers(durations: float, pod: Pod) -> list[object]:
+    """Ask all of them whether a pod is unhealthy."""
+    loaded = catalog(durations)
+    view = factories.view(loaded.services["web"], pods=(pod,))
+    rule, step = loaded.rules["web-pods"].when, loaded.runbooks["mend"].steps[0].when
+    check = loaded.services["web"].checks["smoke"][0].expect
+    assert rule is not None
+    assert step is not None
+    assert check is not None
+    names = step_names(Surroundings(now=NOW, service=view, services={"web": view}), each=pod)
+    return [
+        rule.evaluate(rule_names(RuleSource.POD, now=NOW, object=pod)),
+        step.evaluate(names),
+        not check.evaluate(names),
+    ]
+
+
+@pytest.mark.parametrize("durations", [0.05, 1, 3])
+@pytest.mark.parametrize("part", [0.9, 1.1])
+def test_a_pod_has_its_start_up_times_the_factor(durations: float, part: float) -> None:
+    assert set(answers(durations, starting(ALLOWED * durations * part))) == {part > 1}
+
+
+def test_two_catalogs_of_different_factors_do_not_share_it() -> None:
+    """A run that began under another version of the files is judged by that one."""
+    pod = starting(timedelta(seconds=30))
+    assert [set(answers(durations, pod)) for durations in (0.05, 1, 0.05)] == [{True}, {False}, {True}]
+
+
+@pytest.mark.looptime
+async def test_a_change_is_judged_by_the_same_time() -> None:
+    business = Business()
+    business.world.start_up = timedelta(seconds=6)
+    at = Bearings(phase=Phase.FORWARD, service="web", runbook="mend")
+    circumstances = business.world.circumstances(factories.run(), at, factories.step())
+    assert circumstances.startup == timedelta(seconds=6)
