@@ -150,6 +150,7 @@ runs = Table(
     Column("kind", Choice(RunKind), nullable=False, server_default=RunKind.RECOVERY),
     Index("ix_runs_incident", "incident"),
     Index("ix_runs_service_started", "service", "started"),
+    Index("ix_runs_service_runbook_state", "service", "runbook", "state", "finished"),
     Index("ix_runs_finished", "finished"),
     Index("ix_runs_catalog", "catalog"),
     Index(
