@@ -4,7 +4,7 @@ How many good pods of a workload are left if the first new ones of a rollout nev
 Pure. The rules are those of the controllers: Recreate ends all at once, a rolling update as many as may be unavailable.
 """
 
-import math
+import re
 from collections.abc import Sequence
 
 from kintsugi.actions import live
@@ -12,6 +12,8 @@ from kintsugi.actions.live import Live
 from kintsugi.objects import facts
 from kintsugi.objects.kept import Pod
 from kintsugi.objects.resources import DAEMONSETS, DEPLOYMENTS, Resource
+
+_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 def good_pods(pods: Sequence[Pod]) -> list[Pod]:
@@ -75,12 +77,12 @@ def _share(value: object, whole: int, *, up: bool) -> int:
     if isinstance(value, int):
         return value
     text = str(value).removesuffix("%")
-    if not text.isdecimal():
+    if not _NUMBER.fullmatch(text):
         return 0
-    share = int(text) * whole / 100
-    return math.ceil(share) if up else math.floor(share)
+    share = int(text) * whole
+    return -(-share // 100) if up else share // 100
 
 
 def _ordinal(pod: Pod) -> int:
     _, _, number = pod.metadata.name.rpartition("-")
-    return int(number) if number.isdecimal() else -1
+    return int(number) if _NUMBER.fullmatch(number) else -1

@@ -7,7 +7,7 @@ same trouble. What has to be repeated is the remedy.
 
 from datetime import datetime
 
-from sqlalchemy import exists, select
+from sqlalchemy import Select, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.rows import columns, record
@@ -21,14 +21,18 @@ MOST = 32
 
 async def read_recoveries(connection: AsyncConnection, service: str, runbook: str) -> tuple[datetime, ...]:
     """Read when runs of one runbook recovered a service, the oldest first; the newest `MOST` at most."""
-    query = (
+    return tuple(reversed(list(await connection.scalars(recoveries_of(service, runbook)))))
+
+
+def recoveries_of(service: str, runbook: str) -> Select[tuple[datetime]]:
+    """Build the query for the newest recoveries, which an index answers however many runs there are."""
+    return (
         select(runs.c.finished)
-        .where(runs.c.service == service, runs.c.runbook == runbook, runs.c.kind == RunKind.RECOVERY)
-        .where(runs.c.state == IncidentState.RECOVERED, runs.c.finished.is_not(None))
-        .order_by(runs.c.started.desc())
+        .where(runs.c.service == service, runs.c.runbook == runbook, runs.c.state == IncidentState.RECOVERED)
+        .where(runs.c.finished.is_not(None), runs.c.kind == RunKind.RECOVERY)
+        .order_by(runs.c.finished.desc())
         .limit(MOST)
     )
-    return tuple(sorted(await connection.scalars(query)))
 
 
 async def read_attempts(

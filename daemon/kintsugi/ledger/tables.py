@@ -207,6 +207,7 @@ runs = Table(
     Column("kind", Choice(RunKind), nullable=False, server_default=RunKind.RECOVERY),
     Index("ix_runs_incident", "incident"),
     Index("ix_runs_service_kind_started", "service", "kind", "started", "id"),
+    Index("ix_runs_service_runbook_state", "service", "runbook", "state", "finished"),
     Index("ix_runs_finished", "finished"),
     Index("ix_runs_catalog", "catalog"),
     Index(

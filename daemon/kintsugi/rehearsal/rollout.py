@@ -63,6 +63,8 @@ def shrunk(new: Size, old: Sequence[Size], bounds: Bounds) -> dict[str, int]:
     total = new.wanted + sum(each.wanted for each in old)
     removable = total - bounds.least_available - max(0, new.wanted - new.available)
     sizes = {each.name: each.wanted for each in old}
+    if removable <= 0:  # what is reported as available may be a pod that is on its way out already
+        return sizes
     for each in old:
         gone = min(max(0, removable), each.wanted - min(each.wanted, each.available))
         sizes[each.name] -= gone

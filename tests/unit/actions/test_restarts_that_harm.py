@@ -201,6 +201,7 @@ RECREATE = {"type": "Recreate"}
         ({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 1}}, 4, 3, True),
         ({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "50%", "maxSurge": 0}}, 1, 1, True),
         ({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "75%", "maxSurge": 0}}, 4, 1, False),
+        ({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "9" * 5000 + "%", "maxSurge": 0}}, 2, 1, False),
     ],
 )
 async def test_a_restart_never_ends_a_deployments_last_good_pod(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.guards import SAYS_NOTHING, USELESS, Limits
+from kintsugi.guards import SAYS_NOTHING, USELESS, Limits, useless_streak
 from kintsugi.model.records import FINAL_STATES, History, IncidentState, PastRun, Reason, VerdictKind
 from tests.unit.factories import NOW, moment, past, rule
 from tests.unit.guards.questions import circumstances, judged
@@ -116,6 +116,13 @@ def test_a_run_that_changed_nothing_neither_lengthens_a_streak_nor_ends_it(state
     quick = tuple(past(each, finished=moment(minutes=-n)) for n, each in enumerate(between, 11))
     assert judged(history=History(recent=quick)).reason is Reason.FAILURES
     assert judged(history=History(recent=quick[:-1])).reason is Reason.COOLDOWN
+
+
+@given(st.lists(finals, max_size=30))
+def test_a_streak_is_the_same_with_and_without_the_runs_that_changed_nothing(states: list[IncidentState]) -> None:
+    told = [state for state in states if state not in SAYS_NOTHING]
+    with_all, without = (useless_streak(list(ended(each))) for each in (states, told))
+    assert [run.state for run in with_all] == [run.state for run in without]
 
 
 @pytest.mark.parametrize("state", sorted(SAYS_NOTHING))

@@ -7,8 +7,8 @@ What is there already has not fired again, and the whole text of its dead letter
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

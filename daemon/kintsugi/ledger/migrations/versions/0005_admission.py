@@ -7,8 +7,8 @@ What is there already changed objects of its run's own namespace, and its locks 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision = "0005"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
