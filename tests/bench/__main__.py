@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
-from tests.bench import alerts, executing, growth, reaction, restoring, watching
+from tests.bench import alerts, executing, growth, idle, reaction, restoring, watching
 from tests.bench.figures import Figure, part, table
 from tests.bench.plan import LOAD, Plan
 
@@ -20,6 +20,7 @@ PARTS: Mapping[str, Callable[[Plan], Iterator[Figure]]] = {
     "rules": growth.measure,
     "restore": restoring.measure,
     "exec": executing.measure,
+    "idle": idle.measure,
 }
 
 

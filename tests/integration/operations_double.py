@@ -99,6 +99,7 @@ class RememberingOperations:
 
     async def incident(self, incident: str, *, signals: int = 100, skip: int = 0) -> IncidentDetail:
         self._known(incident)
+        self.asked.append(("incident", incident, signals, skip))
         run = RunDetail(run=RUN, steps=(STEP,), evidence=(KeptText(path="restart", kind="describe", text="Name: web"),))
         return IncidentDetail(incident=INCIDENT, runs=(run,))
 

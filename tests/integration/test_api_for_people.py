@@ -109,6 +109,23 @@ async def test_a_query_that_makes_no_sense_is_refused(api: Api, query: str) -> N
     assert query.partition("=")[0] in body["error"]
 
 
+@pytest.mark.parametrize(
+    ("query", "page"), [("", (100, 0)), ("?signals=500&skip=9500", (500, 9500)), ("?signals=1", (1, 0))]
+)
+async def test_an_incidents_signals_are_told_page_by_page(api: Api, query: str, page: tuple[int, int]) -> None:
+    """An incident of a storm has tens of thousands."""
+    status, _ = await api.ask("GET", f"/api/v1/incidents/inc-1{query}")
+    assert status == 200
+    assert api.operations.asked[-1] == ("incident", "inc-1", *page)
+
+
+@pytest.mark.parametrize("query", ["signals=0", "signals=501", "skip=-1", "skip=x"])
+async def test_a_page_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
+    status, body = await api.ask("GET", f"/api/v1/incidents/inc-1?{query}")
+    assert status == 400
+    assert query.partition("=")[0] in str(body)
+
+
 async def test_an_approval_says_who_and_for_which_plan(api: Api) -> None:
     status, _ = await api.ask("POST", "/api/v1/incidents/inc-1/approve", ANA, {"plan": "digest-1"})
 

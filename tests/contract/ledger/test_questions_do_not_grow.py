@@ -169,6 +169,29 @@ async def _steps_of_a_change(folder: Path, count: int) -> dict[str, int]:
     return counted
 
 
+IDLE = ("due_signals", "due_at", "rearm", "unjudged", "open_runs", "open incidents", "drills", "prune", "end_stale")
+"""What a daemon asks its ledger again and again while nothing happens."""
+
+
+@pytest.mark.timeout(300)
+async def test_an_idle_daemon_asks_no_more_of_a_hundred_thousand_rows_than_of_none(tmp_path: Path) -> None:
+    """Counted in instructions of SQLite; `python -m tests.bench idle` shows the processor time."""
+    empty, full = [await _idle_steps(tmp_path / str(past), past) for past in (0, 10_000)]
+    assert full <= 1.5 * empty, (empty, full)
+
+
+async def _idle_steps(folder: Path, past: int) -> int:
+    async with _opened(folder) as ledger:
+        await live_through(ledger, past)
+        run = await begin(ledger, "web")
+        steps = await count_steps(ledger)
+        await ledger.ping()
+        before = steps.count
+        for name in IDLE:
+            await QUESTIONS[name](ledger, run)
+        return steps.count - before
+
+
 @pytest.mark.timeout(300)
 async def test_a_question_takes_as_many_steps_in_a_ledger_with_a_past_as_in_one_that_is_new(tmp_path: Path) -> None:
     """Counted in instructions of SQLite, which no other work of the machine changes."""
