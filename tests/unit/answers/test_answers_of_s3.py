@@ -55,6 +55,15 @@ def credentials() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+async def client(server: Answering, credentials: None) -> AsyncIterator[S3Client]:
+    """What asks the server; making one takes longer than asking."""
+    endpoint = f"http://127.0.0.1:{server.port}"
+    made = S3Client(S3Service(endpoint=endpoint, region="eu-central-1", connect=5, silence=0.2, attempts=1))
+    yield made
+    made._boto().close()
+
+
 @contextmanager
 def refused() -> Iterator[None]:
     """Let the body refuse, as long as it names the place."""
@@ -69,14 +78,9 @@ def refused() -> Iterator[None]:
 @given(
     page=st.one_of([wrong_bytes(page) for page in (http(LISTED), http(DENIED, b"403 Forbidden"), http(b""), OBJECT)])
 )
-@pytest.mark.usefixtures("credentials")
-async def test_whatever_s3_answers(server: Answering, page: bytes) -> None:
+async def test_whatever_s3_answers(server: Answering, client: S3Client, page: bytes) -> None:
     """B16: the worker says what is wrong, and ends as it should."""
     server.parts = [page]
-    service = S3Service(
-        endpoint=f"http://127.0.0.1:{server.port}", region="eu-central-1", connect=5, silence=0.3, attempts=1
-    )
-    client = S3Client(service)
     with refused():
         assert all(each.size >= 0 for each in await client.list(FOLDER))
     with refused():
@@ -86,5 +90,3 @@ async def test_whatever_s3_answers(server: Answering, page: bytes) -> None:
     with refused():
         async with client.body(FOLDER, STORED) as body:
             await body.copy(lambda _: None)
-    client._boto().close()
-    await server.silent()
