@@ -10,11 +10,11 @@ from asyncio import timeout
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 
 from kintsugi.clients.addresses import Address, AddressRule
+from kintsugi.clients.postgres_connection import Connecting
 from kintsugi.errors import ProbeFailed
 from kintsugi.telemetry import in_words
 
@@ -54,27 +54,33 @@ class PostgresClient:
         """
         where = f"{server.host}:{server.port}"
         addresses = await self._rule.resolve(server.host, server.port, within=within)
+        connecting: Connecting | None = None
         try:
+            connecting = _connecting(server)
             async with timeout(within.total_seconds()):
-                answer = await self._ask(statement, server, addresses, within)
+                answer = await self._ask(statement, server, addresses, connecting, within)
         except TimeoutError as error:
             raise ProbeFailed(f"{where}: no answer within {within.total_seconds():g} s") from error
         # Contained: what listens there may be no PostgreSQL. Beside its own errors asyncpg raises InternalClientError, and
         # AttributeError, AssertionError, IndexError and others of a parser that goes by what it was told.
         except Exception as error:
-            raise ProbeFailed(f"{where}: {in_words(error)}") from error
+            why = connecting.refused if connecting is not None else ""
+            raise ProbeFailed(f"{where}: {why or in_words(error)}") from error
         if len(answer) > LONGEST_ANSWER:
             raise ProbeFailed(f"{where}: the answer is longer than 1 MiB: ask for less")
         return answer
 
-    async def _ask(self, statement: str, server: Server, addresses: tuple[Address, ...], within: timedelta) -> str:
+    async def _ask(
+        self, statement: str, server: Server, addresses: tuple[Address, ...], connecting: Connecting, within: timedelta
+    ) -> str:
         connection = await asyncpg.connect(
             host=[str(address) for address in addresses],
             port=server.port,
             user=server.user,
             database=server.database or server.user,
             password=_password(server),
-            ssl=_security(server),
+            ssl=False,
+            loop=connecting,
             timeout=within.total_seconds(),
             statement_cache_size=0,
             server_settings=settings(within),
@@ -107,31 +113,22 @@ def _password(server: Server) -> str:
     raise ValueError(f"{server.passfile} has no line for {server.user} at {server.host}")
 
 
-class _Named(ssl.SSLContext):
-    """A context that checks the certificate for the name that was asked for: the connection goes to an address."""
-
-    name: str
-
-    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *rest: Any, **more: Any) -> ssl.SSLObject:
-        return super().wrap_bio(incoming, outgoing, *rest, **{**more, "server_hostname": self.name})
-
-
-def _security(server: Server) -> ssl.SSLContext | str | bool:
-    match server.sslmode or "prefer":
-        case "disable":
-            return False
-        case "prefer":
-            return "prefer"
-        case mode:
-            return _context(server, full=mode == "verify-full")
+def _connecting(server: Server) -> Connecting:
+    """Say how connections to a server are made. Raises OSError and ValueError when a file of certificates is not right."""
+    mode = server.sslmode or "prefer"
+    if mode == "disable":
+        return Connecting(None, name=server.host, required=False)
+    context = _context(server, full=mode == "verify-full", checked=mode != "prefer")
+    return Connecting(context, name=server.host, required=mode != "prefer")
 
 
-def _context(server: Server, *, full: bool) -> ssl.SSLContext:
-    """Make the context of `verify-full`, or of `require`, which checks the issuer only where a root is named."""
-    context = _Named(ssl.PROTOCOL_TLS_CLIENT)
-    context.name = server.host
+def _context(server: Server, *, full: bool, checked: bool) -> ssl.SSLContext:
+    """Make the context of `verify-full`; of `require`, which checks the issuer where a root is named; of `prefer`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = full
-    context.verify_mode = ssl.CERT_REQUIRED if full or server.rootcert else ssl.CERT_NONE
+    context.verify_mode = ssl.CERT_REQUIRED if full or (checked and server.rootcert) else ssl.CERT_NONE
+    if not checked:
+        return context
     if server.rootcert and server.rootcert != "system":
         context.load_verify_locations(cafile=server.rootcert)
     else:

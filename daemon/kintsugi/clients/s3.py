@@ -88,9 +88,9 @@ class S3Client:
         found: list[StoredObject] = []
         with explained(folder.url):
             pages = self._boto().get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=folder.prefix)
-            for page in pages:
+            for number, page in enumerate(pages):
                 found += map(_listed, page.get("Contents", ()))
-                if len(found) > MOST_OBJECTS:
+                if max(len(found), number) > MOST_OBJECTS:
                     raise StoreRefused(
                         f"{folder.url}: it holds more than {MOST_OBJECTS} objects: name the folder of the backups"
                     )
@@ -99,16 +99,16 @@ class S3Client:
     def _uploads(self, folder: Folder) -> tuple[Upload, ...]:
         with explained(folder.url):
             answer = self._boto().list_multipart_uploads(Bucket=folder.bucket, Prefix=folder.prefix)
-        return tuple(Upload(key=str(each["Key"]), begun=_utc(each["Initiated"])) for each in answer.get("Uploads", ()))
+            found = answer.get("Uploads", ())
+            return tuple(Upload(key=str(each["Key"]), begun=_utc(each["Initiated"])) for each in found)
 
     def _glimpse(self, folder: Folder, stored: StoredObject, first: int) -> Glimpse:
         with explained(folder.of(stored.key)):
             answer = self._boto().get_object(Bucket=folder.bucket, Key=stored.key, Range=f"bytes=0-{first - 1}")
             with answer["Body"] as body:
                 head = bytes(body.read(first))
-        seen = StoredObject(
-            key=stored.key, size=_whole(answer), modified=_utc(answer["LastModified"]), etag=_plain(answer.get("ETag"))
-        )
+            size, modified = _whole(answer), _utc(answer["LastModified"])
+        seen = StoredObject(key=stored.key, size=size, modified=modified, etag=_plain(answer.get("ETag")))
         metadata = {name.lower(): str(value) for name, value in answer.get("Metadata", {}).items()}
         return Glimpse(stored=seen, metadata=metadata, head=head)
 
@@ -117,8 +117,9 @@ class S3Client:
         condition = {"IfMatch": f'"{stored.etag}"'} if stored.etag else {}
         with explained(where):
             answer = self._boto().get_object(Bucket=folder.bucket, Key=stored.key, Range=f"bytes={start}-", **condition)
+            size = _whole(answer)
         # A server may pass over If-Match: what it sends says itself what it is.
-        if (_whole(answer), _plain(answer.get("ETag"))) != (stored.size, stored.etag):
+        if (size, _plain(answer.get("ETag"))) != (stored.size, stored.etag):
             answer["Body"].close()
             raise StoreChanged(f"{where}: it was written over since it was listed")
         return Body(where, answer["Body"])
@@ -200,4 +201,4 @@ def _utc(moment: datetime) -> datetime:
 def _whole(answer: Mapping[str, Any]) -> int:
     """Give the size of the whole object from the answer about a part of it."""
     _, _, whole = str(answer.get("ContentRange", "")).rpartition("/")
-    return int(whole) if whole.isdigit() else int(answer["ContentLength"])
+    return int(whole) if whole.isdecimal() else int(answer["ContentLength"])

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from botocore import exceptions as told
 from urllib3.exceptions import HTTPError
 
-from kintsugi.errors import StoreChanged, StoreError, StoreRefused, StoreUnreachable
+from kintsugi.errors import KintsugiError, StoreChanged, StoreError, StoreRefused, StoreUnreachable
+from kintsugi.telemetry import in_words
 
 _REFUSALS = {
     "NoSuchBucket": "there is no such bucket",
@@ -60,6 +61,12 @@ def explained(where: str) -> Iterator[None]:
         raise StoreUnreachable(f"{where}: the connection to S3 failed: {_sentence(error)}") from error
     except (told.BotoCoreError, ValueError) as error:
         raise StoreRefused(f"{where}: this cannot be asked of S3: {_sentence(error)}") from error
+    except KintsugiError:
+        raise
+    # Contained: KeyError, TypeError, AttributeError and whatever else comes of an answer in which something is missing or
+    # of another kind. What answers so is no S3.
+    except Exception as error:
+        raise StoreUnreachable(f"{where}: the answer of S3 makes no sense: {in_words(error)}") from error
 
 
 def _answered(where: str, error: told.ClientError) -> StoreError:

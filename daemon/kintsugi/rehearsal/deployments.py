@@ -186,8 +186,9 @@ class Deployments:
 
 
 def revision_of(replicaset: Json) -> int:
-    """Read the revision that a ReplicaSet stands for."""
-    return int(annotations_of(replicaset).get(REVISION, 0))
+    """Read the revision that a ReplicaSet stands for; one that is no number counts for none, as in Kubernetes."""
+    written = str(annotations_of(replicaset).get(REVISION, 0))
+    return int(written) if written.isdecimal() else 0
 
 
 def template_hash(template: Json) -> str:

@@ -25,8 +25,19 @@ from kintsugi.objects.rollouts import unsettled
 from kintsugi.scope.values import health_names
 from kintsugi.services.caches import ByNamespace, Caches
 from kintsugi.services.claims import ClaimNames
-from kintsugi.services.facts import Objects, Restarts, is_owned_by, unreadable, view_of, with_health
-from kintsugi.telemetry import Border, Containment
+from kintsugi.services.facts import (
+    REVISION,
+    Objects,
+    Restarts,
+    is_owned_by,
+    revision_number,
+    unreadable,
+    view_of,
+    with_health,
+)
+from kintsugi.telemetry import Border, Containment, get_logger
+
+log = get_logger(__name__)
 
 SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -97,6 +108,7 @@ class Services:
         self._shown: dict[str, tuple[str, datetime]] = {}
         self._marked: set[str] = set()
         self._lost: set[tuple[str, str, str]] = set()
+        self._odd_revisions: dict[str, str] = {}
         self._fresh = False
         self._listeners: list[Listener] = []
         self.views: dict[str, ServiceView] = {}
@@ -258,6 +270,7 @@ class Services:
         view = view_of(service, objects, self._tallies[service.name].restarts, fresh=fresh)
         view = with_health(view, self.views.get(service.name), health_names(view), now=self._clock())
         self._note_template(view)
+        self._note_revision(view)
         return view
 
     def _check_readable(self, service: Service) -> None:
@@ -269,6 +282,14 @@ class Services:
         reason = reflector.quarantined.get((service.namespace, service.workload.name)) if reflector else None
         if reason is not None:
             raise KubeError(f"{service.workload} in {service.namespace} cannot be read: {reason}")
+
+    def _note_revision(self, view: ServiceView) -> None:
+        """Say once that a Deployment's revision is no number: it counts for none."""
+        written = view.workload.metadata.annotations.get(REVISION, "") if isinstance(view.workload, Deployment) else ""
+        odd = written if written and not revision_number(written) else ""
+        if odd and self._odd_revisions.get(view.name) != odd:
+            log.warning("the revision of a Deployment is no number", service=view.name, revision=odd[:80])
+        self._odd_revisions[view.name] = odd
 
     def _note_template(self, view: ServiceView) -> None:
         """Keep since when the service has been well with this very template: a rolling update breaks no health."""

@@ -6,7 +6,7 @@ Real objects are made wrong and take the way of each object: list, watch, cache,
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -14,14 +14,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.errors import KubeError
+from kintsugi.errors import EvaluationError, KubeError
+from kintsugi.expressions import Expression, Names, compile_expression
+from kintsugi.expressions.structs import struct_type
+from kintsugi.expressions.types import ANY, TIMESTAMP
 from kintsugi.kube.answers import Request
+from kintsugi.kube.events import EventReader, WatchEvent
+from kintsugi.kube.lines import GarbledLineError
 from kintsugi.kube.pages import Page, read_page
 from kintsugi.kube.reflector import Reflector
 from kintsugi.matcher import Matcher
 from kintsugi.model.records import Condition, Signal, SignalSource
-from kintsugi.objects import resources
+from kintsugi.objects import facts, resources
+from kintsugi.objects.kept import KEPT, Pod
+from kintsugi.objects.owners import managers
 from kintsugi.objects.resources import Resource
+from kintsugi.scope.functions import FUNCTIONS
 from kintsugi.services import Caches, Services
 from kintsugi.sources.cluster import ClusterWatch
 from tests.unit.answers.mutations import FUZZ, written, wrong_json
@@ -163,3 +171,39 @@ async def test_a_watched_object_never_ends_what_follows_the_cluster(resource: Re
     """B16."""
     services = await follow(resource, data.draw(stories(resource)))
     assert services.views.keys() == shipped().services.keys()
+
+
+FUNCTIONS_OF_PODS = ("unhealthy(object)", "status_of(object)", "restarts(object)", "crash_looping(object)", "object")
+
+
+@cache
+def expressions(resource: Resource) -> Sequence[Expression]:
+    """Return expressions that read an object of a kind, or all of it."""
+    names = {"object": struct_type(KEPT[resource]), "now": TIMESTAMP}
+    sources = FUNCTIONS_OF_PODS if resource == resources.PODS else ("object", "has(object.metadata.labels.app)")
+    return tuple(compile_expression(each, names=names, result=ANY, functions=FUNCTIONS) for each in sources)
+
+
+@pytest.mark.parametrize("resource", KEPT, ids=lambda resource: str(resource.kind))
+@FUZZ
+@given(data=st.data())
+def test_an_object_of_a_kept_kind_is_read_or_set_aside(resource: Resource, data: st.DataObject) -> None:
+    """B16."""
+    reader = EventReader(KEPT[resource])
+    line = b'{"type":"MODIFIED","object":%s}' % data.draw(wrong_objects(resource))
+    try:
+        event = reader.read(line)
+    except GarbledLineError:
+        return
+    if not isinstance(event, WatchEvent):
+        return
+    names = Names({"object": event.object, "now": NOW})
+    for expression in expressions(resource):
+        with suppress(EvaluationError):
+            expression.evaluate(names)
+    assert isinstance(managers(event.object.metadata), tuple)
+    if isinstance(event.object, Pod):
+        pod = event.object
+        assert (facts.unhealthy(pod, NOW), facts.crash_looping(pod, NOW), facts.image_failing(pod)) != ()
+        assert isinstance(facts.status_of(pod), str)
+        assert isinstance(facts.restarts(pod), int)

@@ -1,0 +1,161 @@
+"""
+How a connection to a PostgreSQL server is made and watched, below asyncpg: TCP, TLS if it is wanted, then bytes in bounds.
+
+asyncpg believes the server: it keeps a message in memory however long it says to be, goes round for ever on a message of
+kind 0, and derives a key in as many rounds as it is asked for: in the event loop, where nothing else runs meanwhile. So it is
+given connections that stop all this.
+"""
+
+import asyncio
+import re
+import ssl
+import struct
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+MOST_BYTES = 4 << 20
+"""Bytes that a server may send in all: an answer of 1 MiB, twice over."""
+
+MOST_ROUNDS = 1_000_000
+"""Rounds of SCRAM, about a second of work; PostgreSQL's own default is 4096."""
+
+_LONGEST_BEFORE_LOGIN = 64 << 10
+_TLS_REQUEST = struct.pack("!2I", 8, 80877103)
+_HEAD = struct.Struct("!cI")
+_KINDS = frozenset(bytes([kind]) for kind in b"123ACDEGHIKNRSTVWZcdnstv")
+_WELCOME = b"R\0\0\0\x08\0\0\0\0"
+_ROUNDS = re.compile(rb"(?:^|,)i=(\d+)")
+
+Inner = TypeVar("Inner", bound=asyncio.Protocol)
+
+
+class Connecting:
+    """
+    The event loop as asyncpg is given it: connections are made here, everything else is the loop's own.
+
+    `refused` says why a connection was broken off by us, "" when it was not. Without a `context` there is no TLS; with
+    `required` there is nothing but TLS, checked for `name`.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None, *, name: str, required: bool) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._context = context
+        self._name = name
+        self._required = required
+        self.refused = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    async def create_connection(
+        self, factory: Callable[[], Inner], host: str, port: int
+    ) -> tuple[asyncio.Transport, Inner]:
+        """Connect, with TLS if it is wanted. Raises OSError as the loop does, and when TLS must be had and is not."""
+        try:
+            transport = await self._open(host, port, self._context)
+        except ssl.SSLError:
+            if self._required:
+                raise
+            transport = await self._open(host, port, None)
+        inner = factory()
+        transport.set_protocol(_Watched(inner, transport, self._refuse))
+        inner.connection_made(transport)
+        return transport, inner
+
+    async def _open(self, host: str, port: int, context: ssl.SSLContext | None) -> asyncio.Transport:
+        greeting = _Greeting(self._loop.create_future())
+        transport, _ = await self._loop.create_connection(lambda: greeting, host, port)
+        try:
+            if context is None or not await self._takes_tls(transport, greeting):
+                return transport
+            secured = await self._loop.start_tls(transport, greeting, context, server_hostname=self._name)
+        except BaseException:
+            transport.abort()
+            raise
+        if secured is None:
+            raise ConnectionError("the connection was closed during the TLS handshake")
+        return secured
+
+    async def _takes_tls(self, transport: asyncio.Transport, greeting: "_Greeting") -> bool:
+        transport.write(_TLS_REQUEST)
+        answer = await greeting.answer
+        if answer == b"S":
+            return True
+        if answer != b"N":
+            raise ConnectionError(f"it answers {answer!r} when it is asked for TLS: it is no PostgreSQL")
+        if self._required:
+            raise ConnectionError("the server rejected SSL upgrade, and sslmode asks for it")
+        return False
+
+    def _refuse(self, why: str) -> None:
+        self.refused = why
+
+
+class _Greeting(asyncio.Protocol):
+    """Waits for the one byte that says whether the server takes TLS; nothing else is expected before we have spoken."""
+
+    def __init__(self, answer: asyncio.Future[bytes]) -> None:
+        self.answer = answer
+
+    def data_received(self, data: bytes) -> None:
+        if not self.answer.done():
+            self.answer.set_result(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(exc or ConnectionError("it hangs up when it is asked for TLS"))
+            self.answer.exception()  # it may be that nobody waits
+
+
+class _Watched(asyncio.Protocol):
+    """Passes on what a server sends, in whole messages of known kinds, up to a limit."""
+
+    def __init__(self, inner: asyncio.Protocol, transport: asyncio.Transport, refuse: Callable[[str], None]) -> None:
+        self._inner = inner
+        self._transport = transport
+        self._refuse = refuse
+        self._left = MOST_BYTES
+        self._waiting = bytearray()
+        self._logged_in = False
+        self._over = False
+
+    def data_received(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            return self._break_off(f"the server has sent more than {MOST_BYTES >> 20} MiB")
+        self._waiting += data
+        while len(self._waiting) >= _HEAD.size and not self._over:
+            kind, size = _HEAD.unpack_from(self._waiting)
+            longest = MOST_BYTES if self._logged_in else _LONGEST_BEFORE_LOGIN
+            if kind not in _KINDS or not 4 <= size <= longest:
+                return self._break_off("what it sends are no messages of PostgreSQL")
+            if len(self._waiting) <= size:
+                return None
+            message = bytes(self._waiting[: size + 1])
+            del self._waiting[: size + 1]
+            if kind == b"R" and self._asks_too_much(message[_HEAD.size :]):
+                return self._break_off(f"the server asks for more than {MOST_ROUNDS} rounds of SCRAM")
+            self._logged_in = self._logged_in or message == _WELCOME
+            self._inner.data_received(message)
+        return None
+
+    def _asks_too_much(self, content: bytes) -> bool:
+        return any(len(rounds) > 7 or int(rounds) > MOST_ROUNDS for rounds in _ROUNDS.findall(content[4:]))
+
+    def _break_off(self, why: str) -> None:
+        self._over = True
+        self._refuse(why)
+        self._waiting.clear()
+        self._transport.abort()
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()

@@ -1,0 +1,135 @@
+"""Whatever Alertmanager's API answers: alerts with what could not be read beside them, or one ProbeFailed."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+import aiohttp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kintsugi.errors import KintsugiError
+from kintsugi.model.records import DeadLetter, Signal, SignalSource
+from kintsugi.settings import AlertmanagerSettings
+from kintsugi.sources.alertmanager_api import AlertmanagerApi
+from kintsugi.sources.poll import Poller
+from kintsugi.telemetry import Metrics
+from tests.unit.answers.mutations import FUZZ, written, wrong_bytes, wrong_json
+from tests.unit.answers.wire import Answering, answering, refused_by_name
+
+NOW = datetime(2026, 11, 26, 4, 30, tzinfo=UTC)
+ALERTS = [
+    {
+        "annotations": {"summary": "a pod crashes"},
+        "endsAt": "2026-11-26T04:34:00.000Z",
+        "fingerprint": "0123456789abcdef",
+        "receivers": [{"name": "kintsugi"}],
+        "startsAt": "2026-11-26T04:00:00.000Z",
+        "status": {"inhibitedBy": [], "mutedBy": [], "silencedBy": [], "state": "active"},
+        "updatedAt": "2026-11-26T04:29:00.000Z",
+        "labels": {"alertname": "KubePodCrashLooping", "namespace": "production", "pod": "web-1"},
+    },
+    {
+        "annotations": {},
+        "endsAt": "0001-01-01T00:00:00Z",
+        "fingerprint": "fedcba9876543210",
+        "startsAt": "2026-11-26T04:01:00.123456789+14:00",
+        "status": {"inhibitedBy": [], "mutedBy": [], "silencedBy": ["a"], "state": "suppressed"},
+        "labels": {"alertname": "KubePodNotReady", "namespace": "production", "pod": "web-2"},
+    },
+]
+STATUS = {"cluster": {"status": "ready"}, "uptime": "2026-11-26T01:00:00.000Z", "versionInfo": {"version": "0.27.0"}}
+BELIEVED = Signal(
+    id="sig-1",
+    source=SignalSource.ALERTMANAGER,
+    kind="alert",  # type: ignore[arg-type]
+    key="0000000000000000",
+    labels={"alertname": "Gone"},
+    began=NOW,
+    received=NOW,
+)
+
+
+class Inbox:
+    """Believes that one alert fires, and keeps nothing."""
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> object:
+        return None
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None: ...
+
+    async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
+        return (BELIEVED,)
+
+
+def http(body: bytes, status: bytes = b"200 OK") -> bytes:
+    """Write an answer with its head."""
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(body), body)
+
+
+BODIES = st.one_of(wrong_json(ALERTS), wrong_json(STATUS))
+PAGES = st.one_of(
+    BODIES.map(http),
+    wrong_bytes(http(written(ALERTS))),
+    wrong_bytes(http(b"no", b"503 Service Unavailable")),
+)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Answering]:
+    """A server that says what an example holds."""
+    async with answering() as made:
+        yield made
+
+
+@FUZZ
+@given(page=PAGES)
+async def test_whatever_bytes_alertmanager_answers(server: Answering, page: bytes) -> None:
+    """B16."""
+    server.parts = [page]
+    settings = AlertmanagerSettings(url=f"http://127.0.0.1:{server.port}")
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        api = AlertmanagerApi(settings, session)
+        with refused_by_name("Alertmanager"):
+            assert isinstance(await api.alerts(suppressed=True), bytes)
+        with refused_by_name("Alertmanager"):
+            assert (await api.started()).tzinfo is not None
+    await server.silent()
+
+
+class Told:
+    """Alertmanager's API with the bodies of an example."""
+
+    def __init__(self, alerts: bytes, all_alerts: bytes, status: bytes) -> None:
+        self._bodies = {False: alerts, True: all_alerts}
+        self._status = status
+
+    async def alerts(self, *, suppressed: bool) -> bytes:
+        return self._bodies[suppressed]
+
+    async def started(self) -> datetime:
+        api = AlertmanagerApi(AlertmanagerSettings(url="http://127.0.0.1:9"), None)  # type: ignore[arg-type]
+        api._get = self._get  # type: ignore[assignment,method-assign]
+        return await api.started()
+
+    async def _get(self, _path: str, _query: dict[str, str]) -> bytes:
+        return self._status
+
+
+@FUZZ
+@given(alerts=wrong_json(ALERTS), all_alerts=st.one_of(st.just(b"[]"), wrong_json(ALERTS)), status=wrong_json(STATUS))
+async def test_whatever_a_poll_is_answered(alerts: bytes, all_alerts: bytes, status: bytes) -> None:
+    """B16."""
+    settings = AlertmanagerSettings(url="http://127.0.0.1:9")
+    poller = Poller(settings, Told(alerts, all_alerts, status), Inbox(), Metrics(), lambda: NOW)
+    for _ in range(2):
+        try:
+            polled = await poller.poll()
+        except KintsugiError as error:
+            assert "Alertmanager" in str(error)  # noqa: PT017 - most answers are none that raises
+        else:
+            assert polled.firing <= 1000
+    try:
+        await poller.silenced("0123456789abcdef")
+    except KintsugiError as error:
+        assert "Alertmanager" in str(error)  # noqa: PT017

@@ -1,0 +1,99 @@
+"""Servers that answer with whatever bytes an example holds, whatever they are asked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
+from kintsugi.errors import KubeError, ProbeFailed, Refused
+
+
+@dataclass
+class Answering:
+    """
+    A TCP server. Of its `parts` one is sent after each piece that the other side has sent, then it hangs up.
+
+    `first` is sent at once, before anything was asked.
+    """
+
+    port: int = 0
+    first: bytes = b""
+    parts: Sequence[bytes] = ()
+    talks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.talks.add(task)
+        try:
+            writer.write(self.first)
+            for part in self.parts:
+                if not await reader.read(65536):
+                    break
+                writer.write(part)
+                await writer.drain()
+        except ConnectionError:
+            pass  # the other side has heard enough
+        finally:
+            writer.close()
+            self.talks.discard(task)
+
+    async def silent(self) -> None:
+        """Wait until nobody is talked to."""
+        while self.talks:
+            await asyncio.wait(set(self.talks))
+
+
+@asynccontextmanager
+async def answering() -> AsyncIterator[Answering]:
+    """Listen on a port of this machine."""
+    made = Answering()
+    server = await asyncio.start_server(made.talk, "127.0.0.1", 0, limit=1 << 20)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        server.close()
+        for task in made.talks:
+            task.cancel()
+        await asyncio.gather(*made.talks, return_exceptions=True)
+
+
+class Replies(asyncio.DatagramProtocol):
+    """A UDP server that answers with `reply`, under the number of the question."""
+
+    def __init__(self) -> None:
+        self.reply = b""
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        assert self._transport is not None
+        self._transport.sendto(data[:2] + self.reply[2:], addr)
+
+
+@asynccontextmanager
+async def replying() -> AsyncIterator[tuple[Replies, int]]:
+    """Listen on a UDP port of this machine."""
+    replies = Replies()
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: replies, local_addr=("127.0.0.1", 0)
+    )
+    try:
+        yield replies, transport.get_extra_info("sockname")[1]
+    finally:
+        transport.close()
+
+
+@contextmanager
+def refused_by_name(*names: str) -> Iterator[None]:
+    """Let the body refuse, as long as it names who was asked in one of these ways; anything else that it raises fails."""
+    try:
+        yield
+    except (ProbeFailed, Refused, KubeError) as error:
+        if not any(name in str(error) for name in names):
+            raise AssertionError(f"none of {names} is named: {error}") from error
