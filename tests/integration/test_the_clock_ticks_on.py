@@ -1,0 +1,83 @@
+"""The clock's looks come again, whatever the wall clock is set to; a mistake in one ends the daemon (C8, C9)."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+
+from kintsugi.app.clock import Clock
+from kintsugi.errors import LedgerUnavailable
+from tests.harness.waiting import eventually
+
+OFTEN = timedelta(milliseconds=20)
+
+
+class Looks:
+    """Counts its looks; `trouble` is what each of them raises."""
+
+    def __init__(self, trouble: Exception | None = None) -> None:
+        self.count = 0
+        self.trouble = trouble
+
+    async def __call__(self) -> None:
+        self.count += 1
+        if self.trouble is not None:
+            raise self.trouble
+
+    async def come(self, more: int) -> None:
+        """Wait for so many more of them."""
+        wanted = self.count + more
+
+        async def have_come() -> bool:
+            return self.count >= wanted
+
+        await eventually(have_come, within=10, every=0.01, describe=lambda: f"{self.count} of {wanted} looks")
+
+
+def never(name: str, error: BaseException) -> None:
+    """Let nothing go wrong."""
+    raise AssertionError(f"{name}: {error}")
+
+
+@pytest.mark.parametrize("shift", [timedelta(hours=-1), timedelta(hours=1)], ids=["set back", "set forward"])
+async def test_ticks_begin_anew_once_the_wall_clock_was_set(shift: timedelta) -> None:
+    """A scheduler that goes by the wall clock is silent for as long as that is set back by."""
+    clock, looks = Clock(never), Looks()
+    clock.every(OFTEN, "a look", looks)
+    clock.start()
+    await looks.come(2)
+    with time_machine.travel(datetime.now(UTC) + shift):
+        clock.begin_anew()
+        await looks.come(3)
+    await clock.stop()
+
+
+async def test_a_look_that_waits_for_the_ledger_comes_again_and_holds_up_no_other() -> None:
+    clock, waits, works = Clock(never), Looks(LedgerUnavailable("away")), Looks()
+    clock.every(OFTEN, "waits", waits)
+    clock.every(OFTEN, "works", works)
+    clock.start()
+    await waits.come(3)
+    await works.come(3)
+    await clock.stop()
+
+
+async def test_a_look_that_goes_wrong_unexpectedly_is_told_by_name() -> None:
+    """C8: the daemon ends, loudly, rather than live on half."""
+    heard: list[tuple[str, BaseException]] = []
+
+    def hear(name: str, error: BaseException) -> None:
+        heard.append((name, error))
+
+    mistake = RuntimeError("a mistake")
+    clock, looks = Clock(hear), Looks(mistake)
+    clock.every(OFTEN, "a look", looks)
+    clock.start()
+    await looks.come(1)
+
+    async def is_heard() -> bool:
+        return bool(heard)
+
+    await eventually(is_heard, within=10, every=0.01, describe=lambda: heard)
+    await clock.stop()
+    assert heard[0] == ("a look", mistake)
