@@ -238,6 +238,6 @@ def test_what_fires_again_is_an_episode_of_its_own_that_names_the_one_before() -
 
 
 def test_with_a_clock_that_is_behind_it_is_opened_again_where_the_last_end_is() -> None:
-    """C9: an episode never begins within another, or the next delivery would end it."""
+    """An episode never begins within another, or the next delivery would end it."""
     episodes = live([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK], since=at(-30))
     assert (episodes[-1].began, episodes[-1].ended) == (at(5), None)
