@@ -110,7 +110,7 @@ def test_an_open_question_is_part_of_the_story(kintsugi: CommandLine) -> None:
 
 
 def test_signals_come_with_what_became_of_each(kintsugi: CommandLine) -> None:
-    """P9, D6 of the API: what was refused or observed is there to be read, and cannot steer the terminal."""
+    """P9: what was refused or observed is there to be read, and cannot steer the terminal."""
     ended = kintsugi("signals")
     lines = ended.out.splitlines()
     assert lines[0].split()[:6] == ["ID", "RECEIVED", "(UTC)", "SIGNAL", "FIRES", "VERDICT"]

@@ -10,6 +10,7 @@ import pytest
 
 from kintsugi.errors import LedgerUnavailable, ProbeFailed
 from kintsugi.ledger import Ledger
+from kintsugi.model.answers import JudgedSignal, SignalWish
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager_api import AlertmanagerApi
@@ -86,6 +87,38 @@ async def test_an_alert_that_fires_and_is_resolved_opens_and_closes_an_episode(s
         return await scene.firing() == ()
 
     await eventually(closed, within=15, describe="its end in the ledger")
+
+
+async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_lost(scene: Scene) -> None:
+    """Covers P1, A16: as after Prometheus was away for longer than an alert lasts without it, and nothing polls."""
+    alertmanager = scene.alertmanager()
+    began = alertmanager.fire(LABELS)
+    (first,) = await eventually(scene.firing, within=15, describe="the alert in the ledger")
+    alertmanager.resolve(LABELS, starts_at=began)
+    ledger = scene.inbox.ledger
+
+    async def told() -> Sequence[JudgedSignal]:
+        return await ledger.list_signals(SignalWish())
+
+    async def ended() -> bool:
+        return await scene.firing() == ()
+
+    await eventually(ended, within=15, describe="its end in the ledger")
+    alertmanager.fire(LABELS, starts_at=began)
+
+    async def noted() -> bool:
+        return (await told())[0].refired is not None
+
+    await eventually(noted, within=15, describe="a firing delivery after the end")
+    assert await scene.firing() == ()
+    await ledger.lead(datetime.now(UTC))
+    assert await ledger.reopen(datetime.now(UTC) + timedelta(minutes=10), timedelta(minutes=10)) == 1
+    (opened,) = await scene.firing()
+    assert (await told())[0].continues == first.id
+    assert opened.labels == LABELS
+
+    alertmanager.resolve(LABELS, starts_at=began)
+    await eventually(ended, within=15, describe="its second end in the ledger")
 
 
 async def test_what_is_refused_with_503_comes_again_by_itself(scene: Scene) -> None:

@@ -195,6 +195,7 @@ def test_what_fires_again_keeps_the_promises_of_the_table(history: History, sinc
         opened = [episode for episode in episodes if episode.ended is None]
         assert opened in ([], episodes[-1:])
         assert not opened or all(episode.refired is None for episode in episodes)
+        assert all(open_.began >= (each.horizon or open_.began) for open_ in opened for each in episodes)
 
 
 @given(deliveries=anything)
@@ -203,7 +204,7 @@ def test_until_somebody_looks_a_firing_after_the_end_changes_no_episode(deliveri
     assert [(episode.began, episode.ended) for episode in live(deliveries)] == spans(deliveries)
 
 
-FIRES, ENDS = (at(0), None), (at(0), at(5))
+FIRES, ENDS, EARLIER = (at(0), None), (at(0), at(5)), (at(-1), None)
 
 
 @pytest.mark.parametrize(
@@ -219,6 +220,8 @@ FIRES, ENDS = (at(0), None), (at(0), at(5))
         pytest.param([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK, ENDS], False, id="its end came very late"),
         pytest.param([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK, (at(0), at(90))], False, id="it went on, and ended"),
         pytest.param([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK, (at(80), None), ENDS], True, id="it began once more"),
+        pytest.param([FIRES, ENDS, FIRES, EARLIER, LOOK, LOOK], True, id="an earlier beginning does not put it off"),
+        pytest.param([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK, EARLIER, ENDS], False, id="nor is it forgotten what it is"),
     ],
 )
 def test_a_firing_delivery_after_the_end_opens_it_again_ten_minutes_later(history: History, opens: bool) -> None:
@@ -232,3 +235,9 @@ def test_what_fires_again_is_an_episode_of_its_own_that_names_the_one_before() -
     assert (first.id, first.ended, first.refired) == ("sig-0", at(5), None)
     assert (second.began, second.continues) == (RECEIVED + timedelta(minutes=8), "sig-0")
     assert refired([first, second], at(0), RECEIVED + timedelta(hours=1)) == [first, second]
+
+
+def test_with_a_clock_that_is_behind_it_is_opened_again_where_the_last_end_is() -> None:
+    """An episode never begins within another, or the next delivery would end it."""
+    episodes = live([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK], since=at(-30))
+    assert (episodes[-1].began, episodes[-1].ended) == (at(5), None)

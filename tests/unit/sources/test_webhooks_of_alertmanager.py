@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import SignalSource, SignalStatus, Target
-from kintsugi.sources.alertmanager import decode
+from kintsugi.sources.alertmanager import LARGEST_PAYLOAD, decode
 from kintsugi.sources.alerts import fingerprint
 from tests.unit.sources.webhooks import NOW, alert, captured, webhook
 
@@ -287,3 +287,23 @@ def test_no_body_whatever_raises(body: bytes) -> None:
     delivery = decode(body, NOW)
 
     assert bool(delivery.unreadable) == (not delivery.signals and delivery.dead_letters != ())
+
+
+def test_bad_alerts_of_one_delivery_are_kept_whole_as_far_as_there_is_room() -> None:
+    """A12: each as a delivery of its own that can be sent in again; a flood of them fills no disk."""
+    half = "x" * (LARGEST_PAYLOAD // 2 - 1000)
+    letters = decode(webhook(*({"status": "firing", "note": f"{n}{half}"} for n in range(4))), NOW).dead_letters
+
+    assert [letter.payload is not None for letter in letters] == [True, True, False, False]
+    for letter in letters[:2]:
+        assert letter.payload is not None
+        (again,) = decode(letter.payload, NOW).dead_letters
+        assert (again.reason, again.payload) == (letter.reason, letter.payload)
+
+
+def test_a_bad_alert_with_a_secret_is_not_kept_whole() -> None:
+    """Masked it would be another alert."""
+    (letter,) = decode(webhook({"status": "firing", "note": "Bearer abcdefgh12345678"}), NOW).dead_letters
+
+    assert letter.payload is None
+    assert "abcdefgh" not in letter.excerpt
