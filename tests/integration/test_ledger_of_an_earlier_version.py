@@ -107,7 +107,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def test_what_cannot_be_read_is_put_aside_handed_over_and_closed_at_the_first_start(
     url: str, tmp_path: Path
 ) -> None:
-    """P9, B16, C16: signals are judged or dead letters, runs and incidents closed and told, locks free; and again."""
+    """P9: signals are judged or dead letters, runs and incidents closed and told, locks free; and again."""
     await write_old(url)
     async with EmbeddedCluster.start() as cluster:
         daemon = Daemon(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"), folder=tmp_path / "daemon", ledger=url)

@@ -75,11 +75,12 @@ class Signals(Chapter):
         again = inbox.c.until.is_not(None) & (inbox.c.until <= now) & inbox.c.ended.is_(None)
         query = select(*signal_columns(inbox), inbox.c.incident).where(or_(inbox.c.verdict.is_(None), again))
         rows = await self._rows(Signal, query.order_by(inbox.c.received, inbox.c.id).limit(limit))
-        aside = [Stray.of(row, now) for row in rows if unreadable(Signal, row) is not None]
-        if aside and self._store.epoch is not None:
-            await self._store.write("put-aside", lambda connection: put_aside(connection, aside, now), fenced=True)
-            self.strays += len(aside)
-        return tuple(signal(row) for row in rows if unreadable(Signal, row) is None)
+        due = [row for row in rows if unreadable(Signal, row) is None]
+        if len(due) < len(rows) and self._store.epoch is not None:
+            strays = [Stray.of(row, now) for row in rows if unreadable(Signal, row) is not None]
+            await self._store.write("put-aside", lambda connection: put_aside(connection, strays, now), fenced=True)
+            self.strays += len(strays)
+        return tuple(map(signal, due))
 
     async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
         """

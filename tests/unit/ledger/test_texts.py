@@ -92,7 +92,7 @@ def test_a_mapping_that_looks_like_a_mark_of_ours_comes_back(value: object) -> N
 
 @given(documents)
 def test_json_that_was_written_by_anybody_can_be_read(document: object) -> None:
-    """C16: what is no mark of ours, or one of a version that we do not know, stays what it is."""
+    """What is no mark of ours, or one of a version that we do not know, stays what it is."""
     load(orjson.dumps(document).decode())
 
 
@@ -113,7 +113,7 @@ def test_json_that_was_written_by_anybody_can_be_read(document: object) -> None:
     ],
 )
 def test_a_mark_counts_only_as_it_is_written(text: str, value: object) -> None:
-    """C16: ledgers of before marks were kept apart hold those of strangers."""
+    """Ledgers of before marks were kept apart hold those of strangers."""
     assert load(text) == value
 
 
@@ -125,7 +125,7 @@ def test_labels_come_back_and_nothing_in_them_is_a_mark(labels: dict[str, str]) 
 
 @pytest.mark.parametrize("text", ["[]", "null", '{"a": 1}', "oops"])
 def test_labels_that_are_none_are_refused(text: str) -> None:
-    """B16: the row is put aside."""
+    """The row is put aside."""
     with pytest.raises(ValueError, match=r"."):
         load_labels(text)
 
