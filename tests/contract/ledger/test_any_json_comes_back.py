@@ -46,7 +46,10 @@ leaves = (
 documents = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=3), max_leaves=12
 )
-labels = st.dictionaries(keys, st.sampled_from(MEANING) | anything, max_size=3)
+texts = st.sampled_from(MEANING) | anything
+labels = st.dictionaries(keys, texts, max_size=3) | st.sampled_from(
+    [{"$kintsugi.time": "2026-03-01T12:00:00+00:00"}, {"$kintsugi.bytes": "eA=="}, {"$kintsugi.integer": "x"}]
+)
 many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
