@@ -87,6 +87,7 @@ async def build(
     boundary = CrashPoints(settings.chaos.kill_at, settings.chaos.trace)
     ledger = await life.enter("ledger", Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary))
     epoch = await ledger.lead(now_utc())
+    await ledger.put_strays_aside(now_utc())
     await ledger.mend(now_utc())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube))
     actions = Actions(kube, Clients.under(AddressRule(allow_loopback=loopback)), settings.restore)

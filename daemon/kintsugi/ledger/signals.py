@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, update
+from sqlalchemy import Row, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
@@ -77,10 +78,26 @@ class Signals(Chapter):
         rows = await self._rows(Signal, query.order_by(inbox.c.received, inbox.c.id).limit(limit))
         due = [row for row in rows if unreadable(Signal, row) is None]
         if len(due) < len(rows) and self._store.epoch is not None:
-            strays = [Stray.of(row, now) for row in rows if unreadable(Signal, row) is not None]
-            await self._store.write("put-aside", lambda connection: put_aside(connection, strays, now), fenced=True)
-            self.strays += len(strays)
+            await self._put_aside([row for row in rows if unreadable(Signal, row) is not None], now)
         return tuple(map(signal, due))
+
+    async def put_strays_aside(self, now: datetime) -> None:
+        """
+        Put every signal without a verdict aside that cannot be read: at the start, before conditions are recalled.
+
+        Raises `StaleEpoch` when another daemon has taken the lead.
+        """
+        rows = await self._rows(
+            Signal, select(*signal_columns(inbox), inbox.c.incident).where(inbox.c.verdict.is_(None))
+        )
+        strays = [row for row in rows if unreadable(Signal, row) is not None]
+        if strays:
+            await self._put_aside(strays, now)
+
+    async def _put_aside(self, rows: Sequence[Row[Any]], now: datetime) -> None:
+        strays = [Stray.of(row, now) for row in rows]
+        await self._store.write("put-aside", lambda connection: put_aside(connection, strays, now), fenced=True)
+        self.strays += len(strays)
 
     async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
         """

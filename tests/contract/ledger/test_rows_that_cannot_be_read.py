@@ -185,6 +185,18 @@ async def test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others
     assert {each.key for each in await ledger.due_signals(NOW)} == {"good", "bad"}
 
 
+async def test_a_condition_whose_signal_cannot_be_read_is_told_anew_after_a_start(ledger: Ledger) -> None:
+    """P9: nobody delivers it again but the watch, which takes it for told."""
+    await ledger.save_conditions([Condition(rule=rule, target=POD, since=NOW, signalled=True) for rule in "ab"], [])
+    told = [replace(signal(f"{rule}/u1", source=SignalSource.WATCH), rule=rule, target=POD) for rule in "ab"]
+    await ledger.accept(told, NOW)
+    await change(ledger, "UPDATE signals SET labels = 'oops' WHERE rule = 'a'")
+    await ledger.put_strays_aside(NOW)
+    assert [(each.rule, each.signalled) for each in await ledger.conditions()] == [("a", False), ("b", True)]
+    assert [each.rule for each in await ledger.firing(SignalSource.WATCH)] == ["b"]
+    assert ledger.strays == 1
+
+
 async def test_an_incident_that_waits_for_what_cannot_be_read_is_handed_over(ledger: Ledger) -> None:
     """P9: nobody could judge it anew, so a person is called."""
     told = signal("held")
