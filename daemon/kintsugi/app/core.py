@@ -90,6 +90,7 @@ async def build(
     opened = Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary, windows=windows)
     ledger = await life.enter("ledger", opened)
     epoch = await ledger.lead(clock.now())
+    await ledger.put_strays_aside(clock.now())
     await ledger.mend(clock.now())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube, clock.heard))
     life.spawn("clock", clock.run())

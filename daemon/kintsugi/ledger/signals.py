@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, exists, func, select, union_all, update
+from sqlalchemy import Row, bindparam, exists, func, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.chapter import Chapter
@@ -88,14 +89,31 @@ class Signals(Chapter):
         new = select(inbox.c.id).where(inbox.c.verdict.is_(None)).order_by(inbox.c.received, inbox.c.id).limit(limit)
         again = select(inbox.c.id).where(*_PROVISIONAL, inbox.c.until <= now)
         again = again.order_by(inbox.c.received, inbox.c.id).limit(limit)
-        due = union_all(select(new.subquery().c.id), select(again.subquery().c.id))
-        query = select(*signal_columns(inbox), inbox.c.incident).where(inbox.c.id.in_(due))
+        both = union_all(select(new.subquery().c.id), select(again.subquery().c.id))
+        query = select(*signal_columns(inbox), inbox.c.incident).where(inbox.c.id.in_(both))
         rows = await self._rows(Signal, query.order_by(inbox.c.received, inbox.c.id).limit(limit))
-        aside = [Stray.of(row, now) for row in rows if unreadable(Signal, row) is not None]
-        if aside and self._store.epoch is not None:
-            await self._store.write("put-aside", lambda connection: put_aside(connection, aside, now), fenced=True)
-            self.strays += len(aside)
-        return tuple(signal(row) for row in rows if unreadable(Signal, row) is None)
+        due = [row for row in rows if unreadable(Signal, row) is None]
+        if len(due) < len(rows) and self._store.epoch is not None:
+            await self._put_aside([row for row in rows if unreadable(Signal, row) is not None], now)
+        return tuple(map(signal, due))
+
+    async def put_strays_aside(self, now: datetime) -> None:
+        """
+        Put every signal without a verdict aside that cannot be read: at the start, before conditions are recalled.
+
+        Raises `StaleEpoch` when another daemon has taken the lead.
+        """
+        rows = await self._rows(
+            Signal, select(*signal_columns(inbox), inbox.c.incident).where(inbox.c.verdict.is_(None))
+        )
+        strays = [row for row in rows if unreadable(Signal, row) is not None]
+        if strays:
+            await self._put_aside(strays, now)
+
+    async def _put_aside(self, rows: Sequence[Row[Any]], now: datetime) -> None:
+        strays = [Stray.of(row, now) for row in rows]
+        await self._store.write("put-aside", lambda connection: put_aside(connection, strays, now), fenced=True)
+        self.strays += len(strays)
 
     async def due_at(self) -> datetime | None:
         """Give the moment at which the next provisional verdict ends, None while there is none."""

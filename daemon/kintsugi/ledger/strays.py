@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.ledger.columns import Unreadable
 from kintsugi.ledger.outbox import tell
 from kintsugi.ledger.rows import signal, unreadable, values, verdict_values
-from kintsugi.ledger.tables import dead_letters, incidents, runs, signals
+from kintsugi.ledger.tables import conditions, dead_letters, incidents, runs, signals
 from kintsugi.model.records import DeadLetter, IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.telemetry import SECRETS
 
@@ -28,9 +28,10 @@ _EXCERPT = 2_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stray:
-    """A signal's row that cannot be read, and the incident that it belongs to, "" for none."""
+    """A signal's row that cannot be read: what is kept of it, its key, and the incident that it belongs to, "" for none."""
 
     letter: DeadLetter
+    key: str
     incident: str
 
     @classmethod
@@ -47,7 +48,7 @@ class Stray:
             reason=str(unreadable(Signal, row))[:500],
             excerpt=text[:_EXCERPT],
         )
-        return cls(letter=letter, incident=row.incident or "")
+        return cls(letter=letter, key=row.key, incident=row.incident or "")
 
 
 async def put_dead_letters(connection: AsyncConnection, letters: Sequence[DeadLetter]) -> None:
@@ -71,7 +72,7 @@ async def put_aside(connection: AsyncConnection, strays: Sequence[Stray], now: d
     for stray in strays:
         waits = incidents.c.id == stray.incident, incidents.c.closed.is_(None)
         if not stray.incident or await connection.scalar(select(incidents.c.id).where(*waits)) is None:
-            await connection.execute(delete(signals).where(signals.c.id == stray.letter.id))
+            await _forget(connection, stray)
             continue
         settled = Verdict(
             kind=VerdictKind.DEAD_LETTER,
@@ -82,6 +83,13 @@ async def put_aside(connection: AsyncConnection, strays: Sequence[Stray], now: d
         row = update(signals).where(signals.c.id == stray.letter.id)
         await connection.execute(row.values(verdict_values(settled, now)))
         await close_without_run(connection, stray.incident, f"what it waits for is lost: {stray.letter.reason}", now)
+
+
+async def _forget(connection: AsyncConnection, stray: Stray) -> None:
+    """Take a stray out of the inbox; a watched condition that it told of is told anew."""
+    await connection.execute(delete(signals).where(signals.c.id == stray.letter.id))
+    told = update(conditions).where(conditions.c.rule + "/" + conditions.c.uid == stray.key)
+    await connection.execute(told.values(signalled=False))
 
 
 async def close_without_run(connection: AsyncConnection, incident: str, reason: str, now: datetime) -> None:

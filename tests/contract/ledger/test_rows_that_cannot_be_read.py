@@ -134,7 +134,7 @@ TIMES = [
 async def test_every_query_survives_a_column_that_cannot_be_read(
     ledger: Ledger, damage: tuple[str, tuple[str, ...], str]
 ) -> None:
-    """B16, C16: whatever stands in one column of one table, in all of its rows at once."""
+    """P9: whatever stands in one column of one table, in all of its rows at once."""
     table, columns, found = damage
     if damage in TIMES and ledger._store.engines.on_postgres:
         return
@@ -164,7 +164,7 @@ async def empty(ledger: Ledger) -> None:
 
 
 async def test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others_are_judged(ledger: Ledger) -> None:
-    """A11, B16: it is told with its reason and met once; its next delivery is judged like any other."""
+    """P9: it is told with its reason and met once; its next delivery is judged like any other."""
     told = [signal("good"), signal("bad", labels={"password": "hunter22"})]
     await ledger.accept(told, NOW)
     await change(ledger, "UPDATE signals SET kind = 'omen', annotations = 'oops' WHERE key = 'bad'")
@@ -183,6 +183,18 @@ async def test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others
     again = await ledger.accept([signal("bad"), signal("good")], NOW + MINUTE)
     assert (again.new, again.repeated) == (1, 1)
     assert {each.key for each in await ledger.due_signals(NOW)} == {"good", "bad"}
+
+
+async def test_a_condition_whose_signal_cannot_be_read_is_told_anew_after_a_start(ledger: Ledger) -> None:
+    """P9: nobody delivers it again but the watch, which takes it for told."""
+    await ledger.save_conditions([Condition(rule=rule, target=POD, since=NOW, signalled=True) for rule in "ab"], [])
+    told = [replace(signal(f"{rule}/u1", source=SignalSource.WATCH), rule=rule, target=POD) for rule in "ab"]
+    await ledger.accept(told, NOW)
+    await change(ledger, "UPDATE signals SET labels = 'oops' WHERE rule = 'a'")
+    await ledger.put_strays_aside(NOW)
+    assert [(each.rule, each.signalled) for each in await ledger.conditions()] == [("a", False), ("b", True)]
+    assert [each.rule for each in await ledger.firing(SignalSource.WATCH)] == ["b"]
+    assert ledger.strays == 1
 
 
 async def test_an_incident_that_waits_for_what_cannot_be_read_is_handed_over(ledger: Ledger) -> None:
@@ -219,7 +231,7 @@ async def test_what_is_shown_of_a_signal_that_cannot_be_read_still_fires(ledger:
 async def test_a_pause_of_which_cannot_be_read_what_it_holds_is_of_everything_until_it_is_lifted(
     ledger: Ledger,
 ) -> None:
-    """E8: a person's no holds."""
+    """E30: a person's no holds."""
     await ledger.pause(Pause(id="p", scope=PauseScope.RULE, name="r", who="ana", why="release", freeze=True, since=NOW))
     await change(ledger, "UPDATE pauses SET scope = 'galaxy'")
     (pause,) = (await ledger.history("web", "shop", NOW)).pauses
@@ -285,7 +297,7 @@ async def test_an_open_incident_that_cannot_be_read_is_handed_over_when_the_daem
 
 
 async def test_a_condition_that_cannot_be_read_is_forgotten_and_found_anew(ledger: Ledger) -> None:
-    """B16: it holds or it does not; the watch sees which."""
+    """It holds or it does not; the watch sees which."""
     for rule in ("a", "b"):
         await ledger.save_conditions([Condition(rule=rule, target=POD, since=NOW)], [])
     await change(ledger, "UPDATE conditions SET target = 'oops' WHERE rule = 'a'")
@@ -295,7 +307,7 @@ async def test_a_condition_that_cannot_be_read_is_forgotten_and_found_anew(ledge
 
 
 async def test_a_drill_of_which_it_cannot_be_read_when_it_passed_is_one_that_never_did(ledger: Ledger) -> None:
-    """D9."""
+    """One begun anew counts from now."""
     if ledger._store.engines.on_postgres:
         return  # its times are times
     await ledger.begin_schedule("database", "0 4 * * 0", NOW)
@@ -307,7 +319,7 @@ async def test_a_drill_of_which_it_cannot_be_read_when_it_passed_is_one_that_nev
 
 
 async def test_a_row_that_cannot_be_read_is_logged_once(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
-    """C16: whoever reads the log learns of it, and is not told again at every look."""
+    """Whoever reads the log learns of it, and is not told again at every look."""
     run = await begin(ledger)
     await change(ledger, "UPDATE incidents SET mode = 'wild'")
     for _ in range(3):

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.ledger.texts import LONGEST_KEY, clean, clean_key, dump, load
+from kintsugi.ledger.texts import LONGEST_KEY, clean, clean_key, dump, dump_labels, load, load_labels
+from kintsugi.model.records import Target
 
 surrogates = st.characters(categories=["Cs"])
 any_text = st.text(st.characters() | surrogates | st.just("\0"))
@@ -22,7 +24,15 @@ leaves = (
     | st.datetimes(timezones=st.just(UTC))
     | st.timedeltas()
 )
-values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(storable, inner), max_leaves=12)
+MARKS = [f"$kintsugi.{word}" for word in ("", "time", "duration", "bytes", "integer", "map", "later")]
+names = storable | st.sampled_from(MARKS)
+values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(names, inner, max_size=3), max_leaves=12)
+like_ours = st.sampled_from(["x", "5", "2026-03-01T12:00:00", "2026-03-01T12:00:00+00:00", "eA==", "%", "9" * 5000])
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | storable | like_ours,
+    lambda inner: st.lists(inner) | st.dictionaries(names, inner, max_size=2),
+    max_leaves=12,
+)
 
 
 @given(values)
@@ -65,10 +75,69 @@ def test_what_cannot_be_kept_is_refused() -> None:
         dump({"object": object()})
 
 
-def test_a_mapping_that_looks_like_our_own_mark_but_is_none_stays() -> None:
-    """A label may have any name."""
-    value = {"$kintsugi.time": "not a time", "other": 1}
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"$kintsugi.time": "not a time", "other": 1},
+        {"$kintsugi.integer": "x"},
+        {"$kintsugi.time": "2026-03-01T12:00:00+00:00"},
+        {"$kintsugi.map": {"$kintsugi.map": {"$kintsugi.bytes": "eA=="}}},
+        {"$kintsugi.later": [{"$kintsugi.integer": 2**70}]},
+    ],
+)
+def test_a_mapping_that_looks_like_a_mark_of_ours_comes_back(value: object) -> None:
+    """A14: a label or an answer may have any name, and stays a map."""
     assert load(dump(value)) == value
+
+
+@given(documents)
+def test_json_that_was_written_by_anybody_can_be_read(document: object) -> None:
+    """What is no mark of ours, or one of a version that we do not know, stays what it is."""
+    load(orjson.dumps(document).decode())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"$kintsugi.integer":"x"}', {"$kintsugi.integer": "x"}),
+        ('{"$kintsugi.integer":"7"}', {"$kintsugi.integer": "7"}),
+        ('{"$kintsugi.integer":"36893488147419103232"}', 2**65),
+        ('{"$kintsugi.time":"2026-03-01T12:00:00"}', {"$kintsugi.time": "2026-03-01T12:00:00"}),
+        ('{"$kintsugi.time":"2026-03-01"}', {"$kintsugi.time": "2026-03-01"}),
+        ('{"$kintsugi.time":["2026-03-01"]}', {"$kintsugi.time": ["2026-03-01"]}),
+        ('{"$kintsugi.duration":"1e9"}', {"$kintsugi.duration": "1e9"}),
+        ('{"$kintsugi.duration":"99999999999999999999"}', {"$kintsugi.duration": "99999999999999999999"}),
+        ('{"$kintsugi.bytes":"eA"}', {"$kintsugi.bytes": "eA"}),
+        ('{"$kintsugi.map":{"a":1}}', {"$kintsugi.map": {"a": 1}}),
+        ('{"$kintsugi.later":{"$kintsugi.bytes":"eA=="}}', {"$kintsugi.later": b"x"}),
+    ],
+)
+def test_a_mark_counts_only_as_it_is_written(text: str, value: object) -> None:
+    """Ledgers of before marks were kept apart hold those of strangers."""
+    assert load(text) == value
+
+
+@given(st.dictionaries(any_text | st.sampled_from(MARKS), any_text))
+def test_labels_come_back_and_nothing_in_them_is_a_mark(labels: dict[str, str]) -> None:
+    """A14: names and texts of anybody's."""
+    assert load_labels(dump_labels(labels)) == {clean(name): clean(label) for name, label in labels.items()}
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '{"a": 1}', "oops"])
+def test_labels_that_are_none_are_refused(text: str) -> None:
+    """The row is put aside."""
+    with pytest.raises(ValueError, match=r"."):
+        load_labels(text)
+
+
+def test_a_record_with_strange_text_can_be_written() -> None:
+    """A14: an object's name as a stranger may write it."""
+    assert load(dump(Target(kind="Pod", namespace="\ud800", name="\0"))) == {
+        "kind": "Pod",
+        "namespace": "\ufffd",
+        "name": "\ufffd",
+        "uid": "",
+    }
 
 
 def test_a_time_keeps_its_microseconds() -> None:

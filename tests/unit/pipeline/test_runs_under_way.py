@@ -9,9 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from kintsugi.errors import LedgerUnavailable, StaleEpoch
+from kintsugi.errors import LedgerUnavailable, StaleEpoch, UnreadableRow
 from kintsugi.guards import Limits
-from kintsugi.model.records import Incident, IncidentState, RunRecord, StepState
+from kintsugi.model.records import Incident, IncidentState, RunRecord, StepRecord, StepState
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.roster import Roster, Terms
 from kintsugi.reconciliation import Care
@@ -156,6 +156,47 @@ async def test_a_mistake_in_one_run_calls_a_person_and_is_not_acted_through() ->
     await over(roster)
     assert bench.ledger.record.state is IncidentState.NEEDS_OPERATOR
     assert bench.ledger.record.reason == "the run cannot go on: ZeroDivisionError: a bug"
+    assert not bench.effects
+
+
+async def test_a_run_whose_steps_cannot_be_read_is_closed_with_what_can_be() -> None:
+    """P9: what cannot be read is what made it be given up, and is not needed to give it up."""
+    bench = Bench(STEPS)
+    roster = roster_of(bench)
+    done = StepRecord(run="run-1", path="scale#0", state=StepState.DONE, changes=True, text=SCALE)
+
+    async def steps(_: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
+        if strict:
+            raise UnreadableRow("StepRecord run-1 look cannot be read: result: no JSON")
+        return (done,)
+
+    bench.ledger.steps = steps  # type: ignore[method-assign]
+    await roster.resume()
+    await over(roster)
+    assert bench.ledger.record.state is IncidentState.NEEDS_OPERATOR
+    assert bench.ledger.record.reason.splitlines() == [
+        "the run cannot go on: UnreadableRow: StepRecord run-1 look cannot be read: result: no JSON",
+        "Done:",
+        f"  {SCALE}",
+    ]
+    assert not bench.effects
+
+
+async def test_a_run_of_whose_steps_nothing_can_be_told_is_closed_all_the_same() -> None:
+    """P9: its service must not stay locked for ever."""
+    bench = Bench(STEPS)
+    roster = roster_of(bench)
+
+    async def steps(_: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
+        raise ValueError(f"strict={strict}")
+
+    bench.ledger.steps = steps  # type: ignore[method-assign]
+    await roster.resume()
+    await over(roster)
+    assert bench.ledger.record.state is IncidentState.NEEDS_OPERATOR
+    assert (
+        "ValueError: strict=True\nWhat it did cannot be told (ValueError: strict=False)" in bench.ledger.record.reason
+    )
     assert not bench.effects
 
 
