@@ -69,7 +69,7 @@ class Looks:
         await asyncio.sleep(self.takes)
         answers = {**WELL, **self.wrong}
         answer = next(answer for beginning, answer in answers.items() if text.startswith(beginning))
-        if isinstance(answer, KintsugiError):
+        if isinstance(answer, Exception):
             raise answer
         assert isinstance(answer, Mapping)
         return Result(names=answer, summary=text)
@@ -162,6 +162,21 @@ async def test_a_service_that_cannot_be_seen_or_is_not_wanted_is_not_asked(
     looks, told = Looks(), Told()
     assert await asked(looks, told, change(service()), blind) is None
     assert (looks.asked, told.holds) == ([], [])
+
+
+def test_a_look_that_fails_in_an_unknown_way_ends_no_other_check() -> None:
+    """B16."""
+
+    async def story() -> int:
+        looks = Looks({"curl": RuntimeError("a defect")})
+        running = asyncio.create_task(checks(looks, Told()).run(timedelta(seconds=1)))
+        await asyncio.sleep(100)
+        assert not running.done()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return sum(text.startswith("curl") for text in looks.asked)
+
+    assert play(story()) == 4
 
 
 def test_each_rule_is_asked_on_its_own_interval_and_never_beside_itself() -> None:
