@@ -8,6 +8,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from kintsugi.actions.asker import Asker
 from kintsugi.actions.result import Result
@@ -176,7 +177,9 @@ def test_a_look_that_fails_in_an_unknown_way_ends_no_other_check() -> None:
         await asyncio.gather(running, return_exceptions=True)
         return sum(text.startswith("curl") for text in looks.asked)
 
-    assert play(story()) == 4
+    with capture_logs() as said:
+        assert play(story()) == 4
+    assert {line["name"] for line in said if line["event"] == "contained"} == {"web-answers"}
 
 
 def test_each_rule_is_asked_on_its_own_interval_and_never_beside_itself() -> None:
