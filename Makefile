@@ -30,6 +30,7 @@ LANES := $(addprefix lane-,early-stories database-stories restores cluster crash
 LANES += $(addprefix lane-,integration late-stories databases contracts units restore-crashes)
 QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
+EXAMPLES ?= 10000
 
 .PHONY: help demo test test-fast check bench chaos docs
 .PHONY: $(LANES) $(QUICK)
@@ -113,7 +114,10 @@ check: $(READY) ## Check format, style, types and layers
 bench: $(READY) ## Measure what the daemon carries, beside what the machine could
 	@alone=; if $(ALONE) true 2>/dev/null; then alone='$(ALONE)'; fi; $$alone $(BIN)/python -m tests.bench
 
-chaos: $(READY) ## Break the real cluster again and again, with other seeds each time (ROUNDS=10)
+chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the real cluster again and again (ROUNDS=10)
+	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
+	    echo "wrong answers: $(EXAMPLES) of each kind, seed $$seed (again: make chaos SEED=$$seed)"; \
+	    CI= KINTSUGI_EXAMPLES=$(EXAMPLES) $(PYTEST) --hypothesis-seed=$$seed --timeout=7200 tests/unit/answers
 	@tests/harness/setup
 	@$(PARTS) >/dev/null
 	@$(IMAGE) >/dev/null

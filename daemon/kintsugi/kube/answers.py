@@ -23,8 +23,8 @@ from kintsugi.errors import (
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """How JSON is refused that cannot be read: nesting beyond any real object, and wrong UTF-8, have errors of their own."""
 
-LONGEST_RETRY_AFTER = timedelta(minutes=1)
-"""The longest wait that a server is granted: whoever asks for a year is asked again, and found to be silent."""
+LONGEST_RETRY_AFTER = timedelta(days=1)
+"""The longest wait that a server's word is taken for: a longer one means nothing, and may not fit into a duration."""
 
 LONGEST_MESSAGE = 4000
 """Characters of a server's sentence that are kept."""

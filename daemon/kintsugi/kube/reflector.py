@@ -30,6 +30,8 @@ from kintsugi.telemetry import Containment
 _STUMBLES_BEFORE_LIST = 3
 # Changes told in one go after a list; the event loop breathes in between.
 _BATCH = 500
+# However long a server asks for: meanwhile the daemon is blind, and may find out that it need not be.
+_LONGEST_PAUSE = timedelta(minutes=1)
 _VERSION = re.compile(r"[0-9]{1,20}")
 
 _log = structlog.get_logger(__name__)
@@ -133,7 +135,7 @@ class Reflector(Generic[T]):
             failure = await self._round()
             wait = self._backoff.after(timedelta(seconds=clock.time() - began), expected=failure is None)
             if isinstance(failure, TooManyRequests) and failure.retry_after:
-                wait = max(wait, failure.retry_after)
+                wait = max(wait, min(failure.retry_after, _LONGEST_PAUSE))
             await asyncio.sleep(wait.total_seconds())
 
     async def _round(self) -> KubeError | None:

@@ -4,6 +4,8 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.kept import HorizontalPodAutoscaler, Metadata, Object, PodTemplate, StatefulSet
@@ -11,7 +13,7 @@ from kintsugi.objects.pods import ClaimVolume, PodSpec, Volume
 from kintsugi.objects.workloads import AutoscalerSpec, ScaleTarget, StatefulSetSpec
 from kintsugi.services.claims import ClaimNames
 from tests.unit.factories import catalog, moment, rule_text, runbook_text, service_text
-from tests.unit.services.cluster import Cluster
+from tests.unit.services.cluster import REVISION, Cluster
 
 pytestmark = pytest.mark.looptime
 
@@ -242,6 +244,53 @@ def test_the_claims_of_a_workload_are_known_when_it_has_no_pods() -> None:
     known = ClaimNames.of([], stopped)
     assert all(name in known for name in ("database-pvc", "logs-database-0"))
     assert not any(name in known for name in ("logs-database-1", "logs-database-00", "logs-database-", "database-0"))
+
+
+async def test_a_revision_that_is_no_number_counts_for_none() -> None:
+    """B16: whoever may write a Deployment may write what they like into its annotations."""
+    cluster = await whole()
+    for store in (cluster.caches.deployments, cluster.caches.replica_sets):
+        for item in tuple(store.store.values()):
+            metadata = replace(
+                item.metadata, annotations={**item.metadata.annotations, REVISION: "v7"}, resource_version="v7"
+            )
+            store.put(replace(item, metadata=metadata))
+    (view,) = cluster.services.refresh()
+    assert (view.revision, view.template, view.fresh, view.healthy) == (0, "hash-1", True, True)
+
+
+async def test_a_workload_that_cannot_be_read_leaves_its_service_unreadable_and_no_other() -> None:
+    """B16, P6: without its Deployment a service would look as if nothing were wanted of it."""
+    cluster = await whole()
+    cluster.caches.deployments.mirror.quarantine(("production", "web"), "replicas: expected int")
+    cluster.services.refresh()
+    view = cluster.services.views["web"]
+    assert (view.fresh, view.healthy) == (False, None)
+    cluster.deploy(2)
+    cluster.services.refresh()
+    assert cluster.services.views["web"].fresh
+
+
+async def test_a_listener_that_fails_keeps_the_news_from_nobody() -> None:
+    """B16."""
+    cluster = await whole()
+    told: list[str] = []
+    cluster.services.listen(lambda view: told.append(view.name[999]))
+    cluster.services.listen(lambda view: told.append(view.name))
+    with capture_logs() as said:
+        cluster.services.refresh(everything=True)
+    assert told == ["web"]
+    assert [line["name"] for line in said] == ["web"]
+
+
+def test_the_claims_of_two_million_replicas_are_not_listed() -> None:
+    """B16: a typo in `kubectl scale`; listed they take seconds of every refresh, and memory without need."""
+    made = Object(metadata=Metadata(name="data"))
+    spec = StatefulSetSpec(replicas=2_000_000, volume_claim_templates=(made,))
+    names = ClaimNames.of([], StatefulSet(metadata=Metadata(name="database"), spec=spec))
+    assert "data-database-1999999" in names
+    assert not any(name in names for name in ("data-database-2000000", "data-database-01", "data-other-1"))
+    assert len(names.prefixes) == 1
 
 
 async def test_events_that_cannot_be_listed_hold_nobody_up() -> None:

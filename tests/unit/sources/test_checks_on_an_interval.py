@@ -8,6 +8,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 
 from kintsugi.actions.asker import Asker
 from kintsugi.actions.result import Result
@@ -77,7 +78,7 @@ class Looks:
         await asyncio.sleep(self.takes)
         answers = {**WELL, **self.wrong}
         answer = next(answer for beginning, answer in answers.items() if text.startswith(beginning))
-        if isinstance(answer, KintsugiError):
+        if isinstance(answer, Exception):
             raise answer
         assert isinstance(answer, Mapping)
         return Result(names=answer, summary=text)
@@ -170,6 +171,23 @@ async def test_a_service_that_cannot_be_seen_or_is_not_wanted_is_not_asked(
     looks, told = Looks(), Told()
     assert await asked(looks, told, change(service()), blind) is None
     assert (looks.asked, told.holds) == ([], [])
+
+
+def test_a_look_that_fails_in_an_unknown_way_ends_no_other_check() -> None:
+    """B16."""
+
+    async def story() -> int:
+        looks = Looks({"curl": RuntimeError("a defect")})
+        running = asyncio.create_task(checks(looks, Told()).run(timedelta(seconds=1)))
+        await asyncio.sleep(100)
+        assert not running.done()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return sum(text.startswith("curl") for text in looks.asked)
+
+    with capture_logs() as said:
+        assert play(story()) == 4
+    assert {line["name"] for line in said if line["event"] == "contained"} == {"web-answers"}
 
 
 def test_each_rule_is_asked_on_its_own_interval_and_never_beside_itself() -> None:
