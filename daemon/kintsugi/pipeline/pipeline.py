@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from kintsugi.errors import KubeError, LedgerError, LedgerUnavailable
+from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch
 from kintsugi.guards import check
 from kintsugi.ledger import Claim, Claimed, Decide
 from kintsugi.matcher import condition_holds
@@ -129,7 +129,7 @@ class Pipeline:
         """Judge a signal so that one that cannot be judged takes no other with it; it comes again."""
         try:
             return await self.judge(signal)
-        except (LedgerError, asyncio.CancelledError):
+        except (LedgerUnavailable, StaleEpoch):
             raise
         except Exception as error:
             # A mistake of ours about one strange signal must not end the judging of all others (reliability B16).
@@ -269,4 +269,5 @@ class Pipeline:
                 text=verdict.text,
             )
         for listener in self._listeners:
-            listener(signal, verdict)
+            with self.contained.of(Part.LISTENER, signal.id):
+                listener(signal, verdict)
