@@ -126,7 +126,7 @@ class Waiting:
             case Deed.END:
                 await self._end(incident, need.state, need.reason, told=need.told)
             case Deed.ASK:
-                await self._ask(incident, need)
+                await self._ask(incident)
             case Deed.START:
                 await self._judge(incident, signals[-1], need.approval)
             case Deed.JUDGE:
@@ -135,15 +135,15 @@ class Waiting:
             case Deed.WAIT:
                 pass
 
-    async def _ask(self, incident: Incident, need: Need) -> None:
+    async def _ask(self, incident: Incident) -> None:
         """Ask what was not asked, or whose answer has come to nothing."""
         planned = self._plan(incident)
         if planned is None:
             await self._end(incident, IncidentState.CANCELLED, f"rule {incident.rule} or its service is gone")
             return
         _, bound = planned
-        log.info("asking for approval", incident=incident.id, why=need.reason or "nothing was asked yet")
-        await self._pipeline.ask(incident.id, bound, told=need.reason if need.told else "")
+        log.info("asking for approval", incident=incident.id)
+        await self._pipeline.ask(incident.id, bound)
 
     async def _judge(self, incident: Incident, signal: Signal, approval: Approval | None) -> None:
         """Start what was approved, if it still is the plan that was shown, or was held; the guards are asked again."""
