@@ -95,9 +95,9 @@ class Waiting:
     async def _tend(self, known_as: str) -> None:
         now = self._world.clock()
         standing = await self._standing(known_as)
-        incident = standing.incident
-        if incident.closed is not None:
+        if standing is None:
             return
+        incident = standing.incident
         over = hold_over(incident, self._world.hold_limit, now=now)
         if over and not standing.clear:
             await self._ledger.tell_once(incident.id, IncidentState.HELD, over, now)
@@ -107,15 +107,18 @@ class Waiting:
         except WrongState as moved:
             log.info("an incident has moved on meanwhile", incident=incident.id, error=str(moved))
 
-    async def _standing(self, known_as: str) -> Standing:
+    async def _standing(self, known_as: str) -> Standing | None:
+        """Read how an incident stands; None when it has been closed or taken up meanwhile."""
         # the signals first: verdict and state change together, and an older state would not fit to a newer verdict
         signals = await self._ledger.signals_of(known_as)
-        incident = await self._ledger.incident(known_as)
+        incident, runs = await self._ledger.incident(known_as), await self._ledger.runs_of(known_as)
+        if incident.closed is not None or any(run.finished is None for run in runs):
+            return None
         lasting = [signal for signal, _ in signals if signal.kind is not RuleSource.EVENT]
         asked = await self._ledger.approvals(incident.id) if incident.state is IncidentState.AWAITING_APPROVAL else ()
         return Standing(
             incident=incident,
-            had_run=bool(await self._ledger.runs_of(incident.id)),
+            had_run=bool(runs),
             clear=bool(lasting) and clear_since(incident, lasting) is not None,
             signals=signals,
             approvals=[approval for approval in asked if approval.path == ""],
