@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypeVar
 
 from kintsugi.app.clock import Clock
 from kintsugi.errors import LedgerUnavailable
@@ -49,6 +50,8 @@ from tests.unit.factories import catalog, pod, rule_text, runbook_text, service_
 from tests.unit.pipeline.business import FewObjects
 from tests.unit.runner.fakes import ScriptedLooker
 from tests.unit.services.caches import told_caches
+
+Answer = TypeVar("Answer")
 
 PATIENCE = 300.0
 """Seconds that a story may take on a machine that tells many at once: it takes about five."""
@@ -151,7 +154,7 @@ class Story:
             await clock.stop()
             for task in forever:
                 task.cancel()
-        end = await self._end()
+        end = await patiently(self._end)
         await self.roster.stop()
         return end
 
@@ -287,15 +290,13 @@ class Story:
         self.caches.deployments.put(Deployment(metadata=metadata, spec=DeploymentSpec(replicas=1), status=status))
 
 
-async def patiently(call: Callable[[], Awaitable[object]]) -> None:
+async def patiently(call: Callable[[], Awaitable[Answer]]) -> Answer:
     """Call again until the ledger has taken it, as Alertmanager, a person and the start of the daemon do."""
     while True:
         try:
-            await call()
+            return await call()
         except LedgerUnavailable:
             await asyncio.sleep(0.15)
-        else:
-            return
 
 
 async def _heard(failed: asyncio.Future[None]) -> None:

@@ -13,7 +13,7 @@ from tests.harness.postgres import Postgres
 from tests.integration.lossy_ledger import LossyLine, lossy
 from tests.integration.lossy_story import End, Story
 
-AT_ONCE = 8
+AT_ONCE = 4
 """Stories told at the same time: they mostly wait."""
 
 WELL = End(
