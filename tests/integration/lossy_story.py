@@ -125,7 +125,7 @@ class Story:
             command_timeout=timedelta(seconds=30),
         )
         self.in_force = InForce(self.catalog, self.ledger, lambda _: self.catalog)
-        patience = Patience(verify=OFTEN, alert_lag=timedelta(minutes=1), failing_for=timedelta(minutes=3))
+        patience = Patience(verify=OFTEN, alert_lag=timedelta(minutes=30), failing_for=timedelta(minutes=3))
         expiry = timedelta(minutes=30)
         terms = Terms(patience=patience, limits=limits, approval_expiry=expiry, retry_after=OFTEN)
         self.roster = Roster(tools, self.ledger, self.in_force, terms)
