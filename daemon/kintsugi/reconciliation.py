@@ -90,8 +90,7 @@ def _answered(approvals: Sequence[Approval], now: datetime) -> Need:
     if now < newest.expires:
         return Need(deed=Deed.START, approval=newest) if newest.answered is not None else Need(deed=Deed.WAIT)
     if newest.answered is not None:
-        text = f"the yes of {newest.who} expired at {newest.expires:%H:%M:%S} before anything could start: it is asked anew"
-        return Need(deed=Deed.ASK, reason=text, told=True)
+        return Need(deed=Deed.ASK)
     text = f"nobody approved by {newest.expires:%H:%M:%S}"
     return Need(deed=Deed.END, state=IncidentState.CANCELLED, reason=text, told=True)
 
@@ -105,6 +104,21 @@ def is_judged_again(signals: Sequence[tuple[Signal, Verdict | None]]) -> bool:
 def is_still_asked(approvals: Sequence[Approval], plan: str, *, now: datetime) -> bool:
     """Tell whether the newest question is about this plan and still good, answered or not: it is not asked again."""
     return bool(approvals) and approvals[-1].plan == plan and now < approvals[-1].expires
+
+
+def asked_anew(approvals: Sequence[Approval], *, now: datetime) -> str:
+    """Write what a person is told of a question that comes after others; nothing of the first."""
+    if not approvals:
+        return ""
+    newest = approvals[-1]
+    until, answered = f"{newest.expires:%H:%M:%S}", newest.answered is not None
+    if now < newest.expires:
+        why = f"the plan has changed since {f'{newest.who} approved it' if answered else 'it was shown'}"
+    elif answered:
+        why = f"the yes of {newest.who} expired at {until} before anything could start"
+    else:
+        why = f"nobody approved by {until}"
+    return f"{why}: it is asked anew"
 
 
 def hold_over(incident: Incident, limit: timedelta, *, now: datetime) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypeVar
 
 from kintsugi.app.clock import Clock
 from kintsugi.errors import LedgerUnavailable
@@ -50,10 +51,12 @@ from tests.unit.pipeline.business import FewObjects
 from tests.unit.runner.fakes import ScriptedLooker
 from tests.unit.services.caches import told_caches
 
-PATIENCE = 60.0
-"""Seconds that a story may take on a machine that tells many at once: it takes about three."""
+Answer = TypeVar("Answer")
 
-OFTEN = timedelta(milliseconds=200)
+PATIENCE = 300.0
+"""Seconds that a story may take on a machine that tells many at once: it takes about five."""
+
+OFTEN = timedelta(milliseconds=300)
 ASKS = '- {id: ask, approve: "Scale it?", run: kubectl scale deployment/web --replicas=2}'
 SCALES = "- {id: grow, run: kubectl scale deployment/api --replicas=2}"
 NEVER = "- {id: look, run: kubectl get pods}"
@@ -122,7 +125,7 @@ class Story:
             command_timeout=timedelta(seconds=30),
         )
         self.in_force = InForce(self.catalog, self.ledger, lambda _: self.catalog)
-        patience = Patience(verify=2 * OFTEN, alert_lag=timedelta(minutes=1), failing_for=timedelta(minutes=3))
+        patience = Patience(verify=OFTEN, alert_lag=timedelta(minutes=30), failing_for=timedelta(minutes=3))
         expiry = timedelta(minutes=30)
         terms = Terms(patience=patience, limits=limits, approval_expiry=expiry, retry_after=OFTEN)
         self.roster = Roster(tools, self.ledger, self.in_force, terms)
@@ -151,7 +154,7 @@ class Story:
             await clock.stop()
             for task in forever:
                 task.cancel()
-        end = await self._end()
+        end = await patiently(self._end)
         await self.roster.stop()
         return end
 
@@ -224,7 +227,7 @@ class Story:
         """Make the views anew, as the daemon does."""
         while True:
             self.services.refresh(everything=True)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.15)
 
     async def _page(self) -> None:
         """Send the notices, as the notifier does."""
@@ -233,7 +236,7 @@ class Story:
                 for notice in await self.ledger.due_notices(virtual_clock()):
                     self.notices[notice.id] = notice
                     await self.ledger.notice_sent(notice.id)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.15)
 
     async def _approve(self) -> None:
         """Say yes to every question, as Ana does."""
@@ -243,7 +246,7 @@ class Story:
                     for asked in await self.ledger.approvals(incident.id):
                         if asked.answered is None:
                             await self.ledger.approve(incident.id, asked.path, asked.plan, "ana", virtual_clock())
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.15)
 
     async def _is_judged(self, service: str, kind: VerdictKind) -> bool:
         judged = {signal.id: verdict for signal, verdict in await self.ledger.judged_signals()}
@@ -287,15 +290,13 @@ class Story:
         self.caches.deployments.put(Deployment(metadata=metadata, spec=DeploymentSpec(replicas=1), status=status))
 
 
-async def patiently(call: Callable[[], Awaitable[object]]) -> None:
+async def patiently(call: Callable[[], Awaitable[Answer]]) -> Answer:
     """Call again until the ledger has taken it, as Alertmanager, a person and the start of the daemon do."""
     while True:
         try:
-            await call()
+            return await call()
         except LedgerUnavailable:
-            await asyncio.sleep(0.1)
-        else:
-            return
+            await asyncio.sleep(0.15)
 
 
 async def _heard(failed: asyncio.Future[None]) -> None:

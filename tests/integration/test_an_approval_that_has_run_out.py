@@ -14,7 +14,7 @@ import pytest
 from kintsugi.objects import resources
 from kintsugi.rehearsal import EmbeddedCluster
 from kintsugi.rehearsal.shop import NAMESPACE, WEB, WEB_LABELS, shop
-from tests.harness.waiting import eventually
+from tests.harness.waiting import HopelessError, eventually
 from tests.integration.test_cli_runs_the_daemon import Process, kintsugi
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
@@ -65,9 +65,11 @@ async def daemon(flags: tuple[str | Path, ...], ana: Person) -> AsyncIterator[Pr
         ana.url = (await process.says("Kintsugi takes webhooks on")).split()[-1]
         assert process.process.stderr is not None
         reading = asyncio.create_task(process.process.stderr.read())  # a pipe that is full would hold the daemon up
-        yield process
-        process.process.kill()
-        process.told.append((await reading).decode())
+        try:
+            yield process
+        finally:
+            process.process.kill()
+            process.told.append((await reading).decode())
 
 
 @pytest.fixture
@@ -114,7 +116,11 @@ async def test_a_yes_that_a_pause_outlasted_starts_nothing_and_is_asked_anew(
         async with daemon(flags, ana):
 
             async def is_asked_anew() -> Json | None:
-                newest = (await ana.questions())[-1]
+                found = await ana.incident()
+                assert found is not None
+                if found["runs"]:
+                    raise HopelessError(f"the yes that had run out started {found['runs']}")
+                newest: Json = found["approvals"][-1]
                 return newest if newest["answered"] is None else None
 
             await eventually(lambda: has_run_out(asked), within=PATIENCE)
@@ -122,7 +128,7 @@ async def test_a_yes_that_a_pause_outlasted_starts_nothing_and_is_asked_anew(
             again = await eventually(is_asked_anew, within=PATIENCE)
             found = await ana.incident()
             assert found is not None
-            assert found["runs"] == [], "the yes that had run out started a run"
+            assert found["runs"] == []
             assert pods(embedded) == before
             assert found["incident"]["state"] == "awaiting-approval"
 

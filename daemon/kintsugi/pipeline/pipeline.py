@@ -25,7 +25,7 @@ from kintsugi.pipeline.roster import Roster
 from kintsugi.pipeline.targets import Objection, Targets
 from kintsugi.planner import Plan, plan
 from kintsugi.priorities import Hold
-from kintsugi.reconciliation import is_still_asked
+from kintsugi.reconciliation import asked_anew, is_still_asked
 from kintsugi.scope.values import rule_names
 from kintsugi.telemetry import Border
 
@@ -248,22 +248,23 @@ class Pipeline:
         facts = self._world.claim(rule, bound, self._hold(signal, bound), approved=approved)
         return lambda history: check(facts, history, self._world.limits, now=now)
 
-    async def ask(self, incident: str, bound: Plan, *, told: str = "") -> None:
+    async def ask(self, incident: str, bound: Plan) -> None:
         """
         Ask a person about a plan, unless that was done and the question, or its answer, is still good.
 
-        `told` is what a person hears of a question that is asked anew. Raises LedgerUnavailable.
+        A person is told of a question that is asked anew. Raises LedgerUnavailable.
         """
         async with self._asking:  # the tick asks, too, where a question's commit was lost
-            now, known = self._world.clock(), await self._inbox.approvals(incident)
-            if is_still_asked([each for each in known if each.path == ""], bound.digest, now=now):
+            now = self._world.clock()
+            known = [each for each in await self._inbox.approvals(incident) if each.path == ""]
+            if is_still_asked(known, bound.digest, now=now):
                 return
             question = "\n".join((f"Run {bound.runbook.title} on {bound.service.name}?", *bound.lines))
             expires = now + self._approval_expiry
             approval = Approval(
                 incident=incident, path="", question=question, plan=bound.digest, asked=now, expires=expires
             )
-            await self._inbox.ask(approval, told=told)
+            await self._inbox.ask(approval, told=asked_anew(known, now=now))
 
     def _hold(self, signal: Signal, bound: Plan) -> Hold | None:
         return self._world.hold(bound.service, self._in_force.catalog, self._roster.recovering, signal.received)
@@ -283,4 +284,5 @@ class Pipeline:
                 text=verdict.text,
             )
         for listener in self._listeners:
-            listener(signal, verdict)
+            with self._containment.around(Border.LISTENER, signal.id):
+                listener(signal, verdict)

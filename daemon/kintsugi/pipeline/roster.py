@@ -78,6 +78,7 @@ class Roster:
         self._runs: dict[str, RunRecord] = {}
         self._carriers: dict[str, Carrier | DrillCarrier] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._wishes: dict[str, str] = {}
         self._attending = Attending(tools.clock)
         self._has_resumed = False
         self._starts: list[Callable[[RunRecord], None]] = []
@@ -146,11 +147,13 @@ class Roster:
 
     def roll_back(self, incident: str, who: str) -> bool:
         """Ask an incident's run to go back now; False when none is under way."""
-        for carrier in self._carriers.values():
-            if carrier.incident.id == incident:
-                carrier.ask_rollback(who)
-                return True
-        return False
+        found = next((run.id for run in self._runs.values() if run.incident == incident), None)
+        if found is None:
+            return False
+        self._wishes[found] = who
+        if found in self._carriers:
+            self._carriers[found].ask_rollback(who)
+        return True
 
     async def stop(self) -> None:
         """Cancel all tasks and wait until the effects that were begun have ended; nothing is taken up any more."""
@@ -218,6 +221,8 @@ class Roster:
                     self._tell_start(found)
                 is_known = True
                 self._carriers[run.id] = carrier = await self._carrier(found, pulse)
+                if run.id in self._wishes:  # said before it was carried, or before the ledger was away
+                    carrier.ask_rollback(self._wishes[run.id])
                 return await carrier.carry()
             except LedgerUnavailable as error:
                 log.warning("a run waits for the ledger", error=str(error), since=str(pulse()))
@@ -237,6 +242,7 @@ class Roster:
                 listener(run)
 
     def _tell_end(self, run: RunRecord, steps: Sequence[StepRecord]) -> None:
+        self._wishes.pop(run.id, None)
         for listener in self._ends:
             with self.containment.around(Border.LISTENER, run.id):
                 listener(run, steps)

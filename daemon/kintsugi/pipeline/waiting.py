@@ -98,9 +98,9 @@ class Waiting:
     async def _tend(self, known_as: str) -> None:
         now = self._world.clock()
         standing = await self._standing(known_as)
-        incident = standing.incident
-        if incident.closed is not None:
+        if standing is None:
             return
+        incident = standing.incident
         over = hold_over(incident, self._world.hold_limit, now=now)
         if over and not standing.clear:
             await self._ledger.tell_once(incident.id, IncidentState.HELD, over, now)
@@ -110,15 +110,18 @@ class Waiting:
         except WrongState as moved:
             log.info("an incident has moved on meanwhile", incident=incident.id, error=str(moved))
 
-    async def _standing(self, known_as: str) -> Standing:
+    async def _standing(self, known_as: str) -> Standing | None:
+        """Read how an incident stands; None when it has been closed or taken up meanwhile."""
         # the signals first: verdict and state change together, and an older state would not fit to a newer verdict
         signals = await self._ledger.signals_of(known_as)
-        incident = await self._ledger.incident(known_as)
+        incident, runs = await self._ledger.incident(known_as), await self._ledger.runs_of(known_as)
+        if incident.closed is not None or any(run.finished is None for run in runs):
+            return None
         trigger = await self._ledger.trigger_of(known_as)
         asked = await self._ledger.approvals(incident.id) if incident.state is IncidentState.AWAITING_APPROVAL else ()
         return Standing(
             incident=incident,
-            had_run=bool(await self._ledger.runs_of(incident.id)),
+            had_run=bool(runs),
             clear=trigger.lasting and clear_since(incident, trigger) is not None,
             signals=signals,
             approvals=[approval for approval in asked if approval.path == ""],
@@ -129,7 +132,7 @@ class Waiting:
             case Deed.END:
                 await self._end(incident, need.state, need.reason, told=need.told)
             case Deed.ASK:
-                await self._ask(incident, need)
+                await self._ask(incident)
             case Deed.START:
                 await self._judge(incident, signals[-1], need.approval)
             case Deed.JUDGE:
@@ -138,15 +141,15 @@ class Waiting:
             case Deed.WAIT:
                 pass
 
-    async def _ask(self, incident: Incident, need: Need) -> None:
+    async def _ask(self, incident: Incident) -> None:
         """Ask what was not asked, or whose answer has come to nothing."""
         planned = self._plan(incident)
         if planned is None:
             await self._end(incident, IncidentState.CANCELLED, f"rule {incident.rule} or its service is gone")
             return
         _, bound = planned
-        log.info("asking for approval", incident=incident.id, why=need.reason or "nothing was asked yet")
-        await self._pipeline.ask(incident.id, bound, told=need.reason if need.told else "")
+        log.info("asking for approval", incident=incident.id)
+        await self._pipeline.ask(incident.id, bound)
 
     async def _judge(self, incident: Incident, signal: Signal, approval: Approval | None) -> None:
         """Start what was approved, if it still is the plan that was shown, or was held; the guards are asked again."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from kintsugi.errors import KubeError, NotFound
+from kintsugi.errors import KubeError, NotFound, NotRecorded
 from kintsugi.guards import Limits
 from kintsugi.ledger import Claim, Claimed, Decide
 from kintsugi.model.documents import Catalog, Mode, RuleSource
@@ -48,7 +48,8 @@ class MemoryInbox:
     """
     Keeps signals, verdicts, claims and questions; decides claims on the history that it is given.
 
-    `answers` is what every claim is answered, whatever is decided. The signals of `unreadable` incidents raise.
+    `answers` is what every claim is answered, whatever is decided. The signals of `unreadable` incidents raise, and the
+    claims of `refused` signals; `trouble` is raised by every claim.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,8 @@ class MemoryInbox:
         self.verdicts: dict[str, Verdict] = {}
         self.unreadable: set[str] = set()
         self.answers: Claimed | None = None
+        self.refused: set[str] = set()
+        self.trouble: Exception | None = None
 
     async def due_signals(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]:
         """Give what has no verdict yet."""
@@ -83,6 +86,10 @@ class MemoryInbox:
         """Decide a claim, and keep its verdict."""
         self.claims.append(claim)
         assert claim.signal is not None
+        if self.trouble is not None:
+            raise self.trouble
+        if claim.signal.id in self.refused:
+            raise NotRecorded(f"signal {claim.signal.id} was never accepted")
         if self.answers is not None:
             self.settled[claim.signal.id] = self.answers.verdict
             return self.answers

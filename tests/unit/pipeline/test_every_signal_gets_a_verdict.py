@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
-from kintsugi.errors import ServerUnavailable
+from kintsugi.errors import LedgerUnavailable, ServerUnavailable, StaleEpoch
 from kintsugi.model.documents import Mode, RuleSource
 from kintsugi.model.records import History, IncidentState, Reason, Signal, Verdict, VerdictKind
 from tests.unit.factories import moment, past, rule_text, run, service_text, signal
@@ -169,3 +170,35 @@ async def test_no_signal_is_judged_while_the_clock_is_in_doubt() -> None:
     business.cluster.clock_problem = ""
     await business.pipeline.step()
     assert business.inbox.settled["sig-1"].kind is VerdictKind.STARTED
+
+
+async def test_a_signal_that_the_ledger_refuses_takes_no_other_with_it() -> None:
+    """B16, C8: it is judged again later, and counted; whoever heard of it before may fail, too."""
+    business, counted, heard = Business(), [], []
+    business.roster.containment.on_contained(counted.append)
+    business.inbox.refused = {"strange"}
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("nobody expected this")
+
+    business.pipeline.on_verdict(fail)
+    business.pipeline.on_verdict(lambda told, _: heard.append(told.id))
+    business.inbox.due = [signal(id="strange"), signal(id="sound")]
+    with capture_logs():
+        await business.pipeline.step()
+    strange = business.inbox.settled["strange"]
+    assert (strange.kind, strange.reason) == (VerdictKind.REFUSED, Reason.UNANSWERABLE)
+    assert strange.until is not None
+    assert business.inbox.settled["sound"].kind is VerdictKind.STARTED
+    assert heard == ["strange", "sound"]
+    assert sorted(counted) == [Border.LISTENER, Border.LISTENER, Border.SIGNAL]
+
+
+@pytest.mark.parametrize("error", [LedgerUnavailable("away"), StaleEpoch("another leads")], ids=repr)
+async def test_what_concerns_every_signal_is_nobodys_mistake(error: Exception) -> None:
+    """P4, D1: the ledger is away, or another daemon leads."""
+    business = Business()
+    business.inbox.trouble = error
+    business.inbox.due = [signal()]
+    with pytest.raises(type(error)):
+        await business.pipeline.step()

@@ -121,6 +121,11 @@ async def test_a_signal_that_is_judged_again_leaves_a_good_answer_alone() -> Non
     business.inbox.settled.clear()
     await business.judged(signal())
     assert [each.who for each in business.inbox.asked] == ["ada"]
+    answer(business, expires=moment())
+    business.inbox.settled.clear()
+    await business.judged(signal())
+    assert [each.who for each in business.inbox.asked] == ["ada", ""], "whoever is first asks anew: the tick, or this"
+    assert len(business.inbox.told) == 1
 
 
 async def test_a_hold_that_is_over_is_told_once() -> None:

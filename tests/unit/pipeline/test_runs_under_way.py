@@ -225,6 +225,19 @@ async def test_a_persons_rollback_reaches_the_run_of_its_incident() -> None:
     assert bench.ledger.record.state is IncidentState.ROLLED_BACK
 
 
+async def test_a_persons_rollback_is_not_forgotten_before_the_run_is_carried_or_while_the_ledger_is_away() -> None:
+    """What a person has said holds through an outage; the run is begun and its first look is yet to come."""
+    bench = Bench("- {id: one, run: kubectl cordon one}", heals="kubectl uncordon", heals_after=timedelta(0))
+    roster = roster_of(bench)
+    bench.ledger.trouble = LedgerUnavailable("the database is away")
+    roster.start(bench.ledger.record)
+    assert roster.roll_back("inc-1", "ada") is True
+    bench.at(60, lambda: setattr(bench.ledger, "trouble", None))
+    await over(roster)
+    assert bench.ledger.moves[0] == (IncidentState.ROLLING_BACK, "rollback asked for by ada")
+    assert bench.ledger.record.state is IncidentState.ROLLED_BACK
+
+
 async def test_an_open_run_without_a_task_is_taken_up_by_the_tick() -> None:
     """C5's class, P5: a claim whose answer was lost leaves no run that nobody carries."""
     bench = Bench(STEPS, heals="kubectl scale")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from kintsugi.model.records import Approval, IncidentState, Reason, Signal, Verdict, VerdictKind
-from kintsugi.reconciliation import Deed, Standing, hold_over, is_still_asked, need_of
+from kintsugi.reconciliation import Deed, Standing, asked_anew, hold_over, is_still_asked, need_of
 from tests.unit.factories import NOW, incident, moment, signal
 
 LIMIT = timedelta(minutes=15)
@@ -88,8 +88,7 @@ def test_a_held_incident_whose_signals_are_judged_no_more_is_judged_itself(
 
 
 def test_a_question_that_was_lost_is_asked() -> None:
-    need = need_of(standing(IncidentState.AWAITING_APPROVAL), now=NOW)
-    assert (need.deed, need.told) == (Deed.ASK, False)
+    assert need_of(standing(IncidentState.AWAITING_APPROVAL), now=NOW).deed is Deed.ASK
 
 
 def test_an_open_question_waits_until_it_expires() -> None:
@@ -107,8 +106,21 @@ def test_an_answer_is_good_until_the_question_expires_and_asked_anew_then() -> N
     need = need_of(waiting, now=moment(minutes=29))
     assert (need.deed, need.approval) == (Deed.START, yes)
     late = need_of(waiting, now=moment(minutes=30))
-    assert (late.deed, late.approval, late.told) == (Deed.ASK, None, True)
-    assert late.reason == "the yes of ana expired at 12:30:00 before anything could start: it is asked anew"
+    assert (late.deed, late.approval) == (Deed.ASK, None)
+
+
+@pytest.mark.parametrize(
+    ("known", "minutes", "told"),
+    [
+        (question(answered=moment(minutes=5)), 30, "the yes of ana expired at 12:30:00 before anything could start"),
+        (question(answered=moment(minutes=5)), 10, "the plan has changed since ana approved it"),
+        (question(), 30, "nobody approved by 12:30:00"),
+        (question(), 10, "the plan has changed since it was shown"),
+    ],
+)
+def test_a_person_hears_why_a_question_is_asked_anew(known: Approval, minutes: float, told: str) -> None:
+    assert asked_anew([question(plan="older"), known], now=moment(minutes=minutes)) == f"{told}: it is asked anew"
+    assert asked_anew([], now=moment(minutes=minutes)) == ""
 
 
 def test_only_the_newest_question_counts() -> None:

@@ -1,0 +1,90 @@
+"""What should go on for ever and fails ends the daemon, loudly and with its reason (C8)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.app.clock import Clock
+from kintsugi.app.lifecycle import Lifecycle
+from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch
+
+OFTEN = timedelta(milliseconds=10)
+
+
+def life() -> Lifecycle:
+    """Return the lifecycle of a daemon."""
+    return Lifecycle(shutdown=timedelta(seconds=5))
+
+
+async def ticking(life: Lifecycle, tick: Callable[[], Awaitable[object]], *, until: Callable[[], bool]) -> None:
+    """Let a clock tick until something holds."""
+    clock = Clock(life.fail)
+    clock.every(OFTEN, "a look", tick)
+    clock.start()
+    async with asyncio.timeout(20):
+        while not until():
+            await asyncio.sleep(0.005)
+    await clock.stop()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), StaleEpoch("another leads"), KeyError("x")], ids=repr)
+async def test_a_look_that_fails_unexpectedly_ends_the_daemon_with_its_reason(error: Exception) -> None:
+    """The scheduler alone would log it and look again, for ever, with half of the daemon at work."""
+    daemon = life()
+
+    async def fail() -> None:
+        raise error
+
+    await ticking(daemon, fail, until=daemon.failed.done)
+    assert daemon.failed.exception() is error
+
+
+@pytest.mark.parametrize("error", [LedgerUnavailable("away"), KubeError("away")], ids=repr)
+async def test_what_cannot_be_looked_at_now_is_looked_at_next_time(error: Exception) -> None:
+    daemon, looks = life(), []
+
+    async def fail() -> None:
+        looks.append(1)
+        raise error
+
+    await ticking(daemon, fail, until=lambda: len(looks) > 2)
+    assert not daemon.failed.done()
+
+
+async def test_a_task_that_should_live_for_ever_and_ends_ends_the_daemon() -> None:
+    daemon = life()
+
+    async def end() -> None:
+        pass
+
+    daemon.spawn("main", end())
+    with pytest.raises(RuntimeError, match="main has ended"):
+        await asyncio.wait_for(daemon.failed, 20)
+    await daemon.stop()
+
+
+async def test_a_task_that_may_end_may_not_end_by_an_error() -> None:
+    daemon, done = life(), asyncio.Event()
+
+    async def end() -> None:
+        done.set()
+
+    async def fail() -> None:
+        await done.wait()
+        raise RuntimeError("a bug")
+
+    daemon.spawn_once("ends", end())
+    daemon.spawn_once("fails", fail())
+    with pytest.raises(RuntimeError, match="a bug"):
+        await asyncio.wait_for(daemon.failed, 20)
+    await daemon.stop()
+
+
+async def test_only_the_first_reason_counts() -> None:
+    daemon = life()
+    daemon.fail("one", RuntimeError("the cause"))
+    daemon.fail("two", RuntimeError("what followed"))
+    with pytest.raises(RuntimeError, match="the cause"):
+        await daemon.failed
