@@ -134,7 +134,9 @@ def watch(view: ServiceView, progress: Progress, patience: Patience, *, now: dat
         )
     doubt = unfinished(view, progress.began)
     if progress.clear_since is not None:
-        return Judgement(call=Call.WAIT, reason=f"{view.name} is healthy, but {doubt}") if doubt else well(view, progress)
+        return (
+            Judgement(call=Call.WAIT, reason=f"{view.name} is healthy, but {doubt}") if doubt else well(view, progress)
+        )
     if now - since < settle + patience.alert_lag:
         return Judgement(call=Call.WAIT, reason="all looks well; the trigger has not cleared yet")
     goes_on = "; ".join(["what started the run goes on", *([doubt] if doubt else [])])

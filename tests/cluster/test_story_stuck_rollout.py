@@ -58,8 +58,9 @@ def test_a_stuck_rollout_beside_pods_that_serve_is_not_called_recovered_and_does
 
     incident = story.within(90).closes()
     assert incident["state"] in ("ineffective", "needs-operator"), story.state()
-    assert "the rollout of deployment/web-app-deployment is not complete: 1 of 3 pods are of the new template" in (
-        incident["reason"]
+    assert (
+        "the rollout of deployment/web-app-deployment is not complete: 1 of 3 pods are of the new template"
+        in (incident["reason"])
     )
     assert "kubectl rollout undo deployment/web-app-deployment --to-revision=1 -n production" in incident["reason"]
     assert story.answers(web) == 200
@@ -79,8 +80,9 @@ def test_a_bad_rollout_of_all_pods_that_was_restarted_goes_back_to_the_good_revi
     story.within(60).rolls(3)
 
     incident = story.within(120).ends("rolled-back")
-    assert "deployment/web-app-deployment from revision 3 to 1, which was seen good; shop is healthy" in (
-        incident["reason"]
+    assert (
+        "deployment/web-app-deployment from revision 3 to 1, which was seen good; shop is healthy"
+        in (incident["reason"])
     )
     assert [step["text"] for step in story.steps(incident) if step["phase"] == "undo"] == [
         "kubectl rollout undo deployment/web-app-deployment --to-revision=1 -n production"

@@ -100,7 +100,9 @@ class RollBack:
         if not isinstance(command, Rollout) or command.verb is not Verb.ROLLOUT_RESTART or not undo.commands:
             return undo, at
         world = self._work.desk.tools.world
-        service = next((name for name, view in world.views.items() if is_workload_of(command, view.service)), at.service)
+        service = next(
+            (name for name, view in world.views.items() if is_workload_of(command, view.service)), at.service
+        )
         there = replace(at, service=service)
         if step.facts.get("revision_template") in world.good(service):
             return undo, there

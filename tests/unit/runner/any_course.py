@@ -122,7 +122,7 @@ class Course:
     def doubts(self) -> Iterable[str]:
         """Name what speaks against saying now that the service is well, but for the trigger."""
         now = clock()
-        times = {"healthy": self.well_since, **{name: since for name, since in self.made.items()}}
+        times = {"healthy": self.well_since, **dict(self.made.items())}
         for name, since in times.items():
             if since is None or now - since < VERIFY:
                 yield f"{name} since {since}"

@@ -14,7 +14,9 @@ from tests.unit.runner.bench import Bench, clock
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
 
 ONE = "- {id: one, run: kubectl cordon one}"
-TWO = ONE + "\n- {id: wait, expect: service.ready > 5, within: 3m, unmet: continue}\n- {id: two, run: kubectl cordon two}"
+TWO = (
+    ONE + "\n- {id: wait, expect: service.ready > 5, within: 3m, unmet: continue}\n- {id: two, run: kubectl cordon two}"
+)
 
 
 def failing(steps: str = ONE) -> Bench:

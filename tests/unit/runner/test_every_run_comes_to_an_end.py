@@ -54,7 +54,9 @@ happenings: st.SearchStrategy[Happening] = st.one_of(
     st.builds(Death, down=st.sampled_from([1.0, 100.0, 1000.0, 4000.0])),
 )
 gaps = st.sampled_from([1.0, 10.0, 60.0, 150.0, 300.0])
-rhythms = st.none() | st.tuples(st.sampled_from([20.0, 70.0, 100.0, 290.0]), st.lists(happenings, min_size=1, max_size=3))
+rhythms = st.none() | st.tuples(
+    st.sampled_from([20.0, 70.0, 100.0, 290.0]), st.lists(happenings, min_size=1, max_size=3)
+)
 """What goes on and on, one after another, for as long as the run does."""
 
 
@@ -155,9 +157,13 @@ def test_any_course_of_things_comes_to_a_true_end_in_time(
 
 def test_a_pod_that_crashes_beside_old_ones_that_serve_is_not_verified_for_ever() -> None:
     """It restarts more often than health is asked to last, and what started the run goes on."""
-    course, ended = judged(sorted([*STUCK, *CRASHES], key=lambda each: each[0]), steps=STEPS["a change"], rollback=ROLLBACKS[0])
+    course, ended = judged(
+        sorted([*STUCK, *CRASHES], key=lambda each: each[0]), steps=STEPS["a change"], rollback=ROLLBACKS[0]
+    )
     assert ended.state is IncidentState.INEFFECTIVE
-    assert ended.reason.startswith("web is healthy, but what started the run goes on; it has not been well for 0:02:20 on end")
+    assert ended.reason.startswith(
+        "web is healthy, but what started the run goes on; it has not been well for 0:02:20 on end"
+    )
     assert "the rollout of deployment/web is not complete: 1 of 3 pods are of the new template" in ended.reason
     assert course.bench.effects == ["kubectl cordon one"]
 

@@ -64,8 +64,10 @@ async def test_a_bad_revision_that_was_restarted_is_left_for_the_last_good_one()
     assert bench.effects == [RESTARTED, TO_LAST_GOOD]
     assert (ended.state, ended.reason) == (
         IncidentState.ROLLED_BACK,
-        "rolled back (web is still failing at the deadline):"
-        " deployment/web from revision 3 to 1, which was seen good; web is healthy",
+        (
+            "rolled back (web is still failing at the deadline):"
+            " deployment/web from revision 3 to 1, which was seen good; web is healthy"
+        ),
     )
 
 
@@ -108,7 +110,9 @@ async def test_of_several_restarts_one_way_back_is_gone() -> None:
 
 
 async def test_a_restart_that_a_rollback_step_has_dealt_with_is_not_taken_back() -> None:
-    bench = failing(rollback="after: 10m\nsteps: [{id: back, run: kubectl rollout undo deployment/web --to-revision=1}]")
+    bench = failing(
+        rollback="after: 10m\nsteps: [{id: back, run: kubectl rollout undo deployment/web --to-revision=1}]"
+    )
     await bench.carry()
     assert bench.effects[1:] == ["kubectl rollout undo deployment/web --to-revision=1 -n production"]
 

@@ -62,29 +62,37 @@ ENDS = {
         view(since=moment(minutes=46)),
         CLEAR,
         Call.HAND_OVER,
-        "web is healthy, but it has not been well for 0:02:00 on end:"
-        " all this has been so only since 12:46:00: a person is needed",
+        (
+            "web is healthy, but it has not been well for 0:02:00 on end:"
+            " all this has been so only since 12:46:00: a person is needed"
+        ),
     ),
     "restarting": (
         RESTARTING,
         CLEAR,
         Call.HAND_OVER,
-        "web is healthy, but it has not been well for 0:10:00 on end:"
-        " a container restarted last at 12:46:30: a person is needed",
+        (
+            "web is healthy, but it has not been well for 0:10:00 on end:"
+            " a container restarted last at 12:46:30: a person is needed"
+        ),
     ),
     "restarting, and it goes on": (
         RESTARTING,
         None,
         Call.INEFFECTIVE,
-        "web is healthy, but what started the run goes on; it has not been well for 0:10:00 on end:"
-        " a container restarted last at 12:46:30: a person is needed",
+        (
+            "web is healthy, but what started the run goes on; it has not been well for 0:10:00 on end:"
+            " a container restarted last at 12:46:30: a person is needed"
+        ),
     ),
     "stuck": (
         replace(view(), workload=STUCK),
         CLEAR,
         Call.HAND_OVER,
-        "web is healthy, but the rollout of deployment/web is not complete:"
-        " 1 of 3 pods are of the new template: a person is needed",
+        (
+            "web is healthy, but the rollout of deployment/web is not complete:"
+            " 1 of 3 pods are of the new template: a person is needed"
+        ),
     ),
 }
 

@@ -94,6 +94,8 @@ def test_what_goes_on_is_said_with_the_rollout() -> None:
     judgement = watched(seen(updated=1), now=moment(minutes=20))
     assert (judgement.call, judgement.reason) == (
         Call.INEFFECTIVE,
-        "web looks well, but what started the run goes on; the rollout of deployment/web is not complete:"
-        " 1 of 3 pods are of the new template: a person is needed",
+        (
+            "web looks well, but what started the run goes on; the rollout of deployment/web is not complete:"
+            " 1 of 3 pods are of the new template: a person is needed"
+        ),
     )
