@@ -154,6 +154,20 @@ async def test_a_rollback_is_over_when_its_rollout_is_complete_and_all_has_laste
     assert clock() == pytest.approx(600 + 240 + 120, abs=5)
 
 
+@pytest.mark.parametrize("down", [30, 600, 3000])
+async def test_a_process_that_was_away_after_the_last_change_looks_again(down: float) -> None:
+    """P5: what it sees first is no more than a moment old, and says nothing yet."""
+    bench = failing()
+    await bench.carry_until_killed(610)
+    assert bench.effects == [RESTARTED, TO_LAST_GOOD]
+    await bench.sleep_until(610 + down)
+    view = bench.world.views["web"]
+    bench.world.views["web"] = replace(view, healthy_since=moment(seconds=clock()))
+    ended = await bench.carry()
+    assert ended.state is IncidentState.ROLLED_BACK
+    assert clock() == pytest.approx(610 + down + 120, abs=5)
+
+
 async def test_a_rollback_whose_rollout_is_stuck_says_so() -> None:
     bench = failing(heals="nothing")
     bench.actor.on_change = lambda text: bench.world.show(ready=3, updated=1) if text == TO_LAST_GOOD else None
