@@ -17,6 +17,7 @@ from kintsugi.runner.ends import Stopped
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.standstill import Standstill
 from kintsugi.runner.tools import Tools
+from kintsugi.watchdog import ROLLOUT
 
 T = TypeVar("T")
 
@@ -26,13 +27,20 @@ BEGAN = "@rollback"
 OVER = "/over"
 """How the path ends under which it is kept that an attempt is over."""
 
+LATE = "/late"
+"""How the path ends under which it is kept when a process first went on with an attempt whose time was over."""
+
 LIMIT = 30
 """How many times the verification time a rollback may take, besides what its steps may by their own word: an hour."""
 
 
 @dataclass(kw_only=True)
 class Attempt:
-    """An attempt at the rollback of one run; taken up again after a restart it goes on, with the time that is left."""
+    """
+    An attempt at the rollback of one run; taken up again after a restart it goes on, with the time that is left.
+
+    Where none was left because no process was there, it has the time of a rollout to look again (`grace`), once.
+    """
 
     tools: Tools
     journal: Journal
@@ -41,6 +49,7 @@ class Attempt:
     why: str
     began: datetime
     limit: timedelta
+    grace: timedelta
 
     @classmethod
     async def begin(
@@ -52,6 +61,12 @@ class Attempt:
         await journal.note(path, "Why it was taken back", {"why": journal.run.reason, "when": now}, now=now)
         began = journal.fact(path, "when")
         assert isinstance(began, datetime), began
+        limit, grace = max(rollback.after, LIMIT * verify) + longest(rollback.steps), timedelta()
+        if now >= began + limit:
+            await journal.note(f"{path}{LATE}", "Gone on with after its time", {"when": now}, now=now)
+            late = journal.fact(f"{path}{LATE}", "when")
+            assert isinstance(late, datetime), late
+            grace = late - began - limit + ROLLOUT * verify
         return cls(
             tools=tools,
             journal=journal,
@@ -59,7 +74,8 @@ class Attempt:
             path=path,
             why=str(journal.fact(path, "why")),
             began=began,
-            limit=max(rollback.after, LIMIT * verify) + longest(rollback.steps),
+            limit=limit,
+            grace=grace,
         )
 
     async def end(self) -> None:
@@ -81,10 +97,11 @@ class Attempt:
 
     async def _is_late(self) -> bool:
         now = self.tools.clock()
-        if now < self.began + self.limit or self.journal.run.state is IncidentState.AWAITING_APPROVAL:
+        end = self.began + self.limit + self.grace
+        if now < end or self.journal.run.state is IncidentState.AWAITING_APPROVAL:
             return False
         stood, holds = await self.clock.held_up(self.began)
-        return not holds and now >= self.began + self.limit + stood
+        return not holds and now >= end + stood
 
 
 def longest(steps: Sequence[Step]) -> timedelta:
