@@ -24,6 +24,9 @@ T = TypeVar("T")
 BEGAN = "@rollback"
 """How the path begins under which it is kept why and when an attempt began."""
 
+FIRST = f"{BEGAN}0"
+"""Path under which it is kept when the first attempt began."""
+
 OVER = "/over"
 """How the path ends under which it is kept that an attempt is over."""
 

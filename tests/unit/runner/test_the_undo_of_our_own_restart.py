@@ -109,6 +109,28 @@ async def test_of_several_restarts_one_way_back_is_gone() -> None:
     assert bench.effects == [RESTARTED, RESTARTED, TO_LAST_GOOD]
 
 
+async def test_a_restart_after_one_that_was_reverted_has_a_way_back_of_its_own() -> None:
+    steps = """\
+    - {id: first, run: kubectl rollout restart deployment/web}
+    - {id: wait, expect: service.ready > 99, within: 10s, unmet: continue}
+    - {id: back, revert: first}
+    - {id: wait2, expect: service.ready > 99, within: 10s, unmet: continue}
+    - {id: second, run: kubectl rollout restart deployment/web}
+    """
+    bench = failing(steps, heals="nothing")
+    await bench.carry()
+    assert bench.effects == [RESTARTED, TO_THE_ONE_BEFORE, RESTARTED, TO_LAST_GOOD]
+
+
+async def test_what_the_walk_itself_has_reverted_is_no_rollback() -> None:
+    steps = "- {id: one, run: kubectl cordon one}\n- {id: back, revert: one}"
+    bench = Bench(steps, rollback="after: 10m")
+    ended = await bench.carry()
+    assert bench.effects == ["kubectl cordon one", "kubectl uncordon one"]
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert "the run has changed nothing that could be taken back" in ended.reason
+
+
 async def test_a_restart_that_a_rollback_step_has_dealt_with_is_not_taken_back() -> None:
     bench = failing(
         rollback="after: 10m\nsteps: [{id: back, run: kubectl rollout undo deployment/web --to-revision=1}]"
