@@ -108,6 +108,11 @@ def settle_time(view: ServiceView, patience: Patience) -> timedelta:
     return max(patience.verify, 2 * view.crash_interval)
 
 
+def whole(span: timedelta) -> timedelta:
+    """Round a span to seconds, as people read it."""
+    return timedelta(seconds=round(span.total_seconds()))
+
+
 def watch(view: ServiceView, progress: Progress, patience: Patience, *, now: datetime) -> Judgement:
     """
     Judge a run whose steps have ended, before its deadline.
@@ -125,7 +130,7 @@ def watch(view: ServiceView, progress: Progress, patience: Patience, *, now: dat
     settle = settle_time(view, patience)
     if now - since < settle:
         return Judgement(
-            call=Call.WAIT, reason=f"{view.name} has been well since {since:%H:%M:%S}; {settle} are asked for"
+            call=Call.WAIT, reason=f"{view.name} has been well since {since:%H:%M:%S}; {whole(settle)} are asked for"
         )
     doubt = unfinished(view, progress.began)
     if progress.clear_since is not None:
@@ -209,7 +214,7 @@ def in_the_end(view: ServiceView, progress: Progress, patience: Patience, *, now
     settle = settle_time(view, patience)
     if now - since < settle:
         cause = "a container restarted last at" if since == view.last_restart else "all this has been so only since"
-        doubts.append(f"it has not been well for {settle} on end: {cause} {since:%H:%M:%S}")
+        doubts.append(f"it has not been well for {whole(settle)} on end: {cause} {since:%H:%M:%S}")
     if doubt := unfinished(view, progress.began):
         doubts.append(doubt)
     call = Call.INEFFECTIVE if progress.clear_since is None else Call.HAND_OVER
@@ -221,13 +226,13 @@ def after_rollback(view: ServiceView, progress: Progress, patience: Patience, *,
     Judge a rollback whose last change was made at `progress.walked`: RECOVERED when the service is well by it.
 
     Well means what it means after a run, but for the trigger. A service that is not healthy is given the verification
-    time, and the failing time more while its pods are being replaced; one that is healthy meanwhile the time of a rollout.
+    time, and while its pods are being replaced the time of a rollout.
     """
     since, doubt = steady_since(view, progress), unfinished(view, progress.began)
     if is_unseen(view):
         patient, why = ROLLOUT * patience.verify, f"{view.name} cannot be seen well enough to judge"
     elif since is None:
-        patient = patience.verify + (patience.failing_for if doubt else timedelta())
+        patient = (ROLLOUT if doubt else 1) * patience.verify
         why = f"{view.name} is not healthy: {view.ready} of {view.desired} ready"
     elif not doubt and now - since >= patience.verify:
         return Judgement(call=Call.RECOVERED, reason=f"{view.name} is healthy")

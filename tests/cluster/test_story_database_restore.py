@@ -118,9 +118,7 @@ def test_damaged_data_are_restored_by_a_persons_word_and_taken_back_by_another(
     assert "public.orders: 7 rows inserted" in told["losses"][0], told
     story.at("a person takes it back", lambda: story.daemon.post(path, {"confirm": True}))
     taken_back = story.within(240).reaches("needs-operator")
-    assert "it was rolled back, but database is not healthy" in taken_back["reason"], (
-        "its old data are the damaged ones"
-    )
+    assert "; but database is not healthy" in taken_back["reason"], "its old data are the damaged ones"
     assert shop.volume() == old
     assert shop.cluster.get("persistentvolume", new)["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
 

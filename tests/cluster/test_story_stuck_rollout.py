@@ -72,10 +72,10 @@ def test_a_bad_rollout_of_all_pods_that_was_restarted_goes_back_to_the_good_revi
     cluster: Cluster, web: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:
     """E13: the undo of the run's own restart would lead to the bad revision once more."""
-    story = Story(cluster, production, daemon(durations=0.01, catalog=catalog(tmp_path))).begin(good="shop")
+    story = Story(cluster, production, daemon(durations=0.02, catalog=catalog(tmp_path))).begin(good="shop")
     story.at("all pods are to be replaced at once", lambda: story.patch({"spec": {"strategy": RECREATE}}))
 
-    story.at("a probe asks for what is not there", lambda: story.patch(probing("/nothing")))
+    story.at("a probe asks for what is not there", lambda: story.patch(probing(story.deployment(), "/nothing")))
     story.within(20).rolls(2)
     story.within(60).rolls(3)
 
@@ -110,7 +110,8 @@ def container_of(deployment: Json) -> Json:
     return dict(container)
 
 
-def probing(path: str) -> Json:
+def probing(deployment: Json, path: str) -> Json:
     """Return the change that lets the web container's readiness probe ask for a path."""
-    probe = {"name": "web", "readinessProbe": {"httpGet": {"path": path}}}
-    return {"spec": {"template": {"spec": {"containers": [probe]}}}}
+    container = container_of(deployment)
+    probe = {**container["readinessProbe"], "httpGet": {"path": path, "port": 8080}}
+    return {"spec": {"template": {"spec": {"containers": [{**container, "readinessProbe": probe}]}}}}

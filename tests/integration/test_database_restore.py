@@ -84,7 +84,7 @@ async def test_damaged_data_are_restored_when_a_person_agrees_and_taken_back_by_
     await stage.roll_back(confirmed=True)
     taken_back = await stage.reaches(IncidentState.NEEDS_OPERATOR)
 
-    assert "rolled back, but database is not healthy" in taken_back.reason
+    assert "; but database is not healthy" in taken_back.reason
     assert stage.volume() == old, "the old volume is bound again"
     assert stage.get(PVS, old)["status"]["phase"] == "Bound"
     assert stage.get(PVS, new)["metadata"]["name"] == new

@@ -204,7 +204,7 @@ class RollbackThen(StrEnum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollback:
     """
-    What the watchdog does at the deadline (`after`, from the run's start; holds and approvals do not count).
+    What the watchdog does at the deadline (`after`, from the run's start; holds, approvals and pauses do not count).
 
     `loses` names the step whose question is asked again before a person's rollback, to say what has been written since.
     """

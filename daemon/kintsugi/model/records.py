@@ -194,7 +194,7 @@ class RunRecord:
     """
     One execution of a runbook on a service.
 
-    `deadline` is when the watchdog acts; holds and approvals move it. `catalog` is the digest of the documents that the
+    `deadline` is when the watchdog acts; approvals and pauses move it. `catalog` is the digest of the documents that the
     run keeps to, whatever is loaded later. `walked` is when the last step ended; `changed` whether anything was changed.
     """
 
@@ -292,7 +292,7 @@ class PauseScope(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
-    """A person's stop: new steps wait; rollbacks go on unless `freeze`."""
+    """A person's stop: new steps and the deadline wait; a rollback under way goes on unless `freeze`."""
 
     id: str
     scope: PauseScope

@@ -54,6 +54,7 @@ class Judging:
     services: Mapping[str, Service]
     patience: Patience
     looked_since: datetime | None = None
+    rolled_back_since: datetime | None = None
 
     @property
     def view(self) -> ServiceView | None:
@@ -94,14 +95,17 @@ class Judging:
         return judgement
 
     def judge_rollback(self) -> Judgement:
-        """Judge a rollback whose changes are made: RECOVERED when the service is well by them, or was well all along."""
-        view, run = self.view, self.journal.run
+        """
+        Judge a rollback whose changes are made: RECOVERED when the service is well by them.
+
+        Its time counts from when this process first asked: one that was away looks again before it says anything (P5).
+        """
+        view, run, now = self.view, self.journal.run, self.tools.clock()
+        self.rolled_back_since = self.rolled_back_since or now
         if view is None:
             return Judgement(call=Call.HAND_OVER, reason=f"{run.service} is no longer in the catalog")
-        made = [*self.journal.changes(Phase.ROLLBACK), *self.journal.changes(Phase.UNDO)]
-        last = max((each.finished for each in made if each.finished is not None), default=None)
-        progress = Progress(began=run.started, deadline=run.deadline, walked=last)
-        return after_rollback(view, progress, self.patience, now=self.tools.clock())
+        progress = Progress(began=run.started, deadline=run.deadline, walked=self.rolled_back_since)
+        return after_rollback(view, progress, self.patience, now=now)
 
     def _progress(self, incident: Incident, trigger: Trigger) -> Progress:
         run, since = self.journal.run, self.journal.fact(TAKEN_UP, "since")

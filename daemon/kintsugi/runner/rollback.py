@@ -5,6 +5,7 @@ Takes a run back: the runbook's rollback steps, then what else the run changed, 
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from kintsugi.actions.undo import undone_by
 from kintsugi.commands import decode
@@ -16,6 +17,7 @@ from kintsugi.runner.journal import Journal, left_to_undo
 from kintsugi.runner.judging import Judging, is_workload_of
 from kintsugi.runner.memory import Bearings
 from kintsugi.runner.restoring import is_below, restores_below
+from kintsugi.runner.rollback_term import FIRST
 from kintsugi.runner.walk import Walk
 from kintsugi.runner.work import Work
 from kintsugi.watchdog import Call
@@ -113,14 +115,11 @@ class RollBack:
         command, journal = command_of(step), self._work.desk.journal
         if not isinstance(command, Rollout):
             return False
-        phases = [Phase.ROLLBACK, *([Phase.UNDO] if command.verb is Verb.ROLLOUT_RESTART else [])]
-        set_since = [
-            other
-            for phase in phases
-            for each in journal.changes(phase)
-            if each.state is StepState.DONE and isinstance(other := command_of(each), Rollout)
-        ]
-        return any(is_same_workload(command, other) for other in set_since)
+        later = list(journal.changes(Phase.ROLLBACK))
+        if command.verb is Verb.ROLLOUT_RESTART:
+            later += [each for each in journal.changes(Phase.UNDO) if is_after(each, step)]
+        others = [command_of(each) for each in later if each.state is StepState.DONE]
+        return any(isinstance(other, Rollout) and is_same_workload(command, other) for other in others)
 
     def _is_better_left(self, step: StepRecord) -> bool:
         """Leave copies that were added while the service is not well: fewer would make it worse."""
@@ -153,10 +152,20 @@ def is_same_workload(one: Rollout, other: Rollout) -> bool:
     return (first.resource, first.name, one.namespace) == (second.resource, second.name, other.namespace)
 
 
+def is_after(one: StepRecord, other: StepRecord) -> bool:
+    """Tell whether a change was begun after another one."""
+    return one.started is not None and other.started is not None and one.started > other.started
+
+
 def taken_back(journal: Journal) -> list[StepRecord]:
-    """List the changes that a rollback has made, before a restart or now, in their order."""
+    """List the changes that rollbacks of the run have made, in their order; what its walk has reverted is none of them."""
+    began = journal.fact(FIRST, "when")
     made = [*journal.changes(Phase.ROLLBACK), *journal.changes(Phase.UNDO)]
-    return [each for each in made if each.state is StepState.DONE]
+    return [
+        each
+        for each in made
+        if each.state is StepState.DONE and isinstance(began, datetime) and each.started and each.started >= began
+    ]
 
 
 def nothing_taken_back(journal: Journal) -> str:

@@ -17,14 +17,21 @@ from kintsugi.runner.ends import Stopped
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.standstill import Standstill
 from kintsugi.runner.tools import Tools
+from kintsugi.watchdog import ROLLOUT
 
 T = TypeVar("T")
 
 BEGAN = "@rollback"
 """How the path begins under which it is kept why and when a rollback began."""
 
+FIRST = f"{BEGAN}0"
+"""Path under which it is kept when the first rollback began."""
+
 OVER = "/over"
 """How the path ends under which it is kept that a rollback is over."""
+
+LATE = "/late"
+"""How the path ends under which it is kept when a process first went on with a rollback whose time was over."""
 
 LIMIT = 30
 """How many times the verification time a rollback may take, besides what its steps may by their own word: an hour."""
@@ -32,7 +39,11 @@ LIMIT = 30
 
 @dataclass(kw_only=True)
 class RollbackTerm:
-    """The term of one rollback of a run; taken up again after a restart it goes on, with the time that is left."""
+    """
+    The term of one rollback of a run; taken up again after a restart it goes on, with the time that is left.
+
+    Where none was left because no process was there, it has the time of a rollout to look again (`grace`), once.
+    """
 
     tools: Tools
     journal: Journal
@@ -41,6 +52,7 @@ class RollbackTerm:
     why: str
     began: datetime
     limit: timedelta
+    grace: timedelta
 
     @classmethod
     async def begin(
@@ -52,6 +64,12 @@ class RollbackTerm:
         await journal.note(path, "Why it was taken back", {"why": journal.run.reason, "when": now}, now=now)
         began = journal.fact(path, "when")
         assert isinstance(began, datetime), began
+        limit, grace = max(rollback.after, LIMIT * verify) + longest(rollback.steps), timedelta()
+        if now >= began + limit:
+            await journal.note(f"{path}{LATE}", "Gone on with after its time", {"when": now}, now=now)
+            late = journal.fact(f"{path}{LATE}", "when")
+            assert isinstance(late, datetime), late
+            grace = late - began - limit + ROLLOUT * verify
         return cls(
             tools=tools,
             journal=journal,
@@ -59,7 +77,8 @@ class RollbackTerm:
             path=path,
             why=str(journal.fact(path, "why")),
             began=began,
-            limit=max(rollback.after, LIMIT * verify) + longest(rollback.steps),
+            limit=limit,
+            grace=grace,
         )
 
     async def end(self) -> None:
@@ -81,9 +100,10 @@ class RollbackTerm:
 
     async def _is_late(self) -> bool:
         now = self.tools.clock()
-        if now < self.began + self.limit or self.journal.run.state is IncidentState.AWAITING_APPROVAL:
+        end = self.began + self.limit + self.grace
+        if now < end or self.journal.run.state is IncidentState.AWAITING_APPROVAL:
             return False
-        return now >= self.began + self.limit + await self.clock.waited(self.began)
+        return now >= end + await self.clock.waited(self.began)
 
 
 def longest(steps: Sequence[Step]) -> timedelta:

@@ -33,7 +33,7 @@ DEADLINE = 600.0
 END = DEADLINE + LAG + VERIFY
 PACE = 5.0
 SLACK = 4 * PACE
-ROLLBACK = 30 * VERIFY
+ROLLBACK = (30 + 5) * VERIFY
 """What a rollback may take at most."""
 
 STEPS = {

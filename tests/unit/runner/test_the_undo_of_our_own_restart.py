@@ -109,6 +109,28 @@ async def test_of_several_restarts_one_way_back_is_gone() -> None:
     assert bench.effects == [RESTARTED, RESTARTED, TO_LAST_GOOD]
 
 
+async def test_a_restart_after_one_that_was_reverted_has_a_way_back_of_its_own() -> None:
+    steps = """\
+    - {id: first, run: kubectl rollout restart deployment/web}
+    - {id: wait, expect: service.ready > 99, within: 10s, unmet: continue}
+    - {id: back, revert: first}
+    - {id: wait2, expect: service.ready > 99, within: 10s, unmet: continue}
+    - {id: second, run: kubectl rollout restart deployment/web}
+    """
+    bench = failing(steps, heals="nothing")
+    await bench.carry()
+    assert bench.effects == [RESTARTED, TO_THE_ONE_BEFORE, RESTARTED, TO_LAST_GOOD]
+
+
+async def test_what_the_walk_itself_has_reverted_is_no_rollback() -> None:
+    steps = "- {id: one, run: kubectl cordon one}\n- {id: back, revert: one}"
+    bench = Bench(steps, rollback="after: 10m")
+    ended = await bench.carry()
+    assert bench.effects == ["kubectl cordon one", "kubectl uncordon one"]
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert "the run has changed nothing that could be taken back" in ended.reason
+
+
 async def test_a_restart_that_a_rollback_step_has_dealt_with_is_not_taken_back() -> None:
     bench = failing(
         rollback="after: 10m\nsteps: [{id: back, run: kubectl rollout undo deployment/web --to-revision=1}]"
@@ -152,6 +174,20 @@ async def test_a_rollback_is_over_when_its_rollout_is_complete_and_all_has_laste
     ended = await bench.carry()
     assert ended.state is IncidentState.ROLLED_BACK
     assert clock() == pytest.approx(600 + 240 + 120, abs=5)
+
+
+@pytest.mark.parametrize("down", [30, 600, 3000, 90000])
+async def test_a_process_that_was_away_after_the_last_change_looks_again(down: float) -> None:
+    """P5: what it sees first is no more than a moment old, and says nothing yet."""
+    bench = failing()
+    await bench.carry_until_killed(610)
+    assert bench.effects == [RESTARTED, TO_LAST_GOOD]
+    await bench.sleep_until(610 + down)
+    view = bench.world.views["web"]
+    bench.world.views["web"] = replace(view, healthy_since=moment(seconds=clock()))
+    ended = await bench.carry()
+    assert ended.state is IncidentState.ROLLED_BACK
+    assert clock() == pytest.approx(610 + down + 120, abs=5)
 
 
 async def test_a_rollback_whose_rollout_is_stuck_says_so() -> None:

@@ -107,7 +107,7 @@ def test_it_says_what_it_has_waited_for(seen: ServiceView, clear: datetime | Non
     ("seen", "minutes", "reason"),
     [
         (view(healthy=False, ready=1), 12, "web is not healthy: 1 of 3 ready"),
-        (replace(view(healthy=False, ready=1), workload=STUCK), 15, "web is not healthy: 1 of 3 ready"),
+        (replace(view(healthy=False, ready=1), workload=STUCK), 20, "web is not healthy: 1 of 3 ready"),
         (
             replace(view(), workload=STUCK),
             22,
