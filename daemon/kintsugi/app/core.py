@@ -87,7 +87,7 @@ async def build(
     ledger = await life.enter("ledger", Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary))
     epoch = await ledger.lead(clock.now())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube, clock.heard))
-    life.spawn("clock", clock.run())
+    life.spawn("steady clock", clock.run())
     actions = Actions(kube, Clients.under(AddressRule(allow_loopback=loopback)), settings.restore)
     caches = Caches.of(kube)
     services = Services(
