@@ -27,7 +27,7 @@ from tests.unit.factories import rule_text, runbook_text, service_text
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 USER = "kintsugi"
-PATIENCE = 60.0
+PATIENCE = 120.0
 A_MINUTE = 60.0
 """Seconds that the clocks must agree."""
 
