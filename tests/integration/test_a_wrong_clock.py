@@ -210,7 +210,7 @@ async def test_a_daemon_that_starts_with_a_wrong_clock_takes_up_nothing_until_it
             stage.clock.set(shift)
             await asyncio.to_thread(stage.daemon.start)
             await stage.stays_quiet(direction(shift))
-        pause = {"scope": "global", "why": "a release", "lasts": "PT1H"}
+        pause = {"scope": "global", "why": "a release", "minutes": 60}
         status, answer = await asyncio.to_thread(stage.daemon.post, "/api/v1/pauses", pause)
         assert (status, "cannot be told when the pause would end" in str(answer)) == (409, True), answer
         stage.clock.set(timedelta(0))
