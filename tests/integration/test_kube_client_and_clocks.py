@@ -62,6 +62,18 @@ async def test_an_answer_out_of_a_cache_tells_nothing_of_now(api: ScriptedApi, t
     assert dates == [""]
 
 
+async def test_an_aggregated_api_tells_nothing_of_the_api_servers_clock(api: ScriptedApi, tmp_path: Path) -> None:
+    """Its answers are passed on as they are, with the `Date` of the machine that its pod is on."""
+    usage = "/apis/metrics.k8s.io/v1beta1/nodes"
+    api.on(f"GET {usage}", reply({"kind": "NodeMetricsList", "items": []}))
+    heard: list[object] = []
+    async with KubeClient.connect(
+        KubeSettings(kubeconfig=kubeconfig(tmp_path, api.url)), lambda *told: heard.append(told)
+    ) as kube:
+        await kube.raw(usage)
+    assert heard == []
+
+
 @pytest.mark.parametrize(
     ("valid_for", "said"),
     [

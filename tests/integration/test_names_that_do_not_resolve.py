@@ -15,7 +15,7 @@ from tests.unit.factories import rule_text, runbook_text, service_text
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 A_WHILE = 12.0
 """Seconds in which each check is asked twice more, and a condition that had begun would have held for long enough."""
 

@@ -93,7 +93,7 @@ async def build(
     await ledger.put_strays_aside(clock.now())
     await ledger.mend(clock.now())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube, clock.heard))
-    life.spawn("clock", clock.run())
+    life.spawn("steady clock", clock.run())
     actions = Actions(kube, Clients.under(AddressRule(allow_loopback=loopback)), settings.restore)
     containment = Containment()
     caches = Caches.of(kube)

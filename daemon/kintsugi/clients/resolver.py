@@ -65,6 +65,7 @@ class Resolver:
         quarters of the time, so that whoever waits for the answer does not take it for a silent service.
         """
         looking = asyncio.ensure_future(self._look(host, port, within=within))
+        looking.add_done_callback(_heard_out)
         try:
             await asyncio.wait([looking], timeout=within.total_seconds() / 2)
             if not looking.done():
@@ -110,3 +111,9 @@ class Resolver:
         elif before and not self._problem:
             log.info("names of the cluster resolve again")
         return self._problem
+
+
+def _heard_out(looking: asyncio.Future[tuple[Address, ...]]) -> None:
+    """Take a look-up's error as heard, also where nobody waits for it any more."""
+    if not looking.cancelled():
+        looking.exception()

@@ -32,6 +32,8 @@ Heard = Callable[[str, float, float], None]
 _FAREWELL = aiohttp.ClientWSTimeout(ws_close=1.0)
 # Why OpenSSL refuses a certificate (X509_V_ERR_…), where that may be the fault of a clock.
 _NOT_YET_VALID, _EXPIRED = 9, 10
+# Paths that the API server answers itself. Others may be those of an aggregated API: its answers carry another machine's clock.
+_OWN_PATHS = ("/api/v1/", "/apis/apps/")
 # Answers come from the same network: compressing them costs the API server more than it saves.
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kintsugi"}
 
@@ -172,7 +174,8 @@ class Transport:
             allow_redirects=False,
             timeout=limits,
         )
-        self._heard(_date_of(response), sent, time.monotonic())
+        if request.path.startswith(_OWN_PATHS):
+            self._heard(_date_of(response), sent, time.monotonic())
         return response
 
     def _limits(self, *, total: timedelta | None, silence: timedelta | None) -> aiohttp.ClientTimeout:

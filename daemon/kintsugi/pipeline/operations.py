@@ -162,13 +162,21 @@ class Deeds:
         return await self.ledger.pauses(self.world.clock())
 
     async def pause(self, wish: PauseWish, *, who: str) -> Pause:
-        """Begin a pause. Raises UsageError for a rule, service or namespace that is not named."""
+        """
+        Begin a pause.
+
+        Raises UsageError for a rule, service or namespace that is not named, WrongState for one with an end while the clock is in
+        doubt: once that is set, the end might be past.
+        """
         if wish.scope is not PauseScope.GLOBAL and not wish.name:
             raise UsageError(f"a pause of one {wish.scope} needs its name")
         if wish.scope is PauseScope.RULE and wish.name not in (*self.in_force.catalog.rules, RULE):
             raise UsageError(f"there is no rule {wish.name}")
         if wish.scope is PauseScope.SERVICE and wish.name not in self.in_force.catalog.services:
             raise UsageError(f"there is no service {wish.name}")
+        if wish.lasts is not None and self.world.clock_problem:
+            why = f"it cannot be told when the pause would end: {self.world.clock_problem}"
+            raise WrongState(f"{why}. Pause without an end, and resume later")
         now = self.world.clock()
         pause = Pause(
             id=new_id("pau", now),
