@@ -33,8 +33,9 @@ from kintsugi.errors import (
     ServerUnavailable,
     TooManyRequests,
 )
+from kintsugi.model.bounds import Budget
 from kintsugi.model.command import Command, Delete
-from kintsugi.model.records import Budget, Phase, StepRecord, StepState, UndoRecord
+from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
 
 T = TypeVar("T")
 

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 
 from kintsugi.model.documents import Mode, Rule, Service
-from kintsugi.model.records import History, IncidentState, PastRun, Pause, PauseScope, Reason, Verdict, VerdictKind
+from kintsugi.model.history import History, PastRun
+from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, Verdict, VerdictKind
 from kintsugi.priorities import Hold
 from kintsugi.recurrence import recurring
 

@@ -16,7 +16,8 @@ from typing import Literal
 
 from kintsugi.app import run
 from kintsugi.executor import Course, Executor
-from kintsugi.model.records import Budget, StepRecord, StepState
+from kintsugi.model.bounds import Budget
+from kintsugi.model.records import StepRecord, StepState
 from kintsugi.settings import (
     CatalogSettings,
     ChaosSettings,

@@ -13,11 +13,11 @@ from textwrap import dedent, indent
 
 from kintsugi.catalog import Source, load_sources
 from kintsugi.model.documents import Catalog, Mode, Rule, RuleSource, Service
+from kintsugi.model.history import PastRun
 from kintsugi.model.records import (
     Approval,
     Incident,
     IncidentState,
-    PastRun,
     Pause,
     PauseScope,
     RunRecord,

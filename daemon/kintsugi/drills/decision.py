@@ -9,7 +9,8 @@ from datetime import datetime
 
 from kintsugi.guards import Limits, covers
 from kintsugi.model.documents import Mode, Service
-from kintsugi.model.records import History, Reason, Verdict, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import Reason, Verdict, VerdictKind
 from kintsugi.model.views import ServiceView
 
 RULE = "drill"

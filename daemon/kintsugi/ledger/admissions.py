@@ -19,7 +19,8 @@ from kintsugi.ledger.history import pauses_at, read_disruptions
 from kintsugi.ledger.leading import check_epoch
 from kintsugi.ledger.rows import columns, record, shown
 from kintsugi.ledger.tables import locks, runs
-from kintsugi.model.records import Lock, Pause
+from kintsugi.model.bounds import Lock
+from kintsugi.model.records import Pause
 
 _LOCK = columns(Lock, locks)
 

@@ -23,18 +23,9 @@ from kintsugi.ledger.rows import columns, shown, values, verdict, verdict_values
 from kintsugi.ledger.store import Store
 from kintsugi.ledger.tables import incidents, locks, runs, signals
 from kintsugi.model.documents import Mode
+from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
-from kintsugi.model.records import (
-    History,
-    Incident,
-    IncidentState,
-    Reason,
-    RunKind,
-    RunRecord,
-    Signal,
-    Verdict,
-    VerdictKind,
-)
+from kintsugi.model.records import Incident, IncidentState, Reason, RunKind, RunRecord, Signal, Verdict, VerdictKind
 from kintsugi.reconciliation import hold_notice
 from kintsugi.recurrence import account
 

@@ -9,7 +9,8 @@ from kintsugi.guards import SAYS_NOTHING
 from kintsugi.ledger.rows import columns, readable, shown
 from kintsugi.ledger.tables import incidents, locks, pauses, runs, steps
 from kintsugi.ledger.windows import Windows
-from kintsugi.model.records import History, PastRun, Pause, RunKind, StepState
+from kintsugi.model.history import History, PastRun
+from kintsugi.model.records import Pause, RunKind, StepState
 
 LAST_RUNS = 10
 """Finished runs told of the service itself, and of those that say something of the remedy, however old: enough for every

@@ -17,7 +17,8 @@ from kintsugi.ledger.outbox import tell
 from kintsugi.ledger.rows import columns, record, shown, values
 from kintsugi.ledger.tables import incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump
-from kintsugi.model.records import Budget, IncidentState, RunKind, RunRecord, StepRecord, StepState
+from kintsugi.model.bounds import Budget
+from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord, StepState
 
 _STEP = columns(StepRecord, steps)
 _RUN = columns(RunRecord, runs)

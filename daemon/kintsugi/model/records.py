@@ -305,23 +305,6 @@ class Pause:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lock:
-    """A name that one run holds; `path` is that of the child of the run that took it, "" for the run's own."""
-
-    name: str
-    run: str
-    path: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Budget:
-    """How many changes a namespace may see since a moment."""
-
-    most: int
-    since: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Approval:
     """A question to a person, valid for the plan shown (`plan` is its digest) until `expires`."""
 
@@ -384,36 +367,3 @@ class Condition:
     target: Target
     since: datetime
     signalled: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PastRun:
-    """What the guards need to know of a run: little, and only of recent ones."""
-
-    service: str
-    namespace: str
-    rule: str
-    state: IncidentState
-    started: datetime
-    finished: datetime | None
-    changes: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class History:
-    """
-    All that the ledger knows for deciding one claim, read in the claim's own transaction (P7).
-
-    `active` are unfinished runs, `recent` the finished ones of the last hours and the last ones of this service;
-    `disruptions` the times of changes in this namespace within the budget's window; `locks` maps a lock's name to its run;
-    `incident` is the one that the service has open, "" for none. `recoveries` are the moments at which the claim's runbook
-    recovered the service, whichever rule had started it, the oldest first. Drills are in none of them.
-    """
-
-    active: tuple[PastRun, ...] = ()
-    recent: tuple[PastRun, ...] = ()
-    disruptions: tuple[datetime, ...] = ()
-    locks: Mapping[str, str] = field(default_factory=dict)
-    pauses: tuple[Pause, ...] = ()
-    incident: str = ""
-    recoveries: tuple[datetime, ...] = ()

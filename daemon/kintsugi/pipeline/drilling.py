@@ -18,7 +18,8 @@ from kintsugi.ledger import Claim, Claimed
 from kintsugi.ledger.claims import Decide
 from kintsugi.model.documents import Service
 from kintsugi.model.drills import DrillMemory
-from kintsugi.model.records import History, Incident, RunKind, Verdict, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import Incident, RunKind, Verdict, VerdictKind
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.roster import Roster

@@ -14,8 +14,9 @@ from kintsugi.guards import check
 from kintsugi.matcher import difference
 from kintsugi.model.answers import Explanation
 from kintsugi.model.documents import Rule, RuleSource, Service
+from kintsugi.model.history import History
 from kintsugi.model.identity import new_id
-from kintsugi.model.records import History, Reason, Signal, SignalSource, Target, Verdict, VerdictKind
+from kintsugi.model.records import Reason, Signal, SignalSource, Target, Verdict, VerdictKind
 from kintsugi.objects.kept import Object
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce

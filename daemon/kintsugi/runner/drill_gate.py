@@ -13,9 +13,11 @@ from kintsugi.admission import Attempt, Decision, Ruling, Standing, admit
 from kintsugi.drills.decision import RULE, trouble
 from kintsugi.guards import Limits, Observer, covers
 from kintsugi.ledger.admissions import Stops
+from kintsugi.model.bounds import Budget
 from kintsugi.model.command import Command
 from kintsugi.model.documents import Mode
-from kintsugi.model.records import Budget, History, Phase, Reason
+from kintsugi.model.history import History
+from kintsugi.model.records import Phase, Reason
 from kintsugi.runner.ends import Cleared, Parked, Stopped
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.memory import Bearings

@@ -13,17 +13,10 @@ from typing import Protocol
 from kintsugi.admission import Attempt, Decision, Ruling, Standing, admit, goes_forward
 from kintsugi.guards import Limits
 from kintsugi.ledger.admissions import Stops
+from kintsugi.model.bounds import Budget, Lock
 from kintsugi.model.command import Command
 from kintsugi.model.documents import Mode
-from kintsugi.model.records import (
-    Approval,
-    Budget,
-    Incident,
-    IncidentState,
-    Lock,
-    Phase,
-    RunRecord,
-)
+from kintsugi.model.records import Approval, Incident, IncidentState, Phase, RunRecord
 from kintsugi.model.trigger import Trigger
 from kintsugi.runner.affected import Affected, affected_by
 from kintsugi.runner.ends import Cleared, Parked, Stopped, Unapproved

@@ -7,7 +7,8 @@ from datetime import datetime
 from itertools import count
 from typing import Protocol
 
-from kintsugi.model.records import Budget, Phase, RunRecord, StepRecord, StepState, UndoRecord
+from kintsugi.model.bounds import Budget
+from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState, UndoRecord
 
 ENDED = frozenset({StepState.DONE, StepState.FAILED, StepState.SKIPPED, StepState.NEEDS_OPERATOR})
 NOT_MADE = frozenset({StepState.PLANNED, StepState.SKIPPED, StepState.FAILED})

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from kintsugi.ledger import Claim, Claimed, Ledger
 from kintsugi.model.documents import Mode, RuleSource
+from kintsugi.model.history import History
 from kintsugi.model.records import (
-    History,
     Phase,
     Reason,
     RunRecord,

@@ -6,7 +6,8 @@ import pytest
 
 from kintsugi.errors import BudgetSpent, StaleEpoch, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Budget, IncidentState, Pause, PauseScope, StepState, VerdictKind
+from kintsugi.model.bounds import Budget
+from kintsugi.model.records import IncidentState, Pause, PauseScope, StepState, VerdictKind
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, claim, signal, start, step
 
 

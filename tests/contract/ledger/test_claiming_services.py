@@ -8,7 +8,8 @@ import pytest
 
 from kintsugi.errors import LedgerError, LedgerUnavailable, NotRecorded
 from kintsugi.ledger import Claim, Claimed, Ledger
-from kintsugi.model.records import History, IncidentState, Reason, SignalSource, StepState, Verdict, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import IncidentState, Reason, SignalSource, StepState, Verdict, VerdictKind
 from tests.contract.ledger.build import (
     HOUR,
     MINUTE,

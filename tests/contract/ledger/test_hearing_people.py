@@ -6,7 +6,8 @@ import pytest
 
 from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Approval, History, IncidentState, Pause, PauseScope, Reason, Verdict, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import Approval, IncidentState, Pause, PauseScope, Reason, Verdict, VerdictKind
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, claim, signal, verdict
 
 

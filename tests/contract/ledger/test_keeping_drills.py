@@ -8,13 +8,8 @@ import pytest
 from kintsugi.errors import WrongState
 from kintsugi.ledger import Claim, Ledger
 from kintsugi.model.drills import DrillMemory
-from kintsugi.model.records import (
-    History,
-    IncidentState,
-    RunKind,
-    Verdict,
-    VerdictKind,
-)
+from kintsugi.model.history import History
+from kintsugi.model.records import IncidentState, RunKind, Verdict, VerdictKind
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, claim, refuse_to_decide, start, started, step, verdict
 
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Approval, History, Incident, IncidentState, Reason, Verdict, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Verdict, VerdictKind
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, claim, hold, signal, start, verdict
 
 LIMIT = timedelta(minutes=15)

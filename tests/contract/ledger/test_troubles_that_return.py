@@ -11,7 +11,8 @@ from sqlalchemy.dialects import sqlite
 
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.recurrences import recoveries_of
-from kintsugi.model.records import History, IncidentState, Notice, Reason, StepState, Verdict, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import IncidentState, Notice, Reason, StepState, Verdict, VerdictKind
 from tests.contract.ledger.build import (
     HOUR,
     MINUTE,

@@ -11,7 +11,8 @@ from kintsugi.drills import DrillQuestion, may_drill
 from kintsugi.drills.decision import trouble
 from kintsugi.guards import Limits
 from kintsugi.model.documents import Mode
-from kintsugi.model.records import History, PauseScope, Reason, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import PauseScope, Reason, VerdictKind
 from tests.unit.factories import NOW, past, pause, view
 
 CATALOG = load(catalog_paths(None))

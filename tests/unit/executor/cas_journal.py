@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from kintsugi.errors import WrongState
-from kintsugi.model.records import Budget, Phase, StepRecord, StepState
+from kintsugi.model.bounds import Budget
+from kintsugi.model.records import Phase, StepRecord, StepState
 from tests.unit.executor.power import Power
 
 

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.executor import Effect, Executor
+from kintsugi.model.bounds import Budget
 from kintsugi.model.command import Command, ObjectName, Scale
-from kintsugi.model.records import Budget, StepRecord, StepState, UndoRecord
+from kintsugi.model.records import StepRecord, StepState, UndoRecord
 from kintsugi.objects import resources
 from tests.unit.executor.cas_journal import CasJournal
 from tests.unit.executor.power import Power

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from kintsugi.errors import BudgetSpent, LedgerUnavailable, NotAdmitted, ServerUnavailable, StaleEpoch
-from kintsugi.model.records import Budget, StepRecord, StepState
+from kintsugi.model.bounds import Budget
+from kintsugi.model.records import StepRecord, StepState
 from tests.unit.executor.cas_journal import CasJournal
 from tests.unit.executor.effects import TEXT, Bench
 from tests.unit.executor.power import Power

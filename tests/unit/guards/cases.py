@@ -5,7 +5,8 @@ from datetime import datetime
 
 from kintsugi.guards import Circumstances, Observer
 from kintsugi.model.documents import Mode
-from kintsugi.model.records import History, IncidentState, Reason, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from kintsugi.priorities import Hold
 from tests.unit.factories import moment, past, pause
 from tests.unit.guards.questions import circumstances

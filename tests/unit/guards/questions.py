@@ -4,7 +4,8 @@ from datetime import datetime
 
 from kintsugi.guards import Circumstances, Limits, Observer, check
 from kintsugi.model.documents import Mode, Rule
-from kintsugi.model.records import History, Verdict
+from kintsugi.model.history import History
+from kintsugi.model.records import Verdict
 from kintsugi.priorities import Hold
 from tests.unit import factories
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kintsugi.guards import Limits
 from kintsugi.model.documents import Mode
-from kintsugi.model.records import History, IncidentState, Reason, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from kintsugi.recurrence import MOST_SHOWN, PastRecovery, account, recurring
 from tests.unit.factories import NOW, moment
 from tests.unit.guards.questions import circumstances, judged

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.guards import SAYS_NOTHING, USELESS, Limits, useless_streak
-from kintsugi.model.records import FINAL_STATES, History, IncidentState, PastRun, Reason, VerdictKind
+from kintsugi.model.history import History, PastRun
+from kintsugi.model.records import FINAL_STATES, IncidentState, Reason, VerdictKind
 from tests.unit.factories import NOW, moment, past, rule
 from tests.unit.guards.questions import circumstances, judged
 

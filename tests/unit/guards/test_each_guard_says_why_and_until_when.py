@@ -6,7 +6,8 @@ import pytest
 
 from kintsugi.guards import GUARDS, Circumstances
 from kintsugi.model.documents import Mode
-from kintsugi.model.records import History, IncidentState, Reason, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from kintsugi.priorities import Hold
 from tests.unit.factories import NOW, moment, past
 from tests.unit.guards.cases import CASES, Answer

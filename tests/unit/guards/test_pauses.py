@@ -4,7 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from kintsugi.model.records import History, Pause, PauseScope, Reason, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import Pause, PauseScope, Reason, VerdictKind
 from tests.unit.factories import moment, pause
 from tests.unit.guards.questions import circumstances, judged
 

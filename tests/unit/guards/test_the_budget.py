@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.guards import Limits
-from kintsugi.model.records import History, IncidentState, PastRun, Reason, VerdictKind
+from kintsugi.model.history import History, PastRun
+from kintsugi.model.records import IncidentState, Reason, VerdictKind
 from tests.unit.factories import NOW, moment, past
 from tests.unit.guards.questions import judged
 

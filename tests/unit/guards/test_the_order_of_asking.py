@@ -7,7 +7,7 @@ import pytest
 
 from kintsugi.guards import GUARDS, Circumstances, Observer, Question
 from kintsugi.model.documents import Mode
-from kintsugi.model.records import History
+from kintsugi.model.history import History
 from tests.unit.factories import NOW
 from tests.unit.guards.cases import CASES
 from tests.unit.guards.questions import LIMITS, judged

@@ -8,16 +8,8 @@ from kintsugi.errors import KubeError, NotFound, NotRecorded
 from kintsugi.guards import Limits
 from kintsugi.ledger import Claim, Claimed, Decide
 from kintsugi.model.documents import Catalog, Mode, RuleSource
-from kintsugi.model.records import (
-    Approval,
-    History,
-    Incident,
-    IncidentState,
-    RunRecord,
-    Signal,
-    Verdict,
-    VerdictKind,
-)
+from kintsugi.model.history import History
+from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, Signal, Verdict, VerdictKind
 from kintsugi.model.trigger import Trigger
 from kintsugi.objects.resources import Resource
 from kintsugi.pipeline.facts import World

@@ -7,7 +7,8 @@ from structlog.testing import capture_logs
 
 from kintsugi.errors import LedgerUnavailable, ServerUnavailable, StaleEpoch
 from kintsugi.model.documents import Mode, RuleSource
-from kintsugi.model.records import History, IncidentState, Reason, Signal, Verdict, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.telemetry import Border
 from tests.unit.factories import moment, past, rule_text, run, service_text, signal
 from tests.unit.pipeline.business import Business, alert

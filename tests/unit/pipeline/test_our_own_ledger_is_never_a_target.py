@@ -3,7 +3,8 @@
 import pytest
 
 from kintsugi.guards import Limits, check
-from kintsugi.model.records import History, Phase, Reason, StepRecord, StepState, VerdictKind
+from kintsugi.model.history import History
+from kintsugi.model.records import Phase, Reason, StepRecord, StepState, VerdictKind
 from kintsugi.planner import plan
 from kintsugi.runner.memory import Bearings
 from tests.unit.factories import NOW, run

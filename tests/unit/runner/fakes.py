@@ -14,15 +14,14 @@ from kintsugi.commands import render
 from kintsugi.errors import BudgetSpent, KintsugiError, WrongState
 from kintsugi.guards import Observer
 from kintsugi.ledger.admissions import Stops
+from kintsugi.model.bounds import Budget, Lock
 from kintsugi.model.command import Command, Cordon, Delete, Mark, Scale
 from kintsugi.model.documents import Catalog, Mode
+from kintsugi.model.history import History
 from kintsugi.model.records import (
     Approval,
-    Budget,
-    History,
     Incident,
     IncidentState,
-    Lock,
     Pause,
     RunRecord,
     Signal,

@@ -15,7 +15,8 @@ from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.drills import report_of
 from kintsugi.model.command import BackupFetch, Command, Dropdb, PgRestore
 from kintsugi.model.documents import Mode
-from kintsugi.model.records import History, IncidentState, Phase, RunKind, RunRecord, StepState, UndoRecord
+from kintsugi.model.history import History
+from kintsugi.model.records import IncidentState, Phase, RunKind, RunRecord, StepState, UndoRecord
 from kintsugi.planner import parameters_for
 from kintsugi.runner import Journal
 from kintsugi.runner.drill import DrillCarrier

@@ -7,8 +7,9 @@ import pytest
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.guards import Observer
+from kintsugi.model.bounds import Lock
 from kintsugi.model.documents import Mode, RuleSource
-from kintsugi.model.records import IncidentState, Lock, PauseScope, StepState
+from kintsugi.model.records import IncidentState, PauseScope, StepState
 from tests.unit.factories import approval, moment, pause, pod, runbook_text, service_text, signal
 from tests.unit.runner.bench import SCALE, Bench, clock
 

@@ -213,15 +213,15 @@ async def test_a_rollback_comes_to_its_end_when_nothing_can_be_seen_any_more() -
     assert clock() == pytest.approx(600 + 3600, abs=5)
 
 
-async def test_a_rollback_that_a_person_has_frozen_is_not_late() -> None:
+async def test_a_rollback_that_a_person_freezes_is_handed_over_at_once() -> None:
     bench = failing()
     bench.at(595, lambda: setattr(bench.world, "blind", "the watch is silent"))
     bench.at(700, lambda: bench.ledger.pauses.append(pause(since=moment(seconds=700), freeze=True)))
-    bench.at(8000, lambda: setattr(bench.world, "blind", ""))
-    bench.at(8000, bench.ledger.lift)
     ended = await bench.carry()
-    assert bench.effects == [RESTARTED, TO_LAST_GOOD]
-    assert ended.state is IncidentState.ROLLED_BACK
+    assert bench.effects == [RESTARTED]
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert "frozen by ada" in ended.reason
+    assert clock() == pytest.approx(700, abs=5)
 
 
 async def test_a_rollback_that_is_asked_for_once_more_has_its_whole_time() -> None:
