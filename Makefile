@@ -17,17 +17,19 @@ IMAGE := $(BIN)/python -m tests.harness.product_image
 CONTRACTS := $(filter-out tests/contract/kube,$(wildcard tests/contract/[a-z]*))
 CRASHES := tests/integration/test_crash_points.py
 RESTORE_CRASHES := tests/integration/test_crash_points_of_a_restore.py
+TOLD_NO := tests/integration/test_killed_and_told_no.py
+LOST_ANSWERS := tests/integration/test_losing_the_answer_to_each_commit.py
 DATABASES := $(sort $(wildcard tests/integration/test_database*.py))
 RESTORES := $(foreach what,backup restore workers,$(sort $(wildcard tests/integration/test_$(what)*.py)))
 REAL := tests/contract/kube $(wildcard tests/cluster tests/acceptance tests/browser)
 STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
 DATABASE_STORIES := $(filter tests/cluster/test_story_database% tests/cluster/test_story_standby%,$(STORIES))
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
-ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(DATABASES) $(RESTORES)
+ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(TOLD_NO) $(LOST_ANSWERS) $(DATABASES) $(RESTORES)
 # Five go at a time, the next when one ends: first the long ones that mostly wait, and last what computes most, so that
 # the machine is busy until the end.
-LANES := $(addprefix lane-,early-stories database-stories restores cluster crashes)
-LANES += $(addprefix lane-,integration late-stories databases contracts units restore-crashes)
+LANES := $(addprefix lane-,early-stories database-stories restores cluster crashes told-no)
+LANES += $(addprefix lane-,integration late-stories databases lost-answers contracts units restore-crashes)
 QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
 EXAMPLES ?= 10000
@@ -90,6 +92,12 @@ lane-crashes:
 lane-restore-crashes:
 	@$(LANE) $(RESTORE_CRASHES)
 
+lane-told-no:
+	@$(LANE) --capture=no $(TOLD_NO)
+
+lane-lost-answers:
+	@$(LANE) --capture=no $(LOST_ANSWERS)
+
 test-fast: $(READY) ## Run the tests that need no Kubernetes but the embedded one, in about two minutes
 	@CI= $(MAKE) --jobs=4 --keep-going --output-sync=target $(QUICK) QUICKLY="$(PYTEST) -m 'not long and not cluster'"
 
@@ -118,6 +126,7 @@ chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the r
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
 	    echo "wrong answers: $(EXAMPLES) of each kind, seed $$seed (again: make chaos SEED=$$seed)"; \
 	    CI= KINTSUGI_EXAMPLES=$(EXAMPLES) $(PYTEST) --hypothesis-seed=$$seed --timeout=7200 tests/unit/answers
+	@KINTSUGI_ALL_PAIRS=1 $(PYTEST) --capture=no $(TOLD_NO)
 	@tests/harness/setup
 	@$(PARTS) >/dev/null
 	@$(IMAGE) >/dev/null

@@ -17,7 +17,7 @@ PROPOSED = "before commit save-step restore planned 1"
 """Where the recovery of the database, which has only looked until then, proposes the restore."""
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(36000 if ALL_PAIRS else 1800)
 @pytest.mark.parametrize(
     "scene",
     [pytest.param(CRASH_LOOP, id="crash loop"), pytest.param(SLOWLY_TAKEN_BACK, id="bad rollout")],
@@ -39,7 +39,7 @@ async def test_a_no_that_is_said_while_the_daemon_is_dead_holds_when_it_lives_ag
     assert refusals.not_reached == []
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(36000 if ALL_PAIRS else 1800)
 async def test_a_no_that_is_said_in_the_middle_of_a_restore_leaves_it_for_a_person(tmp_path: Path) -> None:
     """P6, E29: before and after every effect of it, the noes dealt round; half of a restore is handed over, not finished."""
     undisturbed = await tell(RESTORE.birth(tmp_path / "undisturbed"), RESTORE)
