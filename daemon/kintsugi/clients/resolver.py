@@ -7,6 +7,7 @@ service whose name does not: it was not asked.
 
 import asyncio
 import socket
+from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Protocol
@@ -48,11 +49,24 @@ async def look_up(host: str, port: int, *, within: timedelta) -> tuple[Address, 
     return tuple(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
 
 
-class Resolver:
-    """Resolves names; one that fails is that name's fault only while the cluster's own name resolves."""
+def log_problem(problem: str) -> None:
+    """Say in the log why the cluster's names do not resolve here, or with "" that they do again."""
+    if problem:
+        log.warning("names of the cluster do not resolve here: checks that go by them are unknown", why=problem)
+    else:
+        log.info("names of the cluster resolve again")
 
-    def __init__(self, look: LookUp = look_up) -> None:
+
+class Resolver:
+    """
+    Resolves names; one that fails is that name's fault only while the cluster's own name resolves.
+
+    `say` hears once why that does not, and once, with "", that it does again.
+    """
+
+    def __init__(self, look: LookUp = look_up, say: Callable[[str], None] = log_problem) -> None:
         self._look = look
+        self._say = say
         self._asking: asyncio.Task[str] | None = None
         self._problem = ""
         self._known_until = 0.0
@@ -104,12 +118,8 @@ class Resolver:
         except ProbeFailed as error:
             self._problem = str(error)
         self._known_until = asyncio.get_running_loop().time() + KNOWN_FOR.total_seconds()
-        if self._problem and not before:
-            log.warning(
-                "names of the cluster do not resolve here: checks that go by them are unknown", why=self._problem
-            )
-        elif before and not self._problem:
-            log.info("names of the cluster resolve again")
+        if bool(self._problem) is not bool(before):
+            self._say(self._problem)
         return self._problem
 
 
