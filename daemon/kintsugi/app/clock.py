@@ -3,7 +3,8 @@ The clock: it ticks for what must be looked at now and then. The deadlines thems
 
 One job never overlaps itself, and a missed tick is made up by the next: nothing here is a one-shot. An error that nobody
 expected would come again at each tick, with half of the daemon at work: it ends the daemon. The scheduler goes by the wall
-clock, and is silent for as long as that is set back by: `begin_anew` is for when that has happened.
+clock: set forward, that must not be made up for interval by interval, and set back, the scheduler is silent until
+`begin_anew`.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from kintsugi.errors import KubeError, LedgerUnavailable
 from kintsugi.telemetry import get_logger
@@ -19,6 +21,17 @@ log = get_logger(__name__)
 
 Tick = Callable[[], Awaitable[object]]
 Failed = Callable[[str, BaseException], None]
+
+
+class _Every(BaseTrigger):  # type: ignore[misc]  # the scheduler has no types
+    """Fires once an interval, and once for all that were missed: a library's own trigger lists every one of them."""
+
+    def __init__(self, interval: timedelta) -> None:
+        self._interval = interval
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return the moment of the next tick."""
+        return max(previous_fire_time or now, now) + self._interval
 
 
 class Clock:
@@ -46,7 +59,7 @@ class Clock:
                 log.exception("a look has gone wrong", look=name)
                 self._failed(name, error)
 
-        self._scheduler.add_job(look, "interval", seconds=interval.total_seconds(), id=name, name=name)
+        self._scheduler.add_job(look, _Every(interval), id=name, name=name)
 
     def start(self) -> None:
         """Begin to tick."""
