@@ -249,7 +249,7 @@ SPECIAL = "true && test 1 <2 2>&1 # http://x/?a=1&b=2 \u2028\u2029"
 async def test_a_template_with_what_html_escapes_is_changed_like_any_other(
     make_twins: Callable[[str], Twins], actions: Actions, kind: str
 ) -> None:
-    """The server compares a tested string byte for byte with its own text of it: `\\u0026` for `&`."""
+    """B23: The server compares a tested string byte for byte with its own text of it: `\\u0026` for `&`."""
     twins = make_twins(kind)
     container = {"name": "web", "command": ["sh", "-c", SPECIAL], "env": [{"name": "SPECIAL", "value": SPECIAL}]}
     special = json.dumps({"spec": {"template": {"spec": {"containers": [container]}}}})

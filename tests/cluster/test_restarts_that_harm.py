@@ -2,6 +2,8 @@
 A restart that could only do harm is refused for what a real cluster says of the workload and its pods.
 
 And it is only said: in each case nothing is written, and the pods that were good stay the same ones.
+
+B24.
 """
 
 from collections.abc import AsyncIterator, Iterator

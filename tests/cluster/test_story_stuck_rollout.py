@@ -1,4 +1,4 @@
-"""Case 3, with a service and rules as docs/rules.md writes them: a bad rollout beside old pods that serve, and one of all pods."""
+"""Case 3, with a service and rules as docs/rules.md writes them: a bad rollout beside old pods that serve, and one of all pods (E33)."""
 
 import shutil
 from pathlib import Path

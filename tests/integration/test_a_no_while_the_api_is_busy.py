@@ -1,4 +1,4 @@
-"""An effect that the API puts off is not made once somebody has said no, or the daemon stops (C4, C6, E29)."""
+"""An effect that the API puts off is not made once somebody has said no, or the daemon stops (C3, B8, E29)."""
 
 import os
 import secrets

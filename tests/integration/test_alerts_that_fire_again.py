@@ -1,4 +1,4 @@
-"""`kintsugi run`, with nothing that polls Alertmanager: an alert that fires again with the beginning that it had."""
+"""`kintsugi run`, with nothing that polls Alertmanager: an alert that fires again with the beginning that it had (A22)."""
 
 import asyncio
 import sqlite3

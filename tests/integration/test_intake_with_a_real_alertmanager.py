@@ -90,7 +90,7 @@ async def test_an_alert_that_fires_and_is_resolved_opens_and_closes_an_episode(s
 
 
 async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_lost(scene: Scene) -> None:
-    """Covers P1, A16: as after Prometheus was away for longer than an alert lasts without it, and nothing polls."""
+    """A22: Covers P1, A16: as after Prometheus was away for longer than an alert lasts without it, and nothing polls."""
     alertmanager = scene.alertmanager()
     began = alertmanager.fire(LABELS)
     (first,) = await eventually(scene.firing, within=15, describe="the alert in the ledger")

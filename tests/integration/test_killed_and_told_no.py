@@ -1,4 +1,4 @@
-"""Killed at any point and started again under a person's no, the daemon writes nothing that the no forbids (C3, C4, E28, E29)."""
+"""Killed at any point and started again under a person's no, the daemon writes nothing that the no forbids (C1, C2, E28, E29)."""
 
 import os
 from pathlib import Path

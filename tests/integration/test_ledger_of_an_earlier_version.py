@@ -1,4 +1,4 @@
-"""A ledger in which an earlier version has left what cannot be read is mended by the first start, on both databases."""
+"""A ledger in which an earlier version has left what cannot be read is mended by the first start, on both databases (D11)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

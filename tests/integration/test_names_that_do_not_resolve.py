@@ -1,4 +1,4 @@
-"""`kintsugi run` where the cluster's names do not resolve, as on a person's own machine: checks by name are unknown (F12)."""
+"""`kintsugi run` where the cluster's names do not resolve, as on a person's own machine: checks by name are unknown (E35)."""
 
 import asyncio
 import socket
@@ -43,7 +43,7 @@ def resolves(name: str) -> bool:
 
 
 async def test_checks_by_name_are_unknown_and_all_else_goes_on(tmp_path: Path) -> None:
-    """F12, P6: no incident of three services at once; it is said once; a pod that breaks is mended."""
+    """E35, P6: no incident of three services at once; it is said once; a pod that breaks is mended."""
     assert not resolves("kubernetes.default.svc"), "this machine resolves the names of a cluster"
     catalog = tmp_path / "catalog"
     catalog.mkdir()

@@ -63,7 +63,7 @@ async def told(ledger: Ledger, kind: IncidentState) -> Sequence[Notice]:
 
 
 async def test_a_trouble_that_returns_after_each_recovery_is_told_once_and_left_to_a_person(tmp_path: Path) -> None:
-    """P7: across a restart of the daemon, since what is counted is in the ledger."""
+    """E34: P7: across a restart of the daemon, since what is counted is in the ledger."""
     birth = CRASH_LOOP.birth(tmp_path / "story")
     birth = Birth(
         folder=birth.folder, durations=birth.durations, replicas=birth.replicas, catalog=birth.catalog, guards=ALL_DAY
@@ -185,7 +185,7 @@ async def restart_of(ledger: Ledger) -> StepRecord | None:
 
 
 async def test_a_restart_that_would_end_the_last_good_pod_is_not_made(tmp_path: Path) -> None:
-    """One of two pods is made anew and cannot start, since a ConfigMap has lost a key; the strategy is Recreate."""
+    """B24: One of two pods is made anew and cannot start, since a ConfigMap has lost a key; the strategy is Recreate."""
     birth = Birth(folder=tmp_path / "story", durations=0.01, catalog=catalog(tmp_path / "catalog"))
     async with Stage.set(birth) as stage:
         back_end(stage, {"type": "Recreate", "rollingUpdate": None})

@@ -58,7 +58,8 @@ def told(episodes: Sequence[Episode], began: datetime, ended: datetime | None, n
     """
     Give the key's episodes after one more delivery; the very same sequence when it says nothing new.
 
-    `new` is the id for an episode that the delivery makes. When one episode proves to be two, the earlier keeps its id.
+    `new` is the id for an episode that the delivery makes; of several the later ones get it with a number. When one episode
+    proves to be two, the earlier keeps its id.
     An end that is not after its beginning (two clocks) counts as just after it.
     """
     ended = None if ended is None else max(began + TICK, ended)
@@ -163,7 +164,8 @@ def _regrouped(
     for ended, group in groups.items():
         owner = next((owners[beginning] for beginning, _ in group if beginning in owners), None)
         told_before = owner if owner is not None and owner.id not in taken else None
-        made = Episode(id=new, began=group[0][0], ended=ended, seen=_bounded(group))
+        further = sum(each == new or each.startswith(f"{new}.") for each in taken)
+        made = Episode(id=f"{new}.{further}" if further else new, began=group[0][0], ended=ended, seen=_bounded(group))
         if told_before is not None:
             made = replace(made, id=told_before.id, refired=told_before.refired, continues=told_before.continues)
         taken.add(made.id)

@@ -137,8 +137,9 @@ class _Book:
 
     def _note(self, delivery: Signal, after: Sequence[Episode]) -> None:
         self.timelines[delivery.key] = after
-        if any(episode.id == delivery.id for episode in after):
-            self.makers.setdefault(delivery.id, delivery)
+        for episode in after:
+            if episode.id not in self.before:
+                self.makers.setdefault(episode.id, delivery)
 
     @property
     def after(self) -> Iterable[Episode]:

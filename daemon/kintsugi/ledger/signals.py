@@ -20,10 +20,8 @@ from kintsugi.model.records import DeadLetter, IncidentState, Signal, SignalSour
 _PAGE = 1_000
 """Open episodes that are read in one piece."""
 
-_OF_AN_INCIDENT = (
-    VerdictKind.STARTED, VerdictKind.ATTACHED, VerdictKind.HELD, VerdictKind.AWAITING_APPROVAL,
-)  # fmt: skip
-"""Verdicts that hold no longer than the incident that they belong to."""
+_OF_NO_INCIDENT = (VerdictKind.REFUSED, VerdictKind.OBSERVED, VerdictKind.NO_RULE, VerdictKind.DEAD_LETTER)
+"""Verdicts that stand by themselves; the others hold no longer than the incident that they belong to."""
 
 _SETTLE = (
     update(inbox)
@@ -153,7 +151,8 @@ class Signals(Chapter):
             incidents.c.closed.is_not(None),
             incidents.c.state != IncidentState.NEEDS_OPERATOR,
         )
-        settled = inbox.c.verdict.in_(_OF_AN_INCIDENT) & inbox.c.until.is_(None)
+        # said so that an index of what fires is used, and not that of verdicts, which holds all that ever was
+        settled = inbox.c.verdict.not_in(_OF_NO_INCIDENT) & inbox.c.until.is_(None)
         left = inbox.c.ended.is_(None) & settled & over
         which = select(inbox.c.id).where(left)
 

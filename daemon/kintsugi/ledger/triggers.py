@@ -87,7 +87,7 @@ class Triggers(Chapter):
             inbox.c.ended.is_(None),
             inbox.c.last_seen < before,
             inbox.c.kind == RuleSource.ALERT,
-            inbox.c.verdict.is_not(None),
+            inbox.c.judged.is_not(None),  # not `verdict`: the index of verdicts holds all that ever was
             or_(inbox.c.incident.is_(None), ~going),
         )
         text = f" (ended as stale: nobody has repeated it since {before:%Y-%m-%d %H:%M} UTC or earlier)"

@@ -146,7 +146,7 @@ NUMBER, MAP, LIST = "/metadata/generation", "/spec/selector", "/spec/template/sp
 async def test_a_json_patch_tests_strings_and_numbers_as_they_are_spelled(
     api: Api, path: str, value: bytes, status: int
 ) -> None:
-    """Go writes `&`, `<`, `>`, U+2028 and U+2029 escaped; objects and lists are compared by their parts."""
+    """B23: Go writes `&`, `<`, `>`, U+2028 and U+2029 escaped; objects and lists are compared by their parts."""
     body = idle()
     body["metadata"]["annotations"] = NOTES
     body["spec"]["template"]["spec"]["containers"][0]["args"] = ["-c", "a"]

@@ -1,4 +1,4 @@
-"""An alert that fires again after its end, with the beginning that it had: late, and never lost."""
+"""An alert that fires again after its end, with the beginning that it had: late, and never lost (A22)."""
 
 from datetime import datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""A row that cannot be read costs nothing but itself: other rows are given, and what it holds open is closed and told."""
+"""A row that cannot be read costs nothing but itself: other rows are given, and what it holds open is closed and told (D11)."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace

@@ -130,6 +130,6 @@ async def test_whatever_a_poll_is_answered(alerts: bytes, all_alerts: bytes, sta
         else:
             assert polled.firing <= 1000
     try:
-        await poller.silenced("0123456789abcdef")
+        await poller.suppressed()
     except KintsugiError as error:
         assert "Alertmanager" in str(error)  # noqa: PT017

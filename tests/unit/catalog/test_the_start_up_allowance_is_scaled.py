@@ -1,4 +1,4 @@
-"""`durations` scales what a pod may take to become ready, wherever an expression or a change asks whether it is unhealthy (F11)."""
+"""`durations` scales what a pod may take to become ready, wherever an expression or a change asks whether it is unhealthy."""
 
 from datetime import timedelta
 

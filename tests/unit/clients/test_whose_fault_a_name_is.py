@@ -1,4 +1,4 @@
-"""A name that does not resolve is that service's fault only where the cluster's own name does (F12)."""
+"""A name that does not resolve is that service's fault only where the cluster's own name does (E35)."""
 
 import asyncio
 from collections.abc import Mapping

@@ -45,7 +45,7 @@ async def test_a_refused_attempt_says_in_the_ledger_that_it_was_not_made_and_why
 
 
 async def test_every_retry_passes_the_gate_and_is_judged_on_the_live_object() -> None:
-    """C9, B14: after an outage nothing is simply made: it is wanted still, or it is not."""
+    """B6, B14: after an outage nothing is simply made: it is wanted still, or it is not."""
     bench = Bench()
     bench.actor.will("perform", *[ServerUnavailable("connection refused")] * 3)
     await bench.execute()
@@ -64,7 +64,7 @@ async def test_an_effect_that_is_not_needed_any_more_is_skipped_at_its_retry() -
 
 
 async def test_an_intent_of_an_earlier_life_passes_the_gate_after_its_probe() -> None:
-    """P3, C3: only probing is exempt."""
+    """P3, C2: only probing is exempt."""
     bench = Bench()
     bench.gate.objections.append(LedgerUnavailable("this life ends between intent and effect"))
     with pytest.raises(LedgerUnavailable):
@@ -134,7 +134,7 @@ class SpentJournal(CasJournal):
 
 
 async def test_cancelled_at_the_gate_an_effect_ends_at_once_and_under_way_it_ends_first() -> None:
-    """C6: a stop waits for what was begun, and for nothing else."""
+    """C3: a stop waits for what was begun, and for nothing else."""
     bench = Bench()
     bench.gate.objections.append("paused")
     bench.gate.waits = timedelta(hours=1)

@@ -66,11 +66,11 @@ def test_episodes_have_their_own_ids_and_at_most_the_last_is_open(deliveries: li
     assert all(episode.ended is not None for episode in episodes[:-1])
 
 
-@given(deliveries=anything)
-def test_one_more_delivery_makes_one_new_episode_at_most(deliveries: list[Delivery]) -> None:
-    """There is one id to give."""
-    counts = [len(fold(deliveries[:number])) for number in range(1, len(deliveries) + 1)]
-    assert all(later - earlier in (0, 1) for earlier, later in itertools.pairwise(counts))
+def test_of_several_episodes_that_one_delivery_makes_each_has_an_id_of_its_own() -> None:
+    """A16: one that comes late may split what was one, and be one itself."""
+    history = [(at(0), at(0)), (at(0), at(2)), (at(2), None), (at(3), None)]
+    assert [episode.id for episode in fold(history)] == ["sig-0", "sig-2"]
+    assert [episode.id for episode in fold([*history, (at(1), at(3))])] == ["sig-0", "sig-4", "sig-2", "sig-4.1"]
 
 
 @given(deliveries=anything, data=st.data())

@@ -239,7 +239,7 @@ async def test_a_persons_rollback_is_not_forgotten_before_the_run_is_carried_or_
 
 
 async def test_an_open_run_without_a_task_is_taken_up_by_the_tick() -> None:
-    """C5's class, P5: a claim whose answer was lost leaves no run that nobody carries."""
+    """D2, P5: a claim whose answer was lost leaves no run that nobody carries."""
     bench = Bench(STEPS, heals="kubectl scale")
     roster = roster_of(bench)
     finished, bench.ledger.record = (

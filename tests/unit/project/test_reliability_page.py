@@ -27,5 +27,5 @@ def test_every_row_stands_once() -> None:
     """In order, with none left out."""
     numbers = rows(PAGE.read_text())
     assert numbers[:10] == PROMISES
-    for letter, count in zip("ABCDE", (21, 22, 17, 10, 32), strict=True):
+    for letter, count in zip("ABCDE", (22, 24, 17, 11, 35), strict=True):
         assert [each for each in numbers if each[0] == letter] == [f"{letter}{each}" for each in range(1, count + 1)]

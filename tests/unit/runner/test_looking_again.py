@@ -183,7 +183,7 @@ async def test_time_in_which_nothing_can_be_trusted_does_not_count() -> None:
 
 @pytest.mark.parametrize("unmet", ["stop", "rollback"])
 async def test_where_nobody_could_be_asked_through_a_fault_of_our_own_nothing_is_taken_back(unmet: str) -> None:
-    """F12: also of a step that is made of such steps. What follows is for the watchdog to say, by the service's health."""
+    """E35: also of a step that is made of such steps. What follows is for the watchdog to say, by the service's health."""
     trouble = ResolverFailed("web.production cannot be resolved; nor do the cluster's names")
     look = f"{{id: ask, run: curl http://web.production/, expect: status == 200, within: 4s, unmet: {unmet}}}"
     for steps in (f"- {look}", f"- {{id: both, unmet: rollback, steps: [{look}]}}"):

@@ -208,7 +208,7 @@ def test_each_rule_is_asked_on_its_own_interval_and_never_beside_itself() -> Non
 
 
 async def test_a_name_that_is_not_resolved_by_a_fault_of_our_own_is_no_answer() -> None:
-    """F12: neither failing nor met; what the rule held of it stays so."""
+    """E35: neither failing nor met; what the rule held of it stays so."""
     told = Told()
     assert await asked(Looks({"curl": ResolverFailed("no names resolve here")}), told) is None
     assert told.holds == []
