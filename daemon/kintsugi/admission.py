@@ -53,7 +53,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class AdmissionFacts:
     """
     How things stand at this moment.
 
@@ -72,10 +72,10 @@ class Standing:
     disruptions: Sequence[datetime] = field(default_factory=tuple)
 
 
-Check = Callable[[Attempt, Standing, Limits], Decision | None]
+Check = Callable[[Attempt, AdmissionFacts, Limits], Decision | None]
 
 
-def admit(attempt: Attempt, standing: Standing, limits: Limits) -> Decision:
+def admit(attempt: Attempt, standing: AdmissionFacts, limits: Limits) -> Decision:
     """Ask every check in order; the first that has something to say decides, else the attempt is admitted."""
     for check in CHECKS:
         decision = check(attempt, standing, limits)
@@ -84,19 +84,19 @@ def admit(attempt: Attempt, standing: Standing, limits: Limits) -> Decision:
     return Decision(ruling=Ruling.ADMIT)
 
 
-def stopping(_attempt: Attempt, standing: Standing, _limits: Limits) -> Decision | None:
+def stopping(_attempt: Attempt, standing: AdmissionFacts, _limits: Limits) -> Decision | None:
     """Begin nothing while the daemon stops: the next one judges anew."""
     return wait("the daemon is stopping") if standing.stopping else None
 
 
-def observing(_attempt: Attempt, standing: Standing, _limits: Limits) -> Decision | None:
+def observing(_attempt: Attempt, standing: AdmissionFacts, _limits: Limits) -> Decision | None:
     """Write nothing more in mode observe, also what would take a change back."""
     if standing.mode is Mode.OBSERVE:
         return Decision(ruling=Ruling.PARK, reason="mode is observe: nothing more is written")
     return None
 
 
-def frozen(attempt: Attempt, standing: Standing, _limits: Limits) -> Decision | None:
+def frozen(attempt: Attempt, standing: AdmissionFacts, _limits: Limits) -> Decision | None:
     """Write nothing more under a freeze, also what would take a change back."""
     for pause in pauses_over(attempt, standing.pauses):
         if pause.freeze:
@@ -104,14 +104,14 @@ def frozen(attempt: Attempt, standing: Standing, _limits: Limits) -> Decision | 
     return None
 
 
-def unapproved(_attempt: Attempt, standing: Standing, _limits: Limits) -> Decision | None:
+def unapproved(_attempt: Attempt, standing: AdmissionFacts, _limits: Limits) -> Decision | None:
     """Ask where the mode is approve by now, and nobody has approved this run."""
     if standing.mode is Mode.APPROVE and not standing.approved:
         return Decision(ruling=Ruling.ASK, reason="mode is approve, and nobody has approved this run")
     return None
 
 
-def paused(attempt: Attempt, standing: Standing, _limits: Limits) -> Decision | None:
+def paused(attempt: Attempt, standing: AdmissionFacts, _limits: Limits) -> Decision | None:
     """Hold what goes forward during a pause; the way back goes on."""
     if attempt.phase is not Phase.FORWARD:
         return None
@@ -120,23 +120,23 @@ def paused(attempt: Attempt, standing: Standing, _limits: Limits) -> Decision | 
     return next((wait(text) for text in standing.annotations if text), None)
 
 
-def blind(_attempt: Attempt, standing: Standing, _limits: Limits) -> Decision | None:
+def blind(_attempt: Attempt, standing: AdmissionFacts, _limits: Limits) -> Decision | None:
     """Wait until we see: a watch that is old or a clock that is wrong tells nothing (P6)."""
     return wait(standing.observer.blind) if standing.observer.blind else None
 
 
-def silenced(attempt: Attempt, standing: Standing, _limits: Limits) -> Decision | None:
+def silenced(attempt: Attempt, standing: AdmissionFacts, _limits: Limits) -> Decision | None:
     """Hold what goes forward while people have silenced everything that the run goes on for (A19)."""
     return wait(standing.silence) if standing.silence and goes_forward(attempt) else None
 
 
-def broken(attempt: Attempt, standing: Standing, limits: Limits) -> Decision | None:
+def broken(attempt: Attempt, standing: AdmissionFacts, limits: Limits) -> Decision | None:
     """Hold what goes forward while most of what is seen looks broken."""
     reason = breaker_reason(standing.observer, limits) if goes_forward(attempt) else ""
     return wait(reason) if reason else None
 
 
-def overspent(attempt: Attempt, standing: Standing, limits: Limits) -> Decision | None:
+def overspent(attempt: Attempt, standing: AdmissionFacts, limits: Limits) -> Decision | None:
     """Hold what goes forward once the namespace's disruption budget is spent (P7)."""
     spent = len(standing.disruptions)
     if not goes_forward(attempt) or spent < limits.budget:
@@ -145,7 +145,7 @@ def overspent(attempt: Attempt, standing: Standing, limits: Limits) -> Decision 
 
 
 def goes_forward(attempt: Attempt) -> bool:
-    """Tell whether an attempt could as well come later: it neither takes back nor completes a restore."""
+    """Return whether an attempt could as well come later: it neither takes back nor completes a restore."""
     return attempt.phase is Phase.FORWARD and not attempt.restoring
 
 

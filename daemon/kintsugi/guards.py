@@ -178,7 +178,7 @@ def paused(question: Question) -> Verdict | None:
 
 
 def covers(pause: Pause, *, namespace: str, rule: str, service: str) -> bool:
-    """Tell whether a pause concerns this namespace, rule or service."""
+    """Return whether a pause concerns this namespace, rule or service."""
     match pause.scope:
         case PauseScope.GLOBAL:
             return True

@@ -47,7 +47,7 @@ class Need:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class OpenIncident:
     """
     What the ledger says of an open incident that no run carries.
 
@@ -62,7 +62,7 @@ class Standing:
     approvals: Sequence[Approval] = ()
 
 
-def need_of(standing: Standing, *, now: datetime) -> Need:
+def need_of(standing: OpenIncident, *, now: datetime) -> Need:
     """Decide what an open incident needs now that no run carries."""
     incident = standing.incident
     if incident.state not in _WAITING or standing.had_run:
@@ -96,13 +96,13 @@ def _answered(approvals: Sequence[Approval], now: datetime) -> Need:
 
 
 def is_judged_again(signals: Sequence[tuple[Signal, Verdict | None]]) -> bool:
-    """Tell whether a signal that goes on has no verdict yet, or one that will end: the pipeline judges it again."""
+    """Return whether a signal that goes on has no verdict yet, or one that will end: the pipeline judges it again."""
     going_on = [verdict for signal, verdict in signals if signal.status is SignalStatus.FIRING]
     return any(verdict is None or verdict.until is not None for verdict in going_on)
 
 
 def is_still_asked(approvals: Sequence[Approval], plan: str, *, now: datetime) -> bool:
-    """Tell whether the newest question is about this plan and still good, answered or not: it is not asked again."""
+    """Return whether the newest question is about this plan and still good, answered or not: it is not asked again."""
     return bool(approvals) and approvals[-1].plan == plan and now < approvals[-1].expires
 
 

@@ -144,7 +144,7 @@ def watch(view: ServiceView, progress: Progress, patience: Patience, *, now: dat
 
 
 def is_unseen(view: ServiceView) -> bool:
-    """Tell whether nothing can be said of a service now (P6)."""
+    """Return whether nothing can be said of a service now (P6)."""
     return not view.fresh or view.healthy is None
 
 

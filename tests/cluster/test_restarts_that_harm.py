@@ -40,14 +40,14 @@ ONE_LESS: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge
 
 @pytest.fixture
 def place(cluster: Cluster) -> Iterator[str]:
-    """Give a namespace with nothing in it."""
+    """Return a namespace with nothing in it."""
     with cluster.namespace("restarts") as name:
         yield name
 
 
 @pytest.fixture
 async def actions(cluster: Cluster) -> AsyncIterator[Actions]:
-    """Give the actions as the administrator."""
+    """Return the actions as the administrator."""
     async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
         yield Actions(kube, Clients.under(AddressRule()))
 

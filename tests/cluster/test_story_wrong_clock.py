@@ -76,6 +76,6 @@ def test_a_daemon_that_starts_an_hour_behind_does_nothing_until_its_clock_is_rig
 
 
 def says(story: Story, words: str) -> bool:
-    """Tell whether the daemon is not ready, and gives the clock as the reason."""
+    """Return whether the daemon is not ready, and gives the clock as the reason."""
     status, answer = story.daemon.get("/readyz")
     return status == 503 and "this machine's clock is" in str(answer) and words in str(answer)

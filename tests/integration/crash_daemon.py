@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from kintsugi.app import run
-from kintsugi.executor import Course, Executor
+from kintsugi.effect import Course
+from kintsugi.executor import Executor
 from kintsugi.model.bounds import Budget
 from kintsugi.model.records import StepRecord, StepState
 from kintsugi.settings import (

@@ -60,7 +60,7 @@ class No:
                 await ledger.pause(pause)
 
     def allows(self, request: Request) -> bool:
-        """Tell whether a write is allowed still: during a pause that does not freeze what takes back goes on."""
+        """Return whether a write is allowed still: during a pause that does not freeze what takes back goes on."""
         takes_back = b"/rollback/" in bytes(request.body) or b"/undo/" in bytes(request.body)
         return self.scope is not None and not self.freeze and takes_back
 
@@ -99,7 +99,7 @@ class Refusals:
         await asyncio.gather(*(one(number, *story) for number, story in enumerate(stories)))
 
     def summary(self) -> str:
-        """Say how many stories were told."""
+        """Return how many stories were told."""
         each = ", ".join(f"{count} {title}" for title, count in sorted(self.told.items()))
         return f"{self.scene.title}: N = {self.told.total()} deaths followed by a no ({each})"
 
@@ -155,7 +155,7 @@ class Refusals:
         await stage.until(is_at_rest, every=SELDOM)
 
     def _is_tended(self, stage: Stage, run: RunRecord, no: No, lines: int) -> bool:
-        """Tell whether a run may be open still: it waits for an approval, or through a pause without a freeze."""
+        """Return whether a run may be open still: it waits for an approval, or through a pause without a freeze."""
         paused = no.scope is not None and not no.freeze
         if run.state is IncidentState.AWAITING_APPROVAL:
             return paused or no.mode == "approve"

@@ -129,7 +129,7 @@ class LossyStore(Store):
 
 
 def describe(name: str, value: object) -> str:
-    """Say what a transaction is about: its name, whom it concerns, and what was decided."""
+    """Return what a transaction is about: its name, whom it concerns, and what was decided."""
     match value:
         case Claimed(verdict=verdict, incident=Incident(service=service)):
             return f"{name} {service} {verdict.kind}"

@@ -153,13 +153,13 @@ class Stage:
         return [f"{each.method} {each.path}" for each in made if not each.path.endswith("/events")]
 
     def fired(self) -> Sequence[Sequence[str]]:
-        """Say what may not differ while the clock is wrong: what was changed, each incident's state, each alert's."""
+        """Return what may not differ while the clock is wrong: what was changed, each incident's state, each alert's."""
         incidents = [self.daemon.incident(each["id"]) for each in self.daemon.incidents()]
         states = [each["incident"]["state"] for each in incidents]
         return [self.written(), states, [one["signal"]["status"] for each in incidents for one in each["signals"]]]
 
     def says(self, words: str) -> bool:
-        """Tell whether the daemon is not ready, and gives a reason with these words."""
+        """Return whether the daemon is not ready, and gives a reason with these words."""
         status, answer = self.daemon.get("/readyz")
         return status == 503 and words in str(answer)
 
@@ -185,7 +185,7 @@ class Stage:
 
 
 def direction(shift: timedelta) -> str:
-    """Say which way a clock is wrong."""
+    """Return which way a clock is wrong."""
     return "ahead of the API server" if shift > timedelta(0) else "behind the API server"
 
 

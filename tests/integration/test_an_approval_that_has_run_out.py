@@ -141,5 +141,5 @@ async def test_a_yes_that_a_pause_outlasted_starts_nothing_and_is_asked_anew(
 
 
 def has_run_out(question: Json) -> bool:
-    """Tell whether a question's time is over."""
+    """Return whether a question's time is over."""
     return datetime.now(UTC) > datetime.fromisoformat(question["expires"])

@@ -70,7 +70,7 @@ class Telling:
                 await asyncio.to_thread(self._server.drop_database, dsn)
 
     async def trouble(self, point: str, *, lands: bool) -> str:
-        """Say how the story went wrong with that answer lost; nothing when it ended well."""
+        """Return how the story went wrong with that answer lost; nothing when it ended well."""
         where = f"{point} ({'it landed' if lands else 'it did not land'})"
         try:
             end, line = await self.tell(point, lands=lands)

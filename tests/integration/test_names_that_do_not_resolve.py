@@ -35,7 +35,7 @@ CATALOG = (
 
 
 def resolves(name: str) -> bool:
-    """Tell whether this machine resolves a name."""
+    """Return whether this machine resolves a name."""
     try:
         return bool(socket.getaddrinfo(name, 443))
     except OSError:

@@ -167,7 +167,7 @@ def api_pods(stage: Stage) -> Mapping[str, Mapping[str, Any]]:
 
 
 def waits_for(pod: Mapping[str, Any], reason: str) -> bool:
-    """Tell whether the pod's container waits for this reason."""
+    """Return whether the pod's container waits for this reason."""
     statuses = pod.get("status", {}).get("containerStatuses", [])
     return any(each["state"].get("waiting", {}).get("reason") == reason for each in statuses)
 

@@ -22,7 +22,7 @@ IMAGE = "shop/web:1"
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    """Give a cluster whose image is good so far."""
+    """Return a cluster whose image is good so far."""
     async with Stage.set(tmp_path, {IMAGE: GOOD}) as stage:
         yield stage
 
@@ -113,7 +113,7 @@ async def rest(stage: Stage) -> None:
 
 
 def is_seen(stage: Stage, resource: Resource) -> bool:
-    """Tell whether the controller has taken the restart up, and made new pods where it makes any by itself."""
+    """Return whether the controller has taken the restart up, and made new pods where it makes any by itself."""
     found = stage.get(resource, "web")
     status = found["status"]
     quiet = found["spec"].get("updateStrategy", {}).get("type") == "OnDelete"

@@ -182,7 +182,7 @@ def ask_for_the_incident(stage: Stage) -> Json:
 
 
 def is_closed(stage: Stage) -> bool:
-    """Tell whether the one incident is closed."""
+    """Return whether the one incident is closed."""
     _, found = ask(stage, "/api/v1/incidents")
     return bool(found["incidents"] and found["incidents"][0]["closed"])
 

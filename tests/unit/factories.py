@@ -145,7 +145,7 @@ def view(
     pods: tuple[Pod, ...] = (),
     template: str = "",
 ) -> ServiceView:
-    """Give a service as the caches show it: well, or failing, `since` that moment; its rollout is complete."""
+    """Return a service as the caches show it: well, or failing, `since` that moment; its rollout is complete."""
     service = service or web()
     return ServiceView(
         service=service,
@@ -162,7 +162,7 @@ def view(
 
 
 def deployment(service: Service, *, desired: int = 3, ready: int = 3, updated: int | None = None) -> Deployment:
-    """Give a service's Deployment; with fewer `updated` pods its rollout is stuck beside old ones that are ready."""
+    """Return a service's Deployment; with fewer `updated` pods its rollout is stuck beside old ones that are ready."""
     rolls = updated is not None and updated < desired
     progressing = Condition(type="Progressing", status="True", reason="ReplicaSetUpdated" if rolls else COMPLETE)
     status = DeploymentStatus(

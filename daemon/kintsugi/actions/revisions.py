@@ -46,7 +46,7 @@ class Revision:
     failure: str = ""
 
     def makes(self, pod: Pod) -> bool:
-        """Tell whether a pod of the workload was made of it; a DaemonSet's pods are labelled with the hash alone."""
+        """Return whether a pod of the workload was made of it; a DaemonSet's pods are labelled with the hash alone."""
         labels = pod.metadata.labels
         label = labels.get(HASH) or labels.get(REVISION_HASH) or ""
         return bool(label) and (self.template == label or self.template.endswith(f"-{label}"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from kintsugi.ledger import Kept
+from kintsugi.ledger import RetentionTerms
 from kintsugi.settings import Settings
 from kintsugi.telemetry import get_logger
 
@@ -28,7 +28,9 @@ BATCHES = 10
 class OldRows(Protocol):
     """What can be made smaller: the ledger."""
 
-    async def prune(self, before: datetime, now: datetime, limit: int = 1000, kept: Kept | None = None) -> int: ...
+    async def prune(
+        self, before: datetime, now: datetime, limit: int = 1000, kept: RetentionTerms | None = None
+    ) -> int: ...
 
     async def end_stale(self, before: datetime, now: datetime, limit: int = 1000) -> int: ...
 
@@ -46,7 +48,7 @@ class Forgetting:
         """Forget some batches, and end alerts that nobody repeats where nobody asks Alertmanager either."""
         now, loop = self.clock(), asyncio.get_running_loop()
         # where nobody is told, a notice is read by whoever lists incidents: it holds nothing
-        kept = Kept(notices=self.settings.notifications.url is not None, workloads=self.workloads())
+        kept = RetentionTerms(notices=self.settings.notifications.url is not None, workloads=self.workloads())
         gone = 0
         for _ in range(BATCHES):
             began = loop.time()

@@ -76,6 +76,6 @@ class Remembering:
         return known.get(revision.template) != revision.number
 
     def _is_due(self, revision: GoodRevision) -> bool:
-        """Tell whether it is time to write down again that it is good still: what was not good for long is forgotten."""
+        """Return whether it is time to write down again that it is good still: what was not good for long is forgotten."""
         noted = self._noted.get((revision.workload, revision.template))
         return noted is None or revision.last_good - noted >= NOTED_EVERY

@@ -46,7 +46,7 @@ class Incidents(msgspec.Struct):
     incidents: list[Incident]
 
 
-class Signals(msgspec.Struct):
+class SignalPage(msgspec.Struct):
     """What `GET /signals` answers."""
 
     signals: list[JudgedSignal]
@@ -96,7 +96,7 @@ class Client:
         """List signals with their verdicts, newest first; what is empty is no filter."""
         said = {"verdict": verdict, "reason": reason, "before": before, "limit": str(limit)}
         query = {name: value for name, value in said.items() if value}
-        return (await self._ask("GET", "signals", Signals, query=query)).signals
+        return (await self._ask("GET", "signals", SignalPage, query=query)).signals
 
     async def dead_letters(self, *, before: str, limit: int) -> Sequence[DeadLetterSummary]:
         """List what could not be understood, newest first."""

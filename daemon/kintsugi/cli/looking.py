@@ -122,6 +122,6 @@ def _show(found: Sequence[object], show: Callable[[], None], *, nothing: str) ->
 
 
 def _more(found: int, limit: int, last: Callable[[], str]) -> None:
-    """Say how to see what comes after a full page."""
+    """Return how to see what comes after a full page."""
     if found == limit:
         note(f"There may be more: --before {last()}")

@@ -49,7 +49,7 @@ def show_dead_letters(letters: Iterable[DeadLetterSummary]) -> None:
 
 
 def _fires(judged: JudgedSignal) -> str:
-    """Say whether a signal fires."""
+    """Return whether a signal fires."""
     if judged.signal.ended is None:
         return "again" if judged.continues else "yes"
     return "no" if judged.refired is None else f"perhaps again since {judged.refired:%H:%M:%S}"

@@ -76,7 +76,7 @@ def _signal(judged: JudgedSignal) -> Iterator[Text]:
 
 
 def _more(detail: IncidentDetail) -> Iterator[Text]:
-    """Say how many signals are not shown."""
+    """Return how many signals are not shown."""
     left = detail.signals_total - len(detail.signals)
     if detail.signals and left > 0:
         yield plain(f"… and {left} more", "dim")

@@ -114,7 +114,7 @@ def _password(server: Server) -> str:
 
 
 def _connecting(server: Server) -> Connecting:
-    """Say how connections to a server are made. Raises OSError and ValueError when a file of certificates is not right."""
+    """Return how connections to a server are made. Raises OSError and ValueError when a file of certificates is not right."""
     mode = server.sslmode or "prefer"
     if mode == "disable":
         return Connecting(None, name=server.host, required=False)

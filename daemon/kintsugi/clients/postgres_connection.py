@@ -69,6 +69,7 @@ class Connecting:
             if context is None or not await self._takes_tls(transport, greeting):
                 return transport
             secured = await self._loop.start_tls(transport, greeting, context, server_hostname=self._name)
+        # Contained is nothing: whatever ends the handshake goes on its way, but the socket must not stay open.
         except BaseException:
             transport.abort()
             raise

@@ -104,7 +104,7 @@ class Resolver:
             raise ResolverFailed(f"{why}; nor do the cluster's names resolve where the daemon runs: {problem}")
 
     async def _own(self) -> str:
-        """Say why the cluster's own name does not resolve, "" when it does; all who want to know ask once."""
+        """Return why the cluster's own name does not resolve, "" when it does; all who want to know ask once."""
         if self._problem and asyncio.get_running_loop().time() < self._known_until:
             return self._problem
         if self._asking is None or self._asking.done():

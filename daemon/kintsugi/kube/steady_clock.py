@@ -52,12 +52,12 @@ class SteadyClock:
 
     @property
     def problem(self) -> str:
-        """Say why time cannot be trusted now; "" when nothing speaks against it."""
+        """Return why time cannot be trusted now; "" when nothing speaks against it."""
         return self._state.problem
 
     @property
     def trusted(self) -> bool:
-        """Tell whether time was compared with the API server's, and nothing speaks against it."""
+        """Return whether time was compared with the API server's, and nothing speaks against it."""
         return self.compared and not self.problem
 
     def on_trusted(self, listener: Listener) -> None:

@@ -9,7 +9,18 @@ from kintsugi.ledger.claims import Claim, Claimed, Decide
 from kintsugi.ledger.evidence import Evidence
 from kintsugi.ledger.inbox import Accepted
 from kintsugi.ledger.ledger import Ledger
-from kintsugi.ledger.retention import Kept
+from kintsugi.ledger.retention import RetentionTerms
 from kintsugi.ledger.windows import Windows
 
-__all__ = ["QUIET", "Accepted", "Boundary", "Claim", "Claimed", "Decide", "Evidence", "Kept", "Ledger", "Windows"]
+__all__ = [
+    "QUIET",
+    "Accepted",
+    "Boundary",
+    "Claim",
+    "Claimed",
+    "Decide",
+    "Evidence",
+    "Ledger",
+    "RetentionTerms",
+    "Windows",
+]

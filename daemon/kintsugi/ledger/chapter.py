@@ -31,9 +31,9 @@ class Chapter:
         return rows
 
     async def _whole(self, kind: type[T], query: Select[Any]) -> tuple[T, ...]:
-        """Give the records that can be read whole: what is acted upon."""
+        """Return the records that can be read whole: what is acted upon."""
         return readable(kind, await self._rows(kind, query))
 
     async def _shown(self, kind: type[T], query: Select[Any]) -> tuple[T, ...]:
-        """Give every record as far as it can be read: what is shown, counted or closed."""
+        """Return every record as far as it can be read: what is shown, counted or closed."""
         return tuple(shown(kind, row) for row in await self._rows(kind, query))

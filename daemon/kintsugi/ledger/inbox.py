@@ -156,7 +156,7 @@ def _fires(told: Sequence[Episode], delivery: Signal) -> Sequence[Episode]:
 
 
 def _goes_on(after: Sequence[Episode], delivery: Signal) -> bool:
-    """Tell whether a firing delivery of an ended episode is about the last one of its key."""
+    """Return whether a firing delivery of an ended episode is about the last one of its key."""
     return delivery.source is SignalSource.POLL or (after[-1].ended is None and after[-1].continues is not None)
 
 

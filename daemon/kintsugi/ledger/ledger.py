@@ -24,7 +24,7 @@ from kintsugi.ledger.incidents import Incidents
 from kintsugi.ledger.knowledge import Knowledge
 from kintsugi.ledger.leading import Leading
 from kintsugi.ledger.letters import Letters
-from kintsugi.ledger.listing import Listing
+from kintsugi.ledger.listing import SignalPages
 from kintsugi.ledger.mending import Mending
 from kintsugi.ledger.outbox import Outbox
 from kintsugi.ledger.people import People
@@ -46,7 +46,7 @@ class Ledger(
     Signals,
     Triggers,
     Reopening,
-    Listing,
+    SignalPages,
     Letters,
     Conditions,
     Claims,

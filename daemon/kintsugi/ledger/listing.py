@@ -15,7 +15,7 @@ from kintsugi.model.answers import JudgedSignal, SignalWish
 _ORDER = (signals.c.received, signals.c.id)
 
 
-class Listing(Chapter):
+class SignalPages(Chapter):
     """What came in, and what became of it."""
 
     async def list_signals(self, wish: SignalWish) -> Sequence[JudgedSignal]:

@@ -42,7 +42,7 @@ class People(Chapter):
         return await self._store.write("resume", work)
 
     async def pauses(self, now: datetime) -> tuple[Pause, ...]:
-        """Give the pauses that hold at `now`, oldest first. One of which it cannot be read what it holds is of everything."""
+        """Return the pauses that hold at `now`, oldest first. One of which it cannot be read what it holds is of everything."""
         return await self._shown(Pause, pauses_at(now))
 
     async def pauses_since(self, moment: datetime, now: datetime) -> tuple[Pause, ...]:

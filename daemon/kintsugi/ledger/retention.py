@@ -37,7 +37,7 @@ LAST_GOOD = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
+class RetentionTerms:
     """
     What is kept for reasons that the ledger itself does not know.
 
@@ -52,16 +52,18 @@ class Kept:
 class Retention(Chapter):
     """The one place where rows are deleted for their age."""
 
-    async def prune(self, before: datetime, now: datetime, limit: int = 1000, kept: Kept | None = None) -> int:
+    async def prune(
+        self, before: datetime, now: datetime, limit: int = 1000, kept: RetentionTerms | None = None
+    ) -> int:
         """
         Delete what ended before `before`; say how many rows.
 
-        At most `limit` rows of each table; as long as fewer than `limit` are told, nothing more is to be deleted. Kept
+        At most `limit` rows of each table; as long as fewer than `limit` are told, nothing more is to be deleted. RetentionTerms
         whatever their age: open incidents and all that belongs to them, signals that fire or have no verdict, notices
         that somebody has yet to send, the last runs of each service and what else the guards count, and the documents
         of every run that is kept. Good revisions go when their workload was neither there nor good since `before`.
         """
-        wish, old = kept or Kept(), min(before, now - self._store.windows.longest)
+        wish, old = kept or RetentionTerms(), min(before, now - self._store.windows.longest)
 
         async def work(connection: AsyncConnection) -> int:
             batch = _Batch(connection, old, limit)
@@ -155,7 +157,7 @@ def _forgettable(old: datetime, *, unsent: bool) -> Select[tuple[str]]:
 
 
 def _counted() -> ColumnElement[bool]:
-    """Tell whether a run of the incident is among the last of its service: fewer than that many came after it."""
+    """Return whether a run of the incident is among the last of its service: fewer than that many came after it."""
     later = runs.alias("runs_1")
     after = select(later.c.id).where(
         later.c.service == runs.c.service,
@@ -170,5 +172,5 @@ def _counted() -> ColumnElement[bool]:
 
 
 def _bare(key: Column[str], *belongings: Column[str]) -> ColumnElement[bool]:
-    """Tell whether nothing refers to a row any more."""
+    """Return whether nothing refers to a row any more."""
     return and_(*(~exists().where(each == key) for each in belongings))

@@ -101,7 +101,7 @@ def values(record: object) -> dict[str, object]:
 
 
 def unreadable(kind: type[object], row: Any) -> UnreadableRow | None:
-    """Say what of a row cannot be read; None when all can."""
+    """Return what of a row cannot be read; None when all can."""
     if not any(type(value) is Unreadable for value in row):
         return None
     given: Mapping[str, object] = row._mapping

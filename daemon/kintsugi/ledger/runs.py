@@ -39,7 +39,7 @@ class Runs(Chapter):
         return await self._shown(RunRecord, query)
 
     async def run(self, run: str) -> RunRecord:
-        """Give one run; raises `NotRecorded`, and `UnreadableRow` where any of it cannot be read."""
+        """Return one run; raises `NotRecorded`, and `UnreadableRow` where any of it cannot be read."""
         return await self._store.look(lambda connection: _find_run(connection, run))
 
     async def runs_of(self, incident: str) -> tuple[RunRecord, ...]:

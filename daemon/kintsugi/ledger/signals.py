@@ -114,7 +114,7 @@ class Signals(Chapter):
         self.strays += len(strays)
 
     async def due_at(self) -> datetime | None:
-        """Give the moment at which the next provisional verdict ends, None while there is none."""
+        """Return the moment at which the next provisional verdict ends, None while there is none."""
         query = select(inbox.c.until).where(*_PROVISIONAL).order_by(inbox.c.until).limit(1)
 
         async def work(connection: AsyncConnection) -> datetime | None:
@@ -177,7 +177,7 @@ class Signals(Chapter):
     async def signals_of(
         self, incident: str, *, limit: int = 500, skip: int = 0
     ) -> tuple[tuple[Signal, Verdict | None], ...]:
-        """Give an incident's signals with their verdicts, oldest first: at most `limit`, after the first `skip`."""
+        """Return an incident's signals with their verdicts, oldest first: at most `limit`, after the first `skip`."""
         query = select(inbox).where(inbox.c.incident == incident).order_by(inbox.c.received, inbox.c.id)
         rows = await self._rows(Signal, query.limit(limit).offset(skip))
         return tuple((signal(row), verdict(row)) for row in rows)

@@ -157,7 +157,7 @@ def _restored(value: object) -> object:
 
 
 def _unmarked(mark: str, held: object) -> object:
-    """Give what a mark stands for; one that `dump` does not write is a map, of which the values may be marks."""
+    """Return what a mark stands for; one that `dump` does not write is a map, of which the values may be marks."""
     match held:
         case str() if mark in _TYPES and (typed := _typed(mark, held)) is not None:
             return typed

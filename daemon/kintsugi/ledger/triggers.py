@@ -65,7 +65,7 @@ class Triggers(Chapter):
             after, size = rows[-1][0], min(size * 8, _PAGE)
 
     async def newest_signal(self, incident: str) -> Signal | None:
-        """Give the incident's newest signal, None when it has none."""
+        """Return the incident's newest signal, None when it has none."""
         query = select(*signal_columns(inbox)).where(inbox.c.incident == incident)
         query = query.order_by(inbox.c.received.desc(), inbox.c.id.desc()).limit(1)
 

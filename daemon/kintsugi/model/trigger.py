@@ -20,5 +20,5 @@ class Trigger:
 
     @property
     def lasting(self) -> bool:
-        """Tell whether anything started it that can end: not only Events, and not a person."""
+        """Return whether anything started it that can end: not only Events, and not a person."""
         return self.firing or self.ended is not None

@@ -74,7 +74,7 @@ class Attending:
         self._deaths = {run: death for run, death in self._deaths.items() if run in runs}
 
     def of(self, run: str) -> Attendance:
-        """Say how a run is attended."""
+        """Return how a run is attended."""
         pulse, death = self._pulses.get(run), self._deaths.get(run)
         return Attendance(
             silent_for=pulse.silent_for if pulse is not None else None,

@@ -63,7 +63,7 @@ class World:
 
     @property
     def clock_problem(self) -> str:
-        """Say why the clock cannot be trusted now; empty when it can."""
+        """Return why the clock cannot be trusted now; empty when it can."""
         return self.services.clock_problem
 
     def mode_of(self, rule: str) -> Mode:

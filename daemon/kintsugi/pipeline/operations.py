@@ -85,7 +85,7 @@ class Deeds:
         return await self.ledger.incidents(limit=limit, service=service, open_only=open_only)
 
     async def incident(self, incident: str, *, signals: int = SIGNALS, skip: int = 0) -> IncidentDetail:
-        """Give everything about one, as far as it can be read, with so many of its signals after the first `skip`."""
+        """Return everything about one, as far as it can be read, with so many of its signals after the first `skip`."""
         found = await self.ledger.incident(incident, strict=False)
         page = await self.ledger.signals_of(incident, limit=signals, skip=skip)
         runs = [await self._detail(run) for run in await self.ledger.runs_of(incident)]

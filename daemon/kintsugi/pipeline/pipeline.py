@@ -124,7 +124,7 @@ class Pipeline:
             await asyncio.sleep(min(clock.time() - began, every.total_seconds()))
 
     def _until(self, due: datetime | None, least: timedelta) -> timedelta:
-        """Say how long nothing is due."""
+        """Return how long nothing is due."""
         return IDLE if due is None else min(max(due - self._world.clock(), least), IDLE)
 
     async def step(self) -> None:

@@ -28,7 +28,7 @@ from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.roster import Roster
 from kintsugi.planner import Plan, plan
-from kintsugi.reconciliation import Deed, Need, Standing, hold_over, need_of
+from kintsugi.reconciliation import Deed, Need, OpenIncident, hold_over, need_of
 from kintsugi.runner.trigger import clear_since
 from kintsugi.telemetry import Border
 
@@ -110,7 +110,7 @@ class Waiting:
         except WrongState as moved:
             log.info("an incident has moved on meanwhile", incident=incident.id, error=str(moved))
 
-    async def _standing(self, known_as: str) -> Standing | None:
+    async def _standing(self, known_as: str) -> OpenIncident | None:
         """Read how an incident stands; None when it has been closed or taken up meanwhile."""
         # the signals first: verdict and state change together, and an older state would not fit to a newer verdict
         signals = await self._ledger.signals_of(known_as)
@@ -119,7 +119,7 @@ class Waiting:
             return None
         trigger = await self._ledger.trigger_of(known_as)
         asked = await self._ledger.approvals(incident.id) if incident.state is IncidentState.AWAITING_APPROVAL else ()
-        return Standing(
+        return OpenIncident(
             incident=incident,
             had_run=bool(runs),
             clear=trigger.lasting and clear_since(incident, trigger) is not None,

@@ -35,7 +35,7 @@ class Affected:
     order: Mapping[str, tuple[int, str]]
 
     def may_wait_for(self, lock: str, held: Iterable[str]) -> bool:
-        """Tell whether a run that holds some locks may wait for another: it comes after all of them."""
+        """Return whether a run that holds some locks may wait for another: it comes after all of them."""
         return all(self._place(each) < self._place(lock) for each in held)
 
     def _place(self, lock: str) -> tuple[int, int, str]:

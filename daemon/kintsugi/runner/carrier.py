@@ -178,7 +178,7 @@ class Carrier:
         return min(self.tools.pace, left) if left > timedelta(0) else self.tools.pace
 
     def _left(self) -> timedelta:
-        """Say how long it is until the deadline: some time, while a person is asked."""
+        """Return how long it is until the deadline: some time, while a person is asked."""
         if self.run.state is IncidentState.AWAITING_APPROVAL:
             return self.tools.pace
         return self.run.deadline - self.tools.clock()
@@ -234,7 +234,7 @@ class Carrier:
         log.info("run moved", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
 
     def _way_back(self) -> str:
-        """Give the exact command that goes back to the last good revision, while the service is not well."""
+        """Return the exact command that goes back to the last good revision, while the service is not well."""
         view, number = self.judging.view, self.tools.world.last_good(self.run.service)
         if view is None or not number or self.judging.is_well:
             return ""

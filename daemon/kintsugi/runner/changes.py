@@ -13,8 +13,8 @@ import structlog
 from kintsugi.actions.jobs import ending
 from kintsugi.actions.undo import undone_by
 from kintsugi.commands import decode, encode
+from kintsugi.effect import Effect
 from kintsugi.errors import CommandError, EvaluationError
-from kintsugi.executor import Effect
 from kintsugi.model.command import Command
 from kintsugi.model.documents import Run, Step, UndoPolicy
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
@@ -221,7 +221,7 @@ class Changes:
 
 
 def is_left_out(record: StepRecord) -> bool:
-    """Tell whether a change was not needed any more, so that nothing was written of it."""
+    """Return whether a change was not needed any more, so that nothing was written of it."""
     return record.facts == LEFT_OUT
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from kintsugi.admission import Attempt, Decision, Ruling, Standing, admit
+from kintsugi.admission import AdmissionFacts, Attempt, Decision, Ruling, admit
 from kintsugi.drills.decision import RULE, trouble
 from kintsugi.guards import Limits, Observer, covers
 from kintsugi.ledger.admissions import Stops
@@ -82,7 +82,7 @@ class DrillGate:
             namespaces=frozenset({run.namespace}),
             services=frozenset({run.service}),
         )
-        standing = Standing(
+        standing = AdmissionFacts(
             mode=Mode.AUTO if self.begun_in is Mode.OBSERVE else world.mode,
             observer=Observer(blind=world.blind),
             approved=True,
@@ -106,7 +106,7 @@ class DrillAdmission:
 
     @property
     def stopping(self) -> bool:
-        """Tell whether the daemon is stopping."""
+        """Return whether the daemon is stopping."""
         return self.gate.tools.stopping.is_set()
 
     async def admit(self) -> str:

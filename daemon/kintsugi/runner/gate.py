@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from kintsugi.admission import Attempt, Decision, Ruling, Standing, admit, goes_forward
+from kintsugi.admission import AdmissionFacts, Attempt, Decision, Ruling, admit, goes_forward
 from kintsugi.guards import Limits
 from kintsugi.ledger.admissions import Stops
 from kintsugi.model.bounds import Budget, Lock
@@ -99,7 +99,7 @@ class RunGate:
         await self._ask(phase, PLAN, f"{why}: may {run.runbook} on {run.service} go on?")
 
     async def is_approved(self) -> bool:
-        """Tell whether a person has approved the whole run, or wants it taken back."""
+        """Return whether a person has approved the whole run, or wants it taken back."""
         if self.journal.known(Phase.FORWARD, ROLLBACK_ASKED) is not None:
             return True
         asked = await self.ledger.approvals(self.incident.id)
@@ -200,7 +200,7 @@ class RunAdmission:
 
     @property
     def stopping(self) -> bool:
-        """Tell whether the daemon is stopping."""
+        """Return whether the daemon is stopping."""
         return self.gate.tools.stopping.is_set()
 
     async def admit(self) -> str:
@@ -240,7 +240,7 @@ class RunAdmission:
         gate, world, attempt = self.gate, self.gate.tools.world, self._attempt()
         now, mode = gate.tools.clock(), world.mode_of(gate.journal.run.rule)
         stops = await gate.ledger.stops(self.affected.namespace, now - gate.limits.budget_window, now)
-        standing = Standing(
+        standing = AdmissionFacts(
             mode=mode,
             observer=world.observer(),
             approved=mode is not Mode.APPROVE or await gate.is_approved(),

@@ -46,7 +46,7 @@ def is_uncertain(step: StepRecord) -> bool:
 
 
 def is_undone(step: StepRecord) -> bool:
-    """Tell whether a step was refused, overtaken, failed or not made; one that was not wanted is nothing to tell of."""
+    """Return whether a step was refused, overtaken, failed or not made; one that was not wanted is nothing to tell of."""
     wanted = step.facts.get("left_out") is not True
     return wanted and step.state in (StepState.PLANNED, StepState.FAILED, StepState.SKIPPED) and bool(step.error)
 

@@ -63,7 +63,7 @@ class Judging:
 
     @property
     def is_well(self) -> bool:
-        """Tell whether the service is healthy now, its rollout complete, and each pod ready that was made since."""
+        """Return whether the service is healthy now, its rollout complete, and each pod ready that was made since."""
         view = self.view
         return view is not None and view.healthy is True and not unfinished(view, self.journal.run.started)
 
@@ -170,7 +170,7 @@ class Judging:
 
 
 def is_workload_of(command: Rollout, service: Service) -> bool:
-    """Tell whether a command is about a service's workload."""
+    """Return whether a command is about a service's workload."""
     asked, own = command.object, service.workload
     return (asked.resource, asked.name, command.namespace) == (own.resource, own.name, service.namespace)
 

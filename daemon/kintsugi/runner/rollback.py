@@ -111,7 +111,7 @@ class RollBack:
         return undone_by(replace(command, verb=Verb.ROLLOUT_UNDO, revision=0, timeout=None)), there
 
     def _is_dealt_with(self, step: StepRecord) -> bool:
-        """Tell whether the same workload's template was set already: by a rollback step, or after a restart by an undo."""
+        """Return whether the same workload's template was set already: by a rollback step, or after a restart by an undo."""
         command, journal = command_of(step), self._work.desk.journal
         if not isinstance(command, Rollout):
             return False
@@ -147,13 +147,13 @@ def command_of(step: StepRecord) -> Command | None:
 
 
 def is_same_workload(one: Rollout, other: Rollout) -> bool:
-    """Tell whether two commands are about one object: of the same kind, name and namespace."""
+    """Return whether two commands are about one object: of the same kind, name and namespace."""
     first, second = one.object, other.object
     return (first.resource, first.name, one.namespace) == (second.resource, second.name, other.namespace)
 
 
 def is_after(one: StepRecord, other: StepRecord) -> bool:
-    """Tell whether a change was begun after another one."""
+    """Return whether a change was begun after another one."""
     return one.started is not None and other.started is not None and one.started > other.started
 
 

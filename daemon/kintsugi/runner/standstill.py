@@ -97,7 +97,7 @@ class Standstill:
 
 
 def is_in_force(pause: Pause, now: datetime) -> bool:
-    """Tell whether a pause holds now."""
+    """Return whether a pause holds now."""
     return pause.until is None or pause.until > now
 
 

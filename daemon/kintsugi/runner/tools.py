@@ -13,7 +13,8 @@ from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.job_progress import Standing
 from kintsugi.actions.prepared import Prepared
 from kintsugi.actions.result import Result
-from kintsugi.executor import Admission, Executor
+from kintsugi.effect import Admission
+from kintsugi.executor import Executor
 from kintsugi.guards import Observer
 from kintsugi.model.command import Command
 from kintsugi.model.documents import Mode
@@ -75,7 +76,7 @@ class World(Protocol):
         ...
 
     def observer(self) -> Observer:
-        """Say how well we see."""
+        """Return how well we see."""
         ...
 
     def good(self, service: str) -> frozenset[str]: ...

@@ -15,8 +15,8 @@ import structlog
 from kintsugi.actions.job_progress import Stage, Standing
 from kintsugi.commands import decode
 from kintsugi.durations import format_duration
+from kintsugi.effect import prepared_of
 from kintsugi.errors import Forbidden, KubeError
-from kintsugi.executor import prepared_of
 from kintsugi.model.command import WorkerCommand
 from kintsugi.model.documents import Step
 from kintsugi.model.records import StepRecord, StepState

@@ -50,7 +50,7 @@ class Operations(Protocol):
         ...
 
     async def incident(self, incident: str, *, signals: int = SIGNALS, skip: int = 0) -> IncidentDetail:
-        """Give everything about one, with so many of its signals after the first `skip`."""
+        """Return everything about one, with so many of its signals after the first `skip`."""
         ...
 
     async def signals(self, wish: SignalWish) -> Sequence[JudgedSignal]:

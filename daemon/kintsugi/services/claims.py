@@ -46,7 +46,7 @@ class ClaimNames:
         return cls(mounted=mounted, prefixes=prefixes, replicas=max(workload.spec.replicas, 1))
 
     def __contains__(self, name: str) -> bool:
-        """Tell whether a claim of this name is one of them."""
+        """Return whether a claim of this name is one of them."""
         if name in self.mounted:
             return True
         prefix, _, ordinal = name.rpartition("-")

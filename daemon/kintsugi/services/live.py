@@ -146,12 +146,12 @@ class Services:
 
     @property
     def blind(self) -> str:
-        """Say why the caches, or the times in them, cannot be trusted now; empty when they can."""
+        """Return why the caches, or the times in them, cannot be trusted now; empty when they can."""
         return self.clock_problem or self._caches.blind(asyncio.get_running_loop().time(), self._stale_after)
 
     @property
     def clock_problem(self) -> str:
-        """Say why the clock cannot be trusted now; empty when it can."""
+        """Return why the clock cannot be trusted now; empty when it can."""
         return self._clock_problem()
 
     def clock_set(self, by: timedelta) -> None:

@@ -128,7 +128,7 @@ def dead_letter(
 
 
 def _may_be_kept(payload: bytes) -> bool:
-    """Tell whether a payload is small enough, and no secret of ours or of anybody's stands in it."""
+    """Return whether a payload is small enough, and no secret of ours or of anybody's stands in it."""
     if len(payload) > LARGEST_PAYLOAD:
         return False
     text = payload.decode("utf-8", "replace")

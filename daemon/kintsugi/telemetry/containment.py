@@ -96,7 +96,7 @@ class Turn:
 
     @property
     def failed(self) -> bool:
-        """Tell whether something was contained."""
+        """Return whether something was contained."""
         return self.error is not None
 
     def __enter__(self) -> Self:
@@ -112,7 +112,7 @@ class Turn:
 
 
 def in_words(error: BaseException) -> str:
-    """Say what was raised, in one bounded line; the type where it is no error that was raised on purpose."""
+    """Return what was raised, in one bounded line; the type where it is no error that was raised on purpose."""
     text = " ".join(str(error).split())[:300]
     if isinstance(error, KintsugiError) and text:
         return text
@@ -120,7 +120,7 @@ def in_words(error: BaseException) -> str:
 
 
 def _passes(error: Exception) -> bool:
-    """Tell whether an error, or one in a group of errors, is not the affair of one item."""
+    """Return whether an error, or one in a group of errors, is not the affair of one item."""
     if isinstance(error, ExceptionGroup):
         return error.subgroup(_PASSED_ON) is not None
     return isinstance(error, _PASSED_ON)

@@ -75,7 +75,7 @@ def kept(value: object) -> object:
 
 
 def same(one: object, other: object) -> bool:
-    """Tell whether two documents are equal to the last type and order: 1, 1.0 and true are three values."""
+    """Return whether two documents are equal to the last type and order: 1, 1.0 and true are three values."""
     return json.dumps(one) == json.dumps(other)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select, text
 
-from kintsugi.ledger import Kept, Ledger
+from kintsugi.ledger import Ledger, RetentionTerms
 from kintsugi.ledger.tables import metadata
 from kintsugi.model.records import GoodRevision, IncidentState, Reason, VerdictKind
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, signal, step, verdict
@@ -119,7 +119,7 @@ async def test_after_as_many_ticks_as_there_are_batches_and_one_nothing_old_is_l
         await past_run(ledger, "web", 10 - number / 2)
     before = {table: await count(ledger, table) for table in PAST}
     batch, ticks = 30, 0
-    while await ledger.prune(NOW - 20 * DAY, NOW, batch, Kept(notices=False, workloads=())) >= batch:
+    while await ledger.prune(NOW - 20 * DAY, NOW, batch, RetentionTerms(notices=False, workloads=())) >= batch:
         ticks += 1
     assert ticks + 1 <= sum(before.values()) // batch + 1
     left = {table: await count(ledger, table) for table in PAST}
@@ -137,8 +137,8 @@ async def test_where_nobody_is_told_a_notice_holds_nothing(ledger: Ledger) -> No
     """D10: without `notifications.url` no notice is ever sent; nothing would ever go."""
     for number in range(11):
         await past_run(ledger, "web", 50 - number, told=False)
-    assert await ledger.prune(NOW - 20 * DAY, NOW, kept=Kept(notices=True)) == 0
-    assert await ledger.prune(NOW - 20 * DAY, NOW, kept=Kept(notices=False)) == len(THEIRS)
+    assert await ledger.prune(NOW - 20 * DAY, NOW, kept=RetentionTerms(notices=True)) == 0
+    assert await ledger.prune(NOW - 20 * DAY, NOW, kept=RetentionTerms(notices=False)) == len(THEIRS)
     assert len(await ledger.incidents()) == 10
 
 
@@ -163,8 +163,8 @@ async def test_good_revisions_go_with_their_workload(ledger: Ledger) -> None:
     """D10: one that is there keeps its last ones however old; one that is gone, until it was not well for long."""
     there = [_good("there", f"t{number}", 130 - number, number) for number in range(25)]
     await ledger.note_good([*there, _good("gone", "a", 100), _good("just gone", "a", 100), _good("just gone", "b", 10)])
-    assert await ledger.prune(NOW - 90 * DAY, NOW, kept=Kept(workloads=None)) == 0
-    assert await ledger.prune(NOW - 90 * DAY, NOW, kept=Kept(workloads={"there"})) == 6
+    assert await ledger.prune(NOW - 90 * DAY, NOW, kept=RetentionTerms(workloads=None)) == 0
+    assert await ledger.prune(NOW - 90 * DAY, NOW, kept=RetentionTerms(workloads={"there"})) == 6
     assert len(await ledger.good_revisions("there")) == 20
     assert await ledger.good_revisions("gone") == ()
     assert len(await ledger.good_revisions("just gone")) == 2
@@ -180,7 +180,7 @@ async def test_a_second_storm_of_the_same_size_does_not_make_the_file_grow(tmp_p
             await _storm(ledger, f"storm-{storm}", NOW + storm * 100 * DAY)
             sizes.append(await _pages(ledger))
             now = NOW + (storm + 1) * 100 * DAY
-            while await ledger.prune(now - 90 * DAY, now, kept=Kept(notices=False, workloads=())) >= 1000:
+            while await ledger.prune(now - 90 * DAY, now, kept=RetentionTerms(notices=False, workloads=())) >= 1000:
                 pass
             assert await count(ledger, "signals") <= 10
     assert max(sizes[1:]) <= sizes[0] * 1.02, sizes

@@ -31,7 +31,7 @@ async def fill(ledger: Ledger) -> list[str]:
 
 
 def ids(page: Sequence[JudgedSignal]) -> list[str]:
-    """Give the ids of a page."""
+    """Return the ids of a page."""
     return [each.signal.id for each in page]
 
 

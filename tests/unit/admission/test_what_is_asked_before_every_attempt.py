@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.admission import Attempt, Ruling, Standing, admit
+from kintsugi.admission import AdmissionFacts, Attempt, Ruling, admit
 from kintsugi.guards import Limits, Observer
 from kintsugi.model.documents import Mode
 from kintsugi.model.records import Pause, PauseScope, Phase
@@ -19,7 +19,7 @@ FORWARD = Attempt(
     namespaces=frozenset({"production", "staging"}),
     services=frozenset({"web", "api"}),
 )
-CLEAR = Standing(mode=Mode.AUTO, observer=Observer())
+CLEAR = AdmissionFacts(mode=Mode.AUTO, observer=Observer())
 HINDRANCES = {
     "stopping": replace(CLEAR, stopping=True),
     "observe": replace(CLEAR, mode=Mode.OBSERVE),
@@ -106,7 +106,7 @@ def test_whatever_else_is_so_a_persons_no_and_blindness_admit_nothing(
 ) -> None:
     """E29, P6."""
     attempt = replace(FORWARD, phase=phase, restoring=restoring)
-    standing = Standing(mode=mode, observer=Observer(blind=blind), approved=approved, pauses=pauses)
+    standing = AdmissionFacts(mode=mode, observer=Observer(blind=blind), approved=approved, pauses=pauses)
     admitted = admit(attempt, standing, LIMITS).ruling is Ruling.ADMIT
     no = mode is Mode.OBSERVE or (mode is Mode.APPROVE and not approved) or any(each.freeze for each in pauses)
     held = phase is Phase.FORWARD and bool(pauses)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from kintsugi.app.forgetting import BATCH, BATCHES, EVERY, Forgetting
-from kintsugi.ledger import Kept
+from kintsugi.ledger import RetentionTerms
 from kintsugi.settings import Settings
 from tests.unit.factories import NOW
 
@@ -19,10 +19,12 @@ class Rows:
     """A ledger with so many old rows."""
 
     old: int = 0
-    asked: list[tuple[datetime, Kept | None]] = field(default_factory=list)
+    asked: list[tuple[datetime, RetentionTerms | None]] = field(default_factory=list)
     stale: list[datetime] = field(default_factory=list)
 
-    async def prune(self, before: datetime, now: datetime, limit: int = 1000, kept: Kept | None = None) -> int:
+    async def prune(
+        self, before: datetime, now: datetime, limit: int = 1000, kept: RetentionTerms | None = None
+    ) -> int:
         """Delete a batch."""
         self.asked.append((before, kept))
         gone = min(self.old, limit)
@@ -60,7 +62,7 @@ async def test_notices_hold_their_incident_only_where_somebody_is_told(url: str 
     rows, settings = Rows(), Settings()
     told = replace(settings, notifications=replace(settings.notifications, url=url))
     await forgetting(rows, told, there={"uid-web"}).step()
-    assert [kept for _, kept in rows.asked] == [Kept(notices=url is not None, workloads={"uid-web"})]
+    assert [kept for _, kept in rows.asked] == [RetentionTerms(notices=url is not None, workloads={"uid-web"})]
 
 
 @pytest.mark.parametrize("url", [None, "http://alertmanager.example.com"])

@@ -18,7 +18,7 @@ ALLOWED = timedelta(minutes=2)
 
 
 def starting(age: timedelta) -> Pod:
-    """Give a pod that was never ready since it was started so long ago."""
+    """Return a pod that was never ready since it was started so long ago."""
     began = NOW - age
     running = ContainerStatus(name="main", state=ContainerState(running=Running(started_at=began)))
     unready = Condition(type="Ready", status="False", last_transition_time=began)

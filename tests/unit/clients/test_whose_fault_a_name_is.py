@@ -41,7 +41,7 @@ class Dns:
 
 
 def now() -> float:
-    """Give the time."""
+    """Return the time."""
     return asyncio.get_running_loop().time()
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kintsugi.actions.circumstances import Circumstances
-from kintsugi.executor import Effect, Executor
+from kintsugi.effect import Effect
+from kintsugi.executor import Executor
 from kintsugi.model.bounds import Budget
 from kintsugi.model.command import Command, ObjectName, Scale
 from kintsugi.model.records import StepRecord, StepState, UndoRecord

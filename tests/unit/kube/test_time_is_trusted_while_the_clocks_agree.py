@@ -29,7 +29,7 @@ class Clocks:
         self.life.on_trusted(self.set_by.append)
 
     def true(self) -> datetime:
-        """Give the true time."""
+        """Return the true time."""
         return self._shown(0)
 
     def answer(self, *, after: float = 0.05, stale: float = 0.0) -> None:
@@ -52,7 +52,7 @@ class Clocks:
 
 
 def agreed() -> Clocks:
-    """Give clocks that agree, and have been compared."""
+    """Return clocks that agree, and have been compared."""
     clocks = Clocks()
     clocks.answer()
     assert clocks.life.trusted

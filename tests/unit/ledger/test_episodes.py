@@ -160,7 +160,7 @@ def live(history: History, *, since: datetime = RECEIVED) -> list[Episode]:
 
 
 def looked(history: History) -> list[Episode]:
-    """Give what has become of a history long after its last delivery."""
+    """Return what has become of a history long after its last delivery."""
     episodes: Sequence[Episode] = live(history)
     return list(continued(episodes, RECEIVED + timedelta(days=1), "sig-last"))
 

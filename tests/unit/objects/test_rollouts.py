@@ -20,7 +20,7 @@ from kintsugi.objects.workloads import (
 def deployment(
     *, replicas: int = 2, updated: int = 2, available: int = 2, reason: str = COMPLETE, seen: int = 4
 ) -> Deployment:
-    """Give a Deployment of two pods, changed four times."""
+    """Return a Deployment of two pods, changed four times."""
     conditions = (Condition(type="Progressing", status="True", reason=reason),) if reason else ()
     status = DeploymentStatus(
         observed_generation=seen,

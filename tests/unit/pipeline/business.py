@@ -110,7 +110,7 @@ class MemoryInbox:
         return tuple(self.opened)
 
     async def due_at(self) -> datetime | None:
-        """Give the moment at which the next provisional verdict ends."""
+        """Return the moment at which the next provisional verdict ends."""
         return self.next_due
 
     async def trigger_of(self, incident: str) -> Trigger:
@@ -118,7 +118,7 @@ class MemoryInbox:
         return trigger_of(self.of_incident)
 
     async def incident(self, incident: str) -> Incident:
-        """Give one of the open incidents."""
+        """Return one of the open incidents."""
         return next(each for each in self.opened if each.id == incident)
 
     async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:

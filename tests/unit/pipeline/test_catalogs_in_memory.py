@@ -20,7 +20,7 @@ class Texts:
         self.kept[digest] = texts
 
     async def catalog_texts(self, digest: str) -> Mapping[str, str]:
-        """Give them."""
+        """Return them."""
         self.read.append(digest)
         return {"digest": digest}
 

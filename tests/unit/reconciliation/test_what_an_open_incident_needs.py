@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from kintsugi.model.records import Approval, IncidentState, Reason, Signal, Verdict, VerdictKind
-from kintsugi.reconciliation import Deed, Standing, asked_anew, hold_over, is_still_asked, need_of
+from kintsugi.reconciliation import Deed, OpenIncident, asked_anew, hold_over, is_still_asked, need_of
 from tests.unit.factories import NOW, incident, moment, signal
 
 LIMIT = timedelta(minutes=15)
@@ -38,9 +38,11 @@ def standing(
     signals: tuple[tuple[Signal, Verdict | None], ...] = ((signal(), None),),
     had_run: bool = False,
     clear: bool = False,
-) -> Standing:
+) -> OpenIncident:
     """Return what the ledger says of an incident."""
-    return Standing(incident=incident(state=state), had_run=had_run, clear=clear, signals=signals, approvals=approvals)
+    return OpenIncident(
+        incident=incident(state=state), had_run=had_run, clear=clear, signals=signals, approvals=approvals
+    )
 
 
 @pytest.mark.parametrize(

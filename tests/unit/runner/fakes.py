@@ -242,7 +242,7 @@ class ShownWorld:
         return self.modes.get(rule, Mode.AUTO).at_most(self.mode)
 
     def observer(self) -> Observer:
-        """Say how well we see."""
+        """Return how well we see."""
         return replace(self.observed, blind=self.blind)
 
     def annotation_pause(self, namespace: str) -> str:

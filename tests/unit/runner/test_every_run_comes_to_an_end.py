@@ -91,7 +91,7 @@ def planned(
 
 
 def latest(course: Course, ended: RunRecord) -> float:
-    """Say when a run must be over at the latest."""
+    """Return when a run must be over at the latest."""
     taken_up = next((back for back in course.comebacks if back >= DEADLINE), None)
     end = max(END, taken_up + VERIFY + FAILING) if taken_up is not None else END
     moves = [state for state, _ in course.bench.ledger.moves]

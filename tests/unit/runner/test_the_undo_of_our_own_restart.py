@@ -52,7 +52,7 @@ def facts(command: Command, before: str) -> Mapping[str, object]:
 
 
 def way_back(command: Command) -> UndoRecord:
-    """Give the way back that the action writes down: to the revision before."""
+    """Return the way back that the action writes down: to the revision before."""
     if isinstance(command, Rollout) and command.verb is Verb.ROLLOUT_RESTART:
         return undone_by(replace(command, verb=Verb.ROLLOUT_UNDO, revision=2))
     return not_undone("revision 3 was never seen good: it is not gone back to")

@@ -17,7 +17,7 @@ STUCK = deployment(web(), updated=1)
 
 
 def progress(*, clear: datetime | None = CLEAR, taken_up: datetime | None = None) -> Progress:
-    """Give a run of half an hour whose steps ended after ten minutes."""
+    """Return a run of half an hour whose steps ended after ten minutes."""
     walked = moment(minutes=10)
     return Progress(began=NOW, deadline=DEADLINE, walked=walked, changed=True, clear_since=clear, taken_up=taken_up)
 
