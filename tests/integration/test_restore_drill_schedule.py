@@ -15,6 +15,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.documents import Catalog, DrillTerms, Mode, Service
 from kintsugi.model.records import IncidentState, RunRecord
 from kintsugi.pipeline.drilling import Drilling
+from kintsugi.telemetry import Containment
 from tests.unit.factories import view
 
 SUNDAY = datetime(2026, 5, 3, 4, 0, tzinfo=UTC)
@@ -35,8 +36,10 @@ class Surroundings:
     catalog: Catalog = field(default_factory=scheduled)
     now: datetime = SUNDAY - 2 * MINUTE
     well: bool = True
+    mode: Mode = Mode.AUTO
     started: list[RunRecord] = field(default_factory=list)
     limits: Limits = field(default_factory=Limits)
+    containment: Containment = field(default_factory=Containment)
 
     def clock(self) -> datetime:
         """Tell the time."""

@@ -29,6 +29,9 @@ class _Every(BaseTrigger):  # type: ignore[misc]  # the scheduler has no types
     def __init__(self, interval: timedelta) -> None:
         self._interval = interval
 
+    def __str__(self) -> str:
+        return f"every {self._interval}"
+
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         """Return the moment of the next tick."""
         return max(previous_fire_time or now, now) + self._interval

@@ -114,7 +114,8 @@ class Roster:
         self._cares.append(listener)
 
     async def resume(self) -> None:
-        """Take up every run that the ledger has open."""
+        """Take up every run that the ledger has open; changes may be made from now on."""
+        self._tools.stopping.clear()
         for run in await self._ledger.open_runs():
             log.info("taking up a run", run=run.id, service=run.service, state=run.state)
             self.start(run)
