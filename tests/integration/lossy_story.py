@@ -286,7 +286,7 @@ class Story:
 
     def _deploy(self, name: str) -> None:
         metadata = Metadata(name=name, namespace="production", uid=f"uid-{name}", resource_version="1")
-        status = DeploymentStatus(replicas=1, updated_replicas=1, ready_replicas=1)
+        status = DeploymentStatus(replicas=1, updated_replicas=1, ready_replicas=1, available_replicas=1)
         self.caches.deployments.put(Deployment(metadata=metadata, spec=DeploymentSpec(replicas=1), status=status))
 
 
