@@ -102,8 +102,7 @@ class RunGate:
         """Return whether a person has approved the whole run, or wants it taken back."""
         if self.journal.known(Phase.FORWARD, ROLLBACK_ASKED) is not None:
             return True
-        asked = await self.ledger.approvals(self.incident.id)
-        return any(each.path == PLAN and each.answered is not None for each in asked)
+        return any(each.answered is not None for each in await self._asked(PLAN))
 
     async def needless(self, attempt: Attempt) -> str:
         """
@@ -143,7 +142,8 @@ class RunGate:
 
     async def _go_on(self, approval: Approval, state: IncidentState, *, waited: timedelta) -> None:
         """Move the deadline by the time of waiting, once: the new one is noted before the run is moved."""
-        note, reason = f"{approval.path}?{approval.asked.isoformat()}", f"approved by {approval.who}"
+        earlier = [each for each in await self._asked(approval.path) if each.asked < approval.asked]
+        note, reason = f"{approval.path}?{len(earlier) or ''}", f"approved by {approval.who}"
         facts = {"deadline": self.journal.run.deadline + waited}
         await self.journal.note(note, reason, facts, now=self.tools.clock())
         moved = self.journal.fact(note, "deadline")
@@ -180,8 +180,11 @@ class RunGate:
         return None if expired and not (waited_for and newest is not None and newest.answered is None) else newest
 
     async def _newest(self, path: str) -> Approval | None:
-        asked = await self.ledger.approvals(self.incident.id)
-        return next((each for each in reversed(asked) if each.path == path), None)
+        return next(reversed(await self._asked(path)), None)
+
+    async def _asked(self, path: str) -> Sequence[Approval]:
+        """Return the questions of a path, oldest first."""
+        return [each for each in await self.ledger.approvals(self.incident.id) if each.path == path]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
