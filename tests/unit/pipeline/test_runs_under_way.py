@@ -21,7 +21,7 @@ from tests.unit.pipeline.business import MemoryInbox
 from tests.unit.runner.bench import PATIENCE, SCALE, Bench, clock
 from tests.unit.runner.fakes import RunLedger
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(autouse=True)

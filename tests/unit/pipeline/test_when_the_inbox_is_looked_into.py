@@ -13,7 +13,7 @@ from kintsugi.pipeline.pipeline import IDLE
 from tests.unit.factories import moment
 from tests.unit.pipeline.business import Business, alert
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 EVERY = timedelta(milliseconds=200)
 

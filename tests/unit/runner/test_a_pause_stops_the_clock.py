@@ -11,7 +11,7 @@ from kintsugi.runner.standstill import covered
 from tests.unit.factories import moment, pause
 from tests.unit.runner.bench import Bench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 ONE = "- {id: one, run: kubectl cordon one}"
 TWO = (

@@ -16,7 +16,7 @@ from kintsugi.objects.resources import PVCS, PVS
 from tests.unit.factories import NOW, runbook_text
 from tests.unit.runner.bench import Bench, clock, cut_everywhere
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 STOP = "kubectl scale deployment api --replicas=0 -n production"
 START = "kubectl scale deployment api --replicas=3 -n production"

@@ -9,7 +9,7 @@ from kintsugi.model.records import IncidentState, RunRecord, StepState
 from tests.unit.factories import moment
 from tests.unit.runner.bench import SCALE, Bench, cut_everywhere
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 ASKS = """\
 - {id: look, run: kubectl get pods}

@@ -13,7 +13,7 @@ from kintsugi.scope import seen as scope
 from tests.unit.factories import virtual_clock
 from tests.unit.runner.bench import Bench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 SCOPE = scope({"level": INT})
 

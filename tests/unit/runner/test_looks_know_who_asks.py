@@ -9,7 +9,7 @@ from kintsugi.model.documents import SecretRef
 from kintsugi.model.records import IncidentState
 from tests.unit.runner.bench import Bench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 PATTERNS = """\
 apiVersion: kintsugi.dev/v1alpha1

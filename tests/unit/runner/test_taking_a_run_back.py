@@ -15,7 +15,7 @@ from tests.unit.executor.scripted_actor import Lost
 from tests.unit.factories import moment, pause, runbook_text
 from tests.unit.runner.bench import Bench, cut_everywhere
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 TWO = "- {id: one, run: kubectl cordon one}\n- {id: two, run: kubectl cordon two}\n"
 BACK = """\

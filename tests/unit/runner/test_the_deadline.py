@@ -8,7 +8,7 @@ from kintsugi.model.records import IncidentState, StepState
 from tests.unit.factories import moment
 from tests.unit.runner.bench import SCALE, Bench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 WAITS = "- {id: wait, expect: service.healthy, within: 2h}\n- {id: after, run: kubectl get pods}"
 

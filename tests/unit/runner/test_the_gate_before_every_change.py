@@ -13,7 +13,7 @@ from kintsugi.model.records import IncidentState, PauseScope, StepState
 from tests.unit.factories import approval, moment, pause, pod, runbook_text, service_text, signal
 from tests.unit.runner.bench import SCALE, Bench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(20)]
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 TWO = """\
 - {id: one, run: kubectl cordon one}

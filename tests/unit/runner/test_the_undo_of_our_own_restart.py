@@ -13,7 +13,7 @@ from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState, U
 from tests.unit.factories import moment, pause, pod
 from tests.unit.runner.bench import Bench, clock, cut_everywhere
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 RESTART = "- {id: again, run: kubectl rollout restart deployment/web}"
 RESTARTED = "kubectl rollout restart deployment/web -n production"
