@@ -1,12 +1,14 @@
 """`approve`: the run waits for a person, and the time of waiting does not count towards the deadline (DESIGN 6)."""
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from kintsugi.errors import TooManyRequests
 from kintsugi.model.records import IncidentState, RunRecord, StepState
-from tests.unit.factories import moment
+from tests.unit.factories import approval, moment
 from tests.unit.runner.bench import SCALE, Bench, cut_everywhere
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
@@ -120,3 +122,44 @@ def test_a_restart_asks_no_second_time_and_moves_the_deadline_once(down: float) 
         assert timedelta(minutes=2) <= moved <= timedelta(minutes=2, seconds=2), f"{where}: moved by {moved}"
 
     assert cut_everywhere(approved_bench, check, down=down) > 20
+
+
+async def test_an_answer_of_an_earlier_life_is_good_until_its_question_expires() -> None:
+    """E28: a yes that was given before an outage is not acted upon for ever after."""
+    bench = Bench(ASKS, heals="kubectl scale")
+    bench.ledger.questions = [approval("scale", answered=moment(minutes=1))]
+    bench.ledger.answers_after = timedelta(minutes=5)
+    await asyncio.sleep(timedelta(minutes=40).total_seconds())
+    bench.ledger.record = replace(bench.ledger.record, deadline=moment(hours=2))
+    times = bench.note_times()
+    await bench.carry()
+    assert [each.path for each in bench.ledger.questions] == ["scale", "scale"]
+    assert times[SCALE] == pytest.approx(timedelta(minutes=45).total_seconds(), abs=3)
+
+
+async def test_an_answer_that_is_good_still_is_not_asked_for_again() -> None:
+    bench = Bench(ASKS, heals="kubectl scale")
+    bench.ledger.questions = [approval("scale", answered=moment(minutes=1))]
+    await asyncio.sleep(timedelta(minutes=20).total_seconds())
+    await bench.carry()
+    assert len(bench.ledger.questions) == 1
+    assert bench.effects == [SCALE]
+
+
+BACK = 'after: 10m\nwhen: always\nsteps:\n  - {id: back, approve: "Go back?", run: kubectl cordon three}'
+
+
+async def test_a_rollback_that_is_asked_for_again_asks_its_own_question() -> None:
+    """What nobody answered the first time neither ends the second rollback at once nor answers for it."""
+    bench = Bench("- {id: one, run: kubectl cordon one}", rollback=BACK, heals="kubectl cordon three")
+    first = await bench.carry()
+    assert first.state is IncidentState.NEEDS_OPERATOR
+    assert "kubectl cordon three" not in bench.effects
+    bench.ledger.record = replace(
+        first, state=IncidentState.ROLLING_BACK, reason="rollback asked for by ada", finished=None
+    )
+    bench.ledger.answers_after = timedelta(minutes=5)
+    ended = await bench.carry()
+    assert [each.path for each in bench.ledger.questions] == ["rollback/back", "rollback/back"]
+    assert "kubectl cordon three" in bench.effects
+    assert ended.state is IncidentState.ROLLED_BACK
