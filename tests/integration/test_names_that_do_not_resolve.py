@@ -43,7 +43,7 @@ def resolves(name: str) -> bool:
 
 
 async def test_checks_by_name_are_unknown_and_all_else_goes_on(tmp_path: Path) -> None:
-    """E35, P6: no incident of three services at once; it is said once; a pod that breaks is mended."""
+    """E35, P6: no incident of three services at once; it is said once, in one notice; a pod that breaks is mended."""
     assert not resolves("kubernetes.default.svc"), "this machine resolves the names of a cluster"
     catalog = tmp_path / "catalog"
     catalog.mkdir()
@@ -61,6 +61,11 @@ async def test_checks_by_name_are_unknown_and_all_else_goes_on(tmp_path: Path) -
             await asyncio.sleep(A_WHILE)
             assert await asyncio.to_thread(daemon.incidents) == [], daemon.tail()
             assert daemon.log.read_text().count(said) == 1, daemon.tail()
+            ((kind, told),) = await asyncio.to_thread(daemon.notices)
+            assert (kind, told.split(":")[0]) == (
+                "needs-operator",
+                "names of the cluster do not resolve where Kintsugi runs",
+            )
 
             found = cluster.find(resources.PODS, NAMESPACE, {"app": "web"})
             bad = str(found[0]["metadata"]["name"])

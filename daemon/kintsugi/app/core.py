@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 from kintsugi.actions.actions import Actions
 from kintsugi.app.boundary import CrashPoints
 from kintsugi.app.lifecycle import Lifecycle
+from kintsugi.app.names import ResolverNotice
 from kintsugi.app.remembering import Remembering
 from kintsugi.catalog import Source, load_sources
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
+from kintsugi.clients.resolver import Resolver
 from kintsugi.executor import Executor
 from kintsugi.guards import Limits
 from kintsugi.kube.client import KubeClient
@@ -65,6 +67,7 @@ class Core:
     watch: ClusterWatch
     checks: Checks
     remembering: Remembering
+    names: ResolverNotice
     containment: Containment
 
 
@@ -94,7 +97,9 @@ async def build(
     await ledger.mend(clock.now())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube, clock.heard))
     life.spawn("steady clock", clock.run())
-    actions = Actions(kube, Clients.under(AddressRule(allow_loopback=loopback)), settings.restore)
+    names = ResolverNotice(ledger, clock=clock.now)
+    addresses = AddressRule(allow_loopback=loopback, resolver=Resolver(say=names.hear))
+    actions = Actions(kube, Clients.under(addresses), settings.restore)
     containment = Containment()
     caches = Caches.of(kube)
     for _, reflector in caches:
@@ -157,6 +162,7 @@ async def build(
         watch=watch,
         checks=checks,
         remembering=Remembering(services, world, ledger, lasting=settings.watchdog.verify),
+        names=names,
         containment=containment,
     )
 

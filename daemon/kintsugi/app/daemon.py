@@ -168,6 +168,7 @@ def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecy
     clock.every(often, "open runs", trusting(core.roster.reconcile))
     clock.every(often, "waiting incidents", trusting(core.waiting.tend))
     clock.every(often, "drills", lambda: drill(core))
+    clock.every(often, "names of the cluster", trusting(core.names.step))
     clock.every(often, "good revisions", core.remembering.step)
     clock.every(often, "signals that go on", trusting(lambda: rearm(core)))
     clock.every(often, "alerts that fire again", trusting(lambda: reopen(core, settings)))

@@ -5,7 +5,7 @@ A notice is in the same transaction as its cause, so none is lost and none is se
 may send one twice, and its id tells the receiver so.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,6 +29,9 @@ TOLD = frozenset(
 )
 """The states that a person is told of."""
 
+AGAIN_AFTER = timedelta(hours=1)
+"""How long the same words about the daemon itself are not said again: it may start, or its trouble come back, every minute."""
+
 
 async def tell(connection: AsyncConnection, incident: str, state: IncidentState, text: str, now: datetime) -> None:
     """Put a notice into the outbox, in the caller's transaction; nothing for states that nobody is told of."""
@@ -45,7 +48,9 @@ async def tell_once(connection: AsyncConnection, incident: str, kind: IncidentSt
         await _put(connection, incident, kind, text, now)
 
 
-async def _put(connection: AsyncConnection, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
+async def _put(
+    connection: AsyncConnection, incident: str | None, kind: IncidentState, text: str, now: datetime
+) -> None:
     notice = Notice(id=new_id("ntc", now), incident=incident, kind=kind, text=text, created=now, due=now)
     await connection.execute(insert(notices).values(values(notice) | {"sent": False}))
 
@@ -64,6 +69,22 @@ class Outbox(Chapter):
             await tell_once(connection, incident, kind, text, now)
 
         await self._store.write("tell", work, fenced=True)
+
+    async def tell_of_daemon(self, text: str, now: datetime) -> None:
+        """
+        Leave a notice about the daemon itself, which a person must mend, unless it was said within the last hour.
+
+        Raises `StaleEpoch`, `LedgerUnavailable`.
+        """
+        said = select(notices.c.id).where(
+            notices.c.incident.is_(None), notices.c.created > now - AGAIN_AFTER, notices.c.text == clean(text)
+        )
+
+        async def work(connection: AsyncConnection) -> None:
+            if (await connection.execute(said.limit(1))).first() is None:
+                await _put(connection, None, IncidentState.NEEDS_OPERATOR, text, now)
+
+        await self._store.write("tell-of-daemon", work, fenced=True)
 
     async def due_notices(self, now: datetime, limit: int = 20) -> tuple[Notice, ...]:
         """Give the unsent notices whose time has come, oldest first."""

@@ -68,7 +68,7 @@ class Retention(Chapter):
         async def work(connection: AsyncConnection) -> int:
             batch = _Batch(connection, old, limit)
             await batch.incidents(unsent=wish.notices)
-            await batch.rest()
+            await batch.rest(unsent=wish.notices)
             if wish.workloads is not None:
                 await batch.good_revisions(wish.workloads)
             return batch.gone
@@ -99,8 +99,10 @@ class _Batch:
         empty = _bare(incidents.c.id, runs.c.incident, approvals.c.incident, notices.c.incident, signals.c.incident)
         await self._delete(incidents.c.id.in_(chosen) & empty, incidents.c.id)
 
-    async def rest(self) -> None:
-        """Delete what belongs to no incident."""
+    async def rest(self, *, unsent: bool) -> None:
+        """Delete what belongs to no incident; unsent notices not, where `unsent` ones are still to be sent."""
+        of_daemon = notices.c.incident.is_(None) & (notices.c.created < self._old)
+        await self._delete(of_daemon & notices.c.sent if unsent else of_daemon, notices.c.created)
         stray = signals.c.incident.is_(None) & signals.c.ended.is_not(None) & (signals.c.ended < self._old)
         old = (signals.c.last_seen < self._old) & signals.c.verdict.is_not(None)
         await self._delete(stray & old, signals.c.ended)

@@ -339,7 +339,7 @@ notices = Table(
     "notices",
     metadata,
     Column("id", Words, primary_key=True),
-    Column("incident", Words, ForeignKey("incidents.id"), nullable=False),
+    Column("incident", Words, ForeignKey("incidents.id")),  # NULL: about the daemon itself
     Column("kind", Choice(IncidentState), nullable=False),
     Column("text", Words, nullable=False),
     Column("created", Moment, nullable=False),
@@ -347,6 +347,12 @@ notices = Table(
     Column("due", Moment, nullable=False),
     Column("sent", Boolean, nullable=False),
     Index("ix_notices_incident", "incident"),
+    Index(
+        "ix_notices_created",
+        "created",
+        sqlite_where=text("incident IS NULL"),
+        postgresql_where=text("incident IS NULL"),
+    ),
     Index("ix_notices_due", "due", "id", sqlite_where=text("sent = 0"), postgresql_where=text("NOT sent")),
 )
 

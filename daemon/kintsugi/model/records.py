@@ -331,10 +331,10 @@ class GoodRevision:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
-    """Something a person should hear, waiting in the outbox."""
+    """Something a person should hear, waiting in the outbox. `incident` None: it is about the daemon itself."""
 
     id: str
-    incident: str
+    incident: str | None
     kind: IncidentState
     text: str
     created: datetime

@@ -142,6 +142,17 @@ async def test_where_nobody_is_told_a_notice_holds_nothing(ledger: Ledger) -> No
     assert len(await ledger.incidents()) == 10
 
 
+async def test_an_old_notice_of_the_daemon_goes_once_it_is_sent_or_nobody_is_told(ledger: Ledger) -> None:
+    """D10: it belongs to no incident."""
+    for days in (50, 40, 1):
+        await ledger.tell_of_daemon("names do not resolve", NOW - days * DAY)
+    oldest, *_ = await ledger.due_notices(NOW)
+    await ledger.notice_sent(oldest.id)
+    assert await ledger.prune(NOW - 20 * DAY, NOW, kept=RetentionTerms(notices=True)) == 1
+    assert await ledger.prune(NOW - 20 * DAY, NOW, kept=RetentionTerms(notices=False)) == 1
+    assert [each.created for each in await ledger.due_notices(NOW)] == [NOW - DAY]
+
+
 async def test_changes_that_the_budget_counts_stay(made: str) -> None:
     """P7: a window longer than `keep` would be met by nothing, were its changes forgotten."""
     async with Ledger.open(made, holder="kintsugi-0") as ledger:

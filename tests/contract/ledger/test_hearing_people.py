@@ -146,6 +146,20 @@ async def test_a_notice_waits_until_it_is_sent(ledger: Ledger) -> None:
     assert await ledger.due_notices(NOW + HOUR) == ()
 
 
+async def test_a_notice_of_the_daemon_itself_is_left_once_an_hour_for_the_same_words(ledger: Ledger) -> None:
+    """A daemon that starts every minute, or DNS that comes and goes, calls nobody every minute."""
+    for minutes in (0, 30, 61):
+        await ledger.tell_of_daemon("names do not resolve", NOW + minutes * MINUTE)
+    await ledger.tell_of_daemon("something else", NOW)
+    told = [(each.incident, each.kind, each.text) for each in await ledger.due_notices(NOW + 2 * HOUR)]
+    of_daemon = (None, IncidentState.NEEDS_OPERATOR)
+    assert sorted(told, key=str) == [
+        (*of_daemon, "names do not resolve"),
+        (*of_daemon, "names do not resolve"),
+        (*of_daemon, "something else"),
+    ]
+
+
 @pytest.mark.parametrize("state", IncidentState)
 async def test_people_are_told_of_the_states_that_concern_them(ledger: Ledger, state: IncidentState) -> None:
     """Needs operator, awaiting approval, rolled back, recovered, ineffective, failed; nothing else."""

@@ -86,6 +86,7 @@ QUESTIONS: Mapping[str, Question] = {
     "evidence": lambda ledger, run: ledger.evidence(run.id),
     "keep_evidence": lambda ledger, run: ledger.keep_evidence(run.id, "one", "logs", "text", NOW),
     "due_notices": _told,
+    "tell_of_daemon": lambda ledger, _: ledger.tell_of_daemon("names do not resolve", NOW),
     "conditions": lambda ledger, _: ledger.conditions(),
     "save_conditions": _noted,
     "ask": lambda ledger, run: ledger.ask(_asked(run)),
