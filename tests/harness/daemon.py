@@ -121,7 +121,16 @@ class Daemon:
         if ended is not None:
             return ended
         self.signal(signal.SIGTERM)
-        return self.wait(within=within)
+        try:
+            return self.wait(within=within)
+        except subprocess.TimeoutExpired as error:
+            self.signal(signal.SIGUSR1)  # a forked one says what it does, any other ends
+            wait_for(
+                lambda: forked.SAID in self.tail(200) or self.process is None or self.process.poll() is not None,
+                within=10,
+                describe=self.tail,
+            )
+            raise AssertionError(f"the daemon does not stop:\n{self.tail(200)}") from error
 
     def signal(self, number: int) -> None:
         """Send a signal."""

@@ -5,6 +5,8 @@ Importing takes more of the machine than a whole story does. The fork server imp
 loop, and forks a child for every start; from its command line on, the child is what the program is.
 """
 
+import asyncio
+import faulthandler
 import os
 import signal
 import subprocess
@@ -18,6 +20,9 @@ from pathlib import Path
 from typing import Protocol
 
 from kintsugi.cli import main
+
+SAID = "this is what it does"
+"""The last line of what a process says at SIGUSR1."""
 
 FORKS = get_context("forkserver")
 
@@ -99,4 +104,15 @@ def live(birth: Birth, program: Callable[[Sequence[str]], int | None]) -> None:
     os.environ.update(birth.environment)
     os.chdir(birth.folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGUSR1, say_what_it_does)
     sys.exit(program(birth.arguments))
+
+
+def say_what_it_does(*_: object) -> None:
+    """Print where every thread and every task of this process is: for a test whose daemon does not end."""
+    faulthandler.dump_traceback(all_threads=True)
+    with suppress(RuntimeError):  # no event loop runs
+        for task in asyncio.all_tasks():
+            print(task, file=sys.stderr)
+            task.print_stack(file=sys.stderr)
+    print(SAID, file=sys.stderr, flush=True)
