@@ -1,5 +1,6 @@
 """The clock's looks come again, whatever the wall clock is set to; a mistake in one ends the daemon (C8, C9)."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -81,3 +82,25 @@ async def test_a_look_that_goes_wrong_unexpectedly_is_told_by_name() -> None:
     await eventually(is_heard, within=10, every=0.01, describe=lambda: heard)
     await clock.stop()
     assert heard[0] == ("a look", mistake)
+
+
+async def test_a_stopped_clock_has_waited_for_the_look_under_way_to_leave_the_ledger() -> None:
+    """What is closed next, the ledger among it, is used by no look any more; one that would be hangs the whole stop."""
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def look() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            for _ in range(10):  # as a connection is given back
+                await asyncio.sleep(0)
+            left.set()
+
+    clock = Clock(never)
+    clock.every(OFTEN, "a look", look)
+    clock.start()
+    async with asyncio.timeout(60):
+        await begun.wait()
+        await clock.stop()
+    assert left.is_set()

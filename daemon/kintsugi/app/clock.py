@@ -42,6 +42,7 @@ class Clock:
 
     def __init__(self, failed: Failed) -> None:
         self._failed = failed
+        self._under_way: set[asyncio.Future[None]] = set()
         self._scheduler = AsyncIOScheduler(
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}, timezone="UTC"
         )
@@ -50,6 +51,8 @@ class Clock:
         """Look `every` so often; what cannot be looked at now is looked at next time."""
 
         async def look() -> None:
+            over = asyncio.get_running_loop().create_future()
+            self._under_way.add(over)
             try:
                 await tick()
             except (LedgerUnavailable, KubeError) as error:
@@ -61,6 +64,9 @@ class Clock:
                 # The scheduler would log it and go on: the daemon must end, and start again, rather than live on half (C8).
                 log.exception("a look has gone wrong", look=name)
                 self._failed(name, error)
+            finally:
+                self._under_way.discard(over)
+                over.set_result(None)
 
         self._scheduler.add_job(look, _Every(interval), id=name, name=name)
 
@@ -74,5 +80,13 @@ class Clock:
             job.modify(next_run_time=datetime.now(UTC))
 
     async def stop(self) -> None:
-        """Tick no more."""
+        """
+        Tick no more, and wait until the looks under way, which are cancelled, have ended.
+
+        They use what is closed next. One that is cancelled a second time, when the event loop ends, while it gives a
+        connection back leaves aiosqlite waiting for a thread that has ended: the process would never end.
+        """
         self._scheduler.shutdown(wait=False)
+        await asyncio.sleep(0)  # the scheduler cancels them in the loop's next turn
+        if self._under_way:
+            await asyncio.wait(self._under_way)
