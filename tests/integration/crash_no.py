@@ -27,8 +27,8 @@ from tests.integration.crash_story import Scene, made
 STEADY = 3
 """How many looks in a row must find the daemon at rest before what it has written is counted."""
 
-SEEN, WAITS = '"the cluster is seen"', '"a change waits"'
-"""What the daemon says when it may act, and when a change waits at the gate."""
+SEEN, WAITS = '"the cluster is seen"', ('"a change waits"', '"a deadline waits"')
+"""What the daemon says when it may act, and when a change waits at the gate or a run for the end of a pause."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +146,7 @@ class Refusals:
             said = self._lines(stage)[lines:]
             known = await ledger.judged_signals(limit=1)
             seen = any(SEEN in line for line in said) and bool(known) and not await ledger.unjudged()
-            waits = any(WAITS in line for line in said)
+            waits = any(each in line for line in said for each in WAITS)
             runs = await ledger.open_runs()
             still = all(run.state is IncidentState.AWAITING_APPROVAL or waits for run in runs)
             calm = calm + 1 if seen and still else 0
@@ -159,7 +159,7 @@ class Refusals:
         paused = no.scope is not None and not no.freeze
         if run.state is IncidentState.AWAITING_APPROVAL:
             return paused or no.mode == "approve"
-        return paused and any(WAITS in line for line in self._lines(stage)[lines:])
+        return paused and any(each in line for line in self._lines(stage)[lines:] for each in WAITS)
 
     def _lines(self, stage: Stage) -> list[str]:
         file = stage.birth.folder / "daemon.log"

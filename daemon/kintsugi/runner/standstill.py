@@ -13,6 +13,9 @@ from kintsugi.guards import covers
 from kintsugi.model.records import Approval, IncidentState, Pause, RunRecord
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.tools import Tools
+from kintsugi.telemetry import get_logger
+
+log = get_logger(__name__)
 
 Span = tuple[datetime, datetime]
 
@@ -46,6 +49,7 @@ class Standstill:
     journal: Journal
     after: timedelta
     marked: list[Span] = field(default_factory=list)
+    _said: str = ""
 
     async def look(self) -> str:
         """
@@ -59,6 +63,9 @@ class Standstill:
             return ""
         pauses = await self.pauses(now)
         stands = mark or next((f"paused by {each.who}: {each.why}" for each in pauses if is_in_force(each, now)), "")
+        if stands and stands != self._said:
+            log.info("a deadline waits", run=run.id, why=stands)
+        self._said = stands
         spans = [*self.marked, *((each.since, each.until or now) for each in pauses)]
         if not spans:
             return ""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from kintsugi.model.records import IncidentState, PauseScope
 from kintsugi.runner.standstill import covered
@@ -65,6 +66,15 @@ async def test_under_a_freeze_the_deadline_hands_the_run_over(began: float) -> N
     assert "frozen by ada" in ended.reason
     assert "kubectl uncordon one" in ended.reason
     assert clock() == pytest.approx(600, abs=5)
+
+
+async def test_it_is_said_once_why_the_deadline_waits() -> None:
+    bench = failing()
+    paused(bench, 60)
+    bench.at(3660, bench.ledger.lift)
+    with capture_logs() as said:
+        await bench.carry()
+    assert [each["why"] for each in said if each["event"] == "a deadline waits"] == ["paused by ada: a release"]
 
 
 async def test_a_pause_after_the_deadline_has_come_keeps_a_rollback_from_beginning() -> None:
