@@ -58,8 +58,8 @@ class Retention(Chapter):
         """
         Delete what ended before `before`; say how many rows.
 
-        At most `limit` rows of each table; as long as fewer than `limit` are told, nothing more is to be deleted. RetentionTerms
-        whatever their age: open incidents and all that belongs to them, signals that fire or have no verdict, notices
+        At most `limit` rows of each table; when fewer than `limit` are told, nothing more is to be deleted. Kept whatever
+        their age: open incidents and all that belongs to them, signals that fire or have no verdict, notices
         that somebody has yet to send, the last runs of each service and what else the guards count, and the documents
         of every run that is kept. Good revisions go when their workload was neither there nor good since `before`.
         """
