@@ -32,6 +32,9 @@ KINDS = (
     "quota",
 )
 
+# Durations are scaled and a cluster is not: after a rollback its pods have five times this, scaled, to be replaced.
+TIME_FOR_PODS = {"KINTSUGI_WATCHDOG__VERIFY": "10m"}
+
 StartDaemon = Callable[..., Daemon]
 
 

@@ -1,6 +1,6 @@
 """Case 3: a bad rollout. Restarts do not help; the watchdog goes back to what was good, or hands over with the commands."""
 
-from tests.cluster.conftest import PAUSED, StartDaemon
+from tests.cluster.conftest import PAUSED, TIME_FOR_PODS, StartDaemon
 from tests.cluster.story import Story
 from tests.harness.api import Object
 from tests.harness.cluster import Cluster
@@ -22,7 +22,7 @@ def test_a_bad_rollout_is_taken_back_at_the_deadline_to_the_good_revision(
     cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
     """P5: pods of the bad revision are restarted in vain; one patch goes back, and the service is verified."""
-    story = Story(cluster, production, daemon(durations=0.01)).begin(good="web-service")
+    story = Story(cluster, production, daemon(durations=0.01, environment=TIME_FOR_PODS)).begin(good="web-service")
 
     story.at("a person pauses for a release", lambda: annotate(cluster, f"{PAUSED}=release 2.0"))
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
@@ -31,7 +31,7 @@ def test_a_bad_rollout_is_taken_back_at_the_deadline_to_the_good_revision(
     assert story.written_by_daemon("pods") == []
     story.at("the person gives up and lifts the pause", lambda: annotate(cluster, f"{PAUSED}-"))
 
-    incident = story.within(60).ends("rolled-back")
+    incident = story.within(120).ends("rolled-back")
     assert story.deleted_by_daemon()
     assert [(each.verb, each.name) for each in story.written_by_daemon("deployments")] == [
         ("patch", "web-app-deployment")
@@ -62,13 +62,13 @@ def test_after_two_bad_rollouts_it_goes_back_to_the_good_one_not_to_the_one_befo
     cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
     """E13: `rollout undo` alone would go back to the first bad one."""
-    story = Story(cluster, production, daemon(durations=0.01)).begin(good="web-service")
+    story = Story(cluster, production, daemon(durations=0.01, environment=TIME_FOR_PODS)).begin(good="web-service")
 
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
     story.at("a second one on top of it", lambda: story.set_variable("HASTE=yes"))
     story.within(20).rolls(3).at("the alert fires", lambda: story.alert("firing", STUCK))
 
-    story.within(60).ends("rolled-back")
+    story.within(120).ends("rolled-back")
     story.rolls(4)
     assert image_of(story.deployment()) == WEB_GOOD
     assert len(story.written_by_daemon("deployments")) == 1

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from tests.cluster.conftest import StartDaemon
+from tests.cluster.conftest import TIME_FOR_PODS, StartDaemon
 from tests.cluster.story import Json, Story
 from tests.harness.cluster import Cluster
 from tests.harness.daemon import ROOT
@@ -72,14 +72,15 @@ def test_a_bad_rollout_of_all_pods_that_was_restarted_goes_back_to_the_good_revi
     cluster: Cluster, web: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:
     """E13: the undo of the run's own restart would lead to the bad revision once more."""
-    story = Story(cluster, production, daemon(durations=0.02, catalog=catalog(tmp_path))).begin(good="shop")
+    started = daemon(durations=0.02, catalog=catalog(tmp_path), environment=TIME_FOR_PODS)
+    story = Story(cluster, production, started).begin(good="shop")
     story.at("all pods are to be replaced at once", lambda: story.patch({"spec": {"strategy": RECREATE}}))
 
     story.at("a probe asks for what is not there", lambda: story.patch(probing(story.deployment(), "/nothing")))
     story.within(20).rolls(2)
     story.within(60).rolls(3)
 
-    incident = story.within(120).ends("rolled-back")
+    incident = story.within(240).ends("rolled-back")
     assert (
         "deployment/web-app-deployment from revision 3 to 1, which was seen good; shop is healthy"
         in (incident["reason"])
