@@ -8,16 +8,17 @@ probing and never by doing the thing again (P3). What no probe can tell goes to 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from kintsugi.actions.prepared import Happened, Prepared
 from kintsugi.actions.result import Result
 from kintsugi.admission import INTENT_AGE
+from kintsugi.cancellation import to_its_end
 from kintsugi.commands import decode, render
 from kintsugi.effect import FIRST_WAIT, Actor, Boundary, Course, Effect, intent_of, prepared_of
 from kintsugi.errors import (
@@ -229,16 +230,6 @@ class Executor:
                 if not course.has_time_for(trouble) or course.effect.admission.stopping:
                     raise
                 await asyncio.sleep(pause.total_seconds())
-
-
-async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Let what was begun end even when the caller is cancelled meanwhile, so that it is known what came of it."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 def is_over(record: StepRecord, prepared: Prepared, overtaken: Conflict | NotFound) -> bool:

@@ -91,7 +91,7 @@ def inside(program: str, environment: dict[str, str]) -> "subprocess.CompletedPr
     show = f"import os; print(os.environ[{RUN!r}], flush=True)\n"
     command = [sys.executable, "-m", "tests.harness.network", "--", sys.executable, "-c", show + program]
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=100)
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=250)
 
 
 @pytest.mark.cluster
@@ -124,7 +124,7 @@ def pytest_in_a_run(*arguments: str, **environment: str) -> "subprocess.Complete
         *arguments,
     ]
     return subprocess.run(
-        command, cwd=ROOT, env={**env, **environment}, capture_output=True, text=True, check=False, timeout=100
+        command, cwd=ROOT, env={**env, **environment}, capture_output=True, text=True, check=False, timeout=250
     )
 
 

@@ -79,14 +79,14 @@ def test_what_a_person_edits_meanwhile_is_left_to_them_with_the_commands(
     cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
     """E17: human hands on the template end our own; the message holds what would be typed to go back."""
-    story = Story(cluster, production, daemon(durations=0.005)).begin(good="web-service")
+    story = Story(cluster, production, daemon(durations=0.02)).begin(good="web-service")
 
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
     story.within(20).rolls(2).at("the alert fires", lambda: story.alert("firing", STUCK))
-    story.within(30).reaches("verifying")
+    story.within(120).reaches("verifying")
     story.at("a person tries a fix", lambda: story.set_variable("FIX=attempt"))
 
-    incident = story.within(60).ends("needs-operator")
+    incident = story.within(240).ends("needs-operator")
     assert "someone has changed deployment/web-app-deployment since the run began" in incident["reason"]
     assert "kubectl rollout undo deployment/web-app-deployment --to-revision=1 -n production" in incident["reason"]
     assert story.written_by_daemon("deployments") == []
@@ -97,15 +97,15 @@ def test_while_an_upstream_is_down_nothing_is_taken_back(
     cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
     """The revision may be innocent: what it needs is not there."""
-    story = Story(cluster, production, daemon(durations=0.005)).begin(good="web-service")
+    story = Story(cluster, production, daemon(durations=0.02)).begin(good="web-service")
     api = cluster.get("deployment", "api-deployment", production)
 
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
     story.within(20).rolls(2).at("the alert fires", lambda: story.alert("firing", STUCK))
-    story.within(30).reaches("verifying")
+    story.within(120).reaches("verifying")
     story.at("the API breaks, too", lambda: faults.bad_rollout(api))
 
-    incident = story.within(60).ends("needs-operator", service="web-service")
+    incident = story.within(240).ends("needs-operator", service="web-service")
     assert "its upstream api-service is not well" in incident["reason"]
     assert story.written_by_daemon("deployments") == []
     assert image_of(story.deployment()) == WEB_BAD

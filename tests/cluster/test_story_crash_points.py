@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from kintsugi.objects.facts import CRASH_LOOP_RESTARTS
 from tests.cluster.conftest import StartDaemon
 from tests.cluster.crashes import KILL_AT, SEED, TRACE, alert_the_doomed, is_dead, lot
@@ -27,6 +29,7 @@ class End:
     changes: Mapping[str, str]
 
 
+@pytest.mark.timeout(900)  # four stories
 def test_killed_at_three_points_drawn_by_a_seed_it_goes_on_and_deletes_each_pod_once(
     own_cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kintsugi.cancellation import to_its_end
 from kintsugi.errors import LedgerError, StaleEpoch, UnreadableRow
 from kintsugi.ledger.boundary import Boundary
 from kintsugi.ledger.engines import Engines
@@ -57,18 +58,24 @@ class Store:
         `work` may run several times and must therefore look before it writes: after a deadlock, a lost connection, or
         a COMMIT whose answer was lost. `fenced`: only while nobody else has taken the lead. Raises
         `LedgerUnavailable`, `StaleEpoch`, or what `work` raises; then nothing of it is kept, or in one case may be: when
-        the database fell silent during the COMMIT itself. Calling again is always right.
+        the database fell silent during the COMMIT itself. Calling again is always right. A caller that is cancelled is
+        so once the transaction has ended.
         """
-        return await _patiently(lambda: self._once(name, work, fenced=fenced), f"write ({name})")
+        # A transaction that is cut in the middle keeps SQLite's lock until its connection is collected as garbage.
+        return await _patiently(lambda: to_its_end(self._once(name, work, fenced=fenced)), f"write ({name})")
 
     async def look(self, work: Work[T]) -> T:
-        """Run `work`, which only reads, on one snapshot or a series of them. Raises `LedgerUnavailable`."""
+        """
+        Run `work`, which only reads, on one snapshot or a series of them. Raises `LedgerUnavailable`.
+
+        A caller that is cancelled is so once the reading has ended.
+        """
 
         async def once() -> T:
             async with self.engines.reader.connect() as connection:
                 return await work(connection)
 
-        return await _patiently(once, "read")
+        return await _patiently(lambda: to_its_end(once()), "read")
 
     async def commit(self, connection: AsyncConnection, name: str) -> None:
         """Commit: the only place where anything becomes durable, and where crash points are numbered."""

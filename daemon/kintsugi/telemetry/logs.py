@@ -25,7 +25,8 @@ _LONGEST = 8192
 """Characters of one value in a line; the rest is cut, so that a stranger's text cannot fill the disk."""
 
 _TRACEBACKS = frozenset({"exception", "stack"})
-_QUIET = {"aiohttp.access": logging.WARNING, "apscheduler": logging.WARNING, "alembic": logging.WARNING}
+# The scheduler warns of each tick whose predecessor is still under way; on a slow machine nothing else is left to read.
+_QUIET = {"aiohttp.access": logging.WARNING, "apscheduler": logging.ERROR, "alembic": logging.WARNING}
 
 
 def configure_logging(*, level: str = "info", format: Format = "auto", stream: TextIO = sys.stderr) -> None:  # noqa: A002

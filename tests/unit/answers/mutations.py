@@ -75,6 +75,8 @@ HOSTILE: Sequence[object] = (
 """Values that stand where others are expected: of wrong types, out of every range, deep, and written by no sane server."""
 
 
+_MANY = 4_000_000
+"""So many bytes a list is repeated to: a list of lists that were both repeated 500 times would fill any machine."""
 _WAYS = ("value", "value", "value", "value", "gone", "many", "twin", "renamed")
 _NAMES = ("", "x", "\0", "metadata", "name", "ready")
 # Plain numbers, so that a draw costs little and shrinks well: where, how, and by what.
@@ -125,7 +127,7 @@ def _spoil(holder: Any, key: str | int, way: str, by: int) -> None:
     if way == "gone":
         del holder[key]
     elif way == "many" and isinstance(item, list):
-        holder[key] = item * 500
+        holder[key] = item * min(500, max(2, _MANY // len(written(item))))
     elif way == "twin" and isinstance(item, list):
         holder[key] = item * 2
     elif way == "renamed" and isinstance(holder, dict):
