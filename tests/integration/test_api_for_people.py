@@ -153,6 +153,26 @@ async def test_a_persons_token_cannot_speak_for_another(api: Api) -> None:
     assert (status, body["error"]) == (400, "who: the token belongs to ana, it cannot speak for ben")
 
 
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ("ana", "who: ana has a token with that name, this one cannot speak for ana"),
+        ("Ana", "who: 'Ana' is no name: write it of lower-case letters"),
+        (" ana", "who: ' ana' is no name"),
+        ("\u0430na", "is no name"),
+        ("a" * 101, "is no name"),
+    ],
+)
+async def test_a_token_of_nobody_cannot_borrow_a_name(api: Api, said: str, complaint: str) -> None:
+    """What is approved, paused or taken back stands under the name of who did it, and of nobody else."""
+    body = {"plan": "digest-1", "who": said}
+    status, answered = await api.ask("POST", "/api/v1/incidents/inc-1/approve", OPERATOR, body)
+
+    assert status == 400
+    assert complaint in answered["error"]
+    assert api.operations.asked == []
+
+
 async def test_a_rollback_first_says_what_would_be_lost(api: Api) -> None:
     path = "/api/v1/incidents/inc-1/rollback"
 

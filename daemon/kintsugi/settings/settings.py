@@ -1,6 +1,6 @@
 """All settings together, and the arithmetic between them that is checked before anything starts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,8 +22,12 @@ from kintsugi.settings.sections import (
     TelemetrySettings,
     WatchdogSettings,
 )
+from kintsugi.tokens import read_tokens
 
 ModeWord = Literal["observe", "approve", "auto"]
+
+WEBHOOK, OPERATORS = "alertmanager.token_files", "server.operator_token_files"
+"""The settings that name files of tokens; those of operators may have names."""
 
 _Section = TypeVar("_Section", GuardSettings, WatchdogSettings)
 
@@ -124,22 +128,45 @@ def check_watchdogs(settings: Settings, watchdogs: Mapping[str, timedelta]) -> d
 
 def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_file) -> dict[str, str]:
     """Find files that are named but not there, and a webhook that would be open to anyone unasked."""
-    named = {
-        "alertmanager.token_files": settings.alertmanager.token_files,
-        "server.operator_token_files": settings.server.operator_token_files,
-    }
     wrong = {
         key: f"{path} is not a file: it must hold a token"
-        for key, paths in named.items()
+        for key, paths in _token_files(settings).items()
         for path in paths
         if not exists(path)
     }
     if not settings.alertmanager.token_files and not settings.server.insecure_no_token:
-        wrong["alertmanager.token_files"] = (
+        wrong[WEBHOOK] = (
             "no token: anyone who reaches the port could start runbooks. Name a file with a token, "
             "or say --insecure-no-token"
         )
     return wrong
+
+
+def check_tokens(settings: Settings) -> Iterator[tuple[str, str]]:
+    """
+    Find everything that is wrong in the files of tokens that are there: the setting's dotted name, and what it is.
+
+    A token that stands in two files says nothing else in both: one that may deliver alerts is no operator's.
+    """
+    said: dict[bytes, tuple[str, str]] = {}
+    for key, paths in _token_files(settings).items():
+        for path in filter(Path.is_file, paths):
+            try:
+                read = read_tokens(path.read_bytes(), named=key == OPERATORS)
+            except OSError as error:
+                yield key, f"{path}: it cannot be read: {error.strerror or error}"
+                continue
+            yield from ((key, f"{path}: {problem}") for problem in read.problems)
+            for line in read.lines:
+                what = (key, line.name)
+                if said.setdefault(line.token, what) != what:
+                    whose = f"the token of {line.name}" if line.name else "a token of it"
+                    yield key, f"{path}: {whose} stands in another file for somebody else: give each their own"
+
+
+def _token_files(settings: Settings) -> Mapping[str, tuple[Path, ...]]:
+    """List the files of tokens by the setting that names them."""
+    return {WEBHOOK: settings.alertmanager.token_files, OPERATORS: settings.server.operator_token_files}
 
 
 def _value(settings: Settings, dotted: str) -> timedelta:
