@@ -113,9 +113,9 @@ class Client:
         body = {"path": path, "plan": plan, "who": self._who}
         return await self._ask("POST", f"incidents/{_part(incident)}/approve", Approval, body=body)
 
-    async def roll_back(self, incident: str, *, confirm: bool) -> RollbackAnswer:
-        """Undo a run, or without `confirm` learn what that would do."""
-        body = {"confirm": confirm, "who": self._who}
+    async def roll_back(self, incident: str, *, confirmed: str = "") -> RollbackAnswer:
+        """Undo a run as it was shown with this digest, or without one learn what that would do."""
+        body = {"confirm": bool(confirmed), "digest": confirmed, "who": self._who}
         return await self._ask("POST", f"incidents/{_part(incident)}/rollback", RollbackAnswer, body=body)
 
     async def services(self) -> Sequence[ServiceSummary]:

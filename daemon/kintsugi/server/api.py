@@ -41,6 +41,7 @@ class _Approve(msgspec.Struct, forbid_unknown_fields=True):
 
 class _RollBack(msgspec.Struct, forbid_unknown_fields=True):
     confirm: bool = False
+    digest: str = ""
     who: str = ""
 
 
@@ -131,10 +132,12 @@ class Api:
         )
 
     async def roll_back(self, request: web.Request) -> web.Response:
-        """Undo a run, or without `confirm` say what that would do."""
+        """Undo a run as it was shown, or without `confirm` say what that would do."""
         body = await self._body(request, _RollBack)
+        if body.confirm and not body.digest:
+            raise UsageError("digest: empty; ask without confirm first, and send the digest of what was shown")
         done = await self._operations.roll_back(
-            request.match_info["id"], who=_who(request, body.who), confirmed=body.confirm
+            request.match_info["id"], who=_who(request, body.who), confirmed=body.digest if body.confirm else ""
         )
         return answer(done, 202 if done.begun else 200)
 
