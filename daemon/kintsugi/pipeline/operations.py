@@ -148,9 +148,9 @@ class Deeds:
         if not confirmed:
             return shown
         if confirmed != shown.digest:
-            now = "; ".join([*shown.commands, *(f"lost: {loss}" for loss in shown.losses)])
+            what = "; ".join([*shown.commands, *(f"lost: {loss}" for loss in shown.losses)])
             raise WrongState(
-                f"incident {incident}: nothing is begun, it is no more what was shown. Now {shown.text}: {now}"
+                f"incident {incident}: nothing is begun, it is no more what was shown. Now {shown.text}: {what}"
             )
         if not self.roster.roll_back(incident, who):
             now = self.world.clock()
