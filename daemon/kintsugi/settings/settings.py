@@ -1,5 +1,6 @@
 """All settings together, and the arithmetic between them that is checked before anything starts."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, fields, replace
 from datetime import timedelta
@@ -17,6 +18,7 @@ from kintsugi.settings.sections import (
     KubeSettings,
     LedgerSettings,
     NotificationSettings,
+    ObjectName,
     RestoreSettings,
     ServerSettings,
     TelemetrySettings,
@@ -25,6 +27,9 @@ from kintsugi.settings.sections import (
 from kintsugi.tokens import read_tokens
 
 ModeWord = Literal["observe", "approve", "auto"]
+
+CLUSTER_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
+"""The namespaces that every cluster lives on: no setting takes them out."""
 
 WEBHOOK, OPERATORS = "alertmanager.token_files", "server.operator_token_files"
 """The settings that name files of tokens; those of operators may have names."""
@@ -50,8 +55,9 @@ class Settings:
     ready), and of `guards` and `watchdog`; never on clocks, leases and requests. For rehearsals and tests; any other value
     than 1 is warned of at start."""
 
-    namespace: str = "kintsugi"
-    """The namespace that the daemon itself runs in; protected like those of the cluster."""
+    namespace: ObjectName = "kintsugi"
+    """The namespace that the daemon itself runs in; protected like those of the cluster. In a pod it is read from the file
+    `namespace` of the service account, whatever stands here, and another one here is refused."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
     alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
@@ -67,8 +73,8 @@ class Settings:
 
     @property
     def protected_namespaces(self) -> frozenset[str]:
-        """Name the namespaces in which nothing is ever changed, our own among them."""
-        return self.guards.protected_namespaces | {self.namespace}
+        """Name the namespaces in which nothing is ever changed: the cluster's, our own, and those that were added."""
+        return CLUSTER_NAMESPACES | self.guards.protected_namespaces | {self.namespace}
 
     def scaled(self) -> "Settings":
         """Multiply the durations of `guards` and `watchdog` by `durations`; those about machines stay as they are."""
@@ -114,6 +120,29 @@ def check_deadlines(settings: Settings) -> dict[str, str]:
         if shorter >= longer:
             wrong[pair.shorter] = f"{_text(shorter)} is not below {pair.longer} ({_text(longer)}): {pair.why}"
     return wrong
+
+
+def own_namespace(settings: Settings, *, said: bool) -> tuple[str, str]:
+    """
+    Return the namespace that the daemon runs in, and what is wrong with the one that the settings name, or "".
+
+    The service account's file is what the cluster itself wrote. With a kubeconfig another cluster may be meant: there the
+    settings count, where one was `said` there.
+    """
+    file = settings.kube.service_account / "namespace"
+    elsewhere = settings.kube.kubeconfig is not None
+    if not file.is_file() or (elsewhere and said):
+        return settings.namespace, ""
+    try:
+        found = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        return settings.namespace, f"{file} cannot be read: {error}; nobody else can say which namespace is our own"
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", found):
+        return settings.namespace, f"{file} names no namespace: mount the service account as Kubernetes does"
+    if said and found != settings.namespace:
+        wrong = f"{settings.namespace}, but this pod runs in {found} ({file})"
+        return found, f"{wrong}: leave it out, and protect more with guards.protected_namespaces"
+    return found, ""
 
 
 def check_watchdogs(settings: Settings, watchdogs: Mapping[str, timedelta]) -> dict[str, str]:
