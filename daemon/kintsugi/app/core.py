@@ -7,6 +7,7 @@ It is one straight line on purpose: splitting it would only hide who is given wh
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from socket import gethostname
 from urllib.parse import urlsplit
 
 from kintsugi.actions.actions import Actions
@@ -90,8 +91,10 @@ async def build(
     boundary = CrashPoints(settings.chaos.kill_at, settings.chaos.trace)
     guards = settings.guards
     windows = Windows.covering(changes=guards.budget_window, runs=max(guards.cooldown_max, guards.failures_pause))
-    opened = Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary, windows=windows)
+    # A pod's host name is its own; without a Lease there is one daemon a ledger, on either database.
+    opened = Ledger.open(settings.ledger.url, holder=gethostname(), boundary=boundary, windows=windows, alone=True)
     ledger = await life.enter("ledger", opened)
+    life.spawn_once("the ledger's lock", ledger.keep_held())
     epoch = await ledger.lead(clock.now())
     await ledger.put_strays_aside(clock.now())
     await ledger.mend(clock.now())

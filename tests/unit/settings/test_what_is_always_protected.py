@@ -46,7 +46,7 @@ def test_a_file_that_names_no_namespace_is_no_reason_to_protect_none(
     pod: dict[str, str], tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "namespace").write_bytes(content)
-    with pytest.raises(SettingsError, match="namespace: .*namespace"):
+    with pytest.raises(SettingsError, match=r"namespace: .*namespace"):
         load(environ=pod)
 
 
