@@ -8,6 +8,9 @@ finds its own token in one.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+from kintsugi.errors import ProbeFailed
 
 SHORTEST = 16
 """Characters below which a token can be guessed, or is none but a forgotten value."""
@@ -59,6 +62,21 @@ def read_tokens(content: bytes, *, named: bool) -> TokenText:
     if not found and not problems:
         problems.append(f"there is no token in it: write one a line, {_MADE}")
     return TokenText(lines=tuple(found), problems=tuple(problems))
+
+
+def read_bearer(file: Path) -> str:
+    """
+    Read the one token of a file with which we ask somebody else, as it is now.
+
+    Raises ProbeFailed, with a sentence that does not hold it, for a file that cannot be read or holds anything but one word.
+    """
+    try:
+        token = file.read_bytes().strip()
+    except OSError as error:
+        raise ProbeFailed(f"the token file {file} cannot be read: {error.strerror or error}") from error
+    if not _TOKEN.fullmatch(token):
+        raise ProbeFailed(f"{file} does not hold a token: write one word of plain letters, digits and signs into it")
+    return token.decode("ascii")
 
 
 def _spoken(content: bytes) -> Iterator[tuple[int, bytes]]:
