@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from socket import gethostname
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from kintsugi.actions.actions import Actions
 from kintsugi.app.boundary import CrashPoints
@@ -18,7 +18,7 @@ from kintsugi.app.remembering import Remembering
 from kintsugi.catalog import Source, load_sources
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
-from kintsugi.clients.resolver import Resolver
+from kintsugi.clients.resolver import Resolver, nameservers
 from kintsugi.executor import Executor
 from kintsugi.guards import Limits
 from kintsugi.kube.client import KubeClient
@@ -182,7 +182,9 @@ def namespaces_of(catalog: Catalog) -> frozenset[str]:
 
 def ledger_host_of(settings: Settings) -> str:
     """Say where the ledger's database is, a name as NAME.NAMESPACE…; "" where it is a file."""
-    host = urlsplit(settings.ledger.url).hostname or ""
+    parts = urlsplit(settings.ledger.url)
+    said = dict(parse_qsl(parts.query)).get("host", "")  # as psql takes it, too: postgresql:///NAME?host=HOST
+    host = parts.hostname or said.rpartition(":")[0] or said
     return host if "." in host or ":" in host or not host else f"{host}.{settings.namespace}"
 
 
@@ -192,6 +194,7 @@ def limits_of(settings: Settings) -> Limits:
     limits = Limits(
         protected=settings.protected_namespaces,
         ledger_host=ledger_host_of(settings),
+        nameservers=nameservers(),
         cooldown_max=guards.cooldown_max,
         failures=guards.failures,
         failures_pause=guards.failures_pause,
