@@ -68,6 +68,10 @@ class RunFlags:
     port: Annotated[
         int | None, typer.Option("--port", "--server-port", help="Port to listen on; 0 takes any free one.")
     ] = None
+    health_port: Annotated[
+        int | None,
+        typer.Option("--health-port", help="Port for health and metrics, 8081 unless said; 0 takes any free one."),
+    ] = None
     webhook_tokens: Annotated[
         Path | None,
         typer.Option(
@@ -117,6 +121,7 @@ class RunFlags:
             "kube.context": self.context,
             "server.host": self.host,
             "server.port": self.port,
+            "health.port": self.health_port,
             "server.operator_token_files": None if self.operator_tokens is None else (self.operator_tokens,),
             "server.insecure_no_token": self.insecure_no_token or None,
             "alertmanager.token_files": None if self.webhook_tokens is None else (self.webhook_tokens,),
