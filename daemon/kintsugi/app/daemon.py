@@ -13,7 +13,7 @@ from kintsugi.app.core import Core, build
 from kintsugi.app.counting import Counting
 from kintsugi.app.events import ObjectEvents
 from kintsugi.app.forgetting import EVERY, Forgetting
-from kintsugi.app.intake import serve_on
+from kintsugi.app.intake import Addresses, serve_on
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
@@ -31,10 +31,10 @@ REFRESH = timedelta(milliseconds=100)
 SHUTDOWN = timedelta(seconds=25)
 """Below the 30 s that Kubernetes leaves a pod to end."""
 
-Ready = Callable[[str], None]
+Ready = Callable[[Addresses], None]
 
 
-def say_nothing(_: str) -> None:
+def say_nothing(_: Addresses) -> None:
     """Tell nobody that the daemon is ready."""
 
 
@@ -46,7 +46,7 @@ async def run(
     executor: type[Executor] = Executor,
 ) -> None:
     """
-    Run the daemon until it is cancelled. `ready` hears the server's address once webhooks are taken.
+    Run the daemon until it is cancelled. `ready` hears its addresses once webhooks are taken.
 
     Raises SettingsError, CatalogErrors, LedgerHeld, LedgerUnavailable, KubeError at the start; later StaleEpoch when
     another daemon has taken the lead.
@@ -85,7 +85,7 @@ async def start(
     core = await build(settings, catalog, life, loopback=loopback, executor=executor)
     counting = Counting(core, metrics)
     life.spawn("caches", core.caches.run())
-    listening = await serve_on(settings, core, metrics, life)
+    addresses = await serve_on(settings, core, metrics, heartbeat, life)
     follow_files(files, core, metrics, life)
     events = ObjectEvents(core.kube, core.services, clock=core.clock.now)
     core.roster.on_start(events.began)
@@ -95,7 +95,7 @@ async def start(
     life.spawn("services", core.services.run(REFRESH))
     life.spawn("main", lead(core))
     start_clock(settings, core, counting, life)
-    ready(f"http://{listening.host}:{listening.port}")
+    ready(addresses)
     return core
 
 

@@ -141,10 +141,15 @@ async def run(flags: RunFlags) -> Exit:
 
     settings = load(flags=flags.settings(), environ=os.environ, file=flags.config)
     from kintsugi.app import run as run_daemon
+    from kintsugi.app.intake import Addresses
     from kintsugi.telemetry import configure_logging
 
+    def ready(addresses: Addresses) -> None:
+        note(f"Health and metrics are on {addresses.health}")
+        note(f"Kintsugi takes webhooks on {addresses.server}")
+
     configure_logging(level=settings.telemetry.log_level, format=settings.telemetry.log_format)
-    return await until_told(run_daemon(settings, ready=lambda url: note(f"Kintsugi takes webhooks on {url}")))
+    return await until_told(run_daemon(settings, ready=ready))
 
 
 async def demo(

@@ -19,6 +19,7 @@ from kintsugi.server.authentication import Identity
 from kintsugi.server.bodies import BodyReader
 from kintsugi.server.intake import Decode
 from kintsugi.server.operations import Operations, PauseWish, SignalWish
+from kintsugi.server.readiness import Readiness
 
 IDENTITY = web.RequestKey("identity", Identity)
 """Where a request keeps who it comes from."""
@@ -73,8 +74,8 @@ class _Alert(msgspec.Struct):
 class Api:
     """Handlers of everything under `/api/v1`."""
 
-    def __init__(self, operations: Operations, decode: Decode) -> None:
-        self._operations, self._decode = operations, decode
+    def __init__(self, operations: Operations, decode: Decode, readiness: Readiness) -> None:
+        self._operations, self._decode, self._readiness = operations, decode, readiness
         self._bodies = BodyReader(largest=_MAX_BODY, memory=64 * _MAX_BODY, timeout=10)
 
     async def incidents(self, request: web.Request) -> web.Response:
@@ -166,6 +167,11 @@ class Api:
     async def services(self, _request: web.Request) -> web.Response:
         """Tell how each service is."""
         return answer({"services": list(await self._operations.services())})
+
+    async def readiness(self, _request: web.Request) -> web.Response:
+        """Say what is waited for, and why: `/readyz` tells strangers only which part."""
+        waiting_for = await self._readiness.look()
+        return answer({"ready": not waiting_for, "waiting_for": waiting_for})
 
     async def drill(self, request: web.Request) -> web.Response:
         """Begin a drill of a service's backups."""

@@ -33,13 +33,10 @@ class Route:
     handler: Handler
 
 
-def all_routes(intake: Intake, health: Health, api: Api) -> tuple[Route, ...]:
-    """List every route of the daemon."""
+def all_routes(intake: Intake, api: Api) -> tuple[Route, ...]:
+    """List every route of the port for webhooks and people."""
     return (
         Route("POST", "/alertmanager", Action.DELIVER, intake.receive),
-        Route("GET", "/healthz", Action.LOOK_ALIVE, health.alive),
-        Route("GET", "/readyz", Action.LOOK_ALIVE, health.ready),
-        Route("GET", "/metrics", Action.LOOK_ALIVE, health.metrics),
         Route("GET", "/api/v1/incidents", Action.READ, api.incidents),
         Route("GET", "/api/v1/incidents/{id}", Action.READ, api.incident),
         Route("GET", "/api/v1/signals", Action.READ, api.signals),
@@ -50,10 +47,20 @@ def all_routes(intake: Intake, health: Health, api: Api) -> tuple[Route, ...]:
         Route("GET", "/api/v1/pauses", Action.READ, api.pauses),
         Route("POST", "/api/v1/pauses", Action.PAUSE, api.pause),
         Route("DELETE", "/api/v1/pauses/{id}", Action.PAUSE, api.resume),
+        Route("GET", "/api/v1/readiness", Action.READ, api.readiness),
         Route("GET", "/api/v1/services", Action.READ, api.services),
         Route("POST", "/api/v1/services/{name}/drill", Action.DRILL, api.drill),
         Route("GET", "/api/v1/explain", Action.READ, api.explain_object),
         Route("POST", "/api/v1/explain", Action.READ, api.explain_alert),
+    )
+
+
+def health_routes(health: Health) -> tuple[Route, ...]:
+    """List every route of the port for the kubelet and Prometheus; no gate stands before them."""
+    return (
+        Route("GET", "/healthz", Action.DESCRIBE, health.alive),
+        Route("GET", "/readyz", Action.DESCRIBE, health.ready),
+        Route("GET", "/metrics", Action.DESCRIBE, health.metrics),
     )
 
 
