@@ -19,7 +19,7 @@ from kintsugi.server.http import serve
 from kintsugi.server.intake import Inbox, Intake
 from kintsugi.server.operations import Operations
 from kintsugi.server.readiness import Check, Part, Readiness
-from kintsugi.server.routes import Gate, all_routes
+from kintsugi.server.routes import Gate, all_routes, documented, health_routes
 from kintsugi.settings import HealthSettings, ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.telemetry import LoopHeartbeat, Metrics
@@ -86,10 +86,10 @@ async def served(
     intake = Intake(settings, inbox, decode, metrics=metrics, clock=lambda: datetime.now(UTC))
     gate = Gate(Authentication(TokenFiles([webhook]), TokenFiles([operators], named=True)), metrics)
     readiness = Readiness(checks or {})
-    routes = all_routes(intake, Api(operations, decode, readiness))
     waiting_for = asked_on(asyncio.get_running_loop(), readiness)
     heartbeat = LoopHeartbeat(metrics.event_loop_lag.observe)
     health = Health(heartbeat, waiting_for, metrics, standstill=STANDSTILL)
+    routes = documented(all_routes(intake, Api(operations, decode, readiness)), health_routes(health))
     async with (
         beating(heartbeat),
         serve_health(HealthSettings(host="127.0.0.1", port=0), health) as on_health,

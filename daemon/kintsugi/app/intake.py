@@ -23,7 +23,7 @@ from kintsugi.server.health_port import serve_health
 from kintsugi.server.http import serve
 from kintsugi.server.intake import Intake
 from kintsugi.server.readiness import Part, Readiness
-from kintsugi.server.routes import Gate, all_routes
+from kintsugi.server.routes import Gate, all_routes, documented, health_routes
 from kintsugi.settings import Settings
 from kintsugi.sources.alertmanager import Delivery, decode
 from kintsugi.sources.alertmanager_api import AlertmanagerApi
@@ -53,7 +53,8 @@ async def serve_on(
             Part.CACHES: lambda: sees(core),
         }
     )
-    health = await serve_health_on(settings, readiness, metrics, heartbeat, life)
+    health = health_of(settings, readiness, metrics, heartbeat)
+    on_health = await life.enter("health", serve_health(settings.health, health))
 
     def read(body: bytes, now: datetime) -> Delivery:
         return decode(body, now, timed=core.clock.trusted)
@@ -78,28 +79,24 @@ async def serve_on(
             "notifier",
             Notifier(settings.notifications, core.ledger, session, metrics=metrics, clock=core.clock.now).run(),
         )
-    routes = all_routes(intake, Api(deeds(core), decode, readiness))
+    routes = documented(all_routes(intake, Api(deeds(core), decode, readiness)), health_routes(health))
     authentication = Authentication(
         TokenFiles(settings.alertmanager.token_files),
         TokenFiles(settings.server.operator_token_files, named=True),
         open_webhook=settings.server.insecure_no_token,
     )
     listening = await life.enter("server", serve(settings.server, Gate(authentication, metrics), routes))
-    return Addresses(server=listening.url, health=health)
+    return Addresses(server=listening.url, health=on_health.url)
 
 
-async def serve_health_on(
-    settings: Settings, readiness: Readiness, metrics: Metrics, heartbeat: LoopHeartbeat, life: Lifecycle
-) -> str:
-    """Open the port for the kubelet and Prometheus; return its address."""
-    health = Health(
+def health_of(settings: Settings, readiness: Readiness, metrics: Metrics, heartbeat: LoopHeartbeat) -> Health:
+    """Make what answers the kubelet and Prometheus, about the loop that this is called on."""
+    return Health(
         heartbeat,
         asked_on(asyncio.get_running_loop(), readiness),
         metrics,
         standstill=settings.health.standstill.total_seconds(),
     )
-    listening = await life.enter("health", serve_health(settings.health, health))
-    return listening.url
 
 
 class Waking:

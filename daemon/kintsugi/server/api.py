@@ -4,6 +4,7 @@ The JSON API under `/api/v1`, for people and the command line.
 Handlers only translate: a request into a call of `Operations`, its value into JSON. Who may call them is decided before.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -20,12 +21,20 @@ from kintsugi.server.bodies import BodyReader
 from kintsugi.server.intake import Decode
 from kintsugi.server.operations import Operations, PauseWish, SignalWish
 from kintsugi.server.readiness import Readiness
+from kintsugi.server.told import DeadLetters, Incidents, Pauses, ReadinessDetail, Services, Signals
 
 IDENTITY = web.RequestKey("identity", Identity)
 """Where a request keeps who it comes from."""
 
-_MOST = 500
-_MOST_SKIPPED = 10_000_000
+MOST = 500
+MOST_SKIPPED = 10_000_000
+PAGE = 50
+LONGEST_PAUSE = 366 * 24 * 60
+"""Minutes."""
+
+NAMESPACED = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
+"""How an object is named in a query: NAMESPACE/NAME, both as Kubernetes has names."""
+
 _LONGEST = 500
 _MAX_BODY = 256 * 1024
 
@@ -33,18 +42,18 @@ _Body = TypeVar("_Body", bound=msgspec.Struct)
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
-class _Approve(msgspec.Struct, forbid_unknown_fields=True):
+class ApproveBody(msgspec.Struct, forbid_unknown_fields=True):
     plan: str
     path: str = ""
     who: str = ""
 
 
-class _RollBack(msgspec.Struct, forbid_unknown_fields=True):
+class RollBackBody(msgspec.Struct, forbid_unknown_fields=True):
     confirm: bool = False
     who: str = ""
 
 
-class _Pause(msgspec.Struct, forbid_unknown_fields=True):
+class PauseBody(msgspec.Struct, forbid_unknown_fields=True):
     scope: PauseScope
     why: str
     name: str = ""
@@ -53,20 +62,20 @@ class _Pause(msgspec.Struct, forbid_unknown_fields=True):
     who: str = ""
 
 
-class _Resume(msgspec.Struct, forbid_unknown_fields=True):
+class ResumeBody(msgspec.Struct, forbid_unknown_fields=True):
     why: str = ""
     who: str = ""
 
 
-class _Drill(msgspec.Struct, forbid_unknown_fields=True):
+class DrillBody(msgspec.Struct, forbid_unknown_fields=True):
     who: str = ""
 
 
-class _Resend(msgspec.Struct, forbid_unknown_fields=True):
+class ResendBody(msgspec.Struct, forbid_unknown_fields=True):
     who: str = ""
 
 
-class _Alert(msgspec.Struct):
+class AlertBody(msgspec.Struct):
     labels: dict[str, str]
     annotations: dict[str, str] = {}
 
@@ -81,11 +90,11 @@ class Api:
     async def incidents(self, request: web.Request) -> web.Response:
         """List incidents: `?service=`, `?open=true`, `?limit=`."""
         found = await self._operations.incidents(
-            limit=_number(request, "limit", 50),
+            limit=_number(request, "limit", PAGE),
             service=request.query.get("service", ""),
             open_only=_flag(request, "open"),
         )
-        return answer({"incidents": list(found)})
+        return answer(Incidents(incidents=tuple(found)))
 
     async def incident(self, request: web.Request) -> web.Response:
         """Show one with runs, steps, undo texts, evidence, questions, and a page of signals: `?signals=`, `?skip=`."""
@@ -93,7 +102,7 @@ class Api:
             await self._operations.incident(
                 request.match_info["id"],
                 signals=_number(request, "signals", SIGNALS),
-                skip=_number(request, "skip", 0, least=0, most=_MOST_SKIPPED),
+                skip=_number(request, "skip", 0, least=0, most=MOST_SKIPPED),
             )
         )
 
@@ -103,25 +112,25 @@ class Api:
             verdict=_choice(request, "verdict", VerdictKind),
             reason=_choice(request, "reason", Reason),
             before=request.query.get("before", ""),
-            limit=_number(request, "limit", 50),
+            limit=_number(request, "limit", PAGE),
         )
-        return answer({"signals": list(await self._operations.signals(wish))})
+        return answer(Signals(signals=tuple(await self._operations.signals(wish))))
 
     async def dead_letters(self, request: web.Request) -> web.Response:
         """List what could not be understood: `?limit=`, `?before=ID` for the next page."""
         found = await self._operations.dead_letters(
-            limit=_number(request, "limit", 50), before=request.query.get("before", "")
+            limit=_number(request, "limit", PAGE), before=request.query.get("before", "")
         )
-        return answer({"dead_letters": list(found)})
+        return answer(DeadLetters(dead_letters=tuple(found)))
 
     async def resend(self, request: web.Request) -> web.Response:
         """Send a dead letter in again."""
-        body = await self._body(request, _Resend)
+        body = await self._body(request, ResendBody)
         return answer(await self._operations.resend(request.match_info["id"], who=_who(request, body.who)))
 
     async def approve(self, request: web.Request) -> web.Response:
         """Say yes to the plan that was shown."""
-        body = await self._body(request, _Approve)
+        body = await self._body(request, ApproveBody)
         if not body.plan:
             raise UsageError("plan: empty; send the digest of the plan that was shown, so that no other is approved")
         return answer(
@@ -132,7 +141,7 @@ class Api:
 
     async def roll_back(self, request: web.Request) -> web.Response:
         """Undo a run, or without `confirm` say what that would do."""
-        body = await self._body(request, _RollBack)
+        body = await self._body(request, RollBackBody)
         done = await self._operations.roll_back(
             request.match_info["id"], who=_who(request, body.who), confirmed=body.confirm
         )
@@ -140,16 +149,16 @@ class Api:
 
     async def pauses(self, _request: web.Request) -> web.Response:
         """List the pauses that hold."""
-        return answer({"pauses": list(await self._operations.pauses())})
+        return answer(Pauses(pauses=tuple(await self._operations.pauses())))
 
     async def pause(self, request: web.Request) -> web.Response:
         """Begin a pause."""
-        body = await self._body(request, _Pause)
+        body = await self._body(request, PauseBody)
         if not body.why.strip():
             raise UsageError("why: empty; whoever finds the pause must learn its reason")
         if (body.scope is PauseScope.GLOBAL) == bool(body.name):
             raise UsageError("name: a pause of a namespace, a service or a rule names it, a global one names nothing")
-        if body.minutes is not None and not 0 < body.minutes <= 366 * 24 * 60:
+        if body.minutes is not None and not 0 < body.minutes <= LONGEST_PAUSE:
             raise UsageError("minutes: more than none and up to a year; leave it out for no end")
         lasts = None if body.minutes is None else timedelta(minutes=body.minutes)
         wish = PauseWish(scope=body.scope, name=body.name, why=body.why[:_LONGEST], freeze=body.freeze, lasts=lasts)
@@ -157,7 +166,7 @@ class Api:
 
     async def resume(self, request: web.Request) -> web.Response:
         """Lift a pause."""
-        body = await self._body(request, _Resume)
+        body = await self._body(request, ResumeBody)
         return answer(
             await self._operations.resume(
                 request.match_info["id"], who=_who(request, body.who), why=body.why[:_LONGEST]
@@ -166,32 +175,33 @@ class Api:
 
     async def services(self, _request: web.Request) -> web.Response:
         """Tell how each service is."""
-        return answer({"services": list(await self._operations.services())})
+        return answer(Services(services=tuple(await self._operations.services())))
 
     async def readiness(self, _request: web.Request) -> web.Response:
         """Say what is waited for, and why: `/readyz` tells strangers only which part."""
         waiting_for = await self._readiness.look()
-        return answer({"ready": not waiting_for, "waiting_for": waiting_for})
+        return answer(ReadinessDetail(ready=not waiting_for, waiting_for=waiting_for))
 
     async def drill(self, request: web.Request) -> web.Response:
         """Begin a drill of a service's backups."""
-        body = await self._body(request, _Drill)
+        body = await self._body(request, DrillBody)
         begun = await self._operations.drill(request.match_info["name"], who=_who(request, body.who))
         return answer(begun, 202)
 
     async def explain_object(self, request: web.Request) -> web.Response:
         """Explain `?pod=NAMESPACE/NAME`."""
-        namespace, slash, name = request.query.get("pod", "").partition("/")
-        if not (namespace and slash and name) or "/" in name:
+        pod = request.query.get("pod", "")
+        namespace, _, name = pod.partition("/")
+        if not re.fullmatch(NAMESPACED, pod):
             raise UsageError("pod: write ?pod=NAMESPACE/NAME, or POST an alert with its labels")
         return answer(await self._operations.explain(Target(kind="Pod", namespace=namespace, name=name)))
 
     async def explain_alert(self, request: web.Request) -> web.Response:
         """Explain an alert given by its labels, read as the webhook would read it."""
-        body = await self._body(request, _Alert)
+        body = await self._body(request, AlertBody)
         return answer(await self._operations.explain(self._signal(body)))
 
-    def _signal(self, alert: _Alert) -> Signal:
+    def _signal(self, alert: AlertBody) -> Signal:
         """Make the signal that a webhook with this alert would bring now."""
         now = datetime.now(UTC)
         one = {"status": "firing", "labels": alert.labels, "annotations": alert.annotations, "startsAt": now}
@@ -223,7 +233,7 @@ def _who(request: web.Request, said: str) -> str:
     return (holder or said.strip())[:100]
 
 
-def _number(request: web.Request, name: str, default: int, *, least: int = 1, most: int = _MOST) -> int:
+def _number(request: web.Request, name: str, default: int, *, least: int = 1, most: int = MOST) -> int:
     """Read a number of the query. Raises UsageError."""
     text = request.query.get(name, str(default))
     if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):

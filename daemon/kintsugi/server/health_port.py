@@ -13,6 +13,7 @@ from threading import Thread
 
 from aiohttp import web
 
+from kintsugi.server.answers import in_json
 from kintsugi.server.health import Health
 from kintsugi.server.listening import Listening, Terms, listen
 from kintsugi.server.routes import health_routes
@@ -78,7 +79,7 @@ async def _serve(settings: HealthSettings, health: Health, opened: "Future[_Open
         idle_timeout=_IDLE_TIMEOUT,
         shutdown_timeout=_SHUTDOWN_TIMEOUT,
     )
-    app, stop = web.Application(), asyncio.Event()
+    app, stop = web.Application(middlewares=[in_json]), asyncio.Event()
     for route in health_routes(health):
         app.router.add_route(route.method, route.path, route.handler)
     async with listen(terms, app) as listening:

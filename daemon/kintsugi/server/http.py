@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from kintsugi.server.answers import refusal
+from kintsugi.server.answers import in_json
+from kintsugi.server.contract import Route
 from kintsugi.server.listening import Listening, Terms, listen
-from kintsugi.server.routes import Gate, Handler, Route
+from kintsugi.server.routes import Gate
 from kintsugi.server.tls import Certificate
 from kintsugi.settings import ServerSettings
 
@@ -48,20 +49,7 @@ def certificate_of(settings: ServerSettings) -> Certificate | None:
 
 def application(gate: Gate, routes: Sequence[Route]) -> web.Application:
     """Put every route behind the gate."""
-    app = web.Application(middlewares=[_in_json])
+    app = web.Application(middlewares=[in_json])
     for route in routes:
         gate.add(app, route)
     return app
-
-
-@web.middleware
-async def _in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer in our own form what the router has no handler for."""
-    try:
-        return await handler(request)
-    except web.HTTPNotFound:
-        return refusal(404, "there is no such route: /openapi.json has them all")
-    except web.HTTPMethodNotAllowed as error:
-        response = refusal(405, f"this route takes {', '.join(sorted(error.allowed_methods))}")
-        response.headers["Allow"] = error.headers["Allow"]
-        return response

@@ -16,7 +16,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from kintsugi.errors import UsageError
 from kintsugi.server.connections import Admitted, Handshakes, NextContext, Places, Secured
-from kintsugi.server.routes import Handler
+from kintsugi.server.contract import Handler
 
 _SWEEP = 1.0
 """Seconds between two looks at connections that have not said anything yet."""
