@@ -15,13 +15,12 @@ from aiohttp import web
 from kintsugi.errors import UsageError
 from kintsugi.model.answers import SIGNALS
 from kintsugi.model.records import PauseScope, Reason, Signal, Target, VerdictKind
+from kintsugi.server import readiness, told
 from kintsugi.server.answers import answer
 from kintsugi.server.authentication import Identity
 from kintsugi.server.bodies import BodyReader
 from kintsugi.server.intake import Decode
 from kintsugi.server.operations import Operations, PauseWish, SignalWish
-from kintsugi.server.readiness import Readiness
-from kintsugi.server.told import DeadLetters, Incidents, Pauses, ReadinessDetail, Services, Signals
 
 IDENTITY = web.RequestKey("identity", Identity)
 """Where a request keeps who it comes from."""
@@ -83,8 +82,8 @@ class AlertBody(msgspec.Struct):
 class Api:
     """Handlers of everything under `/api/v1`."""
 
-    def __init__(self, operations: Operations, decode: Decode, readiness: Readiness) -> None:
-        self._operations, self._decode, self._readiness = operations, decode, readiness
+    def __init__(self, operations: Operations, decode: Decode, ready: readiness.Readiness) -> None:
+        self._operations, self._decode, self._ready = operations, decode, ready
         self._bodies = BodyReader(largest=_MAX_BODY, memory=64 * _MAX_BODY, timeout=10)
 
     async def incidents(self, request: web.Request) -> web.Response:
@@ -94,7 +93,7 @@ class Api:
             service=request.query.get("service", ""),
             open_only=_flag(request, "open"),
         )
-        return answer(Incidents(incidents=tuple(found)))
+        return answer(told.Incidents(incidents=tuple(found)))
 
     async def incident(self, request: web.Request) -> web.Response:
         """Show one with runs, steps, undo texts, evidence, questions, and a page of signals: `?signals=`, `?skip=`."""
@@ -114,14 +113,14 @@ class Api:
             before=request.query.get("before", ""),
             limit=_number(request, "limit", PAGE),
         )
-        return answer(Signals(signals=tuple(await self._operations.signals(wish))))
+        return answer(told.Signals(signals=tuple(await self._operations.signals(wish))))
 
     async def dead_letters(self, request: web.Request) -> web.Response:
         """List what could not be understood: `?limit=`, `?before=ID` for the next page."""
         found = await self._operations.dead_letters(
             limit=_number(request, "limit", PAGE), before=request.query.get("before", "")
         )
-        return answer(DeadLetters(dead_letters=tuple(found)))
+        return answer(told.DeadLetters(dead_letters=tuple(found)))
 
     async def resend(self, request: web.Request) -> web.Response:
         """Send a dead letter in again."""
@@ -149,7 +148,7 @@ class Api:
 
     async def pauses(self, _request: web.Request) -> web.Response:
         """List the pauses that hold."""
-        return answer(Pauses(pauses=tuple(await self._operations.pauses())))
+        return answer(told.Pauses(pauses=tuple(await self._operations.pauses())))
 
     async def pause(self, request: web.Request) -> web.Response:
         """Begin a pause."""
@@ -175,12 +174,12 @@ class Api:
 
     async def services(self, _request: web.Request) -> web.Response:
         """Tell how each service is."""
-        return answer(Services(services=tuple(await self._operations.services())))
+        return answer(told.Services(services=tuple(await self._operations.services())))
 
     async def readiness(self, _request: web.Request) -> web.Response:
         """Say what is waited for, and why: `/readyz` tells strangers only which part."""
-        waiting_for = await self._readiness.look()
-        return answer(ReadinessDetail(ready=not waiting_for, waiting_for=waiting_for))
+        waiting_for = await self._ready.look()
+        return answer(told.ReadinessDetail(ready=not waiting_for, waiting_for=waiting_for))
 
     async def drill(self, request: web.Request) -> web.Response:
         """Begin a drill of a service's backups."""

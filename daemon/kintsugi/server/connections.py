@@ -51,6 +51,7 @@ class Admitted(asyncio.Protocol):
         self._places, self._make = places, make
         self._peer: str | None = None
         self._handler: RequestHandler | None = None
+        self._early: list[bytes] = []
 
     def admit(self, transport: asyncio.BaseTransport) -> bool:
         """Take a place for the peer of a connection; close it and return False when there is none."""
@@ -63,13 +64,18 @@ class Admitted(asyncio.Protocol):
         return True
 
     def begin(self, transport: asyncio.BaseTransport) -> None:
-        """Let a handler speak HTTP on a connection that was admitted."""
+        """Let a handler speak HTTP on a connection that was admitted, unless it is lost already."""
+        if self._peer is None:
+            return
         handler = self._make()
         if handler is None:
             transport.close()
             return
         self._handler = handler
         handler.connection_made(transport)
+        for data in self._early:
+            handler.data_received(data)
+        self._early = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit a connection in the clear."""
@@ -85,9 +91,11 @@ class Admitted(asyncio.Protocol):
             self._handler.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what came in."""
+        """Hand on what came in; what comes with the end of the handshake waits until the handler is there."""
         if self._handler is not None:
             self._handler.data_received(data)
+        else:
+            self._early.append(data)
 
     def eof_received(self) -> None:
         """Hand on that no more comes; the transport closes itself."""

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from kintsugi.errors import UsageError
 from kintsugi.settings.file import Dotted, SettingsFile, read_file
-from kintsugi.settings.settings import Settings, check_deadlines, check_files, check_ports
+from kintsugi.settings.settings import Settings, check_deadlines, check_files
 
 DEFAULT_FILE = Path("/etc/kintsugi/kintsugi.yaml")
 PREFIX = "KINTSUGI_"
@@ -94,7 +94,7 @@ def load(
     except ValidationError as error:
         problems.extend(_lines(error, gathered))
         raise SettingsError(tuple(problems)) from error
-    wrong = {**check_deadlines(settings), **check_ports(settings), **check_files(settings)}
+    wrong = {**check_deadlines(settings), **check_files(settings)}
     problems.extend(f"{gathered.place(tuple(name.split('.')))}: {name}: {what}" for name, what in wrong.items())
     if problems:
         raise SettingsError(tuple(problems))

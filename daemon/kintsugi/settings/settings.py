@@ -142,7 +142,7 @@ def check_ports(settings: Settings) -> dict[str, str]:
 
 
 def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_file) -> dict[str, str]:
-    """Find files that are named but not there, and a webhook that would be open to anyone unasked."""
+    """Find files that are named but not there, ports that contradict each other, and a webhook that would be open to anyone."""
     named = {
         "alertmanager.token_files": settings.alertmanager.token_files,
         "server.operator_token_files": settings.server.operator_token_files,
@@ -162,7 +162,7 @@ def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_fil
             "no token: anyone who reaches the port could start runbooks. Name a file with a token, "
             "or say --insecure-no-token"
         )
-    return wrong
+    return {**check_ports(settings), **wrong}
 
 
 def _value(settings: Settings, dotted: str) -> timedelta:
