@@ -5,6 +5,7 @@ Both ports of the daemon are opened here; what is served on them is an applicati
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -12,11 +13,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from kintsugi.errors import UsageError
 from kintsugi.server.connections import Admitted, Handshakes, NextContext, Places, Secured
 from kintsugi.server.contract import Handler
+from kintsugi.telemetry import get_logger
+
+log = get_logger(__name__)
 
 _SWEEP = 1.0
 """Seconds between two looks at connections that have not said anything yet."""
@@ -66,6 +71,7 @@ async def listen(terms: Terms, app: web.Application, *, tls: NextContext | None 
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=_logger_of_handlers(),
         keepalive_timeout=terms.idle_timeout,
         lingering_time=_LINGER,
         shutdown_timeout=terms.shutdown_timeout,
@@ -92,6 +98,26 @@ async def listen(terms: Terms, app: web.Application, *, tls: NextContext | None 
             await sweeper
         await handshakes.stop()
         await runner.cleanup()
+
+
+def _logger_of_handlers() -> logging.Logger:
+    """Return what the handlers of connections log to."""
+    logger = logging.getLogger("kintsugi.server.connections")
+    if not any(isinstance(each, _NoHttp) for each in logger.filters):
+        logger.addFilter(_NoHttp())
+    return logger
+
+
+class _NoHttp(logging.Filter):
+    """Tells in a line that what came in is no HTTP: a trace would fill the log, with bytes that may hold a token."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let pass what is a mistake of ours."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        log.info("what came in is no HTTP", kind=type(error).__name__)
+        return False
 
 
 def _accept(places: Places, handlers: "_Handlers", handshakes: Handshakes, tls: NextContext | None) -> asyncio.Protocol:
