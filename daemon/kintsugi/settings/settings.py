@@ -142,7 +142,7 @@ def check_ports(settings: Settings) -> dict[str, str]:
 
 
 def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_file) -> dict[str, str]:
-    """Find files that are named but not there, ports that contradict each other, and a webhook that would be open to anyone."""
+    """Find files that are named but not there, and a webhook that would be open to anyone unasked."""
     named = {
         "alertmanager.token_files": settings.alertmanager.token_files,
         "server.operator_token_files": settings.server.operator_token_files,
