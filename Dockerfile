@@ -59,7 +59,7 @@ ENV PATH=/opt/kintsugi/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 # By number, so that Kubernetes can see that it is not root.
 USER 65532:65532
 WORKDIR /
-EXPOSE 8080
+EXPOSE 8080 8081
 ENTRYPOINT ["kintsugi"]
 CMD ["run"]
 LABEL org.opencontainers.image.title="kintsugi" \

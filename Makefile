@@ -132,8 +132,9 @@ chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the r
 	@$(IMAGE) >/dev/null
 	@for round in $$(seq $(ROUNDS)); do echo "round $$round of $(ROUNDS)"; CI=true $(ALONE) $(PYTEST) $(REAL); done
 
-docs: $(READY) ## Write down which test covers which promise and which fault
+docs: $(READY) ## Write down which test covers which promise and which fault, and the document of the API
 	@$(BIN)/python -m tests.unit.project.coverage
+	@$(BIN)/python -m tests.unit.project.openapi
 
 $(READY): requirements-test.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Kintsugi needs Python 3.11 or newer, and {sys.executable} is older: make PYTHON=python3.11")'

@@ -14,6 +14,7 @@ from urllib.request import ProxyHandler, build_opener
 from tests.bench.process import ROOT, Process
 
 _SAYS = "Kintsugi takes webhooks on "
+_HEALTH = "Health and metrics are on "
 _START = 120.0
 """Seconds that a start may take: ten thousand rules are read in some of them."""
 
@@ -44,7 +45,7 @@ class Daemon:
         with log.open("wb") as out, subprocess.Popen(self._command(), env=self._environment(), stderr=out) as process:
             try:
                 port = _port(process, log)
-                _wait_ready(port, log)
+                _wait_ready(_address(_HEALTH, log), log)
                 yield Process(pid=process.pid, port=port)
             finally:
                 process.kill()
@@ -53,7 +54,7 @@ class Daemon:
         pinned = ["taskset", "-c", str(self.core)] if self.core is not None else []
         return [
             *(*pinned, sys.executable, "-m", "kintsugi.cli", "run", "--mode", self.mode, "--insecure-no-token"),
-            *("--host", "127.0.0.1", "--port", "0", "--kubeconfig", str(self._kubeconfig())),
+            *("--host", "127.0.0.1", "--port", "0", "--health-port", "0", "--kubeconfig", str(self._kubeconfig())),
             *("--ledger", f"sqlite:///{self.ledger}", "--catalog", str(self.catalog), "--log-format", "json"),
         ]
 
@@ -81,19 +82,24 @@ def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
     while time.monotonic() < until:
         text = log.read_text(encoding="utf-8", errors="replace")
         if _SAYS in text:
-            return int(text.partition(_SAYS)[2].split()[0].rpartition(":")[2])
+            return int(_address(_SAYS, log).rpartition(":")[2])
         if process.poll() is not None:
             raise AssertionError(f"the daemon ended with {process.returncode}:\n{text[-4000:]}")
         time.sleep(0.05)
     raise AssertionError(f"the daemon did not listen within {_START:g} s:\n{log.read_text()[-4000:]}")
 
 
-def _wait_ready(port: int, log: Path) -> None:
+def _address(says: str, log: Path) -> str:
+    """Return the address that the daemon has told; the one for health comes first."""
+    return log.read_text(encoding="utf-8", errors="replace").partition(says)[2].split()[0]
+
+
+def _wait_ready(health: str, log: Path) -> None:
     until = time.monotonic() + _START
     last = ""
     while time.monotonic() < until:
         try:
-            with _direct.open(f"http://127.0.0.1:{port}/readyz", timeout=5):
+            with _direct.open(f"{health}/readyz", timeout=5):
                 return
         except OSError as error:
             last = str(error)

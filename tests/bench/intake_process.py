@@ -16,9 +16,11 @@ from aiohttp import web
 
 from kintsugi.ledger import Ledger
 from kintsugi.server.authentication import Action, Authentication, TokenFiles
+from kintsugi.server.contract import Route
+from kintsugi.server.contracts import DELIVER
 from kintsugi.server.http import serve
 from kintsugi.server.intake import Intake
-from kintsugi.server.routes import Gate, Route
+from kintsugi.server.routes import Gate
 from kintsugi.settings import ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.telemetry import Metrics, configure_logging
@@ -52,7 +54,7 @@ async def _serve_ledger(url: str) -> None:
         intake = Intake(settings, ledger, decode, metrics=metrics, clock=lambda: datetime.now(UTC))
         gate = Gate(Authentication(TokenFiles([]), TokenFiles([], named=True), open_webhook=True), metrics)
         async with serve(
-            settings, gate, (Route("POST", "/alertmanager", Action.DELIVER, intake.receive),)
+            settings, gate, (Route("POST", "/alertmanager", Action.DELIVER, intake.receive, DELIVER),)
         ) as listening:
             print(listening.port, flush=True)
             await asyncio.Event().wait()

@@ -35,7 +35,7 @@ def test_while_the_api_server_hangs_and_is_gone_nothing_is_done_and_then_what_is
     story.at("the daemon is killed", story.daemon.kill).at("and started again", story.daemon.start)
     story.at("an alert fires", lambda: story.alert("firing", about(victim)))
     story.stays(lambda: story.daemon.get("/readyz")[0] == 503, A_WHILE, story.daemon.tail)
-    assert "not synced" in story.daemon.get("/readyz")[1]["waiting_for"]["caches"]
+    assert "not synced" in story.daemon.get("/api/v1/readiness")[1]["waiting_for"]["caches"]
     assert changes(story, incident) == []
     story.at("the API server is killed, and started without its history", own_cluster.lose_watch_history)
     story.within(60).ready(3).at("the alert is resolved", lambda: story.alert("resolved", about(victim)))

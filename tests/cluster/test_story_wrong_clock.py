@@ -77,5 +77,5 @@ def test_a_daemon_that_starts_an_hour_behind_does_nothing_until_its_clock_is_rig
 
 def says(story: Story, words: str) -> bool:
     """Return whether the daemon is not ready, and gives the clock as the reason."""
-    status, answer = story.daemon.get("/readyz")
-    return status == 503 and "this machine's clock is" in str(answer) and words in str(answer)
+    _, answer = story.daemon.get("/api/v1/readiness")
+    return story.daemon.get("/readyz")[0] == 503 and "this machine's clock is" in str(answer) and words in str(answer)

@@ -27,6 +27,8 @@ RIGHTS = ROOT / "docs" / "least-rights.yaml"
 TOKEN, OPERATOR = "webhook-of-the-tests", "operator-of-the-tests"
 _DIRECT = build_opener(ProxyHandler({}))
 _SAYS = "Kintsugi takes webhooks on "
+_HEALTH = "Health and metrics are on "
+_ON_HEALTH = ("/healthz", "/readyz", "/metrics")
 
 Json = dict[str, Any]
 
@@ -63,6 +65,7 @@ class Daemon:
     environment: Mapping[str, str] = field(default_factory=dict)
     from_scratch: bool = False
     url: str = ""
+    health_url: str = ""
     process: Running | None = None
 
     def __post_init__(self) -> None:
@@ -91,7 +94,8 @@ class Daemon:
         def said() -> str | None:
             ended = None if self.process is None else self.process.poll()
             text = self.log.read_bytes()[before:].decode(errors="replace")
-            told = next((line.split(_SAYS)[1].split()[0] for line in text.splitlines() if line.startswith(_SAYS)), None)
+            told = _told(_SAYS, text)
+            self.health_url = _told(_HEALTH, text) or ""  # is told before
             # One that dies by the test's wish may have died by now, and yet have taken webhooks.
             if told is None and ended is not None:
                 raise HopelessError(f"the daemon ended with {ended}:\n{self.tail()}")
@@ -143,8 +147,9 @@ class Daemon:
         return self.process.wait(within)
 
     def get(self, path: str) -> tuple[int, Any]:
-        """Ask with the operator's token; return the status and the answer (0 when there is none)."""
-        return self._ask(Request(f"{self.url}{path}", headers={"Authorization": f"Bearer {OPERATOR}"}))
+        """Ask with the operator's token, at the port that has the path; return status and answer (0 when there is none)."""
+        url = self.health_url if path in _ON_HEALTH else self.url
+        return self._ask(Request(f"{url}{path}", headers={"Authorization": f"Bearer {OPERATOR}"}))
 
     def post(self, path: str, body: object, *, token: str = OPERATOR) -> tuple[int, Any]:
         """Post JSON; return the status and the answer."""
@@ -189,6 +194,7 @@ class Daemon:
 
     def _arguments(self) -> list[str]:
         arguments = ["run", "--mode", self.mode, "--host", "127.0.0.1", "--port", str(self.port)]
+        arguments += ["--health-port", "0"]
         arguments += ["--kubeconfig", str(self.kubeconfig), "--ledger", self.ledger]
         arguments += ["--durations", str(self.durations), "--webhook-tokens", str(self.folder / "webhook")]
         arguments += ["--operator-tokens", str(self.folder / "operators"), "--log-format", "json"]
@@ -197,3 +203,8 @@ class Daemon:
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KINTSUGI_")}
         return {**kept, "PYTHONPATH": str(ROOT / "daemon"), **self.environment}
+
+
+def _told(says: str, text: str) -> str | None:
+    """Return the address that stands after these words in a log, once it is whole."""
+    return next((line.split(says)[1].split()[0] for line in text.splitlines() if line.startswith(says)), None)

@@ -45,7 +45,7 @@ class DeployedDaemon(Daemon):
         self.cluster.apply(*self._objects())
         wait_for(self._ready, within=within, describe=self._state)
         [pod] = self.pods()
-        self.url = f"http://{pod['status']['podIP']}:8080"
+        self.url, self.health_url = (f"http://{pod['status']['podIP']}:{port}" for port in (8080, 8081))
         return self
 
     def stop(self, *, within: float = 60) -> int:

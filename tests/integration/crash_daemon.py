@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from kintsugi.app import run
+from kintsugi.app.intake import Addresses
 from kintsugi.effect import Course
 from kintsugi.executor import Executor
 from kintsugi.model.bounds import Budget
@@ -23,6 +24,7 @@ from kintsugi.settings import (
     CatalogSettings,
     ChaosSettings,
     GuardSettings,
+    HealthSettings,
     KubeSettings,
     LedgerSettings,
     RestoreSettings,
@@ -87,6 +89,11 @@ class Birth:
         """Return the file with the address at which this process takes webhooks."""
         return self.folder / f"ready-{self.number}"
 
+    @property
+    def health(self) -> Path:
+        """Return the file with the address at which this process says whether it is ready; it is there before `ready`."""
+        return self.folder / f"health-{self.number}"
+
 
 def url_of(folder: Path) -> str:
     """Return where the processes of one story keep their ledger."""
@@ -120,10 +127,12 @@ def live(birth: Birth) -> None:
             insecure_no_token=True,
             operator_token_files=(birth.operators,) if birth.operators.exists() else (),
         ),
+        health=HealthSettings(host="127.0.0.1", port=0),
         chaos=ChaosSettings(kill_at=frozenset(birth.kill_at), trace=birth.trace),
     ).scaled()
 
-    def tell(url: str) -> None:
-        birth.ready.write_text(url)
+    def tell(addresses: Addresses) -> None:
+        birth.health.write_text(addresses.health)
+        birth.ready.write_text(addresses.server)
 
     asyncio.run(run(settings, ready=tell, loopback=True, executor=birth.executor))

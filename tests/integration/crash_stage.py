@@ -147,11 +147,15 @@ class Stage:
         died = f"died at {self.died_at()}, last commits and effects {last}"
         return "\n".join([died, self.readiness(), *pods, self.log()])
 
+    def is_ready(self) -> bool:
+        """Return whether the daemon that is alive says that it is ready."""
+        return '"ready":true' in self.readiness()
+
     def readiness(self) -> str:
         """Return what the daemon that is alive answers when it is asked whether it is ready."""
         try:
-            with _DIRECT.open(f"{self.births[-1].ready.read_text()}/readyz", timeout=5) as answer:
-                return str(answer.read())
+            with _DIRECT.open(f"{self.births[-1].health.read_text()}/readyz", timeout=5) as answer:
+                return str(answer.read().decode())
         except HTTPError as error:
             return str(error.read())
         except OSError as error:

@@ -29,6 +29,7 @@ from kintsugi.rehearsal.shop import deployment
 from kintsugi.rehearsal.worker import worker_image
 from kintsugi.settings import (
     CatalogSettings,
+    HealthSettings,
     KubeSettings,
     LedgerSettings,
     RestoreSettings,
@@ -226,6 +227,7 @@ def settings(folder: Path, cluster: EmbeddedCluster, s3: S3Server) -> Settings:
         kube=KubeSettings(kubeconfig=cluster.kubeconfig(folder / "kubeconfig", USER)),
         ledger=LedgerSettings(url=f"sqlite:///{folder / 'ledger.db'}"),
         server=ServerSettings(host="127.0.0.1", port=0, insecure_no_token=True),
+        health=HealthSettings(host="127.0.0.1", port=0),
         restore=RestoreSettings(
             image=WORKER,
             room="64Mi",

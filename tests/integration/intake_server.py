@@ -1,5 +1,6 @@
 """The daemon's HTTP port with a real ledger behind it, served over TCP for one test."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,19 +13,24 @@ import aiohttp
 from kintsugi.ledger import Ledger
 from kintsugi.server.api import Api
 from kintsugi.server.authentication import Authentication, TokenFiles
-from kintsugi.server.health import Check, Health
+from kintsugi.server.health import Health, asked_on
+from kintsugi.server.health_port import serve_health
 from kintsugi.server.http import serve
 from kintsugi.server.intake import Inbox, Intake
 from kintsugi.server.operations import Operations
-from kintsugi.server.routes import Gate, all_routes
-from kintsugi.settings import ServerSettings
+from kintsugi.server.readiness import Check, Part, Readiness
+from kintsugi.server.routes import Gate, all_routes, documented, health_routes
+from kintsugi.settings import HealthSettings, ServerSettings
 from kintsugi.sources.alertmanager import decode
-from kintsugi.telemetry import Metrics
+from kintsugi.telemetry import LoopHeartbeat, Metrics
 from tests.harness import ledgers
 
 WEBHOOK = {"Authorization": "Bearer the-webhooks-token", "Content-Type": "application/json"}
 OPERATOR = {"Authorization": "Bearer the-operators-token"}
 ANA = {"Authorization": "Bearer the-token-of-ana"}
+STANDSTILL = 5.0
+"""Seconds that the event loop of a test may stand still before it counts as dead."""
+
 PATIENT = ServerSettings(
     host="127.0.0.1",
     port=0,
@@ -41,6 +47,7 @@ class Served:
 
     host: str
     port: int
+    health: str
     client: aiohttp.ClientSession
     metrics: Metrics
     token_file: Path
@@ -68,7 +75,7 @@ async def served(
     operations: Operations,
     *,
     settings: ServerSettings = PATIENT,
-    checks: Mapping[str, Check] | None = None,
+    checks: Mapping[Part, Check] | None = None,
     polled: bool = True,
 ) -> AsyncIterator[Served]:
     """Serve all routes on a free port of this machine; `polled` says whether there is a poller to be woken."""
@@ -78,15 +85,39 @@ async def served(
     metrics = Metrics()
     intake = Intake(settings, inbox, decode, metrics=metrics, clock=lambda: datetime.now(UTC))
     gate = Gate(Authentication(TokenFiles([webhook]), TokenFiles([operators], named=True)), metrics)
-    routes = all_routes(intake, Health(checks or {}, metrics), Api(operations, decode))
+    readiness = Readiness(checks or {})
+    waiting_for = asked_on(asyncio.get_running_loop(), readiness)
+    heartbeat = LoopHeartbeat(metrics.event_loop_lag.observe)
+    health = Health(heartbeat, waiting_for, metrics, standstill=STANDSTILL)
+    routes = documented(all_routes(intake, Api(operations, decode, readiness)), health_routes(health))
     async with (
+        beating(heartbeat),
+        serve_health(HealthSettings(host="127.0.0.1", port=0), health) as on_health,
         serve(settings, gate, routes) as listening,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client,
     ):
-        port = Served(host=listening.host, port=listening.port, client=client, metrics=metrics, token_file=webhook)
+        port = Served(
+            host=listening.host,
+            port=listening.port,
+            health=on_health.url,
+            client=client,
+            metrics=metrics,
+            token_file=webhook,
+        )
         if polled:
             intake.on_incomplete = lambda: port.woken.append(datetime.now(UTC))
         yield port
+
+
+@asynccontextmanager
+async def beating(heartbeat: LoopHeartbeat) -> AsyncIterator[None]:
+    """Let this event loop beat, as the daemon's does."""
+    task = asyncio.create_task(heartbeat.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def sqlite(folder: Path) -> str:

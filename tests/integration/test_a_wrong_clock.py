@@ -160,8 +160,8 @@ class Stage:
 
     def says(self, words: str) -> bool:
         """Return whether the daemon is not ready, and gives a reason with these words."""
-        status, answer = self.daemon.get("/readyz")
-        return status == 503 and words in str(answer)
+        _, answer = self.daemon.get("/api/v1/readiness")
+        return self.daemon.get("/readyz")[0] == 503 and words in str(answer)
 
     async def stays_quiet(self, words: str) -> None:
         """Expect the daemon to say what is wrong, and for a while to fire nothing."""

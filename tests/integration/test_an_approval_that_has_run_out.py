@@ -103,7 +103,17 @@ async def test_a_yes_that_a_pause_outlasted_starts_nothing_and_is_asked_anew(
     flags = (
         *("--kubeconfig", embedded.kubeconfig(tmp_path / "kubeconfig")),
         *("--ledger", f"sqlite:///{tmp_path / 'ledger.db'}"),
-        *("--host", "127.0.0.1", "--port", "0", "--insecure-no-token", "--operator-tokens", tokens),
+        *(
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--health-port",
+            "0",
+            "--insecure-no-token",
+            "--operator-tokens",
+            tokens,
+        ),
         *("--mode", "approve", "--durations", str(DURATIONS)),
     )
     before = pods(embedded)

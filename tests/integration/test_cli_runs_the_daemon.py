@@ -73,7 +73,17 @@ async def flags(tmp_path: Path) -> AsyncIterator[tuple[str | Path, ...]]:
         yield (
             *("--kubeconfig", cluster.kubeconfig(tmp_path / "kubeconfig")),
             *("--ledger", f"sqlite:///{tmp_path / 'ledger.db'}"),
-            *("--host", "127.0.0.1", "--port", "0", "--insecure-no-token", "--operator-tokens", tokens),
+            *(
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--health-port",
+                "0",
+                "--insecure-no-token",
+                "--operator-tokens",
+                tokens,
+            ),
         )
 
 

@@ -56,3 +56,19 @@ async def test_a_delivery_under_way_is_finished_when_the_daemon_stops(tmp_path: 
     assert len(inbox.kept) == 1
     writer.close()
     await writer.wait_closed()
+
+
+async def test_what_is_no_http_is_told_in_a_line_without_its_bytes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever reaches the port does not write the log full, and a token in a broken header does not get into it."""
+    async with served(tmp_path, WaitingInbox(), RememberingOperations()) as port:
+        reader, writer = await asyncio.open_connection(port.host, port.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer hunter2\x00\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.0 400")
+        writer.close()
+        await writer.wait_closed()
+    written = "".join(capsys.readouterr())
+    assert "what came in is no HTTP" in written
+    assert "hunter2" not in written
+    assert "Traceback" not in written

@@ -2,17 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import DeadLetter, Signal
-from tests.integration.intake_server import PATIENT, Served, ledger_in, served
+from kintsugi.server.readiness import Part
+from tests.harness.waiting import eventually
+from tests.integration.intake_server import ANA, PATIENT, Served, ledger_in, served
 from tests.integration.operations_double import RememberingOperations
 from tests.unit.sources.webhooks import alert, webhook
 
@@ -111,8 +114,8 @@ async def test_a_bad_alert_whose_dead_letter_cannot_be_kept_comes_again(port: Se
     assert await port.post(webhook({"status": "firing"})) == 503
 
 
-async def test_the_port_is_alive_but_not_ready_while_the_ledger_is_away(tmp_path: Path, inbox: FaultyInbox) -> None:
-    """A restart would mend nothing, so only readiness goes."""
+async def test_it_is_alive_but_not_ready_while_the_ledger_is_away(tmp_path: Path, inbox: FaultyInbox) -> None:
+    """A restart would mend nothing, so only readiness goes; strangers learn which part is away, people with a token why."""
 
     async def ledger() -> str:
         await inbox._fail()
@@ -121,19 +124,33 @@ async def test_the_port_is_alive_but_not_ready_while_the_ledger_is_away(tmp_path
     async def caches() -> str:
         return "pods are not synced"
 
-    async def status(path: str) -> tuple[int, object]:
-        async with there.client.get(there.url + path) as answer:
+    async def status(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+        async with there.client.get(url, headers=headers) as answer:
             return answer.status, await answer.json()
 
-    checks = {"ledger": ledger}
+    async def waits_for(*parts: str) -> None:
+        said = {"ready": not parts, "waiting_for": list(parts)}
+        await eventually(lambda: _says(status(f"{there.health}/readyz"), (503 if parts else 200, said)), within=20)
+
+    async def why() -> Any:
+        found, told = await status(f"{there.url}/api/v1/readiness", ANA)
+        assert found == 200
+        return told["waiting_for"]
+
+    checks = {Part.LEDGER: ledger}
     async with served(tmp_path, inbox, RememberingOperations(), checks=checks) as there:
-        assert await status("/readyz") == (200, {"ready": True, "waiting_for": {}})
-        inbox.error = LedgerUnavailable("the disk is full")
-        checks["caches"] = caches
-        assert await status("/readyz") == (
-            503,
-            {"ready": False, "waiting_for": {"ledger": "the disk is full", "caches": "pods are not synced"}},
-        )
-        assert (await status("/healthz"))[0] == 200
+        await waits_for()
+        inbox.error = LedgerUnavailable("no connection to db.example as kintsugi: the disk is full")
+        checks[Part.CACHES] = caches
+        await waits_for("caches", "ledger")
+        assert await why() == {"ledger": str(inbox.error), "caches": "pods are not synced"}
+        assert (await status(f"{there.health}/healthz"))[0] == 200
         inbox.error, inbox.hanging = None, True
-        assert "no answer within 1s" in str(await status("/readyz"))
+        del checks[Part.CACHES]
+        await waits_for("ledger")
+        assert await why() == {"ledger": "no answer within 1s"}
+
+
+async def _says(asked: Awaitable[object], wanted: object) -> bool:
+    """Return whether an answer is what is wanted."""
+    return await asked == wanted

@@ -154,7 +154,7 @@ async def test_an_answer_like_a_mark_of_the_ledger_is_shown_and_the_run_goes_on_
         stage.start()
         async with stage.ledger():
             labels = {"alertname": "Asked", "namespace": NAMESPACE, "deployment": WEB}
-            await eventually(lambda: ask(stage, "/readyz")[0] == 200, within=PATIENCE, describe=stage.state)
+            await eventually(stage.is_ready, within=PATIENCE, describe=stage.state)
             await asyncio.to_thread(ask, stage, "/alertmanager", delivery(labels=labels, fingerprint="a" * 16))
             await eventually(lambda: "/gate" in probed.asked, within=PATIENCE, describe=stage.state)
             incident = ask_for_the_incident(stage)

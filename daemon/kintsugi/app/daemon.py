@@ -13,7 +13,7 @@ from kintsugi.app.core import Core, build
 from kintsugi.app.counting import Counting
 from kintsugi.app.events import ObjectEvents
 from kintsugi.app.forgetting import EVERY, Forgetting
-from kintsugi.app.intake import serve_on
+from kintsugi.app.intake import Addresses, serve_on
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
@@ -21,7 +21,7 @@ from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.executor import Executor
 from kintsugi.model.documents import Catalog
 from kintsugi.settings import Settings, SettingsError, check_watchdogs
-from kintsugi.telemetry import Metrics, get_logger
+from kintsugi.telemetry import LoopHeartbeat, Metrics, get_logger
 
 log = get_logger(__name__)
 
@@ -31,10 +31,10 @@ REFRESH = timedelta(milliseconds=100)
 SHUTDOWN = timedelta(seconds=25)
 """Below the 30 s that Kubernetes leaves a pod to end."""
 
-Ready = Callable[[str], None]
+Ready = Callable[[Addresses], None]
 
 
-def say_nothing(_: str) -> None:
+def say_nothing(_: Addresses) -> None:
     """Tell nobody that the daemon is ready."""
 
 
@@ -46,7 +46,7 @@ async def run(
     executor: type[Executor] = Executor,
 ) -> None:
     """
-    Run the daemon until it is cancelled. `ready` hears the server's address once webhooks are taken.
+    Run the daemon until it is cancelled. `ready` hears its addresses once webhooks are taken.
 
     Raises SettingsError, CatalogErrors, LedgerHeld, LedgerUnavailable, KubeError at the start; later StaleEpoch when
     another daemon has taken the lead.
@@ -79,11 +79,13 @@ async def start(
     files = CatalogFiles(paths=catalog_paths(settings.catalog.directory), durations=settings.durations)
     catalog = files.start()
     check_catalog(settings, catalog)
-    core = await build(settings, catalog, life, loopback=loopback, executor=executor)
     metrics = Metrics()
+    heartbeat = LoopHeartbeat(metrics.event_loop_lag.observe)
+    life.spawn("heartbeat", heartbeat.run())
+    core = await build(settings, catalog, life, loopback=loopback, executor=executor)
     counting = Counting(core, metrics)
     life.spawn("caches", core.caches.run())
-    listening = await serve_on(settings, core, metrics, life)
+    addresses = await serve_on(settings, core, metrics, heartbeat, life)
     follow_files(files, core, metrics, life)
     events = ObjectEvents(core.kube, core.services, clock=core.clock.now)
     core.roster.on_start(events.began)
@@ -93,7 +95,7 @@ async def start(
     life.spawn("services", core.services.run(REFRESH))
     life.spawn("main", lead(core))
     start_clock(settings, core, counting, life)
-    ready(f"http://{listening.host}:{listening.port}")
+    ready(addresses)
     return core
 
 

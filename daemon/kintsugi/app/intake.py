@@ -1,8 +1,10 @@
 """
-The daemon's ears and voice: the HTTP port, the poll of Alertmanager, the notifier.
+The daemon's ears and voice: the two HTTP ports, the poll of Alertmanager, the notifier.
 """
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import aiohttp
@@ -16,22 +18,43 @@ from kintsugi.pipeline.explaining import Explaining
 from kintsugi.pipeline.operations import Deeds
 from kintsugi.server.api import Api
 from kintsugi.server.authentication import Authentication, TokenFiles
-from kintsugi.server.health import Health
-from kintsugi.server.http import Listening, serve
+from kintsugi.server.health import Health, asked_on
+from kintsugi.server.health_port import serve_health
+from kintsugi.server.http import serve
 from kintsugi.server.intake import Intake
-from kintsugi.server.routes import Gate, all_routes
+from kintsugi.server.readiness import Part, Readiness
+from kintsugi.server.routes import Gate, all_routes, documented, health_routes
 from kintsugi.settings import Settings
 from kintsugi.sources.alertmanager import Delivery, decode
 from kintsugi.sources.alertmanager_api import AlertmanagerApi
 from kintsugi.sources.dead_letters import read_again
 from kintsugi.sources.poll import Poller
-from kintsugi.telemetry import Metrics, get_logger
+from kintsugi.telemetry import LoopHeartbeat, Metrics, get_logger
 
 log = get_logger(__name__)
 
 
-async def serve_on(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> Listening:
-    """Open the port; poll and notify where an address is given."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Addresses:
+    """Where the daemon is reached: `server` takes webhooks and has the API, `health` is for the kubelet and Prometheus."""
+
+    server: str
+    health: str
+
+
+async def serve_on(
+    settings: Settings, core: Core, metrics: Metrics, heartbeat: LoopHeartbeat, life: Lifecycle
+) -> Addresses:
+    """Open both ports; poll and notify where an address is given."""
+    readiness = Readiness(
+        {
+            Part.LEDGER: lambda: answers(core),
+            Part.CLOCK: lambda: keeps_time(core),
+            Part.CACHES: lambda: sees(core),
+        }
+    )
+    health = health_of(settings, readiness, metrics, heartbeat)
+    on_health = await life.enter("health", serve_health(settings.health, health))
 
     def read(body: bytes, now: datetime) -> Delivery:
         return decode(body, now, timed=core.clock.trusted)
@@ -56,14 +79,24 @@ async def serve_on(settings: Settings, core: Core, metrics: Metrics, life: Lifec
             "notifier",
             Notifier(settings.notifications, core.ledger, session, metrics=metrics, clock=core.clock.now).run(),
         )
-    health = Health({"ledger": lambda: answers(core), "caches": lambda: sees(core)}, metrics)
-    routes = all_routes(intake, health, Api(deeds(core), decode))
+    routes = documented(all_routes(intake, Api(deeds(core), decode, readiness)), health_routes(health))
     authentication = Authentication(
         TokenFiles(settings.alertmanager.token_files),
         TokenFiles(settings.server.operator_token_files, named=True),
         open_webhook=settings.server.insecure_no_token,
     )
-    return await life.enter("server", serve(settings.server, Gate(authentication, metrics), routes))
+    listening = await life.enter("server", serve(settings.server, Gate(authentication, metrics), routes))
+    return Addresses(server=listening.url, health=on_health.url)
+
+
+def health_of(settings: Settings, readiness: Readiness, metrics: Metrics, heartbeat: LoopHeartbeat) -> Health:
+    """Make what answers the kubelet and Prometheus, about the loop that this is called on."""
+    return Health(
+        heartbeat,
+        asked_on(asyncio.get_running_loop(), readiness),
+        metrics,
+        standstill=settings.health.standstill.total_seconds(),
+    )
 
 
 class Waking:
@@ -108,6 +141,11 @@ async def answers(core: Core) -> str:
     return ""
 
 
+async def keeps_time(core: Core) -> str:
+    """Say whether the clock can be trusted."""
+    return core.services.clock_problem
+
+
 async def sees(core: Core) -> str:
-    """Say whether the caches can be trusted."""
-    return core.services.blind
+    """Say whether the caches can be trusted, where it is not the clock that makes the daemon blind."""
+    return "" if core.services.clock_problem else core.services.blind

@@ -68,6 +68,10 @@ class RunFlags:
     port: Annotated[
         int | None, typer.Option("--port", "--server-port", help="Port to listen on; 0 takes any free one.")
     ] = None
+    health_port: Annotated[
+        int | None,
+        typer.Option("--health-port", help="Port for health and metrics, 8081 unless said; 0 takes any free one."),
+    ] = None
     webhook_tokens: Annotated[
         Path | None,
         typer.Option(
@@ -117,6 +121,7 @@ class RunFlags:
             "kube.context": self.context,
             "server.host": self.host,
             "server.port": self.port,
+            "health.port": self.health_port,
             "server.operator_token_files": None if self.operator_tokens is None else (self.operator_tokens,),
             "server.insecure_no_token": self.insecure_no_token or None,
             "alertmanager.token_files": None if self.webhook_tokens is None else (self.webhook_tokens,),
@@ -136,10 +141,15 @@ async def run(flags: RunFlags) -> Exit:
 
     settings = load(flags=flags.settings(), environ=os.environ, file=flags.config)
     from kintsugi.app import run as run_daemon
+    from kintsugi.app.intake import Addresses
     from kintsugi.telemetry import configure_logging
 
+    def ready(addresses: Addresses) -> None:
+        note(f"Health and metrics are on {addresses.health}")
+        note(f"Kintsugi takes webhooks on {addresses.server}")
+
     configure_logging(level=settings.telemetry.log_level, format=settings.telemetry.log_format)
-    return await until_told(run_daemon(settings, ready=lambda url: note(f"Kintsugi takes webhooks on {url}")))
+    return await until_told(run_daemon(settings, ready=ready))
 
 
 async def demo(

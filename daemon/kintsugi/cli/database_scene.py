@@ -37,6 +37,7 @@ from kintsugi.rehearsal.shop import (
 from kintsugi.rehearsal.worker import worker_image
 from kintsugi.settings import (
     CatalogSettings,
+    HealthSettings,
     KubeSettings,
     LedgerSettings,
     RestoreSettings,
@@ -98,6 +99,7 @@ def set_stage(
         server=ServerSettings(
             host="127.0.0.1", port=0, insecure_no_token=True, operator_token_files=(_token_file(kept),)
         ),
+        health=HealthSettings(host="127.0.0.1", port=0),
         catalog=CatalogSettings(directory=catalog),
         restore=RestoreSettings(
             image=WORKER,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kintsugi.app.core import Core
 from kintsugi.app.daemon import start
+from kintsugi.app.intake import Addresses
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.cli.narration import Narrator, Say
 from kintsugi.errors import KintsugiError
@@ -92,10 +93,10 @@ async def come(condition: Callable[[], bool]) -> None:
 async def watched(cluster: EmbeddedCluster, settings: Settings, service: str, say: Say) -> AsyncIterator[Stage]:
     """Let the daemon watch a cluster. Raises KintsugiError: a catalog with mistakes."""
     life = Lifecycle(shutdown=timedelta(seconds=10))
-    urls: list[str] = []
+    told: list[Addresses] = []
     try:
-        core = await start(settings.scaled(), life, ready=urls.append, loopback=True)
-        yield Stage(cluster=cluster, core=core, life=life, url=urls[0], service=service, say=say)
+        core = await start(settings.scaled(), life, ready=told.append, loopback=True)
+        yield Stage(cluster=cluster, core=core, life=life, url=told[0].server, service=service, say=say)
     finally:
         await life.stop()
 

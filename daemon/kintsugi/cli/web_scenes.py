@@ -12,7 +12,7 @@ from kintsugi.model.records import IncidentState
 from kintsugi.objects import resources
 from kintsugi.rehearsal import EmbeddedCluster
 from kintsugi.rehearsal.shop import CRASHING, NAMESPACE, WEB, WEB_LABELS, shop
-from kintsugi.settings import CatalogSettings, KubeSettings, LedgerSettings, ServerSettings, Settings
+from kintsugi.settings import CatalogSettings, HealthSettings, KubeSettings, LedgerSettings, ServerSettings, Settings
 
 SERVICE = "web-service"
 SPEED = 10.0
@@ -38,6 +38,7 @@ def set_stage(
         kube=KubeSettings(kubeconfig=cluster.kubeconfig(kept / "kubeconfig")),
         ledger=LedgerSettings(url=f"sqlite:///{kept / 'ledger.db'}"),
         server=ServerSettings(host="127.0.0.1", port=0, insecure_no_token=True),
+        health=HealthSettings(host="127.0.0.1", port=0),
         catalog=CatalogSettings(directory=catalog),
     )
     return watched(cluster, settings, SERVICE, say)

@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from kintsugi.drills.decision import RULE
-from kintsugi.errors import UsageError, WrongState
+from kintsugi.errors import NotRecorded, UsageError, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.answers import (
     SIGNALS,
@@ -165,15 +165,15 @@ class Deeds:
         """
         Begin a pause.
 
-        Raises UsageError for a rule, service or namespace that is not named, WrongState for one with an end while the clock is in
-        doubt: once that is set, the end might be past.
+        Raises UsageError for a rule, service or namespace that is not named, NotRecorded for a rule or service that is not
+        there, WrongState for one with an end while the clock is in doubt: once that is set, the end might be past.
         """
         if wish.scope is not PauseScope.GLOBAL and not wish.name:
             raise UsageError(f"a pause of one {wish.scope} needs its name")
         if wish.scope is PauseScope.RULE and wish.name not in (*self.in_force.catalog.rules, RULE):
-            raise UsageError(f"there is no rule {wish.name}")
+            raise NotRecorded(f"there is no rule {wish.name}")
         if wish.scope is PauseScope.SERVICE and wish.name not in self.in_force.catalog.services:
-            raise UsageError(f"there is no service {wish.name}")
+            raise NotRecorded(f"there is no service {wish.name}")
         if wish.lasts is not None and self.world.clock_problem:
             why = f"it cannot be told when the pause would end: {self.world.clock_problem}"
             raise WrongState(f"{why}. Pause without an end, and resume later")

@@ -13,6 +13,8 @@ from kintsugi.errors import (
     UsageError,
     WrongState,
 )
+from kintsugi.server.contract import Handler
+from kintsugi.server.told import Problem
 from kintsugi.telemetry import SECRETS
 
 _ENCODER = msgspec.json.Encoder()
@@ -35,7 +37,7 @@ def answer(value: object, status: int = 200) -> web.Response:
 
 def refusal(status: int, text: str) -> web.Response:
     """Write an error, without secrets."""
-    response = answer({"error": SECRETS.text(text)}, status)
+    response = answer(Problem(error=SECRETS.text(text)), status)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -45,3 +47,16 @@ def failure(error: KintsugiError) -> web.Response:
     """Write an error of ours with its status."""
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
     return refusal(status, str(error))
+
+
+@web.middleware
+async def in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer in our own form what the router has no handler for."""
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        return refusal(404, "there is no such route: /openapi.json has them all")
+    except web.HTTPMethodNotAllowed as error:
+        response = refusal(405, f"this route takes {', '.join(sorted(error.allowed_methods))}")
+        response.headers["Allow"] = error.headers["Allow"]
+        return response

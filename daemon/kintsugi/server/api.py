@@ -4,6 +4,7 @@ The JSON API under `/api/v1`, for people and the command line.
 Handlers only translate: a request into a call of `Operations`, its value into JSON. Who may call them is decided before.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
@@ -14,6 +15,7 @@ from aiohttp import web
 from kintsugi.errors import UsageError
 from kintsugi.model.answers import SIGNALS
 from kintsugi.model.records import PauseScope, Reason, Signal, Target, VerdictKind
+from kintsugi.server import readiness, told
 from kintsugi.server.answers import answer
 from kintsugi.server.authentication import Identity
 from kintsugi.server.bodies import BodyReader
@@ -24,8 +26,15 @@ from kintsugi.tokens import is_name
 IDENTITY = web.RequestKey("identity", Identity)
 """Where a request keeps who it comes from."""
 
-_MOST = 500
-_MOST_SKIPPED = 10_000_000
+MOST = 500
+MOST_SKIPPED = 10_000_000
+PAGE = 50
+LONGEST_PAUSE = 366 * 24 * 60
+"""Minutes."""
+
+NAMESPACED = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
+"""How an object is named in a query: NAMESPACE/NAME, both as Kubernetes has names."""
+
 _LONGEST = 500
 _MAX_BODY = 256 * 1024
 
@@ -33,19 +42,25 @@ _Body = TypeVar("_Body", bound=msgspec.Struct)
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
-class _Approve(msgspec.Struct, forbid_unknown_fields=True):
+class ApproveBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A yes to the plan with this digest; `path` is the step that asked, empty for the run."""
+
     plan: str
     path: str = ""
     who: str = ""
 
 
-class _RollBack(msgspec.Struct, forbid_unknown_fields=True):
+class RollBackBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A wish to undo a run; without `confirm` it is only said what that would do."""
+
     confirm: bool = False
     digest: str = ""
     who: str = ""
 
 
-class _Pause(msgspec.Struct, forbid_unknown_fields=True):
+class PauseBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A pause of everything, or of the namespace, service or rule that it names; without `minutes` it has no end."""
+
     scope: PauseScope
     why: str
     name: str = ""
@@ -54,20 +69,28 @@ class _Pause(msgspec.Struct, forbid_unknown_fields=True):
     who: str = ""
 
 
-class _Resume(msgspec.Struct, forbid_unknown_fields=True):
+class ResumeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A wish to lift a pause."""
+
     why: str = ""
     who: str = ""
 
 
-class _Drill(msgspec.Struct, forbid_unknown_fields=True):
+class DrillBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A wish to begin a drill."""
+
     who: str = ""
 
 
-class _Resend(msgspec.Struct, forbid_unknown_fields=True):
+class ResendBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A wish to send a dead letter in again."""
+
     who: str = ""
 
 
-class _Alert(msgspec.Struct):
+class AlertBody(msgspec.Struct):
+    """An alert; whatever else Alertmanager or Prometheus say of it is passed over."""
+
     labels: dict[str, str]
     annotations: dict[str, str] = {}
 
@@ -75,18 +98,18 @@ class _Alert(msgspec.Struct):
 class Api:
     """Handlers of everything under `/api/v1`."""
 
-    def __init__(self, operations: Operations, decode: Decode) -> None:
-        self._operations, self._decode = operations, decode
+    def __init__(self, operations: Operations, decode: Decode, ready: readiness.Readiness) -> None:
+        self._operations, self._decode, self._ready = operations, decode, ready
         self._bodies = BodyReader(largest=_MAX_BODY, memory=64 * _MAX_BODY, timeout=10)
 
     async def incidents(self, request: web.Request) -> web.Response:
         """List incidents: `?service=`, `?open=true`, `?limit=`."""
         found = await self._operations.incidents(
-            limit=_number(request, "limit", 50),
+            limit=_number(request, "limit", PAGE),
             service=request.query.get("service", ""),
             open_only=_flag(request, "open"),
         )
-        return answer({"incidents": list(found)})
+        return answer(told.Incidents(incidents=tuple(found)))
 
     async def incident(self, request: web.Request) -> web.Response:
         """Show one with runs, steps, undo texts, evidence, questions, and a page of signals: `?signals=`, `?skip=`."""
@@ -94,7 +117,7 @@ class Api:
             await self._operations.incident(
                 request.match_info["id"],
                 signals=_number(request, "signals", SIGNALS),
-                skip=_number(request, "skip", 0, least=0, most=_MOST_SKIPPED),
+                skip=_number(request, "skip", 0, least=0, most=MOST_SKIPPED),
             )
         )
 
@@ -104,25 +127,25 @@ class Api:
             verdict=_choice(request, "verdict", VerdictKind),
             reason=_choice(request, "reason", Reason),
             before=request.query.get("before", ""),
-            limit=_number(request, "limit", 50),
+            limit=_number(request, "limit", PAGE),
         )
-        return answer({"signals": list(await self._operations.signals(wish))})
+        return answer(told.Signals(signals=tuple(await self._operations.signals(wish))))
 
     async def dead_letters(self, request: web.Request) -> web.Response:
         """List what could not be understood: `?limit=`, `?before=ID` for the next page."""
         found = await self._operations.dead_letters(
-            limit=_number(request, "limit", 50), before=request.query.get("before", "")
+            limit=_number(request, "limit", PAGE), before=request.query.get("before", "")
         )
-        return answer({"dead_letters": list(found)})
+        return answer(told.DeadLetters(dead_letters=tuple(found)))
 
     async def resend(self, request: web.Request) -> web.Response:
         """Send a dead letter in again."""
-        body = await self._body(request, _Resend)
+        body = await self._body(request, ResendBody)
         return answer(await self._operations.resend(request.match_info["id"], who=_who(request, body.who)))
 
     async def approve(self, request: web.Request) -> web.Response:
         """Say yes to the plan that was shown."""
-        body = await self._body(request, _Approve)
+        body = await self._body(request, ApproveBody)
         if not body.plan:
             raise UsageError("plan: empty; send the digest of the plan that was shown, so that no other is approved")
         return answer(
@@ -133,7 +156,7 @@ class Api:
 
     async def roll_back(self, request: web.Request) -> web.Response:
         """Undo a run as it was shown, or without `confirm` say what that would do."""
-        body = await self._body(request, _RollBack)
+        body = await self._body(request, RollBackBody)
         if body.confirm and not body.digest:
             raise UsageError("digest: empty; ask without confirm first, and send the digest of what was shown")
         done = await self._operations.roll_back(
@@ -143,16 +166,16 @@ class Api:
 
     async def pauses(self, _request: web.Request) -> web.Response:
         """List the pauses that hold."""
-        return answer({"pauses": list(await self._operations.pauses())})
+        return answer(told.Pauses(pauses=tuple(await self._operations.pauses())))
 
     async def pause(self, request: web.Request) -> web.Response:
         """Begin a pause."""
-        body = await self._body(request, _Pause)
+        body = await self._body(request, PauseBody)
         if not body.why.strip():
             raise UsageError("why: empty; whoever finds the pause must learn its reason")
         if (body.scope is PauseScope.GLOBAL) == bool(body.name):
             raise UsageError("name: a pause of a namespace, a service or a rule names it, a global one names nothing")
-        if body.minutes is not None and not 0 < body.minutes <= 366 * 24 * 60:
+        if body.minutes is not None and not 0 < body.minutes <= LONGEST_PAUSE:
             raise UsageError("minutes: more than none and up to a year; leave it out for no end")
         lasts = None if body.minutes is None else timedelta(minutes=body.minutes)
         wish = PauseWish(scope=body.scope, name=body.name, why=body.why[:_LONGEST], freeze=body.freeze, lasts=lasts)
@@ -160,7 +183,7 @@ class Api:
 
     async def resume(self, request: web.Request) -> web.Response:
         """Lift a pause."""
-        body = await self._body(request, _Resume)
+        body = await self._body(request, ResumeBody)
         return answer(
             await self._operations.resume(
                 request.match_info["id"], who=_who(request, body.who), why=body.why[:_LONGEST]
@@ -169,27 +192,33 @@ class Api:
 
     async def services(self, _request: web.Request) -> web.Response:
         """Tell how each service is."""
-        return answer({"services": list(await self._operations.services())})
+        return answer(told.Services(services=tuple(await self._operations.services())))
+
+    async def readiness(self, _request: web.Request) -> web.Response:
+        """Say what is waited for, and why: `/readyz` tells strangers only which part."""
+        waiting_for = await self._ready.look()
+        return answer(told.ReadinessDetail(ready=not waiting_for, waiting_for=waiting_for))
 
     async def drill(self, request: web.Request) -> web.Response:
         """Begin a drill of a service's backups."""
-        body = await self._body(request, _Drill)
+        body = await self._body(request, DrillBody)
         begun = await self._operations.drill(request.match_info["name"], who=_who(request, body.who))
         return answer(begun, 202)
 
     async def explain_object(self, request: web.Request) -> web.Response:
         """Explain `?pod=NAMESPACE/NAME`."""
-        namespace, slash, name = request.query.get("pod", "").partition("/")
-        if not (namespace and slash and name) or "/" in name:
+        pod = request.query.get("pod", "")
+        namespace, _, name = pod.partition("/")
+        if not re.fullmatch(NAMESPACED, pod):
             raise UsageError("pod: write ?pod=NAMESPACE/NAME, or POST an alert with its labels")
         return answer(await self._operations.explain(Target(kind="Pod", namespace=namespace, name=name)))
 
     async def explain_alert(self, request: web.Request) -> web.Response:
         """Explain an alert given by its labels, read as the webhook would read it."""
-        body = await self._body(request, _Alert)
+        body = await self._body(request, AlertBody)
         return answer(await self._operations.explain(self._signal(body)))
 
-    def _signal(self, alert: _Alert) -> Signal:
+    def _signal(self, alert: AlertBody) -> Signal:
         """Make the signal that a webhook with this alert would bring now."""
         now = datetime.now(UTC)
         one = {"status": "firing", "labels": alert.labels, "annotations": alert.annotations, "startsAt": now}
@@ -228,7 +257,7 @@ def _who(request: web.Request, said: str) -> str:
     return said
 
 
-def _number(request: web.Request, name: str, default: int, *, least: int = 1, most: int = _MOST) -> int:
+def _number(request: web.Request, name: str, default: int, *, least: int = 1, most: int = MOST) -> int:
     """Read a number of the query. Raises UsageError."""
     text = request.query.get(name, str(default))
     if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):

@@ -29,7 +29,7 @@ class Role(StrEnum):
 class Action(StrEnum):
     """What a route does."""
 
-    LOOK_ALIVE = "look-alive"
+    DESCRIBE = "describe"
     DELIVER = "deliver"
     READ = "read"
     APPROVE = "approve"
@@ -40,11 +40,11 @@ class Action(StrEnum):
 
 
 RIGHTS: Mapping[Role, frozenset[Action]] = {
-    Role.NOBODY: frozenset({Action.LOOK_ALIVE}),
-    Role.WEBHOOK: frozenset({Action.LOOK_ALIVE, Action.DELIVER}),
+    Role.NOBODY: frozenset({Action.DESCRIBE}),
+    Role.WEBHOOK: frozenset({Action.DESCRIBE, Action.DELIVER}),
     Role.OPERATOR: frozenset(
         {
-            Action.LOOK_ALIVE,
+            Action.DESCRIBE,
             Action.READ,
             Action.APPROVE,
             Action.ROLL_BACK,

@@ -1,51 +1,110 @@
-"""Is it alive, is it ready, what does it count: for the kubelet and for Prometheus, without a token."""
+"""
+Is it alive, is it ready, what does it count: for the kubelet and for Prometheus, without a token.
+
+Served from a thread with an event loop of its own, so that what stands on the daemon's own loop is seen. Nothing that is
+answered here names a host, a user or an object.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
 
 from aiohttp import web
 
-from kintsugi.errors import KintsugiError
 from kintsugi.server.answers import answer
+from kintsugi.server.readiness import Part, Readiness
 from kintsugi.telemetry import Metrics
 
-Check = Callable[[], Awaitable[str]]
-"""Gives "" when all is well, else what is not; may raise any KintsugiError."""
+WaitingFor = Callable[[], Awaitable[Collection[Part]]]
+"""Returns the parts that are waited for; empty when the daemon is ready."""
 
-_PATIENCE = 1.0
-"""Seconds that one check may take; a kubelet waits about as long."""
+EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+"""The content type of Prometheus' text format."""
+
+_FRESH = 1.0
+"""Seconds for which an answer is given again: however often strangers ask, the daemon is asked once a second."""
+
+_PATIENCE = 2.0
+"""Seconds to wait for the daemon's loop, above what its own checks may take."""
+
+
+class Heartbeat(Protocol):
+    """The pulse of the daemon's event loop."""
+
+    def stood_still_for(self, now: float) -> float:
+        """Return for how many seconds the loop has not beaten; from any thread."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alive:
+    """Whether the event loop goes on."""
+
+    alive: bool
+    stood_still_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ready:
+    """Whether the daemon is ready, and which parts of it are waited for."""
+
+    ready: bool
+    waiting_for: tuple[Part, ...]
 
 
 class Health:
-    """Handlers of `/healthz`, `/readyz` and `/metrics`. `checks` are named: ledger, caches, …"""
+    """Handlers of `/healthz`, `/readyz` and `/metrics`."""
 
-    def __init__(self, checks: Mapping[str, Check], metrics: Metrics) -> None:
-        self._checks, self._metrics = checks, metrics
+    def __init__(
+        self,
+        heartbeat: Heartbeat,
+        waiting_for: WaitingFor,
+        metrics: Metrics,
+        *,
+        standstill: float,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Let the loop count as dead after `standstill` seconds of the clock `steady` without a beat."""
+        self._heartbeat, self._waiting_for, self._metrics = heartbeat, waiting_for, metrics
+        self._standstill, self._steady = standstill, steady
+        self._asking = asyncio.Lock()
+        self._parts: tuple[Part, ...] = ()
+        self._parts_until = self._written_until = float("-inf")
+        self._written = b""
 
     async def alive(self, _request: web.Request) -> web.Response:
-        """Answer at all: that is what being alive is. A ledger that is away must not get the daemon restarted."""
-        return answer({"alive": True})
+        """Say whether the event loop goes on. A ledger that is away must not get the daemon restarted."""
+        still = self._heartbeat.stood_still_for(self._steady())
+        alive = still <= self._standstill
+        return answer(Alive(alive=alive, stood_still_seconds=round(still, 3)), 200 if alive else 503)
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """Say 200 when every check is well, else 503 with what is not."""
-        names = list(self._checks)
-        found = await asyncio.gather(*(_ask(self._checks[name]) for name in names))
-        wrong = {name: text for name, text in zip(names, found, strict=True) if text}
-        return answer({"ready": not wrong, "waiting_for": wrong}, 503 if wrong else 200)
+        """Say 200 when every part is well, else 503 and which is not."""
+        async with self._asking:
+            if self._steady() >= self._parts_until:
+                self._parts = tuple(sorted(await self._waiting_for()))
+                self._parts_until = self._steady() + _FRESH
+        return answer(Ready(ready=not self._parts, waiting_for=self._parts), 503 if self._parts else 200)
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """Write the metrics in Prometheus' text format."""
-        return web.Response(
-            body=self._metrics.exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        )
+        if self._steady() >= self._written_until:
+            self._written = self._metrics.exposition()
+            self._written_until = self._steady() + _FRESH
+        return web.Response(body=self._written, headers={"Content-Type": EXPOSITION})
 
 
-async def _ask(check: Check) -> str:
-    """Ask one check, for a second at most."""
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            return await check()
-    except TimeoutError:
-        return f"no answer within {_PATIENCE:g}s"
-    except KintsugiError as error:
-        return str(error)
+def asked_on(loop: asyncio.AbstractEventLoop, readiness: Readiness) -> WaitingFor:
+    """Ask for readiness from another loop than the one its parts live on; one that does not answer is a part, too."""
+
+    async def waiting_for() -> Collection[Part]:
+        asked = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(readiness.look(), loop))
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return (await asked).keys()
+        except TimeoutError:
+            return (Part.EVENT_LOOP,)
+
+    return waiting_for

@@ -4,57 +4,67 @@ Every route with the right that it needs, and the one way to a handler.
 Nothing is served that is not in this table; `guarded` asks for the right before a handler, and before any body is read.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+import msgspec
 from aiohttp import hdrs, web
 
 from kintsugi.errors import KintsugiError
+from kintsugi.server import contracts
 from kintsugi.server.answers import failure, refusal
 from kintsugi.server.api import IDENTITY, Api
 from kintsugi.server.authentication import Action, Authentication, Role, may
 from kintsugi.server.bodies import BodyError
+from kintsugi.server.contract import JSON, Handler, Route
 from kintsugi.server.health import Health
 from kintsugi.server.intake import Intake
+from kintsugi.server.openapi import document
 from kintsugi.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A method and path, the right it needs, and who handles it."""
-
-    method: str
-    path: str
-    action: Action
-    handler: Handler
-
-
-def all_routes(intake: Intake, health: Health, api: Api) -> tuple[Route, ...]:
-    """List every route of the daemon."""
+def all_routes(intake: Intake, api: Api) -> tuple[Route, ...]:
+    """List every route of the port for webhooks and people."""
     return (
-        Route("POST", "/alertmanager", Action.DELIVER, intake.receive),
-        Route("GET", "/healthz", Action.LOOK_ALIVE, health.alive),
-        Route("GET", "/readyz", Action.LOOK_ALIVE, health.ready),
-        Route("GET", "/metrics", Action.LOOK_ALIVE, health.metrics),
-        Route("GET", "/api/v1/incidents", Action.READ, api.incidents),
-        Route("GET", "/api/v1/incidents/{id}", Action.READ, api.incident),
-        Route("GET", "/api/v1/signals", Action.READ, api.signals),
-        Route("GET", "/api/v1/dead-letters", Action.READ, api.dead_letters),
-        Route("POST", "/api/v1/dead-letters/{id}/resend", Action.RESEND, api.resend),
-        Route("POST", "/api/v1/incidents/{id}/approve", Action.APPROVE, api.approve),
-        Route("POST", "/api/v1/incidents/{id}/rollback", Action.ROLL_BACK, api.roll_back),
-        Route("GET", "/api/v1/pauses", Action.READ, api.pauses),
-        Route("POST", "/api/v1/pauses", Action.PAUSE, api.pause),
-        Route("DELETE", "/api/v1/pauses/{id}", Action.PAUSE, api.resume),
-        Route("GET", "/api/v1/services", Action.READ, api.services),
-        Route("POST", "/api/v1/services/{name}/drill", Action.DRILL, api.drill),
-        Route("GET", "/api/v1/explain", Action.READ, api.explain_object),
-        Route("POST", "/api/v1/explain", Action.READ, api.explain_alert),
+        Route("POST", "/alertmanager", Action.DELIVER, intake.receive, contracts.DELIVER),
+        Route("GET", "/api/v1/incidents", Action.READ, api.incidents, contracts.INCIDENTS),
+        Route("GET", "/api/v1/incidents/{id}", Action.READ, api.incident, contracts.INCIDENT),
+        Route("GET", "/api/v1/signals", Action.READ, api.signals, contracts.SIGNALS_LIST),
+        Route("GET", "/api/v1/dead-letters", Action.READ, api.dead_letters, contracts.DEAD_LETTERS),
+        Route("POST", "/api/v1/dead-letters/{id}/resend", Action.RESEND, api.resend, contracts.RESEND),
+        Route("POST", "/api/v1/incidents/{id}/approve", Action.APPROVE, api.approve, contracts.APPROVE),
+        Route("POST", "/api/v1/incidents/{id}/rollback", Action.ROLL_BACK, api.roll_back, contracts.ROLL_BACK),
+        Route("GET", "/api/v1/pauses", Action.READ, api.pauses, contracts.PAUSES),
+        Route("POST", "/api/v1/pauses", Action.PAUSE, api.pause, contracts.PAUSE),
+        Route("DELETE", "/api/v1/pauses/{id}", Action.PAUSE, api.resume, contracts.RESUME),
+        Route("GET", "/api/v1/readiness", Action.READ, api.readiness, contracts.READINESS),
+        Route("GET", "/api/v1/services", Action.READ, api.services, contracts.SERVICES),
+        Route("POST", "/api/v1/services/{name}/drill", Action.DRILL, api.drill, contracts.DRILL),
+        Route("GET", "/api/v1/explain", Action.READ, api.explain_object, contracts.EXPLAIN_OBJECT),
+        Route("POST", "/api/v1/explain", Action.READ, api.explain_alert, contracts.EXPLAIN_ALERT),
     )
+
+
+def health_routes(health: Health) -> tuple[Route, ...]:
+    """List every route of the port for the kubelet and Prometheus; no gate stands before them."""
+    return (
+        Route("GET", "/healthz", Action.DESCRIBE, health.alive, contracts.ALIVE),
+        Route("GET", "/readyz", Action.DESCRIBE, health.ready, contracts.READY),
+        Route("GET", "/metrics", Action.DESCRIBE, health.metrics, contracts.METRICS),
+    )
+
+
+def documented(server: Sequence[Route], health: Sequence[Route]) -> tuple[Route, ...]:
+    """Add the route that serves the document of them all, its own among them."""
+    written = b""
+
+    async def show(_request: web.Request) -> web.Response:
+        return web.Response(body=written, content_type=JSON)
+
+    routes = (*server, Route("GET", "/openapi.json", Action.DESCRIBE, show, contracts.DOCUMENT))
+    written = msgspec.json.format(msgspec.json.encode(document(routes, health)), indent=2) + b"\n"
+    return routes
 
 
 class Gate:

@@ -1,5 +1,6 @@
 """How the daemon was told to behave: `load` reads flags, environment and file into one frozen `Settings`."""
 
+from kintsugi.settings.health import HealthSettings
 from kintsugi.settings.load import DEFAULT_FILE, SettingsError, known_settings, load
 from kintsugi.settings.sections import (
     AlertmanagerSettings,
@@ -23,6 +24,7 @@ __all__ = [
     "CatalogSettings",
     "ChaosSettings",
     "GuardSettings",
+    "HealthSettings",
     "KubeSettings",
     "LedgerSettings",
     "ModeWord",

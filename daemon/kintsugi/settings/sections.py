@@ -86,7 +86,7 @@ ImageName = Annotated[str, AfterValidator(_image)]
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
 class ServerSettings:
-    """The one HTTP port: webhooks, health, metrics, API."""
+    """The HTTP port for webhooks and the API; health and metrics have one of their own."""
 
     host: str = "0.0.0.0"  # noqa: S104  a pod is reached from other pods
     """Address to listen on. All of them by default; the NetworkPolicy of the chart says who may come."""
@@ -116,7 +116,8 @@ class ServerSettings:
     soon that nothing is accepted; a commit that finishes later is harmless, its alerts come again as repeats."""
 
     max_connections: Count = 4096
-    """Open connections; more are closed at once. An Alertmanager opened 970 at once for 1,000 groups (measured)."""
+    """Open connections; more are closed at once, and so are those of one address above half of them. An Alertmanager
+    opened 970 at once for 1,000 groups (measured)."""
 
     backlog: Count = 4096
     """Connections that the kernel keeps until they are accepted; 128 overflowed with 3,000 groups (measured)."""
@@ -132,6 +133,13 @@ class ServerSettings:
 
     shutdown_timeout: Wait = timedelta(seconds=10)
     """How long requests under way may take to finish when the daemon stops."""
+
+    tls_certificate_file: Path | None = None
+    """PEM file with the certificate of this port and those that lead to its authority. Read anew when it changes; one that
+    cannot be used keeps the last. None: tokens and answers go in the clear, as inside a cluster behind a NetworkPolicy."""
+
+    tls_key_file: Path | None = None
+    """PEM file with the private key of that certificate, without a passphrase."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)

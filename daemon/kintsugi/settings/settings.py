@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from kintsugi.settings.health import HealthSettings
 from kintsugi.settings.sections import (
     AlertmanagerSettings,
     CatalogSettings,
@@ -60,6 +61,7 @@ class Settings:
     `namespace` of the service account, whatever stands here, and another one here is refused."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
+    health: HealthSettings = field(default_factory=HealthSettings)
     alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
     kube: KubeSettings = field(default_factory=KubeSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
@@ -155,6 +157,23 @@ def check_watchdogs(settings: Settings, watchdogs: Mapping[str, timedelta]) -> d
     }
 
 
+def check_ports(settings: Settings) -> dict[str, str]:
+    """Find ports that contradict each other, and a certificate without its key."""
+    server, health = settings.server, settings.health
+    wrong = {}
+    if server.port and server.port == health.port:
+        wrong["health.port"] = (
+            f"{health.port} is server.port, too: health and metrics need a port of their own, as 8081, so that they are "
+            "answered when the other one is full"
+        )
+    if (server.tls_certificate_file is None) != (server.tls_key_file is None):
+        missing, given = "tls_key_file", "tls_certificate_file"
+        if server.tls_certificate_file is None:
+            missing, given = given, missing
+        wrong[f"server.{missing}"] = f"not set, but server.{given} is: TLS needs both, or neither"
+    return wrong
+
+
 def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_file) -> dict[str, str]:
     """Find files that are named but not there, and a webhook that would be open to anyone unasked."""
     wrong = {
@@ -163,12 +182,16 @@ def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_fil
         for path in paths
         if not exists(path)
     }
+    for name in ("tls_certificate_file", "tls_key_file"):
+        path = getattr(settings.server, name)
+        if path is not None and not exists(path):
+            wrong[f"server.{name}"] = f"{path} is not a file: it must be in PEM"
     if not settings.alertmanager.token_files and not settings.server.insecure_no_token:
         wrong[WEBHOOK] = (
             "no token: anyone who reaches the port could start runbooks. Name a file with a token, "
             "or say --insecure-no-token"
         )
-    return wrong
+    return {**check_ports(settings), **wrong}
 
 
 def check_tokens(settings: Settings) -> Iterator[tuple[str, str]]:

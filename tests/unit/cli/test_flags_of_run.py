@@ -18,6 +18,7 @@ GIVEN = RunFlags(
     context="c",
     host="127.0.0.1",
     port=0,
+    health_port=0,
     insecure_no_token=True,
     durations=0.5,
     log_level="debug",
@@ -31,6 +32,7 @@ def test_each_flag_reaches_its_setting() -> None:
     assert (settings.catalog.directory, settings.ledger.url) == (Path("rules"), "sqlite:///x.db")
     assert (settings.kube.kubeconfig, settings.kube.context) == (Path("kubeconfig"), "c")
     assert (settings.server.host, settings.server.port) == ("127.0.0.1", 0)
+    assert settings.health.port == 0
     assert (settings.telemetry.log_level, settings.telemetry.log_format) == ("debug", "json")
 
 

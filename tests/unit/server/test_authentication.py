@@ -6,20 +6,21 @@ import pytest
 
 from kintsugi.server.authentication import Action, Authentication, Identity, Role, TokenFiles, may
 
-DELIVER, LOOK = {Action.DELIVER}, {Action.LOOK_ALIVE}
+DELIVER, DESCRIBE = {Action.DELIVER}, {Action.DESCRIBE}
 PEOPLE = {Action.READ, Action.APPROVE, Action.ROLL_BACK, Action.PAUSE, Action.DRILL, Action.RESEND}
 
 
 @pytest.mark.parametrize("action", list(Action))
 @pytest.mark.parametrize(
-    ("role", "rights"), [(Role.NOBODY, LOOK), (Role.WEBHOOK, LOOK | DELIVER), (Role.OPERATOR, LOOK | PEOPLE)]
+    ("role", "rights"),
+    [(Role.NOBODY, DESCRIBE), (Role.WEBHOOK, DESCRIBE | DELIVER), (Role.OPERATOR, DESCRIBE | PEOPLE)],
 )
 def test_each_role_has_its_rights_and_no_other(role: Role, rights: set[Action], action: Action) -> None:
     assert may(role, action) == (action in rights)
 
 
 def test_what_is_in_no_table_is_denied() -> None:
-    assert not may("stranger", Action.LOOK_ALIVE)  # type: ignore[arg-type]
+    assert not may("stranger", Action.DESCRIBE)  # type: ignore[arg-type]
     assert not may(Role.OPERATOR, "reboot")  # type: ignore[arg-type]
 
 

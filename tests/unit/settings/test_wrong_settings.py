@@ -106,3 +106,25 @@ def test_every_setting_is_documented() -> None:
     undocumented = [name for name, text in known_settings() if len(text) < 20]
 
     assert undocumented == []
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("server: {port: 9000}\nhealth: {port: 9000}", "k.yaml:2:10: health.port: 9000 is server.port, too"),
+        ("server: {port: 8081}", "health.port: 8081 is server.port, too"),
+        ("server: {tls_certificate_file: k.yaml}", "server.tls_key_file: not set, but server.tls_certificate_file is"),
+        ("server: {tls_key_file: k.yaml}", "server.tls_certificate_file: not set, but server.tls_key_file is"),
+        ("server: {tls_key_file: x, tls_certificate_file: y}", "server.tls_key_file: x is not a file"),
+    ],
+)
+def test_ports_and_certificates_that_contradict_each_other_are_refused(
+    tmp_path: Path, text: str, complaint: str
+) -> None:
+    assert any(complaint in line for line in problems(tmp_path, text)), problems(tmp_path, text)
+
+
+def test_both_ports_may_be_any_free_one(tmp_path: Path) -> None:
+    file = tmp_path / "k.yaml"
+    file.write_text("server: {port: 0}\nhealth: {port: 0}\n", encoding="utf-8")
+    assert load(environ=OPEN, file=file).health.port == 0

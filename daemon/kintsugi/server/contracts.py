@@ -1,0 +1,155 @@
+"""
+What each route takes and answers.
+
+The limits are those of the handlers, and a test sends what is just within and just beyond them.
+"""
+
+from kintsugi.model.answers import SIGNALS, Explanation, IncidentDetail, Resent, RollbackAnswer
+from kintsugi.model.records import Approval, Incident, Pause, PauseScope, Reason, VerdictKind
+from kintsugi.server import api, told
+from kintsugi.server.contract import JSON, Body, Contract, Text, flag, number, text, word
+from kintsugi.server.health import Alive, Ready
+
+_LIMIT = number("limit", "How many at most.", least=1, most=api.MOST, default=api.PAGE)
+_BEFORE = text("before", "The id of the last one of a page, for the next page.")
+_SKIP = number("skip", "How many signals to pass over.", least=0, most=api.MOST_SKIPPED, default=0)
+_SIGNALS = number("signals", "How many signals to show.", least=1, most=api.MOST, default=SIGNALS)
+_POD = text("pod", "The pod, as NAMESPACE/NAME.", pattern=f"^{api.NAMESPACED}$", required=True)
+
+_VISIBLE = r"[^\s\x1c-\x1f]"
+"""What a reason must hold at least one of: a character that is no blank, by the rules of Python."""
+
+_ONE_THING = {
+    "anyOf": [
+        {"properties": {"scope": {"const": PauseScope.GLOBAL.value}, "name": {"const": ""}}},
+        {
+            "properties": {
+                "scope": {"enum": [PauseScope.NAMESPACE.value, PauseScope.RULE.value, PauseScope.SERVICE.value]},
+                "name": {"minLength": 1},
+            },
+            "required": ["name"],
+        },
+    ]
+}
+"""A pause of everything names nothing, any other one names what it is of."""
+
+_CHANGES = (400, 404, 409, 413, 502, 503)
+"""How a deed may be refused: not understood, not there, something stands against it, too large, cluster or ledger away."""
+
+DELIVER = Contract(
+    summary="Take a delivery of Alertmanager (webhook, version 4)",
+    answers={200: told.Taken},
+    errors=(400, 413, 415, 503),
+    body=Body(
+        rules={
+            "type": "object",
+            "required": ["version", "alerts"],
+            "properties": {
+                "version": {"const": "4"},
+                "alerts": {
+                    "type": "array",
+                    "description": "Each is read for itself; one that makes no sense is kept as a dead letter.",
+                },
+                "truncatedAlerts": {"type": "integer"},
+            },
+        }
+    ),
+)
+INCIDENTS = Contract(
+    summary="List incidents, the newest first",
+    answers={200: told.Incidents},
+    errors=(400, 503),
+    query=(_LIMIT, text("service", "Of this service only."), flag("open", "Only those that are not closed.")),
+)
+INCIDENT = Contract(
+    summary="Show one incident with runs, steps, undo texts, evidence, questions, and a page of its signals",
+    answers={200: IncidentDetail},
+    errors=(400, 404, 503),
+    query=(_SIGNALS, _SKIP),
+)
+SIGNALS_LIST = Contract(
+    summary="List signals with their verdicts, the newest first",
+    answers={200: told.Signals},
+    errors=(400, 404, 503),
+    query=(
+        word("verdict", "With this verdict only.", VerdictKind),
+        word("reason", "With this reason only.", Reason),
+        _LIMIT,
+        _BEFORE,
+    ),
+)
+DEAD_LETTERS = Contract(
+    summary="List what could not be understood, the newest first",
+    answers={200: told.DeadLetters},
+    errors=(400, 404, 503),
+    query=(_LIMIT, _BEFORE),
+)
+RESEND = Contract(
+    summary="Send a dead letter in again",
+    answers={200: Resent},
+    errors=_CHANGES,
+    body=Body(kind=api.ResendBody, required=False),
+)
+APPROVE = Contract(
+    summary="Say yes to the plan that was shown",
+    answers={200: Approval},
+    errors=_CHANGES,
+    body=Body(kind=api.ApproveBody, rules={"properties": {"plan": {"minLength": 1}}}),
+)
+ROLL_BACK = Contract(
+    summary="Undo a run, or without `confirm` say what that would do",
+    answers={200: RollbackAnswer, 202: RollbackAnswer},
+    errors=_CHANGES,
+    body=Body(kind=api.RollBackBody, required=False),
+)
+PAUSES = Contract(summary="List the pauses that hold", answers={200: told.Pauses}, errors=(503,))
+PAUSE = Contract(
+    summary="Begin a pause",
+    answers={201: Pause},
+    errors=_CHANGES,
+    body=Body(
+        kind=api.PauseBody,
+        rules={
+            "properties": {
+                "why": {"pattern": _VISIBLE},
+                "minutes": {"exclusiveMinimum": 0, "maximum": api.LONGEST_PAUSE},
+            },
+            **_ONE_THING,
+        },
+    ),
+)
+RESUME = Contract(
+    summary="Lift a pause",
+    answers={200: Pause},
+    errors=_CHANGES,
+    body=Body(kind=api.ResumeBody, required=False),
+)
+READINESS = Contract(summary="Say what is waited for, and why", answers={200: told.ReadinessDetail}, errors=(503,))
+SERVICES = Contract(summary="Say how each service is", answers={200: told.Services}, errors=(503,))
+DRILL = Contract(
+    summary="Begin a drill of a service's backups",
+    answers={202: Incident},
+    errors=_CHANGES,
+    body=Body(kind=api.DrillBody, required=False),
+)
+EXPLAIN_OBJECT = Contract(
+    summary="Say what would become of a pod now, and why",
+    answers={200: Explanation},
+    errors=(400, 502, 503),
+    query=(_POD,),
+)
+EXPLAIN_ALERT = Contract(
+    summary="Say what would become of an alert now, and why; it is read as the webhook would read it",
+    answers={200: Explanation},
+    errors=(400, 413, 502, 503),
+    body=Body(kind=api.AlertBody, rules={"properties": {"labels": {"minProperties": 1}}}),
+)
+DOCUMENT = Contract(summary="Show this document", answers={200: Text(content_type=JSON)})
+
+ALIVE = Contract(summary="Say whether the event loop goes on", answers={200: Alive, 503: Alive})
+READY = Contract(
+    summary="Say whether the daemon is ready, and which part is waited for", answers={200: Ready, 503: Ready}
+)
+METRICS = Contract(
+    summary="Write the metrics in Prometheus' text format", answers={200: Text(content_type="text/plain")}
+)

@@ -1,0 +1,163 @@
+"""
+A port that is listened on: a bounded number of connections, none of them kept waiting for ever.
+
+Both ports of the daemon are opened here; what is served on them is an application that they bring.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+from aiohttp import web
+from aiohttp.http import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler
+
+from kintsugi.errors import UsageError
+from kintsugi.server.connections import Admitted, Handshakes, NextContext, Places, Secured
+from kintsugi.server.contract import Handler
+from kintsugi.telemetry import get_logger
+
+log = get_logger(__name__)
+
+_SWEEP = 1.0
+"""Seconds between two looks at connections that have not said anything yet."""
+
+_LINGER = 2.0
+"""Seconds for which the rest of a refused body is read and thrown away, so that its sender sees the answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listening:
+    """A server that takes requests, over `scheme` (http or https)."""
+
+    host: str
+    port: int
+    scheme: str = "http"
+
+    @property
+    def url(self) -> str:
+        """Return its address."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """Where a port is, and how much it bears; times in seconds. `setting` is what is told when it cannot be had."""
+
+    setting: str
+    host: str
+    port: int
+    connections: int
+    backlog: int
+    header_timeout: float
+    idle_timeout: float
+    shutdown_timeout: float
+
+
+@asynccontextmanager
+async def listen(terms: Terms, app: web.Application, *, tls: NextContext | None = None) -> AsyncIterator[Listening]:
+    """
+    Serve an application until the context is left; requests under way may then finish.
+
+    Raises UsageError when the port cannot be had.
+    """
+    newcomers = _Newcomers(terms.header_timeout)
+    app.middlewares.insert(0, newcomers.note)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=_logger_of_handlers(),
+        keepalive_timeout=terms.idle_timeout,
+        lingering_time=_LINGER,
+        shutdown_timeout=terms.shutdown_timeout,
+    )
+    await runner.setup()
+    assert runner.server is not None
+    handshakes = Handshakes(terms.header_timeout)
+    accept = partial(_accept, Places(terms.connections), _Handlers(runner.server, terms.connections), handshakes, tls)
+    loop = asyncio.get_running_loop()
+    try:
+        listener = await loop.create_server(accept, terms.host, terms.port, backlog=terms.backlog)
+    except OSError as error:
+        await runner.cleanup()
+        where = f"{terms.host}:{terms.port}"
+        raise UsageError(f"{terms.setting}: cannot listen on {where}: {error.strerror}") from error
+    sweeper = asyncio.create_task(newcomers.sweep(runner.server), name="server-sweeper")
+    try:
+        host, port = listener.sockets[0].getsockname()[:2]
+        yield Listening(host=host, port=port, scheme="http" if tls is None else "https")
+    finally:
+        listener.close()
+        sweeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeper
+        await handshakes.stop()
+        await runner.cleanup()
+
+
+def _logger_of_handlers() -> logging.Logger:
+    """Return what the handlers of connections log to."""
+    logger = logging.getLogger("kintsugi.server.connections")
+    if not any(isinstance(each, _NoHttp) for each in logger.filters):
+        logger.addFilter(_NoHttp())
+    return logger
+
+
+class _NoHttp(logging.Filter):
+    """Tells in a line that what came in is no HTTP: a trace would fill the log, with bytes that may hold a token."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let pass what is a mistake of ours."""
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        log.info("what came in is no HTTP", kind=type(error).__name__)
+        return False
+
+
+def _accept(places: Places, handlers: "_Handlers", handshakes: Handshakes, tls: NextContext | None) -> asyncio.Protocol:
+    """Make the protocol of the next connection."""
+    admitted = Admitted(places, handlers.make)
+    context: ssl.SSLContext | None = tls() if tls is not None else None
+    return admitted if context is None else Secured(admitted, handshakes, context)
+
+
+class _Handlers:
+    """Makes the handlers of a server's connections; one whose connection is gone counts until it has come to its end."""
+
+    def __init__(self, server: web.Server, most: int) -> None:
+        self._server, self._most = server, most
+
+    def make(self) -> RequestHandler | None:
+        """Make one; None when there are too many."""
+        return None if len(self._server.connections) >= self._most else self._server()
+
+
+class _Newcomers:
+    """Knows the connections that have not brought the head of a request yet, and closes them when they take too long (A15)."""
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._since: dict[RequestHandler, float] = {}
+
+    @web.middleware
+    async def note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Note that a connection has brought the head of a request; from then on the other timeouts count."""
+        self._since[request.protocol] = float("inf")
+        return await handler(request)
+
+    async def sweep(self, server: web.Server) -> None:
+        """Look again and again."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(_SWEEP, self._timeout / 4))
+            now = loop.time()
+            self._since = {connection: self._since.get(connection, now) for connection in server.connections}
+            for connection, since in self._since.items():
+                if now - since > self._timeout:
+                    connection.force_close()

@@ -1,0 +1,188 @@
+"""
+The document of the HTTP API (OpenAPI 3.1), made from the table of routes and the types of what they take and answer.
+
+It is served at `/openapi.json` and kept in docs/openapi.json; tests compare both, and every answer of a running daemon, with
+what is said here. Answers are closed: a field that stands in no type is told nowhere.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from kintsugi.server.authentication import RIGHTS, Action, Role
+from kintsugi.server.contract import JSON, Body, Contract, Parameter, Route, Text
+from kintsugi.server.told import Problem
+
+Json = dict[str, Any]
+
+_VERSION = "1"
+_REFS = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_ANY = {"description": "Any JSON: what a program, a service or an object of the cluster said."}
+_ABOUT = """\
+Alertmanager delivers to `/alertmanager` with the webhook's token; people have tokens of their own for everything under
+`/api/v1`. Health and metrics are on another port, without a token. The API follows the daemon's version: fields may be
+added, and clients should pass over those that they do not know."""
+
+
+def document(server: Sequence[Route], health: Sequence[Route]) -> Json:
+    """Make the document of the routes of both ports."""
+    schemas = _Schemas([each.contract for each in (*server, *health)])
+    paths: Json = {}
+    for each in server:
+        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schemas)
+    for each in health:
+        item = paths.setdefault(each.path, {"servers": [_HEALTH]})
+        item[each.method.lower()] = _operation(each, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Kintsugi",
+            "version": _VERSION,
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components,
+            "responses": {
+                str(status): {"description": says, "content": {JSON: {"schema": schemas.ref(Problem)}}}
+                for status, says in _ERRORS.items()
+            },
+            "securitySchemes": _SECURITY,
+        },
+    }
+
+
+_DONE = {
+    200: "It is so, or it is done.",
+    201: "It is made.",
+    202: "It is begun; what becomes of it is told by its incident.",
+    503: "It is not well.",
+}
+_ERRORS = {
+    400: "It makes no sense; the error says what would.",
+    401: "No token, or one that is not known.",
+    403: "The token gives no right to this.",
+    404: "There is no such thing.",
+    409: "Something stands against it.",
+    413: "The body is too large.",
+    415: "The body is not said to be JSON.",
+    502: "The cluster, or what is asked in it, gives no answer.",
+    503: "The ledger is away, or too much is under way: come again.",
+}
+
+_HEALTH = {"url": "http://{host}:8081", "variables": {"host": {"default": "kintsugi.kintsugi.svc"}}}
+
+_SECURITY = {
+    str(role): {"type": "http", "scheme": "bearer", "description": about}
+    for role, about in {
+        Role.WEBHOOK: "A token of `alertmanager.token_files`.",
+        Role.OPERATOR: "A token of `server.operator_token_files`: a person's.",
+    }.items()
+}
+
+
+class _Schemas:
+    """The schemas of everything that is taken and answered, by type."""
+
+    def __init__(self, contracts: Sequence[Contract]) -> None:
+        told = {each for contract in contracts for each in contract.answers.values() if not isinstance(each, Text)}
+        taken = {contract.body.kind for contract in contracts if contract.body is not None and contract.body.kind}
+        answers, bodies = _components({*told, Problem}), _components(taken)
+        for schema in answers.values():
+            _close(schema)
+        self.components: Json = dict(sorted({**bodies, **answers}.items()))
+
+    @staticmethod
+    def ref(kind: type) -> Json:
+        """Refer to the schema of a type."""
+        return {"$ref": _REFS.format(name=kind.__name__)}
+
+
+def _components(kinds: Iterable[type]) -> Json:
+    """Make the schemas of these types, and of all that they hold, by name."""
+    ordered = sorted(kinds, key=lambda kind: kind.__name__)
+    _, components = msgspec.json.schema_components(ordered, ref_template=_REFS, schema_hook=lambda _: dict(_ANY))
+    return components
+
+
+def _close(schema: Json) -> None:
+    """Say of a record that is answered that it has every field, and no other; and read its text as a paragraph."""
+    if "description" in schema:
+        schema["description"] = " ".join(str(schema["description"]).split())
+    if "properties" in schema:
+        schema["required"] = list(schema["properties"])
+        schema["additionalProperties"] = False
+        for each in schema["properties"].values():
+            each.pop("default", None)
+
+
+def _operation(route: Route, schemas: _Schemas) -> Json:
+    """Describe one method of one path."""
+    contract = route.contract
+    parameters = [_in_path(name) for name in _PARAMETER.findall(route.path)] + [_in_query(e) for e in contract.query]
+    described: Json = {
+        "operationId": _operation_id(route),
+        "summary": contract.summary,
+        "security": [{str(role): []} for role in _roles(route.action)],
+        "responses": _responses(route, schemas),
+    }
+    if parameters:
+        described["parameters"] = parameters
+    if contract.body is not None:
+        described["requestBody"] = _body(contract.body, schemas)
+    return described
+
+
+def _roles(action: Action) -> list[Role]:
+    """List who has to show a token for an action; nobody where everybody may."""
+    return [] if action in RIGHTS[Role.NOBODY] else [role for role, rights in RIGHTS.items() if action in rights]
+
+
+def _operation_id(route: Route) -> str:
+    """Name an operation after its method and path."""
+    words = [route.method.lower(), *re.findall(r"[a-z0-9]+", route.path.replace("{", "by-"))]
+    return "-".join(words)
+
+
+def _responses(route: Route, schemas: _Schemas) -> Json:
+    """Describe every answer of a route."""
+    found: Json = {}
+    for status, kind in route.contract.answers.items():
+        if isinstance(kind, Text):
+            content: Mapping[str, Any] = {kind.content_type: {"schema": {"type": "string"}}}
+        else:
+            content = {JSON: {"schema": schemas.ref(kind)}}
+        found[str(status)] = {"description": _DONE[status], "content": content}
+    gate = (401, 403) if _roles(route.action) else ()
+    for status in (*gate, *route.contract.errors):
+        found[str(status)] = {"$ref": f"#/components/responses/{status}"}
+    return dict(sorted(found.items()))
+
+
+def _in_path(name: str) -> Json:
+    """Describe a part of the path."""
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+
+
+def _in_query(parameter: Parameter) -> Json:
+    """Describe a parameter of the query."""
+    return {
+        "name": parameter.name,
+        "in": "query",
+        "required": parameter.required,
+        "description": parameter.about,
+        "schema": dict(parameter.schema),
+    }
+
+
+def _body(body: Body, schemas: _Schemas) -> Json:
+    """Describe the body of a request."""
+    parts = [schemas.ref(body.kind)] if body.kind is not None else []
+    parts += [dict(body.rules)] if body.rules else []
+    schema: Json = parts[0] if len(parts) == 1 else {"allOf": parts}
+    return {"required": body.required, "content": {JSON: {"schema": schema}}}

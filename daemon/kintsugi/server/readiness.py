@@ -1,0 +1,58 @@
+"""
+Is the daemon ready, and if not, which part of it is waited for: asked on the event loop that the parts live on.
+
+Which part is everybody's to know. Why says where the database is and who asks it, and is for people with a token.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+
+from kintsugi.errors import KintsugiError
+from kintsugi.telemetry import SECRETS, get_logger
+
+log = get_logger(__name__)
+
+Check = Callable[[], Awaitable[str]]
+"""Returns "" when all is well, else what is not; may raise any KintsugiError."""
+
+_PATIENCE = 1.0
+"""Seconds that one check may take; a kubelet waits about as long."""
+
+
+class Part(StrEnum):
+    """What must be well before the daemon is ready."""
+
+    LEDGER = "ledger"
+    CLOCK = "clock"
+    CACHES = "caches"
+    EVENT_LOOP = "event-loop"
+
+
+class Readiness:
+    """The checks of one daemon."""
+
+    def __init__(self, checks: Mapping[Part, Check]) -> None:
+        self._checks = checks
+        self._last: frozenset[Part] = frozenset()
+
+    async def look(self) -> Mapping[Part, str]:
+        """Ask every check; return the parts that are waited for, each with what is not well. A change is logged."""
+        parts = list(self._checks)
+        found = await asyncio.gather(*(_ask(self._checks[part]) for part in parts))
+        waiting_for = {part: SECRETS.text(text) for part, text in zip(parts, found, strict=True) if text}
+        if waiting_for.keys() != self._last:
+            self._last = frozenset(waiting_for)
+            log.info("readiness has changed", ready=not waiting_for, waiting_for=waiting_for)
+        return waiting_for
+
+
+async def _ask(check: Check) -> str:
+    """Ask one check, for a second at most."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {_PATIENCE:g}s"
+    except KintsugiError as error:
+        return str(error)

@@ -1,0 +1,32 @@
+"""The settings of the port for the kubelet and Prometheus."""
+
+from datetime import timedelta
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from kintsugi.settings.sections import Count, Port, Wait
+
+
+@dataclass(
+    frozen=True,
+    kw_only=True,
+    slots=True,
+    config=ConfigDict(extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True),
+)
+class HealthSettings:
+    """The HTTP port for the kubelet and Prometheus: /healthz, /readyz and /metrics, without a token and without TLS."""
+
+    host: str = "0.0.0.0"  # noqa: S104  the kubelet asks from its node
+    """Address to listen on. All of them by default; what it answers names no host, no user and no object."""
+
+    port: Port = 8081
+    """TCP port; 0 takes any free one. 8081 is where controllers of Kubernetes answer their probes."""
+
+    max_connections: Count = 64
+    """Open connections; more are closed at once, and so are those of one address above half of them. A kubelet opens one
+    at a time, a Prometheus keeps one."""
+
+    standstill: Wait = timedelta(seconds=10)
+    """How long the event loop may stand still before /healthz is answered 503, by the steady clock. With the probe's own
+    three failures the pod is restarted half a minute later; the longest work that is done on the loop takes less than one."""

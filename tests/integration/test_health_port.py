@@ -1,0 +1,213 @@
+"""Health and metrics on a port of their own: who fills the other one, or stops the event loop, cannot hide it."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+import aiohttp
+import msgspec
+import pytest
+
+from kintsugi.errors import UsageError
+from kintsugi.ledger import Ledger
+from kintsugi.server.health import Health
+from kintsugi.server.health_port import serve_health
+from kintsugi.server.readiness import Part
+from kintsugi.settings import HealthSettings
+from kintsugi.telemetry import LoopHeartbeat, Metrics
+from tests.harness.waiting import eventually
+from tests.integration.intake_server import PATIENT, STANDSTILL, Served, ledger_in, served
+from tests.integration.operations_double import RememberingOperations
+from tests.unit.sources.webhooks import alert, webhook
+
+DIRECT = build_opener(ProxyHandler({}))
+ANYWHERE = HealthSettings(host="127.0.0.1", port=0)
+FEW = replace(PATIENT, max_connections=20, header_timeout=timedelta(minutes=5), idle_timeout=timedelta(minutes=5))
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
+    async with ledger_in(tmp_path) as ledger:
+        yield ledger
+
+
+@asynccontextmanager
+async def port_for_few(folder: Path, ledger: Ledger) -> AsyncIterator[Served]:
+    """Serve a port with room for few connections, which it never gives up by itself."""
+    async with served(folder, ledger, RememberingOperations(), settings=FEW) as port:
+        yield port
+
+
+@contextmanager
+def held(port: Served, connections: int, peer: str) -> Iterator[None]:
+    """Hold connections from one address on which nothing is said."""
+    with ExitStack() as opened:
+        for _ in range(connections):
+            one = socket.create_connection((port.host, port.port), 20, source_address=(peer, 0))
+            opened.enter_context(closing(one))
+        yield
+
+
+def ask(url: str) -> tuple[int, Any]:
+    """Ask, from the thread that this is called in."""
+    try:
+        with DIRECT.open(url, timeout=30) as answer:
+            return answer.status, msgspec.json.decode(answer.read())
+    except HTTPError as error:
+        return error.code, msgspec.json.decode(error.read())
+
+
+async def deliver(port: Served, peer: str) -> int:
+    """Deliver an alert from an address; 0 when there is no connection to be had."""
+    connector = aiohttp.TCPConnector(local_addr=(peer, 0))
+    headers = {"Authorization": "Bearer the-webhooks-token", "Content-Type": "application/json"}
+    async with aiohttp.ClientSession(connector=connector) as client:
+        try:
+            async with client.post(f"{port.url}/alertmanager", data=webhook(alert()), headers=headers) as answer:
+                return answer.status
+        except (aiohttp.ClientError, OSError):
+            return 0
+
+
+async def test_one_peer_that_takes_all_connections_keeps_neither_a_webhook_nor_the_kubelet_out(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    """Covers A15 and H8: one address holds at most half, and health has a port of its own."""
+    async with port_for_few(tmp_path, ledger) as port:
+        with held(port, 60, "127.0.0.2"):
+            await eventually(lambda: turned_away(port, "127.0.0.2"), within=20)
+            assert await deliver(port, "127.0.0.3") == 200
+            assert (await asyncio.to_thread(ask, f"{port.health}/healthz"))[0] == 200
+
+
+def turned_away(port: Served, peer: str) -> bool:
+    """Return whether a further connection of this address is closed at once."""
+    with closing(socket.create_connection((port.host, port.port), 20, source_address=(peer, 0))) as one:
+        one.settimeout(0.5)
+        try:
+            return one.recv(1) == b""
+        except TimeoutError:
+            return False
+        except ConnectionError:
+            return True
+
+
+async def test_a_peer_that_lets_go_may_come_again(tmp_path: Path, ledger: Ledger) -> None:
+    async with port_for_few(tmp_path, ledger) as port:
+        with held(port, 60, "127.0.0.2"):
+            await eventually(lambda: turned_away(port, "127.0.0.2"), within=20)
+
+        async def is_taken() -> bool:
+            return await deliver(port, "127.0.0.2") == 200
+
+        await eventually(is_taken, within=20)
+
+
+async def test_when_all_peers_together_take_all_connections_the_kubelet_is_answered(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    async with port_for_few(tmp_path, ledger) as port:
+        with held(port, 60, "127.0.0.2"), held(port, 60, "127.0.0.3"):
+            await eventually(lambda: turned_away(port, "127.0.0.4"), within=20)
+            assert (await asyncio.to_thread(ask, f"{port.health}/healthz"))[0] == 200
+
+
+async def test_an_event_loop_that_stands_still_is_seen_while_it_does(tmp_path: Path, ledger: Ledger) -> None:
+    """C6: whatever computes on the daemon's loop, who asks for its health is answered, and no longer that it is alive."""
+    async with served(tmp_path, ledger, RememberingOperations()) as port:
+        status, said = await asyncio.to_thread(ask, f"{port.health}/healthz")
+        assert (status, said["alive"]) == (200, True)
+
+        asker = AskedUntilDead()
+        asked = asyncio.get_running_loop().run_in_executor(None, asker, port.health)
+        until = time.monotonic() + 20 * STANDSTILL
+        while not asker.over and time.monotonic() < until:
+            time.sleep(0.05)  # the loop itself stands still  # noqa: ASYNC251
+        status, said, ready = await asked
+
+        assert (status, said["alive"]) == (503, False)
+        assert said["stood_still_seconds"] > STANDSTILL
+        assert ready == (503, {"ready": False, "waiting_for": ["event-loop"]})
+        await eventually(lambda: ask(f"{port.health}/healthz")[0] == 200, within=20)
+
+
+class AskedUntilDead:
+    """Asks again and again; `over` once the answer was not 200."""
+
+    def __init__(self) -> None:
+        self.over = False
+
+    def __call__(self, health: str) -> tuple[int, Any, tuple[int, Any]]:
+        """Return the first answer that is not 200, and what is then said of readiness."""
+        try:
+            until = time.monotonic() + 10 * STANDSTILL
+            status, said = ask(f"{health}/healthz")
+            while status == 200 and time.monotonic() < until:
+                time.sleep(0.1)
+                status, said = ask(f"{health}/healthz")
+            return status, said, ask(f"{health}/readyz")
+        finally:
+            self.over = True
+
+
+async def test_however_often_strangers_ask_the_ledger_is_asked_once_a_second(tmp_path: Path, ledger: Ledger) -> None:
+    """H8: without a token nobody uses up the ledger's connections."""
+    looks = 0
+
+    async def look() -> str:
+        nonlocal looks
+        looks += 1
+        return ""
+
+    async with served(tmp_path, ledger, RememberingOperations(), checks={Part.LEDGER: look}) as port:
+
+        async def ready() -> int:
+            async with port.client.get(f"{port.health}/readyz") as answer:
+                return answer.status
+
+        began = time.monotonic()
+        statuses = [await ready() for _ in range(200)] + await asyncio.gather(*(ready() for _ in range(20)))
+        seconds = time.monotonic() - began
+    assert set(statuses) == {200}
+    assert 1 <= looks <= seconds + 1
+
+
+async def test_metrics_are_written_in_prometheus_format_without_a_token(tmp_path: Path, ledger: Ledger) -> None:
+    async with (
+        served(tmp_path, ledger, RememberingOperations()) as port,
+        port.client.get(f"{port.health}/metrics") as answer,
+    ):
+        assert answer.status == 200
+        assert answer.content_type == "text/plain"
+        assert "kintsugi_event_loop_lag_seconds_bucket" in await answer.text()
+
+
+async def test_nothing_of_the_health_port_is_on_the_other_and_nothing_of_the_other_on_it(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    async with served(tmp_path, ledger, RememberingOperations()) as port:
+        for url in (f"{port.url}/healthz", f"{port.url}/readyz", f"{port.url}/metrics", f"{port.health}/api/v1/pauses"):
+            async with port.client.get(url) as answer:
+                assert answer.status == 404
+
+
+async def test_a_health_port_that_is_taken_is_named() -> None:
+    metrics = Metrics()
+
+    async def nothing() -> tuple[Part, ...]:
+        return ()
+
+    health = Health(LoopHeartbeat(metrics.event_loop_lag.observe), nothing, metrics, standstill=STANDSTILL)
+    async with serve_health(ANYWHERE, health) as open_one:
+        taken = replace(ANYWHERE, port=open_one.port)
+        with pytest.raises(UsageError, match=rf"health.port: cannot listen on 127.0.0.1:{open_one.port}: .*in use"):
+            async with serve_health(taken, health):
+                pass

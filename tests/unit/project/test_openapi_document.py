@@ -1,0 +1,142 @@
+"""The document of the HTTP API says what the server does: all routes, closed answers, and it is the one in docs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+
+from kintsugi.model.records import Incident
+from kintsugi.server.authentication import Action, Authentication, TokenFiles
+from kintsugi.server.contract import Contract, Route
+from kintsugi.server.http import application
+from kintsugi.server.openapi import document
+from kintsugi.server.routes import Gate
+from kintsugi.telemetry import Metrics
+from tests.unit.project import openapi
+
+Json = dict[str, Any]
+
+FREE = {
+    "RunRecord.parameters",
+    "StepRecord.command",
+    "StepRecord.facts",
+    "StepRecord.result",
+    "UndoRecord.commands",
+}
+"""Fields that hold whatever a program, a service or an object said; all other maps are of text to text."""
+
+
+async def test_the_document_in_docs_is_the_one_that_is_made() -> None:
+    """A field that is added to an answer changes it: `make docs` writes it anew, and whoever reviews that sees the field."""
+    assert msgspec.json.decode(openapi.FILE.read_bytes()) == await openapi.made(), "run `make docs`"
+
+
+async def test_every_route_that_the_server_registers_is_in_the_document() -> None:
+    server, health = await openapi.routes()
+    app = application(Gate(Authentication(TokenFiles([]), TokenFiles([], named=True)), Metrics()), server)
+    registered = {
+        (route.method, route.resource.canonical) for route in app.router.routes() if route.resource is not None
+    }
+    assert registered == {(route.method, route.path) for route in server}
+    told = {
+        (method.upper(), path)
+        for path, item in (await openapi.made())["paths"].items()
+        for method in item.keys() - {"servers"}
+    }
+    assert told == registered | {(route.method, route.path) for route in health}
+
+
+async def test_every_answer_is_closed() -> None:
+    """No field that stands in no type is told; a map is one by design, and of text unless it is named above."""
+    made = await openapi.made()
+    schemas: Json = made["components"]["schemas"]
+    open_ones, maps = set(), set()
+    for name, schema in answered(made).items():
+        if "properties" not in schema:
+            continue
+        if schema["additionalProperties"] is not False or set(schema["required"]) != set(schema["properties"]):
+            open_ones.add(name)
+        for field, below in schema["properties"].items():
+            maps |= {f"{name}.{field}" for each in nested(below) if is_free(each)}
+    assert open_ones == set()
+    assert maps == FREE
+    assert len(schemas) > 30
+
+
+def answered(made: Json) -> Json:
+    """Return the schemas that answers are made of."""
+    schemas: Json = made["components"]["schemas"]
+    waiting = [
+        each["$ref"].rsplit("/", 1)[1]
+        for where in (made["paths"], made["components"]["responses"])
+        for response in responses(where)
+        for media in response.get("content", {}).values()
+        for each in [media["schema"]]
+        if "$ref" in each
+    ]
+    found: Json = {}
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = schemas[name]
+            waiting += [each["$ref"].rsplit("/", 1)[1] for each in nested(schemas[name]) if "$ref" in each]
+    return found
+
+
+def responses(where: Json) -> Iterator[Json]:
+    """Go through all responses of the paths, or of the components."""
+    for item in where.values():
+        operations = [each for each in item.values() if isinstance(each, dict) and "responses" in each]
+        for each in operations:
+            yield from each["responses"].values()
+        if not operations and "content" in item:
+            yield item
+
+
+def nested(schema: object) -> Iterator[Mapping[str, Any]]:
+    """Go through a schema and all that it holds."""
+    if isinstance(schema, Mapping):
+        yield schema
+        for each in schema.values():
+            yield from nested(each)
+    elif isinstance(schema, list):
+        for each in schema:
+            yield from nested(each)
+
+
+def is_free(schema: Mapping[str, Any]) -> bool:
+    """Return whether a map may hold anything."""
+    return schema.get("type") == "object" and schema.get("additionalProperties") != {"type": "string"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WithMore(Incident):
+    """An incident with a field that the document does not know."""
+
+    more: str = ""
+
+
+async def test_a_field_that_is_added_to_an_answer_is_seen() -> None:
+    server, health = await openapi.routes()
+    more = Contract(summary="An answer with one field more", answers={200: WithMore})
+    changed = tuple(
+        Route(each.method, each.path, each.action, each.handler, more) if each.action is Action.DRILL else each
+        for each in server
+    )
+    assert document(changed, health) != await openapi.made()
+    assert "more" in document(changed, health)["components"]["schemas"]["WithMore"]["required"]
+
+
+@pytest.mark.parametrize("role", ["webhook", "operator"])
+async def test_whoever_needs_a_token_is_told_which(role: str) -> None:
+    made = await openapi.made()
+    assert made["components"]["securitySchemes"][role]["scheme"] == "bearer"
+    open_to_all = {
+        path
+        for path, item in made["paths"].items()
+        for operation in item.values()
+        if isinstance(operation, dict) and operation["security"] == []
+    }
+    assert open_to_all == {"/openapi.json", "/healthz", "/readyz", "/metrics"}
