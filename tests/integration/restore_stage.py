@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kintsugi.model.lines import Note, WorkLine, decode, is_last
-from kintsugi.model.restore import Failed, Restored, WorkProgress
+from kintsugi.model.restore import Failed, Restored, WorkProgress, owner_of
 from kintsugi.worker.__main__ import main
 from tests.harness import forked
 from tests.harness.fixtures import scratch
@@ -131,6 +131,11 @@ def sql_of(server: Postgres, database: str) -> str:
     return re.sub(r"^\\(un)?restrict .*\n", "", done.stdout, flags=re.MULTILINE)
 
 
+def restored_sql(server: Postgres, database: str) -> str:
+    """Write a restored database down whole, as it was dumped: what its owner has was a superuser's."""
+    return sql_of(server, database).replace(owner_of(database), "postgres")
+
+
 class Worker:
     """A worker that was started; its lines are read from the file that they go to."""
 
@@ -240,7 +245,9 @@ class Stage:
         kept = "('postgres', 'live', 'template0', 'template1')"
         for name in self.server.psql(f"SELECT datname FROM pg_database WHERE datname NOT IN {kept}").splitlines():
             self.server.psql(f'DROP DATABASE "{name}" WITH (FORCE)')
-        for role in self.server.psql("SELECT rolname FROM pg_roles WHERE rolname IN ('app', 'reporting')").splitlines():
+        self.server.psql("ALTER DATABASE postgres OWNER TO postgres")
+        made = "rolname IN ('app', 'reporting') OR rolname ~ '^kintsugi_owner_'"
+        for role in self.server.psql(f"SELECT rolname FROM pg_roles WHERE {made}").splitlines():
             self.server.psql(f"DROP ROLE {role}")
         self.pace()
         self.environment = {"KINTSUGI_PG_BIN": str(self.server.programs.bin), "PGPASSWORD": PASSWORD}

@@ -20,7 +20,7 @@ from kintsugi.worker.server import identifier, literal
 
 # PostgreSQL's own (src/include/common/scram-common.h).
 _ITERATIONS = 4096
-_SALT = 16
+SALT = 16
 
 
 async def missing(session: asyncpg.Connection, roles: Sequence[Role]) -> tuple[Role, ...]:
@@ -37,7 +37,7 @@ async def create(session: asyncpg.Connection, roles: Sequence[Role], *, login: b
         if login:
             statement += " LOGIN"
         if login and role.password:
-            statement += f" PASSWORD {literal(verifier(role.password, os.urandom(_SALT)))}"
+            statement += f" PASSWORD {literal(verifier(role.password, os.urandom(SALT)))}"
         # Another restore on this server may have made it a moment ago.
         with suppress(asyncpg.DuplicateObjectError):
             await session.execute(statement)
