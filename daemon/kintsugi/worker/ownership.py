@@ -41,7 +41,9 @@ _ALTERED = frozenset(
         *("text search configuration", "text search dictionary"),
     }
 )
-_PRIVILEGES = frozenset("ALL SELECT INSERT UPDATE DELETE TRUNCATE REFERENCES TRIGGER USAGE EXECUTE CREATE".split())
+_PRIVILEGES = frozenset(
+    ["ALL", "SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "USAGE", "EXECUTE", "CREATE"]
+)
 
 
 async def harmless(session: asyncpg.Connection, names: Collection[str]) -> frozenset[str]:
@@ -79,7 +81,7 @@ async def _gifts(session: asyncpg.Connection, us: str, belongings: Belongings, o
     gifts: list[str] = []
     for row in await session.fetch(_OWNED, us):
         kind, identity = row["type"], row["identity"]
-        owner = belongings.owners.get(key(kind, "", identity))
+        owner = belongings.owners.get(key(kind, "", identity), us)
         if owner in owners and kind in _ALTERED:
             gifts.append(f"ALTER {_WORDS.get(kind, kind).upper()} {identity} OWNER TO {identifier(owner)}")
     return gifts
