@@ -254,8 +254,8 @@ class Stage:
 
     def pace(self, *, rows: float = 0, index: float = 0) -> None:
         """Let each row of the slow table, and each of its index, take so many seconds."""
-        self.server.psql(f"ALTER ROLE {OPERATOR} SET stage.rows = '{rows}'")
-        self.server.psql(f"ALTER ROLE {OPERATOR} SET stage.index = '{index}'")
+        self.server.psql(f"ALTER ROLE ALL SET stage.rows = '{rows}'")
+        self.server.psql(f"ALTER ROLE ALL SET stage.index = '{index}'")
 
     def restore(self, name: str, *more: str, into: str | None = None, roles: Sequence[str] = ()) -> Worker:
         """Start a worker that restores a dump (by the name of its database)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from kintsugi.model.restore import WorkFailure
+from kintsugi.model.restore import OWNER, WorkFailure, owner_of
 from kintsugi.worker.target import Mark, hidden
 from tests.harness import disks
 from tests.harness.fixtures import scratch
@@ -131,6 +131,7 @@ def test_a_second_worker_waits_a_moment_and_is_refused(stage: Stage) -> None:
     first.send(signal.SIGTERM)
     assert stage.failed(first).kind is WorkFailure.INTERRUPTED
     stage.server.psql("DROP DATABASE large")
+    stage.server.psql(f"DROP ROLE {owner_of('large')}")
     assert stage.everything() == before
 
 
@@ -298,9 +299,11 @@ def test_an_extension_that_the_server_lacks_is_named(made: Dumps) -> None:
 
 
 def without_leftovers(stage: Stage) -> str:
-    """Write down all that is on the server but an empty hidden database."""
+    """Write down all that is on the server but an empty hidden database and the role that owns it."""
     for name in stage.databases():
         assert name.startswith("kintsugi_restoring_")
         tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
         assert stage.server.psql(tables, dsn=stage.server.dsn(name)) == "0"
-    return "".join(line for line in stage.everything().splitlines(keepends=True) if "kintsugi_restoring_" not in line)
+    ours = ("kintsugi_restoring_", OWNER)
+    lines = stage.everything().splitlines(keepends=True)
+    return "".join(line for line in lines if not any(each in line for each in ours))
