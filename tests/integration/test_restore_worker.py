@@ -9,6 +9,7 @@ import pytest
 from kintsugi.model.restore import Dropped, WorkFailure
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
+from tests.integration.hostile_dump import ORDERS, hostile
 from tests.integration.restore_stage import SHOP_ROWS, Dumps, Stage, dumps, nobody_listens, restored_sql, sql_of
 
 ROLES = ("app", "reporting")
@@ -255,6 +256,47 @@ def test_names_hold_restores_and_drills_apart(stage: Stage) -> None:
     for arguments in (("--scratch", "shop"), ("kintsugi_drill_x",), ("template1",)):
         *more, into = arguments
         assert stage.failed(stage.restore("shop", *more, into=into)).kind is WorkFailure.REFUSED
+
+
+def test_what_only_a_superuser_can_make_is_made_before_or_left_out_and_named(stage: Stage) -> None:
+    """E10: an extension in a schema of the dump's own, rows behind policies that hold for their owner, too."""
+    statements = (
+        "CREATE SCHEMA extensions",
+        "CREATE EXTENSION vector WITH SCHEMA extensions",
+        "CREATE TABLE public.near (at extensions.vector(3))",
+        "INSERT INTO public.near VALUES ('[1,2,3]')",
+        "CREATE POLICY nobody ON public.near USING (false)",
+        "ALTER TABLE public.near ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE public.near FORCE ROW LEVEL SECURITY",
+        "CREATE TABLE public.marked (i int)",
+        "CREATE FUNCTION public.seen() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN NULL; END $$",
+        "CREATE EVENT TRIGGER watched ON ddl_command_end EXECUTE FUNCTION public.seen()",
+        "CREATE PUBLICATION everything FOR ALL TABLES",
+    )
+    file = hostile(stage.server, stage.server.folder, statements, name="special")
+    before = stage.everything()
+    stage.server.psql("CREATE DATABASE special")
+    empty = stage.everything()
+    worker = stage.worker("restore", str(file), "--database", "special", "--sha256", "0" * 64)
+    assert stage.failed(worker).kind is WorkFailure.MISMATCH
+    assert stage.everything() == empty
+    worker = stage.worker("restore", str(file), "--database", "special")
+    restored = stage.restored(worker)
+    assert {table.name: table.rows for table in restored.tables} == {"public.near": 1, "public.marked": 0}
+    assert "only a superuser may make it: EVENT TRIGGER - watched, PUBLICATION - everything" in worker.notes
+    stage.server.psql("DROP DATABASE special")
+    stage.server.psql("DROP ROLE kintsugi_owner_special")
+    assert stage.everything() == before
+
+
+def test_an_empty_database_is_left_without_extensions_when_its_dump_cannot_be_restored(stage: Stage) -> None:
+    """E11: they are made before the dump is run, and go again with it."""
+    statements = (*ORDERS, "CREATE SCHEMA extensions", "CREATE EXTENSION vector WITH SCHEMA extensions")
+    file = hostile(stage.server, stage.server.folder, statements, name="special", tampered="SELECT 1/0;")
+    stage.server.psql("CREATE DATABASE special")
+    before = stage.everything(), sql_of(stage.server, "special")
+    assert "division by zero" in stage.failed(stage.worker("restore", str(file), "--database", "special")).reason
+    assert (stage.everything(), sql_of(stage.server, "special")) == before
 
 
 def unowned(sql: str) -> str:

@@ -73,12 +73,15 @@ async def settle(server: Server, hidden: str, database: str, belongings: Belongi
             await session.execute(statement)
         for role in sorted(owners):
             await session.execute(f"GRANT {identifier(role)} TO {identifier(us)} WITH INHERIT TRUE, SET FALSE")
-    if stays := sorted(set(belongings.owners.values()) - owners):
+    if stays := sorted(each for each in set(belongings.owners.values()) - owners if not each.startswith("pg_")):
         say(Note(text=f"what belonged to {', '.join(stays)} belongs to {us}: restored data are no superuser's"))
 
 
 async def _gifts(session: asyncpg.Connection, us: str, belongings: Belongings, owners: Collection[str]) -> list[str]:
     gifts: list[str] = []
+    # The only schema that is there before a dump, and no one's then but the database's owner.
+    if (public := belongings.owners.get(key("schema", "", "public"))) in owners:
+        gifts.append(f"ALTER SCHEMA public OWNER TO {identifier(str(public))}")
     for row in await session.fetch(_OWNED, us):
         kind, identity = row["type"], row["identity"]
         owner = belongings.owners.get(key(kind, "", identity), us)
