@@ -1,13 +1,16 @@
 """A dump is a program that somebody else wrote: whoever restores it gives it no right over server, roles or other data (E9)."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kintsugi.model.restore import Failed, Restored
+from kintsugi.model.restore import Dropped, Failed, Restored
+from kintsugi.worker.target import Mark, hidden
+from tests.harness.waiting import wait_for
 from tests.integration.hostile_dump import ORDERS, hostile, running
-from tests.integration.restore_stage import Dumps, Stage, dumps
+from tests.integration.restore_stage import PATIENCE, Dumps, Stage, dumps
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -120,3 +123,20 @@ def test_an_index_that_is_read_for_statistics_has_no_right_beyond_its_database(s
     assert isinstance(last, Restored), last
     stage.server.psql("ANALYZE", dsn=stage.server.dsn("app"))
     assert not harm(stage).exists(), "statistics were made with the rights of a superuser"
+
+
+def test_a_dump_that_forges_what_a_worker_wrote_down_has_nobody_else_s_role_dropped(stage: Stage) -> None:
+    """E9: the owner of a database may write the comment on it; the next worker reads that where one was killed."""
+    forged = Mark(drill="x", roles=("app",)).text
+    statement = f"COMMENT ON DATABASE {hidden('kintsugi_drill_x')} IS '{forged}'; COMMIT; SELECT pg_sleep(600);"
+    file = hostile(stage.server, stage.server.folder, ORDERS, name="app", tampered=statement)
+    before = stage.everything()
+    worker = stage.worker("restore", str(file), "--database", "kintsugi_drill_x", "--scratch", "--name", "x")
+    said = (
+        f"SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{hidden('kintsugi_drill_x')}'"
+    )
+    wait_for(lambda: stage.server.psql(said) == forged, within=PATIENCE, describe=lambda: stage.server.psql(said))
+    worker.send(signal.SIGKILL)
+    worker.ends()
+    assert stage.worker("drop", "--database", "kintsugi_drill_x").ends() == Dropped(database="kintsugi_drill_x")
+    assert stage.everything() == before

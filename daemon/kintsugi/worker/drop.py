@@ -35,7 +35,7 @@ async def _drop(session: asyncpg.Connection, database: str, name: str, say: Say)
         raise _no_scratch(name, "the comment on it would say of which drill it is")
     await emptied(session, name)
     await session.execute(f"DROP DATABASE {identifier(name)}")
-    if kept := await roles.drop(session, tuple(dict.fromkeys((*mark.roles, owner_of(database))))):
+    if kept := await roles.drop(session, tuple(dict.fromkeys((*mark.roles, owner_of(database)))), database):
         say(Note(text=f"roles that were made for the drill are used elsewhere by now and stay: {', '.join(kept)}"))
 
 

@@ -15,7 +15,7 @@ import asyncpg
 
 from kintsugi.model.restore import WorkFailure, owner_of
 from kintsugi.worker.lines import WorkFailed
-from kintsugi.worker.roles import SALT, verifier
+from kintsugi.worker.roles import SALT, mark, verifier
 from kintsugi.worker.server import Server, identifier, literal
 
 _ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION BYPASSRLS"
@@ -39,6 +39,7 @@ async def make(session: asyncpg.Connection, server: Server, database: str) -> No
     password = server.options.password
     given = f" PASSWORD {literal(verifier(password, os.urandom(SALT)))}" if password else ""
     await session.execute(f"{'ALTER' if exists else 'CREATE'} ROLE {identifier(name)} {_ATTRIBUTES}{given}")
+    await mark(session, name, database)
     for row in await session.fetch(_MEMBERSHIPS, name):
         await session.execute(f"REVOKE {identifier(row['of'])} FROM {identifier(name)}")
 

@@ -84,7 +84,7 @@ async def _fill(filling: _Filling, dump: Dump, options: RestoreOptions) -> None:
     else:
         async with _given_back_on_failure(server, session, taken, filling.say):
             await owner.make(session, server, taken.database)
-            await roles.create(session, filling.new, login=not options.scratch)
+            await roles.create(session, filling.new, taken.database, login=not options.scratch)
             await _restored(filling, dump)
     if not options.scratch:
         await ownership.settle(server, taken.hidden, taken.database, filling.belongings, filling.say)
@@ -157,13 +157,13 @@ async def _given_back_on_failure(
 async def _give_back(server: Server, session: asyncpg.Connection, taken: Taken) -> None:
     if not session.is_closed():
         await Target(server, session, taken.database).give_back(taken)
-        await roles.drop(session, taken.mark.roles)
+        await roles.drop(session, taken.mark.roles, taken.database)
         return
     # The server ended our session, and with it the lock; it may be another worker's by now.
     async with server.session(maintenance(taken.database)) as again:
         await lock(again, taken.database, lambda _: None)
         await Target(server, again, taken.database).give_back(taken)
-        await roles.drop(again, taken.mark.roles)
+        await roles.drop(again, taken.mark.roles, taken.database)
 
 
 async def _looked_through(server: Server, taken: Taken, say: Say) -> tuple[Table, ...]:
