@@ -67,8 +67,8 @@ async def test_a_hostile_backup_that_is_restored_runs_nothing_as_a_superuser(sta
     await stage.question()
     await stage.agree()
     ended = await stage.reaches(IncidentState.RECOVERED, IncidentState.NEEDS_OPERATOR, IncidentState.FAILED)
+    assert harmed(stage) == [], await stage.story()
     assert ended.state is IncidentState.RECOVERED, await stage.story()
-    assert harmed(stage) == []
     assert await stage.psql(ROLES) == roles
     owner = "SELECT rolsuper FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE datname = 'app'"
     assert await stage.psql(owner) == "f"
@@ -80,6 +80,6 @@ async def test_a_hostile_backup_that_is_drilled_runs_nothing_as_a_superuser(stag
     roles = await stage.psql(everybody)
     await deeds(stage.core).drill(DATABASE, who="ada")
     ended = await stage.reaches(*ENDED)
+    assert harmed(stage) == [], await stage.story()
     assert ended.state is IncidentState.PASSED, await stage.story()
-    assert harmed(stage) == []
     assert await stage.psql(everybody) == roles
