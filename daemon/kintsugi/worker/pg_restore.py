@@ -72,6 +72,30 @@ async def pg_restore(source: Source, server: Server, database: str, say: Say) ->
     may take a moment longer.
     """
     dump = source.dump
+    process, write_end = await _started(source, server, database)
+    complaints, told, stop = Complaints(), Told(WorkPhase.RESTORING, dump, say), threading.Event()
+    feeding = asyncio.ensure_future(asyncio.to_thread(dump.feed, write_end, source.sha256, told.done, stop))
+    telling = asyncio.ensure_future(told.until_cancelled())
+    hearing = asyncio.ensure_future(_heard(process, complaints, told))
+    try:
+        # A file that turns out to be another one ends it at once; else both end when pg_restore does.
+        await asyncio.wait({feeding, hearing}, return_when=asyncio.FIRST_EXCEPTION)
+        if feeding.done():
+            feeding.result()
+    finally:
+        telling.cancel()
+        stop.set()
+        await _gone(process)
+        # The pipe has no reader any more: the thread ends at its next write.
+        await asyncio.wait({feeding, hearing})
+    told.tell()
+    if process.returncode != 0:
+        judged = judge(complaints, server.where, process.returncode or 0)
+        raise WorkFailed(judged.kind, judged.reason)
+
+
+async def _started(source: Source, server: Server, database: str) -> tuple[asyncio.subprocess.Process, int]:
+    """Start `pg_restore`; return it, and the end of the pipe that it reads the dump from."""
     read_end, write_end = os.pipe()
     listed = _in_memory(source.listed)
     arguments = [
@@ -101,25 +125,7 @@ async def pg_restore(source: Source, server: Server, database: str, say: Say) ->
     finally:
         os.close(read_end)
         os.close(listed)
-    complaints, told, stop = Complaints(), Told(WorkPhase.RESTORING, dump, say), threading.Event()
-    feeding = asyncio.ensure_future(asyncio.to_thread(dump.feed, write_end, source.sha256, told.done, stop))
-    telling = asyncio.ensure_future(told.until_cancelled())
-    hearing = asyncio.ensure_future(_heard(process, complaints, told))
-    try:
-        # A file that turns out to be another one ends it at once; else both end when pg_restore does.
-        await asyncio.wait({feeding, hearing}, return_when=asyncio.FIRST_EXCEPTION)
-        if feeding.done():
-            feeding.result()
-    finally:
-        telling.cancel()
-        stop.set()
-        await _gone(process)
-        # The pipe has no reader any more: the thread ends at its next write.
-        await asyncio.wait({feeding, hearing})
-    told.tell()
-    if process.returncode != 0:
-        judged = judge(complaints, server.where, process.returncode or 0)
-        raise WorkFailed(judged.kind, judged.reason)
+    return process, write_end
 
 
 def _in_memory(text: str) -> int:
