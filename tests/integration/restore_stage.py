@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kintsugi.model.lines import Note, WorkLine, decode, is_last
-from kintsugi.model.restore import Failed, Restored, WorkProgress
+from kintsugi.model.restore import Failed, Restored, WorkProgress, owner_of
 from kintsugi.worker.__main__ import main
 from tests.harness import forked
 from tests.harness.fixtures import scratch
@@ -65,6 +65,16 @@ _SHOP = (
     "GRANT SELECT ON public.orders TO reporting",
     "ALTER TABLE public.orders ENABLE ROW LEVEL SECURITY",
     "CREATE POLICY seen ON public.orders FOR SELECT TO reporting USING (state <> 'new')",
+    "CREATE FUNCTION shop.total(i integer, s shop.state) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "ALTER FUNCTION shop.total(integer, shop.state) OWNER TO reporting",
+    "ALTER DEFAULT PRIVILEGES FOR ROLE app IN SCHEMA shop GRANT SELECT ON TABLES TO reporting",
+    "ALTER TYPE shop.state OWNER TO app",
+    "ALTER DOMAIN shop.amount OWNER TO app",
+    "ALTER TABLE shop.visits OWNER TO app",
+    "ALTER MATERIALIZED VIEW shop.sums OWNER TO app",
+    "CREATE STATISTICS shop.together ON id, state FROM public.orders",
+    "ALTER STATISTICS shop.together OWNER TO app",
+    "ALTER SCHEMA public OWNER TO app",
     "ALTER TABLE public.orders OWNER TO app",
     "ALTER TABLE shop.items OWNER TO app",
     "ALTER DATABASE shop SET work_mem = '8MB'",
@@ -129,6 +139,11 @@ def sql_of(server: Postgres, database: str) -> str:
     program = server.programs.program("pg_dump")
     done = subprocess.run([program, server.dsn(database)], check=True, capture_output=True, text=True)
     return re.sub(r"^\\(un)?restrict .*\n", "", done.stdout, flags=re.MULTILINE)
+
+
+def restored_sql(server: Postgres, database: str) -> str:
+    """Write a restored database down whole, as it was dumped: what its owner has was a superuser's."""
+    return sql_of(server, database).replace(owner_of(database), "postgres")
 
 
 class Worker:
@@ -240,15 +255,17 @@ class Stage:
         kept = "('postgres', 'live', 'template0', 'template1')"
         for name in self.server.psql(f"SELECT datname FROM pg_database WHERE datname NOT IN {kept}").splitlines():
             self.server.psql(f'DROP DATABASE "{name}" WITH (FORCE)')
-        for role in self.server.psql("SELECT rolname FROM pg_roles WHERE rolname IN ('app', 'reporting')").splitlines():
+        self.server.psql("ALTER DATABASE postgres OWNER TO postgres")
+        made = "rolname IN ('app', 'reporting') OR rolname ~ '^kintsugi_owner_'"
+        for role in self.server.psql(f"SELECT rolname FROM pg_roles WHERE {made}").splitlines():
             self.server.psql(f"DROP ROLE {role}")
         self.pace()
         self.environment = {"KINTSUGI_PG_BIN": str(self.server.programs.bin), "PGPASSWORD": PASSWORD}
 
     def pace(self, *, rows: float = 0, index: float = 0) -> None:
         """Let each row of the slow table, and each of its index, take so many seconds."""
-        self.server.psql(f"ALTER ROLE {OPERATOR} SET stage.rows = '{rows}'")
-        self.server.psql(f"ALTER ROLE {OPERATOR} SET stage.index = '{index}'")
+        self.server.psql(f"ALTER ROLE ALL SET stage.rows = '{rows}'")
+        self.server.psql(f"ALTER ROLE ALL SET stage.index = '{index}'")
 
     def restore(self, name: str, *more: str, into: str | None = None, roles: Sequence[str] = ()) -> Worker:
         """Start a worker that restores a dump (by the name of its database)."""

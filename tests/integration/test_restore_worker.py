@@ -1,6 +1,7 @@
 """The restore worker against a real server and real dumps: what it makes, and what it refuses (E8, E10, E12)."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from kintsugi.model.restore import Dropped, WorkFailure
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
-from tests.integration.restore_stage import SHOP_ROWS, Dumps, Stage, dumps, nobody_listens, sql_of
+from tests.integration.hostile_dump import ORDERS, hostile
+from tests.integration.restore_stage import SHOP_ROWS, Dumps, Stage, dumps, nobody_listens, restored_sql, sql_of
 
 ROLES = ("app", "reporting")
 
@@ -42,7 +44,7 @@ def test_a_restored_database_is_the_dumped_one_to_the_last_comma(stage: Stage) -
     restored = stage.restored(stage.restore("shop", roles=ROLES))
     assert {table.name: table.rows for table in restored.tables} == SHOP_ROWS
     assert restored.bytes == stage.dumps.files["shop"].stat().st_size
-    assert sql_of(stage.server, "shop") == stage.dumps.sql["shop"]
+    assert restored_sql(stage.server, "shop") == stage.dumps.sql["shop"]
     shop = stage.server.dsn("shop")
     assert stage.server.psql("SHOW work_mem", dsn=shop) == "8MB"
     assert (
@@ -86,7 +88,7 @@ def test_an_empty_database_is_filled_and_keeps_what_it_is(stage: Stage) -> None:
     stage.restored(stage.restore("shop", roles=ROLES))
     assert stage.server.psql(f"{look} WHERE datname = 'shop'") == before
     assert stage.server.psql("SHOW timezone", dsn=stage.server.dsn("shop")) == "Asia/Tokyo"
-    assert sql_of(stage.server, "shop") == stage.dumps.sql["shop"]
+    assert restored_sql(stage.server, "shop") == stage.dumps.sql["shop"]
 
 
 def test_the_database_of_all_names_can_be_restored_into(stage: Stage) -> None:
@@ -124,7 +126,7 @@ def test_a_database_that_only_has_an_extension_is_empty(stage: Stage) -> None:
     stage.server.psql("CREATE DATABASE shop")
     stage.server.psql("CREATE EXTENSION vector", dsn=stage.server.dsn("shop"))
     stage.restored(stage.restore("shop", roles=ROLES))
-    assert sql_of(stage.server, "shop") == stage.dumps.sql["shop"]
+    assert restored_sql(stage.server, "shop") == stage.dumps.sql["shop"]
 
 
 @pytest.mark.parametrize(("declared", "lacks"), [((), "app"), (("app",), "reporting")])
@@ -225,13 +227,13 @@ def test_a_file_that_is_missing_or_a_folder_is_named(stage: Stage) -> None:
 
 
 def test_a_drill_restores_beside_the_live_one_and_goes_without_a_trace(stage: Stage) -> None:
-    """Roles that are made for it cannot log in, and go with it."""
+    """Roles that are made for it cannot log in, and own nothing in it; they go with it."""
     before = stage.everything()
     scratch_name = "kintsugi_drill_r1"
     stage.environment["PGPASSWORD_APP"] = "secret"
     restored = stage.restored(stage.restore("shop", "--scratch", "--name", "r1", into=scratch_name, roles=ROLES))
     assert {table.name: table.rows for table in restored.tables} == SHOP_ROWS
-    assert sql_of(stage.server, scratch_name) == stage.dumps.sql["shop"]
+    assert unowned(sql_of(stage.server, scratch_name)) == unowned(stage.dumps.sql["shop"])
     assert stage.server.psql("SELECT count(*) FROM pg_roles WHERE rolname = 'app' AND NOT rolcanlogin") == "1"
     for _ in range(2):
         assert stage.worker("drop", "--database", scratch_name).ends() == Dropped(database=scratch_name)
@@ -254,3 +256,49 @@ def test_names_hold_restores_and_drills_apart(stage: Stage) -> None:
     for arguments in (("--scratch", "shop"), ("kintsugi_drill_x",), ("template1",)):
         *more, into = arguments
         assert stage.failed(stage.restore("shop", *more, into=into)).kind is WorkFailure.REFUSED
+
+
+def test_what_only_a_superuser_can_make_is_made_before_or_left_out_and_named(stage: Stage) -> None:
+    """E10: an extension in a schema of the dump's own, rows behind policies that hold for their owner, too."""
+    statements = (
+        "CREATE SCHEMA extensions",
+        "CREATE EXTENSION vector WITH SCHEMA extensions",
+        "CREATE TABLE public.near (at extensions.vector(3))",
+        "INSERT INTO public.near VALUES ('[1,2,3]')",
+        "CREATE POLICY nobody ON public.near USING (false)",
+        "ALTER TABLE public.near ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE public.near FORCE ROW LEVEL SECURITY",
+        "CREATE TABLE public.marked (i int)",
+        "CREATE FUNCTION public.seen() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN NULL; END $$",
+        "CREATE EVENT TRIGGER watched ON ddl_command_end EXECUTE FUNCTION public.seen()",
+        "CREATE PUBLICATION everything FOR ALL TABLES",
+    )
+    file = hostile(stage.server, stage.server.folder, statements, name="special")
+    before = stage.everything()
+    stage.server.psql("CREATE DATABASE special")
+    empty = stage.everything()
+    worker = stage.worker("restore", str(file), "--database", "special", "--sha256", "0" * 64)
+    assert stage.failed(worker).kind is WorkFailure.MISMATCH
+    assert stage.everything() == empty
+    worker = stage.worker("restore", str(file), "--database", "special")
+    restored = stage.restored(worker)
+    assert {table.name: table.rows for table in restored.tables} == {"public.near": 1, "public.marked": 0}
+    assert "only a superuser may make it: PUBLICATION - everything, EVENT TRIGGER - watched" in worker.notes
+    stage.server.psql("DROP DATABASE special")
+    stage.server.psql("DROP ROLE kintsugi_owner_special")
+    assert stage.everything() == before
+
+
+def test_an_empty_database_is_left_without_extensions_when_its_dump_cannot_be_restored(stage: Stage) -> None:
+    """E11: they are made before the dump is run, and go again with it."""
+    statements = (*ORDERS, "CREATE SCHEMA extensions", "CREATE EXTENSION vector WITH SCHEMA extensions")
+    file = hostile(stage.server, stage.server.folder, statements, name="special", tampered="SELECT 1/0;")
+    stage.server.psql("CREATE DATABASE special")
+    before = stage.everything(), sql_of(stage.server, "special")
+    assert "division by zero" in stage.failed(stage.worker("restore", str(file), "--database", "special")).reason
+    assert (stage.everything(), sql_of(stage.server, "special")) == before
+
+
+def unowned(sql: str) -> str:
+    """Leave out of a database as SQL whom things belong to, and what will belong to whom."""
+    return re.sub(r"^(ALTER .* OWNER TO .*;|ALTER DEFAULT PRIVILEGES .*;|--.*|)\n", "", sql, flags=re.MULTILINE)

@@ -10,12 +10,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from kintsugi.model.restore import WorkFailure
+from kintsugi.model.restore import OWNER, WorkFailure, owner_of
 from kintsugi.worker.target import Mark, hidden
 from tests.harness import disks
 from tests.harness.fixtures import scratch
 from tests.harness.waiting import eventually, wait_for
-from tests.integration.restore_stage import PATIENCE, Dumps, Stage, dumps, sql_of
+from tests.integration.restore_stage import PATIENCE, Dumps, Stage, dumps, restored_sql, sql_of
 
 SLOWLY = 0.1
 PHASES = {"rows": 'data for table "public.slow"', "index": "INDEX"}
@@ -87,7 +87,7 @@ def test_a_worker_that_was_killed_is_followed_by_another_that_does_it_whole(
     stage.pace()
     stage.restored(stage.restore("slow"))
     assert stage.databases() == {"slow"}
-    assert sql_of(stage.server, "slow") == stage.dumps.sql["slow"]
+    assert restored_sql(stage.server, "slow") == stage.dumps.sql["slow"]
     if existing:
         look = "SELECT datconnlimit, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'slow'"
         assert stage.server.psql(look) == "5|mine"
@@ -103,7 +103,7 @@ def test_what_an_earlier_worker_had_restored_whole_is_only_handed_over(stage: St
         worker = stage.restore(second, into="target")
         stage.restored(worker)
         assert note in worker.notes
-        assert sql_of(stage.server, "target") == stage.dumps.sql[second]
+        assert restored_sql(stage.server, "target") == stage.dumps.sql[second]
         stage.reset()
 
 
@@ -131,6 +131,7 @@ def test_a_second_worker_waits_a_moment_and_is_refused(stage: Stage) -> None:
     first.send(signal.SIGTERM)
     assert stage.failed(first).kind is WorkFailure.INTERRUPTED
     stage.server.psql("DROP DATABASE large")
+    stage.server.psql(f"DROP ROLE {owner_of('large')}")
     assert stage.everything() == before
 
 
@@ -195,7 +196,7 @@ def test_a_database_that_somebody_makes_meanwhile_is_not_replaced(stage: Stage) 
     assert stage.failed(stage.restore("slow")).kind is WorkFailure.REFUSED
     stage.server.psql("DROP DATABASE slow")
     stage.restored(stage.restore("slow"))
-    assert sql_of(stage.server, "slow") == stage.dumps.sql["slow"]
+    assert restored_sql(stage.server, "slow") == stage.dumps.sql["slow"]
 
 
 def test_a_full_disk_is_called_one_and_leaves_what_was(stage: Stage, small_disk: Path) -> None:
@@ -212,7 +213,7 @@ def test_a_full_disk_is_called_one_and_leaves_what_was(stage: Stage, small_disk:
         assert stage.everything() == before
         disks.resize(small_disk, "200m")
         stage.restored(stage.restore("large"))
-        assert sql_of(stage.server, "large") == stage.dumps.sql["large"]
+        assert restored_sql(stage.server, "large") == stage.dumps.sql["large"]
     finally:
         stage.reset()
         stage.server.psql("DROP TABLESPACE IF EXISTS small")
@@ -230,7 +231,7 @@ def test_a_full_disk_below_the_whole_server_is_called_one(made: Dumps, small_dis
         stage.server.start()
         assert without_leftovers(stage) == before
         stage.restored(stage.restore("large"))
-        assert sql_of(stage.server, "large") == made.sql["large"]
+        assert restored_sql(stage.server, "large") == made.sql["large"]
 
 
 @pytest.mark.parametrize("at", ["rows", "index"])
@@ -248,7 +249,7 @@ def test_a_server_that_was_killed_is_as_it_was_when_it_comes_back(stage: Stage, 
     stage.pace()
     assert without_leftovers(stage) == before
     stage.restored(stage.restore("slow"))
-    assert sql_of(stage.server, "slow") == stage.dumps.sql["slow"]
+    assert restored_sql(stage.server, "slow") == stage.dumps.sql["slow"]
 
 
 def test_a_worker_whose_server_hangs_ends_when_it_is_asked_to(stage: Stage) -> None:
@@ -298,9 +299,11 @@ def test_an_extension_that_the_server_lacks_is_named(made: Dumps) -> None:
 
 
 def without_leftovers(stage: Stage) -> str:
-    """Write down all that is on the server but an empty hidden database."""
+    """Write down all that is on the server but an empty hidden database and the role that owns it."""
     for name in stage.databases():
         assert name.startswith("kintsugi_restoring_")
         tables = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
         assert stage.server.psql(tables, dsn=stage.server.dsn(name)) == "0"
-    return "".join(line for line in stage.everything().splitlines(keepends=True) if "kintsugi_restoring_" not in line)
+    ours = ("kintsugi_restoring_", OWNER)
+    lines = stage.everything().splitlines(keepends=True)
+    return "".join(line for line in lines if not any(each in line for each in ours))

@@ -3,9 +3,12 @@ What became of a restore whose worker ended without a word: the target itself is
 
 A restore is one transaction under a hidden name, and its last act gives the database its own: a database of the wanted
 name with tables in it is whole. While a worker is at work it holds an advisory lock on the server, wherever it runs.
+
+Only PostgreSQL's own catalogue is asked, by names that are looked up nowhere else: nothing that was restored is called.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from kintsugi.actions import psql
@@ -52,8 +55,8 @@ async def _asked(
     first = Psql(statement=_AT_WORK.format(lock=LOCK_CLASS), user=restore.user, database="postgres")
     container = await psql.primary(containers, pods, (asked, ""), first, _PATIENCE)
 
-    async def ask(statement: str, database: str = "postgres") -> Mapping[str, object]:
-        question = Psql(statement=statement, user=restore.user, database=database)
+    async def ask(statement: str, restored: str = "") -> Mapping[str, object]:
+        question = replace(first, statement=statement, database=restored or first.database, search_path="pg_catalog")
         return (await psql.inside(containers, container, question, _PATIENCE)).names
 
     if (await ask(first.statement)).get("value") != 0:

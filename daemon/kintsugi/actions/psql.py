@@ -51,6 +51,7 @@ async def directly(kube: KubeClient, client: PostgresClient, command: Psql, aske
         rootcert=command.rootcert,
         passfile=command.passfile,
         password=password,
+        search_path=command.search_path,
     )
     return answer(await client.ask(question(command.statement), server, within=within), f"{server.host}:{server.port}")
 
@@ -104,7 +105,8 @@ def question(statement: str) -> str:
 
 def words(command: Psql, within: timedelta) -> tuple[str, ...]:
     """Write the `psql` that is run in a container: silent, read-only, and over in time."""
-    options = " ".join(f"-c {key}={value}" for key, value in settings(within * 0.8).items())
+    held = settings(within * 0.8, command.search_path)
+    options = " ".join(f"-c {key}={value}" for key, value in held.items())
     connection = {
         "host": command.host,
         "port": str(command.port or ""),

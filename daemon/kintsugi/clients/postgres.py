@@ -27,7 +27,7 @@ class Server:
     """
     Where to ask and as whom. `sslmode` and the files are libpq's; an empty `database` is the user's own.
 
-    A password in `passfile` comes before `password`.
+    A password in `passfile` comes before `password`. An empty `search_path` is the user's or the database's.
     """
 
     host: str
@@ -38,6 +38,7 @@ class Server:
     rootcert: str = ""
     passfile: str = ""
     password: str = field(default="", repr=False)
+    search_path: str = ""
 
 
 class PostgresClient:
@@ -83,7 +84,7 @@ class PostgresClient:
             loop=connecting,
             timeout=within.total_seconds(),
             statement_cache_size=0,
-            server_settings=settings(within),
+            server_settings=settings(within, server.search_path),
         )
         try:
             return str(await connection.fetchval(statement))
@@ -91,9 +92,11 @@ class PostgresClient:
             connection.terminate()
 
 
-def settings(within: timedelta) -> dict[str, str]:
-    """Give what a session is held to: it reads, it ends in time, and its times are in UTC."""
+def settings(within: timedelta, search_path: str = "") -> dict[str, str]:
+    """Give what a session is held to: it reads, it ends in time, its times are in UTC, and where it looks up names."""
+    looks = {"search_path": search_path} if search_path else {}
     return {
+        **looks,
         "application_name": "kintsugi",
         "default_transaction_read_only": "on",
         "statement_timeout": str(max(1, int(within.total_seconds() * 1000))),

@@ -1,7 +1,8 @@
 """
 `psql`, as far as it looks: read from a line of its own, or from the words behind `kubectl exec … --`.
 
-`-d` takes a database, or libpq's connection string with how the connection is made: `-d "dbname=app sslmode=require"`.
+`-d` takes a database, or libpq's connection string with how the connection is made: `-d "dbname=app sslmode=require"`. Of
+what `options` may say in it only the search path is understood: `options=-csearch_path=pg_catalog,public`.
 """
 
 import re
@@ -35,6 +36,7 @@ REFUSED = (
 MODES = ("disable", "prefer", "require", "verify-full")
 
 _NAME = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.$]{0,61}[A-Za-z0-9_])?")
+_SEARCH_PATH = re.compile(r"-csearch_path=([a-z_][a-z0-9_$]*(?:,[a-z_][a-z0-9_$]*)*)")
 _PAIR = re.compile(r"\s*([a-z]+)\s*=\s*([^\s'\\]+)\s*")
 _KEYS: Mapping[str, str] = {
     "host": "host",
@@ -44,6 +46,7 @@ _KEYS: Mapping[str, str] = {
     "sslmode": "sslmode",
     "sslrootcert": "rootcert",
     "passfile": "passfile",
+    "options": "search_path",
 }
 _FLAGS = {"-h": "host", "-p": "port", "-U": "user", "-d": "database", "-c": "statement"}
 _LONG = {"--host": "-h", "--port": "-p", "--username": "-U", "--dbname": "-d", "--command": "-c"}
@@ -98,7 +101,14 @@ def _connection(text: str) -> dict[str, str]:
     if unknown:
         known = ", ".join(_KEYS)
         raise CommandProblem(f"psql: a connection string says {known} here, not {unknown[0]}; {NO_PROMPT}")
-    return {_KEYS[key]: value for key, value in found}
+    return {_KEYS[key]: _search_path(value) if key == "options" else value for key, value in found}
+
+
+def _search_path(options: str) -> str:
+    found = _SEARCH_PATH.fullmatch(options)
+    if found is None:
+        raise CommandProblem(f"psql: of a session's options only -csearch_path=SCHEMA,… is understood, not {options!r}")
+    return found[1]
 
 
 def _check(texts: Mapping[str, str]) -> None:

@@ -189,6 +189,7 @@ def _connection(command: Psql) -> str:
     """Write what `-d` says: the database alone, or with how the connection is made."""
     how = {"sslmode": command.sslmode, "sslrootcert": command.rootcert, "passfile": command.passfile}
     given = [f"{key}={value}" for key, value in how.items() if value]
+    given += [f"options=-csearch_path={command.search_path}"] if command.search_path else []
     return (
         " ".join([*([f"dbname={command.database}"] if command.database else []), *given]) if given else command.database
     )

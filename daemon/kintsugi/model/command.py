@@ -271,6 +271,7 @@ class Psql:
     Ask a PostgreSQL server one question, in a read-only transaction.
 
     Empty texts and port 0 stand for what libpq takes then. `rootcert` and `passfile` are files, as libpq reads them.
+    `search_path` is where names without a schema are looked up, whatever the database or the user says.
     """
 
     statement: str
@@ -281,6 +282,7 @@ class Psql:
     sslmode: str = ""
     rootcert: str = ""
     passfile: str = ""
+    search_path: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,8 @@ The worker writes each as one JSON line on its log, under the word that names it
 them back into these. Sizes are in bytes, times aware and in UTC.
 """
 
+import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,8 +17,20 @@ BACKUPS = "/backups"
 DRILL = "kintsugi_drill_"
 """How the name of a drill's scratch database begins: such a one, and no other, is made and dropped by a drill."""
 
+OWNER = "kintsugi_owner_"
+"""How the name of a role begins that a database is restored as, and that restored data are read as."""
+
+SEARCH_PATH = "pg_catalog,public"
+"""Where names without a schema are looked up when restored data are read, whatever the restored database says."""
+
 LOCK_CLASS = 0x4B494E54
 """The class of the advisory locks of workers ("KINT"): it tells them from others' in `pg_locks`."""
+
+
+_LONGEST_NAME = 63
+"""PostgreSQL's limit of a name, in bytes (NAMEDATALEN - 1)."""
+
+_PLAIN_NAME = re.compile(r"[a-z0-9_]+")
 
 
 class WorkPhase(StrEnum):
@@ -117,6 +131,14 @@ class Failed:
 
     kind: WorkFailure
     reason: str
+
+
+def owner_of(database: str) -> str:
+    """Name the role that a database is restored as: it has no right beyond it."""
+    name = f"{OWNER}{database}"
+    if len(name) <= _LONGEST_NAME and _PLAIN_NAME.fullmatch(database):
+        return name
+    return f"{OWNER}{hashlib.sha256(database.encode()).hexdigest()[:32]}"
 
 
 def scratch_of(incident: str) -> str:

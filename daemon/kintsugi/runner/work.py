@@ -19,6 +19,7 @@ from kintsugi.runner.desk import Desk
 from kintsugi.runner.ends import Ended, Stopped
 from kintsugi.runner.looking import Own
 from kintsugi.runner.memory import Bearings
+from kintsugi.runner.restored import as_owner, restored_databases
 from kintsugi.runner.rounds import rounds
 from kintsugi.runner.storage import storable
 
@@ -99,9 +100,12 @@ class Work:
         template, tools = step.do.command, self.desk.tools
         timeout = step.timeout or tools.command_timeout
         asked: list[str] = []
+        forward = at.phase is Phase.FORWARD
+        restored = restored_databases(self.desk.journal.changes(Phase.FORWARD) if forward else ())
 
         async def look() -> Own:
-            command = template.bind(self.desk.names(at), namespace=self.desk.namespace(at))
+            bound = template.bind(self.desk.names(at), namespace=self.desk.namespace(at))
+            command = as_owner(bound, restored)
             asked[:] = [render(command)]
             deadline = step.hold or timeout if isinstance(command, Logs) and command.follow else timeout
             result = await tools.looker.look(command, deadline=deadline, asker=self._asker(step, at))

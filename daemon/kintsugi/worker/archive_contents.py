@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from kintsugi.backups import ArchiveContents
 
-_ENTRY = re.compile(
+ENTRY = re.compile(
     r"-- (?:Data for )?Name: (?P<name>.*); Type: (?P<kind>.*?); Schema: (?P<schema>.*?); Owner: (?P<owner>.*)"
 )
-_TABLESPACE = re.compile(r"; Tablespace: .*$")
+TABLESPACE = re.compile(r"; Tablespace: .*$")
 _SPEAKS_OF_ROLES = ("ACL", "DEFAULT ACL", "POLICY")
 _TABLES = ("TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW")
 _WORD = re.compile(r"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[^\W\d][\w$]*|[,;(]")
@@ -36,7 +36,7 @@ class Script:
 
     def take(self, line: str) -> None:
         """Take in one line."""
-        entry = _ENTRY.match(line)
+        entry = ENTRY.match(line)
         if entry is not None:
             self._enter(entry)
         elif self._kind in _SPEAKS_OF_ROLES and not line.startswith("--"):
@@ -52,7 +52,7 @@ class Script:
 
     def _enter(self, entry: re.Match[str]) -> None:
         self._kind = entry["kind"]
-        owner = _TABLESPACE.sub("", entry["owner"])
+        owner = TABLESPACE.sub("", entry["owner"])
         self._roles.add("" if owner == "-" else owner)
         if self._kind in _TABLES:
             self._tables.append(f"{entry['schema']}.{entry['name']}")

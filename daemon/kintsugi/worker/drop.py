@@ -3,7 +3,7 @@
 import asyncpg
 
 from kintsugi.model.lines import Note
-from kintsugi.model.restore import DRILL, Dropped, WorkFailure
+from kintsugi.model.restore import DRILL, Dropped, WorkFailure, owner_of
 from kintsugi.worker import roles
 from kintsugi.worker.lines import Say, WorkFailed
 from kintsugi.worker.lock import lock, maintenance
@@ -20,11 +20,11 @@ async def drop(options: DropOptions, say: Say) -> Dropped:
     async with server.session(maintenance(options.database)) as session:
         await lock(session, options.database, say)
         for name in (options.database, hidden(options.database)):
-            await _drop(session, name, say)
+            await _drop(session, options.database, name, say)
     return Dropped(database=options.database)
 
 
-async def _drop(session: asyncpg.Connection, name: str, say: Say) -> None:
+async def _drop(session: asyncpg.Connection, database: str, name: str, say: Say) -> None:
     row = await session.fetchrow(
         "SELECT shobj_description(oid, 'pg_database') AS comment FROM pg_database WHERE datname = $1", name
     )
@@ -35,7 +35,7 @@ async def _drop(session: asyncpg.Connection, name: str, say: Say) -> None:
         raise _no_scratch(name, "the comment on it would say of which drill it is")
     await emptied(session, name)
     await session.execute(f"DROP DATABASE {identifier(name)}")
-    if kept := await roles.drop(session, mark.roles):
+    if kept := await roles.drop(session, tuple(dict.fromkeys((*mark.roles, owner_of(database)))), database):
         say(Note(text=f"roles that were made for the drill are used elsewhere by now and stay: {', '.join(kept)}"))
 
 

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from kintsugi.model.restore import WorkPhase, WorkProgress
 from kintsugi.worker.complaints import Complaints, judge
@@ -25,6 +26,15 @@ _EVERY = 1.0
 _GOES_WITHIN = 5.0
 _READ = 1 << 16
 _GIVEN_UP = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """The dump, its checksum, and the list of those of its entries that are restored, as `--use-list` takes it."""
+
+    dump: Dump
+    sha256: str
+    listed: str
 
 
 class Told:
@@ -54,39 +64,17 @@ class Told:
             self._last = now
 
 
-async def pg_restore(dump: Dump, sha256: str, server: Server, database: str, say: Say) -> None:
+async def pg_restore(source: Source, server: Server, database: str, say: Say) -> None:
     """
-    Restore the dump whole into an empty database, or not at all.
+    Restore the dump whole into an empty database, or not at all; everything in it becomes the user's (`--no-owner`).
 
     Raises WorkFailed with the reason. When it raises (or is cancelled) the process is gone; its session on the server
     may take a moment longer.
     """
-    read_end, write_end = os.pipe()
-    arguments = [
-        "--exit-on-error",
-        "--single-transaction",
-        "--verbose",
-        "--no-password",
-        *_connection(server, database),
-    ]
-    try:
-        process = await asyncio.create_subprocess_exec(
-            program("pg_restore"),
-            *arguments,
-            stdin=read_end,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env=_environment(os.environ, server),
-            start_new_session=True,
-        )
-    # Nobody but this start knows of the pipe: whatever ends it, a cancellation too, the pipe goes with it.
-    except BaseException:
-        os.close(write_end)
-        raise
-    finally:
-        os.close(read_end)
+    dump = source.dump
+    process, write_end = await _started(source, server, database)
     complaints, told, stop = Complaints(), Told(WorkPhase.RESTORING, dump, say), threading.Event()
-    feeding = asyncio.ensure_future(asyncio.to_thread(dump.feed, write_end, sha256, told.done, stop))
+    feeding = asyncio.ensure_future(asyncio.to_thread(dump.feed, write_end, source.sha256, told.done, stop))
     telling = asyncio.ensure_future(told.until_cancelled())
     hearing = asyncio.ensure_future(_heard(process, complaints, told))
     try:
@@ -104,6 +92,48 @@ async def pg_restore(dump: Dump, sha256: str, server: Server, database: str, say
     if process.returncode != 0:
         judged = judge(complaints, server.where, process.returncode or 0)
         raise WorkFailed(judged.kind, judged.reason)
+
+
+async def _started(source: Source, server: Server, database: str) -> tuple[asyncio.subprocess.Process, int]:
+    """Start `pg_restore`; return it, and the end of the pipe that it reads the dump from."""
+    read_end, write_end = os.pipe()
+    listed = _in_memory(source.listed)
+    arguments = [
+        "--exit-on-error",
+        "--single-transaction",
+        "--verbose",
+        "--no-password",
+        "--no-owner",
+        f"--use-list=/dev/fd/{listed}",
+        *_connection(server, database),
+    ]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            program("pg_restore"),
+            *arguments,
+            stdin=read_end,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=_environment(os.environ, server),
+            pass_fds=(listed,),
+            start_new_session=True,
+        )
+    # Nobody but this start knows of the pipe: whatever ends it, a cancellation too, the pipe goes with it.
+    except BaseException:
+        os.close(write_end)
+        raise
+    finally:
+        os.close(read_end)
+        os.close(listed)
+    return process, write_end
+
+
+def _in_memory(text: str) -> int:
+    """Write a text into a file without a name, and return its descriptor: the worker's file system is read-only."""
+    descriptor = os.memfd_create("listed")
+    with os.fdopen(os.dup(descriptor), "w") as file:
+        file.write(text)
+    return descriptor
 
 
 async def _heard(process: asyncio.subprocess.Process, complaints: Complaints, told: Told) -> None:

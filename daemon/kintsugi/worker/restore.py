@@ -2,28 +2,31 @@
 Restore a dump into a fresh database: whole, verified, and only then under its name.
 
 In order: the server is judged, the lock taken, a target that is not empty refused, the file verified, the database
-taken and hidden, missing roles created; then `pg_restore` in one transaction, the rows counted, the name given. What
-fails before the transaction's end leaves the server as it was.
+taken and hidden, missing roles created; then `pg_restore` in one transaction, as an owner without further rights, what
+was restored given to whom it belongs, the rows counted, the name given. What fails before the transaction's end leaves
+the server as it was.
 """
 
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import asyncpg
 
 from kintsugi.model.lines import Note
-from kintsugi.model.restore import DRILL, Restored, Table, WorkFailure, WorkPhase
-from kintsugi.worker import roles
+from kintsugi.model.restore import DRILL, Restored, Table, WorkFailure, WorkPhase, owner_of
+from kintsugi.worker import extensions, owner, ownership, roles
+from kintsugi.worker.belongings import Belongings, belongings_of
 from kintsugi.worker.contents import analyse, count
 from kintsugi.worker.database import database_of
 from kintsugi.worker.dump import Dump, changed
 from kintsugi.worker.lines import Say, WorkFailed
 from kintsugi.worker.lock import lock, maintenance
-from kintsugi.worker.options import RestoreOptions
-from kintsugi.worker.pg_restore import Told, pg_restore
+from kintsugi.worker.options import RestoreOptions, Role
+from kintsugi.worker.pg_restore import Source, Told, pg_restore
 from kintsugi.worker.server import Server
 from kintsugi.worker.target import Mark, Taken, Target
 
@@ -44,20 +47,61 @@ async def restore(options: RestoreOptions, say: Say) -> Restored:
             target = Target(server, session, options.database)
             await target.refuse_full()
             sha256 = await _verified(dump, options.sha256, say)
-            like = await database_of(dump)
-            new = await roles.missing(session, options.roles)
+            like, belongings = await database_of(dump), await belongings_of(dump)
+            await ownership.refuse_missing(session, belongings, [role.name for role in options.roles], server.where)
+            new = await roles.missing(session, (*options.roles, Role(name=owner_of(options.database))))
             taken = await target.take(_mark(options, sha256, [role.name for role in new]), like)
-            if taken.whole:
-                say(Note(text="an earlier worker had restored this very file: only its last act was missing"))
-            else:
-                async with _given_back_on_failure(server, session, taken, say):
-                    await roles.create(session, new, login=not options.scratch)
-                    await pg_restore(dump, sha256, server, taken.hidden, say)
+            declared = [role for role in new if role in options.roles]
+            filling = _Filling(
+                server=server, session=session, taken=taken, belongings=belongings, new=declared, say=say
+            )
+            await _fill(filling, dump, options)
             tables = await _looked_through(server, taken, say)
             await target.hand_over(taken, like, say)
         return Restored(
             database=options.database, bytes=dump.size, seconds=round(time.monotonic() - begun, 3), tables=tables
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Filling:
+    """What is at hand to fill a database that was taken; `new` are the declared roles that are missing."""
+
+    server: Server
+    session: asyncpg.Connection
+    taken: Taken
+    belongings: Belongings
+    new: Sequence[Role]
+    say: Say
+
+
+async def _fill(filling: _Filling, dump: Dump, options: RestoreOptions) -> None:
+    """Restore the dump as the owner, and give what was restored to whom it belongs; what was restored before stays."""
+    server, session, taken = filling.server, filling.session, filling.taken
+    if taken.whole:
+        filling.say(Note(text="an earlier worker had restored this very file: only its last act was missing"))
+        await owner.make(session, server, taken.database)
+    else:
+        async with _given_back_on_failure(server, session, taken, filling.say):
+            await owner.make(session, server, taken.database)
+            await roles.create(session, filling.new, taken.database, login=not options.scratch)
+            await _restored(filling, dump)
+    if not options.scratch:
+        await ownership.settle(server, taken.hidden, taken.database, filling.belongings, filling.say)
+    if filling.belongings.left_out:
+        left_out = ", ".join(filling.belongings.left_out)
+        filling.say(Note(text=f"left out, because only a superuser may make it: {left_out}"))
+
+
+async def _restored(filling: _Filling, dump: Dump) -> None:
+    """Make what only a superuser can make in the empty database, then run the dump as its owner."""
+    server, taken, belongings = filling.server, filling.taken, filling.belongings
+    us = owner_of(taken.database)
+    await extensions.make(server, taken.hidden, us, belongings.extensions)
+    await Target(server, filling.session, taken.database).give_to_owner(taken)
+    await owner.check(server, taken.database, taken.hidden)
+    source = Source(dump=dump, sha256=taken.mark.sha256, listed=belongings.listed)
+    await pg_restore(source, owner.as_owner(server, taken.database), taken.hidden, filling.say)
 
 
 def _refuse_names(options: RestoreOptions) -> None:
@@ -113,17 +157,17 @@ async def _given_back_on_failure(
 async def _give_back(server: Server, session: asyncpg.Connection, taken: Taken) -> None:
     if not session.is_closed():
         await Target(server, session, taken.database).give_back(taken)
-        await roles.drop(session, taken.mark.roles)
+        await roles.drop(session, taken.mark.roles, taken.database)
         return
     # The server ended our session, and with it the lock; it may be another worker's by now.
     async with server.session(maintenance(taken.database)) as again:
         await lock(again, taken.database, lambda _: None)
         await Target(server, again, taken.database).give_back(taken)
-        await roles.drop(again, taken.mark.roles)
+        await roles.drop(again, taken.mark.roles, taken.database)
 
 
 async def _looked_through(server: Server, taken: Taken, say: Say) -> tuple[Table, ...]:
-    async with server.session(taken.hidden) as session:
+    async with owner.as_owner(server, taken.database).session(taken.hidden) as session:
         tables = await count(session, say)
         await analyse(session, say)
     return tables

@@ -1,7 +1,8 @@
 """
 The roles that a database needs: created where they are missing, left exactly as they are where they exist.
 
-Roles belong to the whole server, so a restore changes none that somebody else made. A password goes to the server as
+Roles belong to the whole server, so a restore changes none that somebody else made. The comment on a role says for which
+database it was made, where no dump can write: only such a role is dropped again. A password goes to the server as
 what it keeps of it (RFC 5803), so that it stands in no log and no statistics.
 """
 
@@ -20,7 +21,12 @@ from kintsugi.worker.server import identifier, literal
 
 # PostgreSQL's own (src/include/common/scram-common.h).
 _ITERATIONS = 4096
-_SALT = 16
+SALT = 16
+
+_MADE_FOR = """
+SELECT rolname FROM pg_roles WHERE rolname = ANY($1::text[]) AND shobj_description(oid, 'pg_authid') = $2
+ORDER BY array_position($1::text[], rolname::text)
+"""
 
 
 async def missing(session: asyncpg.Connection, roles: Sequence[Role]) -> tuple[Role, ...]:
@@ -30,28 +36,39 @@ async def missing(session: asyncpg.Connection, roles: Sequence[Role]) -> tuple[R
     return tuple(role for role in roles if role.name not in known)
 
 
-async def create(session: asyncpg.Connection, roles: Sequence[Role], *, login: bool) -> None:
-    """Create roles; with `login` each may log in, with its password where it has one."""
+async def create(session: asyncpg.Connection, roles: Sequence[Role], database: str, *, login: bool) -> None:
+    """Create roles for a database; with `login` each may log in, with its password where it has one."""
     for role in roles:
         statement = f"CREATE ROLE {identifier(role.name)}"
         if login:
             statement += " LOGIN"
         if login and role.password:
-            statement += f" PASSWORD {literal(verifier(role.password, os.urandom(_SALT)))}"
+            statement += f" PASSWORD {literal(verifier(role.password, os.urandom(SALT)))}"
         # Another restore on this server may have made it a moment ago.
         with suppress(asyncpg.DuplicateObjectError):
             await session.execute(statement)
+            await mark(session, role.name, database)
 
 
-async def drop(session: asyncpg.Connection, names: Sequence[str]) -> tuple[str, ...]:
-    """Drop roles that nothing depends on; give the names of those that had to stay."""
+async def mark(session: asyncpg.Connection, name: str, database: str) -> None:
+    """Write down for which database a role was made."""
+    await session.execute(f"COMMENT ON ROLE {identifier(name)} IS {literal(_made_for(database))}")
+
+
+async def drop(session: asyncpg.Connection, names: Sequence[str], database: str) -> tuple[str, ...]:
+    """Drop roles that were made for a database and that nothing depends on; give the names of those that had to stay."""
     kept: list[str] = []
-    for name in names:
+    rows = await session.fetch(_MADE_FOR, list(names), _made_for(database))
+    for name in [row["rolname"] for row in rows]:
         try:
             await session.execute(f"DROP ROLE IF EXISTS {identifier(name)}")
         except (asyncpg.DependentObjectsStillExistError, asyncpg.ObjectInUseError):
             kept.append(name)
     return tuple(kept)
+
+
+def _made_for(database: str) -> str:
+    return f"kintsugi: made for {database}"
 
 
 def verifier(password: str, salt: bytes) -> str:

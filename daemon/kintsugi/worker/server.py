@@ -124,7 +124,8 @@ class Server:
             database=database,
             timeout=_CONNECT_WITHIN,
             statement_cache_size=0,
-            server_settings={"application_name": APPLICATION, **KEEPALIVE},
+            # A restored database may say where names are looked up: not for us.
+            server_settings={"application_name": APPLICATION, "search_path": "pg_catalog", **KEEPALIVE},
         )
 
 

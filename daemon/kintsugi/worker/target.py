@@ -4,7 +4,7 @@ The database that is restored into: hidden under another name until it is whole.
 A client must never use a database that is half restored, and no right or limit keeps out all of them (an application
 may log in as the superuser). So the work goes on under a name that nobody knows, `kintsugi_restoring_NAME`; the last
 act of a restore gives the database its own name. An existing empty database is renamed for that time and keeps
-its owner, rights and settings. That a database of the wanted name exists and has tables means that it is whole.
+its owner (where that is no superuser), rights and settings. That a database of the wanted name exists and has tables means that it is whole.
 
 A comment on the hidden database says whose it is and what is being done, so that after any kind of end the next worker
 takes it up: empty, it is taken again; full, the restore of the same file had come to its end, and only the last act is
@@ -18,10 +18,12 @@ import asyncpg
 import msgspec
 
 from kintsugi.model.lines import Note
-from kintsugi.model.restore import WorkFailure
+from kintsugi.model.restore import WorkFailure, owner_of
 from kintsugi.worker.contents import made_by_people
-from kintsugi.worker.database import Database
+from kintsugi.worker.database import Database, right_statement, setting_statement
 from kintsugi.worker.lines import Say, WorkFailed
+from kintsugi.worker.owner import as_owner
+from kintsugi.worker.ownership import harmless
 from kintsugi.worker.server import Server, clients, emptied, identifier, literal
 
 HIDDEN = "kintsugi_restoring_"
@@ -41,13 +43,15 @@ class Mark:
     """
     What the comment on a database of ours says.
 
-    `created`: the database is ours and may be dropped; else `comment` is the one that it had. `roles` were made for it.
-    `drill`: the run whose scratch database it is.
+    `created`: the database is ours and may be dropped; else `comment`, `owner` and `extensions` are what it had. `roles`
+    were made for it. `drill`: the run whose scratch database it is.
     """
 
     sha256: str = ""
     created: bool = True
     comment: str | None = None
+    owner: str | None = None
+    extensions: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     drill: str | None = None
 
@@ -95,6 +99,7 @@ class Target:
     def __init__(self, server: Server, session: asyncpg.Connection, database: str) -> None:
         self._server, self._session = server, session
         self._database, self._hidden = database, hidden(database)
+        self._owner = identifier(owner_of(database))
 
     async def refuse_full(self) -> None:
         """Refuse a target with anything in it, before anything is done."""
@@ -120,10 +125,18 @@ class Target:
         if taken.mark.created:
             await self._session.execute(f"DROP DATABASE IF EXISTS {identifier(taken.hidden)}")
         else:
-            await self._show(taken, taken.mark.comment)
+            await self._emptied_again(taken)
+            await self._show(taken, taken.mark.comment, taken.mark.owner)
+
+    async def give_to_owner(self, taken: Taken) -> None:
+        """Make the hidden database the owner's, for as long as the restore lasts."""
+        await self._session.execute(f"ALTER DATABASE {identifier(taken.hidden)} OWNER TO {self._owner}")
 
     async def hand_over(self, taken: Taken, like: Database, say: Say) -> None:
         """Give a whole database its name. Raises WorkFailed, and keeps all, when there is another of that name by now."""
+        described = taken.mark.created and like.name == self._database
+        if described:
+            await self._set_as_it_was(taken, like, say)
         strangers = await emptied(self._session, taken.hidden)
         if strangers:
             say(
@@ -132,23 +145,66 @@ class Target:
                 )
             )
         try:
-            await self._show(taken, taken.mark.text if taken.mark.drill is not None else taken.mark.comment)
+            owner = await self._owned_by(taken, like)
+            await self._show(taken, _said_of(taken, like, described=described), owner)
         except asyncpg.DuplicateDatabaseError as error:
             raise WorkFailed(
                 WorkFailure.REFUSED,
                 f"somebody made a database {self._database} meanwhile: the restored one is kept as {taken.hidden};"
                 f" drop {self._database} if nobody needs it, and restore again",
             ) from error
-        if taken.mark.created and like.name == self._database:
-            await self._as_it_was(like, say)
+        if owner != owner_of(self._database):
+            await self._session.execute(f"GRANT {identifier(owner)} TO {self._owner} WITH INHERIT TRUE, SET FALSE")
+        if described:
+            await self._allow_as_it_was(like, say)
 
-    async def _as_it_was(self, like: Database, say: Say) -> None:
-        """Give a new database the owner, rights, settings and comment of the dumped one."""
+    async def _set_as_it_was(self, taken: Taken, like: Database, say: Say) -> None:
+        """Give a new database the settings of the dumped one, as far as its owner may set them."""
+        refused: list[str] = []
+        async with as_owner(self._server, self._database).session(taken.hidden) as session:
+            for setting in like.settings:
+                try:
+                    await session.execute(setting_statement(taken.hidden, setting))
+                except asyncpg.PostgresError as error:
+                    refused.append(f"{setting.name} ({error})")
+        if refused:
+            say(Note(text=f"settings of {self._database} itself that were not restored: {', '.join(refused)}"))
+        if like.not_understood:
+            say(
+                Note(
+                    text=f"{like.not_understood} statements about {self._database} itself were not understood: left out"
+                )
+            )
+
+    async def _allow_as_it_was(self, like: Database, say: Say) -> None:
+        """Give a new database the rights and the limit of the dumped one."""
+        statements = [right_statement(self._database, right) for right in like.rights]
+        if like.limit is not None:
+            statements.append(f"ALTER DATABASE {identifier(self._database)} CONNECTION LIMIT {like.limit}")
         try:
             async with self._session.transaction():
-                await self._session.execute(like.statements)
+                for statement in statements:
+                    await self._session.execute(statement)
         except asyncpg.PostgresError as error:
-            say(Note(text=f"the settings, owner and rights of {self._database} itself were not restored: {error}"))
+            say(Note(text=f"the rights of {self._database} itself were not restored: {error}"))
+
+    async def _owned_by(self, taken: Taken, like: Database) -> str:
+        """Say who is to own the database: who did, unless that is a superuser or comes near to one."""
+        was = like.owner if taken.mark.created else taken.mark.owner
+        if taken.mark.drill is None and was and was in await harmless(self._session, [was]):
+            return was
+        return owner_of(self._database)
+
+    async def _emptied_again(self, taken: Taken) -> None:
+        """Take out of an existing database what was made in it before the dump: extensions, and schemas for them."""
+        made = set(await self._extensions(taken.hidden)) - set(taken.mark.extensions)
+        async with self._server.session(taken.hidden) as session:
+            for name in sorted(made):
+                await session.execute(f"DROP EXTENSION IF EXISTS {identifier(name)} CASCADE")
+            if await session.fetchval(
+                "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", owner_of(self._database)
+            ):
+                await session.execute(f"DROP OWNED BY {self._owner}")
 
     async def _take_up(self, wanted: Mark, like: Database) -> Taken:
         """Take what an earlier worker left: it is dead, for we hold its lock; its pg_restore may not know yet."""
@@ -191,7 +247,9 @@ class Target:
 
     async def _hide(self, wanted: Mark) -> Taken:
         """Rename an empty database; the server itself refuses while a client is there."""
-        mark = replace(wanted, created=False, comment=await self._comment(self._database))
+        owner, extensions = await self._owner_of(self._database), await self._extensions(self._database)
+        comment = await self._comment(self._database)
+        mark = replace(wanted, created=False, comment=comment, owner=owner, extensions=extensions)
         try:
             async with self._session.transaction():
                 await self._rename(self._database, self._hidden, mark.text)
@@ -209,9 +267,12 @@ class Target:
             raise
         return taken
 
-    async def _show(self, taken: Taken, comment: str | None) -> None:
+    async def _show(self, taken: Taken, comment: str | None, owner: str | None) -> None:
+        """Give the database its name, comment and owner."""
         async with self._session.transaction():
             await self._rename(taken.hidden, taken.database, comment)
+            if owner is not None:
+                await self._session.execute(f"ALTER DATABASE {identifier(taken.database)} OWNER TO {identifier(owner)}")
 
     async def _rename(self, old: str, new: str, comment: str | None) -> None:
         said = "NULL" if comment is None else literal(comment)
@@ -230,6 +291,15 @@ class Target:
         async with self._server.session(name) as session:
             return await made_by_people(session)
 
+    async def _extensions(self, name: str) -> tuple[str, ...]:
+        async with self._server.session(name) as session:
+            return tuple(row["extname"] for row in await session.fetch("SELECT extname FROM pg_extension"))
+
+    async def _owner_of(self, name: str) -> str:
+        return str(
+            await self._session.fetchval("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = $1", name)
+        )
+
     async def _exists(self, name: str) -> bool:
         return bool(await self._session.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name))
 
@@ -243,4 +313,18 @@ class Target:
 def _again(wanted: Mark, found: Mark) -> Mark:
     """Say of a database that is taken again what is to be known of both attempts."""
     roles = tuple(dict.fromkeys((*found.roles, *wanted.roles)))
-    return replace(wanted, created=found.created, comment=found.comment, roles=roles)
+    return replace(
+        wanted,
+        created=found.created,
+        comment=found.comment,
+        owner=found.owner,
+        extensions=found.extensions,
+        roles=roles,
+    )
+
+
+def _said_of(taken: Taken, like: Database, *, described: bool) -> str | None:
+    """Say what the comment on a database is in the end: a drill's mark, what the dump says of it, or what it was."""
+    if taken.mark.drill is not None:
+        return taken.mark.text
+    return like.comment if described else taken.mark.comment

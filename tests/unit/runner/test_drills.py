@@ -17,6 +17,7 @@ from kintsugi.model.command import BackupFetch, Command, Dropdb, PgRestore
 from kintsugi.model.documents import Mode
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Phase, RunKind, RunRecord, StepState, UndoRecord
+from kintsugi.model.restore import SEARCH_PATH, owner_of
 from kintsugi.planner import parameters_for
 from kintsugi.runner import Journal
 from kintsugi.runner.drill import DrillCarrier
@@ -31,6 +32,7 @@ pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 CATALOG = load(catalog_paths(None))
 SCRATCH = "kintsugi_drill_inc-1"
+AS_OWNER = f"psql -U {owner_of(SCRATCH)} -d 'dbname={SCRATCH} options=-csearch_path={SEARCH_PATH}' -c "
 DROP = f"dropdb --if-exists -h database.production -U postgres {SCRATCH}"
 RESTORE = (
     f"pg_restore --exit-on-error --single-transaction -h database.production -U postgres -d {SCRATCH} /backups/a.dump"
@@ -101,7 +103,7 @@ class Drill(Bench):
     def look_well(self) -> None:
         """Let every look be answered as on a server that is well."""
         ask = "kubectl exec statefulset/database -n production -- "
-        scratch = f"{ask}psql -U postgres -d {SCRATCH} -c "
+        scratch = f"{ask}{AS_OWNER}"
         answers: dict[str, Mapping[str, object]] = {
             f"{scratch}'SELECT count": {"rows": [{"count": 1000}], "value": 1000},
             f"{scratch}'SELECT max": {"rows": [], "value": "2026-05-04T06:59:00+00:00"},
@@ -201,7 +203,7 @@ def test_a_check_that_is_not_met_fails_the_drill_and_the_scratch_database_is_dro
     """The reason says which."""
     drill = Drill()
     drill.looker.will(
-        f"kubectl exec statefulset/database -n production -- psql -U postgres -d {SCRATCH} -c 'SELECT count",
+        f"kubectl exec statefulset/database -n production -- {AS_OWNER}'SELECT count",
         lambda: {"rows": [{"count": 0}], "value": 0},
     )
     ended = play(drill.carry())

@@ -1,0 +1,40 @@
+"""
+The extensions that a dump needs: made before anything of the dump is there, because most need a superuser.
+
+Only what is installed on the server can be made, and its scripts are the server's own. They run in a database that holds
+nothing of a stranger's yet, so nothing of his can stand where they look.
+"""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from kintsugi.model.restore import WorkFailure
+from kintsugi.worker.belongings import Extension
+from kintsugi.worker.lines import WorkFailed
+from kintsugi.worker.server import Server, identifier
+
+_THERE = "SELECT extname FROM pg_extension"
+_SCHEMA_THERE = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)"
+
+
+async def make(server: Server, database: str, owner: str, extensions: Sequence[Extension]) -> None:
+    """Make those that are missing, all or none; schemas that the dump has for them are the owner's. Raises WorkFailed."""
+    async with server.session(database) as session, session.transaction():
+        there = {row["extname"] for row in await session.fetch(_THERE)}
+        for extension in extensions:
+            if extension.made and not await session.fetchval(_SCHEMA_THERE, extension.schema):
+                await session.execute(f"CREATE SCHEMA {identifier(extension.schema)} AUTHORIZATION {identifier(owner)}")
+            if extension.name not in there:
+                await _make(session, extension, server.where)
+
+
+async def _make(session: asyncpg.Connection, extension: Extension, where: str) -> None:
+    schema = f" WITH SCHEMA {identifier(extension.schema)}" if extension.schema else ""
+    available = "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = $1)"
+    if not await session.fetchval(available, extension.name):
+        raise WorkFailed(
+            WorkFailure.MISMATCH,
+            f"the dump needs the extension {extension.name}, which is not installed on {where}: install it there",
+        )
+    await session.execute(f"CREATE EXTENSION {identifier(extension.name)}{schema}")

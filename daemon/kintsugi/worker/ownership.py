@@ -1,0 +1,107 @@
+"""
+Who owns what was restored: given by catalogue and name after `pg_restore`, which makes all of it as one owner.
+
+What the dump gives to a role becomes that role's where the role has no more rights than an application needs. What
+belonged to a superuser, or to a role of such rights, stays with the owner of the restore: a function, a view or an index of
+a superuser's runs as one when somebody uses it. No statement here calls anything that was restored.
+"""
+
+from collections.abc import Collection, Iterator
+
+import asyncpg
+
+from kintsugi.model.lines import Note
+from kintsugi.model.restore import WorkFailure, owner_of
+from kintsugi.worker.belongings import Belongings, DefaultRight, key
+from kintsugi.worker.lines import Say, WorkFailed
+from kintsugi.worker.server import Server, identifier
+
+_HARMLESS = """
+SELECT rolname FROM pg_roles r WHERE rolname = ANY($1) AND rolname !~ '^pg_'
+    AND NOT (rolsuper OR rolcreaterole OR rolreplication OR rolbypassrls)
+    AND NOT EXISTS (SELECT FROM pg_roles p WHERE pg_has_role(r.oid, p.oid, 'MEMBER') AND (p.rolsuper OR p.rolcreaterole
+        OR p.rolname IN ('pg_read_server_files', 'pg_write_server_files', 'pg_execute_server_program',
+            'pg_read_all_data', 'pg_write_all_data', 'pg_signal_backend', 'pg_create_subscription')))
+"""
+# A sequence of a column's, and a partition's index, go with their table.
+_OWNED = """
+SELECT o.type, o.identity FROM pg_shdepend d, LATERAL pg_identify_object(d.classid, d.objid, 0) o
+WHERE d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND d.refclassid = 'pg_authid'::regclass AND d.refobjid = (SELECT oid FROM pg_roles WHERE rolname = $1)
+    AND d.deptype = 'o' AND d.objsubid = 0
+    AND NOT EXISTS (SELECT FROM pg_depend c WHERE c.classid = d.classid AND c.objid = d.objid
+        AND d.classid = 'pg_class'::regclass AND c.refclassid = 'pg_class'::regclass AND c.refobjsubid > 0
+        AND c.deptype IN ('a', 'i'))
+"""
+_WORDS = {"statistics object": "statistics"}
+_ALTERED = frozenset(
+    {
+        *("table", "view", "materialized view", "sequence", "foreign table", "type", "schema", "large object"),
+        *("function", "procedure", "aggregate", "collation", "conversion", "statistics object"),
+        *("text search configuration", "text search dictionary"),
+    }
+)
+_PRIVILEGES = frozenset(
+    ["ALL", "SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "USAGE", "EXECUTE", "CREATE"]
+)
+
+
+async def harmless(session: asyncpg.Connection, names: Collection[str]) -> frozenset[str]:
+    """Return those of the roles that may own what strangers wrote: no superuser, and nothing that comes near to one."""
+    return frozenset(row["rolname"] for row in await session.fetch(_HARMLESS, list(names)))
+
+
+async def refuse_missing(
+    session: asyncpg.Connection, belongings: Belongings, declared: Collection[str], where: str
+) -> None:
+    """Refuse a dump whose owners the server does not have and nobody declares. Raises WorkFailed with the first."""
+    needed = set(belongings.owners.values()) - set(declared)
+    rows = await session.fetch("SELECT rolname FROM pg_roles WHERE rolname = ANY($1)", list(needed))
+    if missing := sorted(needed - {row["rolname"] for row in rows}):
+        raise WorkFailed(
+            WorkFailure.MISMATCH,
+            f"the dump needs the role {missing[0]}, which {where} does not have and which is not declared",
+        )
+
+
+async def settle(server: Server, hidden: str, database: str, belongings: Belongings, say: Say) -> None:
+    """Give everything in the hidden database to whom the dump gives it, all or nothing; done again it changes nothing."""
+    us = owner_of(database)
+    async with server.session(hidden) as session, session.transaction():
+        owners = await harmless(session, set(belongings.owners.values()))
+        for statement in [*await _gifts(session, us, belongings, owners), *_default_rights(belongings, owners)]:
+            await session.execute(statement)
+        for role in sorted(owners):
+            await session.execute(f"GRANT {identifier(role)} TO {identifier(us)} WITH INHERIT TRUE, SET FALSE")
+    if stays := sorted(each for each in set(belongings.owners.values()) - owners if not each.startswith("pg_")):
+        say(Note(text=f"what belonged to {', '.join(stays)} belongs to {us}: restored data are no superuser's"))
+
+
+async def _gifts(session: asyncpg.Connection, us: str, belongings: Belongings, owners: Collection[str]) -> list[str]:
+    gifts: list[str] = []
+    # The only schema that is there before a dump, and no one's then but the database's owner.
+    if (public := belongings.owners.get(key("schema", "", "public"))) in owners:
+        gifts.append(f"ALTER SCHEMA public OWNER TO {identifier(str(public))}")
+    for row in await session.fetch(_OWNED, us):
+        kind, identity = row["type"], row["identity"]
+        owner = belongings.owners.get(key(kind, "", identity), us)
+        if owner in owners and kind in _ALTERED:
+            gifts.append(f"ALTER {_WORDS.get(kind, kind).upper()} {identity} OWNER TO {identifier(owner)}")
+    return gifts
+
+
+def _default_rights(belongings: Belongings, owners: Collection[str]) -> Iterator[str]:
+    for right in belongings.default_rights:
+        if right.of in owners and _PRIVILEGES.issuperset(right.privileges):
+            yield _default_statement(right)
+
+
+def _default_statement(right: DefaultRight) -> str:
+    verb, word = ("GRANT", "TO") if right.granted else ("REVOKE", "FROM")
+    schema = f" IN SCHEMA {identifier(right.schema)}" if right.schema else ""
+    role = "PUBLIC" if right.role == "PUBLIC" else identifier(right.role)
+    option = " WITH GRANT OPTION" if right.grantable else ""
+    return (
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {identifier(right.of)}{schema} {verb} {', '.join(right.privileges)}"
+        f" ON {right.kind} {word} {role}{option}"
+    )
