@@ -108,7 +108,7 @@ def _selector(draft: Draft[ServiceShape]) -> Selector | None:
 
 def _checks(draft: Draft[ServiceShape], name: str) -> tuple[Step, ...]:
     standing = Standing(services=draft.known.services, start_up=draft.known.start_up)
-    steps, _ = Steps(draft=draft, looks_only=True).in_order(
+    steps, _ = Steps(draft=draft, about=draft.name, looks_only=True).in_order(
         draft.shape.spec.checks[name], ("spec", "checks", name), standing
     )
     return steps
@@ -166,11 +166,13 @@ def build_runbook(draft: Draft[RunbookShape]) -> Runbook:
     parameters = tuple(_parameter(draft, name, shape) for name, shape in spec.parameters.items())
     types = {each.name: parameter_type(each.type) if known_type(each.type) else ANY for each in parameters}
     standing = Standing(services=draft.known.services, start_up=draft.known.start_up, parameters=types)
-    steps, _ = Steps(draft=draft).in_order(spec.steps, (*path, "steps"), standing)
+    steps, _ = Steps(draft=draft, about=spec.service or "").in_order(spec.steps, (*path, "steps"), standing)
     if spec.rollback.loses is not None:
         known = tuple(step.id for step in steps if isinstance(step.do, Run) and not step.do.command.changes)
         draft.one_of((*path, "rollback", "loses"), spec.rollback.loses, known, "step that asks")
-    back, _ = Steps(draft=draft).in_order(spec.rollback.steps, (*path, "rollback", "steps"), standing)
+    back, _ = Steps(draft=draft, about=spec.service or "").in_order(
+        spec.rollback.steps, (*path, "rollback", "steps"), standing
+    )
     return Runbook(
         name=draft.name,
         title=spec.title,

@@ -182,6 +182,11 @@ class _Loading:
                 for _, shape in self.shapes
                 if isinstance(shape, ServiceShape)
             },
+            vouched={
+                shape.metadata.name: frozenset(shape.spec.sql_functions)
+                for _, shape in self.shapes
+                if isinstance(shape, ServiceShape)
+            },
             durations=self.durations,
         )
 

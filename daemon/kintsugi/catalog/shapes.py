@@ -65,6 +65,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
 Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+FunctionName = Annotated[str, StringConstraints(pattern=r"^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$")]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 ParameterValue = str | bool | int | float | list[str | bool | int | float]
 
@@ -174,6 +175,7 @@ class ServiceSpec(Shape):
     env: dict[EnvName, SecretShape] = {}
     checks: dict[Id, Annotated[list[StepShape], Field(min_length=1, max_length=MOST_STEPS_IN_A_ROW)]] = {}
     drill: DrillShape | None = None
+    sql_functions: list[FunctionName] = []
 
 
 class RuleSpec(Shape):

@@ -49,10 +49,12 @@ class Steps:
     """
     Builds the steps of one list that share their ids: a runbook's, a rollback's or a service's checks.
 
-    `looks_only` refuses everything that changes something.
+    `looks_only` refuses everything that changes something; `about` is the service whose database is asked, "" when values
+    decide it.
     """
 
     draft: Draft[Any]
+    about: str
     looks_only: bool = False
     ids: set[str] = field(default_factory=set)
 
@@ -128,7 +130,10 @@ class Steps:
         for_each = draft.expression((*path, "for_each"), shape.for_each, standing.scope(), ANY)
         inner = standing.at(None if shape.for_each is None else self._item(for_each, path))
         scope = inner.scope()
+        around, self.about = self.about, self._about(shape)
         done = self._do(shape, path, inner, level)
+        undo = self._undo(shape, path, inner.after({shape.id: done.own}), level)
+        self.about = around
         after = None if shape.id in draft.unclear else inner.scope(done.own)
         step = Step(
             id=shape.id,
@@ -146,7 +151,7 @@ class Steps:
             unmet=shape.unmet,
             timeout=None if shape.timeout is None else draft.scaled(shape.timeout),
             retry=shape.retry,
-            undo=self._undo(shape, path, inner.after({shape.id: done.own}), level),
+            undo=undo,
             scan=draft.known.patterns.get(shape.scan or ""),
             service=self._service(shape, path, scope),
             needs=tuple(shape.needs),
@@ -155,6 +160,12 @@ class Steps:
         self._check_keys(shape, path, step)
         repeated = shape.for_each is not None
         return step, {**({} if repeated else done.inside), shape.id: left_behind(done.own, repeated=repeated)}
+
+    def _about(self, shape: StepShape) -> str:
+        """Return the service that a step and what is inside it are about, as far as the document says it."""
+        if shape.service is None:
+            return self.about
+        return "" if "${" in shape.service else shape.service
 
     def _do(self, shape: StepShape, path: Path, standing: Standing, level: int) -> _Done:
         match shape:
@@ -180,7 +191,7 @@ class Steps:
                 return _Done(do=Await())
 
     def _run(self, shape: StepShape, line: str, path: Path, scope: Scope) -> _Done:
-        command = self.draft.command((*path, "run"), line, scope)
+        command = self.draft.command((*path, "run"), line, scope, service=self.about)
         if command is None:
             self.draft.unclear.add(shape.id)
             return _Done(do=Await())

@@ -20,6 +20,8 @@ from kintsugi.telemetry import in_words
 
 USUAL_PORT = 5432
 LONGEST_ANSWER = 1 << 20
+READ_ONLY = "BEGIN TRANSACTION READ ONLY"
+"""Said besides the session's default, which a pooler between may drop; the connection's end ends it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +88,7 @@ class PostgresClient:
             server_settings=settings(within),
         )
         try:
+            await connection.execute(READ_ONLY)
             return str(await connection.fetchval(statement))
         finally:
             connection.terminate()

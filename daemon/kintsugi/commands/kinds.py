@@ -14,7 +14,7 @@ from ipaddress import IPv6Address
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from kintsugi.commands.sql import checked_statement
+from kintsugi.commands.sql import plain_statement
 from kintsugi.durations import parse_duration
 from kintsugi.expressions import text_of
 from kintsugi.model.restore import BACKUPS
@@ -345,7 +345,7 @@ USAGE = Kind(
 )
 TEXT = Kind(word="TEXT", shape="text", convert=matching(re.compile(r"(?s).*"), "text"), sample="sample", put=_put_text)
 PASSED = replace(TEXT, word="WORD", put=_put_word)
-SQL = Kind(word="STATEMENT", shape="text", convert=checked_statement, sample="SELECT 1", put=_put_sql)
+SQL = Kind(word="STATEMENT", shape="text", convert=plain_statement, sample="SELECT 1", put=_put_sql)
 FILE = Kind(
     word="FILE",
     shape="text",

@@ -52,12 +52,17 @@ class Argument:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bound:
-    """A line with all its values: what a builder makes a command of. `namespace` is where it runs without -n."""
+    """
+    A line with all its values: what a builder makes a command of.
+
+    `namespace` is where it runs without -n; `vouched` are functions that its SQL may call besides those that all may.
+    """
 
     row: "Row"
     flags: Mapping[str, object]
     arguments: tuple[Argument, ...]
     namespace: str
+    vouched: frozenset[str] = frozenset()
 
     def on(self, key: str) -> bool:
         """Tell whether a switch was given."""

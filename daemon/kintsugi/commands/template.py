@@ -81,13 +81,18 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """A command with holes; satisfies `model.documents.CommandTemplate`. `waits` scales how long it waits."""
+    """
+    A command with holes; satisfies `model.documents.CommandTemplate`.
+
+    `waits` scales how long it waits, `vouched` are functions that its SQL may call besides those that all may.
+    """
 
     source: str
     row: Row
     flags: tuple[tuple[Flag, tuple[Place, ...]], ...]
     arguments: tuple[Place, ...]
     waits: float = 1.0
+    vouched: frozenset[str] = frozenset()
 
     @property
     def verb(self) -> Verb:
@@ -130,7 +135,7 @@ class Template:
             flag.key: self._value(flag, tuple(fill(place).value for place in places)) for flag, places in self.flags
         }
         arguments = tuple(fill(place) for place in self.arguments)
-        bound = Bound(row=self.row, flags=flags, arguments=arguments, namespace=namespace)
+        bound = Bound(row=self.row, flags=flags, arguments=arguments, namespace=namespace, vouched=self.vouched)
         return self.row.build(bound)
 
     def _value(self, flag: Flag, values: tuple[object, ...]) -> object:
@@ -143,7 +148,15 @@ class Template:
                 return values if flag.many else values[0]
 
 
-def template(words: Words, line: Line, scope: Scope, *, source: str, waits: float = 1.0) -> Template:
+def template(
+    words: Words,
+    line: Line,
+    scope: Scope,
+    *,
+    source: str,
+    waits: float = 1.0,
+    vouched: frozenset[str] = frozenset(),
+) -> Template:
     """Make a template of a line that was read. Raises CommandProblem or ExpressionProblem, with offsets in the line."""
 
     def place(kind: Kind, text: str) -> Place:
@@ -160,6 +173,7 @@ def template(words: Words, line: Line, scope: Scope, *, source: str, waits: floa
             place(line.row.kind_at(position, words.open(text)), text) for position, text in enumerate(line.arguments)
         ),
         waits=waits,
+        vouched=vouched,
     )
     made.sample()
     return made
