@@ -132,6 +132,7 @@ def build_rule(draft: Draft[RuleShape], runbooks_of: dict[str, str]) -> Rule:
         runbook=spec.runbook or runbooks_of.get(spec.service or "", ""),
         when=draft.expression((*path, "when"), spec.when, seen(names, start_up=draft.known.start_up)),
         match=_matchers(draft),
+        any_namespace=spec.namespace == "any",
         hold=draft.scaled(spec.hold),
         check=spec.check or "",
         every=draft.scaled(spec.every or EVERY),
@@ -170,9 +171,8 @@ def build_runbook(draft: Draft[RunbookShape]) -> Runbook:
     if spec.rollback.loses is not None:
         known = tuple(step.id for step in steps if isinstance(step.do, Run) and not step.do.command.changes)
         draft.one_of((*path, "rollback", "loses"), spec.rollback.loses, known, "step that asks")
-    back, _ = Steps(draft=draft, about=spec.service or "").in_order(
-        spec.rollback.steps, (*path, "rollback", "steps"), standing
-    )
+    way_back = Steps(draft=draft, about=spec.service or "", way_back=True)
+    back, _ = way_back.in_order(spec.rollback.steps, (*path, "rollback", "steps"), standing)
     return Runbook(
         name=draft.name,
         title=spec.title,

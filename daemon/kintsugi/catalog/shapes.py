@@ -185,6 +185,7 @@ class RuleSpec(Shape):
     service: Name | None = None
     when: ExpressionText | None = None
     match: Annotated[list[Text], Field(min_length=1)] | None = None
+    namespace: Literal["any"] | None = None
     hold: Duration = Field(default=timedelta(0), alias="for")
     check: Id | None = None
     every: Duration | None = None
@@ -196,6 +197,10 @@ class RuleSpec(Shape):
     def _has_a_condition(self) -> "RuleSpec":
         if self.on is RuleSource.ALERT and self.match is None:
             raise ValueError("a rule on alerts needs `match`, as in - alertname=KubePodCrashLooping")
+        if self.on is not RuleSource.ALERT and self.namespace is not None:
+            raise ValueError(
+                f"`namespace: any` is for rules on alerts: a rule on {self.on} is about its service's objects"
+            )
         if self.on is not RuleSource.ALERT and self.match is not None:
             raise ValueError(f"`match` is for rules on alerts: a rule on {self.on} has `when`")
         self._asks_a_check()

@@ -50,12 +50,13 @@ class Steps:
     Builds the steps of one list that share their ids: a runbook's, a rollback's or a service's checks.
 
     `looks_only` refuses everything that changes something; `about` is the service whose database is asked, "" when values
-    decide it.
+    decide it. `way_back`: what is changed here is not taken back again.
     """
 
     draft: Draft[Any]
     about: str
     looks_only: bool = False
+    way_back: bool = False
     ids: set[str] = field(default_factory=set)
 
     def in_order(
@@ -197,10 +198,25 @@ class Steps:
             return _Done(do=Await())
         if command.changes:
             self._refuse_change((*path, "run"), f"{command.verb} changes something")
+        if command.changes and command.verb is Verb.CURL:
+            self._check_sent(shape, path)
         own = dict(command.columns())
         if shape.scan is not None:
             own |= self._scanned(shape.scan, path, command.verb)
         return _Done(do=Run(command=command), own=own)
+
+    def _check_sent(self, shape: StepShape, path: Path) -> None:
+        """Hold what sends a request to what its author alone knows: how it is taken back, and that it is sent once."""
+        if shape.undo is None and not (self.way_back or self.looks_only):
+            self.draft.note(
+                (*path, "run"),
+                "this request changes something, and only its author knows how that is taken back: say `undo: none`, "
+                "`undo: keep`, or `undo` with steps",
+            )
+        if shape.retry:
+            self.draft.note(
+                (*path, "retry"), "a request is sent once: nobody can tell what a failed one has done", key=True
+            )
 
     def _scanned(self, scan: str, path: Path, verb: Verb) -> Names:
         if verb is not Verb.LOGS:
@@ -229,7 +245,9 @@ class Steps:
 
     def _undo(self, shape: StepShape, path: Path, standing: Standing, level: int) -> UndoPolicy | tuple[Step, ...]:
         if isinstance(shape.undo, list):
+            around, self.way_back = self.way_back, True
             steps, _ = self.in_order(shape.undo, (*path, "undo"), standing, level + 1)
+            self.way_back = around
             return steps
         return UndoPolicy(shape.undo) if shape.undo else UndoPolicy.INVERSE
 

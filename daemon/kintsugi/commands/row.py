@@ -131,7 +131,8 @@ class Row:
     def kind_at(self, position: int, word: Word) -> Kind:
         """Tell what an argument's place takes; a TYPE/ or KEY= that is written out decides it."""
         literal = "".join(part for part in word if isinstance(part, str))
-        if self.marks and position > 0 and ("=" in literal or literal.endswith("-")):
+        takes_away = isinstance(word[-1], str) and word[-1].endswith("-")  # `web-${each}` is a name that goes on
+        if self.marks and position > 0 and ("=" in literal or takes_away):
             return MARK
         if not self.arguments:
             return TEXT

@@ -5,7 +5,7 @@ The line was split into flags and arguments while its holes were empty, so a val
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from kintsugi.commands.kinds import REFERENCE, TEXT, Kind, Shape
@@ -31,7 +31,7 @@ from kintsugi.expressions import (
     Struct,
     Type,
 )
-from kintsugi.model.command import Command, Verb
+from kintsugi.model.command import Command, Curl, Verb
 
 _TEXTS = (STRING, INT, DOUBLE, BOOL, TIMESTAMP, DURATION)
 _TAKES: Mapping[Shape, tuple[Type, ...]] = {
@@ -85,6 +85,7 @@ class Template:
     A command with holes; satisfies `model.documents.CommandTemplate`.
 
     `waits` scales how long it waits, `vouched` are functions that its SQL may call besides those that all may.
+    `sends`: it is a request that changes something, though others of its row only ask.
     """
 
     source: str
@@ -93,6 +94,7 @@ class Template:
     arguments: tuple[Place, ...]
     waits: float = 1.0
     vouched: frozenset[str] = frozenset()
+    sends: bool = False
 
     @property
     def verb(self) -> Verb:
@@ -102,7 +104,7 @@ class Template:
     @property
     def changes(self) -> bool:
         """Tell whether the command changes something (an action), or only looks (a probe)."""
-        return self.row.changes
+        return self.row.changes or self.sends
 
     @property
     def reads(self) -> frozenset[str]:
@@ -175,8 +177,8 @@ def template(
         waits=waits,
         vouched=vouched,
     )
-    made.sample()
-    return made
+    sample = made.sample()
+    return replace(made, sends=isinstance(sample, Curl) and sample.changes)
 
 
 def _compiled(part: str | Hole, kind: Kind, word: Word, scope: Scope) -> str | Expression:
