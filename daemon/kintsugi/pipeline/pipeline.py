@@ -137,15 +137,14 @@ class Pipeline:
         looking = asyncio.create_task(self._targets.look_ahead(wanted.values()), name="look up the objects of alerts")
         try:
             settled = await self._judge_all([signal for signal in due if signal.id not in wanted])
-            await looking
-            settled |= await self._judge_all([signal for signal in due if signal.id in wanted])
+            if wanted:
+                await self._inbox.settle(settled, self._world.clock())
+                await looking
+                settled = await self._judge_all([signal for signal in due if signal.id in wanted])
         finally:
             looking.cancel()
             self._targets.forget()
         await self._inbox.settle(settled, self._world.clock())
-        unknown = sum(verdict.kind is VerdictKind.NO_RULE for verdict in settled.values())
-        if unknown:
-            log.info("no rule matches", signals=unknown)
         if len(due) >= 500:
             self.wake()
 
@@ -163,6 +162,9 @@ class Pipeline:
             if not judged.kept:
                 settled[signal.id] = judged.verdict
             self._tell(signal, judged.verdict)
+        unknown = sum(verdict.kind is VerdictKind.NO_RULE for verdict in settled.values())
+        if unknown:
+            log.info("no rule matches", signals=unknown)
         return settled
 
     async def _judge_apart(self, signal: Signal) -> Judged:
