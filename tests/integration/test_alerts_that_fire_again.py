@@ -25,14 +25,22 @@ Row = tuple[str, str | None, str | None]
 def webhook(status: str, *, truncated: int = 0) -> dict[str, object]:
     """Make a delivery of one alert, which begins and ends as it always did."""
     ends = ENDED if status == "resolved" else "0001-01-01T00:00:00Z"
-    alert = {"status": status, "labels": {"alertname": "Lost"}, "fingerprint": "f1", "startsAt": BEGAN, "endsAt": ends}
+    alert = {
+        "status": status,
+        "labels": {"alertname": "Lost"},
+        "fingerprint": "1" * 16,
+        "startsAt": BEGAN,
+        "endsAt": ends,
+    }
     return {"version": "4", "groupKey": '{}:{alertname="Lost"}', "truncatedAlerts": truncated, "alerts": [alert]}
 
 
 def rows(daemon: Daemon) -> list[Row]:
     """Return the signals of the alert as the ledger has them: began, ended, verdict."""
     with closing(sqlite3.connect(daemon.ledger.removeprefix("sqlite:///"))) as ledger:
-        return list(ledger.execute("SELECT began, ended, verdict FROM signals WHERE key = 'f1' ORDER BY received"))
+        return list(
+            ledger.execute("SELECT began, ended, verdict FROM signals WHERE key = '1111111111111111' ORDER BY received")
+        )
 
 
 async def deliver(daemon: Daemon, status: str) -> None:
@@ -80,7 +88,7 @@ async def test_one_that_resolves_after_all_stays_ended(daemon: Daemon) -> None:
     other = webhook("firing")
     (alert,) = other["alerts"]  # type: ignore[misc]
     for ends in (BEGAN, ENDED, "0001-01-01T00:00:00Z"):
-        said = {**alert, "fingerprint": "f2", "endsAt": ends}  # type: ignore[dict-item]
+        said = {**alert, "fingerprint": "2" * 16, "endsAt": ends}  # type: ignore[dict-item]
         status, _ = await asyncio.to_thread(daemon.post, "/alertmanager", {**other, "alerts": [said]}, token=TOKEN)
         assert status == 200
     await asyncio.to_thread(daemon.kill)

@@ -102,7 +102,7 @@ async def test_an_alert_only_hints_at_an_object_and_names_no_runbook(daemon: Dae
 @pytest.mark.long
 async def test_a_storm_of_ten_thousand_alerts_is_taken(daemon: Daemon) -> None:
     """Covers A4: one group of 5,000 and 5,000 groups of one, with no answer in the four hundreds."""
-    alerts = [alert(fingerprint=f"a{number}", labels={"n": str(number)}) for number in range(10_000)]
+    alerts = [alert(fingerprint=f"{number:016x}", labels={"n": str(number)}) for number in range(10_000)]
 
     async def deliver(body: bytes) -> int:
         for _ in range(50):
@@ -126,11 +126,11 @@ async def test_a_storm_of_ten_thousand_alerts_is_taken(daemon: Daemon) -> None:
 
 async def test_one_bad_alert_costs_its_group_nothing(daemon: Daemon) -> None:
     """Covers A12 and P9: the others are kept, the bad one is a dead letter, and the answer is 200."""
-    body = webhook(alert(fingerprint="a"), {"status": "firing"}, alert(fingerprint="c"))
+    body = webhook(alert(fingerprint="a" * 16), {"status": "firing"}, alert(fingerprint="c" * 16))
 
     assert await daemon.port.post(body) == 200
 
-    assert {signal.key for signal, _ in await daemon.kept()} == {"a", "c"}
+    assert {signal.key for signal, _ in await daemon.kept()} == {"a" * 16, "c" * 16}
     (letter,) = await daemon.ledger.dead_letters()
     assert "missing required field `labels`" in letter.reason
     assert len(daemon.port.woken) == 1

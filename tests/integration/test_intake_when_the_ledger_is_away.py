@@ -85,7 +85,9 @@ async def test_whoever_waits_for_a_ledger_that_hangs_is_answered_503_when_the_fi
     inbox.hanging = True
     began = time.monotonic()
 
-    statuses = await asyncio.gather(*(hurried.post(webhook(alert(fingerprint=str(number)))) for number in range(40)))
+    statuses = await asyncio.gather(
+        *(hurried.post(webhook(alert(fingerprint=f"{number:016x}"))) for number in range(40))
+    )
 
     assert set(statuses) == {503}
     assert timedelta(seconds=time.monotonic() - began) < 20 * PATIENCE

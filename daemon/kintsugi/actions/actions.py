@@ -20,6 +20,7 @@ from kintsugi.actions import (
     mark,
     patch,
     refusals,
+    request,
     rollout,
     scale,
     touched,
@@ -41,6 +42,7 @@ from kintsugi.model.command import (
     Command,
     Cordon,
     Create,
+    Curl,
     Delete,
     Dropdb,
     Mark,
@@ -88,6 +90,8 @@ class Actions:
         if isinstance(command, WorkerCommand):
             order = Order(command=command, circumstances=circumstances, settings=self._restore)
             return await jobs.prepare(self._kube, order)
+        if isinstance(command, Curl):
+            return request.prepare(command, circumstances)
         touched.object_of(command)
         match command:
             case Delete():
@@ -116,6 +120,8 @@ class Actions:
         """
         if isinstance(prepared.command, WorkerCommand):
             return await jobs.perform(self._kube, prepared)
+        if isinstance(prepared.command, Curl):
+            return await request.perform(self._means.clients, prepared.command)
         if prepared.already:
             return _result(prepared, await touched.read_again(self._kube, prepared))
         answer = await self._write(prepared)
@@ -130,12 +136,16 @@ class Actions:
         """Read afresh what a change touched: `items`, empty when its object is gone."""
         if isinstance(prepared.command, WorkerCommand):
             return jobs.found(prepared)
+        if isinstance(prepared.command, Curl):
+            return Result(names={}, summary="what was sent is not looked up again")
         return _result(prepared, await touched.read_again(self._kube, prepared))
 
     async def probe(self, prepared: Prepared) -> Happened:
-        """Find out whether a change has happened; see `touched.probe`."""
+        """Find out whether a change has happened; see `touched.probe`. Of what was sent by `curl` nobody can tell."""
         if isinstance(prepared.command, WorkerCommand):
             return await jobs.probe(self._kube, prepared)
+        if isinstance(prepared.command, Curl):
+            return Happened.UNKNOWN
         return await touched.probe(self._kube, prepared)
 
     async def watch(self, prepared: Prepared, circumstances: Circumstances) -> Standing:

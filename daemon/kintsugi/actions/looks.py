@@ -1,12 +1,11 @@
 """Commands that only look, each by its own reader or client."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-import orjson
-
-from kintsugi.actions import events, get, logs, psql, top, waits
+from kintsugi.actions import events, get, live, logs, psql, request, top, waits
 from kintsugi.actions.asker import Asker
 from kintsugi.actions.containers import Containers
 from kintsugi.actions.execute import execute
@@ -14,12 +13,10 @@ from kintsugi.actions.get import by_name
 from kintsugi.actions.live import Live
 from kintsugi.actions.polling import until
 from kintsugi.actions.result import Result, of_objects
-from kintsugi.actions.revisions import current_of, find_revisions
+from kintsugi.actions.revisions import Revision, current_of, find_revisions
 from kintsugi.actions.rollout_status import Status, status_of
 from kintsugi.clients.clients import Clients
-from kintsugi.clients.http import HttpRequest, HttpResponse
 from kintsugi.commands import render
-from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
 from kintsugi.errors import KintsugiError, KubeError, ProbeFailed, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import (
@@ -127,7 +124,7 @@ async def _can_i(kube: KubeClient, command: CanI) -> Result:
 async def _ask(clients: Clients, command: Curl | Nslookup | NcZ, deadline: timedelta) -> Result:
     match command:
         case Curl():
-            return await _curl(clients, command, deadline)
+            return await request.look(clients, command, deadline)
         case Nslookup():
             addresses = await clients.dns.resolve(command.name, server=command.server, within=deadline)
             return Result(names={"addresses": list(addresses)}, summary=f"{command.name} is {', '.join(addresses)}")
@@ -138,39 +135,9 @@ async def _ask(clients: Clients, command: Curl | Nslookup | NcZ, deadline: timed
             return Result(names={"open": not why}, summary=summary, failed=why)
 
 
-async def _curl(clients: Clients, command: Curl, deadline: timedelta) -> Result:
-    request = HttpRequest(
-        url=command.url,
-        method=command.method,
-        headers=command.headers,
-        body=command.body,
-        insecure=command.insecure,
-        follow=command.follow,
-    )
-    response = await clients.http.ask(request, within=min(command.max_time or deadline, deadline))
-    names: dict[str, object] = {"status": response.status, "body": response.body, "headers": dict(response.headers)}
-    if (content := _json(response)) is not None:
-        names["json"] = content
-    cut = ", cut at 1 MiB" if response.cut else ""
-    error = command.fail and response.status >= 400
-    return Result(
-        names=names,
-        summary=f"{response.url}: {response.status} {response.reason}, {len(response.body)} characters{cut}",
-        failed=f"the requested URL returned error: {response.status}" if error else "",
-    )
-
-
-def _json(response: HttpResponse) -> object:
-    """Read the body as JSON, whatever its content type says; None when it is none, or nested too deep to be kept."""
-    if is_too_deep(response.body.encode(), DEEPEST_ANSWER):
-        return None
-    try:
-        return orjson.loads(response.body)
-    except orjson.JSONDecodeError:
-        return None
-
-
 async def _history(kube: KubeClient, command: Rollout, good: frozenset[str]) -> Result:
+    if not command.object.name:
+        return await _histories(kube, command, good)
     (workload,) = await by_name(kube, (command.object,), command.namespace)
     found = await find_revisions(kube, command.object, workload, good)
     if command.revision:
@@ -179,10 +146,30 @@ async def _history(kube: KubeClient, command: Rollout, good: frozenset[str]) -> 
     known = ", ".join(str(revision.number) for revision in found if revision.good) or "none"
     result = of_objects([workload], named=1, summary="")
     return Result(
-        names={**result.names, "revisions": [revision.columns() for revision in found]},
+        names={**result.names, "revisions": _columns(workload, found)},
         summary=f"{len(found)} revisions, now at {current.number if current else '?'}, known to be good: {known}",
         failed="" if found else _no_history(command),
     )
+
+
+async def _histories(kube: KubeClient, command: Rollout, good: frozenset[str]) -> Result:
+    """Read the revisions of all workloads of a type."""
+    listing = await kube.list(command.object.resource, command.namespace)
+    workloads = [live.shown(each) for each in listing.items]
+    revisions: list[dict[str, object]] = []
+    for workload in workloads:
+        asked = live.named(command.object.resource, workload)
+        revisions += _columns(workload, await find_revisions(kube, asked, workload, good))
+    result = of_objects(workloads, named=0, summary="")
+    return Result(
+        names={**result.names, "revisions": revisions},
+        summary=f"{len(revisions)} revisions of {len(workloads)} {command.object.resource.plural}",
+        failed="" if revisions else "no rollout history found",
+    )
+
+
+def _columns(workload: Live, found: Sequence[Revision]) -> list[dict[str, object]]:
+    return [{"workload": live.name(workload), **revision.columns()} for revision in found]
 
 
 def _no_history(command: Rollout) -> str:

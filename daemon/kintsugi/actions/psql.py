@@ -15,7 +15,7 @@ from kintsugi.actions.asker import Asker
 from kintsugi.actions.containers import Container, Containers, running
 from kintsugi.actions.live import Live
 from kintsugi.actions.result import Result
-from kintsugi.clients.postgres import USUAL_PORT, PostgresClient, Server, settings
+from kintsugi.clients.postgres import READ_ONLY, USUAL_PORT, PostgresClient, Server, settings
 from kintsugi.commands.sql import shown_setting
 from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
 from kintsugi.errors import ProbeFailed
@@ -28,7 +28,6 @@ MOST_ROWS = 1000
 PASSWORD = "PGPASSWORD"  # noqa: S105  the name of the variable
 IN_RECOVERY = "SELECT pg_is_in_recovery() AS standby"
 
-# The line breaks end a comment at the end of the statement.
 _QUESTION = """\
 SELECT coalesce(json_agg(row_to_json(answer)), '[]'::json)::text
 FROM (SELECT * FROM (
@@ -120,7 +119,8 @@ def words(command: Psql, within: timedelta) -> tuple[str, ...]:
         "options": options,
     }
     given = " ".join(f"{key}='{value}'" for key, value in connection.items() if value)
-    return ("psql", "-XqAtw", "-v", "ON_ERROR_STOP=1", "-d", given, "-c", question(command.statement))
+    asked = ("-c", READ_ONLY, "-c", question(command.statement))
+    return ("psql", "-XqAtw", "-v", "ON_ERROR_STOP=1", "-d", given, *asked)
 
 
 def answer(text: str, where: str) -> Result:

@@ -108,7 +108,7 @@ def _selector(draft: Draft[ServiceShape]) -> Selector | None:
 
 def _checks(draft: Draft[ServiceShape], name: str) -> tuple[Step, ...]:
     standing = Standing(services=draft.known.services, start_up=draft.known.start_up)
-    steps, _ = Steps(draft=draft, looks_only=True).in_order(
+    steps, _ = Steps(draft=draft, about=draft.name, looks_only=True).in_order(
         draft.shape.spec.checks[name], ("spec", "checks", name), standing
     )
     return steps
@@ -132,6 +132,7 @@ def build_rule(draft: Draft[RuleShape], runbooks_of: dict[str, str]) -> Rule:
         runbook=spec.runbook or runbooks_of.get(spec.service or "", ""),
         when=draft.expression((*path, "when"), spec.when, seen(names, start_up=draft.known.start_up)),
         match=_matchers(draft),
+        any_namespace=spec.namespace == "any",
         hold=draft.scaled(spec.hold),
         check=spec.check or "",
         every=draft.scaled(spec.every or EVERY),
@@ -166,11 +167,12 @@ def build_runbook(draft: Draft[RunbookShape]) -> Runbook:
     parameters = tuple(_parameter(draft, name, shape) for name, shape in spec.parameters.items())
     types = {each.name: parameter_type(each.type) if known_type(each.type) else ANY for each in parameters}
     standing = Standing(services=draft.known.services, start_up=draft.known.start_up, parameters=types)
-    steps, _ = Steps(draft=draft).in_order(spec.steps, (*path, "steps"), standing)
+    steps, _ = Steps(draft=draft, about=spec.service or "").in_order(spec.steps, (*path, "steps"), standing)
     if spec.rollback.loses is not None:
         known = tuple(step.id for step in steps if isinstance(step.do, Run) and not step.do.command.changes)
         draft.one_of((*path, "rollback", "loses"), spec.rollback.loses, known, "step that asks")
-    back, _ = Steps(draft=draft).in_order(spec.rollback.steps, (*path, "rollback", "steps"), standing)
+    way_back = Steps(draft=draft, about=spec.service or "", way_back=True)
+    back, _ = way_back.in_order(spec.rollback.steps, (*path, "rollback", "steps"), standing)
     return Runbook(
         name=draft.name,
         title=spec.title,

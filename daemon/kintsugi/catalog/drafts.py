@@ -24,12 +24,17 @@ ShapeT_co = TypeVar("ShapeT_co", bound=DocumentShape, covariant=True)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Known:
-    """What the other documents offer: their names, and what is needed of them; None of one with mistakes."""
+    """
+    What the other documents offer: their names, and what is needed of them; None of one with mistakes.
+
+    `vouched` are the functions that each service's SQL may call besides those that all may.
+    """
 
     services: tuple[str, ...]
     runbooks: tuple[str, ...]
     patterns: Mapping[str, Patterns | None]
     checks: dict[str, tuple[str, ...]]
+    vouched: Mapping[str, frozenset[str]] = field(default_factory=dict)
     durations: float = 1.0
 
     @property
@@ -96,10 +101,11 @@ class Draft(Generic[ShapeT_co]):
             self._note_text(path, source, problem)
             return None
 
-    def command(self, path: Path, source: str, scope: Scope) -> CommandTemplate | None:
-        """Parse a command; None when it is wrong, which is noted."""
+    def command(self, path: Path, source: str, scope: Scope, *, service: str = "") -> CommandTemplate | None:
+        """Parse a command of a step that is about a service; None when it is wrong, which is noted."""
         try:
-            return parse_template(source, scope, waits=self.known.durations)
+            vouched = self.known.vouched.get(service, frozenset())
+            return parse_template(source, scope, waits=self.known.durations, vouched=vouched)
         except (CommandProblem, ExpressionProblem) as problem:
             self._note_text(path, source, problem)
             return None

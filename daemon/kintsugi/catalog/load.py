@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from kintsugi.catalog.alert_rules import names_its_service
 from kintsugi.catalog.build import build_patterns, build_rule, build_runbook, build_service, content_of, digest_of
 from kintsugi.catalog.drafts import Draft, Known
 from kintsugi.catalog.mistakes import path_of, problems_of
@@ -22,7 +23,7 @@ from kintsugi.catalog.shapes import (
 )
 from kintsugi.catalog.source import Document, Plain, documents
 from kintsugi.catalog.whole import Whole
-from kintsugi.model.documents import Catalog, Patterns
+from kintsugi.model.documents import Catalog, Patterns, Rule
 
 ShapeT = TypeVar("ShapeT", bound=DocumentShape)
 
@@ -150,7 +151,7 @@ class _Loading:
         built = {name: build_service(draft, priorities) for name, draft in services.items()}
         whole = Whole(
             services={name: service for name, service in built.items() if service is not None},
-            rules={name: build_rule(draft, starts) for name, draft in rules.items()},
+            rules=_placed({name: build_rule(draft, starts) for name, draft in rules.items()}),
             runbooks={name: build_runbook(draft) for name, draft in runbooks.items()},
             patterns=scans,
             service_drafts=services,
@@ -182,6 +183,11 @@ class _Loading:
                 for _, shape in self.shapes
                 if isinstance(shape, ServiceShape)
             },
+            vouched={
+                shape.metadata.name: frozenset(shape.spec.sql_functions)
+                for _, shape in self.shapes
+                if isinstance(shape, ServiceShape)
+            },
             durations=self.durations,
         )
 
@@ -191,6 +197,14 @@ class _Loading:
             if isinstance(shape, kind):
                 drafts.setdefault(shape.metadata.name, Draft(document=document, shape=shape, known=known))
         return drafts
+
+
+def _placed(rules: Mapping[str, Rule]) -> dict[str, Rule]:
+    """Mark the rules that know their service by a label of its own: they take its alerts wherever these are."""
+    return {
+        name: replace(rule, any_namespace=rule.any_namespace or names_its_service(rule.match, rule.service, rules))
+        for name, rule in rules.items()
+    }
 
 
 def _without(value: Plain, paths: Iterable[tuple[str | int, ...]]) -> Plain:

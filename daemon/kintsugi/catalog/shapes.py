@@ -65,6 +65,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
 Namespace = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+FunctionName = Annotated[str, StringConstraints(pattern=r"^([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,62}$")]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 ParameterValue = str | bool | int | float | list[str | bool | int | float]
 
@@ -174,6 +175,7 @@ class ServiceSpec(Shape):
     env: dict[EnvName, SecretShape] = {}
     checks: dict[Id, Annotated[list[StepShape], Field(min_length=1, max_length=MOST_STEPS_IN_A_ROW)]] = {}
     drill: DrillShape | None = None
+    sql_functions: list[FunctionName] = []
 
 
 class RuleSpec(Shape):
@@ -183,6 +185,7 @@ class RuleSpec(Shape):
     service: Name | None = None
     when: ExpressionText | None = None
     match: Annotated[list[Text], Field(min_length=1)] | None = None
+    namespace: Literal["any"] | None = None
     hold: Duration = Field(default=timedelta(0), alias="for")
     check: Id | None = None
     every: Duration | None = None
@@ -194,6 +197,10 @@ class RuleSpec(Shape):
     def _has_a_condition(self) -> "RuleSpec":
         if self.on is RuleSource.ALERT and self.match is None:
             raise ValueError("a rule on alerts needs `match`, as in - alertname=KubePodCrashLooping")
+        if self.on is not RuleSource.ALERT and self.namespace is not None:
+            raise ValueError(
+                f"`namespace: any` is for rules on alerts: a rule on {self.on} is about its service's objects"
+            )
         if self.on is not RuleSource.ALERT and self.match is not None:
             raise ValueError(f"`match` is for rules on alerts: a rule on {self.on} has `when`")
         self._asks_a_check()

@@ -49,11 +49,14 @@ class Steps:
     """
     Builds the steps of one list that share their ids: a runbook's, a rollback's or a service's checks.
 
-    `looks_only` refuses everything that changes something.
+    `looks_only` refuses everything that changes something; `about` is the service whose database is asked, "" when values
+    decide it. `way_back`: what is changed here is not taken back again.
     """
 
     draft: Draft[Any]
+    about: str
     looks_only: bool = False
+    way_back: bool = False
     ids: set[str] = field(default_factory=set)
 
     def in_order(
@@ -128,7 +131,10 @@ class Steps:
         for_each = draft.expression((*path, "for_each"), shape.for_each, standing.scope(), ANY)
         inner = standing.at(None if shape.for_each is None else self._item(for_each, path))
         scope = inner.scope()
+        around, self.about = self.about, self._about(shape)
         done = self._do(shape, path, inner, level)
+        undo = self._undo(shape, path, inner.after({shape.id: done.own}), level)
+        self.about = around
         after = None if shape.id in draft.unclear else inner.scope(done.own)
         step = Step(
             id=shape.id,
@@ -146,7 +152,7 @@ class Steps:
             unmet=shape.unmet,
             timeout=None if shape.timeout is None else draft.scaled(shape.timeout),
             retry=shape.retry,
-            undo=self._undo(shape, path, inner.after({shape.id: done.own}), level),
+            undo=undo,
             scan=draft.known.patterns.get(shape.scan or ""),
             service=self._service(shape, path, scope),
             needs=tuple(shape.needs),
@@ -155,6 +161,12 @@ class Steps:
         self._check_keys(shape, path, step)
         repeated = shape.for_each is not None
         return step, {**({} if repeated else done.inside), shape.id: left_behind(done.own, repeated=repeated)}
+
+    def _about(self, shape: StepShape) -> str:
+        """Return the service that a step and what is inside it are about, as far as the document says it."""
+        if shape.service is None:
+            return self.about
+        return "" if "${" in shape.service else shape.service
 
     def _do(self, shape: StepShape, path: Path, standing: Standing, level: int) -> _Done:
         match shape:
@@ -180,16 +192,31 @@ class Steps:
                 return _Done(do=Await())
 
     def _run(self, shape: StepShape, line: str, path: Path, scope: Scope) -> _Done:
-        command = self.draft.command((*path, "run"), line, scope)
+        command = self.draft.command((*path, "run"), line, scope, service=self.about)
         if command is None:
             self.draft.unclear.add(shape.id)
             return _Done(do=Await())
         if command.changes:
             self._refuse_change((*path, "run"), f"{command.verb} changes something")
+        if command.changes and command.verb is Verb.CURL:
+            self._check_sent(shape, path)
         own = dict(command.columns())
         if shape.scan is not None:
             own |= self._scanned(shape.scan, path, command.verb)
         return _Done(do=Run(command=command), own=own)
+
+    def _check_sent(self, shape: StepShape, path: Path) -> None:
+        """Hold what sends a request to what its author alone knows: how it is taken back, and that it is sent once."""
+        if shape.undo is None and not (self.way_back or self.looks_only):
+            self.draft.note(
+                (*path, "run"),
+                "this request changes something, and only its author knows how that is taken back: say `undo: none`, "
+                "`undo: keep`, or `undo` with steps",
+            )
+        if shape.retry:
+            self.draft.note(
+                (*path, "retry"), "a request is sent once: nobody can tell what a failed one has done", key=True
+            )
 
     def _scanned(self, scan: str, path: Path, verb: Verb) -> Names:
         if verb is not Verb.LOGS:
@@ -218,7 +245,9 @@ class Steps:
 
     def _undo(self, shape: StepShape, path: Path, standing: Standing, level: int) -> UndoPolicy | tuple[Step, ...]:
         if isinstance(shape.undo, list):
+            around, self.way_back = self.way_back, True
             steps, _ = self.in_order(shape.undo, (*path, "undo"), standing, level + 1)
+            self.way_back = around
             return steps
         return UndoPolicy(shape.undo) if shape.undo else UndoPolicy.INVERSE
 

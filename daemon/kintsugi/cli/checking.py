@@ -9,11 +9,13 @@ import typer
 
 from kintsugi.catalog import CatalogErrors, load, schemas, shipped_paths
 from kintsugi.catalog import schema as schema_of_all
+from kintsugi.catalog.alert_rules import never_starts
 from kintsugi.cli.complaint import note, printable
 from kintsugi.cli.exits import Exit
 from kintsugi.cli.options import Form
 from kintsugi.cli.output import emit
 from kintsugi.errors import UsageError
+from kintsugi.model.documents import Catalog
 
 
 def validate(paths: Sequence[Path], output: Form) -> Exit:
@@ -23,13 +25,26 @@ def validate(paths: Sequence[Path], output: Form) -> Exit:
     except CatalogErrors as errors:
         _tell(errors, output)
         return Exit.FINDINGS
+    warnings = _never_starting(catalog)
     counts = {"services": len(catalog.services), "rules": len(catalog.rules), "runbooks": len(catalog.runbooks)}
     if output is Form.JSON:
-        emit({"ok": True, "problems": [], **counts, "digest": catalog.digest})
+        emit({"ok": True, "problems": [], "warnings": warnings, **counts, "digest": catalog.digest})
     else:
         said = ", ".join(_many(count, what.removesuffix("s")) for what, count in counts.items())
+        for each in warnings:
+            note(printable(f"warning: {each}"))
         typer.echo(f"OK: {said} (digest {catalog.digest})")
     return Exit.DONE
+
+
+def _never_starting(catalog: Catalog) -> list[str]:
+    """Name the rules on alerts that no alert could ever start, with where they stand."""
+    found = [(rule, catalog.services.get(rule.service)) for rule in catalog.rules.values() if rule.match]
+    return [
+        f"{rule.place}: rule {rule.name} could never start: {why}"
+        for rule, service in found
+        if service is not None and (why := never_starts(rule, service))
+    ]
 
 
 def _tell(errors: CatalogErrors, output: Form) -> None:

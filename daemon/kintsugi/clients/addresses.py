@@ -8,7 +8,7 @@ IPv4 inside IPv6) are read by the resolver before they are judged.
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 
 from kintsugi.clients.resolver import Address, Resolver
 from kintsugi.errors import Refused
@@ -16,11 +16,16 @@ from kintsugi.errors import Refused
 __all__ = ["Address", "AddressRule"]
 
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
-# Metadata services outside the link-local range: EC2 over IPv6, Alibaba, Azure's wire server, Oracle.
+# Metadata services outside the link-local range: EC2 and GCE over IPv6, Alibaba, Azure's wire server, Oracle.
 _METADATA_ADDRESSES = frozenset(
-    ip_address(text) for text in ("fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+    ip_address(text) for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 )
 _NAT64 = IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
+_TRANSLATED = IPv6Network("::ffff:0:0:0/96")
+_TEREDO = IPv6Network("2001::/32")
+_ISATAP = 0x5EFE
+_RESERVED = IPv4Network("240.0.0.0/4")
 _COMPATIBLE = IPv6Network("::/96")
 _FEW = 2
 """`::` and `::1` are themselves, not IPv4 addresses in an old notation."""
@@ -39,14 +44,16 @@ class AddressRule:
 
     def refusal(self, address: Address) -> str:
         """Say why an address may not be asked; "" when it may."""
-        plain = _plain(address)
+        return next((why for each in (address, *_carried(address)) if (why := self._refusal(each))), "")
+
+    def _refusal(self, plain: Address) -> str:
         if plain in _METADATA_ADDRESSES:
             return "a cloud's metadata service"
         if plain.is_link_local:
             return "link-local, where metadata services live"
         if plain.is_unspecified:
             return "no host's address"
-        if plain.is_multicast or plain == IPv4Address("255.255.255.255"):
+        if plain.is_multicast or (isinstance(plain, IPv4Address) and plain in _RESERVED):
             return "not one host's address"
         if plain.is_loopback and not self.allow_loopback:
             return "the daemon's own machine"
@@ -69,13 +76,33 @@ class AddressRule:
         return found
 
 
-def _plain(address: Address) -> Address:
-    """Take an IPv4 address out of the IPv6 notations that carry one."""
+def _carried(address: Address) -> tuple[IPv4Address, ...]:
+    """Return the IPv4 addresses that an IPv6 address may stand for, by the notations and tunnels that carry one."""
     if isinstance(address, IPv4Address):
-        return address
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
+        return ()
+    number = int(address)
+    last = IPv4Address(number & 0xFFFFFFFF)
+    if address in _TEREDO:
+        assert address.teredo is not None, address
+        return address.teredo
+    if address in _LOCAL_NAT64:
+        return tuple({last, *_embedded(number)})
     if address.sixtofour is not None:
-        return address.sixtofour
-    carries = address in _NAT64 or (address in _COMPATIBLE and int(address) >= _FEW)
-    return IPv4Address(int(address) & 0xFFFFFFFF) if carries else address
+        return (address.sixtofour, last) if _is_isatap(number) else (address.sixtofour,)
+    carries = address in _NAT64 or address in _TRANSLATED or (address in _COMPATIBLE and number >= _FEW)
+    return (last,) if carries or address.ipv4_mapped is not None or _is_isatap(number) else ()
+
+
+def _is_isatap(number: int) -> bool:
+    """Tell whether the second half of an address is an interface of ISATAP (RFC 5214)."""
+    return number >> 32 & 0xFFFF == _ISATAP and number >> 48 & 0xFDFF == 0
+
+
+def _embedded(number: int) -> tuple[IPv4Address, ...]:
+    """Read the address that a prefix of 48, 56 or 64 bits is followed by; bits 64 to 71 are left out (RFC 6052)."""
+    found = []
+    for prefix in (48, 56, 64):
+        digits = number.to_bytes(16)[prefix // 8 :]
+        without = bytes(each for place, each in enumerate(digits, start=prefix // 8) if place != 8)
+        found.append(IPv4Address(without[:4]))
+    return tuple(each for each in found if int(each))  # nothing stands there: another prefix was meant

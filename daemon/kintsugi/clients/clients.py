@@ -24,7 +24,7 @@ class Clients:
         """Make the clients that keep to one rule of addresses."""
         return cls(
             http=HttpClient(rule),
-            dns=DnsClient(resolver=rule.resolver),
+            dns=DnsClient(rule),
             tcp=TcpClient(rule),
             postgres=PostgresClient(rule),
         )

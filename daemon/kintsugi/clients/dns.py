@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
 
-from kintsugi.clients.resolver import Address, Resolver
+from kintsugi.clients.addresses import Address, AddressRule
 from kintsugi.errors import ProbeFailed
 
 _PORT = 53
@@ -26,17 +26,18 @@ _RESPONSES = {1: "format error", 2: "server failure", 3: "no such name", 4: "not
 
 
 class DnsClient:
-    """Find the addresses of names. `port` is where a given server listens."""
+    """Find the addresses of names. `port` is where a given server listens, which is held to the rule for addresses."""
 
-    def __init__(self, port: int = _PORT, resolver: Resolver | None = None) -> None:
+    def __init__(self, rule: AddressRule, port: int = _PORT) -> None:
         self._port = port
-        self._resolver = resolver or Resolver()
+        self._rule = rule
+        self._resolver = rule.resolver
 
     async def resolve(self, name: str, *, server: str = "", within: timedelta) -> tuple[str, ...]:
-        """Give the addresses of a name, at least one. Raises ProbeFailed with the server's word when it has none."""
+        """Give the addresses of a name, at least one. Raises ProbeFailed with the server's word, Refused for a server."""
         if not server:
             return tuple(str(address) for address in await self._resolver.resolve(name, 0, within=within))
-        (address, *_) = await self._resolver.resolve(server, self._port, within=within)
+        (address, *_) = await self._rule.resolve(server, self._port, within=within)
         try:
             async with asyncio.timeout(within.total_seconds()):
                 answers = [await self._ask(str(address), name, kind) for kind in (_A, _AAAA)]

@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from kintsugi.clients.addresses import Address, AddressRule
-from kintsugi.errors import KintsugiError, ProbeFailed, Refused
+from kintsugi.errors import KintsugiError, OutcomeUnknown, ProbeFailed, Refused
 from kintsugi.telemetry import in_words
 
 BODY_LIMIT = 1 << 20
@@ -52,6 +52,22 @@ class HttpResponse:
     cut: bool = False
 
 
+@dataclass(kw_only=True, slots=True)
+class _Passage:
+    """How far a request has come: `reached` once any server has accepted a connection for it."""
+
+    reached: bool = False
+
+    def tracing(self) -> aiohttp.TraceConfig:
+        """Return what notes that a connection stands, TLS included: what fails before it was never sent."""
+        config = aiohttp.TraceConfig()
+        config.on_connection_create_end.append(self._note)
+        return config
+
+    async def _note(self, *_: object) -> None:
+        self.reached = True
+
+
 class HttpClient:
     """Ask HTTP servers, each request on a connection of its own."""
 
@@ -64,9 +80,26 @@ class HttpClient:
 
         Raises Refused for a host that may not be asked, ProbeFailed when there is no answer.
         """
+        return await self._ask(request, within, _Passage())
+
+    async def send(self, request: HttpRequest, *, within: timedelta) -> HttpResponse:
+        """
+        Send a request that changes something, as `ask` does.
+
+        Raises Refused or ProbeFailed only when no server was reached, OutcomeUnknown for whatever goes wrong after that.
+        """
+        passage = _Passage()
+        try:
+            return await self._ask(request, within, passage)
+        except (ProbeFailed, Refused) as error:
+            if not passage.reached:
+                raise
+            raise OutcomeUnknown(f"{error}: what became of the request is not known") from error
+
+    async def _ask(self, request: HttpRequest, within: timedelta, passage: _Passage) -> HttpResponse:
         try:
             async with asyncio.timeout(within.total_seconds()):
-                return await self._follow(request, within)
+                return await self._follow(request, within, passage)
         except TimeoutError as error:
             raise ProbeFailed(f"{request.url}: no answer within {within.total_seconds():g} s") from error
         except KintsugiError:
@@ -76,16 +109,16 @@ class HttpClient:
         except Exception as error:
             raise ProbeFailed(f"{request.url}: {in_words(error)}") from error
 
-    async def _follow(self, request: HttpRequest, within: timedelta) -> HttpResponse:
+    async def _follow(self, request: HttpRequest, within: timedelta, passage: _Passage) -> HttpResponse:
         for _ in range(_LONGEST_CHAIN + 1):
-            response = await self._once(request, within)
+            response = await self._once(request, within, passage)
             target = response.headers.get("location")
             if not request.follow or response.status not in _REDIRECTS or not target:
                 return response
             request = _next(request, response.status, target)
         raise ProbeFailed(f"{request.url}: more than {_LONGEST_CHAIN} redirects")
 
-    async def _once(self, request: HttpRequest, within: timedelta) -> HttpResponse:
+    async def _once(self, request: HttpRequest, within: timedelta, passage: _Passage) -> HttpResponse:
         url = _parsed(request.url)
         addresses = await self._rule.resolve(url.host or "", url.port or 80, within=within)
         connector = aiohttp.TCPConnector(resolver=_Pinned(addresses), ssl=not request.insecure, force_close=True)
@@ -95,6 +128,7 @@ class HttpClient:
                 trust_env=False,
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[passage.tracing()],
                 timeout=aiohttp.ClientTimeout(total=None),
             ) as session,
             session.request(
@@ -162,10 +196,21 @@ def _next(request: HttpRequest, status: int, target: str) -> HttpRequest:
     there = here.join(URL(target))
     if there.host != here.host:
         raise Refused(f"{request.url} redirects to another host ({there.host}): that is not followed")
+    if not _is_as_good(here, there):
+        raise Refused(
+            f"{request.url} redirects to {there.scheme}://{there.authority}: another port, or a weaker scheme"
+        )
     kept = status in (307, 308) or request.method in ("GET", "HEAD")
     if kept:
         return replace(request, url=str(there))
     return replace(request, url=str(there), method="GET", body=None)
+
+
+def _is_as_good(here: URL, there: URL) -> bool:
+    """Tell whether a redirect stays where it is; from http to https with the usual ports it becomes better."""
+    if here.scheme == there.scheme:
+        return here.port == there.port
+    return (here.scheme, there.scheme) == ("http", "https") and here.is_default_port() and there.is_default_port()
 
 
 def _bounded(headers: Mapping[str, str]) -> dict[str, str]:

@@ -20,6 +20,8 @@ from kintsugi.telemetry import in_words
 
 USUAL_PORT = 5432
 LONGEST_ANSWER = 1 << 20
+READ_ONLY = "BEGIN TRANSACTION READ ONLY"
+"""Said besides the session's default, which a pooler between may drop; the connection's end ends it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +89,7 @@ class PostgresClient:
             server_settings=settings(within, server.search_path),
         )
         try:
+            await connection.execute(READ_ONLY)
             return str(await connection.fetchval(statement))
         finally:
             connection.terminate()

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from kintsugi.commands.kinds import LABEL_VALUE
 from kintsugi.commands.problem import CommandProblem
-from kintsugi.commands.references import kinds_of, namespace_for, objects, place_of, single
+from kintsugi.commands.references import kinds_of, named, namespace_for, objects, place_of, single
 from kintsugi.commands.row import Bound
-from kintsugi.model.command import Cordon, Delete, Mark, Patch, Rollout, Scale, Verb
+from kintsugi.model.command import Cordon, Delete, Mark, ObjectName, Patch, Rollout, Scale, Verb
 from kintsugi.objects.resources import NODES
 
 _PATCH_KINDS = ("strategic", "merge", "json")
@@ -38,18 +38,29 @@ def build_scale(bound: Bound) -> Scale:
 
 
 def build_rollout(verb: Verb) -> Callable[[Bound], Rollout]:
-    """Make the builder of one `kubectl rollout` command."""
+    """Make the builder of one `kubectl rollout` command; the history of a whole type is a look, too."""
 
     def build(bound: Bound) -> Rollout:
+        whole = _whole_type(bound) if verb is Verb.ROLLOUT_HISTORY else None
         return Rollout(
             verb=verb,
-            object=single(bound),
+            object=whole or single(bound),
             namespace=place_of(bound),
             revision=bound.number("revision") or 0,
             timeout=bound.duration("timeout"),
         )
 
     return build
+
+
+def _whole_type(bound: Bound) -> ObjectName | None:
+    """Return the type whose objects are meant, all of them, None where one is named."""
+    found = named(bound)
+    if len(found.resources) != 1:
+        return None
+    if bound.number("revision"):
+        raise bound.misused("--revision is one workload's: name it")
+    return ObjectName(resource=found.resources[0], name="")
 
 
 def build_cordon(on: bool) -> Callable[[Bound], Cordon]:

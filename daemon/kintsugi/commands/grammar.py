@@ -65,7 +65,8 @@ READS = (
     Row(
         verb=Verb.LOGS,
         changes=False,
-        usage="kubectl logs POD | TYPE/NAME | -l SELECTOR [-c CONTAINER | --all-containers] [-p] [-f] [--since=DURATION] "
+        usage="kubectl logs POD [CONTAINER] | TYPE/NAME [CONTAINER] | -l SELECTOR [-c CONTAINER | --all-containers] [-p] [-f] "
+        "[--since=DURATION] "
         "[--tail=N] [--timestamps] [--prefix] [-n NS]",
         example="kubectl logs web-1 --previous --tail=100",
         flags=(
@@ -166,7 +167,7 @@ READS = (
     Row(
         verb=Verb.ROLLOUT_HISTORY,
         changes=False,
-        usage="kubectl rollout history TYPE/NAME [--revision=N] [-n NS]",
+        usage="kubectl rollout history TYPE/NAME | TYPE [--revision=N] [-n NS]",
         example="kubectl rollout history deployment/web",
         flags=(*flags.KUBECTL, _REVISION, flags.OUTPUT),
         arguments=(REFERENCE, NAME),

@@ -14,7 +14,7 @@ from ipaddress import IPv6Address
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from kintsugi.commands.sql import checked_statement
+from kintsugi.commands.sql import plain_statement
 from kintsugi.durations import parse_duration
 from kintsugi.expressions import text_of
 from kintsugi.model.restore import BACKUPS
@@ -278,6 +278,10 @@ def _put_program_word(before: str, value: object) -> str:
     return text if not before and _PATH.fullmatch(text) else _put_word(before, value)
 
 
+def _put_method(before: str, value: object) -> str:
+    raise ValueError("the method is written out: it decides whether the request changes something")
+
+
 _PATH = re.compile(r"(?:/[A-Za-z0-9_][-A-Za-z0-9_.%+=:@,]{0,100}){1,20}")
 _WORD = re.compile(r"[A-Za-z0-9_](?:[-A-Za-z0-9_.]{0,251}[A-Za-z0-9_])?")
 _put_label_value = _plain(LABEL_VALUE, "the value of a label (letters, digits, and -_. between them)")
@@ -304,7 +308,7 @@ WORD = Kind(
     sample="get",
     put=_put_name,
 )
-METHOD = replace(WORD, word="METHOD", sample="GET", put=_plain(_CAPITALS, "a method, as in GET"))
+METHOD = replace(WORD, word="METHOD", sample="GET", put=_put_method)
 PATCH_TYPE = replace(WORD, word="strategic|merge|json", sample="strategic")
 INTEGER = Kind(word="N", shape="integer", convert=_integer, sample=1, put=_put_number)
 NATURAL = Kind(word="N", shape="integer", convert=_natural, sample=1, put=_put_number)
@@ -345,7 +349,7 @@ USAGE = Kind(
 )
 TEXT = Kind(word="TEXT", shape="text", convert=matching(re.compile(r"(?s).*"), "text"), sample="sample", put=_put_text)
 PASSED = replace(TEXT, word="WORD", put=_put_word)
-SQL = Kind(word="STATEMENT", shape="text", convert=checked_statement, sample="SELECT 1", put=_put_sql)
+SQL = Kind(word="STATEMENT", shape="text", convert=plain_statement, sample="SELECT 1", put=_put_sql)
 FILE = Kind(
     word="FILE",
     shape="text",

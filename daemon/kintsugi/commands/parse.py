@@ -22,14 +22,15 @@ def parse_argv(argv: Sequence[str], *, namespace: str = "") -> Command:
     return _without_values(" ".join(argv), Words(texts=tuple(argv), holes=()), namespace)
 
 
-def parse_template(line: str, scope: Scope, *, waits: float = 1.0) -> Template:
+def parse_template(line: str, scope: Scope, *, waits: float = 1.0, vouched: frozenset[str] = frozenset()) -> Template:
     """
     Parse a command with `${…}` holes, as a runbook has it, in the scope of its step.
 
-    `waits` scales how long it waits (`--timeout`). Raises CommandProblem or ExpressionProblem; their offsets count from the start of the line.
+    `waits` scales how long it waits (`--timeout`); `vouched` are functions that its SQL may call besides those that all
+    may. Raises CommandProblem or ExpressionProblem; their offsets count from the start of the line.
     """
     words = split(line)
-    return template(words, read(words), scope, source=line, waits=waits)
+    return template(words, read(words), scope, source=line, waits=waits, vouched=vouched)
 
 
 def _without_values(line: str, words: Words, namespace: str) -> Command:

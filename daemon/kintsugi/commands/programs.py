@@ -17,10 +17,14 @@ from kintsugi.model.command import Exec
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
-    """One program: `usage` for people, `check` raises CommandProblem for words with which it might do more than look."""
+    """
+    One program: `usage` for people, `check` raises CommandProblem for words with which it might do more than look.
+
+    `check` is given the functions that the service's document vouches for, too.
+    """
 
     usage: str
-    check: Callable[[Sequence[str]], object]
+    check: Callable[[Sequence[str], frozenset[str]], None]
 
 
 REDIS_QUESTIONS = ("PING", "INFO", "ROLE", "DBSIZE", "LASTSAVE", "CLUSTER INFO")
@@ -35,7 +39,7 @@ def _options(argv: Sequence[str], short: str) -> list[str]:
     return rest
 
 
-def _check_redis(argv: Sequence[str]) -> None:
+def _check_redis(argv: Sequence[str], _: frozenset[str]) -> None:
     question = " ".join(_options(argv, "h:p:n:")).upper()
     asks_section = question.startswith("INFO ") and question.count(" ") == 1
     if question not in REDIS_QUESTIONS and not asks_section:
@@ -43,21 +47,21 @@ def _check_redis(argv: Sequence[str]) -> None:
         raise CommandProblem(f"redis-cli: {question or 'a prompt'} is not known to look only: known are {known}")
 
 
-def _check_ready(argv: Sequence[str]) -> None:
+def _check_ready(argv: Sequence[str], _: frozenset[str]) -> None:
     if rest := _options(argv, "h:p:U:d:t:q"):
         raise CommandProblem(
             f"pg_isready: {rest[0]!r} is not understood; it is written: {PROGRAMS['pg_isready'].usage}"
         )
 
 
-def _check_df(argv: Sequence[str]) -> None:
+def _check_df(argv: Sequence[str], _: frozenset[str]) -> None:
     """Take the one form whose answer is the same everywhere, and is read: POSIX's, in KiB, of one place."""
     if argv[1:-1] not in (("-P", "-k"), ("-k", "-P"), ("-Pk",), ("-kP",)) or argv[-1].startswith("-"):
         raise CommandProblem(f"df: it is written: {PROGRAMS['df'].usage}")
 
 
 PROGRAMS: Mapping[str, Program] = {
-    "psql": Program(usage=queries.USAGE, check=queries.psql_of),
+    "psql": Program(usage=queries.USAGE, check=queries.check_psql),
     "pg_isready": Program(
         usage="pg_isready [-h HOST] [-p PORT] [-U USER] [-d DATABASE] [-t SECONDS]", check=_check_ready
     ),
@@ -80,5 +84,5 @@ def build_exec(bound: Bound) -> Exec:
             f"known are {', '.join(PROGRAMS)}",
             meant=nearest(argv[0], list(PROGRAMS)),
         )
-    PROGRAMS[argv[0]].check(argv)
+    PROGRAMS[argv[0]].check(argv, bound.vouched)
     return Exec(object=found, namespace=place_of(bound), container=bound.text("container"), argv=argv)

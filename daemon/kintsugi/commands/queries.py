@@ -12,7 +12,7 @@ from getopt import GetoptError, gnu_getopt
 from kintsugi.commands.kinds import FILE, HOST, PORT
 from kintsugi.commands.problem import CommandProblem
 from kintsugi.commands.row import Bound
-from kintsugi.commands.sql import checked_statement
+from kintsugi.commands.sql import checked_statement, plain_statement
 from kintsugi.errors import CommandError
 from kintsugi.model.command import Psql
 
@@ -58,11 +58,29 @@ def build_psql(bound: Bound) -> Psql:
         raise bound.misused(f"{bound.arguments[0].text!r} stands alone: name the database with -d, the user with -U")
     port = bound.number("port")
     texts = {key: bound.text(key) for key in ("host", "user", "database", "statement")}
-    return _psql({**texts, "port": str(port) if port else ""})
+    command = _psql({**texts, "port": str(port) if port else ""})
+    _check_looks(command, bound.vouched)
+    return command
+
+
+def check_psql(argv: Sequence[str], vouched: frozenset[str]) -> None:
+    """Refuse a `psql` that might do more than look: raises CommandProblem. `vouched` are further functions it may call."""
+    _check_looks(psql_of(argv), vouched)
+
+
+def _check_looks(command: Psql, vouched: frozenset[str]) -> None:
+    try:
+        checked_statement(command.statement, vouched)
+    except ValueError as error:
+        raise CommandProblem(f"psql: {error}") from error
 
 
 def psql_of(argv: Sequence[str]) -> Psql:
-    """Read the words of a `psql`, the program itself included. Raises CommandProblem for what does not only look."""
+    """
+    Read the words of a `psql`, the program itself included. Raises CommandProblem for what is not one question.
+
+    Whether its statement only looks was judged when the command was made (`check_psql`).
+    """
     short = "".join(flag[1] for flag, _ in HARMLESS) + "".join(f"{flag[1]}:" for flag in _FLAGS)
     long = [*(name[2:] for _, name in HARMLESS), *(f"{name[2:]}=" for name in _LONG)]
     try:
@@ -85,7 +103,7 @@ def _psql(given: Mapping[str, str]) -> Psql:
     texts |= connection
     try:
         _check(texts)
-        return Psql(statement=checked_statement(texts.pop("statement", "")), port=int(texts.pop("port", "0")), **texts)
+        return Psql(statement=plain_statement(texts.pop("statement", "")), port=int(texts.pop("port", "0")), **texts)
     except ValueError as error:
         raise CommandProblem(f"psql: {error}") from error
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from kintsugi.commands.problem import CommandProblem
 from kintsugi.commands.references import kinds_of, named, namespace_for, place_of, resource_of
-from kintsugi.commands.row import Bound
+from kintsugi.commands.row import Argument, Bound
 from kintsugi.model.command import CanI, Describe, Events, Get, Logs, ObjectName, Top, Usage, Wait
 from kintsugi.objects.resources import Resource
 
@@ -62,17 +62,18 @@ def _one_kind(bound: Bound, resources: tuple[Resource, ...]) -> Resource | None:
 
 def build_logs(bound: Bound) -> Logs:
     """Build `kubectl logs`: of a pod, of a workload's pods, or of the pods that a selector chooses."""
-    found = named(bound).objects if bound.arguments else ()
+    about, container = _logged(bound)
+    found = named(bound, about).objects if about else ()
     labels = bound.text("labels")
     if bool(found) == bool(labels) or len(found) > 1:
         raise bound.misused("it takes one pod or TYPE/NAME, or else a selector (-l)")
-    if bound.text("container") and bound.on("all_containers"):
-        raise bound.misused("-c and --all-containers exclude each other")
+    if container and bound.on("all_containers"):
+        raise bound.misused("a container and --all-containers exclude each other")
     return Logs(
         object=found[0] if found else None,
         labels=labels,
         namespace=place_of(bound),
-        container=bound.text("container"),
+        container=container,
         all_containers=bound.on("all_containers"),
         previous=bound.on("previous"),
         follow=bound.on("follow"),
@@ -81,6 +82,16 @@ def build_logs(bound: Bound) -> Logs:
         timestamps=bound.on("timestamps"),
         prefix=bound.on("prefix"),
     )
+
+
+def _logged(bound: Bound) -> tuple[tuple[Argument, ...], str]:
+    """Tell what logs are asked of from the container, which stands behind it as with kubectl, or with -c."""
+    flag, *words = bound.text("container"), *bound.arguments
+    if len(words) != 2 or words[1].object is not None or "/" in words[1].text or bound.text("labels"):
+        return bound.arguments, flag
+    if flag:
+        raise bound.misused("the container stands twice: behind the pod, and with -c")
+    return (words[0],), words[1].text
 
 
 def _tail(bound: Bound) -> int | None:

@@ -4,8 +4,10 @@ from kintsugi.commands.grammar import ROWS
 from kintsugi.commands.parse import parse_template
 from kintsugi.commands.row import Row
 from kintsugi.expressions import Scope
+from kintsugi.model.command import Verb
 
 _ESCAPED_BAR = "\\|"
+_SENDS = {Verb.CURL: "if it sends"}
 
 
 def reference() -> str:
@@ -19,7 +21,7 @@ def _line(row: Row) -> str:
     names = parse_template(row.example, Scope(names={})).columns()
     cells = (
         f"`{row.usage}`",
-        "yes" if row.changes else "",
+        "yes" if row.changes else _SENDS.get(row.verb, ""),
         ", ".join(f"`{name}`" for name in names),
         f"`{row.example}`",
     )

@@ -155,7 +155,8 @@ def _changing(command: Delete | Scale | Rollout | Cordon | Patch | Mark) -> Iter
             yield from [*_number("--current-replicas=", command.current), *_namespace(command.namespace)]
         case Rollout():
             flag = "--to-revision=" if command.verb is Verb.ROLLOUT_UNDO else "--revision="
-            yield from [str(command.object), *_number(flag, command.revision or None)]
+            about = str(command.object) if command.object.name else command.object.resource.singular
+            yield from [about, *_number(flag, command.revision or None)]
             yield from [*_duration("--timeout=", command.timeout), *_namespace(command.namespace)]
         case Cordon():
             yield from (each.name for each in command.objects)

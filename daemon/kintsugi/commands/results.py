@@ -29,6 +29,7 @@ from kintsugi.objects.resources import EVENTS, Resource
 REVISION = Struct(
     "Revision",
     {
+        "workload": STRING,
         "number": INT,
         "current": BOOL,
         "good": BOOL,
@@ -114,6 +115,8 @@ def _objects(command: Command, type_of: ObjectType) -> Mapping[str, Type]:
             return _items(command.objects, _kinds_asked(command), type_of)
         case Delete() | Scale() | Cordon() | Mark():
             return _items(command.objects, (), type_of)
+        case RolloutCommand(object=ObjectName(name="")):
+            return _items((), (command.object.resource,), type_of)
         case Patch() | RolloutCommand():
             return _items((command.object,), (), type_of)
         case Exec():

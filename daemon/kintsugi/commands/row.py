@@ -52,12 +52,17 @@ class Argument:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bound:
-    """A line with all its values: what a builder makes a command of. `namespace` is where it runs without -n."""
+    """
+    A line with all its values: what a builder makes a command of.
+
+    `namespace` is where it runs without -n; `vouched` are functions that its SQL may call besides those that all may.
+    """
 
     row: "Row"
     flags: Mapping[str, object]
     arguments: tuple[Argument, ...]
     namespace: str
+    vouched: frozenset[str] = frozenset()
 
     def on(self, key: str) -> bool:
         """Tell whether a switch was given."""
@@ -126,7 +131,8 @@ class Row:
     def kind_at(self, position: int, word: Word) -> Kind:
         """Tell what an argument's place takes; a TYPE/ or KEY= that is written out decides it."""
         literal = "".join(part for part in word if isinstance(part, str))
-        if self.marks and position > 0 and ("=" in literal or literal.endswith("-")):
+        takes_away = isinstance(word[-1], str) and word[-1].endswith("-")  # `web-${each}` is a name that goes on
+        if self.marks and position > 0 and ("=" in literal or takes_away):
             return MARK
         if not self.arguments:
             return TEXT

@@ -1,41 +1,58 @@
 """
-What may be asked of a database: one statement that reads.
+What may be asked of a database: one statement that reads, and calls nothing but functions that are known to look only.
 
-The server holds it to that in a read-only transaction; what such a transaction would still allow (ending sessions,
-promoting a standby, switching WAL) is refused here by name.
+Judged by lists of what is allowed, twice: which functions are called, on PostgreSQL's own tokens (`sql_tokens`); what the
+statement is made of, on a syntax tree (`sql_tree`). What is judged is what is sent. The server holds it to a read-only
+transaction besides, which alone would not keep it from ending sessions, reading files or promoting a standby.
 """
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from kintsugi.commands.sql_functions import FUNCTIONS
+from kintsugi.commands.sql_tokens import Token, tokens_of
+from kintsugi.commands.sql_tree import check_tree
 
 LONGEST = 8000
 
-_READS = re.compile(r"(?:SELECT|SHOW|WITH|TABLE|VALUES)\b", re.IGNORECASE)
+_BEGINNINGS = frozenset({"select", "show", "with", "table", "values"})
 _SHOW = re.compile(r"SHOW\s+([A-Za-z_][A-Za-z0-9_.]*)", re.IGNORECASE)
-_ACTS = re.compile(
-    r"\b(?:pg_(?:terminate|cancel)_backend|pg_promote|pg_reload_conf|pg_rotate_logfile\w*|pg_switch_wal"
-    r"|pg_create_\w+|pg_drop_\w+|pg_copy_\w+|pg_replication_slot_advance|pg_replication_origin_\w+|pg_logical_\w+"
-    r"|pg_wal_replay_(?:pause|resume)|pg_backup_(?:start|stop)|pg_stat_reset\w*|pg_stat_statements_reset"
-    r"|pg_(?:try_)?advisory_\w+|pg_notify|pg_sleep\w*|pg_(?:read|write|ls|stat)_(?:binary_)?file\w*|pg_file_\w+"
-    r"|pg_export_snapshot|pg_log_\w+|pg_logfile_rotate|lo_\w+|dblink\w*|set_config|query_to_xml\w*)\s*\(",
-    re.IGNORECASE,
-)
+_GRAMMAR = """
+    all and any array as between by case cast coalesce cube current_time current_timestamp distinct else except exists
+    filter first from greatest group
+    grouping having ilike in intersect is join lateral least like limit localtime localtimestamp materialized next not
+    nullif offset on or over rollup row select sets similar some then to trim union using values when where within
+"""
+_BEFORE_BRACKETS = frozenset(_GRAMMAR.split())
+"""Words of the grammar that brackets follow without a call; trim, cast and their like are grammar, and no functions."""
+_NAMING = frozenset({"as", "with", "recursive"})
+"""What follows these and has brackets is a name with its columns, or a type: `AS t (a, b)`, `AS numeric(10, 2)`."""
+_OWN_SCHEMA = "pg_catalog"
+
+Name = tuple[str, ...]
+"""A function's name with its schema, if that is written: a dot inside of quotes parts nothing."""
+
+_LISTED: frozenset[Name] = frozenset({(name,) for name in FUNCTIONS} | {(_OWN_SCHEMA, name) for name in FUNCTIONS})
 
 
-def checked_statement(text: str) -> str:
-    """Give the statement back. Raises ValueError when it is not exactly one that reads, with what would be right."""
-    statement = text.strip()
-    if not statement or len(statement) > LONGEST:
-        raise ValueError(f"a statement has 1 to {LONGEST} characters, and this one {len(statement)}")
-    if ";" in statement:
-        raise ValueError("a semicolon (;) is not understood in SQL: a step asks exactly one question, write it without")
-    if "\\" in statement:
-        raise ValueError("a backslash is not understood in SQL: psql's own commands are not executed")
-    if "\0" in statement or not _READS.match(statement):
-        raise ValueError(f"{statement[:40]!r} does not only look: write SELECT, SHOW, WITH, TABLE or VALUES")
-    if found := _ACTS.search(statement):
-        raise ValueError(f"{found.group().rstrip('( ')} does more than look: it is not called from a runbook")
-    if statement[:4].upper() == "SHOW" and not _SHOW.fullmatch(statement):
-        raise ValueError(f"{statement[:40]!r} is not understood: SHOW takes the name of one setting")
+def plain_statement(text: str) -> str:
+    """
+    Return a statement without comments, and without one `;` at its end.
+
+    Raises ValueError when it is not exactly one that begins as a question does, with what would be right.
+    """
+    return "".join(token.text for token in _tokens(text)).strip()
+
+
+def checked_statement(text: str, vouched: frozenset[str] = frozenset()) -> str:
+    """
+    Return a statement as `plain_statement` does, if it only looks.
+
+    `vouched` are further functions that may be called, as the service's document names them. Raises ValueError.
+    """
+    statement = plain_statement(text)
+    _judge(statement, vouched)
     return statement
 
 
@@ -43,3 +60,51 @@ def shown_setting(statement: str) -> str:
     """Give the setting that a SHOW asks for, "" of another statement."""
     found = _SHOW.fullmatch(statement.strip())
     return found[1] if found else ""
+
+
+def _tokens(text: str) -> tuple[Token, ...]:
+    statement = text.strip()
+    if not statement or len(statement) > LONGEST:
+        raise ValueError(f"a statement has 1 to {LONGEST} characters, and this one {len(statement)}")
+    found = tokens_of(statement)
+    rest = [token for token in found if token.kind != "blank"]
+    if rest and rest[-1].is_mark(";"):
+        last = rest.pop()
+        found = tuple(token for token in found if token is not last)
+    if any(token.is_mark(";") for token in rest):
+        raise ValueError("a semicolon (;) is understood at the end of SQL only: a step asks exactly one question")
+    if not rest or not any(rest[0].is_word(word) for word in _BEGINNINGS):
+        raise ValueError(f"{statement[:40]!r} does not only look: write SELECT, SHOW, WITH, TABLE or VALUES")
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _judge(statement: str, vouched: frozenset[str]) -> None:
+    tokens = [token for token in tokens_of(statement) if token.kind != "blank"]
+    if tokens[0].is_word("show"):
+        if not _SHOW.fullmatch(statement):
+            raise ValueError(f"{statement[:40]!r} is not understood: SHOW takes the name of one setting")
+        return
+    functions = _LISTED | {tuple(name.split(".")) for name in vouched}
+    for position, token in enumerate(tokens):
+        if token.is_mark("(") and (called := _called(tokens[:position])) and called not in functions:
+            raise ValueError(
+                f"{'.'.join(called)} is not known to look only, so it is not called: a service's `sql_functions` names "
+                f"what it vouches for; an alias with columns is written AS {called[-1]} (a, b)"
+            )
+    check_tree(statement, {name[-1] for name in functions})
+
+
+def _called(before: Sequence[Token]) -> Name:
+    """Return the name of the function whose bracket opens behind these tokens; empty when none is called."""
+    if not before or not before[-1].is_name:
+        return ()
+    first = len(before) - 1
+    while first >= 2 and before[first - 1].is_mark(".") and before[first - 2].is_name:
+        first -= 2
+    leading = before[first - 1] if first else None
+    if leading is not None and (leading.is_mark("::") or any(leading.is_word(word) for word in _NAMING)):
+        return ()
+    name = tuple(token.word for token in before[first:] if token.is_name)
+    is_grammar = len(name) == 1 and before[-1].kind == "name" and name[0] in _BEFORE_BRACKETS
+    return () if is_grammar else name

@@ -5,7 +5,7 @@ The line was split into flags and arguments while its holes were empty, so a val
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from kintsugi.commands.kinds import REFERENCE, TEXT, Kind, Shape
@@ -31,7 +31,7 @@ from kintsugi.expressions import (
     Struct,
     Type,
 )
-from kintsugi.model.command import Command, Verb
+from kintsugi.model.command import Command, Curl, Verb
 
 _TEXTS = (STRING, INT, DOUBLE, BOOL, TIMESTAMP, DURATION)
 _TAKES: Mapping[Shape, tuple[Type, ...]] = {
@@ -81,13 +81,20 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """A command with holes; satisfies `model.documents.CommandTemplate`. `waits` scales how long it waits."""
+    """
+    A command with holes; satisfies `model.documents.CommandTemplate`.
+
+    `waits` scales how long it waits, `vouched` are functions that its SQL may call besides those that all may.
+    `sends`: it is a request that changes something, though others of its row only ask.
+    """
 
     source: str
     row: Row
     flags: tuple[tuple[Flag, tuple[Place, ...]], ...]
     arguments: tuple[Place, ...]
     waits: float = 1.0
+    vouched: frozenset[str] = frozenset()
+    sends: bool = False
 
     @property
     def verb(self) -> Verb:
@@ -97,7 +104,7 @@ class Template:
     @property
     def changes(self) -> bool:
         """Tell whether the command changes something (an action), or only looks (a probe)."""
-        return self.row.changes
+        return self.row.changes or self.sends
 
     @property
     def reads(self) -> frozenset[str]:
@@ -130,7 +137,7 @@ class Template:
             flag.key: self._value(flag, tuple(fill(place).value for place in places)) for flag, places in self.flags
         }
         arguments = tuple(fill(place) for place in self.arguments)
-        bound = Bound(row=self.row, flags=flags, arguments=arguments, namespace=namespace)
+        bound = Bound(row=self.row, flags=flags, arguments=arguments, namespace=namespace, vouched=self.vouched)
         return self.row.build(bound)
 
     def _value(self, flag: Flag, values: tuple[object, ...]) -> object:
@@ -143,7 +150,15 @@ class Template:
                 return values if flag.many else values[0]
 
 
-def template(words: Words, line: Line, scope: Scope, *, source: str, waits: float = 1.0) -> Template:
+def template(
+    words: Words,
+    line: Line,
+    scope: Scope,
+    *,
+    source: str,
+    waits: float = 1.0,
+    vouched: frozenset[str] = frozenset(),
+) -> Template:
     """Make a template of a line that was read. Raises CommandProblem or ExpressionProblem, with offsets in the line."""
 
     def place(kind: Kind, text: str) -> Place:
@@ -160,9 +175,10 @@ def template(words: Words, line: Line, scope: Scope, *, source: str, waits: floa
             place(line.row.kind_at(position, words.open(text)), text) for position, text in enumerate(line.arguments)
         ),
         waits=waits,
+        vouched=vouched,
     )
-    made.sample()
-    return made
+    sample = made.sample()
+    return replace(made, sends=isinstance(sample, Curl) and sample.changes)
 
 
 def _compiled(part: str | Hole, kind: Kind, word: Word, scope: Scope) -> str | Expression:

@@ -102,7 +102,7 @@ class Scale:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollout:
-    """history, undo, status, restart, pause or resume of one workload."""
+    """history, undo, status, restart, pause or resume of one workload; history without a name is that of all of a type."""
 
     verb: Verb
     object: ObjectName
@@ -232,6 +232,11 @@ class Curl:
     fail: bool = False
     follow: bool = False
     max_time: timedelta | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Return whether the request sends something: any method but GET and HEAD, and any body."""
+        return self.method not in ("GET", "HEAD") or self.body is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

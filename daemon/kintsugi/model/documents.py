@@ -303,7 +303,8 @@ class Rule:
     When something is a reason to act.
 
     `service` empty is for `on: services` rules about all of them. `hold` is `for:`; `match` is for alerts. `check` is the
-    service's list of checks that a rule on a check asks for, `every` so often.
+    service's list of checks that a rule on a check asks for, `every` so often. `any_namespace`: alerts that name no namespace
+    are its service's, too.
     `digest` changes with any change of the rule.
     """
 
@@ -313,6 +314,7 @@ class Rule:
     runbook: str
     when: Expression | None = None
     match: tuple[LabelMatcher, ...] = ()
+    any_namespace: bool = False
     hold: timedelta = timedelta(0)
     check: str = ""
     every: timedelta = timedelta(seconds=30)

@@ -48,7 +48,8 @@ class Signal:
     """
     A normalised observation.
 
-    `key` identifies what is observed (an alert's fingerprint; rule and uid for a watched condition), and an *episode* is
+    `key` identifies what is observed (an alert's fingerprint of 16 hexadecimal digits; RULE/UID for a watched condition, so
+    that its form tells the source), and an *episode* is
     `key` with `began`: deliveries of the same episode are one signal. `rule` is set when the source has matched already
     (watched conditions); alerts are matched later. `status` RESOLVED with `ended` closes the episode.
     """
@@ -102,6 +103,7 @@ class Reason(StrEnum):
     UPSTREAM = "upstream"
     NO_TARGET = "no-such-object"
     FOREIGN_TARGET = "not-of-the-service"
+    NO_NAMESPACE = "no-namespace"
     UNMANAGED = "bare-pod"
     CLEARED = "cleared"
     UNANSWERABLE = "unanswerable"

@@ -76,7 +76,7 @@ class Explaining:
             return Finding(line=f"{rule.name}: no: {answer}")
         service = self._in_force.catalog.services[rule.service]
         try:
-            objection = await self._targets.objection(signal.labels, service)
+            objection = await self._targets.objection(signal.labels, service, anywhere=rule.any_namespace)
         except KubeError as error:
             return Finding(line=f"{rule.name}: matches, but its object could not be looked up: {error}")
         if objection is not None:

@@ -21,6 +21,7 @@ from kintsugi.model.documents import Rule, RuleSource, Service
 from kintsugi.model.records import Approval, Reason, Signal, Verdict, VerdictKind
 from kintsugi.pipeline.facts import World
 from kintsugi.pipeline.inforce import InForce
+from kintsugi.pipeline.lookups import Asked
 from kintsugi.pipeline.roster import Roster
 from kintsugi.pipeline.targets import Objection, Targets
 from kintsugi.planner import Plan, plan
@@ -132,18 +133,39 @@ class Pipeline:
         if self._world.clock_problem:
             return
         due = await self._inbox.due_signals(self._world.clock())
+        wanted = {signal.id: asked for signal in due if (asked := self._unseen(signal)) is not None}
+        looking = asyncio.create_task(self._targets.look_ahead(wanted.values()), name="look up the objects of alerts")
+        try:
+            settled = await self._judge_all([signal for signal in due if signal.id not in wanted])
+            if wanted:
+                await self._inbox.settle(settled, self._world.clock())
+                await looking
+                settled = await self._judge_all([signal for signal in due if signal.id in wanted])
+        finally:
+            looking.cancel()
+            self._targets.forget()
+        await self._inbox.settle(settled, self._world.clock())
+        if len(due) >= 500:
+            self.wake()
+
+    def _unseen(self, signal: Signal) -> Asked | None:
+        """Return the object that must be asked for before an alert can be judged: what needs none is judged before."""
+        if signal.kind is not RuleSource.ALERT or (asked := self._targets.unseen(signal.labels)) is None:
+            return None
+        return asked if self._in_force.matcher.rules_for_alert(signal.labels) else None
+
+    async def _judge_all(self, signals: Sequence[Signal]) -> dict[str, Verdict]:
+        """Judge signals in turn, and return the verdicts that are still to be kept."""
         settled: dict[str, Verdict] = {}
-        for signal in due:
+        for signal in signals:
             judged = await self._judge_apart(signal)
             if not judged.kept:
                 settled[signal.id] = judged.verdict
             self._tell(signal, judged.verdict)
-        await self._inbox.settle(settled, self._world.clock())
         unknown = sum(verdict.kind is VerdictKind.NO_RULE for verdict in settled.values())
         if unknown:
             log.info("no rule matches", signals=unknown)
-        if len(due) >= 500:
-            self.wake()
+        return settled
 
     async def _judge_apart(self, signal: Signal) -> Judged:
         """Judge a signal so that one that cannot be judged takes no other with it; it comes again."""
@@ -197,7 +219,9 @@ class Pipeline:
         objections: list[tuple[Rule, Objection]] = []
         for matched in matches:
             try:
-                objection = await self._targets.objection(signal.labels, matched.service)
+                objection = await self._targets.objection(
+                    signal.labels, matched.service, anywhere=matched.rule.any_namespace
+                )
             except KubeError as error:
                 return self._later(
                     matched.rule.name, Reason.STALE, f"the alert's object could not be looked up: {error}"

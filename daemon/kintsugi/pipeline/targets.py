@@ -2,15 +2,16 @@
 What an alert is about: its labels are a hint, the object is resolved again from the API and must belong to the service.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.documents import Service
 from kintsugi.model.records import Reason
 from kintsugi.objects import resources
 from kintsugi.objects.resources import Resource
+from kintsugi.pipeline.lookups import Asked, Lookups
 from kintsugi.services import Caches, Services
 
 KINDS: Mapping[str, Resource] = {
@@ -27,6 +28,11 @@ The labels by which the kube-prometheus alerts name objects; the first that an a
 """
 
 
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+"""DNS-1123: what a namespace, and any other object that an alert can name, may be called."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Objection:
     """Why an alert cannot concern a service."""
@@ -35,24 +41,61 @@ class Objection:
     text: str
 
 
+_NO_NAMESPACE = Objection(
+    reason=Reason.NO_NAMESPACE,
+    text="the alert has no label `namespace`, so that it may be anybody's: give it one, or say `namespace: any` in the rule",
+)
+
+
+def _word(labels: Mapping[str, str]) -> str:
+    """Return the label that names the alert's object, "" when none does."""
+    return next((word for word in KINDS if labels.get(word)), "")
+
+
 class Targets:
     """Resolves alerts' objects; what the cache does not know is asked of the API before it is called absent."""
 
     def __init__(self, kube: KubeClient, caches: Caches, services: Services, protected: frozenset[str]) -> None:
-        self._kube = kube
+        self._lookups = Lookups(kube)
         self._caches = caches
         self._services = services
         self._protected = protected
 
-    async def objection(self, labels: Mapping[str, str], service: Service) -> Objection | None:
-        """Say why an alert with these labels is not about the service, or None when it is. Raises KubeError."""
-        namespace = labels.get("namespace", service.namespace)
-        word = next((word for word in KINDS if labels.get(word)), "")
+    def unseen(self, labels: Mapping[str, str]) -> Asked | None:
+        """Return the object of an alert that must be asked for, None when the caches know it, or nothing names one."""
+        word, namespace = _word(labels), labels.get("namespace", "")
+        if not word or not namespace or not (_LABEL.fullmatch(namespace) and _NAME.fullmatch(labels[word])):
+            return None
+        seen = (namespace, labels[word]) in self._stores()[KINDS[word]]
+        return None if seen else Asked(resource=KINDS[word], namespace=namespace, name=labels[word])
+
+    async def look_ahead(self, wanted: Iterable[Asked]) -> None:
+        """Ask for the objects of one batch of alerts, a few at once and within one deadline."""
+        await self._lookups.look(wanted)
+
+    def forget(self) -> None:
+        """Forget what was asked ahead, once its alerts are judged."""
+        self._lookups.forget()
+
+    async def objection(
+        self, labels: Mapping[str, str], service: Service, *, anywhere: bool = False
+    ) -> Objection | None:
+        """
+        Say why an alert with these labels is not about the service, or None when it is. Raises KubeError.
+
+        `anywhere`: its rule takes alerts that name no namespace for the service's.
+        """
+        word = _word(labels)
+        if not labels.get("namespace") and not anywhere:
+            return self._of_node(labels["node"], service) if labels.get("node") and not word else _NO_NAMESPACE
+        namespace = labels.get("namespace") or service.namespace
         what = f"{word} {namespace}/{labels[word]}" if word else f"namespace {namespace}"
         if namespace in self._protected:
             return Objection(
                 reason=Reason.PROTECTED, text=f"{what} is in a protected namespace: nothing is changed there"
             )
+        if not _LABEL.fullmatch(namespace) or (word and not _NAME.fullmatch(labels[word])):
+            return Objection(reason=Reason.NO_TARGET, text=f"{what[:200]!r} is not a name that an object can have")
         if word and not await self._exists(KINDS[word], namespace, labels[word]):
             return Objection(reason=Reason.NO_TARGET, text=f"{what} does not exist (any more)")
         if word == "pod" and self._is_bare(namespace, labels[word]):
@@ -61,21 +104,28 @@ class Targets:
             return Objection(reason=Reason.FOREIGN_TARGET, text=f"{what} does not belong to {service.name}")
         return None
 
-    async def _exists(self, resource: Resource, namespace: str, name: str) -> bool:
-        stores: Mapping[Resource, Mapping[tuple[str, str], object]] = {
+    def _of_node(self, node: str, service: Service) -> Objection | None:
+        """Judge an alert about a node: it concerns the services that have pods there."""
+        if ("", node) not in self._caches.nodes.store:
+            return Objection(reason=Reason.NO_TARGET, text=f"node {node[:200]!r} does not exist (any more)")
+        view = self._services.views.get(service.name)
+        if view is not None and any(pod.spec.node_name == node for pod in view.pods):
+            return None
+        return Objection(reason=Reason.FOREIGN_TARGET, text=f"no pod of {service.name} is on node {node}")
+
+    def _stores(self) -> Mapping[Resource, Mapping[tuple[str, str], object]]:
+        return {
             resources.PODS: self._caches.pods.store,
             resources.DEPLOYMENTS: self._caches.deployments.store,
             resources.STATEFULSETS: self._caches.stateful_sets.store,
             resources.DAEMONSETS: self._caches.daemon_sets.store,
             resources.PVCS: self._caches.claims.store,
         }
-        if (namespace, name) in stores[resource]:
+
+    async def _exists(self, resource: Resource, namespace: str, name: str) -> bool:
+        if (namespace, name) in self._stores()[resource]:
             return True
-        try:
-            await self._kube.get(resource, name, namespace)
-        except NotFound:
-            return False
-        return True
+        return await self._lookups.exists(Asked(resource=resource, namespace=namespace, name=name))
 
     def _belongs(self, word: str, name: str, service: Service) -> bool:
         match word:

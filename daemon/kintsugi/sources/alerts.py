@@ -5,6 +5,7 @@ The webhook and the API write alerts alike; both come through here, so that the 
 brought it. Everything in an alert is a stranger's word: it says where to look, never what to do (A20).
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -21,6 +22,8 @@ _LONGEST = 64 * 1024
 """Bytes of one alert; of a longer one the annotations are cut, for they only explain."""
 
 _LONGEST_ANNOTATION = 1000
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 _HINTS = (
     ("persistentvolumeclaim", "PersistentVolumeClaim"),
@@ -69,7 +72,7 @@ def to_signal(alert: Alert, *, firing: bool, size: int, envelope: Envelope, sign
         id=signal_id,
         source=envelope.source,
         kind=RuleSource.ALERT,
-        key=alert.fingerprint or fingerprint(alert.labels),
+        key=_key(alert),
         status=SignalStatus.RESOLVED if is_resolved else SignalStatus.FIRING,
         labels=alert.labels,
         annotations=_bounded(alert, size),
@@ -103,6 +106,15 @@ def fingerprint(labels: Mapping[str, str]) -> str:
         ):
             digest = (digest ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
     return f"{digest:016x}"
+
+
+def _key(alert: Alert) -> str:
+    """
+    Return the alert's fingerprint; what is none is computed from the labels instead.
+
+    A key of the watch is RULE/UID: whoever writes alerts can name no such, and neither end nor hide what the watch sees.
+    """
+    return alert.fingerprint if _FINGERPRINT.fullmatch(alert.fingerprint) else fingerprint(alert.labels)
 
 
 def _moment(text: str, field: str) -> datetime:

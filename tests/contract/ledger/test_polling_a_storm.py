@@ -26,7 +26,7 @@ class Storm:
         status = {"state": "active", "silencedBy": [], "inhibitedBy": [], "mutedBy": []}
         began, ends = NOW.isoformat(), (NOW + HOUR).isoformat()
         alerts = [
-            alert(fingerprint=f"a{number}", status=status, startsAt=began, endsAt=ends) for number in range(STORM)
+            alert(fingerprint=f"{number:016x}", status=status, startsAt=began, endsAt=ends) for number in range(STORM)
         ]
         self._body = json.dumps(alerts).encode()
 

@@ -80,7 +80,9 @@ async def test_whatever_answers_dns(name_server: tuple[Replies, int], reply: byt
     replies, port = name_server
     replies.reply = reply
     with refused_by_name("web.production"):
-        assert await DnsClient(port).resolve("web.production", server="127.0.0.1", within=SOON)
+        assert await DnsClient(AddressRule(allow_loopback=True), port).resolve(
+            "web.production", server="127.0.0.1", within=SOON
+        )
 
 
 @FUZZ

@@ -80,3 +80,34 @@ async def test_a_name_without_an_address_is_a_failed_probe() -> None:
     """Not a refusal: it may have one later."""
     with pytest.raises(ProbeFailed, match="cannot be resolved"):
         await AddressRule().resolve("no..host", 80, within=SOON)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "64:ff9b:1::a9fe:a9fe",
+        "64:ff9b:1:a9fe:a9:fe00::",
+        "64:ff9b:1:a9:fe:a9fe::",
+        "::ffff:0:169.254.169.254",
+        "2001:0:a9fe:a9fe::1",
+        "2001:0:5ef5:79fd:0:0:5601:5601",
+        "2001:db8::5efe:169.254.169.254",
+        "2001:db8::200:5efe:169.254.169.254",
+        "2002:a00:1::5efe:169.254.169.254",
+        "fd20:ce::254",
+        "240.0.0.1",
+        "250.1.2.3",
+        "::ffff:240.0.0.1",
+    ],
+)
+def test_what_leads_to_a_forbidden_address_by_a_tunnel_or_a_translator_is_refused(address: str) -> None:
+    """E6: local NAT64 in each of its forms, SIIT, Teredo (server and client), ISATAP, 6to4."""
+    assert AddressRule().refusal(ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["64:ff9b:1::10.0.0.5", "64:ff9b::10.0.0.5", "::ffff:0:10.0.0.5", "2001:db8::5efe:10.0.0.5", "fd20:ce::1"],
+)
+def test_what_leads_to_a_service_may_be_asked(address: str) -> None:
+    assert not AddressRule().refusal(ip_address(address))

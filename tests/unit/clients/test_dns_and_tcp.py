@@ -51,13 +51,13 @@ async def name_server() -> AsyncIterator[DnsClient]:
     """Run a name server and give a client that asks servers at its port."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(NameServer, local_addr=("127.0.0.1", 0))
-    yield DnsClient(transport.get_extra_info("sockname")[1])
+    yield DnsClient(AddressRule(allow_loopback=True), transport.get_extra_info("sockname")[1])
     transport.close()
 
 
 async def test_a_name_is_resolved_by_the_machine() -> None:
     """Hosts file and all."""
-    assert "127.0.0.1" in await DnsClient().resolve("localhost", within=SOON)
+    assert "127.0.0.1" in await DnsClient(AddressRule()).resolve("localhost", within=SOON)
 
 
 async def test_a_given_server_is_asked_for_both_families(name_server: DnsClient) -> None:
@@ -111,3 +111,10 @@ async def test_nslookup_of_a_name_that_does_not_exist_is_a_failed_probe() -> Non
     does = Actions(ClusterOfDicts(), Clients.under(AddressRule()))
     with pytest.raises(ProbeFailed, match="cannot be resolved"):
         await does.look(parse("nslookup no..host"), deadline=SOON)
+
+
+async def test_a_server_that_is_asked_is_held_to_the_rule_for_addresses() -> None:
+    """E6: also a metadata service answers on port 53."""
+    for server in ("169.254.169.254", "127.0.0.1", "metadata.google.internal"):
+        with pytest.raises(Refused, match="is not asked"):
+            await DnsClient(AddressRule()).resolve("web.production", server=server, within=SOON)

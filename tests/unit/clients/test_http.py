@@ -12,9 +12,9 @@ from aiohttp import web
 from kintsugi.actions.actions import Actions
 from kintsugi.clients.addresses import Address, AddressRule
 from kintsugi.clients.clients import Clients
-from kintsugi.clients.http import BODY_LIMIT, HttpClient, HttpRequest
+from kintsugi.clients.http import BODY_LIMIT, HttpClient, HttpRequest, _next
 from kintsugi.commands import parse
-from kintsugi.errors import ProbeFailed, Refused
+from kintsugi.errors import OutcomeUnknown, ProbeFailed, Refused
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 
 SOON = timedelta(seconds=5)
@@ -44,12 +44,16 @@ class Site:
                 return web.Response(status=302, headers={"Location": "/health"})
             case "/away":
                 return web.Response(status=302, headers={"Location": self.url("/health", "localhost")})
+            case "/next-door":
+                return web.Response(status=302, headers={"Location": f"http://127.0.0.1:{self.port + 1}/health"})
+            case "/broken":
+                assert request.transport is not None
+                request.transport.abort()
+                return web.Response()
             case "/round":
                 return web.Response(status=307, headers={"Location": "/round"})
-            case "/big":
-                return web.Response(body=b"x" * (BODY_LIMIT + 10))
-            case "/binary":
-                return web.Response(body=b"\xff\xfeok")
+            case "/big" | "/binary":
+                return web.Response(body=b"x" * (BODY_LIMIT + 10) if request.path == "/big" else b"\xff\xfeok")
             case _:
                 await asyncio.sleep(30)
                 return web.Response()
@@ -179,3 +183,41 @@ async def test_curl_answers_with_the_columns_of_the_grammar(site: Site) -> None:
     assert "json" not in bad.names
     failed = await does.look(parse(f"curl -f {site.url('/down')}"), deadline=SOON)
     assert failed.failed == "the requested URL returned error: 503"
+
+
+async def test_a_redirect_to_another_port_is_never_followed(site: Site) -> None:
+    """E6: headers and bodies stay with who was asked."""
+    with pytest.raises(Refused, match="another port"):
+        await CLIENT.ask(HttpRequest(url=site.url("/next-door"), follow=True), within=SOON)
+    assert len(site.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "good"),
+    [
+        ("http://web.production/a", "https://web.production/b", True),
+        ("http://web.production/a", "/b", True),
+        ("https://web.production/a", "http://web.production/b", False),
+        ("http://web.production:8080/a", "https://web.production/b", False),
+        ("https://web.production/a", "https://web.production:8443/b", False),
+    ],
+)
+def test_a_redirect_may_only_become_better(here: str, there: str, good: bool) -> None:
+    if good:
+        assert _next(HttpRequest(url=here), 302, there).url
+    else:
+        with pytest.raises(Refused, match="a weaker scheme"):
+            _next(HttpRequest(url=here), 302, there)
+
+
+async def test_a_change_that_reached_nobody_is_told_apart_from_one_whose_answer_is_lost(site: Site) -> None:
+    """P3: only of the first it is known that nothing has happened."""
+    with pytest.raises(OutcomeUnknown, match="not known"):
+        await CLIENT.send(HttpRequest(url=site.url("/broken"), method="POST"), within=SOON)
+    with pytest.raises(OutcomeUnknown, match="not known"):
+        await CLIENT.send(HttpRequest(url=site.url("/slow"), method="POST"), within=timedelta(seconds=0.5))
+    assert len(site.asked) == 2
+    with pytest.raises(ProbeFailed):
+        await CLIENT.send(HttpRequest(url="http://127.0.0.1:1/", method="POST"), within=SOON)
+    with pytest.raises(Refused):
+        await CLIENT.send(HttpRequest(url="http://169.254.169.254/", method="POST"), within=SOON)

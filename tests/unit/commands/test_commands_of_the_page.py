@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.commands import parse
-from kintsugi.model.command import Command, Curl, Delete, Get, Logs, NcZ, ObjectName, Rollout, Scale, Verb
+from kintsugi.commands import CommandProblem, parse, parse_template, render
+from kintsugi.expressions import INT, Scope
+from kintsugi.model.command import Command, Curl, Delete, Get, Logs, Mark, NcZ, ObjectName, Rollout, Scale, Verb
 from kintsugi.objects.resources import DEPLOYMENTS, NODES, PODS, PVCS, PVS, SERVICES, STATEFULSETS
 
 WEB = ObjectName(resource=DEPLOYMENTS, name="web-app-deployment")
@@ -132,3 +133,41 @@ def test_curl_is_understood_as_people_write_it() -> None:
 
 def test_nc_knocks_at_a_port() -> None:
     assert parse("nc -zv -w 3 db.production 5432") == NcZ(host="db.production", port=5432, timeout=timedelta(seconds=3))
+
+
+def test_a_name_that_ends_in_a_value_is_no_label_that_is_taken_away() -> None:
+    """D9: `web-${n}` goes on after its hyphen."""
+    template = parse_template("kubectl label pod web-${n} a=b", Scope(names={"n": INT}))
+    command = template.bind({"n": 3}, namespace="production")
+    assert isinstance(command, Mark)
+    assert ([each.name for each in command.objects], command.values) == (["web-3"], {"a": "b"})
+    command = parse("kubectl annotate pod web-1 kintsugi- b=c", namespace="production")
+    assert isinstance(command, Mark)
+    assert command.values == {"kintsugi": None, "b": "c"}
+
+
+@pytest.mark.parametrize(
+    "line", ["kubectl logs web-1 app", "kubectl logs deployment/web app", "kubectl logs web-1 -c app"]
+)
+def test_the_container_of_logs_may_stand_behind_the_pod(line: str) -> None:
+    command = parse(line, namespace="production")
+    assert isinstance(command, Logs)
+    assert command.container == "app"
+    assert parse(render(command), namespace="production") == command
+
+
+@pytest.mark.parametrize(
+    "line", ["kubectl logs web-1 app -c app", "kubectl logs web-1 app --all-containers", "kubectl logs a b c"]
+)
+def test_a_container_that_is_named_twice_is_refused(line: str) -> None:
+    with pytest.raises(CommandProblem):
+        parse(line, namespace="production")
+
+
+def test_the_history_of_all_workloads_of_a_type_is_a_look() -> None:
+    command = parse("kubectl rollout history deployment", namespace="production")
+    assert isinstance(command, Rollout)
+    assert (command.object.name, command.object.resource.plural) == ("", "deployments")
+    assert parse(render(command), namespace="production") == command
+    with pytest.raises(CommandProblem, match="only the type"):
+        parse("kubectl rollout restart deployment", namespace="production")

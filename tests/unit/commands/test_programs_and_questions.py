@@ -3,7 +3,7 @@
 import pytest
 
 from kintsugi.commands import CommandProblem, parse, parse_template, render
-from kintsugi.commands.queries import psql_of
+from kintsugi.commands.queries import check_psql
 from kintsugi.expressions import INT, STRING, Scope
 from kintsugi.model.command import Exec, Psql
 
@@ -37,15 +37,15 @@ NO_QUESTION = [
     ("DELETE FROM orders", "does not only look"),
     ("DROP TABLE orders", "does not only look"),
     ("SELECT 1; DELETE FROM orders", "a semicolon"),
-    ("SELECT 1;", "write it without"),
+    ("SELECT 1;;", "at the end of SQL only"),
     (r"\! rm -rf /", "a backslash"),
     (r"SELECT 1 \gexec", "a backslash"),
     ("", "a statement has 1 to 8000 characters"),
     ("-- a note", "does not only look"),
     ("selection", "does not only look"),
-    ("SELECT pg_terminate_backend(42)", "pg_terminate_backend does more than look"),
-    ("SELECT PG_PROMOTE ()", "PG_PROMOTE does more than look"),
-    ("SELECT set_config('x', 'y', false)", "set_config does more than look"),
+    ("SELECT pg_terminate_backend(42)", "pg_terminate_backend is not known to look only"),
+    ("SELECT PG_PROMOTE ()", "pg_promote is not known to look only"),
+    ("SELECT set_config('x', 'y', false)", "set_config is not known to look only"),
     ("SHOW ALL, x", "SHOW takes the name of one setting"),
 ]
 NO_CONNECTION = [
@@ -75,7 +75,7 @@ def test_what_may_do_more_in_a_container_is_refused_with_the_reason(line: str, w
 @pytest.mark.parametrize(("statement", "words"), NO_QUESTION)
 def test_what_is_not_one_question_is_refused_over_both_ways(statement: str, words: str) -> None:
     with pytest.raises(CommandProblem, match=words):
-        psql_of(["psql", "-c", statement])
+        check_psql(["psql", "-c", statement], frozenset())
     with pytest.raises(CommandProblem, match=words):
         parse(f'psql -h db.production -U postgres -c "{statement}"')
 

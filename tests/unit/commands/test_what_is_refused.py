@@ -95,7 +95,7 @@ DANGEROUS = [
     ("kubectl get pod a -l app=web", "exclude each other"),
     ("kubectl get pod a -A", "all namespaces"),
     ("kubectl get pods,svc a", "several types"),
-    ("kubectl logs a b", "one pod"),
+    ("kubectl logs a b c", "one pod"),
     ("kubectl logs a -c x --all-containers", "exclude each other"),
     ("kubectl", "not complete"),
     ("kintsugi backup fetch https://bucket/x --database=d", "not s3://BUCKET/PREFIX"),

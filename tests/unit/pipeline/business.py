@@ -1,5 +1,6 @@
 """The pipeline over told caches and an inbox in memory: what becomes of one signal."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -189,9 +190,20 @@ class FewObjects:
     def __init__(self) -> None:
         self.known: set[tuple[str, str, str]] = set()
         self.trouble: KubeError | None = None
+        self.slow = 0.0
+        self.asked: list[str] = []
+        self.at_once = 0
+        self.most_at_once = 0
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, object]:
-        """Read one object."""
+        """Read one object, which takes as long as it is `slow`."""
+        self.asked.append(name)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await asyncio.sleep(self.slow)
+        finally:
+            self.at_once -= 1
         if self.trouble is not None:
             raise self.trouble
         if (resource.singular, namespace or "", name) not in self.known:

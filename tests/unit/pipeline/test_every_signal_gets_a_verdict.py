@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from structlog.testing import capture_logs
 
 from kintsugi.errors import LedgerUnavailable, ServerUnavailable, StaleEpoch
@@ -10,8 +11,9 @@ from kintsugi.model.documents import Mode, RuleSource
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.telemetry import Border
-from tests.unit.factories import moment, past, rule_text, run, service_text, signal
+from tests.unit.factories import moment, past, pod, rule_text, run, service_text, signal
 from tests.unit.pipeline.business import Business, alert
+from tests.unit.pipeline.test_what_is_known_of_the_world import node as node_of
 
 pytestmark = pytest.mark.looptime
 
@@ -204,3 +206,100 @@ async def test_what_concerns_every_signal_is_nobodys_mistake(error: Exception) -
     business.inbox.due = [signal()]
     with pytest.raises(type(error)):
         await business.pipeline.step()
+
+
+def placeless(**labels: str) -> Signal:
+    """Return an alert that names no namespace."""
+    given = alert(**labels)
+    return replace(given, labels={key: value for key, value in given.labels.items() if key != "namespace"})
+
+
+@pytest.mark.parametrize("labels", [{}, {"pod": "web-3"}, {"deployment": "web"}, {"cluster": "another"}])
+async def test_an_alert_without_a_namespace_starts_nothing_and_the_reason_names_the_label(
+    labels: dict[str, str],
+) -> None:
+    """P9: it may be another cluster's, or anybody's of that name."""
+    verdict = await Business().judged(placeless(**labels))
+    assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.NO_NAMESPACE)
+    assert "has no label `namespace`" in verdict.text
+
+
+@pytest.mark.parametrize(
+    ("more", "labels"),
+    [
+        ("namespace: any\nmatch: [alertname=Placeless]", {}),
+        ("match: [alertname=Placeless, shop=web]", {"shop": "web"}),
+    ],
+    ids=["the rule says so", "a label of this service alone"],
+)
+async def test_a_rule_may_take_alerts_that_name_no_namespace(more: str, labels: dict[str, str]) -> None:
+    rule = rule_text("placeless", service="web", on="alert", more=more)
+    business = Business(documents=(rule,))
+    verdict = await business.judged(placeless(alertname="Placeless", **labels))
+    assert (verdict.kind, verdict.rule) == (VerdictKind.STARTED, "placeless")
+
+
+async def test_a_label_that_another_service_s_rule_asks_for_too_says_nothing() -> None:
+    documents = (
+        service_text("api", priority=1),
+        rule_text("web-shop", service="web", on="alert", more="match: [alertname=Placeless, shop=one]"),
+        rule_text("api-shop", service="api", on="alert", more="match: [alertname=Other, shop=one]"),
+    )
+    verdict = await Business(documents=documents).judged(placeless(alertname="Placeless", shop="one"))
+    assert verdict.reason is Reason.NO_NAMESPACE
+
+
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        ("node-1", Reason.MATCHED),
+        ("node-2", Reason.FOREIGN_TARGET),
+        ("node-9", Reason.NO_TARGET),
+        ("..", Reason.NO_TARGET),
+    ],
+)
+async def test_an_alert_about_a_node_concerns_the_services_that_have_pods_there(node: str, reason: Reason) -> None:
+    business = Business()
+    for name in ("node-1", "node-2"):
+        business.cluster.caches.nodes.put(node_of(name, "True"))
+    there = pod("web-1", version=business.cluster.version())
+    business.cluster.caches.pods.put(structs.replace(there, spec=structs.replace(there.spec, node_name="node-1")))
+    business.cluster.services.refresh()
+    verdict = await business.judged(placeless(node=node))
+    assert verdict.reason is reason
+
+
+@pytest.mark.parametrize("name", ["..", "../../nodes/a", "Web-3", "web_3", "a" * 254, "web-3\n", "web-3%2f"])
+async def test_what_no_object_can_be_called_is_never_asked_for(name: str) -> None:
+    """E5: a stranger's word becomes no path."""
+    business = Business()
+    verdict = await business.judged(alert(pod=name))
+    assert (verdict.reason, business.kube.asked) == (Reason.NO_TARGET, [])
+    verdict = await business.judged(alert(namespace=name, pod="web-3"))
+    assert verdict.reason in (Reason.NO_TARGET, Reason.FOREIGN_TARGET)
+    assert business.kube.asked == []
+
+
+async def test_what_needs_no_look_up_is_judged_before_what_does_and_few_are_asked_at_once() -> None:
+    """B14, P9: a storm of alerts about what is gone holds up nothing else."""
+    business = Business()
+    business.kube.slow = 0.1
+    gone = [replace(alert(pod=f"gone-{n}"), id=f"sig-{n}") for n in range(40)]
+    business.inbox.due = [*gone, replace(alert(pod="web-3"), id="sig-last")]
+    await business.pipeline.step()
+    (claim,) = business.inbox.claims
+    assert claim.deadline == moment(minutes=30), "the alert that needs no look-up has waited for none"
+    assert business.kube.most_at_once == 8
+    assert len(business.kube.asked) == 40
+    assert {business.inbox.settled[each.id].reason for each in gone} == {Reason.NO_TARGET}
+
+
+async def test_what_is_not_answered_in_time_is_judged_again_and_holds_up_nothing() -> None:
+    business = Business()
+    business.kube.slow = 3600.0
+    gone = [replace(alert(pod=f"gone-{n}"), id=f"sig-{n}") for n in range(20)]
+    business.inbox.due = list(gone)
+    await business.pipeline.step()
+    verdicts = [business.inbox.settled[each.id] for each in gone]
+    assert {verdict.reason for verdict in verdicts} == {Reason.STALE}
+    assert all(verdict.until is not None for verdict in verdicts)

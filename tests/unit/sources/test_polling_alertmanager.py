@@ -16,6 +16,7 @@ from kintsugi.telemetry import Metrics
 from tests.unit.sources.webhooks import alert, webhook
 
 START = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
+A = "a" * 16
 
 
 class FakeAlertmanager:
@@ -105,25 +106,25 @@ def polling() -> Polling:
 
 
 async def test_an_alert_whose_delivery_was_lost_is_found(polling: Polling) -> None:
-    polling.alertmanager.states["a"] = "active"
+    polling.alertmanager.states[A] = "active"
 
     assert await polling.poll() == Polled(firing=1, over=0)
-    assert polling.inbox.open["a"].source is SignalSource.POLL
+    assert polling.inbox.open[A].source is SignalSource.POLL
 
 
 async def test_the_poll_and_the_webhook_bring_the_same_signal(polling: Polling) -> None:
-    await polling.deliver("a")
-    by_webhook = polling.inbox.open.pop("a")
-    polling.alertmanager.states["a"] = "active"
+    await polling.deliver(A)
+    by_webhook = polling.inbox.open.pop(A)
+    polling.alertmanager.states[A] = "active"
     await polling.poll()
-    by_poll = polling.inbox.open["a"]
+    by_poll = polling.inbox.open[A]
 
     assert (by_poll.key, by_poll.began, by_poll.labels) == (by_webhook.key, by_webhook.began, by_webhook.labels)
 
 
 async def test_an_alert_that_is_gone_is_over_after_two_polls(polling: Polling) -> None:
     """Covers A17: its end never arrived."""
-    await polling.deliver("a")
+    await polling.deliver(A)
 
     assert await polling.poll() == Polled(firing=0, over=0)
     assert await polling.poll() == Polled(firing=0, over=1)
@@ -132,16 +133,16 @@ async def test_an_alert_that_is_gone_is_over_after_two_polls(polling: Polling) -
 
 async def test_an_alert_that_is_listed_fires_whatever_its_end(polling: Polling) -> None:
     """C9: its end is four minutes ahead by the clock of whoever sent it; ours may be further ahead than that."""
-    polling.alertmanager.states["a"] = "active"
+    polling.alertmanager.states[A] = "active"
     polling.alertmanager.ends_after = timedelta(minutes=-2)
 
     assert await polling.poll() == Polled(firing=1, over=0)
-    assert polling.inbox.open["a"].status is SignalStatus.FIRING
+    assert polling.inbox.open[A].status is SignalStatus.FIRING
 
 
 async def test_nothing_is_asked_while_the_clock_is_in_doubt(polling: Polling) -> None:
     """C9: how long Alertmanager has been running, and so whether what it does not list is over, could not be told."""
-    await polling.deliver("a")
+    await polling.deliver(A)
     polling.clock_problem = "this machine's clock is 1h ahead of the API server's"
     running = asyncio.create_task(polling.poller.run())
     for _ in range(5):
@@ -149,33 +150,33 @@ async def test_nothing_is_asked_while_the_clock_is_in_doubt(polling: Polling) ->
         await asyncio.sleep(0)
     running.cancel()
 
-    assert list(polling.inbox.open) == ["a"]
+    assert list(polling.inbox.open) == [A]
     assert polling.alertmanager.asked == 0
 
 
 async def test_an_alert_that_comes_back_between_two_polls_is_not_over(polling: Polling) -> None:
-    await polling.deliver("a")
+    await polling.deliver(A)
     await polling.poll()
-    polling.alertmanager.states["a"] = "active"
+    polling.alertmanager.states[A] = "active"
     await polling.poll()
-    del polling.alertmanager.states["a"]
+    del polling.alertmanager.states[A]
 
     assert (await polling.poll()).over == 0
 
 
 async def test_a_silenced_alert_is_neither_taken_nor_over(polling: Polling) -> None:
     """Covers A19."""
-    await polling.deliver("ours")
-    polling.alertmanager.states |= {"ours": "suppressed", "new": "suppressed"}
+    await polling.deliver("b" * 16)
+    polling.alertmanager.states |= {"b" * 16: "suppressed", "c" * 16: "suppressed"}
 
     for _ in range(4):
         assert await polling.poll() == Polled(firing=0, over=0)
-    assert list(polling.inbox.open) == ["ours"]
+    assert list(polling.inbox.open) == ["b" * 16]
 
 
 async def test_an_alertmanager_that_has_just_started_is_not_believed_that_all_is_over(polling: Polling) -> None:
     """Resolved through missing data is not health (P6): it has yet to hear from Prometheus."""
-    await polling.deliver("a")
+    await polling.deliver(A)
     polling.alertmanager.up_since = polling.now
 
     for _ in range(9):
@@ -184,14 +185,14 @@ async def test_an_alertmanager_that_has_just_started_is_not_believed_that_all_is
 
 
 async def test_when_nobody_answers_nothing_is_concluded(polling: Polling) -> None:
-    await polling.deliver("a")
+    await polling.deliver(A)
     await polling.poll()
     polling.alertmanager.away = True
 
     for _ in range(5):
         with pytest.raises(ProbeFailed):
             await polling.poll()
-    assert list(polling.inbox.open) == ["a"]
+    assert list(polling.inbox.open) == [A]
 
 
 async def test_what_is_no_list_of_alerts_is_no_answer(polling: Polling) -> None:
@@ -203,7 +204,7 @@ async def test_what_is_no_list_of_alerts_is_no_answer(polling: Polling) -> None:
 
 async def test_a_storm_is_committed_in_pieces_and_read_beside_the_event_loop(polling: Polling) -> None:
     """A4: what a database takes in one transaction is bounded, and so is how long everything else waits."""
-    polling.alertmanager.states = {f"a{number}": "active" for number in range(60_000)}
+    polling.alertmanager.states = {f"{number:016x}": "active" for number in range(60_000)}
     turns, polled = 0, asyncio.Event()
 
     async def others() -> None:
@@ -232,7 +233,7 @@ async def test_the_same_bad_alert_is_one_dead_letter_however_often_it_is_polled(
 
 
 async def test_a_bad_alert_in_the_list_is_a_dead_letter(polling: Polling) -> None:
-    polling.alertmanager.states["a"] = "active"
+    polling.alertmanager.states[A] = "active"
     polling.alertmanager.extra = [{"labels": 5}]
 
     assert (await polling.poll()).firing == 1
@@ -242,9 +243,9 @@ async def test_a_bad_alert_in_the_list_is_a_dead_letter(polling: Polling) -> Non
 @pytest.mark.parametrize(("state", "silenced"), [("active", False), ("suppressed", True), (None, False)])
 async def test_whether_an_alert_is_silenced_can_be_asked(polling: Polling, state: str | None, silenced: bool) -> None:
     if state:
-        polling.alertmanager.states["a"] = state
+        polling.alertmanager.states[A] = state
 
-    assert await polling.poller.suppressed() == (frozenset({"a"}) if silenced else frozenset())
+    assert await polling.poller.suppressed() == (frozenset({A}) if silenced else frozenset())
 
 
 async def test_whether_it_is_silenced_is_not_guessed_when_nobody_answers(polling: Polling) -> None:

@@ -71,11 +71,29 @@ def test_the_fingerprint_is_computed_as_alertmanager_does_when_it_is_missing() -
     assert without.key == fingerprint(without.labels)
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "unhealthy-pods/0b5c1f1e-0000-4000-8000-000000000001",
+        "a",
+        "A" * 16,
+        "a" * 17,
+        "a" * 16 + "\n",
+        "\u0661" * 16,
+        "",
+    ],
+)
+def test_what_is_no_fingerprint_is_computed_anew(forged: str) -> None:
+    """P9: a key of the watch is RULE/UID, and no alert may have one."""
+    (signal,) = decode(webhook(alert(fingerprint=forged)), NOW).signals
+    assert signal.key == fingerprint(signal.labels)
+
+
 def test_one_bad_alert_does_not_spoil_its_group() -> None:
     """Covers A12: all or nothing would lose the whole group for good."""
-    delivery = decode(webhook(alert(fingerprint="a"), alert(startsAt="soon"), alert(fingerprint="c")), NOW)
+    delivery = decode(webhook(alert(fingerprint="a" * 16), alert(startsAt="soon"), alert(fingerprint="c" * 16)), NOW)
 
-    assert [signal.key for signal in delivery.signals] == ["a", "c"]
+    assert [signal.key for signal in delivery.signals] == ["a" * 16, "c" * 16]
     (letter,) = delivery.dead_letters
     assert letter.reason == "alert: startsAt: 'soon' is not a time: write 2026-01-31T12:00:00Z"
     assert "soon" in letter.excerpt
@@ -274,7 +292,7 @@ _JSON = st.recursive(
 @given(st.lists(st.just("good") | _JSON, max_size=8))
 def test_every_alert_of_a_webhook_is_a_signal_or_a_dead_letter(parts: list[Any]) -> None:
     """Nothing that came is unaccounted for (P9), whatever the others were (A12)."""
-    alerts = [alert(fingerprint=f"f{number}") if part == "good" else part for number, part in enumerate(parts)]
+    alerts = [alert(fingerprint=f"{number:016x}") if part == "good" else part for number, part in enumerate(parts)]
 
     delivery = decode(webhook(*alerts), NOW)
 

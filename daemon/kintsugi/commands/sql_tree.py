@@ -1,0 +1,64 @@
+"""
+The shape of a statement, on sqlglot's syntax tree of PostgreSQL: a question, and nothing in it but what a question is made of.
+
+What is not on the list is refused, and so is what sqlglot does not understand or takes as a bare command. Which functions
+may be called is judged on the tokens (`sql`); where the tree knows a call by its name, it is asked once more.
+"""
+
+from collections.abc import Collection
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+_QUESTIONS = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery)
+_PARTS = (
+    *_QUESTIONS,
+    *(exp.With, exp.CTE, exp.From, exp.Join, exp.Lateral, exp.Unnest, exp.Table, exp.TableAlias, exp.Where, exp.Group),
+    *(exp.GroupingSets, exp.Rollup, exp.Cube, exp.Having, exp.Order, exp.Ordered, exp.Limit, exp.Offset, exp.Fetch),
+    *(exp.LimitOptions, exp.Distinct, exp.Window, exp.WindowSpec, exp.Filter, exp.WithinGroup, exp.IgnoreNulls),
+    *(exp.Column, exp.Identifier, exp.Literal, exp.Star, exp.Alias, exp.Aliases, exp.Paren, exp.Tuple, exp.Bracket),
+    *(exp.Slice, exp.Boolean, exp.Null, exp.Var, exp.DataType, exp.DataTypeParam, exp.Interval, exp.AtTimeZone),
+    *(exp.Binary, exp.Unary, exp.Between, exp.In, exp.Any, exp.All, exp.Exists, exp.JSONPath, exp.JSONPathPart),
+    *(exp.IntervalSpan, exp.Func),
+)
+_NEVER = (exp.Operator, exp.Command)
+_CONSTRUCTORS = frozenset({"row"})
+
+
+def check_tree(statement: str, functions: Collection[str]) -> None:
+    """Look at each part of a statement. Raises ValueError for one that is no part of a question."""
+    try:
+        trees = sqlglot.parse(statement, read="postgres")
+    except (SqlglotError, RecursionError) as error:
+        raise ValueError(f"{statement[:60]!r} is not understood: {_first_line(error)}") from error
+    if len(trees) != 1 or not isinstance(tree := trees[0], _QUESTIONS):
+        raise ValueError(f"{statement[:60]!r} is not one question")
+    for node in tree.walk():
+        if strange := _strange(node, functions):
+            raise ValueError(strange)
+
+
+def _strange(node: exp.Expr, functions: Collection[str]) -> str:
+    """Say what is wrong with one part of a statement, "" when nothing is."""
+    if not isinstance(node, _PARTS) or isinstance(node, _NEVER):
+        return f"{_in_words(node)} is no part of a question"
+    if isinstance(node, exp.Anonymous) and node.name.lower() not in _CONSTRUCTORS.union(functions):
+        return f"{node.name} is not on the list of functions that only look"
+    return ""
+
+
+def _in_words(node: exp.Expr) -> str:
+    match node:
+        case exp.Lock():
+            return "FOR UPDATE (or another lock)"
+        case exp.Into():
+            return "INTO, which makes a table,"
+        case exp.Insert() | exp.Update() | exp.Delete() | exp.Merge():
+            return f"{node.key.upper()}, which writes,"
+        case _:
+            return node.key.upper()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0].split(". Line", 1)[0]

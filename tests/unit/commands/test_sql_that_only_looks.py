@@ -1,0 +1,176 @@
+"""P10: SQL of a runbook is judged by what it is: no quoting, no comment and no spelling lets through what does more than look."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kintsugi.commands.sql import checked_statement
+from kintsugi.commands.sql_functions import FUNCTIONS
+
+QUESTIONS = """
+SELECT 1
+TABLE pg_stat_replication
+SHOW work_mem
+VALUES (1, 'a'), (2, 'b')
+SELECT count(*) FILTER (WHERE x > 1) OVER (PARTITION BY a ORDER BY b ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t
+SELECT extract(epoch FROM now() - pg_last_xact_replay_timestamp())
+SELECT a->>'x', b #>> '{a}', c @> d FROM t WHERE x ~ '^a' AND y IS NOT NULL OR z NOT IN (1, 2)
+SELECT json '{"a": {"b": 1}}' AS inner
+WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM t WHERE n < 9) SELECT sum(n) FROM t
+WITH a AS MATERIALIZED (SELECT 1), b AS (TABLE a) SELECT * FROM b
+SELECT now() - interval '1 hour', x AT TIME ZONE 'UTC', '1 day'::interval, timestamptz '2026-05-04 12:00' FROM t
+SELECT ARRAY[1, 2], ROW(1, 2), (ARRAY[1, 2])[1], cast(1 AS numeric(10, 2)), 'b'::varchar(3)
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY x), string_agg(x, ',' ORDER BY y) FROM t
+SELECT n FROM generate_series(3, 1, -1) AS g(n)
+SELECT * FROM unnest(ARRAY[1, 2]) WITH ORDINALITY AS u(a, b)
+SELECT t.*, (x).y FROM t NATURAL JOIN u LEFT JOIN v USING (id) CROSS JOIN w, LATERAL (SELECT 1) AS z
+SELECT CASE WHEN a THEN 1 ELSE 2 END, coalesce(max(x), 0), round(avg(y), 2) FROM t GROUP BY GROUPING SETS ((a), (b))
+SELECT position('a' in 'b'), substring('abc' from 1 for 2), trim(both 'x' from 'xax')
+SELECT EXISTS (SELECT 1), x IS DISTINCT FROM y, a BETWEEN 1 AND 2, b ILIKE 'y', c SIMILAR TO 'z' FROM t
+SELECT pg_size_pretty(pg_database_size(current_database())), current_user, "count"(*), pg_catalog.count(*) FROM t
+SELECT DISTINCT ON (a) a FROM t ORDER BY a DESC NULLS LAST LIMIT 3 OFFSET 1
+SELECT last_value >= (SELECT max(id) FROM orders) AS above FROM orders_id_seq
+SELECT relname FROM pg_class WHERE oid = 'orders'::regclass AND (relkind, relname) IN (SELECT 'r', 'x')
+SELECT 'it''s; -- no /* comment' AS "a name; -- too"
+""".strip().splitlines()
+REFUSED = [
+    ("SELECT 1 INTO copied", "INTO, which makes a table"),
+    ("SELECT * FROM t FOR UPDATE", "FOR UPDATE"),
+    ("SELECT * FROM (SELECT * FROM t FOR SHARE) AS a", "FOR UPDATE (or another lock)"),
+    ("WITH gone AS (DELETE FROM t RETURNING 1) SELECT * FROM gone", "DELETE, which writes"),
+    ("WITH made AS (INSERT INTO t VALUES (1) RETURNING 1) TABLE made", "INSERT, which writes"),
+    ("WITH new AS (UPDATE t SET a = 1 RETURNING 1) TABLE new", "UPDATE, which writes"),
+    ("EXPLAIN ANALYZE DELETE FROM t", "does not only look"),
+    ("COPY t TO PROGRAM 'reboot'", "does not only look"),
+    ("SET transaction_read_only = off", "does not only look"),
+    ("DO 'BEGIN END'", "does not only look"),
+    ("CALL refill()", "does not only look"),
+    ("SELECT 1) AS a, (SELECT 2", "is not understood"),
+    ("SELECT U&\"pg!005fsleep\" UESCAPE '!' (1)", "without a prefix"),
+    ("SELECT E'a'", "without a prefix"),
+    ("SELECT $$a$$", "a dollar sign"),
+    ("SELECT 'a", "is not closed"),
+    ("SELECT 1 /* /* */", "is not closed"),
+    ("SELECT 1 OPERATOR(pg_catalog.+) 2", "operator is not known to look only"),
+    ("SELECT * FROM t TABLESAMPLE system(1)", "system is not known to look only"),
+    ("SELECT public.count(*) FROM t", "public.count is not known to look only"),
+    ('SELECT "pg_catalog.count"(*) FROM t', "pg_catalog.count is not known to look only"),
+    ('SELECT "COUNT"(*) FROM t', "COUNT is not known to look only"),
+    ('SELECT "coalesce"(1)', "coalesce is not known to look only"),
+    ("WITH pg_sleep(a) AS (SELECT 1) SELECT pg_sleep(10)", "pg_sleep is not known to look only"),
+    ("SELECT by(1)", "by is not on the list"),
+    ("SELECT ä(1)", "stands only in quotes"),
+    ("SELECT pg_sleep\u00a0(1)", "stands only in quotes"),
+    ("SELECT " + "(" * 40 + "1" + ")" * 40, "more than 32 brackets"),
+    ("SELECT " + "ARRAY[" * 10 + "1" + "]" * 10, "more than 6 brackets"),
+    ("SELECT " + "NOT " * 1900 + "1", "is not understood"),
+]
+ACTING = (
+    *("pg_terminate_backend", "pg_cancel_backend", "pg_promote", "pg_reload_conf", "pg_read_file", "pg_ls_dir"),
+    *("lo_export", "lo_import", "dblink_exec", "dblink", "set_config", "pg_sleep", "pg_advisory_lock", "pg_notify"),
+    *("nextval", "setval", "query_to_xml", "pg_stat_reset", "pg_switch_wal", "txid_current", "pg_logical_emit_message"),
+)
+BLANKS = st.sampled_from(
+    ["", " ", "\t", "\n", "\f", "/**/", "/* a */", "/*/* b */*/", "-- c\n", "--\r\n", " /*'*/ ", '/*"*/', "--'\n"]
+)
+
+
+@pytest.mark.parametrize("statement", QUESTIONS)
+def test_what_only_asks_is_taken(statement: str) -> None:
+    assert checked_statement(statement) == statement
+
+
+@pytest.mark.parametrize(("statement", "words"), REFUSED, ids=[words + statement[:20] for statement, words in REFUSED])
+def test_what_does_more_or_could_be_read_in_two_ways_is_refused(statement: str, words: str) -> None:
+    with pytest.raises(ValueError) as refused:  # noqa: PT011  the words are looked for
+        checked_statement(statement)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("statement", ["SELECT 1;", "SELECT 1 ; ", "SELECT 1; -- done", "SELECT /* one */ 1;"])
+def test_one_semicolon_at_the_end_is_as_good_as_none(statement: str) -> None:
+    sent = checked_statement(statement)
+    assert ";" not in sent
+    assert sent.split() == ["SELECT", "1"]
+
+
+@st.composite
+def spelled(draw: st.DrawFn, name: str) -> str:
+    """Spell a function's name as PostgreSQL takes it: in any case, in quotes, with its schema, with comments between."""
+    cased = "".join(draw(st.sampled_from([each.lower(), each.upper()])) for each in name)
+    written = draw(st.sampled_from([cased, f'"{name}"']))
+    dot = f"{draw(BLANKS)}.{draw(BLANKS)}"
+    schema = draw(st.sampled_from(["", f"pg_catalog{dot}", f'"pg_catalog"{dot}', f"public{dot}"]))
+    return f"{schema}{written}{draw(BLANKS)}("
+
+
+@st.composite
+def calls(draw: st.DrawFn, name: str) -> str:
+    """Call a function somewhere in a question, as far inside as comes."""
+    call = f"{draw(spelled(name))}{draw(BLANKS)}{draw(st.sampled_from(['', '1', 'pid, 2', 'SELECT 1']))})"
+    if "SELECT 1" in call:
+        call = call.replace("SELECT 1", "(SELECT 1)")
+    for form in draw(
+        st.lists(
+            st.sampled_from(
+                ["({})", "coalesce({}, 1)", "({})::text", "CASE WHEN true THEN {} END", "(SELECT {})", "ARRAY[{}]"]
+            ),
+            max_size=3,
+        )
+    ):
+        call = form.format(call)
+    whole = draw(
+        st.sampled_from(
+            [
+                "SELECT {}",
+                "SELECT 1 AS a, {} FROM t",
+                "SELECT * FROM t WHERE {} IS NULL",
+                "WITH a AS (SELECT {}) TABLE a",
+                "VALUES (1, {})",
+                "SELECT 1 ORDER BY {}",
+                "SELECT 'x' || {} || \"y\" FROM t GROUP BY {} HAVING count(*) > 1",
+                "SELECT 1 UNION SELECT {}",
+            ]
+        )
+    )
+    return whole.replace("{}", call) + draw(st.sampled_from(["", ";", " -- '", " /* ; */"]))
+
+
+@given(st.data())
+def test_no_quoting_and_no_comment_lets_a_function_through_that_is_not_listed(data: st.DataObject) -> None:
+    statement = data.draw(calls(data.draw(st.sampled_from(ACTING))))
+    with pytest.raises(ValueError, match=r"is not known to look only|is not on the list"):
+        checked_statement(statement)
+
+
+@given(st.data())
+def test_a_listed_function_may_be_called_however_it_is_spelled(data: st.DataObject) -> None:
+    """Else the test above could hold because nothing at all is let through."""
+    name = data.draw(st.sampled_from(["count", "max", "pg_database_size", "lower"]))
+    call = data.draw(spelled(name))
+    if "public" in call.lower():
+        with pytest.raises(ValueError, match="is not known to look only"):
+            checked_statement(f"SELECT {call}1)")
+    else:
+        checked_statement(f"SELECT {call}1)")
+
+
+@given(st.text(alphabet="SELECTselect pg_sleep()'\"/*-;$\\E&U.,:[]1\n\u00a0", max_size=60))
+def test_any_text_is_judged_and_a_call_of_what_sleeps_is_never_taken(text: str) -> None:
+    try:
+        sent = checked_statement(f"SELECT {text}")
+    except ValueError:
+        return
+    assert "pg_sleep(" not in sent.replace(" ", "").replace("\n", "") or "'" in sent or '"' in sent
+
+
+def test_what_a_service_vouches_for_may_be_called_by_its_exact_name() -> None:
+    vouched = frozenset({"shop.orders_are_whole", "bt_index_check"})
+    checked_statement("SELECT shop.orders_are_whole(), bt_index_check('orders_pkey')", vouched)
+    for other in ("orders_are_whole()", "public.bt_index_check('x')", 'shop."Orders_are_whole"()', "pg_sleep(1)"):
+        with pytest.raises(ValueError, match="is not known to look only"):
+            checked_statement(f"SELECT {other}", vouched)
+
+
+def test_no_function_that_acts_is_listed() -> None:
+    assert FUNCTIONS.isdisjoint(ACTING)
