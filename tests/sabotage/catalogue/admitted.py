@@ -170,6 +170,18 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_a_pause_counts_where_the_run_is_and_where_the_object_is",),
     ),
     Sabotage(
+        takes_out="a person is told of a hold that has reached its limit",
+        edits=(
+            Edit(
+                file="pipeline/waiting.py",
+                old="            await self._ledger.tell_once(incident.id, IncidentState.HELD, over, now)\n",
+                new='            log.info("a hold is over", incident=incident.id)\n',
+            ),
+        ),
+        tests="unit/pipeline/test_incidents_that_wait.py",
+        red=("test_a_hold_that_is_over_is_told_once",),
+    ),
+    Sabotage(
         takes_out="a person is told of a question that nobody answered",
         shows=("E28",),
         edits=(

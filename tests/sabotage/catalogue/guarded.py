@@ -6,6 +6,19 @@ from tests.sabotage.sabotage import Edit, Sabotage
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
+        takes_out="the budget counts as far back as its window reaches",
+        shows=("P7",),
+        edits=(
+            Edit(
+                file="ledger/history.py",
+                old="await read_disruptions(connection, namespace, now - windows.changes)",
+                new="await read_disruptions(connection, namespace, now - Windows().changes)",
+            ),
+        ),
+        tests="contract/ledger/test_what_an_incident_goes_on_for.py",
+        red=("test_a_budget_is_counted_as_far_back_as_its_window",),
+    ),
+    Sabotage(
         takes_out="runs that changed nothing neither lengthen a streak nor end it",
         edits=(
             Edit(

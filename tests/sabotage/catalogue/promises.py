@@ -55,6 +55,25 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
     ),
     Sabotage(
+        takes_out="a run holds the locks of its service in the ledger",
+        shows=(
+            "P2",
+            "P7",
+        ),
+        edits=(
+            Edit(
+                file="ledger/claims.py",
+                old=("        if held:\n            await self._connection.execute(insert(locks), held)\n"),
+                new=("        if len(held) > 1000:\n            await self._connection.execute(insert(locks), held)\n"),
+            ),
+        ),
+        tests="contract/ledger/test_claiming_services.py",
+        red=(
+            "test_a_lock_held_by_another_run_keeps_a_run_from_starting",
+            "test_the_history_tells_what_the_guards_count",
+        ),
+    ),
+    Sabotage(
         takes_out="a run has one task however often it is begun",
         shows=("P2",),
         edits=(
@@ -95,6 +114,22 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         tests="unit/executor/test_an_answer_that_was_lost.py",
         red=("test_what_nobody_can_tell_goes_to_a_person",),
+    ),
+    Sabotage(
+        takes_out="a delete names the uid of the object that was judged",
+        shows=(
+            "P4",
+            "B13",
+        ),
+        edits=(
+            Edit(
+                file="kube/client.py",
+                old='        preconditions = _present({"uid": uid, "resourceVersion":',
+                new='        preconditions = _present({"resourceVersion":',
+            ),
+        ),
+        tests="integration/test_kube_client.py",
+        red=("test_a_delete_carries_the_uid_that_was_judged",),
     ),
     Sabotage(
         takes_out="what still fails at the deadline is rolled back",

@@ -51,6 +51,16 @@ def test_every_promise_has_a_sabotage_and_every_number_a_row() -> None:
     assert shown - set(known) == set()
 
 
+def test_the_page_says_what_each_sabotage_turned_red_and_where() -> None:
+    """`make sabotage` writes it; a line without a revision, or of a tree with changes, is none."""
+    page = coverage.PAGE.read_text()
+    found = rows(page)
+    missing = [each.takes_out for each in ALL if each.takes_out not in found]
+    assert missing == [], "no result: run `make sabotage`"
+    assert page == filled(page, ALL, {}), "docs/reliability.md is not what the sabotages say: run `make sabotage`"
+    assert [row for row in found.values() if not re.fullmatch(r"[0-9a-f]{7,40}", row.revision)] == []
+
+
 @pytest.mark.parametrize("text", ["", "yes yes"])
 def test_what_does_not_stand_there_once_is_not_replaced(text: str) -> None:
     with pytest.raises(SabotageError, match="one\\.py"):
