@@ -154,6 +154,21 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_an_answer_is_good_until_the_question_expires_and_asked_anew_then",),
     ),
     Sabotage(
+        takes_out="a second rollback asks its own question",
+        edits=(
+            Edit(
+                file="runner/gate.py",
+                old="        return next(reversed(await self._asked(path)), None)\n",
+                new="        return next(iter(await self._asked(path)), None)\n",
+            ),
+        ),
+        tests="unit/runner/test_asking_a_person.py",
+        red=(
+            "test_an_answer_of_an_earlier_life_is_good_until_its_question_expires",
+            "test_a_rollback_that_is_asked_for_again_asks_its_own_question",
+        ),
+    ),
+    Sabotage(
         takes_out="a pause counts where the object is that is changed",
         shows=("P7",),
         edits=(
@@ -168,6 +183,44 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         tests="unit/admission/test_what_is_asked_before_every_attempt.py",
         red=("test_a_pause_counts_where_the_run_is_and_where_the_object_is",),
+    ),
+    Sabotage(
+        takes_out="no rollback begins by itself while a pause holds",
+        shows=("E29",),
+        edits=(
+            Edit(
+                file="runner/standstill.py",
+                old=(
+                    "            self.journal.run = await self.ledger.move_run(run.id, run.state, run.reason, now, deadline=deadline)\n"
+                    "        return stands\n"
+                ),
+                new=(
+                    "            self.journal.run = await self.ledger.move_run(run.id, run.state, run.reason, now, deadline=deadline)\n"
+                    '        return ""\n'
+                ),
+            ),
+        ),
+        tests="unit/runner/test_a_pause_stops_the_clock.py",
+        red=(
+            "test_no_rollback_begins_by_itself_while_a_pause_holds",
+            "test_a_pause_after_the_deadline_has_come_keeps_a_rollback_from_beginning",
+        ),
+    ),
+    Sabotage(
+        takes_out="the budget is counted in the intent's own transaction",
+        shows=("P7",),
+        edits=(
+            Edit(
+                file="ledger/runs.py",
+                old=(
+                    "            if budget is not None:\n"
+                    "                await _spend(connection, step.namespace, budget)\n"
+                ),
+                new="",
+            ),
+        ),
+        tests="contract/ledger/test_asking_before_an_effect.py",
+        red=("test_of_many_runs_that_find_one_change_left_in_the_budget_one_makes_it",),
     ),
     Sabotage(
         takes_out="a person is told of a hold that has reached its limit",

@@ -22,6 +22,34 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
     ),
     Sabotage(
+        takes_out="an incident of ten thousand signals costs a change no more than one of ten",
+        edits=(
+            Edit(
+                file="ledger/triggers.py",
+                old="query.where(inbox.c.id > after).limit(size)",
+                new="query.where(inbox.c.id > after)",
+            ),
+        ),
+        tests="contract/ledger/test_questions_do_not_grow.py",
+        red=("test_an_incident_of_ten_thousand_signals_costs_a_change_no_more_than_one_of_ten",),
+    ),
+    Sabotage(
+        takes_out="retention goes on until nothing old is left",
+        shows=("D10",),
+        edits=(
+            Edit(
+                file="app/forgetting.py",
+                old=("            if batch < BATCH:\n                break\n"),
+                new=("            if batch <= BATCH:\n                break\n"),
+            ),
+        ),
+        tests="unit/app/test_forgetting.py",
+        red=(
+            "test_a_tick_takes_batches_until_nothing_is_left",
+            "test_a_tick_is_bounded_and_the_defaults_keep_up_with_ten_million_rows_a_day",
+        ),
+    ),
+    Sabotage(
         takes_out="where nobody is told an unsent notice holds nothing",
         shows=("D10",),
         edits=(
@@ -81,5 +109,31 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         tests="unit/pipeline/test_catalogs_in_memory.py",
         red=("test_a_catalog_a_reload_does_not_fill_the_memory",),
+    ),
+    Sabotage(
+        takes_out="good revisions in memory are bounded",
+        shows=("C15",),
+        edits=(
+            Edit(
+                file="pipeline/facts.py",
+                old="            if len(known) > MOST_GOOD:\n",
+                new="            if len(known) > MOST_GOOD * 1000:\n",
+            ),
+        ),
+        tests="unit/app/test_remembering_good_revisions.py",
+        red=("test_of_a_workload_the_last_good_revisions_are_remembered",),
+    ),
+    Sabotage(
+        takes_out="the values that are masked are bounded",
+        shows=("C15",),
+        edits=(
+            Edit(
+                file="telemetry/redaction.py",
+                old="        if len(self._known) > MOST_SECRETS:",
+                new="        if len(self._known) > MOST_SECRETS * 1000:",
+            ),
+        ),
+        tests="unit/telemetry/test_redaction.py",
+        red=("test_a_token_an_hour_does_not_fill_the_memory_and_the_newest_are_masked",),
     ),
 )

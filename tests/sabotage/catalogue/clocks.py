@@ -57,4 +57,17 @@ SABOTAGES: Sequence[Sabotage] = (
         tests="unit/pipeline/test_every_signal_gets_a_verdict.py",
         red=("test_no_signal_is_judged_while_the_clock_is_in_doubt",),
     ),
+    Sabotage(
+        takes_out="an alert that Alertmanager lists fires whatever its end",
+        shows=("C9",),
+        edits=(
+            Edit(
+                file="sources/alertmanager_api.py",
+                old="Envelope(SignalSource.POLL, now, timed=False)",
+                new="Envelope(SignalSource.POLL, now)",
+            ),
+        ),
+        tests="unit/sources/test_polling_alertmanager.py",
+        red=("test_an_alert_that_is_listed_fires_whatever_its_end",),
+    ),
 )

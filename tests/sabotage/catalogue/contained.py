@@ -22,6 +22,22 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_what_is_not_the_affair_of_one_item_passes",),
     ),
     Sabotage(
+        takes_out="an answer of psql that is no list of rows is no answer",
+        shows=("B16",),
+        edits=(
+            Edit(
+                file="actions/psql.py",
+                old=(
+                    "    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):\n"
+                    '        raise ProbeFailed(f"{where}: the answer is no list of rows: {text[:200]!r}")\n'
+                ),
+                new="",
+            ),
+        ),
+        tests="unit/answers/test_answers_to_probes.py",
+        red=("test_whatever_is_printed_as_psql",),
+    ),
+    Sabotage(
         takes_out="a check that fails in an unknown way ends no other",
         shows=("B16",),
         edits=(
@@ -64,5 +80,34 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         tests="unit/services/test_the_view_of_a_service.py",
         red=("test_the_claims_of_two_million_replicas_are_not_listed",),
+    ),
+    Sabotage(
+        takes_out="an incident that cannot be tended keeps no other from it",
+        shows=("B16",),
+        edits=(
+            Edit(
+                file="pipeline/waiting.py",
+                old=(
+                    "                with self._containment.around(Border.INCIDENT, incident.id):\n"
+                    "                    await self._tend(incident.id)\n"
+                ),
+                new="                await self._tend(incident.id)\n",
+            ),
+        ),
+        tests="unit/pipeline/test_incidents_that_wait.py",
+        red=("test_an_incident_that_cannot_be_tended_keeps_no_other_from_it",),
+    ),
+    Sabotage(
+        takes_out="a look of the clock that goes wrong ends the daemon",
+        shows=("C8",),
+        edits=(
+            Edit(
+                file="app/clock.py",
+                old="                self._failed(name, error)\n",
+                new='                log.error("a look goes on", look=name, error=str(error))\n',
+            ),
+        ),
+        tests="unit/app/test_nothing_goes_on_by_halves.py",
+        red=("test_a_look_that_fails_unexpectedly_ends_the_daemon_with_its_reason",),
     ),
 )

@@ -52,4 +52,17 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_the_figures_are_those_of_the_limits",
         ),
     ),
+    Sabotage(
+        takes_out="a person is told once of a trouble that returns",
+        shows=("E34",),
+        edits=(
+            Edit(
+                file="ledger/claims.py",
+                old="        if told is None:\n",
+                new="        if told is None or told.closed is not None:\n",
+            ),
+        ),
+        tests="contract/ledger/test_troubles_that_return.py",
+        red=("test_a_person_is_told_once_and_not_for_each_signal",),
+    ),
 )

@@ -42,6 +42,41 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
     ),
     Sabotage(
+        takes_out="an alert that fires again with its old beginning is opened ten minutes later",
+        shows=("A22",),
+        edits=(
+            Edit(
+                file="ledger/episodes.py",
+                old="    due = [episode for episode in episodes if episode.refired is not None and episode.refired <= before]\n",
+                new="    due = [episode for episode in episodes if episode.refired is not None and episode.ended is None]\n",
+            ),
+        ),
+        tests="unit/ledger/test_episodes.py",
+        red=(
+            "test_what_is_told_to_fire_last_is_open_in_the_end",
+            "test_a_firing_delivery_after_the_end_opens_it_again_ten_minutes_later",
+            "test_what_fires_again_is_an_episode_of_its_own_that_names_the_one_before",
+            "test_with_a_clock_that_is_behind_it_is_opened_again_where_the_last_end_is",
+        ),
+    ),
+    Sabotage(
+        takes_out="signals can be listed by their verdict",
+        edits=(
+            Edit(
+                file="ledger/listing.py",
+                old=(
+                    "    if wish.verdict is not None:\n        query = query.where(signals.c.verdict == wish.verdict)\n"
+                ),
+                new="",
+            ),
+        ),
+        tests="contract/ledger/test_looking_through_what_came_in.py",
+        red=(
+            "test_signals_are_found_by_verdict_and_by_reason",
+            "test_each_filter_reads_an_index_and_sorts_nothing",
+        ),
+    ),
+    Sabotage(
         takes_out="a storm that is polled is committed in pieces",
         shows=("A4",),
         edits=(

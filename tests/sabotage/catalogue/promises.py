@@ -116,6 +116,27 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_what_nobody_can_tell_goes_to_a_person",),
     ),
     Sabotage(
+        takes_out="the ledger refuses what is written under an older epoch",
+        shows=(
+            "P4",
+            "C4",
+            "C5",
+        ),
+        edits=(
+            Edit(
+                file="ledger/store.py",
+                old=("        if epoch != self.epoch:\n            raise StaleEpoch"),
+                new=("        if epoch is None:\n            raise StaleEpoch"),
+            ),
+        ),
+        tests="contract/ledger/test_leading.py",
+        red=(
+            "test_a_stale_leader_writes_nothing",
+            "test_a_second_leader_shuts_the_first_one_out",
+            "test_a_ledger_that_went_back_is_not_led",
+        ),
+    ),
+    Sabotage(
         takes_out="a delete names the uid of the object that was judged",
         shows=(
             "P4",
