@@ -34,7 +34,7 @@ QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
 EXAMPLES ?= 10000
 
-.PHONY: help demo test test-fast check bench chaos docs
+.PHONY: help demo test test-fast check bench chaos sabotage docs
 .PHONY: $(LANES) $(QUICK)
 
 help: ## List the targets
@@ -131,6 +131,9 @@ chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the r
 	@$(PARTS) >/dev/null
 	@$(IMAGE) >/dev/null
 	@for round in $$(seq $(ROUNDS)); do echo "round $$round of $(ROUNDS)"; CI=true $(ALONE) $(PYTEST) $(REAL); done
+
+sabotage: $(READY) ## Take one behaviour after the other out of a copy, and see that its tests fail (ONLY='P3 freeze')
+	@CI= $(BIN)/python -m tests.sabotage $(ONLY)
 
 docs: $(READY) ## Write down which test covers which promise and which fault, and the document of the API
 	@$(BIN)/python -m tests.unit.project.coverage

@@ -1,4 +1,4 @@
-"""Case 9: a right is taken away while a run is under way: the run fails, and says which right is missing."""
+"""B11: a right is taken away while a run is under way: the run fails, and says which right is missing."""
 
 import shutil
 from pathlib import Path

@@ -29,7 +29,8 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 async def test_damaged_data_are_restored_when_a_person_agrees_and_taken_back_by_their_word(stage: Stage) -> None:
     """
-    P6, P8: nothing is touched before the approval, the volumes are kept before anything is scaled, both stay.
+    P6, P8, E12: nothing is touched before the approval, writers are stopped first and brought back, the volumes are kept
+    before anything is scaled, both stay.
 
     The StatefulSet's claims would go with a scale-down, and their volumes with them (whenScaled, Delete).
     """

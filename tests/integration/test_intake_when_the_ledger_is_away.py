@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -101,6 +102,21 @@ async def test_above_the_mark_the_rest_is_answered_503_and_never_429(hurried: Se
 
     assert set(statuses) == {503}
     assert hurried.count("kintsugi_webhook_answers_total", status="503") == 20
+
+
+async def test_while_no_connection_is_free_the_sender_is_told_to_come_again(
+    hurried: Served, inbox: FaultyInbox
+) -> None:
+    """D6: every connection that writes is in use, however many there are."""
+    async with AsyncExitStack() as stack:
+        engine = inbox.ledger._store.engines.writer
+        for _ in range(engine.pool.size()):  # type: ignore[attr-defined]  # the pool that `engines` makes has a size
+            await stack.enter_async_context(engine.connect())
+        assert await hurried.post(webhook(alert())) == 503
+        assert await inbox.ledger.unjudged() == 0
+
+    assert await hurried.post(webhook(alert())) == 200
+    assert await inbox.ledger.unjudged() == 1
 
 
 async def test_a_body_that_cannot_be_read_is_refused_for_good_even_then(port: Served, inbox: FaultyInbox) -> None:

@@ -248,7 +248,7 @@ async def test_a_read_is_repeated(api: ScriptedApi, kube: KubeClient, answer: An
 
 
 async def test_a_read_gives_up_at_its_deadline_with_the_last_reason(api: ScriptedApi, kube: KubeClient) -> None:
-    """B8: every request has a deadline."""
+    """B8, C7: every request has a deadline."""
     api.on(f"GET {POD}", refuse(503, "ServiceUnavailable", "not yet"))
     began = asyncio.get_running_loop().time()
     with pytest.raises(ServerUnavailable, match="not yet"):
@@ -409,7 +409,7 @@ async def test_a_followed_log_comes_as_it_is_written_and_ends_at_its_deadline(
 
 
 async def test_a_followed_log_that_never_begins_ends_at_its_deadline(api: ScriptedApi, kube: KubeClient) -> None:
-    """A container that writes nothing holds nobody up."""
+    """C7: a container that writes nothing holds nobody up."""
     api.on(LOG, silent())
     assert [
         chunk async for chunk in kube.logs("web-1", "production", follow=True, deadline=timedelta(seconds=0.2))

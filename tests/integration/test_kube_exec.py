@@ -123,7 +123,7 @@ async def test_an_endless_output_is_cut_at_its_limit(api: ScriptedApi, kube: Kub
     ],
 )
 async def test_a_command_whose_end_was_not_seen_is_unknown(api: ScriptedApi, kube: KubeClient, answer: Answer) -> None:
-    """P3, B7: it may have run, or may run still; it is not executed again."""
+    """P3, B7, C7, E2, E3: it may have run, or may run still; it is not executed again."""
     api.on(EXEC, answer)
     with pytest.raises(OutcomeUnknown):
         await kube.execute("database-0", "production", ["psql"], deadline=timedelta(seconds=0.5))

@@ -1,4 +1,4 @@
-"""The restore worker against a real server and real dumps: what it makes, and what it refuses (E8, E10, E12)."""
+"""The restore worker against a real server and real dumps: what it makes, and what it refuses (E8, E10)."""
 
 import hashlib
 import re
@@ -110,7 +110,7 @@ def test_the_database_of_all_names_can_be_restored_into(stage: Stage) -> None:
     ],
 )
 def test_a_database_that_holds_anything_is_refused(stage: Stage, thing: str) -> None:
-    """E12: in whatever schema; nothing of it is touched."""
+    """In whatever schema; nothing of it is touched."""
     stage.server.psql("CREATE DATABASE shop")
     stage.server.psql("CREATE SCHEMA hidden", dsn=stage.server.dsn("shop"))
     stage.server.psql(thing, dsn=stage.server.dsn("shop"))

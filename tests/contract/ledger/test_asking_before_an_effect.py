@@ -55,7 +55,7 @@ async def test_of_many_runs_that_find_one_change_left_in_the_budget_one_makes_it
 
 
 async def test_who_has_lost_the_lead_hears_it_before_an_effect(made: str) -> None:
-    """P4."""
+    """P4, C4."""
     async with Ledger.open(made, holder="kintsugi-0") as ledger:
         await ledger.lead(NOW)
         await ledger.stops("shop", NOW - HOUR, NOW)

@@ -111,7 +111,7 @@ async def test_a_person_may_claim_without_a_signal(ledger: Ledger) -> None:
 
 
 async def test_a_signal_that_has_ended_starts_nothing(ledger: Ledger) -> None:
-    """A17: it was provisional, and ended before it was judged again."""
+    """It was provisional, and ended before it was judged again."""
     told = signal("a")
     await ledger.accept([told], NOW)
     await ledger.settle({told.id: verdict(VerdictKind.REFUSED, Reason.COOLDOWN, NOW + MINUTE)}, NOW)

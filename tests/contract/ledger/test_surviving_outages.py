@@ -194,7 +194,7 @@ async def test_postgres_restarted_between_two_calls_is_not_noticed(
 async def test_postgres_that_hangs_is_unavailable_within_a_bounded_time(
     on_postgres: Ledger, postgres_server: Postgres
 ) -> None:
-    """C12, D6: nothing waits for ever."""
+    """C12, C7: nothing waits for ever."""
     await on_postgres.ping()
     postgres_server.freeze()
     try:

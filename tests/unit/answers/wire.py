@@ -97,3 +97,7 @@ def refused_by_name(*names: str) -> Iterator[None]:
     except (ProbeFailed, Refused, KubeError) as error:
         if not any(name in str(error) for name in names):
             raise AssertionError(f"none of {names} is named: {error}") from error
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(f"it is no refusal: {error!r}") from error

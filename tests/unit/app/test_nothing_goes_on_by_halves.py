@@ -9,6 +9,7 @@ import pytest
 from kintsugi.app.clock import Clock
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.errors import KubeError, LedgerUnavailable, StaleEpoch
+from tests.harness.waiting import eventually
 
 OFTEN = timedelta(milliseconds=10)
 
@@ -23,10 +24,10 @@ async def ticking(life: Lifecycle, tick: Callable[[], Awaitable[object]], *, unt
     clock = Clock(life.fail)
     clock.every(OFTEN, "a look", tick)
     clock.start()
-    async with asyncio.timeout(20):
-        while not until():
-            await asyncio.sleep(0.005)
-    await clock.stop()
+    try:
+        await eventually(until, within=10, every=0.005, describe="what the clock's looks should come to")
+    finally:
+        await clock.stop()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), StaleEpoch("another leads"), KeyError("x")], ids=repr)

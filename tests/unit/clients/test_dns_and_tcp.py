@@ -81,7 +81,7 @@ async def test_a_server_that_has_no_answer_fails_the_probe(name_server: DnsClien
 
 
 async def test_a_silent_server_fails_the_probe_in_time(name_server: DnsClient) -> None:
-    """UDP tells nobody."""
+    """C7: UDP tells nobody."""
     with pytest.raises(ProbeFailed, match="did not answer"):
         await name_server.resolve("silent.test", server="127.0.0.1", within=timedelta(seconds=1))
 

@@ -118,7 +118,7 @@ async def test_a_body_is_cut_at_its_limit_and_made_text(site: Site) -> None:
 
 
 async def test_no_answer_in_time_is_a_failed_probe(site: Site) -> None:
-    """The whole of it is bounded."""
+    """C7: the whole of it is bounded."""
     with pytest.raises(ProbeFailed, match=r"no answer within 0\.05 s"):
         await CLIENT.ask(HttpRequest(url=site.url("/slow")), within=timedelta(seconds=0.05))
 

@@ -1,4 +1,4 @@
-"""Everything that S3 and its library say becomes one sentence and one of three kinds (E24)."""
+"""Everything that S3 and its library say becomes one sentence and one of three kinds."""
 
 import pytest
 from botocore import exceptions as told

@@ -89,7 +89,7 @@ async def test_an_intent_that_has_grown_old_is_not_made() -> None:
 
 
 async def test_a_daemon_that_has_lost_the_lead_makes_nothing() -> None:
-    """P4: the epoch is read once more between intent and effect."""
+    """P4, C4: the epoch is read once more between intent and effect."""
     bench = Bench()
     bench.gate.objections.append(StaleEpoch("another leads"))
     with pytest.raises(StaleEpoch):

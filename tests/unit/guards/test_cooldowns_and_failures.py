@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.guards import SAYS_NOTHING, USELESS, Limits, useless_streak
+from kintsugi.guards import Limits, useless_streak
 from kintsugi.model.history import History, PastRun
 from kintsugi.model.records import FINAL_STATES, IncidentState, Reason, VerdictKind
 from tests.unit.factories import NOW, moment, past, rule
@@ -16,6 +16,10 @@ MANY = Limits(failures=1000)
 """Limits under which only the cooldown speaks."""
 
 finals = st.sampled_from(sorted(FINAL_STATES))
+USELESS = frozenset(
+    {IncidentState.INEFFECTIVE, IncidentState.FAILED, IncidentState.ROLLED_BACK, IncidentState.NEEDS_OPERATOR}
+)
+SAYS_NOTHING = frozenset({IncidentState.CANCELLED, IncidentState.NO_ACTION})
 OURS = sorted(USELESS - {IncidentState.NEEDS_OPERATOR})
 """Useless ends after which we may try again by ourselves: what was handed over to a person is left to them first."""
 

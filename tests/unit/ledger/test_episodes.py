@@ -231,7 +231,9 @@ def test_a_firing_delivery_after_the_end_opens_it_again_ten_minutes_later(histor
 
 
 def test_what_fires_again_is_an_episode_of_its_own_that_names_the_one_before() -> None:
-    first, second = live([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK])
+    episodes = live([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK])
+    assert len(episodes) == 2
+    first, second = episodes
     assert (first.id, first.ended, first.refired) == ("sig-0", at(5), None)
     assert (second.began, second.continues) == (RECEIVED + timedelta(minutes=8), "sig-0")
     assert refired([first, second], at(0), RECEIVED + timedelta(hours=1)) == [first, second]

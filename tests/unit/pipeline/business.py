@@ -246,6 +246,7 @@ class Business:
         """Give the verdict on one signal."""
         self.inbox.due.append(given)
         await self.pipeline.step()
+        assert given.id in self.inbox.settled, f"{given.id} has no verdict"
         return self.inbox.settled[given.id]
 
     def bare(self, name: str) -> None:

@@ -1,5 +1,6 @@
 """Held for an upstream, or for a person: looked at again until they start or end (DESIGN 7, E28)."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -136,8 +137,8 @@ async def test_a_hold_that_is_over_is_told_once() -> None:
     business.inbox.opened = [replace(business.inbox.opened[0], opened=moment(minutes=-15))]
     for _ in range(3):
         await business.waiting.tend()
-    ((kind, text),) = business.inbox.told
-    assert kind is IncidentState.HELD
+    assert [kind for kind, _ in business.inbox.told] == [IncidentState.HELD]
+    _, text = business.inbox.told[0]
     assert text.startswith("It was held since 11:45:00 for what it depends on. After 0:15:00 the hold is over")
 
 
@@ -178,7 +179,8 @@ async def test_an_incident_that_cannot_be_tended_keeps_no_other_from_it() -> Non
     business.inbox.of_incident = [signal(ended=moment(minutes=-1))]
     counted: list[Border] = []
     business.roster.containment.on_contained(counted.append)
-    await business.waiting.tend()
+    raised = await asyncio.gather(business.waiting.tend(), return_exceptions=True)
+    assert raised == [None]
     assert business.inbox.closed == [(IncidentState.NO_ACTION, "it cleared before anybody answered")]
     assert counted == [Border.INCIDENT, Border.INCIDENT]
 

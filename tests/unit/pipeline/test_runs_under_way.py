@@ -137,7 +137,7 @@ async def test_a_ledger_that_is_away_holds_the_run_up_and_changes_nothing() -> N
 
 
 async def test_another_leader_ends_everything_at_once() -> None:
-    """P4: nothing more may be done by this one."""
+    """P4, C4: nothing more may be done by this one."""
     bench = Bench(STEPS)
     roster = roster_of(bench)
     bench.ledger.trouble = StaleEpoch("another daemon leads")

@@ -1,6 +1,7 @@
 """docs/reliability.md says of every promise and fault which tests show it, and says it truly."""
 
 from tests.unit.project.coverage import PAGE, filled, rows, shown
+from tests.unit.project.tree import ROOT
 
 PROMISES = [f"P{number}" for number in range(1, 11)]
 
@@ -15,6 +16,14 @@ def test_every_number_in_a_test_has_a_row() -> None:
     """A number that stands nowhere is a slip of the pen."""
     known = set(rows(PAGE.read_text()))
     assert {number: paths for number, paths in shown().items() if number not in known} == {}
+
+
+def test_the_embedded_cluster_shows_nothing_of_the_daemon() -> None:
+    """It plays the faults; what the daemon makes of them is shown by tests of the daemon."""
+    stand_in = ROOT / "tests" / "unit" / "rehearsal"
+    assert {
+        number for number, paths in shown().items() if any(path.is_relative_to(stand_in) for path in paths)
+    } == set()
 
 
 def test_every_promise_is_shown_by_a_test() -> None:

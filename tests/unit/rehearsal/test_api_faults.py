@@ -24,7 +24,6 @@ from tests.unit.rehearsal.client import CONFIGMAPS, PODS, Client, config, until
 async def test_a_refusal_is_ordered_once(
     embedded: EmbeddedCluster, client: Client, fault: Fault, status: int, reason: str
 ) -> None:
-    """Covers B1, B7, B8, B10."""
     embedded.api_faults.order(fault)
     answer = await client.send("GET", PODS)
     assert (answer[0], answer[1]["reason"]) == (status, reason)
@@ -32,7 +31,6 @@ async def test_a_refusal_is_ordered_once(
 
 
 async def test_a_busy_server_says_when_to_come_back(embedded: EmbeddedCluster, client: Client) -> None:
-    """Covers B8."""
     embedded.api_faults.order(Fault(kind=FaultKind.TOO_MANY, retry_after=7))
     headers = {"Authorization": f"Bearer {client.token}"}
     async with client.session.get(client.url + PODS, headers=headers) as response:
@@ -55,7 +53,7 @@ async def test_a_fault_without_a_count_stays_until_it_is_cleared(embedded: Embed
 
 @pytest.mark.parametrize("kind", [FaultKind.APPLY_THEN_504, FaultKind.APPLY_THEN_RESET])
 async def test_a_change_is_made_and_its_answer_lost(embedded: EmbeddedCluster, client: Client, kind: FaultKind) -> None:
-    """Covers B9: the client cannot know, the witness does."""
+    """The client cannot know, the witness does."""
     embedded.api_faults.order(Fault(kind=kind, verb="create"))
     try:
         status, _ = await client.send("POST", CONFIGMAPS, config("one"))
@@ -68,7 +66,6 @@ async def test_a_change_is_made_and_its_answer_lost(embedded: EmbeddedCluster, c
 
 
 async def test_a_connection_is_reset_before_anything_is_done(embedded: EmbeddedCluster, client: Client) -> None:
-    """Covers B9."""
     embedded.api_faults.order(Fault(kind=FaultKind.RESET, verb="create"))
     with pytest.raises(aiohttp.ClientError):
         await client.send("POST", CONFIGMAPS, config("one"))
@@ -84,7 +81,7 @@ async def test_a_proxy_answers_with_a_page(embedded: EmbeddedCluster, client: Cl
 
 
 async def test_a_request_hangs(embedded: EmbeddedCluster, client: Client) -> None:
-    """Covers C7: no answer ever comes, and nothing was changed."""
+    """No answer ever comes, and nothing was changed."""
     embedded.api_faults.order(Fault(kind=FaultKind.HANG, verb="create"))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(client.send("POST", CONFIGMAPS, config("one")), 0.2)
@@ -99,7 +96,6 @@ async def test_a_slow_server_answers_late(embedded: EmbeddedCluster, client: Cli
 
 
 async def test_a_page_of_a_list_expires(embedded: EmbeddedCluster, client: Client) -> None:
-    """Covers B2."""
     for name in ("one", "two"):
         embedded.apply(config(name))
     embedded.api_faults.order(Fault(kind=FaultKind.EXPIRED_CONTINUE))
@@ -110,7 +106,6 @@ async def test_a_page_of_a_list_expires(embedded: EmbeddedCluster, client: Clien
 
 
 async def test_a_watch_ends_with_an_error_in_the_stream(embedded: EmbeddedCluster, client: Client) -> None:
-    """Covers B1."""
     embedded.api_faults.order(Fault(kind=FaultKind.GONE_IN_STREAM, after=1))
     embedded.apply(config("one"))
     async with client.watch(CONFIGMAPS) as response:
@@ -121,14 +116,13 @@ async def test_a_watch_ends_with_an_error_in_the_stream(embedded: EmbeddedCluste
 
 
 async def test_a_watch_is_cut(embedded: EmbeddedCluster, client: Client) -> None:
-    """Covers B6."""
     async with client.watch(CONFIGMAPS, resourceVersion=str(embedded.store.version)) as response:
         assert embedded.api_faults.strike(FaultKind.CUT) == 1
         assert await response.content.readline() == b""
 
 
 async def test_a_line_of_a_watch_is_torn(embedded: EmbeddedCluster, client: Client) -> None:
-    """Covers B4: half a line, then the end."""
+    """Half a line, then the end."""
     async with client.watch(CONFIGMAPS, resourceVersion=str(embedded.store.version)) as response:
         embedded.api_faults.strike(FaultKind.TORN, "*/configmaps")
         line = await response.content.readline()
@@ -137,7 +131,7 @@ async def test_a_line_of_a_watch_is_torn(embedded: EmbeddedCluster, client: Clie
 
 
 async def test_a_watch_goes_silent(embedded: EmbeddedCluster, client: Client) -> None:
-    """Covers B3: the connection stays open, and nothing comes, not even what happened."""
+    """The connection stays open, and nothing comes, not even what happened."""
     async with client.watch(CONFIGMAPS, resourceVersion=str(embedded.store.version)) as response:
         embedded.api_faults.strike(FaultKind.SILENT)
         embedded.apply(config("one"))
@@ -157,7 +151,6 @@ async def test_bookmarks_can_be_left_out(embedded: EmbeddedCluster, client: Clie
 
 
 async def test_history_that_was_compacted_is_gone(embedded: EmbeddedCluster, client: Client) -> None:
-    """Covers B1."""
     version = str(embedded.store.version)
     embedded.apply(config("one"))
     embedded.compact()
@@ -169,7 +162,7 @@ async def test_history_that_was_compacted_is_gone(embedded: EmbeddedCluster, cli
 
 
 async def test_a_frozen_server_answers_after_the_thaw(embedded: EmbeddedCluster, client: Client) -> None:
-    """Covers B6, C4: requests wait, watches stall, and nothing is lost."""
+    """Requests wait, watches stall, and nothing is lost."""
     async with client.watch(CONFIGMAPS, resourceVersion=str(embedded.store.version)) as response:
         embedded.freeze()
         request = asyncio.create_task(client.send("GET", PODS))

@@ -7,7 +7,7 @@ from tests.unit.rehearsal.client import CONFIGMAPS, Client, config
 
 
 async def test_a_request_is_witnessed_with_its_effect(embedded: EmbeddedCluster, client: Client) -> None:
-    """Covers P8's and B9's witness: only what changed something counts as applied."""
+    """The witness of what was done: only what changed something counts as applied."""
     await client.send("POST", CONFIGMAPS, config("one"))
     await client.send("POST", CONFIGMAPS, config("one"))
     await client.send("PATCH", f"{CONFIGMAPS}/one", {"data": {"a": "b"}}, kind="application/merge-patch+json")

@@ -66,7 +66,7 @@ async def test_the_commands_of_a_runbook_work(embedded: EmbeddedCluster, tmp_pat
 
 
 async def test_a_right_that_is_missing_is_named_to_kubectl(embedded: EmbeddedCluster, tmp_path: Path) -> None:
-    """Covers B11: a right is taken away while the cluster runs."""
+    """A right is taken away while the cluster runs."""
     reader = Rule(verbs=("get", "list", "delete"), resources=("pods",), groups=("",))
     config = embedded.kubeconfig(tmp_path / "kubeconfig", token="reader", rules=[reader])
     assert (await kubectl(config, "get", "pods"))[0] == 0
@@ -80,7 +80,6 @@ async def test_a_right_that_is_missing_is_named_to_kubectl(embedded: EmbeddedClu
 
 
 async def test_an_expired_token_is_refused(embedded: EmbeddedCluster, tmp_path: Path) -> None:
-    """Covers B10."""
     config = embedded.kubeconfig(tmp_path / "kubeconfig", token="mine")
     embedded.users.expire("mine")
     code, output = await kubectl(config, "get", "pods")

@@ -290,7 +290,7 @@ def test_the_claims_of_two_million_replicas_are_not_listed() -> None:
     names = ClaimNames.of([], StatefulSet(metadata=Metadata(name="database"), spec=spec))
     assert "data-database-1999999" in names
     assert not any(name in names for name in ("data-database-2000000", "data-database-01", "data-other-1"))
-    assert len(names.prefixes) == 1
+    assert (len(names.prefixes), len(names.mounted)) == (1, 0)
 
 
 async def test_events_that_cannot_be_listed_hold_nobody_up() -> None:

@@ -1,0 +1,81 @@
+"""
+Try every sabotage on copies of the tree, and write what was red into docs/reliability.md.
+
+`python -m tests.sabotage [WORD …]` tries those whose description, numbers or tests contain one of the words; JOBS says how
+many go at a time. With TYPES=no mypy is not asked, and nothing is written. Ends with 1 when one is not red.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+from tests.sabotage.catalogue import ALL
+from tests.sabotage.page import filled
+from tests.sabotage.sabotage import Sabotage
+from tests.sabotage.trees import ROOT, SabotageError, Tree, rounds
+
+PAGE = ROOT / "docs" / "reliability.md"
+
+
+def main(words: Sequence[str]) -> int:
+    """Try what was asked for, say of each how it went, and write each result down as it comes."""
+    chosen = [each for each in ALL if not words or any(word in _described(each) for word in words)]
+    jobs, types, at = int(os.environ.get("JOBS", "2")), os.environ.get("TYPES") != "no", _revision()
+    green = 0
+    with tempfile.TemporaryDirectory(prefix="sabotage-") as folder, ThreadPoolExecutor(jobs) as pool:
+        trees: SimpleQueue[Tree] = SimpleQueue()
+        for number in range(jobs):
+            trees.put(Tree(Path(folder, str(number))))
+        together = rounds(chosen) if types else []
+        untyped = [line for lines in pool.map(lambda each: _types(each, trees), together) for line in lines]
+        print("".join(f"not typed: {line}\n" for line in untyped), end="")
+        for sabotage, wrong in zip(chosen, pool.map(lambda each: _try(each, trees), chosen), strict=True):
+            wrong += [line for line in untyped if any(f"kintsugi/{edit.file}:" in line for edit in sabotage.edits)]
+            green += bool(wrong)
+            print(f"{'NOT RED' if wrong else 'red'}: {sabotage.takes_out}", *wrong, sep="\n    ", flush=True)
+            if types:
+                PAGE.write_text(filled(PAGE.read_text(), ALL, {sabotage.takes_out: "" if wrong else at}))
+        for _ in range(jobs):
+            trees.get().close()
+    print(f"{len(chosen) - green} of {len(chosen)} sabotages are red at {at}")
+    return 1 if green or untyped or not chosen else 0
+
+
+def _types(together: Sequence[Sabotage], trees: "SimpleQueue[Tree]") -> list[str]:
+    tree = trees.get()
+    try:
+        return tree.untyped(together)
+    finally:
+        trees.put(tree)
+
+
+def _try(sabotage: Sabotage, trees: "SimpleQueue[Tree]") -> list[str]:
+    tree = trees.get()
+    try:
+        return tree.tried(sabotage)
+    except SabotageError as error:
+        return [str(error)]
+    finally:
+        trees.put(tree)
+
+
+def _described(sabotage: Sabotage) -> str:
+    return " ".join((sabotage.takes_out, *sabotage.shows, sabotage.tests, *sabotage.red))
+
+
+def _revision() -> str:
+    """Return the revision of what is tried; changes that are not committed are told."""
+    asked = ["git", "describe", "--always", "--abbrev=10", "--exclude=*"]
+    named = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    status = ["git", "status", "--porcelain", "--", "daemon", "tests", "rules", "runbooks"]
+    changed = subprocess.run(status, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    return f"{named}-dirty" if changed else named
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,250 @@
+"""What is asked before every attempt of a change: a person's no, approvals, locks, budgets, and how old the judging is."""
+
+from collections.abc import Sequence
+
+from tests.sabotage.sabotage import Edit, Sabotage
+
+SABOTAGES: Sequence[Sabotage] = (
+    Sabotage(
+        takes_out="in mode observe nothing more is written, whatever was begun before",
+        edits=(Edit(file="admission.py", old=("    observing,\n    frozen,\n"), new="    frozen,\n"),),
+        tests="unit/admission/test_what_is_asked_before_every_attempt.py",
+        red=(
+            "test_each_hindrance_holds_what_it_should_and_says_why",
+            "test_a_restore_under_way_is_held_by_people_and_by_blindness_only",
+            "test_whatever_else_is_so_a_persons_no_and_blindness_admit_nothing",
+        ),
+    ),
+    Sabotage(
+        takes_out="under a freeze nothing more is written",
+        shows=("E29",),
+        edits=(Edit(file="admission.py", old=("    observing,\n    frozen,\n"), new="    observing,\n"),),
+        tests="unit/admission/test_what_is_asked_before_every_attempt.py",
+        red=(
+            "test_each_hindrance_holds_what_it_should_and_says_why",
+            "test_a_restore_under_way_is_held_by_people_and_by_blindness_only",
+            "test_whatever_else_is_so_a_persons_no_and_blindness_admit_nothing",
+        ),
+    ),
+    Sabotage(
+        takes_out="what an earlier life has begun passes the gate before it is tried again",
+        shows=("C3",),
+        edits=(
+            Edit(
+                file="executor.py",
+                old="        admitted = effect.record.state is StepState.PLANNED\n",
+                new="        admitted = True\n",
+            ),
+        ),
+        tests="unit/executor/test_the_gate_before_every_attempt.py",
+        red=("test_an_intent_of_an_earlier_life_passes_the_gate_after_its_probe",),
+    ),
+    Sabotage(
+        takes_out="every retry passes the gate",
+        shows=("P4",),
+        edits=(
+            Edit(
+                file="executor.py",
+                old="            admitted, course.rest = False, timedelta(0)\n",
+                new="            course.rest = timedelta(0)\n",
+            ),
+        ),
+        tests="unit/executor/test_the_gate_before_every_attempt.py",
+        red=(
+            "test_what_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew",
+            "test_a_refused_attempt_says_in_the_ledger_that_it_was_not_made_and_why",
+            "test_every_retry_passes_the_gate_and_is_judged_on_the_live_object",
+            "test_an_effect_that_is_not_needed_any_more_is_skipped_at_its_retry",
+            "test_a_budget_that_is_spent_in_the_intent_s_own_transaction_holds_the_effect",
+            "test_cancelled_at_the_gate_an_effect_ends_at_once_and_under_way_it_ends_first",
+        ),
+    ),
+    Sabotage(
+        takes_out="the gate is asked once more between intent and effect",
+        shows=(
+            "P4",
+            "C4",
+        ),
+        edits=(
+            Edit(
+                file="executor.py",
+                old="        objection = await course.effect.admission.objection()\n",
+                new='        objection = ""\n',
+            ),
+        ),
+        tests="unit/executor/test_the_gate_before_every_attempt.py",
+        red=(
+            "test_what_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew",
+            "test_a_refused_attempt_says_in_the_ledger_that_it_was_not_made_and_why",
+            "test_every_retry_passes_the_gate_and_is_judged_on_the_live_object",
+            "test_an_intent_of_an_earlier_life_passes_the_gate_after_its_probe",
+            "test_an_intent_that_has_grown_old_is_not_made",
+            "test_a_daemon_that_has_lost_the_lead_makes_nothing",
+            "test_a_budget_that_is_spent_in_the_intent_s_own_transaction_holds_the_effect",
+            "test_cancelled_at_the_gate_an_effect_ends_at_once_and_under_way_it_ends_first",
+        ),
+    ),
+    Sabotage(
+        takes_out="an intent that has grown old is judged anew",
+        shows=(
+            "P4",
+            "B14",
+        ),
+        edits=(
+            Edit(
+                file="executor.py",
+                old='            objection = f"its intent is older than {INTENT_AGE.total_seconds():g}s"\n',
+                new='            log.info("an intent is old", step=planned.path)\n',
+            ),
+        ),
+        tests="unit/executor/test_the_gate_before_every_attempt.py",
+        red=("test_an_intent_that_has_grown_old_is_not_made",),
+    ),
+    Sabotage(
+        takes_out="nothing is begun while the daemon stops",
+        shows=("C3",),
+        edits=(
+            Edit(
+                file="admission.py",
+                old='    return wait("the daemon is stopping") if standing.stopping else None\n',
+                new="    return None\n",
+            ),
+        ),
+        tests="unit/admission/test_what_is_asked_before_every_attempt.py",
+        red=(
+            "test_each_hindrance_holds_what_it_should_and_says_why",
+            "test_a_restore_under_way_is_held_by_people_and_by_blindness_only",
+        ),
+    ),
+    Sabotage(
+        takes_out="nothing is changed while the observer is blind",
+        shows=("P6",),
+        edits=(
+            Edit(
+                file="admission.py",
+                old="    return wait(standing.observer.blind) if standing.observer.blind else None\n",
+                new="    return None\n",
+            ),
+        ),
+        tests="unit/admission/test_what_is_asked_before_every_attempt.py",
+        red=(
+            "test_each_hindrance_holds_what_it_should_and_says_why",
+            "test_a_restore_under_way_is_held_by_people_and_by_blindness_only",
+            "test_whatever_else_is_so_a_persons_no_and_blindness_admit_nothing",
+        ),
+    ),
+    Sabotage(
+        takes_out="the breaker is asked before every change",
+        shows=("E32",),
+        edits=(Edit(file="admission.py", old=("    broken,\n    overspent,\n"), new="    overspent,\n"),),
+        tests="unit/admission/test_what_is_asked_before_every_attempt.py",
+        red=("test_each_hindrance_holds_what_it_should_and_says_why",),
+    ),
+    Sabotage(
+        takes_out="an answer is good until its question expires",
+        shows=("E28",),
+        edits=(
+            Edit(
+                file="reconciliation.py",
+                old=("    if newest.answered is not None:\n        return Need(deed=Deed.ASK)\n"),
+                new=("    if newest.answered is not None:\n        return Need(deed=Deed.START, approval=newest)\n"),
+            ),
+        ),
+        tests="unit/reconciliation/test_what_an_open_incident_needs.py",
+        red=("test_an_answer_is_good_until_the_question_expires_and_asked_anew_then",),
+    ),
+    Sabotage(
+        takes_out="a second rollback asks its own question",
+        edits=(
+            Edit(
+                file="runner/gate.py",
+                old="        return next(reversed(await self._asked(path)), None)\n",
+                new="        return next(iter(await self._asked(path)), None)\n",
+            ),
+        ),
+        tests="unit/runner/test_asking_a_person.py",
+        red=(
+            "test_an_answer_of_an_earlier_life_is_good_until_its_question_expires",
+            "test_a_rollback_that_is_asked_for_again_asks_its_own_question",
+        ),
+    ),
+    Sabotage(
+        takes_out="a pause counts where the object is that is changed",
+        shows=("P7",),
+        edits=(
+            Edit(
+                file="admission.py",
+                old=("            for namespace in attempt.namespaces\n            for service in attempt.services\n"),
+                new=(
+                    "            for namespace in sorted(attempt.namespaces)[:1]\n"
+                    "            for service in sorted(attempt.services)[:1]\n"
+                ),
+            ),
+        ),
+        tests="unit/admission/test_what_is_asked_before_every_attempt.py",
+        red=("test_a_pause_counts_where_the_run_is_and_where_the_object_is",),
+    ),
+    Sabotage(
+        takes_out="no rollback begins by itself while a pause holds",
+        shows=("E29",),
+        edits=(
+            Edit(
+                file="runner/standstill.py",
+                old=(
+                    "            self.journal.run = await self.ledger.move_run(run.id, run.state, run.reason, now, deadline=deadline)\n"
+                    "        return stands\n"
+                ),
+                new=(
+                    "            self.journal.run = await self.ledger.move_run(run.id, run.state, run.reason, now, deadline=deadline)\n"
+                    '        return ""\n'
+                ),
+            ),
+        ),
+        tests="unit/runner/test_a_pause_stops_the_clock.py",
+        red=(
+            "test_no_rollback_begins_by_itself_while_a_pause_holds",
+            "test_a_pause_after_the_deadline_has_come_keeps_a_rollback_from_beginning",
+        ),
+    ),
+    Sabotage(
+        takes_out="the budget is counted in the intent's own transaction",
+        shows=("P7",),
+        edits=(
+            Edit(
+                file="ledger/runs.py",
+                old=(
+                    "            if budget is not None:\n"
+                    "                await _spend(connection, step.namespace, budget)\n"
+                ),
+                new="",
+            ),
+        ),
+        tests="contract/ledger/test_asking_before_an_effect.py",
+        red=("test_of_many_runs_that_find_one_change_left_in_the_budget_one_makes_it",),
+    ),
+    Sabotage(
+        takes_out="a person is told of a hold that has reached its limit",
+        edits=(
+            Edit(
+                file="pipeline/waiting.py",
+                old="            await self._ledger.tell_once(incident.id, IncidentState.HELD, over, now)\n",
+                new='            log.info("a hold is over", incident=incident.id)\n',
+            ),
+        ),
+        tests="unit/pipeline/test_incidents_that_wait.py",
+        red=("test_a_hold_that_is_over_is_told_once",),
+    ),
+    Sabotage(
+        takes_out="a person is told of a question that nobody answered",
+        shows=("E28",),
+        edits=(
+            Edit(
+                file="reconciliation.py",
+                old="    return Need(deed=Deed.END, state=IncidentState.CANCELLED, reason=text, told=True)\n",
+                new="    return Need(deed=Deed.END, state=IncidentState.CANCELLED, reason=text)\n",
+            ),
+        ),
+        tests="unit/reconciliation/test_what_an_open_incident_needs.py",
+        red=("test_an_open_question_waits_until_it_expires",),
+    ),
+)

@@ -1,0 +1,93 @@
+"""Faults that tests of a stand-in once seemed to show."""
+
+from collections.abc import Sequence
+
+from tests.sabotage.sabotage import Edit, Sabotage
+
+SABOTAGES: Sequence[Sabotage] = (
+    Sabotage(
+        takes_out="a command whose exit status is missing has not succeeded",
+        shows=(
+            "E3",
+            "P3",
+        ),
+        edits=(
+            Edit(
+                file="kube/execution.py",
+                old=(
+                    "        raise unanswered(\n"
+                    "            request, f\"no exit code: {status.message[:LONGEST_MESSAGE] or body[:200].decode(errors='replace')}\"\n"
+                    "        )\n"
+                ),
+                new="        return 0\n",
+            ),
+        ),
+        tests="integration/test_kube_exec.py",
+        red=("test_a_command_whose_end_was_not_seen_is_unknown",),
+    ),
+    Sabotage(
+        takes_out="a notice that did not arrive is sent again",
+        shows=("E24",),
+        edits=(
+            Edit(
+                file="notifier.py",
+                old="        await self._outbox.notice_failed(notice.id, due)\n",
+                new="        await self._outbox.notice_sent(notice.id)\n",
+            ),
+        ),
+        tests="integration/test_notifier.py",
+        red=(
+            "test_a_notice_that_is_not_taken_is_tried_again_later",
+            "test_a_receiver_that_hangs_holds_no_notice_for_long",
+        ),
+    ),
+    Sabotage(
+        takes_out="a look by HTTP has a deadline",
+        shows=("C7",),
+        edits=(
+            Edit(
+                file="clients/http.py",
+                old="            async with asyncio.timeout(within.total_seconds()):\n",
+                new="            async with asyncio.timeout(None):\n",
+            ),
+        ),
+        tests="unit/clients/test_http.py",
+        red=("test_no_answer_in_time_is_a_failed_probe",),
+    ),
+    Sabotage(
+        takes_out="a missing right is told in the server's words",
+        shows=("B11",),
+        edits=(
+            Edit(
+                file="kube/answers.py",
+                old='    message = status.message[:LONGEST_MESSAGE] or f"{request}: HTTP {http_status} {_glimpse(body)}".rstrip()\n',
+                new='    message = f"{request}: HTTP {http_status}"\n',
+            ),
+        ),
+        tests="integration/test_kube_client.py",
+        red=(
+            "test_a_delete_of_a_pod_that_is_another_by_now_is_a_conflict",
+            "test_a_patch_that_the_server_finds_invalid_says_why",
+            "test_a_change_that_is_shed_for_too_long_says_so",
+            "test_a_read_gives_up_at_its_deadline_with_the_last_reason",
+            "test_a_refusal_is_told_in_the_servers_words",
+            "test_the_log_of_a_missing_container_is_refused_in_the_servers_words",
+        ),
+    ),
+    Sabotage(
+        takes_out="an alert that is gone from Alertmanager's list is over",
+        shows=("A17",),
+        edits=(
+            Edit(
+                file="sources/poll.py",
+                old="        return [_resolved(believed[key], now) for key in sorted(missing) if self._missed[key] >= MISSES]\n",
+                new="        return [_resolved(believed[key], now) for key in sorted(missing) if self._missed[key] > MISSES * 1000]\n",
+            ),
+        ),
+        tests="unit/sources/test_polling_alertmanager.py",
+        red=(
+            "test_an_alert_that_is_gone_is_over_after_two_polls",
+            "test_an_alertmanager_that_has_just_started_is_not_believed_that_all_is_over",
+        ),
+    ),
+)

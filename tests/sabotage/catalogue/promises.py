@@ -1,0 +1,407 @@
+"""The promises P1 to P10 of docs/reliability.md."""
+
+from collections.abc import Sequence
+
+from tests.sabotage.sabotage import Edit, Sabotage
+
+SABOTAGES: Sequence[Sabotage] = (
+    Sabotage(
+        takes_out="a webhook is answered only after its alerts are committed",
+        shows=(
+            "P1",
+            "A5",
+            "D1",
+        ),
+        edits=(
+            Edit(
+                file="server/intake.py",
+                old="            await self._commits.commit(delivery.signals, self._clock())\n",
+                new="            asyncio.get_running_loop().create_task(self._commits.commit(delivery.signals, self._clock()))\n",
+            ),
+        ),
+        tests="integration/test_intake_when_the_ledger_is_away.py",
+        red=(
+            "test_a_ledger_that_is_away_is_answered_503_and_nothing_is_lost",
+            "test_whoever_waits_for_a_ledger_that_hangs_is_answered_503_when_the_first_is",
+            "test_above_the_mark_the_rest_is_answered_503_and_never_429",
+            "test_while_no_connection_is_free_the_sender_is_told_to_come_again",
+        ),
+    ),
+    Sabotage(
+        takes_out="a service that has a run starts no second one: the guard",
+        shows=(
+            "P2",
+            "E20",
+        ),
+        edits=(
+            Edit(
+                file="guards.py",
+                old=(
+                    "    if any(run.service == question.facts.service.name for run in question.history.active):\n"
+                    '        text = f"{question.facts.service.name} is being recovered already"\n'
+                    "        return question.answer(VerdictKind.ATTACHED, Reason.ACTIVE_RUN, text)\n"
+                    "    return None\n"
+                    "\n"
+                    "\n"
+                    "def observing"
+                ),
+                new=("    return None\n\n\ndef observing"),
+            ),
+        ),
+        tests="unit/guards/test_each_guard_says_why_and_until_when.py",
+        red=(
+            "test_a_guard_says_why_and_until_when",
+            "test_what_a_run_causes_is_attached_to_it",
+        ),
+    ),
+    Sabotage(
+        takes_out="a run holds the locks of its service in the ledger",
+        shows=(
+            "P2",
+            "P7",
+        ),
+        edits=(
+            Edit(
+                file="ledger/claims.py",
+                old=("        if held:\n            await self._connection.execute(insert(locks), held)\n"),
+                new=("        if len(held) > 1000:\n            await self._connection.execute(insert(locks), held)\n"),
+            ),
+        ),
+        tests="contract/ledger/test_claiming_services.py",
+        red=(
+            "test_a_lock_held_by_another_run_keeps_a_run_from_starting",
+            "test_the_history_tells_what_the_guards_count",
+        ),
+    ),
+    Sabotage(
+        takes_out="a run has one task however often it is begun",
+        shows=("P2",),
+        edits=(
+            Edit(
+                file="pipeline/roster.py",
+                old="        if run.id not in self._tasks:\n",
+                new="        if run.finished is None:\n",
+            ),
+        ),
+        tests="unit/pipeline/test_runs_under_way.py",
+        red=("test_a_run_is_begun_only_once",),
+    ),
+    Sabotage(
+        takes_out="a change that an earlier life has begun is looked up before it is tried again",
+        shows=(
+            "P3",
+            "C2",
+        ),
+        edits=(
+            Edit(
+                file="executor.py",
+                old=("            await self._save(course, StepState.UNKNOWN)\n        if course.record.state is"),
+                new=("            await self._save(course, StepState.PLANNED)\n        if course.record.state is"),
+            ),
+        ),
+        tests="unit/executor/test_the_gate_before_every_attempt.py",
+        red=("test_an_intent_of_an_earlier_life_passes_the_gate_after_its_probe",),
+    ),
+    Sabotage(
+        takes_out="a person is asked when nothing can tell whether a change has happened",
+        shows=("P3",),
+        edits=(
+            Edit(
+                file="executor.py",
+                old='                await self._ask(course, "nobody can tell whether it has happened")',
+                new="                await self._save(course, StepState.PLANNED)",
+            ),
+        ),
+        tests="unit/executor/test_an_answer_that_was_lost.py",
+        red=("test_what_nobody_can_tell_goes_to_a_person",),
+    ),
+    Sabotage(
+        takes_out="the ledger refuses what is written under an older epoch",
+        shows=(
+            "P4",
+            "C4",
+            "C5",
+        ),
+        edits=(
+            Edit(
+                file="ledger/store.py",
+                old=("        if epoch != self.epoch:\n            raise StaleEpoch"),
+                new=("        if epoch is None:\n            raise StaleEpoch"),
+            ),
+        ),
+        tests="contract/ledger/test_leading.py",
+        red=(
+            "test_a_stale_leader_writes_nothing",
+            "test_a_second_leader_shuts_the_first_one_out",
+            "test_a_ledger_that_went_back_is_not_led",
+        ),
+    ),
+    Sabotage(
+        takes_out="a delete names the uid of the object that was judged",
+        shows=(
+            "P4",
+            "B13",
+        ),
+        edits=(
+            Edit(
+                file="kube/client.py",
+                old='        preconditions = _present({"uid": uid, "resourceVersion":',
+                new='        preconditions = _present({"resourceVersion":',
+            ),
+        ),
+        tests="integration/test_kube_client.py",
+        red=("test_a_delete_carries_the_uid_that_was_judged",),
+    ),
+    Sabotage(
+        takes_out="what still fails at the deadline is rolled back",
+        shows=("P5",),
+        edits=(
+            Edit(
+                file="watchdog.py",
+                old='        return Judgement(call=Call.ROLL_BACK, reason=f"{view.name} is still failing at the deadline")',
+                new='        return Judgement(call=Call.WAIT, reason=f"{view.name} is still failing at the deadline")',
+            ),
+        ),
+        tests="unit/watchdog/test_at_the_deadline_it_looks_before_it_leaps.py",
+        red=(
+            "test_what_still_fails_and_nothing_speaks_against_is_rolled_back",
+            "test_the_failure_must_have_lasted",
+        ),
+    ),
+    Sabotage(
+        takes_out="a watchdog that is overdue has the time to look again before it acts",
+        shows=(
+            "P5",
+            "E16",
+        ),
+        edits=(
+            Edit(
+                file="watchdog.py",
+                old=(
+                    "    if progress.taken_up is None:\n"
+                    "        return latest\n"
+                    "    return max(latest, progress.taken_up + patience.verify + patience.failing_for)\n"
+                ),
+                new="    return latest\n",
+            ),
+        ),
+        tests="unit/watchdog/test_it_ends_whatever_flaps.py",
+        red=("test_a_run_is_over_after_its_deadline_the_lag_and_a_verification",),
+    ),
+    Sabotage(
+        takes_out="nothing is started on what may be old news",
+        shows=(
+            "P6",
+            "B15",
+            "C11",
+        ),
+        edits=(
+            Edit(
+                file="guards.py",
+                old=(
+                    "    if question.facts.observer.blind:\n"
+                    "        return question.refuse(Reason.STALE, question.facts.observer.blind, question.again)\n"
+                    "    return None\n"
+                ),
+                new="    return None\n",
+            ),
+        ),
+        tests="unit/guards/test_each_guard_says_why_and_until_when.py",
+        red=(
+            "test_a_guard_says_why_and_until_when",
+            "test_a_provisional_refusal_is_judged_again_in_the_future",
+        ),
+    ),
+    Sabotage(
+        takes_out="a rule whose condition has no answer does not hold",
+        shows=("P6",),
+        edits=(
+            Edit(
+                file="matcher.py",
+                old=("    except EvaluationError:\n        return None\n"),
+                new=("    except EvaluationError:\n        return True\n"),
+            ),
+        ),
+        tests="unit/matcher/test_a_condition_without_an_answer_is_no_reason_to_act.py",
+        red=("test_a_condition_is_yes_no_or_unanswered",),
+    ),
+    Sabotage(
+        takes_out="nothing is rolled back on what cannot be seen",
+        shows=(
+            "P6",
+            "P5",
+        ),
+        edits=(
+            Edit(
+                file="watchdog.py",
+                old=(
+                    "    if not view.fresh or view.healthy is None:\n"
+                    "        return Judgement(\n"
+                    '            call=Call.WAIT, reason=f"the deadline has come, but {view.name} cannot be seen well enough to judge"\n'
+                    "        )\n"
+                ),
+                new="",
+            ),
+        ),
+        tests="unit/watchdog/test_at_the_deadline_it_looks_before_it_leaps.py",
+        red=("test_a_blind_watchdog_waits_even_when_it_is_overdue",),
+    ),
+    Sabotage(
+        takes_out="a rule rests after a run, longer after each that did not help",
+        shows=("P7",),
+        edits=(
+            Edit(
+                file="guards.py",
+                old=(
+                    "    if question.now >= until:\n"
+                    "        return None\n"
+                    "    return question.refuse(\n"
+                    "        Reason.COOLDOWN"
+                ),
+                new=(
+                    "    if question.now >= until or streak:\n"
+                    "        return None\n"
+                    "    return question.refuse(\n"
+                    "        Reason.COOLDOWN"
+                ),
+            ),
+        ),
+        tests="unit/guards/test_cooldowns_and_failures.py",
+        red=(
+            "test_the_cooldown_doubles_and_is_capped",
+            "test_a_rule_that_asks_for_more_than_the_cap_has_it",
+            "test_a_useless_end_doubles_the_cooldown_and_counts_as_a_failure",
+            "test_the_cooldown_is_never_below_the_rules_nor_above_the_cap",
+            "test_one_more_useless_run_never_shortens_the_cooldown",
+            "test_a_run_that_changed_nothing_neither_lengthens_a_streak_nor_ends_it",
+            "test_a_run_that_changed_nothing_rests_as_long_as_the_rule_says_and_no_longer",
+        ),
+    ),
+    Sabotage(
+        takes_out="a claim beyond the budget of its namespace is refused",
+        shows=("P7",),
+        edits=(
+            Edit(
+                file="guards.py",
+                old="    if len(spent) >= limits.budget:\n",
+                new="    if len(spent) > limits.budget * 2:\n",
+            ),
+        ),
+        tests="unit/guards/test_the_budget.py",
+        red=(
+            "test_a_spent_budget_says_when_there_is_room_again",
+            "test_the_budget_is_never_exceeded_whenever_it_is_asked",
+            "test_when_the_named_moment_comes_there_is_room",
+        ),
+    ),
+    Sabotage(
+        takes_out="no effect is made before its intent is committed",
+        shows=("P8",),
+        edits=(
+            Edit(
+                file="executor.py",
+                old="            await self._save(course, StepState.INTENT, budget=course.effect.admission.budget(self._clock()))\n",
+                new="            course.effect.admission.budget(self._clock())\n",
+            ),
+        ),
+        tests="unit/executor/test_how_an_effect_ends.py",
+        red=(
+            "test_an_effect_is_done_between_its_two_commits",
+            "test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back",
+            "test_evidence_is_kept_before_the_intent",
+            "test_a_write_that_the_server_refuses_is_not_tried_again",
+            "test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew",
+            "test_what_surely_changed_nothing_is_tried_again_later",
+            "test_when_its_time_is_over_nothing_more_is_tried",
+            "test_what_another_has_begun_is_not_begun_again",
+        ),
+    ),
+    Sabotage(
+        takes_out="an intent says how its change is undone",
+        shows=("P8",),
+        edits=(
+            Edit(
+                file="effect.py",
+                old="        undo=course.effect.undo or prepared.undo,\n",
+                new="        undo=course.effect.undo,\n",
+            ),
+        ),
+        tests="unit/executor/test_how_an_effect_ends.py",
+        red=(
+            "test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back",
+            "test_what_somebody_else_has_deleted_is_overtaken_but_in_an_undo_it_is_as_it_should_be",
+            "test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew",
+            "test_a_patch_whose_object_changes_again_and_again_is_given_up",
+        ),
+    ),
+    Sabotage(
+        takes_out="a signal that cannot be judged now is judged again",
+        shows=("P9",),
+        edits=(
+            Edit(
+                file="pipeline/pipeline.py",
+                old=(
+                    "        until = self._world.clock() + self._world.limits.look_again\n"
+                    "        return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=rule)"
+                ),
+                new="        return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, rule=rule)",
+            ),
+        ),
+        tests="unit/pipeline/test_every_signal_gets_a_verdict.py",
+        red=(
+            "test_an_object_that_cannot_be_looked_up_is_asked_for_again_later",
+            "test_a_signal_that_the_ledger_refuses_takes_no_other_with_it",
+        ),
+    ),
+    Sabotage(
+        takes_out="what no rule is about has a verdict too",
+        shows=("P9",),
+        edits=(
+            Edit(
+                file="pipeline/pipeline.py",
+                old="            if not judged.kept:\n",
+                new="            if not judged.kept and judged.verdict.kind is not VerdictKind.NO_RULE:\n",
+            ),
+        ),
+        tests="unit/pipeline/test_every_signal_gets_a_verdict.py",
+        red=(
+            "test_what_no_rule_is_about_is_said_to_be_so",
+            "test_a_batch_is_settled_at_once_and_every_verdict_is_told",
+        ),
+    ),
+    Sabotage(
+        takes_out="a value in a command is one argument and never syntax",
+        shows=(
+            "P10",
+            "E5",
+        ),
+        edits=(
+            Edit(
+                file="commands/kinds.py",
+                old=(
+                    "        if not text or not pattern.fullmatch(text):\n"
+                    '            raise ValueError(f"{text!r} is not {hint}")\n'
+                    "        return text\n"
+                    "\n"
+                    "    return put"
+                ),
+                new=("        return text\n\n    return put"),
+            ),
+        ),
+        tests="unit/commands/test_values_are_single_arguments.py",
+        red=(
+            "test_a_value_that_does_not_fit_its_place_is_refused",
+            "test_a_value_alone_is_an_object_and_never_a_whole_type",
+        ),
+    ),
+    Sabotage(
+        takes_out="what only a shell could do is refused",
+        shows=("P10",),
+        edits=(Edit(file="commands/words.py", old=("    _refuse_shell(text, holes)\n    try:"), new="    try:"),),
+        tests="unit/commands/test_what_is_refused.py",
+        red=(
+            "test_what_only_a_shell_could_do_is_refused",
+            "test_the_offset_points_at_the_mistake",
+        ),
+    ),
+)

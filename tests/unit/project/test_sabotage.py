@@ -1,0 +1,125 @@
+"""Each sabotage still fits the code, what it was found to turn red stands on the page, and only an assertion counts."""
+
+import ast
+import re
+from collections import Counter
+
+import pytest
+
+from tests.sabotage.catalogue import ALL
+from tests.sabotage.outcomes import is_assertion
+from tests.sabotage.page import filled, line, rows
+from tests.sabotage.sabotage import Edit, Outcome, Sabotage, objections
+from tests.sabotage.trees import CODE, ROOT, SabotageError, replaced, rounds
+from tests.unit.project import coverage
+
+FILE, TEST = "unit/test_one.py", "test_that_it_is_so"
+NAME = f"{FILE}::{TEST}"
+ONE = Sabotage(
+    takes_out="that it is so", edits=(Edit(file="one.py", old="yes", new="no"),), tests=FILE, red=(TEST,), shows=("P1",)
+)
+each_sabotage = pytest.mark.parametrize("sabotage", ALL, ids=lambda each: each.takes_out)
+
+
+@each_sabotage
+def test_a_sabotage_fits_the_code_as_it_is(sabotage: Sabotage) -> None:
+    """Its old text stands there once, and with the new one the file is Python still."""
+    for edit in sabotage.edits:
+        before = (ROOT / CODE / edit.file).read_text()
+        after = replaced(before, edit)
+        assert ast.dump(ast.parse(after)) != ast.dump(ast.parse(before))
+        assert abs(edit.new.count("\n") - edit.old.count("\n")) <= 8, "a sabotage is a few lines"
+
+
+@each_sabotage
+def test_a_sabotage_names_tests_that_are_there(sabotage: Sabotage) -> None:
+    tree = ast.parse((ROOT / "tests" / sabotage.tests).read_text())
+    there = {getattr(node, "name", "") for node in tree.body}
+    assert sabotage.red
+    assert [name for name in sabotage.red if name not in there] == []
+
+
+def test_each_behaviour_is_taken_out_once_and_by_words_that_fit_into_a_table() -> None:
+    assert [name for name, times in Counter(each.takes_out for each in ALL).items() if times > 1] == []
+    assert [each.takes_out for each in ALL if re.search(r"[|\n]", each.takes_out)] == []
+
+
+def test_every_promise_has_a_sabotage_and_every_number_a_row() -> None:
+    shown = {number for each in ALL for number in each.shows}
+    known = coverage.rows(coverage.PAGE.read_text())
+    assert [number for number in known if number.startswith("P") and number not in shown] == []
+    assert shown - set(known) == set()
+
+
+def test_the_page_says_what_each_sabotage_turned_red_and_where() -> None:
+    """`make sabotage` writes it; a line without a revision, or of a tree with changes, is none."""
+    page = coverage.PAGE.read_text()
+    found = rows(page)
+    missing = [each.takes_out for each in ALL if each.takes_out not in found]
+    assert missing == [], "no result: run `make sabotage`"
+    assert page == filled(page, ALL, {}), "docs/reliability.md is not what the sabotages say: run `make sabotage`"
+    assert [row for row in found.values() if not re.fullmatch(r"[0-9a-f]{7,40}", row.revision)] == []
+
+
+@pytest.mark.parametrize("text", ["", "yes yes"])
+def test_what_does_not_stand_there_once_is_not_replaced(text: str) -> None:
+    with pytest.raises(SabotageError, match="one\\.py"):
+        replaced(text, ONE.edits[0])
+
+
+def test_what_can_be_done_together_is_typed_together() -> None:
+    """Each of them once; those that want the same place are apart."""
+    shared = rounds(ALL)
+    assert Counter(each.takes_out for together in shared for each in together) == Counter(
+        each.takes_out for each in ALL
+    )
+    assert len(shared) < len(ALL) / 5
+    assert rounds([ALL[0], ALL[1], ALL[0]]) == [[ALL[0], ALL[1]], [ALL[0]]]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "wrong"),
+    [
+        ({NAME: Outcome.ASSERTED, "unit/test_one.py::test_other": Outcome.PASSED}, ""),
+        ({f"{NAME}[a]": Outcome.ASSERTED, f"{NAME}[b]": Outcome.ASSERTED}, ""),
+        ({f"{NAME}[a]": Outcome.ASSERTED, f"{NAME}[b]": Outcome.SKIPPED}, ""),
+        ({f"{NAME}[a]": Outcome.ASSERTED, f"{NAME}[b]": Outcome.PASSED}, ""),
+        ({f"{NAME}[a]": Outcome.ASSERTED, f"{NAME}[b]": Outcome.BROKEN}, r"\[b\] failed otherwise"),
+        ({NAME: Outcome.PASSED}, "passed"),
+        ({NAME: Outcome.BROKEN}, "broke"),
+        ({NAME: Outcome.SKIPPED}, "was not run"),
+        ({}, "was not run"),
+        ({NAME: Outcome.ASSERTED, f"{NAME}_too": Outcome.ASSERTED}, "is not named"),
+        ({NAME: Outcome.ASSERTED, f"{NAME}_too": Outcome.BROKEN}, "is not named"),
+    ],
+)
+def test_red_are_the_named_tests_and_no_others(outcomes: dict[str, Outcome], wrong: str) -> None:
+    found = objections(ONE, outcomes)
+    assert bool(found) == bool(wrong)
+    assert re.search(wrong, "\n".join(found))
+
+
+def test_only_an_assertion_is_red() -> None:
+    """A test that could not even begin, or took too long, says nothing about the behaviour."""
+    with pytest.raises(pytest.fail.Exception) as silent, pytest.raises(ValueError, match="x"):
+        pass
+    with pytest.raises(pytest.fail.Exception) as late:
+        pytest.fail("Timeout >120.0s")
+    assert is_assertion(AssertionError("no"))
+    assert is_assertion(silent.value)
+    assert is_assertion(ExceptionGroup("both", [AssertionError("no"), ExceptionGroup("in", [AssertionError("no")])]))
+    assert not is_assertion(late.value)
+    assert not is_assertion(RuntimeError("no"))
+    assert not is_assertion(ExceptionGroup("both", [AssertionError("no"), RuntimeError("no")]))
+
+
+def test_the_table_keeps_what_was_not_tried_and_drops_what_is_not_red() -> None:
+    other = Sabotage(takes_out="that it stays", edits=ONE.edits, tests=FILE, red=(TEST,))
+    page = "# Page\n\n| what is taken out | shows | went red | at |\n|---|---|---|---|\n\nEnd\n"
+    both = filled(page, [ONE, other], {ONE.takes_out: "abc1234", other.takes_out: "abc1234"})
+    assert both.endswith(f"|---|---|---|---|\n{line(ONE, 'abc1234')}{line(other, 'abc1234')}\nEnd\n")
+    assert "| that it is so | P1 | [that it is so](../tests/unit/test_one.py) | abc1234 |" in both
+    later = filled(both, [ONE, other], {ONE.takes_out: "def5678"})
+    assert (rows(later)[ONE.takes_out].revision, rows(later)[other.takes_out].revision) == ("def5678", "abc1234")
+    assert list(rows(filled(later, [ONE, other], {other.takes_out: ""}))) == [ONE.takes_out]
+    assert list(rows(filled(later, [other], {}))) == [other.takes_out]
