@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import structlog
 
+from kintsugi.actions.confidential import check_undo
 from kintsugi.actions.prepared import Happened, Prepared
 from kintsugi.actions.result import Result
 from kintsugi.admission import INTENT_AGE
@@ -112,6 +113,7 @@ class Executor:
         course.record = replace(record, started=record.started or self._clock(), text=render(command))
         try:
             prepared = await self._actor.prepare(command, effect.circumstances())
+            check_undo(prepared)
         except LATER as later:
             await self._put_off(course, later, over=StepState.SKIPPED)
         except (Refused, NotFound) as refusal:

@@ -27,6 +27,7 @@ from kintsugi.settings import (
     HealthSettings,
     KubeSettings,
     LedgerSettings,
+    NotificationSettings,
     RestoreSettings,
     ServerSettings,
     Settings,
@@ -68,6 +69,7 @@ class Birth:
     executor: type[Executor] = Executor
     restore: RestoreSettings = field(default_factory=RestoreSettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
+    notifications: NotificationSettings = field(default_factory=NotificationSettings)
 
     @property
     def kubeconfig(self) -> Path:
@@ -121,6 +123,7 @@ def live(birth: Birth) -> None:
         ledger=LedgerSettings(url=url_of(birth.folder)),
         restore=birth.restore,
         guards=birth.guards,
+        notifications=birth.notifications,
         server=ServerSettings(
             host="127.0.0.1",
             port=0,

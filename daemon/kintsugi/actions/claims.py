@@ -25,6 +25,7 @@ from kintsugi.model.records import UndoRecord
 from kintsugi.objects import facts
 from kintsugi.objects.kept import Pod, StatefulSet
 from kintsugi.objects.resources import PODS, PVCS, PVS, STATEFULSETS
+from kintsugi.telemetry.secret_places import LAST_APPLIED
 
 # What a cluster writes about the volume that a claim got: a claim without it is a new one.
 _OF_THE_VOLUME = frozenset(
@@ -161,11 +162,15 @@ def _create(claim: Live, namespace: str, volume: str = "") -> Create:
 
 
 def _anew(claim: Live, volume: str) -> Live:
-    """Write down a claim without what the cluster has made of it, nor a source to fill its volume from."""
+    """
+    Write down a claim without what the cluster has made of it, nor a source to fill its volume from.
+
+    What `kubectl apply` has left on it is a secret's place, and goes: the next `apply` writes it anew.
+    """
     annotations = {
         key: value
         for key, value in live.mapping(claim, "metadata", "annotations").items()
-        if key not in _OF_THE_VOLUME and key != MARK
+        if key not in _OF_THE_VOLUME and key not in (MARK, LAST_APPLIED)
     }
     labels = live.labels(claim)
     spec = {

@@ -14,9 +14,9 @@ from kintsugi.actions.live import Live
 from kintsugi.objects import facts
 from kintsugi.objects.kept import Object, Pod
 from kintsugi.telemetry.redaction import MASK, SECRETS, is_secret_key
+from kintsugi.telemetry.secret_places import LAST_APPLIED, environment
 
 LONGEST = 64 * 1024
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _MOST_EVENTS = 40
 _HEADED = ("apiVersion", "kind", "metadata", "status")
 _DATA = ("data", "stringData", "binaryData")
@@ -51,7 +51,7 @@ def _head(obj: Live) -> Iterator[str]:
     if live.text(obj, "kind") == "Pod":
         pod = live.kept(obj, Pod)
         yield f"Status:       {facts.status_of(pod)} ({facts.restarts(pod)} restarts) on {pod.spec.node_name or 'no node'}"
-    annotations = {key: value for key, value in live.mapping(metadata, "annotations").items() if key != _LAST_APPLIED}
+    annotations = {key: value for key, value in live.mapping(metadata, "annotations").items() if key != LAST_APPLIED}
     yield from _section("Labels", live.mapping(metadata, "labels"))
     yield from _section("Annotations", annotations)
 
@@ -76,19 +76,26 @@ def _section(title: str, content: object) -> Iterator[str]:
 
 
 def _without_secrets(value: object) -> object:
-    """Mask texts under a secret's name, and environment variables that have one; what only names a Secret stays."""
+    """Mask texts under a secret's name, and every variable of an environment; what only names a Secret stays."""
     if isinstance(value, Mapping):
         named = value.get("name")
         if isinstance(named, str) and "value" in value and is_secret_key(named):
             return {**value, "value": MASK}
-        return {key: MASK if _holds_secret(key, each) else _without_secrets(each) for key, each in value.items()}
+        return {
+            key: MASK if _holds_secret(key, each) else _without_secrets(_field(key, each))
+            for key, each in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_without_secrets(each) for each in value]
     return value
 
 
+def _field(key: str, value: object) -> object:
+    return environment(value, MASK) if key in ("env", "httpHeaders") else value
+
+
 def _holds_secret(key: str, value: object) -> bool:
-    return isinstance(value, str) and is_secret_key(key) and not key.endswith("Name")
+    return isinstance(value, str) and (key == LAST_APPLIED or is_secret_key(key)) and not key.endswith("Name")
 
 
 def _events(events: Sequence[Live]) -> Iterator[str]:

@@ -23,10 +23,15 @@ _BOOK_KEEPING = (
 
 
 def difference(before: Live, after: Live) -> tuple[Operation, ...]:
-    """List the operations that lead from one state to the other: all tests first. Lists are replaced whole."""
+    """
+    List the operations that lead from one state to the other: all tests first.
+
+    Lists are replaced whole, but for those whose items have the same names as before: of these only what differs within an
+    item, where its name is tested, too. So what stands beside it, secrets among it, is neither written nor kept.
+    """
     changes = list(_changes(_wanted(before), _wanted(after), ""))
     tests: list[Operation] = [{"op": "test", "path": path, "value": old} for path, old, _ in changes]
-    return (*tests, *(_write(path, old, new) for path, old, new in changes))
+    return (*tests, *(_write(path, old, new) for path, old, new in changes if old != new))
 
 
 def test(path: str, value: object) -> Operation:
@@ -54,8 +59,27 @@ def _changes(before: Live, after: Live, path: str) -> Iterator[tuple[str, object
         here = path + pointer(key)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _changes(old, new, here)
+        elif pairs := _of_same_names(old, new):
+            for index, (one, other) in enumerate(pairs):
+                if one != other:
+                    yield f"{here}/{index}/name", one["name"], one["name"]
+                    yield from _changes(one, other, f"{here}/{index}")
         else:
             yield here, old, new
+
+
+def _of_same_names(old: object, new: object) -> list[tuple[Live, Live]]:
+    """Pair the items of two lists of the same names in the same order (containers, variables); nothing for other lists."""
+    if not isinstance(old, list) or not isinstance(new, list) or len(old) != len(new):
+        return []
+    pairs = list(zip(old, new, strict=True))
+    return pairs if all(_has_same_name(one, other) for one, other in pairs) else []
+
+
+def _has_same_name(one: object, other: object) -> bool:
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return False
+    return isinstance(one.get("name"), str) and one["name"] == other.get("name")
 
 
 def _write(path: str, old: object, new: object) -> Operation:

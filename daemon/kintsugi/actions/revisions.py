@@ -13,7 +13,7 @@ from kintsugi.actions.live import Live
 from kintsugi.actions.templates import differ_in_stamp_only, template_digest
 from kintsugi.errors import Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import ObjectName
+from kintsugi.model.command import ObjectName, TemplateReference
 from kintsugi.model.records import Phase
 from kintsugi.objects.facts import condition_of
 from kintsugi.objects.kept import LabelSelector, Object, Pod, ReplicaSet
@@ -29,13 +29,14 @@ REVISION_HASH = "controller-revision-hash"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Revision:
     """
-    One revision. `template` names its pod template (pod-template-hash, or the ControllerRevision's name).
+    One revision. `uid` is the object's that keeps it, `template` names its pod template (pod-template-hash, or the ControllerRevision's name).
 
     `current`: it is what the workload asks for now. `pods` is the pod template itself, `annotations` are the
     ReplicaSet's; `failure` says why that cannot make its pods, "" while it can.
     """
 
     number: int
+    uid: str
     template: str
     current: bool
     good: bool
@@ -101,6 +102,7 @@ def _of_replica_sets(sets: Sequence[Live], workload: Live, good: frozenset[str])
         made.append(
             Revision(
                 number=int(number),
+                uid=kept.uid,
                 template=template,
                 current=current,
                 good=template in good,
@@ -131,6 +133,7 @@ def _of_controller_revisions(found: Sequence[Live], workload: Live, good: frozen
         made.append(
             Revision(
                 number=live.number(each, "revision"),
+                uid=kept.uid,
                 template=kept.name,
                 current=template_digest(pods) == wanted and not any(other.current for other in made),
                 good=kept.name in good,
@@ -176,6 +179,16 @@ def target_of(asked: ObjectName, revisions: Sequence[Revision], number: int, pha
     if not target.good and not over_restart:
         raise Refused(f"revision {number} of {asked} was never seen good: it is not gone back to")
     return target
+
+
+def referred(asked: ObjectName, revisions: Sequence[Revision], reference: TemplateReference) -> Revision:
+    """Find the revision that a reference names. Raises Refused when it is gone, or holds another template by now."""
+    found = next((revision for revision in revisions if revision.uid == reference.uid), None)
+    if found is None:
+        raise Refused(f"the revision of {asked} that holds its former template (uid {reference.uid}) is gone")
+    if template_digest(found.pods) != reference.digest:
+        raise Refused(f"revision {found.number} of {asked} does not hold the former template any more")
+    return found
 
 
 def _last_good(asked: ObjectName, revisions: Sequence[Revision]) -> Revision:

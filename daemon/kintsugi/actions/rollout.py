@@ -21,14 +21,15 @@ from kintsugi.actions.revisions import (
     alike,
     current_of,
     find_revisions,
+    referred,
     target_of,
 )
 from kintsugi.actions.survivors import good_pods, how_it_rolls, survivors
-from kintsugi.actions.templates import RESTARTED, template_digest
+from kintsugi.actions.templates import RESTARTED, template_digest, unstamped_digest
 from kintsugi.actions.undo import not_undone, undone_by
 from kintsugi.errors import Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.command import Rollout, Verb
+from kintsugi.model.command import Rollout, TemplateReference, Verb
 from kintsugi.model.records import Phase, UndoRecord
 from kintsugi.objects import facts
 from kintsugi.objects.kept import Pod
@@ -53,6 +54,8 @@ async def prepare(kube: KubeClient, command: Rollout, circumstances: Circumstanc
     match command.verb:
         case Verb.ROLLOUT_RESTART:
             return await _restart(kube, bound, judged)
+        case Verb.ROLLOUT_UNDO if bound.template is not None:
+            return await _put_back(kube, bound, judged, bound.template)
         case Verb.ROLLOUT_UNDO:
             return await _go_back(kube, bound, judged)
         case _:
@@ -150,6 +153,24 @@ async def _go_back(kube: KubeClient, command: Rollout, judged: Judged) -> Prepar
     )
 
 
+async def _put_back(kube: KubeClient, command: Rollout, judged: Judged, reference: TemplateReference) -> Prepared:
+    """Put a former template back from the revision that holds it, unless somebody has changed the present one (E17)."""
+    refusals.check(
+        refusals.paused(judged.asked, judged.obj, "go back"),
+        refusals.managed(judged.asked, judged.obj, judged.circumstances),
+        "" if unstamped_digest(_template(judged.obj)) == reference.over else _edited(judged),
+    )
+    revisions = await find_revisions(kube, judged.asked, judged.obj, judged.circumstances.good)
+    target = referred(judged.asked, revisions, reference)
+    return judged.patch(
+        replace(command, revision=target.number),
+        live.put(judged.obj, "spec", "template", value=target.pods),
+        {**_facts(judged, revisions), "to": target.number, "to_template": target.template},
+        not_undone("it is itself the undo of a change"),
+        test(pointer("spec", "template"), _template(judged.obj)),
+    )
+
+
 def edited_since(judged: Judged) -> str:
     """Refuse to undo over a template that is not as this very run left it (E17)."""
     annotations = _annotations(judged.obj)
@@ -157,9 +178,11 @@ def edited_since(judged: Judged) -> str:
     left = annotations.get(TEMPLATE)
     if judged.circumstances.phase is Phase.FORWARD or not ours or left is None:
         return ""
-    if left != template_digest(_template(judged.obj)):
-        return f"{judged.asked} has been changed by somebody else since this run changed it: it is left as it is"
-    return ""
+    return _edited(judged) if left != template_digest(_template(judged.obj)) else ""
+
+
+def _edited(judged: Judged) -> str:
+    return f"{judged.asked} has been changed by somebody else since this run changed it: it is left as it is"
 
 
 def _hold(command: Rollout, judged: Judged, *, pause: bool) -> Prepared:

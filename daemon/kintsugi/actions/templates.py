@@ -19,8 +19,12 @@ def template_digest(template: Live) -> str:
 
 def differ_in_stamp_only(one: Live, other: Live) -> bool:
     """Tell whether two templates make the same pods: no more lies between them than a restart."""
-    first, second = (template_digest(live.without(each, "metadata", "annotations", RESTARTED)) for each in (one, other))
-    return first == second
+    return unstamped_digest(one) == unstamped_digest(other)
+
+
+def unstamped_digest(template: Live) -> str:
+    """Name a pod template by its content but for the stamp of a restart."""
+    return template_digest(live.without(template, "metadata", "annotations", RESTARTED))
 
 
 def _compact(value: object) -> object:

@@ -14,7 +14,7 @@ from kintsugi.model.records import IncidentState, RunRecord, StepRecord
 from kintsugi.model.views import ServiceView
 from kintsugi.objects import resources
 from kintsugi.services import Services
-from kintsugi.telemetry import get_logger
+from kintsugi.telemetry import SECRETS, get_logger
 
 log = get_logger(__name__)
 
@@ -73,7 +73,7 @@ class ObjectEvents:
                 "uid": metadata.uid,
             },
             "reason": reason,
-            "message": message[:LONGEST],
+            "message": SECRETS.text(message)[:LONGEST],
             "type": "Normal" if well else "Warning",
             "source": {"component": "kintsugi"},
             "firstTimestamp": now,

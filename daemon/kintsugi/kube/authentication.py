@@ -18,6 +18,7 @@ from kubernetes_asyncio.config.kube_config import load_kube_config
 
 from kintsugi.errors import KubeError, Unauthorized
 from kintsugi.settings import KubeSettings
+from kintsugi.telemetry import SECRETS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -92,6 +93,7 @@ def _read_service_account(settings: KubeSettings, configuration: Configuration) 
 
 async def _access(configuration: Configuration) -> Access:
     token = await configuration.get_api_key_with_prefix("BearerToken")
+    SECRETS.register(str(token or "").strip().removeprefix("Bearer "))
     host = str(configuration.host).rstrip("/")
     return Access(
         host=host,

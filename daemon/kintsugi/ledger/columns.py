@@ -18,6 +18,7 @@ from sqlalchemy import TIMESTAMP, Dialect, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from kintsugi.ledger.texts import clean, dump, dump_labels, load, load_labels
+from kintsugi.telemetry import SECRETS
 
 T = TypeVar("T")
 
@@ -42,6 +43,16 @@ class Words(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Clean the text."""
         return None if value is None else clean(value)
+
+
+class Prose(Words):
+    """Text for people that may quote what a stranger wrote: stored without secrets, too."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Clean the text and mask what is secret."""
+        return None if value is None else clean(SECRETS.text(value))
 
 
 class Guarded(TypeDecorator[T]):
@@ -138,16 +149,16 @@ class Json(Guarded[object]):
 
 
 class Labels(Guarded[Mapping[str, str]]):
-    """Labels and annotations: names and texts of anybody's."""
+    """Labels and annotations: names and texts of anybody's, stored without secrets."""
 
     cache_ok = True
 
     def process_bind_param(self, value: Mapping[str, str] | None, dialect: Dialect) -> str | None:
-        """Write them as JSON."""
+        """Write them as JSON, without secrets."""
         return None if value is None else dump_labels(value)
 
     def read(self, value: str) -> Mapping[str, str]:
-        """Return them as they were sent."""
+        """Return them as they were stored."""
         return load_labels(value)
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from kintsugi.errors import LedgerError
+from kintsugi.telemetry import SECRETS
 
 PATIENCE = timedelta(seconds=5)
 """How long to wait for a lock, a statement or a connect; a webhook is better told 503 than left waiting."""
@@ -53,12 +54,13 @@ def parse_url(url: str) -> URL:
     """
     Read a ledger's URL: `sqlite:///relative`, `sqlite:////absolute` or `postgresql://user@host/database`.
 
-    Raises `LedgerError` for anything else; an in-memory SQLite is refused because nothing in it lasts.
+    Its password is masked from then on. Raises `LedgerError` for anything else; an in-memory SQLite is refused because nothing in it lasts.
     """
     try:
         parsed = make_url(url)
     except ArgumentError as error:
         raise LedgerError("the ledger's URL cannot be read: write sqlite:////path/file or postgresql://…") from error
+    SECRETS.register(parsed.password or "")
     backend = parsed.drivername.split("+")[0]
     if backend in ("postgresql", "postgres"):
         return _with_ssl(parsed.set(drivername="postgresql+asyncpg"))

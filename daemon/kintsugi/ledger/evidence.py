@@ -11,6 +11,7 @@ from kintsugi.ledger.chapter import Chapter
 from kintsugi.ledger.rows import columns
 from kintsugi.ledger.tables import evidence
 from kintsugi.ledger.texts import clean
+from kintsugi.telemetry import SECRETS
 
 MOST_EVIDENCE = 256 * 1024
 """Characters kept of one piece of evidence: the end of a log matters most, its beginning next."""
@@ -31,8 +32,8 @@ class Exhibits(Chapter):
     """The evidence of runs."""
 
     async def keep_evidence(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:
-        """Keep what a step is about to destroy; of more than 256 Ki characters the middle is left out."""
-        text = _bounded(clean(text))
+        """Keep what a step is about to destroy; of more than 256 Ki characters the middle is left out. Secrets are masked."""
+        text = _bounded(clean(SECRETS.text(text)))
         digest = hashlib.sha256(text.encode()).hexdigest()
         row = {"run": run, "path": clean(path), "kind": clean(kind), "digest": digest}
 

@@ -13,6 +13,7 @@ from kintsugi.ledger.chapter import Chapter
 from kintsugi.ledger.claims import TURN
 from kintsugi.ledger.drills import note_passed
 from kintsugi.ledger.history import read_disruptions
+from kintsugi.ledger.masking import without_secrets
 from kintsugi.ledger.outbox import tell
 from kintsugi.ledger.rows import columns, record, shown, values
 from kintsugi.ledger.tables import incidents, locks, runs, steps
@@ -66,8 +67,9 @@ class Runs(Chapter):
 
         A changing step that goes to INTENT marks its run as changed until it turns out not to have been made, and is counted against the `budget` of its namespace
         in this very transaction (P7). Raises `BudgetSpent`; `WrongState` when the step is in another state, or when a
-        new intent comes for a run that is over; `StaleEpoch`, `LedgerUnavailable`.
+        new intent comes for a run that is over; `StaleEpoch`, `LedgerUnavailable`. Secrets are masked on the way.
         """
+        step = await without_secrets(step)
 
         async def work(connection: AsyncConnection) -> None:
             if budget is not None:

@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, Words
+from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, Prose, Words
 from kintsugi.model.documents import Mode, RuleSource
 from kintsugi.model.records import (
     IncidentState,
@@ -67,7 +67,7 @@ incidents = Table(
     Column("runbook", Words, nullable=False),
     Column("mode", Choice(Mode), nullable=False),
     Column("state", Choice(IncidentState), nullable=False),
-    Column("reason", Words, nullable=False),
+    Column("reason", Prose, nullable=False),
     Column("opened", Moment, nullable=False),
     Column("closed", Moment),
     Column("kind", Choice(RunKind), nullable=False, server_default=RunKind.RECOVERY),
@@ -110,7 +110,7 @@ signals = Table(
     Column("last_seen", Moment, nullable=False),
     Column("verdict", Choice(VerdictKind)),
     Column("reason", Choice(Reason)),
-    Column("text", Words),
+    Column("text", Prose),
     Column("until", Moment),
     Column("judged", Moment),
     Column("judged_rule", Words),
@@ -198,7 +198,7 @@ runs = Table(
     Column("parameters", Json(dict), nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("state", Choice(IncidentState), nullable=False),
-    Column("reason", Words, nullable=False),
+    Column("reason", Prose, nullable=False),
     Column("started", Moment, nullable=False),
     Column("deadline", Moment, nullable=False),
     Column("walked", Moment),
@@ -283,13 +283,13 @@ pauses = Table(
     Column("scope", Choice(PauseScope), nullable=False),
     Column("name", Words, nullable=False),
     Column("who", Words, nullable=False),
-    Column("why", Words, nullable=False),
+    Column("why", Prose, nullable=False),
     Column("freeze", Boolean, nullable=False),
     Column("since", Moment, nullable=False),
     Column("until", Moment),
     Column("lifted", Moment),
     Column("lifted_by", Words),
-    Column("lifted_why", Words),
+    Column("lifted_why", Prose),
     Index(
         "ix_pauses_lifted",
         "lifted",
@@ -305,7 +305,7 @@ approvals = Table(
     Column("number", _NUMBER, primary_key=True, autoincrement=True),
     Column("incident", Words, ForeignKey("incidents.id"), nullable=False),
     Column("path", Words, nullable=False),
-    Column("question", Words, nullable=False),
+    Column("question", Prose, nullable=False),
     Column("plan", Words, nullable=False),
     Column("asked", Moment, nullable=False),
     Column("expires", Moment, nullable=False),
@@ -341,7 +341,7 @@ notices = Table(
     Column("id", Words, primary_key=True),
     Column("incident", Words, ForeignKey("incidents.id")),  # NULL: about the daemon itself
     Column("kind", Choice(IncidentState), nullable=False),
-    Column("text", Words, nullable=False),
+    Column("text", Prose, nullable=False),
     Column("created", Moment, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due", Moment, nullable=False),
@@ -371,8 +371,8 @@ dead_letters = Table(
     Column("id", Words, primary_key=True),
     Column("source", Choice(SignalSource), nullable=False),
     Column("received", Moment, nullable=False),
-    Column("reason", Words, nullable=False),
-    Column("excerpt", Words, nullable=False),
+    Column("reason", Prose, nullable=False),
+    Column("excerpt", Prose, nullable=False),
     Column("payload", LargeBinary),  # what can be sent in again; NULL where it was not kept whole
     Index("ix_dead_letters_received", "received"),
 )

@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 
 import orjson
 
+from kintsugi.telemetry import SECRETS
+
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 LONGEST_KEY = 512
 """Characters of an indexed key: a B-tree entry of PostgreSQL holds at most 2,704 bytes, and a character takes up to 4."""
@@ -75,7 +77,8 @@ def load(text: str) -> object:
 
 
 def dump_labels(labels: Mapping[str, str]) -> str:
-    """Write labels or annotations as JSON: anybody's names and texts, none of which is a mark of ours."""
+    """Write labels or annotations as JSON: anybody's names and texts, none of which is a mark of ours, without secrets."""
+    labels = SECRETS.labels(labels)
     try:
         text = _encoded(labels)
     except TypeError:  # a lone surrogate

@@ -101,14 +101,32 @@ class Scale:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateReference:
+    """
+    A pod template that is named and not held: `uid` is the ReplicaSet's or ControllerRevision's that keeps it.
+
+    `digest` is the template's own, `over` that of the one which it may replace: see `actions.templates`.
+    """
+
+    uid: str
+    digest: str
+    over: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rollout:
-    """history, undo, status, restart, pause or resume of one workload; history without a name is that of all of a type."""
+    """
+    history, undo, status, restart, pause or resume of one workload; history without a name is that of all of a type.
+
+    An undo with a `template` goes back to that very one, whatever its number is by then; no line of a runbook means this.
+    """
 
     verb: Verb
     object: ObjectName
     namespace: str
     revision: int = 0
     timeout: timedelta | None = None
+    template: TemplateReference | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

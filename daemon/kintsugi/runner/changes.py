@@ -10,6 +10,7 @@ from functools import partial
 
 import structlog
 
+from kintsugi.actions.confidential import holds_secret
 from kintsugi.actions.jobs import ending
 from kintsugi.actions.undo import undone_by
 from kintsugi.commands import decode, encode
@@ -210,6 +211,10 @@ class Changes:
             command = step.do.command.bind(self._desk.names(at), namespace=self._desk.namespace(at))
         except (CommandError, EvaluationError) as error:
             raise Stopped(at.path(step.id), f"its command cannot be told: {error}") from error
+        if holds_secret(command, written=step.do.command.source):
+            raise Stopped(
+                at.path(step.id), "its command holds a secret, which would stand in the ledger: name the Secret instead"
+            )
         commands = self._desk.tools.looker.split(command)
         if len(commands) > 1:
             record = self._desk.blank(path, name=step.name or step.id, phase=at.phase)

@@ -31,8 +31,9 @@ _STATUSES: tuple[tuple[type[KintsugiError], int], ...] = (
 
 
 def answer(value: object, status: int = 200) -> web.Response:
-    """Write a value (records, enums, times and all) as JSON."""
-    return web.Response(body=_ENCODER.encode(value), status=status, content_type="application/json")
+    """Write a value (records, enums, times and all) as JSON, without secrets: an earlier version may have stored some."""
+    shown = SECRETS.value(msgspec.to_builtins(value, str_keys=True))
+    return web.Response(body=_ENCODER.encode(shown), status=status, content_type="application/json")
 
 
 def refusal(status: int, text: str) -> web.Response:

@@ -10,6 +10,15 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
+from kintsugi.telemetry.secret_places import (
+    LAST_APPLIED,
+    data_of_secret,
+    environment,
+    follows_flag,
+    is_label_of_name,
+    is_reference,
+)
+
 MASK = "[redacted]"
 
 _SHORTEST = 6
@@ -21,22 +30,108 @@ Registered values that are known at a time, the ones that were read last. A daem
 made anew each hour is masked for four days after.
 """
 
-_KEY_WORDS = r"passwo?r?d|passwd|pwd|pgpass|secret|token|authori[sz]ation|cookie|api[-_]?key|private[-_]?key|credential"
-_SECRET_KEY = re.compile(_KEY_WORDS, re.IGNORECASE)
-
-# Every repetition is bounded: these patterns run over text that strangers wrote.
-_SHAPES = (
-    (re.compile(r"\b(bearer|basic)\s{1,8}[\w.~+/=-]{8,4096}", re.IGNORECASE), rf"\1 {MASK}"),
-    (re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{0,100}:)[^\s@/]{1,400}@", re.IGNORECASE), rf"\1{MASK}@"),
-    (
-        re.compile(
-            rf'("[\w.-]{{0,40}}(?:{_KEY_WORDS})[\w.-]{{0,40}}"\s{{0,4}}:\s{{0,4}})"(?:\\.|[^"\\])*"?', re.IGNORECASE
-        ),
-        rf'\1"{MASK}"',
-    ),
-    (re.compile(rf"\b([\w.-]{{0,40}}(?:{_KEY_WORDS})[\w.-]{{0,40}}=)[^\s,;&\"'}}]+", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END|\Z)", re.DOTALL), MASK),
+_KEY_WORDS = (
+    r"passwo?r?d|passwd|passphrase|pwd|pgpass|secret|token|authori[sz]ation|cookie|api[-_]?key|private[-_]?key"
+    r"|access[-_]?key|credential"
 )
+_SURE_WORDS = (
+    r"passwo?r?d|passwd|passphrase|pgpass|api[-_]?key|private[-_]?key|access[-_]?key|secret[-_]?key|client[-_]?secret"
+)
+"""Those that no sentence of ours has before a colon, as `no token: anyone could start runbooks` has."""
+
+_SECRET_KEY = re.compile(rf"{_KEY_WORDS}|(?:^|[_.-])pass(?:$|[_.-])", re.IGNORECASE)
+
+_SUFFIX = r"(?:s|hash|value|data|string|text|key|id|[0-9]{1,4}|[-_.][\w.-]{0,40})?"
+"""What may follow such a word in a name that holds a secret; `secretName` and `secretKeyRef` only say where one is."""
+
+_VALUE = r"""(?:"(?:\\.|[^"\\])*"?|'[^'\n]*'?|[^\s,;&"'}]+)"""
+_FLAGS = (
+    r"(?:[a-z0-9]{1,20}[-_]){0,4}(?:passwo?r?d|passwd|passphrase|pwd|secret|secret[-_]?key|api[-_]?key|access[-_]?key)"
+    r"|(?:(?:access|api|auth|bearer|id|refresh|session)[-_])?token"
+)
+_ISSUED = (
+    r"gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}|(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{6,}"
+    r"|sk-(?:proj-|ant-)?[A-Za-z0-9_]{20,}|xox[abeoprs]-[\w-]{8,}|xapp-[\w-]{8,}|AIza[\w-]{30,}|npm_[A-Za-z0-9]{30,}"
+    r"|hf_[A-Za-z]{30,}|SG\.[\w-]{16,}\.[\w-]{16,}|dop_v1_[a-f0-9]{32,}|hv[sbr]\.[\w-]{20,}|ya29\.[\w-]{20,}"
+)
+"""How the tokens begin that GitHub, GitLab, Stripe, Slack, Google, npm, SendGrid, DigitalOcean, Vault and others issue."""
+
+_NAMED = rf"(?:{_KEY_WORDS}){_SUFFIX}"
+_SURELY_NAMED = rf"(?:{_SURE_WORDS}){_SUFFIX}"
+_GAP = r"[ \t]{0,3}"
+_HEADERS = r"(?:proxy-)?authorization|set-cookie|cookie|x-[a-z-]{0,30}(?:key|token|secret|auth)[a-z-]{0,30}"
+
+# Written in RE2's dialect: no look-around, no backreference, no repetition of more than 1,000. A match begins at the word
+# that tells, and not at the name around it, so that the text is gone through once.
+_TEXTS: Mapping[str, str] = {
+    # a private key, to its end or the text's
+    r"(?s)-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END[A-Z0-9 -]{0,60}|$)": MASK,
+    # a header, to the end of its line
+    rf"(?i)\b({_HEADERS})({_GAP}:{_GAP})[^\r\n]+": rf"\1\2{MASK}",
+    r"(?i)\b(bearer|basic)\s{1,8}[\w.~+/=-]{8,}": rf"\1 {MASK}",
+    r"(?i)(\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{0,100}:)[^\s/]{1,400}@": rf"\1{MASK}@",
+    # JSON inside a text of JSON, JSON, and a number under such a name
+    rf'(?i)({_NAMED}\\{{1,8}}"\s{{0,4}}:\s{{0,4}}\\{{1,8}}")[^"\\]*': rf"\1{MASK}",
+    rf'(?i)({_NAMED}"\s{{0,4}}:\s{{0,4}})"(?:\\.|[^"\\])*"?': rf'\1"{MASK}"',
+    rf'(?i)({_NAMED}"\s{{0,4}}:\s{{0,4}})-?[0-9][\w.+-]*': rf'\1"{MASK}"',
+    # YAML: a block, then what stands on a line of its own to the end of it
+    rf"(?i)({_NAMED}[\"']?{_GAP}:[ \t]{{1,4}})[|>][+-]?[ \t]*(?:\n[ \t]+[^\n]*)+": rf"\1{MASK}",
+    rf"(?im)^([ \t-]{{0,40}}[\"']?[\w.-]{{0,40}}{_NAMED}[\"']?{_GAP}:[ \t]{{1,4}})[^\s{{\[][^\r\n]*": rf"\1{MASK}",
+    # `password = x`, `password: x` in a sentence, `token: x` where the line or the list goes on after one word
+    rf"(?i)({_NAMED}[\"']?{_GAP}(?::=|=>|={{1,2}}){_GAP}){_VALUE}": rf"\1{MASK}",
+    rf"(?i)(\b(?:\w{{1,40}}[_.-])?pass{_GAP}={_GAP}){_VALUE}": rf"\1{MASK}",
+    rf"(?i)({_SURELY_NAMED}'?{_GAP}:{_GAP}){_VALUE}": rf"\1{MASK}",
+    rf"(?im)({_NAMED}'?{_GAP}:{_GAP})[^\s,;\"'}}]{{6,}}([ \t]{{0,4}}(?:$|[,;}}]))": rf"\1{MASK}\2",
+    r"(?i)\b(password|identified\s{1,3}by)(\s{1,3})'[^']*'?": rf"\1\2{MASK}",
+    # the flags of commands
+    rf"(?i)((?:^|\s)--?(?:{_FLAGS})[ \t]{{1,4}})(?:\"[^\"]*\"?|'[^']*'?|[^\s-]\S*)": rf"\1{MASK}",
+    r"(?i)(\b(?:mysql|mariadb)[a-z-]{0,20}\s[^\n|;&]{0,300}?-p)[^\s-]\S*": rf"\1{MASK}",
+    r"(?i)(\bsshpass\s{1,3}-p\s{0,3}|\bredis-cli\s[^\n|;&]{0,300}?-a\s{1,3})\S+": rf"\1{MASK}",
+    r"(?i)(\bcurl\s[^\n|;&]{0,300}?(?:-u|--user)[\s=]{0,3}[^\s:]{1,100}:)\S+": rf"\1{MASK}",
+    r"((?:^|\s)-p)[A-Za-z_]{0,40}[0-9A-Z!@#$%^&*]\S*": rf"\1{MASK}",
+    # what is known by its own form
+    r"\beyJ[\w-]{4,}\.[\w-]{4,}(?:\.[\w-]*)*": MASK,
+    r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b(?:[^\w/+]{1,3}[A-Za-z0-9/+]{40}\b)?": MASK,
+    rf"\b(?:{_ISSUED})": MASK,
+}
+_SHAPES = tuple((re.compile(pattern), replacement) for pattern, replacement in _TEXTS.items())
+
+_TELLING = (
+    *(
+        "passw",
+        "passphrase",
+        "pwd",
+        "pass=",
+        "pass ",
+        "pgpass",
+        "secret",
+        "token",
+        "authori",
+        "cookie",
+        "key",
+        "credential",
+    ),
+    *("x-", "bearer", "basic", "://", "identified", "mysql", "mariadb", "redis-cli", "curl", "-p", "eyj"),
+    *(
+        "akia",
+        "asia",
+        "abia",
+        "acca",
+        "gh",
+        "glpat-",
+        "sk_",
+        "rk_",
+        "pk_",
+        "sk-",
+        "xox",
+        "xapp-",
+        "aiza",
+        "npm_",
+        "hf_",
+    ),
+    *("sg.", "dop_v1_", "hv", "ya29.", "pasword"),
+)
+"""One of these stands in lower case in whatever a shape finds: most labels and lines have none, and are done with."""
 
 
 def is_secret_key(key: str) -> bool:
@@ -70,19 +165,57 @@ class Redactor:
         """Mask registered values, then whatever looks like a credential."""
         if self._pattern is not None:
             text = self._pattern.sub(MASK, text)
+        lower = text.lower()
+        if not any(each in lower for each in _TELLING):
+            return text
         for pattern, replacement in _SHAPES:
             text = pattern.sub(replacement, text)
         return text
 
+    def labels(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """Mask inside labels and annotations; those that only name a Secret stay, as metrics about Secrets have them."""
+        return {
+            name: MASK if is_secret_key(name) and not is_label_of_name(name) else self.text(label)
+            for name, label in labels.items()
+        }
+
     def value(self, value: object) -> object:
-        """Mask inside mappings, lists and texts; under a secret's name whatever stands there."""
+        """
+        Mask inside mappings, lists and texts; under a secret's name, and in a secret's place, whatever stands there.
+
+        Places are the data of Secrets, the values of a container's environment, what `kubectl apply` has left, and what
+        stands beside a header's or variable's name or after a flag that tells it.
+        """
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {key: MASK if is_secret_key(str(key)) else self.value(item) for key, item in value.items()}
+            return {key: self._field(value, str(key), item) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
-            return [self.value(item) for item in value]
+            return self._items(list(value))
         return value
+
+    def _field(self, holder: Mapping[object, object], key: str, item: object) -> object:
+        if key == LAST_APPLIED or (key == "value" and is_secret_key(str(holder.get("name", "")))):
+            return MASK
+        if (data := data_of_secret(holder, key, item, MASK)) is not None:
+            return self.value(data) if key == "items" else data
+        if key in ("env", "httpHeaders"):
+            return self.value(environment(item, MASK))
+        if is_secret_key(key) and not is_reference(key, item):
+            return MASK
+        return self.value(item)
+
+    def _items(self, items: list[object]) -> list[object]:
+        """Mask what follows a flag that tells it, and every line of a private key that was split into lines."""
+        masked: list[object] = []
+        in_key = after_flag = False
+        for item in items:
+            line = item if isinstance(item, str) else ""
+            began = in_key or ("PRIVATE KEY-----" in line and "-----BEGIN" in line)
+            masked.append(MASK if line and (began or after_flag) else self.value(item))
+            in_key = began and "-----END" not in line
+            after_flag = bool(line) and follows_flag(line)
+        return masked
 
 
 SECRETS = Redactor()

@@ -1,4 +1,4 @@
-"""Whatever JSON a stranger sends comes back from the ledger equal, on both databases, wherever it is kept."""
+"""Whatever JSON a stranger sends comes back from the ledger equal but for secrets, on both databases, wherever it is kept."""
 
 import itertools
 import json
@@ -13,6 +13,7 @@ from kintsugi.expressions import to_json
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import DeadLetter, SignalSource, StepState, UndoRecord
 from kintsugi.runner.storage import recalled, storable
+from kintsugi.telemetry import MASK, SECRETS
 from tests.contract.ledger.build import NOW, claim, signal, start, started, step
 
 MARKS = [f"$kintsugi.{word}" for word in ("", "time", "duration", "bytes", "integer", "map", "future")]
@@ -87,8 +88,8 @@ async def test_any_labels_and_annotations_come_back(ledger: Ledger, told: list[d
     await ledger.accept(signals, NOW)
     found = {each.id: each for each in await ledger.firing()}
     for sent in signals:
-        assert same(found[sent.id].labels, kept(sent.labels))
-        assert same(found[sent.id].annotations, kept(sent.annotations))
+        assert same(found[sent.id].labels, kept(SECRETS.labels(sent.labels)))
+        assert same(found[sent.id].annotations, kept(SECRETS.labels(sent.annotations)))
 
 
 @many
@@ -115,7 +116,12 @@ async def test_any_document_comes_back_from_a_step_and_from_parameters(ledger: L
     assert same((await ledger.run(run.id)).parameters, {"sent": kept(sent)})
     for each, found in zip(sent, await ledger.steps(run.id), strict=True):
         undone = found.undo.commands[0] if found.undo is not None else None
-        for part in (found.result, found.facts, found.command, undone):
+        for part in (found.result, found.facts):
+            assert same(part, {"sent": kept(SECRETS.value(each))})
+        for part in (
+            found.command,
+            undone,
+        ):  # what is carried out is never masked: `effect` refuses what holds a secret
             assert same(part, {"sent": kept(each)})
 
 
@@ -128,8 +134,9 @@ async def test_any_answer_is_seen_by_later_steps_after_a_restart(ledger: Ledger,
     looked = step(run, "look", StepState.DONE, result=storable({"json": sent}))
     await ledger.save_step(looked, expect=None, now=NOW)
     (found,) = await ledger.steps(run.id)
-    assert same(recalled(found.result), {"json": kept(sent)})
-    assert same(to_json(recalled(found.result)), to_json({"json": kept(sent)}))
+    rest = kept(SECRETS.value(sent))
+    assert same(recalled(found.result), {"json": rest})
+    assert same(to_json(recalled(found.result)), to_json({"json": rest}))
 
 
 @many
@@ -140,13 +147,30 @@ async def test_any_text_comes_back_from_evidence_and_from_dead_letters(ledger: L
     run = started(await ledger.claim(claim(service=f"service-{number}"), start, NOW))
     await ledger.keep_evidence(run.id, sent, sent, sent, NOW)
     (evidence,) = await ledger.evidence(run.id)
-    assert (evidence.path, evidence.kind, evidence.text) == (kept(sent),) * 3
+    assert (evidence.path, evidence.kind) == (kept(sent),) * 2
+    assert evidence.text == kept(SECRETS.text(sent))
     letter = DeadLetter(
         id=f"dead-{number:09d}", source=SignalSource.ALERTMANAGER, received=NOW, reason=sent, excerpt=sent
     )
     await ledger.keep_dead_letters([letter])
     found = {each.id: each for each in await ledger.dead_letters(limit=1000)}[letter.id]
-    assert (found.reason, found.excerpt) == (kept(sent),) * 2
+    assert (found.reason, found.excerpt) == (kept(SECRETS.text(sent)),) * 2
+
+
+@many
+@given(documents, texts)
+async def test_what_holds_no_secret_comes_back_equal_beside_one(ledger: Ledger, sent: object, secret: str) -> None:
+    """E4: what is masked is the secret and no more."""
+    service = f"service-{next(NUMBERS)}"
+    run = started(await ledger.claim(claim(service=service), start, NOW))
+    holding = {"env": [{"name": "PLACE", "value": secret}], "password": secret, "rest": sent}
+    await ledger.save_step(step(run, "look", StepState.DONE, result=holding), expect=None, now=NOW)
+    (found,) = await ledger.steps(run.id)
+    assert found.result is not None
+    place = {"name": "PLACE", "value": MASK if secret else ""}
+    assert (found.result["env"], found.result["password"]) == ([place], MASK)
+    if SECRETS.value(sent) == sent:
+        assert same(found.result["rest"], kept(sent))
 
 
 async def test_an_answer_that_is_nested_deeper_than_is_kept_is_known_to_have_come_and_no_more(ledger: Ledger) -> None:

@@ -150,3 +150,13 @@ def test_lines_below_the_level_are_not_written() -> None:
     get_logger("x").debug("noise")
 
     assert stream.getvalue() == ""
+
+
+def test_a_secret_on_the_cut_of_a_long_value_is_masked_before_it_is_cut() -> None:
+    """E4: a part of one is a secret, too."""
+    stream = written("json")
+    get_logger("kintsugi.x").info("it said", text="x" * 8_180 + " password: canary-on-the-cut and more " + "y" * 9_000)
+    line = json.loads(stream.getvalue())
+    assert "canary" not in line["text"]
+    assert line["text"].startswith("x" * 8_180)
+    assert len(line["text"]) < 8_300

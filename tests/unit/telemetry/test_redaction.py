@@ -1,11 +1,40 @@
-"""Secrets never reach a line that is written (reliability E5): by key, by shape, by registered value."""
+"""Secrets never reach a line that is written (reliability E4): by key, by shape, by registered value."""
 
+import json
 import time
 
 import pytest
+import re2
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kintsugi.telemetry import MASK, Redactor, is_secret_key
-from kintsugi.telemetry.redaction import MOST_SECRETS
+from kintsugi.telemetry.redaction import _SHAPES, MOST_SECRETS
+
+PARTS = [
+    *(
+        "password",
+        "token",
+        "secret",
+        " ",
+        ": ",
+        ":",
+        "=",
+        " = ",
+        '"',
+        "'",
+        "\\",
+        "\n",
+        "  ",
+        "- ",
+        ",",
+        "}",
+        "x",
+        "hunter2",
+    ),
+    *("Bearer ", "http://", "@", "--", "-p", "|", "eyJabcd.", "AKIAIOSFODNN7EXAMPLE", "cookie", "pass", MASK, "]", "["),
+    *("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "mysql -p", "identified by '", "sk_live_abcdef1"),
+]
 
 
 def test_a_registered_value_is_masked_wherever_it_stands() -> None:
@@ -44,6 +73,34 @@ def test_a_value_too_short_to_be_a_secret_is_not_masked() -> None:
         ('{"db_password":"hunter2', "hunter2"),
         ("GET /x?api_key=hunter2&a=b", "hunter2"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIhunter2\n-----END RSA PRIVATE KEY-----", "hunter2"),
+        ("password: hunter2", "hunter2"),
+        ("  db-password: correct horse hunter2", "hunter2"),
+        ("token: |\n  hunter2\nname: x", "hunter2"),
+        ("login failed, password: hunter2, user=x", "hunter2"),
+        ("'secret': 'hunter2'", "hunter2"),
+        ("password = hunter2", "hunter2"),
+        ("password = 'correct hunter2'", "hunter2"),
+        ("DB_PASS=hunter2", "hunter2"),
+        ("ALTER ROLE web PASSWORD 'hunter2'", "hunter2"),
+        ("psql --password hunter2 -h db", "hunter2"),
+        ("deploy --api-key=hunter2", "hunter2"),
+        ("mysql -u root -phunter db", "hunter"),
+        ("tool -pHunter2", "unter2"),
+        ("curl -s -u ana:hunter2 http://x", "hunter2"),
+        ("AKIAIOSFODNN7EXAMPLE", "IOSFODNN7"),
+        ("AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI"),
+        ("aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI"),
+        ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmVk", "eyJzdWIi"),
+        ("push with ghp_abcdefghijklmnopqrstuvwxyz0123456789", "mnopqrst"),
+        ("charge sk_live_abcdef1234567890", "abcdef12"),
+        ("X-Api-Key: hunter2", "hunter2"),
+        ("X-Auth-Token: hunter2", "hunter2"),
+        ("Set-Cookie: session=hunter2; Path=/; HttpOnly", "hunter2"),
+        ("Cookie: a=1; b=hunter2", "hunter2"),
+        ("postgres://ana:hun@ter2@db/x", "ter2"),
+        ("redis://:hunter2@cache:6379", "hunter2"),
+        ('{"message": "{\\"password\\": \\"hunter2\\"}"}', "hunter2"),
+        ('{"password": 4711, "a": 1}', "4711"),
     ],
 )
 def test_what_looks_like_a_credential_is_masked_unregistered(text: str, hidden: str) -> None:
@@ -55,7 +112,20 @@ def test_what_looks_like_a_credential_is_masked_unregistered(text: str, hidden: 
 
 @pytest.mark.parametrize(
     "text",
-    ["no token: anyone could start runbooks", "pod team-0/web-7d4b9c6f5-00000", "http://prometheus:9090/graph?x=1"],
+    [
+        "no token: anyone could start runbooks",
+        "pod team-0/web-7d4b9c6f5-00000",
+        "http://prometheus:9090/graph?x=1",
+        "PGPASSWORD comes from secret/db, which is not there in production",
+        "secret/db in production has no key 'password'",
+        'FATAL:  password authentication failed for user "web"',
+        "    secretName: web-tls",
+        "secretKeyRef:\n  name: db\n  key: url",
+        "kubectl rollout undo deployment/token-service --to-revision=3 -n production",
+        "kubectl get pods -l app=web -n production",
+        "image sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+        "uid 8f14e45f-ceea-467f-a9e4-0e1c1e1d6d4f",
+    ],
 )
 def test_plain_prose_stays_readable(text: str) -> None:
     assert Redactor().text(text) == text
@@ -75,7 +145,23 @@ def test_names_of_secrets_are_known(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "filler", ["a", "a=", '"a":', "x://", '"', "\\", "Bearer ", "-----BEGIN PRIVATE KEY-----", ":"]
+    "filler",
+    [
+        *(
+            "a",
+            "a=",
+            '"a":',
+            "x://",
+            '"',
+            "\\",
+            "Bearer ",
+            "-----BEGIN PRIVATE KEY-----",
+            ":",
+            "token.",
+            "password: |\n ",
+        ),
+        *("mysql -", "curl -u ", "eyJaaaa.", "\n - token", "--a-secret"),
+    ],
 )
 def test_a_strangers_text_cannot_make_redaction_slow(filler: str) -> None:
     """The time grows with the length, not with its square: 8 times the text takes nowhere near 64 times as long."""
@@ -101,3 +187,69 @@ def test_a_token_an_hour_does_not_fill_the_memory_and_the_newest_are_masked() ->
     assert len(redactor._known) == MOST_SECRETS
     newest = f"x hourly-token-{2 * MOST_SECRETS - 1:06} the-one-in-use-always"
     assert redactor.text(newest) == f"x {MASK} {MASK}"
+
+
+def test_the_shapes_are_written_in_the_dialect_of_re2() -> None:
+    for pattern, _ in _SHAPES:
+        re2.compile(pattern.pattern)
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=8).map("".join))
+def test_what_is_masked_stays_as_it_is_when_it_is_masked_again(text: str) -> None:
+    once = Redactor().text(text)
+    assert Redactor().text(once) == once
+
+
+CANARY = "canary"
+POD = {
+    "kind": "Pod",
+    "metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": CANARY, "note": "kept"}},
+    "spec": {
+        "automountServiceAccountToken": False,
+        "imagePullSecrets": [{"name": "registry"}],
+        "volumes": [{"name": "tls", "secret": {"secretName": "web-tls"}}],
+        "containers": [
+            {
+                "name": "web",
+                "args": ["--verbose", "--db-password", CANARY, "x"],
+                "env": [
+                    {"name": "PLAIN", "value": CANARY},
+                    {"name": "NAMED", "valueFrom": {"secretKeyRef": {"name": "db", "key": "url"}}},
+                ],
+                "livenessProbe": {"httpGet": {"httpHeaders": [{"name": "Authorization", "value": CANARY}]}},
+            }
+        ],
+    },
+}
+
+
+def test_what_stands_in_a_secrets_place_is_masked_whatever_it_looks_like_and_all_else_stays() -> None:
+    shown = Redactor().value(POD)
+    assert CANARY not in json.dumps(shown)
+    assert json.dumps(shown).count(MASK) == 4
+    assert json.loads(json.dumps(shown).replace(MASK, CANARY)) == POD
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"kind": "Secret", "data": {"a": CANARY}, "stringData": {"b": CANARY}},
+        {"kind": "SecretList", "items": [{"metadata": {}, "data": {"a": CANARY}}]},
+        {"headers": {"Set-Cookie": CANARY, "authorization": [CANARY], "X-Api-Key": CANARY}},
+        {"env": [f"A={CANARY}"]},
+        {"env": {"A": CANARY}},
+        {"url": f"https://ana:{CANARY}@web/"},
+        ["-----BEGIN EC PRIVATE KEY-----", CANARY, CANARY, "-----END EC PRIVATE KEY-----"],
+        ["mysql", "--password", CANARY],
+    ],
+)
+def test_no_secret_is_left_in_any_of_its_places(value: object) -> None:
+    shown = json.dumps(Redactor().value(value))
+    assert CANARY not in shown
+    assert MASK in shown
+
+
+def test_the_label_that_names_a_secret_stays_and_one_that_holds_one_does_not() -> None:
+    labels = {"secret": "db", "secret_name": "db", "token": CANARY, "url": f"http://a:{CANARY}@b", "severity": "page"}
+    masked = {"token": MASK, "url": f"http://a:{MASK}@b"}
+    assert Redactor().labels(labels) == labels | masked
