@@ -21,7 +21,7 @@ from kintsugi.errors import LedgerUnavailable
 from kintsugi.executor import Executor
 from kintsugi.model.documents import Catalog
 from kintsugi.settings import Settings, SettingsError, check_watchdogs
-from kintsugi.telemetry import Metrics, get_logger
+from kintsugi.telemetry import LoopHeartbeat, Metrics, get_logger
 
 log = get_logger(__name__)
 
@@ -79,8 +79,10 @@ async def start(
     files = CatalogFiles(paths=catalog_paths(settings.catalog.directory), durations=settings.durations)
     catalog = files.start()
     check_catalog(settings, catalog)
-    core = await build(settings, catalog, life, loopback=loopback, executor=executor)
     metrics = Metrics()
+    heartbeat = LoopHeartbeat(metrics.event_loop_lag.observe)
+    life.spawn("heartbeat", heartbeat.run())
+    core = await build(settings, catalog, life, loopback=loopback, executor=executor)
     counting = Counting(core, metrics)
     life.spawn("caches", core.caches.run())
     listening = await serve_on(settings, core, metrics, life)

@@ -2,6 +2,7 @@
 
 from kintsugi.telemetry.containment import Border, Containment, Turn, in_words
 from kintsugi.telemetry.logs import Format, Logger, configure_logging, get_logger, log_context
+from kintsugi.telemetry.loop_lag import LoopHeartbeat
 from kintsugi.telemetry.metrics import KnownLabels, Metrics
 from kintsugi.telemetry.redaction import MASK, SECRETS, Redactor, is_secret_key
 
@@ -13,6 +14,7 @@ __all__ = [
     "Format",
     "KnownLabels",
     "Logger",
+    "LoopHeartbeat",
     "Metrics",
     "Redactor",
     "Turn",

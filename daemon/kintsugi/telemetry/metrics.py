@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from kintsugi.telemetry.containment import Border
 
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _RUN_BUCKETS = (1, 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600)
 
 
@@ -67,6 +68,9 @@ class Metrics:
         self.watch_lag = gauge("kintsugi_watch_lag_seconds", "Since a watch was last heard of.", ["resource"])
         self.ledger_commit_seconds = histogram(
             "kintsugi_ledger_commit_seconds", "One commit of signals.", buckets=_COMMIT_BUCKETS
+        )
+        self.event_loop_lag = histogram(
+            "kintsugi_event_loop_lag_seconds", "How late the event loop was, four times a second.", buckets=_LAG_BUCKETS
         )
         self.service_healthy = gauge(
             "kintsugi_service_healthy", "1 while a service is healthy, 0 while it is not.", ["service"]

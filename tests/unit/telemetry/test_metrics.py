@@ -12,6 +12,7 @@ PROMISED = {
     "kintsugi_watchdogs",
     "kintsugi_watch_lag_seconds",
     "kintsugi_ledger_commit_seconds",
+    "kintsugi_event_loop_lag_seconds",
     "kintsugi_dead_letters_total",
     "kintsugi_service_healthy",
     "kintsugi_drills_total",
