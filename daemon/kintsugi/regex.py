@@ -4,6 +4,7 @@ Regular expressions that take time in proportion to the text, whatever it is: RE
 The only place that speaks to RE2. It has no backreferences and no lookaround, and never goes back.
 """
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
@@ -82,15 +83,57 @@ class AnyOf:
         return self._compiled is None or self._compiled.search(_encoded(text)) is not None
 
 
+class Substitutions:
+    """
+    Replaces what expressions match, one expression after the other.
+
+    Each is a pair of expression and replacement, in which `\\1` to `\\9` stand for groups. The expressions are ours: how
+    long and how large they are is not looked at. Raises ValueError when RE2 cannot take one.
+    """
+
+    __slots__ = ("_any", "_each")
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        pairs = tuple(pairs)
+        self._each = tuple((_compile(pattern, capture=True), _parts(replacement)) for pattern, replacement in pairs)
+        self._any = AnyOf(pattern for pattern, _ in pairs)
+
+    def apply(self, text: str) -> str:
+        """Return the text with everything replaced; where nothing is, the very same."""
+        if not self._any.may_search(text):
+            return text
+        before = after = _encoded(text)
+        for compiled, parts in self._each:
+            after = _replaced(compiled, parts, after)
+        return text if after is before else after.decode()
+
+
+def _parts(replacement: str) -> tuple[bytes | int, ...]:
+    """Split a replacement into texts and the numbers of groups."""
+    pieces = re.split(r"\\([1-9])", replacement)
+    return tuple(int(piece) if place % 2 else piece.encode() for place, piece in enumerate(pieces) if piece)
+
+
+def _replaced(compiled: Any, parts: Iterable[bytes | int], text: bytes) -> bytes:
+    """Replace every match; where there is none, return the very same bytes."""
+    kept: list[bytes] = []
+    end = 0
+    for match in compiled.finditer(text):
+        kept.append(text[end : match.start()])
+        kept += (part if isinstance(part, bytes) else match[part] or b"" for part in parts)
+        end = match.end()
+    return b"".join([*kept, text[end:]]) if kept else text
+
+
 def literally(text: str) -> str:
     """Return the expression that matches this text and no other."""
     escaped: str = re2.escape(text)
     return escaped
 
 
-def _compile(pattern: str) -> Any:
+def _compile(pattern: str, *, capture: bool = False) -> Any:
     options = re2.Options()
-    options.never_capture = True
+    options.never_capture = not capture
     options.log_errors = False  # it would write them to stderr
     try:
         return re2.compile(pattern, options)
