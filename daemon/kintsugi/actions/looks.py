@@ -16,6 +16,7 @@ from kintsugi.actions.polling import until
 from kintsugi.actions.result import Result, of_objects
 from kintsugi.actions.revisions import current_of, find_revisions
 from kintsugi.actions.rollout_status import Status, status_of
+from kintsugi.actions.threads import computed
 from kintsugi.clients.clients import Clients
 from kintsugi.clients.http import HttpRequest, HttpResponse
 from kintsugi.commands import render
@@ -149,7 +150,7 @@ async def _curl(clients: Clients, command: Curl, deadline: timedelta) -> Result:
     )
     response = await clients.http.ask(request, within=min(command.max_time or deadline, deadline))
     names: dict[str, object] = {"status": response.status, "body": response.body, "headers": dict(response.headers)}
-    if (content := _json(response)) is not None:
+    if (content := await computed(len(response.body), lambda: _json(response))) is not None:
         names["json"] = content
     cut = ", cut at 1 MiB" if response.cut else ""
     error = command.fail and response.status >= 400
