@@ -24,6 +24,9 @@ _Line = MutableMapping[str, Any]
 _LONGEST = 8192
 """Characters of one value in a line; the rest is cut, so that a stranger's text cannot fill the disk."""
 
+_LONGEST_MASKED = 65_536
+"""Characters of one value that are looked through for secrets."""
+
 _TRACEBACKS = frozenset({"exception", "stack"})
 _QUIET = {"aiohttp.access": logging.WARNING, "apscheduler": logging.WARNING, "alembic": logging.WARNING}
 
@@ -80,14 +83,18 @@ def log_context(**ids: str) -> Iterator[None]:
 
 
 def _redact(_logger: object, _method: str, line: _Line) -> _Line:
-    """Mask secrets, and make every value a text, a number, or a list or mapping of these."""
+    """
+    Make every value a text, a number, or a list or mapping of these, mask secrets, then cut: never through a secret.
+
+    What is so long that masking it would take long is cut before that, far beyond what is shown.
+    """
     for key, value in line.items():
-        line[key] = MASK if is_secret_key(key) else SECRETS.value(_plain(value))
+        line[key] = MASK if is_secret_key(key) else _each_text(SECRETS.value(_plain(value)), _cut)
     return line
 
 
 def _plain(value: object) -> object:
-    """Turn a value into what JSON knows; cut what is too long."""
+    """Turn a value into what JSON knows; cut what is far too long."""
     match value:
         case None | bool() | int() | float():
             return value
@@ -100,8 +107,11 @@ def _plain(value: object) -> object:
         case list() | tuple() | set() | frozenset():
             return [_plain(item) for item in value]
         case _:
-            text = str(value)
-            return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text) - _LONGEST} more)"
+            return str(value)[:_LONGEST_MASKED]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text) - _LONGEST} more)"
 
 
 def _escape_for_json(_logger: object, _method: str, line: _Line) -> _Line:
