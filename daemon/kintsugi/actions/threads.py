@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-MOST_ON_LOOP = 8 * 1024
-"""Characters, or bytes, that are worked on in the event loop: masking the worst 8 KiB takes what handling one answer takes."""
+MOST_ON_LOOP = 2 * 1024
+"""Characters, or bytes, that are worked on in the event loop: masking the worst 2 KiB takes what handling one answer takes."""
 
 LEAST_LINE = 64
 """Bytes that a line counts for, however short: a list of so many lines costs what lines do, and not what bytes do."""

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.asker import Asker
+from kintsugi.actions.threads import MOST_ON_LOOP
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
@@ -219,7 +220,7 @@ async def test_no_answer_costs_the_loop_more_than_ten_ordinary_ones(server: Answ
     look = Look(server)
     assert await look(way, ordinary(way)) == ""
     usual = await cost(partial(look, way, ordinary(way)), times=5)
-    texts = [(filler, length) for filler in FILLERS for length in (8 << 10, ORDINARY)]
+    texts = [(filler, length) for filler in FILLERS for length in (MOST_ON_LOOP, ORDINARY)]
     texts += [(filler, LARGEST) for filler in ("\n", "token.", "[],")]
     costs = {each: await cost(partial(look, way, filled(*each))) for each in texts}
     worst = sorted(costs, key=lambda each: costs[each])[-5:]
