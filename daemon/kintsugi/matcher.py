@@ -9,12 +9,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Generic, TypeVar
 
 from kintsugi.errors import EvaluationError
 from kintsugi.model.documents import Catalog, LabelMatcher, MatchOperator, Rule, RuleSource, Service
 from kintsugi.objects.selectors import Operator, Selector
+from kintsugi.regex import compiled
 
 T = TypeVar("T")
 
@@ -176,15 +176,9 @@ def holds(matcher: LabelMatcher, value: str) -> bool:
         case MatchOperator.NOT_EQUAL:
             return value != matcher.value
         case MatchOperator.MATCH:
-            return anchored(matcher.value).fullmatch(value) is not None
+            return compiled(matcher.value).matches(value)
         case MatchOperator.NOT_MATCH:
-            return anchored(matcher.value).fullmatch(value) is None
-
-
-@lru_cache(maxsize=4096)
-def anchored(pattern: str) -> re.Pattern[str]:
-    """Compile a matcher's regular expression once. The catalog has checked that it compiles."""
-    return re.compile(pattern)
+            return not compiled(matcher.value).matches(value)
 
 
 def condition_holds(rule: Rule, names: Mapping[str, object]) -> bool | None:

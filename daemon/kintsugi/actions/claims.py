@@ -74,7 +74,7 @@ async def prepare_delete(kube: KubeClient, command: Delete, judged: Judged) -> P
             "then": [encode(each) for each in anew],
         },
         undo=_bind_again(command, judged.obj, volume),
-        evidence=(of_claim(judged.obj), *((of_claim(volume),) if volume else ())),
+        evidence=tuple([await of_claim(each) for each in (judged.obj, volume) if each]),
         write=DeleteWrite(grace=command.grace),
     )
 

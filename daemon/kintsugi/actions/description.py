@@ -11,6 +11,7 @@ import yaml
 from kintsugi.actions import live
 from kintsugi.actions.events import event_time
 from kintsugi.actions.live import Live
+from kintsugi.actions.threads import computed, size_of
 from kintsugi.objects import facts
 from kintsugi.objects.kept import Object, Pod
 from kintsugi.telemetry.redaction import MASK, SECRETS, is_secret_key
@@ -20,6 +21,12 @@ LONGEST = 64 * 1024
 _MOST_EVENTS = 40
 _HEADED = ("apiVersion", "kind", "metadata", "status")
 _DATA = ("data", "stringData", "binaryData")
+
+
+async def described(obj: Live, events: Sequence[Live]) -> str:
+    """Write an object and its newest events, in a thread where they are large. At most 64 KiB."""
+    size = size_of([obj, *events])
+    return await computed(size, lambda: describe(obj, events))
 
 
 def describe(obj: Live, events: Sequence[Live]) -> str:

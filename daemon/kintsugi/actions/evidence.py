@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from kintsugi.actions import live
-from kintsugi.actions.description import clip, describe
+from kintsugi.actions.description import clip, described
 from kintsugi.actions.events import events_about
 from kintsugi.actions.live import Live
 from kintsugi.actions.prepared import Evidence
+from kintsugi.actions.threads import computed
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import KubeClient
 from kintsugi.objects.kept import Pod
@@ -32,17 +33,21 @@ async def of_pod(kube: KubeClient, obj: Live) -> tuple[Evidence, ...]:
     return (description, *logs)
 
 
-def of_claim(obj: Live) -> Evidence:
+async def of_claim(obj: Live) -> Evidence:
     """Keep a claim or a volume whole: a person could make it anew from this."""
-    return Evidence(kind=f"describe {live.text(obj, 'kind')} {live.name(obj)}", text=describe(live.shown(obj), ()))
+    return Evidence(
+        kind=f"describe {live.text(obj, 'kind')} {live.name(obj)}", text=await described(live.shown(obj), ())
+    )
 
 
 async def _description(kube: KubeClient, obj: Live) -> Evidence:
     try:
         events = await events_about(kube, live.named(PODS, obj), live.text(obj, "metadata", "namespace"))
     except KubeError as error:
-        return Evidence(kind="describe", text=f"{describe(live.shown(obj), ())}\nits events cannot be read: {error}")
-    return Evidence(kind="describe", text=describe(live.shown(obj), events))
+        return Evidence(
+            kind="describe", text=f"{await described(live.shown(obj), ())}\nits events cannot be read: {error}"
+        )
+    return Evidence(kind="describe", text=await described(live.shown(obj), events))
 
 
 def _logs_of(obj: Live) -> Iterator[tuple[str, bool]]:
@@ -72,4 +77,5 @@ async def _log(kube: KubeClient, obj: Live, container: str, previous: bool) -> E
         ]
     except KubeError as error:
         return Evidence(kind=kind, text=f"cannot be read: {error}")
-    return Evidence(kind=kind, text=clip(SECRETS.text(b"".join(chunks).decode(errors="replace"))))
+    log = b"".join(chunks)
+    return Evidence(kind=kind, text=await computed(len(log), lambda: clip(SECRETS.text(log.decode(errors="replace")))))

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from kintsugi.actions import live, psql
-from kintsugi.actions.containers import Container, Containers, running
+from kintsugi.actions.containers import LONGEST_OUTPUT, Container, Containers, running
 from kintsugi.actions.live import Live
 from kintsugi.actions.pods import pods_of
 from kintsugi.actions.result import Result
+from kintsugi.actions.threads import LEAST_LINE, computed
 from kintsugi.commands.queries import psql_of
 from kintsugi.errors import ProbeFailed
 from kintsugi.kube.client import KubeClient
@@ -17,6 +18,8 @@ from kintsugi.objects import facts
 from kintsugi.objects.kept import Pod
 from kintsugi.objects.resources import PODS
 from kintsugi.telemetry import SECRETS
+
+MOST_LINES = LONGEST_OUTPUT // LEAST_LINE
 
 
 async def execute(kube: KubeClient, containers: Containers, command: Exec, within: timedelta) -> Result:
@@ -30,7 +33,9 @@ async def execute(kube: KubeClient, containers: Containers, command: Exec, withi
         place = (command.object, command.container)
         return await psql.inside(containers, await psql.primary(containers, pods, place, asked, within), asked, within)
     container = running(pods[0], command.container) if one else _first_ready(pods, command)
-    return _output(container, command.argv[0], await containers.run(container, command.argv, within=within))
+    executed = await containers.run(container, command.argv, within=within)
+    size = len(executed.stdout) + len(executed.stderr)
+    return await computed(size, lambda: _output(container, command.argv[0], executed))
 
 
 def _first_ready(pods: list[Live], command: Exec) -> Container:
@@ -48,13 +53,13 @@ def _serves(pod: Live) -> bool:
 def _output(container: Container, program: str, executed: Executed) -> Result:
     """Give what a program said; one that fails has answered, too."""
     text = SECRETS.text(executed.stdout.decode(errors="replace"))
-    lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")] if text else []
+    lines = [line.rstrip("\r") for line in text.removesuffix("\n").split("\n", MOST_LINES)[:MOST_LINES]] if text else []
     said = SECRETS.text(executed.stderr.decode(errors="replace").strip())
     names: dict[str, object] = {"lines": lines, "text": text, "exit_code": executed.exit_code}
     if program == "df" and executed.exit_code == 0:
         names["disk"] = disk_of(lines)
     failed = f"{container}: {program} exited {executed.exit_code}{f': {said}' if said else ''}"
-    cut = ", cut at 1 MiB" if executed.truncated else ""
+    cut = ", cut at 1 MiB" if executed.truncated else ", cut there" if len(lines) == MOST_LINES else ""
     return Result(
         names=names,
         summary=f"{container}: {program} exited {executed.exit_code}, {len(lines)} lines{cut}",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kintsugi.actions import live
-from kintsugi.actions.description import clip, describe
+from kintsugi.actions.description import clip, described
 from kintsugi.actions.events import events_about
 from kintsugi.actions.live import Live
 from kintsugi.actions.order import sorted_by
@@ -88,4 +88,4 @@ async def _description(kube: KubeClient, resource: Resource, item: Live) -> str:
     # Events about what lives in no namespace are in `default`; they carry no uid that could be relied on.
     asked = replace(live.named(resource, item), uid=live.uid(item) if resource.namespaced else "")
     namespace = live.text(item, "metadata", "namespace") or "default"
-    return describe(item, await events_about(kube, asked, namespace))
+    return await described(item, await events_about(kube, asked, namespace))

@@ -14,6 +14,7 @@ from kintsugi.actions.live import Live
 from kintsugi.actions.pods import default_container, pods_of, status_of_container
 from kintsugi.actions.result import Result
 from kintsugi.actions.scan import by_start, find
+from kintsugi.actions.threads import LEAST_LINE, computed
 from kintsugi.errors import Invalid, ProbeFailed
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Logs
@@ -47,10 +48,15 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The lines of several logs, one after the other, each with the place of its stream among them."""
+    """
+    The lines of several logs, one after the other, each with the place of its stream among them.
+
+    `size` is what they come to in characters, a short line counted as `LEAST_LINE`.
+    """
 
     lines: list[str]
     origins: list[int]
+    size: int
     summary: str
 
 
@@ -83,7 +89,9 @@ async def scan(kube: KubeClient, command: Logs, patterns: Iterable[Pattern], *, 
     starts = [stream.start if stream in after else "" for stream in streams]
     result = _result(said, streams)
     pods = [streams[origin].pod for origin in said.origins]
-    found = find(said.lines, pods, patterns, [starts[origin] for origin in said.origins])
+    of = [starts[origin] for origin in said.origins]
+    known = tuple(patterns)
+    found = await computed(said.size, lambda: find(said.lines, pods, known, of))
     critical = sum(each["severity"] == Severity.CRITICAL for each in found)
     summary = f"{result.summary}; {len(found)} findings, {critical} of them critical"
     return Result(names={**result.names, "findings": found, "starts": by_start(found)}, summary=summary)
@@ -119,15 +127,25 @@ async def _read(
     share = _MOST_KEPT // len(streams)
     read_one = _said if lenient else _text
     texts = await asyncio.gather(*(read_one(kube, command, stream, share, within) for stream in streams))
+    size = sum(len(text.lines) for text in texts)
+    return await computed(size, lambda: _joined(texts, streams, share // LEAST_LINE, prefixed=command.prefix))
+
+
+def _joined(texts: Sequence[Text], streams: Sequence[Stream], most: int, *, prefixed: bool) -> Said:
+    """Put the lines of several logs one after the other, of each its newest `most`."""
     lines: list[str] = []
     origins: list[int] = []
+    cut = any(text.cut for text in texts)
     for origin, (stream, text) in enumerate(zip(streams, texts, strict=True)):
-        prefix = f"[pod/{stream.pod}/{stream.container}] " if command.prefix else ""
-        found = [prefix + line for line in text.lines.split("\n")] if text.lines else []
-        lines += found
+        prefix = f"[pod/{stream.pod}/{stream.container}] " if prefixed else ""
+        found = text.lines.rsplit("\n", most) if text.lines else []
+        if len(found) > most:
+            found, cut = found[1:], True
+        lines += [prefix + line for line in found] if prefix else found
         origins += [origin] * len(found)
-    cut = ", the oldest left out" if any(text.cut for text in texts) else ""
-    return Said(lines, origins, f"{len(lines)} lines from {len(streams)} containers{cut}")
+    left_out = ", the oldest left out" if cut else ""
+    size = sum(max(LEAST_LINE, len(line)) for line in lines)
+    return Said(lines, origins, size, f"{len(lines)} lines from {len(streams)} containers{left_out}")
 
 
 async def _pods(kube: KubeClient, command: Logs) -> Sequence[Live]:

@@ -15,6 +15,7 @@ from kintsugi.actions.asker import Asker
 from kintsugi.actions.containers import Container, Containers, running
 from kintsugi.actions.live import Live
 from kintsugi.actions.result import Result
+from kintsugi.actions.threads import computed
 from kintsugi.clients.postgres import READ_ONLY, USUAL_PORT, PostgresClient, Server, settings
 from kintsugi.commands.sql import shown_setting
 from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
@@ -52,7 +53,8 @@ async def directly(kube: KubeClient, client: PostgresClient, command: Psql, aske
         password=password,
         search_path=command.search_path,
     )
-    return answer(await client.ask(question(command.statement), server, within=within), f"{server.host}:{server.port}")
+    text = await client.ask(question(command.statement), server, within=within)
+    return await computed(len(text), lambda: answer(text, f"{server.host}:{server.port}"))
 
 
 async def inside(containers: Containers, container: Container, command: Psql, within: timedelta) -> Result:
@@ -63,7 +65,8 @@ async def inside(containers: Containers, container: Container, command: Psql, wi
         raise ProbeFailed(f"{container}: {said}")
     if executed.truncated:
         raise ProbeFailed(f"{container}: the answer is longer than 1 MiB: ask for less")
-    return answer(executed.stdout.decode(errors="replace"), str(container))
+    printed = executed.stdout
+    return await computed(len(printed), lambda: answer(printed.decode(errors="replace"), str(container)))
 
 
 async def primary(

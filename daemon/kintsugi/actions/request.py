@@ -14,6 +14,7 @@ from kintsugi.actions import refusals
 from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.prepared import Prepared
 from kintsugi.actions.result import Result
+from kintsugi.actions.threads import computed
 from kintsugi.actions.undo import not_undone
 from kintsugi.clients.clients import Clients
 from kintsugi.clients.http import HttpRequest, HttpResponse
@@ -34,7 +35,7 @@ async def look(clients: Clients, command: Curl, within: timedelta) -> Result:
     if command.changes:
         raise Refused(f"curl with {command.method} changes something: it is not a look")
     response = await clients.http.ask(_request(command), within=min(command.max_time or within, within))
-    return _result(command, response, response.body)
+    return await _result(command, response, response.body)
 
 
 def prepare(command: Curl, circumstances: Circumstances) -> Prepared:
@@ -61,7 +62,7 @@ async def perform(clients: Clients, command: Curl) -> Result:
         response = await clients.http.send(_request(command), within=min(command.max_time or USUAL, LONGEST))
     except ProbeFailed as error:
         raise KubeError(f"it was not sent: {error}") from error
-    result = _result(command, response, response.body[:LARGEST_BODY])
+    result = await _result(command, response, response.body[:LARGEST_BODY])
     if result.failed:
         raise (OutcomeUnknown if response.status >= 500 else KubeError)(result.failed, status=response.status)
     return result
@@ -78,9 +79,9 @@ def _request(command: Curl) -> HttpRequest:
     )
 
 
-def _result(command: Curl, response: HttpResponse, body: str) -> Result:
+async def _result(command: Curl, response: HttpResponse, body: str) -> Result:
     names: dict[str, object] = {"status": response.status, "body": body, "headers": dict(response.headers)}
-    if (content := _json(body)) is not None:
+    if (content := await computed(len(body), lambda: _json(body))) is not None:
         names["json"] = content
     cut = ", cut" if response.cut or len(body) < len(response.body) else ""
     error = command.fail and response.status >= 400

@@ -5,7 +5,7 @@ import json
 from datetime import timedelta
 
 from kintsugi.catalog.drafts import Draft
-from kintsugi.catalog.matchers import check_regex, parse_matcher, takes_everything
+from kintsugi.catalog.matchers import parse_matcher, takes_everything
 from kintsugi.catalog.parameters import known_type, read_value
 from kintsugi.catalog.shapes import ParameterShape, PatternsShape, RuleShape, RunbookShape, ServiceShape
 from kintsugi.catalog.source import Document, Path
@@ -32,6 +32,7 @@ from kintsugi.model.documents import (
 )
 from kintsugi.objects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, find, suggest
 from kintsugi.objects.selectors import Selector
+from kintsugi.regex import compiled
 from kintsugi.scope import seen
 from kintsugi.scope.types import PARAMETERS, parameter_type, rule_names, service_names
 
@@ -209,7 +210,7 @@ def build_patterns(draft: Draft[PatternsShape]) -> Patterns:
     """Build a list of patterns."""
     for index, pattern in enumerate(draft.shape.spec):
         try:
-            check_regex(pattern.match)
+            compiled(pattern.match)
         except ValueError as error:
             draft.note(("spec", index, "match"), str(error))
     return Patterns(

@@ -1,10 +1,9 @@
-"""Alertmanager's matcher language, as in `amtool` and in Alertmanager's routes; and regular expressions that end in time."""
+"""Alertmanager's matcher language, as in `amtool` and in Alertmanager's routes."""
 
 import re
 
 from kintsugi.model.documents import LabelMatcher, MatchOperator
-
-MOST_LENGTH = 1000
+from kintsugi.regex import compiled
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _MATCHER = re.compile(
@@ -12,7 +11,6 @@ _MATCHER = re.compile(
     rf"(?P<value>{_QUOTED}|(?:[^\s\"{{}},=~][^\s\"{{}},]*)?)\s*\}}?\s*"
 )
 _ESCAPE = re.compile(r'\\(["\\n])')
-_REPEAT_IN_REPEAT = re.compile(r"\((?:[^()\\]|\\.)*[*+}](?:[^()\\]|\\.)*\)(?:[*+]|\{\d+,)")
 
 
 def parse_matcher(text: str) -> LabelMatcher:
@@ -24,7 +22,7 @@ def parse_matcher(text: str) -> LabelMatcher:
     operator = MatchOperator(found["operator"])
     value = _unquoted(found["value"])
     if operator in (MatchOperator.MATCH, MatchOperator.NOT_MATCH):
-        check_regex(value)
+        compiled(value)
     return LabelMatcher(label=_unquoted(found["label"]), operator=operator, value=value)
 
 
@@ -36,27 +34,9 @@ def takes_everything(matcher: LabelMatcher) -> bool:
         case MatchOperator.NOT_EQUAL:
             return matcher.value != ""
         case MatchOperator.MATCH:
-            return re.fullmatch(matcher.value, "") is not None
+            return compiled(matcher.value).matches("")
         case MatchOperator.NOT_MATCH:
-            return re.fullmatch(matcher.value, "") is None
-
-
-def check_regex(pattern: str) -> None:
-    """
-    Refuse a regular expression that is wrong, or that may need more time than there is (E27).
-
-    A repetition inside a repetition, as in `(a+)+`, is what takes exponential time. Raises ValueError.
-    """
-    if len(pattern) > MOST_LENGTH:
-        raise ValueError(f"the regular expression has {len(pattern)} characters, more than {MOST_LENGTH}")
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-    if found := _REPEAT_IN_REPEAT.search(pattern):
-        raise ValueError(
-            f"{found.group()!r} repeats what repeats already, which may take forever: write it without the outer one"
-        )
+            return not compiled(matcher.value).matches("")
 
 
 def _unquoted(text: str) -> str:

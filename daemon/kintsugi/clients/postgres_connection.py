@@ -16,9 +16,16 @@ from typing import Any, TypeVar
 MOST_BYTES = 4 << 20
 """Bytes that a server may send in all: an answer of 1 MiB, twice over."""
 
-MOST_ROUNDS = 1_000_000
-"""Rounds of SCRAM, about a second of work; PostgreSQL's own default is 4096."""
+MOST_MESSAGES = 1000
+"""Messages that a server may send in all: one row comes with some twenty, and each costs asyncpg a few microseconds."""
 
+MOST_ROUNDS = 32_768
+"""
+Rounds of SCRAM that a server may ask for, in all: eight times PostgreSQL's own default. They took 9 ms of the event loop, as
+much as four answers of 64 KiB.
+"""
+
+_MOST_DIGITS = 12
 _LONGEST_BEFORE_LOGIN = 64 << 10
 _TLS_REQUEST = struct.pack("!2I", 8, 80877103)
 _HEAD = struct.Struct("!cI")
@@ -116,6 +123,8 @@ class _Watched(asyncio.Protocol):
         self._transport = transport
         self._refuse = refuse
         self._left = MOST_BYTES
+        self._messages = 0
+        self._rounds = 0
         self._waiting = bytearray()
         self._logged_in = False
         self._over = False
@@ -134,14 +143,26 @@ class _Watched(asyncio.Protocol):
                 return None
             message = bytes(self._waiting[: size + 1])
             del self._waiting[: size + 1]
-            if kind == b"R" and self._asks_too_much(message[_HEAD.size :]):
-                return self._break_off(f"the server asks for more than {MOST_ROUNDS} rounds of SCRAM")
+            self._messages += 1
+            if self._messages > MOST_MESSAGES:
+                return self._break_off(f"the server has sent more than {MOST_MESSAGES} messages")
+            if kind == b"R" and (asked := self._asks_too_much(message[_HEAD.size :])):
+                return self._break_off(
+                    f"the server asks for {asked} rounds of SCRAM, and {MOST_ROUNDS} are the most: set scram_iterations lower"
+                )
             self._logged_in = self._logged_in or message == _WELCOME
             self._inner.data_received(message)
         return None
 
-    def _asks_too_much(self, content: bytes) -> bool:
-        return any(len(rounds) > 7 or int(rounds) > MOST_ROUNDS for rounds in _ROUNDS.findall(content[4:]))
+    def _asks_too_much(self, content: bytes) -> str:
+        """Return how many rounds are asked for where they are too many, counted over all that was asked before; else ""."""
+        for digits in _ROUNDS.findall(content[4:]):
+            self._rounds += int(digits[:_MOST_DIGITS])
+            if len(digits) > _MOST_DIGITS:
+                return f"{digits[:_MOST_DIGITS].decode()}…"
+            if self._rounds > MOST_ROUNDS:
+                return str(self._rounds)
+        return ""
 
     def _break_off(self, why: str) -> None:
         self._over = True

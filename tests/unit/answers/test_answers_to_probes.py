@@ -13,6 +13,7 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.dns import DnsClient
 from kintsugi.clients.http import HttpClient, HttpRequest, HttpResponse
 from kintsugi.clients.postgres import PostgresClient, Server
+from kintsugi.clients.postgres_connection import MOST_ROUNDS
 from kintsugi.clients.tcp import TcpClient
 from kintsugi.errors import ProbeFailed
 from tests.unit.answers.mutations import FUZZ, written, wrong, wrong_bytes
@@ -167,13 +168,22 @@ async def test_a_talk_as_it_should_be_gives_the_answer(server: Answering) -> Non
 @pytest.mark.parametrize(
     ("parts", "why"),
     [
-        ((SASL, nonce(2**31 - 1)), "rounds of SCRAM"),
+        (
+            (SASL, nonce(2**31 - 1)),
+            r"^127\.0\.0\.1:\d+: the server asks for 2147483647 rounds of SCRAM, and 32768 are the most",
+        ),
+        ((SASL, nonce(MOST_ROUNDS + 1)), f"asks for {MOST_ROUNDS + 1} rounds"),
+        (
+            (SASL, message(b"R", struct.pack("!I", 11) + b"r=abc,s=c2FsdA==,i=" + b"9" * 5000)),
+            "asks for 999999999999… rounds",
+        ),
         ((b"\0" + FINE,), "no messages of PostgreSQL"),
         ((FINE + WELCOME, b"S\x7f\xff\xff\xff", b"x" * 1_000_000), "no messages of PostgreSQL"),
-        ((FINE + WELCOME, message(b"S", b"a\0b\0") * 1_000_000), "more than 4 MiB"),
+        ((FINE + WELCOME, message(b"S", b"a\0b\0") * 1_000_000), "more than 1000 messages"),
+        ((FINE + WELCOME, message(b"S", b"a\0" + b"b" * 1_000_000 + b"\0") * 5), "more than 4 MiB"),
         ((b"HTTP/1.1 400 Bad Request\r\n\r\n",), "no messages of PostgreSQL"),
     ],
-    ids=["rounds", "kind 0", "a message of 2 GiB", "endless", "another protocol"],
+    ids=["rounds", "a round too many", "digits", "kind 0", "2 GiB", "endless", "large", "another protocol"],
 )
 async def test_a_server_that_would_keep_the_daemon_busy_is_hung_up_on(
     server: Answering, parts: Sequence[bytes], why: str

@@ -144,6 +144,17 @@ def test_a_value_without_end_is_cut() -> None:
     assert len(stream.getvalue()) < 10_000
 
 
+@pytest.mark.parametrize("before", range(8192 - 20, 8192 + 1))
+def test_no_part_of_a_secret_is_left_where_a_value_is_cut(before: int) -> None:
+    """E5: what stands on the cut is masked first."""
+    SECRETS.register("hunter2-and-more")
+    stream = written("json")
+    get_logger("kintsugi.x").info("said", text="x" * (before - 1) + " hunter2-and-more " + "y" * 100)
+    get_logger("kintsugi.x").info("said", text="x" * (before - 6) + " token=swordfish " + "y" * 100)
+    assert "hun" not in stream.getvalue()
+    assert "sword" not in stream.getvalue()
+
+
 def test_lines_below_the_level_are_not_written() -> None:
     stream = written("json")
 
