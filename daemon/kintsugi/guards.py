@@ -33,11 +33,13 @@ class Limits:
     """
     The figures of the guards; durations among them are scaled by the setting `durations`.
 
-    `ledger_host` is where our own ledger's database is, "" where it is a file. `look_again` is how soon a refusal without an end of its own (a lock, a stale cache) is judged again.
+    `ledger_host` is where our own ledger's database is, "" where it is a file. `nameservers` are the
+    addresses that we ask for names. `look_again` is how soon a refusal without an end of its own (a lock, a stale cache) is judged again.
     """
 
     protected: frozenset[str] = frozenset({"kube-system", "kube-public", "kube-node-lease"})
     ledger_host: str = ""
+    nameservers: frozenset[str] = frozenset()
     cooldown_max: timedelta = timedelta(hours=2)
     failures: int = 3
     failures_pause: timedelta = timedelta(hours=1)
@@ -68,7 +70,12 @@ class Observer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Circumstances:
-    """Everything about one claim that is not history. `addresses` are the service's own: IPs, and names as NAME.NAMESPACE."""
+    """
+    Everything about one claim that is not history.
+
+    `addresses` are the service's own: IPs, and names as NAME.NAMESPACE. `essential` says what the cluster or we ourselves
+    cannot do without, where the service is that.
+    """
 
     rule: Rule
     service: Service
@@ -80,6 +87,7 @@ class Circumstances:
     paused_by_annotation: str = ""
     approved: bool = False
     addresses: frozenset[str] = frozenset()
+    essential: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,6 +138,13 @@ def own_ledger(question: Question) -> Verdict | None:
     """Never touch the database that we ourselves write to: what is done must be written down first (P8)."""
     text = holds_ledger(question.facts.service, question.facts.addresses, question.limits)
     return question.refuse(Reason.PROTECTED, text) if text else None
+
+
+def essential(question: Question) -> Verdict | None:
+    """Never touch what gives names to everything, wherever it runs: a mistake there is seen as everybody's (E23)."""
+    what = question.facts.essential
+    text = f"{question.facts.service.name} is {what}: nothing is ever changed there"
+    return question.refuse(Reason.PROTECTED, text) if what else None
 
 
 def holds_ledger(service: Service, addresses: frozenset[str], limits: Limits) -> str:
@@ -352,6 +367,7 @@ def telling(past: list[PastRun]) -> list[PastRun]:
 GUARDS: tuple[Guard, ...] = (
     protected,
     own_ledger,
+    essential,
     active,
     observing,
     paused,

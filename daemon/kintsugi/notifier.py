@@ -17,6 +17,7 @@ from kintsugi.errors import LedgerError, ProbeFailed
 from kintsugi.model.records import Notice
 from kintsugi.settings import NotificationSettings
 from kintsugi.telemetry import SECRETS, Metrics, get_logger
+from kintsugi.tokens import read_bearer
 
 log = get_logger(__name__)
 
@@ -101,10 +102,10 @@ class Notifier:
             raise ProbeFailed(f"the receiver of notices cannot be reached: {error or type(error).__name__}") from error
 
     def _headers(self) -> dict[str, str]:
-        """Give the headers, with the token as the file holds it now."""
+        """Give the headers, with the token as the file holds it now. Raises ProbeFailed where that is none."""
         headers = {"Content-Type": "application/json"}
         if self._settings.token_file is not None:
-            token = self._settings.token_file.read_text(encoding="utf-8").strip()
+            token = read_bearer(self._settings.token_file)
             SECRETS.register(token)
             headers["Authorization"] = f"Bearer {token}"
         return headers

@@ -116,7 +116,8 @@ def test_damaged_data_are_restored_by_a_persons_word_and_taken_back_by_another(
     status, told = story.daemon.post(path, {})
     assert (status, told["begun"]) == (200, False), told
     assert "public.orders: 7 rows inserted" in told["losses"][0], told
-    story.at("a person takes it back", lambda: story.daemon.post(path, {"confirm": True}))
+    agreed = {"confirm": True, "digest": told["digest"]}
+    story.at("a person takes it back", lambda: story.daemon.post(path, agreed))
     taken_back = story.within(240).reaches("needs-operator")
     assert "; but database is not healthy" in taken_back["reason"], "its old data are the damaged ones"
     assert shop.volume() == old

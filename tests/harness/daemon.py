@@ -24,7 +24,7 @@ from tests.harness.waiting import HopelessError, wait_for
 
 ROOT = Path(__file__).parents[2]
 RIGHTS = ROOT / "docs" / "least-rights.yaml"
-TOKEN, OPERATOR = "harness", "operator-of-the-tests"
+TOKEN, OPERATOR = "webhook-of-the-tests", "operator-of-the-tests"
 _DIRECT = build_opener(ProxyHandler({}))
 _SAYS = "Kintsugi takes webhooks on "
 _HEALTH = "Health and metrics are on "

@@ -21,8 +21,6 @@ DEPLOYMENT = RIGHTS.with_name("deployment.yaml")
 
 Object = dict[str, Any]
 
-_RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
-
 
 @dataclass(kw_only=True)
 class DeployedDaemon(Daemon):
@@ -44,7 +42,6 @@ class DeployedDaemon(Daemon):
     def start(self, *, within: float = 120, **environment: str) -> "DeployedDaemon":
         """Apply everything and wait until the pod is ready: its caches are synced."""
         self.cluster.kubectl("apply", "-f", str(RIGHTS))
-        self.cluster.api.patch("namespace", NAMESPACE, {"metadata": {"labels": _RESTRICTED}})
         self.cluster.apply(*self._objects())
         wait_for(self._ready, within=within, describe=self._state)
         [pod] = self.pods()
@@ -82,10 +79,8 @@ class DeployedDaemon(Daemon):
         settings |= {"mode": self.mode, "durations": self.durations}
         shown["ConfigMap"]["data"]["kintsugi.yaml"] = yaml.safe_dump(settings)
         self._adapt(shown["Deployment"]["spec"]["template"]["spec"])
-        metadata = {"name": NAME, "namespace": NAMESPACE}
         tokens = {"webhook": TOKEN, "operators": f"tester:{OPERATOR}"}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": tokens}
-        return [secret, *shown.values()]
+        return [*(_secret(kind, token) for kind, token in tokens.items()), *shown.values()]
 
     def _adapt(self, pod: Object) -> None:
         [container] = pod["containers"]
@@ -96,6 +91,12 @@ class DeployedDaemon(Daemon):
         [ledger] = [each for each in pod["volumes"] if each["name"] == "ledger"]
         del ledger["persistentVolumeClaim"]
         ledger["emptyDir"] = {}
+
+
+def _secret(kind: str, token: str) -> Object:
+    """Return the Secret that the documentation makes of one file of tokens."""
+    metadata = {"name": f"{NAME}-{kind}", "namespace": NAMESPACE}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {kind: token}}
 
 
 def security() -> tuple[Object, Object]:

@@ -25,7 +25,7 @@ class StartAlertmanager(Protocol):
     """Starts Alertmanagers that send to a webhook with a bearer token; they end with the test."""
 
     def __call__(
-        self, webhook: str, *, token: str = "harness", replicas: int = 1, timing: Timing | None = None
+        self, webhook: str, *, token: str = "webhook-of-the-tests", replicas: int = 1, timing: Timing | None = None
     ) -> Alertmanager:
         """Start and return them when all are ready."""
 
@@ -91,7 +91,7 @@ def alertmanager() -> Iterator[StartAlertmanager]:
     with ExitStack() as stack:
 
         def start(
-            webhook: str, *, token: str = "harness", replicas: int = 1, timing: Timing | None = None
+            webhook: str, *, token: str = "webhook-of-the-tests", replicas: int = 1, timing: Timing | None = None
         ) -> Alertmanager:
             folder = stack.enter_context(scratch("alertmanager-"))
             token_file = folder / "token"

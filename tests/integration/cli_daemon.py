@@ -242,7 +242,7 @@ PAUSE = Pause(id="pau-1", scope=PauseScope.NAMESPACE, name="production", who="an
 @dataclass
 class Night:
     """
-    Operations that know one night. `asked` lists every deed; `away`: the ledger is.
+    Operations that know one night. `asked` lists every deed; `away`: the ledger is; `changing`: what a rollback would do.
 
     `looks` is what an incident looks like from one time to the next, the last for good; None: the ledger is away then.
     """
@@ -252,6 +252,7 @@ class Night:
     questions: tuple[Approval, ...] = (QUESTION,)
     away: bool = False
     empty: bool = False
+    changing: bool = False
 
     async def incidents(self, *, limit: int, service: str, open_only: bool) -> Sequence[Incident]:
         if self.away:
@@ -292,12 +293,18 @@ class Night:
             raise WrongState(f"incident {incident}: the plan has changed since it was shown: look at it again")
         return replace(QUESTION, path=path, who=who, answered=at(400))
 
-    async def roll_back(self, incident: str, *, who: str, confirmed: bool) -> RollbackAnswer:
+    async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackAnswer:
         self.asked.append(("roll_back", incident, who, confirmed))
         if incident == "inc-2":
             raise WrongState("incident inc-2 never had a run: there is nothing to take back")
+        digest = f"shown-{sum(deed[0] == 'roll_back' for deed in self.asked)}" if self.changing else "shown"
+        if confirmed and confirmed != digest:
+            raise WrongState(
+                "incident inc-1: nothing is begun, it is no more what was shown. Now …: lost: 3 days of orders"
+            )
         return RollbackAnswer(
-            begun=confirmed,
+            begun=bool(confirmed),
+            digest=digest,
             text="web-service-recovery on web-service would be rolled back",
             commands=("kubectl scale deployment/web --replicas=3 -n production",),
             losses=("2 minutes of orders",),

@@ -174,7 +174,9 @@ class Stage:
 
     async def roll_back(self, *, confirmed: bool) -> RollbackAnswer:
         """Let Ada ask for the rollback."""
-        return await deeds(self.core).roll_back((await self.incident()).id, who="ada", confirmed=confirmed)
+        incident = (await self.incident()).id
+        shown = await deeds(self.core).roll_back(incident, who="ada")
+        return await deeds(self.core).roll_back(incident, who="ada", confirmed=shown.digest) if confirmed else shown
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for something, and tell the story so far when it does not come."""

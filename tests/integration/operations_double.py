@@ -124,11 +124,14 @@ class RememberingOperations:
             incident=incident, path=path, question="?", plan=plan, asked=NOW, expires=NOW, who=who, answered=NOW
         )
 
-    async def roll_back(self, incident: str, *, who: str, confirmed: bool) -> RollbackAnswer:
+    async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackAnswer:
         self._known(incident)
         self.asked.append(("roll_back", incident, who, confirmed))
         return RollbackAnswer(
-            begun=confirmed, text="one step would be undone", commands=STEP.undo.texts if STEP.undo else ()
+            begun=bool(confirmed),
+            text="one step would be undone",
+            commands=STEP.undo.texts if STEP.undo else (),
+            digest="shown-1",
         )
 
     async def pauses(self) -> Sequence[Pause]:

@@ -149,12 +149,41 @@ async def test_a_persons_token_cannot_speak_for_another(api: Api) -> None:
     assert (status, body["error"]) == (400, "who: the token belongs to ana, it cannot speak for ben")
 
 
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ("ana", "who: ana has a token with that name, this one cannot speak for ana"),
+        ("Ana", "who: 'Ana' is no name: write it of lower-case letters"),
+        (" ana", "who: ' ana' is no name"),
+        ("\u0430na", "is no name"),
+        ("a" * 101, "is no name"),
+    ],
+)
+async def test_a_token_of_nobody_cannot_borrow_a_name(api: Api, said: str, complaint: str) -> None:
+    """What is approved, paused or taken back stands under the name of who did it, and of nobody else."""
+    body = {"plan": "digest-1", "who": said}
+    status, answered = await api.ask("POST", "/api/v1/incidents/inc-1/approve", OPERATOR, body)
+
+    assert status == 400
+    assert complaint in answered["error"]
+    assert api.operations.asked == []
+
+
 async def test_a_rollback_first_says_what_would_be_lost(api: Api) -> None:
     path = "/api/v1/incidents/inc-1/rollback"
 
-    assert (await api.ask("POST", path))[0] == 200
-    assert (await api.ask("POST", path, ANA, {"confirm": True}))[0] == 202
-    assert api.operations.asked == [("roll_back", "inc-1", "ana", False), ("roll_back", "inc-1", "ana", True)]
+    status, shown = await api.ask("POST", path)
+    assert status == 200
+    assert (await api.ask("POST", path, ANA, {"confirm": True, "digest": shown["digest"]}))[0] == 202
+    assert api.operations.asked == [("roll_back", "inc-1", "ana", ""), ("roll_back", "inc-1", "ana", "shown-1")]
+
+
+@pytest.mark.parametrize("body", [{"confirm": True}, {"confirm": True, "digest": ""}])
+async def test_no_rollback_without_what_was_shown(api: Api, body: object) -> None:
+    status, answered = await api.ask("POST", "/api/v1/incidents/inc-1/rollback", ANA, body)
+
+    assert (status, answered["error"].partition(":")[0]) == (400, "digest")
+    assert api.operations.asked == []
 
 
 async def test_a_pause_carries_who_why_and_until_when(api: Api) -> None:

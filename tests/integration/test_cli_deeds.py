@@ -127,7 +127,7 @@ def test_rollback_shows_commands_and_losses_before_it_begins(kintsugi: CommandLi
         "  $ kubectl scale deployment/web --replicas=3 -n production",
         "  lost: 2 minutes of orders",
     ]
-    assert night.asked == [("roll_back", "inc-1", "ana", False), ("roll_back", "inc-1", "ana", True)]
+    assert night.asked == [("roll_back", "inc-1", "ana", ""), ("roll_back", "inc-1", "ana", "shown")]
     assert json.loads(kintsugi("rollback", "inc-1", "--yes", "-o", "json").out)["begun"] is True
 
 
@@ -135,7 +135,17 @@ def test_a_rollback_that_is_declined_is_not_begun(kintsugi: CommandLine, night: 
     ended = on_a_terminal(kintsugi, "n", "rollback", "inc-1")
     assert ended.code == 4
     assert "nothing was rolled back" in ended.err
-    assert night.asked == [("roll_back", "inc-1", "ana", False)]
+    assert night.asked == [("roll_back", "inc-1", "ana", "")]
+
+
+def test_a_rollback_that_has_become_another_since_it_was_shown_is_not_begun(
+    kintsugi: CommandLine, night: Night
+) -> None:
+    night.changing = True
+    ended = kintsugi("rollback", "inc-1", "--yes")
+    assert ended.code == 4
+    assert "it is no more what was shown" in ended.err
+    assert "lost: 3 days of orders" in ended.err
 
 
 def test_what_has_nothing_to_take_back_is_refused(kintsugi: CommandLine) -> None:

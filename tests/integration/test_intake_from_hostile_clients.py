@@ -232,9 +232,9 @@ async def test_a_token_is_rotated_under_load_without_a_refusal(port: Served) -> 
 
     def tokens() -> Iterator[tuple[str, str]]:
         """Both are valid, then the sender changes, then the old one goes."""
-        yield "the-webhooks-token\nthe-next-token\n", "the-webhooks-token"
-        yield "the-webhooks-token\nthe-next-token\n", "the-next-token"
-        yield "the-next-token\n", "the-next-token"
+        yield "the-webhooks-token\nthe-next-webhook-token\n", "the-webhooks-token"
+        yield "the-webhooks-token\nthe-next-webhook-token\n", "the-next-webhook-token"
+        yield "the-next-webhook-token\n", "the-next-webhook-token"
 
     statuses = []
     for text, token in tokens():

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.model.records import IncidentState, Notice
@@ -118,6 +119,28 @@ async def test_a_notice_is_posted_once_with_token_and_id(telling: Telling) -> No
         "created": "2026-11-24T14:00:00+00:00",
     }
     assert telling.receiver.got == [(expected, "Bearer the-notifiers-token")]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfet\x00o\x00k\x00", b"one\ntwo", b"two words", b"", None], ids=repr)
+async def test_a_token_file_that_holds_no_token_keeps_a_notice_waiting_and_ends_nothing(
+    telling: Telling, tmp_path: Path, content: bytes | None
+) -> None:
+    """E24: whoever replaces the file badly hears of it in the log, in one sentence, and the notice waits."""
+    telling.outbox.put("ntc-1")
+    (tmp_path / "token").unlink()
+    if content is not None:
+        (tmp_path / "token").write_bytes(content)
+    with capture_logs() as lines:
+        assert await telling.notifier.send_due() == 0
+    (line,) = lines
+    assert line["event"] == "notice not delivered"
+    assert f"{tmp_path / 'token'} " in line["error"]
+    assert "\n" not in line["error"]
+
+    (tmp_path / "token").write_bytes(b"the-new-token-of-it\n")
+    telling.clock.now += timedelta(minutes=1)
+    assert await telling.notifier.send_due() == 1
+    assert telling.receiver.got[0][1] == "Bearer the-new-token-of-it"
 
 
 @pytest.mark.parametrize("status", [302, 400, 429, 500, 503])

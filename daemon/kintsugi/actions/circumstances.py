@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from kintsugi.model.command import ObjectName
 from kintsugi.model.documents import SecretRef, WorkloadRef
+from kintsugi.model.essentials import Essential
 from kintsugi.model.records import Phase
 from kintsugi.objects.facts import START_UP_ALLOWANCE
 from kintsugi.objects.selectors import Selector
@@ -18,7 +19,7 @@ class Circumstances:
 
     `good` are the pod templates (pod-template-hash, or the name of a ControllerRevision) of the workload that were seen
     healthy. `startup` is what a pod may take to become ready. `protected` namespaces are never changed, and nothing of a
-    service that is `off_limits`: that says why.
+    service that is `off_limits`: that says why; nor anything that is one of `essentials`.
     `allow_managed`: change also what an autoscaler, GitOps or an operator writes. `may_stop` names (TYPE/NAME) what is
     stopped for a restore: its replicas may be lowered in the forward phase, too, and whoever else writes it is put up
     with, but for an operator of the workload itself.
@@ -38,6 +39,7 @@ class Circumstances:
     startup: timedelta = START_UP_ALLOWANCE
     protected: frozenset[str] = frozenset()
     off_limits: str = ""
+    essentials: tuple[Essential, ...] = ()
     allow_managed: bool = False
     env: Mapping[str, SecretRef] = field(default_factory=dict)
     ledger_host: str = ""

@@ -79,5 +79,9 @@ async def judge(kube: KubeClient, asked: ObjectName, namespace: str, circumstanc
 
 def judge_as_read(asked: ObjectName, obj: Live, namespace: str, circumstances: Circumstances) -> Judged:
     """Refuse an object that was just read when it is another one, or going. Raises Refused."""
-    refusals.check(refusals.another(asked, obj), refusals.terminating(asked, obj))
+    refusals.check(
+        refusals.another(asked, obj),
+        refusals.terminating(asked, obj),
+        refusals.essential_part(asked, obj, namespace, circumstances),
+    )
     return Judged(asked=live.named(asked.resource, obj), namespace=namespace, obj=obj, circumstances=circumstances)

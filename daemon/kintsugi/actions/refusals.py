@@ -12,11 +12,13 @@ from kintsugi.actions.circumstances import Circumstances
 from kintsugi.actions.live import Live
 from kintsugi.errors import Refused
 from kintsugi.model.command import ObjectName
+from kintsugi.model.essentials import essential, essential_claim
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Phase
 from kintsugi.objects import facts
 from kintsugi.objects.kept import HorizontalPodAutoscaler, Node, Object, Pod
 from kintsugi.objects.owners import managers, operators
+from kintsugi.objects.resources import PVCS, PVS
 
 _MIRROR = "kubernetes.io/config.mirror"
 
@@ -40,6 +42,19 @@ def protected(namespace: str, circumstances: Circumstances) -> str:
     if namespace in circumstances.protected:
         return f"nothing is changed in the namespace {namespace}: it is protected"
     return ""
+
+
+def essential_part(asked: ObjectName, obj: Live, namespace: str, circumstances: Circumstances) -> str:
+    """Refuse a pod, a workload, a claim or a volume of what nothing may be done to, wherever it runs (E23, P8)."""
+    known = circumstances.essentials
+    if asked.resource == PVCS:
+        what = essential_claim(namespace, asked.name, known)
+    elif asked.resource == PVS:
+        owner = live.mapping(obj, "spec", "claimRef")
+        what = essential_claim(live.text(owner, "namespace"), live.text(owner, "name"), known)
+    else:
+        what = essential(namespace, live.labels(live.mapping(obj, "spec", "template") or obj), known)
+    return f"{asked} belongs to {what}: nothing is ever changed there" if what else ""
 
 
 def own_ledger(host: str, address: str, circumstances: Circumstances) -> str:

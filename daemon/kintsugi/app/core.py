@@ -7,7 +7,8 @@ It is one straight line on purpose: splitting it would only hide who is given wh
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from urllib.parse import urlsplit
+from socket import gethostname
+from urllib.parse import parse_qsl, urlsplit
 
 from kintsugi.actions.actions import Actions
 from kintsugi.app.boundary import CrashPoints
@@ -17,7 +18,7 @@ from kintsugi.app.remembering import Remembering
 from kintsugi.catalog import Source, load_sources
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
-from kintsugi.clients.resolver import Resolver
+from kintsugi.clients.resolver import Resolver, nameservers
 from kintsugi.executor import Executor
 from kintsugi.guards import Limits
 from kintsugi.kube.client import KubeClient
@@ -90,8 +91,10 @@ async def build(
     boundary = CrashPoints(settings.chaos.kill_at, settings.chaos.trace)
     guards = settings.guards
     windows = Windows.covering(changes=guards.budget_window, runs=max(guards.cooldown_max, guards.failures_pause))
-    opened = Ledger.open(settings.ledger.url, holder=settings.namespace, boundary=boundary, windows=windows)
+    # A pod's host name is its own; without a Lease there is one daemon a ledger, on either database.
+    opened = Ledger.open(settings.ledger.url, holder=gethostname(), boundary=boundary, windows=windows, alone=True)
     ledger = await life.enter("ledger", opened)
+    life.spawn_once("the ledger's lock", ledger.keep_held())
     epoch = await ledger.lead(clock.now())
     await ledger.put_strays_aside(clock.now())
     await ledger.mend(clock.now())
@@ -179,7 +182,9 @@ def namespaces_of(catalog: Catalog) -> frozenset[str]:
 
 def ledger_host_of(settings: Settings) -> str:
     """Say where the ledger's database is, a name as NAME.NAMESPACE…; "" where it is a file."""
-    host = urlsplit(settings.ledger.url).hostname or ""
+    parts = urlsplit(settings.ledger.url)
+    said = dict(parse_qsl(parts.query)).get("host", "")  # as psql takes it, too: postgresql:///NAME?host=HOST
+    host = parts.hostname or said.rpartition(":")[0] or said
     return host if "." in host or ":" in host or not host else f"{host}.{settings.namespace}"
 
 
@@ -189,6 +194,7 @@ def limits_of(settings: Settings) -> Limits:
     limits = Limits(
         protected=settings.protected_namespaces,
         ledger_host=ledger_host_of(settings),
+        nameservers=nameservers(),
         cooldown_max=guards.cooldown_max,
         failures=guards.failures,
         failures_pause=guards.failures_pause,

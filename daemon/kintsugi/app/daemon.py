@@ -17,7 +17,7 @@ from kintsugi.app.intake import Addresses, serve_on
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
-from kintsugi.errors import LedgerUnavailable
+from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.executor import Executor
 from kintsugi.model.documents import Catalog
 from kintsugi.settings import Settings, SettingsError, check_watchdogs
@@ -60,7 +60,7 @@ async def run(
         dethroned.cancel()
         if life.failed.done():
             life.failed.result()
-        log.error("another daemon leads: stopping")
+        raise StaleEpoch("another daemon leads: this one must stop")
     finally:
         await life.stop()
 

@@ -29,6 +29,7 @@ from kintsugi.server.operations import (
     RollbackAnswer,
     ServiceSummary,
 )
+from kintsugi.tokens import read_tokens
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 _TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
@@ -112,9 +113,9 @@ class Client:
         body = {"path": path, "plan": plan, "who": self._who}
         return await self._ask("POST", f"incidents/{_part(incident)}/approve", Approval, body=body)
 
-    async def roll_back(self, incident: str, *, confirm: bool) -> RollbackAnswer:
-        """Undo a run, or without `confirm` learn what that would do."""
-        body = {"confirm": confirm, "who": self._who}
+    async def roll_back(self, incident: str, *, confirmed: str = "") -> RollbackAnswer:
+        """Undo a run as it was shown with this digest, or without one learn what that would do."""
+        body = {"confirm": bool(confirmed), "digest": confirmed, "who": self._who}
         return await self._ask("POST", f"incidents/{_part(incident)}/rollback", RollbackAnswer, body=body)
 
     async def services(self) -> Sequence[ServiceSummary]:
@@ -215,30 +216,26 @@ def dial(connection: Connection) -> AbstractAsyncContextManager[Client]:
 
 def read_token(file: Path | None, environ: Mapping[str, str]) -> str:
     """
-    Give the operator's token: the file's first line (`TOKEN`, or `NAME:TOKEN` as in the daemon's own file), else
+    Give the operator's token: the file's first one (`TOKEN`, or `NAME:TOKEN` as in the daemon's own file), else
     KINTSUGI_TOKEN, else none. Raises UsageError.
     """
-    if file is None:
-        token, where = environ.get("KINTSUGI_TOKEN", "").strip(), "KINTSUGI_TOKEN"
-    else:
-        line, where = _first_line(file), f"--token-file: {file}"
-        _, colon, named = line.partition(":")
-        token = (named if colon else line).strip()
+    if file is not None:
+        return _first_token(file)
+    token = environ.get("KINTSUGI_TOKEN", "").strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise UsageError(f"{where}: it does not hold a token: one word of plain letters, digits and signs")
+        raise UsageError("KINTSUGI_TOKEN: it does not hold a token: one word of plain letters, digits and signs")
     return token
 
 
-def _first_line(file: Path) -> str:
-    """Read the first line of a file that is not blank. Raises UsageError."""
+def _first_token(file: Path) -> str:
+    """Read the first token of a file as the daemon reads it. Raises UsageError."""
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        read = read_tokens(file.read_bytes(), named=True)
+    except OSError as error:
         raise UsageError(f"--token-file: {file} cannot be read: {error}") from error
-    line = next((line for line in lines if line.strip()), "")
-    if not line:
-        raise UsageError(f"--token-file: {file} is empty: it must hold your token")
-    return line
+    if not read.lines:
+        raise UsageError(f"--token-file: {file} holds no token: {read.problems[0]}")
+    return read.lines[0].token.decode("ascii")
 
 
 def _part(text: str) -> str:

@@ -44,12 +44,13 @@ async def approve(connection: Connection, incident: str, *, path: str | None, ye
 
 
 async def roll_back(connection: Connection, incident: str, *, yes: bool) -> Exit:
-    """Show what would be done and lost, ask, and begin."""
+    """Show what would be done and lost, ask, and begin exactly that."""
     async with dial(connection) as daemon:
-        show_rollback(await daemon.roll_back(incident, confirm=False))
+        shown = await daemon.roll_back(incident)
+        show_rollback(shown)
         if not agreed("Roll it back?", yes=yes):
             raise Refused("nothing was rolled back")
-        begun = await daemon.roll_back(incident, confirm=True)
+        begun = await daemon.roll_back(incident, confirmed=shown.digest)
     return _done(connection, begun, f"Begun: {begun.text}. {_see(incident)}")
 
 

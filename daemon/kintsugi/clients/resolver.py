@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 from typing import Protocol
 
 from kintsugi.errors import ProbeFailed, ResolverFailed
@@ -55,6 +56,16 @@ def log_problem(problem: str) -> None:
         log.warning("names of the cluster do not resolve here: checks that go by them are unknown", why=problem)
     else:
         log.info("names of the cluster resolve again")
+
+
+def nameservers(file: Path = Path("/etc/resolv.conf")) -> frozenset[str]:
+    """Return the addresses that this machine asks for names: in a pod, that of the cluster's DNS. None where nobody says."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    words = (line.split() for line in lines)
+    return frozenset(each[1] for each in words if len(each) > 1 and each[0] == "nameserver")
 
 
 class Resolver:

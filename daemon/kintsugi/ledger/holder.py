@@ -1,9 +1,9 @@
 """
 Who is alive on a ledger: a lock that the operating system or the server takes back when its owner dies.
 
-An SQLite ledger has one daemon (C13): an exclusive `flock` on a file beside it. A PostgreSQL ledger is shared by
-replicas, which the Kubernetes Lease and the epoch keep apart; what is refused there is a second process under the same
-name, by an advisory lock of a session that stays open as long as the ledger does.
+An SQLite ledger has one daemon (C13): an exclusive `flock` on a file beside it, by its real path. A PostgreSQL ledger may
+be shared by replicas, which the Kubernetes Lease and the epoch keep apart; what is refused there is a second process under
+the same name, or, of a daemon that is to be alone, any second one.
 """
 
 import fcntl
@@ -13,28 +13,69 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from zlib import crc32
 
-from sqlalchemy import func, select
-
 from kintsugi.errors import LedgerHeld, LedgerUnavailable
 from kintsugi.ledger.engines import Engines
-from kintsugi.ledger.failures import FOREIGN, wrapped
+from kintsugi.ledger.session import LockSession
 
-_CLASS = 0x6B696E
-"""The first half of our advisory locks' names; the second is the holder's."""
+_NAMED, _ALONE = 0x6B696E, 0x6B696F
+"""The first halves of our advisory locks' names. The second is the holder's; of one that is alone it is 0."""
+
+_MOUNTS = Path("/proc/self/mountinfo")
 
 
 @asynccontextmanager
-async def held(engines: Engines, file: Path | None, holder: str) -> AsyncIterator[None]:
-    """Hold the ledger; raises `LedgerHeld` when another live process does."""
+async def held(engines: Engines, file: Path | None, holder: str, *, alone: bool) -> AsyncIterator[LockSession | None]:
+    """
+    Hold the ledger, and give the session that does where it is on a server; `alone` lets nobody else in there either.
+
+    Raises `LedgerHeld` when another live process holds it, `LedgerUnavailable` for a file that has a second name.
+    """
     if file is None:
-        async with _session_lock(engines, holder):
-            yield
+        session = _session(engines, holder, alone=alone)
+        try:
+            await session.take()
+            yield session
+        finally:
+            await session.close()
         return
-    descriptor = _lock_file(file.with_name(f"{file.name}.lock"), holder)
+    real = _real(file)
+    descriptor = _lock_file(real.with_name(f"{real.name}.lock"), holder)
     try:
-        yield
+        yield None
     finally:
         os.close(descriptor)
+
+
+def _session(engines: Engines, holder: str, *, alone: bool) -> LockSession:
+    if alone:
+        refusal = "another daemon holds this ledger: end it first, or give this one a database of its own"
+        return LockSession(engines, _ALONE, 0, refusal)
+    name = crc32(holder.encode()) - 2**31
+    return LockSession(engines, _NAMED, name, f"another live process is {holder} on this ledger")
+
+
+def _real(file: Path) -> Path:
+    """
+    Follow links to the file itself, so that each of its names finds one lock. Raises LedgerUnavailable.
+
+    A hard link, or the file mounted alone somewhere else, is a name that no path leads away from: SQLite keeps its log
+    beside the name, so that two of them lose commits. Neither is served.
+    """
+    real = file.resolve()
+    right = "give the ledger one name, in a directory that is mounted whole"
+    if real.exists() and real.stat().st_nlink > 1:
+        raise LedgerUnavailable(
+            f"the ledger {real} has a second name (a hard link), and with it a second lock: {right}"
+        )
+    if is_mounted_alone(real, _MOUNTS.read_text() if _MOUNTS.exists() else ""):
+        raise LedgerUnavailable(f"the ledger {real} is mounted as a single file, with a lock of its own: {right}")
+    return real
+
+
+def is_mounted_alone(file: Path, mounts: str) -> bool:
+    """Return whether a file is a mount of its own by the lines of `/proc/self/mountinfo`, whose fifth word is where."""
+    places = (line.split()[4] for line in mounts.splitlines() if len(line.split()) > 4)
+    return str(file) in {place.encode().decode("unicode_escape", "replace") for place in places}
 
 
 def _lock_file(path: Path, holder: str) -> int:
@@ -59,21 +100,3 @@ def _lock_file(path: Path, holder: str) -> int:
     except OSError:
         pass  # a full disk: the lock itself holds, only its note is missing
     return descriptor
-
-
-@asynccontextmanager
-async def _session_lock(engines: Engines, holder: str) -> AsyncIterator[None]:
-    name = crc32(holder.encode()) - 2**31
-    try:
-        connection = await engines.writer.connect()
-    except FOREIGN as error:
-        raise wrapped(error, "open") from error
-    try:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        if not await connection.scalar(select(func.pg_try_advisory_lock(_CLASS, name))):
-            raise LedgerHeld(f"another live process is {holder} on this ledger")
-        yield
-    finally:
-        # closed for good, not given back to the pool: the server frees the lock with its session
-        await connection.invalidate()
-        await connection.close()

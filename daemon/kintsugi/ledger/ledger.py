@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import schema
@@ -22,7 +23,7 @@ from kintsugi.ledger.failures import DAMAGED, FOREIGN, wrapped
 from kintsugi.ledger.holder import held
 from kintsugi.ledger.incidents import Incidents
 from kintsugi.ledger.knowledge import Knowledge
-from kintsugi.ledger.leading import Leading
+from kintsugi.ledger.leading import Leading, check_epoch
 from kintsugi.ledger.letters import Letters
 from kintsugi.ledger.listing import SignalPages
 from kintsugi.ledger.mending import Mending
@@ -31,6 +32,7 @@ from kintsugi.ledger.people import People
 from kintsugi.ledger.reopening import Reopening
 from kintsugi.ledger.retention import Retention
 from kintsugi.ledger.runs import Runs
+from kintsugi.ledger.session import LockSession
 from kintsugi.ledger.signals import Signals
 from kintsugi.ledger.store import Store
 from kintsugi.ledger.triggers import Triggers
@@ -67,24 +69,49 @@ class Ledger(
     call counts, and it can be made again: what did land is recognised. `now` is the caller's clock.
     """
 
+    _session: LockSession | None = None
+
+    async def keep_held(self) -> None:
+        """
+        Watch over the lock that keeps other daemons away, for as long as it is held; a lock on a file needs nobody.
+
+        Raises StaleEpoch when its session has ended: another daemon may lead, and this one must stop.
+        """
+        if self._session is None:
+            return
+
+        async def ours(connection: AsyncConnection) -> None:
+            if self.epoch is not None:
+                await check_epoch(connection, self.epoch)
+
+        await self._session.watch(ours)
+
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, *, holder: str, boundary: Boundary = QUIET, windows: Windows | None = None
+        cls,
+        url: str,
+        *,
+        holder: str,
+        boundary: Boundary = QUIET,
+        windows: Windows | None = None,
+        alone: bool = False,
     ) -> AsyncIterator["Ledger"]:
         """
         Hold the ledger, bring its schema up to date, check an SQLite file, and close it all at the end.
 
-        `windows` say how far back the past counts: that long it is told to the guards, and kept.
+        `windows` say how far back the past counts: that long it is told to the guards, and kept. `alone`: also on
+        PostgreSQL nobody else is let in, whatever their name.
         Raises `LedgerHeld` when another daemon lives on it, `LedgerUnavailable` when it cannot be reached or the file
         is damaged (it is never made anew), `LedgerError` for a bad URL or a newer schema.
         """
         parsed = parse_url(url)
         engines = connect(parsed)
         try:
-            async with held(engines, file_of(parsed), holder):
+            async with held(engines, file_of(parsed), holder, alone=alone) as session:
                 await _prepare(engines)
                 ledger = cls(Store(engines, boundary, holder, windows))
+                ledger._session = session
                 try:
                     yield ledger
                 finally:

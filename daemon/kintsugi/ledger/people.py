@@ -88,8 +88,8 @@ class People(Chapter):
         """
         Answer the newest question of a step with yes, for the plan that was shown.
 
-        Answered twice, the first answer stays. Raises `NotRecorded` when nothing was asked there, `WrongState` when
-        the plan has changed since it was shown or the question has expired.
+        Answered twice for one plan, the first answer stays. Raises `NotRecorded` when nothing was asked there, `WrongState`
+        when the plan has changed since it was shown or the question has expired.
         """
 
         async def work(connection: AsyncConnection) -> Approval:
@@ -100,8 +100,8 @@ class People(Chapter):
             row = (await connection.execute(newest)).one_or_none()
             if row is None:
                 raise NotRecorded(f"nothing was asked about {path or 'the plan'} of incident {incident}")
+            _check(row.plan == plan, incident, "the plan has changed since it was shown: look at it again")
             if row.answered is None:
-                _check(row.plan == plan, incident, "the plan has changed since it was shown: look at it again")
                 _check(
                     now < row.expires,
                     incident,

@@ -104,12 +104,18 @@ class IncidentDetail:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RollbackAnswer:
-    """What a rollback does or would do: the commands as a person would type them, and what would be lost."""
+    """
+    What a rollback does or would do: the commands as a person would type them, and what would be lost.
+
+    `digest` names all of that: who confirms it sends it back, and nothing else is begun. Of numbers in `losses` it holds the
+    power of ten, so that it stays the same while a database goes on being written to.
+    """
 
     begun: bool
     text: str
     commands: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

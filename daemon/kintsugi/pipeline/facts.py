@@ -12,6 +12,7 @@ from kintsugi.drills import DrillQuestion
 from kintsugi.errors import ProbeFailed
 from kintsugi.guards import Circumstances, Limits, Observer, holds_ledger
 from kintsugi.model.documents import Catalog, Mode, Rule, Service
+from kintsugi.model.essentials import Essential, essential, essentials, ledger_hosts, with_claims
 from kintsugi.model.records import GoodRevision, RunRecord, StepRecord
 from kintsugi.model.views import ServiceView
 from kintsugi.objects import facts
@@ -116,6 +117,7 @@ class World:
             protected=self.limits.protected,
             env=view.service.env if view is not None else {},
             ledger_host=self.limits.ledger_host,
+            essentials=with_claims(self._essentials(), self.caches.pods.store.values()),
             off_limits=self._off_limits(view),
             may_stop=at.restoring.may_stop if at.restoring is not None else frozenset(),
         )
@@ -134,6 +136,7 @@ class World:
             paused_by_annotation=self.annotation_pause(plan.service.namespace),
             approved=approved,
             addresses=self._addresses(view) if view is not None else frozenset(),
+            essential=self._essential(view),
         )
 
     def drill(self, service: Service, *, scheduled: bool) -> DrillQuestion:
@@ -151,9 +154,28 @@ class World:
 
     def _off_limits(self, view: ServiceView | None) -> str:
         """Say why nothing of a service may be changed, whichever runbook of another one has come to it."""
-        if view is None or not self.limits.ledger_host:
+        if view is None:
             return ""
-        return holds_ledger(view.service, self._addresses(view), self.limits)
+        if what := self._essential(view):
+            return f"{view.name} is {what}: nothing is ever changed there"
+        return holds_ledger(view.service, self._addresses(view), self.limits) if self.limits.ledger_host else ""
+
+    def _essentials(self, namespace: str = "") -> tuple[Essential, ...]:
+        """Find what nothing may be done to among what the cluster runs now, in one namespace or in all."""
+        store = self.caches.services.store
+        hosts = ledger_hosts(self.limits.ledger_host, lambda place, name: store.get((place, name)))
+        there = (each for each in store.values() if namespace in ("", each.metadata.namespace))
+        return essentials(there, ledger_hosts=hosts, nameservers=self.limits.nameservers)
+
+    def _essential(self, view: ServiceView | None) -> str:
+        """Say what the cluster or we ourselves cannot do without, where a service is that."""
+        if view is None:
+            return ""
+        labels = [pod.metadata.labels for pod in view.pods]
+        labels += [view.workload.spec.template.metadata.labels] if view.workload is not None else []
+        known = self._essentials(view.service.namespace)
+        found = (essential(view.service.namespace, each, known) for each in labels)
+        return next((what for what in found if what), "")
 
     def _addresses(self, view: ServiceView) -> frozenset[str]:
         """Name where a service is reached: its pods, and the Services in front of them."""

@@ -27,30 +27,44 @@ Counts = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Loss:
+    """
+    One thing that would be lost, for people in `text`.
+
+    `scale` is what a person agrees to: the same with numbers to their power of ten only, since a live database goes on
+    while they think, and one more row makes it no other question.
+    """
+
+    text: str
+    scale: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Losses:
     """Asks the database once more. `looker` does commands that only look."""
 
     looker: Looker
 
-    async def of(self, run: RunRecord, catalog: Catalog, steps: Sequence[StepRecord]) -> tuple[str, ...]:
+    async def of(self, run: RunRecord, catalog: Catalog, steps: Sequence[StepRecord]) -> tuple[Loss, ...]:
         """Say what would be lost if a run were taken back now; nothing when it has restored nothing."""
-        found: list[str] = []
+        found: list[Loss] = []
         for path, runbook in restores_of(catalog.runbooks[run.runbook], catalog):
             restored = restored_at(path, steps)
             if restored is not None:
-                found += [await self._since(path, runbook, steps, restored), KEPT]
+                found += [await self._since(path, runbook, steps, restored), Loss(text=KEPT, scale=(KEPT,))]
         return tuple(found)
 
-    async def _since(self, path: str, runbook: Runbook, steps: Sequence[StepRecord], restored: datetime) -> str:
+    async def _since(self, path: str, runbook: Runbook, steps: Sequence[StepRecord], restored: datetime) -> Loss:
         """Say what has been written since a step counted it, or why that cannot be known."""
         everything = f"whatever was written since the restore at {_clock(restored)}"
         counted = next((each for each in steps if each.path == _below(path, runbook.rollback.loses)), None)
         if not runbook.rollback.loses or counted is None or counted.met is not True or counted.finished is None:
-            return f"{everything}; how much that is cannot be known, because nothing was counted before traffic was resumed"
+            why = "how much that is cannot be known, because nothing was counted before traffic was resumed"
+            return _unknown(path, f"{everything}; {why}")
         try:
             answer = await self.looker.look(parse(counted.text), deadline=PATIENCE, asker=NOBODY)
         except (CommandError, KubeError, ProbeFailed, Refused) as error:
-            return f"{everything}; how much that is cannot be known now: {error}"
+            return _unknown(path, f"{everything}; how much that is cannot be known now: {error}")
         return written_since(counts(recalled(counted.result)), counts(answer.names), counted.finished)
 
 
@@ -89,7 +103,7 @@ def counts(names: Mapping[str, object]) -> Counts:
     return found
 
 
-def written_since(before: Counts, now: Counts, moment: datetime) -> str:
+def written_since(before: Counts, now: Counts, moment: datetime) -> Loss:
     """Tell the difference, table by table. Counters that went back (the server has crashed since) tell nothing."""
     nothing = (0,) * len(COUNTED)
     differences = {
@@ -97,13 +111,22 @@ def written_since(before: Counts, now: Counts, moment: datetime) -> str:
         for table, seen in now.items()
     }
     if not now or before.keys() - now.keys() or any(min(each) < 0 for each in differences.values()):
-        return f"whatever was written since {_clock(moment)}; how much that is cannot be known: the counters began anew"
+        why = "how much that is cannot be known: the counters began anew"
+        return _unknown(_clock(moment), f"whatever was written since {_clock(moment)}; {why}")
     told = [
         f"{table}: " + ", ".join(f"{number} rows {name}" for number, name in zip(each, COUNTED, strict=True) if number)
         for table, each in differences.items()
         if any(each)
     ]
-    return f"written since {_clock(moment)}: " + ("; ".join(told) or "nothing that the database has counted")
+    text = f"written since {_clock(moment)}: " + ("; ".join(told) or "nothing that the database has counted")
+    scale = sorted(
+        f"{table}: {[len(str(number)) if number else 0 for number in each]}" for table, each in differences.items()
+    )
+    return Loss(text=text, scale=(_clock(moment), *scale))
+
+
+def _unknown(what: str, text: str) -> Loss:
+    return Loss(text=text, scale=(what, "unknown"))
 
 
 def _below(path: str, step: str) -> str:

@@ -3,7 +3,7 @@ What people may ask and say: the deeds behind the API.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -48,6 +48,7 @@ from kintsugi.pipeline.inforce import InForce
 from kintsugi.pipeline.losses import Losses
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.roster import Roster
+from kintsugi.planner import digest_of
 from kintsugi.runner.carrier import ASKED
 from kintsugi.runner.handover import undo_texts
 
@@ -130,12 +131,12 @@ class Deeds:
         """Say yes to the plan that was shown; what waits for it goes on within moments."""
         return await self.ledger.approve(incident, path, plan, who, self.world.clock())
 
-    async def roll_back(self, incident: str, *, who: str, confirmed: bool) -> RollbackAnswer:
+    async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackAnswer:
         """
-        Undo a run now; unless confirmed, only say what would be done.
+        Undo a run now; unless the digest of what was shown is `confirmed`, only say what would be done.
 
         A run under way goes back at its next step boundary; one that is over is taken up again for it. Raises
-        WrongState when there is nothing to take back.
+        WrongState when there is nothing to take back, or what would be done or lost has changed since it was shown.
         """
         runs = await self.ledger.runs_of(incident)
         if not runs:
@@ -143,19 +144,18 @@ class Deeds:
         run = runs[-1]
         if run.kind is RunKind.DRILL and run.finished is not None:
             raise WrongState(f"run {run.id} was a drill: it has taken back all that it made, and touched nothing else")
-        commands = await self._way_back(run)
+        shown = await self._shown(run)
         if not confirmed:
-            text = f"{run.runbook} on {run.service} would be rolled back"
-            losses = await Losses(looker=self.roster.looker).of(
-                run, await self.in_force.by_digest(run.catalog), await self.ledger.steps(run.id, strict=False)
+            return shown
+        if confirmed != shown.digest:
+            what = "; ".join([*shown.commands, *(f"lost: {loss}" for loss in shown.losses)])
+            raise WrongState(
+                f"incident {incident}: nothing is begun, it is no more what was shown. Now {shown.text}: {what}"
             )
-            return RollbackAnswer(begun=False, text=text, commands=commands, losses=losses)
         if not self.roster.roll_back(incident, who):
             now = self.world.clock()
             self.roster.start(await self.ledger.reopen_run(run.id, f"{ASKED} {who}", now))
-        return RollbackAnswer(
-            begun=True, text=f"{run.runbook} on {run.service} is being rolled back", commands=commands
-        )
+        return replace(shown, begun=True, text=f"{run.runbook} on {run.service} is being rolled back")
 
     async def pauses(self) -> Sequence[Pause]:
         """List the pauses that hold."""
@@ -233,7 +233,21 @@ class Deeds:
             evidence=tuple(KeptText(path=each.path, kind=each.kind, text=each.text) for each in kept),
         )
 
-    def _shown(self, command: CommandTemplate, run: RunRecord) -> str:
+    async def _shown(self, run: RunRecord) -> RollbackAnswer:
+        """Say what taking a run back would do and lose, and name it by a digest."""
+        commands = await self._way_back(run)
+        losses = await Losses(looker=self.roster.looker).of(
+            run, await self.in_force.by_digest(run.catalog), await self.ledger.steps(run.id, strict=False)
+        )
+        return RollbackAnswer(
+            begun=False,
+            text=f"{run.runbook} on {run.service} would be rolled back",
+            commands=commands,
+            losses=tuple(loss.text for loss in losses),
+            digest=digest_of(run.id, *commands, *(repr(loss.scale) for loss in losses)),
+        )
+
+    def _written(self, command: CommandTemplate, run: RunRecord) -> str:
         """Write a command of the rollback down; where its values come only later, the revision that it would go to."""
         view, number = self.world.views.get(run.service), self.world.last_good(run.service)
         if command.verb is Verb.ROLLOUT_UNDO and view is not None and number:
@@ -246,5 +260,5 @@ class Deeds:
         steps = catalog.runbooks[run.runbook].rollback.steps
         known = await self.ledger.steps(run.id, strict=False)
         made = [step for step in known if step.changes and step.state is StepState.DONE]
-        written = [self._shown(step.do.command, run) for step in steps if isinstance(step.do, Run)]
+        written = [self._written(step.do.command, run) for step in steps if isinstance(step.do, Run)]
         return (*written, *undo_texts(made))

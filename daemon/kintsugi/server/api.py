@@ -21,6 +21,7 @@ from kintsugi.server.authentication import Identity
 from kintsugi.server.bodies import BodyReader
 from kintsugi.server.intake import Decode
 from kintsugi.server.operations import Operations, PauseWish, SignalWish
+from kintsugi.tokens import is_name
 
 IDENTITY = web.RequestKey("identity", Identity)
 """Where a request keeps who it comes from."""
@@ -49,6 +50,7 @@ class ApproveBody(msgspec.Struct, forbid_unknown_fields=True):
 
 class RollBackBody(msgspec.Struct, forbid_unknown_fields=True):
     confirm: bool = False
+    digest: str = ""
     who: str = ""
 
 
@@ -139,10 +141,12 @@ class Api:
         )
 
     async def roll_back(self, request: web.Request) -> web.Response:
-        """Undo a run, or without `confirm` say what that would do."""
+        """Undo a run as it was shown, or without `confirm` say what that would do."""
         body = await self._body(request, RollBackBody)
+        if body.confirm and not body.digest:
+            raise UsageError("digest: empty; ask without confirm first, and send the digest of what was shown")
         done = await self._operations.roll_back(
-            request.match_info["id"], who=_who(request, body.who), confirmed=body.confirm
+            request.match_info["id"], who=_who(request, body.who), confirmed=body.digest if body.confirm else ""
         )
         return answer(done, 202 if done.begun else 200)
 
@@ -222,14 +226,21 @@ def _who(request: web.Request, said: str) -> str:
     """
     Name the person behind a deed: the token's holder, or with a bare token whoever they say they are.
 
-    A named token cannot speak for another. Raises UsageError when nobody is named.
+    Nobody speaks for another: a named token has its own name only, a bare one none that has a token of its own. Raises
+    UsageError when nobody, or somebody else, is named.
     """
-    holder = request[IDENTITY].name
-    if holder and said not in {"", holder}:
-        raise UsageError(f"who: the token belongs to {holder}, it cannot speak for {said[:100]}")
-    if not (holder or said.strip()):
+    identity = request[IDENTITY]
+    if identity.name and said not in {"", identity.name}:
+        raise UsageError(f"who: the token belongs to {identity.name}, it cannot speak for {said[:100]}")
+    if identity.name:
+        return identity.name
+    if not said:
         raise UsageError('who: empty; this token belongs to nobody in particular, say who you are: {"who": "ana"}')
-    return (holder or said.strip())[:100]
+    if not is_name(said):
+        raise UsageError(f"who: {said[:100]!r} is no name: write it of lower-case letters, digits and ._-, as in ana")
+    if said in identity.taken:
+        raise UsageError(f"who: {said} has a token with that name, this one cannot speak for {said}")
+    return said
 
 
 def _number(request: web.Request, name: str, default: int, *, least: int = 1, most: int = MOST) -> int:

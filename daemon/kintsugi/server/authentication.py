@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from kintsugi.settings import SettingsError
 from kintsugi.telemetry import SECRETS, get_logger
+from kintsugi.tokens import read_tokens
 
 log = get_logger(__name__)
 
@@ -62,10 +64,15 @@ def may(role: Role, action: Action) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """Who a request comes from: `name` is empty where the token belongs to no particular person."""
+    """
+    Who a request comes from: `name` is empty where the token belongs to no particular person.
+
+    `taken` are the names that have a token of their own, where this one has none: it cannot call itself by them.
+    """
 
     role: Role
     name: str = ""
+    taken: frozenset[str] = frozenset()
 
 
 ANONYMOUS = Identity(role=Role.NOBODY)
@@ -83,19 +90,27 @@ class TokenFiles:
     """
     The tokens in some files, one a line, a person's as `NAME:TOKEN` where `named` allows it.
 
-    All of them are valid at once, so that a token can be rotated under load (A9). A file that cannot be read or holds
-    nothing keeps the tokens it had: a file being replaced must not cost a delivery. To take a token back, write another.
+    All of them are valid at once, so that a token can be rotated under load (A9). A file in which anything is wrong, or
+    that cannot be read, keeps the tokens it had: a file being replaced must not cost a delivery. To take a token back,
+    write another. At the start there is nothing to keep: then SettingsError is raised with all that is wrong.
     """
 
     def __init__(self, paths: Iterable[Path], *, named: bool = False) -> None:
         self._named = named
         self._stamps: dict[Path, object] = dict.fromkeys(paths)
         self._tokens: dict[Path, tuple[_Token, ...]] = {}
-        self._refresh()
+        problems = tuple(f"{path}: {problem}" for path in self._stamps for problem in self._read(path))
+        if problems:
+            raise SettingsError(problems)
 
     def __bool__(self) -> bool:
         """Tell whether there is any token."""
         return any(self._tokens.values())
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the names that have a token of their own."""
+        return frozenset(known.name for tokens in self._tokens.values() for known in tokens if known.name)
 
     def holder(self, token: bytes) -> str | None:
         """Give the name of a token's holder (empty for a bare one), None for a token that is not known."""
@@ -107,34 +122,27 @@ class TokenFiles:
         return found
 
     def _refresh(self) -> None:
-        """Read the files that have changed."""
+        """Read the files that have changed; what is wrong with one is said once, not at each request."""
         for path, stamp in self._stamps.items():
-            now = _stamp(path)
-            if now is None or now == stamp:
-                continue
-            tokens = self._read(path)
-            if tokens:
-                self._tokens[path], self._stamps[path] = tokens, now
+            problems = self._read(path) if stamp != _stamp(path) else ()
+            if problems:
+                log.warning(
+                    "token file is not taken, its last tokens stay valid", file=str(path), problems=list(problems)
+                )
 
-    def _read(self, path: Path) -> tuple[_Token, ...]:
-        """Read one file; empty when there is nothing in it."""
+    def _read(self, path: Path) -> tuple[str, ...]:
+        """Take the tokens of one file, or return what is wrong with it and leave those that it had."""
+        self._stamps[path] = _stamp(path)
         try:
-            lines = path.read_bytes().splitlines()
+            read = read_tokens(path.read_bytes(), named=self._named)
         except OSError as error:
-            log.warning("token file cannot be read, its last tokens stay valid", file=str(path), error=str(error))
-            return ()
-        tokens = tuple(self._token(line.strip()) for line in lines if line.strip())
-        if not tokens:
-            log.warning("token file is empty, its last tokens stay valid", file=str(path))
-        return tokens
-
-    def _token(self, line: bytes) -> _Token:
-        """Take one line apart and forget the token itself."""
-        name, colon, token = line.partition(b":") if self._named else (b"", b"", line)
-        if not colon:
-            name, token = b"", line
-        SECRETS.register(token.decode("utf-8", "replace"))
-        return _Token(hashlib.sha256(token).digest(), name.decode("utf-8", "replace"))
+            return (f"it cannot be read: {error.strerror or error}",)
+        if read.problems:
+            return read.problems
+        for line in read.lines:
+            SECRETS.register(line.token.decode("ascii"))
+        self._tokens[path] = tuple(_Token(hashlib.sha256(line.token).digest(), line.name) for line in read.lines)
+        return ()
 
 
 def _stamp(path: Path) -> object:
@@ -143,7 +151,7 @@ def _stamp(path: Path) -> object:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size
 
 
 class Authentication:
@@ -164,5 +172,5 @@ class Authentication:
         raw = token.strip().encode("utf-8", "surrogateescape")
         name = self._operators.holder(raw)
         if name is not None:
-            return Identity(role=Role.OPERATOR, name=name)
+            return Identity(role=Role.OPERATOR, name=name, taken=frozenset() if name else self._operators.names)
         return ANONYMOUS if self._webhook.holder(raw) is None else Identity(role=Role.WEBHOOK)

@@ -69,8 +69,12 @@ class Operations(Protocol):
         """Say yes to the plan that was shown (`plan` is its digest); `path` is the step that asked, empty for the run."""
         ...
 
-    async def roll_back(self, incident: str, *, who: str, confirmed: bool) -> RollbackAnswer:
-        """Undo a run now; unless `confirmed`, only say what would be done and lost."""
+    async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackAnswer:
+        """
+        Undo a run now; unless the digest of what was shown is `confirmed`, only say what would be done and lost.
+
+        Raises WrongState, with what it is now, when that is another by then.
+        """
         ...
 
     async def pauses(self) -> Sequence[Pause]:

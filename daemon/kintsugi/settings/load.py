@@ -7,7 +7,7 @@ Settings from flags, environment and file: the first that speaks is heard, and e
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 
 from kintsugi.errors import UsageError
 from kintsugi.settings.file import Dotted, SettingsFile, read_file
-from kintsugi.settings.settings import Settings, check_deadlines, check_files
+from kintsugi.settings.settings import Settings, check_deadlines, check_files, check_tokens, own_namespace
 
 DEFAULT_FILE = Path("/etc/kintsugi/kintsugi.yaml")
 PREFIX = "KINTSUGI_"
@@ -94,8 +94,11 @@ def load(
     except ValidationError as error:
         problems.extend(_lines(error, gathered))
         raise SettingsError(tuple(problems)) from error
-    wrong = {**check_deadlines(settings), **check_files(settings)}
-    problems.extend(f"{gathered.place(tuple(name.split('.')))}: {name}: {what}" for name, what in wrong.items())
+    namespace, contradiction = own_namespace(settings, said=("namespace",) in gathered.places)
+    settings = replace(settings, namespace=namespace)
+    wrong = [("namespace", contradiction)] if contradiction else []
+    wrong += [*check_deadlines(settings).items(), *check_files(settings).items(), *check_tokens(settings)]
+    problems.extend(f"{gathered.place(tuple(name.split('.')))}: {name}: {what}" for name, what in wrong)
     if problems:
         raise SettingsError(tuple(problems))
     return settings.scaled()

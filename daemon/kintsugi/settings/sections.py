@@ -56,6 +56,11 @@ def _object_name(value: str) -> str:
     return value
 
 
+def _object_names(values: frozenset[str]) -> frozenset[str]:
+    """Accept names of objects only: one that is misspelt would protect nothing."""
+    return frozenset(map(_object_name, values))
+
+
 def _image(value: str) -> str:
     """Accept the name of an image, with a tag or a digest."""
     if not _IMAGE.fullmatch(value):
@@ -72,6 +77,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=1)]
 Paths = Annotated[tuple[Path, ...], BeforeValidator(_as_list)]
 Names = Annotated[frozenset[str], BeforeValidator(_as_list)]
+Namespaces = Annotated[frozenset[str], BeforeValidator(_as_list), AfterValidator(_object_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Quantity = Annotated[str, AfterValidator(_quantity)]
 ObjectName = Annotated[str, AfterValidator(_object_name)]
@@ -213,8 +219,9 @@ class LedgerSettings:
 class GuardSettings:
     """Limits on what may be done; durations are scaled by `durations`."""
 
-    protected_namespaces: Names = frozenset({"kube-system", "kube-public", "kube-node-lease"})
-    """Namespaces in which nothing is ever changed; the daemon's own is always added. Comma-separated in a variable."""
+    protected_namespaces: Namespaces = frozenset()
+    """Further namespaces in which nothing is ever changed, besides kube-system, kube-public, kube-node-lease and the
+    daemon's own, which no setting takes out. Comma-separated in a variable."""
 
     cooldown_max: Wait = timedelta(hours=2)
     """The longest cooldown: a rule's own doubles after each run that did not help, up to this."""

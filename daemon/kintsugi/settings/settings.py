@@ -1,6 +1,7 @@
 """All settings together, and the arithmetic between them that is checked before anything starts."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,13 +19,21 @@ from kintsugi.settings.sections import (
     KubeSettings,
     LedgerSettings,
     NotificationSettings,
+    ObjectName,
     RestoreSettings,
     ServerSettings,
     TelemetrySettings,
     WatchdogSettings,
 )
+from kintsugi.tokens import read_tokens
 
 ModeWord = Literal["observe", "approve", "auto"]
+
+CLUSTER_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
+"""The namespaces that every cluster lives on: no setting takes them out."""
+
+WEBHOOK, OPERATORS = "alertmanager.token_files", "server.operator_token_files"
+"""The settings that name files of tokens; those of operators may have names."""
 
 _Section = TypeVar("_Section", GuardSettings, WatchdogSettings)
 
@@ -47,8 +56,9 @@ class Settings:
     ready), and of `guards` and `watchdog`; never on clocks, leases and requests. For rehearsals and tests; any other value
     than 1 is warned of at start."""
 
-    namespace: str = "kintsugi"
-    """The namespace that the daemon itself runs in; protected like those of the cluster."""
+    namespace: ObjectName = "kintsugi"
+    """The namespace that the daemon itself runs in; protected like those of the cluster. In a pod it is read from the file
+    `namespace` of the service account, whatever stands here, and another one here is refused."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
     health: HealthSettings = field(default_factory=HealthSettings)
@@ -65,8 +75,8 @@ class Settings:
 
     @property
     def protected_namespaces(self) -> frozenset[str]:
-        """Name the namespaces in which nothing is ever changed, our own among them."""
-        return self.guards.protected_namespaces | {self.namespace}
+        """Name the namespaces in which nothing is ever changed: the cluster's, our own, and those that were added."""
+        return CLUSTER_NAMESPACES | self.guards.protected_namespaces | {self.namespace}
 
     def scaled(self) -> "Settings":
         """Multiply the durations of `guards` and `watchdog` by `durations`; those about machines stay as they are."""
@@ -114,6 +124,29 @@ def check_deadlines(settings: Settings) -> dict[str, str]:
     return wrong
 
 
+def own_namespace(settings: Settings, *, said: bool) -> tuple[str, str]:
+    """
+    Return the namespace that the daemon runs in, and what is wrong with the one that the settings name, or "".
+
+    The service account's file is what the cluster itself wrote. With a kubeconfig another cluster may be meant: there the
+    settings count, where one was `said` there.
+    """
+    file = settings.kube.service_account / "namespace"
+    elsewhere = settings.kube.kubeconfig is not None
+    if not file.is_file() or (elsewhere and said):
+        return settings.namespace, ""
+    try:
+        found = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        return settings.namespace, f"{file} cannot be read: {error}; nobody else can say which namespace is our own"
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", found):
+        return settings.namespace, f"{file} names no namespace: mount the service account as Kubernetes does"
+    if said and found != settings.namespace:
+        wrong = f"{settings.namespace}, but this pod runs in {found} ({file})"
+        return found, f"{wrong}: leave it out, and protect more with guards.protected_namespaces"
+    return found, ""
+
+
 def check_watchdogs(settings: Settings, watchdogs: Mapping[str, timedelta]) -> dict[str, str]:
     """Find runbooks (name to deadline) whose watchdog would act before a recovery could even be seen."""
     verify = settings.watchdog.verify
@@ -143,13 +176,9 @@ def check_ports(settings: Settings) -> dict[str, str]:
 
 def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_file) -> dict[str, str]:
     """Find files that are named but not there, and a webhook that would be open to anyone unasked."""
-    named = {
-        "alertmanager.token_files": settings.alertmanager.token_files,
-        "server.operator_token_files": settings.server.operator_token_files,
-    }
     wrong = {
         key: f"{path} is not a file: it must hold a token"
-        for key, paths in named.items()
+        for key, paths in _token_files(settings).items()
         for path in paths
         if not exists(path)
     }
@@ -158,11 +187,38 @@ def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_fil
         if path is not None and not exists(path):
             wrong[f"server.{name}"] = f"{path} is not a file: it must be in PEM"
     if not settings.alertmanager.token_files and not settings.server.insecure_no_token:
-        wrong["alertmanager.token_files"] = (
+        wrong[WEBHOOK] = (
             "no token: anyone who reaches the port could start runbooks. Name a file with a token, "
             "or say --insecure-no-token"
         )
     return {**check_ports(settings), **wrong}
+
+
+def check_tokens(settings: Settings) -> Iterator[tuple[str, str]]:
+    """
+    Find everything that is wrong in the files of tokens that are there: the setting's dotted name, and what it is.
+
+    A token that stands in two files says nothing else in both: one that may deliver alerts is no operator's.
+    """
+    said: dict[bytes, tuple[str, str]] = {}
+    for key, paths in _token_files(settings).items():
+        for path in filter(Path.is_file, paths):
+            try:
+                read = read_tokens(path.read_bytes(), named=key == OPERATORS)
+            except OSError as error:
+                yield key, f"{path}: it cannot be read: {error.strerror or error}"
+                continue
+            yield from ((key, f"{path}: {problem}") for problem in read.problems)
+            for line in read.lines:
+                what = (key, line.name)
+                if said.setdefault(line.token, what) != what:
+                    whose = f"the token of {line.name}" if line.name else "a token of it"
+                    yield key, f"{path}: {whose} stands in another file for somebody else: give each their own"
+
+
+def _token_files(settings: Settings) -> Mapping[str, tuple[Path, ...]]:
+    """List the files of tokens by the setting that names them."""
+    return {WEBHOOK: settings.alertmanager.token_files, OPERATORS: settings.server.operator_token_files}
 
 
 def _value(settings: Settings, dotted: str) -> timedelta:

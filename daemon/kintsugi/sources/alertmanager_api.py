@@ -18,6 +18,7 @@ from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager import UNDECODABLE, dead_letter, only_newest, signal_ids
 from kintsugi.sources.alerts import Alert, Envelope, to_signal
 from kintsugi.telemetry import SECRETS
+from kintsugi.tokens import read_bearer
 
 _LARGEST = 256 * 1024 * 1024
 """Bytes of an answer that are read."""
@@ -125,7 +126,7 @@ class AlertmanagerApi:
         """Give the credentials, read anew each time so that a rotated token is used at once."""
         if self._token_file is None:
             return {}
-        token = self._token_file.read_text(encoding="utf-8").strip()
+        token = read_bearer(self._token_file)
         SECRETS.register(token)
         return {"Authorization": f"Bearer {token}"}
 

@@ -114,6 +114,16 @@ async def test_an_answer_to_another_plan_is_refused(ledger: Ledger) -> None:
     await ledger.approve(run.incident, "restore", "plan-2", "ann", NOW + 2 * MINUTE)
 
 
+async def test_an_answer_to_another_plan_is_refused_though_there_is_an_answer(ledger: Ledger) -> None:
+    """Whoever is told yes must have said it to the plan that is carried out."""
+    run = await begin(ledger)
+    await ledger.ask(question(run.incident, "plan-1"))
+    given = await ledger.approve(run.incident, "restore", "plan-1", "ann", NOW + MINUTE)
+    with pytest.raises(WrongState, match="plan has changed"):
+        await ledger.approve(run.incident, "restore", "plan-0", "bob", NOW + 2 * MINUTE)
+    assert await ledger.approvals(run.incident) == (given,)
+
+
 async def test_an_answer_that_comes_too_late_is_refused(ledger: Ledger) -> None:
     """Approvals expire."""
     run = await begin(ledger)

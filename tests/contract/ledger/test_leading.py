@@ -1,16 +1,20 @@
 """A stale leader harms nothing, and an SQLite ledger has one daemon."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
-from kintsugi.errors import LedgerError, LedgerHeld, StaleEpoch
+from kintsugi.errors import LedgerError, LedgerHeld, LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
+from kintsugi.ledger.holder import is_mounted_alone
 from kintsugi.ledger.tables import leadership
 from kintsugi.model.records import IncidentState, RunRecord, VerdictKind
 from tests.contract.ledger.build import NOW, begin, claim, signal, start, step, verdict
+from tests.harness.postgres import Postgres
+from tests.harness.waiting import eventually
 
 
 async def set_epoch(ledger: Ledger, epoch: int) -> None:
@@ -98,6 +102,85 @@ async def test_a_second_daemon_on_sqlite_is_refused_while_the_first_lives(tmp_pa
                 raise AssertionError("two daemons hold one SQLite ledger")
     async with Ledger.open(url, holder="kintsugi-1") as ledger:
         await ledger.ping()
+
+
+@pytest.mark.parametrize("name", ["link.db", "there/ledger.db", "over/../ledger.db"])
+async def test_a_second_name_of_an_sqlite_file_finds_the_same_lock(tmp_path: Path, name: str) -> None:
+    """C13: a link to the file, or to its directory."""
+    (tmp_path / "over").mkdir()
+    (tmp_path / "link.db").symlink_to("ledger.db")
+    (tmp_path / "there").symlink_to(tmp_path)
+    async with Ledger.open(f"sqlite:///{tmp_path}/ledger.db", holder="kintsugi-0"):
+        with pytest.raises(LedgerHeld, match="held by kintsugi-0"):
+            async with Ledger.open(f"sqlite:///{tmp_path}/{name}", holder="kintsugi-1"):
+                raise AssertionError("two daemons hold one SQLite ledger")
+
+
+async def test_a_file_with_a_hard_link_is_no_ledger(tmp_path: Path) -> None:
+    """C13: SQLite keeps its log beside the name, and so do we our lock: two names would be two ledgers over one file."""
+    async with Ledger.open(f"sqlite:///{tmp_path}/ledger.db", holder="kintsugi-0"):
+        (tmp_path / "other.db").hardlink_to(tmp_path / "ledger.db")
+        with pytest.raises(LedgerUnavailable, match="has a second name"):
+            async with Ledger.open(f"sqlite:///{tmp_path}/other.db", holder="kintsugi-1"):
+                raise AssertionError("two daemons hold one SQLite ledger")
+
+
+def test_a_file_that_is_mounted_alone_is_no_ledger() -> None:
+    """C13: as with `subPath` in a pod; the directory of another mount has the same lock file in it."""
+    line = "801 779 0:52 /data/ledger.db {} rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+    assert is_mounted_alone(Path("/srv/ledger.db"), line.format("/srv/ledger.db"))
+    assert is_mounted_alone(Path("/s v/ledger.db"), line.format("/s\\040v/ledger.db"))
+    assert not is_mounted_alone(Path("/srv/ledger.db"), line.format("/srv"))
+
+
+async def test_a_daemon_that_is_to_be_alone_lets_no_other_in(postgres: str) -> None:
+    """P4: without a Lease, one under another name would take the lead from a healthy one, and that one from it."""
+    async with Ledger.open(postgres, holder="kintsugi-0", alone=True):
+        with pytest.raises(LedgerHeld, match="another daemon holds this ledger"):
+            async with Ledger.open(postgres, holder="kintsugi-1", alone=True):
+                raise AssertionError("two daemons hold the ledger")
+    async with Ledger.open(postgres, holder="kintsugi-1", alone=True) as ledger:
+        await ledger.ping()
+
+
+async def test_who_has_lost_the_session_of_its_lock_learns_of_it(postgres: str, postgres_server: Postgres) -> None:
+    """P4: ended by a person, a proxy or a failover; the server lives, and another daemon may hold the ledger by now."""
+    async with Ledger.open(postgres, holder="kintsugi-0", alone=True) as ledger:
+        await ledger.lead(NOW)
+        watched = asyncio.create_task(ledger.keep_held())
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = "
+        postgres_server.psql(f"{ended}(SELECT oid FROM pg_database WHERE datname = '{postgres.rpartition('/')[2]}')")
+        with pytest.raises(StaleEpoch, match="must stop"):
+            await asyncio.wait_for(watched, 60)
+
+
+@pytest.mark.parametrize("led", [False, True])
+async def test_after_a_restart_of_the_server_the_lock_is_taken_again_unless_somebody_led(
+    postgres: str, postgres_server: Postgres, led: bool
+) -> None:
+    """P4, D1: while the database is away nobody can lead; who comes first afterwards does."""
+    async with Ledger.open(postgres, holder="kintsugi-0", alone=True) as ledger:
+        await ledger.lead(NOW)
+        postgres_server.stop()
+        postgres_server.start()
+        if led:
+            async with Ledger.open(postgres, holder="kintsugi-1", alone=True) as other:
+                await other.lead(NOW)
+        watched = asyncio.create_task(ledger.keep_held())
+        if led:
+            with pytest.raises(StaleEpoch, match="led under epoch 2"):
+                await asyncio.wait_for(watched, 60)
+            return
+        await eventually(lambda: is_locked(postgres, postgres_server), within=60, describe="the lock is taken again")
+        assert not watched.done()
+        watched.cancel()
+        await asyncio.gather(watched, return_exceptions=True)
+
+
+def is_locked(postgres: str, server: Postgres) -> bool:
+    """Return whether any session has an advisory lock in the database."""
+    where = f"database = (SELECT oid FROM pg_database WHERE datname = '{postgres.rpartition('/')[2]}')"
+    return server.psql(f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND {where}") == "1"
 
 
 async def test_a_second_process_of_the_same_name_on_postgres_is_refused(postgres: str) -> None:

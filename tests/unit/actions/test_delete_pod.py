@@ -10,6 +10,7 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.errors import Conflict, NotFound, OutcomeUnknown, Refused, ServerUnavailable
 from kintsugi.model.command import Delete, ObjectName
+from kintsugi.model.essentials import LEDGER, Essential
 from kintsugi.objects.resources import CONFIGMAPS, NODES, PDBS, PODS, STATEFULSETS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import (
@@ -193,6 +194,16 @@ async def test_a_pod_of_another_service_is_refused() -> None:
     obj["metadata"]["labels"] = {"app": "cache"}
     assert "not one of the pods of web-service (app=web)" in await reason(obj)
     assert "not one of the pods of web-service (app=web in shop)" in await reason(pod(), namespace="shop")
+
+
+async def test_a_pod_of_the_dns_or_of_the_ledgers_database_is_not_deleted_in_whatever_namespace() -> None:
+    """E23, P8."""
+    dns, database = pod(), pod()
+    dns["metadata"]["labels"] |= {"k8s-app": "kube-dns"}
+    assert await reason(dns) == "pod/web-1 belongs to the cluster's DNS: nothing is ever changed there"
+    labels = frozenset(database["metadata"]["labels"].items())
+    known = Essential(namespace=NAMESPACE, labels=labels, what=LEDGER)
+    assert "the database of our own ledger" in await reason(database, essentials=(known,))
 
 
 async def test_nothing_is_deleted_in_a_protected_namespace() -> None:

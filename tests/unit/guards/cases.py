@@ -27,6 +27,11 @@ CASES: dict[str, tuple[Circumstances, History, Answer]] = {
         History(),
         (VerdictKind.REFUSED, Reason.PROTECTED, None, "web is where our own ledger is"),
     ),
+    "essential": (
+        replace(circumstances(), essential="the cluster's DNS"),
+        History(),
+        (VerdictKind.REFUSED, Reason.PROTECTED, None, "web is the cluster's DNS: nothing is ever changed there"),
+    ),
     "active": (
         circumstances(),
         History(active=(past(IncidentState.RUNNING, finished=None),)),

@@ -19,6 +19,7 @@ def test_the_order_is_this_one() -> None:
     assert NAMES == [
         "protected",
         "own_ledger",
+        "essential",
         "active",
         "observing",
         "paused",
@@ -52,6 +53,7 @@ def both(first: str, second: str) -> tuple[Circumstances, History]:
         hold=one.hold or other.hold,
         managers=one.managers or other.managers,
         addresses=one.addresses | other.addresses,
+        essential=one.essential or other.essential,
     )
     history = History(
         active=past_one.active or past_other.active,

@@ -46,7 +46,7 @@ async def told(steps: tuple[StepRecord, ...], answer: Mapping[str, object] | Exc
     """Ask what would be lost."""
     looker = ScriptedLooker()
     looker.will("kubectl exec", lambda: answer)
-    return await Losses(looker=looker).of(RUN, CATALOG, steps)
+    return tuple(loss.text for loss in await Losses(looker=looker).of(RUN, CATALOG, steps))
 
 
 async def test_what_every_table_has_seen_written_since_is_told() -> None:

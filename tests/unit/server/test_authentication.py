@@ -33,7 +33,7 @@ def token_file(folder: Path, name: str, text: str) -> Path:
 
 @pytest.fixture
 def authentication(tmp_path: Path) -> Authentication:
-    webhook = [token_file(tmp_path, "old", "webhook-token-1\n"), token_file(tmp_path, "new", "webhook-token-2\n")]
+    webhook = [token_file(tmp_path, "old", "webhooks-token-1\n"), token_file(tmp_path, "new", "webhooks-token-2\n")]
     operators = token_file(tmp_path, "operators", "ana:operator-token-a\n\noperator-token-b\n")
     return Authentication(TokenFiles(webhook), TokenFiles([operators], named=True))
 
@@ -42,15 +42,15 @@ def authentication(tmp_path: Path) -> Authentication:
     ("headers", "identity"),
     [
         ([], Identity(role=Role.NOBODY)),
-        (["Bearer webhook-token-1"], Identity(role=Role.WEBHOOK)),
-        (["bearer  webhook-token-2 "], Identity(role=Role.WEBHOOK)),
+        (["Bearer webhooks-token-1"], Identity(role=Role.WEBHOOK)),
+        (["bearer  webhooks-token-2 "], Identity(role=Role.WEBHOOK)),
         (["Bearer operator-token-a"], Identity(role=Role.OPERATOR, name="ana")),
-        (["Bearer operator-token-b"], Identity(role=Role.OPERATOR)),
-        (["Bearer webhook-token-3"], Identity(role=Role.NOBODY)),
+        (["Bearer operator-token-b"], Identity(role=Role.OPERATOR, taken=frozenset({"ana"}))),
+        (["Bearer webhooks-token-3"], Identity(role=Role.NOBODY)),
         (["Bearer ana:operator-token-a"], Identity(role=Role.NOBODY)),
-        (["Basic webhook-token-1"], Identity(role=Role.NOBODY)),
-        (["webhook-token-1"], Identity(role=Role.NOBODY)),
-        (["Bearer webhook-token-1", "Bearer operator-token-a"], Identity(role=Role.NOBODY)),
+        (["Basic webhooks-token-1"], Identity(role=Role.NOBODY)),
+        (["webhooks-token-1"], Identity(role=Role.NOBODY)),
+        (["Bearer webhooks-token-1", "Bearer operator-token-a"], Identity(role=Role.NOBODY)),
         (["Bearer "], Identity(role=Role.NOBODY)),
         ([""], Identity(role=Role.NOBODY)),
         (["Bearer täken-\udcff-日本"], Identity(role=Role.NOBODY)),
@@ -65,20 +65,23 @@ def test_a_request_is_who_its_one_token_says(
 
 def test_a_token_is_rotated_without_a_moment_in_which_none_is_valid(tmp_path: Path) -> None:
     """Covers A9."""
-    first, second = token_file(tmp_path, "first", "token-one"), token_file(tmp_path, "second", "token-two")
+    first, second = (
+        token_file(tmp_path, "first", "webhook-token-one"),
+        token_file(tmp_path, "second", "webhook-token-two"),
+    )
     tokens = TokenFiles([first, second])
 
-    token_file(tmp_path, "first", "token-three")
+    token_file(tmp_path, "first", "webhook-token-three")
 
-    assert tokens.holder(b"token-one") is None
-    assert tokens.holder(b"token-two") == ""
-    assert tokens.holder(b"token-three") == ""
+    assert tokens.holder(b"webhook-token-one") is None
+    assert tokens.holder(b"webhook-token-two") == ""
+    assert tokens.holder(b"webhook-token-three") == ""
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", None])
 def test_a_file_that_is_gone_or_empty_for_a_moment_costs_no_delivery(tmp_path: Path, text: str | None) -> None:
     """Covers A9: a 401 is final for Alertmanager, so what cannot be read keeps what it had."""
-    path = token_file(tmp_path, "token", "token-one")
+    path = token_file(tmp_path, "token", "webhook-token-one")
     tokens = TokenFiles([path])
 
     if text is None:
@@ -86,14 +89,14 @@ def test_a_file_that_is_gone_or_empty_for_a_moment_costs_no_delivery(tmp_path: P
     else:
         path.write_text(text, encoding="utf-8")
 
-    assert tokens.holder(b"token-one") == ""
+    assert tokens.holder(b"webhook-token-one") == ""
 
 
 def test_a_file_with_several_lines_holds_several_tokens(tmp_path: Path) -> None:
-    tokens = TokenFiles([token_file(tmp_path, "token", "token-one\r\ntoken-two\n")])
+    tokens = TokenFiles([token_file(tmp_path, "token", "webhook-token-one\r\nwebhook-token-two\n")])
 
-    assert tokens.holder(b"token-one") == tokens.holder(b"token-two") == ""
-    assert tokens.holder(b"token-one\r\ntoken-two") is None
+    assert tokens.holder(b"webhook-token-one") == tokens.holder(b"webhook-token-two") == ""
+    assert tokens.holder(b"webhook-token-one\r\nwebhook-token-two") is None
 
 
 def test_without_a_token_file_nobody_is_let_in(tmp_path: Path) -> None:
@@ -109,6 +112,6 @@ def test_the_explicit_flag_lets_anybody_deliver_and_nothing_else() -> None:
 
 
 def test_the_flag_opens_nothing_where_there_is_a_token(tmp_path: Path) -> None:
-    files = TokenFiles([token_file(tmp_path, "token", "token-one")])
+    files = TokenFiles([token_file(tmp_path, "token", "webhook-token-one")])
 
     assert Authentication(files, TokenFiles([], named=True), open_webhook=True).identify([]).role is Role.NOBODY

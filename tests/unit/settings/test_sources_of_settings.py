@@ -55,7 +55,7 @@ def test_lists_come_from_the_file_and_comma_separated_from_the_environment(tmp_p
 def test_the_daemons_own_namespace_is_always_protected() -> None:
     settings = load(environ=OPEN | {"KINTSUGI_NAMESPACE": "mending", "KINTSUGI_GUARDS__PROTECTED_NAMESPACES": "a"})
 
-    assert settings.protected_namespaces == {"a", "mending"}
+    assert settings.protected_namespaces == {"a", "mending", "kube-system", "kube-public", "kube-node-lease"}
 
 
 def test_durations_scale_the_guards_and_the_watchdog_but_not_the_machines() -> None:

@@ -1,0 +1,111 @@
+"""
+The session on PostgreSQL whose advisory lock says that this process holds the ledger, watched for as long as it does.
+
+A server, a proxy or a failover may end a session without a word. Its lock is free from that moment on, and another daemon
+may lead; whoever goes on believing that it is alone is found out only at its next fenced write.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.errors import LedgerHeld, StaleEpoch
+from kintsugi.ledger.engines import Engines
+from kintsugi.ledger.failures import FOREIGN, wrapped
+
+log = structlog.get_logger(__name__)
+
+EVERY = timedelta(seconds=2)
+"""How often the session is asked whether it has its lock: a fraction of the 25 s after which a server forgets a dead peer."""
+
+_MINE = text(
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
+    " AND classid::bigint = :kind AND objid::bigint = :name"
+)
+_BIRTH = text("SELECT pg_postmaster_start_time()")
+
+
+class LockSession:
+    """
+    One advisory lock, of a session that stays open.
+
+    `kind` and `name` are its two numbers of 32 bits; `refusal` says who has it when we cannot. Raises LedgerHeld from
+    `take`, StaleEpoch from `watch`.
+    """
+
+    def __init__(self, engines: Engines, kind: int, name: int, refusal: str) -> None:
+        self._engines, self._kind, self._name, self._refusal = engines, kind, name, refusal
+        self._connection: AsyncConnection | None = None
+        self._birth: object = None
+
+    async def take(self) -> None:
+        """Take the lock in a new session. Raises LedgerHeld when another live process has it, LedgerUnavailable."""
+        try:
+            self._connection = await self._engines.writer.connect()
+            await self._connection.execution_options(isolation_level="AUTOCOMMIT")
+            self._birth = await self._connection.scalar(_BIRTH)
+            taken = await self._connection.scalar(select(func.pg_try_advisory_lock(self._kind, self._name)))
+        except FOREIGN as error:
+            raise wrapped(error, "open") from error
+        if not taken:
+            raise LedgerHeld(self._refusal)
+
+    async def close(self) -> None:
+        """End the session for good, not given back to the pool: the server frees the lock with it."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.invalidate()
+            await connection.close()
+
+    async def watch(self, ours: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+        """
+        Ask again and again whether the lock is still held; end only by StaleEpoch, when it is not.
+
+        While the database is away nobody else can take it, and nothing is written. When it was started anew, the lock is
+        taken again, and `ours` says (by StaleEpoch) whether somebody has led meanwhile.
+        """
+        while True:
+            await asyncio.sleep(EVERY.total_seconds())
+            if await self._is_lost():
+                await self._again(ours)
+
+    async def _is_lost(self) -> bool:
+        """Ask the session. No answer in time is none: it is asked again."""
+        connection = self._connection
+        if connection is None or connection.closed or connection.invalidated:
+            return True
+        try:
+            return not await connection.scalar(_MINE, {"kind": self._kind, "name": self._name % 2**32})
+        except TimeoutError:
+            return False
+        except FOREIGN as error:
+            log.warning("the session of the ledger's lock has ended", error=str(wrapped(error, "ask")))
+            return True
+
+    async def _again(self, ours: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+        """Take the lock again where the server itself was started anew; where only the session has ended, give up."""
+        birth = self._birth
+        try:
+            await self.close()
+            connection = self._connection = await self._engines.writer.connect()
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            self._birth = await connection.scalar(_BIRTH)
+            mine = self._birth != birth and await connection.scalar(
+                select(func.pg_try_advisory_lock(self._kind, self._name))
+            )
+            if mine:
+                await ours(connection)
+        except FOREIGN as error:
+            self._birth = birth
+            log.warning("the ledger's lock cannot be taken again yet", error=str(wrapped(error, "open")))
+            await self.close()
+            return
+        if not mine:
+            raise StaleEpoch(
+                "the session that held the ledger has ended and another daemon may hold it now: this one must stop"
+            )
+        log.warning("the database was started anew; the ledger's lock is taken again and nobody has led meanwhile")

@@ -1,0 +1,105 @@
+"""
+What nothing may be done to wherever it runs: the cluster's DNS, and the database that our own ledger is in.
+
+Both are known by the Services in front of them: whatever a Service's selector chooses belongs to it, a pod, the workload
+that makes such pods, and the claims that they use.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from kintsugi.model.hosts import service_of
+from kintsugi.objects.kept import Pod, Service
+
+DNS, LEDGER = "the cluster's DNS", "the database of our own ledger"
+
+_APP, _NAME, _OPERATED = "k8s-app", "app.kubernetes.io/name", "dns.operator.openshift.io/daemonset-dns"
+_DNS_NAMES = frozenset({"kube-dns", "coredns"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Essential:
+    """What `labels` choose in a namespace, and the claims that it uses; `what` it is, for people."""
+
+    namespace: str
+    labels: frozenset[tuple[str, str]]
+    what: str
+    claims: frozenset[str] = frozenset()
+
+
+def essentials(
+    services: Iterable[Service], *, ledger_hosts: frozenset[str], nameservers: frozenset[str]
+) -> tuple[Essential, ...]:
+    """
+    Find what is essential behind some Services of the cluster.
+
+    `ledger_hosts` are names as SERVICE.NAMESPACE, or addresses; `nameservers` the addresses that this machine asks for names.
+    """
+    return tuple(
+        Essential(namespace=service.metadata.namespace, labels=frozenset(service.spec.selector.items()), what=what)
+        for service in services
+        if service.spec.selector and (what := _what(service, ledger_hosts, nameservers))
+    )
+
+
+def with_claims(known: tuple[Essential, ...], pods: Iterable[Pod]) -> tuple[Essential, ...]:
+    """Add the claims that the ledger's database uses, by its pods; the DNS has none."""
+    if not any(each.what == LEDGER for each in known):
+        return known
+    used: dict[Essential, set[str]] = {each: set() for each in known if each.what == LEDGER}
+    for pod in pods:
+        for each, claims in used.items():
+            if pod.metadata.namespace == each.namespace and each.labels <= pod.metadata.labels.items():
+                claims |= {
+                    volume.persistent_volume_claim.claim_name
+                    for volume in pod.spec.volumes
+                    if volume.persistent_volume_claim
+                }
+    return tuple(replace(each, claims=frozenset(used.get(each, ()))) for each in known)
+
+
+def ledger_hosts(host: str, find: Callable[[str, str], Service | None]) -> frozenset[str]:
+    """
+    Return by which names and addresses the Service of the ledger's database is known, of the host in the ledger's URL.
+
+    `find` gives a Service by namespace and name: one that only stands for another name leads on to that.
+    """
+    if not host:
+        return frozenset()
+    place = service_of(host)
+    front = find(place.namespace, place.service) if place is not None else None
+    alias = front.spec.external_name if front is not None else ""
+    return frozenset(_plain(each) for each in (host, alias) if each)
+
+
+def essential(namespace: str, labels: Mapping[str, str], known: Iterable[Essential]) -> str:
+    """Say what a pod with these labels is, or a workload that makes such pods; "" when it is nothing essential."""
+    if labels.get(_APP) in _DNS_NAMES or labels.get(_NAME) in _DNS_NAMES or _OPERATED in labels:
+        return DNS
+    return next((each.what for each in known if each.namespace == namespace and each.labels <= labels.items()), "")
+
+
+def essential_claim(namespace: str, claim: str, known: Iterable[Essential]) -> str:
+    """Say whose data a claim holds; "" when that is nothing essential."""
+    return next((each.what for each in known if each.namespace == namespace and claim in each.claims), "")
+
+
+def _what(service: Service, hosts: frozenset[str], nameservers: frozenset[str]) -> str:
+    """Say what a Service is in front of, if it is essential."""
+    metadata = service.metadata
+    named = metadata.name in _DNS_NAMES or metadata.labels.get(_APP) in _DNS_NAMES
+    if named or service.spec.cluster_ip in nameservers:
+        return DNS
+    if hosts and not hosts.isdisjoint({f"{metadata.name}.{metadata.namespace}", *_addresses(service)}):
+        return LEDGER
+    return ""
+
+
+def _plain(host: str) -> str:
+    place = service_of(host)
+    return str(place) if place is not None else host.lower().rstrip(".")
+
+
+def _addresses(service: Service) -> set[str]:
+    points = service.status.load_balancer.ingress
+    return {service.spec.cluster_ip, *service.spec.external_ips, *(point.ip or point.hostname for point in points)}

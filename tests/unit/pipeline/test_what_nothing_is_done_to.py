@@ -1,0 +1,154 @@
+"""The cluster's DNS and the ledger's database are changed by nobody's runbook, wherever they run (E23, P8)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.refusals import essential_part
+from kintsugi.clients.resolver import nameservers
+from kintsugi.guards import Limits, check
+from kintsugi.model.command import ObjectName
+from kintsugi.model.essentials import DNS, LEDGER
+from kintsugi.model.history import History
+from kintsugi.model.records import Phase, Reason, StepRecord, StepState, VerdictKind
+from kintsugi.objects.kept import Metadata, Service
+from kintsugi.objects.network import ServiceSpec
+from kintsugi.objects.pods import ClaimVolume, PodSpec, Volume
+from kintsugi.objects.resources import DEPLOYMENTS, PODS, PVCS, PVS, STATEFULSETS, Resource
+from kintsugi.planner import plan
+from kintsugi.runner.memory import Bearings
+from tests.unit.factories import NOW, pod, run
+from tests.unit.pipeline.business import Business
+
+pytestmark = pytest.mark.looptime
+
+STEP = StepRecord(run="run-1", path="x", state=StepState.PLANNED)
+AT = Bearings(phase=Phase.FORWARD, service="web", runbook="mend")
+
+
+def front(name: str, selector: dict[str, str], *, ip: str = "", stands_for: str = "", app: str = "") -> Service:
+    spec = ServiceSpec(cluster_ip=ip, external_name=stands_for, selector=selector)
+    labels = {"k8s-app": app} if app else {}
+    return Service(metadata=Metadata(name=name, namespace="production", labels=labels), spec=spec)
+
+
+def around(*fronts: Service, ledger: str = "", asks: frozenset[str] = frozenset()) -> Circumstances:
+    """Give the circumstances of a change that web's run makes in a cluster with these Services."""
+    business = Business()
+    for each in fronts:
+        business.cluster.caches.services.put(each)
+    claim = Volume(name="data", persistent_volume_claim=ClaimVolume(claim_name="data-pg-0"))
+    database = pod("pg-0", labels={"app": "pg"}, version="9")
+    database = type(database)(
+        metadata=database.metadata,
+        spec=PodSpec(volumes=(claim,), containers=database.spec.containers),
+        status=database.status,
+    )
+    business.cluster.caches.pods.put(database)
+    business.world.limits = replace(business.world.limits, ledger_host=ledger, nameservers=asks)
+    return business.world.circumstances(run(), AT, STEP)
+
+
+def refused(resource: Resource, name: str, obj: Mapping[str, object], circumstances: Circumstances) -> str:
+    return essential_part(ObjectName(resource=resource, name=name), obj, "production", circumstances)
+
+
+POD: Mapping[str, object] = {"metadata": {"labels": {"app": "pg", "team": "data"}}}
+WORKLOAD: Mapping[str, object] = {"metadata": {}, "spec": {"template": {"metadata": {"labels": {"app": "pg"}}}}}
+VOLUME: Mapping[str, object] = {"spec": {"claimRef": {"namespace": "production", "name": "data-pg-0"}}}
+OTHER: Mapping[str, object] = {"metadata": {"labels": {"app": "api"}}}
+
+
+@pytest.mark.parametrize(
+    ("host", "fronts"),
+    [
+        ("ledger.production.svc.cluster.local", (front("ledger", {"app": "pg"}),)),
+        ("pg-0.ledger.production.svc", (front("ledger", {"app": "pg"}),)),
+        ("10.0.0.9", (front("ledger", {"app": "pg"}, ip="10.0.0.9"),)),
+        (
+            "alias.production",
+            (front("alias", {}, stands_for="ledger.production.svc.cluster.local"), front("ledger", {"app": "pg"})),
+        ),
+    ],
+)
+async def test_the_ledger_s_pods_workload_claims_and_volumes_are_off_limits_to_every_runbook(
+    host: str, fronts: tuple[Service, ...]
+) -> None:
+    """P8: also to the runbook of another service that names them, and where no service of the catalog is about them."""
+    circumstances = around(*fronts, ledger=host)
+    for resource, name, obj in (
+        (PODS, "pg-0", POD),
+        (STATEFULSETS, "pg", WORKLOAD),
+        (PVCS, "data-pg-0", OTHER),
+        (PVS, "pv-1", VOLUME),
+    ):
+        said = refused(resource, name, obj, circumstances)
+        assert said == f"{resource.singular}/{name} belongs to {LEDGER}: nothing is ever changed there"
+    assert refused(PODS, "api-1", OTHER, circumstances) == ""
+    assert refused(PVCS, "data-api-0", OTHER, circumstances) == ""
+
+
+async def test_where_the_ledger_is_a_file_or_elsewhere_nothing_of_the_like_is_refused() -> None:
+    for host in ("", "db.example.com", "ledger.staging", "10.0.0.8"):
+        circumstances = around(front("ledger", {"app": "pg"}, ip="10.0.0.9"), ledger=host)
+        assert refused(PODS, "pg-0", POD, circumstances) == ""
+        assert refused(PVCS, "data-pg-0", OTHER, circumstances) == ""
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        front("kube-dns", {"app": "pg"}),
+        front("names", {"app": "pg"}, app="kube-dns"),
+        front("rke2-coredns", {"app": "pg"}, ip="10.43.0.10"),
+    ],
+    ids=["by-name", "by-label", "by-the-address-that-we-ask"],
+)
+async def test_the_dns_is_off_limits_in_whatever_namespace_it_runs(service: Service) -> None:
+    """E23: a mistake there is seen as everybody's."""
+    circumstances = around(service, asks=frozenset({"10.43.0.10"}))
+    for resource, obj in ((PODS, POD), (DEPLOYMENTS, WORKLOAD)):
+        assert refused(resource, "x", obj, circumstances) == (
+            f"{resource.singular}/x belongs to {DNS}: nothing is ever changed there"
+        )
+    assert refused(PODS, "api-1", OTHER, circumstances) == ""
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"k8s-app": "kube-dns"},
+        {"k8s-app": "coredns"},
+        {"app.kubernetes.io/name": "coredns"},
+        {"dns.operator.openshift.io/daemonset-dns": "default"},
+    ],
+)
+async def test_the_dns_is_known_by_its_labels_though_its_service_is_gone(labels: dict[str, str]) -> None:
+    obj = {"spec": {"template": {"metadata": {"labels": labels}}}}
+    assert DNS in refused(DEPLOYMENTS, "coredns", obj, around())
+    assert DNS in refused(PODS, "coredns-1", {"metadata": {"labels": labels}}, around())
+
+
+@pytest.mark.parametrize(("name", "starts"), [("kube-dns", False), ("web-front", True)])
+async def test_no_run_starts_for_a_service_of_the_catalog_that_is_the_dns(name: str, starts: bool) -> None:
+    """E23: nor does a drill, or the runbook of another service that comes to it."""
+    business = Business()
+    business.cluster.expose(name)
+    rule = business.catalog.rules["web-pods"]
+    planned = plan(rule, business.catalog.services["web"], business.catalog, now=NOW)
+    verdict = check(business.world.claim(rule, planned, None, approved=True), History(), Limits(), now=NOW)
+    assert (verdict.kind is VerdictKind.STARTED) is starts, verdict
+    assert (verdict.reason is Reason.PROTECTED) is not starts
+    assert (DNS in business.world.circumstances(run(), AT, STEP).off_limits) is not starts
+    drill = business.world.drill(business.catalog.services["web"], scheduled=False)
+    assert (DNS in drill.holds_ledger) is not starts
+
+
+def test_the_addresses_that_are_asked_for_names_are_read_from_the_resolver_s_file(tmp_path: Path) -> None:
+    file = tmp_path / "resolv.conf"
+    file.write_text("# written by the kubelet\nsearch x.svc\nnameserver 10.43.0.10\nnameserver fd00::a\nnameserver\n")
+    assert nameservers(file) == {"10.43.0.10", "fd00::a"}
+    assert nameservers(tmp_path / "none") == frozenset()
