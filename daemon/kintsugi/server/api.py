@@ -43,18 +43,24 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class ApproveBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A yes to the plan with this digest; `path` is the step that asked, empty for the run."""
+
     plan: str
     path: str = ""
     who: str = ""
 
 
 class RollBackBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A wish to undo a run; without `confirm` it is only said what that would do."""
+
     confirm: bool = False
     digest: str = ""
     who: str = ""
 
 
 class PauseBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A pause of everything, or of the namespace, service or rule that it names; without `minutes` it has no end."""
+
     scope: PauseScope
     why: str
     name: str = ""
@@ -64,19 +70,27 @@ class PauseBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ResumeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A wish to lift a pause."""
+
     why: str = ""
     who: str = ""
 
 
 class DrillBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A wish to begin a drill."""
+
     who: str = ""
 
 
 class ResendBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A wish to send a dead letter in again."""
+
     who: str = ""
 
 
 class AlertBody(msgspec.Struct):
+    """An alert; whatever else Alertmanager or Prometheus say of it is passed over."""
+
     labels: dict[str, str]
     annotations: dict[str, str] = {}
 
