@@ -37,11 +37,12 @@ def test_each_flag_reaches_its_setting() -> None:
 
 
 def test_files_with_tokens_reach_their_settings(tmp_path: Path) -> None:
-    file = tmp_path / "tokens"
-    file.write_text("t", encoding="utf-8")
-    flags = replace(GIVEN, insecure_no_token=False, webhook_tokens=file, operator_tokens=file)
+    webhook, people = tmp_path / "webhook", tmp_path / "people"
+    webhook.write_text("the-webhooks-token", encoding="utf-8")
+    people.write_text("ana:the-token-of-ana", encoding="utf-8")
+    flags = replace(GIVEN, insecure_no_token=False, webhook_tokens=webhook, operator_tokens=people)
     settings = load(flags=flags.settings(), environ={}, file=None)
-    assert settings.alertmanager.token_files == settings.server.operator_token_files == (file,)
+    assert (settings.alertmanager.token_files, settings.server.operator_token_files) == ((webhook,), (people,))
     assert settings.server.insecure_no_token is False
 
 
