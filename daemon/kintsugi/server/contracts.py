@@ -33,6 +33,14 @@ _ONE_THING = {
 }
 """A pause of everything names nothing, any other one names what it is of."""
 
+_AS_SHOWN = {
+    "anyOf": [
+        {"properties": {"confirm": {"const": False}}},
+        {"properties": {"digest": {"minLength": 1}}, "required": ["digest"]},
+    ]
+}
+"""A rollback is confirmed by the digest of what was shown."""
+
 _CHANGES = (400, 404, 409, 413, 502, 503)
 """How a deed may be refused: not understood, not there, something stands against it, too large, cluster or ledger away."""
 
@@ -100,7 +108,7 @@ ROLL_BACK = Contract(
     summary="Undo a run, or without `confirm` say what that would do",
     answers={200: RollbackAnswer, 202: RollbackAnswer},
     errors=_CHANGES,
-    body=Body(kind=api.RollBackBody, required=False),
+    body=Body(kind=api.RollBackBody, rules=_AS_SHOWN, required=False),
 )
 PAUSES = Contract(summary="List the pauses that hold", answers={200: told.Pauses}, errors=(503,))
 PAUSE = Contract(
