@@ -9,21 +9,14 @@ T = TypeVar("T")
 
 async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
     """
-    Return what `work` returns, and let it end even when the caller is cancelled meanwhile, once or again.
+    Return what `work` returns, and let it end even when the caller is cancelled meanwhile.
 
-    The cancellation is raised after the end of the work, so that by then all that it does has been done.
+    The cancellation is raised once the work has ended, so that it is known what came of it; a second one at once, and the
+    work ends by itself.
     """
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await _ended(task)
+        await asyncio.wait([task])
         raise
-
-
-async def _ended(task: asyncio.Task[T]) -> None:
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            continue  # the caller is being cancelled already
