@@ -100,7 +100,7 @@ def message(kind: bytes, content: bytes = b"") -> bytes:
     return kind + struct.pack("!I", len(content) + 4) + content
 
 
-# As PostgreSQL 16 answers this very client: the greeting, the statement prepared, its row.
+# As PostgreSQL 16 answers this very client: the greeting, the transaction begun, the statement prepared, its row.
 WELCOME = b"".join(
     message(b"S", name + b"\0" + value + b"\0")
     for name, value in (
@@ -115,6 +115,7 @@ WELCOME = b"".join(
 WELCOME += message(b"Z", b"I")
 FINE = message(b"R", struct.pack("!I", 0))
 ROW = b'[{"one":1}]'
+BEGUN = message(b"C", b"BEGIN\0") + message(b"Z", b"T")
 PREPARED = (
     message(b"1")
     + message(b"t", struct.pack("!H", 0))
@@ -125,7 +126,7 @@ ANSWERED = (
     + message(b"2")
     + message(b"D", struct.pack("!HI", 1, len(ROW)) + ROW)
     + message(b"s")
-    + message(b"Z", b"I")
+    + message(b"Z", b"T")
 )
 NO = message(b"E", b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0")
 SASL = message(b"R", struct.pack("!I", 10) + b"SCRAM-SHA-256\0\0")
@@ -137,11 +138,12 @@ def nonce(rounds: int) -> bytes:
 
 
 TALKS: Sequence[Sequence[bytes]] = (
-    (FINE + WELCOME, PREPARED, ANSWERED),
-    (message(b"R", struct.pack("!I", 3)), FINE + WELCOME, PREPARED, ANSWERED),
-    (message(b"R", struct.pack("!I", 5) + b"salt"), FINE + WELCOME, PREPARED, ANSWERED),
+    (FINE + WELCOME, BEGUN, PREPARED, ANSWERED),
+    (message(b"R", struct.pack("!I", 3)), FINE + WELCOME, BEGUN, PREPARED, ANSWERED),
+    (message(b"R", struct.pack("!I", 5) + b"salt"), FINE + WELCOME, BEGUN, PREPARED, ANSWERED),
     (SASL, nonce(4096), message(b"R", struct.pack("!I", 12) + b"v=c2ln")),
     (FINE + WELCOME, NO, message(b"Z", b"I")),
+    (FINE + WELCOME, BEGUN, NO, message(b"Z", b"E")),
     (NO,),
 )
 

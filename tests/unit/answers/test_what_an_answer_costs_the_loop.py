@@ -31,7 +31,7 @@ from kintsugi.kube.execution import Executed
 from kintsugi.objects.resources import PODS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.answers.mutations import FUZZ, written, wrong_bytes, wrong_json
-from tests.unit.answers.test_answers_to_probes import FINE, PREPARED, WELCOME, message
+from tests.unit.answers.test_answers_to_probes import BEGUN, FINE, PREPARED, WELCOME, message
 from tests.unit.answers.wire import Answering, answering
 
 SOON = timedelta(seconds=60)
@@ -162,7 +162,7 @@ class Look:
 def talk(text: bytes) -> Sequence[bytes]:
     """Write what a PostgreSQL server says whose answer is `text`."""
     row = message(b"D", b"\0\1" + len(text).to_bytes(4, "big") + text)
-    return (FINE + WELCOME, PREPARED, message(b"1") + message(b"2") + row + message(b"s") + message(b"Z", b"I"))
+    return (FINE + WELCOME, BEGUN, PREPARED, message(b"1") + message(b"2") + row + message(b"s") + message(b"Z", b"T"))
 
 
 PLAIN = Asker()
