@@ -35,7 +35,7 @@ SECRET: dict[str, object] = {
 }
 ASKER = Asker(namespace="production", env={"PGPASSWORD": SecretRef(secret="database-credentials", key="password")})
 SESSION = (
-    "SELECT ssl, current_setting($$transaction_read_only$$) AS reads, current_setting($$statement_timeout$$) AS within"
+    "SELECT ssl, current_setting('transaction_read_only') AS reads, current_setting('statement_timeout') AS within"
     " FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 )
 
@@ -68,7 +68,7 @@ def debian_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure
 async def ask(server: Postgres, connection: str, *, host: str = "localhost", asker: Asker = ASKER) -> object:
     """Ask how the session is, and return its row."""
     actions = Actions(ClusterOfDicts((SECRETS, SECRET)), Clients.under(AddressRule(allow_loopback=True)))  # type: ignore[arg-type]
-    line = f"psql -h {host} -p {server.port} -U monitor -d 'dbname=postgres {connection}' -c '{SESSION}'"
+    line = f"psql -h {host} -p {server.port} -U monitor -d 'dbname=postgres {connection}' -c \"{SESSION}\""
     names = (await actions.look(parse(line), deadline=SOON, asker=asker)).names
     return names["rows"]
 
