@@ -28,8 +28,8 @@ EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b
 ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(TOLD_NO) $(LOST_ANSWERS) $(DATABASES) $(RESTORES)
 # Five go at a time, the next when one ends: first the long ones that mostly wait, and last what computes most, so that
 # the machine is busy until the end.
-LANES := $(addprefix lane-,early-stories database-stories restores cluster crashes told-no)
-LANES += $(addprefix lane-,integration late-stories databases lost-answers contracts units restore-crashes)
+LANES := $(addprefix lane-,integration early-stories database-stories restores cluster crashes told-no)
+LANES += $(addprefix lane-,late-stories databases lost-answers contracts units restore-crashes)
 QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
 EXAMPLES ?= 10000
