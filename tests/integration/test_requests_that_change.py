@@ -128,7 +128,7 @@ class Story:
         """Start the daemon and wait until it is ready."""
         self.stage.start()
         async with self.stage.ledger():
-            await self.until(lambda: self._ask("/readyz")[0] == 200)
+            await self.until(self._is_ready)
 
     async def alert(self) -> None:
         """Tell the alert that the rule is about."""
@@ -154,6 +154,10 @@ class Story:
     def log(self) -> str:
         """Return all that the daemon has written, in all its lives."""
         return (self.stage.birth.folder / "daemon.log").read_text(errors="replace")
+
+    def _is_ready(self) -> bool:
+        with DIRECT.open(f"{self.stage.births[-1].health.read_text()}/readyz", timeout=10) as answer:
+            return bool(answer.status == 200)
 
     def _ask(self, path: str, body: object | None = None) -> tuple[int, Any]:
         data = None if body is None else json.dumps(body).encode()

@@ -128,21 +128,22 @@ class EmbeddedCluster:
             raise RehearsalError(f"a controller of the embedded cluster failed: {cluster._loop.failures[0]!r}")
 
     def kubeconfig(
-        self, path: Path, token: str | None = None, rules: Iterable[Rule] = (ALL,), *, user: str = ""
+        self, path: Path, account: str | None = None, rules: Iterable[Rule] = (ALL,), *, user: str = ""
     ) -> Path:
         """
-        Write a kubeconfig; without a token it is the administrator's.
+        Write a kubeconfig; without an account it is the administrator's.
 
-        A token makes a user of its own, who has just these rules; its name is that of a service account
+        An account makes a user of its own, who has just these rules; its name is that of a service account
         unless `user` says otherwise.
         """
-        if token is not None:
-            self.users.add(token, user or f"system:serviceaccount:default:{token}", rules)
-        return write_kubeconfig(path, url=self.url, token=token or self.admin_token)
+        if account is None:
+            return write_kubeconfig(path, url=self.url, token=self.admin_token)
+        self.users.add(_token_of(account), user or f"system:serviceaccount:default:{account}", rules)
+        return write_kubeconfig(path, url=self.url, token=_token_of(account))
 
-    def user(self, token: str) -> User:
+    def user(self, account: str) -> User:
         """Find a user, to take rights from or to give them back."""
-        return self.users[token]
+        return self.users[_token_of(account)]
 
     def apply(self, manifest: Json) -> Json:
         """Create an object or merge a manifest into the one that exists; namespaces are made when missing."""
@@ -302,3 +303,8 @@ async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def _token_of(account: str) -> str:
+    # not the name itself: a daemon masks its token wherever it stands
+    return f"token-of-{account}"

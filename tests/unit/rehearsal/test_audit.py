@@ -30,5 +30,5 @@ async def test_a_request_is_witnessed_with_its_effect(embedded: EmbeddedCluster,
 
 
 async def test_a_kubeconfig_is_for_its_owner_only(embedded: EmbeddedCluster, tmp_path: Path) -> None:
-    path = embedded.kubeconfig(tmp_path / "kubeconfig", token="secret")
+    path = embedded.kubeconfig(tmp_path / "kubeconfig", account="secret")
     assert path.stat().st_mode & 0o777 == 0o600

@@ -68,7 +68,7 @@ async def test_the_commands_of_a_runbook_work(embedded: EmbeddedCluster, tmp_pat
 async def test_a_right_that_is_missing_is_named_to_kubectl(embedded: EmbeddedCluster, tmp_path: Path) -> None:
     """A right is taken away while the cluster runs."""
     reader = Rule(verbs=("get", "list", "delete"), resources=("pods",), groups=("",))
-    config = embedded.kubeconfig(tmp_path / "kubeconfig", token="reader", rules=[reader])
+    config = embedded.kubeconfig(tmp_path / "kubeconfig", account="reader", rules=[reader])
     assert (await kubectl(config, "get", "pods"))[0] == 0
     embedded.user("reader").take(Rule(verbs=("delete",), resources=("pods",)))
     code, output = await kubectl(config, "delete", "pod", "one")
@@ -80,8 +80,8 @@ async def test_a_right_that_is_missing_is_named_to_kubectl(embedded: EmbeddedClu
 
 
 async def test_an_expired_token_is_refused(embedded: EmbeddedCluster, tmp_path: Path) -> None:
-    config = embedded.kubeconfig(tmp_path / "kubeconfig", token="mine")
-    embedded.users.expire("mine")
+    config = embedded.kubeconfig(tmp_path / "kubeconfig", account="mine")
+    embedded.users.expire("token-of-mine")
     code, output = await kubectl(config, "get", "pods")
     assert code == 1
     assert "You must be logged in to the server" in output
