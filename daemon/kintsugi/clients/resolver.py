@@ -8,6 +8,7 @@ service whose name does not: it was not asked.
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -38,6 +39,8 @@ class LookUp(Protocol):
 
 async def look_up(host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
     """Resolve a host as the machine does. Raises ProbeFailed when it has no address."""
+    with suppress(ValueError):
+        return (ip_address(host),)  # an address need not wait for the resolver's thread, which may be busy with names
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(within.total_seconds()):

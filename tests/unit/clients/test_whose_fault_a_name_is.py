@@ -11,7 +11,7 @@ import pytest
 from kintsugi.actions.actions import Actions
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
-from kintsugi.clients.resolver import CLUSTER_NAME, Address, Resolver
+from kintsugi.clients.resolver import CLUSTER_NAME, Address, Resolver, look_up
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed, ResolverFailed
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
@@ -50,6 +50,10 @@ async def failure(dns: Dns, within: timedelta = WITHIN) -> ProbeFailed:
     with pytest.raises(ProbeFailed) as failed:
         await Resolver(dns).resolve(HOST, 80, within=within)
     return failed.value
+
+
+async def test_an_address_is_taken_as_it_is_whatever_the_resolver_is_busy_with() -> None:
+    assert await look_up("127.0.0.1", 80, within=timedelta(0)) == (ip_address("127.0.0.1"),)
 
 
 async def test_a_name_that_resolves_is_asked_for_once() -> None:
