@@ -102,7 +102,7 @@ class Notifier:
             raise ProbeFailed(f"the receiver of notices cannot be reached: {error or type(error).__name__}") from error
 
     def _headers(self) -> dict[str, str]:
-        """Give the headers, with the token as the file holds it now. Raises ProbeFailed where that is none."""
+        """Return the headers, with the token as the file holds it now. Raises ProbeFailed where that is none."""
         headers = {"Content-Type": "application/json"}
         if self._settings.token_file is not None:
             token = read_bearer(self._settings.token_file)

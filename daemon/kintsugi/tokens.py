@@ -97,7 +97,7 @@ def _line(line: bytes, *, named: bool) -> TokenLine | str:
 
 
 def _problem(one: TokenLine, owners: dict[bytes, tuple[str, int]]) -> str:
-    """Say what is wrong with a token, "" when nothing is."""
+    """Return what is wrong with a token, "" when nothing is."""
     if not one.token:
         return f"the token is empty: write {_MADE}"
     if not _TOKEN.fullmatch(one.token):

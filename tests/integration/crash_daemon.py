@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from kintsugi.app import run
-from kintsugi.app.intake import Addresses
+from kintsugi.app.intake import ListenAddresses
 from kintsugi.effect import Course
 from kintsugi.executor import Executor
 from kintsugi.model.bounds import Budget
@@ -134,7 +134,7 @@ def live(birth: Birth) -> None:
         chaos=ChaosSettings(kill_at=frozenset(birth.kill_at), trace=birth.trace),
     ).scaled()
 
-    def tell(addresses: Addresses) -> None:
+    def tell(addresses: ListenAddresses) -> None:
         birth.health.write_text(addresses.health)
         birth.ready.write_text(addresses.server)
 

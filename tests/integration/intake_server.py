@@ -18,7 +18,7 @@ from kintsugi.server.health_port import serve_health
 from kintsugi.server.http import serve
 from kintsugi.server.intake import Inbox, Intake
 from kintsugi.server.operations import Operations
-from kintsugi.server.readiness import Check, Part, Readiness
+from kintsugi.server.readiness import Check, Component, Readiness
 from kintsugi.server.routes import Gate, all_routes, documented, health_routes
 from kintsugi.settings import HealthSettings, ServerSettings
 from kintsugi.sources.alertmanager import decode
@@ -75,7 +75,7 @@ async def served(
     operations: Operations,
     *,
     settings: ServerSettings = PATIENT,
-    checks: Mapping[Part, Check] | None = None,
+    checks: Mapping[Component, Check] | None = None,
     polled: bool = True,
 ) -> AsyncIterator[Served]:
     """Serve all routes on a free port of this machine; `polled` says whether there is a poller to be woken."""

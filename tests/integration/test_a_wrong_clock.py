@@ -22,6 +22,7 @@ from kintsugi.rehearsal.shop import NAMESPACE, deployment
 from tests.harness.daemon import Daemon
 from tests.harness.fake_time import FakeTime
 from tests.harness.waiting import eventually
+from tests.integration.answering_service import serving
 from tests.unit.factories import rule_text, runbook_text, service_text
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
@@ -72,14 +73,8 @@ class Pager:
         app = web.Application()
         app.router.add_get("/api/v2/alerts", pager.alerts)
         app.router.add_get("/api/v2/status", pager.status)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        pager.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with serving(app) as pager.url:
             yield pager
-        finally:
-            await runner.cleanup()
 
     async def alerts(self, _request: web.Request) -> web.Response:
         """List the alert."""

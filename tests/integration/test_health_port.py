@@ -20,7 +20,7 @@ from kintsugi.errors import UsageError
 from kintsugi.ledger import Ledger
 from kintsugi.server.health import Health
 from kintsugi.server.health_port import serve_health
-from kintsugi.server.readiness import Part
+from kintsugi.server.readiness import Component
 from kintsugi.settings import HealthSettings
 from kintsugi.telemetry import LoopHeartbeat, Metrics
 from tests.harness.waiting import eventually
@@ -167,7 +167,7 @@ async def test_however_often_strangers_ask_the_ledger_is_asked_once_a_second(tmp
         looks += 1
         return ""
 
-    async with served(tmp_path, ledger, RememberingOperations(), checks={Part.LEDGER: look}) as port:
+    async with served(tmp_path, ledger, RememberingOperations(), checks={Component.LEDGER: look}) as port:
 
         async def ready() -> int:
             async with port.client.get(f"{port.health}/readyz") as answer:
@@ -202,7 +202,7 @@ async def test_nothing_of_the_health_port_is_on_the_other_and_nothing_of_the_oth
 async def test_a_health_port_that_is_taken_is_named() -> None:
     metrics = Metrics()
 
-    async def nothing() -> tuple[Part, ...]:
+    async def nothing() -> tuple[Component, ...]:
         return ()
 
     health = Health(LoopHeartbeat(metrics.event_loop_lag.observe), nothing, metrics, standstill=STANDSTILL)

@@ -14,7 +14,7 @@ import pytest
 from kintsugi.errors import LedgerError, LedgerUnavailable
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import DeadLetter, Signal
-from kintsugi.server.readiness import Part
+from kintsugi.server.readiness import Component
 from tests.harness.waiting import eventually
 from tests.integration.intake_server import ANA, PATIENT, Served, ledger_in, served
 from tests.integration.operations_double import RememberingOperations
@@ -155,16 +155,16 @@ async def test_it_is_alive_but_not_ready_while_the_ledger_is_away(tmp_path: Path
         assert found == 200
         return told["waiting_for"]
 
-    checks = {Part.LEDGER: ledger}
+    checks = {Component.LEDGER: ledger}
     async with served(tmp_path, inbox, RememberingOperations(), checks=checks) as there:
         await waits_for()
         inbox.error = LedgerUnavailable("no connection to db.example as kintsugi: the disk is full")
-        checks[Part.CACHES] = caches
+        checks[Component.CACHES] = caches
         await waits_for("caches", "ledger")
         assert await why() == {"ledger": str(inbox.error), "caches": "pods are not synced"}
         assert (await status(f"{there.health}/healthz"))[0] == 200
         inbox.error, inbox.hanging = None, True
-        del checks[Part.CACHES]
+        del checks[Component.CACHES]
         await waits_for("ledger")
         assert await why() == {"ledger": "no answer within 1s"}
 

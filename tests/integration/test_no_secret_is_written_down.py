@@ -18,6 +18,7 @@ from aiohttp import web
 from kintsugi.objects import resources
 from kintsugi.rehearsal.shop import NAMESPACE, WEB
 from kintsugi.settings import NotificationSettings
+from tests.integration.answering_service import serving
 from tests.integration.crash_daemon import Birth
 from tests.integration.crash_stage import SELDOM, Stage
 
@@ -97,15 +98,8 @@ class Probed:
         app.router.add_get("/look", probed.answer)
         app.router.add_get("/gate", probed.gate)
         app.router.add_post("/notices", probed.notice)
-        runner = web.AppRunner(app, shutdown_timeout=1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        probed.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with serving(app) as probed.url:
             yield probed
-        finally:
-            await runner.cleanup()
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer with secrets by place, by shape, and with one that the daemon has loaded."""

@@ -19,6 +19,7 @@ from aiohttp import web
 from kintsugi.model.records import PauseScope
 from kintsugi.rehearsal.shop import NAMESPACE, WEB
 from tests.harness.waiting import eventually
+from tests.integration.answering_service import serving
 from tests.integration.crash_daemon import Birth
 from tests.integration.crash_no import No
 from tests.integration.crash_stage import Stage
@@ -82,14 +83,8 @@ class Shop:
         shop = cls()
         app = web.Application()
         app.router.add_route("*", "/{path}", shop.answer)
-        runner = web.AppRunner(app, shutdown_timeout=1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        shop.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with serving(app) as shop.url:
             yield shop
-        finally:
-            await runner.cleanup()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Take a request."""

@@ -17,6 +17,7 @@ from kintsugi.rehearsal import EmbeddedCluster
 from kintsugi.rehearsal.shop import NAMESPACE, WEB
 from tests.harness.daemon import TOKEN, Daemon
 from tests.harness.waiting import eventually
+from tests.integration.answering_service import serving
 from tests.integration.crash_daemon import Birth
 from tests.integration.crash_stage import Stage
 
@@ -113,15 +114,8 @@ class Probed:
         app = web.Application()
         app.router.add_get("/answer", probed.answer)
         app.router.add_get("/gate", probed.gate)
-        runner = web.AppRunner(app, shutdown_timeout=1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        probed.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with serving(app) as probed.url:
             yield probed
-        finally:
-            await runner.cleanup()
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer like the ledger's own marks."""

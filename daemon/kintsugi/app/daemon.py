@@ -13,7 +13,7 @@ from kintsugi.app.core import Core, build
 from kintsugi.app.counting import Counting
 from kintsugi.app.events import ObjectEvents
 from kintsugi.app.forgetting import EVERY, Forgetting
-from kintsugi.app.intake import Addresses, serve_on
+from kintsugi.app.intake import ListenAddresses, serve_on
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
@@ -31,10 +31,10 @@ REFRESH = timedelta(milliseconds=100)
 SHUTDOWN = timedelta(seconds=25)
 """Below the 30 s that Kubernetes leaves a pod to end."""
 
-Ready = Callable[[Addresses], None]
+Ready = Callable[[ListenAddresses], None]
 
 
-def say_nothing(_: Addresses) -> None:
+def say_nothing(_: ListenAddresses) -> None:
     """Tell nobody that the daemon is ready."""
 
 

@@ -22,7 +22,7 @@ from kintsugi.server.health import Health, asked_on
 from kintsugi.server.health_port import serve_health
 from kintsugi.server.http import serve
 from kintsugi.server.intake import Intake
-from kintsugi.server.readiness import Part, Readiness
+from kintsugi.server.readiness import Component, Readiness
 from kintsugi.server.routes import Gate, all_routes, documented, health_routes
 from kintsugi.settings import Settings
 from kintsugi.sources.alertmanager import Delivery, decode
@@ -35,7 +35,7 @@ log = get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Addresses:
+class ListenAddresses:
     """Where the daemon is reached: `server` takes webhooks and has the API, `health` is for the kubelet and Prometheus."""
 
     server: str
@@ -44,13 +44,13 @@ class Addresses:
 
 async def serve_on(
     settings: Settings, core: Core, metrics: Metrics, heartbeat: LoopHeartbeat, life: Lifecycle
-) -> Addresses:
+) -> ListenAddresses:
     """Open both ports; poll and notify where an address is given."""
     readiness = Readiness(
         {
-            Part.LEDGER: lambda: answers(core),
-            Part.CLOCK: lambda: keeps_time(core),
-            Part.CACHES: lambda: sees(core),
+            Component.LEDGER: lambda: answers(core),
+            Component.CLOCK: lambda: keeps_time(core),
+            Component.CACHES: lambda: sees(core),
         }
     )
     health = health_of(settings, readiness, metrics, heartbeat)
@@ -86,7 +86,7 @@ async def serve_on(
         open_webhook=settings.server.insecure_no_token,
     )
     listening = await life.enter("server", serve(settings.server, Gate(authentication, metrics), routes))
-    return Addresses(server=listening.url, health=on_health.url)
+    return ListenAddresses(server=listening.url, health=on_health.url)
 
 
 def health_of(settings: Settings, readiness: Readiness, metrics: Metrics, heartbeat: LoopHeartbeat) -> Health:
@@ -142,10 +142,10 @@ async def answers(core: Core) -> str:
 
 
 async def keeps_time(core: Core) -> str:
-    """Say whether the clock can be trusted."""
+    """Return whether the clock can be trusted."""
     return core.services.clock_problem
 
 
 async def sees(core: Core) -> str:
-    """Say whether the caches can be trusted, where it is not the clock that makes the daemon blind."""
+    """Return whether the caches can be trusted, where it is not the clock that makes the daemon blind."""
     return "" if core.services.clock_problem else core.services.blind

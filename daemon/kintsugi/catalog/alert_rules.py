@@ -27,7 +27,7 @@ def names_its_service(match: tuple[LabelMatcher, ...], service: str, others: Map
 
 
 def never_starts(rule: Rule, service: Service) -> str:
-    """Say why no alert could ever start a rule, "" when one could."""
+    """Return why no alert could ever start a rule, "" when one could."""
     wanted: dict[str, str] = {}
     for each in rule.match:
         if each.operator is not MatchOperator.EQUAL:

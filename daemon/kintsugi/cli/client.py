@@ -29,46 +29,20 @@ from kintsugi.server.operations import (
     RollbackAnswer,
     ServiceSummary,
 )
+from kintsugi.server.responses import (
+    DeadLetterList,
+    ErrorResponse,
+    IncidentList,
+    PauseList,
+    ServiceList,
+    SignalList,
+)
 from kintsugi.tokens import read_tokens
 
 _TIMEOUT = aiohttp.ClientTimeout(total=60, connect=5)
 _TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
 
 Value = TypeVar("Value")
-
-
-class _Error(msgspec.Struct):
-    error: str
-
-
-class Incidents(msgspec.Struct):
-    """What `GET /incidents` answers."""
-
-    incidents: list[Incident]
-
-
-class SignalPage(msgspec.Struct):
-    """What `GET /signals` answers."""
-
-    signals: list[JudgedSignal]
-
-
-class DeadLetters(msgspec.Struct):
-    """What `GET /dead-letters` answers."""
-
-    dead_letters: list[DeadLetterSummary]
-
-
-class Services(msgspec.Struct):
-    """What `GET /services` answers."""
-
-    services: list[ServiceSummary]
-
-
-class Pauses(msgspec.Struct):
-    """What `GET /pauses` answers."""
-
-    pauses: list[Pause]
 
 
 class Client:
@@ -87,7 +61,7 @@ class Client:
         query = (
             {"limit": str(limit)} | ({"service": service} if service else {}) | ({"open": "true"} if open_only else {})
         )
-        return (await self._ask("GET", "incidents", Incidents, query=query)).incidents
+        return (await self._ask("GET", "incidents", IncidentList, query=query)).incidents
 
     async def incident(self, incident: str) -> IncidentDetail:
         """Give everything about one."""
@@ -97,12 +71,12 @@ class Client:
         """List signals with their verdicts, newest first; what is empty is no filter."""
         said = {"verdict": verdict, "reason": reason, "before": before, "limit": str(limit)}
         query = {name: value for name, value in said.items() if value}
-        return (await self._ask("GET", "signals", SignalPage, query=query)).signals
+        return (await self._ask("GET", "signals", SignalList, query=query)).signals
 
     async def dead_letters(self, *, before: str, limit: int) -> Sequence[DeadLetterSummary]:
         """List what could not be understood, newest first."""
         query = {"limit": str(limit)} | ({"before": before} if before else {})
-        return (await self._ask("GET", "dead-letters", DeadLetters, query=query)).dead_letters
+        return (await self._ask("GET", "dead-letters", DeadLetterList, query=query)).dead_letters
 
     async def resend(self, letter: str) -> Resent:
         """Send a dead letter in again."""
@@ -120,7 +94,7 @@ class Client:
 
     async def services(self) -> Sequence[ServiceSummary]:
         """Tell how each service is."""
-        return (await self._ask("GET", "services", Services)).services
+        return (await self._ask("GET", "services", ServiceList)).services
 
     async def drill(self, service: str) -> Incident:
         """Begin a drill of a service's backups."""
@@ -128,7 +102,7 @@ class Client:
 
     async def pauses(self) -> Sequence[Pause]:
         """List the pauses that hold."""
-        return (await self._ask("GET", "pauses", Pauses)).pauses
+        return (await self._ask("GET", "pauses", PauseList)).pauses
 
     async def pause(self, wish: PauseWish) -> Pause:
         """Begin a pause."""
@@ -176,7 +150,7 @@ class Client:
     def _failure(self, status: int, content: bytes) -> KintsugiError:
         """Turn an answer that is not a success into the error that it means."""
         try:
-            text = msgspec.json.decode(content, type=_Error).error
+            text = msgspec.json.decode(content, type=ErrorResponse).error
         except (msgspec.DecodeError, UnicodeDecodeError):
             return Unreachable(_foreign(self._server, f"it answered {status}"))
         match status:

@@ -141,10 +141,10 @@ async def run(flags: RunFlags) -> Exit:
 
     settings = load(flags=flags.settings(), environ=os.environ, file=flags.config)
     from kintsugi.app import run as run_daemon
-    from kintsugi.app.intake import Addresses
+    from kintsugi.app.intake import ListenAddresses
     from kintsugi.telemetry import configure_logging
 
-    def ready(addresses: Addresses) -> None:
+    def ready(addresses: ListenAddresses) -> None:
         note(f"Health and metrics are on {addresses.health}")
         note(f"Kintsugi takes webhooks on {addresses.server}")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kintsugi.app.core import Core
 from kintsugi.app.daemon import start
-from kintsugi.app.intake import Addresses
+from kintsugi.app.intake import ListenAddresses
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.cli.narration import Narrator, Say
 from kintsugi.errors import KintsugiError
@@ -93,7 +93,7 @@ async def come(condition: Callable[[], bool]) -> None:
 async def watched(cluster: EmbeddedCluster, settings: Settings, service: str, say: Say) -> AsyncIterator[Stage]:
     """Let the daemon watch a cluster. Raises KintsugiError: a catalog with mistakes."""
     life = Lifecycle(shutdown=timedelta(seconds=10))
-    told: list[Addresses] = []
+    told: list[ListenAddresses] = []
     try:
         core = await start(settings.scaled(), life, ready=told.append, loopback=True)
         yield Stage(cluster=cluster, core=core, life=life, url=told[0].server, service=service, say=say)

@@ -94,7 +94,7 @@ def _carried(address: Address) -> tuple[IPv4Address, ...]:
 
 
 def _is_isatap(number: int) -> bool:
-    """Tell whether the second half of an address is an interface of ISATAP (RFC 5214)."""
+    """Return whether the second half of an address is an interface of ISATAP (RFC 5214)."""
     return number >> 32 & 0xFFFF == _ISATAP and number >> 48 & 0xFDFF == 0
 
 

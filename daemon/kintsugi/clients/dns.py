@@ -34,7 +34,7 @@ class DnsClient:
         self._resolver = rule.resolver
 
     async def resolve(self, name: str, *, server: str = "", within: timedelta) -> tuple[str, ...]:
-        """Give the addresses of a name, at least one. Raises ProbeFailed with the server's word, Refused for a server."""
+        """Return the addresses of a name, at least one. Raises ProbeFailed with the server's word, Refused for a server."""
         if not server:
             return tuple(str(address) for address in await self._resolver.resolve(name, 0, within=within))
         (address, *_) = await self._rule.resolve(server, self._port, within=within)

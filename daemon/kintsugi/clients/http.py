@@ -207,7 +207,7 @@ def _next(request: HttpRequest, status: int, target: str) -> HttpRequest:
 
 
 def _is_as_good(here: URL, there: URL) -> bool:
-    """Tell whether a redirect stays where it is; from http to https with the usual ports it becomes better."""
+    """Return whether a redirect stays where it is; from http to https with the usual ports it becomes better."""
     if here.scheme == there.scheme:
         return here.port == there.port
     return (here.scheme, there.scheme) == ("http", "https") and here.is_default_port() and there.is_default_port()

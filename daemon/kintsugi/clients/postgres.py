@@ -96,7 +96,7 @@ class PostgresClient:
 
 
 def settings(within: timedelta, search_path: str = "") -> dict[str, str]:
-    """Give what a session is held to: it reads, it ends in time, its times are in UTC, and where it looks up names."""
+    """Return what a session is held to: it reads, it ends in time, its times are in UTC, and where it looks up names."""
     looks = {"search_path": search_path} if search_path else {}
     return {
         **looks,

@@ -85,7 +85,7 @@ def build_logs(bound: Bound) -> Logs:
 
 
 def _logged(bound: Bound) -> tuple[tuple[Argument, ...], str]:
-    """Tell what logs are asked of from the container, which stands behind it as with kubectl, or with -c."""
+    """Return what logs are asked of from the container, which stands behind it as with kubectl, or with -c."""
     flag, *words = bound.text("container"), *bound.arguments
     if len(words) != 2 or words[1].object is not None or "/" in words[1].text or bound.text("labels"):
         return bound.arguments, flag

@@ -39,16 +39,16 @@ class Token:
     word: str
 
     def is_mark(self, text: str) -> bool:
-        """Tell whether the token is this mark."""
+        """Return whether the token is this mark."""
         return self.kind == "mark" and self.text == text
 
     def is_word(self, word: str) -> bool:
-        """Tell whether the token is this key word, which is never quoted."""
+        """Return whether the token is this key word, which is never quoted."""
         return self.kind == "name" and self.word == word
 
     @property
     def is_name(self) -> bool:
-        """Tell whether the token names something."""
+        """Return whether the token names something."""
         return self.kind in ("name", "quoted")
 
 
@@ -99,7 +99,7 @@ def _check_beside(found: list[Token]) -> None:
 
 
 def _is_unicode(found: list[Token]) -> bool:
-    """Tell whether a quotation mark stands behind `U&`, in which every character can be written in another way."""
+    """Return whether a quotation mark stands behind `U&`, in which every character can be written in another way."""
     return len(found) > 2 and found[-2].is_mark("&") and found[-3].is_word("u")
 
 

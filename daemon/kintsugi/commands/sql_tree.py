@@ -40,7 +40,7 @@ def check_tree(statement: str, functions: Collection[str]) -> None:
 
 
 def _strange(node: exp.Expr, functions: Collection[str]) -> str:
-    """Say what is wrong with one part of a statement, "" when nothing is."""
+    """Return what is wrong with one part of a statement, "" when nothing is."""
     if not isinstance(node, _PARTS) or isinstance(node, _NEVER):
         return f"{_in_words(node)} is no part of a question"
     if isinstance(node, exp.Anonymous) and node.name.lower() not in _CONSTRUCTORS.union(functions):

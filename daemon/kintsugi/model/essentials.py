@@ -73,19 +73,19 @@ def ledger_hosts(host: str, find: Callable[[str, str], Service | None]) -> froze
 
 
 def essential(namespace: str, labels: Mapping[str, str], known: Iterable[Essential]) -> str:
-    """Say what a pod with these labels is, or a workload that makes such pods; "" when it is nothing essential."""
+    """Return what a pod with these labels is, or a workload that makes such pods; "" when it is nothing essential."""
     if labels.get(_APP) in _DNS_NAMES or labels.get(_NAME) in _DNS_NAMES or _OPERATED in labels:
         return DNS
     return next((each.what for each in known if each.namespace == namespace and each.labels <= labels.items()), "")
 
 
 def essential_claim(namespace: str, claim: str, known: Iterable[Essential]) -> str:
-    """Say whose data a claim holds; "" when that is nothing essential."""
+    """Return whose data a claim holds; "" when that is nothing essential."""
     return next((each.what for each in known if each.namespace == namespace and claim in each.claims), "")
 
 
 def _what(service: Service, hosts: frozenset[str], nameservers: frozenset[str]) -> str:
-    """Say what a Service is in front of, if it is essential."""
+    """Return what a Service is in front of, if it is essential."""
     metadata = service.metadata
     named = metadata.name in _DNS_NAMES or metadata.labels.get(_APP) in _DNS_NAMES
     if named or service.spec.cluster_ip in nameservers:

@@ -168,7 +168,7 @@ class World:
         return essentials(there, ledger_hosts=hosts, nameservers=self.limits.nameservers)
 
     def _essential(self, view: ServiceView | None) -> str:
-        """Say what the cluster or we ourselves cannot do without, where a service is that."""
+        """Return what the cluster or we ourselves cannot do without, where a service is that."""
         if view is None:
             return ""
         labels = [pod.metadata.labels for pod in view.pods]

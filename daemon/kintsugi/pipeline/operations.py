@@ -234,7 +234,7 @@ class Deeds:
         )
 
     async def _shown(self, run: RunRecord) -> RollbackAnswer:
-        """Say what taking a run back would do and lose, and name it by a digest."""
+        """Return what taking a run back would do and lose, and name it by a digest."""
         commands = await self._way_back(run)
         losses = await Losses(looker=self.roster.looker).of(
             run, await self.in_force.by_digest(run.catalog), await self.ledger.steps(run.id, strict=False)

@@ -14,7 +14,7 @@ from kintsugi.errors import (
     WrongState,
 )
 from kintsugi.server.contract import Handler
-from kintsugi.server.told import Problem
+from kintsugi.server.responses import ErrorResponse
 from kintsugi.telemetry import SECRETS
 
 _ENCODER = msgspec.json.Encoder()
@@ -38,7 +38,7 @@ def answer(value: object, status: int = 200) -> web.Response:
 
 def refusal(status: int, text: str) -> web.Response:
     """Write an error, without secrets."""
-    response = answer(Problem(error=SECRETS.text(text)), status)
+    response = answer(ErrorResponse(error=SECRETS.text(text)), status)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

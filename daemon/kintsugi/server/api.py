@@ -15,7 +15,7 @@ from aiohttp import web
 from kintsugi.errors import UsageError
 from kintsugi.model.answers import SIGNALS
 from kintsugi.model.records import PauseScope, Reason, Signal, Target, VerdictKind
-from kintsugi.server import readiness, told
+from kintsugi.server import readiness, responses
 from kintsugi.server.answers import answer
 from kintsugi.server.authentication import Identity
 from kintsugi.server.bodies import BodyReader
@@ -109,7 +109,7 @@ class Api:
             service=request.query.get("service", ""),
             open_only=_flag(request, "open"),
         )
-        return answer(told.Incidents(incidents=tuple(found)))
+        return answer(responses.IncidentList(incidents=tuple(found)))
 
     async def incident(self, request: web.Request) -> web.Response:
         """Show one with runs, steps, undo texts, evidence, questions, and a page of signals: `?signals=`, `?skip=`."""
@@ -129,14 +129,14 @@ class Api:
             before=request.query.get("before", ""),
             limit=_number(request, "limit", PAGE),
         )
-        return answer(told.Signals(signals=tuple(await self._operations.signals(wish))))
+        return answer(responses.SignalList(signals=tuple(await self._operations.signals(wish))))
 
     async def dead_letters(self, request: web.Request) -> web.Response:
         """List what could not be understood: `?limit=`, `?before=ID` for the next page."""
         found = await self._operations.dead_letters(
             limit=_number(request, "limit", PAGE), before=request.query.get("before", "")
         )
-        return answer(told.DeadLetters(dead_letters=tuple(found)))
+        return answer(responses.DeadLetterList(dead_letters=tuple(found)))
 
     async def resend(self, request: web.Request) -> web.Response:
         """Send a dead letter in again."""
@@ -166,7 +166,7 @@ class Api:
 
     async def pauses(self, _request: web.Request) -> web.Response:
         """List the pauses that hold."""
-        return answer(told.Pauses(pauses=tuple(await self._operations.pauses())))
+        return answer(responses.PauseList(pauses=tuple(await self._operations.pauses())))
 
     async def pause(self, request: web.Request) -> web.Response:
         """Begin a pause."""
@@ -192,12 +192,12 @@ class Api:
 
     async def services(self, _request: web.Request) -> web.Response:
         """Tell how each service is."""
-        return answer(told.Services(services=tuple(await self._operations.services())))
+        return answer(responses.ServiceList(services=tuple(await self._operations.services())))
 
     async def readiness(self, _request: web.Request) -> web.Response:
-        """Say what is waited for, and why: `/readyz` tells strangers only which part."""
+        """Return what is waited for, and why: `/readyz` tells strangers only which part."""
         waiting_for = await self._ready.look()
-        return answer(told.ReadinessDetail(ready=not waiting_for, waiting_for=waiting_for))
+        return answer(responses.ReadinessDetail(ready=not waiting_for, waiting_for=waiting_for))
 
     async def drill(self, request: web.Request) -> web.Response:
         """Begin a drill of a service's backups."""

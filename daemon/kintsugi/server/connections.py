@@ -37,7 +37,7 @@ class Places:
         return True
 
     def give_back(self, peer: str) -> None:
-        """Give a place back that was taken for this address."""
+        """Release a place that was taken for this address."""
         self._total -= 1
         self._held[peer] -= 1
         if not self._held[peer]:
@@ -83,7 +83,7 @@ class Admitted(asyncio.Protocol):
             self.begin(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back, once."""
+        """Release the place, once."""
         if self._peer is not None:
             self._places.give_back(self._peer)
             self._peer = None
@@ -163,5 +163,5 @@ class Secured(asyncio.Protocol):
             self._handshakes.begin(transport, self._admitted, self._context)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back of a connection that is lost before its handshake begins."""
+        """Release the place of a connection that is lost before its handshake begins."""
         self._admitted.connection_lost(exc)

@@ -19,7 +19,7 @@ JSON = "application/json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parameter:
+class QueryParameter:
     """A parameter of the query; none is required where there is a default, or where leaving it out means all."""
 
     name: str
@@ -29,7 +29,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Body:
+class RequestBody:
     """
     A body in JSON, read into `kind`; `rules` is a JSON Schema of what is refused beyond that.
 
@@ -42,7 +42,7 @@ class Body:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Text:
+class PlainText:
     """An answer that is text of this type, not JSON."""
 
     content_type: str
@@ -53,15 +53,15 @@ class Contract:
     """
     One route's part of the document.
 
-    `answers` has the type of the value for each status that is no error; an error is always a `Problem`, and `errors` are
+    `answers` has the type of the value for each status that is no error; an error is always a `ErrorResponse`, and `errors` are
     the statuses that a caller has to reckon with, beside 401 and 403 of the gate.
     """
 
     summary: str
-    answers: Mapping[int, type | Text]
+    answers: Mapping[int, type | PlainText]
     errors: tuple[int, ...] = ()
-    query: tuple[Parameter, ...] = ()
-    body: Body | None = None
+    query: tuple[QueryParameter, ...] = ()
+    body: RequestBody | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +75,23 @@ class Route:
     contract: Contract
 
 
-def text(name: str, about: str, *, pattern: str = "", required: bool = False) -> Parameter:
+def text(name: str, about: str, *, pattern: str = "", required: bool = False) -> QueryParameter:
     """Make a parameter that is text."""
     schema: Schema = {"type": "string", "pattern": pattern} if pattern else {"type": "string"}
-    return Parameter(name=name, about=about, schema=schema, required=required)
+    return QueryParameter(name=name, about=about, schema=schema, required=required)
 
 
-def number(name: str, about: str, *, least: int, most: int, default: int) -> Parameter:
+def number(name: str, about: str, *, least: int, most: int, default: int) -> QueryParameter:
     """Make a parameter that is a whole number."""
     schema = {"type": "integer", "minimum": least, "maximum": most, "default": default}
-    return Parameter(name=name, about=about, schema=schema)
+    return QueryParameter(name=name, about=about, schema=schema)
 
 
-def word(name: str, about: str, members: type[StrEnum]) -> Parameter:
+def word(name: str, about: str, members: type[StrEnum]) -> QueryParameter:
     """Make a parameter that is one of some words."""
-    return Parameter(name=name, about=about, schema={"type": "string", "enum": sorted(members)})
+    return QueryParameter(name=name, about=about, schema={"type": "string", "enum": sorted(members)})
 
 
-def flag(name: str, about: str) -> Parameter:
+def flag(name: str, about: str) -> QueryParameter:
     """Make a parameter that is true or false."""
-    return Parameter(name=name, about=about, schema={"type": "boolean", "default": False})
+    return QueryParameter(name=name, about=about, schema={"type": "boolean", "default": False})

@@ -6,8 +6,8 @@ The limits are those of the handlers, and a test sends what is just within and j
 
 from kintsugi.model.answers import SIGNALS, Explanation, IncidentDetail, Resent, RollbackAnswer
 from kintsugi.model.records import Approval, Incident, Pause, PauseScope, Reason, VerdictKind
-from kintsugi.server import api, told
-from kintsugi.server.contract import JSON, Body, Contract, Text, flag, number, text, word
+from kintsugi.server import api, responses
+from kintsugi.server.contract import JSON, Contract, PlainText, RequestBody, flag, number, text, word
 from kintsugi.server.health import Alive, Ready
 
 _LIMIT = number("limit", "How many at most.", least=1, most=api.MOST, default=api.PAGE)
@@ -46,9 +46,9 @@ _CHANGES = (400, 404, 409, 413, 502, 503)
 
 DELIVER = Contract(
     summary="Take a delivery of Alertmanager (webhook, version 4)",
-    answers={200: told.Taken},
+    answers={200: responses.DeliveryResponse},
     errors=(400, 413, 415, 503),
-    body=Body(
+    body=RequestBody(
         rules={
             "type": "object",
             "required": ["version", "alerts"],
@@ -65,7 +65,7 @@ DELIVER = Contract(
 )
 INCIDENTS = Contract(
     summary="List incidents, the newest first",
-    answers={200: told.Incidents},
+    answers={200: responses.IncidentList},
     errors=(400, 503),
     query=(_LIMIT, text("service", "Of this service only."), flag("open", "Only those that are not closed.")),
 )
@@ -77,7 +77,7 @@ INCIDENT = Contract(
 )
 SIGNALS_LIST = Contract(
     summary="List signals with their verdicts, the newest first",
-    answers={200: told.Signals},
+    answers={200: responses.SignalList},
     errors=(400, 404, 503),
     query=(
         word("verdict", "With this verdict only.", VerdictKind),
@@ -88,7 +88,7 @@ SIGNALS_LIST = Contract(
 )
 DEAD_LETTERS = Contract(
     summary="List what could not be understood, the newest first",
-    answers={200: told.DeadLetters},
+    answers={200: responses.DeadLetterList},
     errors=(400, 404, 503),
     query=(_LIMIT, _BEFORE),
 )
@@ -96,26 +96,26 @@ RESEND = Contract(
     summary="Send a dead letter in again",
     answers={200: Resent},
     errors=_CHANGES,
-    body=Body(kind=api.ResendBody, required=False),
+    body=RequestBody(kind=api.ResendBody, required=False),
 )
 APPROVE = Contract(
     summary="Say yes to the plan that was shown",
     answers={200: Approval},
     errors=_CHANGES,
-    body=Body(kind=api.ApproveBody, rules={"properties": {"plan": {"minLength": 1}}}),
+    body=RequestBody(kind=api.ApproveBody, rules={"properties": {"plan": {"minLength": 1}}}),
 )
 ROLL_BACK = Contract(
     summary="Undo a run, or without `confirm` say what that would do",
     answers={200: RollbackAnswer, 202: RollbackAnswer},
     errors=_CHANGES,
-    body=Body(kind=api.RollBackBody, rules=_AS_SHOWN, required=False),
+    body=RequestBody(kind=api.RollBackBody, rules=_AS_SHOWN, required=False),
 )
-PAUSES = Contract(summary="List the pauses that hold", answers={200: told.Pauses}, errors=(503,))
+PAUSES = Contract(summary="List the pauses that hold", answers={200: responses.PauseList}, errors=(503,))
 PAUSE = Contract(
     summary="Begin a pause",
     answers={201: Pause},
     errors=_CHANGES,
-    body=Body(
+    body=RequestBody(
         kind=api.PauseBody,
         rules={
             "properties": {
@@ -130,15 +130,15 @@ RESUME = Contract(
     summary="Lift a pause",
     answers={200: Pause},
     errors=_CHANGES,
-    body=Body(kind=api.ResumeBody, required=False),
+    body=RequestBody(kind=api.ResumeBody, required=False),
 )
-READINESS = Contract(summary="Say what is waited for, and why", answers={200: told.ReadinessDetail}, errors=(503,))
-SERVICES = Contract(summary="Say how each service is", answers={200: told.Services}, errors=(503,))
+READINESS = Contract(summary="Say what is waited for, and why", answers={200: responses.ReadinessDetail}, errors=(503,))
+SERVICES = Contract(summary="Say how each service is", answers={200: responses.ServiceList}, errors=(503,))
 DRILL = Contract(
     summary="Begin a drill of a service's backups",
     answers={202: Incident},
     errors=_CHANGES,
-    body=Body(kind=api.DrillBody, required=False),
+    body=RequestBody(kind=api.DrillBody, required=False),
 )
 EXPLAIN_OBJECT = Contract(
     summary="Say what would become of a pod now, and why",
@@ -150,14 +150,14 @@ EXPLAIN_ALERT = Contract(
     summary="Say what would become of an alert now, and why; it is read as the webhook would read it",
     answers={200: Explanation},
     errors=(400, 413, 502, 503),
-    body=Body(kind=api.AlertBody, rules={"properties": {"labels": {"minProperties": 1}}}),
+    body=RequestBody(kind=api.AlertBody, rules={"properties": {"labels": {"minProperties": 1}}}),
 )
-DOCUMENT = Contract(summary="Show this document", answers={200: Text(content_type=JSON)})
+DOCUMENT = Contract(summary="Show this document", answers={200: PlainText(content_type=JSON)})
 
 ALIVE = Contract(summary="Say whether the event loop goes on", answers={200: Alive, 503: Alive})
 READY = Contract(
     summary="Say whether the daemon is ready, and which part is waited for", answers={200: Ready, 503: Ready}
 )
 METRICS = Contract(
-    summary="Write the metrics in Prometheus' text format", answers={200: Text(content_type="text/plain")}
+    summary="Write the metrics in Prometheus' text format", answers={200: PlainText(content_type="text/plain")}
 )

@@ -14,10 +14,10 @@ from typing import Protocol
 from aiohttp import web
 
 from kintsugi.server.answers import answer
-from kintsugi.server.readiness import Part, Readiness
+from kintsugi.server.readiness import Component, Readiness
 from kintsugi.telemetry import Metrics
 
-WaitingFor = Callable[[], Awaitable[Collection[Part]]]
+WaitingFor = Callable[[], Awaitable[Collection[Component]]]
 """Returns the parts that are waited for; empty when the daemon is ready."""
 
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -51,7 +51,7 @@ class Ready:
     """Whether the daemon is ready, and which parts of it are waited for."""
 
     ready: bool
-    waiting_for: tuple[Part, ...]
+    waiting_for: tuple[Component, ...]
 
 
 class Health:
@@ -70,18 +70,18 @@ class Health:
         self._heartbeat, self._waiting_for, self._metrics = heartbeat, waiting_for, metrics
         self._standstill, self._steady = standstill, steady
         self._asking = asyncio.Lock()
-        self._parts: tuple[Part, ...] = ()
+        self._parts: tuple[Component, ...] = ()
         self._parts_until = self._written_until = float("-inf")
         self._written = b""
 
     async def alive(self, _request: web.Request) -> web.Response:
-        """Say whether the event loop goes on. A ledger that is away must not get the daemon restarted."""
+        """Return whether the event loop goes on. A ledger that is away must not get the daemon restarted."""
         still = self._heartbeat.stood_still_for(self._steady())
         alive = still <= self._standstill
         return answer(Alive(alive=alive, stood_still_seconds=round(still, 3)), 200 if alive else 503)
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """Say 200 when every part is well, else 503 and which is not."""
+        """Answer 200 when every part is well, else 503 and which is not."""
         async with self._asking:
             if self._steady() >= self._parts_until:
                 self._parts = tuple(sorted(await self._waiting_for()))
@@ -99,12 +99,12 @@ class Health:
 def asked_on(loop: asyncio.AbstractEventLoop, readiness: Readiness) -> WaitingFor:
     """Ask for readiness from another loop than the one its parts live on; one that does not answer is a part, too."""
 
-    async def waiting_for() -> Collection[Part]:
+    async def waiting_for() -> Collection[Component]:
         asked = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(readiness.look(), loop))
         try:
             async with asyncio.timeout(_PATIENCE):
                 return (await asked).keys()
         except TimeoutError:
-            return (Part.EVENT_LOOP,)
+            return (Component.EVENT_LOOP,)
 
     return waiting_for

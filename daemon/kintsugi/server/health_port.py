@@ -15,7 +15,7 @@ from aiohttp import web
 
 from kintsugi.server.answers import in_json
 from kintsugi.server.health import Health
-from kintsugi.server.listening import Listening, Terms, listen
+from kintsugi.server.listening import Listening, ListenOptions, listen
 from kintsugi.server.routes import health_routes
 from kintsugi.settings import HealthSettings
 
@@ -69,7 +69,7 @@ def _live(settings: HealthSettings, health: Health, opened: "Future[_Opened]") -
 
 async def _serve(settings: HealthSettings, health: Health, opened: "Future[_Opened]") -> None:
     """Open the port, say so, and serve until told to stop."""
-    terms = Terms(
+    options = ListenOptions(
         setting="health.port",
         host=settings.host,
         port=settings.port,
@@ -82,6 +82,6 @@ async def _serve(settings: HealthSettings, health: Health, opened: "Future[_Open
     app, stop = web.Application(middlewares=[in_json]), asyncio.Event()
     for route in health_routes(health):
         app.router.add_route(route.method, route.path, route.handler)
-    async with listen(terms, app) as listening:
+    async with listen(options, app) as listening:
         opened.set_result(_Opened(listening=listening, loop=asyncio.get_running_loop(), stop=stop))
         await stop.wait()

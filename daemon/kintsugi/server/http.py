@@ -11,7 +11,7 @@ from aiohttp import web
 
 from kintsugi.server.answers import in_json
 from kintsugi.server.contract import Route
-from kintsugi.server.listening import Listening, Terms, listen
+from kintsugi.server.listening import Listening, ListenOptions, listen
 from kintsugi.server.routes import Gate
 from kintsugi.server.tls import Certificate
 from kintsugi.settings import ServerSettings
@@ -24,7 +24,7 @@ async def serve(settings: ServerSettings, gate: Gate, routes: Sequence[Route]) -
 
     Raises UsageError when the port cannot be had, or its certificate cannot be used.
     """
-    terms = Terms(
+    options = ListenOptions(
         setting="server.port",
         host=settings.host,
         port=settings.port,
@@ -36,7 +36,7 @@ async def serve(settings: ServerSettings, gate: Gate, routes: Sequence[Route]) -
     )
     certificate = certificate_of(settings)
     app = application(gate, routes)
-    async with listen(terms, app, tls=None if certificate is None else certificate.context) as listening:
+    async with listen(options, app, tls=None if certificate is None else certificate.context) as listening:
         yield listening
 
 

@@ -16,7 +16,7 @@ from kintsugi.errors import KintsugiError, LedgerError, LedgerUnavailable
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
 from kintsugi.server.answers import answer, refusal
 from kintsugi.server.bodies import BodyError, BodyReader
-from kintsugi.server.told import Taken
+from kintsugi.server.responses import DeliveryResponse
 from kintsugi.settings import ServerSettings
 from kintsugi.telemetry import Metrics, get_logger
 
@@ -165,7 +165,7 @@ class Intake:
         self._metrics.signals_received.labels(SignalSource.ALERTMANAGER).inc(len(delivery.signals))
         if delivery.truncated or delivery.dead_letters:
             self._ask_for_the_rest()
-        return answer(Taken(accepted=len(delivery.signals), dead_letters=len(delivery.dead_letters)))
+        return answer(DeliveryResponse(accepted=len(delivery.signals), dead_letters=len(delivery.dead_letters)))
 
     async def _understand(self, body: bytes) -> Delivery:
         """Decode a body: a large one beside the event loop, and only one at a time, or they would starve it together."""

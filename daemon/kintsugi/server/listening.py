@@ -46,7 +46,7 @@ class Listening:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Terms:
+class ListenOptions:
     """Where a port is, and how much it bears; times in seconds. `setting` is what is told when it cannot be had."""
 
     setting: str
@@ -60,33 +60,37 @@ class Terms:
 
 
 @asynccontextmanager
-async def listen(terms: Terms, app: web.Application, *, tls: NextContext | None = None) -> AsyncIterator[Listening]:
+async def listen(
+    options: ListenOptions, app: web.Application, *, tls: NextContext | None = None
+) -> AsyncIterator[Listening]:
     """
     Serve an application until the context is left; requests under way may then finish.
 
     Raises UsageError when the port cannot be had.
     """
-    newcomers = _Newcomers(terms.header_timeout)
+    newcomers = _Newcomers(options.header_timeout)
     app.middlewares.insert(0, newcomers.note)
     runner = web.AppRunner(
         app,
         access_log=None,
         logger=_logger_of_handlers(),
-        keepalive_timeout=terms.idle_timeout,
+        keepalive_timeout=options.idle_timeout,
         lingering_time=_LINGER,
-        shutdown_timeout=terms.shutdown_timeout,
+        shutdown_timeout=options.shutdown_timeout,
     )
     await runner.setup()
     assert runner.server is not None
-    handshakes = Handshakes(terms.header_timeout)
-    accept = partial(_accept, Places(terms.connections), _Handlers(runner.server, terms.connections), handshakes, tls)
+    handshakes = Handshakes(options.header_timeout)
+    accept = partial(
+        _accept, Places(options.connections), _Handlers(runner.server, options.connections), handshakes, tls
+    )
     loop = asyncio.get_running_loop()
     try:
-        listener = await loop.create_server(accept, terms.host, terms.port, backlog=terms.backlog)
+        listener = await loop.create_server(accept, options.host, options.port, backlog=options.backlog)
     except OSError as error:
         await runner.cleanup()
-        where = f"{terms.host}:{terms.port}"
-        raise UsageError(f"{terms.setting}: cannot listen on {where}: {error.strerror}") from error
+        where = f"{options.host}:{options.port}"
+        raise UsageError(f"{options.setting}: cannot listen on {where}: {error.strerror}") from error
     sweeper = asyncio.create_task(newcomers.sweep(runner.server), name="server-sweeper")
     try:
         host, port = listener.sockets[0].getsockname()[:2]

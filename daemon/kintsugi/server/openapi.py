@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from kintsugi.server.authentication import RIGHTS, Action, Role
-from kintsugi.server.contract import JSON, Body, Contract, Parameter, Route, Text
-from kintsugi.server.told import Problem
+from kintsugi.server.contract import JSON, Contract, PlainText, QueryParameter, RequestBody, Route
+from kintsugi.server.responses import ErrorResponse
 
 Json = dict[str, Any]
 
@@ -49,7 +49,7 @@ def document(server: Sequence[Route], health: Sequence[Route]) -> Json:
         "components": {
             "schemas": schemas.components,
             "responses": {
-                str(status): {"description": says, "content": {JSON: {"schema": schemas.ref(Problem)}}}
+                str(status): {"description": says, "content": {JSON: {"schema": schemas.ref(ErrorResponse)}}}
                 for status, says in _ERRORS.items()
             },
             "securitySchemes": _SECURITY,
@@ -90,9 +90,9 @@ class _Schemas:
     """The schemas of everything that is taken and answered, by type."""
 
     def __init__(self, contracts: Sequence[Contract]) -> None:
-        told = {each for contract in contracts for each in contract.answers.values() if not isinstance(each, Text)}
+        told = {each for contract in contracts for each in contract.answers.values() if not isinstance(each, PlainText)}
         taken = {contract.body.kind for contract in contracts if contract.body is not None and contract.body.kind}
-        answers, bodies = _components({*told, Problem}), _components(taken)
+        answers, bodies = _components({*told, ErrorResponse}), _components(taken)
         for schema in answers.values():
             _close(schema)
         self.components: Json = dict(sorted({**bodies, **answers}.items()))
@@ -111,7 +111,7 @@ def _components(kinds: Iterable[type]) -> Json:
 
 
 def _close(schema: Json) -> None:
-    """Say of a record that is answered that it has every field, and no other; and read its text as a paragraph."""
+    """Require of a record that is answered that it has every field, and no other; and read its text as a paragraph."""
     if "description" in schema:
         schema["description"] = " ".join(str(schema["description"]).split())
     if "properties" in schema:
@@ -153,7 +153,7 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
     """Describe every answer of a route."""
     found: Json = {}
     for status, kind in route.contract.answers.items():
-        if isinstance(kind, Text):
+        if isinstance(kind, PlainText):
             content: Mapping[str, Any] = {kind.content_type: {"schema": {"type": "string"}}}
         else:
             content = {JSON: {"schema": schemas.ref(kind)}}
@@ -169,7 +169,7 @@ def _in_path(name: str) -> Json:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
 
 
-def _in_query(parameter: Parameter) -> Json:
+def _in_query(parameter: QueryParameter) -> Json:
     """Describe a parameter of the query."""
     return {
         "name": parameter.name,
@@ -180,7 +180,7 @@ def _in_query(parameter: Parameter) -> Json:
     }
 
 
-def _body(body: Body, schemas: _Schemas) -> Json:
+def _body(body: RequestBody, schemas: _Schemas) -> Json:
     """Describe the body of a request."""
     parts = [schemas.ref(body.kind)] if body.kind is not None else []
     parts += [dict(body.rules)] if body.rules else []

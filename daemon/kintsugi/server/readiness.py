@@ -20,7 +20,7 @@ _PATIENCE = 1.0
 """Seconds that one check may take; a kubelet waits about as long."""
 
 
-class Part(StrEnum):
+class Component(StrEnum):
     """What must be well before the daemon is ready."""
 
     LEDGER = "ledger"
@@ -32,11 +32,11 @@ class Part(StrEnum):
 class Readiness:
     """The checks of one daemon."""
 
-    def __init__(self, checks: Mapping[Part, Check]) -> None:
+    def __init__(self, checks: Mapping[Component, Check]) -> None:
         self._checks = checks
-        self._last: frozenset[Part] = frozenset()
+        self._last: frozenset[Component] = frozenset()
 
-    async def look(self) -> Mapping[Part, str]:
+    async def look(self) -> Mapping[Component, str]:
         """Ask every check; return the parts that are waited for, each with what is not well. A change is logged."""
         parts = list(self._checks)
         found = await asyncio.gather(*(_ask(self._checks[part]) for part in parts))

@@ -60,7 +60,7 @@ def _no_passphrase() -> str:
 
 
 def _in_words(error: OSError) -> str:
-    """Say what is wrong with the files."""
+    """Return what is wrong with the files."""
     if isinstance(error, ssl.SSLError):
         return f"they are no certificate with its key, without a passphrase, in PEM ({error.reason or error})"
     return error.strerror or str(error)

@@ -113,7 +113,7 @@ def _bare(name: str) -> str:
 
 
 def _sorted_out(lines: Iterable[str], schemas: set[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Tell the lines that `pg_restore` is to do from those that it cannot do, and name what nobody does."""
+    """Separate the lines that `pg_restore` is to do from those that it cannot do, and name what nobody does."""
     kept: list[str] = []
     left_out: list[str] = []
     for line in lines:

@@ -43,7 +43,7 @@ _SILENT = re.compile(r"(?:--|\\|SET |SELECT pg_catalog\.set_config\('search_path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Setting:
+class DatabaseSetting:
     """One setting of the database; several values make a list."""
 
     name: str
@@ -67,7 +67,7 @@ class Database:
     name: str = ""
     options: str = ""
     owner: str = ""
-    settings: tuple[Setting, ...] = ()
+    settings: tuple[DatabaseSetting, ...] = ()
     rights: tuple[Right, ...] = ()
     limit: int | None = None
     comment: str | None = None
@@ -89,14 +89,14 @@ def read(script: str) -> Database:
     if created is None:
         return Database()
     name = unquoted(created["name"])
-    settings: list[Setting] = []
+    settings: list[DatabaseSetting] = []
     rights: list[Right] = []
     owner, limit, comment, strange = "", None, None, 0
     for line in script.splitlines():
         if found := _OWNER.fullmatch(line):
             owner = unquoted(found["owner"])
         elif found := _SETTING.fullmatch(line):
-            settings.append(Setting(name=found["setting"].strip('"'), values=_texts(found["values"])))
+            settings.append(DatabaseSetting(name=found["setting"].strip('"'), values=_texts(found["values"])))
         elif found := _LIMIT.fullmatch(line):
             limit = int(found["limit"])
         elif found := _COMMENT.fullmatch(line):
@@ -117,7 +117,7 @@ def read(script: str) -> Database:
     )
 
 
-def setting_statement(database: str, setting: Setting) -> str:
+def setting_statement(database: str, setting: DatabaseSetting) -> str:
     """Write the statement that gives a database a setting."""
     values = ", ".join(map(literal, setting.values))
     name = ".".join(map(identifier, setting.name.split(".")))

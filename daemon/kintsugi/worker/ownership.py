@@ -65,7 +65,7 @@ async def refuse_missing(
 
 
 async def settle(server: Server, hidden: str, database: str, belongings: Belongings, say: Say) -> None:
-    """Give everything in the hidden database to whom the dump gives it, all or nothing; done again it changes nothing."""
+    """Assign everything in the hidden database to whom the dump gives it, all or nothing; done again it changes nothing."""
     us = owner_of(database)
     async with server.session(hidden) as session, session.transaction():
         owners = await harmless(session, set(belongings.owners.values()))

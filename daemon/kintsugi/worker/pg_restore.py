@@ -29,7 +29,7 @@ _GIVEN_UP = {"keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
+class DumpSource:
     """The dump, its checksum, and the list of those of its entries that are restored, as `--use-list` takes it."""
 
     dump: Dump
@@ -64,7 +64,7 @@ class Told:
             self._last = now
 
 
-async def pg_restore(source: Source, server: Server, database: str, say: Say) -> None:
+async def pg_restore(source: DumpSource, server: Server, database: str, say: Say) -> None:
     """
     Restore the dump whole into an empty database, or not at all; everything in it becomes the user's (`--no-owner`).
 
@@ -94,7 +94,7 @@ async def pg_restore(source: Source, server: Server, database: str, say: Say) ->
         raise WorkFailed(judged.kind, judged.reason)
 
 
-async def _started(source: Source, server: Server, database: str) -> tuple[asyncio.subprocess.Process, int]:
+async def _started(source: DumpSource, server: Server, database: str) -> tuple[asyncio.subprocess.Process, int]:
     """Start `pg_restore`; return it, and the end of the pipe that it reads the dump from."""
     read_end, write_end = os.pipe()
     listed = _in_memory(source.listed)

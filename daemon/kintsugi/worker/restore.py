@@ -26,7 +26,7 @@ from kintsugi.worker.dump import Dump, changed
 from kintsugi.worker.lines import Say, WorkFailed
 from kintsugi.worker.lock import lock, maintenance
 from kintsugi.worker.options import RestoreOptions, Role
-from kintsugi.worker.pg_restore import Source, Told, pg_restore
+from kintsugi.worker.pg_restore import DumpSource, Told, pg_restore
 from kintsugi.worker.server import Server
 from kintsugi.worker.target import Mark, Taken, Target
 
@@ -100,7 +100,7 @@ async def _restored(filling: _Filling, dump: Dump) -> None:
     await extensions.make(server, taken.hidden, us, belongings.extensions)
     await Target(server, filling.session, taken.database).give_to_owner(taken)
     await owner.check(server, taken.database, taken.hidden)
-    source = Source(dump=dump, sha256=taken.mark.sha256, listed=belongings.listed)
+    source = DumpSource(dump=dump, sha256=taken.mark.sha256, listed=belongings.listed)
     await pg_restore(source, owner.as_owner(server, taken.database), taken.hidden, filling.say)
 
 

@@ -159,7 +159,7 @@ class Target:
             await self._allow_as_it_was(like, say)
 
     async def _set_as_it_was(self, taken: Taken, like: Database, say: Say) -> None:
-        """Give a new database the settings of the dumped one, as far as its owner may set them."""
+        """Apply to a new database the settings of the dumped one, as far as its owner may set them."""
         refused: list[str] = []
         async with as_owner(self._server, self._database).session(taken.hidden) as session:
             for setting in like.settings:
@@ -177,7 +177,7 @@ class Target:
             )
 
     async def _allow_as_it_was(self, like: Database, say: Say) -> None:
-        """Give a new database the rights and the limit of the dumped one."""
+        """Apply to a new database the rights and the limit of the dumped one."""
         statements = [right_statement(self._database, right) for right in like.rights]
         if like.limit is not None:
             statements.append(f"ALTER DATABASE {identifier(self._database)} CONNECTION LIMIT {like.limit}")
@@ -189,7 +189,7 @@ class Target:
             say(Note(text=f"the rights of {self._database} itself were not restored: {error}"))
 
     async def _owned_by(self, taken: Taken, like: Database) -> str:
-        """Say who is to own the database: who did, unless that is a superuser or comes near to one."""
+        """Return who is to own the database: who did, unless that is a superuser or comes near to one."""
         was = like.owner if taken.mark.created else taken.mark.owner
         if taken.mark.drill is None and was and was in await harmless(self._session, [was]):
             return was
@@ -268,7 +268,7 @@ class Target:
         return taken
 
     async def _show(self, taken: Taken, comment: str | None, owner: str | None) -> None:
-        """Give the database its name, comment and owner."""
+        """Set the database's name, comment and owner."""
         async with self._session.transaction():
             await self._rename(taken.hidden, taken.database, comment)
             if owner is not None:
@@ -324,7 +324,7 @@ def _again(wanted: Mark, found: Mark) -> Mark:
 
 
 def _said_of(taken: Taken, like: Database, *, described: bool) -> str | None:
-    """Say what the comment on a database is in the end: a drill's mark, what the dump says of it, or what it was."""
+    """Return what the comment on a database is in the end: a drill's mark, what the dump says of it, or what it was."""
     if taken.mark.drill is not None:
         return taken.mark.text
     return like.comment if described else taken.mark.comment

@@ -13,7 +13,7 @@ from kintsugi.server.contract import Route
 from kintsugi.server.health import Health
 from kintsugi.server.intake import Intake
 from kintsugi.server.openapi import Json, document
-from kintsugi.server.readiness import Part, Readiness
+from kintsugi.server.readiness import Component, Readiness
 from kintsugi.server.routes import all_routes, documented, health_routes
 from kintsugi.settings import ServerSettings
 from kintsugi.sources.alertmanager import decode
@@ -40,7 +40,7 @@ async def routes() -> tuple[tuple[Route, ...], tuple[Route, ...]]:
     """Return every route of both ports."""
     metrics = Metrics()
 
-    async def nothing() -> Collection[Part]:
+    async def nothing() -> Collection[Component]:
         return ()
 
     health = Health(LoopHeartbeat(metrics.event_loop_lag.observe), nothing, metrics, standstill=1)

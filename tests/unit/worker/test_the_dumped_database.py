@@ -2,7 +2,7 @@
 
 import pytest
 
-from kintsugi.worker.database import Database, Right, Setting, read, right_statement, setting_statement
+from kintsugi.worker.database import Database, DatabaseSetting, Right, read, right_statement, setting_statement
 
 SCRIPT = r"""--
 -- PostgreSQL database dump
@@ -27,7 +27,10 @@ def test_what_a_dump_says_of_its_database_is_told_apart() -> None:
         name='my "app',
         options=" ENCODING = 'UTF8' LOCALE_PROVIDER = icu LOCALE = 'C' ICU_LOCALE = 'de''x'",
         owner="app",
-        settings=(Setting(name="work_mem", values=("8MB",)), Setting(name="search_path", values=("shop", "pub'lic"))),
+        settings=(
+            DatabaseSetting(name="work_mem", values=("8MB",)),
+            DatabaseSetting(name="search_path", values=("shop", "pub'lic")),
+        ),
         rights=(
             Right(granted=False, privileges=("CONNECT", "TEMPORARY"), role="PUBLIC"),
             Right(granted=True, privileges=("CONNECT",), role="reporting", grantable=True),
@@ -64,7 +67,7 @@ def test_a_line_that_is_not_understood_whole_is_left_out_and_counted(line: str) 
 
 def test_statements_are_written_anew_with_every_name_and_value_quoted() -> None:
     """A setting of an extension's has a name in two parts."""
-    setting = Setting(name="pg_trgm.limit", values=("it's", "a\\b"))
+    setting = DatabaseSetting(name="pg_trgm.limit", values=("it's", "a\\b"))
     assert setting_statement('my "app', setting) == (
         """ALTER DATABASE "my ""app" SET "pg_trgm"."limit" TO E'it''s', E'a\\\\b'"""
     )

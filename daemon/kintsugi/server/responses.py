@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 from kintsugi.model.answers import DeadLetterSummary, JudgedSignal, ServiceSummary
 from kintsugi.model.records import Incident, Pause
-from kintsugi.server.readiness import Part
+from kintsugi.server.readiness import Component
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
+class ErrorResponse:
     """Why something was not done, in a sentence for a person."""
 
     error: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
+class DeliveryResponse:
     """What became of a delivery: alerts that are committed, and those that could not be understood and are kept."""
 
     accepted: int
@@ -28,35 +28,35 @@ class Taken:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Incidents:
+class IncidentList:
     """Incidents, the newest first."""
 
     incidents: tuple[Incident, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Signals:
+class SignalList:
     """Signals with their verdicts, the newest first."""
 
     signals: tuple[JudgedSignal, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DeadLetters:
+class DeadLetterList:
     """What could not be understood, the newest first."""
 
     dead_letters: tuple[DeadLetterSummary, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pauses:
+class PauseList:
     """The pauses that hold."""
 
     pauses: tuple[Pause, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Services:
+class ServiceList:
     """How each service is."""
 
     services: tuple[ServiceSummary, ...]
@@ -67,4 +67,4 @@ class ReadinessDetail:
     """Whether the daemon is ready, and of each part that is waited for, why."""
 
     ready: bool
-    waiting_for: Mapping[Part, str]
+    waiting_for: Mapping[Component, str]
