@@ -19,17 +19,21 @@ CRASHES := tests/integration/test_crash_points.py
 RESTORE_CRASHES := tests/integration/test_crash_points_of_a_restore.py
 TOLD_NO := tests/integration/test_killed_and_told_no.py
 LOST_ANSWERS := tests/integration/test_losing_the_answer_to_each_commit.py
+STACKS := tests/integration/test_runs_about_all_services.py
 DATABASES := $(sort $(wildcard tests/integration/test_database*.py))
 RESTORES := $(foreach what,backup restore workers,$(sort $(wildcard tests/integration/test_$(what)*.py)))
+FAULTS := tests/cluster/test_faults.py
+ENDS := tests/cluster/test_ends_of_faults.py
 REAL := tests/contract/kube $(wildcard tests/cluster tests/acceptance tests/browser)
 STORIES := $(sort $(wildcard tests/cluster/test_story_*.py))
 DATABASE_STORIES := $(filter tests/cluster/test_story_database% tests/cluster/test_story_standby%,$(STORIES))
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
 ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(TOLD_NO) $(LOST_ANSWERS) $(DATABASES) $(RESTORES)
+EARLY_INTEGRATION := $(filter-out $(ELSEWHERE),$(sort $(wildcard tests/integration/test_[a-k]*.py)))
 # Five go at a time, the next when one ends: first the long ones that mostly wait, and last what computes most, so that
 # the machine is busy until the end.
-LANES := $(addprefix lane-,integration early-stories database-stories restores cluster crashes told-no)
-LANES += $(addprefix lane-,late-stories databases lost-answers contracts units restore-crashes)
+LANES := $(addprefix lane-,late-stories integration early-stories early-integration database-stories faults other-faults ends restores)
+LANES += $(addprefix lane-,cluster crashes told-no databases lost-answers contracts units restore-crashes)
 QUICK := $(addprefix quick-,contract cluster unit integration)
 ROUNDS ?= 10
 EXAMPLES ?= 10000
@@ -42,7 +46,7 @@ help: ## List the targets
 	    printf '%-10s %s\n' "$$target" "$$does"; \
 	done
 
-demo: $(READY) ## Break a web service on an embedded cluster and watch it being mended
+demo: $(READY) ## Break services on embedded clusters and watch them being mended
 	@$(BIN)/kintsugi demo
 
 # Where no network of our own can be had (not root, not Linux), or a cluster is lent to us, the tests run as they are:
@@ -65,11 +69,23 @@ lane-units:
 lane-contracts:
 	@$(LANE) $(CONTRACTS)
 
+lane-early-integration:
+	@$(LANE) $(EARLY_INTEGRATION)
+
 lane-integration:
-	@$(LANE) $(foreach file,$(ELSEWHERE),--ignore=$(file)) tests/integration
+	@$(LANE) $(foreach file,$(ELSEWHERE) $(EARLY_INTEGRATION),--ignore=$(file)) tests/integration
 
 lane-cluster:
-	@$(LANE) $(foreach story,$(STORIES),--ignore=$(story)) $(REAL)
+	@$(LANE) $(foreach story,$(STORIES),--ignore=$(story)) --ignore=$(FAULTS) --ignore=$(ENDS) $(REAL)
+
+lane-faults:
+	@KINTSUGI_FAULTS_SHARE=1/2 $(LANE) $(FAULTS)
+
+lane-other-faults:
+	@KINTSUGI_FAULTS_SHARE=2/2 $(LANE) $(FAULTS)
+
+lane-ends:
+	@$(LANE) $(ENDS)
 
 lane-database-stories:
 	@$(LANE) $(DATABASE_STORIES)
@@ -98,7 +114,7 @@ lane-told-no:
 lane-lost-answers:
 	@$(LANE) --capture=no $(LOST_ANSWERS)
 
-test-fast: $(READY) ## Run the tests that need no Kubernetes but the embedded one, in about two minutes
+test-fast: $(READY) ## Run the tests that need no Kubernetes but the embedded one, in some minutes
 	@CI= $(MAKE) --jobs=4 --keep-going --output-sync=target $(QUICK) QUICKLY="$(PYTEST) -m 'not long and not cluster'"
 
 quick-integration:
@@ -125,23 +141,33 @@ bench: $(READY) ## Measure what the daemon carries, beside what the machine coul
 chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the real cluster again and again (ROUNDS=10)
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
 	    echo "wrong answers: $(EXAMPLES) of each kind, seed $$seed (again: make chaos SEED=$$seed)"; \
-	    CI= KINTSUGI_EXAMPLES=$(EXAMPLES) $(PYTEST) --hypothesis-seed=$$seed --timeout=7200 tests/unit/answers
-	@KINTSUGI_ALL_PAIRS=1 $(PYTEST) --capture=no $(TOLD_NO)
+	    drawn="$(PYTEST) --hypothesis-profile=default --hypothesis-seed=$$seed"; \
+	    CI= KINTSUGI_EXAMPLES=$(EXAMPLES) $$drawn --timeout=7200 tests/unit/answers; \
+	    CI= $$drawn -m hypothesis --ignore=tests/unit/answers tests/unit
+	@KINTSUGI_ALL_PAIRS=1 $(PYTEST) --capture=no $(TOLD_NO) $(STACKS)
 	@tests/harness/setup
 	@$(PARTS) >/dev/null
 	@$(IMAGE) >/dev/null
-	@for round in $$(seq $(ROUNDS)); do echo "round $$round of $(ROUNDS)"; CI=true $(ALONE) $(PYTEST) $(REAL); done
+	@KINTSUGI_ALL_FAULTS=1 CI=true $(ALONE) $(PYTEST) --capture=no $(FAULTS)
+	@KINTSUGI_ALL_FAULTS=1 CI=true $(ALONE) $(PYTEST) --capture=no $(ENDS)
+	@$(BIN)/python -m tests.faults.results
+	@for round in $$(seq $(ROUNDS)); do \
+	    seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "round $$round of $(ROUNDS), seed $$seed"; \
+	    CI=true KINTSUGI_TEST_SEED=$$seed $(ALONE) $(PYTEST) $(REAL); \
+	done
 
-sabotage: $(READY) ## Take one behaviour after the other out of a copy, and see that its tests fail (ONLY='P3 freeze')
+sabotage: $(READY) ## Take one behaviour after the other out of a copy, and see that its tests fail (ONLY='P3 freeze', REST=yes)
 	@CI= $(BIN)/python -m tests.sabotage $(ONLY)
 
-docs: $(READY) ## Write down which test covers which promise and which fault, and the document of the API
+docs: $(READY) ## Write down which test covers what, the tables of commands, the document of the API, and the manifests that the chart renders
 	@$(BIN)/python -m tests.unit.project.coverage
+	@$(BIN)/python -m tests.unit.project.guides
+	@$(BIN)/python -m tests.harness.helm
 	@$(BIN)/python -m tests.unit.project.openapi
 
-$(READY): requirements-test.lock pyproject.toml
+$(READY): requirements-test.lock pyproject.toml $(wildcard daemon/*/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Kintsugi needs Python 3.11 or newer, and {sys.executable} is older: make PYTHON=python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(PIP) --require-hashes --requirement requirements-test.lock
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(PIP) --no-deps --no-build-isolation --editable daemon/kubeobjects --editable daemon/kubesim --editable .
 	@touch $@

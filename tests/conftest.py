@@ -1,11 +1,24 @@
 """What all tests share: the real parts as fixtures, and the count of those that did not run."""
 
 import asyncio
+import signal
+
+from hypothesis import settings
 
 # In this order: a module that another has imported comes too late for pytest to rewrite its asserts.
 pytest_plugins = ["tests.harness.tally", "tests.harness.fixtures"]
 
+# One revision fails or passes, whoever runs it; `make chaos` draws other examples, with a seed that it prints.
+settings.register_profile("repeatable", derandomize=True, database=None)
+settings.load_profile("repeatable")
+
 
 def pytest_configure() -> None:
-    """Say that there is no event loop yet: pytest-asyncio asks, and Python would make one that nobody closes."""
+    """
+    Have no event loop yet: pytest-asyncio asks, and Python would make one that nobody closes. Let Ctrl-C reach what is started.
+    """
     asyncio.set_event_loop(None)
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # in the background of a shell: programs that are started inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)

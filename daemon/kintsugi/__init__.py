@@ -1,3 +1,3 @@
-"""Kintsugi mends a Kubernetes cluster with the runbooks that its people already have."""
+"""Kintsugi repairs services in a Kubernetes cluster with runbooks."""
 
 __version__ = "0.1.0"

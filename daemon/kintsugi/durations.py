@@ -22,7 +22,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(duration: timedelta) -> str:
-    """Write a duration so that `parse_duration` gives the same back, to the millisecond."""
+    """Write a duration so that `parse_duration` gives the same back, to the millisecond. Raises ValueError below nothing."""
     milliseconds = round(duration.total_seconds() * 1000)
     if milliseconds < 0:
         raise ValueError(f"{duration} is negative")
@@ -31,3 +31,8 @@ def format_duration(duration: timedelta) -> str:
     seconds, rest = divmod(rest, 1000)
     parts = [(hours, "h"), (minutes, "m"), (seconds, "s"), (rest, "ms")]
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def format_seconds(duration: timedelta) -> str:
+    """Write a duration rounded to whole seconds, for people. Raises ValueError below nothing."""
+    return format_duration(timedelta(seconds=round(duration.total_seconds())))

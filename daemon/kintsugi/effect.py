@@ -1,44 +1,47 @@
 """
-One effect: what it is, what it needs of others, and how it stands while it is being made.
+One effect: its definition, the ports that it needs, and its state while it is executed.
 
-The executor brings it to its end; from its intent in the ledger it is known again after any kind of end.
+The executor brings it to a final state. After a restart it is restored from its intent in the ledger.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from kintsugi.actions.circumstances import Circumstances
-from kintsugi.actions.prepared import Happened, Prepared
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.change_verb import namespace_of, read_intent
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.result import Result
-from kintsugi.actions.touched import namespace_of
 from kintsugi.commands import decode, encode, render
 from kintsugi.errors import KubeError, NotYet, TooManyRequests
 from kintsugi.model.bounds import Budget
 from kintsugi.model.command import Command
 from kintsugi.model.records import StepRecord, StepState, UndoRecord
+from kintsugi.retries import Waits
 
 FIRST_WAIT = timedelta(seconds=0.5)
 LONGEST_WAIT = timedelta(seconds=10)
-PATIENCE = timedelta(minutes=5)
-"""How long a change waits for what is about to end by itself: a pod that is stopping, a claim that is going."""
+WAITS = Waits(first=FIRST_WAIT, longest=LONGEST_WAIT)
+NOT_YET_LIMIT = timedelta(minutes=5)
+"""The time that a change waits for a condition that ends by itself: a pod or a claim that is terminating."""
 
 
 class Actor(Protocol):
-    """What performs commands: `actions.Actions`."""
+    """The port to what performs commands; `actions.Actions` implements it."""
 
-    async def prepare(self, command: Command, circumstances: Circumstances) -> Prepared: ...
+    async def plan_effect(self, command: Command, context: ChangeContext) -> EffectPlan: ...
 
-    async def perform(self, prepared: Prepared) -> Result: ...
+    async def apply(self, plan: EffectPlan) -> Result: ...
 
-    async def probe(self, prepared: Prepared) -> Happened: ...
+    async def probe(self, plan: EffectPlan) -> EffectStatus: ...
 
-    async def look_again(self, prepared: Prepared) -> Result: ...
+    async def reread(self, plan: EffectPlan) -> Result: ...
 
 
-class Journal(Protocol):
-    """Where steps are written down before and after: the ledger."""
+class EffectJournal(Protocol):
+    """The port to the records of steps, written before and after each effect; the ledger implements it."""
 
     async def save_step(
         self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
@@ -48,65 +51,51 @@ class Journal(Protocol):
 
 
 class Admission(Protocol):
-    """The gate, as it stands before the attempts of one effect."""
-
-    @property
-    def namespace(self) -> str:
-        """Return the namespace whose budget an effect spends that is about an object that lives in none."""
-        ...
-
-    @property
-    def stopping(self) -> bool:
-        """Return whether the daemon is stopping."""
-        ...
+    """The gate before the attempts of one effect."""
 
     async def admit(self) -> str:
         """
-        Wait until an attempt may be made; then return why the change is not needed any more, or nothing.
+        Wait until an attempt may be made; then return why the change is no longer needed, "" when it is.
 
         Raises NotAdmitted when it may not be made in this run.
         """
         ...
 
     async def objection(self) -> str:
-        """Return what stands against the attempt at this very moment, or nothing. Raises StaleEpoch."""
+        """Return the current objection to the attempt, "" for none. Raises StaleEpoch."""
         ...
 
     def budget(self, now: datetime) -> Budget | None:
-        """Return the budget that the intent is counted against, None when nothing bounds it."""
+        """Return the budget that the intent is counted against, None for none."""
         ...
-
-
-class Boundary(Protocol):
-    """Told before and after every effect; crash points are numbered here."""
-
-    def passing(self, kind: str, name: str, *, before: bool) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Effect:
     """
-    One change to be made. `record` is its place in the run (state PLANNED), or what the journal knows of it already.
+    One change to be made. `record` is its planned record (state PLANNED), or the one that the journal has already.
 
-    Of a planned one the gate has admitted the first attempt. `circumstances` returns them as they are now, for every
-    attempt anew. `give_up` is the moment after which nothing new is tried; `undo` is the runbook's own word on how it is
-    taken back.
+    The gate has admitted the first attempt of a planned effect. `change_context` returns the current context for each
+    attempt. After `give_up` no new attempt is made; `undo` is the runbook's own word on the undo. `namespace` is the run's:
+    a change of a cluster-scoped object is counted against its budget. `stopping` is set when the daemon stops.
     """
 
     record: StepRecord
-    journal: Journal
+    journal: EffectJournal
     command: Command
     admission: Admission
-    circumstances: Callable[[], Circumstances]
+    change_context: Callable[[], ChangeContext]
     give_up: datetime
+    namespace: str
+    stopping: asyncio.Event
     undo: UndoRecord | None = None
 
 
-class Course:
+class EffectExecution:
     """
-    One effect under way. `record` is what it has come to, `written` the state that the ledger has of it (None: none yet).
+    One effect under way. `record` is its current record, `written` the state in the ledger (None: none yet).
 
-    `rest` is how long is waited before the next attempt, `probes` how often it was probed.
+    `rest` is the pause before the next attempt, `probes` the number of probes so far.
     """
 
     def __init__(self, effect: Effect, clock: Callable[[], datetime]) -> None:
@@ -119,41 +108,42 @@ class Course:
         self.rest = timedelta(0)
         self.probes = 0
         self._clock = clock
-        self._patient = clock() + PATIENCE
+        self._patient = clock() + NOT_YET_LIMIT
         self._pause = FIRST_WAIT
         self._next = FIRST_WAIT
 
     def pause_after(self, trouble: KubeError | NotYet) -> timedelta:
-        """Return how long to wait after a trouble: as the server says, else longer each time."""
+        """Return the pause after a failed attempt: the server's Retry-After, else longer each time."""
         asked = trouble.retry_after if isinstance(trouble, TooManyRequests) else None
         self._pause = asked or self._next
         self._next = min(self._next * 2, LONGEST_WAIT)
         return self._pause
 
     def has_time_for(self, trouble: KubeError | NotYet) -> bool:
-        """Return whether the pause ends before the effect's time does."""
+        """Return whether the pause ends before the effect's time is over."""
         latest = min(self.give_up, self._patient) if isinstance(trouble, NotYet) else self.give_up
         return self._clock() + self._pause < latest
 
 
-def intent_of(record: StepRecord, prepared: Prepared, course: Course) -> StepRecord:
-    """Write down what is about to be done: on what, why, and how it is undone; the runbook's word on undo comes first."""
+def intent_of(record: StepRecord, plan: EffectPlan, execution: EffectExecution) -> StepRecord:
+    """Return the record of an intent: object, reason and undo; the runbook's own undo takes precedence."""
     return replace(
         record,
         state=StepState.INTENT,
         changes=True,
-        command=encode(prepared.command),
-        text=render(prepared.command),
-        namespace=namespace_of(prepared.command) or course.effect.admission.namespace,
-        facts=prepared.facts,
-        undo=course.effect.undo or prepared.undo,
-        deadline=course.give_up,
+        command=encode(plan.command),
+        text=render(plan.command),
+        namespace=namespace_of(plan.command) or execution.effect.namespace,
+        facts=plan.facts,
+        undo=execution.effect.undo or plan.undo,
+        deadline=execution.give_up,
         error="",
     )
 
 
-def prepared_of(record: StepRecord) -> Prepared:
-    """Read an effect back from its intent, as it was committed."""
+def effect_plan_of(record: StepRecord) -> EffectPlan:
+    """Return the effect plan that an intent in the ledger records."""
     assert record.command is not None, f"{record.path} has an intent without a command"
     assert record.undo is not None, f"{record.path} has an intent without its undo"
-    return Prepared(command=decode(record.command), facts=record.facts, undo=record.undo, evidence=())
+    command = decode(record.command)
+    return EffectPlan(command=command, intent=read_intent(command, record.facts), undo=record.undo)

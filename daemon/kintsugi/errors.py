@@ -30,6 +30,7 @@ Every exception of the package, in one tree.
     │   └── StoreChanged        an object is no longer the one that was listed
     ├── ProbeFailed             a client (HTTP, DNS, TCP) could not be asked
     │   └── ResolverFailed      for our own DNS does not know the cluster: nothing follows about who was to be asked
+    ├── DecryptionFailed        what is kept encrypted cannot be read: its key is gone, or it is another text
     ├── NotAdmitted             the gate refused an effect: it is not made in this run any more
     └── Refused                 an action declined, with its reason; nothing was changed
         └── NotYet              it waits for something that is about to end: ask again
@@ -43,7 +44,11 @@ class KintsugiError(Exception):
 
 
 class UsageError(KintsugiError):
-    """What was asked cannot be understood; the text says what would be right."""
+    """A request cannot be understood; the text says what would be right."""
+
+
+class UnfitRequest(UsageError):
+    """A request is understood, and does not fit the documents that are in force."""
 
 
 class EvaluationError(KintsugiError):
@@ -120,7 +125,7 @@ class LedgerHeld(LedgerError):
 
 
 class BudgetSpent(LedgerError):
-    """A namespace has seen as many changes within the budget's window as it may; nothing was written."""
+    """A namespace has seen as many changes of late as it may, or too few pods would stay; nothing was written."""
 
 
 class NotRecorded(LedgerError):
@@ -136,7 +141,7 @@ class UnreadableRow(LedgerError):
 
 
 class StoreError(KintsugiError):
-    """What S3 holds could not be read; the text is one sentence that says where and why."""
+    """An object in S3 could not be read; the text is one sentence that says where and why."""
 
 
 class StoreUnreachable(StoreError):
@@ -157,6 +162,10 @@ class ProbeFailed(KintsugiError):
 
 class ResolverFailed(ProbeFailed):
     """A name was not resolved, and neither are the cluster's own where the daemon runs: nobody was asked."""
+
+
+class DecryptionFailed(KintsugiError):
+    """An encrypted value of the ledger cannot be decrypted; the text has the reason and never the value. Nothing was changed."""
 
 
 class NotAdmitted(KintsugiError):

@@ -1,10 +1,10 @@
 """
 The only place where effects start: intent committed, effect, result committed (P8).
 
-One effect is one change of one object. What becomes of it is a value: a `StepRecord` in a final state. It may take several
-attempts, and each goes the whole way: the gate is asked, the live object judged, the intent committed, the one write made.
-An attempt that surely changed nothing is settled as not made (PLANNED again); one whose answer was lost is looked for by
-probing and never by doing the thing again (P3). What no probe can tell goes to a person.
+One effect is one change of one object; its outcome is a `StepRecord` in a final state. It may take several attempts. Each
+attempt asks the gate, judges the live object, commits the intent and makes one write. An attempt that certainly changed
+nothing is settled as not made (PLANNED again). One whose answer was lost is probed and never repeated (P3). An outcome that
+no probe can determine is handed to a person.
 """
 
 import asyncio
@@ -16,12 +16,13 @@ from typing import TypeVar
 import structlog
 
 from kintsugi.actions.confidential import check_undo
-from kintsugi.actions.prepared import Happened, Prepared
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.result import Result
-from kintsugi.admission import INTENT_AGE
 from kintsugi.cancellation import to_its_end
-from kintsugi.commands import decode, render
-from kintsugi.effect import FIRST_WAIT, Actor, Boundary, Course, Effect, intent_of, prepared_of
+from kintsugi.commands import decode, render, verb_of
+from kintsugi.commands.registry import definition_of
+from kintsugi.decisions.admission import INTENT_AGE
+from kintsugi.effect import FIRST_WAIT, WAITS, Actor, Effect, EffectExecution, effect_plan_of, intent_of
 from kintsugi.errors import (
     BudgetSpent,
     Conflict,
@@ -34,27 +35,28 @@ from kintsugi.errors import (
     ServerUnavailable,
     TooManyRequests,
 )
+from kintsugi.ledger import Failpoints
 from kintsugi.model.bounds import Budget
-from kintsugi.model.command import Delete
 from kintsugi.model.records import Phase, StepRecord, StepState
+from kintsugi.retries import retry
 
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
 PROBES = 2
-"""How often one effect is tried anew when a probe says that it has not happened: preconditions make that harmless."""
+"""How often one effect is tried again when a probe says that it has not happened: preconditions make that harmless."""
 
 LATER = (NotYet, TooManyRequests, ServerUnavailable)
-"""Answers that surely changed nothing, and may be others in a moment."""
+"""Answers after which nothing was changed, and a later attempt may succeed."""
 
 
 class Executor:
-    """Brings effects to their ends, one transaction before and one after each attempt."""
+    """Brings effects to a final state, with one transaction before and one after each attempt."""
 
-    def __init__(self, actor: Actor, boundary: Boundary, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, actor: Actor, failpoints: Failpoints, *, clock: Callable[[], datetime]) -> None:
         self._actor = actor
-        self._boundary = boundary
+        self._failpoints = failpoints
         self._clock = clock
 
     async def execute(self, effect: Effect) -> StepRecord:
@@ -63,185 +65,187 @@ class Executor:
 
         Taken up again after a restart, an effect with an intent is probed first. From the intent on an attempt comes to its
         end also when the caller is cancelled. Raises NotAdmitted when the gate refuses a further attempt; the effect is
-        settled as skipped then.
+        settled as skipped then. Raises DecryptionFailed for a command whose key is gone: nothing is written of it, so that it
+        is begun anew when it is asked for again.
         """
-        course = Course(effect, self._clock)
+        execution = EffectExecution(effect, self._clock)
         admitted = effect.record.state is StepState.PLANNED
-        await self._settle(course)
-        while course.record.state is StepState.PLANNED:
-            needless = "" if admitted else await self._admitted(course)
+        await self._settle(execution)
+        while execution.record.state is StepState.PLANNED:
+            needless = "" if admitted else await self._admitted(execution)
             if needless:
-                return await self._save(course, StepState.SKIPPED, error=needless)
-            admitted, course.rest = False, timedelta(0)
-            await self._attempt(course)
-            if course.record.state is StepState.PLANNED:
-                await asyncio.sleep(course.rest.total_seconds())
-        return course.record
+                return await self._save(execution, StepState.SKIPPED, error=needless)
+            admitted, execution.rest = False, timedelta(0)
+            await self._attempt(execution)
+            if execution.record.state is StepState.PLANNED:
+                await asyncio.sleep(execution.rest.total_seconds())
+        return execution.record
 
     async def settle(self, effect: Effect) -> StepRecord:
         """Find out what became of an effect that has an intent, and make no further attempt: its time is over."""
-        course = Course(replace(effect, give_up=self._clock()), self._clock)
-        await self._settle(course)
-        return course.record
+        execution = EffectExecution(replace(effect, give_up=self._clock()), self._clock)
+        await self._settle(execution)
+        return execution.record
 
-    async def look_again(self, record: StepRecord) -> Mapping[str, object]:
+    async def reread(self, record: StepRecord) -> Mapping[str, object]:
         """Read afresh what a change touched, as the names of its result. Raises KubeError when it cannot be read."""
-        return (await self._actor.look_again(prepared_of(record))).names
+        return (await self._actor.reread(effect_plan_of(record))).names
 
-    async def _settle(self, course: "Course") -> None:
-        """Probe what an earlier life has left open."""
-        if course.record.state is StepState.INTENT:
-            await self._save(course, StepState.UNKNOWN)
-        if course.record.state is StepState.UNKNOWN:
-            await to_its_end(self._find_out(course))
+    async def _settle(self, execution: "EffectExecution") -> None:
+        """Probe an effect that an earlier process left open."""
+        if execution.record.state is StepState.INTENT:
+            await self._save(execution, StepState.UNKNOWN)
+        if execution.record.state is StepState.UNKNOWN:
+            await to_its_end(self._find_out(execution))
 
-    async def _admitted(self, course: "Course") -> str:
-        """Ask the gate before a further attempt. What is waited there does not count against the effect's time."""
+    async def _admitted(self, execution: "EffectExecution") -> str:
+        """Ask the gate before a further attempt. Waiting there does not count against the effect's time."""
         began = self._clock()
         try:
-            needless = await course.effect.admission.admit()
+            needless = await execution.effect.admission.admit()
         except NotAdmitted as refusal:
-            await self._save(course, StepState.SKIPPED, error=str(refusal))
+            await self._save(execution, StepState.SKIPPED, error=str(refusal))
             raise
-        course.give_up += self._clock() - began
+        execution.give_up += self._clock() - began
         return needless
 
-    async def _attempt(self, course: "Course") -> None:
-        """Judge the live object; then bring one write to its end, whatever comes."""
-        effect, record = course.effect, course.record
+    async def _attempt(self, execution: "EffectExecution") -> None:
+        """Judge the live object; then make one write and settle its outcome."""
+        effect, record = execution.effect, execution.record
         command = decode(record.command) if record.command is not None else effect.command
-        course.record = replace(record, started=record.started or self._clock(), text=render(command))
+        started = record.started or self._clock()
+        execution.record = replace(record, started=started, verb=verb_of(command), text=render(command))
         try:
-            prepared = await self._actor.prepare(command, effect.circumstances())
-            check_undo(prepared)
+            plan = await self._actor.plan_effect(command, effect.change_context())
+            check_undo(plan)
         except LATER as later:
-            await self._put_off(course, later, over=StepState.SKIPPED)
+            await self._put_off(execution, later, over=StepState.SKIPPED)
         except (Refused, NotFound) as refusal:
-            await self._save(course, StepState.SKIPPED, error=str(refusal))
+            await self._save(execution, StepState.SKIPPED, error=str(refusal))
         except KubeError as error:
-            await self._save(course, StepState.FAILED, error=str(error))
+            await self._save(execution, StepState.FAILED, error=str(error))
         else:
-            for each in prepared.evidence:
+            for each in plan.evidence:
                 await effect.journal.keep_evidence(record.run, record.path, each.kind, each.text, self._clock())
-            await to_its_end(self._make(course, prepared))
+            await to_its_end(self._make(execution, plan))
 
-    async def _make(self, course: "Course", prepared: Prepared) -> None:
-        """Commit the intent, make the change unless the gate objects, and settle what came of it."""
-        loop, planned = asyncio.get_running_loop(), course.record
+    async def _make(self, execution: "EffectExecution", plan: EffectPlan) -> None:
+        """Commit the intent, make the change unless the gate objects, and settle its outcome."""
+        loop, planned = asyncio.get_running_loop(), execution.record
         try:
-            course.record = intent_of(planned, prepared, course)
-            await self._save(course, StepState.INTENT, budget=course.effect.admission.budget(self._clock()))
+            execution.record = intent_of(planned, plan, execution)
+            await self._save(execution, StepState.INTENT, budget=execution.effect.admission.budget(self._clock()))
         except BudgetSpent as spent:
-            course.record = replace(planned, error=f"not made: {spent}")
-            course.rest = FIRST_WAIT
+            execution.record = replace(planned, error=f"not made: {spent}")
+            execution.rest = FIRST_WAIT
             return
         committed = loop.time()
-        objection = await course.effect.admission.objection()
+        objection = await execution.effect.admission.objection()
         if not objection and loop.time() - committed > INTENT_AGE.total_seconds():
             objection = f"its intent is older than {INTENT_AGE.total_seconds():g}s"
         if objection:
-            log.info("an effect is not made", step=planned.path, why=objection)
-            await self._save(course, StepState.PLANNED, error=f"not made: {objection}")
+            log.info("effect not made", step=planned.path, why=objection)
+            await self._save(execution, StepState.PLANNED, error=f"not made: {objection}")
             return
-        await self._perform(course, prepared)
-        if course.record.state is StepState.UNKNOWN:
-            await self._find_out(course)
+        await self._perform(execution, plan)
+        if execution.record.state is StepState.UNKNOWN:
+            await self._find_out(execution)
 
-    async def _perform(self, course: "Course", prepared: Prepared) -> None:
-        path = course.record.path
-        self._boundary.passing("effect", path, before=True)
+    async def _perform(self, execution: "EffectExecution", plan: EffectPlan) -> None:
+        path = execution.record.path
+        self._failpoints.hit("effect", path, before=True)
         try:
-            result = await self._actor.perform(prepared)
+            result = await self._actor.apply(plan)
         except LATER as later:
-            await self._put_off(course, later, over=StepState.FAILED)
+            await self._put_off(execution, later, over=StepState.FAILED)
         except OutcomeUnknown as error:
-            await self._save(course, StepState.UNKNOWN, error=str(error))
+            await self._save(execution, StepState.UNKNOWN, error=str(error))
         except (Conflict, NotFound) as overtaken:
-            over = is_over(course.record, prepared, overtaken)
-            await self._save(course, StepState.SKIPPED if over else StepState.UNKNOWN, error=str(overtaken))
+            over = is_over(execution.record, plan, overtaken)
+            await self._save(execution, StepState.SKIPPED if over else StepState.UNKNOWN, error=str(overtaken))
         except (KubeError, Refused) as error:
-            await self._save(course, StepState.FAILED, error=str(error))
+            await self._save(execution, StepState.FAILED, error=str(error))
         else:
-            self._boundary.passing("effect", path, before=False)
-            await self._done(course, result)
+            self._failpoints.hit("effect", path, before=False)
+            await self._done(execution, result)
 
-    async def _put_off(self, course: "Course", trouble: KubeError | NotYet, *, over: StepState) -> None:
-        """Settle an attempt that surely changed nothing: tried again after a rest, or `over` when its time is."""
-        course.rest = course.pause_after(trouble)
-        if not course.has_time_for(trouble):
-            await self._save(course, over, error=str(trouble))
-        elif course.written is StepState.INTENT:
-            await self._save(course, StepState.PLANNED, error=f"not made: {trouble}")
+    async def _put_off(self, execution: "EffectExecution", trouble: KubeError | NotYet, *, over: StepState) -> None:
+        """Settle an attempt that changed nothing: it is tried again after a pause, or ends as `over` when its time is up."""
+        execution.rest = execution.pause_after(trouble)
+        if not execution.has_time_for(trouble):
+            await self._save(execution, over, error=str(trouble))
+        elif execution.written is StepState.INTENT:
+            await self._save(execution, StepState.PLANNED, error=f"not made: {trouble}")
 
-    async def _find_out(self, course: "Course") -> None:
+    async def _find_out(self, execution: "EffectExecution") -> None:
         """Probe an unknown outcome: done, or not made and to be judged anew, or a person is asked."""
-        prepared = prepared_of(course.record)
-        if course.probes == PROBES:
-            await self._ask(course, f"it could not be settled: {course.record.error}")
+        plan = effect_plan_of(execution.record)
+        if execution.probes == PROBES:
+            await self._ask(execution, f"it could not be settled: {execution.record.error}")
             return
-        course.probes += 1
+        execution.probes += 1
         try:
-            happened = await self._patiently(lambda: self._actor.probe(prepared), course)
+            happened = await self._patiently(lambda: self._actor.probe(plan), execution)
         except KubeError as error:
-            if not course.effect.admission.stopping:
-                await self._ask(course, f"the outcome could not be looked up: {error}")
+            if not execution.effect.stopping.is_set():
+                await self._ask(execution, f"the outcome could not be determined: {error}")
             return
-        log.info("probed an unknown outcome", step=course.record.path, happened=happened)
+        log.info("unknown outcome probed", step=execution.record.path, happened=happened)
         match happened:
-            case Happened.DONE:
-                await self._done(course, await self._afresh(course, prepared))
-            case Happened.NOT_DONE if self._clock() < course.give_up:
-                await self._save(course, StepState.PLANNED, error="not made: a probe has found nothing of it")
-            case Happened.NOT_DONE:
-                await self._save(course, StepState.FAILED, error="it has not happened, and its time is over")
-            case Happened.UNKNOWN:
-                await self._ask(course, "nobody can tell whether it has happened")
+            case EffectStatus.DONE:
+                await self._done(execution, await self._afresh(execution, plan))
+            case EffectStatus.NOT_DONE if self._clock() < execution.give_up:
+                await self._save(execution, StepState.PLANNED, error="not made: a probe found no trace of it")
+            case EffectStatus.NOT_DONE:
+                await self._save(execution, StepState.FAILED, error="it has not happened, and its time has run out")
+            case EffectStatus.UNKNOWN:
+                await self._ask(execution, "it is unknown whether it has happened")
 
-    async def _afresh(self, course: "Course", prepared: Prepared) -> Result:
+    async def _afresh(self, execution: "EffectExecution", plan: EffectPlan) -> Result:
         try:
-            return await self._patiently(lambda: self._actor.look_again(prepared), course)
+            return await self._patiently(lambda: self._actor.reread(plan), execution)
         except KubeError as error:
-            # The change is known to be made; that its object cannot be read again does not undo that.
+            # The change is known to be made, even if its object cannot be read again.
             return Result(names={}, summary=str(error))
 
-    async def _ask(self, course: "Course", why: str) -> None:
-        await self._save(course, StepState.NEEDS_OPERATOR, error=why)
+    async def _ask(self, execution: "EffectExecution", why: str) -> None:
+        await self._save(execution, StepState.NEEDS_OPERATOR, error=why)
 
-    async def _done(self, course: "Course", result: Result) -> None:
-        course.record = replace(course.record, result=result.names)
-        await self._save(course, StepState.DONE)
+    async def _done(self, execution: "EffectExecution", result: Result) -> None:
+        execution.record = replace(execution.record, result=result.names)
+        await self._save(execution, StepState.DONE)
 
     async def _save(
-        self, course: "Course", state: StepState, *, error: str = "", budget: Budget | None = None
+        self, execution: "EffectExecution", state: StepState, *, error: str = "", budget: Budget | None = None
     ) -> StepRecord:
         """Commit a state that differs from the one that the ledger has."""
         now = self._clock()
         open_still = state in (StepState.PLANNED, StepState.INTENT, StepState.UNKNOWN)
-        record = replace(course.record, state=state, error=error, finished=None if open_still else now)
-        await course.effect.journal.save_step(record, expect=course.written, now=now, budget=budget)
-        course.record, course.written = record, state
+        record = replace(execution.record, state=state, error=error, finished=None if open_still else now)
+        await execution.effect.journal.save_step(record, expect=execution.written, now=now, budget=budget)
+        execution.record, execution.written = record, state
         return record
 
-    async def _patiently(self, look: Callable[[], Awaitable[T]], course: "Course") -> T:
-        """Look until the server answers, the effect's time is over, or the daemon stops."""
-        while True:
-            try:
-                return await look()
-            except LATER as trouble:
-                pause = course.pause_after(trouble)
-                if not course.has_time_for(trouble) or course.effect.admission.stopping:
-                    raise
-                await asyncio.sleep(pause.total_seconds())
+    async def _patiently(self, read: Callable[[], Awaitable[T]], execution: "EffectExecution") -> T:
+        """Retry until the server answers, the effect's time is over, or the daemon stops."""
+
+        def again(error: Exception) -> bool | timedelta:
+            if not isinstance(error, LATER):
+                return False
+            pause = execution.pause_after(error)
+            return pause if execution.has_time_for(error) and not execution.effect.stopping.is_set() else False
+
+        return await retry(read, again, WAITS)
 
 
-def is_over(record: StepRecord, prepared: Prepared, overtaken: Conflict | NotFound) -> bool:
+def is_over(record: StepRecord, plan: EffectPlan, overtaken: Conflict | NotFound) -> bool:
     """
-    Tell whether a change is overtaken for good: its object is gone, or the name belongs to another object now.
+    Return whether a change is overtaken for good: its object is gone, or the name belongs to another object now.
 
     What is patched and has changed is judged anew. What an undo deletes and somebody else has deleted is as it should be,
     which its probe will tell.
     """
-    deletes = isinstance(prepared.command, Delete)
+    verb = definition_of(plan.command)
     if isinstance(overtaken, Conflict):
-        return deletes
-    return not (deletes and record.phase is Phase.UNDO)
+        return verb.removes
+    return not (verb.gone_is_done or (verb.removes and record.phase is Phase.UNDO))

@@ -6,14 +6,14 @@ for one (E24). A receiver may get a notice twice; its id tells so.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import aiohttp
 import orjson
 
 from kintsugi.errors import LedgerError, ProbeFailed
+from kintsugi.ledger import OutboxRepository
 from kintsugi.model.records import Notice
 from kintsugi.settings import NotificationSettings
 from kintsugi.telemetry import SECRETS, Metrics, get_logger
@@ -26,32 +26,37 @@ _AT_ONCE = 20
 """Notices sent in one look at the outbox."""
 
 
-class Outbox(Protocol):
-    """Where notices wait: the ledger."""
+Completion = Callable[[Sequence[Notice]], Awaitable[Sequence[Notice]]]
+"""Returns notices as they are to be sent; those that it leaves out are asked for again."""
 
-    async def due_notices(self, now: datetime, limit: int = 20) -> tuple[Notice, ...]: ...
 
-    async def notice_sent(self, id: str) -> None: ...  # noqa: A002  the ledger's name for it
-
-    async def notice_failed(self, id: str, due: datetime) -> None: ...  # noqa: A002
+async def as_they_are(notices: Sequence[Notice]) -> Sequence[Notice]:
+    """Add nothing to notices."""
+    return notices
 
 
 class Notifier:
-    """Sends what is due; made only where `notifications.url` is set."""
+    """
+    Sends what is due; made only where `notifications.url` is set.
+
+    `complete` adds to notices what was found out about their incident.
+    """
 
     def __init__(
         self,
         settings: NotificationSettings,
-        outbox: Outbox,
+        outbox: OutboxRepository,
         session: aiohttp.ClientSession,
         *,
         metrics: Metrics,
         clock: Callable[[], datetime],
+        complete: Completion = as_they_are,
     ) -> None:
         if settings.url is None:
-            raise ProbeFailed("notifications.url is not set: there is nobody to tell")
+            raise ProbeFailed("notifications.url is not set: notices are sent to nobody")
         self._settings, self._url = settings, settings.url
         self._outbox, self._session, self._metrics, self._clock = outbox, session, metrics, clock
+        self._complete = complete
         self._timeout = aiohttp.ClientTimeout(total=settings.timeout.total_seconds())
 
     async def run(self) -> None:
@@ -60,12 +65,12 @@ class Notifier:
             try:
                 await self.send_due()
             except LedgerError as error:
-                log.warning("the outbox cannot be read", error=str(error))
+                log.warning("outbox unreadable", error=str(error))
             await asyncio.sleep(self._settings.interval.total_seconds())
 
     async def send_due(self) -> int:
         """Send the notices that are due, each for itself, and give how many arrived. Raises LedgerUnavailable."""
-        notices = await self._outbox.due_notices(self._clock(), _AT_ONCE)
+        notices = await self._complete(await self._outbox.due_notices(self._clock(), _AT_ONCE))
         failures = await asyncio.gather(*(self._attempt(notice) for notice in notices))
         for notice, failure in zip(notices, failures, strict=True):
             await self._write_down(notice, failure)
@@ -112,7 +117,7 @@ class Notifier:
 
 
 def pause_before(attempt: int, longest: timedelta) -> timedelta:
-    """Give the pause before the attempt after this one: 5 s, doubling, up to the longest."""
+    """Return the pause before the attempt after this one: 5 s, doubling, up to the longest."""
     return min(_FIRST_PAUSE * (1 << min(attempt - 1, 30)), longest)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import re2
 
 MOST_CHARACTERS = 1000
-"""Of one expression."""
+"""The longest expression."""
 
 MOST_INSTRUCTIONS = 2500
 """

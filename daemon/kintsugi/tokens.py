@@ -1,5 +1,5 @@
 """
-What a file of bearer tokens says, line by line: tokens, whose they are, and what is wrong with it.
+Reads files of bearer tokens: the tokens, their owners, and the problems of each line.
 
 The settings refuse a wrong file at the start, the server keeps its last tokens while one is wrong, and the command line
 finds its own token in one.
@@ -38,7 +38,7 @@ class TokenText:
 
 
 def is_name(text: str) -> bool:
-    """Return whether a person can be called this, in a file of tokens and by whoever asks with a bare one."""
+    """Return whether this can be a person's name, in a file of tokens or in a request with a bare token."""
     return _NAME.fullmatch(text) is not None
 
 
@@ -93,7 +93,9 @@ def _line(line: bytes, *, named: bool) -> TokenLine | str:
     if not (named and colon):
         return TokenLine(token=line)
     text = name.decode("utf-8", "replace")
-    return TokenLine(token=token, name=text) if is_name(text) else f"what stands before the colon is no name: {_NAMED}"
+    return (
+        TokenLine(token=token, name=text) if is_name(text) else f"what stands before the colon is not a name: {_NAMED}"
+    )
 
 
 def _problem(one: TokenLine, owners: dict[bytes, tuple[str, int]]) -> str:

@@ -9,7 +9,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
-from tests.bench import alerts, executing, growth, idle, reaction, restoring, watching
+from kintsugi.telemetry.log_config import configure_logging
+from tests.bench import alerts, executing, growth, idle, makespan, reaction, restoring, watching
 from tests.bench.figures import Figure, part, table
 from tests.bench.plan import LOAD, Plan
 
@@ -21,6 +22,7 @@ PARTS: Mapping[str, Callable[[Plan], Iterator[Figure]]] = {
     "restore": restoring.measure,
     "exec": executing.measure,
     "idle": idle.measure,
+    "makespan": makespan.measure,
 }
 
 
@@ -32,6 +34,7 @@ def main(arguments: list[str]) -> int:
         print(f"no such part: {', '.join(unknown)}; there are {', '.join(PARTS)}", file=sys.stderr)
         return 2
     os.sched_setaffinity(0, {LOAD})
+    configure_logging(level="warning")  # parts that run in this process would drown the figures
     plan = Plan(quick="--quick" in arguments)
     figures: list[Figure] = []
     for name in chosen:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from tests.bench import catalogs
 from tests.bench.api_process import api_process
-from tests.bench.daemon_process import Daemon
+from tests.bench.daemon_process import BenchDaemon
 from tests.bench.figures import Figure, Round
 from tests.bench.intake_process import intake_process
 from tests.bench.load import Answered, send
@@ -33,7 +33,7 @@ SERVICES = 25
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class LoadCase:
     """One kind of load."""
 
     name: str
@@ -44,10 +44,10 @@ class Case:
 
 
 CASES = (
-    Case(name="1 a POST", alerts=1, posts=1500, connections=16),
-    Case(name="100 a POST", alerts=100, posts=300, connections=16, designed=DESIGNED_FOR),
-    Case(name="1,000 a POST", alerts=1000, posts=30, connections=4),
-    Case(name="1,000 connections", alerts=1, posts=3000, connections=1000),
+    LoadCase(name="1 a POST", alerts=1, posts=1500, connections=16),
+    LoadCase(name="100 a POST", alerts=100, posts=300, connections=16, designed=DESIGNED_FOR),
+    LoadCase(name="1,000 a POST", alerts=1000, posts=30, connections=4),
+    LoadCase(name="1,000 connections", alerts=1, posts=3000, connections=1000),
 )
 _QUICK = CASES[1::2]
 _SMALLER = 5
@@ -65,7 +65,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
         yield Figure(name=f"alerts committed, {case.name}", unit="a second", rounds=rounds, designed=case.designed)
 
 
-def _round(case: Case, plan: Plan) -> Round:
+def _round(case: LoadCase, plan: Plan) -> Round:
     posts = max(case.connections, case.posts // (_SMALLER if plan.quick else 1))
     with intake_process("bare", core=MEASURED) as bare:
         baseline = asyncio.run(send(bare.port, alerts=case.alerts, posts=posts, connections=case.connections))
@@ -73,7 +73,7 @@ def _round(case: Case, plan: Plan) -> Round:
         catalog = catalogs.write(
             Path(folder) / "catalog", [catalogs.usual_rules(each) for each in catalogs.services(SERVICES)]
         )
-        daemon = Daemon(folder=Path(folder) / "daemon", api=api.url, catalog=catalog, core=MEASURED)
+        daemon = BenchDaemon(folder=Path(folder) / "daemon", api=api.url, catalog=catalog, core=MEASURED)
         with daemon.running() as process:
             warm = asyncio.run(_warm_up(process.port, case))
             before = processor_seconds(process.pid)
@@ -87,13 +87,13 @@ def _round(case: Case, plan: Plan) -> Round:
     return Round(value=answered.alerts_a_second, baseline=baseline.alerts_a_second)
 
 
-async def _warm_up(port: int, case: Case) -> Answered:
+async def _warm_up(port: int, case: LoadCase) -> Answered:
     return await send(
         port, alerts=case.alerts, posts=case.connections, connections=case.connections, first_number=_WARM_UP
     )
 
 
-def _tell(case: Case, answered: Answered, spent: float) -> None:
+def _tell(case: LoadCase, answered: Answered, spent: float) -> None:
     print(
         f"  {case.name}: {answered.alerts_a_second:,.0f} a second, answers p50 {answered.wait(0.5):.1f} ms, "
         f"p99 {answered.wait(0.99):.1f} ms, {spent / answered.alerts * 1e6:.0f} us of processor an alert, "

@@ -18,7 +18,7 @@ import orjson
 
 from tests.bench import catalogs
 from tests.bench.pods import Json, deployment, pods
-from tests.bench.process import Process, processor_seconds, started
+from tests.bench.process import ListeningProcess, processor_seconds, started
 
 _BOOKMARK_EVERY = 10.0
 _FIRST = 1_000_000
@@ -38,12 +38,12 @@ class Ask:
 
     @property
     def kind(self) -> str:
-        """Give the plural of what is asked for."""
+        """Return the plural of what is asked for."""
         return self.path.rpartition("/")[2]
 
 
 @dataclass(kw_only=True)
-class Watch:
+class PodWatch:
     """The newest watch of pods: who listens, from which version, and how long the list before it took."""
 
     writer: asyncio.StreamWriter
@@ -52,7 +52,7 @@ class Watch:
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class Api:
+class FakeApiServer:
     """Answers lists and watches, and the bench."""
 
     def __init__(self, services: int, count: int) -> None:
@@ -62,7 +62,7 @@ class Api:
         self._deployments = [deployment(each, replicas) for each in self._services]
         self._asked = 0.0
         self._version = _FIRST
-        self._watch: asyncio.Future[Watch] = asyncio.get_running_loop().create_future()
+        self._watch: asyncio.Future[PodWatch] = asyncio.get_running_loop().create_future()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection's requests."""
@@ -103,7 +103,7 @@ class Api:
         if self._watch.done():
             self._watch = asyncio.get_running_loop().create_future()
         version = int(ask.query.get("resourceVersion", "0"))
-        watch = Watch(writer=writer, version=version, first_sync=time.perf_counter() - self._asked)
+        watch = PodWatch(writer=writer, version=version, first_sync=time.perf_counter() - self._asked)
         self._watch.set_result(watch)
         await watch.over.wait()
         writer.write(b"0\r\n\r\n")
@@ -120,7 +120,7 @@ class Api:
         numbers = {name: int(value) for name, value in ask.query.items()}
         return await self._stream(watch, numbers["lead"], numbers["events"], numbers["process"])
 
-    async def _stream(self, watch: Watch, lead: int, events: int, process: int) -> Json:
+    async def _stream(self, watch: PodWatch, lead: int, events: int, process: int) -> Json:
         """Fill every buffer on the way with `lead` events, then measure how fast `events` are taken."""
         news = self._news()
         await _write(watch.writer, islice(news, lead))
@@ -164,14 +164,14 @@ async def _keep_quiet(writer: asyncio.StreamWriter) -> None:
 
 
 @contextmanager
-def api_process(services: int, count: int, *, core: int | None = None) -> Iterator[Process]:
+def api_process(services: int, count: int, *, core: int | None = None) -> Iterator[ListeningProcess]:
     """Start one and wait until it listens; it is killed at the end."""
     with started("tests.bench.api_process", str(services), str(count), core=core) as process:
         yield process
 
 
 async def _serve(services: int, count: int) -> None:
-    api = Api(services, count)
+    api = FakeApiServer(services, count)
     server = await asyncio.start_server(api.serve, "127.0.0.1", 0, limit=2**20)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

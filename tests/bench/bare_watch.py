@@ -10,7 +10,7 @@ import sys
 import aiohttp
 import msgspec
 
-from kintsugi.kube.events import WatchEvent
+from kintsugi.kube.watch_events import WatchEvent
 from kintsugi.objects.kept import Pod
 
 _PODS = "/api/v1/pods"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_RUNBOOK = Path(__file__).parents[2] / "runbooks" / "workload-recovery.yaml"
+_RUNBOOKS = [Path(__file__).parents[2] / "runbooks" / f"{name}.yaml" for name in ("workload-recovery", "start-service")]
 _SERVICES_A_FILE = 50
 
 _SERVICE = """\
@@ -14,7 +14,7 @@ kind: Service
 metadata: {{name: {name}}}
 spec:
   priority: 4
-  depends_on: []
+  dependsOn: []
   namespace: {namespace}
   selector: app={name}
   workload: deployment/{name}
@@ -33,7 +33,7 @@ spec:
   {condition}
 """
 
-_ALERT = 'on: alert\n  match: [alertname=~"KubePodCrashLooping|KubePodNotReady", deployment={name}]'
+_ALERT = 'on: alert\n  matchers: [alertname=~"KubePodCrashLooping|KubePodNotReady", deployment={name}]'
 _CONDITIONS = (
     "on: pod\n  when: unhealthy(object)\n  for: 2m",
     "on: services\n  when: service.ready < service.desired\n  for: 5m",
@@ -79,7 +79,8 @@ def alert_rule(service: Written) -> str:
 def write(folder: Path, documents: Sequence[str]) -> Path:
     """Write a catalog into a folder that is made for it."""
     folder.mkdir()
-    shutil.copy(_RUNBOOK, folder)
+    for runbook in _RUNBOOKS:
+        shutil.copy(runbook, folder)
     for first in range(0, len(documents), _SERVICES_A_FILE):
         text = "---\n".join(documents[first : first + _SERVICES_A_FILE])
         (folder / f"services-{first}.yaml").write_text(text, encoding="utf-8")

@@ -11,24 +11,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kintsugi.objects import resources
-from kintsugi.rehearsal.cluster import EmbeddedCluster
-from kintsugi.rehearsal.manifest import Json, name_of, uid_of
-from kintsugi.rehearsal.rights import ALL
-from kintsugi.rehearsal.shop import deployment
-from tests.bench.catalogs import Written, services
-from tests.bench.process import Process, started
+import yaml
 
-TOKEN = "bench"
+from kintsugi.cli.demo.shop import deployment
+from kubeobjects import resources
+from kubesim.apiserver.rights import ALL
+from kubesim.cluster import EmbeddedCluster
+from kubesim.manifest import Json, name_of, uid_of
+from tests.bench.catalogs import Written, services
+from tests.bench.process import ListeningProcess, started
+
+_ACCOUNT = "bench"
 _SPEED = 20.0
 _LOOK_EVERY = 0.005
 
 
 @contextmanager
-def cluster_process(count: int, deletions: Path, *, core: int | None = None) -> Iterator[Process]:
+def cluster_process(count: int, deletions: Path, *, core: int | None = None) -> Iterator[ListeningProcess]:
     """Start one with so many broken services; it is killed at the end."""
     with started("tests.bench.cluster_process", str(count), str(deletions), core=core) as process:
         yield process
+
+
+def address(deletions: Path) -> str:
+    """Return where the cluster that writes this file is reached, with the rights of an account of its own."""
+    found = yaml.safe_load(_kubeconfig(deletions).read_text())
+    return str(found["clusters"][0]["cluster"]["server"])
+
+
+def _kubeconfig(deletions: Path) -> Path:
+    return deletions.with_name("kubeconfig-of-the-cluster")
 
 
 def _manifest(service: Written) -> Json:
@@ -38,7 +50,7 @@ def _manifest(service: Written) -> Json:
 
 async def _serve(count: int, deletions: Path) -> None:
     async with EmbeddedCluster.start(speed=_SPEED) as cluster:
-        cluster.kubeconfig(deletions.with_name("kubeconfig-of-the-cluster"), TOKEN, (ALL,))
+        cluster.kubeconfig(_kubeconfig(deletions), _ACCOUNT, (ALL,))
         for service in services(count):
             cluster.apply(_manifest(service))
         for service in services(count):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
-from tests.bench.process import ROOT, Process
+from tests.bench.process import ROOT, ListeningProcess
 
 _SAYS = "Kintsugi takes webhooks on "
 _HEALTH = "Health and metrics are on "
@@ -22,7 +22,7 @@ _direct = build_opener(ProxyHandler({}))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Daemon:
+class BenchDaemon:
     """How one is started. `folder` is made for it: ledger, log and kubeconfig are there."""
 
     folder: Path
@@ -38,7 +38,7 @@ class Daemon:
         return self.folder / "ledger.db"
 
     @contextmanager
-    def running(self) -> Iterator[Process]:
+    def running(self) -> Iterator[ListeningProcess]:
         """Start it and wait until its caches are synced; it is killed at the end."""
         self.folder.mkdir()
         log = self.folder / "daemon.log"
@@ -46,7 +46,7 @@ class Daemon:
             try:
                 port = _port(process, log)
                 _wait_ready(_address(_HEALTH, log), log)
-                yield Process(pid=process.pid, port=port)
+                yield ListeningProcess(pid=process.pid, port=port)
             finally:
                 process.kill()
 

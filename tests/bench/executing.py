@@ -12,14 +12,14 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from kintsugi.actions.containers import Container, Containers, running
+from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
 from kintsugi.kube.client import KubeClient
-from kintsugi.objects.resources import PODS
 from kintsugi.settings import KubeSettings
+from kubeobjects.resources import PODS
 from tests.bench.figures import Figure, Round
 from tests.bench.plan import Plan
 from tests.harness import cluster as clusters
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.images import WEB_GOOD
 from tests.harness.waiting import wait_for
 
@@ -37,7 +37,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
         print(f"exec: NOT RUN: {reason}", file=sys.stderr)
         return
     each = 5 if plan.quick else 30
-    cluster = Cluster.start()
+    cluster = RealCluster.start()
     try:
         _deploy(cluster)
         rounds = asyncio.run(_measured(cluster, each, plan.rounds))
@@ -52,9 +52,9 @@ def measure(plan: Plan) -> Iterator[Figure]:
         )
 
 
-async def _measured(cluster: Cluster, each: int, rounds: int) -> list[tuple[list[float], list[float]]]:
+async def _measured(cluster: RealCluster, each: int, rounds: int) -> list[tuple[list[float], list[float]]]:
     async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
-        containers = Containers(kube)
+        containers = ContainerExec(kube)
         container = running(await kube.get(PODS, _POD, _NAMESPACE))
         # The first one finds out that the image has no `timeout`, which the daemon remembers.
         await _ours(containers, container)
@@ -69,7 +69,7 @@ async def _measured(cluster: Cluster, each: int, rounds: int) -> list[tuple[list
         return found
 
 
-async def _ours(containers: Containers, container: Container) -> float:
+async def _ours(containers: ContainerExec, container: ContainerRef) -> float:
     began = time.perf_counter()
     done = await containers.run(container, _PROGRAM, within=_SOON)
     if done.exit_code != 0:
@@ -77,11 +77,11 @@ async def _ours(containers: Containers, container: Container) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def _theirs(cluster: Cluster) -> float:
+def _theirs(cluster: RealCluster) -> float:
     command = [
-        cluster.kubectl_program,
+        str(cluster.kubectl_program),
         "--kubeconfig",
-        cluster.kubeconfig,
+        str(cluster.kubeconfig),
         "exec",
         "-n",
         _NAMESPACE,
@@ -94,7 +94,7 @@ def _theirs(cluster: Cluster) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def _deploy(cluster: Cluster) -> None:
+def _deploy(cluster: RealCluster) -> None:
     spec = {
         "containers": [{"name": "web", "image": WEB_GOOD, "imagePullPolicy": "Never"}],
         "terminationGracePeriodSeconds": 1,

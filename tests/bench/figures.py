@@ -32,24 +32,24 @@ class Figure:
 
     @property
     def value(self) -> float:
-        """Give the median of the rounds."""
+        """Return the median of the rounds."""
         return median(each.value for each in self.rounds)
 
     @property
     def baseline(self) -> float | None:
-        """Give the median of the baselines, None where there is none."""
+        """Return the median of the baselines, None where there is none."""
         known = [each.baseline for each in self.rounds if each.baseline is not None]
         return median(known) if known else None
 
     @property
     def ratio(self) -> float | None:
-        """Give the median of value to baseline, round by round: what disturbed the machine disturbed both."""
+        """Return the median of value to baseline, round by round: what disturbed the machine disturbed both."""
         known = [each.value / each.baseline for each in self.rounds if each.baseline]
         return median(known) if known else None
 
     @property
     def reached(self) -> float | None:
-        """Give the share of the design's figure that was reached: 1 and above is as designed."""
+        """Return the share of the design's figure that was reached: 1 and above is as designed."""
         if self.designed is None:
             return None
         return self.designed / self.value if self.falls else self.value / self.designed
@@ -67,7 +67,7 @@ def table(figures: Iterable[Figure]) -> Iterator[str]:
 
 @contextmanager
 def part(name: str) -> Iterator[None]:
-    """Say when a part begins and ends, and how busy the machine was with all that runs on it."""
+    """Print when a part begins and ends, and how busy the machine was with all that runs on it."""
     began = perf_counter()
     print(f"{name}: {load()} at the start", flush=True)
     yield
@@ -75,7 +75,7 @@ def part(name: str) -> Iterator[None]:
 
 
 def load() -> str:
-    """Tell the machine's load average of the last minute."""
+    """Return the machine's load average of the last minute."""
     return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 

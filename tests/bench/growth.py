@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 
 from tests.bench import catalogs
 from tests.bench.api_process import api_process
-from tests.bench.daemon_process import Daemon
+from tests.bench.daemon_process import BenchDaemon
 from tests.bench.figures import Figure, Round
 from tests.bench.load import send
 from tests.bench.plan import LOAD, MEASURED, Plan
-from tests.bench.process import Process, processor_seconds, wait_idle
+from tests.bench.process import ListeningProcess, processor_seconds, wait_idle
 from tests.bench.watching import Size, take
 
 SERVICES = 10
@@ -30,7 +30,7 @@ _PATIENCE = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cost:
+class StepCost:
     """Processor time in microseconds."""
 
     event: float
@@ -54,17 +54,17 @@ def measure(plan: Plan) -> Iterator[Figure]:
     yield Figure(name=f"an alert {of}", unit="us", rounds=alerts, falls=True)
 
 
-def _cost(documents: list[str], size: Size) -> Cost:
+def _cost(documents: list[str], size: Size) -> StepCost:
     with TemporaryDirectory(prefix="kintsugi-bench-") as folder, api_process(SERVICES, size.pods, core=LOAD) as api:
         catalog = catalogs.write(Path(folder) / "catalog", documents)
-        daemon = Daemon(folder=Path(folder) / "daemon", api=api.url, catalog=catalog, core=MEASURED)
+        daemon = BenchDaemon(folder=Path(folder) / "daemon", api=api.url, catalog=catalog, core=MEASURED)
         with daemon.running() as process:
             event = take(api, process, size).cost
             wait_idle(process.pid)
-            return Cost(event=event, alert=_cost_of_an_alert(process, daemon.ledger))
+            return StepCost(event=event, alert=_cost_of_an_alert(process, daemon.ledger))
 
 
-def _cost_of_an_alert(process: Process, ledger: Path) -> float:
+def _cost_of_an_alert(process: ListeningProcess, ledger: Path) -> float:
     """Send alerts that no rule is about, and wait until each has its verdict."""
     before = processor_seconds(process.pid)
     answered = asyncio.run(send(process.port, alerts=_ALERTS, posts=_POSTS, connections=4))

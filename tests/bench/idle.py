@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 
 from tests.bench import catalogs
 from tests.bench.api_process import api_process
-from tests.bench.daemon_process import Daemon
+from tests.bench.daemon_process import BenchDaemon
 from tests.bench.figures import Figure, Round
 from tests.bench.plan import LOAD, MEASURED, Plan
-from tests.bench.process import Process, processor_seconds
+from tests.bench.process import ListeningProcess, processor_seconds
 
 SERVICES = 25
 ROWS = 100_000
@@ -49,7 +49,7 @@ def _round(plan: Plan) -> Round:
         catalog = catalogs.write(
             Path(folder) / "catalog", [catalogs.usual_rules(each) for each in catalogs.services(SERVICES)]
         )
-        daemon = Daemon(folder=Path(folder) / "daemon", api=api.url, catalog=catalog, core=MEASURED)
+        daemon = BenchDaemon(folder=Path(folder) / "daemon", api=api.url, catalog=catalog, core=MEASURED)
         with daemon.running() as process:
             empty = _share(process, seconds)
             _write_past(daemon.ledger)
@@ -58,7 +58,7 @@ def _round(plan: Plan) -> Round:
     return Round(value=full, baseline=empty)
 
 
-def _share(process: Process, seconds: float) -> float:
+def _share(process: ListeningProcess, seconds: float) -> float:
     time.sleep(_SETTLED)
     began, before = time.monotonic(), processor_seconds(process.pid)
     time.sleep(seconds)

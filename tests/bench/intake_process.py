@@ -15,29 +15,29 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from kintsugi.ledger import Ledger
-from kintsugi.server.authentication import Action, Authentication, TokenFiles
+from kintsugi.server.authentication import Action, Authenticator, TokenFiles
 from kintsugi.server.contract import Route
 from kintsugi.server.contracts import DELIVER
 from kintsugi.server.http import serve
-from kintsugi.server.intake import Intake
-from kintsugi.server.routes import Gate
+from kintsugi.server.routes import AuthMiddleware
+from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.telemetry import Metrics, configure_logging
-from tests.bench.process import Process, peak_memory, started
+from tests.bench.process import ListeningProcess, peak_memory, started
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntakeProcess(Process):
+class IntakeProcess(ListeningProcess):
     """A process that serves the webhook."""
 
     @property
     def url(self) -> str:
-        """Give the address of the webhook."""
+        """Return the address of the webhook."""
         return f"http://127.0.0.1:{self.port}/alertmanager"
 
     def memory(self) -> int:
-        """Give the most bytes of memory that it has held."""
+        """Return the most bytes of memory that it has held."""
         return peak_memory(self.pid)
 
 
@@ -51,8 +51,8 @@ def intake_process(ledger: str, *, core: int | None = None) -> Iterator[IntakePr
 async def _serve_ledger(url: str) -> None:
     settings, metrics = ServerSettings(host="127.0.0.1", port=0), Metrics()
     async with Ledger.open(url, holder="intake under test") as ledger:
-        intake = Intake(settings, ledger, decode, metrics=metrics, clock=lambda: datetime.now(UTC))
-        gate = Gate(Authentication(TokenFiles([]), TokenFiles([], named=True), open_webhook=True), metrics)
+        intake = WebhookHandler(settings, ledger.inbox, decode, metrics=metrics, clock=lambda: datetime.now(UTC))
+        gate = AuthMiddleware(Authenticator(TokenFiles([]), TokenFiles([], named=True), open_webhook=True), metrics)
         async with serve(
             settings, gate, (Route("POST", "/alertmanager", Action.DELIVER, intake.receive, DELIVER),)
         ) as listening:

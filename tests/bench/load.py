@@ -34,13 +34,13 @@ class Answered:
         return self.alerts / self.seconds
 
     def wait(self, share: float) -> float:
-        """Give the wait in milliseconds that this share of answers stayed below."""
+        """Return the wait in milliseconds that this share of answers stayed below."""
         ordered = sorted(self.waits)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000
 
 
 def requests(alerts: int, first_number: int) -> Iterator[bytes]:
-    """Give requests with so many alerts each, as a real Alertmanager sent them, their fingerprints counted up."""
+    """Yield requests with so many alerts each, as a real Alertmanager sent them, their fingerprints counted up."""
     body = _CAPTURED.read_bytes()
     begin = body.index(_ALERT_BEGIN)
     end = body.index(b"}", body.index(_ALERT_END)) + 1

@@ -27,12 +27,12 @@ class EncodedPod:
     parts: tuple[bytes, bytes, bytes]
 
     def at(self, version: int) -> bytes:
-        """Give the pod's JSON at a resourceVersion."""
+        """Return the pod's JSON at a resourceVersion."""
         head, middle, tail = self.parts
         return b"".join((head, b"%d" % version, middle, _MOMENTS[version % len(_MOMENTS)], tail))
 
     def event(self, version: int) -> bytes:
-        """Give a MODIFIED event of the watch, as one chunk of an answer over HTTP."""
+        """Return a MODIFIED event of the watch, as one chunk of an answer over HTTP."""
         line = b'{"type":"MODIFIED","object":' + self.at(version) + b"}\n"
         return b"%x\r\n%b\r\n" % (len(line), line)
 
@@ -43,7 +43,7 @@ def pods(services: Sequence[Written], count: int) -> tuple[EncodedPod, ...]:
 
 
 def deployment(service: Written, replicas: int) -> Json:
-    """Give the Deployment of a service, all its replicas available."""
+    """Return the Deployment of a service, all its replicas available."""
     labels = {"app": service.name}
     return {
         "metadata": {**_identity(service.name, service, "d"), "generation": 1, "labels": labels},

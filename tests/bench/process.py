@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Process:
+class ListeningProcess:
     """A process that listens on a port."""
 
     pid: int
@@ -24,7 +24,7 @@ class Process:
 
     @property
     def url(self) -> str:
-        """Give the address at which it listens."""
+        """Return the address at which it listens."""
         return f"http://127.0.0.1:{self.port}"
 
     def signal(self, number: signal.Signals) -> None:
@@ -37,7 +37,7 @@ class Process:
 
 
 @contextmanager
-def started(module: str, *arguments: str, core: int | None = None) -> Iterator[Process]:
+def started(module: str, *arguments: str, core: int | None = None) -> Iterator[ListeningProcess]:
     """Start a module of this project that prints its port when it listens; it is killed at the end."""
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'daemon'}:{ROOT}"}
     pinned = ["taskset", "-c", str(core)] if core is not None else []
@@ -48,13 +48,13 @@ def started(module: str, *arguments: str, core: int | None = None) -> Iterator[P
             line = process.stdout.readline()
             if not line.strip():
                 raise AssertionError(f"{module} did not start: exit code {process.wait(10)}")
-            yield Process(pid=process.pid, port=int(line))
+            yield ListeningProcess(pid=process.pid, port=int(line))
         finally:
             process.kill()
 
 
 def processor_seconds(pid: int) -> float:
-    """Give the seconds of processor time that a process has used, all threads together."""
+    """Return the seconds of processor time that a process has used, all threads together."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -70,12 +70,12 @@ def wait_idle(pid: int) -> None:
 
 
 def memory(pid: int) -> int:
-    """Give the bytes of memory that a process holds now."""
+    """Return the bytes of memory that a process holds now."""
     return _status(pid, "VmRSS:")
 
 
 def peak_memory(pid: int) -> int:
-    """Give the most bytes of memory that a process has held."""
+    """Return the most bytes of memory that a process has held."""
     return _status(pid, "VmHWM:")
 
 

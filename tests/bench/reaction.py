@@ -19,8 +19,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from tests.bench import catalogs
 from tests.bench.catalogs import Written
-from tests.bench.cluster_process import TOKEN, cluster_process
-from tests.bench.daemon_process import Daemon
+from tests.bench.cluster_process import address, cluster_process
+from tests.bench.daemon_process import BenchDaemon
 from tests.bench.figures import Figure, Round
 from tests.bench.intake_process import intake_process
 from tests.bench.plan import LOAD, MEASURED, Plan
@@ -31,7 +31,7 @@ _SHARES = (("p50", 0.5), ("p99", 0.99))
 
 # Every service is ill and each one's run changes something: the limits that would stop this are not what is measured.
 _UNLIMITED = {
-    "KINTSUGI_GUARDS__SERVICES_AT_ONCE": "100000",
+    "KINTSUGI_GUARDS__MAX_CONCURRENT_SERVICES": "100000",
     "KINTSUGI_GUARDS__BUDGET": "100000",
     "KINTSUGI_GUARDS__BREAKER_SHARE": "1",
     "KINTSUGI_TELEMETRY__LOG_LEVEL": "info",
@@ -61,10 +61,10 @@ def _waits(services: tuple[Written, ...]) -> list[float]:
     with TemporaryDirectory(prefix="kintsugi-bench-") as name:
         folder, deletions = Path(name), Path(name) / "deletions"
         catalog = catalogs.write(folder / "catalog", [catalogs.alert_rule(each) for each in services])
-        with cluster_process(len(services), deletions, core=LOAD) as cluster:
-            daemon = Daemon(
+        with cluster_process(len(services), deletions, core=LOAD):
+            daemon = BenchDaemon(
                 folder=folder / "daemon",
-                api=f"{cluster.url}/as/{TOKEN}",
+                api=address(deletions),
                 catalog=catalog,
                 core=MEASURED,
                 mode="auto",
@@ -74,7 +74,7 @@ def _waits(services: tuple[Written, ...]) -> list[float]:
                 return [_wait(f"{process.url}/alertmanager", each, deletions, daemon) for each in services]
 
 
-def _wait(url: str, service: Written, deletions: Path, daemon: Daemon) -> float:
+def _wait(url: str, service: Written, deletions: Path, daemon: BenchDaemon) -> float:
     """Send an alert and wait for the first change in its service; give the milliseconds in between."""
     posted = time.time()
     _answered(url, service)
@@ -112,5 +112,5 @@ def _answered(url: str, service: Written) -> float:
 
 
 def _at(waits: list[float], share: float) -> float:
-    """Give the wait that this share of all stayed below."""
+    """Return the wait that this share of all stayed below."""
     return sorted(waits)[min(len(waits) - 1, int(share * len(waits)))]

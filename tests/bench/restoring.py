@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from kintsugi.model.lines import decode
-from kintsugi.model.restore import Restored
+from kintsugi.model.worker_log import decode
+from kintsugi.model.worker_results import Restored
 from tests.bench.figures import Figure, Round
 from tests.bench.plan import LOAD, MEASURED, Plan
 from tests.bench.process import ROOT, peak_memory
@@ -140,7 +140,7 @@ def _fresh(server: Postgres) -> None:
 
 
 def _peak(pid: int) -> int:
-    """Give the most that a process has held; one that has just ended holds nothing."""
+    """Return the most that a process has held; one that has just ended holds nothing."""
     try:
         return peak_memory(pid)
     except (OSError, IndexError):

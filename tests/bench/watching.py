@@ -14,10 +14,10 @@ from urllib.request import ProxyHandler, build_opener
 
 from tests.bench import catalogs
 from tests.bench.api_process import api_process
-from tests.bench.daemon_process import Daemon
+from tests.bench.daemon_process import BenchDaemon
 from tests.bench.figures import Figure, Round
 from tests.bench.plan import LOAD, MEASURED, Plan
-from tests.bench.process import Process, memory, peak_memory, started, wait_idle
+from tests.bench.process import ListeningProcess, memory, peak_memory, started, wait_idle
 
 SERVICES = 25
 """With the four rules that each of the shipped services has, these are 100 rules."""
@@ -83,7 +83,7 @@ def daemon(documents: list[str], size: Size, services: int = SERVICES) -> Taken:
     """Let the daemon take a stream with a catalog; it must have seen the last event."""
     with TemporaryDirectory(prefix="kintsugi-bench-") as folder, api_process(services, size.pods, core=LOAD) as api:
         catalog = catalogs.write(Path(folder) / "catalog", documents)
-        one = Daemon(folder=Path(folder) / "daemon", api=api.url, catalog=catalog, core=MEASURED)
+        one = BenchDaemon(folder=Path(folder) / "daemon", api=api.url, catalog=catalog, core=MEASURED)
         with one.running() as process:
             taken = take(api, process, size)
             end = ask(api, "end")
@@ -91,7 +91,7 @@ def daemon(documents: list[str], size: Size, services: int = SERVICES) -> Taken:
             return taken
 
 
-def take(api: Process, reader: Process, size: Size) -> Taken:
+def take(api: ListeningProcess, reader: ListeningProcess, size: Size) -> Taken:
     """Stream to a process that watches, and measure it."""
     sync = ask(api, "synced")["seconds"]
     wait_idle(reader.pid)
@@ -106,7 +106,7 @@ def take(api: Process, reader: Process, size: Size) -> Taken:
     )
 
 
-def ask(api: Process, what: str) -> dict[str, float]:
+def ask(api: ListeningProcess, what: str) -> dict[str, float]:
     """Ask the API server of the bench."""
     with _direct.open(f"{api.url}/bench/{what}", timeout=300) as answer:
         told: dict[str, float] = json.loads(answer.read())

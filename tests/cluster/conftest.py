@@ -5,14 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.usage import Measured, workloads
+from tests.cluster.usage import MeasuredNamespace, workloads
 from tests.harness import cluster as clusters
-from tests.harness import manifests
+from tests.harness import manifests, tiers
+from tests.harness import stack as stacks
 from tests.harness.api import ApiError
-from tests.harness.cluster import Cluster
-from tests.harness.daemon import Daemon, kubeconfig
+from tests.harness.cluster import RealCluster
+from tests.harness.coredns import CoreDns
+from tests.harness.daemon import DaemonProcess, kubeconfig
 from tests.harness.metrics_server import MetricsServer
 from tests.harness.parts import obstacle as parts_obstacle
+from tests.harness.second_node import SecondNode
+from tests.harness.stack import ServiceStack
+from tests.harness.stack_manifests import INGRESS
 from tests.harness.waiting import wait_for
 
 NAMESPACE = "production"
@@ -27,6 +32,7 @@ KINDS = (
     "replicaset",
     "pod",
     "service",
+    "ingress",
     "persistentvolumeclaim",
     "pdb",
     "quota",
@@ -34,28 +40,34 @@ KINDS = (
 
 # Durations are scaled and a cluster is not: after a rollback its pods have five times this, scaled, to be replaced.
 TIME_FOR_PODS = {"KINTSUGI_WATCHDOG__VERIFY": "10m"}
+# The same of what depends on an upstream: it is ready some real seconds after that, and its alert clears when a test says so.
+TIME_FOR_DEPENDENTS = {"KINTSUGI_GUARDS__SERVING_FOR": "10m", "KINTSUGI_WATCHDOG__ALERT_LAG": "1h"}
 
-StartDaemon = Callable[..., Daemon]
+# What ends a run's waits is left nearly as it is in the shipped files, but where a story is about such an end.
+PATIENT = 10.0
+HASTY = 1.0
+
+StartDaemon = Callable[..., DaemonProcess]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def measured(request: pytest.FixtureRequest) -> Iterator[Measured | None]:
+def measured(request: pytest.FixtureRequest) -> Iterator[MeasuredNamespace | None]:
     """Begin to measure before the first test of this folder where one of them wants figures: they take half a minute."""
     wanted = any("usage" in getattr(each, "fixturenames", ()) for each in request.session.items)
     if not wanted or clusters.obstacle() or clusters.is_lent() or parts_obstacle("metrics-server"):
         yield None
         return
-    cluster: Cluster = request.getfixturevalue("cluster")
+    cluster: RealCluster = request.getfixturevalue("cluster")
     with cluster.namespace("measured") as namespace:
         cluster.apply(*workloads(namespace))
         server = MetricsServer(cluster)
         server.start()
-        yield Measured(namespace=namespace, server=server)
+        yield MeasuredNamespace(namespace=namespace, server=server)
         server.stop()
 
 
 @pytest.fixture
-def production(cluster: Cluster) -> Iterator[str]:
+def production(cluster: RealCluster) -> Iterator[str]:
     """Return the namespace of the shipped rules, empty before and after the test."""
     present = {each["metadata"]["name"] for each in cluster.list("namespace")}
     if NAMESPACE not in present:
@@ -65,22 +77,54 @@ def production(cluster: Cluster) -> Iterator[str]:
     clear(cluster)
 
 
-def clear(cluster: Cluster) -> None:
-    """Take everything out of the namespace, and wait until it is gone."""
+@pytest.fixture
+def second(own_cluster: RealCluster, production: str) -> Iterator[SecondNode]:
+    """Have a second node."""
+    with own_cluster.second_node() as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def names(cluster: RealCluster) -> Iterator[None]:
+    """Let pods of the cluster look the names of Services up; those of a lent one can."""
+    if not cluster.ours:
+        yield
+        return
+    server = CoreDns(cluster)
+    server.start()
+    yield
+    server.stop()
+
+
+@pytest.fixture
+def stack(own_cluster: RealCluster, production: str) -> Iterator[ServiceStack]:
+    """Return the five services of the shipped rules, up, in their namespaces; they go with the test."""
+    reason = tiers.obstacle()
+    if reason:
+        pytest.skip(reason)
+    try:
+        with stacks.stack(own_cluster, production) as made:
+            yield made
+    finally:
+        clear(own_cluster, INGRESS)
+
+
+def clear(cluster: RealCluster, namespace: str = NAMESPACE) -> None:
+    """Take everything out of a namespace, and wait until it is gone."""
     for kind in KINDS:
-        for each in cluster.list(kind, NAMESPACE):
-            remove(cluster, kind, each["metadata"]["name"], NAMESPACE)
+        for each in cluster.list(kind, namespace):
+            remove(cluster, kind, each["metadata"]["name"], namespace)
     for each in cluster.list("persistentvolume"):
         remove(cluster, "persistentvolume", each["metadata"]["name"])
-    cluster.api.patch("namespace", NAMESPACE, {"metadata": {"annotations": {PAUSED: None}}})
+    cluster.api.patch("namespace", namespace, {"metadata": {"annotations": {PAUSED: None}}})
     wait_for(
-        lambda: not cluster.list("pod", NAMESPACE) and not cluster.list("persistentvolumeclaim", NAMESPACE),
+        lambda: not cluster.list("pod", namespace) and not cluster.list("persistentvolumeclaim", namespace),
         within=60,
-        describe=lambda: [each["metadata"]["name"] for each in cluster.list("pod", NAMESPACE)],
+        describe=lambda: [each["metadata"]["name"] for each in cluster.list("pod", namespace)],
     )
 
 
-def remove(cluster: Cluster, kind: str, name: str, namespace: str | None = None) -> None:
+def remove(cluster: RealCluster, kind: str, name: str, namespace: str | None = None) -> None:
     """Delete an object that may be gone by now."""
     try:
         cluster.api.delete(kind, name, namespace, grace=1)
@@ -90,7 +134,7 @@ def remove(cluster: Cluster, kind: str, name: str, namespace: str | None = None)
 
 
 @pytest.fixture
-def web(cluster: Cluster, production: str) -> str:
+def web(cluster: RealCluster, production: str) -> str:
     """Deploy the web service and the API that it depends on, ready behind a routed address, which is returned."""
     cluster.apply(*manifests.tier(production, "api"), *manifests.web_stack(production))
     for name in ("web-app-deployment", "api-deployment"):
@@ -99,13 +143,14 @@ def web(cluster: Cluster, production: str) -> str:
 
 
 @pytest.fixture
-def daemon(cluster: Cluster, tmp_path: Path) -> Iterator[StartDaemon]:
+def daemon(cluster: RealCluster, tmp_path: Path) -> Iterator[StartDaemon]:
     """Return what starts a daemon on the cluster, synced; all of them are stopped at the end of the test."""
-    started: list[Daemon] = []
+    started: list[DaemonProcess] = []
 
-    def start(**settings: object) -> Daemon:
+    def start(**settings: object) -> DaemonProcess:
         settings.setdefault("kubeconfig", kubeconfig(cluster, "default"))
-        made = Daemon(folder=tmp_path / f"daemon-{len(started)}", **settings)  # type: ignore[arg-type]
+        settings.setdefault("deadlines", PATIENT)
+        made = DaemonProcess(folder=tmp_path / f"daemon-{len(started)}", **settings)  # type: ignore[arg-type]
         started.append(made)
         return made.start().wait_ready()
 
@@ -117,7 +162,7 @@ def daemon(cluster: Cluster, tmp_path: Path) -> Iterator[StartDaemon]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give a story as long as a busy machine may need; each wait in it has a deadline of its own, far below."""
+    """Allow a story as long as a busy machine may need; each wait in it has a deadline of its own, far below."""
     for item in items:
         if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(300))
+            item.add_marker(pytest.mark.timeout(900))

@@ -9,20 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kintsugi.catalog.shipped import shipped_paths
-from tests.harness import manifests
+from tests.harness import manifests, stack_manifests
 from tests.harness.api import Object
-from tests.harness.cluster import Cluster
-from tests.harness.images import POSTGRES, WEB_GOOD
+from tests.harness.cluster import RealCluster
+from tests.harness.images import POSTGRES, REDIS
 from tests.harness.network import NODE_ADDRESS
 from tests.harness.postgres_programs import PostgresPrograms
 from tests.harness.product_image import NAME
 from tests.harness.s3 import KEY, REGION, SECRET, S3Server
+from tests.harness.waiting import wait_for
 
 POD, STANDBY = "database-0", "database-1"
 PASSWORD = "postgres"
 SHOP = (
     "CREATE TABLE orders (id bigserial PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now())",
-    "INSERT INTO orders SELECT FROM generate_series(1, 1000)",
+    "INSERT INTO orders SELECT FROM generate_series(1, {orders})",
 )
 _EACH_TABLE = r"""
 SELECT format('SELECT %L, md5(string_agg(t::text, %L ORDER BY t::text)) FROM %s AS t', oid::regclass, ',', oid::regclass)
@@ -32,22 +33,38 @@ FROM pg_class WHERE relkind = 'r' AND relnamespace::regnamespace::text !~ '^(pg_
 
 @dataclass(kw_only=True)
 class Database:
-    """What stands in one namespace, and where its backups lie; `standby`: a second pod streams from the first."""
+    """
+    What stands in one namespace, and where its backups lie; `standby`: a second pod streams from the first.
 
-    cluster: Cluster
+    `name` is its StatefulSet, `writer` the Deployment that writes to it, `backups` where in the bucket its backups are.
+    """
+
+    cluster: RealCluster
     namespace: str
     s3: S3Server
     standby: bool = False
+    name: str = "database"
+    writer: str = "api-deployment"
+    backups: str = "database"
+
+    @property
+    def pod(self) -> str:
+        """Name its first pod."""
+        return f"{self.name}-0"
 
     def set_up(self) -> None:
         """Have the shop whole: the database with its orders, the API that writes to it, a cache, room for a restore."""
-        self.cluster.load_images(POSTGRES)
+        self.cluster.load_images(POSTGRES, REDIS)
         self.cluster.apply(*self._manifests())
         for workload in ("statefulset/database", "statefulset/cache", "deployment/api-deployment"):
             self.cluster.kubectl("rollout", "status", workload, "-n", self.namespace, "--timeout=120s")
+        self.fill()
+
+    def fill(self, orders: int = 1000) -> None:
+        """Have so many orders in it."""
         self.ask("CREATE DATABASE app")
         for statement in SHOP:
-            self.ask(statement, "app")
+            self.ask(statement.format(orders=orders), "app")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -55,17 +72,18 @@ class Database:
         prefix = "KINTSUGI_RESTORE__"
         return {
             f"{prefix}IMAGE": NAME,
-            f"{prefix}PULL_POLICY": "Never",
-            f"{prefix}ROOM": "2Gi",
+            f"{prefix}IMAGE_PULL_POLICY": "Never",
+            f"{prefix}VOLUME_SIZE": "2Gi",
+            f"{prefix}DRILL_EPHEMERAL_STORAGE": "1Gi",
             f"{prefix}S3__ENDPOINT": self.s3.endpoint,
             f"{prefix}S3__REGION": REGION,
             f"{prefix}S3__CREDENTIALS": "s3-credentials",
         }
 
-    def ask(self, statement: str, database: str = "postgres", *, pod: str = POD) -> str:
+    def ask(self, statement: str, database: str = "postgres", *, pod: str = "") -> str:
         """Do a statement, or a script of psql's, in a pod of the database and return what it says."""
         words = ("psql", "-XAtU", "postgres", "-v", "ON_ERROR_STOP=1", "-d", database)
-        place = (pod, "-n", self.namespace, "-c", "postgres")
+        place = (pod or self.pod, "-n", self.namespace, "-c", "postgres")
         return self.cluster.kubectl("exec", "-i", *place, "--", *words, stdin=statement).strip()
 
     def orders(self) -> int:
@@ -83,7 +101,7 @@ class Database:
 
     def dump(self, database: str = "app") -> bytes:
         """Dump a database as people do."""
-        address = self.cluster.get("pod", POD, self.namespace)["status"]["podIP"]
+        address = self.cluster.get("pod", self.pod, self.namespace)["status"]["podIP"]
         words = [PostgresPrograms.find().program("pg_dump"), "-Fc", "-h", address, "-U", "postgres", "-d", database]
         environment = {**os.environ, "PGPASSWORD": PASSWORD}
         return subprocess.run(words, env=environment, capture_output=True, check=True).stdout
@@ -91,16 +109,40 @@ class Database:
     def put(self, name: str, content: bytes, *, recorded: bytes | None = None) -> None:
         """Put something where the backups are, with the checksum of what was `recorded`, if anything was."""
         metadata = {} if recorded is None else {"sha256": hashlib.sha256(recorded).hexdigest()}
-        self.s3.put(f"database/{name}", content, metadata=metadata)
+        self.s3.put(f"{self.backups}/{name}", content, metadata=metadata)
 
     def back_up(self, name: str) -> None:
         """Put a good backup where the backups are."""
         dump = self.dump()
         self.put(name, dump, recorded=dump)
 
+    def tell_connections(self) -> Sequence[str]:
+        """Have the server write down every connection to it from now on, and return those so far."""
+        self.ask("ALTER SYSTEM SET log_connections = on")
+        self.ask("SELECT pg_reload_conf()")
+        return self.connections()
+
+    def connections(self) -> Sequence[str]:
+        """
+        Return the connections that were written down, but for those of probes and of the service's own checks.
+
+        One of ours is the last of them, and is left out: when it is written down, all before it are.
+        """
+        name = f"mark_{os.urandom(4).hex()}"
+        self.ask("SELECT 1", f"dbname=app application_name={name}")
+
+        def written() -> Sequence[str] | None:
+            log = self.cluster.kubectl("logs", self.pod, "-n", self.namespace, "-c", "postgres")
+            told = [line for line in log.splitlines() if "connection authorized" in line]
+            return told if any(name in line for line in told) else None
+
+        told = wait_for(written, within=60)
+        others = [line for line in told if "database=postgres application_name=psql" not in line]
+        return [line for line in others if "application_name=mark_" not in line]
+
     def claim(self, pod: str = POD) -> Object:
         """Return the claim of a pod's volume."""
-        return self.cluster.get("pvc", f"data-{pod}" if self.standby else "database-pvc", self.namespace)
+        return self.cluster.get("pvc", f"data-{pod}" if self.standby else f"{self.name}-pvc", self.namespace)
 
     def volume(self) -> str:
         """Name the volume that it is on."""
@@ -114,19 +156,19 @@ class Database:
         """Take the write-ahead log away from under the server, and the server too: it cannot start again."""
         for segment in (self.folder(self.volume()) / "pg" / "pg_wal").glob("0*"):
             segment.unlink()
-        self.cluster.api.delete("pod", POD, self.namespace, grace=0)
+        self.cluster.api.delete("pod", self.pod, self.namespace, grace=0)
 
     def replicas(self) -> int:
-        """Say how many copies of the API are asked for."""
-        return int(self.cluster.get("deployment", "api-deployment", self.namespace)["spec"]["replicas"])
+        """Return how many copies of who writes to it are asked for."""
+        return int(self.cluster.get("deployment", self.writer, self.namespace)["spec"]["replicas"])
 
     def _manifests(self) -> Sequence[Object]:
         return (
             *(manifests.postgres_pair if self.standby else manifests.postgres)(self.namespace, password=PASSWORD),
             *manifests.tier(self.namespace, "api", replicas=2),
-            _cache(self.namespace),
+            *stack_manifests.cache(self.namespace),
             _named_service(self.namespace),
-            _secret(self.namespace, "s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
+            secret(self.namespace, "s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
             *(free_volume(self.namespace, f"spare-{number}", "1Gi") for number in range(1 + self.standby)),
             free_volume(self.namespace, "room", "2Gi"),
         )
@@ -165,17 +207,7 @@ def _named_service(namespace: str) -> Object:
     return {**made, "metadata": {**made["metadata"], "name": "database"}}
 
 
-def _cache(namespace: str) -> Object:
-    deployment = manifests.web_deployment(namespace, app="cache", replicas=1, image=WEB_GOOD)
-    spec = {key: value for key, value in deployment["spec"].items() if key in ("replicas", "selector", "template")}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": {"name": "cache", "namespace": namespace, "labels": {"app": "cache"}},
-        "spec": {**spec, "serviceName": "cache"},
-    }
-
-
-def _secret(namespace: str, name: str, **content: str) -> Object:
+def secret(namespace: str, name: str, **content: str) -> Object:
+    """Return a Secret."""
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}

@@ -3,15 +3,18 @@
 import json
 import shlex
 import subprocess
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from kintsugi.actions.prepared import MARK, TEMPLATE
+from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION
 from kintsugi.actions.templates import RESTARTED
 from tests.harness import manifests
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.images import WEB_BETTER
+from tests.harness.waiting import eventually
 
 Object = dict[str, Any]
 
@@ -25,15 +28,15 @@ class Attempt:
     err: str
 
 
-def kubectl(cluster: Cluster, namespace: str, line: str, *more: str) -> str:
-    """Give a line to the real kubectl."""
+def kubectl(cluster: RealCluster, namespace: str, line: str, *more: str) -> str:
+    """Return a line to the real kubectl."""
     return cluster.kubectl("-n", namespace, *shlex.split(line)[1:], *more)
 
 
 def attempt(
-    cluster: Cluster, namespace: str, line: str, *, kubeconfig: Path | None = None, limit: float = 20
+    cluster: RealCluster, namespace: str, line: str, *, kubeconfig: Path | None = None, limit: float = 20
 ) -> Attempt:
-    """Give a line to the real kubectl and see how it ends; `limit` seconds end it, as ^C would."""
+    """Return a line to the real kubectl and see how it ends; `limit` seconds end it, as ^C would."""
     place = (f"--kubeconfig={kubeconfig or cluster.kubeconfig}", "-n", namespace)
     command = [str(cluster.kubectl_program), *place, *shlex.split(line)[1:]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
@@ -60,8 +63,8 @@ def without_managers(item: Object) -> Object:
     return {**item, "metadata": metadata}
 
 
-def pod_of(cluster: Cluster, namespace: str, app: str) -> Object:
-    """Give the newest pod of an app that is not on its way out."""
+def pod_of(cluster: RealCluster, namespace: str, app: str) -> Object:
+    """Return the newest pod of an app that is not on its way out."""
     pods = cluster.list("pods", namespace, selector=f"app={app}")
     running = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     return max(running, key=lambda pod: pod["metadata"]["creationTimestamp"])
@@ -83,11 +86,28 @@ def workload(kind: str, namespace: str, app: str, *, replicas: int = 0) -> Objec
     return {**made, "kind": "DaemonSet", "metadata": metadata, "spec": spec}
 
 
+def grouped(items: list[Object]) -> list[tuple[str, list[Object]]]:
+    """Group a sorted list by the moment of creation: objects of one second have no order of their own."""
+    moments = groupby(items, key=lambda item: str(item["metadata"]["creationTimestamp"]))
+    return [(at, sorted(group, key=lambda item: str(item["metadata"]["uid"]))) for at, group in moments]
+
+
+async def same(seen: Callable[[], Awaitable[object]], expected: Callable[[], object]) -> None:
+    """Compare until both agree: the cluster moves between two reads."""
+
+    async def equal() -> bool:
+        ours, theirs = await seen(), expected()
+        assert ours == theirs
+        return True
+
+    await eventually(equal, within=20, describe="ours and kubectl's are equal")
+
+
 @dataclass(frozen=True)
 class Twins:
     """Two workloads that differ in their names only: `ours3-deployment` and `theirs3-deployment`."""
 
-    cluster: Cluster
+    cluster: RealCluster
     namespace: str
     kind: str
     number: int
@@ -103,11 +123,11 @@ class Twins:
         return ours, theirs
 
     def state(self, whose: str) -> Object:
-        """Give what one asks for, with all that must differ between the two left out."""
+        """Return what one asks for, with all that must differ between the two left out."""
         obj = self.cluster.get(self.kind, f"{whose}{self.number}-{self.kind}", self.namespace)
         obj = json.loads(json.dumps(obj).replace("theirs", "ours"))
         annotations = dict(obj["metadata"].get("annotations", {}))
-        for own in (MARK, TEMPLATE):
+        for own in (RUN_ANNOTATION, TEMPLATE_ANNOTATION):
             annotations.pop(own, None)
         stamped = obj["spec"]["template"]["metadata"].get("annotations", {})
         if RESTARTED in stamped:
@@ -115,7 +135,7 @@ class Twins:
         return {"spec": obj["spec"], "labels": obj["metadata"].get("labels", {}), "annotations": annotations}
 
     def revise(self) -> frozenset[str]:
-        """Give both a second revision; return what the first one's pod template of ours is called."""
+        """Return both a second revision; return what the first one's pod template of ours is called."""
         for name in (self.ours, self.ours.replace("ours", "theirs")):
             kubectl(self.cluster, self.namespace, f"kubectl annotate {name} kubernetes.io/change-cause=first")
             self.observed(name)

@@ -14,8 +14,8 @@ from urllib.request import ProxyHandler, build_opener
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness.audit import AuditEvent
-from tests.harness.cluster import Cluster
-from tests.harness.daemon import TOKEN, Daemon
+from tests.harness.cluster import RealCluster
+from tests.harness.daemon import TOKEN, DaemonProcess
 from tests.harness.waiting import wait_for
 
 Json = dict[str, Any]
@@ -24,20 +24,21 @@ _DIRECT = build_opener(ProxyHandler({}))
 
 
 @dataclass
-class Story:
+class ClusterStory:
     """One story on one cluster with one daemon."""
 
-    cluster: Cluster
+    cluster: RealCluster
     namespace: str
-    daemon: Daemon
+    daemon: DaemonProcess
     app: str = "web-app"
     user: str = USER
     _began: float = field(default_factory=time.monotonic)
     _writes_before: int = 0
     _patience: float = 30
     _alerts: dict[str, str] = field(default_factory=dict)
+    _ended: set[str] = field(default_factory=set)
 
-    def begin(self, *, good: str = "") -> "Story":
+    def begin(self, *, good: str = "") -> "ClusterStory":
         """Start the clock, once the daemon has seen the service healthy for long enough to call its revision good."""
         if good:
             wait_for(lambda: self.service(good).get("healthy"), within=30, describe=self.state)
@@ -46,7 +47,7 @@ class Story:
         self._writes_before = len(self._writes())
         return self
 
-    def at(self, what: str, deed: Callable[[], object]) -> "Story":
+    def at(self, what: str, deed: Callable[[], object]) -> "ClusterStory":
         """Do something now, and say so."""
         print(f"{self._now():6.1f}s  {what}")
         deed()
@@ -66,24 +67,41 @@ class Story:
         wait_for(sent, within=20, every=0.5, describe=lambda: answers[-1])
         assert answers[-1][0] == 200, answers[-1]
 
-    def within(self, seconds: float) -> "Story":
-        """Say how long the next expectation may take."""
+    def within(self, seconds: float) -> "ClusterStory":
+        """Return how long the next expectation may take."""
         self._patience = seconds
         return self
 
     def ends(self, state: str, *, service: str = "") -> Json:
-        """Expect the newest incident (of a service) to close in this state, and return it."""
+        """
+        Expect the newest incident (of a service) to close in this state, and return it.
+
+        An alert that goes on firing begins another one at once, which may be over before anybody has looked: then the one
+        before it counts, unless it was returned before.
+        """
         closed = self.closes(service=service)
-        assert closed["state"] == state, self.state()
+        if closed["state"] != state:
+            of_it = [each for each in self._incidents(service) if each["closed"] and each["state"] == state]
+            left = [each for each in of_it if each["id"] not in self._ended]
+            assert left, self.state()
+            closed = left[0]
+        self._ended.add(closed["id"])
         return closed
 
-    def reaches(self, state: str) -> Json:
-        """Expect the newest incident to be in this state now or soon, and return it."""
-        found = wait_for(
-            lambda: next((each for each in self._newest() if each["state"] == state), None),
-            within=self._patience,
-            describe=self.state,
-        )
+    def reaches(self, state: str, *, service: str = "") -> Json:
+        """
+        Expect the newest incident (of a service) to be in this state now or soon, and return it.
+
+        One that awaits an approval is returned once its question can be read, which is committed after its state.
+        """
+
+        def has() -> Json | None:
+            found = [each for each in self._newest(service) if each["state"] == state]
+            if state == "awaiting-approval":
+                found = [each for each in found if self.daemon.incident(each["id"])["approvals"]]
+            return next(iter(found), None)
+
+        found = wait_for(has, within=self._patience, describe=self.state)
         print(f"{self._now():6.1f}s  {state}")
         return found
 
@@ -107,16 +125,16 @@ class Story:
         print(f"{self._now():6.1f}s  {closed['state']}: {closed['reason'].splitlines()[0]}")
         return closed
 
-    def ready(self, pods: int) -> "Story":
+    def ready(self, pods: int) -> "ClusterStory":
         """Expect so many pods of the app to be ready."""
         return self.sees(f"{pods} ready", lambda: self.deployment()["status"].get("readyReplicas", 0) == pods)
 
-    def held_back(self, pod: Json, *, restarts: int = 0) -> "Story":
+    def held_back(self, pod: Json, *, restarts: int = 0) -> "ClusterStory":
         """Expect the kubelet to wait before it starts a container of this pod once more, after so many restarts."""
         return self.sees("its container is held back", lambda: self.is_held_back(pod, restarts=restarts))
 
     def is_held_back(self, pod: Json, *, restarts: int = 0) -> bool:
-        """Tell whether the kubelet waits before it starts a container of this pod once more, after so many restarts."""
+        """Return whether the kubelet waits before it starts a container of this pod once more, after so many restarts."""
         now = next(each for each in self.pods() if each["metadata"]["uid"] == pod["metadata"]["uid"])
         return any(
             each["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff" and each["restartCount"] >= restarts
@@ -141,18 +159,18 @@ class Story:
         print(f"{self._now():6.1f}s  {kind}: {line['text']}")
         return line
 
-    def sees(self, what: str, condition: Callable[[], bool]) -> "Story":
+    def sees(self, what: str, condition: Callable[[], bool]) -> "ClusterStory":
         """Expect something of the cluster."""
         wait_for(condition, within=self._patience, describe=lambda: f"{what}\n{self.state()}")
         print(f"{self._now():6.1f}s  {what}")
         return self
 
-    def rolls(self, revision: int) -> "Story":
+    def rolls(self, revision: int) -> "ClusterStory":
         """Expect the Deployment's controller to have begun with a revision."""
 
         def has_begun() -> bool:
             annotations = self.deployment()["metadata"]["annotations"]
-            return annotations.get("deployment.kubernetes.io/revision") == str(revision)
+            return bool(annotations.get("deployment.kubernetes.io/revision") == str(revision))
 
         return self.sees(f"revision {revision} is rolled out", has_begun)
 
@@ -176,6 +194,11 @@ class Story:
     def uids(self) -> list[str]:
         """Return their uids."""
         return [each["metadata"]["uid"] for each in self.pods()]
+
+    def ready_of_node(self, name: str) -> str:
+        """Return what is known of whether a node is ready: True, False, Unknown."""
+        conditions = self.cluster.get("node", name)["status"]["conditions"]
+        return next(str(each["status"]) for each in conditions if each["type"] == "Ready")
 
     def deployment(self) -> Json:
         """Return the app's Deployment."""
@@ -202,18 +225,29 @@ class Story:
         return next((each for each in listed if each["name"] == name), {})
 
     def knows_good(self) -> bool:
-        """Tell whether the daemon has noted a good revision of the Deployment."""
+        """Return whether the daemon has noted a good revision of the Deployment."""
         uid = self.deployment()["metadata"]["uid"]
         return any(
-            each.get("event") == "good revision" and each.get("workload") == uid for each in log_lines(self.daemon)
+            each.get("event") == "good revision noted" and each.get("workload") == uid
+            for each in log_lines(self.daemon)
         )
 
     def approve(self, incident: Json) -> None:
-        """Say yes to what an incident asks."""
+        """Approve what an incident asks."""
         (question,) = self.daemon.incident(incident["id"])["approvals"]
         wish = {"plan": question["plan"], "path": question["path"]}
         answer = self.daemon.post(f"/api/v1/incidents/{incident['id']}/approve", wish)
         assert answer[0] == 200, answer
+
+    def take_back(self, incident: Json) -> Json:
+        """Have what was done in an incident taken back, or say no to what it asks, and return what that loses."""
+        path = f"/api/v1/incidents/{incident['id']}/rollback"
+        status, shown = self.daemon.post(path, {})
+        assert (status, shown.get("begun")) == (200, False), shown
+        status, begun = self.daemon.post(path, {"confirm": True, "digest": shown["digest"]})
+        assert (status, begun.get("begun")) == (202, True), begun
+        told: Json = shown
+        return told
 
     def why(self, labels: Mapping[str, str]) -> Mapping[str, str]:
         """Ask what would become of an alert, and return what each rule says."""
@@ -264,13 +298,24 @@ class Story:
             return 0
 
     def state(self) -> str:
-        """Return what an assertion should show: incidents, pods, the daemon's last lines."""
-        incidents = [f"{each['id']} {each['state']}: {each['reason']}" for each in self.daemon.incidents()]
+        """Return what an assertion should show: incidents with the steps of those that did not end well, pods, the daemon's last lines."""
+        incidents = [line for each in self.daemon.incidents() for line in self._told(each)]
         pods = [f"{each['metadata']['name']} {each['status'].get('phase')}" for each in self.pods()]
         return "\n".join(["incidents:", *incidents, "pods:", *pods, "log:", self.daemon.tail(30)])
 
+    def _told(self, incident: Json) -> list[str]:
+        lines = [f"{incident['id']} {incident['state']}: {incident['reason']}"]
+        if incident["state"] not in ("recovered", "held", "no-action"):
+            for each in self.steps(incident):
+                what = each["error"] or each["text"]
+                lines.append(f"  {each['started']} {each['path']} {each['state']} met={each['met']}: {what}")
+        return lines
+
     def _newest(self, service: str = "") -> list[Json]:
-        return [each for each in self.daemon.incidents() if service in ("", each["service"])][:1]
+        return self._incidents(service)[:1]
+
+    def _incidents(self, service: str) -> list[Json]:
+        return [each for each in self.daemon.incidents() if service in ("", each["service"])]
 
     def _refused(self) -> list[Json]:
         return [
@@ -290,6 +335,6 @@ def moment() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def log_lines(daemon: Daemon) -> Sequence[Json]:
+def log_lines(daemon: DaemonProcess) -> Sequence[Json]:
     """Return the daemon's structured lines."""
     return [json.loads(line) for line in daemon.log.read_text(errors="replace").splitlines() if line.startswith("{")]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.crashes import alert_the_doomed, is_dead
-from tests.cluster.story import Story
-from tests.harness.cluster import Cluster
-from tests.harness.daemon import Daemon
+from tests.cluster.story import ClusterStory
+from tests.harness.cluster import RealCluster
+from tests.harness.daemon import DaemonProcess
 from tests.harness.waiting import WaitedTooLongError
 
 LABELS = {"alertname": "KubePodCrashLooping"}
@@ -31,25 +31,25 @@ signal.pause()
 
 
 @pytest.fixture
-def story(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> Iterator[Story]:
+def story(request: pytest.FixtureRequest, cluster: RealCluster, tmp_path: Path) -> Iterator[ClusterStory]:
     """Return a story of a daemon that hangs up, and then dies or lives on."""
     with subprocess.Popen(
         [sys.executable, "-c", HANGS_UP, request.param], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        daemon = Daemon(kubeconfig=tmp_path, folder=tmp_path, process=process)
+        daemon = DaemonProcess(kubeconfig=tmp_path, folder=tmp_path, process=process)
         daemon.url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        yield Story(cluster, "default", daemon)
+        yield ClusterStory(cluster, "default", daemon)
         process.kill()
 
 
 @pytest.mark.parametrize("story", ["dies"], indirect=True)
-def test_a_daemon_that_hangs_up_and_only_then_is_seen_dead_was_doomed(story: Story) -> None:
+def test_a_daemon_that_hangs_up_and_only_then_is_seen_dead_was_doomed(story: ClusterStory) -> None:
     alert_the_doomed(story, "resolved", LABELS)
     assert is_dead(story)
 
 
 @pytest.mark.parametrize("story", ["lives"], indirect=True)
-def test_a_daemon_that_hangs_up_and_lives_on_is_told(story: Story) -> None:
+def test_a_daemon_that_hangs_up_and_lives_on_is_told(story: ClusterStory) -> None:
     with pytest.raises(WaitedTooLongError, match="was dead, or died of this"):
         alert_the_doomed(story, "resolved", LABELS, within=1)

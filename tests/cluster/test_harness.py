@@ -8,8 +8,8 @@ import pytest
 
 from tests.harness import manifests
 from tests.harness.access import Access
-from tests.harness.api import Api, ApiError, Object
-from tests.harness.cluster import Cluster
+from tests.harness.api import ApiClient, ApiError, Object
+from tests.harness.cluster import RealCluster
 from tests.harness.components import NODE
 from tests.harness.faults import Faults
 from tests.harness.fixtures import StartAlertmanager
@@ -21,7 +21,7 @@ from tests.harness.waiting import WaitedTooLongError, eventually, wait_for
 ROOT = Path(__file__).parents[2]
 
 
-def web_pods(cluster: Cluster, namespace: str) -> list[Object]:
+def web_pods(cluster: RealCluster, namespace: str) -> list[Object]:
     """Return the web pods that are not on their way out."""
     pods = cluster.list("pods", namespace, selector=f"app={manifests.WEB}")
     return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
@@ -35,18 +35,18 @@ def waiting_reason(pod: Object) -> str:
 
 
 def ready(pod: Object) -> bool:
-    """Say whether the pod's Ready condition is true."""
+    """Return whether the pod's Ready condition is true."""
     return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", ()))
 
 
-def all_ready(cluster: Cluster, namespace: str, replicas: int = 3) -> list[Object] | None:
+def all_ready(cluster: RealCluster, namespace: str, replicas: int = 3) -> list[Object] | None:
     """Return the web pods when so many are there and all are ready."""
     pods = web_pods(cluster, namespace)
     return pods if len(pods) == replicas and all(map(ready, pods)) else None
 
 
 @pytest.fixture
-def web(cluster: Cluster, namespace: str) -> list[Object]:
+def web(cluster: RealCluster, namespace: str) -> list[Object]:
     """Return three ready web pods of a fresh web stack."""
     cluster.apply(*manifests.web_stack(namespace))
     return wait_for(
@@ -63,7 +63,7 @@ def answer(url: str) -> int:
 
 
 @pytest.mark.cluster
-def test_the_node_is_ready(cluster: Cluster) -> None:
+def test_the_node_is_ready(cluster: RealCluster) -> None:
     """kubectl, the real one, says so."""
     columns = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
     assert cluster.kubectl("get", "nodes", "-o", columns) == "True"
@@ -71,14 +71,16 @@ def test_the_node_is_ready(cluster: Cluster) -> None:
 
 
 @pytest.mark.cluster
-def test_the_load_balancer_answers_the_test_process(cluster: Cluster, namespace: str, web: list[Object]) -> None:
+def test_the_load_balancer_answers_the_test_process(cluster: RealCluster, namespace: str, web: list[Object]) -> None:
     """An address from outside the pods' and services' ranges is routed through kube-proxy to a pod."""
     address = cluster.load_balancer_address("web-app-service", namespace)
     assert answer(f"http://{address}/health") == 200
 
 
 @pytest.mark.cluster
-def test_a_crash_loop_stays_with_its_pod(cluster: Cluster, namespace: str, web: list[Object], faults: Faults) -> None:
+def test_a_crash_loop_stays_with_its_pod(
+    cluster: RealCluster, namespace: str, web: list[Object], faults: Faults
+) -> None:
     """The marked pod crashes at each restart and no other does; its successor is well."""
     victim, *others = web
     faults.crash_loop(victim)
@@ -99,7 +101,9 @@ def test_a_crash_loop_stays_with_its_pod(cluster: Cluster, namespace: str, web: 
 
 
 @pytest.mark.cluster
-def test_an_unready_pod_leaves_the_service(cluster: Cluster, namespace: str, web: list[Object], faults: Faults) -> None:
+def test_an_unready_pod_leaves_the_service(
+    cluster: RealCluster, namespace: str, web: list[Object], faults: Faults
+) -> None:
     """It runs on without a restart, but its readiness probe fails."""
     name = web[0]["metadata"]["name"]
     faults.make_unready(web[0])
@@ -111,7 +115,7 @@ def test_an_unready_pod_leaves_the_service(cluster: Cluster, namespace: str, web
 
 @pytest.mark.cluster
 def test_a_bad_rollout_is_ended_by_another_revision_only(
-    cluster: Cluster, namespace: str, web: list[Object], faults: Faults
+    cluster: RealCluster, namespace: str, web: list[Object], faults: Faults
 ) -> None:
     """A new pod of the bad version fares as badly; the good version's pods are well."""
     faults.bad_rollout(cluster.get("deployment", "web-app-deployment", namespace))
@@ -129,7 +133,7 @@ def test_a_bad_rollout_is_ended_by_another_revision_only(
 
 @pytest.mark.cluster
 def test_a_lost_volume_makes_the_claim_lost(
-    cluster: Cluster, namespace: str, web: list[Object], faults: Faults
+    cluster: RealCluster, namespace: str, web: list[Object], faults: Faults
 ) -> None:
     """The claim was Bound and its volume is gone."""
     claim = cluster.get("pvc", "web-app-pvc", namespace)
@@ -139,9 +143,9 @@ def test_a_lost_volume_makes_the_claim_lost(
 
 
 @pytest.mark.cluster
-def test_a_frozen_api_server_answers_nothing_until_it_is_thawed(own_cluster: Cluster) -> None:
+def test_a_frozen_api_server_answers_nothing_until_it_is_thawed(own_cluster: RealCluster) -> None:
     """A request gets no answer and no refusal while the server hangs."""
-    impatient = Api(own_cluster.access, limit=1)
+    impatient = ApiClient(own_cluster.access, limit=1)
     own_cluster.freeze(API_SERVER)
     try:
         with pytest.raises(TimeoutError):
@@ -153,7 +157,7 @@ def test_a_frozen_api_server_answers_nothing_until_it_is_thawed(own_cluster: Clu
 
 @pytest.mark.cluster
 def test_a_stopped_api_server_comes_back_with_the_same_state(
-    own_cluster: Cluster, namespace: str, faults: Faults
+    own_cluster: RealCluster, namespace: str, faults: Faults
 ) -> None:
     """Nobody listens in between."""
     faults.stop_api_server(for_=1)
@@ -163,7 +167,7 @@ def test_a_stopped_api_server_comes_back_with_the_same_state(
 
 
 @pytest.mark.cluster
-def test_a_lost_watch_history_answers_gone(own_cluster: Cluster, namespace: str) -> None:
+def test_a_lost_watch_history_answers_gone(own_cluster: RealCluster, namespace: str) -> None:
     """A watch from before is refused, so that a client has to list again."""
     path = f"/api/v1/namespaces/{namespace}/configmaps"
     before = own_cluster.api.request("GET", path)["metadata"]["resourceVersion"]
@@ -181,11 +185,11 @@ def test_a_lost_watch_history_answers_gone(own_cluster: Cluster, namespace: str)
 
 
 @pytest.mark.cluster
-def test_a_service_account_may_do_what_its_rules_say_and_no_more(own_cluster: Cluster, namespace: str) -> None:
+def test_a_service_account_may_do_what_its_rules_say_and_no_more(own_cluster: RealCluster, namespace: str) -> None:
     """Both attempts stand in the audit log under the account's name."""
     rules = [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["create"]}]
     login = own_cluster.kubeconfig_for("clerk", rules, namespace=namespace)
-    clerk = Api(Access.read(login))
+    clerk = ApiClient(Access.read(login))
     made = own_cluster.api.resource("configmap").path(namespace)
     clerk.request("POST", made, {"metadata": {"name": "note"}})
     with pytest.raises(ApiError) as refused:
@@ -199,7 +203,7 @@ def test_a_service_account_may_do_what_its_rules_say_and_no_more(own_cluster: Cl
 
 
 @pytest.mark.cluster
-def test_a_database_runs_in_the_cluster(cluster: Cluster, namespace: str) -> None:
+def test_a_database_runs_in_the_cluster(cluster: RealCluster, namespace: str) -> None:
     """It is a real PostgreSQL that answers a real query."""
     cluster.load_images(POSTGRES)
     cluster.apply(*manifests.postgres(namespace))
@@ -209,9 +213,9 @@ def test_a_database_runs_in_the_cluster(cluster: Cluster, namespace: str) -> Non
     assert cluster.kubectl("exec", "-n", namespace, "database-0", "--", "sh", "-c", query) == "1\n"
 
 
-async def test_what_does_not_come_is_told_with_its_last_state() -> None:
+async def test_a_wait_that_ends_in_vain_tells_the_last_state() -> None:
     """A wait that ends in vain says what it waited for and what it saw last."""
-    with pytest.raises(WaitedTooLongError, match=r"not within 0\.2 s.*\n.*\n.*the last state"):
+    with pytest.raises(WaitedTooLongError, match=r"not within 0\.8 s.*\n.*\n.*the last state"):
         await eventually(lambda: 0, within=0.2, describe=lambda: "the last state")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import network, parts
-from tests.harness.cluster import KUBECONFIG, Cluster
+from tests.harness.cluster import KUBECONFIG, RealCluster
 from tests.harness.machine import API_SERVER
 from tests.harness.network import RUN
 
@@ -42,7 +42,7 @@ _WHOLE_LIFE = """
 import os, subprocess
 from pathlib import Path
 from tests.harness import cgroups, manifests
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.waiting import wait_for
 
 def state():
@@ -58,7 +58,7 @@ def state():
 
 subprocess.run(["iptables", "-t", "nat", "-S"], capture_output=True, check=True)
 before = state()
-cluster = Cluster.start()
+cluster = RealCluster.start()
 with cluster.namespace() as namespace:
     cluster.apply(manifests.web_deployment(namespace, replicas=1))
     wait_for(lambda: cluster.get("deployment", "web-app-deployment", namespace)["status"].get("readyReplicas"), within=60)
@@ -95,7 +95,7 @@ def inside(program: str, environment: dict[str, str]) -> "subprocess.CompletedPr
 
 
 @pytest.mark.cluster
-def test_a_stopped_cluster_leaves_nothing_behind(own_cluster: Cluster) -> None:
+def test_a_stopped_cluster_leaves_nothing_behind(own_cluster: RealCluster) -> None:
     """No process, mount, link, rule, cgroup or file: neither after `stop`, nor after the run."""
     done = inside(_WHOLE_LIFE, {})
     assert done.returncode == 0, done.stderr
@@ -103,7 +103,7 @@ def test_a_stopped_cluster_leaves_nothing_behind(own_cluster: Cluster) -> None:
 
 
 @pytest.mark.cluster
-def test_a_killed_run_leaves_nothing_behind(own_cluster: Cluster) -> None:
+def test_a_killed_run_leaves_nothing_behind(own_cluster: RealCluster) -> None:
     """The kernel ends what the run could not."""
     done = inside(_WHOLE_LIFE, {"HOW": "die"})
     assert done.returncode == 128 + 9, done.stderr
@@ -140,13 +140,13 @@ def test_a_cluster_test_that_cannot_run_is_told() -> None:
 def test_a_cluster_test_that_cannot_run_fails_the_run_where_all_must() -> None:
     """With CI=true a skip is a failure, and so is leaving a test out."""
     assert pytest_in_a_run("-k", "test_the_node_is_ready", CI="true").returncode == 1
-    left_out = pytest_in_a_run("-k", "test_what_does_not_come", CI="true")
+    left_out = pytest_in_a_run("-k", "test_a_wait_that_ends_in_vain", CI="true")
     assert "deselected" in left_out.stdout
     assert left_out.returncode == 1
 
 
 @pytest.mark.cluster
-def test_a_lent_cluster_is_used_and_left_alone(own_cluster: Cluster) -> None:
+def test_a_lent_cluster_is_used_and_left_alone(own_cluster: RealCluster) -> None:
     """KINTSUGI_TEST_KUBECONFIG names it; what would stop its components does not run."""
     kubectl = own_cluster.machine.parts.binary("kubectl").parent
     lent = {KUBECONFIG: str(own_cluster.kubeconfig), "PATH": f"{kubectl}:{os.environ['PATH']}"}

@@ -7,15 +7,16 @@ Changes are made to twins, `ours` by us and `theirs` by kubectl, and the twins a
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any, TypeVar
 
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.circumstances import Circumstances
-from kintsugi.actions.prepared import Happened, Prepared
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.result import Result
 from kintsugi.actions.templates import RESTARTED
 from kintsugi.clients.addresses import AddressRule
@@ -25,23 +26,26 @@ from kintsugi.errors import Conflict, NotYet, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, Delete, ObjectName
 from kintsugi.model.records import Phase
-from kintsugi.objects.resources import PVCS
+from kintsugi.model.services import WorkloadRef
 from kintsugi.settings import KubeSettings
+from kubeobjects.resources import PVCS, find
 from tests.cluster.kubectl import Object, Twins, kubectl, pod_of, workload
 from tests.harness import manifests
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 from tests.harness.images import WEB_BETTER, WEB_GOOD
+from tests.harness.results import named
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.cluster
 
 SOON = timedelta(seconds=20)
+Made = TypeVar("Made")
 
 
 @pytest.fixture(scope="module")
-def place(cluster: Cluster) -> Iterator[str]:
-    """Give a namespace with a web stack of two pods."""
+def place(cluster: RealCluster) -> Iterator[str]:
+    """Yield a namespace with a web stack of two pods."""
     with cluster.namespace("changes") as name:
         cluster.apply(*manifests.web_stack(name, replicas=2))
         kubectl(cluster, name, f"kubectl rollout status deployment/{manifests.WEB}-deployment --timeout=60s")
@@ -52,8 +56,8 @@ NUMBERS = itertools.count(1)
 
 
 @pytest.fixture
-def make_twins(cluster: Cluster, place: str) -> Iterator[Callable[[str], Twins]]:
-    """Give what makes fresh twins of the kind that a line is about; no pods run unless they are scaled."""
+def make_twins(cluster: RealCluster, place: str) -> Iterator[Callable[[str], Twins]]:
+    """Yield what makes fresh twins of the kind that a line is about; no pods run unless they are scaled."""
     made: list[Twins] = []
 
     def make(line: str) -> Twins:
@@ -71,30 +75,47 @@ def make_twins(cluster: Cluster, place: str) -> Iterator[Callable[[str], Twins]]
 
 
 @pytest.fixture
-async def actions(cluster: Cluster) -> AsyncIterator[Actions]:
-    """Give the actions as the administrator."""
+async def actions(cluster: RealCluster) -> AsyncIterator[Actions]:
+    """Yield the actions as the administrator."""
     async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
         yield Actions(kube, Clients.under(AddressRule()))
 
 
-def circumstances(**changes: object) -> Circumstances:
-    """Make the circumstances of a forward step."""
-    return Circumstances(**{"incident": "i-1", "run": "r-1", "path": "step", "now": datetime.now(UTC), **changes})
+def change_context(**changes: Any) -> ChangeContext:
+    """Make the context of a forward step."""
+    usual: dict[str, Any] = {"incident": "i-1", "run": "r-1", "path": "step", "now": datetime.now(UTC)}
+    return ChangeContext(**{**usual, **changes})
 
 
-async def change(actions: Actions, line: str, namespace: str, **about: object) -> tuple[Prepared, Result]:
+async def change(actions: Actions, line: str, place: str, /, **about: object) -> tuple[EffectPlan, Result]:
     """Prepare and perform a line; the probe knows before and after."""
-    prepared = await actions.prepare(parse(line, namespace=namespace), circumstances(**about))
-    assert await actions.probe(prepared) is (Happened.DONE if prepared.already else Happened.NOT_DONE)
-    result = await actions.perform(prepared)
-    assert await actions.probe(prepared) is Happened.DONE
+    command, context = parse(line, namespace=place), partial(change_context, **about)
+
+    async def attempt() -> tuple[EffectPlan, Result] | Refused:
+        try:
+            prepared = await actions.plan_effect(command, context())
+        except Refused as refusal:
+            return refusal
+        assert await actions.probe(prepared) is (EffectStatus.DONE if prepared.already else EffectStatus.NOT_DONE)
+        return prepared, await actions.apply(prepared)
+
+    prepared, result = await unless_refused(attempt, line)
+    assert await actions.probe(prepared) is EffectStatus.DONE
     return prepared, result
 
 
-async def both(actions: Actions, twins: Twins, line: str, **about: object) -> Prepared:
+async def unless_refused(attempt: Callable[[], Awaitable[Made | Refused]], what: str) -> Made:
+    """Judge and write; what a controller has overtaken in between (a Conflict) is judged anew, as the executor does."""
+    made: Made | Refused = await eventually(attempt, within=30, describe=f"{what} is made")
+    if isinstance(made, Refused):
+        raise made
+    return made
+
+
+async def both(actions: Actions, twins: Twins, line: str, **about: object) -> EffectPlan:
     """Make a change to both twins, ours by us, and see that they are the same afterwards."""
     ours, theirs = twins.lines(line)
-    prepared, _ = await change(actions, ours, twins.namespace, **about)
+    prepared, _ = await change(actions, ours, twins.namespace, **{**of_service(twins), **about})
     kubectl(twins.cluster, twins.namespace, theirs)
 
     def equal() -> bool:
@@ -105,23 +126,29 @@ async def both(actions: Actions, twins: Twins, line: str, **about: object) -> Pr
     return prepared
 
 
-async def back(actions: Actions, prepared: Prepared) -> None:
+def of_service(twins: Twins) -> dict[str, Any]:
+    """Return the context of a service whose workload ours is: no other is started from 0."""
+    word, _, name = twins.ours.partition("/")
+    resource = find(word)
+    assert resource is not None, word
+    return {"namespace": twins.namespace, "workload": WorkloadRef(resource=resource, name=name)}
+
+
+async def back(actions: Actions, prepared: EffectPlan) -> None:
     """Take a change back by its recorded commands; each waits for what is about to end, as the executor does."""
     for command in map(decode, prepared.undo.commands):
-        judged = await eventually(partial(judge, actions, command), within=30, describe=f"{command} may be done")
-        if isinstance(judged, Refused):
-            raise judged
-        await actions.perform(judged)
+        await unless_refused(partial(take_back, actions, command), str(command))
 
 
-async def judge(actions: Actions, command: Command) -> Prepared | Refused:
-    """Judge a way back: only NotYet, which is raised, may be another answer when it is asked again."""
+async def take_back(actions: Actions, command: Command) -> Result | Refused:
+    """Judge and make a way back: a NotYet is raised, for it may be answered otherwise when it is asked again."""
     try:
-        return await actions.prepare(command, circumstances(phase=Phase.UNDO, path="back"))
+        judged = await actions.plan_effect(command, change_context(phase=Phase.UNDO, path="back"))
     except NotYet:
         raise
     except Refused as refusal:
         return refusal
+    return await actions.apply(judged)
 
 
 # A strategic patch: the list of containers is merged by their names.
@@ -129,7 +156,7 @@ ONE_MORE_VARIABLE = json.dumps(
     {"spec": {"template": {"spec": {"containers": [{"name": "web", "env": [{"name": "EXTRA", "value": "1"}]}]}}}}
 )
 CHANGES = (
-    "kubectl scale deployment TWIN-deployment --replicas=1",
+    "kubectl scale deployment TWIN-deployment --current-replicas=0 --replicas=1",
     "kubectl scale statefulset/TWIN-statefulset --replicas=1 --current-replicas=0",
     "kubectl rollout pause deployment/TWIN-deployment",
     "kubectl label deployment TWIN-deployment tier=front example.com/x=y",
@@ -139,9 +166,15 @@ CHANGES = (
     "kubectl annotate statefulset TWIN-statefulset note=first",
     """kubectl patch deployment TWIN-deployment -p '{"spec":{"minReadySeconds":1}}'""",
     """kubectl patch deployment TWIN-deployment --type=merge -p '{"spec":{"revisionHistoryLimit":5}}'""",
-    """kubectl patch deployment TWIN-deployment --type=json -p '[{"op":"replace","path":"/spec/replicas","value":1}]'""",
+    """kubectl patch deployment TWIN-deployment --type=json -p '[{"op":"replace","path":"/spec/revisionHistoryLimit","value":7}]'""",
     """kubectl patch statefulset TWIN-statefulset --type=merge -p '{"metadata":{"annotations":{"note":"one"}}}'""",
     f"kubectl patch deployment TWIN-deployment -p '{ONE_MORE_VARIABLE}'",
+    f"kubectl set image deployment/TWIN-deployment web={WEB_BETTER}",
+    f"kubectl set image daemonset TWIN-daemonset '*={WEB_BETTER}'",
+    "kubectl set env deployment/TWIN-deployment EXTRA=1 'OTHER=a && b' EMPTY=",
+    "kubectl set env statefulset/TWIN-statefulset EXTRA=1 -c 'w*'",
+    "kubectl set resources deployment/TWIN-deployment --limits=memory=64Mi --requests=cpu=0.01 -c web",
+    "kubectl set resources daemonset/TWIN-daemonset --limits=cpu=1,memory=0.5Gi",
 )
 
 
@@ -158,8 +191,9 @@ async def test_a_change_leaves_the_same_object_and_its_undo_brings_the_old_one_b
 
 
 def without_revision(state: Object) -> Object:
-    """Leave out the Deployment's own count of revisions, which only grows."""
-    annotations = {key: value for key, value in state["annotations"].items() if "revision" not in key}
+    """Leave out the counts of revisions that Deployments and DaemonSets have on them, which only grow."""
+    counts = ("revision", "template.generation")
+    annotations = {key: each for key, each in state["annotations"].items() if not key.endswith(counts)}
     return {**state, "annotations": annotations}
 
 
@@ -216,7 +250,7 @@ async def test_an_undo_leaves_alone_what_a_person_deployed_after_our_restart(
     twins = make_twins("deployment")
     prepared, _ = await change(actions, f"kubectl rollout restart {twins.ours}", twins.namespace)
     kubectl(twins.cluster, twins.namespace, f"kubectl set image {twins.ours} web={WEB_BETTER}")
-    with pytest.raises(Refused, match="changed by somebody else"):
+    with pytest.raises(Refused, match="changed by another client"):
         await back(actions, prepared)
 
 
@@ -228,7 +262,7 @@ async def test_an_undo_leaves_alone_a_field_that_a_person_set_after_our_patch(
     line = """kubectl patch deployment TWIN-deployment -p '{"spec":{"minReadySeconds":1}}'"""
     prepared, _ = await change(actions, twins.lines(line)[0], twins.namespace)
     kubectl(twins.cluster, twins.namespace, twins.lines(line.replace(":1", ":2"))[0])
-    with pytest.raises(Refused, match="somebody has changed it since"):
+    with pytest.raises(Refused, match="it has been changed since"):
         await back(actions, prepared)
 
 
@@ -275,7 +309,7 @@ async def test_a_template_with_what_html_escapes_is_changed_like_any_other(
 
 
 async def test_a_pod_is_deleted_by_one_request_with_its_uid(
-    own_cluster: Cluster, place: str, actions: Actions, faults: Faults
+    own_cluster: RealCluster, place: str, actions: Actions, faults: Faults
 ) -> None:
     """P4: the audit log is the witness; the successor is another pod and is well."""
     cluster = own_cluster
@@ -286,7 +320,7 @@ async def test_a_pod_is_deleted_by_one_request_with_its_uid(
     faults.crash_loop(pod)
 
     async def looping() -> bool:
-        status = (await actions.look(parse(f"kubectl get pod {name}", namespace=place), deadline=SOON)).summary
+        status = (await actions.read(parse(f"kubectl get pod {name}", namespace=place), deadline=SOON)).summary
         return "CrashLoopBackOff" in status
 
     await eventually(looping, within=60, describe=lambda: kubectl(cluster, place, "kubectl get pods"))
@@ -299,14 +333,14 @@ async def test_a_pod_is_deleted_by_one_request_with_its_uid(
     kubectl(cluster, place, f"kubectl rollout status deployment/{manifests.WEB}-deployment --timeout=60s")
 
     async def gone() -> bool:
-        return (await actions.look_again(prepared)).names["items"] == []
+        return (await actions.reread(prepared)).names["items"] == []
 
-    assert result.names["item"]["metadata"]["deletionTimestamp"]
+    assert named(result)["item"]["metadata"]["deletionTimestamp"]
     await eventually(gone, within=20, describe="the deleted pod is gone")
 
 
 async def test_a_change_is_one_patch_by_our_field_manager(
-    own_cluster: Cluster, make_twins: Callable[[str], Twins], actions: Actions
+    own_cluster: RealCluster, make_twins: Callable[[str], Twins], actions: Actions
 ) -> None:
     """P4, P8: everything else was a read or a dry run."""
     twins = make_twins("deployment")
@@ -319,21 +353,60 @@ async def test_a_change_is_one_patch_by_our_field_manager(
     assert len(written) == len(lines)
 
 
+async def test_a_template_that_was_set_anew_comes_back_to_what_it_was(
+    make_twins: Callable[[str], Twins], actions: Actions
+) -> None:
+    """The undo is kubectl's own line; for variables it names the revision that has their values."""
+    twins = make_twins("deployment")
+    lines = (
+        "kubectl set env deployment/TWIN-deployment LEVEL=info GONE=soon",
+        "kubectl set resources deployment/TWIN-deployment --limits=memory=64Mi",
+    )
+    for line in lines:
+        await both(actions, twins, line)
+        twins.observed(twins.ours)
+        twins.observed(twins.ours.replace("ours", "theirs"))
+    former = without_revision(twins.state("ours"))
+    changed = [
+        await both(actions, twins, "kubectl set env deployment/TWIN-deployment LEVEL=debug GONE-"),
+        await both(actions, twins, "kubectl set resources deployment/TWIN-deployment --limits=memory=0.5Gi"),
+    ]
+    assert changed[1].undo.texts == (
+        f"kubectl set resources {twins.ours} --limits=memory=64Mi -c web -n {twins.namespace}",
+    )
+    for each in reversed(changed):
+        twins.observed(twins.ours)
+        await back(actions, each)
+    assert without_revision(twins.state("ours")) == former
+
+
+async def test_the_undo_of_a_set_leaves_alone_what_a_person_set_since(
+    make_twins: Callable[[str], Twins], actions: Actions
+) -> None:
+    """E17."""
+    twins = make_twins("deployment")
+    line = f"kubectl set image {twins.ours} web={WEB_BETTER}"
+    prepared, _ = await change(actions, line, twins.namespace)
+    kubectl(twins.cluster, twins.namespace, f"kubectl set env {twins.ours} PERSON=1")
+    with pytest.raises(Refused, match="changed by another client"):
+        await back(actions, prepared)
+
+
 async def test_a_concurrent_editor_fails_the_write_and_nothing_else(
     make_twins: Callable[[str], Twins], actions: Actions
 ) -> None:
     """B12: a judged field that changed is a Conflict; another field is none."""
     twins = make_twins("statefulset")
     kubectl(twins.cluster, twins.namespace, f"kubectl annotate {twins.ours} first=one")
-    prepared = await actions.prepare(scaled(twins, 1), circumstances())
+    prepared = await actions.plan_effect(started(twins), change_context(**of_service(twins)))
     kubectl(twins.cluster, twins.namespace, f"kubectl annotate {twins.ours} someone=else")
-    await actions.perform(prepared)
-    prepared = await actions.prepare(scaled(twins, 3), circumstances())
+    await actions.apply(prepared)
+    prepared = await actions.plan_effect(scaled(twins, 3), change_context())
     kubectl(twins.cluster, twins.namespace, f"kubectl scale {twins.ours} --replicas=2")
     with pytest.raises(Conflict):
-        await actions.perform(prepared)
+        await actions.apply(prepared)
     assert twins.state("ours")["spec"]["replicas"] == 2
-    assert await actions.probe(prepared) is Happened.NOT_DONE
+    assert await actions.probe(prepared) is EffectStatus.NOT_DONE
 
 
 def scaled(twins: Twins, replicas: int) -> Command:
@@ -341,19 +414,24 @@ def scaled(twins: Twins, replicas: int) -> Command:
     return parse(f"kubectl scale {twins.ours} --replicas={replicas}", namespace=twins.namespace)
 
 
+def started(twins: Twins) -> Command:
+    """Make the start of ours from 0."""
+    return parse(f"kubectl scale {twins.ours} --current-replicas=0 --replicas=1", namespace=twins.namespace)
+
+
 async def test_an_object_of_another_uid_is_never_written(make_twins: Callable[[str], Twins], actions: Actions) -> None:
     """B13: the same name, made anew between intent and effect."""
     twins = make_twins("deployment")
-    prepared = await actions.prepare(scaled(twins, 1), circumstances())
+    prepared = await actions.plan_effect(started(twins), change_context(**of_service(twins)))
     kubectl(twins.cluster, twins.namespace, f"kubectl delete {twins.ours} --wait=true")
     twins.cluster.apply(workload("deployment", twins.namespace, f"ours{twins.number}"))
     with pytest.raises(Conflict):
-        await actions.perform(prepared)
+        await actions.apply(prepared)
     assert twins.state("ours")["spec"]["replicas"] == 0
-    assert await actions.probe(prepared) is Happened.UNKNOWN
+    assert await actions.probe(prepared) is EffectStatus.UNKNOWN
 
 
-async def test_cordon_and_uncordon_are_kubectls(cluster: Cluster, actions: Actions) -> None:
+async def test_cordon_and_uncordon_are_kubectls(cluster: RealCluster, actions: Actions) -> None:
     """A node of our own making, which no kubelet serves; the only real one is not cordoned."""
     real = cluster.list("nodes")[0]["metadata"]["name"]
     if len(cluster.list("nodes")) == 1:
@@ -380,21 +458,21 @@ def claim(name: str, namespace: str) -> Command:
 async def test_a_claim_in_use_is_refused(place: str, actions: Actions) -> None:
     """kubectl would leave it Terminating."""
     with pytest.raises(Refused, match="in use by"):
-        await actions.prepare(claim(f"{manifests.WEB}-pvc", place), circumstances())
+        await actions.plan_effect(claim(f"{manifests.WEB}-pvc", place), change_context())
 
 
 async def test_the_undo_of_a_replaced_claim_binds_the_old_volume_again(
-    cluster: Cluster, place: str, actions: Actions
+    cluster: RealCluster, place: str, actions: Actions
 ) -> None:
     """As after a restore: another volume has taken the claim meanwhile; both volumes are kept."""
     old, first = manifests.volume(place, claim="data")
     asked = {**first, "spec": {key: value for key, value in first["spec"].items() if key != "volumeName"}}
     cluster.apply(old, asked)
     await bound(cluster, place, old)
-    prepared = await actions.prepare(claim("data", place), circumstances())
-    await actions.perform(prepared)
+    prepared = await actions.plan_effect(claim("data", place), change_context())
+    await actions.apply(prepared)
     kubectl(cluster, place, "kubectl wait pvc/data --for=delete --timeout=20s")
-    assert await actions.probe(prepared) is Happened.DONE
+    assert await actions.probe(prepared) is EffectStatus.DONE
 
     new = {**old, "metadata": {"name": f"{place}-data-new"}}
     cluster.apply(new, asked)
@@ -405,7 +483,7 @@ async def test_the_undo_of_a_replaced_claim_binds_the_old_volume_again(
     assert cluster.get("pv", new["metadata"]["name"])["status"]["phase"] == "Released"
 
 
-async def bound(cluster: Cluster, namespace: str, volume: Object) -> None:
+async def bound(cluster: RealCluster, namespace: str, volume: Object) -> None:
     """Wait until the claim is bound to this volume."""
 
     def is_bound() -> bool:
@@ -415,9 +493,12 @@ async def bound(cluster: Cluster, namespace: str, volume: Object) -> None:
     await eventually(is_bound, within=30, describe=lambda: kubectl(cluster, namespace, "kubectl get pv,pvc"))
 
 
-async def test_what_an_autoscaler_scales_is_left_to_it(make_twins: Callable[[str], Twins], actions: Actions) -> None:
+async def test_a_deployment_that_an_autoscaler_scales_is_left_to_it(
+    make_twins: Callable[[str], Twins], actions: Actions
+) -> None:
     """B21: a real HorizontalPodAutoscaler, made by kubectl."""
     twins = make_twins("deployment")
+    kubectl(twins.cluster, twins.namespace, f"kubectl scale {twins.ours} --replicas=1")
     kubectl(twins.cluster, twins.namespace, f"kubectl autoscale {twins.ours} --min=1 --max=3")
     with pytest.raises(Refused, match=f"HorizontalPodAutoscaler ours{twins.number}-deployment"):
-        await actions.prepare(scaled(twins, 2), circumstances())
+        await actions.plan_effect(scaled(twins, 2), change_context())

@@ -5,7 +5,7 @@ Objects are compared whole, less managedFields; messages word by word. Changes a
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -17,11 +17,12 @@ from kintsugi.commands import parse
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.settings import KubeSettings
-from tests.cluster.kubectl import Object, attempt, kubectl, pod_of, shown, workload
+from tests.cluster.kubectl import Object, attempt, grouped, kubectl, pod_of, same, shown, workload
 from tests.harness import manifests
-from tests.harness.cluster import Cluster, KubectlError
+from tests.harness.cluster import KubectlError, RealCluster
 from tests.harness.faults import Faults
 from tests.harness.images import WEB_BETTER
+from tests.harness.results import named
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.cluster
@@ -30,36 +31,46 @@ SOON = timedelta(seconds=20)
 
 
 @pytest.fixture(scope="module")
-def place(cluster: Cluster) -> Iterator[str]:
-    """Give a namespace with a web stack and one workload of each kind; the Deployment has two revisions."""
+def place(cluster: RealCluster) -> Iterator[str]:
+    """Yield a namespace with a web stack and one workload of each kind; the Deployment has two revisions."""
     with cluster.namespace("equivalence") as name:
         cluster.apply(*manifests.web_stack(name, replicas=2))
         kinds = ("deployment", "statefulset", "daemonset")
         cluster.apply(*(workload(kind, name, "ours", replicas=1) for kind in kinds))
+        cluster.apply(*storage(name))
         kubectl(cluster, name, "kubectl annotate deployment/ours-deployment kubernetes.io/change-cause=better")
         kubectl(cluster, name, "kubectl rollout status deployment/ours-deployment --timeout=60s")
         kubectl(cluster, name, f"kubectl set image deployment/ours-deployment web={WEB_BETTER}")
         for each in (f"deployment/{manifests.WEB}-deployment", *(f"{kind}/ours-{kind}" for kind in kinds)):
             kubectl(cluster, name, f"kubectl rollout status {each} --timeout=60s")
         yield name
+        kubectl(cluster, name, f"kubectl delete storageclass {name}")
+
+
+def storage(namespace: str) -> tuple[Object, ...]:
+    """Return a class of storage that nobody provisions, and a claim that waits for a volume of it."""
+    room = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    return (
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": namespace},
+            "provisioner": "kintsugi.dev/nobody",
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "data", "namespace": namespace},
+            "spec": {**room, "storageClassName": namespace},
+        },
+    )
 
 
 @pytest.fixture
-async def actions(cluster: Cluster) -> AsyncIterator[Actions]:
-    """Give the actions as the administrator."""
+async def actions(cluster: RealCluster) -> AsyncIterator[Actions]:
+    """Yield the actions as the administrator."""
     async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
         yield Actions(kube, Clients.under(AddressRule()))
-
-
-async def same(seen: Callable[[], Awaitable[object]], expected: Callable[[], object]) -> None:
-    """Compare until both agree: the cluster moves between two reads."""
-
-    async def equal() -> bool:
-        ours, theirs = await seen(), expected()
-        assert ours == theirs
-        return True
-
-    await eventually(equal, within=20, describe="ours and kubectl's are equal")
 
 
 GETS = (
@@ -78,6 +89,7 @@ GETS = (
     "kubectl get statefulsets --sort-by=.spec.replicas",
     "kubectl get rs --sort-by=.metadata.creationTimestamp",
     "kubectl get endpointslices",
+    "kubectl get endpointslices -A",
     "kubectl get nodes",
     "kubectl get pv --sort-by=.spec.capacity.storage",
     "kubectl get storageclasses",
@@ -92,25 +104,27 @@ GETS = (
 
 
 @pytest.mark.parametrize("line", GETS)
-async def test_get_reads_the_same_objects(cluster: Cluster, place: str, actions: Actions, line: str) -> None:
+async def test_get_reads_the_same_objects(cluster: RealCluster, place: str, actions: Actions, line: str) -> None:
     """Whole objects, in the same order."""
 
     async def ours() -> object:
-        return list((await actions.look(parse(line, namespace=place), deadline=SOON)).names["items"])
+        return list(named(await actions.read(parse(line, namespace=place), deadline=SOON))["items"])
 
     await same(ours, lambda: shown(kubectl(cluster, place, line, "-o", "json") or '{"kind":"List","items":[]}'))
 
 
+@pytest.mark.parametrize("line", ["kubectl get pv,pvc,svc", "kubectl get pvc,sc -A"])
 async def test_get_of_several_kinds_is_kubectls_list_taken_apart(
-    cluster: Cluster, place: str, actions: Actions
+    cluster: RealCluster, place: str, actions: Actions, line: str
 ) -> None:
     """Under the words that were asked with."""
-    line = "kubectl get pv,pvc,svc"
+    words = line.split()[2].split(",")
 
     async def ours() -> object:
-        names = (await actions.look(parse(line, namespace=place), deadline=SOON)).names
-        assert set(names) == {"pv", "pvc", "svc"}
-        return [item for word in ("pv", "pvc", "svc") for item in names[word]]
+        names = named(await actions.read(parse(line, namespace=place), deadline=SOON))
+        assert list(names) == words
+        assert "pvc" not in words or names["pvc"]
+        return [item for word in words for item in names[word]]
 
     await same(ours, lambda: shown(kubectl(cluster, place, line, "-o", "json")))
 
@@ -126,15 +140,30 @@ FAILURES = (
 
 
 @pytest.mark.parametrize("line", FAILURES)
-async def test_what_is_not_there_is_said_in_the_same_words(
-    cluster: Cluster, place: str, actions: Actions, line: str
+async def test_a_missing_object_is_told_in_the_words_of_kubectl(
+    cluster: RealCluster, place: str, actions: Actions, line: str
 ) -> None:
     """The API's own sentence."""
     with pytest.raises(KubectlError) as theirs:
         kubectl(cluster, place, line)
     with pytest.raises(NotFound) as ours:
-        await actions.look(parse(line, namespace=place), deadline=SOON)
+        await actions.read(parse(line, namespace=place), deadline=SOON)
     assert str(ours.value) in str(theirs.value)
+
+
+@pytest.mark.parametrize("scope", ["", " -A"])
+async def test_events_come_in_kubectls_order_of_their_creation(
+    cluster: RealCluster, place: str, actions: Actions, scope: str
+) -> None:
+    """The page's own command. Those of one second have no order of their own, neither with kubectl nor with us."""
+    line = f"kubectl get events{scope} --sort-by=.metadata.creationTimestamp"
+
+    async def ours() -> object:
+        items = named(await actions.read(parse(line, namespace=place), deadline=SOON))["items"]
+        assert len(grouped(items)) > 1
+        return grouped(items)
+
+    await same(ours, lambda: grouped(shown(kubectl(cluster, place, line, "-o", "json"))))
 
 
 EVENTS = (
@@ -146,30 +175,32 @@ EVENTS = (
 
 
 @pytest.mark.parametrize("line", EVENTS)
-async def test_events_are_the_same_and_oldest_first(cluster: Cluster, place: str, actions: Actions, line: str) -> None:
+async def test_events_are_the_same_and_oldest_first(
+    cluster: RealCluster, place: str, actions: Actions, line: str
+) -> None:
     """Events of one second have no order of their own: they are compared by uid."""
 
     def by_uid(items: list[Object]) -> list[Object]:
         return sorted(items, key=lambda item: item["metadata"]["uid"])
 
     async def ours() -> object:
-        return by_uid((await actions.look(parse(line, namespace=place), deadline=SOON)).names["items"])
+        return by_uid(named(await actions.read(parse(line, namespace=place), deadline=SOON))["items"])
 
     await same(ours, lambda: by_uid(shown(kubectl(cluster, place, line, "-o", "json") or '{"kind":"List","items":[]}')))
 
 
-async def test_describe_knows_what_kubectl_describe_says(cluster: Cluster, place: str, actions: Actions) -> None:
+async def test_describe_knows_what_kubectl_describe_says(cluster: RealCluster, place: str, actions: Actions) -> None:
     """Not letter for letter: name, node, owner, image and the reasons of its events."""
     pod = pod_of(cluster, place, "ours")
     line = f"kubectl describe pod {pod['metadata']['name']}"
     theirs = kubectl(cluster, place, line)
-    result = await actions.look(parse(line, namespace=place), deadline=SOON)
+    result = await actions.read(parse(line, namespace=place), deadline=SOON)
     reasons = re.findall(r"^  (?:Normal|Warning)\s+(\w+)", theirs, re.MULTILINE)
     assert "Started" in reasons
     for word in (*reasons, pod["metadata"]["name"], pod["spec"]["nodeName"], WEB_BETTER, "ReplicaSet/"):
         assert word in theirs
-        assert word in result.names["text"]
-    assert result.names["item"]["metadata"]["uid"] == pod["metadata"]["uid"]
+        assert word in named(result)["text"]
+    assert named(result)["item"]["metadata"]["uid"] == pod["metadata"]["uid"]
 
 
 LOGS = (
@@ -187,28 +218,28 @@ LOGS = (
 
 
 @pytest.mark.parametrize("line", LOGS)
-async def test_logs_are_the_same_lines(cluster: Cluster, place: str, actions: Actions, line: str) -> None:
+async def test_logs_are_the_same_lines(cluster: RealCluster, place: str, actions: Actions, line: str) -> None:
     """Of a pod, of a workload with one pod, of a selector."""
     line = line.format(pod=pod_of(cluster, place, "ours")["metadata"]["name"])
 
     async def ours() -> object:
-        return (await actions.look(parse(line, namespace=place), deadline=SOON)).names["lines"]
+        return named(await actions.read(parse(line, namespace=place), deadline=SOON))["lines"]
 
     await same(ours, lambda: kubectl(cluster, place, line).splitlines())
 
 
 async def test_followed_logs_end_with_their_time_and_hold_the_same_lines(
-    cluster: Cluster, place: str, actions: Actions
+    cluster: RealCluster, place: str, actions: Actions
 ) -> None:
     """kubectl -f never ends by itself: it is stopped after the same time."""
     line = f"kubectl logs -f {pod_of(cluster, place, 'ours')['metadata']['name']}"
-    result = await actions.look(parse(line, namespace=place), deadline=timedelta(seconds=1))
+    result = await actions.read(parse(line, namespace=place), deadline=timedelta(seconds=1))
     theirs = attempt(cluster, place, line, limit=3)
-    assert result.names["lines"] == theirs.out.splitlines()
+    assert named(result)["lines"] == theirs.out.splitlines()
 
 
 async def test_the_log_before_a_crash_is_the_same(
-    cluster: Cluster, place: str, actions: Actions, faults: Faults
+    cluster: RealCluster, place: str, actions: Actions, faults: Faults
 ) -> None:
     """--previous, of a container that has crashed once or more; kubectl and we are asked about the same instance."""
     pod = pod_of(cluster, place, manifests.WEB)
@@ -223,7 +254,7 @@ async def test_the_log_before_a_crash_is_the_same(
     line = f"kubectl logs {name} --previous"
 
     async def ours() -> object:
-        lines = (await actions.look(parse(line, namespace=place), deadline=SOON)).names["lines"]
+        lines = named(await actions.read(parse(line, namespace=place), deadline=SOON))["lines"]
         assert any("the configuration is broken" in each for each in lines)
         return lines
 
@@ -232,28 +263,28 @@ async def test_the_log_before_a_crash_is_the_same(
 
 
 async def test_rollout_history_has_the_same_revisions_and_causes(
-    cluster: Cluster, place: str, actions: Actions
+    cluster: RealCluster, place: str, actions: Actions
 ) -> None:
     """kubectl prints them; `good` is our own knowledge."""
     for kind in ("deployment", "statefulset", "daemonset"):
         line = f"kubectl rollout history {kind}/ours-{kind}"
         theirs = re.findall(r"^(\d+)\s+(.*)$", kubectl(cluster, place, line), re.MULTILINE)
-        result = await actions.look(parse(line, namespace=place), deadline=SOON)
-        ours = [(str(each["number"]), each["cause"] or "<none>") for each in result.names["revisions"]]
+        result = await actions.read(parse(line, namespace=place), deadline=SOON)
+        ours = [(str(each["number"]), each["cause"] or "<none>") for each in named(result)["revisions"]]
         assert ours == theirs
-        assert [each["current"] for each in result.names["revisions"]] == [False] * (len(ours) - 1) + [True]
-        assert all(isinstance(each["created"], datetime) for each in result.names["revisions"])
+        assert [each["current"] for each in named(result)["revisions"]] == [False] * (len(ours) - 1) + [True]
+        assert all(isinstance(each["created"], datetime) for each in named(result)["revisions"])
 
 
-async def test_the_history_of_one_revision_is_that_revision(cluster: Cluster, place: str, actions: Actions) -> None:
+async def test_the_history_of_one_revision_is_that_revision(cluster: RealCluster, place: str, actions: Actions) -> None:
     """--revision; one that is not there fails with kubectl's words."""
     line = "kubectl rollout history deployment/ours-deployment --revision=2"
-    (revision,) = (await actions.look(parse(line, namespace=place), deadline=SOON)).names["revisions"]
+    (revision,) = named(await actions.read(parse(line, namespace=place), deadline=SOON))["revisions"]
     assert revision["images"] == re.findall(r"Image:\s+(\S+)", kubectl(cluster, place, line))
     line = "kubectl rollout history deployment/ours-deployment --revision=77"
     with pytest.raises(KubectlError, match="unable to find the specified revision"):
         kubectl(cluster, place, line)
-    result = await actions.look(parse(line, namespace=place), deadline=SOON)
+    result = await actions.read(parse(line, namespace=place), deadline=SOON)
     assert result.failed == "unable to find the specified revision"
 
 
@@ -267,26 +298,26 @@ STATUSES = (
 
 @pytest.mark.parametrize("line", STATUSES)
 async def test_rollout_status_ends_with_the_same_words(
-    cluster: Cluster, place: str, actions: Actions, line: str
+    cluster: RealCluster, place: str, actions: Actions, line: str
 ) -> None:
     """When the rollout is complete."""
-    result = await actions.look(parse(line, namespace=place), deadline=SOON)
-    assert result.names["complete"] is True
+    result = await actions.read(parse(line, namespace=place), deadline=SOON)
+    assert named(result)["complete"] is True
     assert result.failed == ""
-    assert kubectl(cluster, place, line).splitlines()[-1] == result.names["message"]
+    assert kubectl(cluster, place, line).splitlines()[-1] == named(result)["message"]
 
 
 async def test_a_rollout_that_hangs_times_out_with_the_same_words(
-    cluster: Cluster, place: str, actions: Actions
+    cluster: RealCluster, place: str, actions: Actions
 ) -> None:
     """Both give up after the same time, at the same message."""
     broken = manifests.web_deployment(place, app="hanging", replicas=1, image="web:absent")
     cluster.apply(broken)
     line = "kubectl rollout status deployment/hanging-deployment --timeout=2s"
     theirs = attempt(cluster, place, line)
-    result = await actions.look(parse(line, namespace=place), deadline=SOON)
+    result = await actions.read(parse(line, namespace=place), deadline=SOON)
     assert theirs.code == 1
-    assert theirs.out.splitlines()[-1] == result.names["message"]
+    assert theirs.out.splitlines()[-1] == named(result)["message"]
     assert "timed out waiting for the condition" in theirs.err
     assert "timed out waiting for the condition" in result.failed
     cluster.api.delete("deployment", "hanging-deployment", place)
@@ -310,10 +341,10 @@ WAITS = (
 
 @pytest.mark.parametrize(("line", "met"), WAITS)
 async def test_wait_comes_to_the_same_end(
-    cluster: Cluster, place: str, actions: Actions, line: str, *, met: bool
+    cluster: RealCluster, place: str, actions: Actions, line: str, *, met: bool
 ) -> None:
     """Met or timed out, and in the latter case in the same words."""
-    result = await actions.look(parse(line, namespace=place), deadline=SOON)
+    result = await actions.read(parse(line, namespace=place), deadline=SOON)
     if met:
         kubectl(cluster, place, line)
         assert result.failed == ""
@@ -335,7 +366,7 @@ CAN_I = (
 
 
 @pytest.mark.parametrize("line", CAN_I)
-async def test_can_i_gets_the_same_answer(cluster: Cluster, place: str, line: str) -> None:
+async def test_can_i_gets_the_same_answer(cluster: RealCluster, place: str, line: str) -> None:
     """As a service account with few rights."""
     rules = [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "delete"]},
@@ -345,6 +376,6 @@ async def test_can_i_gets_the_same_answer(cluster: Cluster, place: str, line: st
     theirs = attempt(cluster, place, line, kubeconfig=kubeconfig)
     async with KubeClient.connect(KubeSettings(kubeconfig=kubeconfig)) as kube:
         asking = Actions(kube, Clients.under(AddressRule()))
-        result = await asking.look(parse(line, namespace=place), deadline=SOON)
-    assert theirs.out.split()[0] == ("yes" if result.names["allowed"] else "no")
+        result = await asking.read(parse(line, namespace=place), deadline=SOON)
+    assert theirs.out.split()[0] == ("yes" if named(result)["allowed"] else "no")
     assert (theirs.code == 0) is (result.failed == "")

@@ -13,9 +13,10 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.kube.client import KubeClient
 from kintsugi.settings import KubeSettings
 from tests.cluster.kubectl import attempt, kubectl
-from tests.cluster.usage import PODS, Measured, Row, of_one_measurement, row
-from tests.harness.cluster import KUBECONFIG, Cluster
+from tests.cluster.usage import PODS, MeasuredNamespace, Row, of_one_measurement, row
+from tests.harness.cluster import KUBECONFIG, RealCluster
 from tests.harness.parts import obstacle as parts_obstacle
+from tests.harness.results import named
 
 SOON = timedelta(seconds=20)
 OF_PODS = ("NAME", "CPU(cores)", "MEMORY(bytes)")
@@ -23,15 +24,15 @@ OF_NODES = ("NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)")
 
 
 @pytest.fixture
-async def actions(cluster: Cluster) -> AsyncIterator[Actions]:
-    """Give the actions as the administrator."""
+async def actions(cluster: RealCluster) -> AsyncIterator[Actions]:
+    """Yield the actions as the administrator."""
     async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
         yield Actions(kube, Clients.under(AddressRule()))
 
 
 @pytest.fixture(scope="module")
-def usage(measured: Measured | None, cluster: Cluster) -> Iterator[str]:
-    """Give the namespace that is measured; the cluster has a metrics API meanwhile."""
+def usage(measured: MeasuredNamespace | None, cluster: RealCluster) -> Iterator[str]:
+    """Yield the namespace that is measured; the cluster has a metrics API meanwhile."""
     if measured is None:
         lent = f"{KUBECONFIG} names a lent cluster: its metrics API, if it has one, knows nothing of our pods yet"
         pytest.skip(parts_obstacle("metrics-server") or lent)
@@ -41,12 +42,12 @@ def usage(measured: Measured | None, cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("line", ["kubectl top nodes", "kubectl top pods"])
-async def test_without_a_metrics_api_both_say_so(own_cluster: Cluster, actions: Actions, line: str) -> None:
+async def test_without_a_metrics_api_both_say_so(own_cluster: RealCluster, actions: Actions, line: str) -> None:
     theirs = attempt(own_cluster, "default", line)
 
     assert (theirs.code, "Metrics API not available" in theirs.err) == (1, True), theirs
     with pytest.raises(ProbeFailed, match="metrics API is not available"):
-        await actions.look(parse(line, namespace="default"), deadline=SOON)
+        await actions.read(parse(line, namespace="default"), deadline=SOON)
 
 
 @pytest.mark.parametrize(
@@ -68,13 +69,13 @@ async def test_without_a_metrics_api_both_say_so(own_cluster: Cluster, actions: 
     ],
 )
 async def test_usage_is_what_kubectl_prints_row_by_row(
-    cluster: Cluster, usage: str, actions: Actions, line: str, columns: Sequence[str]
+    cluster: RealCluster, usage: str, actions: Actions, line: str, columns: Sequence[str]
 ) -> None:
     line = line.format(node=cluster.list("node")[0]["metadata"]["name"], usage=usage)
 
     async def ours() -> list[Row]:
-        result = await actions.look(parse(line, namespace=usage), deadline=SOON)
-        return [row(each, columns) for each in result.names["items"]]
+        result = await actions.read(parse(line, namespace=usage), deadline=SOON)
+        return [row(each, columns) for each in named(result)["items"]]
 
     told, printed = await of_one_measurement(cluster, ours, lambda: kubectl(cluster, usage, line))
 
@@ -83,14 +84,16 @@ async def test_usage_is_what_kubectl_prints_row_by_row(
     assert told
 
 
-async def test_by_cpu_those_that_use_as_much_may_change_places(cluster: Cluster, usage: str, actions: Actions) -> None:
+async def test_by_cpu_those_that_use_as_much_may_change_places(
+    cluster: RealCluster, usage: str, actions: Actions
+) -> None:
     """kubectl's order of them is chance; ours is by name. `--no-headers` changes nothing for us."""
     line = "kubectl top pods -A --sort-by=cpu --no-headers"
     columns = ("NAMESPACE", *OF_PODS)
 
     async def ours() -> list[Row]:
-        result = await actions.look(parse(line, namespace=usage), deadline=SOON)
-        return [row(each, columns) for each in result.names["items"]]
+        result = await actions.read(parse(line, namespace=usage), deadline=SOON)
+        return [row(each, columns) for each in named(result)["items"]]
 
     told, printed = await of_one_measurement(cluster, ours, lambda: kubectl(cluster, usage, line))
 
@@ -98,15 +101,17 @@ async def test_by_cpu_those_that_use_as_much_may_change_places(cluster: Cluster,
     assert [each[2] for each in told] == [each[2] for each in printed]
 
 
-async def test_of_what_is_not_there_no_figures_are_made_up(cluster: Cluster, usage: str, actions: Actions) -> None:
+async def test_no_usage_is_made_up_for_a_pod_that_is_not_there(
+    cluster: RealCluster, usage: str, actions: Actions
+) -> None:
     """A name fails, a selector takes nothing: as with kubectl."""
     line = "kubectl top pod nobody"
     theirs = attempt(cluster, usage, line)
     assert (theirs.code, "not found" in theirs.err) == (1, True), theirs
     with pytest.raises(ProbeFailed, match="there are no metrics of pod/nobody"):
-        await actions.look(parse(line, namespace=usage), deadline=SOON)
+        await actions.read(parse(line, namespace=usage), deadline=SOON)
 
     line = "kubectl top pods -l app=nobody"
     theirs = attempt(cluster, usage, line)
     assert (theirs.code, theirs.out) == (0, ""), theirs
-    assert (await actions.look(parse(line, namespace=usage), deadline=SOON)).names["items"] == []
+    assert (await actions.read(parse(line, namespace=usage), deadline=SOON)).names["items"] == []

@@ -10,12 +10,12 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.actions.containers import Container, Containers, running
+from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
 from kintsugi.errors import OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.objects.resources import PODS
 from kintsugi.settings import KubeSettings
-from tests.harness.cluster import Cluster
+from kubeobjects.resources import PODS
+from tests.harness.cluster import RealCluster
 from tests.harness.images import BUSYBOX, WEB_GOOD
 from tests.harness.waiting import wait_for
 
@@ -24,14 +24,14 @@ POD = "asked"
 
 
 @pytest.fixture
-async def kube(cluster: Cluster) -> AsyncIterator[KubeClient]:
+async def kube(cluster: RealCluster) -> AsyncIterator[KubeClient]:
     """A client of the cluster."""
     async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as client:
         yield client
 
 
 @pytest.fixture
-async def container(cluster: Cluster, namespace: str, kube: KubeClient) -> Container:
+async def container(cluster: RealCluster, namespace: str, kube: KubeClient) -> ContainerRef:
     """A container with a shell and no `timeout`."""
     spec = {
         "containers": [{"name": "web", "image": WEB_GOOD, "imagePullPolicy": "Never"}],
@@ -48,14 +48,14 @@ async def container(cluster: Cluster, namespace: str, kube: KubeClient) -> Conta
 
 @pytest.mark.parametrize(("script", "code"), [("true", 0), ("exit 3", 3), ("kill -9 $$", 137)])
 async def test_the_exit_code_is_the_program_s_own(
-    kube: KubeClient, container: Container, script: str, code: int
+    kube: KubeClient, container: ContainerRef, script: str, code: int
 ) -> None:
     """E3: a success is said, and so is every failure."""
-    done = await Containers(kube).run(container, ["sh", "-c", script], within=SOON)
+    done = await ContainerExec(kube).run(container, ["sh", "-c", script], within=SOON)
     assert done.exit_code == code
 
 
-async def test_the_outputs_are_apart_and_their_bytes_are_whole(kube: KubeClient, container: Container) -> None:
+async def test_the_outputs_are_apart_and_their_bytes_are_whole(kube: KubeClient, container: ContainerRef) -> None:
     """E4: two megabytes come in many frames, and none is text."""
     done = await kube.execute(POD, container.namespace, ["sh", "-c", "cat /bin/busybox; echo aside >&2"], deadline=SOON)
     assert done.stdout == BUSYBOX.read_bytes()
@@ -63,20 +63,20 @@ async def test_the_outputs_are_apart_and_their_bytes_are_whole(kube: KubeClient,
 
 
 async def test_an_endless_output_is_cut_and_the_program_ends_with_its_deadline(
-    kube: KubeClient, container: Container
+    kube: KubeClient, container: ContainerRef
 ) -> None:
     """E4: bounded memory, bounded time, and no guess about the end."""
     with pytest.raises(OutcomeUnknown, match="has not ended within"):
-        await Containers(kube).run(
+        await ContainerExec(kube).run(
             container, ["sh", "-c", "while :; do cat /bin/busybox; done"], within=timedelta(seconds=3)
         )
 
 
 async def test_a_program_that_is_not_there_is_told_and_the_container_is_not_asked_for_timeout_again(
-    kube: KubeClient, container: Container
+    kube: KubeClient, container: ContainerRef
 ) -> None:
     """E1: without `timeout` in the image the program is run plainly; that it is missing, too, is another thing."""
-    containers = Containers(kube)
+    containers = ContainerExec(kube)
     assert (await containers.run(container, ["sh", "-c", "true"], within=SOON)).exit_code == 0
     assert containers.known_without_timeout == {container.image}
     with pytest.raises(Refused, match="there is no redis-cli in this container"):
@@ -84,11 +84,11 @@ async def test_a_program_that_is_not_there_is_told_and_the_container_is_not_aske
 
 
 async def test_a_pod_that_is_deleted_meanwhile_has_not_answered(
-    cluster: Cluster, kube: KubeClient, container: Container
+    cluster: RealCluster, kube: KubeClient, container: ContainerRef
 ) -> None:
     """B13: whatever its last words were."""
     asking = asyncio.create_task(
-        Containers(kube).run(container, ["sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"], within=SOON)
+        ContainerExec(kube).run(container, ["sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"], within=SOON)
     )
     await asyncio.to_thread(wait_for, lambda: "sleep 60" in ps(cluster, container), within=10)
     await asyncio.to_thread(cluster.kubectl, "delete", "pod", POD, "-n", container.namespace, "--grace-period=1")
@@ -97,10 +97,10 @@ async def test_a_pod_that_is_deleted_meanwhile_has_not_answered(
 
 
 async def test_a_container_that_was_restarted_meanwhile_has_not_answered(
-    cluster: Cluster, kube: KubeClient, container: Container
+    cluster: RealCluster, kube: KubeClient, container: ContainerRef
 ) -> None:
     """B13: the pod is the same, the container is another one."""
-    containers = Containers(kube)
+    containers = ContainerExec(kube)
     before = container.id
     await containers.run(container, ["sh", "-c", "true"], within=SOON)
     cluster.kubectl("exec", POD, "-n", container.namespace, "--", "sh", "-c", "kill 1")
@@ -113,12 +113,12 @@ async def test_a_container_that_was_restarted_meanwhile_has_not_answered(
         await containers.run(container, ["sh", "-c", "true"], within=SOON)
 
 
-def ps(cluster: Cluster, container: Container) -> str:
+def ps(cluster: RealCluster, container: ContainerRef) -> str:
     """Return what runs in the container."""
     return cluster.kubectl("exec", POD, "-n", container.namespace, "--", "ps")
 
 
-def running_id(cluster: Cluster, namespace: str) -> str:
+def running_id(cluster: RealCluster, namespace: str) -> str:
     """Return the id of the running container, "" while none runs."""
     (status,) = cluster.get("pod", POD, namespace)["status"]["containerStatuses"]
     return str(status["containerID"]) if "running" in status["state"] else ""

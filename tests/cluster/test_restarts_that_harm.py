@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.circumstances import Circumstances
-from kintsugi.actions.prepared import Prepared
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
@@ -23,7 +23,7 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.settings import KubeSettings
 from tests.cluster.kubectl import Object, kubectl, workload
 from tests.harness import manifests
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.images import WEB_BAD
 from tests.harness.waiting import eventually
 
@@ -39,24 +39,24 @@ ONE_LESS: dict[str, Any] = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge
 
 
 @pytest.fixture
-def place(cluster: Cluster) -> Iterator[str]:
+def place(cluster: RealCluster) -> Iterator[str]:
     """Return a namespace with nothing in it."""
     with cluster.namespace("restarts") as name:
         yield name
 
 
 @pytest.fixture
-async def actions(cluster: Cluster) -> AsyncIterator[Actions]:
+async def actions(cluster: RealCluster) -> AsyncIterator[Actions]:
     """Return the actions as the administrator."""
     async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
         yield Actions(kube, Clients.under(AddressRule()))
 
 
-async def restart(actions: Actions, what: str, namespace: str) -> Prepared:
+async def restart(actions: Actions, what: str, namespace: str) -> EffectPlan:
     """Judge a restart, as a step of a run does."""
     now = datetime.now(UTC)
-    about = Circumstances(incident="i-1", run="r-1", path="restart", now=now, startup=timedelta(seconds=20))
-    return await actions.prepare(parse(f"kubectl rollout restart {what}", namespace=namespace), about)
+    about = ChangeContext(incident="i-1", run="r-1", path="restart", now=now, startup=timedelta(seconds=20))
+    return await actions.plan_effect(parse(f"kubectl rollout restart {what}", namespace=namespace), about)
 
 
 async def refused(actions: Actions, what: str, namespace: str) -> str:
@@ -78,7 +78,7 @@ def cart(namespace: str, *, replicas: int = 2, strategy: Object | None = None, *
     return made
 
 
-def good_pods(cluster: Cluster, namespace: str) -> set[str]:
+def good_pods(cluster: RealCluster, namespace: str) -> set[str]:
     """Return the uids of the pods that are ready and not on their way out."""
     return {
         pod["metadata"]["uid"]
@@ -88,7 +88,7 @@ def good_pods(cluster: Cluster, namespace: str) -> set[str]:
     }
 
 
-async def are_good(cluster: Cluster, namespace: str, count: int) -> set[str]:
+async def are_good(cluster: RealCluster, namespace: str, count: int) -> set[str]:
     """Wait until so many pods are ready."""
 
     async def are_so_many() -> bool:
@@ -98,7 +98,7 @@ async def are_good(cluster: Cluster, namespace: str, count: int) -> set[str]:
     return good_pods(cluster, namespace)
 
 
-async def come(cluster: Cluster, actions: Actions, what: str, namespace: str, words: str) -> str:
+async def come(cluster: RealCluster, actions: Actions, what: str, namespace: str, words: str) -> str:
     """Wait until a restart is refused for a reason with these words in it."""
     said = ""
 
@@ -116,7 +116,7 @@ async def come(cluster: Cluster, actions: Actions, what: str, namespace: str, wo
 
 @pytest.mark.parametrize("strategy", [TWO_OF_TWO, ONE_MORE], ids=["recreate", "rolling"])
 async def test_a_workload_whose_new_pod_lacks_a_key_of_a_config_map_is_not_restarted(
-    cluster: Cluster, place: str, actions: Actions, strategy: Object
+    cluster: RealCluster, place: str, actions: Actions, strategy: Object
 ) -> None:
     """One of two pods is made anew and cannot start; the other one serves, and goes on to."""
     key = {"name": "CURRENCY", "valueFrom": {"configMapKeyRef": {"name": SETTINGS, "key": "currency"}}}
@@ -139,7 +139,7 @@ async def test_a_workload_whose_new_pod_lacks_a_key_of_a_config_map_is_not_resta
 
 
 async def test_a_workload_whose_pods_crash_at_once_is_not_restarted(
-    cluster: Cluster, place: str, actions: Actions
+    cluster: RealCluster, place: str, actions: Actions
 ) -> None:
     """Exit code and time are the kubelet's."""
     cluster.apply(cart(place, replicas=1, image=WEB_BAD))
@@ -148,7 +148,7 @@ async def test_a_workload_whose_pods_crash_at_once_is_not_restarted(
 
 
 async def test_a_workload_whose_program_is_not_there_is_not_restarted(
-    cluster: Cluster, place: str, actions: Actions
+    cluster: RealCluster, place: str, actions: Actions
 ) -> None:
     """The container runtime says so, and the kubelet tries again and again."""
     cluster.apply(cart(place, replicas=1, command=["/no-such-program"]))
@@ -156,7 +156,7 @@ async def test_a_workload_whose_program_is_not_there_is_not_restarted(
 
 
 async def test_a_workload_whose_pod_finds_no_volume_is_not_restarted(
-    cluster: Cluster, place: str, actions: Actions
+    cluster: RealCluster, place: str, actions: Actions
 ) -> None:
     """Its container waits as one that is being made; that it has not begun to run for its start-up says enough."""
     made = cart(place, replicas=1)
@@ -164,11 +164,11 @@ async def test_a_workload_whose_pod_finds_no_volume_is_not_restarted(
     pods["volumes"].append({"name": "settings", "configMap": {"name": "not-there"}})
     pods["containers"][0]["volumeMounts"].append({"name": "settings", "mountPath": "/settings"})
     cluster.apply(made)
-    await come(cluster, actions, "deployment/cart-deployment", place, "nothing of it has begun to run on")
+    await come(cluster, actions, "deployment/cart-deployment", place, "no container of it has started on")
 
 
 async def test_a_workload_whose_pods_are_refused_by_a_quota_is_not_restarted(
-    cluster: Cluster, place: str, actions: Actions
+    cluster: RealCluster, place: str, actions: Actions
 ) -> None:
     """A Deployment's ReplicaSet says so; a StatefulSet only has fewer pods than it should."""
     cluster.apply(cart(place, replicas=1), workload("statefulset", place, "cart", replicas=1))
@@ -188,7 +188,7 @@ async def test_a_workload_whose_pods_are_refused_by_a_quota_is_not_restarted(
 
 
 async def test_the_last_good_pod_of_a_workload_is_never_ended_by_a_restart(
-    cluster: Cluster, place: str, actions: Actions
+    cluster: RealCluster, place: str, actions: Actions
 ) -> None:
     """All is well, and stays so; where a new pod comes first the same restart may be made, and is."""
     cluster.apply(
@@ -206,5 +206,5 @@ async def test_the_last_good_pod_of_a_workload_is_never_ended_by_a_restart(
     assert "maxUnavailable 1" in await refused(actions, "deployment/cart-deployment", place)
     cluster.api.patch("deployment", "cart-deployment", {"spec": {"strategy": {**ONE_MORE}}}, place)
     assert good_pods(cluster, place) == good
-    await actions.perform(await restart(actions, "deployment/cart-deployment", place))
+    await actions.apply(await restart(actions, "deployment/cart-deployment", place))
     kubectl(cluster, place, "kubectl rollout status deployment/cart-deployment --timeout=60s")

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from kintsugi.objects.facts import CRASH_LOOP_RESTARTS
-from tests.cluster.conftest import StartDaemon
-from tests.cluster.story import Story
+from kintsugi.objects.predicates import CRASH_LOOP_RESTARTS
+from tests.cluster.conftest import HASTY, StartDaemon
+from tests.cluster.story import ClusterStory
 from tests.harness.alertmanager import Alertmanager, Timing
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 from tests.harness.fixtures import StartAlertmanager
 
@@ -20,8 +20,8 @@ MISMATCH = {
 }
 
 
-def test_what_many_alertmanagers_tell_many_times_is_one_run(
-    cluster: Cluster,
+def test_an_alert_that_many_alertmanagers_send_many_times_starts_one_run(
+    cluster: RealCluster,
     faults: Faults,
     web: str,
     production: str,
@@ -29,7 +29,7 @@ def test_what_many_alertmanagers_tell_many_times_is_one_run(
     alertmanager: StartAlertmanager,
 ) -> None:
     """A1, A2, A18, P2: two peers in gossip that repeat themselves, and one that was cut off and never hears of the end."""
-    story = Story(cluster, production, daemon(durations=0.06)).begin(good="web-service")
+    story = ClusterStory(cluster, production, daemon(durations=0.06)).begin(good="web-service")
     webhook = f"{story.daemon.url}/alertmanager"
     pair = alertmanager(webhook, replicas=2, timing=IMPATIENT)
     cut_off = alertmanager(webhook, timing=IMPATIENT)
@@ -57,7 +57,7 @@ def test_what_many_alertmanagers_tell_many_times_is_one_run(
 
 
 def test_an_alert_that_goes_on_although_all_looks_well_calls_a_person_and_nothing_is_taken_back(
-    cluster: Cluster,
+    cluster: RealCluster,
     faults: Faults,
     web: str,
     production: str,
@@ -65,7 +65,7 @@ def test_an_alert_that_goes_on_although_all_looks_well_calls_a_person_and_nothin
     alertmanager: StartAlertmanager,
 ) -> None:
     """Health alone does not close an incident; and what was scaled for it stays, for the service is well."""
-    story = Story(cluster, production, daemon(durations=0.01))
+    story = ClusterStory(cluster, production, daemon(deadlines=HASTY, durations=0.01))
     story.at("two pods are left", lambda: story.scale(2)).within(30).ready(2).begin(good="web-service")
     lone = alertmanager(f"{story.daemon.url}/alertmanager")
 
@@ -74,7 +74,7 @@ def test_an_alert_that_goes_on_although_all_looks_well_calls_a_person_and_nothin
     story.within(60).ready(5)
 
     incident = story.within(60).ends("ineffective")
-    assert "what started the run goes on: a person is needed" in incident["reason"]
+    assert "the trigger persists: a person is needed" in incident["reason"]
     assert "kubectl scale" in incident["reason"]
     (signal,) = story.signals(incident, "alertmanager")
     assert not signal["ended"]
@@ -83,7 +83,7 @@ def test_an_alert_that_goes_on_although_all_looks_well_calls_a_person_and_nothin
     assert story.answers(web) == 200
 
 
-def told(story: Story) -> float:
+def told(story: ClusterStory) -> float:
     """Return how many webhooks have been taken."""
     return story.counted("kintsugi_webhook_answers_total", status="200")
 

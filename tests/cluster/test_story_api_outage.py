@@ -5,11 +5,11 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import Condition
+from kintsugi.model.records import PendingMatch
 from tests.cluster.conftest import StartDaemon
-from tests.cluster.story import Json, Story
+from tests.cluster.story import ClusterStory, Json
 from tests.harness.api import Object
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 from tests.harness.machine import API_SERVER
 
@@ -22,10 +22,10 @@ A_WHILE = 2
 
 
 def test_while_the_api_server_hangs_and_is_gone_nothing_is_done_and_then_what_is_still_needed(
-    own_cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
+    own_cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
     """B1, B6, B15, P6: the run waits through it all, a restart of the daemon included; its pod is deleted once."""
-    story = Story(own_cluster, production, daemon(durations=DURATIONS)).begin(good="web-service")
+    story = ClusterStory(own_cluster, production, daemon(durations=DURATIONS)).begin(good="web-service")
     victim = story.pods()[0]
 
     story.at("a pod stops to answer", lambda: faults.make_unready(victim)).within(30).ready(2)
@@ -47,11 +47,11 @@ def test_while_the_api_server_hangs_and_is_gone_nothing_is_done_and_then_what_is
     assert story.answers(web) == 200
 
 
-def test_what_was_seen_before_an_outage_is_no_reason_to_act_after_it(
-    own_cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
+def test_a_view_from_before_an_outage_is_no_reason_to_act_after_it(
+    own_cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
     """B1, B14, C5, P6: the daemon sleeps while the API server loses its history and a person replaces the pod."""
-    story = Story(own_cluster, production, daemon(durations=DURATIONS)).begin(good="web-service")
+    story = ClusterStory(own_cluster, production, daemon(durations=DURATIONS)).begin(good="web-service")
     victim = story.pods()[0]
 
     story.at("a pod stops to answer", lambda: faults.make_unready(victim))
@@ -79,27 +79,27 @@ def about(pod: Object) -> dict[str, str]:
     return {"alertname": "KubePodNotReady", "namespace": "production", "pod": name, "severity": "warning"}
 
 
-def changes(story: Story, incident: Json) -> list[Json]:
+def changes(story: ClusterStory, incident: Json) -> list[Json]:
     """Return the changes that an incident's runs have made or may have made."""
     return [step for step in story.steps(incident) if step["changes"]]
 
 
-def conditions(story: Story) -> tuple[Condition, ...]:
+def conditions(story: ClusterStory) -> tuple[PendingMatch, ...]:
     """Return what the daemon has written down of conditions that hold."""
 
-    async def read() -> tuple[Condition, ...]:
+    async def read() -> tuple[PendingMatch, ...]:
         async with Ledger.read(story.daemon.ledger) as ledger:
-            return await ledger.conditions()
+            return await ledger.pending_matches.conditions()
 
     return asyncio.run(read())
 
 
-def is_counted(story: Story, pod: Object) -> bool:
-    """Tell whether the daemon has written down that this pod is unhealthy."""
+def is_counted(story: ClusterStory, pod: Object) -> bool:
+    """Return whether the daemon has written down that this pod is unhealthy."""
     kept = {(each.rule, each.target.uid) for each in conditions(story)}
     return ("web-pods-unhealthy", pod["metadata"]["uid"]) in kept
 
 
-def replace(story: Story, pod: Object) -> None:
+def replace(story: ClusterStory, pod: Object) -> None:
     """Delete a pod as a person would; its ReplicaSet makes another."""
     story.cluster.kubectl("delete", "pod", pod["metadata"]["name"], "-n", story.namespace, "--wait=false")

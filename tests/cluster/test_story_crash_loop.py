@@ -3,16 +3,16 @@
 import pytest
 
 from tests.cluster.conftest import StartDaemon
-from tests.cluster.story import Story
-from tests.harness.cluster import Cluster
+from tests.cluster.story import ClusterStory
+from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 
 
 def test_a_crash_looping_pod_is_deleted_and_its_service_recovers(
-    cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
+    cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
     """P2, P8: that pod, by uid, no other; its successor is ready, the address answers, every step has its times."""
-    story = Story(cluster, production, daemon(from_scratch=True)).begin(good="web-service")
+    story = ClusterStory(cluster, production, daemon(from_scratch=True)).begin(good="web-service")
     victim = story.pods()[0]
 
     story.at("the pod crash-loops", lambda: faults.crash_loop(victim))
@@ -26,13 +26,13 @@ def test_a_crash_looping_pod_is_deleted_and_its_service_recovers(
 
 
 def test_three_of_three_crash_looping_pods_are_all_healed(
-    cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
+    cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
     """One incident and one run for all three."""
-    story = Story(cluster, production, daemon()).begin(good="web-service")
+    story = ClusterStory(cluster, production, daemon()).begin(good="web-service")
     victims = story.pods()
 
-    story.at("all crash-loop", lambda: [faults.crash_loop(victim) for victim in victims])
+    story.at("all crash-loop", lambda: faults.crash_loop(*victims))
 
     story.within(90).ends("recovered")
     assert len(story.daemon.incidents()) == 1
@@ -42,10 +42,10 @@ def test_three_of_three_crash_looping_pods_are_all_healed(
 
 @pytest.mark.parametrize("mode", ["observe"])
 def test_the_same_pod_stays_broken_while_the_daemon_only_observes(
-    cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon, mode: str
+    cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon, mode: str
 ) -> None:
     """The control: nothing but Kintsugi heals this fault."""
-    story = Story(cluster, production, daemon(mode=mode)).begin(good="web-service")
+    story = ClusterStory(cluster, production, daemon(mode=mode)).begin(good="web-service")
     victim = story.pods()[0]
 
     story.at("the pod crash-loops", lambda: faults.crash_loop(victim))

@@ -6,22 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.objects.facts import CRASH_LOOP_RESTARTS
+from kintsugi.objects.predicates import CRASH_LOOP_RESTARTS
 from tests.cluster.conftest import StartDaemon
-from tests.cluster.crashes import KILL_AT, SEED, TRACE, alert_the_doomed, is_dead, lot
-from tests.cluster.story import Story
+from tests.cluster.crashes import SEED, alert_the_doomed, is_dead, lot
+from tests.cluster.story import ClusterStory
 from tests.harness.api import Object
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
+from tests.harness.crash_points import KILL_AT, TRACE
 from tests.harness.faults import Faults
 
 DRAWN = 3
 ALERT = {"alertname": "KubePodCrashLooping", "namespace": "production", "severity": "warning"}
-OF_THE_RUN = frozenset({"claim", "save-step", "keep-evidence", "move-run"})
+OF_THE_RUN = frozenset({"request-run", "save-step", "keep-diagnosis", "keep-evidence", "move-run"})
 """Commits that every story has. How many the watch needs hangs on chance: those are died at on the embedded cluster."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class End:
+class ClusterStoryEnd:
     """How a story ended: the states of its incidents, the runs of the newest, and each of their changes."""
 
     incidents: list[str]
@@ -31,14 +32,14 @@ class End:
 
 @pytest.mark.timeout(900)  # four stories
 def test_killed_at_three_points_drawn_by_a_seed_it_goes_on_and_deletes_each_pod_once(
-    own_cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
+    own_cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:
     """C1, C2: the witness is the API server's audit log; every point is died at on the embedded cluster."""
     seed, draws = lot()
     trace = tmp_path / "points"
 
-    def start(variable: str, value: str) -> Story:
-        return Story(own_cluster, production, daemon(durations=0.05, environment={variable: value}))
+    def start(variable: str, value: str) -> ClusterStory:
+        return ClusterStory(own_cluster, production, daemon(durations=0.05, environment={variable: value}))
 
     undisturbed = tell(start(TRACE, str(trace)), faults)
     points = [line.partition(" ")[2] for line in trace.read_text().splitlines()]
@@ -53,13 +54,13 @@ def test_killed_at_three_points_drawn_by_a_seed_it_goes_on_and_deletes_each_pod_
 
 
 def is_of_the_run(point: str) -> bool:
-    """Tell whether a point is an effect, or a commit that every story has."""
+    """Return whether a point is an effect, or a commit that every story has."""
     _, kind, name, *_ = point.split()
     return kind == "effect" or name in OF_THE_RUN
 
 
-def tell(story: Story, faults: Faults, *, killed_at: str = "") -> End:
-    """Tell of one crash-looping pod and of the alert about it; the daemon is started again when it has died."""
+def tell(story: ClusterStory, faults: Faults, *, killed_at: str = "") -> ClusterStoryEnd:
+    """Return of one crash-looping pod and of the alert about it; the daemon is started again when it has died."""
     victim = story.begin().pods()[0]
     labels = {**ALERT, "pod": victim["metadata"]["name"]}
     story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
@@ -71,12 +72,12 @@ def tell(story: Story, faults: Faults, *, killed_at: str = "") -> End:
         if not is_dead(story):
             story.at("the alert is resolved", lambda: alert_the_doomed(story, "resolved", labels))
         story.within(60).sees(f"the daemon has died {killed_at}", lambda: is_dead(story))
-        story.at("it is started again", lambda: story.daemon.start(**{KILL_AT: ""}))
+        story.at("it is started again", lambda: story.daemon.start({KILL_AT: ""}))
     story.within(60).sees("the pod is healed", lambda: is_healed(story, victim))
     story.at("the alert is resolved", lambda: story.alert("resolved", labels))
     incident = story.within(60).closes()
     assert story.deleted_by_daemon() == [victim["metadata"]["uid"]], story.state()
-    end = End(
+    end = ClusterStoryEnd(
         incidents=[each["state"] for each in story.daemon.incidents()],
         runs=len(story.daemon.incident(incident["id"])["runs"]),
         changes={step["path"]: step["state"] for step in story.steps(incident) if step["changes"]},
@@ -85,12 +86,12 @@ def tell(story: Story, faults: Faults, *, killed_at: str = "") -> End:
     return end
 
 
-def was_held_back(story: Story, victim: Object) -> bool:
-    """Tell whether the pod's crash loop was beyond doubt: on a slow machine the daemon may have dealt with it by now."""
+def was_held_back(story: ClusterStory, victim: Object) -> bool:
+    """Return whether the pod's crash loop was beyond doubt: on a slow machine the daemon may have dealt with it by now."""
     was_seen_to = is_dead(story) or victim["metadata"]["uid"] not in story.uids()
     return was_seen_to or story.is_held_back(victim, restarts=CRASH_LOOP_RESTARTS)
 
 
-def is_healed(story: Story, victim: Object) -> bool:
-    """Tell whether the pod is replaced and all are ready."""
+def is_healed(story: ClusterStory, victim: Object) -> bool:
+    """Return whether the pod is replaced and all are ready."""
     return victim["metadata"]["uid"] not in story.uids() and story.deployment()["status"].get("readyReplicas") == 3

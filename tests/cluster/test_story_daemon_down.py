@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import StartDaemon
-from tests.cluster.story import Story, log_lines
+from tests.cluster.story import ClusterStory, log_lines
 from tests.harness import disks, network
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.fixtures import StartAlertmanager
 from tests.harness.postgres import Postgres
 
@@ -29,17 +29,17 @@ A_WHILE = 2
 
 
 @pytest.fixture
-def two(cluster: Cluster, web: str, production: str) -> str:
+def two(cluster: RealCluster, web: str, production: str) -> str:
     """Run the web service with two pods only, and return its address."""
     cluster.kubectl("scale", "deployment/web-app-deployment", "--replicas=2", "-n", production)
     return web
 
 
-def test_what_alertmanager_sends_while_the_daemon_is_down_is_not_lost(
-    cluster: Cluster, two: str, production: str, daemon: StartDaemon, alertmanager: StartAlertmanager
+def test_an_alert_that_is_sent_while_the_daemon_is_down_is_not_lost(
+    cluster: RealCluster, two: str, production: str, daemon: StartDaemon, alertmanager: StartAlertmanager
 ) -> None:
     """D1, P1: it is sent in vain, again and again, and taken when the daemon is back."""
-    story, began = Story(cluster, production, daemon()).begin(good="web-service"), datetime.now(UTC)
+    story, began = ClusterStory(cluster, production, daemon()).begin(good="web-service"), datetime.now(UTC)
     sender = alertmanager(f"{story.daemon.url}/alertmanager")
 
     story.at("the daemon is killed", story.daemon.kill)
@@ -52,7 +52,7 @@ def test_what_alertmanager_sends_while_the_daemon_is_down_is_not_lost(
 
 
 def test_with_the_disk_full_webhooks_are_refused_and_nothing_is_done_until_there_is_room(
-    cluster: Cluster,
+    cluster: RealCluster,
     two: str,
     production: str,
     daemon: StartDaemon,
@@ -61,7 +61,7 @@ def test_with_the_disk_full_webhooks_are_refused_and_nothing_is_done_until_there
 ) -> None:
     """D7, P1, P8: no intent can be written, so nothing is scaled; Alertmanager comes again after each 503."""
     started = daemon(ledger=f"sqlite:///{small_disk / 'ledger.db'}")
-    story, began = Story(cluster, production, started).begin(good="web-service"), datetime.now(UTC)
+    story, began = ClusterStory(cluster, production, started).begin(good="web-service"), datetime.now(UTC)
     sender = alertmanager(f"{story.daemon.url}/alertmanager")
 
     story.at("the disk is full", lambda: fill(small_disk))
@@ -74,7 +74,7 @@ def test_with_the_disk_full_webhooks_are_refused_and_nothing_is_done_until_there
 
 
 def test_without_its_postgresql_nothing_is_done_and_a_run_under_way_goes_on_when_it_is_back(
-    cluster: Cluster,
+    cluster: RealCluster,
     two: str,
     production: str,
     daemon: StartDaemon,
@@ -83,7 +83,10 @@ def test_without_its_postgresql_nothing_is_done_and_a_run_under_way_goes_on_when
     postgres: str,
 ) -> None:
     """D1, C12, P1, P8: gone twice: before anything was begun, and in the middle of the run."""
-    story, began = Story(cluster, production, daemon(ledger=postgres)).begin(good="web-service"), datetime.now(UTC)
+    story, began = (
+        ClusterStory(cluster, production, daemon(ledger=postgres)).begin(good="web-service"),
+        datetime.now(UTC),
+    )
     sender = alertmanager(f"{story.daemon.url}/alertmanager")
 
     try:
@@ -93,7 +96,7 @@ def test_without_its_postgresql_nothing_is_done_and_a_run_under_way_goes_on_when
         story.at("PostgreSQL is back", postgres_server.start)
         story.within(30).reaches("running")
         story.at("PostgreSQL is gone in the middle of it", postgres_server.stop)
-        story.within(30).sees("the run waits for it", lambda: says(story, "a run waits for the ledger"))
+        story.within(30).sees("the run waits for it", lambda: says(story, "run waits for the ledger"))
     finally:
         postgres_server.start()
     story.within(30).ready(5).at("the alert is resolved", lambda: sender.resolve(MISMATCH, starts_at=began))
@@ -120,7 +123,7 @@ def fill(disk: Path) -> None:
     assert os.statvfs(disk).f_bavail == 0
 
 
-def nothing_is_done(story: Story) -> None:
+def nothing_is_done(story: ClusterStory) -> None:
     """Expect webhooks to be answered 503, the daemon to live on, and nothing to be changed."""
     story.within(30).sees(
         "webhooks are answered 503", lambda: story.counted("kintsugi_webhook_answers_total", status="503") >= 2
@@ -130,7 +133,7 @@ def nothing_is_done(story: Story) -> None:
     assert story.counted("kintsugi_webhook_answers_total", status="200") == 0
 
 
-def is_complete(story: Story) -> None:
+def is_complete(story: ClusterStory) -> None:
     """Expect one run, which scaled once, with the alert as its one signal."""
     incident = story.within(60).ends("recovered")
     assert [each["id"] for each in story.daemon.incidents()] == [incident["id"]]
@@ -143,6 +146,6 @@ def is_complete(story: Story) -> None:
     assert story.counted("kintsugi_signals_unjudged") == 0
 
 
-def says(story: Story, event: str) -> bool:
-    """Tell whether the daemon has logged something."""
+def says(story: ClusterStory, event: str) -> bool:
+    """Return whether the daemon has logged something."""
     return any(each.get("event") == event for each in log_lines(story.daemon))

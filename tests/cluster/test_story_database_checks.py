@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tests.cluster.conftest import StartDaemon
-from tests.cluster.story import Json, Story, moment
+from tests.cluster.conftest import HASTY, StartDaemon
+from tests.cluster.story import ClusterStory, Json, moment
 from tests.harness import manifests
 from tests.harness.api import Object
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
+from tests.harness.daemon import DaemonProcess
 from tests.harness.faults import Faults
 from tests.harness.images import POSTGRES
 from tests.harness.waiting import wait_for
@@ -20,7 +21,7 @@ VOLUMES = ["lost", "pending", "released", "resized"]
 
 
 @pytest.fixture
-def database(cluster: Cluster, production: str) -> str:
+def database(cluster: RealCluster, production: str) -> str:
     """
     Run a real PostgreSQL with the application's database, ready, and return the name of its pod.
 
@@ -42,7 +43,7 @@ def database(cluster: Cluster, production: str) -> str:
 
 
 def test_the_runbook_goes_as_on_its_page_and_a_healthy_database_is_left_alone(
-    cluster: Cluster, database: str, production: str, daemon: StartDaemon
+    cluster: RealCluster, database: str, production: str, daemon: StartDaemon
 ) -> None:
     """P6, P8: every check of the page is asked, by its own command, and met; nothing is changed."""
     story = on_stage(cluster, production, daemon())
@@ -64,7 +65,7 @@ def test_the_runbook_goes_as_on_its_page_and_a_healthy_database_is_left_alone(
 
 
 def test_a_postgres_that_was_killed_mends_itself_and_kintsugi_waits(
-    cluster: Cluster, faults: Faults, database: str, production: str, daemon: StartDaemon
+    cluster: RealCluster, faults: Faults, database: str, production: str, daemon: StartDaemon
 ) -> None:
     """Section 5, story 1: kill -9 in the pod; it is seen, waited for, nothing is done, and that is said."""
     story = on_stage(cluster, production, daemon())
@@ -85,7 +86,7 @@ def test_a_postgres_that_was_killed_mends_itself_and_kintsugi_waits(
 
 
 def test_a_postgres_that_hangs_is_restarted_and_its_data_stay(
-    cluster: Cluster, faults: Faults, database: str, production: str, daemon: StartDaemon
+    cluster: RealCluster, faults: Faults, database: str, production: str, daemon: StartDaemon
 ) -> None:
     """A pod that is stuck: its kubelet says so, its log says nothing against it."""
     story = on_stage(cluster, production, daemon())
@@ -100,17 +101,17 @@ def test_a_postgres_that_hangs_is_restarted_and_its_data_stay(
 
 
 def test_a_database_that_runs_and_does_not_answer_is_found_by_our_own_question(
-    cluster: Cluster, database: str, production: str, daemon: StartDaemon
+    cluster: RealCluster, database: str, production: str, daemon: StartDaemon
 ) -> None:
     """Its pod is ready and no exporter tells of it; no restart would help, none is made, and a person is called soon."""
-    story = on_stage(cluster, production, daemon())
+    story = on_stage(cluster, production, daemon(deadlines=HASTY))
 
     closed = "ALTER DATABASE postgres WITH ALLOW_CONNECTIONS false"
     story.at("it takes nobody in", lambda: cluster.kubectl(*ask(production, closed, "-d", "template1")))
 
     started = story.within(60).verdict("started", rule="database-connection-failing")
     incident = story.within(120).ends("needs-operator")
-    assert "what started the run on database goes on, and nothing is left to try" in incident["reason"]
+    assert "the trigger on database persists, and there is nothing left to try" in incident["reason"]
     assert started["reason"] == "matched"
     steps = {step["path"]: step for step in story.steps(incident)}
     assert (steps["pods"]["met"], steps["connect"]["met"], steps["restart"]["state"]) == (True, False, "skipped")
@@ -118,14 +119,14 @@ def test_a_database_that_runs_and_does_not_answer_is_found_by_our_own_question(
     assert story.deleted_by_daemon() == []
 
 
-def test_what_is_wrong_with_each_volume_is_told_apart_with_its_event_and_a_person_is_called(
-    cluster: Cluster, faults: Faults, database: str, production: str, daemon: StartDaemon
+def test_the_fault_of_each_volume_is_told_apart_with_its_event_and_a_person_is_called(
+    cluster: RealCluster, faults: Faults, database: str, production: str, daemon: StartDaemon
 ) -> None:
     """P6, P9: Pending, Released, a resize that failed, Lost: each by its rule and its step; nothing is restarted over it."""
     log, old = (manifests.volume(production, claim=name, app="database") for name in ("database-log", "database-old"))
     cluster.apply(*log, *old)
     leave_over(cluster, old)
-    story = on_stage(cluster, production, daemon())
+    story = on_stage(cluster, production, daemon(deadlines=HASTY))
     pod = pod_of(cluster, production)
     claim = cluster.get("pvc", "database-pvc", production)
 
@@ -151,7 +152,7 @@ def test_what_is_wrong_with_each_volume_is_told_apart_with_its_event_and_a_perso
     assert pod_of(cluster, production)["metadata"]["uid"] == pod["metadata"]["uid"]
 
 
-def leave_over(cluster: Cluster, made: Sequence[Object]) -> None:
+def leave_over(cluster: RealCluster, made: Sequence[Object]) -> None:
     """Delete the claim of a volume that keeps what is in it."""
     volume, claim = (each["metadata"]["name"] for each in made)
     namespace = made[1]["metadata"]["namespace"]
@@ -164,8 +165,8 @@ def leave_over(cluster: Cluster, made: Sequence[Object]) -> None:
     wait_for(lambda: phase_of("pv", volume) == "Released", within=30, describe=lambda: cluster.get("pv", volume))
 
 
-def refuse_to_grow(cluster: Cluster, claim: Object) -> None:
-    """Say of a claim what the resizer of a storage driver says when its pool is full."""
+def refuse_to_grow(cluster: RealCluster, claim: Object) -> None:
+    """Set on a claim what the resizer of a storage driver says when its pool is full."""
     name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
     condition = {"type": "ControllerResizeError", "status": "True", "message": "the pool is full"}
     patch = json.dumps({"status": {"conditions": [condition]}})
@@ -192,14 +193,14 @@ def why(steps: Mapping[str, Json]) -> str:
     )
 
 
-def on_stage(cluster: Cluster, production: str, daemon: Json) -> Story:
+def on_stage(cluster: RealCluster, production: str, daemon: DaemonProcess) -> ClusterStory:
     """Begin a story on a healthy database."""
-    story = Story(cluster, production, daemon, app="database")
+    story = ClusterStory(cluster, production, daemon, app="database")
     wait_for(lambda: story.service("database").get("healthy"), within=30, describe=story.state)
     return story.begin()
 
 
-def pod_of(cluster: Cluster, production: str) -> Object:
+def pod_of(cluster: RealCluster, production: str) -> Object:
     """Return the database's pod."""
     return cluster.get("pod", "database-0", production)
 
@@ -210,7 +211,7 @@ def restarts(pod: Object) -> int:
 
 
 def is_ready(pod: Object) -> bool:
-    """Tell whether its container is ready."""
+    """Return whether its container is ready."""
     return bool(pod["status"]["containerStatuses"][0]["ready"])
 
 

@@ -1,4 +1,8 @@
-"""A database whose data are gone or damaged, on a real Kubernetes: restored from the newest good backup, by a person's word."""
+"""
+A database whose data are gone or damaged, on a real Kubernetes: restored from the newest good backup, by a person's word.
+
+All of it is done under docs/admission-policies.yaml: what a restore needs they let in.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,16 +11,21 @@ from pathlib import Path
 import pytest
 
 from tests.cluster import database
-from tests.cluster.conftest import StartDaemon
-from tests.cluster.crashes import KILL_AT, SEED, is_dead, lot
+from tests.cluster.conftest import HASTY, StartDaemon
+from tests.cluster.crashes import SEED, is_dead, lot
 from tests.cluster.database import POD, STANDBY, Database
-from tests.cluster.story import Json, Story
-from tests.harness.cluster import Cluster
+from tests.cluster.story import USER, ClusterStory, Json
+from tests.harness import admission_policies
+from tests.harness.admission_policies import Held
+from tests.harness.cluster import RealCluster
 from tests.harness.coredns import CoreDns
+from tests.harness.crash_points import KILL_AT
 from tests.harness.faults import Faults
+from tests.harness.images import POSTGRES
+from tests.harness.product_image import NAME
 from tests.harness.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 DRILL = "/api/v1/services/database/drill"
 DOWN = {"alertname": "PostgreSQLDown", "severity": "critical", "namespace": "production"}
 SYSTEM = "SELECT system_identifier FROM pg_control_system()"
@@ -57,8 +66,17 @@ WRITES = [
 """The same as the API server's audit has it: the first Job has a claim of its own."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def held(cluster: RealCluster) -> Iterator[None]:
+    """Hold the daemon's account to its work: to the images of workers and drills, and the Secrets of database and backups."""
+    secrets = ("database-credentials", "s3-credentials")
+    admission_policies.enforce(cluster, Held(user=USER, image=NAME, server=POSTGRES, secrets=secrets))
+    yield
+    admission_policies.lift(cluster)
+
+
 @pytest.fixture(scope="module")
-def names(cluster: Cluster) -> Iterator[None]:
+def names(cluster: RealCluster) -> Iterator[None]:
     """Let pods of the cluster look the names of Services up."""
     server = CoreDns(cluster)
     server.start()
@@ -68,7 +86,7 @@ def names(cluster: Cluster) -> Iterator[None]:
 
 @pytest.fixture
 def shop(
-    request: pytest.FixtureRequest, own_cluster: Cluster, names: None, product_image: str, production: str
+    request: pytest.FixtureRequest, own_cluster: RealCluster, names: None, product_image: str, production: str
 ) -> Iterator[Database]:
     """A shop that is well, with one good backup of its database, and with a standby for a test that asks for one."""
     s3 = database.server()
@@ -138,7 +156,7 @@ def test_a_lost_volume_is_replaced_though_the_daemon_dies_three_times_on_the_way
         f"{draws.choice(SIDES)} effect restore/{later} 1",
     ]
     print(f"{SEED}={seed} draws {deaths}")
-    story = on_stage(shop, daemon, **{KILL_AT: deaths[0]})
+    story = on_stage(shop, daemon, environment={KILL_AT: deaths[0]})
 
     story.at("the volume is lost", lambda: faults.lose_volume(shop.claim()))
 
@@ -171,21 +189,50 @@ def test_lost_volumes_are_replaced_their_data_come_from_the_backup_and_the_stand
     assert shop.ask(SYSTEM, pod=STANDBY) == shop.ask(SYSTEM) != before, "it was made from the new primary"
 
 
-def test_a_drill_proves_the_backup_and_touches_nothing_live(shop: Database, daemon: StartDaemon) -> None:
-    """The scratch database is gone afterwards; what is live is as it was, on the same volume."""
+def test_a_drill_proves_the_backup_on_a_server_of_its_own_and_the_live_one_hears_nothing(
+    shop: Database, daemon: StartDaemon
+) -> None:
+    """E9: what is live is as it was, on the same volume, and nobody has connected to it; the drill's Jobs are gone."""
     story = on_stage(shop, daemon)
     before = shop.live()
+    connected = shop.tell_connections()
 
     story.at("a person asks for a drill", lambda: story.daemon.post(DRILL, {}))
 
     drill = story.within(240).ends("passed", service="database")
     assert "1000 rows" in drill["reason"], drill["reason"]
+    assert list(shop.connections()) == list(connected)
     assert shop.live() == before
     assert story.written_by_daemon("statefulsets") == story.written_by_daemon("deployments") == []
+    assert writes(story) == [
+        "create jobs",
+        "create persistentvolumeclaims",
+        "create jobs",
+        "delete jobs",
+        "delete jobs",
+    ]
+    asked = {step["path"]: step["text"] for step in story.steps(drill) if step["path"].startswith("verify/")}
+    assert len(asked) == 5
+    assert [text for text in asked.values() if not text.startswith("kubectl exec job/kintsugi-")] == []
     story.within(20).sees(
         "the metric tells of it",
         lambda: story.counted("kintsugi_drill_last_success_timestamp_seconds", service="database") > 0,
     )
+    story.within(90).sees("nothing of it is left", lambda: shop.cluster.list("job", shop.namespace) == [])
+
+
+def test_a_drill_for_whose_server_no_node_has_room_fails_and_says_so(shop: Database, daemon: StartDaemon) -> None:
+    """P6: it is no verdict on the backup; nothing is left of it, and nothing live was touched."""
+    asked = {"KINTSUGI_RESTORE__DRILL_EPHEMERAL_STORAGE": "900Ti", "KINTSUGI_RESTORE__START_TIMEOUT": "30s"}
+    story = on_stage(shop, daemon, environment=asked)
+    before = shop.live()
+
+    story.at("a person asks for a drill", lambda: story.daemon.post(DRILL, {}))
+
+    drill = story.within(240).ends("failed", service="database")
+    assert "Insufficient ephemeral-storage" in drill["reason"], drill["reason"]
+    assert shop.live() == before
+    story.within(90).sees("nothing of it is left", lambda: shop.cluster.list("job", shop.namespace) == [])
 
 
 def test_with_no_backup_that_is_good_the_restore_stops_and_nothing_live_is_touched(
@@ -229,28 +276,34 @@ def lose_both(shop: Database, faults: Faults) -> None:
 
 
 def on_stage(
-    shop: Database, daemon: StartDaemon, *, pace: float = PACE, catalog: Path | None = None, **environment: str
-) -> Story:
+    shop: Database,
+    daemon: StartDaemon,
+    *,
+    pace: float = PACE,
+    catalog: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> ClusterStory:
     """Begin a story on a healthy database."""
-    started = daemon(durations=pace, catalog=catalog, environment={**shop.environment, **environment})
-    story = Story(shop.cluster, shop.namespace, started, app="database")
+    environment = {**shop.environment, **(environment or {})}
+    started = daemon(deadlines=HASTY, durations=pace, catalog=catalog, environment=environment)
+    story = ClusterStory(shop.cluster, shop.namespace, started, app="database")
     wait_for(lambda: story.service("database").get("healthy"), within=60, describe=story.state)
     return story.begin()
 
 
-def asked(story: Story, incident: str) -> str:
+def asked(story: ClusterStory, incident: str) -> str:
     """Return the question that a person is asked."""
     (question,) = story.daemon.incident(incident)["approvals"]
     return str(question["question"])
 
 
-def comes_to_its_end(story: Story, deaths: Sequence[str]) -> Json:
+def comes_to_its_end(story: ClusterStory, deaths: Sequence[str]) -> Json:
     """Start the daemon again whenever it has died, agree when a person is asked, and return the incident when it is closed."""
     left = list(deaths)
 
     def is_closed() -> Json | None:
         if is_dead(story):
-            story.at(f"it has died {left.pop(0)}", lambda: story.daemon.start(**{KILL_AT: left[0] if left else ""}))
+            story.at(f"it has died {left.pop(0)}", lambda: story.daemon.start({KILL_AT: left[0] if left else ""}))
         (incident,) = [each for each in story.daemon.incidents() if each["service"] == "database"]
         if incident["state"] == "awaiting-approval":
             story.at("a person agrees", lambda: story.approve(incident))
@@ -261,7 +314,7 @@ def comes_to_its_end(story: Story, deaths: Sequence[str]) -> Json:
     return closed
 
 
-def changed(story: Story, incident: Json) -> Mapping[str, str]:
+def changed(story: ClusterStory, incident: Json) -> Mapping[str, str]:
     """Return the changes of an incident's one restore, and what became of each."""
     (run,) = story.daemon.incident(incident["id"])["runs"]
     made = {each["path"]: each["state"] for each in run["steps"] if each["changes"]}
@@ -272,7 +325,7 @@ def changed(story: Story, incident: Json) -> Mapping[str, str]:
     }
 
 
-def writes(story: Story) -> Sequence[str]:
+def writes(story: ClusterStory) -> Sequence[str]:
     """Return all that the daemon has changed in the cluster, in order."""
     return [f"{each.verb} {each.resource}" for each in story.writes()]
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from kintsugi.worker import PG_MAJOR
-from tests.cluster.story import Story
+from tests.cluster.conftest import PATIENT
+from tests.cluster.story import ClusterStory
 from tests.harness import deployed_daemon
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.deployed_daemon import UID, DeployedDaemon, security
 from tests.harness.faults import Faults
-from tests.harness.product_image import archive, configuration
+from tests.harness.product_image import archive, configuration, paths
 from tests.harness.waiting import wait_for
 
 LABELS = ("title", "description", "version", "revision", "source", "licenses")
@@ -29,15 +30,18 @@ for place in / /opt/kintsugi /opt/kintsugi/lib /usr/local/bin /var/lib/kintsugi;
 done
 touch /tmp/x && echo /tmp can be written
 [ -e /var/run/secrets/kubernetes.io ] && echo a token of Kubernetes is here
-command -v pip gcc cc make
+command -v pip gcc cc make kubesim
+python -c "import kubesim" 2>/dev/null && echo the embedded cluster is here
 true
 """
 
 
 @pytest.fixture
-def deployed(cluster: Cluster, product_image: str, tmp_path: Path) -> Iterator[DeployedDaemon]:
+def deployed(cluster: RealCluster, product_image: str, tmp_path: Path) -> Iterator[DeployedDaemon]:
     """Return a daemon that runs from the image, ready; it goes with the test."""
-    daemon = DeployedDaemon(cluster=cluster, image=product_image, kubeconfig=cluster.kubeconfig, folder=tmp_path)
+    daemon = DeployedDaemon(
+        cluster=cluster, image=product_image, kubeconfig=cluster.kubeconfig, folder=tmp_path, deadlines=PATIENT
+    )
     try:
         yield daemon.start()
     finally:
@@ -45,10 +49,10 @@ def deployed(cluster: Cluster, product_image: str, tmp_path: Path) -> Iterator[D
 
 
 def test_the_daemon_heals_a_crash_looping_pod_from_its_image(
-    cluster: Cluster, faults: Faults, web: str, production: str, deployed: DeployedDaemon
+    cluster: RealCluster, faults: Faults, web: str, production: str, deployed: DeployedDaemon
 ) -> None:
     """P8: with no more rights than docs/least-rights.yaml grants and under the pod security standard `restricted`."""
-    story = Story(cluster, production, deployed, user=deployed_daemon.USER).begin(good="web-service")
+    story = ClusterStory(cluster, production, deployed, user=deployed_daemon.USER).begin(good="web-service")
     victim = story.pods()[0]
 
     story.at("the pod crash-loops", lambda: faults.crash_loop(victim))
@@ -61,7 +65,7 @@ def test_the_daemon_heals_a_crash_looping_pod_from_its_image(
     assert [each["restartCount"] for each in pod["status"]["containerStatuses"]] == [0]
 
 
-def test_a_job_of_the_image_runs_the_worker(cluster: Cluster, product_image: str, namespace: str) -> None:
+def test_a_job_of_the_image_runs_the_worker(cluster: RealCluster, product_image: str, namespace: str) -> None:
     """It has no token of Kubernetes, answers by JSON lines on its log, and drops no database but a drill's."""
     command = ("python", "-m", "kintsugi.worker", "drop", "--database", "shop", "--host", "127.0.0.1", "--user", "shop")
     said, code = ended(cluster, namespace, job("worker", product_image, *command))
@@ -71,7 +75,7 @@ def test_a_job_of_the_image_runs_the_worker(cluster: Cluster, product_image: str
 
 
 def test_a_container_of_the_image_can_do_nothing_but_its_work(
-    cluster: Cluster, product_image: str, namespace: str
+    cluster: RealCluster, product_image: str, namespace: str
 ) -> None:
     """No root, nothing to write but /tmp, no compiler, no installer; the client programs are those of PG_MAJOR."""
     said, code = ended(cluster, namespace, job("questions", product_image, "sh", "-c", QUESTIONS))
@@ -83,7 +87,7 @@ def test_a_container_of_the_image_can_do_nothing_but_its_work(
     assert lines[4:] == ["kintsugi 0.1.0", "/tmp can be written"]
 
 
-def test_the_image_tells_what_it_is(own_cluster: Cluster, product_image: str) -> None:
+def test_the_image_tells_what_it_is(own_cluster: RealCluster, product_image: str) -> None:
     """Labels of the Open Container Initiative, the user by number, and its size for whoever reads the run."""
     built = archive()
     configured = configuration(built)
@@ -92,6 +96,13 @@ def test_the_image_tells_what_it_is(own_cluster: Cluster, product_image: str) ->
     assert {f"org.opencontainers.image.{label}" for label in LABELS} <= configured["Labels"].keys()
     print(f"the image is {built.stat().st_size / 1e6:.0f} MB large")
     assert built.stat().st_size < 600e6
+
+
+def test_the_embedded_cluster_is_in_no_layer_of_the_image(own_cluster: RealCluster, product_image: str) -> None:
+    """It is for demonstrations and tests; what it shares with the daemon is there."""
+    found = {part for path in paths(archive()) for part in Path(path).parts}
+    assert {"kintsugi", "kubeobjects"} <= found
+    assert [part for part in found if part.startswith("kubesim")] == []
 
 
 def job(name: str, image: str, *command: str) -> dict[str, Any]:
@@ -116,7 +127,7 @@ def job(name: str, image: str, *command: str) -> dict[str, Any]:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}
 
 
-def ended(cluster: Cluster, namespace: str, made: dict[str, Any]) -> tuple[str, int]:
+def ended(cluster: RealCluster, namespace: str, made: dict[str, Any]) -> tuple[str, int]:
     """Run a Job to its end; return its log and the exit code of its container."""
     name = made["metadata"]["name"]
     cluster.apply({**made, "metadata": {**made["metadata"], "namespace": namespace}})

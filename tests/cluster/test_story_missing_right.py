@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from tests.cluster.conftest import StartDaemon
-from tests.cluster.story import Story
-from tests.harness.cluster import Cluster
+from tests.cluster.conftest import HASTY, StartDaemon
+from tests.cluster.story import ClusterStory
+from tests.harness.cluster import RealCluster
 from tests.harness.daemon import ROOT, kubeconfig, rights
 from tests.harness.faults import Faults
 from tests.harness.waiting import wait_for
@@ -16,13 +16,13 @@ DELETE = {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]}
 
 
 def test_without_the_right_to_delete_pods_the_run_fails_and_names_it(
-    cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
+    cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:
     """A person is asked before the restart, and while they think RBAC takes the right away; their yes comes too late."""
     assert DELETE in rights()
     login = kubeconfig(cluster, "default", account=ACCOUNT)
-    started = daemon(durations=0.01, kubeconfig=login, catalog=asking(tmp_path / "catalog"))
-    story = Story(cluster, production, started, user=USER).begin(good="web-service")
+    started = daemon(deadlines=HASTY, durations=0.01, kubeconfig=login, catalog=asking(tmp_path / "catalog"))
+    story = ClusterStory(cluster, production, started, user=USER).begin(good="web-service")
     victim = story.pods()[0]
 
     story.at("a pod stops to answer", lambda: faults.make_unready(victim))
@@ -48,7 +48,7 @@ def asking(folder: Path) -> Path:
     return folder
 
 
-def take_away(cluster: Cluster) -> None:
+def take_away(cluster: RealCluster) -> None:
     """Take the right out of the account's role, and wait until the API server knows it."""
     (role,) = [
         each for each in cluster.list("clusterrole") if each["metadata"]["name"].startswith(f"default-{ACCOUNT}-")

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.conftest import StartDaemon
-from tests.cluster.story import Story
+from tests.cluster.story import ClusterStory
 from tests.harness import manifests
 from tests.harness.api import Object
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 from tests.harness.images import PAUSE
 
@@ -18,7 +18,7 @@ MISMATCH = {"alertname": "KubeStatefulSetReplicasMismatch", "severity": "warning
 
 
 @pytest.fixture
-def system_pod(cluster: Cluster) -> Iterator[str]:
+def system_pod(cluster: RealCluster) -> Iterator[str]:
     """Run a pod in kube-system, and return its name."""
     cluster.apply(bare_pod("kube-system", "of-the-cluster", app="dns"))
     yield "of-the-cluster"
@@ -26,10 +26,10 @@ def system_pod(cluster: Cluster) -> Iterator[str]:
 
 
 def test_a_claim_that_is_pending_and_later_lost_is_told_and_left_alone(
-    cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon
+    cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
     """P9: signal, rule and verdict, each time; no restart mends a volume."""
-    story = Story(cluster, production, daemon(durations=0.01)).begin(good="web-service")
+    story = ClusterStory(cluster, production, daemon(durations=0.01)).begin(good="web-service")
     volume, claim = manifests.volume(production, claim=CLAIM)
 
     story.at("a claim waits for its volume", lambda: cluster.apply(claim))
@@ -48,10 +48,10 @@ def test_a_claim_that_is_pending_and_later_lost_is_told_and_left_alone(
 
 
 def test_alerts_about_what_is_not_the_services_own_are_refused_each_for_its_reason(
-    cluster: Cluster, web: str, system_pod: str, production: str, daemon: StartDaemon
+    cluster: RealCluster, web: str, system_pod: str, production: str, daemon: StartDaemon
 ) -> None:
     """A20: an alert's labels only say where to look; what they name must be a pod of the service, and come back."""
-    story = Story(cluster, production, daemon(durations=0.01)).begin(good="web-service")
+    story = ClusterStory(cluster, production, daemon(durations=0.01)).begin(good="web-service")
     own = story.pods()[0]["metadata"]["name"]
     cluster.apply(bare_pod(production, "by-hand", app="web-app"))
 
@@ -74,12 +74,12 @@ def test_alerts_about_what_is_not_the_services_own_are_refused_each_for_its_reas
     assert story.why({**LOOPS, "pod": own})["web-alerts"].startswith("matches: started (matched)")
 
 
-def told_by_watch(story: Story) -> float:
+def told_by_watch(story: ClusterStory) -> float:
     """Return how many signals the daemon's watch has given: that something began, that it ended."""
     return story.counted("kintsugi_signals_received_total", source="watch")
 
 
-def phase_of(cluster: Cluster, namespace: str) -> str:
+def phase_of(cluster: RealCluster, namespace: str) -> str:
     """Return the claim's phase."""
     return str(cluster.get("pvc", CLAIM, namespace)["status"]["phase"])
 

@@ -1,14 +1,13 @@
 """Case 3, with a service and rules as docs/rules.md writes them: a bad rollout beside old pods that serve, and one of all pods (E33)."""
 
-import shutil
 from pathlib import Path
 
-from tests.cluster.conftest import TIME_FOR_PODS, StartDaemon
-from tests.cluster.story import Json, Story
-from tests.harness.cluster import Cluster
-from tests.harness.daemon import ROOT
+from tests.cluster.conftest import HASTY, TIME_FOR_PODS, StartDaemon
+from tests.cluster.story import ClusterStory, Json
+from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 from tests.harness.images import WEB_BAD
+from tests.harness.restarting_runbook import write_restarting_runbook
 
 SHOP = """\
 apiVersion: kintsugi.dev/v1alpha1
@@ -16,12 +15,12 @@ kind: Service
 metadata: {name: shop}
 spec:
   priority: 3
-  depends_on: []
+  dependsOn: []
   namespace: production
   selector: app=web-app
   workload: deployment/web-app-deployment
   healthy: desired > 0 && ready >= desired
-  runbook: workload-recovery
+  runbook: restart-everything
 ---
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
@@ -48,10 +47,12 @@ spec:
 
 
 def test_a_stuck_rollout_beside_pods_that_serve_is_not_called_recovered_and_does_not_stay_open(
-    cluster: Cluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
+    cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:
     """P5, E19: its crash-looping pod is deleted in vain, and a person hears of the rollout and of the way back."""
-    story = Story(cluster, production, daemon(durations=0.01, catalog=catalog(tmp_path))).begin(good="shop")
+    story = ClusterStory(cluster, production, daemon(deadlines=HASTY, durations=0.01, catalog=catalog(tmp_path))).begin(
+        good="shop"
+    )
 
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
     story.within(60).sees("its pod is restarted by a run", lambda: bool(story.deleted_by_daemon()))
@@ -69,11 +70,11 @@ def test_a_stuck_rollout_beside_pods_that_serve_is_not_called_recovered_and_does
 
 
 def test_a_bad_rollout_of_all_pods_that_was_restarted_goes_back_to_the_good_revision(
-    cluster: Cluster, web: str, production: str, daemon: StartDaemon, tmp_path: Path
+    cluster: RealCluster, web: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:
     """E13: the undo of the run's own restart would lead to the bad revision once more."""
-    started = daemon(durations=0.02, catalog=catalog(tmp_path), environment=TIME_FOR_PODS)
-    story = Story(cluster, production, started).begin(good="shop")
+    started = daemon(deadlines=HASTY, durations=0.02, catalog=catalog(tmp_path), environment=TIME_FOR_PODS)
+    story = ClusterStory(cluster, production, started).begin(good="shop")
     story.at("all pods are to be replaced at once", lambda: story.patch({"spec": {"strategy": RECREATE}}))
 
     story.at("a probe asks for what is not there", lambda: story.patch(probing(story.deployment(), "/nothing")))
@@ -82,7 +83,7 @@ def test_a_bad_rollout_of_all_pods_that_was_restarted_goes_back_to_the_good_revi
 
     incident = story.within(240).ends("rolled-back")
     assert (
-        "deployment/web-app-deployment from revision 3 to 1, which was seen good; shop is healthy"
+        "deployment/web-app-deployment from revision 3 (readinessProbe changed) to 1, which was seen good; shop is healthy"
         in (incident["reason"])
     )
     assert [step["text"] for step in story.steps(incident) if step["phase"] == "undo"] == [
@@ -96,12 +97,12 @@ RECREATE = {"type": "Recreate", "rollingUpdate": None}
 
 
 def catalog(folder: Path) -> Path:
-    """Write the service and its rules beside the shipped runbook."""
+    """Write the service and its rules beside a runbook that restarts whatever is wrong."""
     made = folder / "catalog"
     for name in ("rules", "runbooks"):
         (made / name).mkdir(parents=True)
     (made / "rules" / "shop.yaml").write_text(SHOP)
-    shutil.copy(ROOT / "runbooks" / "workload-recovery.yaml", made / "runbooks")
+    write_restarting_runbook(made / "runbooks")
     return made
 
 

@@ -1,11 +1,15 @@
 """Case 2: too few pods are ready although the broken ones were restarted: Kintsugi scales, unless something forbids it."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from tests.cluster.conftest import StartDaemon
-from tests.cluster.story import Story
+from tests.cluster.story import ClusterStory
 from tests.harness.api import Object
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
+from tests.harness.daemon import ROOT
 from tests.harness.faults import Faults
 
 # The alert's `pod` is the exporter that it was scraped from, as it is with kube-state-metrics: the Deployment counts.
@@ -21,17 +25,17 @@ STUCK = {**MISMATCH, "alertname": "KubeDeploymentRolloutStuck"}
 
 
 @pytest.fixture
-def two(cluster: Cluster, web: str, production: str) -> str:
+def two(cluster: RealCluster, web: str, production: str) -> str:
     """Run the web service with two pods only, and return its address."""
     cluster.kubectl("scale", "deployment/web-app-deployment", "--replicas=2", "-n", production)
     return web
 
 
 def test_two_pods_are_too_few_after_the_restart_and_become_five(
-    cluster: Cluster, faults: Faults, two: str, production: str, daemon: StartDaemon
+    cluster: RealCluster, faults: Faults, two: str, production: str, daemon: StartDaemon
 ) -> None:
     """The alert goes on, so that the restart is not enough; one patch scales, and the incident says why and how back."""
-    story = Story(cluster, production, daemon()).begin(good="web-service")
+    story = ClusterStory(cluster, production, daemon()).begin(good="web-service")
     victim = story.pods()[0]
 
     story.at("one of two pods stops to answer", lambda: faults.make_unready(victim))
@@ -48,10 +52,10 @@ def test_two_pods_are_too_few_after_the_restart_and_become_five(
 
 
 def test_two_pods_stay_two_while_the_daemon_only_observes(
-    cluster: Cluster, faults: Faults, two: str, production: str, daemon: StartDaemon
+    cluster: RealCluster, faults: Faults, two: str, production: str, daemon: StartDaemon
 ) -> None:
     """The control: nobody else restarts or scales."""
-    story = Story(cluster, production, daemon(mode="observe")).begin()
+    story = ClusterStory(cluster, production, daemon(mode="observe")).begin()
     victim = story.pods()[0]
 
     story.at("one of two pods stops to answer", lambda: faults.make_unready(victim))
@@ -64,11 +68,11 @@ def test_two_pods_stay_two_while_the_daemon_only_observes(
     story.stays(lambda: story.deployment()["status"].get("readyReplicas") == 1, 2, "one of two ready")
 
 
-def test_what_must_not_be_scaled_is_not_and_each_time_says_why(
-    cluster: Cluster, two: str, production: str, daemon: StartDaemon
+def test_a_deployment_that_must_not_be_scaled_is_not_and_the_run_says_why(
+    cluster: RealCluster, two: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:
     """B21, E14: not against an autoscaler, not from eight down to five, not while pods find no node."""
-    story = Story(cluster, production, daemon(durations=0.01)).begin()
+    story = ClusterStory(cluster, production, daemon(durations=0.01, catalog=of_its_own_runbook(tmp_path))).begin()
 
     story.at("an autoscaler owns the Deployment", lambda: cluster.apply(autoscaler(production)))
     story.at("the alert fires", lambda: story.alert("firing", MISMATCH))
@@ -90,6 +94,18 @@ def test_what_must_not_be_scaled_is_not_and_each_time_says_why(
 
     assert story.written_by_daemon("deployments") == []
     assert story.deployment()["spec"]["replicas"] == 2
+
+
+def of_its_own_runbook(folder: Path) -> Path:
+    """Write the shipped catalog without the rule that has a stuck rollout diagnosed: the service's own runbook is left with it."""
+    for name in ("rules", "runbooks"):
+        shutil.copytree(ROOT / name, folder / name)
+    of_web = folder / "rules" / "web-service.yaml"
+    documents = of_web.read_text().split("\n---\n")
+    left = [each for each in documents if "name: web-rollout-stuck" not in each]
+    assert len(left) == len(documents) - 1
+    of_web.write_text("\n---\n".join(left))
+    return folder
 
 
 def autoscaler(namespace: str) -> Object:

@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.cluster.kubectl import Object
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.images import WEB_GOOD
 from tests.harness.metrics_server import API, MetricsServer
 from tests.harness.waiting import eventually
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
+class MeasuredNamespace:
     """The namespace whose pods are measured, and by what."""
 
     namespace: str
@@ -54,7 +54,7 @@ def hold(times: int) -> str:
 
 
 async def of_one_measurement(
-    cluster: Cluster, ours: Callable[[], Awaitable[Sequence[Row]]], theirs: Callable[[], str]
+    cluster: RealCluster, ours: Callable[[], Awaitable[Sequence[Row]]], theirs: Callable[[], str]
 ) -> tuple[Sequence[Row], Sequence[Row]]:
     """Read ours and kubectl's, again and again, until nothing was measured, started or removed in between."""
 
@@ -68,7 +68,7 @@ async def of_one_measurement(
     return await eventually(read, within=60, describe="both read the same measurement")
 
 
-def stamps(cluster: Cluster) -> Sequence[tuple[str, str, str]]:
+def stamps(cluster: RealCluster) -> Sequence[tuple[str, str, str]]:
     """Return what the metrics API knows at present: of what, and from when."""
     items = [item for kind in ("nodes", "pods") for item in cluster.api.request("GET", f"{API}/{kind}")["items"]]
     return sorted(

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tests.harness.certificates import Pair
+from tests.harness.certificates import KeyPair
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class Access:
     token: str = ""
 
     @classmethod
-    def by_certificate(cls, server: str, authority: Path, pair: Pair) -> "Access":
+    def by_certificate(cls, server: str, authority: Path, pair: KeyPair) -> "Access":
         """Return the access of somebody who has a client certificate."""
         return cls(
             server=server,

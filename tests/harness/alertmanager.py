@@ -20,7 +20,7 @@ RECEIVER = "kintsugi"
 
 
 def obstacle() -> str | None:
-    """Say why no Alertmanager can be had here, or None."""
+    """Return why no Alertmanager can be had here, or None."""
     return None if shutil.which(PROGRAM) else f"{PROGRAM} is not installed (tests/harness/setup installs it)"
 
 

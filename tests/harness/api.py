@@ -37,7 +37,7 @@ class Resource:
         return "/".join([self.prefix, *place, self.plural, *(each for each in (name, sub) if each)])
 
 
-class Api:
+class ApiClient:
     """Speaks to one API server as one user, on connections that are kept. Every call has a time limit, in seconds."""
 
     def __init__(self, access: Access, *, limit: float = 10) -> None:

@@ -34,7 +34,7 @@ class Buildah:
             yield cls(store=folder / driver, driver=driver, scratch=Path(scratch))
 
     def has(self, name: str) -> bool:
-        """Say whether an image of this name is in the store."""
+        """Return whether an image of this name is in the store."""
         return self._called("inspect", "--type=image", name).returncode == 0
 
     def lay(self, name: str, content: Path, *, base: str = "scratch") -> None:

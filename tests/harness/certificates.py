@@ -31,7 +31,7 @@ A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
+class KeyPair:
     """A certificate and its private key, both PEM files."""
 
     certificate: Path
@@ -62,25 +62,33 @@ class Authority:
         _openssl("ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", str(self.token_key))
         _openssl("ec", "-in", str(self.token_key), "-pubout", "-out", str(self.token_public_key))
 
-    def user(self, name: str, *groups: str) -> Pair:
+    def user(self, name: str, *groups: str) -> KeyPair:
         """Issue a client certificate: Kubernetes reads the user from CN and the groups from O."""
         subject = "".join(f"/O={group}" for group in groups) + f"/CN={name}"
         return self._issue(name.replace(":", "-"), subject, "extendedKeyUsage=clientAuth")
 
-    def server(self, name: str, *addresses: str) -> Pair:
+    def expired(self, name: str, *addresses: str) -> KeyPair:
+        """Issue a serving certificate that was valid for three days, and no more."""
+        valid_from, self._valid_from = self._valid_from, datetime.now(UTC) - 10 * A_DAY
+        try:
+            return self.server(name, *addresses)
+        finally:
+            self._valid_from = valid_from
+
+    def server(self, name: str, *addresses: str) -> KeyPair:
         """Issue a serving certificate for names and IPv4 addresses."""
         kinds = ("IP" if each.replace(".", "").isdigit() else "DNS" for each in addresses)
         names = ",".join(f"{kind}:{each}" for kind, each in zip(kinds, addresses, strict=True))
         return self._issue(name, f"/CN={name}", "extendedKeyUsage=serverAuth", f"subjectAltName={names}")
 
-    def _issue(self, file: str, subject: str, *extensions: str) -> Pair:
+    def _issue(self, file: str, subject: str, *extensions: str) -> KeyPair:
         pair = self._pair(file)
         limits = ("basicConstraints=critical,CA:FALSE", "keyUsage=critical,digitalSignature")
         signer = ("-cert", str(self.own.certificate), "-keyfile", str(self.own.key))
         self._request(pair, subject, *limits, *extensions, signer=signer)
         return pair
 
-    def _request(self, pair: Pair, subject: str, *extensions: str, signer: Sequence[str] = ()) -> None:
+    def _request(self, pair: KeyPair, subject: str, *extensions: str, signer: Sequence[str] = ()) -> None:
         """Make a key and have its certificate signed: by `signer`, or by itself."""
         added = [word for extension in extensions for word in ("-addext", extension)]
         wish = pair.certificate.with_suffix(".csr")
@@ -91,8 +99,8 @@ class Authority:
         by = signer or ("-selfsign", "-keyfile", str(pair.key))
         _openssl("ca", "-batch", "-notext", *config, *valid, *by, "-in", str(wish), "-out", str(pair.certificate))
 
-    def _pair(self, file: str) -> Pair:
-        return Pair(certificate=self._folder / f"{file}.crt", key=self._folder / f"{file}.key")
+    def _pair(self, file: str) -> KeyPair:
+        return KeyPair(certificate=self._folder / f"{file}.crt", key=self._folder / f"{file}.key")
 
 
 def _openssl(*arguments: str) -> None:

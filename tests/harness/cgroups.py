@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 _TOP = Path("/sys/fs/cgroup")
+PROCESSES = 20
+"""Where the tests of several lanes run beside each other, a pod else waits for all of them before its turn comes."""
 
 
 def make(name: str) -> None:
@@ -18,6 +20,7 @@ def make(name: str) -> None:
             _prepare(parent)
             (parent / element).mkdir(exist_ok=True)
             _copy_cpuset(parent, parent / element)
+            _weigh(parent / element)
             parent /= element
 
 
@@ -29,10 +32,17 @@ def _prepare(parent: Path) -> None:
 
 
 def _copy_cpuset(parent: Path, child: Path) -> None:
-    """Give a new cpuset (cgroup v1) its processors and memory: nothing can be put into it until it has some."""
+    """Provide a new cpuset (cgroup v1) with its processors and memory: nothing can be put into it until it has some."""
     for setting in ("cpuset.cpus", "cpuset.mems"):
         if (parent / setting).exists() and not (parent / "cgroup.controllers").exists():
             (child / setting).write_text((parent / setting).read_text())
+
+
+def _weigh(cgroup: Path) -> None:
+    """Let all pods of a run together have what so many processes outside have: by default they have what one of those has."""
+    for setting, one in (("cpu.shares", 1024), ("cpu.weight", 100)):
+        if (cgroup / setting).exists():
+            (cgroup / setting).write_text(str(one * PROCESSES))
 
 
 def kill(name: str) -> None:

@@ -15,12 +15,13 @@ from typing import Any
 
 from tests.harness import components, network
 from tests.harness.access import Access
-from tests.harness.api import Api, ApiError, Object
+from tests.harness.api import ApiClient, ApiError, Object
 from tests.harness.audit import AuditFile, AuditLog
 from tests.harness.load_balancer import LoadBalancers, address_of, is_routed
-from tests.harness.machine import API_SERVER, Machine
+from tests.harness.machine import API_SERVER, KUBELET, Machine
 from tests.harness.parts import Parts, parts
 from tests.harness.parts import obstacle as parts_obstacle
+from tests.harness.second_node import SecondNode
 from tests.harness.waiting import wait_for
 
 KUBECONFIG = "KINTSUGI_TEST_KUBECONFIG"
@@ -43,7 +44,7 @@ class KubectlError(Exception):
 
 
 def obstacle() -> str | None:
-    """Say why no cluster can be had here, or None. Nothing is built here: there is no way out of the run's network."""
+    """Return why no cluster can be had here, or None. Nothing is built here: there is no way out of the run's network."""
     if is_lent():
         return None if shutil.which("kubectl") else f"{KUBECONFIG} is set, but there is no kubectl on PATH"
     missing = [tool for tool in ("containerd", "runc", "ctr", "openssl", "busybox") if shutil.which(tool) is None]
@@ -56,18 +57,18 @@ def obstacle() -> str | None:
 
 
 def is_lent() -> bool:
-    """Say whether the tests were lent a cluster."""
+    """Return whether the tests were lent a cluster."""
     return bool(os.environ.get(KUBECONFIG))
 
 
-class Cluster:
+class RealCluster:
     """A cluster as its administrator sees it, with what tests need to look at it and to break it."""
 
     def __init__(self, kubeconfig: Path, kubectl: Path, machine: Machine | None = None) -> None:
         """Use `start` or `existing` instead."""
         self.kubeconfig = kubeconfig
         self.access = Access.read(kubeconfig)
-        self.api = Api(self.access)
+        self.api = ApiClient(self.access)
         self.kubectl_program = kubectl
         self._machine = machine
         self._scratch = Path(tempfile.mkdtemp(prefix="kubeconfigs-", dir=network.run_folder()))
@@ -76,7 +77,7 @@ class Cluster:
         self._audit: AuditFile | None = None
 
     @classmethod
-    def start(cls, *, binaries: Parts | None = None, node_monitor_grace_period: int = 50) -> "Cluster":
+    def start(cls, *, binaries: Parts | None = None, node_monitor_grace_period: int = 50) -> "RealCluster":
         """Start a cluster of our own and return it when its node is Ready.
 
         `node_monitor_grace_period` is how many seconds a node may be silent before it is NotReady. Raises PartsError
@@ -92,7 +93,7 @@ class Cluster:
         return cluster
 
     @classmethod
-    def existing(cls, kubeconfig: Path) -> "Cluster":
+    def existing(cls, kubeconfig: Path) -> "RealCluster":
         """Return a cluster that somebody lends us; nothing of it is stopped.
 
         Its owner has loaded the images of `python -m tests.harness.images` and gives addresses to LoadBalancers.
@@ -115,7 +116,7 @@ class Cluster:
 
     @property
     def ours(self) -> bool:
-        """Say whether the harness started this cluster, so that it may stop parts of it."""
+        """Return whether the harness started this cluster, so that it may stop parts of it."""
         return self._machine is not None
 
     @property
@@ -266,6 +267,43 @@ class Cluster:
     def thaw(self, name: str) -> None:
         """Let a frozen component go on."""
         self.machine.program(name).thaw()
+
+    @contextmanager
+    def node_silent(self, *, given_up_after: int = 4) -> Iterator[None]:
+        """Have the node's kubelet dead, its pods alive, and the node given up (Unknown) after so many seconds; then it is Ready again."""
+        self.stop_component(KUBELET)
+        self.machine.give_up_nodes_after(given_up_after)
+        try:
+            yield
+        finally:
+            # A node that reports less often than it is given up flaps.
+            self.machine.give_up_nodes_after(self.machine.node_monitor_grace_period)
+            self.start_component(KUBELET)
+            wait_for(self._takes_pods, within=60, describe=lambda: self.list("node"))
+
+    def _takes_pods(self) -> bool:
+        """Return whether each node is Ready, and its taint of the time when it was not is gone."""
+        nodes = self.list("node")
+        ready = [
+            each["status"] == "True"
+            for node in nodes
+            for each in node["status"]["conditions"]
+            if each["type"] == "Ready"
+        ]
+        return all(ready) and not any(node["spec"].get("taints") for node in nodes)
+
+    @contextmanager
+    def second_node(self, *, given_up_after: int = 30) -> Iterator[SecondNode]:
+        """Have a second node, and nodes given up (Unknown) after so many silent seconds: three times a kubelet's pause between two reports."""
+        machine = self.machine
+        node = SecondNode(machine.layout, machine.parts, self.api, lease_seconds=40)
+        try:
+            node.start()
+            machine.give_up_nodes_after(given_up_after)
+            yield node
+        finally:
+            machine.give_up_nodes_after(machine.node_monitor_grace_period)
+            node.remove()
 
     def stop_for(self, name: str, seconds: float) -> threading.Thread:
         """Kill a component and start it again after `seconds`; join the thread to know that it serves again."""

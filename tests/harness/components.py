@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.harness.access import Access
-from tests.harness.certificates import Authority, Pair
+from tests.harness.certificates import Authority, KeyPair
 from tests.harness.network import NODE_ADDRESS
 
 SERVER = f"https://{NODE_ADDRESS}:6443"
@@ -42,12 +42,30 @@ AUDIT_POLICY = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NodePlace:
+    """What tells a node from another one in the same network: its name and address, its pods' range and bridge, its ports."""
+
+    name: str = NODE
+    address: str = NODE_ADDRESS
+    pods: str = POD_RANGE
+    bridge: str = "cni0"
+    port: int = 10250
+    health_port: int = 10248
+
+
+SECOND = NodePlace(
+    name="node-2", address="10.88.0.2", pods="10.244.1.0/24", bridge="cni1", port=10260, health_port=10258
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """Where everything of one cluster lies, and which certificates it has."""
+    """Where everything of one cluster lies, and which certificates it has; of a further node, where that one's lies."""
 
     folder: Path
     authority: Authority
     cgroup: str
+    place: NodePlace = NodePlace()
 
     @property
     def audit_log(self) -> Path:
@@ -189,7 +207,8 @@ def proxy(layout: Layout) -> list[str]:
 
 def kubelet(layout: Layout, *, lease_seconds: int) -> list[str]:
     """Return the kubelet's arguments; it renews the node's lease four times in `lease_seconds`."""
-    serving = layout.authority.server("kubelet", NODE, NODE_ADDRESS)
+    place = layout.place
+    serving = layout.authority.server(f"kubelet-{place.name}", place.name, place.address)
     config = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -217,16 +236,18 @@ def kubelet(layout: Layout, *, lease_seconds: int) -> list[str]:
         "kubeAPIBurst": 400,
         "maxPods": 250,
         "nodeLeaseDurationSeconds": lease_seconds,
+        "port": place.port,
+        "healthzPort": place.health_port,
         "syncFrequency": "5s",
         # The first back-off of a crash loop is one second instead of ten, the longest one minute instead of five.
         "featureGates": {"ReduceDefaultCrashLoopBackOffDecay": True},
     }
     return [
         f"--config={layout.file('kubelet.json', json.dumps(config))}",
-        f"--kubeconfig={layout.login(f'system:node:{NODE}', 'system:nodes')}",
+        f"--kubeconfig={layout.login(f'system:node:{place.name}', 'system:nodes')}",
         f"--root-dir={layout.folder / 'kubelet'}",
-        f"--hostname-override={NODE}",
-        f"--node-ip={NODE_ADDRESS}",
+        f"--hostname-override={place.name}",
+        f"--node-ip={place.address}",
     ]
 
 
@@ -234,7 +255,7 @@ def containerd(layout: Layout) -> list[str]:
     """Return containerd's arguments; pods get their addresses from the bridge plugin."""
     network = layout.folder / "cni"
     network.mkdir(exist_ok=True)
-    (network / "10-bridge.conflist").write_text(json.dumps(_network(layout.folder / "cni-leases")))
+    (network / "10-bridge.conflist").write_text(json.dumps(_network(layout.folder / "cni-leases", layout.place)))
     runtime = layout.folder / "containerd"
     text = f"""\
 version = 2
@@ -258,9 +279,9 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
     return [f"--config={layout.file('containerd.toml', text)}", "--log-level=warn"]
 
 
-def _network(leases: Path) -> Mapping[str, object]:
-    addresses = {"type": "host-local", "ranges": [[{"subnet": POD_RANGE}]], "routes": [{"dst": "0.0.0.0/0"}]}
-    bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": False, "hairpinMode": True}
+def _network(leases: Path, place: NodePlace) -> Mapping[str, object]:
+    addresses = {"type": "host-local", "ranges": [[{"subnet": place.pods}]], "routes": [{"dst": "0.0.0.0/0"}]}
+    bridge = {"type": "bridge", "bridge": place.bridge, "isGateway": True, "ipMasq": False, "hairpinMode": True}
     plugins: Sequence[Mapping[str, object]] = (
         {**bridge, "ipam": {**addresses, "dataDir": str(leases)}},
         {"type": "portmap", "capabilities": {"portMappings": True}},
@@ -268,5 +289,5 @@ def _network(leases: Path) -> Mapping[str, object]:
     return {"cniVersion": "0.4.0", "name": "harness", "plugins": plugins}
 
 
-def _tls(pair: Pair) -> tuple[str, str]:
+def _tls(pair: KeyPair) -> tuple[str, str]:
     return f"--tls-cert-file={pair.certificate}", f"--tls-private-key-file={pair.key}"

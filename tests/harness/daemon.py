@@ -18,8 +18,8 @@ from urllib.request import ProxyHandler, Request, build_opener
 import yaml
 
 from tests.harness import forked
-from tests.harness.cluster import Cluster
-from tests.harness.forked import Birth, Running
+from tests.harness.cluster import RealCluster
+from tests.harness.forked import ProcessStart, RunningProcess
 from tests.harness.waiting import HopelessError, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -40,24 +40,26 @@ def rights() -> list[Json]:
 
 
 def kubeconfig(
-    cluster: Cluster, namespace: str, *, account: str = "kintsugi", rules: Sequence[Json] | None = None
+    cluster: RealCluster, namespace: str, *, account: str = "kintsugi", rules: Sequence[Json] | None = None
 ) -> Path:
     """Write the kubeconfig of a service account with least rights, everywhere in the cluster."""
     return cluster.kubeconfig_for(account, rules or rights(), namespace=namespace, everywhere=True)
 
 
 @dataclass(kw_only=True)
-class Daemon:
+class DaemonProcess:
     """
     One `kintsugi run`, started, killed and started again on the same ledger and port.
 
-    `durations` scales every duration of the shipped files; `environment` holds further settings. It is forked from a
-    process that has imported everything, unless `from_scratch` asks for the interpreter's whole start.
+    `durations` scales every duration of the shipped files, and `deadlines` those once more that end a wait: a cluster is not
+    scaled, and on a busy machine a pod takes its time. `environment` holds further settings. It is forked from a process
+    that has imported everything, unless `from_scratch` asks for the interpreter's whole start.
     """
 
     kubeconfig: Path
     folder: Path
     durations: float = 0.03
+    deadlines: float = 1.0
     mode: str = "auto"
     ledger: str = ""
     port: int = 0
@@ -66,7 +68,7 @@ class Daemon:
     from_scratch: bool = False
     url: str = ""
     health_url: str = ""
-    process: Running | None = None
+    process: RunningProcess | None = None
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -79,16 +81,18 @@ class Daemon:
         """Return the file that the daemon's lines go to, of all its starts."""
         return self.folder / "daemon.log"
 
-    def start(self, *, within: float = 90, **environment: str) -> "Daemon":
+    def start(self, environment: Mapping[str, str] | None = None, *, within: float = 90) -> "DaemonProcess":
         """Start the process and wait until it takes webhooks."""
         before = self.log.stat().st_size if self.log.exists() else 0
-        arguments, given = self._arguments(), {**self._environment(), **environment}
+        arguments, given = self._arguments(), {**self._environment(), **(environment or {})}
         if self.from_scratch:
             command = [sys.executable, "-m", "kintsugi.cli", *arguments]
             with self.log.open("ab") as log:
                 self.process = subprocess.Popen(command, env=given, stdout=log, stderr=log, cwd=self.folder)
         else:
-            birth = Birth(arguments=arguments, environment=given, folder=self.folder, out=self.log, errors=self.log)
+            birth = ProcessStart(
+                arguments=arguments, environment=given, folder=self.folder, out=self.log, errors=self.log
+            )
             self.process = forked.start(birth)
 
         def said() -> str | None:
@@ -105,7 +109,7 @@ class Daemon:
         self.port = int(self.url.rsplit(":", 1)[1])
         return self
 
-    def wait_ready(self, *, within: float = 60) -> "Daemon":
+    def wait_ready(self, *, within: float = 60) -> "DaemonProcess":
         """Wait until its caches are synced."""
         wait_for(
             lambda: self.get("/readyz")[0] == 200,
@@ -156,6 +160,11 @@ class Daemon:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         return self._ask(Request(f"{self.url}{path}", data=json.dumps(body).encode(), headers=headers))
 
+    def delete(self, path: str) -> tuple[int, Any]:
+        """Delete what has a path; return the status and the answer."""
+        headers = {"Authorization": f"Bearer {OPERATOR}", "Content-Type": "application/json"}
+        return self._ask(Request(f"{self.url}{path}", data=b"{}", headers=headers, method="DELETE"))
+
     def incidents(self) -> list[Json]:
         """Return the incidents, newest first."""
         status, answer = self.get("/api/v1/incidents?limit=50")
@@ -170,8 +179,18 @@ class Daemon:
 
     def notices(self) -> list[tuple[str, str]]:
         """Return what a person was called for, in which state and with which words: without an address it waits in the ledger."""
+        return self.rows("SELECT kind, text FROM notices ORDER BY id")
+
+    def rows(self, query: str) -> list[Any]:
+        """Ask its ledger."""
         with closing(sqlite3.connect(self.ledger.removeprefix("sqlite:///"))) as ledger:
-            return list(ledger.execute("SELECT kind, text FROM notices ORDER BY id"))
+            return list(ledger.execute(query))
+
+    def told_of(self, incident: str) -> list[str]:
+        """Return the words that a person was called with about one incident."""
+        with closing(sqlite3.connect(self.ledger.removeprefix("sqlite:///"))) as ledger:
+            found = ledger.execute("SELECT text FROM notices WHERE incident = ? ORDER BY id", (incident,))
+            return [text for (text,) in found]
 
     def tail(self, lines: int = 40) -> str:
         """Return the last lines of its log."""
@@ -180,7 +199,7 @@ class Daemon:
 
     def _ask(self, request: Request) -> tuple[int, Any]:
         try:
-            with _DIRECT.open(request, timeout=10) as answer:
+            with _DIRECT.open(request, timeout=60) as answer:
                 raw = answer.read()
                 status = answer.status
         except HTTPError as error:
@@ -202,7 +221,8 @@ class Daemon:
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KINTSUGI_")}
-        return {**kept, "PYTHONPATH": str(ROOT / "daemon"), **self.environment}
+        set_here = {"PYTHONPATH": str(ROOT / "daemon"), "KINTSUGI_DEADLINES": str(self.deadlines)}
+        return {**kept, **set_here, **self.environment}
 
 
 def _told(says: str, text: str) -> str | None:

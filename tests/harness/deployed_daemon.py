@@ -3,14 +3,15 @@
 Its namespace enforces the pod security standard `restricted`, so that a pod which asked for more would not start.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.harness.cluster import Cluster, KubectlError
-from tests.harness.daemon import OPERATOR, RIGHTS, TOKEN, Daemon
+from tests.harness.cluster import KubectlError, RealCluster
+from tests.harness.daemon import OPERATOR, RIGHTS, TOKEN, DaemonProcess
 from tests.harness.waiting import wait_for
 
 NAMESPACE = "kintsugi"
@@ -23,10 +24,10 @@ Object = dict[str, Any]
 
 
 @dataclass(kw_only=True)
-class DeployedDaemon(Daemon):
+class DeployedDaemon(DaemonProcess):
     """One replica, reached at its pod's address; its ledger lies in an emptyDir, and `environment` sets what is not in the file."""
 
-    cluster: Cluster
+    cluster: RealCluster
     image: str
 
     @property
@@ -39,7 +40,7 @@ class DeployedDaemon(Daemon):
             file.write_text(str(error))
         return file
 
-    def start(self, *, within: float = 120, **environment: str) -> "DeployedDaemon":
+    def start(self, environment: Mapping[str, str] | None = None, *, within: float = 120) -> "DeployedDaemon":
         """Apply everything and wait until the pod is ready: its caches are synced."""
         self.cluster.kubectl("apply", "-f", str(RIGHTS))
         self.cluster.apply(*self._objects())
@@ -57,7 +58,7 @@ class DeployedDaemon(Daemon):
 
     def pods(self) -> list[Object]:
         """Return its pods."""
-        return self.cluster.list("pod", NAMESPACE, selector=f"app={NAME}")
+        return self.cluster.list("pod", NAMESPACE, selector=f"app.kubernetes.io/name={NAME}")
 
     def execute(self, *command: str) -> str:
         """Run a command in its container and return what it printed. Raises KubectlError when it fails."""
@@ -76,7 +77,7 @@ class DeployedDaemon(Daemon):
         # No storage class is there to serve the claim.
         shown = {each["kind"]: each for each in documents if each["kind"] != "PersistentVolumeClaim"}
         settings = yaml.safe_load(shown["ConfigMap"]["data"]["kintsugi.yaml"])
-        settings |= {"mode": self.mode, "durations": self.durations}
+        settings |= {"mode": self.mode, "durations": self.durations, "deadlines": self.deadlines}
         shown["ConfigMap"]["data"]["kintsugi.yaml"] = yaml.safe_dump(settings)
         self._adapt(shown["Deployment"]["spec"]["template"]["spec"])
         tokens = {"webhook": TOKEN, "operators": f"tester:{OPERATOR}"}

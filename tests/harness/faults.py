@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Thread
 
 from tests.harness.api import Object
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.images import WEB_BAD
 from tests.harness.machine import API_SERVER
 from tests.harness.manifests import FAULTS
@@ -16,16 +16,18 @@ from tests.harness.manifests import FAULTS
 class Faults:
     """Breaks what runs in one cluster."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: RealCluster) -> None:
         self._cluster = cluster
 
-    def crash_loop(self, pod: Object) -> None:
-        """Make this very pod exit with 1, now and at each restart; a pod with another uid is well."""
-        self._mark(pod, "crash")
+    def crash_loop(self, *pods: Object) -> None:
+        """Make these very pods exit with 1, now and at each restart; a pod with another uid is well."""
+        for pod in pods:
+            self._mark(pod, "crash")
 
-    def make_unready(self, pod: Object) -> None:
-        """Make this very pod answer 404 on /health for as long as it lives."""
-        self._mark(pod, "unready")
+    def make_unready(self, *pods: Object) -> None:
+        """Make these very pods answer 404 on /health for as long as they live."""
+        for pod in pods:
+            self._mark(pod, "unready")
 
     def bad_rollout(self, deployment: Object, *, image: str = WEB_BAD) -> None:
         """Roll a Deployment out to a version whose pods exit with 1 and never become ready."""
@@ -48,7 +50,9 @@ class Faults:
 
     def hang(self, pod: Object, program: str) -> None:
         """Let all processes whose command line begins so hang, for as long as this very pod lives."""
-        for pid in self._processes(pod, program):
+        found = self._processes(pod, program)
+        assert found, f"no process of {program} is in pod {pod['metadata']['name']}: nothing would hang"
+        for pid in found:
             os.kill(pid, signal.SIGSTOP)
 
     def stop_api_server(self, *, for_: float) -> Thread:

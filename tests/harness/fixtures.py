@@ -14,10 +14,12 @@ from tests.harness import alertmanager as alertmanagers
 from tests.harness import cluster as clusters
 from tests.harness import network
 from tests.harness import product_image as product_images
+from tests.harness import prometheus as prometheuses
 from tests.harness.alertmanager import Alertmanager, Timing
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 from tests.harness.postgres import Postgres
+from tests.harness.prometheus import Prometheus
 from tests.harness.tally import note
 
 
@@ -31,7 +33,7 @@ class StartAlertmanager(Protocol):
 
 
 @pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[RealCluster]:
     """Return the run's cluster: the one of KINTSUGI_TEST_KUBECONFIG, else one of our own.
 
     A node of ours may be silent for as long as any: a story that takes the API server away is not about nodes.
@@ -40,7 +42,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     if reason:
         pytest.skip(reason)
     lent = os.environ.get(clusters.KUBECONFIG)
-    found = Cluster.existing(Path(lent)) if lent else Cluster.start()
+    found = RealCluster.existing(Path(lent)) if lent else RealCluster.start()
     if found.ours:
         note(request.config, f"Ready {found.machine.start_seconds:.1f} s after its start")
     yield found
@@ -48,7 +50,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def product_image(cluster: Cluster) -> str:
+def product_image(cluster: RealCluster) -> str:
     """Return the name of the product's own image, built from the tree as it is and known to the run's cluster.
 
     On a lent cluster its owner has loaded the archive of `python -m tests.harness.product_image`.
@@ -62,7 +64,7 @@ def product_image(cluster: Cluster) -> str:
 
 
 @pytest.fixture
-def own_cluster(cluster: Cluster) -> Cluster:
+def own_cluster(cluster: RealCluster) -> RealCluster:
     """Return the run's cluster where its components may be stopped and its audit log read."""
     if not cluster.ours:
         pytest.skip(f"{clusters.KUBECONFIG} names a lent cluster, whose components are left alone")
@@ -70,14 +72,14 @@ def own_cluster(cluster: Cluster) -> Cluster:
 
 
 @pytest.fixture
-def namespace(cluster: Cluster) -> Iterator[str]:
+def namespace(cluster: RealCluster) -> Iterator[str]:
     """Return the name of a fresh namespace whose default service account is ready."""
     with cluster.namespace() as name:
         yield name
 
 
 @pytest.fixture
-def faults(cluster: Cluster) -> Faults:
+def faults(cluster: RealCluster) -> Faults:
     """Return the ways to break what runs in the cluster."""
     return Faults(cluster)
 
@@ -104,6 +106,19 @@ def alertmanager() -> Iterator[StartAlertmanager]:
             return started
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> Iterator[Prometheus]:
+    """Return the run's Prometheus, which scrapes itself."""
+    reason = prometheuses.obstacle()
+    if reason:
+        pytest.skip(reason)
+    with scratch("prometheus-") as folder:
+        server = Prometheus(folder=folder)
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")

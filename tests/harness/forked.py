@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kintsugi.cli import main
+from tests.harness import crash_points
 
 SAID = "this is what it does"
 """The last line of what a process says at SIGUSR1."""
@@ -27,7 +28,7 @@ SAID = "this is what it does"
 FORKS = get_context("forkserver")
 
 
-class Running(Protocol):
+class RunningProcess(Protocol):
     """A process, as far as the tests need one: what `subprocess.Popen` is, too."""
 
     @property
@@ -78,7 +79,7 @@ class Forked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Birth:
+class ProcessStart:
     """How a process begins: in which folder, and to which files it appends what it prints and what it complains of."""
 
     arguments: Sequence[str]
@@ -88,7 +89,7 @@ class Birth:
     errors: Path
 
 
-def start(birth: Birth, program: Callable[[Sequence[str]], int | None] = main) -> Forked:
+def start(birth: ProcessStart, program: Callable[[Sequence[str]], int | None] = main) -> Forked:
     """Start `kintsugi ARGUMENTS…`, or another of the project's programs, by its main function."""
     FORKS.set_forkserver_preload(["tests.harness.preloaded"])
     process = FORKS.Process(target=live, args=(birth, program), name="kintsugi", daemon=True)
@@ -96,7 +97,7 @@ def start(birth: Birth, program: Callable[[Sequence[str]], int | None] = main) -
     return Forked(process)
 
 
-def live(birth: Birth, program: Callable[[Sequence[str]], int | None]) -> None:
+def live(birth: ProcessStart, program: Callable[[Sequence[str]], int | None]) -> None:
     """Be the program until the end."""
     for stream, file in ((sys.stdout, birth.out), (sys.stderr, birth.errors)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream.fileno())
@@ -105,6 +106,7 @@ def live(birth: Birth, program: Callable[[Sequence[str]], int | None]) -> None:
     os.chdir(birth.folder)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGUSR1, say_what_it_does)
+    crash_points.arm()
     sys.exit(program(birth.arguments))
 
 

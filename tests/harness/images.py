@@ -1,7 +1,7 @@
 """Container images made by hand: docker-archive files with one layer, which containerd imports as they are.
 
 No registry is asked. `web` images are a static busybox serving /health; their script watches the folder /faults, where
-a file named after the pod's uid breaks that pod and no other.
+a file named after the pod's uid breaks that pod and no other. The servers of the stack look there when they start.
 """
 
 import hashlib
@@ -10,21 +10,30 @@ import json
 import sys
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.harness.postgres_programs import PostgresPrograms
+from tests.harness.parts import parts
+from tests.harness.postgres_programs import PostgresPrograms, libraries
 
 BUSYBOX = Path("/usr/bin/busybox")
 PAUSE = "harness/pause:1"
 WEB_GOOD, WEB_BETTER, WEB_BAD = "web:good", "web:better", "web:bad"
 POSTGRES = "postgres:16"
+REDIS, SKIPPER = "redis:7", "skipper:0.22"
+SHOP_GOOD, SHOP_BETTER = "shop:good", "shop:better"
+PARCEL_GOOD, PARCEL_BETTER, PARCEL_DEAF = "parcel:1", "parcel:2", "parcel:deaf"
 
-# Serves /health until its pod's uid is marked. A sleeping shell takes no signal, hence the short naps.
-_WEB = """\
+# What runs first in a pod that can be broken: with its uid marked, it ends here.
+_START = """\
 #!/bin/sh
-trap 'exit 0' TERM
 [ -e "/faults/$POD_UID.crash" ] && { echo "cannot start: the configuration is broken"; exit 1; }
+"""
+# Serves /health until its pod's uid is marked. A sleeping shell takes no signal, hence the short naps.
+_WEB = (
+    _START
+    + """\
+trap 'exit 0' TERM
 mkdir -p /www
 echo "$VERSION" > /www/version
 echo ok > /www/health
@@ -36,6 +45,7 @@ while :; do
   sleep 0.2
 done
 """
+)
 _WEB_BAD = """\
 #!/bin/sh
 echo "fatal: version $VERSION cannot read its database schema"
@@ -44,8 +54,9 @@ exit 1
 """
 _PAUSE = "#!/bin/sh\ntrap 'exit 0' TERM INT\nwhile :; do sleep 86400 & wait $!; done\n"
 # With $PRIMARY every pod but the first of a StatefulSet begins as a copy of the primary. `prepare` ends before the server.
-_POSTGRES = """\
-#!/bin/sh
+_POSTGRES = (
+    _START
+    + """\
 set -e
 export PGDATA="${PGDATA:-/var/lib/postgresql/data}"
 mkdir -p "$PGDATA" /run/postgresql
@@ -65,6 +76,8 @@ fi
 [ "$1" = prepare ] && exit 0
 exec su postgres -c "exec postgres -D $PGDATA -c listen_addresses='*' -c unix_socket_directories=/run/postgresql,/tmp"
 """
+)
+_REDIS = f"{_START}exec redis-server --dir /data --protected-mode no --save '60 1' \"$@\"\n"
 _SHELL = (
     "sh",
     "httpd",
@@ -98,8 +111,20 @@ class Image:
 
     def write(self, archive: Path) -> Path:
         """Write the image as a docker-archive."""
-        layer = _layer(self)
-        digest = hashlib.sha256(layer).hexdigest()
+        layer = self.layer()
+        manifest = [{"Config": "config.json", "RepoTags": [self.name], "Layers": ["layer.tar"]}]
+        with tarfile.open(archive, "w") as tar:
+            _add(tar, "config.json", self.config(layer))
+            _add(tar, "layer.tar", layer)
+            _add(tar, "manifest.json", json.dumps(manifest).encode())
+        return archive
+
+    def layer(self) -> bytes:
+        """Return the one layer, a tar archive; the same for the same content."""
+        return _layer(self)
+
+    def config(self, layer: bytes) -> bytes:
+        """Return the configuration that belongs to the layer, JSON."""
         config = {
             "architecture": "amd64",
             "os": "linux",
@@ -107,14 +132,9 @@ class Image:
                 "Entrypoint": list(self.command),
                 "Env": [f"{name}={value}" for name, value in self.environment.items()],
             },
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
         }
-        manifest = [{"Config": "config.json", "RepoTags": [self.name], "Layers": ["layer.tar"]}]
-        with tarfile.open(archive, "w") as tar:
-            _add(tar, "config.json", json.dumps(config).encode())
-            _add(tar, "layer.tar", layer)
-            _add(tar, "manifest.json", json.dumps(manifest).encode())
-        return archive
+        return json.dumps(config).encode()
 
 
 def image(name: str) -> Image:
@@ -137,6 +157,19 @@ def _shell(name: str, script: str, environment: Mapping[str, str]) -> Image:
 
 def _web(name: str, script: str) -> Image:
     return _shell(name, script, {"VERSION": name.partition(":")[2]})
+
+
+def _program(name: str, module: str, program: str) -> Image:
+    """Return an image of one of our parts, which are linked to nothing, with what it is told as arguments."""
+    shell = _shell(name, f'{_START}exec {program} "$@"\n', {"VERSION": name.partition(":")[2]})
+    return replace(shell, files={**shell.files, f"bin/{program}": parts(module).binary(program)})
+
+
+def _redis() -> Image:
+    programs = [Path("/usr/bin", each) for each in ("redis-server", "redis-cli", "redis-check-rdb")]
+    shell = _shell(REDIS, _REDIS, {})
+    files = {**shell.files, **{f"bin/{each.name}": each for each in programs}, **libraries(programs)}
+    return replace(shell, files=files, links={**shell.links, "bin/timeout": "busybox"})
 
 
 def _postgres() -> Image:
@@ -167,8 +200,15 @@ _IMAGES: Mapping[str, Callable[[], Image]] = {
     WEB_BETTER: lambda: _web(WEB_BETTER, _WEB),
     WEB_BAD: lambda: _web(WEB_BAD, _WEB_BAD),
     POSTGRES: _postgres,
+    REDIS: _redis,
+    SKIPPER: lambda: _program(SKIPPER, "skipper", "skipper"),
+    SHOP_GOOD: lambda: _program(SHOP_GOOD, "shop", "shop"),
+    SHOP_BETTER: lambda: _program(SHOP_BETTER, "shop", "shop"),
+    PARCEL_GOOD: lambda: _program(PARCEL_GOOD, "parcel", "parcel"),
+    PARCEL_BETTER: lambda: _program(PARCEL_BETTER, "parcel", "parcel"),
+    PARCEL_DEAF: lambda: _program(PARCEL_DEAF, "parcel", "parcel"),
 }
-# What every cluster has from its start; PostgreSQL is large and comes when it is asked for.
+# What every cluster has from its start; the others are large and come when they are asked for.
 AT_START = (PAUSE, WEB_GOOD, WEB_BETTER, WEB_BAD)
 
 

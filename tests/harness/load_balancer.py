@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.harness.access import Access
-from tests.harness.api import Api, ApiError, Object
+from tests.harness.api import ApiClient, ApiError, Object
 
 # The node's default route leads over its bridge, where kube-proxy's rules take these addresses up.
 ADDRESSES = tuple(f"10.99.0.{host}" for host in range(1, 255))
@@ -17,7 +17,7 @@ class LoadBalancers:
     """A thread that watches Services and gives each LoadBalancer without an address one."""
 
     def __init__(self, access: Access) -> None:
-        self._api = Api(access, limit=10)
+        self._api = ApiClient(access, limit=10)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load-balancers", daemon=True)
 
@@ -66,7 +66,7 @@ def address_of(service: Mapping[str, Any]) -> str | None:
 
 
 def is_routed(address: str, port: int) -> bool:
-    """Say whether kube-proxy has taken an address up: with pods behind it connects, without any it is refused."""
+    """Return whether kube-proxy has taken an address up: with pods behind it connects, without any it is refused."""
     try:
         with socket.create_connection((address, port), timeout=0.5):
             return True

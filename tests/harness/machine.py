@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.harness import cgroups, components, images, network
 from tests.harness.access import Access
-from tests.harness.api import Api
+from tests.harness.api import ApiClient
 from tests.harness.certificates import Authority
 from tests.harness.components import Layout
 from tests.harness.parts import Parts
@@ -43,9 +43,10 @@ class Machine:
         self.layout = Layout(folder=self.folder, authority=Authority(self.folder / "certificates"), cgroup=cgroup)
         self.parts = parts
         self.start_seconds = 0.0
+        self.node_monitor_grace_period = node_monitor_grace_period
         self._programs = {program.name: program for program in self._describe(node_monitor_grace_period)}
         self.kubeconfig = self.layout.login(components.ADMIN, "system:masters")
-        self._api = Api(Access.read(self.kubeconfig))
+        self._api = ApiClient(Access.read(self.kubeconfig))
 
     def start(self) -> None:
         """Start everything and return when the node is Ready. Raises ClusterError; then nothing is left running."""
@@ -69,11 +70,11 @@ class Machine:
             return
         for name in (KUBELET, CONTROLLER_MANAGER, SCHEDULER, PROXY, CONTAINERD):
             self._programs[name].stop()
-        _kill_shims(str(self.layout.containerd))
+        kill_shims(str(self.layout.containerd))
         cgroups.kill(self.layout.cgroup)
         for name in (API_SERVER, ETCD):
             self._programs[name].stop()
-        _unmount_below(self.folder)
+        unmount_below(self.folder)
         cgroups.remove(self.layout.cgroup)
         _clear_network()
         shutil.rmtree(self.folder)
@@ -84,6 +85,14 @@ class Machine:
             return self._programs[name]
         except KeyError:
             raise LookupError(f"no component {name!r}; there are {', '.join(self._programs)}") from None
+
+    def give_up_nodes_after(self, seconds: int) -> None:
+        """Start the controller manager again with another grace period for nodes that are silent."""
+        program = self.program(CONTROLLER_MANAGER)
+        program.stop()
+        arguments = components.controller_manager(self.layout, node_monitor_grace_period=seconds)
+        program.arguments = [self._path(CONTROLLER_MANAGER), *arguments]
+        program.start()
 
     def start_component(self, name: str) -> None:
         """Start a stopped component and wait until it serves."""
@@ -110,6 +119,13 @@ class Machine:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise ClusterError(f"{archive}: ctr images import exited {done.returncode}: {done.stderr.strip()}")
+
+    def tag_image(self, name: str, other: str) -> None:
+        """Let an image of the node be known by another name, too. Raises ClusterError."""
+        place = ["ctr", f"--address={self.layout.containerd}", "-n", "k8s.io", "images", "tag", "--force"]
+        done = subprocess.run([*place, f"docker.io/library/{name}", other], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ClusterError(f"{name}: ctr images tag exited {done.returncode}: {done.stderr.strip()}")
 
     def report(self) -> str:
         """Return which components run, and the last lines of every log."""
@@ -196,7 +212,7 @@ def _etcd(path: str, body: object) -> dict[str, dict[str, str]]:
     return decoded
 
 
-def _kill_shims(address: str) -> None:
+def kill_shims(address: str) -> None:
     """Kill containerd's shims, which outlive it; ours are those that were given our socket."""
     shims = [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _is_shim(pid, address)]  # noqa: PTH208
     for pid in shims:
@@ -212,7 +228,7 @@ def _is_shim(pid: int, address: str) -> bool:
     return False
 
 
-def _unmount_below(folder: Path) -> None:
+def unmount_below(folder: Path) -> None:
     """Unmount what containerd and the kubelet mounted below a folder, the newest first."""
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for place in reversed([place for place in mounted if place.startswith(f"{folder}/")]):

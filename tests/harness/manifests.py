@@ -41,6 +41,17 @@ def web_deployment(
     }
 
 
+def evenly(app: str) -> Object:
+    """Return a spread constraint: each node that takes pods has as many of an app's as any other."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "DoNotSchedule",
+        "nodeTaintsPolicy": "Honor",
+        "labelSelector": {"matchLabels": {"app": app}},
+    }
+
+
 def _web_container(image: str, *, data: bool) -> Object:
     mounts = [{"name": "faults", "mountPath": "/faults"}]
     if data:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.harness import components
 from tests.harness.api import ApiError
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 from tests.harness.network import NODE_ADDRESS
 from tests.harness.parts import parts
 from tests.harness.processes import Program
@@ -24,7 +24,7 @@ _SECONDS = 10
 class MetricsServer:
     """One metrics-server of a cluster of our own. Until `offer` and after `withdraw` the cluster has no metrics API."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: RealCluster) -> None:
         """Prepare its arguments; nothing runs yet. Raises NotOursError for a lent cluster, PartsError without its binary."""
         layout = cluster.machine.layout
         binary = parts("metrics-server").binary("metrics-server")

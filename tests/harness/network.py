@@ -49,7 +49,7 @@ _LINKS = (
 
 
 def obstacle() -> str | None:
-    """Say why no network namespace can be had here, or None."""
+    """Return why no network namespace can be had here, or None."""
     if sys.platform != "linux":
         return f"network namespaces need Linux, this is {sys.platform}"
     if os.geteuid() != 0:
@@ -178,7 +178,7 @@ def _at_ease() -> Mapping[str, str]:
 
 
 def _has_memory() -> bool:
-    """Tell whether this is a machine of some size."""
+    """Return whether this is a machine of some size."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= _ENOUGH_MEMORY
 
 

@@ -1,13 +1,15 @@
 """The binaries of a real Kubernetes, built from Go modules and kept outside the tree.
 
 Each folder below `parts/` is a Go module whose `tool` lines name what to build. The result stands in
-`${XDG_CACHE_HOME:-~/.cache}/kintsugi/parts/HASH`, where HASH covers the module's files and the build's flags: a folder
-that is there is whole. Binaries in `KUBEBUILDER_ASSETS` (the envtest convention) are taken before built ones.
+`${XDG_CACHE_HOME:-~/.cache}/kintsugi/parts/HASH`, where HASH covers the module's files (programs of our own, too) and the
+build's flags: a folder that is there is whole. Binaries in `KUBEBUILDER_ASSETS` (the envtest convention) are taken before
+built ones.
 """
 
 import argparse
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -21,13 +23,37 @@ from pathlib import Path
 
 MODULES = Path(__file__).with_name("parts")
 VERSION = "k8s.io/component-base/version"
+HELM = "helm.sh/helm/v3"
 FLAGS: Mapping[str, tuple[str, ...]] = {
     "kubernetes": (
         "-trimpath",
         "-ldflags",
         f"-s -w -X {VERSION}.gitVersion=v1.34.4 -X {VERSION}.gitMajor=1 -X {VERSION}.gitMinor=34",
     ),
+    # helm renders and lints for the Kubernetes that it is told it was built for.
+    "helm": (
+        "-trimpath",
+        "-ldflags",
+        " -X ".join(
+            (
+                "-s -w",
+                f"{HELM}/internal/version.version=v3.19.4",
+                f"{HELM}/pkg/chartutil.k8sVersionMajor=1",
+                f"{HELM}/pkg/chartutil.k8sVersionMinor=34",
+                f"{HELM}/pkg/lint/rules.k8sVersionMajor=1",
+                f"{HELM}/pkg/lint/rules.k8sVersionMinor=34",
+            )
+        ),
+    ),
 }
+FILES: Mapping[str, tuple[str, str]] = {
+    # What is no program: the definition of AlertmanagerConfig, as the operator's own release has it.
+    "prometheus-operator": (
+        "github.com/prometheus-operator/prometheus-operator",
+        "example/prometheus-operator-crd/monitoring.coreos.com_alertmanagerconfigs.yaml",
+    ),
+}
+"""A file that is taken from one of a module's requirements, instead of programs that are built."""
 PLAIN_FLAGS = ("-trimpath", "-ldflags", "-s -w")
 # go names a binary after the last element of its package, whose major version it leaves out.
 BUILT_AS = {"server": "etcd"}
@@ -77,7 +103,9 @@ def folder(module: str) -> Path:
     """Return where the binaries of a module stand once they are built, whether they are or not."""
     source = MODULES / module
     digest = hashlib.sha256()
-    for piece in ((source / "go.mod").read_bytes(), (source / "go.sum").read_bytes(), repr(flags(module)).encode()):
+    files = (source / "go.mod", source / "go.sum", *sorted(source.rglob("*.go")))
+    settings = repr((flags(module), FILES[module]) if module in FILES else flags(module))
+    for piece in (*(file.read_bytes() for file in files), settings.encode()):
         digest.update(len(piece).to_bytes(8) + piece)
     return home() / digest.hexdigest()[:16]
 
@@ -88,12 +116,12 @@ def flags(module: str) -> tuple[str, ...]:
 
 
 def ready(module: str) -> bool:
-    """Say whether `parts(module)` would answer without a build."""
+    """Return whether `parts(module)` would answer without a build."""
     return folder(module).is_dir() or _covered(module, _assets())
 
 
 def obstacle(module: str) -> str | None:
-    """Say why the parts of a module are not here, or None when they are."""
+    """Return why the parts of a module are not here, or None when they are."""
     if ready(module):
         return None
     if shutil.which("go"):
@@ -127,6 +155,7 @@ def _assets() -> Path | None:
 
 def _covered(module: str, assets: Path | None) -> bool:
     names = [binary_name(package) for package in packages(MODULES / module)]
+    names += [Path(FILES[module][1]).name] if module in FILES else []
     return assets is not None and all((assets / name).is_file() for name in names)
 
 
@@ -156,11 +185,22 @@ def _build(module: str, target: Path) -> None:
 
 
 def _compile(module: str, into: Path) -> None:
-    command = ["nice", "go", "build", *flags(module), "-o", f"{into}/", *packages(MODULES / module)]
+    if module in FILES:
+        required, file = FILES[module]
+        found = json.loads(_go(module, "mod", "download", "-json", required))["Dir"]
+        shutil.copyfile(Path(found) / file, into / Path(file).name)
+        return
+    _go(module, "build", *flags(module), "-o", f"{into}/", *packages(MODULES / module))
+
+
+def _go(module: str, *arguments: str) -> str:
+    """Run go in a module's folder and return what it printed. Raises PartsError."""
+    command = ["nice", "go", *arguments]
     env = {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"}
     done = subprocess.run(command, cwd=MODULES / module, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise PartsError(f"{module}: go build exited {done.returncode}:\n{done.stderr[-4000:]}")
+        raise PartsError(f"{module}: go {arguments[0]} exited {done.returncode}:\n{done.stderr[-4000:]}")
+    return done.stdout
 
 
 def main() -> int:

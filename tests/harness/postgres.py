@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness.certificates import Pair
+from tests.harness.certificates import KeyPair
 from tests.harness.postgres_programs import PostgresPrograms
 from tests.harness.processes import Program, free_port
 from tests.harness.waiting import wait_for
@@ -31,7 +31,7 @@ class Postgres:
     server: Program
 
     @classmethod
-    def prepare(cls, folder: Path, *, major: int = 16, durable: bool = False, tls: Pair | None = None) -> "Postgres":
+    def prepare(cls, folder: Path, *, major: int = 16, durable: bool = False, tls: KeyPair | None = None) -> "Postgres":
         """
         Make an empty server in a folder; nothing runs yet. `durable` keeps fsync on, for tests of crashes.
 
@@ -134,7 +134,7 @@ def _initialise(programs: PostgresPrograms, data: Path, uid: int | None) -> None
         raise RuntimeError(f"initdb exited {done.returncode}: {done.stdout}{done.stderr}")
 
 
-def _secured(data: Path, tls: Pair, uid: int | None) -> Sequence[str]:
+def _secured(data: Path, tls: KeyPair, uid: int | None) -> Sequence[str]:
     """Let a server take users over TLS with a password only, and return its settings: the key must be its own."""
     (data / "pg_hba.conf").write_text(
         "host all postgres 127.0.0.1/32 trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"

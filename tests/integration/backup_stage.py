@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.model.lines import Note, WorkLine
-from kintsugi.model.restore import Backup, Failed, WorkPhase, WorkProgress
+from kintsugi.model.worker_log import Note, WorkLine
+from kintsugi.model.worker_results import Backup, Failed, WorkPhase, WorkProgress
 from kintsugi.worker.fetch import fetch
-from kintsugi.worker.lines import WorkFailed
+from kintsugi.worker.log_writer import WorkFailed
 from kintsugi.worker.options import FetchOptions, read
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
@@ -164,7 +164,7 @@ def served() -> Iterator[S3Server]:
 
 
 @dataclass(kw_only=True, slots=True)
-class Stage:
+class BackupStage:
     """An S3 server, a room to fetch into, and the live server that is asked what it has."""
 
     s3: S3Server
@@ -175,7 +175,7 @@ class Stage:
 
     @classmethod
     @contextmanager
-    def set(cls, s3: S3Server, live: Postgres, backups: "Backups") -> Iterator["Stage"]:
+    def set(cls, s3: S3Server, live: Postgres, backups: "Backups") -> Iterator["BackupStage"]:
         """Have yesterday's backup, which is good, in an S3 that holds nothing else; what is live must stay as it is."""
         before = everything(live)
         s3.empty()

@@ -12,7 +12,7 @@ import pytest
 
 from kintsugi.cli import main
 from kintsugi.errors import LedgerUnavailable, NotRecorded, WrongState
-from kintsugi.model.documents import Mode, RuleSource
+from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import (
     Approval,
     DeadLetter,
@@ -32,26 +32,35 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
+from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.server.operations import (
+    CurrentStep,
     DeadLetterSummary,
     Explanation,
+    GuardResult,
+    HoldSummary,
     IncidentDetail,
     JudgedSignal,
     KeptText,
-    PauseWish,
+    PauseRequest,
+    RecoverPreview,
+    RecoverRequest,
     Resent,
-    RollbackAnswer,
+    RollbackPreview,
     RunDetail,
+    RunSummary,
     ServiceSummary,
-    SignalWish,
+    ServiceTree,
+    SignalQuery,
 )
 from tests.integration.intake_server import served
+from tests.integration.told_diagnosis import DIAGNOSIS
 
 NOW = datetime(2026, 11, 24, 2, 58, tzinfo=UTC)
 
 
 def at(seconds: float) -> datetime:
-    """Give a moment of the night."""
+    """Return a moment of the night."""
     return NOW + timedelta(seconds=seconds)
 
 
@@ -62,7 +71,7 @@ MENDED = Incident(
     runbook="web-service-recovery",
     mode=Mode.AUTO,
     state=IncidentState.RECOVERED,
-    reason="web-service is healthy and what started the run is clear",
+    reason="web-service is healthy and the trigger has cleared",
     opened=at(0),
     closed=at(252),
 )
@@ -236,6 +245,19 @@ QUESTION = Approval(
     expires=at(301 + 1800),
 )
 
+PLAN = RecoverPreview(
+    begun=False,
+    allowed=True,
+    text="workload-recovery on api-service would be started",
+    runbook="workload-recovery",
+    service="api-service",
+    namespace="production",
+    parameters={"replicas": "3"},
+    steps=("Restart: kubectl rollout restart deployment/api",),
+    deadline=at(1800),
+    digest="shown",
+)
+
 PAUSE = Pause(id="pau-1", scope=PauseScope.NAMESPACE, name="production", who="ana", why="release 4.2", since=at(10))
 
 
@@ -243,6 +265,9 @@ PAUSE = Pause(id="pau-1", scope=PauseScope.NAMESPACE, name="production", who="an
 class Night:
     """
     Operations that know one night. `asked` lists every deed; `away`: the ledger is; `changing`: what a rollback would do.
+
+    `lost` is how many starts by hand get no answer, `against` what the guards say of them. `watched` are services
+    from one look to the next, as `looks` are.
 
     `looks` is what an incident looks like from one time to the next, the last for good; None: the ledger is away then.
     """
@@ -253,6 +278,9 @@ class Night:
     away: bool = False
     empty: bool = False
     changing: bool = False
+    lost: int = 0
+    against: tuple[GuardResult, ...] = ()
+    watched: list[Sequence[ServiceSummary] | None] = field(default_factory=list)
 
     async def incidents(self, *, limit: int, service: str, open_only: bool) -> Sequence[Incident]:
         if self.away:
@@ -271,7 +299,7 @@ class Night:
             raise NotRecorded(f"there is no incident {incident}")
         return known[incident]
 
-    async def signals(self, wish: SignalWish) -> Sequence[JudgedSignal]:
+    async def signals(self, wish: SignalQuery) -> Sequence[JudgedSignal]:
         self.asked.append(("signals", wish))
         return [] if self.empty else SIGNALS
 
@@ -284,36 +312,38 @@ class Night:
         if letter not in {each.id for each in LETTERS}:
             raise NotRecorded(f"there is no dead letter {letter}")
         if letter == "dead-2":
-            raise WrongState("dead letter dead-2 cannot be sent in: it was not kept whole")
+            raise WrongState("dead letter dead-2 cannot be resent: it was not stored whole")
         return Resent(id=letter, accepted=1, dead_letters=0)
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         self.asked.append(("approve", incident, path, plan, who))
         if plan != QUESTION.plan:
-            raise WrongState(f"incident {incident}: the plan has changed since it was shown: look at it again")
+            raise WrongState(f"incident {incident}: the plan has changed since it was shown: review it again")
         return replace(QUESTION, path=path, who=who, answered=at(400))
 
-    async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackAnswer:
+    async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
         self.asked.append(("roll_back", incident, who, confirmed))
         if incident == "inc-2":
-            raise WrongState("incident inc-2 never had a run: there is nothing to take back")
+            raise WrongState("incident inc-2 never had a run: there is nothing to undo")
         digest = f"shown-{sum(deed[0] == 'roll_back' for deed in self.asked)}" if self.changing else "shown"
         if confirmed and confirmed != digest:
             raise WrongState(
-                "incident inc-1: nothing is begun, it is no more what was shown. Now …: lost: 3 days of orders"
+                "incident inc-1: nothing is started: it has changed since it was shown. Now …: lost: 3 days of orders"
             )
-        return RollbackAnswer(
+        return RollbackPreview(
             begun=bool(confirmed),
             digest=digest,
             text="web-service-recovery on web-service would be rolled back",
             commands=("kubectl scale deployment/web --replicas=3 -n production",),
             losses=("2 minutes of orders",),
+            wrong="ImagePull (certain): deployment/web: container web cannot pull image shop:2.1",
+            changes="deployment/web from revision 4 (image shop:2.1) to 3 (image shop:2.0)",
         )
 
     async def pauses(self) -> Sequence[Pause]:
         return [] if self.empty else [PAUSE]
 
-    async def pause(self, wish: PauseWish, *, who: str) -> Pause:
+    async def pause(self, wish: PauseRequest, *, who: str) -> Pause:
         self.asked.append(("pause", wish, who))
         until = at(0) + wish.lasts if wish.lasts is not None else None
         return Pause(
@@ -333,15 +363,54 @@ class Night:
             raise NotRecorded(f"there is no pause {pause}")
         return PAUSE
 
-    async def services(self) -> Sequence[ServiceSummary]:
+    async def services(self) -> ServiceTree:
+        return ServiceTree(services=tuple(self._services()))
+
+    def _services(self) -> Sequence[ServiceSummary]:
         if self.empty:
             return []
+        if self.watched:
+            look = self.watched.pop(0) if len(self.watched) > 1 else self.watched[0]
+            if look is None:
+                raise LedgerUnavailable("the ledger cannot be reached")
+            return look
         return [
-            ServiceSummary(name="database", namespace="data", priority=1, healthy=True, ready=1, desired=1),
+            ServiceSummary(
+                name="database",
+                namespace="data",
+                priority=1,
+                serving=True,
+                healthy=False,
+                ready=1,
+                desired=2,
+                incident="inc-5",
+                run=RunSummary(
+                    id="run-5",
+                    runbook="database-recovery",
+                    rule="database-pods-unhealthy",
+                    state=IncidentState.RUNNING,
+                    started=at(0),
+                    watchdog=at(1800),
+                    step=CurrentStep(path="check", name="Check the database pod", state=StepState.PLANNED),
+                ),
+            ),
+            ServiceSummary(
+                name="api-service",
+                namespace="production",
+                priority=3,
+                serving=False,
+                healthy=False,
+                ready=0,
+                desired=2,
+                incident="inc-6",
+                depends_on=("database",),
+                hold=HoldSummary(upstream="database", why="database is being recovered", since=at(10), until=at(910)),
+            ),
             ServiceSummary(
                 name="web-service",
                 namespace="production",
                 priority=5,
+                serving=None,
                 healthy=None,
                 ready=0,
                 desired=3,
@@ -355,8 +424,23 @@ class Night:
             raise LedgerUnavailable("the ledger cannot be reached")
         self.asked.append(("drill", service, who))
         if service != "database":
-            raise WrongState(f"no drill is begun: {service} is not healthy: a drill would only burden it")
+            raise WrongState(f"no drill is started: {service} is not healthy: a drill would only add load")
         return replace(MENDED, id="inc-3", service=service, runbook="database-drill", kind=RunKind.DRILL)
+
+    async def recover(self, wish: RecoverRequest, *, who: str) -> RecoverPreview:
+        self.asked.append(("recover", wish, who))
+        if wish.digest and self.lost:
+            self.lost -= 1
+            raise LedgerUnavailable("the ledger cannot be reached")
+        if wish.digest not in ("", "shown"):
+            raise WrongState("nothing is started: the plan has changed since it was shown, review it again")
+        return replace(PLAN, begun=bool(wish.digest), incident="inc-4" if wish.digest else "", answers=self.against)
+
+    async def diagnose(self, target: Target) -> Diagnosis:
+        self.asked.append(("diagnose", target))
+        if target.name != DIAGNOSIS.object.partition("/")[2]:
+            raise NotRecorded(f"there is no {target.kind}/{target.name} in {target.namespace}")
+        return DIAGNOSIS
 
     async def explain(self, about: Signal | Target) -> Explanation:
         self.asked.append(("explain", about))
@@ -370,7 +454,7 @@ class Night:
         return Explanation(verdict=verdict, lines=("web-alerts: no: label severity wanted ='critical', had 'info'",))
 
 
-class NoInbox:
+class UnusedInbox:
     """An inbox for ports to which nobody delivers."""
 
     async def accept(self, signals: Sequence[Signal], now: datetime) -> object:
@@ -390,7 +474,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Daemon:
+class ApiDaemon:
     """Where a daemon listens, the operations behind it, and a file with the token of Ana."""
 
     url: str
@@ -399,13 +483,13 @@ class Daemon:
 
 
 @contextmanager
-def daemon(folder: Path, night: Night) -> Iterator[Daemon]:
+def daemon(folder: Path, night: Night) -> Iterator[ApiDaemon]:
     """Serve the API from a thread with an event loop of its own, so that the command may have its own, too."""
     ready, stop = threading.Event(), threading.Event()
     urls: list[str] = []
 
     async def serve() -> None:
-        async with served(folder, NoInbox(), night) as port:
+        async with served(folder, UnusedInbox(), night) as port:
             urls.append(port.url)
             ready.set()
             await asyncio.to_thread(stop.wait)
@@ -416,7 +500,7 @@ def daemon(folder: Path, night: Night) -> Iterator[Daemon]:
     token = folder / "my-token"
     token.write_text("the-token-of-ana\n", encoding="utf-8")
     try:
-        yield Daemon(urls[0], night, token)
+        yield ApiDaemon(urls[0], night, token)
     finally:
         stop.set()
         thread.join(20)
@@ -425,7 +509,7 @@ def daemon(folder: Path, night: Night) -> Iterator[Daemon]:
 class CommandLine:
     """`kintsugi …` in this process, against one daemon."""
 
-    def __init__(self, daemon: Daemon, written: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, daemon: ApiDaemon, written: pytest.CaptureFixture[str]) -> None:
         self.daemon, self._written = daemon, written
 
     def __call__(self, *arguments: str) -> Ended:
@@ -442,7 +526,7 @@ class CommandLine:
 
 
 def running(detail: IncidentDetail, state: IncidentState, steps: Sequence[StepRecord]) -> IncidentDetail:
-    """Give an incident as it stood while its run had come that far."""
+    """Return an incident as it stood while its run had come that far."""
     run = detail.runs[0]
     closed = detail.incident.closed if state.is_final else None
     return replace(

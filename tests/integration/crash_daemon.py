@@ -14,15 +14,14 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Literal
 
-from kintsugi.app import run
-from kintsugi.app.intake import ListenAddresses
-from kintsugi.effect import Course
+from kintsugi.app import core, run
+from kintsugi.app.serving import ListenAddresses
+from kintsugi.effect import EffectExecution
 from kintsugi.executor import Executor
 from kintsugi.model.bounds import Budget
 from kintsugi.model.records import StepRecord, StepState
 from kintsugi.settings import (
     CatalogSettings,
-    ChaosSettings,
     GuardSettings,
     HealthSettings,
     KubeSettings,
@@ -33,6 +32,7 @@ from kintsugi.settings import (
     Settings,
 )
 from kintsugi.telemetry import configure_logging
+from tests.harness.crash_points import CrashPoints
 
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.integration.crash_preloaded"])
@@ -42,7 +42,7 @@ class EffectFirst(Executor):
     """The mistake that the enumeration must catch: the change is made first, and only then its intent is committed."""
 
     async def _save(
-        self, course: Course, state: StepState, *, error: str = "", budget: Budget | None = None
+        self, course: EffectExecution, state: StepState, *, error: str = "", budget: Budget | None = None
     ) -> StepRecord:
         if state is StepState.INTENT:
             return course.record
@@ -52,7 +52,7 @@ class EffectFirst(Executor):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Birth:
+class DaemonStart:
     """
     How one process is started, on a stage with so many `replicas` of the web service.
 
@@ -70,6 +70,7 @@ class Birth:
     restore: RestoreSettings = field(default_factory=RestoreSettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
+    encryption_key_file: Path | None = None
 
     @property
     def kubeconfig(self) -> Path:
@@ -102,14 +103,14 @@ def url_of(folder: Path) -> str:
     return f"sqlite:///{folder / 'ledger.db'}"
 
 
-def start(birth: Birth) -> ForkServerProcess:
+def start(birth: DaemonStart) -> ForkServerProcess:
     """Start a process; its `sentinel` becomes readable when it has ended."""
     process = FORKS.Process(target=live, args=(birth,), name=f"daemon {birth.number}")
     process.start()
     return process
 
 
-def live(birth: Birth) -> None:
+def live(birth: DaemonStart) -> None:
     """Be the daemon until the end."""
     log = os.open(birth.folder / "daemon.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
@@ -120,7 +121,7 @@ def live(birth: Birth) -> None:
         durations=birth.durations,
         catalog=CatalogSettings(directory=birth.catalog),
         kube=KubeSettings(kubeconfig=birth.kubeconfig),
-        ledger=LedgerSettings(url=url_of(birth.folder)),
+        ledger=LedgerSettings(url=url_of(birth.folder), encryption_key_file=birth.encryption_key_file),
         restore=birth.restore,
         guards=birth.guards,
         notifications=birth.notifications,
@@ -131,11 +132,12 @@ def live(birth: Birth) -> None:
             operator_token_files=(birth.operators,) if birth.operators.exists() else (),
         ),
         health=HealthSettings(host="127.0.0.1", port=0),
-        chaos=ChaosSettings(kill_at=frozenset(birth.kill_at), trace=birth.trace),
     ).scaled()
 
     def tell(addresses: ListenAddresses) -> None:
         birth.health.write_text(addresses.health)
         birth.ready.write_text(addresses.server)
 
-    asyncio.run(run(settings, ready=tell, loopback=True, executor=birth.executor))
+    core.Executor = birth.executor  # type: ignore[attr-defined]
+    points = CrashPoints(frozenset(birth.kill_at), birth.trace)
+    asyncio.run(run(settings, ready=tell, loopback=True, failpoints=points))

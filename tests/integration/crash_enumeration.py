@@ -15,18 +15,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.integration.crash_story import Scene, Telling, tell
+from tests.integration.crash_story import CrashRepetition, CrashScene, tell
 
 AT_ONCE = 8
 """Stories under way at one time: with more of them each daemon lives longer until its point, and looks more often."""
 
-BY_CHANCE = frozenset({"accept", "note-good", "save-conditions", "settle"})
+BY_CHANCE = frozenset(
+    {"accept", "keep-template", "note-counts", "note-good", "note-replicas", "save-conditions", "settle"}
+)
 """Commits of the watch and of the clock, which put into one what is seen at one time: there are now more, now fewer."""
+
+AGAIN = "request-run"
+"""A signal that is held or refused is claimed for again and again: only the first claim is there every time."""
 
 
 def is_sure(point: str) -> bool:
-    """Tell whether a story passes a point every time that it comes to where it is."""
-    return point.split()[2] not in BY_CHANCE
+    """Return whether a story passes a point every time that it comes to where it is."""
+    _, _, what, *rest = point.split()
+    return what not in BY_CHANCE and not (what == AGAIN and rest != ["1"])
 
 
 @dataclass(kw_only=True)
@@ -38,9 +44,9 @@ class Enumeration:
     `seen` has the points that any story passed, in the order of their appearance, each with the death before it, "" for none.
     """
 
-    scene: Scene
+    scene: CrashScene
     folder: Path
-    undisturbed: Telling
+    undisturbed: CrashRepetition
     deaths: int
     begins: str = ""
     died_at: set[str] = field(default_factory=set)
@@ -81,7 +87,7 @@ class Enumeration:
         return [[death, *then] for death, then in led_to.items()]
 
     async def at(self, stories: Iterable[Sequence[str]]) -> None:
-        """Tell stories, many at once; each dies at its points."""
+        """Run stories, many at once; each dies at its points."""
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(points: Sequence[str], folder: Path) -> None:
@@ -91,7 +97,7 @@ class Enumeration:
         await asyncio.gather(*(one(points, self._next_folder()) for points in stories))
 
     def summary(self) -> str:
-        """Say how many points there are, and how many stories it took to die at them."""
+        """Return how many points there are, and how many stories it took to die at them."""
         numbers = f"N = {len(self.own)} crash points, died at {len(self.died_at)} in {self.stories} stories"
         return f"{self.scene.title}: {numbers}; passed only now and then, and never died at: {self.missed or 'none'}"
 
@@ -99,7 +105,7 @@ class Enumeration:
         self.stories += 1
         return self.folder / f"story-{self.stories}"
 
-    def _compare(self, telling: Telling) -> None:
+    def _compare(self, telling: CrashRepetition) -> None:
         for death, life in zip(telling.died_at, telling.lives[1:], strict=False):
             for point in life if is_sure(death) else ():
                 self.seen.setdefault(point, death)

@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -18,16 +18,19 @@ from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.ledger import Ledger
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import IncidentState, Pause, PauseScope, RunRecord
-from kintsugi.rehearsal import Request
+from kubesim import Request
 from tests.integration.crash_daemon import url_of
 from tests.integration.crash_enumeration import AT_ONCE
-from tests.integration.crash_stage import SELDOM, Stage
-from tests.integration.crash_story import Scene, made
+from tests.integration.crash_stage import SELDOM, CrashStage
+from tests.integration.crash_story import CrashScene, made
 
 STEADY = 3
 """How many looks in a row must find the daemon at rest before what it has written is counted."""
 
-SEEN, WAITS = '"the cluster is seen"', ('"a change waits"', '"a deadline waits"')
+A_QUESTION_LASTS = timedelta(hours=10)
+"""Scaled, some minutes: no question may run out while a busy machine is looked at."""
+
+SEEN, WAITS = '"caches synced"', ('"change waiting"', '"deadline postponed"')
 """What the daemon says when it may act, and when a change waits at the gate or a run for the end of a pause."""
 
 
@@ -57,7 +60,7 @@ class No:
                     freeze=self.freeze,
                     since=now,
                 )
-                await ledger.pause(pause)
+                await ledger.pauses.pause(pause)
 
     def allows(self, request: Request) -> bool:
         """Return whether a write is allowed still: during a pause that does not freeze what takes back goes on."""
@@ -81,7 +84,7 @@ def all_noes(service: str) -> Sequence[No]:
 class Refusals:
     """Stories of one scene, each with a death and a no; `complaints` says what went wrong, `told` counts the noes."""
 
-    scene: Scene
+    scene: CrashScene
     folder: Path
     complaints: list[str] = field(default_factory=list)
     told: Counter[str] = field(default_factory=Counter)
@@ -89,7 +92,7 @@ class Refusals:
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)  # one at a time brings a schema up to date
 
     async def tell(self, stories: Iterable[tuple[str, No]]) -> None:
-        """Tell all stories, many at once."""
+        """Run all stories, many at once."""
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(number: int, point: str, no: No) -> None:
@@ -114,17 +117,18 @@ class Refusals:
                 await no.say(folder)
             self.told[no.title] += 1
             written, lines = len(made(stage)), len(self._lines(stage))
-            stage.birth = replace(stage.birth, mode=no.mode)
+            patient = replace(stage.birth.guards, approval_expiry=A_QUESTION_LASTS)
+            stage.birth = replace(stage.birth, mode=no.mode, guards=patient)
             stage.start()
             async with stage.ledger() as ledger:
                 await self._rests(stage, ledger, lines)
                 forbidden = [each for each in made(stage)[written:] if not no.allows(each)]
-                left = [run for run in await ledger.open_runs() if not self._is_tended(stage, run, no, lines)]
+                left = [run for run in await ledger.runs.open_runs() if not self._is_tended(stage, run, no, lines)]
         where = f"killed {point}, then {no.title}"
         writes = [f"{where}: {each.method} {each.path} {bytes(each.body)[:200]!r}" for each in forbidden]
         return [*writes, *(f"{where}: run is {run.state}: {run.reason}" for run in left)]
 
-    async def _dies(self, stage: Stage, point: str) -> bool:
+    async def _dies(self, stage: CrashStage, point: str) -> bool:
         """Play until the daemon has died at its point; False when the story came to its end without."""
         async with stage.ledger() as ledger:
             playing = asyncio.create_task(self.scene.play(stage, ledger))
@@ -137,31 +141,31 @@ class Refusals:
                 await asyncio.gather(playing, dying, return_exceptions=True)
         return stage.died_at() == [point]
 
-    async def _rests(self, stage: Stage, ledger: Ledger, lines: int) -> None:
+    async def _rests(self, stage: CrashStage, ledger: Ledger, lines: int) -> None:
         """Wait until the daemon that was told no has seen everything, and does nothing more."""
         calm = 0
 
         async def is_at_rest() -> bool:
             nonlocal calm
             said = self._lines(stage)[lines:]
-            known = await ledger.judged_signals(limit=1)
-            seen = any(SEEN in line for line in said) and bool(known) and not await ledger.unjudged()
+            known = await ledger.signals.newest(limit=1)
+            seen = any(SEEN in line for line in said) and bool(known) and not await ledger.signals.unjudged()
             waits = any(each in line for line in said for each in WAITS)
-            runs = await ledger.open_runs()
+            runs = await ledger.runs.open_runs()
             still = all(run.state is IncidentState.AWAITING_APPROVAL or waits for run in runs)
             calm = calm + 1 if seen and still else 0
             return calm >= STEADY
 
         await stage.until(is_at_rest, every=SELDOM)
 
-    def _is_tended(self, stage: Stage, run: RunRecord, no: No, lines: int) -> bool:
+    def _is_tended(self, stage: CrashStage, run: RunRecord, no: No, lines: int) -> bool:
         """Return whether a run may be open still: it waits for an approval, or through a pause without a freeze."""
         paused = no.scope is not None and not no.freeze
         if run.state is IncidentState.AWAITING_APPROVAL:
             return paused or no.mode == "approve"
         return paused and any(each in line for line in self._lines(stage)[lines:] for each in WAITS)
 
-    def _lines(self, stage: Stage) -> list[str]:
+    def _lines(self, stage: CrashStage) -> list[str]:
         file = stage.birth.folder / "daemon.log"
         return file.read_text(errors="replace").splitlines() if file.exists() else []
 

@@ -12,29 +12,32 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kintsugi.catalog import watch
-from kintsugi.catalog.load import Source, load_sources, read_sources
+from kintsugi.catalog.library import Source
+from kintsugi.catalog.load import load_sources, read_sources
 from kintsugi.catalog.shipped import catalog_paths
-from kintsugi.model.documents import Catalog
+from kintsugi.model.catalog import Catalog
 from tests.integration import crash_daemon
 from tests.integration.crash_restore import RESTORE
-from tests.integration.crash_story import BAD_ROLLOUT, CRASH_LOOP, SLOWLY_TAKEN_BACK
+from tests.integration.crash_story import BAD_ROLLOUT, CRASH_LOOP, SLOWLY_TAKEN_BACK, TAKEN_BACK_AFTER_MANY_DEATHS
 
 __all__ = ["crash_daemon"]
 
-_LOADED: dict[tuple[float, tuple[bytes, ...]], Catalog] = {}
+_LOADED: dict[tuple[float, float, bool, tuple[bytes, ...]], Catalog] = {}
 
 
-def load_or_remember(sources: Iterable[Source], *, durations: float = 1.0) -> Catalog:
+def load_or_remember(
+    sources: Iterable[Source], *, durations: float = 1.0, deadlines: float = 1.0, any_spelling: bool = False
+) -> Catalog:
     """Do what `load_sources` does; whatever the files are called, the same content is loaded once."""
     read = list(sources)
-    content = durations, tuple(source.content for source in read)
+    content = durations, deadlines, any_spelling, tuple(source.content for source in read)
     if content not in _LOADED:
-        _LOADED[content] = load_sources(read, durations=durations)
+        _LOADED[content] = load_sources(read, durations=durations, deadlines=deadlines, any_spelling=any_spelling)
     return replace(_LOADED[content], texts={source.name: source.content.decode() for source in read})
 
 
-watch.load_sources = load_or_remember
-for scene in (RESTORE, CRASH_LOOP, BAD_ROLLOUT, SLOWLY_TAKEN_BACK):
+watch.load_sources = load_or_remember  # type: ignore[attr-defined]
+for scene in (RESTORE, CRASH_LOOP, BAD_ROLLOUT, SLOWLY_TAKEN_BACK, TAKEN_BACK_AFTER_MANY_DEATHS):
     with TemporaryDirectory() as folder:
         files = scene.birth(Path(folder) / "story").catalog
         load_or_remember(read_sources(catalog_paths(files)), durations=scene.durations)

@@ -19,13 +19,13 @@ import aiohttp
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Approval
-from kintsugi.objects import resources
-from kintsugi.objects.resources import PODS, PVCS, PVS
-from kintsugi.rehearsal import EmbeddedCluster, Image, Request
 from kintsugi.settings import GuardSettings, RestoreSettings
-from tests.integration.crash_daemon import Birth
-from tests.integration.crash_stage import SELDOM, SPEED, USER, Stage
-from tests.integration.crash_story import End, ended, made
+from kubeobjects import resources
+from kubeobjects.resources import PODS, PVCS, PVS
+from kubesim import EmbeddedCluster, Image, Request
+from tests.integration.crash_daemon import DaemonStart
+from tests.integration.crash_stage import SELDOM, SPEED, USER, CrashStage
+from tests.integration.crash_story import CrashStoryEnd, ended, made
 from tests.integration.database_doubles import OWN_CLAIM, SERVER, server, with_a_claim_of_its_own, worker
 from tests.integration.database_stage import (
     API,
@@ -59,20 +59,20 @@ class RestoreScene:
     title: str
     durations: float
 
-    def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> Birth:
-        """Say how this scene's daemon is started."""
-        return Birth(
+    def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> DaemonStart:
+        """Return how this scene's daemon is started."""
+        return DaemonStart(
             folder=folder,
             durations=self.durations,
             kill_at=kill_at,
             catalog=without_haste(folder.parent / "catalog"),
             executor=executor,
-            restore=RestoreSettings(image=WORKER, room="64Mi"),
+            restore=RestoreSettings(image=WORKER, volume_size="64Mi"),
             guards=GuardSettings(approval_expiry=timedelta(hours=20)),
         )
 
     @asynccontextmanager
-    async def stage(self, birth: Birth) -> AsyncIterator[Stage]:
+    async def stage(self, birth: DaemonStart) -> AsyncIterator[CrashStage]:
         """Have the database, who writes to it, and a person who may approve."""
         birth.folder.mkdir(parents=True)
         birth.operators.write_text(f"ada:{secrets.token_hex(32)}\n")
@@ -80,7 +80,7 @@ class RestoreScene:
             for manifest in (*surroundings(), *database()):
                 cluster.apply(manifest)
             cluster.kubeconfig(birth.kubeconfig, USER)
-            stage = Stage(cluster=cluster, birth=birth)
+            stage = CrashStage(cluster=cluster, birth=birth)
 
             async def are_well() -> bool:
                 return is_ready(cluster) and stage.is_well(API)
@@ -91,7 +91,7 @@ class RestoreScene:
             finally:
                 await stage.kill()
 
-    async def play(self, stage: Stage, ledger: Ledger) -> End:
+    async def play(self, stage: CrashStage, ledger: Ledger) -> CrashStoryEnd:
         """Let the server find nothing, and a person agree to what is proposed."""
         old = volume_of(stage)
         pod = found(stage, PODS, POD)
@@ -99,8 +99,8 @@ class RestoreScene:
 
         async def is_over() -> bool:
             await agree(stage, ledger)
-            incidents = await ledger.incidents(limit=10)
-            return bool(incidents) and all(each.closed for each in incidents) and not await ledger.firing()
+            incidents = await ledger.incidents.newest(limit=10)
+            return bool(incidents) and all(each.closed for each in incidents) and not await ledger.signals.firing()
 
         await stage.until(is_over, within=PATIENCE, every=SELDOM)
         return await ended(ledger, effects(made(stage), old), left(stage, old))
@@ -124,7 +124,7 @@ def without_haste(folder: Path) -> Path:
 
 
 def images(folder: Path) -> Mapping[str, Image]:
-    """Give the images of a server that says in its log that its data are gone, and of a worker with an old backup."""
+    """Return the images of a server that says in its log that its data are gone, and of a worker with an old backup."""
     return {
         SERVER: server(newest=datetime.now(UTC), last_words=NO_DATA),
         WORKER: worker(folder, taken=datetime.now(UTC) - TAKEN_BEFORE),
@@ -132,31 +132,36 @@ def images(folder: Path) -> Mapping[str, Image]:
 
 
 def database() -> Sequence[Json]:
-    """Give a database on a claim of people's own, whose StatefulSet would let claims go with a scale-down."""
+    """Return a database on a claim of people's own, whose StatefulSet would let claims go with a scale-down."""
     claim, workload = with_a_claim_of_its_own()
     policy = {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}}
     return claim, {**workload, "spec": {**workload["spec"], **policy}}
 
 
-async def agree(stage: Stage, ledger: Ledger) -> None:
-    """Say yes to what is asked, as a person does: to the daemon, when there is one to be told."""
-    for incident in await ledger.incidents(limit=1, open_only=True):
-        for asked in await ledger.approvals(incident.id):
+async def agree(stage: CrashStage, ledger: Ledger) -> None:
+    """Approve what is asked, as a person does: to the daemon, when there is one to be told."""
+    for incident in await ledger.incidents.newest(limit=1, open_only=True):
+        for asked in await ledger.approvals.of_incident(incident.id):
             if asked.answered is None:
                 with suppress(aiohttp.ClientError, FileNotFoundError):
                     await approve(stage, asked)
 
 
-async def approve(stage: Stage, asked: Approval) -> None:
+async def approve(stage: CrashStage, asked: Approval) -> None:
     """Ask the daemon that is alive to note a yes; whoever is asked anew has not heard it."""
+    await ask(stage, f"incidents/{asked.incident}/approve", {"plan": asked.plan, "path": asked.path})
+
+
+async def ask(stage: CrashStage, path: str, said: Json) -> Json:
+    """Ask the daemon that is alive for something, as a person does who may, and return what it answers."""
     token = stage.birth.operators.read_text().strip().partition(":")[2]
-    url = f"{stage.births[-1].ready.read_text()}/api/v1/incidents/{asked.incident}/approve"
-    said = {"plan": asked.plan, "path": asked.path}
+    url = f"{stage.births[-1].ready.read_text()}/api/v1/{path}"
     async with (
         aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
         session.post(url, json=said) as answer,
     ):
-        await answer.read()
+        told: Json = await answer.json(content_type=None)
+        return told
 
 
 def effects(requests: Sequence[Request], old: str) -> Mapping[str, int]:
@@ -178,7 +183,7 @@ def _deed(request: Request, old: str) -> str:
 
 
 def _patched(operations: Sequence[Json]) -> str:
-    """Say what a JSON patch sets, without its tests and our own mark of the run."""
+    """Return what a JSON patch sets, without its tests and our own mark of the run."""
     sets = [
         each for each in operations if each["op"] != "test" and not each["path"].startswith("/metadata/annotations")
     ]
@@ -186,32 +191,33 @@ def _patched(operations: Sequence[Json]) -> str:
     return ", ".join(f"{name}={list(value) if isinstance(value, dict) else value}" for name, value in fields)
 
 
-def left(stage: Stage, old: str) -> Mapping[str, str]:
-    """Say how the volumes are, and who writes."""
+def left(stage: CrashStage, old: str) -> Mapping[str, str]:
+    """Return how the volumes are, and who writes."""
     new = volume_of(stage)
     writers, nightly = stage.deployment(API)["spec"], found(stage, resources.CRONJOBS, NIGHTLY)["spec"]
     spec = found(stage, resources.STATEFULSETS, DATABASE)["spec"]
     return {
-        "the volume": "the old one" if new == old else _fate(stage, new),
-        "the old volume": _fate(stage, old),
+        "the volume": "the old one" if new == old else fate(stage, new),
+        "the old volume": fate(stage, old),
         "writers": str(writers["replicas"]),
         "nightly": "suspended" if nightly.get("suspend") else "goes on",
         "database": f"{spec['replicas']}, {spec['persistentVolumeClaimRetentionPolicy']['whenScaled']}",
     }
 
 
-def _fate(stage: Stage, volume: str) -> str:
+def fate(stage: CrashStage, volume: str) -> str:
+    """Return what becomes of a volume when its claim goes, and whether it is marked."""
     kept = found(stage, PVS, volume)
     marked = "marked" if MARK in (kept["metadata"].get("labels") or {}) else "not marked"
     return f"{kept['spec']['persistentVolumeReclaimPolicy']}, {marked}"
 
 
-def volume_of(stage: Stage) -> str:
+def volume_of(stage: CrashStage) -> str:
     """Name the volume that the database's claim is bound to."""
     return str(found(stage, PVCS, OWN_CLAIM)["spec"]["volumeName"])
 
 
-def found(stage: Stage, resource: resources.Resource, name: str) -> Json:
+def found(stage: CrashStage, resource: resources.Resource, name: str) -> Json:
     """Find an object; it must be there."""
     there: Json | None = stage.cluster.get(resource, name, NAMESPACE)
     assert there is not None, f"{resource.plural}/{name} is not there"

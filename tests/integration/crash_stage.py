@@ -1,7 +1,7 @@
 """An embedded cluster with the shop in it, and a daemon that is killed and started again on the same ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerProcess
@@ -9,12 +9,12 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
+from kintsugi.cli.demo.shop import NAMESPACE, WEB, WEB_LABELS, shop
 from kintsugi.ledger import Ledger
-from kintsugi.objects import resources
-from kintsugi.rehearsal import EmbeddedCluster
-from kintsugi.rehearsal.shop import NAMESPACE, WEB, WEB_LABELS, shop
+from kubeobjects import resources
+from kubesim import EmbeddedCluster
 from tests.harness.waiting import eventually
-from tests.integration.crash_daemon import Birth, start, url_of
+from tests.integration.crash_daemon import DaemonStart, start, url_of
 
 USER = "kintsugi"
 API = "api-deployment"
@@ -27,22 +27,22 @@ PATIENCE = 300.0
 SELDOM = 0.5
 """Seconds between two looks at whether a story is over: many stories that look often cost more than what they wait for."""
 
-Json = Mapping[str, Any]
+Json = dict[str, Any]
 _DIRECT = build_opener(ProxyHandler({}))
 
 
 @dataclass(kw_only=True)
-class Stage:
+class CrashStage:
     """The cluster, and the processes that the daemon has lived in so far."""
 
     cluster: EmbeddedCluster
-    birth: Birth
-    births: list[Birth] = field(default_factory=list)
+    birth: DaemonStart
+    births: list[DaemonStart] = field(default_factory=list)
     process: ForkServerProcess | None = None
 
     @classmethod
     @asynccontextmanager
-    async def set(cls, birth: Birth) -> AsyncIterator["Stage"]:
+    async def set(cls, birth: DaemonStart) -> AsyncIterator["CrashStage"]:
         """Have the shop well and no daemon yet; the one that is started ends with the block."""
         birth.folder.mkdir(parents=True)
         async with EmbeddedCluster.start(speed=SPEED) as cluster:
@@ -133,7 +133,7 @@ class Stage:
         return found
 
     def is_well(self, name: str = WEB) -> bool:
-        """Tell whether all pods of a Deployment are ready and of its present template."""
+        """Return whether all pods of a Deployment are ready and of its present template."""
         found = self.deployment(name)
         wanted, status = found["spec"]["replicas"], found.get("status", {})
         return all(status.get(count) == wanted for count in ("readyReplicas", "updatedReplicas", "replicas"))

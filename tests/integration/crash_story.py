@@ -1,7 +1,7 @@
 """
 Stories in which the daemon is killed at a chosen point: a fault, how it is mended, and what of that must be the same.
 
-What is compared is the `End`: how the incident ended, what the ledger says of each change, and how often each change reached
+What is compared is the `CrashStoryEnd`: how the incident ended, what the ledger says of each change, and how often each change reached
 the cluster, as the cluster's own log of requests has it.
 """
 
@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Protocol
 
 from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.cli.demo.shop import CRASHING, WEB
 from kintsugi.executor import Executor
 from kintsugi.ledger import Ledger
-from kintsugi.rehearsal import Request
-from kintsugi.rehearsal.shop import CRASHING, WEB
-from tests.integration.crash_daemon import Birth
-from tests.integration.crash_stage import API, SELDOM, USER, Stage
+from kubesim import Request
+from tests.integration.crash_daemon import DaemonStart
+from tests.integration.crash_stage import API, SELDOM, USER, CrashStage
 
 INDEX = re.compile(r"\[\d+\]")
 """Which item of a list a step was about: it hangs on the pods' names."""
@@ -31,20 +31,20 @@ DEADLINE = "30m"
 """When the shipped runbook of the web service is taken back."""
 
 
-class Scene(Protocol):
+class CrashScene(Protocol):
     """What is told again and again: how the daemon is started, on which stage, and what happens there."""
 
     @property
     def title(self) -> str:
         """Name it."""
 
-    def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> Birth:
-        """Say how this scene's daemon is started."""
+    def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> DaemonStart:
+        """Return how this scene's daemon is started."""
 
-    def stage(self, birth: Birth) -> AbstractAsyncContextManager[Stage]:
+    def stage(self, birth: DaemonStart) -> AbstractAsyncContextManager[CrashStage]:
         """Have all well, and no daemon yet."""
 
-    async def play(self, stage: Stage, ledger: Ledger) -> "End":
+    async def play(self, stage: CrashStage, ledger: Ledger) -> "CrashStoryEnd":
         """Break something, wait until nothing is left to do, and gather how it ended."""
 
 
@@ -58,14 +58,14 @@ class WebScene:
     """
 
     title: str
-    break_it: Callable[[Stage], object]
+    break_it: Callable[[CrashStage], object]
     durations: float
     replicas: int
     after: str = DEADLINE
 
-    def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> Birth:
-        """Say how this scene's daemon is started."""
-        return Birth(
+    def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> DaemonStart:
+        """Return how this scene's daemon is started."""
+        return DaemonStart(
             folder=folder,
             durations=self.durations,
             replicas=self.replicas,
@@ -74,11 +74,11 @@ class WebScene:
             executor=executor,
         )
 
-    def stage(self, birth: Birth) -> AbstractAsyncContextManager[Stage]:
+    def stage(self, birth: DaemonStart) -> AbstractAsyncContextManager[CrashStage]:
         """Have the shop well."""
-        return Stage.set(birth)
+        return CrashStage.set(birth)
 
-    async def play(self, stage: Stage, ledger: Ledger) -> "End":
+    async def play(self, stage: CrashStage, ledger: Ledger) -> "CrashStoryEnd":
         """Break something once the daemon knows what is good."""
         before = await broken(self, stage, ledger)
         await quiet(stage, ledger)
@@ -86,10 +86,12 @@ class WebScene:
 
 
 def with_deadline(folder: Path, after: str) -> Path:
-    """Copy the shipped files, with another deadline and nothing else changed."""
+    """Copy the shipped files, with another deadline and nothing else changed; the stack's own is shorter, and goes."""
     if not folder.exists():
         for shipped in shipped_paths():
             shutil.copytree(shipped, folder / shipped.name)
+        for each in ("rules/stack.yaml", "runbooks/full-stack-recovery.yaml"):
+            (folder / each).unlink()
         runbook = folder / "runbooks" / "web-service-recovery.yaml"
         text = runbook.read_text()
         assert text.count(f"after: {DEADLINE}") == 1, "the shipped deadline has moved"
@@ -97,17 +99,17 @@ def with_deadline(folder: Path, after: str) -> Path:
     return folder
 
 
-def crash_one(stage: Stage) -> None:
+def crash_one(stage: CrashStage) -> None:
     """Let one pod crash again and again."""
     stage.cluster.faults.crash_loop(stage.pods()[0])
 
 
-def roll_out_badly(stage: Stage) -> None:
+def roll_out_badly(stage: CrashStage) -> None:
     """Roll out a version that crashes as soon as it starts."""
     roll_out(stage, CRASHING)
 
 
-def roll_out(stage: Stage, image: str) -> None:
+def roll_out(stage: CrashStage, image: str) -> None:
     """Roll out an image, as a person does."""
     container = {**stage.deployment()["spec"]["template"]["spec"]["containers"][0], "image": image}
     stage.change({"template": {"spec": {"containers": [container]}}})
@@ -120,10 +122,11 @@ CRASH_LOOP = WebScene(title="a pod crash-loops", break_it=crash_one, durations=0
 BAD_ROLLOUT = WebScene(title="a bad version is rolled out", break_it=roll_out_badly, durations=0.005, replicas=3)
 # Time goes on while the daemon is dead: a story of many deaths must not come to its deadline before its last one.
 SLOWLY_TAKEN_BACK = replace(BAD_ROLLOUT, after="2h")
+TAKEN_BACK_AFTER_MANY_DEATHS = replace(BAD_ROLLOUT, after="4h")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class End:
+class CrashStoryEnd:
     """
     How a story ended, in words that do not differ from one telling to the next.
 
@@ -137,23 +140,23 @@ class End:
     effects: Mapping[str, int]
     left: Mapping[str, str]
 
-    def differences(self, other: "End") -> list[str]:
-        """Say in which parts another end differs from this one."""
+    def differences(self, other: "CrashStoryEnd") -> list[str]:
+        """Return in which parts another end differs from this one."""
         both = [(each.name, getattr(self, each.name), getattr(other, each.name)) for each in fields(self)]
         return [f"{name}: {its} instead of {mine}" for name, mine, its in both if its != mine]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Telling:
+class CrashRepetition:
     """A story that was told: its end, the points that each of its processes passed, and those at which they died."""
 
-    end: End
+    end: CrashStoryEnd
     lives: Sequence[Sequence[str]]
     died_at: Sequence[str]
 
 
-async def tell(birth: Birth, scene: Scene) -> Telling:
-    """Tell a story to its end; the daemon is started again when it dies."""
+async def tell(birth: DaemonStart, scene: CrashScene) -> CrashRepetition:
+    """Follow a story to its end; the daemon is started again when it dies."""
     async with scene.stage(birth) as stage:
         stage.start()
         keeper = asyncio.create_task(stage.keep_alive())
@@ -163,10 +166,10 @@ async def tell(birth: Birth, scene: Scene) -> Telling:
         finally:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
-    return Telling(end=end, lives=stage.passed(), died_at=stage.died_at())
+    return CrashRepetition(end=end, lives=stage.passed(), died_at=stage.died_at())
 
 
-async def broken(scene: WebScene, stage: Stage, ledger: Ledger) -> Collection[str]:
+async def broken(scene: WebScene, stage: CrashStage, ledger: Ledger) -> Collection[str]:
     """Break something once the daemon knows what is good; return the pods that were there."""
     await good_is_known(stage, ledger)
     before = stage.pods()
@@ -174,40 +177,40 @@ async def broken(scene: WebScene, stage: Stage, ledger: Ledger) -> Collection[st
     return before
 
 
-async def good_is_known(stage: Stage, ledger: Ledger) -> None:
+async def good_is_known(stage: CrashStage, ledger: Ledger) -> None:
     """Wait until the daemon has seen all be well for long enough."""
     workloads = [stage.deployment(name)["metadata"]["uid"] for name in (WEB, API)]
 
     async def is_known() -> bool:
-        return all([await ledger.good_revisions(each) for each in workloads])
+        return all([await ledger.revisions.good_revisions(each) for each in workloads])
 
     await stage.until(is_known)
 
 
-async def quiet(stage: Stage, ledger: Ledger) -> None:
+async def quiet(stage: CrashStage, ledger: Ledger) -> None:
     """Wait until nothing is left to do: incidents closed, no signal firing or unjudged, the service well."""
 
     async def is_quiet() -> bool:
-        incidents = await ledger.incidents(limit=10)
+        incidents = await ledger.incidents.newest(limit=10)
         over = bool(incidents) and all(each.closed for each in incidents)
-        return over and not await ledger.firing() and not await ledger.unjudged() and stage.is_well()
+        return over and not await ledger.signals.firing() and not await ledger.signals.unjudged() and stage.is_well()
 
     await stage.until(is_quiet, every=SELDOM)
 
 
-async def end_of(stage: Stage, ledger: Ledger, before: Collection[str]) -> End:
+async def end_of(stage: CrashStage, ledger: Ledger, before: Collection[str]) -> CrashStoryEnd:
     """Gather how a story ended; `before` are the pods that were there when something broke."""
     spec = stage.deployment()["spec"]
     image = spec["template"]["spec"]["containers"][0]["image"]
     return await ended(ledger, effects(made(stage), before), {WEB: f"{spec['replicas']} of {image}"})
 
 
-async def ended(ledger: Ledger, effects: Mapping[str, int], left: Mapping[str, str]) -> End:
+async def ended(ledger: Ledger, effects: Mapping[str, int], left: Mapping[str, str]) -> CrashStoryEnd:
     """Add what the ledger says to what the cluster shows."""
-    incidents = await ledger.incidents(limit=10)
-    runs = [run for each in incidents for run in await ledger.runs_of(each.id)]
-    steps = [step for run in runs for step in await ledger.steps(run.id)]
-    return End(
+    incidents = await ledger.incidents.newest(limit=10)
+    runs = [run for each in incidents for run in await ledger.runs.of_incident(each.id)]
+    steps = [step for run in runs for step in await ledger.runs.steps(run.id)]
+    return CrashStoryEnd(
         incidents=[each.state for each in incidents],
         runs=len(runs),
         changes={f"{step.phase} {INDEX.sub('[]', step.path)}": step.state for step in steps if step.changes},
@@ -216,7 +219,29 @@ async def ended(ledger: Ledger, effects: Mapping[str, int], left: Mapping[str, s
     )
 
 
-def made(stage: Stage) -> Sequence[Request]:
+async def end_of_services(
+    stage: CrashStage, ledger: Ledger, before: Collection[str], workloads: Collection[str]
+) -> CrashStoryEnd:
+    """Gather how the story ended; `before` are the pods that were there, `workloads` whose replicas count."""
+    incidents = await ledger.incidents.newest(limit=50)
+    runs = [run for each in incidents for run in await ledger.runs.of_incident(each.id)]
+    steps = [(run.service, step) for run in runs for step in await ledger.runs.steps(run.id)]
+    requests = made(stage)
+    deleted = [uid_of(each) for each in requests if each.method == "DELETE"]
+    effects = Counter("delete a pod that was there" if uid in before else "delete a later pod" for uid in deleted)
+    effects["delete the same pod again"] = len(deleted) - len(set(deleted))
+    return CrashStoryEnd(
+        incidents=sorted(f"{each.service} {each.state}" for each in incidents),
+        runs=len(runs),
+        changes={
+            f"{name} {step.phase} {INDEX.sub('[]', step.path)}": step.state for name, step in steps if step.changes
+        },
+        effects=+(effects + Counter(f"{each.method} {each.path}" for each in requests if each.method != "DELETE")),
+        left={name: str(stage.deployment(name)["spec"]["replicas"]) for name in workloads},
+    )
+
+
+def made(stage: CrashStage) -> Sequence[Request]:
     """List what the daemon changed; Kubernetes Events, which only tell of it, left out."""
     own = [each for each in stage.cluster.requests.changes() if each.user.endswith(f":{USER}") and each.mutating]
     return [each for each in own if not each.path.endswith("/events")]

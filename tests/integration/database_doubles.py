@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-from kintsugi.model.lines import encode
-from kintsugi.model.restore import Backup, Restored, Table
-from kintsugi.rehearsal import Image, Spoken
-from kintsugi.rehearsal.images import Program
+from kintsugi.model.worker_log import encode
+from kintsugi.model.worker_results import Backup, Restored, Table
+from kubesim import ExecReply, Image
+from kubesim.images import Program
 from tests.integration.database_stage import NAMESPACE, WORKER, stateful_set
 
-Json = Mapping[str, Any]
+Json = dict[str, Any]
 
 SERVER = "database:16"
 OWN_CLAIM = "database-pvc"
@@ -22,9 +22,9 @@ PROBE = ("true",)
 _PANIC = "2026-05-04 12:00:00 UTC [1] PANIC:  could not locate a valid checkpoint record"
 
 
-def rows(*found: Json) -> Spoken:
+def rows(*found: Json) -> ExecReply:
     """Answer a question with these rows, as the server itself would."""
-    return Spoken(stdout=f"{orjson.dumps(found).decode()}\n", needs_ready=True)
+    return ExecReply(stdout=f"{orjson.dumps(found).decode()}\n", needs_ready=True)
 
 
 def server(
@@ -52,7 +52,7 @@ def server(
         "*FROM orders*": rows({"count": 1000}),
         "*pg_database*": rows({"datname": "app"}),
         "psql *": rows({"one": 1}),
-        "true": Spoken(needs_ready=True),
+        "true": ExecReply(needs_ready=True),
     }
     return Image(commands=answers, ready_after=starts_after, last_words=(last_words,))
 
@@ -81,7 +81,7 @@ def worker(folder: Path, *, taken: datetime) -> Image:
 
 
 def images(folder: Path, *, starts_after: timedelta = timedelta(seconds=1)) -> Mapping[str, Image]:
-    """Give the images of a server and a worker. The backup is of just now: it is within any RPO."""
+    """Return the images of a server and a worker. The backup is of just now: it is within any RPO."""
     taken = datetime.now(UTC) - timedelta(seconds=20)
     return {
         SERVER: server(newest=taken, starts_after=starts_after),
@@ -90,7 +90,7 @@ def images(folder: Path, *, starts_after: timedelta = timedelta(seconds=1)) -> M
 
 
 def with_a_claim_of_its_own() -> Sequence[Json]:
-    """Give a database on a claim that people made, with marks of theirs."""
+    """Return a database on a claim that people made, with marks of theirs."""
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",

@@ -12,21 +12,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
 from kintsugi.app.core import Core
 from kintsugi.app.daemon import start
-from kintsugi.app.intake import deeds
 from kintsugi.app.lifecycle import Lifecycle
+from kintsugi.app.serving import operator_service
 from kintsugi.catalog.shipped import shipped_paths
-from kintsugi.model.answers import RollbackAnswer
+from kintsugi.cli.demo.shop import deployment
+from kintsugi.cli.demo.worker_image import worker_image
+from kintsugi.model.api_types import RollbackPreview
 from kintsugi.model.records import Incident, IncidentState, StepRecord
-from kintsugi.objects import resources
-from kintsugi.objects.resources import PODS, PVCS, PVS, Resource
-from kintsugi.rehearsal import EmbeddedCluster, Image
-from kintsugi.rehearsal.postgres import postgres_image
-from kintsugi.rehearsal.shop import deployment
-from kintsugi.rehearsal.worker import worker_image
 from kintsugi.settings import (
     CatalogSettings,
     HealthSettings,
@@ -37,6 +34,10 @@ from kintsugi.settings import (
     ServerSettings,
     Settings,
 )
+from kubeobjects import resources
+from kubeobjects.resources import PODS, PVCS, PVS, Resource
+from kubesim import EmbeddedCluster, Image
+from kubesim.postgres import postgres_image
 from tests.harness.s3 import KEY, REGION, SECRET, S3Server
 from tests.harness.waiting import WaitedTooLongError, eventually
 
@@ -56,25 +57,39 @@ SHOP = (
     "INSERT INTO orders SELECT FROM generate_series(1, 1000)",
 )
 
-Json = Mapping[str, Any]
+Json = dict[str, Any]
+Change = tuple[str, str, str]
+"""A file of the catalog, words in it, and what stands there instead."""
 Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
-    """The cluster, what is on it, and the daemon."""
+class DatabaseStage:
+    """The cluster, what is on it, and the daemon. `about` is the service whose incidents are looked at."""
 
     cluster: EmbeddedCluster
     core: Core
     s3: S3Server
     folder: Path
+    about: str = DATABASE
 
     @classmethod
     @asynccontextmanager
     async def set(
-        cls, folder: Path, *, database: Sequence[Json], images: Mapping[str, Image] | None = None
-    ) -> AsyncIterator["Stage"]:
-        """Have a shop that is well, with a database of one's own making, and the daemon that watches it."""
+        cls,
+        folder: Path,
+        *,
+        database: Sequence[Json],
+        images: Mapping[str, Image] | None = None,
+        drill_image: str | None = None,
+        rules: str = "",
+        changed: Sequence[Change] = (),
+    ) -> AsyncIterator["DatabaseStage"]:
+        """
+        Have a shop that is well, with a database of one's own making, and the daemon that watches it.
+
+        `rules` are documents of one's own, `changed` what of the shipped ones is changed.
+        """
         s3 = S3Server(folder=folder / "s3")
         s3.start()
         s3.empty()
@@ -85,7 +100,11 @@ class Stage:
             life = Lifecycle(shutdown=timedelta(seconds=20))
             try:
                 await eventually(lambda: is_ready(cluster), within=PATIENCE, every=0.1)
-                core = await start(settings(folder, cluster, s3), life, ready=lambda _: None, loopback=True)
+                told = settings(folder, cluster, s3, drill_image=drill_image)
+                change(folder / "catalog", changed)
+                if rules:
+                    (folder / "catalog" / "rules" / "own.yaml").write_text(rules)
+                core = await start(told, life, ready=lambda _: None, loopback=True)
                 stage = cls(cluster=cluster, core=core, s3=s3, folder=folder)
                 await stage.until(lambda: core.services.views[DATABASE].healthy is True)
                 yield stage
@@ -113,6 +132,33 @@ class Stage:
         recorded = {"sha256": hashlib.sha256(done.stdout).hexdigest()} if proven else {}
         self.s3.put(f"database/{name}", done.stdout, metadata=recorded)
 
+    async def tell_connections(self) -> None:
+        """Have the database's server write down every connection to it from now on."""
+        await self.psql("ALTER SYSTEM SET log_connections = on")
+        await self.psql("SELECT pg_reload_conf()")
+        await self.connections()
+
+    async def connections(self, *, since: Sequence[str] = ()) -> list[str]:
+        """
+        Return the connections that were made since, but for those of probes and of the service's own checks.
+
+        One of ours is the last of them, and is left out: when it is written down, all before it are.
+        """
+        name = f"mark_{token_hex(8)}"
+        await self.psql("SELECT 1", f"dbname=app application_name={name}")
+
+        async def written() -> list[str]:
+            told = [line for line in await self._log() if "connection authorized" in line]
+            return told if any(name in line for line in told) else []
+
+        told = await self._come(written)
+        others = [line for line in told if "database=postgres application_name=psql" not in line]
+        return [line for line in others if line not in since and "application_name=mark_" not in line]
+
+    async def _log(self) -> list[str]:
+        chunks = self.core.kube.logs(POD, NAMESPACE, container="postgres", deadline=timedelta(seconds=30))
+        return b"".join([chunk async for chunk in chunks]).decode().splitlines()
+
     def corrupt(self) -> None:
         """Write rubbish over the middle of the control file, and let the server be started again."""
         control = self.cluster.disk_of(CLAIM, NAMESPACE) / "global" / "pg_control"
@@ -128,7 +174,7 @@ class Stage:
         return found
 
     def replicas(self, name: str = API) -> int:
-        """Say how many copies of a Deployment are asked for."""
+        """Return how many copies of a Deployment are asked for."""
         return int(self.get(resources.DEPLOYMENTS, name)["spec"]["replicas"])
 
     def volume(self, claim: str = CLAIM) -> str:
@@ -136,47 +182,57 @@ class Stage:
         return str(self.get(PVCS, claim)["spec"]["volumeName"])
 
     def policy(self, volume: str) -> str:
-        """Say what becomes of a volume when its claim goes."""
+        """Return what becomes of a volume when its claim goes."""
         return str(self.get(PVS, volume)["spec"]["persistentVolumeReclaimPolicy"])
 
     async def incident(self) -> Incident:
-        """Give the newest incident of the database."""
-        found = await self.core.ledger.incidents(limit=1, service=DATABASE)
+        """Return the newest incident of the database."""
+        found = await self.core.ledger.incidents.newest(limit=1, service=self.about)
         assert found, "there is no incident"
         return found[0]
 
     async def steps(self) -> Mapping[str, StepRecord]:
-        """Give the steps of the newest incident's run, by path."""
+        """Return the steps of the newest incident's run, by path."""
         incident = await self.incident()
-        (run,) = await self.core.ledger.runs_of(incident.id)
-        return {step.path: step for step in await self.core.ledger.steps(run.id)}
+        (run,) = await self.core.ledger.runs.of_incident(incident.id)
+        return {step.path: step for step in await self.core.ledger.runs.steps(run.id)}
 
     async def reaches(self, *states: IncidentState) -> Incident:
         """Wait until the newest incident is in one of these states."""
 
         async def has() -> Incident | None:
-            found = await self.core.ledger.incidents(limit=1, service=DATABASE)
+            found = await self.core.ledger.incidents.newest(limit=1, service=self.about)
             return found[0] if found and found[0].state in states else None
 
         return await self._come(has)
 
     async def question(self) -> str:
-        """Wait until a person is asked, and give the question."""
-        incident = await self.reaches(IncidentState.AWAITING_APPROVAL)
-        open_ones = [each for each in await self.core.ledger.approvals(incident.id) if each.answered is None]
-        return open_ones[-1].question
+        """Wait until a person is asked, and return the question."""
+
+        async def is_asked() -> str | None:
+            found = await self.core.ledger.incidents.newest(limit=1, service=self.about)
+            if not found or found[0].state is not IncidentState.AWAITING_APPROVAL:
+                return None
+            asked = await self.core.ledger.approvals.of_incident(found[0].id)
+            return next((each.question for each in reversed(asked) if each.answered is None), None)
+
+        return await self._come(is_asked)
 
     async def agree(self) -> None:
         """Let Ada say yes to what is asked."""
         incident = await self.incident()
-        (asked,) = [each for each in await self.core.ledger.approvals(incident.id) if each.answered is None]
-        await deeds(self.core).approve(incident.id, path=asked.path, plan=asked.plan, who="ada")
+        (asked,) = [each for each in await self.core.ledger.approvals.of_incident(incident.id) if each.answered is None]
+        await operator_service(self.core).approve(incident.id, path=asked.path, plan=asked.plan, who="ada")
 
-    async def roll_back(self, *, confirmed: bool) -> RollbackAnswer:
+    async def roll_back(self, *, confirmed: bool) -> RollbackPreview:
         """Let Ada ask for the rollback."""
         incident = (await self.incident()).id
-        shown = await deeds(self.core).roll_back(incident, who="ada")
-        return await deeds(self.core).roll_back(incident, who="ada", confirmed=shown.digest) if confirmed else shown
+        shown = await operator_service(self.core).roll_back(incident, who="ada")
+        return (
+            await operator_service(self.core).roll_back(incident, who="ada", confirmed=shown.digest)
+            if confirmed
+            else shown
+        )
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for something, and tell the story so far when it does not come."""
@@ -185,6 +241,10 @@ class Stage:
             return bool(condition())
 
         await self._come(holds)
+
+    async def comes(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Wait for something that must be asked for, and tell the story so far when it does not come."""
+        await self._come(condition)
 
     async def _come(self, condition: Callable[[], Awaitable[Seen | None]]) -> Seen:
         try:
@@ -199,27 +259,27 @@ class Stage:
         return [f"{each.method} {'/'.join(each.path.split('/')[-2:])} {each.body.decode()}" for each in told]
 
     async def story(self) -> str:
-        """Tell the incident, its steps, and the pods, for a test that fails."""
+        """Return the incident, its steps, and the pods, for a test that fails."""
         lines = [f"{each['metadata']['name']}: {each['status']}" for each in self.cluster.find(PODS, NAMESPACE)]
-        for incident in await self.core.ledger.incidents(limit=2):
+        for incident in await self.core.ledger.incidents.newest(limit=5):
             lines.append(f"{incident.id} {incident.state}: {incident.reason}")
-            for run in await self.core.ledger.runs_of(incident.id):
+            for run in await self.core.ledger.runs.of_incident(incident.id):
                 lines += [
                     f"  {step.phase} {step.path} {step.state} met={step.met} {step.text} {step.error}"
-                    for step in await self.core.ledger.steps(run.id)
+                    for step in await self.core.ledger.runs.steps(run.id)
                 ]
         return "\n".join(lines)
 
 
 def is_ready(cluster: EmbeddedCluster) -> bool:
-    """Tell whether the database's pod is ready."""
+    """Return whether the database's pod is ready."""
     pod = cluster.get(PODS, POD, NAMESPACE) or {}
     conditions = pod.get("status", {}).get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
-def settings(folder: Path, cluster: EmbeddedCluster, s3: S3Server) -> Settings:
-    """Give the daemon's settings."""
+def settings(folder: Path, cluster: EmbeddedCluster, s3: S3Server, *, drill_image: str | None = None) -> Settings:
+    """Return the daemon's settings."""
     return Settings(
         mode="auto",
         durations=FACTOR,
@@ -230,7 +290,8 @@ def settings(folder: Path, cluster: EmbeddedCluster, s3: S3Server) -> Settings:
         health=HealthSettings(host="127.0.0.1", port=0),
         restore=RestoreSettings(
             image=WORKER,
-            room="64Mi",
+            volume_size="64Mi",
+            drill_image=drill_image,
             s3=S3Settings(endpoint=s3.endpoint, region=REGION, credentials="s3-credentials"),
         ),
     ).scaled()
@@ -238,28 +299,41 @@ def settings(folder: Path, cluster: EmbeddedCluster, s3: S3Server) -> Settings:
 
 def catalog(folder: Path) -> Path:
     """Copy the shipped files of the database and of who depends on it, and declare a CronJob of this shop."""
-    for shipped in shipped_paths():
-        shutil.copytree(shipped, folder / shipped.name)
-    for file in (folder / "rules").iterdir():
-        if file.name not in ("database.yaml", "api-service.yaml"):
-            file.unlink()
-    (folder / "runbooks" / "web-service-recovery.yaml").unlink()
-    for name, before, after in (
-        ("database.yaml", "cronjobs: []", f"cronjobs: [cronjob/{NIGHTLY}]"),
-        ("api-service.yaml", "depends_on: [database, cache-service]", "depends_on: [database]"),
-    ):
-        text = (folder / "rules" / name).read_text()
-        assert text.count(before) == 1, f"{name} has changed: {before}"
-        (folder / "rules" / name).write_text(text.replace(before, after))
+    catalog_of(folder, "database.yaml", "api-service.yaml")
+    own = (
+        ("rules/database.yaml", "cronjobs: []", f"cronjobs: [cronjob/{NIGHTLY}]"),
+        ("rules/api-service.yaml", "dependsOn: [database, cache-service]", "dependsOn: [database]"),
+    )
+    change(folder, own)
     return folder
 
 
+def catalog_of(folder: Path, *rules: str) -> Path:
+    """Copy the shipped files with these rules alone, and without the runbooks that are about services which are left out."""
+    for shipped in shipped_paths():
+        shutil.copytree(shipped, folder / shipped.name)
+    for file in (folder / "rules").iterdir():
+        if file.name not in rules:
+            file.unlink()
+    for name in ("web-service-recovery.yaml", "full-stack-recovery.yaml"):
+        (folder / "runbooks" / name).unlink()
+    return folder
+
+
+def change(folder: Path, changes: Sequence[Change]) -> None:
+    """Change words of documents, each of which stands there once."""
+    for name, before, after in changes:
+        text = (folder / name).read_text()
+        assert text.count(before) == 1, f"{name} has changed: {before}"
+        (folder / name).write_text(text.replace(before, after))
+
+
 def surroundings() -> Sequence[Json]:
-    """Give what is around the database: its Secrets and Service, who writes to it, and who scales them."""
+    """Return what is around the database: its Secrets and Service, who writes to it, and who scales them."""
     return (
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        _secret("database-credentials", password="postgres"),
-        _secret("s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
+        secret("database-credentials", password="postgres"),
+        secret("s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
         {
             "apiVersion": "v1",
             "kind": "Service",
@@ -299,7 +373,7 @@ def surroundings() -> Sequence[Json]:
 
 
 def postgres() -> Json:
-    """Give a real database, whose claims come from a template and go when it is scaled down."""
+    """Return a real database, whose claims come from a template and go when it is scaled down."""
     volume = {
         "metadata": {"name": "data"},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
@@ -310,7 +384,7 @@ def postgres() -> Json:
 
 
 def stateful_set(image: str, probe: Sequence[str], **spec: object) -> Json:
-    """Give the database's StatefulSet."""
+    """Return the database's StatefulSet."""
     password = {"secretKeyRef": {"name": "database-credentials", "key": "password"}}
     container = {
         "name": "postgres",
@@ -333,6 +407,7 @@ def stateful_set(image: str, probe: Sequence[str], **spec: object) -> Json:
     }
 
 
-def _secret(name: str, **content: str) -> Json:
-    metadata = {"name": name, "namespace": NAMESPACE}
+def secret(name: str, *, namespace: str = NAMESPACE, **content: str) -> Json:
+    """Return a Secret."""
+    metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}

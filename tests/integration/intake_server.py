@@ -4,22 +4,22 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
 
-from kintsugi.ledger import Ledger
+from kintsugi.ledger import DeliveryInbox, Ledger
 from kintsugi.server.api import Api
-from kintsugi.server.authentication import Authentication, TokenFiles
+from kintsugi.server.authentication import Authenticator, TokenFiles
 from kintsugi.server.health import Health, asked_on
 from kintsugi.server.health_port import serve_health
 from kintsugi.server.http import serve
-from kintsugi.server.intake import Inbox, Intake
 from kintsugi.server.operations import Operations
 from kintsugi.server.readiness import Check, Component, Readiness
-from kintsugi.server.routes import Gate, all_routes, documented, health_routes
+from kintsugi.server.routes import AuthMiddleware, all_routes, documented, health_routes
+from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import HealthSettings, ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.telemetry import LoopHeartbeat, Metrics
@@ -51,7 +51,7 @@ class Served:
     client: aiohttp.ClientSession
     metrics: Metrics
     token_file: Path
-    woken: list[datetime] = field(default_factory=list)
+    woken: list[datetime]
 
     @property
     def url(self) -> str:
@@ -71,7 +71,7 @@ class Served:
 @asynccontextmanager
 async def served(
     folder: Path,
-    inbox: Inbox,
+    inbox: DeliveryInbox,
     operations: Operations,
     *,
     settings: ServerSettings = PATIENT,
@@ -83,8 +83,16 @@ async def served(
     webhook.write_text("the-webhooks-token\n", encoding="utf-8")
     operators.write_text("the-operators-token\nana:the-token-of-ana\n", encoding="utf-8")
     metrics = Metrics()
-    intake = Intake(settings, inbox, decode, metrics=metrics, clock=lambda: datetime.now(UTC))
-    gate = Gate(Authentication(TokenFiles([webhook]), TokenFiles([operators], named=True)), metrics)
+    woken: list[datetime] = []
+    intake = WebhookHandler(
+        settings,
+        inbox,
+        decode,
+        metrics=metrics,
+        clock=lambda: datetime.now(UTC),
+        on_incomplete=(lambda: woken.append(datetime.now(UTC))) if polled else None,
+    )
+    gate = AuthMiddleware(Authenticator(TokenFiles([webhook]), TokenFiles([operators], named=True)), metrics)
     readiness = Readiness(checks or {})
     waiting_for = asked_on(asyncio.get_running_loop(), readiness)
     heartbeat = LoopHeartbeat(metrics.event_loop_lag.observe)
@@ -103,9 +111,8 @@ async def served(
             client=client,
             metrics=metrics,
             token_file=webhook,
+            woken=woken,
         )
-        if polled:
-            intake.on_incomplete = lambda: port.woken.append(datetime.now(UTC))
         yield port
 
 
@@ -121,7 +128,7 @@ async def beating(heartbeat: LoopHeartbeat) -> AsyncIterator[None]:
 
 
 def sqlite(folder: Path) -> str:
-    """Give the URL of a ledger in a folder."""
+    """Return the URL of a ledger in a folder."""
     return ledgers.url_of(folder / "ledger.db")
 
 

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerUnavailable
-from kintsugi.ledger import Claimed, Ledger
-from kintsugi.ledger.boundary import QUIET
+from kintsugi.ledger import Ledger, RunRequestResult
+from kintsugi.ledger.failpoints import NO_FAILPOINTS
+from kintsugi.ledger.session import LockSession
 from kintsugi.ledger.store import Store, Work
 from kintsugi.model.records import Incident, RunRecord
 
@@ -28,7 +29,7 @@ _SAYS: ContextVar[str] = ContextVar("what the transaction that is about to be co
 
 
 @dataclass(kw_only=True)
-class LossyLine:
+class LossyConnection:
     """
     A line to a PostgreSQL server that loses the answer of one commit.
 
@@ -102,8 +103,8 @@ class LossyLine:
 class LossyStore(Store):
     """The store of production, which tells the line what each commit is about."""
 
-    def __init__(self, store: Store, line: LossyLine) -> None:
-        super().__init__(store.engines, QUIET, store.holder)
+    def __init__(self, store: Store, line: LossyConnection) -> None:
+        super().__init__(store.engines, NO_FAILPOINTS, store.holder)
         self._line = line
 
     async def write(self, name: str, work: Work[T], *, fenced: bool = False) -> T:
@@ -131,9 +132,9 @@ class LossyStore(Store):
 def describe(name: str, value: object) -> str:
     """Return what a transaction is about: its name, whom it concerns, and what was decided."""
     match value:
-        case Claimed(verdict=verdict, incident=Incident(service=service)):
+        case RunRequestResult(verdict=verdict, incident=Incident(service=service)):
             return f"{name} {service} {verdict.kind}"
-        case Claimed(verdict=verdict):
+        case RunRequestResult(verdict=verdict):
             return f"{name} {verdict.kind}"
         case RunRecord(service=service):
             return f"{name} {service}"
@@ -144,16 +145,16 @@ def describe(name: str, value: object) -> str:
 
 
 @asynccontextmanager
-async def lossy(url: str, *, point: str = "", lands: bool = True) -> AsyncIterator[tuple[Ledger, LossyLine]]:
+async def lossy(url: str, *, point: str = "", lands: bool = True) -> AsyncIterator[tuple[Ledger, LossyConnection]]:
     """Open a ledger over a line that loses one answer."""
     real = urlsplit(url)
-    line = LossyLine(host=real.hostname or "", port=real.port or 0, point=point, lands=lands)
+    line = LossyConnection(host=real.hostname or "", port=real.port or 0, point=point, lands=lands)
 
     class Lossy(Ledger):
         """The ledger of production on that line."""
 
-        def __init__(self, store: Store) -> None:
-            super().__init__(LossyStore(store, line))
+        def __init__(self, store: Store, session: LockSession | None = None) -> None:
+            super().__init__(LossyStore(store, line), session)
 
     server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

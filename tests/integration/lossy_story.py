@@ -1,5 +1,5 @@
 """
-One story with every commit that the pipeline makes, told on a real ledger with the real pipeline, roster and waiting.
+One story with every commit that the pipeline makes, told on a real ledger with the real pipeline, supervisor and waiting.
 
 The API is in trouble and is mended; web and jobs depend on it and are held meanwhile. What jobs was held for ends by itself.
 Web asks a person twice, once for its plan and once for a step. A person pauses all at first and lets it go on. Only the
@@ -11,15 +11,18 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from kintsugi.app.clock import Clock
+from kintsugi.decisions.guards import Limits
+from kintsugi.decisions.priorities import HoldTerms
+from kintsugi.decisions.watchdog import WatchdogTimings
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.executor import Executor
-from kintsugi.guards import Limits
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.boundary import QUIET
-from kintsugi.model.documents import Catalog, Mode, RuleSource
+from kintsugi.ledger.failpoints import NO_FAILPOINTS
+from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import (
     Incident,
     IncidentState,
@@ -33,23 +36,24 @@ from kintsugi.model.records import (
     Target,
     VerdictKind,
 )
+from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.objects.kept import Deployment, Metadata
 from kintsugi.objects.workloads import DeploymentSpec, DeploymentStatus
-from kintsugi.pipeline.facts import World
-from kintsugi.pipeline.inforce import InForce
+from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.drivers import RunPolicy
+from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.pending_incidents import PendingIncidents
 from kintsugi.pipeline.pipeline import Pipeline
-from kintsugi.pipeline.roster import Roster, Terms
+from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import Targets
-from kintsugi.pipeline.waiting import Waiting
-from kintsugi.runner import Tools
-from kintsugi.services import Services
-from kintsugi.watchdog import Patience
+from kintsugi.runner import RunnerDeps
+from kintsugi.views import ServiceViews
 from tests.harness.waiting import eventually
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.executor.scripted_actor import ScriptedActor
 from tests.unit.factories import catalog, pod, rule_text, runbook_text, service_text, virtual_clock
-from tests.unit.pipeline.business import FewObjects
 from tests.unit.runner.fakes import ScriptedLooker
-from tests.unit.services.caches import told_caches
+from tests.unit.views.caches import told_caches
 
 Answer = TypeVar("Answer")
 
@@ -78,7 +82,7 @@ def shop() -> Catalog:
 
 
 @dataclass(frozen=True, kw_only=True)
-class End:
+class LossyStoryEnd:
     """How a story ended: what is left open, and what was done and said."""
 
     unjudged: int
@@ -87,11 +91,11 @@ class End:
     incidents: list[tuple[str, IncidentState]]
     runs: dict[str, int]
     effects: list[str]
-    doubled: list[tuple[str, IncidentState, str]]
+    doubled: list[tuple[str | None, IncidentState, str]]
 
 
 @dataclass(kw_only=True)
-class Story:
+class LossyStory:
     """The daemon's parts on a ledger, and the people around it; each of them tries again what the ledger did not take."""
 
     ledger: Ledger
@@ -106,43 +110,57 @@ class Story:
             self._deploy(name)
             self.show(name, ready=False)
         self.actor.on_change = self._heal
-        self.services = Services(self.caches, self.catalog, clock=virtual_clock, stale_after=timedelta(hours=1))
-        limits = replace(Limits(), look_again=OFTEN, cooldown_max=timedelta(0))
-        self.world = World(
+        self.services = ServiceViews(self.caches, self.catalog, clock=virtual_clock, stale_after=timedelta(hours=1))
+        limits = replace(
+            Limits(),
+            recheck_after=OFTEN,
+            cooldown_max=timedelta(0),
+            holds=HoldTerms(limit=timedelta(hours=1), steady=OFTEN),
+        )
+        self.observed = ObservedState(
             services=self.services,
             caches=self.caches,
             limits=limits,
             mode=Mode.AUTO,
-            hold_limit=timedelta(hours=1),
             clock=virtual_clock,
         )
-        tools = Tools(
-            executor=Executor(self.actor, QUIET, clock=virtual_clock),
-            looker=ScriptedLooker(),
-            world=self.world,
+        deps = RunnerDeps(
+            executor=Executor(self.actor, NO_FAILPOINTS, clock=virtual_clock),
+            prober=ScriptedLooker(lambda: self.services.views),
+            observed=self.observed,
             clock=virtual_clock,
             pace=timedelta(milliseconds=100),
             command_timeout=timedelta(seconds=30),
         )
-        self.in_force = InForce(self.catalog, self.ledger, lambda _: self.catalog)
-        patience = Patience(verify=OFTEN, alert_lag=timedelta(minutes=30), failing_for=timedelta(minutes=3))
+        self.active_catalog = ActiveCatalog(self.catalog, self.ledger.catalogs, lambda _: self.catalog)
+        timings = WatchdogTimings(verify=OFTEN, alert_lag=timedelta(minutes=30), failing_for=timedelta(minutes=3))
         expiry = timedelta(minutes=30)
-        terms = Terms(patience=patience, limits=limits, approval_expiry=expiry, retry_after=OFTEN)
-        self.roster = Roster(tools, self.ledger, self.in_force, terms)
-        targets = Targets(FewObjects(), self.caches, self.services, limits.protected)  # type: ignore[arg-type]
-        self.pipeline = Pipeline(self.ledger, self.in_force, self.world, targets, self.roster, approval_expiry=expiry)
-        self.waiting = Waiting(self.ledger, self.pipeline, self.in_force, self.world, self.roster)
+        policy = RunPolicy(timings=timings, limits=limits, approval_expiry=expiry, retry_after=OFTEN)
+        self.supervisor = RunSupervisor(deps, self.ledger, self.active_catalog, policy)
+        self.observed.under_way = lambda: self.supervisor.under_way
+        targets = Targets(ClusterOfDicts(), self.caches, self.services, limits.protected)
+        self.pipeline = Pipeline(
+            self.ledger, self.active_catalog, self.observed, targets, self.supervisor, approval_expiry=expiry
+        )
+        self.pending_incidents = PendingIncidents(
+            self.ledger, self.pipeline, self.active_catalog, self.observed, self.supervisor
+        )
 
-    async def tell(self) -> End:
-        """Tell the story to its end."""
+    async def tell(self) -> LossyStoryEnd:
+        """Follow the story to its end."""
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        clock = Clock(lambda _, error: failed.done() or failed.set_exception(error))
-        clock.every(OFTEN, "open runs", self.roster.reconcile)
-        clock.every(OFTEN, "waiting incidents", self.waiting.tend)
-        clock.every(OFTEN, "signals that go on", lambda: self.ledger.rearm(virtual_clock()))
+
+        def note(_: str, error: BaseException) -> None:
+            if not failed.done():
+                failed.set_exception(error)
+
+        clock = Clock(note)
+        clock.every(OFTEN, "open runs", self.supervisor.reconcile)
+        clock.every(OFTEN, "waiting incidents", self.pending_incidents.tend)
+        clock.every(OFTEN, "firing signals", lambda: self.ledger.signals.rearm(virtual_clock()))
         await patiently(lambda: self.ledger.lead(virtual_clock()))
-        await patiently(lambda: self.in_force.take(self.catalog))
-        await patiently(self.roster.resume)
+        await patiently(lambda: self.active_catalog.activate(self.catalog))
+        await patiently(self.supervisor.resume)
         async with asyncio.TaskGroup() as tasks:
             clock.start()
             forever = [
@@ -155,7 +173,7 @@ class Story:
             for task in forever:
                 task.cancel()
         end = await patiently(self._end)
-        await self.roster.stop()
+        await self.supervisor.stop()
         return end
 
     def show(self, service: str, *, ready: bool) -> None:
@@ -166,18 +184,19 @@ class Story:
 
     async def _play(self) -> None:
         pause = Pause(id="pau-1", scope=PauseScope.GLOBAL, who="bob", why="a release", since=virtual_clock())
-        await patiently(lambda: self.ledger.pause(pause))
+        await patiently(lambda: self.ledger.pauses.pause(pause))
         await self._fires("api")
         await eventually(lambda: self._is_judged("api", VerdictKind.REFUSED), within=PATIENCE, every=0.05)
-        await patiently(lambda: self.ledger.resume("pau-1", "bob", "released", virtual_clock()))
+        await patiently(lambda: self.ledger.pauses.resume("pau-1", "bob", "released", virtual_clock()))
         await eventually(self._is_growing, within=PATIENCE, every=0.02, describe=self._state)
         await self._fires("web")
         await self._fires("jobs")
         await self._foreign()
         for service in ("web", "jobs"):
-            await eventually(
-                lambda name=service: self._is_held(name), within=PATIENCE, every=0.05, describe=self._state
-            )
+            await eventually(partial(self._is_held, service), within=PATIENCE, every=0.05, describe=self._state)
+        # An intent whose commit was lost is made only when the run is taken up again: it must not come too late to be needed.
+        await eventually(self._has_grown, within=PATIENCE, every=0.02, describe=self._state)
+        self.show("api", ready=True)
         self.show("jobs", ready=True)
         await self._resolves("jobs")
         await self._resolves("api")
@@ -214,13 +233,13 @@ class Story:
         await self._deliver(stranger)
 
     async def _deliver(self, signal: Signal) -> None:
-        await patiently(lambda: self.ledger.accept([signal], signal.received))
+        await patiently(lambda: self.ledger.signals.accept([signal], signal.received))
         self.pipeline.wake()
 
     def _heal(self, text: str) -> None:
         service = text.split()[3]
-        self.show(service, ready=True)
-        if service == "web":
+        if service == "web":  # the API takes its time: who depends on it is held meanwhile
+            self.show(service, ready=True)
             self._healing = asyncio.get_running_loop().create_task(self._resolves(service))
 
     async def _see(self) -> None:
@@ -233,47 +252,52 @@ class Story:
         """Send the notices, as the notifier does."""
         while True:
             with suppress(LedgerUnavailable):
-                for notice in await self.ledger.due_notices(virtual_clock()):
+                for notice in await self.ledger.outbox.due_notices(virtual_clock()):
                     self.notices[notice.id] = notice
-                    await self.ledger.notice_sent(notice.id)
+                    await self.ledger.outbox.notice_sent(notice.id)
             await asyncio.sleep(0.15)
 
     async def _approve(self) -> None:
-        """Say yes to every question, as Ana does."""
+        """Approve every question, as Ana does."""
         while True:
             with suppress(LedgerUnavailable):
-                for incident in await self.ledger.incidents(open_only=True):
-                    for asked in await self.ledger.approvals(incident.id):
+                for incident in await self.ledger.incidents.newest(open_only=True):
+                    for asked in await self.ledger.approvals.of_incident(incident.id):
                         if asked.answered is None:
-                            await self.ledger.approve(incident.id, asked.path, asked.plan, "ana", virtual_clock())
+                            await self.ledger.approvals.approve(
+                                incident.id, asked.path, asked.plan, "ana", virtual_clock()
+                            )
             await asyncio.sleep(0.15)
 
     async def _is_judged(self, service: str, kind: VerdictKind) -> bool:
-        judged = {signal.id: verdict for signal, verdict in await self.ledger.judged_signals()}
+        judged = {signal.id: verdict for signal, verdict in await self.ledger.signals.newest()}
         verdict = judged.get(f"sig-{service}")
         return verdict is not None and verdict.kind is kind
 
     async def _is_growing(self) -> bool:
-        return any(run.service == "api" and run.changed for run in await self.ledger.open_runs())
+        return any(run.service == "api" and run.changed for run in await self.ledger.runs.open_runs())
+
+    def _has_grown(self) -> bool:
+        return any("deployment api" in text for text in self.actor.texts)
 
     async def _is_held(self, service: str) -> bool:
-        found = await self.ledger.incidents(service=service, open_only=True)
+        found = await self.ledger.incidents.newest(service=service, open_only=True)
         return [each.state for each in found] == [IncidentState.HELD]
 
     async def _is_over(self) -> bool:
-        closed = [each for each in await self.ledger.incidents() if each.closed is not None]
-        self._seen = [(each.service, each.state) for each in await self.ledger.incidents()]
-        over = len(closed) >= len(self.catalog.services) and not await self.ledger.incidents(open_only=True)
-        return over and not await self.ledger.unjudged() and not self.roster.recovering
+        closed = [each for each in await self.ledger.incidents.newest() if each.closed is not None]
+        self._seen = [(each.service, each.state) for each in await self.ledger.incidents.newest()]
+        over = len(closed) >= len(self.catalog.services) and not await self.ledger.incidents.newest(open_only=True)
+        return over and not await self.ledger.signals.unjudged() and not self.supervisor.recovering
 
-    async def _end(self) -> End:
-        incidents = await self.ledger.incidents()
-        runs = {each.service: len(await self.ledger.runs_of(each.id)) for each in incidents}
+    async def _end(self) -> LossyStoryEnd:
+        incidents = await self.ledger.incidents.newest()
+        runs = {each.service: len(await self.ledger.runs.of_incident(each.id)) for each in incidents}
         said = [(each.incident, each.kind, each.text) for each in self.notices.values()]
-        return End(
-            unjudged=await self.ledger.unjudged(),
-            open_runs=await self.ledger.open_runs(),
-            open_incidents=await self.ledger.incidents(open_only=True),
+        return LossyStoryEnd(
+            unjudged=await self.ledger.signals.unjudged(),
+            open_runs=await self.ledger.runs.open_runs(),
+            open_incidents=await self.ledger.incidents.newest(open_only=True),
             incidents=sorted((each.service, each.state) for each in incidents),
             runs=runs,
             effects=sorted(self.actor.texts),
@@ -281,7 +305,7 @@ class Story:
         )
 
     def _state(self) -> str:
-        carried = sorted(self.roster.recovering)
+        carried = sorted(self.supervisor.recovering)
         return f"carried: {carried}, changed: {self.actor.texts}, last seen: {self._seen}"
 
     def _deploy(self, name: str) -> None:

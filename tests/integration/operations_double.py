@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from kintsugi.errors import NotRecorded, Refused, WrongState
-from kintsugi.model.documents import Mode, RuleSource
+from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import (
     Approval,
     Incident,
@@ -21,19 +21,24 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
+from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.server.operations import (
     DeadLetterSummary,
     Explanation,
     IncidentDetail,
     JudgedSignal,
     KeptText,
-    PauseWish,
+    PauseRequest,
+    RecoverPreview,
+    RecoverRequest,
     Resent,
-    RollbackAnswer,
+    RollbackPreview,
     RunDetail,
     ServiceSummary,
-    SignalWish,
+    ServiceTree,
+    SignalQuery,
 )
+from tests.integration.told_diagnosis import DIAGNOSIS
 
 NOW = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
 
@@ -103,7 +108,7 @@ class RememberingOperations:
         run = RunDetail(run=RUN, steps=(STEP,), evidence=(KeptText(path="restart", kind="describe", text="Name: web"),))
         return IncidentDetail(incident=INCIDENT, runs=(run,))
 
-    async def signals(self, wish: SignalWish) -> Sequence[JudgedSignal]:
+    async def signals(self, wish: SignalQuery) -> Sequence[JudgedSignal]:
         self.asked.append(("signals", wish))
         return [JudgedSignal(signal=SIGNAL, verdict=UNKNOWN)]
 
@@ -124,10 +129,10 @@ class RememberingOperations:
             incident=incident, path=path, question="?", plan=plan, asked=NOW, expires=NOW, who=who, answered=NOW
         )
 
-    async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackAnswer:
+    async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
         self._known(incident)
         self.asked.append(("roll_back", incident, who, confirmed))
-        return RollbackAnswer(
+        return RollbackPreview(
             begun=bool(confirmed),
             text="one step would be undone",
             commands=STEP.undo.texts if STEP.undo else (),
@@ -137,7 +142,7 @@ class RememberingOperations:
     async def pauses(self) -> Sequence[Pause]:
         return []
 
-    async def pause(self, wish: PauseWish, *, who: str) -> Pause:
+    async def pause(self, wish: PauseRequest, *, who: str) -> Pause:
         self.asked.append(("pause", wish, who))
         if wish.name == "kube-system":
             raise Refused("nothing is ever changed in kube-system, so there is nothing to pause")
@@ -147,14 +152,41 @@ class RememberingOperations:
         self.asked.append(("resume", pause, who, why))
         raise NotRecorded(f"there is no pause {pause}")
 
-    async def services(self) -> Sequence[ServiceSummary]:
-        return [ServiceSummary(name="shop", namespace="shop", priority=1, healthy=None, ready=0, desired=3)]
+    async def services(self) -> ServiceTree:
+        unknown = ServiceSummary(
+            name="shop", namespace="shop", priority=1, serving=None, healthy=None, ready=0, desired=3
+        )
+        return ServiceTree(services=(unknown,))
 
     async def drill(self, service: str, *, who: str) -> Incident:
         self.asked.append(("drill", service, who))
         if service != INCIDENT.service:
-            raise WrongState(f"no drill is begun: {service} is not healthy: a drill would only burden it")
+            raise WrongState(f"no drill is started: {service} is not healthy: a drill would only add load")
         return INCIDENT
+
+    async def recover(self, wish: RecoverRequest, *, who: str) -> RecoverPreview:
+        self.asked.append(("recover", wish, who))
+        if wish.runbook != RUN.runbook:
+            raise NotRecorded(f"there is no runbook {wish.runbook}")
+        return RecoverPreview(
+            begun=bool(wish.digest),
+            allowed=True,
+            text="web-service-recovery on shop",
+            runbook=wish.runbook,
+            service="shop",
+            namespace="shop",
+            parameters={},
+            steps=("Restart it",),
+            deadline=NOW,
+            digest="shown-1",
+            incident=INCIDENT.id if wish.digest else "",
+        )
+
+    async def diagnose(self, target: Target) -> Diagnosis:
+        self.asked.append(("diagnose", target))
+        if target.name != DIAGNOSIS.object.partition("/")[2]:
+            raise NotRecorded(f"there is no {target.kind}/{target.name} in {target.namespace}")
+        return DIAGNOSIS
 
     async def explain(self, about: Signal | Target) -> Explanation:
         self.asked.append(("explain", about))

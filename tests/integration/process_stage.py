@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from kintsugi.kube.client import KubeClient
-from kintsugi.objects import resources
-from kintsugi.objects.resources import PODS, Resource
-from kintsugi.rehearsal import EmbeddedCluster, Image
-from kintsugi.rehearsal.images import Program
 from kintsugi.settings import KubeSettings
+from kubeobjects import resources
+from kubeobjects.resources import PODS, Resource
+from kubesim import EmbeddedCluster, Image
+from kubesim.images import Program
 from tests.harness.waiting import eventually
 
 NAMESPACE = "production"
@@ -27,7 +27,7 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stage:
+class ProcessStage:
     """The cluster and a client of it, as production has one."""
 
     cluster: EmbeddedCluster
@@ -35,7 +35,7 @@ class Stage:
 
     @classmethod
     @asynccontextmanager
-    async def set(cls, folder: Path, images: Mapping[str, Image]) -> AsyncIterator["Stage"]:
+    async def set(cls, folder: Path, images: Mapping[str, Image]) -> AsyncIterator["ProcessStage"]:
         """Start a cluster that knows these images, ten times as fast as Kubernetes."""
         async with EmbeddedCluster.start(speed=10, images=images) as cluster:
             cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
@@ -50,16 +50,16 @@ class Stage:
         return found
 
     def container(self, pod: str) -> Json:
-        """Give the state of a pod's one container."""
+        """Return the state of a pod's one container."""
         states: Sequence[Json] = self.get(PODS, pod)["status"].get("containerStatuses", [])
         return states[0] if states else {"ready": False, "restartCount": 0, "state": {}}
 
     def waiting(self, pod: str) -> str:
-        """Say why a pod's container waits; "" when it does not."""
+        """Return why a pod's container waits; "" when it does not."""
         return str(self.container(pod)["state"].get("waiting", {}).get("reason", ""))
 
     def events(self, reason: str) -> list[str]:
-        """Give the messages of the events of one reason."""
+        """Return the messages of the events of one reason."""
         return [each["message"] for each in self.cluster.find(resources.EVENTS, NAMESPACE) if each["reason"] == reason]
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -99,7 +99,7 @@ def pod(
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; one that has ended and was not taken leave of does not."""
+    """Return whether a process runs; one that has ended and was not taken leave of does not."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -11,12 +11,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kintsugi.model.lines import Note, WorkLine, decode, is_last
-from kintsugi.model.restore import Failed, Restored, WorkProgress, owner_of
+from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
+from kintsugi.model.worker_results import Failed, Restored, WorkProgress, owner_of
 from kintsugi.worker.__main__ import main
 from tests.harness import forked
 from tests.harness.fixtures import scratch
-from tests.harness.forked import Birth
+from tests.harness.forked import ProcessStart
 from tests.harness.postgres import Postgres
 from tests.harness.processes import free_port
 from tests.harness.waiting import HopelessError, wait_for
@@ -154,7 +154,7 @@ class Worker:
         self._errors = log.with_suffix(".errors")
         for file in (self._log, self._errors):
             file.write_bytes(b"")
-        birth = Birth(
+        birth = ProcessStart(
             arguments=arguments,
             environment={**os.environ, **environment},
             folder=log.parent,
@@ -171,7 +171,7 @@ class Worker:
 
     @property
     def over(self) -> bool:
-        """Tell whether it has ended."""
+        """Return whether it has ended."""
         return self._process.poll() is not None
 
     @property
@@ -184,7 +184,7 @@ class Worker:
         wait_for(lambda: self._is_at(what), within=PATIENCE, describe=self._log.read_text)
 
     def memory(self) -> int:
-        """Give the most memory that it has had so far, in KiB; 0 when it is gone."""
+        """Return the most memory that it has had so far, in KiB; 0 when it is gone."""
         with suppress(OSError):
             for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
@@ -197,14 +197,14 @@ class Worker:
 
     def ends(self) -> WorkLine | None:
         """Wait for its end; give its last line, None where it has none. Code and line must agree."""
-        self._process.wait(PATIENCE)
+        code = self._process.wait(PATIENCE)
         errors = self._errors.read_text()
         assert "Traceback" not in errors, errors
         lines = self.lines
         last = lines[-1] if lines and is_last(lines[-1]) else None
-        if self._process.returncode >= 0:
+        if code >= 0:
             assert last is not None, self._log.read_text() + errors
-            assert self._process.returncode == (1 if isinstance(last, Failed) else 0)
+            assert code == (1 if isinstance(last, Failed) else 0)
         return last
 
     def kill(self) -> None:
@@ -218,7 +218,7 @@ class Worker:
         return any(isinstance(line, WorkProgress) and what in line.what for line in self.lines)
 
 
-class Stage:
+class RestoreStage:
     """The server that is restored into."""
 
     def __init__(self, server: Postgres, made: Dumps) -> None:
@@ -228,7 +228,7 @@ class Stage:
 
     @classmethod
     @contextmanager
-    def built(cls, made: Dumps, *, folder: Path | None = None, without: Sequence[str] = ()) -> Iterator["Stage"]:
+    def built(cls, made: Dumps, *, folder: Path | None = None, without: Sequence[str] = ()) -> Iterator["RestoreStage"]:
         """
         Start a server on which the operator and the applications need their passwords; a live database is on it.
 
@@ -303,7 +303,7 @@ class Stage:
         return "\n".join((databases, roles, sql_of(self.server, "live"), sql_of(self.server, "postgres")))
 
     def digest(self, name: str) -> str:
-        """Give the checksum of a dump."""
+        """Return the checksum of a dump."""
         return hashlib.sha256(self.dumps.files[name].read_bytes()).hexdigest()
 
     def at_work(self) -> int:
@@ -334,7 +334,7 @@ class Stage:
 
 
 def bare(server: Postgres, without: Sequence[str]) -> Postgres:
-    """Give a server with programs of its own, from which extensions are missing."""
+    """Return a server with programs of its own, from which extensions are missing."""
     site = server.folder / "site"
     for name, source in server.programs.files().items():
         if source.name not in {f"{each}.control" for each in without}:
@@ -348,5 +348,5 @@ def bare(server: Postgres, without: Sequence[str]) -> Postgres:
 
 
 def nobody_listens() -> int:
-    """Give a port at which nothing answers."""
+    """Return a port at which nothing answers."""
     return free_port()

@@ -7,7 +7,7 @@ import schemathesis
 HOLDER = "tester"
 
 
-@schemathesis.hook  # type: ignore[untyped-decorator]
+@schemathesis.hook
 def map_body(_context: object, body: Any) -> Any:
     """Let whoever says a name say the one that the token belongs to: any other is refused."""
     if isinstance(body, dict) and isinstance(body.get("who"), str):

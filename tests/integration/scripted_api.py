@@ -34,7 +34,7 @@ class Seen:
 
     @property
     def json(self) -> Json:
-        """Give the body as JSON."""
+        """Return the body as JSON."""
         content: Json = json.loads(self.body)
         return content
 
@@ -52,7 +52,7 @@ class ScriptedApi:
         self.rows[place] = list(answers)
 
     def requests(self, place: str) -> list[Seen]:
-        """Give what was asked at a place."""
+        """Return what was asked at a place."""
         return [seen for seen in self.seen if place_of(seen.method, seen.path, seen.query) == place]
 
     async def answer(self, request: web.Request) -> web.StreamResponse:

@@ -5,9 +5,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from kintsugi.rehearsal import EmbeddedCluster
-from kintsugi.rehearsal.shop import NAMESPACE, WEB
-from tests.harness.daemon import TOKEN, Daemon
+from kintsugi.cli.demo.shop import NAMESPACE, WEB
+from kubesim import EmbeddedCluster
+from tests.harness.daemon import TOKEN, DaemonProcess
 from tests.harness.waiting import eventually
 
 PATIENCE = 60
@@ -17,7 +17,7 @@ kind: Service
 metadata: {{name: web-service}}
 spec:
   priority: 4
-  depends_on: []
+  dependsOn: []
   namespace: {NAMESPACE}
   selector: app=web-app
   workload: deployment/{WEB}
@@ -27,7 +27,7 @@ spec:
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
 metadata: {{name: about-a-word}}
-spec: {{on: alert, match: ['summary=~"((a|aa)+)+b"', 'summary=~".*a.*b.*c.*d.*"'], service: web-service, mode: observe}}
+spec: {{on: alert, matchers: ['summary=~"((a|aa)+)+b"', 'summary=~".*a.*b.*c.*d.*"'], service: web-service, mode: observe}}
 ---
 apiVersion: kintsugi.dev/v1alpha1
 kind: Runbook
@@ -59,7 +59,7 @@ async def test_a_label_on_which_an_expression_could_go_back_for_ever_is_judged(t
     (catalog / "all.yaml").write_text(CATALOG)
     async with EmbeddedCluster.start() as cluster:
         config = cluster.kubeconfig(tmp_path / "kubeconfig")
-        daemon = Daemon(kubeconfig=config, folder=tmp_path / "daemon", catalog=catalog)
+        daemon = DaemonProcess(kubeconfig=config, folder=tmp_path / "daemon", catalog=catalog)
         try:
             for life in (1, 2):
                 await asyncio.to_thread(daemon.start)
@@ -80,7 +80,7 @@ async def test_a_label_on_which_an_expression_could_go_back_for_ever_is_judged(t
             await asyncio.to_thread(daemon.kill)
 
 
-def lags(daemon: Daemon) -> float:
+def lags(daemon: DaemonProcess) -> float:
     """Return how often the daemon has looked how late its loop is."""
     _, text = daemon.get("/metrics")
     line = next(line for line in text.splitlines() if line.startswith("kintsugi_event_loop_lag_seconds_count"))

@@ -12,8 +12,8 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, StepRecord, StepState
-from kintsugi.rehearsal.api_faults import Fault, FaultKind
-from tests.integration.crash_stage import Stage
+from kubesim.apiserver.api_faults import Fault, FaultKind
+from tests.integration.crash_stage import CrashStage
 from tests.integration.crash_story import CRASH_LOOP, broken, made
 
 BUSY = Fault(kind=FaultKind.TOO_MANY, verb="delete", path="*/pods/*", times=None)
@@ -21,9 +21,9 @@ PUT_OFF = "not made: too many requests"
 
 
 @asynccontextmanager
-async def put_off(folder: Path) -> AsyncIterator[tuple[Stage, Ledger]]:
+async def put_off(folder: Path) -> AsyncIterator[tuple[CrashStage, Ledger]]:
     """Have a daemon whose deletion of a crash-looping pod was put off by the API at least once, and is still."""
-    async with Stage.set(CRASH_LOOP.birth(folder)) as stage:
+    async with CrashStage.set(CRASH_LOOP.birth(folder)) as stage:
         stage.birth.operators.write_text(f"ada:{secrets.token_hex(32)}\n")
         stage.cluster.api_faults.order(BUSY)
         stage.start()
@@ -39,11 +39,11 @@ async def put_off(folder: Path) -> AsyncIterator[tuple[Stage, Ledger]]:
 
 async def deletions(ledger: Ledger) -> list[StepRecord]:
     """Return what the ledger says of the deletions of all runs."""
-    runs = [run for each in await ledger.incidents(limit=10) for run in await ledger.runs_of(each.id)]
-    return [step for run in runs for step in await ledger.steps(run.id) if step.changes]
+    runs = [run for each in await ledger.incidents.newest(limit=10) for run in await ledger.runs.of_incident(each.id)]
+    return [step for run in runs for step in await ledger.runs.steps(run.id) if step.changes]
 
 
-async def freeze(stage: Stage) -> None:
+async def freeze(stage: CrashStage) -> None:
     """Freeze everything, as a person does."""
     token = stage.birth.operators.read_text().strip().partition(":")[2]
     url = f"{stage.births[-1].ready.read_text()}/api/v1/pauses"
@@ -55,7 +55,7 @@ async def freeze(stage: Stage) -> None:
         assert answer.status == 201, await answer.text()
 
 
-async def stop(stage: Stage) -> None:
+async def stop(stage: CrashStage) -> None:
     """Stop the daemon as Kubernetes does, and wait for its end."""
     assert stage.process is not None
     assert stage.process.pid is not None
@@ -64,8 +64,8 @@ async def stop(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("no", [freeze, stop], ids=["a freeze", "a stop"])
-async def test_what_the_api_has_put_off_is_not_made_after_a_no(
-    tmp_path: Path, no: Callable[[Stage], Awaitable[None]]
+async def test_a_change_that_the_api_has_put_off_is_not_made_after_a_no(
+    tmp_path: Path, no: Callable[[CrashStage], Awaitable[None]]
 ) -> None:
     async with put_off(tmp_path / "story") as (stage, ledger):
         asked = len(stage.cluster.requests.changes())
@@ -73,7 +73,7 @@ async def test_what_the_api_has_put_off_is_not_made_after_a_no(
 
         async def is_over() -> bool:
             assert stage.process is not None
-            return not stage.process.is_alive() or not await ledger.open_runs()
+            return not stage.process.is_alive() or not await ledger.runs.open_runs()
 
         await stage.until(is_over)
         stage.cluster.api_faults.clear()
@@ -86,6 +86,6 @@ async def test_what_the_api_has_put_off_is_not_made_after_a_no(
             assert step.state in (StepState.PLANNED, StepState.SKIPPED), step
             assert step.error
         if no is freeze:
-            (incident,) = await ledger.incidents(limit=1)
+            (incident,) = await ledger.incidents.newest(limit=1)
             assert incident.state is IncidentState.CANCELLED
             assert "frozen by ada: hands off" in incident.reason

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from kintsugi.objects import resources
-from kintsugi.rehearsal import EmbeddedCluster
-from kintsugi.rehearsal.shop import NAMESPACE, deployment
-from tests.harness.daemon import Daemon
+from kintsugi.cli.demo.shop import NAMESPACE, deployment
+from kubeobjects import resources
+from kubesim import EmbeddedCluster
+from tests.harness.daemon import DaemonProcess
 from tests.harness.fake_time import FakeTime
 from tests.harness.waiting import eventually
 from tests.integration.answering_service import serving
@@ -43,17 +43,19 @@ CATALOG = (
     service_text("api", runbook="note"),
     rule_text("web-pods", service="web", more="for: 1s"),
     rule_text("cache-pods", service="cache", more="for: 1s"),
-    rule_text("api-slow", service="api", on="alert", more='match: [alertname="ApiSlow"]'),
+    rule_text("api-slow", service="api", on="alert", more='matchers: [alertname="ApiSlow"]'),
     runbook_text(
         """
         - id: restart
-          for_each: service.pods
+          forEach: service.pods
           when: unhealthy(each)
           run: kubectl delete pod ${each}
         """
     ),
     runbook_text(
-        "- {id: note, run: kubectl annotate deployment/api seen=yes}", name="note", rollback="after: 10m\nwhen: always"
+        "- {id: note, run: kubectl annotate deployment/api seen=yes}",
+        name="note",
+        rollback="after: 10m\npolicy: always",
     ),
 )
 
@@ -90,16 +92,16 @@ class Pager:
 
 
 @dataclass(kw_only=True)
-class Stage:
+class ClockStage:
     """The cluster, the clock, and the daemon, in whichever of its lives."""
 
     cluster: EmbeddedCluster
     clock: FakeTime
-    daemon: Daemon
+    daemon: DaemonProcess
 
     @classmethod
     @asynccontextmanager
-    async def set(cls, folder: Path) -> AsyncIterator["Stage"]:
+    async def set(cls, folder: Path) -> AsyncIterator["ClockStage"]:
         """Have a cache that is well, an API of which a pod is not, and a daemon that is told of it and waits for its deadline."""
         catalog = folder / "catalog"
         catalog.mkdir()
@@ -110,7 +112,7 @@ class Stage:
             for name in ("cache", "api"):
                 cluster.apply(deployment(name, {"app": name}, image=f"shop/{name}:good", replicas=2))
             polled = {"URL": pager.url, "POLL_INTERVAL": "1s", "POLL_TIMEOUT": "900ms"}
-            daemon = Daemon(
+            daemon = DaemonProcess(
                 kubeconfig=cluster.kubeconfig(folder / "kubeconfig", USER),
                 folder=folder / "daemon",
                 durations=1,
@@ -188,7 +190,7 @@ async def test_a_clock_that_jumps_in_mid_run_fires_nothing_and_is_trusted_again_
     tmp_path: Path,
 ) -> None:
     """C9, P5, P6: no pod is deleted, no alert told resolved, no rollback begun; a minute after it is set right it goes on."""
-    async with Stage.set(tmp_path) as stage:
+    async with ClockStage.set(tmp_path) as stage:
         for shift in WRONG:
             stage.clock.set(shift)
             await stage.stays_quiet(direction(shift))
@@ -199,7 +201,7 @@ async def test_a_clock_that_jumps_in_mid_run_fires_nothing_and_is_trusted_again_
 
 async def test_a_daemon_that_starts_with_a_wrong_clock_takes_up_nothing_until_it_is_right(tmp_path: Path) -> None:
     """C9, P5, P6: the run of an earlier life keeps its deadline, whatever the clock says when it is taken up."""
-    async with Stage.set(tmp_path) as stage:
+    async with ClockStage.set(tmp_path) as stage:
         for shift in WRONG:
             await asyncio.to_thread(stage.daemon.kill)
             stage.clock.set(shift)
@@ -207,7 +209,7 @@ async def test_a_daemon_that_starts_with_a_wrong_clock_takes_up_nothing_until_it
             await stage.stays_quiet(direction(shift))
         pause = {"scope": "global", "why": "a release", "minutes": 60}
         status, answer = await asyncio.to_thread(stage.daemon.post, "/api/v1/pauses", pause)
-        assert (status, "cannot be told when the pause would end" in str(answer)) == (409, True), answer
+        assert (status, "unknown when the pause would end" in str(answer)) == (409, True), answer
         stage.clock.set(timedelta(0))
         await stage.acts_again()
         assert (await eventually(stage.fired, within=PATIENCE))[1][-1] == "verifying", stage.daemon.tail()

@@ -11,11 +11,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from kintsugi.objects import resources
-from kintsugi.rehearsal import EmbeddedCluster
-from kintsugi.rehearsal.shop import NAMESPACE, WEB, WEB_LABELS, shop
+from kintsugi.cli.demo.shop import NAMESPACE, WEB, WEB_LABELS, shop
+from kubeobjects import resources
+from kubesim import EmbeddedCluster
 from tests.harness.waiting import HopelessError, eventually
-from tests.integration.test_cli_runs_the_daemon import Process, kintsugi
+from tests.integration.test_cli_runs_the_daemon import CliProcess, kintsugi
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -54,12 +54,12 @@ class Person:
         return list(found["approvals"]) if found else []
 
     async def approve(self, question: Json) -> None:
-        """Say yes to what is shown."""
+        """Approve what is shown."""
         await self.ask("POST", f"/incidents/{question['incident']}/approve", {"plan": question["plan"]})
 
 
 @asynccontextmanager
-async def daemon(flags: tuple[str | Path, ...], ana: Person) -> AsyncIterator[Process]:
+async def daemon(flags: tuple[str | Path, ...], ana: Person) -> AsyncIterator[CliProcess]:
     """Have a daemon that is killed at the end."""
     async with kintsugi("run", *flags) as process:
         ana.url = (await process.says("Kintsugi takes webhooks on")).split()[-1]

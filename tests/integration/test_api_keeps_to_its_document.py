@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from kintsugi.objects import resources
-from kintsugi.rehearsal import EmbeddedCluster
-from kintsugi.rehearsal.shop import NAMESPACE, WEB_LABELS, shop
-from tests.harness.daemon import OPERATOR, ROOT, TOKEN, Daemon
+from kintsugi.cli.demo.shop import NAMESPACE, WEB_LABELS, shop
+from kubeobjects import resources
+from kubesim import EmbeddedCluster
+from tests.harness.daemon import OPERATOR, ROOT, TOKEN, DaemonProcess
 from tests.harness.waiting import eventually
 from tests.unit.sources.webhooks import alert, webhook
 
@@ -51,6 +51,14 @@ parameters = {{id = {{dictionary = "incidents", probability = 0.7}}}}
 include-path-regex = "/dead-letters/"
 parameters = {{id = {{dictionary = "letters", probability = 0.7}}}}
 
+[dictionaries.runbooks]
+values = ["web-service-recovery", "workload-recovery"]
+
+[[operations]]
+include-path-regex = "/runbooks/"
+checks.positive_data_acceptance.expected-statuses = ["2xx", "404", "409", "422"]
+parameters = {{name = {{dictionary = "runbooks", probability = 0.7}}}}
+
 [[operations]]
 include-path-regex = "/services/"
 parameters = {{name = {{dictionary = "services", probability = 0.7}}}}
@@ -61,7 +69,7 @@ parameters = {{name = {{dictionary = "services", probability = 0.7}}}}
 class Lived:
     """A daemon that has lived through something: a run that has ended, an alert that no rule knows, dead letters."""
 
-    daemon: Daemon
+    daemon: DaemonProcess
     configuration: Path
 
     def run(self, url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -81,7 +89,7 @@ async def lived(tmp_path: Path) -> AsyncIterator[Lived]:
     async with EmbeddedCluster.start(speed=10) as cluster:
         for manifest in shop():
             cluster.apply(manifest)
-        daemon = Daemon(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"), folder=tmp_path / "daemon")
+        daemon = DaemonProcess(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"), folder=tmp_path / "daemon")
         await asyncio.to_thread(daemon.start)
         try:
             await asyncio.to_thread(daemon.wait_ready)
@@ -100,7 +108,7 @@ async def lived(tmp_path: Path) -> AsyncIterator[Lived]:
             await asyncio.to_thread(daemon.stop)
 
 
-def is_healthy(daemon: Daemon) -> bool:
+def is_healthy(daemon: DaemonProcess) -> bool:
     """Return whether the web service is known to be healthy."""
     _, told = daemon.get("/api/v1/services")
     return {"web-service": True}.items() <= {each["name"]: each["healthy"] for each in told["services"]}.items()
@@ -111,7 +119,7 @@ def web_pod(cluster: EmbeddedCluster) -> str:
     return str(cluster.find(resources.PODS, NAMESPACE, WEB_LABELS)[0]["metadata"]["uid"])
 
 
-def mended(daemon: Daemon) -> str | None:
+def mended(daemon: DaemonProcess) -> str | None:
     """Return the id of an incident that has ended."""
     return next((str(each["id"]) for each in daemon.incidents() if each["closed"]), None)
 
@@ -138,7 +146,7 @@ def operations_tested(told: str) -> int:
     return int(found[1])
 
 
-def operations(daemon: Daemon, *, health: bool) -> int:
+def operations(daemon: DaemonProcess, *, health: bool) -> int:
     """Count the operations of one port in the document that the daemon serves; that document itself is not tried."""
     paths: dict[str, Any] = daemon.get("/openapi.json")[1]["paths"]
     tried = paths.keys() - {"/openapi.json"}

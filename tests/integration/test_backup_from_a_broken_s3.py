@@ -15,18 +15,28 @@ import pytest
 
 from kintsugi.clients.s3 import S3Client, S3Service
 from kintsugi.errors import StoreUnreachable
-from kintsugi.model.lines import Note, WorkLine
-from kintsugi.model.restore import WorkFailure, WorkPhase
-from kintsugi.model.store import Folder
-from kintsugi.worker.fetch_download import Patience, download
-from kintsugi.worker.fetch_room import Room
+from kintsugi.model.s3_objects import S3Folder
+from kintsugi.model.worker_log import Note, WorkLine
+from kintsugi.model.worker_results import WorkFailure, WorkPhase
+from kintsugi.worker.fetch_download import RetryBudget, download
+from kintsugi.worker.staging_dir import StagingDir
 from tests.harness import disks
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.processes import free_port
 from tests.harness.s3 import KEY, REGION, SECRET, S3Server
 from tests.harness.waiting import eventually
-from tests.integration.backup_stage import PATIENCE, URL, Backups, Stage, comes_to, live_shop, made, progress, served
+from tests.integration.backup_stage import (
+    URL,
+    Backups,
+    BackupStage,
+    comes_to,
+    live_shop,
+    made,
+    progress,
+    served,
+)
+from tests.integration.restore_stage import PATIENCE
 
 GET = b"GET /backup-bucket/database/2.dump "
 
@@ -53,9 +63,9 @@ def s3() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def stage(s3: S3Server, live: Postgres, backups: Backups) -> Iterator[Stage]:
+def stage(s3: S3Server, live: Postgres, backups: Backups) -> Iterator[BackupStage]:
     """Return an S3 with yesterday's backup and today's; all that is live is the same afterwards."""
-    with Stage.set(s3, live, backups) as stage:
+    with BackupStage.set(s3, live, backups) as stage:
         stage.put("2.dump", backups.stored)
         yield stage
 
@@ -67,14 +77,14 @@ def small_disk() -> Iterator[Path]:
         yield folder
 
 
-def test_a_bucket_that_does_not_exist_is_said(stage: Stage) -> None:
+def test_a_bucket_that_does_not_exist_is_said(stage: BackupStage) -> None:
     """A slip of the pen must not look like a folder without backups."""
     failed = stage.failed(stage.fetch(url="s3://backup-bukket/database/"))
     assert failed.kind is WorkFailure.REFUSED
     assert failed.reason == "s3://backup-bukket/database/: there is no such bucket (NoSuchBucket)"
 
 
-def test_wrong_credentials_are_said_and_no_older_backup_is_looked_for(stage: Stage) -> None:
+def test_wrong_credentials_are_said_and_no_older_backup_is_looked_for(stage: BackupStage) -> None:
     """The server checks the signature."""
     stage.environment = {"AWS_SECRET_ACCESS_KEY": "another-secret-altogether"}
     failed = stage.failed(stage.fetch())
@@ -84,7 +94,7 @@ def test_wrong_credentials_are_said_and_no_older_backup_is_looked_for(stage: Sta
     )
 
 
-def test_no_credentials_at_all_are_said(stage: Stage) -> None:
+def test_no_credentials_at_all_are_said(stage: BackupStage) -> None:
     """A Secret that was not mounted."""
     stage.environment = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
     failed = stage.failed(stage.fetch())
@@ -92,7 +102,7 @@ def test_no_credentials_at_all_are_said(stage: Stage) -> None:
     assert failed.reason == f"{URL}: no usable credentials were found: Unable to locate credentials"
 
 
-def test_an_s3_that_cannot_be_reached_is_said(stage: Stage) -> None:
+def test_an_s3_that_cannot_be_reached_is_said(stage: BackupStage) -> None:
     """Nobody listens there."""
     stage.environment = {"KINTSUGI_S3_ENDPOINT": f"http://127.0.0.1:{free_port()}"}
     failed = stage.failed(stage.fetch())
@@ -101,7 +111,7 @@ def test_an_s3_that_cannot_be_reached_is_said(stage: Stage) -> None:
 
 
 def test_credentials_that_expire_in_mid_download_are_said_and_no_older_backup_is_taken(
-    stage: Stage, s3: S3Server
+    stage: BackupStage, s3: S3Server
 ) -> None:
     """What has begun may end; what broke off cannot be taken up again."""
     own = S3Server(folder=stage.folder / "own")
@@ -111,7 +121,12 @@ def test_credentials_that_expire_in_mid_download_are_said_and_no_older_backup_is
         own.empty()
         for name in ("1.dump", "2.dump"):
             own.put(f"database/{name}", s3.root / "backup-bucket" / "database" / name)
-        own.wire.after(500_000, lambda: (own.expire(), own.wire.cut()))
+
+        def expire() -> None:
+            own.expire()
+            own.wire.cut()
+
+        own.wire.after(500_000, expire)
         failed = stage.failed(stage.fetch())
     finally:
         own.stop()
@@ -121,7 +136,7 @@ def test_credentials_that_expire_in_mid_download_are_said_and_no_older_backup_is
     )
 
 
-def test_a_stream_that_is_cut_off_is_taken_up_where_it_broke_off(stage: Stage, backups: Backups) -> None:
+def test_a_stream_that_is_cut_off_is_taken_up_where_it_broke_off(stage: BackupStage, backups: Backups) -> None:
     """By Range: what was there already is not fetched again."""
     before = len(stage.s3.wire.asked)
     stage.s3.wire.after(500_000, stage.s3.wire.cut)
@@ -130,14 +145,14 @@ def test_a_stream_that_is_cut_off_is_taken_up_where_it_broke_off(stage: Stage, b
     backup = stage.taken(worker)
     whole = backups.stored.stat().st_size
     assert (backup.url, backup.proven, backup.size) == (f"{URL}2.dump", True, whole)
-    assert worker.notes.count("it is taken up again at ") == 2
+    assert worker.notes.count("it is resumed at ") == 2
     # A reset loses what is on its way: how much was answered in all tells nothing.
     from_where = re.findall(rb"\r\nRange: bytes=(\d+)-\r\n", b"".join(stage.s3.wire.asked[before:]))
     begun, again, once_more = map(int, from_where)
     assert begun == 0 < again < once_more < whole
 
 
-async def test_a_stream_that_is_cut_off_again_and_again_is_given_up(stage: Stage, backups: Backups) -> None:
+async def test_a_stream_that_is_cut_off_again_and_again_is_given_up(stage: BackupStage, backups: Backups) -> None:
     """A bounded number of times on end; an older backup is not taken for it."""
 
     def again() -> None:
@@ -146,11 +161,11 @@ async def test_a_stream_that_is_cut_off_again_and_again_is_given_up(stage: Stage
 
     stage.s3.wire.after(60_000, again)
     # A reset loses what is on its way, which may be all there was.
-    with pytest.raises(StoreUnreachable, match=r"it broke off 4 times on end, at [\d.]+ (kB|bytes) of 2\.\d+ MB$"):
-        await downloaded(stage, backups.stored, Patience(breaks=3, pause=0.01))
+    with pytest.raises(StoreUnreachable, match=r"it broke off 4 times in a row, at [\d.]+ (kB|bytes) of 2\.\d+ MB$"):
+        await downloaded(stage, backups.stored, RetryBudget(breaks=3, pause=0.01))
 
 
-async def test_breaks_between_which_much_comes_are_not_counted_together(stage: Stage, backups: Backups) -> None:
+async def test_breaks_between_which_much_comes_are_not_counted_together(stage: BackupStage, backups: Backups) -> None:
     """A download of hours breaks off now and then."""
 
     def again() -> None:
@@ -158,23 +173,23 @@ async def test_breaks_between_which_much_comes_are_not_counted_together(stage: S
         stage.s3.wire.cut()
 
     stage.s3.wire.after(400_000, again)
-    notes = await downloaded(stage, backups.stored, Patience(breaks=1, worth=50_000, pause=0.01))
+    notes = await downloaded(stage, backups.stored, RetryBudget(breaks=1, worth=50_000, pause=0.01))
     assert len(notes) > 3
 
 
 async def test_a_stream_in_which_nothing_comes_is_taken_up_on_another_connection(
-    stage: Stage, backups: Backups
+    stage: BackupStage, backups: Backups
 ) -> None:
     """A peer that vanished without a word never says that it is gone."""
     stage.s3.wire.after(500_000, stage.s3.wire.stall)
-    work = asyncio.ensure_future(downloaded(stage, backups.stored, Patience(pause=0.01), silence=1))
+    work = asyncio.ensure_future(downloaded(stage, backups.stored, RetryBudget(pause=0.01), silence=1))
     await eventually(lambda: stage.s3.wire.stalled > 1, within=PATIENCE, describe="a second connection that waits")
     stage.s3.wire.heal()
     [first, *_] = await work
     assert "timed out" in first
 
 
-def test_a_slow_stream_is_waited_for_and_its_progress_is_told(stage: Stage, backups: Backups) -> None:
+def test_a_slow_stream_is_waited_for_and_its_progress_is_told(stage: BackupStage, backups: Backups) -> None:
     """Slow is not broken."""
     whole = backups.stored.stat().st_size
     stage.s3.wire.slow(whole / 5)
@@ -187,7 +202,7 @@ def test_a_slow_stream_is_waited_for_and_its_progress_is_told(stage: Stage, back
 
 
 @pytest.mark.parametrize("fault", ["slow", "stalled"])
-def test_a_stream_that_is_not_over_at_the_deadline_is_given_up(stage: Stage, fault: str) -> None:
+def test_a_stream_that_is_not_over_at_the_deadline_is_given_up(stage: BackupStage, fault: str) -> None:
     """How far it came is said; a stream in which nothing moves is left at once, too."""
     if fault == "slow":
         stage.s3.wire.slow(100_000)
@@ -200,7 +215,7 @@ def test_a_stream_that_is_not_over_at_the_deadline_is_given_up(stage: Stage, fau
 
 
 def test_a_backup_that_was_replaced_by_a_whole_one_while_it_was_read_is_read_anew(
-    stage: Stage, backups: Backups
+    stage: BackupStage, backups: Backups
 ) -> None:
     """Its ETag tells, whether the server heeds If-Match or not."""
     stage.s3.wire.at_request(GET, lambda: stage.put("2.dump", backups.good), number=2)
@@ -209,7 +224,7 @@ def test_a_backup_that_was_replaced_by_a_whole_one_while_it_was_read_is_read_ane
     assert backup.size == backups.good.stat().st_size
 
 
-def test_a_backup_that_is_still_being_written_is_passed_over(stage: Stage, backups: Backups) -> None:
+def test_a_backup_that_is_still_being_written_is_passed_over(stage: BackupStage, backups: Backups) -> None:
     """A store that shows an upload before its end shows another object at each look."""
     content = backups.stored.read_bytes()
 
@@ -226,7 +241,9 @@ def test_a_backup_that_is_still_being_written_is_passed_over(stage: Stage, backu
     assert skipped.reason == ("it was written over or taken away while it was read: its upload is not complete")
 
 
-def test_an_upload_in_parts_that_is_not_complete_is_said_and_not_looked_at(stage: Stage, backups: Backups) -> None:
+def test_an_upload_in_parts_that_is_not_complete_is_said_and_not_looked_at(
+    stage: BackupStage, backups: Backups
+) -> None:
     """S3 shows nothing of it under its key."""
     client = stage.s3.client()
     stage.s3.age("database/2.dump", 60)
@@ -235,10 +252,10 @@ def test_an_upload_in_parts_that_is_not_complete_is_said_and_not_looked_at(stage
     client.upload_part(Bucket="backup-bucket", Key="database/3.dump", UploadId=upload, PartNumber=1, Body=body)
     worker = stage.fetch()
     assert stage.taken(worker).url == f"{URL}2.dump"
-    assert f"{URL}3.dump is still being uploaded: it is not looked at" in worker.notes
+    assert f"{URL}3.dump is still being uploaded: it is skipped" in worker.notes
 
 
-def test_a_room_that_is_too_small_is_never_filled_beyond_it(stage: Stage, backups: Backups) -> None:
+def test_a_room_that_is_too_small_is_never_filled_beyond_it(stage: BackupStage, backups: Backups) -> None:
     """D7: it is known before the download; a smaller, older backup is not taken for it."""
     before = stage.s3.wire.answered
     failed = stage.failed(stage.fetch("--room", "1000000"))
@@ -248,7 +265,7 @@ def test_a_room_that_is_too_small_is_never_filled_beyond_it(stage: Stage, backup
     assert stage.s3.wire.answered - before < 100_000
 
 
-def test_what_lies_in_the_room_already_counts(stage: Stage) -> None:
+def test_an_earlier_backup_in_the_room_counts(stage: BackupStage) -> None:
     """An earlier backup, say: the room is for all of them."""
     other = stage.room / "other.dump"
     other.write_bytes(bytes(3_000_000))
@@ -257,17 +274,21 @@ def test_what_lies_in_the_room_already_counts(stage: Stage) -> None:
     assert list(stage.room.iterdir()) == [other]
 
 
-def test_a_disk_that_fills_up_during_the_download_is_said(stage: Stage, small_disk: Path) -> None:
+def test_a_disk_that_fills_up_during_the_download_is_said(stage: BackupStage, small_disk: Path) -> None:
     """D7: somebody else writes to it; what was fetched is given back."""
     stage.folder = small_disk
     stage.room.mkdir()
-    stage.s3.wire.after(500_000, lambda: (small_disk / "somebody").write_bytes(bytes(2_500_000)))
+
+    def fill() -> None:
+        (small_disk / "somebody").write_bytes(bytes(2_500_000))
+
+    stage.s3.wire.after(500_000, fill)
     failed = stage.failed(stage.fetch())
     assert failed.kind is WorkFailure.DISK_FULL
     assert failed.reason == f"the disk of {stage.room} is full: No space left on device"
 
 
-def test_a_worker_that_is_asked_to_stop_leaves_nothing_in_the_room(stage: Stage, backups: Backups) -> None:
+def test_a_worker_that_is_asked_to_stop_leaves_nothing_in_the_room(stage: BackupStage, backups: Backups) -> None:
     """Kubernetes asks with SIGTERM."""
     stage.s3.wire.slow(300_000)
     worker = stage.fetch()
@@ -276,7 +297,7 @@ def test_a_worker_that_is_asked_to_stop_leaves_nothing_in_the_room(stage: Stage,
     assert stage.failed(worker).kind is WorkFailure.INTERRUPTED
 
 
-def test_what_a_killed_worker_leaves_is_cleared_by_the_next(stage: Stage) -> None:
+def test_the_parts_that_a_killed_worker_leaves_are_cleared_by_the_next(stage: BackupStage) -> None:
     """A part is never taken for a backup."""
     stage.s3.wire.slow(300_000)
     worker = stage.fetch()
@@ -288,7 +309,7 @@ def test_what_a_killed_worker_leaves_is_cleared_by_the_next(stage: Stage) -> Non
     assert stage.taken(stage.fetch()).url == f"{URL}2.dump"
 
 
-def test_two_workers_do_not_fill_one_room(stage: Stage) -> None:
+def test_two_workers_do_not_fill_one_room(stage: BackupStage) -> None:
     """The second would take what the first has fetched so far for rubbish."""
     stage.s3.wire.slow(300_000)
     first = stage.fetch()
@@ -299,7 +320,7 @@ def test_two_workers_do_not_fill_one_room(stage: Stage) -> None:
     assert stage.taken(first).url == f"{URL}2.dump"
 
 
-def test_memory_does_not_grow_with_the_backup(stage: Stage, backups: Backups) -> None:
+def test_memory_does_not_grow_with_the_backup(stage: BackupStage, backups: Backups) -> None:
     """It is streamed: twenty times the size costs a few MB at most, for the pieces on their way."""
     small = peak(stage, backups.stored)
     large = backups.stored.with_name("large.dump")
@@ -307,7 +328,7 @@ def test_memory_does_not_grow_with_the_backup(stage: Stage, backups: Backups) ->
     assert peak(stage, large) < small + 16 * 1024
 
 
-async def downloaded(stage: Stage, file: Path, patience: Patience, *, silence: float = 20) -> list[str]:
+async def downloaded(stage: BackupStage, file: Path, patience: RetryBudget, *, silence: float = 20) -> list[str]:
     """Download today's backup into the room; give what was said about breaks. What is in the room is the file then."""
     wanted = await asyncio.to_thread(file.read_bytes)
     keys = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -317,11 +338,11 @@ async def downloaded(stage: Stage, file: Path, patience: Patience, *, silence: f
         if isinstance(line, Note):
             notes.append(line.text)
 
-    with pytest.MonkeyPatch.context() as patch, Room.taken(stage.room, None) as room:
+    with pytest.MonkeyPatch.context() as patch, StagingDir.taken(stage.room, None) as room:
         for name, value in keys.items():
             patch.setenv(name, value)
         client = S3Client(S3Service(endpoint=stage.s3.endpoint, region=REGION, silence=silence, attempts=1))
-        folder = Folder.parse(URL)
+        folder = S3Folder.parse(URL)
         listed = {each.key: each for each in await client.list(folder)}
         with room.part("2.dump", len(wanted)) as part:
             await download(client, folder, listed["database/2.dump"], part, say, patience)
@@ -329,7 +350,7 @@ async def downloaded(stage: Stage, file: Path, patience: Patience, *, silence: f
     return notes
 
 
-def peak(stage: Stage, file: Path) -> int:
+def peak(stage: BackupStage, file: Path) -> int:
     """Fetch a backup; give the most memory that the worker had, in KiB. What follows a dump's end is not read by it."""
     stage.s3.empty()
     stage.s3.put("database/2.dump", file)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kintsugi.model.records import PauseScope
-from kintsugi.server.operations import PauseWish
+from kintsugi.server.operations import PauseRequest
 from tests.integration.cli_daemon import QUESTION, CommandLine, Ended, Night, at, daemon
 
 
@@ -84,14 +84,14 @@ def test_on_a_terminal_enter_means_no(kintsugi: CommandLine, night: Night) -> No
 
 
 @pytest.mark.parametrize("command", ["approve", "rollback"])
-def test_where_nobody_can_be_asked_nothing_is_done(
+def test_no_deed_is_done_where_no_person_can_be_asked(
     kintsugi: CommandLine, night: Night, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     with Path(os.devnull).open(encoding="utf-8") as nobody:
         monkeypatch.setattr(sys, "stdin", nobody)
         ended = kintsugi(command, "inc-2" if command == "approve" else "inc-1")
     assert ended.code == 2
-    assert "say --yes" in ended.err
+    assert "give --yes" in ended.err
     assert [deed for deed in night.asked if deed[-1] is True or deed[0] == "approve"] == []
 
 
@@ -99,7 +99,7 @@ def test_an_incident_that_asks_nothing_cannot_be_approved(kintsugi: CommandLine,
     night.questions = (replace(QUESTION, who="ben", answered=at(310)),)
     ended = kintsugi("approve", "inc-2", "--yes")
     assert ended.code == 4
-    assert "asks nothing: ben approved the plan" in ended.err
+    assert "asks for no approval: ben approved the plan" in ended.err
     assert kintsugi("approve", "inc-1", "--yes").code == 4
 
 
@@ -109,7 +109,7 @@ def test_only_the_newest_question_of_a_step_counts(kintsugi: CommandLine, night:
     assert night.asked == [("approve", "inc-2", "", "9f31c0ffee", "ana")]
 
 
-def test_where_several_steps_ask_one_is_named(kintsugi: CommandLine, night: Night) -> None:
+def test_an_approval_names_one_of_several_steps_that_ask(kintsugi: CommandLine, night: Night) -> None:
     night.questions = (QUESTION, replace(QUESTION, path="drop", question="Drop it?"))
     unnamed = kintsugi("approve", "inc-2", "--yes")
     assert unnamed.code == 2
@@ -124,6 +124,8 @@ def test_rollback_shows_commands_and_losses_before_it_begins(kintsugi: CommandLi
     assert ended.code == 0
     assert ended.err.splitlines() == [
         "web-service-recovery on web-service would be rolled back",
+        "  what is wrong: ImagePull (certain): deployment/web: container web cannot pull image shop:2.1",
+        "  it goes back: deployment/web from revision 4 (image shop:2.1) to 3 (image shop:2.0)",
         "  $ kubectl scale deployment/web --replicas=3 -n production",
         "  lost: 2 minutes of orders",
     ]
@@ -144,30 +146,30 @@ def test_a_rollback_that_has_become_another_since_it_was_shown_is_not_begun(
     night.changing = True
     ended = kintsugi("rollback", "inc-1", "--yes")
     assert ended.code == 4
-    assert "it is no more what was shown" in ended.err
+    assert "it has changed since it was shown" in ended.err
     assert "lost: 3 days of orders" in ended.err
 
 
-def test_what_has_nothing_to_take_back_is_refused(kintsugi: CommandLine) -> None:
+def test_a_rollback_of_an_incident_without_a_run_is_refused(kintsugi: CommandLine) -> None:
     ended = kintsugi("rollback", "inc-2", "--yes")
     assert ended.code == 4
-    assert "error: incident inc-2 never had a run: there is nothing to take back" in ended.err
+    assert "error: incident inc-2 never had a run: there is nothing to undo" in ended.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "wish"),
     [
-        ((), PauseWish(scope=PauseScope.GLOBAL, why="w")),
-        (("--namespace", "shop"), PauseWish(scope=PauseScope.NAMESPACE, name="shop", why="w")),
-        (("--rule", "shop-down"), PauseWish(scope=PauseScope.RULE, name="shop-down", why="w")),
+        ((), PauseRequest(scope=PauseScope.GLOBAL, why="w")),
+        (("--namespace", "shop"), PauseRequest(scope=PauseScope.NAMESPACE, name="shop", why="w")),
+        (("--rule", "shop-down"), PauseRequest(scope=PauseScope.RULE, name="shop-down", why="w")),
         (
             ("--freeze", "--for", "1h30m"),
-            PauseWish(scope=PauseScope.GLOBAL, why="w", freeze=True, lasts=timedelta(minutes=90)),
+            PauseRequest(scope=PauseScope.GLOBAL, why="w", freeze=True, lasts=timedelta(minutes=90)),
         ),
     ],
 )
 def test_a_pause_is_as_wide_and_as_long_as_was_said(
-    kintsugi: CommandLine, night: Night, arguments: tuple[str, ...], wish: PauseWish
+    kintsugi: CommandLine, night: Night, arguments: tuple[str, ...], wish: PauseRequest
 ) -> None:
     ended = kintsugi("pause", "--why", "w", *arguments)
     assert ended.code == 0
@@ -196,7 +198,7 @@ def test_resume_lifts_a_pause_with_a_reason(kintsugi: CommandLine, night: Night)
     ended = kintsugi("resume", "pau-1", "--why", "released")
     assert (ended.code, ended.out) == (
         0,
-        "Resumed: namespace production. What it held back is judged again.\n",
+        "Resumed: namespace production. What it blocked is judged again.\n",
     )
     assert night.asked == [("resume", "pau-1", "ana", "released")]
     assert json.loads(kintsugi("resume", "pau-1", "--why", "w", "-o", "json").out)["id"] == "pau-1"
@@ -213,7 +215,7 @@ def test_a_bare_token_needs_a_name(kintsugi: CommandLine, night: Night, tmp_path
     assert [deed[-1] for deed in night.asked] == ["carl"]
 
 
-def test_nobody_speaks_for_another(kintsugi: CommandLine, night: Night) -> None:
+def test_a_token_speaks_for_its_owner_only(kintsugi: CommandLine, night: Night) -> None:
     ended = kintsugi("pause", "--why", "w", "--as", "ben")
     assert ended.code == 2
     assert "the token belongs to ana" in ended.err
@@ -223,7 +225,7 @@ def test_nobody_speaks_for_another(kintsugi: CommandLine, night: Night) -> None:
 def test_a_dead_letter_is_sent_in_after_a_yes(kintsugi: CommandLine, night: Night) -> None:
     ended = on_a_terminal(kintsugi, "y", "resend", "dead-1")
     assert ended.code == 0, ended.err
-    assert ended.out.startswith("Sent in: 1 alert taken. ")
+    assert ended.out.startswith("Resent: 1 alert accepted. ")
     assert night.asked == [("resend", "dead-1", "ana")]
 
 
@@ -234,7 +236,7 @@ def test_a_dead_letter_is_not_sent_in_after_a_no(kintsugi: CommandLine, night: N
 
 
 @pytest.mark.parametrize(("letter", "code"), [("dead-2", 4), ("dead-9", 1)])
-def test_what_cannot_be_sent_in_again_says_so(kintsugi: CommandLine, letter: str, code: int) -> None:
+def test_a_dead_letter_that_cannot_be_sent_in_again_says_so(kintsugi: CommandLine, letter: str, code: int) -> None:
     ended = kintsugi("resend", letter, "--yes")
     assert (ended.code, ended.out) == (code, "")
     assert "dead letter" in ended.err

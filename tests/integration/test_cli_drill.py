@@ -57,7 +57,7 @@ def detail(state: IncidentState, reason: str, *, held: bool = True) -> IncidentD
     run = replace(RUN, id="run-3", incident="inc-3", service="database", runbook="database-drill", kind=RunKind.DRILL)
     run = replace(run, state=state, reason=reason, started=at(0), finished=closed)
     steps = (
-        step("@left-out", "Checks that tell nothing of a backup", checks=[LEFT_OUT]),
+        step("@left-out", "Checks that say nothing about a backup", checks=[LEFT_OUT]),
         step("newest", "Fetch", backup=BACKUP, notes=["the room is small"]),
         step("restore", "Restore", restored=RESTORED),
         step("verify/orders", "Orders are there", met=held, error="" if held else "not met: value > 0"),
@@ -89,10 +89,10 @@ def test_a_drill_is_followed_to_its_report(kintsugi: CommandLine, night: Night) 
     report = ended.out.partition("Report\n")[2]
     for words in (
         "passed: monday.dump is good",
-        "It took 31s (Fetch 30s, Restore 30s, Ask it 30s): a real restore takes as long, at least.",
+        "It took 31s (Fetch 30s, Restore 30s, Ask it 30s): a real restore takes at least as long.",
         "s3://backup-bucket/database/monday.dump",
         "5h00m before the drill; 2,000,000 bytes",
-        "its recorded checksum is right",
+        "its recorded checksum matches",
         "skipped s3://backup-bucket/database/tuesday.dump: it is cut off",
         "public.orders  1,000 rows",
         "held    Orders are there (30s)",
@@ -102,7 +102,7 @@ def test_a_drill_is_followed_to_its_report(kintsugi: CommandLine, night: Night) 
         assert words in report, report
 
 
-def test_one_that_does_not_pass_is_a_finding(kintsugi: CommandLine, night: Night) -> None:
+def test_a_drill_that_does_not_pass_is_a_finding(kintsugi: CommandLine, night: Night) -> None:
     night.looks = [
         detail(IncidentState.FAILED, "the drill did not pass: verify/orders: not met: value > 0", held=False)
     ]
@@ -121,18 +121,18 @@ def test_programs_get_the_report_as_json(kintsugi: CommandLine, night: Night) ->
     assert report["left_out"] == [LEFT_OUT]
 
 
-def test_one_that_is_not_waited_for_is_only_begun(kintsugi: CommandLine, night: Night) -> None:
+def test_a_drill_that_is_not_waited_for_is_only_begun(kintsugi: CommandLine, night: Night) -> None:
     ended = kintsugi("restore", "drill", "database", "--no-wait")
     assert (ended.code, ended.out) == (
         0,
-        "Begun: database-drill of database. To see what becomes of it: kintsugi incident inc-3 --follow\n",
+        "Started: database-drill of database. To follow it: kintsugi incident inc-3 --follow\n",
     )
 
 
 def test_a_refusal_says_why(kintsugi: CommandLine) -> None:
     ended = kintsugi("restore", "drill", "web")
     assert (ended.code, ended.out) == (4, "")
-    assert "no drill is begun: web is not healthy" in ended.err
+    assert "no drill is started: web is not healthy" in ended.err
 
 
 def test_a_daemon_that_has_lost_its_ledger_is_unreachable(kintsugi: CommandLine, night: Night) -> None:

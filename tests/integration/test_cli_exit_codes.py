@@ -109,7 +109,7 @@ def test_3_when_something_else_answers(kintsugi: CommandLine, status: int, body:
     with something_else(status, body) as url:
         ended = kintsugi.bare("services", "--server", url)
     assert ended.code == 3
-    assert "does not answer as Kintsugi does" in ended.err
+    assert "does not answer like Kintsugi" in ended.err
 
 
 def test_3_when_the_daemon_has_lost_its_ledger(kintsugi: CommandLine, night: Night) -> None:

@@ -47,7 +47,7 @@ def test_each_step_and_state_is_told_once_until_it_is_closed(kintsugi: CommandLi
         "verifying: it is verifying",
         "recovered: it is recovered",
         "",
-        "To take it back, newest first",
+        "To undo it, newest first",
         "  kubectl delete pod web-1 -n production: its controller makes a successor",
     ]
     assert any(line.startswith("The watchdog") for line in lines)

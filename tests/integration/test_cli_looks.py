@@ -1,6 +1,7 @@
 """What a person sees and a program reads: incidents, one incident's story, services, pauses, explanations."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -8,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 from kintsugi.model.records import Reason, Signal, Target, VerdictKind
-from kintsugi.server.operations import SignalWish
+from kintsugi.server.operations import SignalQuery
 from tests.integration.cli_daemon import CommandLine, Night, daemon
 
 
@@ -34,9 +35,43 @@ def test_incidents_come_as_a_table_with_the_first_line_of_each_reason(kintsugi: 
     )
     assert lines[1].endswith(" so far")
     assert lines[2] == (
-        "inc-1  web-service  recovered          web-service is healthy and what started the run is clear"
+        "inc-1  web-service  recovered          web-service is healthy and the trigger has cleared"
         "  2026-11-24 02:58:00  4m12s"
     )
+
+
+def test_a_diagnosis_begins_with_the_likeliest_cause_and_ends_with_what_is_not_known(kintsugi: CommandLine) -> None:
+    ended = kintsugi("diagnose", "deployment/web", "-n", "production")
+    assert (ended.code, ended.err) == (1, "")
+    assert ended.out == dedent(
+        """\
+        deployment/web: container web cannot pull image shop:2.1: the registry does not have it: failed to pull and unpack image "shop:2.1": not found
+          ImagePull (certain): deployment/web containers[web].image
+            field pod/web-1 status.containerStatuses[web].state.waiting: ImagePullBackOff
+            2026-11-24 03:02:00  event pod/web-1 Failed: failed to pull and unpack image "shop:2.1": not found
+        and container web ends with exit code 1, 4 restarts
+          ContainerExit (likely): pod/web-2 containers[web]
+        not known: secrets of production: no right to get them
+        """
+    )
+
+
+def test_a_diagnosis_is_json_for_a_program(kintsugi: CommandLine, night: Night) -> None:
+    told = json.loads(kintsugi("diagnose", "deployment/web", "-n", "production", "-o", "json").out)
+    assert (told["object"], told["namespace"]) == ("deployment/web", "production")
+    first = told["causes"][0]
+    assert (first["kind"], first["confidence"], first["registry"]) == ("ImagePull", "certain", "not-found")
+    assert night.asked[-1] == ("diagnose", Target(kind="deployment", namespace="production", name="web"))
+
+
+@pytest.mark.parametrize(
+    ("workload", "code"),
+    [("web", 2), ("deployment/", 2), ("deployment/b/c", 2), ("service/web", 2), ("deployment/gone", 1)],
+)
+def test_a_diagnosis_of_what_is_not_there_is_refused(kintsugi: CommandLine, workload: str, code: int) -> None:
+    ended = kintsugi("diagnose", workload)
+    assert (ended.code, ended.out) == (code, "")
+    assert ended.err.strip()
 
 
 def test_filters_reach_the_daemon(kintsugi: CommandLine, night: Night) -> None:
@@ -59,7 +94,7 @@ def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: Com
     assert ended.out == dedent(
         """\
         inc-1  web-service  recovered
-        web-service is healthy and what started the run is clear
+        web-service is healthy and the trigger has cleared
 
         rule web-pods-unhealthy, runbook web-service-recovery, mode auto
         opened 2026-11-24 02:58:00 UTC, closed 2026-11-24 03:02:12, took 4m12s
@@ -88,10 +123,10 @@ def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: Com
           restart[0]#0: describe (2 lines)
           restart[0]#0: logs web --previous (1 line)
 
-        To take it back, newest first
+        To undo it, newest first
           $ kubectl scale deployment/web --replicas=3 -n production
           kubectl delete pod web-1 -n production: its controller makes a successor
-          kintsugi rollback inc-1 does it, and looks whether it helped
+          kintsugi rollback inc-1 does it, and checks whether it helped
         """
     )
 
@@ -121,7 +156,7 @@ def test_signals_come_with_what_became_of_each(kintsugi: CommandLine) -> None:
 
 def test_filters_of_signals_reach_the_daemon(kintsugi: CommandLine, night: Night) -> None:
     kintsugi("signals", "--verdict", "refused", "--reason", "cooldown", "--before", "sig-9", "--limit", "2")
-    wish = SignalWish(verdict=VerdictKind.REFUSED, reason=Reason.COOLDOWN, before="sig-9", limit=2)
+    wish = SignalQuery(verdict=VerdictKind.REFUSED, reason=Reason.COOLDOWN, before="sig-9", limit=2)
     assert night.asked == [("signals", wish)]
 
 
@@ -144,13 +179,19 @@ def test_dead_letters_say_why_and_whether_they_can_be_sent_in_again(kintsugi: Co
     assert lines[2].split()[:5] == ["dead-2", "2026-11-24", "02:59:00", "poll", "no"]
 
 
-def test_services_come_in_the_daemons_order(kintsugi: CommandLine) -> None:
-    lines = [line.split() for line in kintsugi("services").out.splitlines()]
+def test_services_come_in_the_daemons_order_each_under_what_it_depends_on(kintsugi: CommandLine) -> None:
+    """Serving and healthy are two things; what is held says by whom and until when, what is mended where it is."""
+    lines = [re.split(r"  +", line) for line in kintsugi("services").out.splitlines()]
+    run = "running database-recovery: Check the database pod (planned); watchdog 03:28:00"
+    held = "held by database until 03:13:10: database is being recovered"
     assert lines == [
-        ["PRIORITY", "SERVICE", "NAMESPACE", "HEALTHY", "READY", "FOR", "INCIDENT", "DEPENDS", "ON"],
-        ["1", "database", "data", "yes", "1/1", "-", "-", "-"],
-        ["5", "web-service", "production", "unknown", "0/3", "-", "inc-1", "api-service,", "cache"],
+        ["PRIORITY", "SERVICE", "NAMESPACE", "SERVING", "HEALTHY", "READY", "FOR", "DEPENDS ON", "INCIDENT", "NOW"],
+        ["1", "database", "data", "yes", "no", "1/2", "-", "-", "inc-5", run],
+        ["3", "api-service", "production", "no", "no", "0/2", "-", "database", "inc-6", held],
+        ["5", "web-service", "production", "unknown", "unknown", "0/3", "-", "api-service, cache", "inc-1", "-"],
     ]
+    indents = [line.index(line.split()[1]) for line in kintsugi("services").out.splitlines()[1:]]
+    assert [indent - indents[0] for indent in indents] == [0, 2, 4]
 
 
 def test_pauses_say_what_they_hold_back_and_why(kintsugi: CommandLine) -> None:
@@ -188,7 +229,7 @@ def test_a_pod_is_explained_rule_by_rule(kintsugi: CommandLine, night: Night) ->
     assert ended.out == dedent(
         """\
         pod production/web-1
-          now it would be refused by rule web-pods-unhealthy (cooldown, until 03:10:00 UTC): cooling down until 03:10:00 after a run that ended recovered
+          it would now be refused by rule web-pods-unhealthy (cooldown, until 03:10:00 UTC): cooling down until 03:10:00 after a run that ended recovered
           - web-alerts: no: label severity wanted ='critical', had 'info'
         """
     )

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from kintsugi.cli.demo.shop import GOOD
 from kintsugi.model.records import IncidentState
-from kintsugi.rehearsal.shop import GOOD
 from tests.integration.crash_daemon import EffectFirst
 from tests.integration.crash_enumeration import Enumeration, is_sure
-from tests.integration.crash_stage import Stage
+from tests.integration.crash_stage import CrashStage
 from tests.integration.crash_story import (
     BAD_ROLLOUT,
     CRASH_LOOP,
-    SLOWLY_TAKEN_BACK,
+    TAKEN_BACK_AFTER_MANY_DEATHS,
     WebScene,
     broken,
     end_of,
@@ -33,7 +33,7 @@ DEPLOYMENT = "/apis/apps/v1/namespaces/production/deployments/web-app-deployment
     [
         pytest.param(CRASH_LOOP, 4, "recovered", {"delete a pod that was there": 1}, id="crash loop"),
         pytest.param(
-            SLOWLY_TAKEN_BACK,
+            TAKEN_BACK_AFTER_MANY_DEATHS,
             6,
             "rolled-back",
             {"delete a later pod": 1, f"PATCH {DEPLOYMENT}": 1},
@@ -83,7 +83,7 @@ async def test_with_the_intent_moved_after_the_effect_the_enumeration_complains(
 async def test_dead_past_the_deadline_the_watchdog_looks_again_and_then_fires(tmp_path: Path) -> None:
     """P5: what it looks at are synced caches, and what it saw before it died counts for nothing."""
     scene = BAD_ROLLOUT
-    async with Stage.set(scene.birth(tmp_path / "story")) as stage:
+    async with CrashStage.set(scene.birth(tmp_path / "story")) as stage:
         before = await dies_while_watching(scene, stage)
         seen_until_then = len(stage.cluster.requests)
         stage.start()
@@ -94,7 +94,8 @@ async def test_dead_past_the_deadline_the_watchdog_looks_again_and_then_fires(tm
     assert list(end.incidents) == [IncidentState.ROLLED_BACK]
     assert end.effects == {"delete a later pod": 1, f"PATCH {DEPLOYMENT}": 1}
     later = stage.cluster.requests[seen_until_then:]
-    looks = [each.clock for each in later if each.verb == "list" and each.path.endswith(("/pods", "/deployments"))]
+    caches = ("/api/v1/pods", "/apis/apps/v1/deployments")  # a diagnosis lists what is in one namespace
+    looks = [each.clock for each in later if each.verb == "list" and each.path in caches]
     patch = next(each.clock for each in later if each.path == DEPLOYMENT and each.applied)
     failing_for = timedelta(minutes=3) * scene.durations
     assert patch - max(looks) >= failing_for.total_seconds()
@@ -103,7 +104,7 @@ async def test_dead_past_the_deadline_the_watchdog_looks_again_and_then_fires(tm
 async def test_dead_past_the_deadline_a_service_that_was_mended_meanwhile_is_not_rolled_back(tmp_path: Path) -> None:
     """P5: an overdue watchdog does not fire on what was so before."""
     scene = BAD_ROLLOUT
-    async with Stage.set(scene.birth(tmp_path / "story")) as stage:
+    async with CrashStage.set(scene.birth(tmp_path / "story")) as stage:
         before = await dies_while_watching(scene, stage)
         roll_out(stage, GOOD)
         stage.start()
@@ -115,18 +116,18 @@ async def test_dead_past_the_deadline_a_service_that_was_mended_meanwhile_is_not
     assert end.effects == {"delete a later pod": 1}
 
 
-async def dies_while_watching(scene: WebScene, stage: Stage) -> frozenset[str]:
+async def dies_while_watching(scene: WebScene, stage: CrashStage) -> frozenset[str]:
     """Let the daemon die after its last step, and stay dead until the deadline is over; return the pods of before."""
     stage.start()
     async with stage.ledger() as ledger:
         before = await broken(scene, stage, ledger)
 
         async def is_watched() -> bool:
-            return any(run.state is IncidentState.VERIFYING for run in await ledger.open_runs())
+            return any(run.state is IncidentState.VERIFYING for run in await ledger.runs.open_runs())
 
         await stage.until(is_watched)
         await stage.kill()
-        (run,) = await ledger.open_runs()
+        (run,) = await ledger.runs.open_runs()
 
         async def is_overdue() -> bool:
             return datetime.now(UTC) > run.deadline

@@ -11,23 +11,25 @@ from pathlib import Path
 import pytest
 
 from kintsugi.model.records import IncidentState
-from kintsugi.objects import resources
-from kintsugi.objects.resources import PODS, PVS
-from tests.integration.database_stage import API, CLAIM, DATABASE, NIGHTLY, SHOP, Stage, postgres
+from kubeobjects import resources
+from kubeobjects.resources import PODS, PVS
+from tests.integration.database_stage import API, CLAIM, DATABASE, NIGHTLY, SHOP, DatabaseStage, postgres
 
 pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path) -> AsyncIterator[DatabaseStage]:
     """A shop whose database has a thousand orders."""
-    async with Stage.set(tmp_path, database=[postgres()]) as stage:
+    async with DatabaseStage.set(tmp_path, database=[postgres()]) as stage:
         await stage.psql("CREATE DATABASE app")
         await stage.fill(*SHOP)
         yield stage
 
 
-async def test_damaged_data_are_restored_when_a_person_agrees_and_taken_back_by_their_word(stage: Stage) -> None:
+async def test_damaged_data_are_restored_when_a_person_agrees_and_taken_back_by_their_word(
+    stage: DatabaseStage,
+) -> None:
     """
     P6, P8, E12: nothing is touched before the approval, writers are stopped first and brought back, the volumes are kept
     before anything is scaled, both stay.
@@ -87,7 +89,7 @@ async def test_damaged_data_are_restored_when_a_person_agrees_and_taken_back_by_
 
     assert "; but database is not healthy" in taken_back.reason
     assert stage.volume() == old, "the old volume is bound again"
-    assert stage.get(PVS, old)["status"]["phase"] == "Bound"
+    await stage.until(lambda: stage.get(PVS, old)["status"]["phase"] == "Bound")
     assert stage.get(PVS, new)["metadata"]["name"] == new
     assert (stage.policy(old), stage.policy(new)) == ("Retain", "Retain")
     assert stage.get(resources.STATEFULSETS, DATABASE)["spec"]["replicas"] == 1
@@ -95,11 +97,11 @@ async def test_damaged_data_are_restored_when_a_person_agrees_and_taken_back_by_
 
 
 def scaled(replicas: int) -> str:
-    """Give the operation that sets replicas."""
+    """Return the operation that sets replicas."""
     return f'{{"op":"replace","path":"/spec/replicas","value":{replicas}}}'
 
 
-async def in_order(stage: Stage, old: str) -> None:
+async def in_order(stage: DatabaseStage, old: str) -> None:
     """See by the cluster's own log of requests what was done before what."""
     changes = await stage.changes()
 

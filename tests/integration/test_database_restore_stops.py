@@ -9,23 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.app.intake import deeds
-from kintsugi.model.answers import PauseWish
+from kintsugi.app.serving import operator_service
+from kintsugi.model.api_types import PauseRequest
 from kintsugi.model.records import IncidentState, PauseScope
-from kintsugi.objects import resources
-from kintsugi.objects.resources import PODS, PVCS
+from kubeobjects import resources
+from kubeobjects.resources import PODS, PVCS
 from tests.integration.database_doubles import OWN_CLAIM, images, with_a_claim_of_its_own
-from tests.integration.database_stage import API, DATABASE, NAMESPACE, NIGHTLY, POD, Stage
+from tests.integration.database_stage import API, DATABASE, NAMESPACE, NIGHTLY, POD, DatabaseStage
 
 pytestmark = pytest.mark.timeout(600)
 
 
-def damage(stage: Stage) -> None:
+def damage(stage: DatabaseStage) -> None:
     """Let the server find its data damaged at every start."""
     stage.cluster.faults.crash_loop(stage.get(PODS, POD)["metadata"]["uid"])
 
 
-def scale(stage: Stage, replicas: int) -> None:
+def scale(stage: DatabaseStage, replicas: int) -> None:
     """Scale the writers, as a person does who does not know."""
     metadata = {"name": API, "namespace": NAMESPACE}
     manifest = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {"replicas": replicas}}
@@ -41,7 +41,7 @@ async def test_writers_that_a_person_starts_meanwhile_stop_it_and_it_is_taken_ba
     The claim is people's own: it comes back as it was, and in the end with the old volume.
     """
     found = images(tmp_path, starts_after=timedelta(seconds=60))
-    async with Stage.set(tmp_path, database=with_a_claim_of_its_own(), images=found) as stage:
+    async with DatabaseStage.set(tmp_path, database=with_a_claim_of_its_own(), images=found) as stage:
         old = stage.volume(OWN_CLAIM)
         damage(stage)
         await stage.question()
@@ -69,23 +69,23 @@ async def test_writers_that_a_person_starts_meanwhile_stop_it_and_it_is_taken_ba
         assert stage.get(resources.CRONJOBS, NIGHTLY)["spec"]["suspend"] is False
 
 
-def made_anew(stage: Stage, old: str) -> bool:
-    """Tell whether the claim has an empty volume."""
+def made_anew(stage: DatabaseStage, old: str) -> bool:
+    """Return whether the claim has an empty volume."""
     claim = stage.cluster.get(PVCS, OWN_CLAIM, NAMESPACE)
     return claim is not None and claim["spec"].get("volumeName", old) != old
 
 
 async def test_a_claim_that_lost_its_volume_is_restored_and_a_pause_stops_it_at_the_next_step(tmp_path: Path) -> None:
     """P6: the claim says so itself; no log is needed. Nothing goes on while a person looks."""
-    async with Stage.set(tmp_path, database=with_a_claim_of_its_own(), images=images(tmp_path)) as stage:
+    async with DatabaseStage.set(tmp_path, database=with_a_claim_of_its_own(), images=images(tmp_path)) as stage:
         stage.cluster.lose_volume(OWN_CLAIM, NAMESPACE)
         await stage.question()
-        wish = PauseWish(scope=PauseScope.NAMESPACE, name=NAMESPACE, why="let me look", lasts=None)
-        pause = await deeds(stage.core).pause(wish, who="ada")
+        wish = PauseRequest(scope=PauseScope.NAMESPACE, name=NAMESPACE, why="let me look", lasts=None)
+        pause = await operator_service(stage.core).pause(wish, who="ada")
         await stage.agree()
         await stage.reaches(IncidentState.RUNNING)
         assert stage.replicas() == 2
-        await deeds(stage.core).resume(pause.id, who="ada", why="seen")
+        await operator_service(stage.core).resume(pause.id, who="ada", why="seen")
 
         ended = await stage.reaches(IncidentState.RECOVERED, IncidentState.NEEDS_OPERATOR)
         assert ended.state is IncidentState.RECOVERED, await stage.story()

@@ -42,7 +42,7 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 @asynccontextmanager
 async def port_for_few(folder: Path, ledger: Ledger) -> AsyncIterator[Served]:
     """Serve a port with room for few connections, which it never gives up by itself."""
-    async with served(folder, ledger, RememberingOperations(), settings=FEW) as port:
+    async with served(folder, ledger.inbox, RememberingOperations(), settings=FEW) as port:
         yield port
 
 
@@ -77,10 +77,10 @@ async def deliver(port: Served, peer: str) -> int:
             return 0
 
 
-async def test_one_peer_that_takes_all_connections_keeps_neither_a_webhook_nor_the_kubelet_out(
+async def test_a_peer_that_takes_all_connections_keeps_neither_a_webhook_nor_the_kubelet_out(
     tmp_path: Path, ledger: Ledger
 ) -> None:
-    """Covers A15 and H8: one address holds at most half, and health has a port of its own."""
+    """A15: one address holds at most half, and health has a port of its own."""
     async with port_for_few(tmp_path, ledger) as port:
         with held(port, 60, "127.0.0.2"):
             await eventually(lambda: turned_away(port, "127.0.0.2"), within=20)
@@ -122,14 +122,14 @@ async def test_when_all_peers_together_take_all_connections_the_kubelet_is_answe
 
 async def test_an_event_loop_that_stands_still_is_seen_while_it_does(tmp_path: Path, ledger: Ledger) -> None:
     """C6: whatever computes on the daemon's loop, who asks for its health is answered, and no longer that it is alive."""
-    async with served(tmp_path, ledger, RememberingOperations()) as port:
+    async with served(tmp_path, ledger.inbox, RememberingOperations()) as port:
         status, said = await asyncio.to_thread(ask, f"{port.health}/healthz")
         assert (status, said["alive"]) == (200, True)
 
-        asker = AskedUntilDead()
-        asked = asyncio.get_running_loop().run_in_executor(None, asker, port.health)
+        probe_context = AskedUntilDead()
+        asked = asyncio.get_running_loop().run_in_executor(None, probe_context, port.health)
         until = time.monotonic() + 20 * STANDSTILL
-        while not asker.over and time.monotonic() < until:
+        while not probe_context.over and time.monotonic() < until:
             time.sleep(0.05)  # the loop itself stands still  # noqa: ASYNC251
         status, said, ready = await asked
 
@@ -159,7 +159,7 @@ class AskedUntilDead:
 
 
 async def test_however_often_strangers_ask_the_ledger_is_asked_once_a_second(tmp_path: Path, ledger: Ledger) -> None:
-    """H8: without a token nobody uses up the ledger's connections."""
+    """A15: without a token nobody uses up the ledger's connections."""
     looks = 0
 
     async def look() -> str:
@@ -167,7 +167,7 @@ async def test_however_often_strangers_ask_the_ledger_is_asked_once_a_second(tmp
         looks += 1
         return ""
 
-    async with served(tmp_path, ledger, RememberingOperations(), checks={Component.LEDGER: look}) as port:
+    async with served(tmp_path, ledger.inbox, RememberingOperations(), checks={Component.LEDGER: look}) as port:
 
         async def ready() -> int:
             async with port.client.get(f"{port.health}/readyz") as answer:
@@ -182,7 +182,7 @@ async def test_however_often_strangers_ask_the_ledger_is_asked_once_a_second(tmp
 
 async def test_metrics_are_written_in_prometheus_format_without_a_token(tmp_path: Path, ledger: Ledger) -> None:
     async with (
-        served(tmp_path, ledger, RememberingOperations()) as port,
+        served(tmp_path, ledger.inbox, RememberingOperations()) as port,
         port.client.get(f"{port.health}/metrics") as answer,
     ):
         assert answer.status == 200
@@ -190,10 +190,8 @@ async def test_metrics_are_written_in_prometheus_format_without_a_token(tmp_path
         assert "kintsugi_event_loop_lag_seconds_bucket" in await answer.text()
 
 
-async def test_nothing_of_the_health_port_is_on_the_other_and_nothing_of_the_other_on_it(
-    tmp_path: Path, ledger: Ledger
-) -> None:
-    async with served(tmp_path, ledger, RememberingOperations()) as port:
+async def test_the_health_port_and_the_other_share_no_route(tmp_path: Path, ledger: Ledger) -> None:
+    async with served(tmp_path, ledger.inbox, RememberingOperations()) as port:
         for url in (f"{port.url}/healthz", f"{port.url}/readyz", f"{port.url}/metrics", f"{port.health}/api/v1/pauses"):
             async with port.client.get(url) as answer:
                 assert answer.status == 404

@@ -5,19 +5,23 @@ Its `orders` is a view: what the shipped `integrity` checks ask calls a function
 may, and says nothing where it may not. The cluster is the embedded one; the server, the backups and the Jobs are real.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
-from kintsugi.app.intake import deeds
+from kintsugi.app.serving import operator_service
 from kintsugi.model.records import IncidentState
-from kintsugi.model.restore import OWNER
-from tests.integration.database_stage import CLAIM, DATABASE, NAMESPACE, SHOP, Stage, postgres
+from kintsugi.model.worker_results import OWNER
+from tests.integration.database_stage import DATABASE, SHOP, DatabaseStage, postgres
 
 pytestmark = pytest.mark.timeout(600)
 
-HARMED = "harmed"
+HARMED = Path(tempfile.gettempdir()) / f"harmed-{token_hex(8)}"
+"""What a program of the backup's would write, on whichever server: all of them are processes of this machine."""
+
 ENDED = (IncidentState.PASSED, IncidentState.FAILED, IncidentState.CANCELLED, IncidentState.NEEDS_OPERATOR)
 TRIED = f"EXECUTE 'COPY (SELECT 1) TO PROGRAM ''touch {HARMED}'''; "
 HOSTILE = (
@@ -43,9 +47,9 @@ ROLES = f"SELECT string_agg(rolname || rolsuper, ' ' ORDER BY rolname) FROM pg_r
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path) -> AsyncIterator[DatabaseStage]:
     """A shop whose database has a thousand orders, and whose only backup is somebody else's."""
-    async with Stage.set(tmp_path, database=[postgres()]) as stage:
+    async with DatabaseStage.set(tmp_path, database=[postgres()]) as stage:
         await stage.psql("CREATE DATABASE app")
         await stage.fill(*HOSTILE)
         await stage.back_up("monday.dump")
@@ -55,31 +59,32 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         yield stage
 
 
-def harmed(stage: Stage) -> Sequence[Path]:
-    """Find what a program of the backup's has written."""
-    return list(stage.cluster.disk_of(CLAIM, NAMESPACE).rglob(HARMED))
-
-
-async def test_a_hostile_backup_that_is_restored_runs_nothing_as_a_superuser(stage: Stage) -> None:
+async def test_a_hostile_backup_that_is_restored_runs_nothing_as_a_superuser(stage: DatabaseStage) -> None:
     """E9: its checks are met, with names looked up where they should be; what they call has no right."""
     roles = await stage.psql(ROLES)
     stage.corrupt()
     await stage.question()
     await stage.agree()
     ended = await stage.reaches(IncidentState.RECOVERED, IncidentState.NEEDS_OPERATOR, IncidentState.FAILED)
-    assert harmed(stage) == [], await stage.story()
+    assert not HARMED.exists(), await stage.story()
     assert ended.state is IncidentState.RECOVERED, await stage.story()
     assert await stage.psql(ROLES) == roles
     owner = "SELECT rolsuper FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE datname = 'app'"
     assert await stage.psql(owner) == "f"
 
 
-async def test_a_hostile_backup_that_is_drilled_runs_nothing_as_a_superuser(stage: Stage) -> None:
-    """E9: on the service's own server, by the clock, where nobody was asked; no role of it stays."""
-    everybody = "SELECT string_agg(rolname || rolsuper, ' ' ORDER BY rolname) FROM pg_roles"
-    roles = await stage.psql(everybody)
-    await deeds(stage.core).drill(DATABASE, who="ada")
+async def test_a_hostile_backup_that_is_drilled_never_touches_the_live_server(stage: DatabaseStage) -> None:
+    """E9: by the clock, where nobody was asked: no connection, no database, no role of it is ever on that server."""
+    everything = (
+        "SELECT (SELECT string_agg(rolname || rolsuper, ' ' ORDER BY rolname) FROM pg_roles)"
+        " || (SELECT string_agg(datname || oid, ' ' ORDER BY oid) FROM pg_database)"
+    )
+    there = await stage.psql(everything)
+    await stage.tell_connections()
+    before = await stage.connections()
+    await operator_service(stage.core).drill(DATABASE, who="ada")
     ended = await stage.reaches(*ENDED)
-    assert harmed(stage) == [], await stage.story()
+    assert not HARMED.exists(), await stage.story()
     assert ended.state is IncidentState.PASSED, await stage.story()
-    assert await stage.psql(everybody) == roles
+    assert await stage.psql(everything) == there
+    assert await stage.connections(since=before) == []

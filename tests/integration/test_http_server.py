@@ -58,7 +58,7 @@ async def test_a_delivery_under_way_is_finished_when_the_daemon_stops(tmp_path: 
     await writer.wait_closed()
 
 
-async def test_what_is_no_http_is_told_in_a_line_without_its_bytes(
+async def test_a_request_that_is_no_http_is_told_in_a_line_without_its_bytes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whoever reaches the port does not write the log full, and a token in a broken header does not get into it."""
@@ -69,6 +69,6 @@ async def test_what_is_no_http_is_told_in_a_line_without_its_bytes(
         writer.close()
         await writer.wait_closed()
     written = "".join(capsys.readouterr())
-    assert "what came in is no HTTP" in written
+    assert "request is not HTTP" in written
     assert "hunter2" not in written
     assert "Traceback" not in written

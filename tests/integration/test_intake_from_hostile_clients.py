@@ -20,7 +20,7 @@ SECOND = timedelta(seconds=1)
 LIMIT = 200_000
 NARROW = replace(PATIENT, max_body=LIMIT, max_body_memory=2 * LIMIT)
 HURRIED = replace(
-    NARROW, header_timeout=0.5 * SECOND, body_timeout=0.5 * SECOND, idle_timeout=1 * SECOND, max_connections=50
+    NARROW, header_timeout=3 * SECOND, body_timeout=2 * SECOND, idle_timeout=2 * SECOND, max_connections=50
 )
 
 
@@ -32,14 +32,14 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
 
 @pytest.fixture
 async def port(tmp_path: Path, ledger: Ledger) -> AsyncIterator[Served]:
-    async with served(tmp_path, ledger, RememberingOperations(), settings=NARROW) as port:
+    async with served(tmp_path, ledger.inbox, RememberingOperations(), settings=NARROW) as port:
         yield port
 
 
 @pytest.fixture
 async def hurried(tmp_path: Path, ledger: Ledger) -> AsyncIterator[Served]:
     """Serve with less patience than a client of this test has: it sees the time being over."""
-    async with served(tmp_path, ledger, RememberingOperations(), settings=HURRIED) as port:
+    async with served(tmp_path, ledger.inbox, RememberingOperations(), settings=HURRIED) as port:
         yield port
 
 
@@ -57,8 +57,8 @@ class Raw:
         except ConnectionError:
             return
 
-    async def hear(self, within: float = 5) -> bytes:
-        """Give the next line of the answer with its end, empty when the connection is closed."""
+    async def hear(self, within: float = 60) -> bytes:
+        """Return the next line of the answer with its end, empty when the connection is closed."""
         async with asyncio.timeout(within):
             try:
                 return await self._reader.readline()
@@ -103,10 +103,10 @@ async def test_a_refused_body_without_end_is_soon_cut_off(port: Served, ledger: 
     async with connected(port) as client:
         await client.say(head({"Transfer-Encoding": "chunked", "Content-Type": "application/json"}))
         assert (await client.hear()).startswith(b"HTTP/1.1 401")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while await client.hear():
                 await client.say(b"1000\r\n" + b"x" * 4096 + b"\r\n")
-    assert await ledger.dead_letters() == ()
+    assert await ledger.dead_letters.newest() == ()
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(hurried: Served) ->
         await client.say(head({**WEBHOOK, "Content-Length": 100}) + b"{")
 
         assert (await client.hear()).startswith(b"HTTP/1.1 503")
-        assert time.monotonic() - began > 0.4
+        assert time.monotonic() - began > 1.9
 
 
 @pytest.mark.parametrize("said", [b"", b"POST /alertmanager HT", b"POST /alertmanager HTTP/1.1\r\nX: y\r\n"])
@@ -197,13 +197,13 @@ async def test_a_header_that_drips_is_closed_although_it_never_pauses(hurried: S
 
 async def test_a_connection_between_two_deliveries_is_kept_for_a_while_only(hurried: Served) -> None:
     async with connected(hurried) as client:
+        began = time.monotonic()
         await client.say(head({**WEBHOOK, "Content-Length": 2}) + b"{}")
         assert (await client.hear()).startswith(b"HTTP/1.1 400")
-        began = time.monotonic()
         while await client.hear():
             pass
 
-        assert time.monotonic() - began > 0.8
+        assert time.monotonic() - began > 1.9
 
 
 async def test_idle_connections_above_the_cap_are_turned_away_and_the_next_ones_served(hurried: Served) -> None:
@@ -218,7 +218,7 @@ async def test_idle_connections_above_the_cap_are_turned_away_and_the_next_ones_
                 status = await hurried.post(webhook(alert()))
                 break
             except (aiohttp.ClientError, OSError):
-                assert time.monotonic() - began < 5, "still turned away"
+                assert time.monotonic() - began < 60, "still turned away"
                 await asyncio.sleep(0.05)  # a sender tries again
     finally:
         for each in idle:

@@ -18,36 +18,36 @@ BEGAN, ENDED, AGAIN = "2026-11-24T13:00:00Z", "2026-11-24T13:10:00Z", "2026-11-2
 
 
 @dataclass
-class Daemon:
+class WebhookDaemon:
     """A port and the ledger behind it."""
 
     port: Served
     ledger: Ledger
 
     async def kept(self) -> tuple[tuple[Signal, Verdict | None], ...]:
-        """Give all signals of the ledger."""
-        return await self.ledger.judged_signals(limit=100_000)
+        """Return all signals of the ledger."""
+        return await self.ledger.signals.newest(limit=100_000)
 
 
 @pytest.fixture
-async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    async with ledger_in(tmp_path) as ledger, served(tmp_path, ledger, RememberingOperations()) as port:
-        yield Daemon(port, ledger)
+async def daemon(tmp_path: Path) -> AsyncIterator[WebhookDaemon]:
+    async with ledger_in(tmp_path) as ledger, served(tmp_path, ledger.inbox, RememberingOperations()) as port:
+        yield WebhookDaemon(port, ledger)
 
 
 @pytest.mark.parametrize(
     ("name", "alerts"), [("group1-firing", 1), ("from-real-prometheus-firing", 1), ("group1000-firing", 1000)]
 )
-async def test_what_was_answered_200_is_in_the_ledger(daemon: Daemon, name: str, alerts: int) -> None:
+async def test_a_webhook_that_was_answered_200_is_in_the_ledger(daemon: WebhookDaemon, name: str, alerts: int) -> None:
     """Covers P1."""
     assert await daemon.port.post(captured(name)) == 200
 
     assert len(await daemon.kept()) == alerts
-    assert await daemon.ledger.unjudged() == alerts
+    assert await daemon.ledger.signals.unjudged() == alerts
     assert daemon.port.count("kintsugi_signals_received_total", source="alertmanager") == alerts
 
 
-async def test_the_same_delivery_again_and_again_is_one_signal(daemon: Daemon) -> None:
+async def test_the_same_delivery_again_and_again_is_one_signal(daemon: WebhookDaemon) -> None:
     """Covers A1, A2 and A18: peers in a partition, a repeat, an Alertmanager that lost its memory."""
     body = captured("group1-firing")
 
@@ -58,7 +58,7 @@ async def test_the_same_delivery_again_and_again_is_one_signal(daemon: Daemon) -
     assert len(await daemon.kept()) == 1
 
 
-async def test_an_alert_that_fires_anew_after_its_end_is_a_new_episode(daemon: Daemon) -> None:
+async def test_an_alert_that_fires_anew_after_its_end_is_a_new_episode(daemon: WebhookDaemon) -> None:
     """Covers A3."""
     await daemon.port.post(webhook(alert(startsAt=BEGAN)))
     await daemon.port.post(webhook(alert(startsAt=BEGAN, endsAt=ENDED, status="resolved")))
@@ -67,7 +67,7 @@ async def test_an_alert_that_fires_anew_after_its_end_is_a_new_episode(daemon: D
     assert sorted(signal.ended is None for signal, _ in await daemon.kept()) == [False, True]
 
 
-async def test_an_end_before_its_beginning_is_recorded_and_starts_nothing(daemon: Daemon) -> None:
+async def test_an_end_before_its_beginning_is_recorded_and_starts_nothing(daemon: WebhookDaemon) -> None:
     """Covers A16: by what they say, not by when they came."""
     await daemon.port.post(webhook(alert(startsAt=BEGAN, endsAt=ENDED, status="resolved")))
     await daemon.port.post(webhook(alert(startsAt=BEGAN)))
@@ -76,18 +76,18 @@ async def test_an_end_before_its_beginning_is_recorded_and_starts_nothing(daemon
     assert signal.ended is not None
     assert verdict is not None
     assert verdict.reason is Reason.RESOLVED
-    assert await daemon.ledger.unjudged() == 0
+    assert await daemon.ledger.signals.unjudged() == 0
 
 
-async def test_a_body_replayed_after_its_end_starts_nothing(daemon: Daemon) -> None:
+async def test_a_body_replayed_after_its_end_starts_nothing(daemon: WebhookDaemon) -> None:
     """Covers A21."""
     await daemon.port.post(webhook(alert(startsAt=BEGAN, endsAt=ENDED)))
 
-    assert await daemon.ledger.firing() == ()
-    assert await daemon.ledger.unjudged() == 0
+    assert await daemon.ledger.signals.firing() == ()
+    assert await daemon.ledger.signals.unjudged() == 0
 
 
-async def test_an_alert_only_hints_at_an_object_and_names_no_runbook(daemon: Daemon) -> None:
+async def test_an_alert_only_hints_at_an_object_and_names_no_runbook(daemon: WebhookDaemon) -> None:
     """Covers A20: whatever a stranger writes, it is labels and a hint without a uid."""
     forged = {"alertname": "x", "namespace": "kube-system", "pod": "coredns-1", "runbook": "database-restore"}
     await daemon.port.post(webhook(alert(labels=forged)))
@@ -100,7 +100,7 @@ async def test_an_alert_only_hints_at_an_object_and_names_no_runbook(daemon: Dae
 
 @pytest.mark.timeout(300)
 @pytest.mark.long
-async def test_a_storm_of_ten_thousand_alerts_is_taken(daemon: Daemon) -> None:
+async def test_a_storm_of_ten_thousand_alerts_is_taken(daemon: WebhookDaemon) -> None:
     """Covers A4: one group of 5,000 and 5,000 groups of one, with no answer in the four hundreds."""
     alerts = [alert(fingerprint=f"{number:016x}", labels={"n": str(number)}) for number in range(10_000)]
 
@@ -121,17 +121,17 @@ async def test_a_storm_of_ten_thousand_alerts_is_taken(daemon: Daemon) -> None:
     statuses = await asyncio.gather(deliver(webhook(*alerts[:5000])), *map(one, alerts[5000:]))
 
     assert set(statuses) == {200}
-    assert await daemon.ledger.unjudged() == 10_000
+    assert await daemon.ledger.signals.unjudged() == 10_000
 
 
-async def test_one_bad_alert_costs_its_group_nothing(daemon: Daemon) -> None:
+async def test_a_bad_alert_costs_its_group_nothing(daemon: WebhookDaemon) -> None:
     """Covers A12 and P9: the others are kept, the bad one is a dead letter, and the answer is 200."""
     body = webhook(alert(fingerprint="a" * 16), {"status": "firing"}, alert(fingerprint="c" * 16))
 
     assert await daemon.port.post(body) == 200
 
     assert {signal.key for signal, _ in await daemon.kept()} == {"a" * 16, "c" * 16}
-    (letter,) = await daemon.ledger.dead_letters()
+    (letter,) = await daemon.ledger.dead_letters.newest()
     assert "missing required field `labels`" in letter.reason
     assert len(daemon.port.woken) == 1
 
@@ -139,18 +139,20 @@ async def test_one_bad_alert_costs_its_group_nothing(daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"[" * 200_000, webhook(version="3"), webhook(alerts=5), b"\xff\xfe", b"9" * 100_000]
 )
-async def test_what_cannot_be_read_is_refused_kept_and_makes_us_poll(daemon: Daemon, body: bytes) -> None:
+async def test_a_webhook_that_cannot_be_read_is_refused_kept_and_followed_by_a_poll(
+    daemon: WebhookDaemon, body: bytes
+) -> None:
     """Covers A11 and A13."""
     assert await daemon.port.post(body) == 400
 
-    assert len(await daemon.ledger.dead_letters()) == 1
+    assert len(await daemon.ledger.dead_letters.newest()) == 1
     assert daemon.port.count("kintsugi_dead_letters_total") == 1
     assert daemon.port.count("kintsugi_webhook_answers_total", status="400") == 1
     assert len(daemon.port.woken) == 1
     assert await daemon.port.post(webhook(alert())) == 200
 
 
-async def test_nul_and_half_characters_reach_the_ledger_as_replacements(daemon: Daemon) -> None:
+async def test_nul_and_half_characters_reach_the_ledger_as_replacements(daemon: WebhookDaemon) -> None:
     """Covers A14."""
     body = webhook(alert(labels={"a": "%"})).replace(b'"%"', rb'"\u0000\ud800x"')
 
@@ -160,24 +162,27 @@ async def test_nul_and_half_characters_reach_the_ledger_as_replacements(daemon: 
     assert signal.labels["a"] == "��x"
 
 
-async def test_a_truncated_delivery_makes_us_poll_for_the_rest(daemon: Daemon) -> None:
+async def test_a_truncated_delivery_makes_us_poll_for_the_rest(daemon: WebhookDaemon) -> None:
     """Covers A7."""
     assert await daemon.port.post(captured("max_alerts5-of-12-firing")) == 200
 
     assert len(await daemon.kept()) == 5
     assert len(daemon.port.woken) == 1
-    assert await daemon.ledger.dead_letters() == ()
+    assert await daemon.ledger.dead_letters.newest() == ()
     assert daemon.port.count("kintsugi_alerts_left_out_total", outcome="polled") == 7
 
 
 async def test_alerts_that_nobody_can_ask_for_are_counted_and_told(tmp_path: Path) -> None:
     """Covers A7: one dead letter a group, the newest, for Alertmanager tells the group again and again."""
-    async with ledger_in(tmp_path) as ledger, served(tmp_path, ledger, RememberingOperations(), polled=False) as port:
+    async with (
+        ledger_in(tmp_path) as ledger,
+        served(tmp_path, ledger.inbox, RememberingOperations(), polled=False) as port,
+    ):
         for group, left_out in (("one", 3), ("two", 4), ("one", 5)):
             body = webhook(alert(), groupKey=group, truncatedAlerts=left_out)
             assert await port.post(body) == 200
 
-        letters = await ledger.dead_letters()
+        letters = await ledger.dead_letters.newest()
         assert sorted((letter.excerpt, letter.reason.split(" out of")[0]) for letter in letters) == [
             ('"one"', "Alertmanager left 5 alerts"),
             ('"two"', "Alertmanager left 4 alerts"),
@@ -188,18 +193,21 @@ async def test_alerts_that_nobody_can_ask_for_are_counted_and_told(tmp_path: Pat
 
 async def test_a_group_key_of_any_kind_costs_no_alert(tmp_path: Path) -> None:
     """Covers A11: nothing but the letter's name is made of it."""
-    async with ledger_in(tmp_path) as ledger, served(tmp_path, ledger, RememberingOperations(), polled=False) as port:
+    async with (
+        ledger_in(tmp_path) as ledger,
+        served(tmp_path, ledger.inbox, RememberingOperations(), polled=False) as port,
+    ):
         assert await port.post(webhook(alert(), groupKey={"a": [1]}, truncatedAlerts=1)) == 200
-        assert len(await ledger.firing()) == 1
+        assert len(await ledger.signals.firing()) == 1
 
 
-async def test_a_delivery_that_is_whole_makes_nobody_poll(daemon: Daemon) -> None:
+async def test_a_delivery_that_is_whole_makes_nobody_poll(daemon: WebhookDaemon) -> None:
     await daemon.port.post(captured("group1-firing"))
 
     assert daemon.port.woken == []
 
 
-async def test_only_json_is_read(daemon: Daemon) -> None:
+async def test_only_json_is_read(daemon: WebhookDaemon) -> None:
     """A form of a web page cannot send this content type unasked."""
     headers = WEBHOOK | {"Content-Type": "text/plain"}
 
@@ -207,7 +215,7 @@ async def test_only_json_is_read(daemon: Daemon) -> None:
     assert await daemon.kept() == ()
 
 
-async def test_the_connection_stays_open_for_the_next_delivery(daemon: Daemon) -> None:
+async def test_the_connection_stays_open_for_the_next_delivery(daemon: WebhookDaemon) -> None:
     reader, writer = await asyncio.open_connection(daemon.port.host, daemon.port.port)
     body = webhook(alert())
     head = "".join(f"{name}: {value}\r\n" for name, value in {**WEBHOOK, "Content-Length": str(len(body))}.items())

@@ -43,7 +43,7 @@ async def test_a_process_killed_at_an_answer_has_lost_nothing_that_it_answered(t
             await asyncio.gather(*(sender(f"s{number}", session) for number in range(8)))
 
     async with Ledger.open(sqlite(tmp_path), holder="afterwards") as ledger:
-        kept = {signal.labels["key"] for signal in await ledger.firing()}
+        kept = {signal.labels["key"] for signal in await ledger.signals.firing()}
     assert len(answered) >= 3 * at_answer
     assert answered <= kept
 
@@ -68,13 +68,13 @@ async def test_a_process_that_is_frozen_and_killed_has_answered_nothing_that_it_
             answered = {key for key in await asyncio.gather(*posts) if key}
 
     async with Ledger.open(sqlite(tmp_path), holder="afterwards") as ledger:
-        kept = {signal.labels["key"] for signal in await ledger.firing()}
+        kept = {signal.labels["key"] for signal in await ledger.signals.firing()}
     assert answered
     assert answered <= kept
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1000)
 async def test_a_storm_is_taken_within_bounded_memory(tmp_path: Path) -> None:
     """Covers A4: ten groups of 10,000 alerts at once stay below 600 MiB, and none is answered in the four hundreds."""
     bodies = [
@@ -93,14 +93,14 @@ async def test_a_storm_is_taken_within_bounded_memory(tmp_path: Path) -> None:
                     # As Alertmanager does (exponential backoff, 0.5 s first): what came again at once would only be
                     # one more that a busy ledger cannot commit in time.
                     await asyncio.sleep(pause)
-                    pause *= 1.5
+                    pause = min(1.5 * pause, 10)
             return seen
 
-        async with aiohttp.ClientSession() as session, asyncio.timeout(250):
+        async with aiohttp.ClientSession() as session, asyncio.timeout(900):
             statuses = set().union(*await asyncio.gather(*(deliver(session, body) for body in bodies)))
         memory = process.memory()
 
     async with Ledger.open(sqlite(tmp_path), holder="afterwards") as ledger:
-        assert await ledger.unjudged() == 100_000
+        assert await ledger.signals.unjudged() == 100_000
     assert statuses <= {200, 503}
     assert memory < 600 * 1024 * 1024

@@ -10,11 +10,11 @@ import pytest
 
 from kintsugi.errors import LedgerUnavailable, ProbeFailed
 from kintsugi.ledger import Ledger
-from kintsugi.model.answers import JudgedSignal, SignalWish
+from kintsugi.model.api_types import JudgedSignal, SignalQuery
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager_api import AlertmanagerApi
-from kintsugi.sources.poll import Poller
+from kintsugi.sources.poll import AlertmanagerSilences, Poller
 from kintsugi.telemetry import Metrics
 from tests.harness.alertmanager import Alertmanager
 from tests.harness.fixtures import StartAlertmanager
@@ -37,14 +37,14 @@ class CountingInbox:
         self.calls += 1
         if self.refusing:
             raise LedgerUnavailable("the disk is full")
-        await self.ledger.accept(delivered, now)
+        await self.ledger.signals.accept(delivered, now)
 
     async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        await self.ledger.keep_dead_letters(letters)
+        await self.ledger.dead_letters.keep(letters)
 
 
 @dataclass
-class Scene:
+class AlertmanagerScene:
     """A port with its ledger, and the session that polls."""
 
     port: Served
@@ -56,25 +56,32 @@ class Scene:
         return self.start(f"{self.port.url}/alertmanager", token=token, replicas=replicas)
 
     def poller(self, alertmanager: Alertmanager) -> Poller:
-        """Give a poller of the first of them."""
+        """Return a poller of the first of them."""
         settings = AlertmanagerSettings(url=alertmanager.urls[0])
-        api = AlertmanagerApi(settings, self.port.client)
-        return Poller(settings, api, self.inbox.ledger, Metrics(), lambda: datetime.now(UTC))
+        return Poller(settings, self.api(alertmanager), self.inbox.ledger.inbox, Metrics(), lambda: datetime.now(UTC))
+
+    def silences(self, alertmanager: Alertmanager) -> AlertmanagerSilences:
+        """Return what knows the silences of the first of them."""
+        return AlertmanagerSilences(self.api(alertmanager), lambda: datetime.now(UTC))
+
+    def api(self, alertmanager: Alertmanager) -> AlertmanagerApi:
+        """Return the API of the first of them."""
+        return AlertmanagerApi(AlertmanagerSettings(url=alertmanager.urls[0]), self.port.client)
 
     async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
-        """Give the open episodes."""
-        return await self.inbox.ledger.firing(*sources)
+        """Return the open episodes."""
+        return await self.inbox.ledger.signals.firing(*sources)
 
 
 @pytest.fixture
-async def scene(tmp_path: Path, alertmanager: StartAlertmanager) -> AsyncIterator[Scene]:
+async def scene(tmp_path: Path, alertmanager: StartAlertmanager) -> AsyncIterator[AlertmanagerScene]:
     async with ledger_in(tmp_path) as ledger:
         inbox = CountingInbox(ledger)
         async with served(tmp_path, inbox, RememberingOperations()) as port:
-            yield Scene(port, inbox, alertmanager)
+            yield AlertmanagerScene(port, inbox, alertmanager)
 
 
-async def test_an_alert_that_fires_and_is_resolved_opens_and_closes_an_episode(scene: Scene) -> None:
+async def test_an_alert_that_fires_and_is_resolved_opens_and_closes_an_episode(scene: AlertmanagerScene) -> None:
     alertmanager = scene.alertmanager()
     began = alertmanager.fire(LABELS)
     (signal,) = await eventually(scene.firing, within=15, describe="the alert in the ledger")
@@ -89,7 +96,7 @@ async def test_an_alert_that_fires_and_is_resolved_opens_and_closes_an_episode(s
     await eventually(closed, within=15, describe="its end in the ledger")
 
 
-async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_lost(scene: Scene) -> None:
+async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_lost(scene: AlertmanagerScene) -> None:
     """A22: Covers P1, A16: as after Prometheus was away for longer than an alert lasts without it, and nothing polls."""
     alertmanager = scene.alertmanager()
     began = alertmanager.fire(LABELS)
@@ -98,7 +105,7 @@ async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_los
     ledger = scene.inbox.ledger
 
     async def told() -> Sequence[JudgedSignal]:
-        return await ledger.list_signals(SignalWish())
+        return await ledger.signal_pages.list_signals(SignalQuery())
 
     async def ended() -> bool:
         return await scene.firing() == ()
@@ -112,7 +119,7 @@ async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_los
     await eventually(noted, within=15, describe="a firing delivery after the end")
     assert await scene.firing() == ()
     await ledger.lead(datetime.now(UTC))
-    assert await ledger.reopen(datetime.now(UTC) + timedelta(minutes=10), timedelta(minutes=10)) == 1
+    assert await ledger.episodes.reopen(datetime.now(UTC) + timedelta(minutes=10), timedelta(minutes=10)) == 1
     (opened,) = await scene.firing()
     assert (await told())[0].continues == first.id
     assert opened.labels == LABELS
@@ -121,7 +128,7 @@ async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_los
     await eventually(ended, within=15, describe="its second end in the ledger")
 
 
-async def test_what_is_refused_with_503_comes_again_by_itself(scene: Scene) -> None:
+async def test_a_webhook_that_is_refused_with_503_comes_again_by_itself(scene: AlertmanagerScene) -> None:
     """Covers A5."""
     scene.inbox.refusing = True
     scene.alertmanager().fire(LABELS)
@@ -133,16 +140,16 @@ async def test_what_is_refused_with_503_comes_again_by_itself(scene: Scene) -> N
     await eventually(scene.firing, within=30, describe="the alert in the ledger")
 
 
-async def test_three_peers_tell_one_signal(scene: Scene) -> None:
+async def test_three_peers_tell_one_signal(scene: AlertmanagerScene) -> None:
     """Covers A1."""
     alertmanager = scene.alertmanager(replicas=3)
     alertmanager.fire(LABELS)
     await eventually(scene.firing, within=30, describe="the alert in the ledger")
 
-    assert len(await scene.inbox.ledger.judged_signals()) == 1
+    assert len(await scene.inbox.ledger.signals.newest()) == 1
 
 
-async def test_a_delivery_that_was_lost_is_found_by_asking(scene: Scene) -> None:
+async def test_a_delivery_that_was_lost_is_found_by_asking(scene: AlertmanagerScene) -> None:
     """Covers A6: with a wrong token nothing is ever delivered, and yet it is found."""
     alertmanager = scene.alertmanager(token="a-token-that-is-wrong")
     poller = scene.poller(alertmanager)
@@ -158,7 +165,7 @@ async def test_a_delivery_that_was_lost_is_found_by_asking(scene: Scene) -> None
     assert signal.began == began.replace(microsecond=began.microsecond // 1000 * 1000)
 
 
-async def test_the_webhook_and_the_api_tell_the_same_episode(scene: Scene) -> None:
+async def test_the_webhook_and_the_api_tell_the_same_episode(scene: AlertmanagerScene) -> None:
     """Its beginning has more digits in one than in the other; it must stay one signal."""
     alertmanager = scene.alertmanager()
     alertmanager.fire(LABELS, starts_at=datetime.now(UTC).replace(microsecond=123_987) - timedelta(seconds=5))
@@ -169,18 +176,18 @@ async def test_the_webhook_and_the_api_tell_the_same_episode(scene: Scene) -> No
     assert await scene.firing() == (by_webhook,)
 
 
-async def test_a_silence_is_seen_and_ends_no_episode(scene: Scene) -> None:
+async def test_a_silence_is_seen_and_ends_no_episode(scene: AlertmanagerScene) -> None:
     """Covers A19."""
     alertmanager = scene.alertmanager()
-    poller = scene.poller(alertmanager)
+    poller, silences = scene.poller(alertmanager), scene.silences(alertmanager)
     alertmanager.fire(LABELS)
     (signal,) = await eventually(scene.firing, within=15, describe="the alert in the ledger")
-    assert signal.key not in await poller.suppressed()
+    assert signal.key not in await silences.suppressed()
 
     silence = alertmanager.silence({"namespace": "shop"})
 
     async def silenced() -> bool:
-        return signal.key in await poller.suppressed()
+        return signal.key in await silences.suppressed()
 
     await eventually(silenced, within=15, describe="the silence")
     for _ in range(3):
@@ -189,7 +196,7 @@ async def test_a_silence_is_seen_and_ends_no_episode(scene: Scene) -> None:
     alertmanager.unsilence(silence)
 
 
-async def test_an_alertmanager_that_has_just_started_ends_no_episode(scene: Scene) -> None:
+async def test_an_alertmanager_that_has_just_started_ends_no_episode(scene: AlertmanagerScene) -> None:
     """It does not know yet what fires (P6)."""
     alertmanager = scene.alertmanager()
     alertmanager.fire(LABELS)
@@ -203,18 +210,18 @@ async def test_an_alertmanager_that_has_just_started_ends_no_episode(scene: Scen
     assert len(await scene.firing()) == 1
 
 
-async def test_an_alertmanager_that_is_gone_tells_nothing(scene: Scene) -> None:
+async def test_an_alertmanager_that_is_gone_tells_nothing(scene: AlertmanagerScene) -> None:
     alertmanager = scene.alertmanager()
-    poller = scene.poller(alertmanager)
+    poller, silences = scene.poller(alertmanager), scene.silences(alertmanager)
     alertmanager.stop()
 
     with pytest.raises(ProbeFailed, match="cannot be asked"):
         await poller.poll()
     with pytest.raises(ProbeFailed, match="cannot be asked"):
-        await poller.suppressed()
+        await silences.suppressed()
 
 
-async def test_an_answer_that_is_not_200_is_no_answer(scene: Scene) -> None:
+async def test_an_answer_that_is_not_200_is_no_answer(scene: AlertmanagerScene) -> None:
     settings = AlertmanagerSettings(url=f"{scene.port.url}/not-an-alertmanager")
     async with aiohttp.ClientSession() as session:
         with pytest.raises(ProbeFailed, match="answered 404"):

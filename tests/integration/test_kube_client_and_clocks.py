@@ -12,9 +12,11 @@ import pytest
 from aiohttp import web
 
 from kintsugi.errors import NotFound, ServerUnavailable
+from kintsugi.kube.api_errors import Request
 from kintsugi.kube.client import KubeClient
-from kintsugi.objects import resources
+from kintsugi.kube.transport import Transport
 from kintsugi.settings import KubeSettings
+from kubeobjects import resources
 from tests.harness.certificates import Authority
 from tests.integration.scripted_api import ScriptedApi, kubeconfig, refuse, reply, scripted_api
 
@@ -92,12 +94,12 @@ async def test_a_certificate_that_is_refused_for_its_dates_points_to_the_clock(
     tls.load_cert_chain(serving.certificate, serving.key)
     (tmp_path / "token").write_text("one")
     (tmp_path / "ca.crt").write_bytes(authority.own.certificate.read_bytes())
-    settings = KubeSettings(service_account=tmp_path, request_timeout=timedelta(seconds=1))
+    settings = KubeSettings(service_account_dir=tmp_path)
     async with scripted_api(tls) as api:
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
         monkeypatch.setenv("KUBERNETES_SERVICE_PORT", api.url.rpartition(":")[2])
-        async with KubeClient.connect(settings) as kube:
+        async with Transport.connect(settings) as transport:
             with pytest.raises(ServerUnavailable, match="nothing was sent") as refused:
-                await kube.get(resources.PODS, "web-1", "production")
+                await transport.send(Request(method="GET", path=POD))
     assert said in str(refused.value)
     assert re.search(r"it says \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", str(refused.value))

@@ -14,9 +14,9 @@ from kintsugi.ledger import Ledger
 from kintsugi.ledger.engines import connect, parse_url
 from kintsugi.ledger.schema import _config
 from kintsugi.model.records import IncidentState
-from kintsugi.rehearsal import EmbeddedCluster
+from kubesim import EmbeddedCluster
 from tests.harness import ledgers
-from tests.harness.daemon import Daemon
+from tests.harness.daemon import DaemonProcess
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.long
@@ -87,7 +87,7 @@ async def write_old(url: str) -> None:
 
 
 @asynccontextmanager
-async def started(daemon: Daemon) -> AsyncIterator[None]:
+async def started(daemon: DaemonProcess) -> AsyncIterator[None]:
     """Have the daemon live for a while; it must stop in order."""
     await asyncio.to_thread(daemon.start)
     try:
@@ -104,48 +104,50 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return ledgers.url_of(tmp_path / "ledger.db") if request.param == "sqlite" else request.getfixturevalue("postgres")
 
 
-async def test_what_cannot_be_read_is_put_aside_handed_over_and_closed_at_the_first_start(
+async def test_rows_that_cannot_be_read_are_put_aside_handed_over_and_closed_at_the_first_start(
     url: str, tmp_path: Path
 ) -> None:
     """P9: signals are judged or dead letters, runs and incidents closed and told, locks free; and again."""
     await write_old(url)
     async with EmbeddedCluster.start() as cluster:
-        daemon = Daemon(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"), folder=tmp_path / "daemon", ledger=url)
+        daemon = DaemonProcess(
+            kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"), folder=tmp_path / "daemon", ledger=url
+        )
         async with started(daemon), Ledger.read(url) as ledger:
 
             async def is_mended() -> bool:
-                return not await ledger.incidents(open_only=True) and not await ledger.unjudged()
+                return not await ledger.incidents.newest(open_only=True) and not await ledger.signals.unjudged()
 
             await eventually(is_mended, within=PATIENCE, describe=daemon.tail)
             await eventually(lambda: counted(daemon) == "1.0", within=PATIENCE, describe=daemon.tail)
             await check(ledger)
-            shown = [await asyncio.to_thread(daemon.incident, each.id) for each in await ledger.incidents()]
+            shown = [await asyncio.to_thread(daemon.incident, each.id) for each in await ledger.incidents.newest()]
             assert {each["incident"]["id"] for each in shown} == {"inc-steps", "inc-run", "inc-held", "inc-over"}
             check_shown({each["incident"]["id"]: each for each in shown})
         async with started(daemon), Ledger.read(url) as ledger:
             await check(ledger)
 
 
-def counted(daemon: Daemon) -> str:
+def counted(daemon: DaemonProcess) -> str:
     """Return how many dead letters the daemon has counted."""
     _, text = daemon.get("/metrics")
-    return next(line.split()[1] for line in text.splitlines() if line.startswith("kintsugi_dead_letters_total"))
+    return next(str(line).split()[1] for line in text.splitlines() if line.startswith("kintsugi_dead_letters_total"))
 
 
 async def check(ledger: Ledger) -> None:
     """Look at what the ledger holds once it is mended."""
-    told = {signal.id: verdict.kind if verdict else None for signal, verdict in await ledger.judged_signals()}
+    told = {signal.id: verdict.kind if verdict else None for signal, verdict in await ledger.signals.newest()}
     assert told == {"sig-1": "no-rule", "sig-2": "no-rule", "sig-4": "started"}
-    kept = {signal.id: signal.labels for signal, _ in await ledger.judged_signals()}
+    kept = {signal.id: signal.labels for signal, _ in await ledger.signals.newest()}
     assert kept["sig-1"] == {"$kintsugi.integer": "x"}
     assert kept["sig-2"] == {"$kintsugi.time": "2026-03-01T12:00:00+00:00"}
-    assert [letter.id for letter in await ledger.dead_letters()] == ["sig-3"]
-    assert await ledger.open_runs() == ()
-    assert await ledger.conditions() == ()
-    assert dict((await ledger.history("web-service", "n", END)).locks) == {}
-    ended = {each.id: each.state for each in await ledger.incidents()}
+    assert [letter.id for letter in await ledger.dead_letters.newest()] == ["sig-3"]
+    assert await ledger.runs.open_runs() == ()
+    assert await ledger.pending_matches.conditions() == ()
+    assert dict((await ledger.run_requests.history("web-service", "n", END)).locks) == {}
+    ended = {each.id: each.state for each in await ledger.incidents.newest()}
     assert {ended[each] for each in ("inc-steps", "inc-run", "inc-held")} == {IncidentState.NEEDS_OPERATOR}
-    notices = {each.incident: each.text for each in await ledger.due_notices(END)}
+    notices = {each.incident: each.text for each in await ledger.outbox.due_notices(END)}
     assert set(notices) == {"inc-steps", "inc-run", "inc-held"}
 
 

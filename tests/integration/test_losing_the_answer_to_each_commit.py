@@ -10,13 +10,13 @@ from structlog.testing import capture_logs
 from kintsugi.model.records import IncidentState
 from tests.harness import ledgers
 from tests.harness.postgres import Postgres
-from tests.integration.lossy_ledger import LossyLine, lossy
-from tests.integration.lossy_story import End, Story
+from tests.integration.lossy_ledger import LossyConnection, lossy
+from tests.integration.lossy_story import LossyStory, LossyStoryEnd
 
 AT_ONCE = 4
 """Stories told at the same time: they mostly wait."""
 
-WELL = End(
+WELL = LossyStoryEnd(
     unjudged=0,
     open_runs=(),
     open_incidents=(),
@@ -35,7 +35,7 @@ WELL = End(
 """How the story ends, whatever was lost: each signal judged, each run over, each change made once, nothing said twice."""
 
 MUST_BE_MADE = (
-    "accept", "claim api started", "claim web held", "claim web awaiting-approval", "ask ", "approve ", "start-held web",
+    "accept", "request-run api started", "request-run web held", "request-run web awaiting-approval", "ask ", "approve ", "start-held web",
     "save-step ask#0 intent", "move-run recovered web", "move-incident jobs recovered", "settle", "pause", "resume",
 )  # fmt: skip
 
@@ -49,15 +49,15 @@ def made(postgres_server: Postgres) -> Iterator[str]:
     postgres_server.drop_database(dsn)
 
 
-class Telling:
-    """Tells the story on databases of a server, each time on a fresh one."""
+class LossyRepetition:
+    """Runs the story on databases of a server, each time on a fresh one."""
 
     def __init__(self, server: Postgres, made: str) -> None:
         self._server, self._made = server, made
         self._at_once, self._opening = asyncio.Semaphore(AT_ONCE), asyncio.Lock()
 
-    async def tell(self, point: str = "", *, lands: bool = True) -> tuple[End, LossyLine]:
-        """Tell it once, with one answer lost."""
+    async def tell(self, point: str = "", *, lands: bool = True) -> tuple[LossyStoryEnd, LossyConnection]:
+        """Return the story once, with one answer lost."""
         async with self._at_once:
             dsn = await asyncio.to_thread(self._server.create_database, "lossy", like=self._made)
             try:
@@ -65,7 +65,7 @@ class Telling:
                     async with self._opening:  # the schema is brought up to date by one at a time in a process
                         opened = stack.enter_async_context(lossy(dsn, point=point, lands=lands))
                         ledger, line = await opened
-                    return await Story(ledger=ledger).tell(), line
+                    return await LossyStory(ledger=ledger).tell(), line
             finally:
                 await asyncio.to_thread(self._server.drop_database, dsn)
 
@@ -88,9 +88,11 @@ def points_of(passed: list[str]) -> list[str]:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-async def test_nothing_is_left_to_nobody_whichever_answer_is_lost(postgres_server: Postgres, made: str) -> None:
+async def test_no_run_and_no_signal_is_left_alone_whichever_answer_is_lost(
+    postgres_server: Postgres, made: str
+) -> None:
     """D2, P2, P5, P9: each open run has a task, each signal a verdict, each run ends, each change is made once."""
-    telling = Telling(postgres_server, made)
+    telling = LossyRepetition(postgres_server, made)
     with capture_logs():
         end, line = await telling.tell()
         assert end == WELL

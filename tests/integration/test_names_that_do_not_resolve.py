@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.objects import resources
-from kintsugi.rehearsal import EmbeddedCluster
-from kintsugi.rehearsal.shop import NAMESPACE, deployment
-from tests.harness.daemon import Daemon
+from kintsugi.cli.demo.shop import NAMESPACE, deployment
+from kubeobjects import resources
+from kubesim import EmbeddedCluster
+from tests.harness.daemon import DaemonProcess
 from tests.harness.waiting import eventually
 from tests.unit.factories import rule_text, runbook_text, service_text
 
@@ -30,7 +30,7 @@ CATALOG = (
         for name in NAMES
     ),
     rule_text("web-pods", service="web", more="for: 1s"),
-    runbook_text("- {id: restart, for_each: service.pods, when: unhealthy(each), run: 'kubectl delete pod ${each}'}"),
+    runbook_text("- {id: restart, forEach: service.pods, when: unhealthy(each), run: 'kubectl delete pod ${each}'}"),
 )
 
 
@@ -53,10 +53,10 @@ async def test_checks_by_name_are_unknown_and_all_else_goes_on(tmp_path: Path) -
         for name in NAMES:
             cluster.apply(deployment(name, {"app": name}, image=f"shop/{name}:good", replicas=2))
         kubeconfig = cluster.kubeconfig(tmp_path / "kubeconfig", "kintsugi")
-        daemon = Daemon(kubeconfig=kubeconfig, folder=tmp_path / "daemon", durations=1, catalog=catalog)
+        daemon = DaemonProcess(kubeconfig=kubeconfig, folder=tmp_path / "daemon", durations=1, catalog=catalog)
         try:
             await asyncio.to_thread(lambda: daemon.start().wait_ready())
-            said = "names of the cluster do not resolve here"
+            said = "cluster names do not resolve"
             await eventually(lambda: said in daemon.log.read_text(), within=PATIENCE, describe=daemon.tail)
             await asyncio.sleep(A_WHILE)
             assert await asyncio.to_thread(daemon.incidents) == [], daemon.tail()

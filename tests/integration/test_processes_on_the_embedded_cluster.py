@@ -7,15 +7,17 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kintsugi.errors import OutcomeUnknown
-from kintsugi.objects import resources
-from kintsugi.objects.resources import PODS
+from kubeobjects import resources
+from kubeobjects.resources import PODS
 from tests.harness.waiting import eventually, wait_for
-from tests.integration.process_stage import NAMESPACE, PYTHON, Stage, alive, pod
+from tests.integration.process_stage import NAMESPACE, PYTHON, ProcessStage, alive, pod
 
 FOR_EVER = "import signal\nprint('up')\nsignal.pause()"
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up')\nwhile True: signal.pause()"
@@ -34,13 +36,13 @@ CREDENTIALS = {
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path) -> AsyncIterator[ProcessStage]:
     """A cluster that runs Python."""
-    async with Stage.set(tmp_path, {"python:3": PYTHON}) as stage:
+    async with ProcessStage.set(tmp_path, {"python:3": PYTHON}) as stage:
         yield stage
 
 
-async def first_line(stage: Stage, name: str) -> str:
+async def first_line(stage: ProcessStage, name: str) -> str:
     """Wait for the first line of a pod's log."""
 
     async def written() -> str:
@@ -49,13 +51,18 @@ async def first_line(stage: Stage, name: str) -> str:
     return await eventually(written, within=60)
 
 
-async def execute(stage: Stage, name: str, script: str, stdin: bytes | None = None) -> tuple[bytes, bytes, int]:
+def is_unready(stage: ProcessStage, name: str) -> bool:
+    """Return whether a pod's container is not ready."""
+    return not stage.container(name)["ready"]
+
+
+async def execute(stage: ProcessStage, name: str, script: str, stdin: bytes | None = None) -> tuple[bytes, bytes, int]:
     """Execute a script in a running pod."""
     done = await stage.kube.execute(name, NAMESPACE, ["python", "-c", script], stdin=stdin)
     return done.stdout, done.stderr, done.exit_code
 
 
-async def test_a_program_s_output_is_the_log_and_its_exit_code_the_container_s(stage: Stage) -> None:
+async def test_a_program_s_output_is_the_log_and_its_exit_code_the_container_s(stage: ProcessStage) -> None:
     stage.cluster.apply(pod("one", "import sys\nprint('out')\nprint('err', file=sys.stderr)\nsys.exit(3)"))
     ended = await stage.until_ended("one")
     assert (ended["exitCode"], ended["reason"]) == (3, "Error")
@@ -63,12 +70,14 @@ async def test_a_program_s_output_is_the_log_and_its_exit_code_the_container_s(s
     assert await stage.log("one") == "out\nerr\n"
 
 
-async def test_a_signal_that_ends_a_program_is_told_as_128_and_its_number(stage: Stage) -> None:
+async def test_a_signal_that_ends_a_program_is_told_as_128_and_its_number(stage: ProcessStage) -> None:
     stage.cluster.apply(pod("one", "import os\nos.kill(os.getpid(), 9)"))
     assert (await stage.until_ended("one"))["exitCode"] == 137
 
 
-async def test_a_program_that_ends_again_and_again_is_started_after_longer_and_longer_pauses(stage: Stage) -> None:
+async def test_a_program_that_ends_again_and_again_is_started_after_longer_and_longer_pauses(
+    stage: ProcessStage,
+) -> None:
     stage.cluster.apply(pod("one", "print('again')\nraise SystemExit(1)", policy="Always"))
     await stage.until(lambda: stage.waiting("one") == "CrashLoopBackOff" and stage.container("one")["restartCount"] > 1)
     assert stage.container("one")["lastState"]["terminated"]["exitCode"] == 1
@@ -76,13 +85,13 @@ async def test_a_program_that_ends_again_and_again_is_started_after_longer_and_l
     assert await stage.log("one", previous=True) == "again\n"
 
 
-async def test_a_program_that_the_image_does_not_have_is_not_found_on_the_machine(stage: Stage) -> None:
+async def test_a_program_that_the_image_does_not_have_is_not_found_on_the_machine(stage: ProcessStage) -> None:
     stage.cluster.apply(pod("one", "", command=["sh"]))
     assert (await stage.until_ended("one"))["exitCode"] == 128
     assert await stage.log("one") == 'exec: "sh": executable file not found in $PATH\n'
 
 
-async def test_the_environment_is_what_the_pod_says_and_nothing_of_ours(stage: Stage) -> None:
+async def test_the_environment_is_what_the_pod_says_and_nothing_of_ours(stage: ProcessStage) -> None:
     stage.cluster.apply(CREDENTIALS)
     env = [
         {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "credentials", "key": "password"}}},
@@ -100,7 +109,7 @@ async def test_the_environment_is_what_the_pod_says_and_nothing_of_ours(stage: S
     assert "PATH" not in seen
 
 
-async def test_a_secret_that_is_missing_holds_the_container_up_until_it_is_there(stage: Stage) -> None:
+async def test_a_secret_that_is_missing_holds_the_container_up_until_it_is_there(stage: ProcessStage) -> None:
     env = [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "credentials", "key": "password"}}}]
     stage.cluster.apply(pod("one", "import os\nprint(os.environ['PASSWORD'])", env=env))
     await stage.until(lambda: stage.waiting("one") == "CreateContainerConfigError")
@@ -110,7 +119,7 @@ async def test_a_secret_that_is_missing_holds_the_container_up_until_it_is_there
     assert await stage.log("one") == "a 'quoted' $(HOME) one\n"
 
 
-async def test_a_program_that_is_deleted_is_asked_to_end_and_may_clear_up(stage: Stage, tmp_path: Path) -> None:
+async def test_a_program_that_is_deleted_is_asked_to_end_and_may_clear_up(stage: ProcessStage, tmp_path: Path) -> None:
     mark = tmp_path / "cleared"
     script = f"import signal, sys\nsignal.signal(15, lambda *_: (open('{mark}', 'w'), sys.exit(0)))\nprint('up')\nsignal.pause()"
     stage.cluster.apply(pod("one", script))
@@ -120,7 +129,7 @@ async def test_a_program_that_is_deleted_is_asked_to_end_and_may_clear_up(stage:
     assert mark.exists()
 
 
-async def test_a_program_that_does_not_listen_is_killed_when_its_grace_is_over(stage: Stage) -> None:
+async def test_a_program_that_does_not_listen_is_killed_when_its_grace_is_over(stage: ProcessStage) -> None:
     """Its grace is of this machine's time: real programs live at their own pace."""
     stage.cluster.apply(pod("one", STUBBORN))
     await first_line(stage, "one")
@@ -130,18 +139,18 @@ async def test_a_program_that_does_not_listen_is_killed_when_its_grace_is_over(s
     assert asyncio.get_running_loop().time() - began >= 1
 
 
-async def test_what_a_program_leaves_behind_ends_with_it(stage: Stage) -> None:
+async def test_a_child_that_a_program_leaves_behind_ends_with_it(stage: ProcessStage) -> None:
     stage.cluster.apply(pod("one", WITH_CHILD, policy="Always"))
     child = int(await first_line(stage, "one"))
     stage.cluster.delete(PODS, "one", NAMESPACE, grace=0)
     await stage.until(lambda: not alive(child))
 
 
-def test_nothing_outlives_a_cluster_that_is_killed(tmp_path: Path) -> None:
+def test_no_process_outlives_a_cluster_that_is_killed(tmp_path: Path) -> None:
     """SIGKILL, so that nobody can clear up: the kernel closes the pipe that held the programs alive."""
     host = (
         "import asyncio, sys\n"
-        "from kintsugi.rehearsal import EmbeddedCluster\n"
+        "from kubesim import EmbeddedCluster\n"
         "from tests.integration.process_stage import PYTHON, pod\n"
         "from tests.integration.test_processes_on_the_embedded_cluster import WITH_CHILD\n"
         "async def main():\n"
@@ -165,12 +174,12 @@ def test_nothing_outlives_a_cluster_that_is_killed(tmp_path: Path) -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """Give the processes below one."""
+    """Return the processes below one."""
     children = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return [*children, *(below for child in children for below in descendants(child))]
 
 
-async def test_a_command_is_executed_with_its_input_and_both_outputs_apart(stage: Stage) -> None:
+async def test_a_command_is_executed_with_its_input_and_both_outputs_apart(stage: ProcessStage) -> None:
     """P10: words are words, whatever is in them; no shell sees them."""
     stage.cluster.apply(pod("one", FOR_EVER))
     await first_line(stage, "one")
@@ -182,7 +191,7 @@ async def test_a_command_is_executed_with_its_input_and_both_outputs_apart(stage
     )
 
 
-async def test_output_of_any_length_comes_whole_up_to_the_client_s_limit(stage: Stage) -> None:
+async def test_output_of_any_length_comes_whole_up_to_the_client_s_limit(stage: ProcessStage) -> None:
     stage.cluster.apply(pod("one", FOR_EVER))
     await first_line(stage, "one")
     command = ["python", "-c", "print('x' * 3_000_000)"]
@@ -192,14 +201,14 @@ async def test_output_of_any_length_comes_whole_up_to_the_client_s_limit(stage: 
     assert (len(short.stdout), short.truncated, short.exit_code) == (1000, True, 0)
 
 
-async def test_a_command_without_such_a_program_is_answered_as_by_a_container_runtime(stage: Stage) -> None:
+async def test_a_command_without_such_a_program_is_answered_as_by_a_container_runtime(stage: ProcessStage) -> None:
     stage.cluster.apply(pod("one", FOR_EVER))
     await first_line(stage, "one")
     with pytest.raises(OutcomeUnknown, match=r'exec: "sh": executable file not found in \$PATH'):
         await stage.kube.execute("one", NAMESPACE, ["sh", "-c", "true"])
 
 
-async def test_a_command_ends_with_the_container_in_which_it_runs(stage: Stage) -> None:
+async def test_a_command_ends_with_the_container_in_which_it_runs(stage: ProcessStage) -> None:
     stage.cluster.apply(pod("one", FOR_EVER))
     await first_line(stage, "one")
     waits = asyncio.create_task(execute(stage, "one", "import signal\nsignal.pause()"))
@@ -208,7 +217,7 @@ async def test_a_command_ends_with_the_container_in_which_it_runs(stage: Stage) 
     assert (await waits)[2] == 128 + signal.SIGKILL
 
 
-async def test_a_command_whose_client_has_gone_is_ended(stage: Stage) -> None:
+async def test_a_command_whose_client_has_gone_is_ended(stage: ProcessStage) -> None:
     stage.cluster.apply(pod("one", FOR_EVER))
     await first_line(stage, "one")
     waits = asyncio.create_task(execute(stage, "one", "import signal\nsignal.pause()"))
@@ -217,7 +226,7 @@ async def test_a_command_whose_client_has_gone_is_ended(stage: Stage) -> None:
     await stage.until(lambda: len(stage.cluster.runtime.children()) == 1)
 
 
-async def test_a_log_is_followed_as_it_is_written_until_its_container_ends(stage: Stage) -> None:
+async def test_a_log_is_followed_as_it_is_written_until_its_container_ends(stage: ProcessStage) -> None:
     script = "import time, os\nprint('first')\nwhile not os.path.exists('go'): time.sleep(0.02)\nprint('last')"
     stage.cluster.apply(pod("one", script))
     await first_line(stage, "one")
@@ -228,7 +237,7 @@ async def test_a_log_is_followed_as_it_is_written_until_its_container_ends(stage
     assert [chunk.decode().partition(" ")[2] async for chunk in logs] == ["last\n"]
 
 
-async def test_readiness_is_asked_by_command_tcp_and_http(stage: Stage) -> None:
+async def test_readiness_is_asked_by_command_tcp_and_http(stage: ProcessStage) -> None:
     server = (
         "import http.server, os\n"
         "class Answer(http.server.BaseHTTPRequestHandler):\n"
@@ -240,11 +249,12 @@ async def test_readiness_is_asked_by_command_tcp_and_http(stage: Stage) -> None:
     ports = [{"name": "web", "containerPort": 8080}]
     well = {"command": ["python", "-c", "open('well')"]}
     often = {"periodSeconds": 1, "timeoutSeconds": 20, "failureThreshold": 1}
-    for name, probe in {
+    probes: dict[str, dict[str, Any]] = {
         "by-command": {"exec": well},
         "by-http": {"httpGet": {"port": "web"}},
         "by-tcp": {"tcpSocket": {"port": 8080}},
-    }.items():
+    }
+    for name, probe in probes.items():
         stage.cluster.apply(pod(name, server, ports=ports, readinessProbe={**probe, **often}))
     await stage.until_ready("by-tcp")
     for name in ("by-command", "by-http"):
@@ -252,10 +262,10 @@ async def test_readiness_is_asked_by_command_tcp_and_http(stage: Stage) -> None:
         await execute(stage, name, "open('well', 'w')")
         await stage.until_ready(name)
         await execute(stage, name, "import os\nos.unlink('well')")
-        await stage.until(lambda name=name: not stage.container(name)["ready"])
+        await stage.until(partial(is_unready, stage, name))
 
 
-async def test_a_claim_made_anew_is_an_empty_folder_and_the_old_one_stays_with_its_volume(stage: Stage) -> None:
+async def test_a_claim_made_anew_is_an_empty_folder_and_the_old_one_stays_with_its_volume(stage: ProcessStage) -> None:
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -267,7 +277,7 @@ async def test_a_claim_made_anew_is_an_empty_folder_and_the_old_one_stays_with_i
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     }
     look = "import os, sys\nprint(sorted(os.listdir(sys.argv[1])))\nopen(sys.argv[2], 'w').write('kept')"
-    words = {"args": ["-c", look, "/data", "/data/file"], **mounts}
+    words: dict[str, Any] = {"args": ["-c", look, "/data", "/data/file"], **mounts}
 
     stage.cluster.apply(claim)
     stage.cluster.apply(pod("one", "", **words))
@@ -291,7 +301,7 @@ async def test_a_claim_made_anew_is_an_empty_folder_and_the_old_one_stays_with_i
     assert folder.exists()
 
 
-async def test_a_pod_whose_claim_has_lost_its_volume_is_not_started(stage: Stage) -> None:
+async def test_a_pod_whose_claim_has_lost_its_volume_is_not_started(stage: ProcessStage) -> None:
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     metadata = {"name": "data", "namespace": NAMESPACE}
     stage.cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": claim})
@@ -306,13 +316,13 @@ async def test_a_pod_whose_claim_has_lost_its_volume_is_not_started(stage: Stage
     assert stage.get(PODS, "one")["status"]["phase"] == "Pending"
 
 
-async def test_the_end_of_the_log_stands_in_the_status_where_the_pod_asks_for_it(stage: Stage) -> None:
+async def test_the_end_of_the_log_stands_in_the_status_where_the_pod_asks_for_it(stage: ProcessStage) -> None:
     policy = {"terminationMessagePolicy": "FallbackToLogsOnError"}
     stage.cluster.apply(pod("one", "print('first')\nprint('last')\nraise SystemExit(1)", **policy))
     assert (await stage.until_ended("one"))["message"] == "first\nlast\n"
 
 
-async def test_a_job_is_ended_when_its_time_is_over_and_taken_away_when_its_stay_is(stage: Stage) -> None:
+async def test_a_job_is_ended_when_its_time_is_over_and_taken_away_when_its_stay_is(stage: ProcessStage) -> None:
     template = {"spec": pod("one", FOR_EVER)["spec"]}
     spec = {"template": template, "activeDeadlineSeconds": 2, "ttlSecondsAfterFinished": 1, "backoffLimit": 0}
     metadata = {"name": "endless", "namespace": NAMESPACE}
@@ -325,7 +335,7 @@ async def test_a_job_is_ended_when_its_time_is_over_and_taken_away_when_its_stay
     await stage.until(lambda: stage.cluster.get(resources.JOBS, "endless", NAMESPACE) is None)
 
 
-async def test_claims_go_with_pods_that_are_scaled_away_where_the_statefulset_says_so(stage: Stage) -> None:
+async def test_claims_go_with_pods_that_are_scaled_away_where_the_statefulset_says_so(stage: ProcessStage) -> None:
     volume = {
         "metadata": {"name": "data"},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
@@ -349,3 +359,67 @@ async def test_claims_go_with_pods_that_are_scaled_away_where_the_statefulset_sa
     stage.cluster.apply({**found, "spec": {"replicas": 0}})
     await stage.until(lambda: stage.cluster.get(resources.PVCS, "data-store-0", NAMESPACE) is None)
     await stage.until(lambda: not folder.exists())
+
+
+def with_first(made: dict[str, Any], *first: dict[str, Any]) -> dict[str, Any]:
+    """Put containers before a pod's own, which share a folder with it."""
+    mounts = [{"name": "shared", "mountPath": "/shared"}]
+    spec = {**made["spec"], "volumes": [{"name": "shared", "emptyDir": {}}]}
+    spec["containers"] = [{**each, "volumeMounts": mounts} for each in spec["containers"]]
+    spec["initContainers"] = [{"image": "python:3", "volumeMounts": mounts, **each} for each in first]
+    return {**made, "spec": spec}
+
+
+def script(text: str) -> list[str]:
+    """Write the words of a container that runs a script on the shared folder."""
+    return ["-c", f"import pathlib, signal, sys\nshared = pathlib.Path(sys.argv[1])\n{text}", "/shared"]
+
+
+async def test_an_init_container_runs_to_its_end_before_the_next_one_begins(stage: ProcessStage) -> None:
+    """And a sidecar runs beside the pod's own container, until that ends."""
+    made = pod("one", "")
+    made["spec"]["containers"][0]["args"] = script("print(sorted(each.name for each in shared.iterdir()))")
+    stage.cluster.apply(
+        with_first(
+            made,
+            {"name": "first", "args": script("(shared / 'first').touch()")},
+            {"name": "second", "args": script("assert (shared / 'first').exists(); (shared / 'second').touch()")},
+            {"name": "beside", "restartPolicy": "Always", "args": script("print('up')\nsignal.pause()")},
+        )
+    )
+    assert (await stage.until_ended("one"))["exitCode"] == 0
+    assert await log_of(stage, "one", "main") == "['first', 'second']\n"
+
+    def beside() -> dict[str, object]:
+        return dict(stage.get(PODS, "one")["status"]["initContainerStatuses"][2]["state"])
+
+    await stage.until(lambda: "terminated" in beside())
+    assert stage.get(PODS, "one")["status"]["phase"] == "Succeeded"
+
+
+async def test_a_pod_whose_first_container_fails_has_failed_and_its_own_never_runs(stage: ProcessStage) -> None:
+    made = pod("one", "print('never')")
+    stage.cluster.apply(with_first(made, {"name": "first", "args": script("sys.exit('no room')")}))
+    await stage.until(lambda: stage.get(PODS, "one")["status"]["phase"] == "Failed")
+    status = stage.get(PODS, "one")["status"]
+    assert status["initContainerStatuses"][0]["state"]["terminated"]["exitCode"] == 1
+    assert status["containerStatuses"][0]["state"] == {"waiting": {"reason": "PodInitializing"}}
+
+
+async def test_a_sidecar_that_ends_is_started_again_while_the_pod_s_own_container_runs(stage: ProcessStage) -> None:
+    made = pod("one", FOR_EVER)
+    again = {"name": "beside", "restartPolicy": "Always", "args": script("(shared / 'ran').touch(); sys.exit(1)")}
+    stage.cluster.apply(with_first(made, again))
+
+    def restarts() -> int:
+        return int(
+            stage.get(PODS, "one")["status"].get("initContainerStatuses", [{"restartCount": 0}])[0]["restartCount"]
+        )
+
+    await stage.until(lambda: restarts() > 0)
+    assert "running" in stage.container("one")["state"]
+
+
+async def log_of(stage: ProcessStage, name: str, container: str) -> str:
+    """Read the log of one container of a pod."""
+    return b"".join([chunk async for chunk in stage.kube.logs(name, NAMESPACE, container=container)]).decode()

@@ -9,25 +9,25 @@ from pathlib import Path
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.asker import Asker
+from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import OutcomeUnknown, ProbeFailed, Refused
 from kintsugi.kube.client import KubeClient
-from kintsugi.objects.resources import PODS
-from kintsugi.rehearsal import EmbeddedCluster, Image, Spoken
 from kintsugi.settings import KubeSettings
+from kubeobjects.resources import PODS
+from kubesim import EmbeddedCluster, ExecReply, Image
 
 SOON = timedelta(seconds=10)
 LABELS = {"app": "database"}
 DATABASE = Image(
     commands={
-        "psql *pg_is_in_recovery*": Spoken(stdout='[{"standby":false}]\n', needs_ready=True),
-        "psql *no_such_table*": Spoken(stderr='ERROR:  relation "no_such_table" does not exist\n', exit_code=1),
-        "psql *": Spoken(stdout='[{"state":"streaming"},{"state":"catchup"}]\n', needs_ready=True),
-        "redis-cli PING": Spoken(stdout="PONG\n"),
-        "pg_isready": Spoken(stdout="no response\n", exit_code=2),
+        "psql *pg_is_in_recovery*": ExecReply(stdout='[{"standby":false}]\n', needs_ready=True),
+        "psql *no_such_table*": ExecReply(stderr='ERROR:  relation "no_such_table" does not exist\n', exit_code=1),
+        "psql *": ExecReply(stdout='[{"state":"streaming"},{"state":"catchup"}]\n', needs_ready=True),
+        "redis-cli PING": ExecReply(stdout="PONG\n"),
+        "pg_isready": ExecReply(stdout="no response\n", exit_code=2),
     }
 )
 STATEFUL_SET = {
@@ -79,7 +79,7 @@ async def actions(kube: KubeClient) -> Actions:
 
 
 async def ready(kube: KubeClient) -> bool:
-    """Tell whether the database's pod is ready."""
+    """Return whether the database's pod is ready."""
     pods = (await kube.list(PODS, "production", labels="app=database")).items
     conditions = [each for pod in pods for each in pod["status"].get("conditions", [])]  # type: ignore[attr-defined]
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
@@ -87,7 +87,9 @@ async def ready(kube: KubeClient) -> bool:
 
 async def look(actions: Actions, line: str) -> dict[str, object]:
     """Do a command."""
-    return dict((await actions.look(parse(line, namespace="production"), deadline=SOON, asker=Asker())).names)
+    return dict(
+        (await actions.read(parse(line, namespace="production"), deadline=SOON, probe_context=ProbeContext())).names
+    )
 
 
 async def test_a_workload_s_primary_answers_with_typed_rows(actions: Actions) -> None:
@@ -104,7 +106,7 @@ async def test_a_program_s_lines_and_exit_code_are_its_own(actions: Actions) -> 
     assert (failed["lines"], failed["exit_code"]) == (["no response"], 2)
 
 
-async def test_what_the_database_complains_of_is_told(actions: Actions) -> None:
+async def test_an_error_of_the_database_is_told(actions: Actions) -> None:
     with pytest.raises(ProbeFailed, match='relation "no_such_table" does not exist'):
         await look(actions, "kubectl exec database-0 -- psql -c 'TABLE no_such_table'")
 

@@ -16,11 +16,11 @@ from aiohttp import web
 from kintsugi.errors import ServerUnavailable
 from kintsugi.kube.backoff import WatchTiming
 from kintsugi.kube.client import KubeClient
-from kintsugi.kube.mirror import Change, ChangeKind
+from kintsugi.kube.object_cache import Change, ChangeKind
 from kintsugi.kube.reflector import Reflector
 from kintsugi.objects.kept import Pod
-from kintsugi.objects.resources import PODS
 from kintsugi.settings import KubeSettings
+from kubeobjects.resources import PODS
 from tests.integration.scripted_api import (
     EXPIRED,
     ScriptedApi,
@@ -71,7 +71,7 @@ class Watched:
 
     @property
     def versions(self) -> dict[str, str]:
-        """Give the resourceVersion of each pod in the store."""
+        """Return the resourceVersion of each pod in the store."""
         return {name: known.metadata.resource_version for (_, name), known in self.reflector.store.items()}
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -106,7 +106,7 @@ async def watching(
             await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_what_the_list_and_the_watch_say_is_what_the_store_holds(api: ScriptedApi, tmp_path: Path) -> None:
+async def test_the_store_holds_the_objects_of_the_list_and_the_watch(api: ScriptedApi, tmp_path: Path) -> None:
     """P6: the plain case, and the parameters that the server is asked with."""
     api.on("LIST", listing(pod("a", 1), pod("b", 2), version=10))
     api.on(
@@ -340,8 +340,8 @@ async def test_a_poisoned_object_is_set_aside_and_the_others_go_on(api: Scripted
     api.on("WATCH", stream(event("MODIFIED", sick), event("ADDED", pod("c", 12)), event("MODIFIED", pod("ill", 13))))
     async with watching(api, tmp_path) as watched:
         await watched.until(lambda: watched.versions == {"a": "1", "c": "12", "ill": "13"})
-        assert watched.reflector.poisoned == 2
-        assert list(watched.reflector.quarantined) == [("production", "b")]
+        assert watched.reflector.undecodable_count == 2
+        assert list(watched.reflector.undecodable_objects) == [("production", "b")]
     assert watched.story == ["added a 1", "added b 2", "deleted b 2", "added c 12", "added ill 13"]
     assert len(api.requests("WATCH")) == 1
 

@@ -1,6 +1,5 @@
 """A daemon as a process: a trouble that returns after each recovery, and a restart that could only do harm."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from kintsugi.catalog.shipped import shipped_paths
+from kintsugi.cli.demo.shop import NAMESPACE
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, IncidentState, Notice, Reason, StepRecord, StepState
-from kintsugi.objects import resources
-from kintsugi.rehearsal.shop import NAMESPACE
 from kintsugi.settings import GuardSettings
-from tests.integration.crash_daemon import Birth
-from tests.integration.crash_stage import API, SELDOM, Stage
+from kubeobjects import resources
+from tests.harness.restarting_runbook import write_restarting_runbook
+from tests.integration.crash_daemon import DaemonStart
+from tests.integration.crash_stage import API, SELDOM, CrashStage
 from tests.integration.crash_story import CRASH_LOOP, good_is_known, made
 from tests.integration.process_stage import PYTHON
 
@@ -25,13 +24,13 @@ ALL_DAY = GuardSettings(recoveries_window=timedelta(days=10), recoveries_pause_m
 """Scaled, hours in which recoveries count: on a machine where each takes minutes they still do."""
 
 
-async def closed(stage: Stage, ledger: Ledger, count: int) -> Incident:
+async def closed(stage: CrashStage, ledger: Ledger, count: int) -> Incident:
     """Wait until there are so many incidents and all are closed; return the newest."""
     found: Sequence[Incident] = ()
 
     async def are_closed() -> bool:
         nonlocal found
-        found = await ledger.incidents(limit=50)
+        found = await ledger.incidents.newest(limit=50)
         return len(found) >= count and all(each.closed for each in found)
 
     await stage.until(are_closed, every=SELDOM)
@@ -39,36 +38,36 @@ async def closed(stage: Stage, ledger: Ledger, count: int) -> Incident:
     return found[0]
 
 
-async def break_and_recover(stage: Stage, ledger: Ledger, count: int) -> None:
+async def break_and_recover(stage: CrashStage, ledger: Ledger, count: int) -> None:
     """Let a pod crash-loop, and wait until it has been recovered for the so-manieth time."""
     stage.cluster.faults.crash_loop(stage.pods()[0])
     incident = await closed(stage, ledger, count)
     assert incident.state is IncidentState.RECOVERED, incident
 
     async def is_quiet() -> bool:
-        return not await ledger.firing() and not await ledger.unjudged() and stage.is_well()
+        return not await ledger.signals.firing() and not await ledger.signals.unjudged() and stage.is_well()
 
     await stage.until(is_quiet, every=SELDOM)
 
 
 async def left_alone(ledger: Ledger) -> Sequence[str]:
     """Return the incidents that are named by the signals for which nothing is started, since the trouble returns."""
-    judged = [verdict for _, verdict in await ledger.judged_signals() if verdict is not None]
+    judged = [verdict for _, verdict in await ledger.signals.newest() if verdict is not None]
     return [each.incident for each in judged if each.reason is Reason.INEFFECTIVE]
 
 
 async def told(ledger: Ledger, kind: IncidentState) -> Sequence[Notice]:
     """Return the notices of one kind; where nobody is told they wait."""
-    return [each for each in await ledger.due_notices(datetime.now(UTC), limit=50) if each.kind is kind]
+    return [each for each in await ledger.outbox.due_notices(datetime.now(UTC), limit=50) if each.kind is kind]
 
 
 async def test_a_trouble_that_returns_after_each_recovery_is_told_once_and_left_to_a_person(tmp_path: Path) -> None:
     """E34: P7: across a restart of the daemon, since what is counted is in the ledger."""
     birth = CRASH_LOOP.birth(tmp_path / "story")
-    birth = Birth(
+    birth = DaemonStart(
         folder=birth.folder, durations=birth.durations, replicas=birth.replicas, catalog=birth.catalog, guards=ALL_DAY
     )
-    async with Stage.set(birth) as stage:
+    async with CrashStage.set(birth) as stage:
         stage.start()
         async with stage.ledger() as ledger:
             await good_is_known(stage, ledger)
@@ -89,9 +88,11 @@ async def test_a_trouble_that_returns_after_each_recovery_is_told_once_and_left_
             incident = await closed(stage, ledger, 4)
             assert incident.state is IncidentState.INEFFECTIVE
             assert set(await left_alone(ledger)) == {incident.id}
-            assert await ledger.runs_of(incident.id) == ()
+            assert await ledger.runs.of_incident(incident.id) == ()
             (notice,) = await told(ledger, IncidentState.INEFFECTIVE)
-            earlier = [run for each in await ledger.incidents() for run in await ledger.runs_of(each.id)]
+            earlier = [
+                run for each in await ledger.incidents.newest() for run in await ledger.runs.of_incident(each.id)
+            ]
         assert (len(made(stage)), set(ill) - set(stage.pods())) == (writes, set())
     head, _, *lines = notice.text.splitlines()
     assert "has been recovered 3 times by web-service-recovery since" in head
@@ -104,7 +105,7 @@ async def test_a_trouble_that_returns_after_each_recovery_is_told_once_and_left_
 CART = "cart-settings"
 
 
-def back_end(stage: Stage, strategy: Mapping[str, Any]) -> None:
+def back_end(stage: CrashStage, strategy: Mapping[str, Any]) -> None:
     """Make the API's two pods real programs that need a key of a ConfigMap."""
     stage.cluster.images.add("python:3", PYTHON)
     stage.cluster.apply(
@@ -142,7 +143,7 @@ spec:
   selector: app=api
   workload: deployment/api-deployment
   healthy: desired > 0 && ready >= desired && workload.status.unavailableReplicas == 0
-  runbook: workload-recovery
+  runbook: restart-everything
 ---
 apiVersion: kintsugi.dev/v1alpha1
 kind: Rule
@@ -152,15 +153,14 @@ spec: {on: services, service: api, when: service.ready < service.desired, for: 5
 
 
 def catalog(folder: Path) -> Path:
-    """Write a catalog of one service, with the shipped runbook for any workload."""
+    """Write a catalog of one service, with a runbook that restarts whatever is wrong."""
     folder.mkdir()
     (folder / "api.yaml").write_text(CATALOG)
-    shipped = next(path for path in shipped_paths() if path.name == "runbooks")
-    shutil.copy(shipped / "workload-recovery.yaml", folder)
+    write_restarting_runbook(folder)
     return folder
 
 
-def api_pods(stage: Stage) -> Mapping[str, Mapping[str, Any]]:
+def api_pods(stage: CrashStage) -> Mapping[str, Mapping[str, Any]]:
     """Return the API's pods that are not on their way out, by uid."""
     found = stage.cluster.find(resources.PODS, NAMESPACE, {"app": "api"})
     return {each["metadata"]["uid"]: each for each in found if not each["metadata"].get("deletionTimestamp")}
@@ -176,9 +176,9 @@ async def restart_of(ledger: Ledger) -> StepRecord | None:
     """Return the last restart that a run has come to, None when there is none."""
     steps = [
         step
-        for incident in await ledger.incidents()
-        for run in await ledger.runs_of(incident.id)
-        for step in await ledger.steps(run.id)
+        for incident in await ledger.incidents.newest()
+        for run in await ledger.runs.of_incident(incident.id)
+        for step in await ledger.runs.steps(run.id)
         if step.text.startswith("kubectl rollout restart") and step.state is not StepState.PLANNED
     ]
     return steps[-1] if steps else None
@@ -186,8 +186,8 @@ async def restart_of(ledger: Ledger) -> StepRecord | None:
 
 async def test_a_restart_that_would_end_the_last_good_pod_is_not_made(tmp_path: Path) -> None:
     """B24: One of two pods is made anew and cannot start, since a ConfigMap has lost a key; the strategy is Recreate."""
-    birth = Birth(folder=tmp_path / "story", durations=0.01, catalog=catalog(tmp_path / "catalog"))
-    async with Stage.set(birth) as stage:
+    birth = DaemonStart(folder=tmp_path / "story", durations=0.01, catalog=catalog(tmp_path / "catalog"))
+    async with CrashStage.set(birth) as stage:
         back_end(stage, {"type": "Recreate", "rollingUpdate": None})
 
         async def is_rolled_out() -> bool:

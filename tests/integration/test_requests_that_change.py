@@ -16,13 +16,14 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 from aiohttp import web
 
+from kintsugi.cli.demo.shop import NAMESPACE, WEB
 from kintsugi.model.records import PauseScope
-from kintsugi.rehearsal.shop import NAMESPACE, WEB
 from tests.harness.waiting import eventually
 from tests.integration.answering_service import serving
-from tests.integration.crash_daemon import Birth
+from tests.integration.asked_catalog import WHEN_READY, asked_catalog
+from tests.integration.crash_daemon import DaemonStart
 from tests.integration.crash_no import No
-from tests.integration.crash_stage import Stage
+from tests.integration.crash_stage import CrashStage
 
 pytestmark = pytest.mark.long
 
@@ -32,43 +33,18 @@ TOKEN = "the-token-of-ana"
 
 Json = Mapping[str, Any]
 
-CATALOG = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {{name: web-service}}
-spec:
-  priority: 4
-  depends_on: []
-  namespace: {namespace}
-  selector: app=web-app
-  workload: deployment/{web}
-  healthy: desired > 0 && ready >= desired
-  runbook: order
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Rule
-metadata: {{name: asked}}
-spec: {{on: alert, match: ['alertname="Asked"'], service: web-service, mode: auto, cooldown: 10m}}
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Runbook
-metadata: {{name: order}}
-spec:
-  title: Order
-  service: web-service
-  steps:
+STEPS = """
     - {{id: look, run: 'curl {url}/stock', expect: status == 200}}
     - id: order
       run: curl -f -m 20 -X POST {url}/orders -d what=tea
       undo: [{{id: cancel, run: 'curl -X DELETE {url}/orders'}}]
       expect: json.kept == "yes"
     - {{id: told, run: 'curl {url}/told', expect: 'steps.order.json.kept == "yes"'}}
-  rollback: {{after: 2h}}
 """
 
 
 @dataclass
-class Shop:
+class OrderService:
     """A service that counts requests, and answers orders well, never, or with a status of its own."""
 
     url: str = ""
@@ -78,7 +54,7 @@ class Shop:
 
     @classmethod
     @asynccontextmanager
-    async def serving(cls) -> AsyncIterator["Shop"]:
+    async def serving(cls) -> AsyncIterator["OrderService"]:
         """Serve on a port of this machine."""
         shop = cls()
         app = web.Application()
@@ -101,21 +77,23 @@ class Shop:
 
 
 @dataclass
-class Story:
+class OrderStory:
     """One daemon, and the shop that its runbook orders from."""
 
-    stage: Stage
-    shop: Shop
+    stage: CrashStage
+    shop: OrderService
 
     @classmethod
     @asynccontextmanager
-    async def told(cls, folder: Path, **birth: Any) -> AsyncIterator["Story"]:
+    async def told(cls, folder: Path, **birth: Any) -> AsyncIterator["OrderStory"]:
         """Set the stage; the daemon is not started yet."""
         catalog = folder / "catalog"
         catalog.mkdir()
-        born = Birth(folder=folder / "story", durations=0.01, catalog=catalog, **birth)
-        async with Shop.serving() as shop, Stage.set(born) as stage:
-            (catalog / "all.yaml").write_text(CATALOG.format(namespace=NAMESPACE, web=WEB, url=shop.url))
+        born = DaemonStart(folder=folder / "story", durations=0.01, catalog=catalog, **birth)
+        async with OrderService.serving() as shop, CrashStage.set(born) as stage:
+            (catalog / "all.yaml").write_text(
+                asked_catalog(STEPS.format(url=shop.url), healthy=WHEN_READY, rollback="after: 2h")
+            )
             stage.birth.operators.write_text(f"ana:{TOKEN}\n")
             yield cls(stage, shop)
 
@@ -126,7 +104,7 @@ class Story:
             await self.until(self._is_ready)
 
     async def alert(self) -> None:
-        """Tell the alert that the rule is about."""
+        """Send the alert that the rule is about."""
         labels = {"alertname": "Asked", "namespace": NAMESPACE, "deployment": WEB}
         one = {"status": "firing", "startsAt": "2026-11-24T02:58:00Z", "labels": labels}
         await asyncio.to_thread(self._ask, "/alertmanager", {"version": "4", "groupKey": "g", "alerts": [one]})
@@ -164,7 +142,7 @@ class Story:
 
 async def test_a_request_that_changes_is_sent_once_and_its_answer_is_seen_by_later_steps(tmp_path: Path) -> None:
     """P3, P8: its intent is in the ledger with the undo that the runbook says, before it is sent."""
-    async with Story.told(tmp_path) as story:
+    async with OrderStory.told(tmp_path) as story:
         await story.ready()
         await story.alert()
         await story.until(lambda: "GET /told" in story.shop.sent)
@@ -186,9 +164,9 @@ async def test_a_request_that_changes_is_sent_once_and_its_answer_is_seen_by_lat
     ],
     ids=lambda no: no.title,
 )
-async def test_what_a_person_has_said_no_to_is_not_sent(tmp_path: Path, no: No) -> None:
+async def test_a_request_that_a_person_has_said_no_to_is_not_sent(tmp_path: Path, no: No) -> None:
     """E28, E29: the daemon is killed before it has sent anything, and started again under a no."""
-    async with Story.told(tmp_path, kill_at={"after commit save-step order planned 1"}) as story:
+    async with OrderStory.told(tmp_path, kill_at={"after commit save-step order planned 1"}) as story:
         story.stage.start()
         async with story.stage.ledger():
             await story.alert()
@@ -196,25 +174,25 @@ async def test_what_a_person_has_said_no_to_is_not_sent(tmp_path: Path, no: No) 
         await no.say(story.stage.birth.folder)
         story.stage.birth = replace(story.stage.birth, mode=no.mode)
         await story.ready()
-        await story.until(lambda: '"state":"cancelled"' in story.log() or '"a change waits"' in story.log())
+        await story.until(lambda: '"state":"cancelled"' in story.log() or '"change waiting"' in story.log())
     assert story.shop.changes == []
 
 
 async def test_a_request_whose_answer_is_lost_is_never_sent_again_and_a_person_is_asked(tmp_path: Path) -> None:
     """P3: nobody but the service knows whether it was taken."""
-    async with Story.told(tmp_path) as story:
+    async with OrderStory.told(tmp_path) as story:
         story.shop.silent = True
         await story.ready()
         await story.alert()
         await story.until(lambda: '"state":"needs-operator"' in story.log())
-        assert "nobody can tell whether it has happened" in json.dumps(story.incident())
+        assert "it is unknown whether it has happened" in json.dumps(story.incident())
     assert story.shop.changes == ["POST /orders what=tea"]
 
 
 @pytest.mark.parametrize("point", ["after commit save-step order#0 intent 1", "after effect order#0 1"])
 async def test_a_daemon_that_is_killed_about_a_request_sends_none_at_its_next_start(tmp_path: Path, point: str) -> None:
     """P3, C2: whether the request had left before the end is not known, so that it is not sent anew."""
-    async with Story.told(tmp_path, kill_at={point}) as story:
+    async with OrderStory.told(tmp_path, kill_at={point}) as story:
         story.stage.start()
         async with story.stage.ledger():
             await story.alert()
@@ -228,7 +206,7 @@ async def test_a_daemon_that_is_killed_about_a_request_sends_none_at_its_next_st
 
 async def test_an_answer_of_the_server_s_own_fault_counts_as_not_known(tmp_path: Path) -> None:
     """P3: a gateway that has lost its back end cannot say what that had done by then."""
-    async with Story.told(tmp_path) as story:
+    async with OrderStory.told(tmp_path) as story:
         story.shop.status = 504
         await story.ready()
         await story.alert()

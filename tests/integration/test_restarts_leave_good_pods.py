@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from kintsugi.actions import live
+from kintsugi.actions import unstructured
 from kintsugi.actions.survivors import good_pods, survivors
 from kintsugi.actions.templates import RESTARTED
 from kintsugi.kube.client import PatchKind
 from kintsugi.objects.kept import Pod
-from kintsugi.objects.resources import DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS, Resource
-from kintsugi.rehearsal.images import GOOD, NEVER_READY
-from tests.integration.process_stage import NAMESPACE, Stage
+from kubeobjects.resources import DEPLOYMENTS, PODS, REPLICASETS, STATEFULSETS, Resource
+from kubesim.images import GOOD, NEVER_READY
+from tests.integration.process_stage import NAMESPACE, ProcessStage
 
 pytestmark = pytest.mark.long
 
@@ -21,9 +21,9 @@ IMAGE = "shop/web:1"
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path) -> AsyncIterator[ProcessStage]:
     """Return a cluster whose image is good so far."""
-    async with Stage.set(tmp_path, {IMAGE: GOOD}) as stage:
+    async with ProcessStage.set(tmp_path, {IMAGE: GOOD}) as stage:
         yield stage
 
 
@@ -39,6 +39,8 @@ def workload(resource: Resource, replicas: int, strategy: Mapping[str, Any]) -> 
     }
     if resource == STATEFULSETS:
         spec |= {"serviceName": "web", "podManagementPolicy": "Parallel"}
+    else:
+        spec |= {"progressDeadlineSeconds": 36_000}  # its clock must not be what the controller goes on by
     metadata = {"name": "web", "namespace": NAMESPACE}
     return {"apiVersion": "apps/v1", "kind": resource.kind, "metadata": metadata, "spec": spec}
 
@@ -69,12 +71,12 @@ CASES = (
 
 @pytest.mark.parametrize(("resource", "replicas", "strategy", "ill"), CASES)
 async def test_a_restart_leaves_as_many_good_pods_as_is_foretold(
-    stage: Stage, resource: Resource, replicas: int, strategy: Mapping[str, Any], ill: int
+    stage: ProcessStage, resource: Resource, replicas: int, strategy: Mapping[str, Any], ill: int
 ) -> None:
     stage.cluster.apply(workload(resource, replicas, strategy))
 
     def pods() -> list[Pod]:
-        return [live.kept(each, Pod) for each in stage.cluster.find(PODS, NAMESPACE)]
+        return [unstructured.convert(each, Pod) for each in stage.cluster.find(PODS, NAMESPACE)]
 
     await stage.until(lambda: len(good_pods(pods())) == replicas)
     for each in sorted(pods(), key=lambda pod: pod.metadata.name)[:ill]:
@@ -96,7 +98,7 @@ async def test_a_restart_leaves_as_many_good_pods_as_is_foretold(
     assert left() == foretold, [each.metadata.name for each in pods()]
 
 
-async def rest(stage: Stage) -> None:
+async def rest(stage: ProcessStage) -> None:
     """Wait until the controllers have nothing more to do: in twenty looks nothing has changed, and no pod is on its way out."""
     seen: object = None
     looks = 0
@@ -112,11 +114,12 @@ async def rest(stage: Stage) -> None:
     await stage.until(is_quiet)
 
 
-def is_seen(stage: Stage, resource: Resource) -> bool:
+def is_seen(stage: ProcessStage, resource: Resource) -> bool:
     """Return whether the controller has taken the restart up, and made new pods where it makes any by itself."""
     found = stage.get(resource, "web")
     status = found["status"]
     quiet = found["spec"].get("updateStrategy", {}).get("type") == "OnDelete"
-    return status["observedGeneration"] == found["metadata"]["generation"] and (
-        quiet or status.get("updatedReplicas", 0) > 0
+    return bool(
+        status["observedGeneration"] == found["metadata"]["generation"]
+        and (quiet or status.get("updatedReplicas", 0) > 0)
     )

@@ -1,22 +1,26 @@
 """
-The newest backup of a real PostgreSQL is tried: restored into a scratch database beside the live one, asked, dropped.
+The newest backup of a real PostgreSQL is tried: restored into a server of the drill's own, asked, and gone with it.
 
 The cluster is the embedded one; the server, the backups in S3, and the worker's Jobs are real.
 """
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from kintsugi.app.intake import deeds
-from kintsugi.drills import report_of
+from kintsugi.app.serving import operator_service
+from kintsugi.decisions.drills import report_of
 from kintsugi.errors import WrongState
 from kintsugi.model.drills import DrillReport
 from kintsugi.model.records import Incident, IncidentState, RunKind
-from kintsugi.objects.resources import JOBS, PODS, PVCS
+from kubeobjects.resources import JOBS, PODS, PVCS
+from kubesim import Image
+from kubesim.postgres import postgres_image
+from tests.harness.postgres_programs import PostgresPrograms
 from tests.harness.waiting import eventually
-from tests.integration.database_stage import DATABASE, NAMESPACE, POD, SHOP, Stage, postgres
+from tests.integration.database_stage import DATABASE, NAMESPACE, POD, SHOP, DatabaseStage, postgres
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -26,43 +30,43 @@ LIVE = "SELECT md5(string_agg(orders::text, '' ORDER BY id)) FROM orders"
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(tmp_path: Path) -> AsyncIterator[DatabaseStage]:
     """A shop whose database has a thousand orders."""
-    async with Stage.set(tmp_path, database=[postgres()]) as stage:
+    async with DatabaseStage.set(tmp_path, database=[postgres()]) as stage:
         await stage.psql("CREATE DATABASE app")
         await stage.fill(*SHOP)
         yield stage
 
 
-async def drilled(stage: Stage) -> Incident:
+async def drilled(stage: DatabaseStage) -> Incident:
     """Let Ada have the backups tried, to the end."""
-    begun = await deeds(stage.core).drill(DATABASE, who="ada")
+    begun = await operator_service(stage.core).drill(DATABASE, who="ada")
     assert begun.kind is RunKind.DRILL
     ended = await stage.reaches(*ENDED)
     assert ended.id == begun.id
     return ended
 
 
-async def report(stage: Stage, incident: Incident) -> DrillReport:
+async def report(stage: DatabaseStage, incident: Incident) -> DrillReport:
     """Put the report together as the command line does."""
-    (run,) = await stage.core.ledger.runs_of(incident.id)
-    return report_of(run, await stage.core.ledger.steps(run.id), now=run.started)
+    (run,) = await stage.core.ledger.runs.of_incident(incident.id)
+    return report_of(run, await stage.core.ledger.runs.steps(run.id), now=run.started)
 
 
-async def nothing_is_left(stage: Stage, live: str) -> None:
+async def nothing_is_left(stage: DatabaseStage, live: str) -> None:
     """Nothing of the drill is on the server or in the cluster, and the live data are as they were."""
     assert await stage.psql(DATABASES) == "app postgres"
     assert await stage.psql(LIVE, "app") == live
 
     def gone() -> bool:
         rooms = [each for each in stage.cluster.find(PVCS, NAMESPACE) if "backups" in each["metadata"]["name"]]
-        fetched = [each for each in stage.cluster.find(JOBS, NAMESPACE) if "drop" not in each["metadata"]["name"]]
-        return not rooms and not fetched
+        pods = [each for each in stage.cluster.find(PODS, NAMESPACE) if "restore" in each["metadata"]["name"]]
+        return not rooms and not pods and not stage.cluster.find(JOBS, NAMESPACE)
 
     await stage.until(gone)
 
 
-async def test_a_good_backup_passes_and_nothing_live_is_touched(stage: Stage) -> None:
+async def test_a_good_backup_passes_and_nothing_live_is_touched(stage: DatabaseStage) -> None:
     """P2, P7, P8: no lock, no lasting change, remembered; a backup that is none is passed over and told."""
     await stage.back_up("monday.dump")
     stage.s3.put("database/tuesday.dump", b"PGDMP cut off")
@@ -85,11 +89,11 @@ async def test_a_good_backup_passes_and_nothing_live_is_touched(stage: Stage) ->
     await nothing_is_left(stage, live)
     touched = [each for each in await stage.changes() if "jobs" not in each and "persistentvolumeclaims" not in each]
     assert touched == []
-    assert (await stage.core.ledger.history(DATABASE, NAMESPACE, ended.opened)).disruptions == ()
-    assert (await stage.core.ledger.drills())[DATABASE].passed == ended.closed
+    assert (await stage.core.ledger.run_requests.history(DATABASE, NAMESPACE, ended.opened)).disruptions == ()
+    assert (await stage.core.ledger.drills.memories())[DATABASE].passed == ended.closed
 
 
-async def test_a_backup_that_does_not_hold_what_it_should_fails_and_a_person_is_told(stage: Stage) -> None:
+async def test_a_backup_that_does_not_hold_what_it_should_fails_and_a_person_is_told(stage: DatabaseStage) -> None:
     """The very thing that a drill is for: the dump is whole, and its data are not."""
     await stage.fill("CREATE TABLE kept AS TABLE orders", "DELETE FROM orders")
     await stage.back_up("monday.dump")
@@ -102,25 +106,24 @@ async def test_a_backup_that_does_not_hold_what_it_should_fails_and_a_person_is_
     assert "verify/orders: Orders are there: not met: value > 0" in ended.reason
     await nothing_is_left(stage, live)
     assert "app" in await stage.psql(DATABASES)
-    notices = await stage.core.ledger.due_notices(stage.core.world.clock())
+    notices = await stage.core.ledger.outbox.due_notices(stage.core.observed.clock())
     assert [(notice.incident, notice.kind) for notice in notices] == [(ended.id, IncidentState.FAILED)]
-    assert DATABASE not in await stage.core.ledger.drills()
+    assert DATABASE not in await stage.core.ledger.drills.memories()
 
 
-async def test_what_a_killed_drill_left_is_dropped_by_its_mark_and_nothing_else_is(stage: Stage) -> None:
-    """A name alone is no reason to drop anybody's database."""
+async def test_the_live_server_hears_nothing_of_a_drill(stage: DatabaseStage) -> None:
+    """Its log tells of every connection: there are none but those of probes and of the service's own checks."""
     await stage.back_up("monday.dump")
-    await stage.psql("CREATE DATABASE kintsugi_drill_left")
-    await stage.psql("""COMMENT ON DATABASE kintsugi_drill_left IS 'kintsugi: {"sha256":"","drill":"run-0"}'""")
-    await stage.psql("CREATE DATABASE kintsugi_drill_mine")
+    await stage.tell_connections()
+    before = await stage.connections()
 
     ended = await drilled(stage)
 
     assert ended.state is IncidentState.PASSED, await stage.story()
-    assert await stage.psql(DATABASES) == "app kintsugi_drill_mine postgres"
+    assert await stage.connections(since=before) == []
 
 
-async def until_restoring(stage: Stage) -> None:
+async def until_restoring(stage: DatabaseStage) -> None:
     """Wait until the worker that restores is there."""
 
     def there() -> bool:
@@ -129,55 +132,105 @@ async def until_restoring(stage: Stage) -> None:
     await stage.until(there)
 
 
-async def test_a_drill_is_taken_up_by_the_next_process(stage: Stage) -> None:
+async def test_a_drill_is_taken_up_by_the_next_process(stage: DatabaseStage) -> None:
     """P2, P3, C1: its worker goes on meanwhile, nothing is made twice, nothing is left."""
     await stage.back_up("monday.dump")
     live = await stage.psql(LIVE, "app")
-    await deeds(stage.core).drill(DATABASE, who="ada")
+    await operator_service(stage.core).drill(DATABASE, who="ada")
     await until_restoring(stage)
-    await stage.core.roster.stop()
-    await stage.core.roster.resume()
+    await stage.core.supervisor.stop()
+    await stage.core.supervisor.resume()
 
     ended = await stage.reaches(*ENDED)
 
     assert ended.state is IncidentState.PASSED, await stage.story()
     made = [each.split()[1] for each in await stage.changes() if each.startswith("POST") and "jobs" in each]
-    assert len(made) == 3, made
+    assert len(made) == 2, made
     await nothing_is_left(stage, live)
 
 
-async def test_a_drill_whose_server_ends_does_not_pass_and_the_next_one_clears_up(stage: Stage) -> None:
-    """It is no verdict on the backup; what it left is found by its mark."""
+async def test_a_drill_whose_job_somebody_deletes_does_not_pass_and_the_next_one_begins_anew(
+    stage: DatabaseStage,
+) -> None:
+    """It is no verdict on the backup, and nobody need be asked how far it came: its server went with it."""
     await stage.fill("INSERT INTO orders SELECT FROM generate_series(1, 200000)")
     await stage.back_up("monday.dump")
     live = await stage.psql(LIVE, "app")
-    await deeds(stage.core).drill(DATABASE, who="ada")
+    await operator_service(stage.core).drill(DATABASE, who="ada")
     await until_restoring(stage)
-    stage.cluster.delete(PODS, POD, NAMESPACE, grace=0)
+    (job,) = [each for each in stage.cluster.find(JOBS, NAMESPACE) if "restore" in each["metadata"]["name"]]
+    stage.cluster.delete(JOBS, job["metadata"]["name"], NAMESPACE)
 
     ended = await stage.reaches(*ENDED)
 
-    assert ended.state in (IncidentState.CANCELLED, IncidentState.FAILED), await stage.story()
-
-    async def well() -> bool:
-        open_ones = await stage.core.ledger.incidents(service=DATABASE, open_only=True)
-        return stage.core.services.views[DATABASE].healthy is True and not open_ones
-
-    await eventually(well, within=240, describe=stage.story, every=0.2)
+    assert ended.state is IncidentState.FAILED, await stage.story()
+    assert "it was deleted; nothing but the server of its own was touched" in ended.reason
+    await nothing_is_left(stage, live)
     again = await drilled(stage)
     assert again.state is IncidentState.PASSED, await stage.story()
     await nothing_is_left(stage, live)
 
 
-async def test_a_drill_is_refused_while_the_service_is_not_well_and_while_one_is_under_way(stage: Stage) -> None:
+async def test_a_drill_gives_way_when_the_live_server_ends(stage: DatabaseStage) -> None:
+    """Its own server goes at once: a recovery needs the node, the room and the bucket more."""
+    await stage.fill("INSERT INTO orders SELECT FROM generate_series(1, 200000)")
+    await stage.back_up("monday.dump")
+    live = await stage.psql(LIVE, "app")
+    await operator_service(stage.core).drill(DATABASE, who="ada")
+    await until_restoring(stage)
+    stage.cluster.delete(PODS, POD, NAMESPACE, grace=0)
+
+    ended = await stage.reaches(*ENDED)
+
+    assert ended.state in (IncidentState.CANCELLED, IncidentState.PASSED), await stage.story()
+
+    async def well() -> bool:
+        return stage.core.services.views[DATABASE].healthy is True
+
+    await eventually(well, within=240, describe=stage.story, every=0.2)
+    await nothing_is_left(stage, live)
+
+
+async def test_a_drill_is_refused_while_the_service_is_not_well_and_while_one_is_under_way(
+    stage: DatabaseStage,
+) -> None:
     """It would only burden it; the reason is said."""
     await stage.back_up("monday.dump")
-    await deeds(stage.core).drill(DATABASE, who="ada")
-    with pytest.raises(WrongState, match="a drill is under way already"):
-        await deeds(stage.core).drill(DATABASE, who="eve")
+    await operator_service(stage.core).drill(DATABASE, who="ada")
+    with pytest.raises(WrongState, match="a drill is already running"):
+        await operator_service(stage.core).drill(DATABASE, who="eve")
     ended = await stage.reaches(*ENDED)
     assert ended.state is IncidentState.PASSED, await stage.story()
     stage.corrupt()
     await stage.until(lambda: stage.core.services.views[DATABASE].healthy is False)
     with pytest.raises(WrongState, match=r"is not healthy|has incident"):
-        await deeds(stage.core).drill(DATABASE, who="ada")
+        await operator_service(stage.core).drill(DATABASE, who="ada")
+
+
+def without_vector(folder: Path) -> Image:
+    """Make an image of PostgreSQL that lacks an extension."""
+    programs = PostgresPrograms.find()
+    for name, source in programs.files().items():
+        if source.name != "vector.control":
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, folder / name)
+    return postgres_image(folder / programs.bin.relative_to(programs.site))
+
+
+async def test_an_extension_that_the_drill_s_server_lacks_fails_the_drill_by_its_name(tmp_path: Path) -> None:
+    """Its image is the one in the settings here; the live server has the extension, and is not asked."""
+    images = {"postgres:bare": without_vector(tmp_path / "bare")}
+    async with DatabaseStage.set(tmp_path, database=[postgres()], images=images, drill_image="postgres:bare") as stage:
+        await stage.psql("CREATE DATABASE app")
+        await stage.fill(*SHOP, "CREATE EXTENSION vector")
+        await stage.back_up("monday.dump")
+        live = await stage.psql(LIVE, "app")
+
+        ended = await drilled(stage)
+
+        assert ended.state is IncidentState.FAILED, await stage.story()
+        assert (
+            "the dump needs the extension vector, which is not installed on the server beside the worker"
+            in ended.reason
+        )
+        await nothing_is_left(stage, live)

@@ -9,12 +9,14 @@ import pytest
 
 from kintsugi.catalog.load import load
 from kintsugi.catalog.shipped import catalog_paths
-from kintsugi.drills import DrillQuestion
-from kintsugi.guards import Limits
+from kintsugi.decisions.drills import DrillGuardInput
+from kintsugi.decisions.guards import Limits
 from kintsugi.ledger import Ledger
-from kintsugi.model.documents import Catalog, DrillTerms, Mode, Service
+from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, RunRecord
-from kintsugi.pipeline.drilling import Drilling
+from kintsugi.model.rules import Mode
+from kintsugi.model.services import DrillTerms, Service
+from kintsugi.pipeline.drill_scheduler import DrillScheduler
 from kintsugi.telemetry import Containment
 from tests.unit.factories import view
 
@@ -24,14 +26,14 @@ SHIPPED = load(catalog_paths(None))
 
 
 def scheduled(schedule: str = "0 4 * * 0") -> Catalog:
-    """Give the shipped files with a schedule."""
+    """Return the shipped files with a schedule."""
     database = replace(SHIPPED.services["database"], drill=DrillTerms(runbook="database-drill", schedule=schedule))
     return replace(SHIPPED, services={"database": database})
 
 
 @dataclass(kw_only=True)
 class Surroundings:
-    """The catalog in force, the world and the roster of one daemon, as far as drilling asks of them."""
+    """The catalog in force, the world and the supervisor of one daemon, as far as drilling asks of them."""
 
     catalog: Catalog = field(default_factory=scheduled)
     now: datetime = SUNDAY - 2 * MINUTE
@@ -42,13 +44,13 @@ class Surroundings:
     containment: Containment = field(default_factory=Containment)
 
     def clock(self) -> datetime:
-        """Tell the time."""
+        """Return the time."""
         return self.now
 
-    def drill(self, service: Service, *, scheduled: bool) -> DrillQuestion:
-        """Say how the service is."""
+    def drill(self, service: Service, *, scheduled: bool) -> DrillGuardInput:
+        """Return how the service is."""
         seen = view(service, ready=1, desired=1, healthy=self.well)
-        return DrillQuestion(service=service, view=seen, mode=Mode.AUTO, scheduled=scheduled)
+        return DrillGuardInput(service=service, view=seen, mode=Mode.AUTO, scheduled=scheduled)
 
     def start(self, run: RunRecord) -> None:
         """Begin a run's task, once."""
@@ -63,14 +65,14 @@ async def ledger(tmp_path: Path) -> AsyncIterator[Ledger]:
         yield opened
 
 
-def daemon(ledger: Ledger, around: Surroundings) -> Drilling:
+def daemon(ledger: Ledger, around: Surroundings) -> DrillScheduler:
     """Start a daemon's part that begins drills."""
-    return Drilling(ledger, around, around, around)  # type: ignore[arg-type]
+    return DrillScheduler(ledger, around, around, around)  # type: ignore[arg-type]
 
 
 async def over(ledger: Ledger, around: Surroundings, state: IncidentState = IncidentState.PASSED) -> None:
     """Let the drill that was begun last end."""
-    await ledger.move_run(around.started[-1].id, state, "it is over", around.now)
+    await ledger.runs.move_run(around.started[-1].id, state, "it is over", around.now)
 
 
 async def test_a_drill_begins_at_its_moment_and_not_before_and_not_twice(ledger: Ledger) -> None:
@@ -98,22 +100,22 @@ async def test_moments_that_were_missed_are_made_up_once(ledger: Ledger) -> None
     await over(ledger, around)
     await daemon(ledger, around).tend()
     assert len(around.started) == 1
-    assert (await ledger.drills())["database"].slot == SUNDAY + 4 * WEEK
+    assert (await ledger.drills.memories())["database"].slot == SUNDAY + 4 * WEEK
 
 
-async def test_one_that_may_not_begin_is_tried_again_and_told_once(ledger: Ledger) -> None:
+async def test_a_drill_that_may_not_begin_is_tried_again_and_told_once(ledger: Ledger) -> None:
     """A refusal that ends is no refusal for good."""
     around, refused = Surroundings(), list[str]()
-    drilling = daemon(ledger, around)
-    drilling.on_refused(refused.append)
-    await drilling.tend()
+    drill_scheduler = daemon(ledger, around)
+    drill_scheduler.on_refused(refused.append)
+    await drill_scheduler.tend()
     around.well = False
     for minutes in range(5):
         around.now = SUNDAY + minutes * MINUTE
-        await drilling.tend()
+        await drill_scheduler.tend()
     assert (around.started, refused) == ([], ["database"])
     around.well = True
-    await drilling.tend()
+    await drill_scheduler.tend()
     assert len(around.started) == 1
 
 
@@ -135,4 +137,4 @@ async def test_a_service_without_a_schedule_is_never_begun_by_itself(ledger: Led
     for moment in (SUNDAY - MINUTE, SUNDAY, SUNDAY + WEEK):
         around.now = moment
         await daemon(ledger, around).tend()
-    assert (around.started, await ledger.drills()) == ([], {})
+    assert (around.started, await ledger.drills.memories()) == ([], {})

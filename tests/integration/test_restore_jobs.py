@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from kintsugi.kube.client import KubeClient
-from kintsugi.rehearsal import EmbeddedCluster, Image
-from kintsugi.rehearsal.images import Program
-from kintsugi.rehearsal.rights import Rule
 from kintsugi.settings import KubeSettings
+from kubesim import EmbeddedCluster, Image
+from kubesim.apiserver.rights import Rule
+from kubesim.images import Program
 from tests.harness.daemon import rights
-from tests.harness.worker_stories import IMAGE, STORIES, Place, Story, script
+from tests.harness.worker_stories import IMAGE, STORIES, Story, StoryNamespace, script
 
 NAMESPACE = "production"
 
 
 @pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
+async def place(tmp_path: Path) -> AsyncIterator[StoryNamespace]:
     """An embedded cluster that knows the stand-in, and grants what the documentation says and no more."""
     (tmp_path / "python").write_text(script())
     program = Program(entrypoint=("python",), programs={"python": ("/bin/sh", str(tmp_path / "python"))})
@@ -45,9 +45,9 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         ]
         settings = KubeSettings(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig", "kintsugi", may))
         async with KubeClient.connect(settings) as kube:
-            yield Place(kube=kube, namespace=NAMESPACE)
+            yield StoryNamespace(kube=kube, namespace=NAMESPACE)
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-async def test_on_the_embedded_cluster(place: Place, story: Story) -> None:
+async def test_on_the_embedded_cluster(place: StoryNamespace, story: Story) -> None:
     await story(place)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.model.restore import Dropped, Failed, Restored
-from kintsugi.worker.target import Mark, hidden
+from kintsugi.model.worker_results import Dropped, Failed, Restored
+from kintsugi.worker.target import OwnershipComment, hidden
 from tests.harness.waiting import wait_for
 from tests.integration.hostile_dump import ORDERS, hostile, running
-from tests.integration.restore_stage import PATIENCE, Dumps, Stage, dumps
+from tests.integration.restore_stage import PATIENCE, Dumps, RestoreStage, dumps
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -27,14 +27,14 @@ def made() -> Iterator[Dumps]:
 
 
 @pytest.fixture(scope="module")
-def built(made: Dumps) -> Iterator[Stage]:
+def built(made: Dumps) -> Iterator[RestoreStage]:
     """Return the server that all tests here restore into."""
-    with Stage.built(made) as stage:
+    with RestoreStage.built(made) as stage:
         yield stage
 
 
 @pytest.fixture
-def stage(built: Stage) -> Iterator[Stage]:
+def stage(built: RestoreStage) -> Iterator[RestoreStage]:
     """Return the server as it was before the test; a role of the application's is on it."""
     built.server.psql("CREATE ROLE app LOGIN PASSWORD 'before'")
     yield built
@@ -43,17 +43,17 @@ def stage(built: Stage) -> Iterator[Stage]:
     built.reset()
 
 
-def harm(stage: Stage) -> Path:
+def harm(stage: RestoreStage) -> Path:
     """Name a file that only the server's own user can make: it is there when a program of the dump's has run."""
     return stage.server.folder / "data" / "harmed"
 
 
-def program(stage: Stage) -> str:
+def program(stage: RestoreStage) -> str:
     """Write the statement that runs a program on the server."""
     return f"COPY (SELECT 1) TO PROGRAM 'touch {harm(stage)}'"
 
 
-def restored(stage: Stage, file: Path, *more: str, into: str = "app") -> Restored | Failed:
+def restored(stage: RestoreStage, file: Path, *more: str, into: str = "app") -> Restored | Failed:
     """Restore a dump, well or not; nothing but the new database may be another than before."""
     before = stage.everything()
     last = stage.worker("restore", str(file), "--database", into, "--role", "app", *more).ends()
@@ -84,7 +84,7 @@ def restored(stage: Stage, file: Path, *more: str, into: str = "app") -> Restore
     ],
 )
 def test_a_statement_in_a_dump_has_no_right_beyond_its_database(
-    stage: Stage, statement: str, scratch: bool, first: str
+    stage: RestoreStage, statement: str, scratch: bool, first: str
 ) -> None:
     """E9: `pg_restore` runs what the table of contents says, whatever that is."""
     asked = first + statement.replace("PROGRAM", f"{program(stage)};")
@@ -94,7 +94,9 @@ def test_a_statement_in_a_dump_has_no_right_beyond_its_database(
 
 
 @pytest.mark.parametrize("statement", ["PROGRAM", INTRUDER], ids=["program", "role"])
-def test_a_trigger_that_fires_in_a_restore_has_no_right_beyond_its_database(stage: Stage, statement: str) -> None:
+def test_a_trigger_that_fires_in_a_restore_has_no_right_beyond_its_database(
+    stage: RestoreStage, statement: str
+) -> None:
     """E9: it fires at the rows that are loaded."""
     does = running(statement.replace("PROGRAM", program(stage)), returns="trigger", ends="RETURN NEW")
     file = hostile(stage.server, stage.server.folder, (*ORDERS, does), name="app", tampered=FIRES)
@@ -102,14 +104,14 @@ def test_a_trigger_that_fires_in_a_restore_has_no_right_beyond_its_database(stag
 
 
 @pytest.mark.parametrize("statement", ["PROGRAM;", INTRUDER, "ALTER ROLE app PASSWORD 'mine';"])
-def test_what_a_dump_says_of_its_database_is_read_and_not_run(stage: Stage, statement: str) -> None:
+def test_the_entries_of_a_dump_about_its_database_are_read_and_not_run(stage: RestoreStage, statement: str) -> None:
     """E9: the entries about the database itself are done in another one, by whoever may rename databases."""
     asked = f"DATABASE:{statement.replace('PROGRAM', program(stage))}"
     file = hostile(stage.server, stage.server.folder, ORDERS, name="app", tampered=asked)
     assert isinstance(restored(stage, file), Restored)
 
 
-def test_an_index_that_is_read_for_statistics_has_no_right_beyond_its_database(stage: Stage) -> None:
+def test_an_index_that_is_read_for_statistics_has_no_right_beyond_its_database(stage: RestoreStage) -> None:
     """E9: ANALYZE calls the functions that an index is made of, also long after a restore."""
     tried = f"BEGIN EXECUTE $do${program(stage)}$do$; EXCEPTION WHEN OTHERS THEN NULL; END"
     does = f"CREATE FUNCTION public.harm() RETURNS void LANGUAGE plpgsql AS $harm$ BEGIN {tried}; END $harm$"
@@ -125,9 +127,9 @@ def test_an_index_that_is_read_for_statistics_has_no_right_beyond_its_database(s
     assert not harm(stage).exists(), "statistics were made with the rights of a superuser"
 
 
-def test_a_dump_that_forges_what_a_worker_wrote_down_has_nobody_else_s_role_dropped(stage: Stage) -> None:
+def test_a_dump_that_forges_what_a_worker_wrote_down_has_nobody_else_s_role_dropped(stage: RestoreStage) -> None:
     """E9: the owner of a database may write the comment on it; the next worker reads that where one was killed."""
-    forged = Mark(drill="x", roles=("app",)).text
+    forged = OwnershipComment(drill="x", roles=("app",)).text
     statement = f"COMMENT ON DATABASE {hidden('kintsugi_drill_x')} IS '{forged}'; COMMIT; SELECT pg_sleep(600);"
     file = hostile(stage.server, stage.server.folder, ORDERS, name="app", tampered=statement)
     before = stage.everything()

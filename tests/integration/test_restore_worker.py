@@ -2,15 +2,26 @@
 
 import hashlib
 import re
+import signal
 from collections.abc import Iterator
 
 import pytest
 
-from kintsugi.model.restore import Dropped, WorkFailure
+from kintsugi.model.worker_results import Dropped, Failed, Restored, WorkFailure
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
+from tests.harness.waiting import wait_for
 from tests.integration.hostile_dump import ORDERS, hostile
-from tests.integration.restore_stage import SHOP_ROWS, Dumps, Stage, dumps, nobody_listens, restored_sql, sql_of
+from tests.integration.restore_stage import (
+    PATIENCE,
+    SHOP_ROWS,
+    Dumps,
+    RestoreStage,
+    dumps,
+    nobody_listens,
+    restored_sql,
+    sql_of,
+)
 
 ROLES = ("app", "reporting")
 
@@ -26,20 +37,20 @@ def made() -> Iterator[Dumps]:
 
 
 @pytest.fixture(scope="module")
-def built(made: Dumps) -> Iterator[Stage]:
+def built(made: Dumps) -> Iterator[RestoreStage]:
     """Return the server that all tests here restore into."""
-    with Stage.built(made) as stage:
+    with RestoreStage.built(made) as stage:
         yield stage
 
 
 @pytest.fixture
-def stage(built: Stage) -> Iterator[Stage]:
+def stage(built: RestoreStage) -> Iterator[RestoreStage]:
     """Return the server as it was before the test."""
     yield built
     built.reset()
 
 
-def test_a_restored_database_is_the_dumped_one_to_the_last_comma(stage: Stage) -> None:
+def test_a_restored_database_is_the_dumped_one_to_the_last_comma(stage: RestoreStage) -> None:
     """Sequences, constraints, extensions, large objects, owners, rights, policies: all of it, and its own settings."""
     restored = stage.restored(stage.restore("shop", roles=ROLES))
     assert {table.name: table.rows for table in restored.tables} == SHOP_ROWS
@@ -57,7 +68,7 @@ def test_a_restored_database_is_the_dumped_one_to_the_last_comma(stage: Stage) -
 
 
 @pytest.mark.parametrize("password", ["simple", 'it\'s a \\ "long" one', "pässwört"])
-def test_declared_roles_log_in_with_the_passwords_from_the_environment(stage: Stage, password: str) -> None:
+def test_declared_roles_log_in_with_the_passwords_from_the_environment(stage: RestoreStage, password: str) -> None:
     """The server is given what it keeps of a password, never the password."""
     stage.environment["PGPASSWORD_APP"] = password
     stage.restored(stage.restore("shop", roles=ROLES))
@@ -69,7 +80,7 @@ def test_declared_roles_log_in_with_the_passwords_from_the_environment(stage: St
         stage.log_in("reporting", "none", "shop", "SELECT 1")
 
 
-def test_a_role_that_exists_is_left_as_it_is(stage: Stage) -> None:
+def test_a_role_that_exists_is_left_as_it_is(stage: RestoreStage) -> None:
     """Roles are the whole server's: other databases may count on them."""
     stage.server.psql("CREATE ROLE app LOGIN PASSWORD 'before' CONNECTION LIMIT 7")
     stage.environment["PGPASSWORD_APP"] = "after"
@@ -78,7 +89,7 @@ def test_a_role_that_exists_is_left_as_it_is(stage: Stage) -> None:
     assert stage.server.psql("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'app'") == "7"
 
 
-def test_an_empty_database_is_filled_and_keeps_what_it_is(stage: Stage) -> None:
+def test_an_empty_database_is_filled_and_keeps_what_it_is(stage: RestoreStage) -> None:
     """An image's entry point makes one: its owner, rights, settings and comment are somebody's wish."""
     stage.server.psql("CREATE DATABASE shop CONNECTION LIMIT 33")
     stage.server.psql("COMMENT ON DATABASE shop IS 'made by hand'")
@@ -91,7 +102,7 @@ def test_an_empty_database_is_filled_and_keeps_what_it_is(stage: Stage) -> None:
     assert restored_sql(stage.server, "shop") == stage.dumps.sql["shop"]
 
 
-def test_the_database_of_all_names_can_be_restored_into(stage: Stage) -> None:
+def test_the_database_of_all_names_can_be_restored_into(stage: RestoreStage) -> None:
     """Applications do live in `postgres`."""
     stage.restored(stage.restore("large", into="postgres"))
     assert stage.server.psql("SELECT count(*) FROM large") == "60000"
@@ -109,7 +120,7 @@ def test_the_database_of_all_names_can_be_restored_into(stage: Stage) -> None:
         "SELECT lo_create(4711)",
     ],
 )
-def test_a_database_that_holds_anything_is_refused(stage: Stage, thing: str) -> None:
+def test_a_database_that_holds_anything_is_refused(stage: RestoreStage, thing: str) -> None:
     """In whatever schema; nothing of it is touched."""
     stage.server.psql("CREATE DATABASE shop")
     stage.server.psql("CREATE SCHEMA hidden", dsn=stage.server.dsn("shop"))
@@ -121,7 +132,7 @@ def test_a_database_that_holds_anything_is_refused(stage: Stage, thing: str) -> 
     assert (stage.everything(), sql_of(stage.server, "shop")) == before
 
 
-def test_a_database_that_only_has_an_extension_is_empty(stage: Stage) -> None:
+def test_a_database_that_only_has_an_extension_is_empty(stage: RestoreStage) -> None:
     """Images bring them in their template."""
     stage.server.psql("CREATE DATABASE shop")
     stage.server.psql("CREATE EXTENSION vector", dsn=stage.server.dsn("shop"))
@@ -131,7 +142,7 @@ def test_a_database_that_only_has_an_extension_is_empty(stage: Stage) -> None:
 
 @pytest.mark.parametrize(("declared", "lacks"), [((), "app"), (("app",), "reporting")])
 def test_a_role_that_is_neither_there_nor_declared_is_named(
-    stage: Stage, declared: tuple[str, ...], lacks: str
+    stage: RestoreStage, declared: tuple[str, ...], lacks: str
 ) -> None:
     """E10: and roles that were made for the attempt are gone again."""
     before = stage.everything()
@@ -141,7 +152,7 @@ def test_a_role_that_is_neither_there_nor_declared_is_named(
     assert stage.everything() == before
 
 
-def test_a_database_is_made_like_the_dumped_one_or_the_locale_is_named(stage: Stage) -> None:
+def test_a_database_is_made_like_the_dumped_one_or_the_locale_is_named(stage: RestoreStage) -> None:
     """E10: with a locale that the server lacks, a person may make the database with another one."""
     look = "SELECT datcollate FROM pg_database WHERE datname = 'slow'"
     stage.restored(stage.restore("slow"))
@@ -158,7 +169,7 @@ def test_a_database_is_made_like_the_dumped_one_or_the_locale_is_named(stage: St
     stage.restored(stage.worker("restore", str(foreign), "--database", "slow"))
 
 
-def test_a_wrong_password_is_told_from_a_server_that_is_away(stage: Stage) -> None:
+def test_a_wrong_password_is_told_from_a_server_that_is_away(stage: RestoreStage) -> None:
     """Each says where."""
     before = stage.everything()
     stage.environment["PGPASSWORD"] = "wrong"
@@ -170,7 +181,7 @@ def test_a_wrong_password_is_told_from_a_server_that_is_away(stage: Stage) -> No
     assert stage.everything() == before
 
 
-def test_a_host_that_does_not_exist_is_named(stage: Stage) -> None:
+def test_a_host_that_does_not_exist_is_named(stage: RestoreStage) -> None:
     """`.invalid` is never resolved (RFC 6761)."""
     worker = stage.worker("restore", str(stage.dumps.files["shop"]), "--database", "shop", host="database.invalid")
     failed = stage.failed(worker)
@@ -178,7 +189,7 @@ def test_a_host_that_does_not_exist_is_named(stage: Stage) -> None:
     assert "database.invalid" in failed.reason
 
 
-def test_a_server_of_another_major_version_is_refused_with_both_numbers(stage: Stage) -> None:
+def test_a_server_of_another_major_version_is_refused_with_both_numbers(stage: RestoreStage) -> None:
     """E10: before anything is done there."""
     with scratch("eighteen-") as folder:
         newer = Postgres.prepare(folder, major=18)
@@ -196,7 +207,7 @@ def test_a_server_of_another_major_version_is_refused_with_both_numbers(stage: S
     assert "PostgreSQL 16" in failed.reason
 
 
-def test_a_file_that_is_not_the_fetched_one_is_refused(stage: Stage) -> None:
+def test_a_file_that_is_not_the_fetched_one_is_refused(stage: RestoreStage) -> None:
     """E8: the checksum is taken again, of the very file that is used."""
     before = stage.everything()
     digest = hashlib.sha256(stage.dumps.files["shop"].read_bytes()).hexdigest()
@@ -208,7 +219,7 @@ def test_a_file_that_is_not_the_fetched_one_is_refused(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.002, 0.5, 0.999])
-def test_a_dump_that_was_cut_off_leaves_nothing(stage: Stage, share: float) -> None:
+def test_a_dump_that_was_cut_off_leaves_nothing(stage: RestoreStage, share: float) -> None:
     """E8: wherever it ends."""
     before = stage.everything()
     whole = stage.dumps.files["large"].read_bytes()
@@ -219,14 +230,14 @@ def test_a_dump_that_was_cut_off_leaves_nothing(stage: Stage, share: float) -> N
     assert stage.everything() == before
 
 
-def test_a_file_that_is_missing_or_a_folder_is_named(stage: Stage) -> None:
+def test_a_file_that_is_missing_or_a_folder_is_named(stage: RestoreStage) -> None:
     """A path is said as it was given."""
     for wrong in ("/nowhere/at-all.dump", str(stage.server.folder)):
         failed = stage.failed(stage.worker("restore", wrong, "--database", "shop"))
         assert wrong in failed.reason
 
 
-def test_a_drill_restores_beside_the_live_one_and_goes_without_a_trace(stage: Stage) -> None:
+def test_a_drill_restores_beside_the_live_one_and_goes_without_a_trace(stage: RestoreStage) -> None:
     """Roles that are made for it cannot log in, and own nothing in it; they go with it."""
     before = stage.everything()
     scratch_name = "kintsugi_drill_r1"
@@ -240,8 +251,29 @@ def test_a_drill_restores_beside_the_live_one_and_goes_without_a_trace(stage: St
     assert stage.everything() == before
 
 
+def test_a_drill_s_worker_stays_when_it_is_done_and_ends_well_when_it_is_told_to(stage: RestoreStage) -> None:
+    """What it restored is asked about meanwhile: its own server ends with it."""
+    worker = stage.restore("shop", "--scratch", "--name", "r1", "--hold", into="kintsugi_drill_r1", roles=ROLES)
+    wait_for(
+        lambda: any(isinstance(line, Restored | Failed) for line in worker.lines),
+        within=PATIENCE,
+        describe=lambda: str(worker.lines),
+    )
+    assert stage.server.psql("SELECT count(*) FROM public.orders", dsn=stage.server.dsn("kintsugi_drill_r1")) == "2000"
+    assert not worker.over
+    worker.send(signal.SIGTERM)
+    assert isinstance(worker.ends(), Restored)
+    assert stage.worker("drop", "--database", "kintsugi_drill_r1").ends() == Dropped(database="kintsugi_drill_r1")
+
+
+def test_a_drill_s_worker_that_fails_ends_at_once(stage: RestoreStage) -> None:
+    """There is nothing to ask about."""
+    worker = stage.restore("shop", "--scratch", "--name", "r1", "--hold", into="kintsugi_drill_r1")
+    assert "which is not declared" in stage.failed(worker).reason
+
+
 @pytest.mark.parametrize("name", ["live", "kintsugi_drill_live", "postgres"])
-def test_nothing_is_dropped_but_what_name_and_comment_call_a_drills(stage: Stage, name: str) -> None:
+def test_no_database_is_dropped_but_one_that_name_and_comment_call_a_drills(stage: RestoreStage, name: str) -> None:
     """Not even a database that only has such a name."""
     if name.startswith("kintsugi"):
         stage.server.psql(f"CREATE DATABASE {name}")
@@ -251,14 +283,14 @@ def test_nothing_is_dropped_but_what_name_and_comment_call_a_drills(stage: Stage
     assert stage.everything() == before
 
 
-def test_names_hold_restores_and_drills_apart(stage: Stage) -> None:
+def test_names_hold_restores_and_drills_apart(stage: RestoreStage) -> None:
     """Neither goes into the other's database, nor into a template."""
     for arguments in (("--scratch", "shop"), ("kintsugi_drill_x",), ("template1",)):
         *more, into = arguments
         assert stage.failed(stage.restore("shop", *more, into=into)).kind is WorkFailure.REFUSED
 
 
-def test_what_only_a_superuser_can_make_is_made_before_or_left_out_and_named(stage: Stage) -> None:
+def test_entries_that_only_a_superuser_can_make_are_made_before_or_left_out_and_named(stage: RestoreStage) -> None:
     """E10: an extension in a schema of the dump's own, rows behind policies that hold for their owner, too."""
     statements = (
         "CREATE SCHEMA extensions",
@@ -289,7 +321,7 @@ def test_what_only_a_superuser_can_make_is_made_before_or_left_out_and_named(sta
     assert stage.everything() == before
 
 
-def test_an_empty_database_is_left_without_extensions_when_its_dump_cannot_be_restored(stage: Stage) -> None:
+def test_an_empty_database_is_left_without_extensions_when_its_dump_cannot_be_restored(stage: RestoreStage) -> None:
     """E11: they are made before the dump is run, and go again with it."""
     statements = (*ORDERS, "CREATE SCHEMA extensions", "CREATE EXTENSION vector WITH SCHEMA extensions")
     file = hostile(stage.server, stage.server.folder, statements, name="special", tampered="SELECT 1/0;")

@@ -10,12 +10,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from kintsugi.model.restore import OWNER, WorkFailure, owner_of
-from kintsugi.worker.target import Mark, hidden
+from kintsugi.model.worker_results import OWNER, WorkFailure, owner_of
+from kintsugi.worker.target import OwnershipComment, hidden
 from tests.harness import disks
 from tests.harness.fixtures import scratch
 from tests.harness.waiting import eventually, wait_for
-from tests.integration.restore_stage import PATIENCE, Dumps, Stage, dumps, restored_sql, sql_of
+from tests.integration.restore_stage import PATIENCE, Dumps, RestoreStage, dumps, restored_sql, sql_of
 
 SLOWLY = 0.1
 PHASES = {"rows": 'data for table "public.slow"', "index": "INDEX"}
@@ -32,14 +32,14 @@ def made() -> Iterator[Dumps]:
 
 
 @pytest.fixture(scope="module")
-def built(made: Dumps) -> Iterator[Stage]:
+def built(made: Dumps) -> Iterator[RestoreStage]:
     """Return the server that most tests here restore into."""
-    with Stage.built(made) as stage:
+    with RestoreStage.built(made) as stage:
         yield stage
 
 
 @pytest.fixture
-def stage(built: Stage) -> Iterator[Stage]:
+def stage(built: RestoreStage) -> Iterator[RestoreStage]:
     """Return the server as it was before the test."""
     yield built
     built.reset()
@@ -53,7 +53,7 @@ def small_disk() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("at", ["rows", "index"])
-def test_a_worker_that_is_asked_to_stop_leaves_the_server_as_it_was(stage: Stage, at: str) -> None:
+def test_a_worker_that_is_asked_to_stop_leaves_the_server_as_it_was(stage: RestoreStage, at: str) -> None:
     """Kubernetes asks with SIGTERM; asked twice, it still cleans up."""
     before = stage.everything()
     stage.pace(**{at: SLOWLY})
@@ -72,7 +72,7 @@ def test_a_worker_that_is_asked_to_stop_leaves_the_server_as_it_was(stage: Stage
 @pytest.mark.parametrize("existing", [False, True], ids=["new", "existing"])
 @pytest.mark.parametrize("at", ["rows", "index"])
 def test_a_worker_that_was_killed_is_followed_by_another_that_does_it_whole(
-    stage: Stage, at: str, existing: bool
+    stage: RestoreStage, at: str, existing: bool
 ) -> None:
     """E11: also where the killed one's `pg_restore` has the whole file and still works."""
     if existing:
@@ -93,12 +93,12 @@ def test_a_worker_that_was_killed_is_followed_by_another_that_does_it_whole(
         assert stage.server.psql(look) == "5|mine"
 
 
-def test_what_an_earlier_worker_had_restored_whole_is_only_handed_over(stage: Stage) -> None:
+def test_a_database_that_an_earlier_worker_had_restored_whole_is_only_handed_over(stage: RestoreStage) -> None:
     """E11: killed between the transaction's end and the name; another file is restored anew."""
-    for second, note in (("large", "only its last act was missing"), ("slow", "")):
+    for second, note in (("large", "only its last step was missing"), ("slow", "")):
         stage.restored(stage.restore("large", into="target"))
         stage.server.psql(f"ALTER DATABASE target RENAME TO {hidden('target')}")
-        mark = Mark(sha256=stage.digest("large")).text
+        mark = OwnershipComment(sha256=stage.digest("large")).text
         stage.server.psql(f"COMMENT ON DATABASE {hidden('target')} IS '{mark}'")
         worker = stage.restore(second, into="target")
         stage.restored(worker)
@@ -107,7 +107,7 @@ def test_what_an_earlier_worker_had_restored_whole_is_only_handed_over(stage: St
         stage.reset()
 
 
-def test_what_cannot_be_ours_is_neither_used_nor_dropped(stage: Stage) -> None:
+def test_a_hidden_database_without_our_mark_is_neither_used_nor_dropped(stage: RestoreStage) -> None:
     """A full database of the hidden name without our mark is somebody's."""
     stage.restored(stage.restore("large", into=hidden("slow")))
     before = sql_of(stage.server, hidden("slow"))
@@ -117,7 +117,7 @@ def test_what_cannot_be_ours_is_neither_used_nor_dropped(stage: Stage) -> None:
     assert sql_of(stage.server, hidden("slow")) == before
 
 
-def test_a_second_worker_waits_a_moment_and_is_refused(stage: Stage) -> None:
+def test_a_second_worker_waits_a_moment_and_is_refused(stage: RestoreStage) -> None:
     """The lock is the server's: it holds whoever started them, and goes with the first one's session."""
     before = stage.everything()
     stage.pace(rows=SLOWLY)
@@ -127,7 +127,7 @@ def test_a_second_worker_waits_a_moment_and_is_refused(stage: Stage) -> None:
     stage.restored(other)
     second = stage.failed(stage.restore("slow"))
     assert second.kind is WorkFailure.REFUSED
-    assert "another restore into slow is at work, since " in second.reason
+    assert "another restore into slow is running, since " in second.reason
     first.send(signal.SIGTERM)
     assert stage.failed(first).kind is WorkFailure.INTERRUPTED
     stage.server.psql("DROP DATABASE large")
@@ -135,7 +135,7 @@ def test_a_second_worker_waits_a_moment_and_is_refused(stage: Stage) -> None:
     assert stage.everything() == before
 
 
-async def test_nobody_can_use_the_database_before_it_is_whole(stage: Stage) -> None:
+async def test_the_database_cannot_be_used_before_it_is_whole(stage: RestoreStage) -> None:
     """E12: not even a superuser who asks again and again; the first who gets in finds everything."""
     stage.pace(rows=0.03)
     stage.server.psql("CREATE DATABASE slow")
@@ -157,7 +157,7 @@ async def test_nobody_can_use_the_database_before_it_is_whole(stage: Stage) -> N
     await asyncio.to_thread(stage.restored, worker)
 
 
-async def test_who_looks_into_the_hidden_database_is_put_out_and_named(stage: Stage) -> None:
+async def test_a_session_in_the_hidden_database_is_ended_and_named(stage: RestoreStage) -> None:
     """E12: monitoring connects to every database that it finds."""
     stage.pace(rows=0.01)
     worker = stage.restore("slow")
@@ -169,7 +169,7 @@ async def test_who_looks_into_the_hidden_database_is_put_out_and_named(stage: St
         await curious.fetchval("SELECT 1")
 
 
-async def test_a_client_on_the_empty_database_is_named_and_left_alone(stage: Stage) -> None:
+async def test_a_client_on_the_empty_database_is_named_and_left_alone(stage: RestoreStage) -> None:
     """E12: an application that was not stopped would write into what comes."""
     stage.server.psql("CREATE DATABASE slow")
     before = stage.everything()
@@ -184,7 +184,7 @@ async def test_a_client_on_the_empty_database_is_named_and_left_alone(stage: Sta
     assert stage.everything() == before
 
 
-def test_a_database_that_somebody_makes_meanwhile_is_not_replaced(stage: Stage) -> None:
+def test_a_database_that_somebody_makes_meanwhile_is_not_replaced(stage: RestoreStage) -> None:
     """E12: the restored one is kept under the name that the reason tells, and the next worker hands it over."""
     stage.pace(rows=0.01)
     worker = stage.restore("slow")
@@ -199,9 +199,10 @@ def test_a_database_that_somebody_makes_meanwhile_is_not_replaced(stage: Stage) 
     assert restored_sql(stage.server, "slow") == stage.dumps.sql["slow"]
 
 
-def test_a_full_disk_is_called_one_and_leaves_what_was(stage: Stage, small_disk: Path) -> None:
+def test_a_full_disk_is_called_one_and_leaves_what_was(stage: RestoreStage, small_disk: Path) -> None:
     """E11: here in the tablespace of the database."""
     try:
+        assert stage.server.server.uid is not None
         shutil.chown(small_disk, stage.server.server.uid)
         stage.server.psql(f"CREATE TABLESPACE small LOCATION '{small_disk}'")
         stage.server.psql("CREATE DATABASE large TABLESPACE small")
@@ -222,7 +223,7 @@ def test_a_full_disk_is_called_one_and_leaves_what_was(stage: Stage, small_disk:
 def test_a_full_disk_below_the_whole_server_is_called_one(made: Dumps, small_disk: Path) -> None:
     """E11: it falls over when its log has no room; with room again it is as it was, and the restore is done."""
     disks.resize(small_disk, "110m")
-    with Stage.built(made, folder=small_disk) as stage:
+    with RestoreStage.built(made, folder=small_disk) as stage:
         before = stage.everything()
         failed = stage.failed(stage.restore("large"))
         assert failed.kind is WorkFailure.DISK_FULL, failed.reason
@@ -235,7 +236,7 @@ def test_a_full_disk_below_the_whole_server_is_called_one(made: Dumps, small_dis
 
 
 @pytest.mark.parametrize("at", ["rows", "index"])
-def test_a_server_that_was_killed_is_as_it_was_when_it_comes_back(stage: Stage, at: str) -> None:
+def test_a_server_that_was_killed_is_as_it_was_when_it_comes_back(stage: RestoreStage, at: str) -> None:
     """E11: at most an empty hidden database is left, and the next worker takes it."""
     before = stage.everything()
     stage.pace(**{at: SLOWLY})
@@ -252,7 +253,7 @@ def test_a_server_that_was_killed_is_as_it_was_when_it_comes_back(stage: Stage, 
     assert restored_sql(stage.server, "slow") == stage.dumps.sql["slow"]
 
 
-def test_a_worker_whose_server_hangs_ends_when_it_is_asked_to(stage: Stage) -> None:
+def test_a_worker_whose_server_hangs_ends_when_it_is_asked_to(stage: RestoreStage) -> None:
     """E11: it cannot clear up, and says so, before Kubernetes loses patience."""
     before = stage.everything()
     stage.pace(rows=SLOWLY)
@@ -274,7 +275,7 @@ def test_a_worker_whose_server_hangs_ends_when_it_is_asked_to(stage: Stage) -> N
     stage.restored(stage.restore("slow"))
 
 
-def test_a_session_that_an_operator_ends_is_a_failure_and_cleaned_up(stage: Stage) -> None:
+def test_a_session_that_an_operator_ends_is_a_failure_and_cleaned_up(stage: RestoreStage) -> None:
     """The server stays, the worker's own session too."""
     before = stage.everything()
     stage.pace(rows=SLOWLY)
@@ -290,7 +291,7 @@ def test_a_session_that_an_operator_ends_is_a_failure_and_cleaned_up(stage: Stag
 
 def test_an_extension_that_the_server_lacks_is_named(made: Dumps) -> None:
     """E10: on a server whose package does not bring it."""
-    with scratch("bare-") as folder, Stage.built(made, folder=folder, without=("vector",)) as stage:
+    with scratch("bare-") as folder, RestoreStage.built(made, folder=folder, without=("vector",)) as stage:
         before = stage.everything()
         failed = stage.failed(stage.restore("shop", "--role", "app", "--role", "reporting"))
         assert failed.kind is WorkFailure.MISMATCH
@@ -298,7 +299,7 @@ def test_an_extension_that_the_server_lacks_is_named(made: Dumps) -> None:
         assert stage.everything() == before
 
 
-def without_leftovers(stage: Stage) -> str:
+def without_leftovers(stage: RestoreStage) -> str:
     """Write down all that is on the server but an empty hidden database and the role that owns it."""
     for name in stage.databases():
         assert name.startswith("kintsugi_restoring_")

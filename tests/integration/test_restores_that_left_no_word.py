@@ -1,23 +1,23 @@
 """A restore whose worker ended without a word: a real PostgreSQL is asked what became of it (P3, E11)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 
 import pytest
 
 from kintsugi.actions import job_target
-from kintsugi.actions.circumstances import Circumstances
-from kintsugi.actions.containers import Containers
-from kintsugi.actions.job_progress import Stage, Standing
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.container_exec import ContainerExec
+from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import PgRestore
-from kintsugi.model.documents import WorkloadRef
-from kintsugi.model.restore import LOCK_CLASS
-from kintsugi.objects.resources import PODS, STATEFULSETS
-from kintsugi.rehearsal import EmbeddedCluster
-from kintsugi.rehearsal.postgres import postgres_image
+from kintsugi.model.services import WorkloadRef
+from kintsugi.model.worker_results import LOCK_CLASS
 from kintsugi.settings import KubeSettings
+from kubeobjects.resources import PODS, STATEFULSETS
+from kubesim import EmbeddedCluster
+from kubesim.postgres import postgres_image
 from tests.harness.waiting import eventually
 from tests.integration.database_stage import (
     DATABASE,
@@ -34,8 +34,8 @@ from tests.unit.factories import NOW
 pytestmark = pytest.mark.timeout(600)
 
 RESTORE = PgRestore(file="/backups/app.dump", host="database.production", user="postgres", database="app")
-LOST = Standing(stage=Stage.LOST, why="job/kintsugi-x has ended without the worker's last word")
-AROUND = Circumstances(
+LOST = WorkerStatus(stage=WorkerStage.LOST, why="job/kintsugi-x has ended without the worker's last word")
+AROUND = ChangeContext(
     incident="inc-1",
     run="run-1",
     now=NOW,
@@ -43,7 +43,7 @@ AROUND = Circumstances(
     namespace=NAMESPACE,
     workload=WorkloadRef(resource=STATEFULSETS, name=DATABASE),
 )
-Psql = Callable[..., Awaitable[str]]
+Psql = Callable[..., Coroutine[None, None, str]]
 
 
 @pytest.fixture
@@ -77,25 +77,25 @@ def psql(kube: KubeClient) -> Psql:
     return do
 
 
-async def settled(kube: KubeClient) -> Standing:
+async def settled(kube: KubeClient) -> WorkerStatus:
     """Ask the database."""
-    return await job_target.settle(kube, Containers(kube), RESTORE, LOST, AROUND)
+    return await job_target.settle(kube, ContainerExec(kube), RESTORE, LOST, AROUND)
 
 
-async def test_what_is_there_and_has_tables_is_whole_and_what_is_not_was_not_done(kube: KubeClient, psql: Psql) -> None:
+async def test_a_database_with_tables_is_whole_and_a_missing_one_was_not_restored(kube: KubeClient, psql: Psql) -> None:
     """A database is hidden until it is whole."""
     missing = await settled(kube)
-    assert missing.stage is Stage.FAILED
+    assert missing.stage is WorkerStage.FAILED
     assert "nothing was restored into app" in missing.why
 
     await psql("CREATE DATABASE app")
-    assert (await settled(kube)).stage is Stage.FAILED, "an empty one was there before"
+    assert (await settled(kube)).stage is WorkerStage.FAILED, "an empty one was there before"
 
     await psql("CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id", "app")
     await psql('CREATE SCHEMA "of a shop" CREATE TABLE "it\'s" (id int)', "app")
     await psql("ANALYZE", "app")
     done = await settled(kube)
-    assert done.stage is Stage.DONE
+    assert done.stage is WorkerStage.DONE
     restored = done.names["restored"]
     assert isinstance(restored, dict)
     assert restored["tables"] == [{"name": "of a shop.it's", "rows": 0}, {"name": "public.orders", "rows": 1000}]
@@ -107,18 +107,20 @@ async def test_while_the_lock_of_a_worker_is_held_it_is_at_work(kube: KubeClient
     holding = asyncio.create_task(psql(f"SELECT pg_advisory_lock({LOCK_CLASS}, hashtext('app')), pg_sleep(300)"))
 
     async def is_at_work() -> bool:
-        return (await settled(kube)).stage is Stage.RUNNING
+        return (await settled(kube)).stage is WorkerStage.RUNNING
 
     await eventually(is_at_work, within=PATIENCE)
     await psql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
-    assert (await settled(kube)).stage is Stage.FAILED
+    assert (await settled(kube)).stage is WorkerStage.FAILED
     await asyncio.gather(holding, return_exceptions=True)
 
 
-async def test_where_nobody_answers_nobody_can_tell(cluster: EmbeddedCluster, kube: KubeClient) -> None:
+async def test_the_outcome_is_unknown_where_the_database_does_not_answer(
+    cluster: EmbeddedCluster, kube: KubeClient
+) -> None:
     """P3: a person is asked."""
     cluster.apply({**postgres(), "spec": {**postgres()["spec"], "replicas": 0}})
     await eventually(lambda: cluster.get(PODS, POD, NAMESPACE) is None, within=PATIENCE)
     standing = await settled(kube)
-    assert standing.stage is Stage.LOST
+    assert standing.stage is WorkerStage.LOST
     assert "the database cannot be asked: statefulset/database has no primary that answers" in standing.why

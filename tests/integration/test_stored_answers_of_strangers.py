@@ -13,13 +13,14 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 from aiohttp import web
 
-from kintsugi.rehearsal import EmbeddedCluster
-from kintsugi.rehearsal.shop import NAMESPACE, WEB
-from tests.harness.daemon import TOKEN, Daemon
+from kintsugi.cli.demo.shop import NAMESPACE, WEB
+from kubesim import EmbeddedCluster
+from tests.harness.daemon import TOKEN, DaemonProcess
 from tests.harness.waiting import eventually
 from tests.integration.answering_service import serving
-from tests.integration.crash_daemon import Birth
-from tests.integration.crash_stage import Stage
+from tests.integration.asked_catalog import WHEN_READY, asked_catalog
+from tests.integration.crash_daemon import DaemonStart
+from tests.integration.crash_stage import CrashStage
 
 pytestmark = pytest.mark.long
 
@@ -47,7 +48,7 @@ async def test_an_annotation_named_like_a_mark_of_the_ledger_is_judged_and_the_d
 ) -> None:
     """A11, A14: whoever may write an alert's annotations must not be able to end the daemon, now or at its next start."""
     async with EmbeddedCluster.start() as cluster:
-        daemon = Daemon(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"), folder=tmp_path / "daemon")
+        daemon = DaemonProcess(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"), folder=tmp_path / "daemon")
         ledger = daemon.folder / "ledger.db"
         try:
             for life in (1, 2, 3):
@@ -66,40 +67,15 @@ async def test_an_annotation_named_like_a_mark_of_the_ledger_is_judged_and_the_d
             await asyncio.to_thread(daemon.kill)
 
 
-CATALOG = """
-apiVersion: kintsugi.dev/v1alpha1
-kind: Service
-metadata: {{name: web-service}}
-spec:
-  priority: 4
-  depends_on: []
-  namespace: {namespace}
-  selector: app=web-app
-  workload: deployment/{web}
-  healthy: desired > 0 && ready >= desired
-  runbook: ask
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Rule
-metadata: {{name: asked}}
-spec: {{on: alert, match: ['alertname="Asked"'], service: web-service, mode: auto, cooldown: 10m}}
----
-apiVersion: kintsugi.dev/v1alpha1
-kind: Runbook
-metadata: {{name: ask}}
-spec:
-  title: Ask
-  service: web-service
-  steps:
+STEPS = """
     - {{id: ask, name: Ask, run: 'curl {url}/answer', expect: status == 200}}
     - {{id: gate, name: Wait, run: 'curl {url}/gate', expect: status == 200, within: 1h}}
     - {{id: again, name: Compare, run: 'curl {url}/answer', expect: 'json == steps.ask.json'}}
-  rollback: {{after: 2h}}
 """
 
 
 @dataclass
-class Probed:
+class MarkedService:
     """A service that answers with what looks like a mark of the ledger; its gate is shut at first."""
 
     url: str = ""
@@ -108,7 +84,7 @@ class Probed:
 
     @classmethod
     @asynccontextmanager
-    async def serving(cls) -> AsyncIterator["Probed"]:
+    async def serving(cls) -> AsyncIterator["MarkedService"]:
         """Serve on a port of this machine."""
         probed = cls()
         app = web.Application()
@@ -128,7 +104,7 @@ class Probed:
         return web.Response(status=200 if self.is_open else 503)
 
 
-def ask(stage: Stage, path: str, body: object | None = None) -> tuple[int, Any]:
+def ask(stage: CrashStage, path: str, body: object | None = None) -> tuple[int, Any]:
     """Ask the daemon that is alive."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"} if data else {"Authorization": "Bearer the-token-of-ana"}
@@ -142,8 +118,13 @@ async def test_an_answer_like_a_mark_of_the_ledger_is_shown_and_the_run_goes_on_
     folder = tmp_path / "story"
     catalog = tmp_path / "catalog"
     catalog.mkdir()
-    async with Probed.serving() as probed, Stage.set(Birth(folder=folder, durations=0.01, catalog=catalog)) as stage:
-        (catalog / "all.yaml").write_text(CATALOG.format(namespace=NAMESPACE, web=WEB, url=probed.url))
+    async with (
+        MarkedService.serving() as probed,
+        CrashStage.set(DaemonStart(folder=folder, durations=0.01, catalog=catalog)) as stage,
+    ):
+        (catalog / "all.yaml").write_text(
+            asked_catalog(STEPS.format(url=probed.url), healthy=WHEN_READY, rollback="after: 2h")
+        )
         stage.birth.operators.write_text("ana:the-token-of-ana\n")
         stage.start()
         async with stage.ledger():
@@ -166,7 +147,7 @@ async def test_an_answer_like_a_mark_of_the_ledger_is_shown_and_the_run_goes_on_
     assert (again["met"], again["error"]) == (True, "")
 
 
-def ask_for_the_incident(stage: Stage) -> Json:
+def ask_for_the_incident(stage: CrashStage) -> Json:
     """Ask for all about the one incident."""
     _, found = ask(stage, "/api/v1/incidents")
     (incident,) = found["incidents"]
@@ -175,7 +156,7 @@ def ask_for_the_incident(stage: Stage) -> Json:
     return dict(detail)
 
 
-def is_closed(stage: Stage) -> bool:
+def is_closed(stage: CrashStage) -> bool:
     """Return whether the one incident is closed."""
     _, found = ask(stage, "/api/v1/incidents")
     return bool(found["incidents"] and found["incidents"][0]["closed"])

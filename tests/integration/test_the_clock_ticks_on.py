@@ -13,7 +13,7 @@ from tests.harness.waiting import eventually
 OFTEN = timedelta(milliseconds=20)
 
 
-class Looks:
+class CountedTicks:
     """Counts its looks; `trouble` is what each of them raises."""
 
     def __init__(self, trouble: Exception | None = None) -> None:
@@ -43,7 +43,7 @@ def never(name: str, error: BaseException) -> None:
 @pytest.mark.parametrize("shift", [timedelta(hours=-1), timedelta(hours=1), timedelta(days=20_000)], ids=str)
 async def test_ticks_begin_anew_once_the_wall_clock_was_set(shift: timedelta) -> None:
     """Set back, the scheduler is silent; set forward, as on a machine that starts in 1970, it makes up for no interval."""
-    clock, looks = Clock(never), Looks()
+    clock, looks = Clock(never), CountedTicks()
     clock.every(OFTEN, "a look", looks)
     clock.start()
     await looks.come(2)
@@ -54,7 +54,7 @@ async def test_ticks_begin_anew_once_the_wall_clock_was_set(shift: timedelta) ->
 
 
 async def test_a_look_that_waits_for_the_ledger_comes_again_and_holds_up_no_other() -> None:
-    clock, waits, works = Clock(never), Looks(LedgerUnavailable("away")), Looks()
+    clock, waits, works = Clock(never), CountedTicks(LedgerUnavailable("away")), CountedTicks()
     clock.every(OFTEN, "waits", waits)
     clock.every(OFTEN, "works", works)
     clock.start()
@@ -71,7 +71,7 @@ async def test_a_look_that_goes_wrong_unexpectedly_is_told_by_name() -> None:
         heard.append((name, error))
 
     mistake = RuntimeError("a mistake")
-    clock, looks = Clock(hear), Looks(mistake)
+    clock, looks = Clock(hear), CountedTicks(mistake)
     clock.every(OFTEN, "a look", looks)
     clock.start()
     await looks.come(1)

@@ -6,8 +6,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from kintsugi.rehearsal import EmbeddedCluster
-from tests.integration.test_cli_runs_the_daemon import Process, kintsugi
+from kubesim import EmbeddedCluster
+from tests.integration.test_cli_runs_the_daemon import CliProcess, kintsugi
 
 pytestmark = pytest.mark.long
 
@@ -17,7 +17,7 @@ COMMENT = "# operators, one a line, as NAME:TOKEN"
 
 @pytest.fixture
 async def flags(tmp_path: Path) -> AsyncIterator[tuple[str | Path, ...]]:
-    """Give the flags of a daemon on an embedded cluster, with the files `webhook` and `people`."""
+    """Yield the flags of a daemon on an embedded cluster, with the files `webhook` and `people`."""
     (tmp_path / "webhook").write_text(f"# Alertmanager's own\n\n{WEBHOOK}\n")
     (tmp_path / "people").write_text(f"{COMMENT}\nana:{ANA}\n")
     async with EmbeddedCluster.start() as cluster:
@@ -37,7 +37,7 @@ async def status(url: str, authorization: str) -> int:
         return answer.status
 
 
-async def address(daemon: Process) -> str:
+async def address(daemon: CliProcess) -> str:
     return (await daemon.says("Kintsugi takes webhooks on")).split()[-1]
 
 
@@ -92,7 +92,7 @@ async def test_a_file_that_is_changed_for_the_worse_keeps_its_tokens_and_says_so
         assert await status(url, f"Bearer {ANA}") == 401
         daemon.process.terminate()
         code, _ = await daemon.ends()
-    refused = [line for line in "".join(daemon.told).splitlines() if "token file is not taken" in line]
+    refused = [line for line in "".join(daemon.told).splitlines() if "token file refused" in line]
     assert (code, len(refused)) == (0, 1), daemon.told
     assert "line 2: the token is empty" in refused[0]
     assert "ben" not in refused[0]

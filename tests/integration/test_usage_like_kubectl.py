@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from kintsugi.actions.actions import Actions
+from kintsugi.cli.demo.shop import NAMESPACE, shop
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.kube.client import KubeClient
-from kintsugi.rehearsal import EmbeddedCluster
-from kintsugi.rehearsal.shop import NAMESPACE, shop
 from kintsugi.settings import KubeSettings
+from kubesim import EmbeddedCluster
 from tests.harness.waiting import eventually
 
 KUBECTL = shutil.which("kubectl")
@@ -43,7 +43,7 @@ async def test_usage_is_what_kubectl_prints(tmp_path: Path, arguments: str, colu
 
             async def alike() -> bool:
                 printed = rows(await kubectl(config, *arguments.split()), columns)
-                told = (await actions.look(command, deadline=WITHIN)).names["items"]
+                told = (await actions.read(command, deadline=WITHIN)).names["items"]
                 assert isinstance(told, list)
                 return bool(printed) and printed == sorted(row(each, columns) for each in told)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from kintsugi.rehearsal import EmbeddedCluster
-from tests.harness.daemon import OPERATOR, ROOT, TOKEN, Daemon
+from kubesim import EmbeddedCluster
+from tests.harness.daemon import OPERATOR, ROOT, TOKEN, DaemonProcess
 from tests.harness.waiting import eventually
 
 pytestmark = pytest.mark.long
@@ -24,9 +24,9 @@ Json = dict[str, Any]
 
 
 @pytest.fixture
-async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
+async def daemon(tmp_path: Path) -> AsyncIterator[DaemonProcess]:
     async with EmbeddedCluster.start() as cluster:
-        daemon = Daemon(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"), folder=tmp_path / "daemon")
+        daemon = DaemonProcess(kubeconfig=cluster.kubeconfig(tmp_path / "kubeconfig"), folder=tmp_path / "daemon")
         await asyncio.to_thread(daemon.start)
         try:
             yield daemon
@@ -41,13 +41,13 @@ def body(*, version: str = "4", truncated: int = 0, **labels: str) -> Json:
     return {"version": version, "groupKey": "{}:{}", "truncatedAlerts": truncated, "alerts": [alert]}
 
 
-async def deliver(daemon: Daemon, delivery: Json) -> int:
+async def deliver(daemon: DaemonProcess, delivery: Json) -> int:
     """Deliver it as Alertmanager does."""
     status, _ = await asyncio.to_thread(daemon.post, "/alertmanager", delivery, token=TOKEN)
     return status
 
 
-async def kintsugi(daemon: Daemon, *arguments: str) -> tuple[int, str, str]:
+async def kintsugi(daemon: DaemonProcess, *arguments: str) -> tuple[int, str, str]:
     """Run a command as a person with a token; give its code, stdout and stderr."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "daemon"), "KINTSUGI_TOKEN": OPERATOR}
     command = [sys.executable, "-m", "kintsugi.cli", *arguments, "--server", daemon.url]
@@ -57,7 +57,7 @@ async def kintsugi(daemon: Daemon, *arguments: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-async def test_an_alert_that_no_rule_knows_is_listed_by_its_verdict(daemon: Daemon) -> None:
+async def test_an_alert_that_no_rule_knows_is_listed_by_its_verdict(daemon: DaemonProcess) -> None:
     """P9: its verdict is not only counted."""
     assert await deliver(daemon, body()) == 200
 
@@ -73,10 +73,10 @@ async def test_an_alert_that_no_rule_knows_is_listed_by_its_verdict(daemon: Daem
     assert (code, out) == (0, "")
 
 
-async def test_alerts_that_were_left_out_of_a_group_are_told(daemon: Daemon) -> None:
+async def test_alerts_that_were_left_out_of_a_group_are_told(daemon: DaemonProcess) -> None:
     """A7: nobody can ask for them, so a person must know; the start has said so before anything was lost."""
     log = daemon.log.read_text()
-    assert "Alertmanager is not polled" in log
+    assert "alertmanager not polled" in log
     assert "alertmanager.url" in log
 
     assert await deliver(daemon, body(truncated=7)) == 200
@@ -89,7 +89,7 @@ async def test_alerts_that_were_left_out_of_a_group_are_told(daemon: Daemon) -> 
     assert 'kintsugi_alerts_left_out_total{outcome="unknown"} 7.0' in metrics
 
 
-async def test_a_dead_letter_is_sent_in_again_once_it_is_understood(daemon: Daemon) -> None:
+async def test_a_dead_letter_is_sent_in_again_once_it_is_understood(daemon: DaemonProcess) -> None:
     """A11: until then it stays one, and that is said."""
     assert await deliver(daemon, body(version="5")) == 400
     _, out, _ = await kintsugi(daemon, "dead-letters", "-o", "json")
@@ -99,7 +99,7 @@ async def test_a_dead_letter_is_sent_in_again_once_it_is_understood(daemon: Daem
 
     code, _, said = await kintsugi(daemon, "resend", letter["id"], "--yes")
     assert code == 4
-    assert "cannot be sent in: version '5'" in said
+    assert "cannot be resent: version '5'" in said
 
     # what another version of Kintsugi understands, this one is given to understand
     with closing(sqlite3.connect(daemon.ledger.removeprefix("sqlite:///"), timeout=60)) as ledger:
@@ -108,7 +108,7 @@ async def test_a_dead_letter_is_sent_in_again_once_it_is_understood(daemon: Daem
         ledger.commit()
     code, out, said = await kintsugi(daemon, "resend", letter["id"], "--yes")
     assert code == 0, said
-    assert out.startswith("Sent in: 1 alert taken.")
+    assert out.startswith("Resent: 1 alert accepted.")
 
     assert (await kintsugi(daemon, "dead-letters"))[1] == ""
     _, listed = await asyncio.to_thread(daemon.get, "/api/v1/signals")
@@ -118,16 +118,18 @@ async def test_a_dead_letter_is_sent_in_again_once_it_is_understood(daemon: Daem
     assert "there is no dead letter" in said
 
 
-async def test_what_was_too_large_or_held_a_secret_cannot_be_sent_in_again_and_says_so(daemon: Daemon) -> None:
+async def test_a_dead_letter_that_was_too_large_or_held_a_secret_cannot_be_sent_in_again_and_says_so(
+    daemon: DaemonProcess,
+) -> None:
     """A11: neither cut nor masked would it be what came in."""
-    for labels in ({"note": "x" * 70_000}, {"note": "password=hunter2-hunter2"}):
-        assert await deliver(daemon, body(version="5", **labels)) == 400
+    for note in ("x" * 70_000, "password=hunter2-hunter2"):
+        assert await deliver(daemon, body(version="5", note=note)) == 400
     _, answer = await asyncio.to_thread(daemon.get, "/api/v1/dead-letters")
     letters = answer["dead_letters"]
     assert [letter["resendable"] for letter in letters] == [False, False]
     for letter in letters:
         code, _, said = await kintsugi(daemon, "resend", letter["id"], "--yes")
         assert code == 4
-        assert "it was not kept whole" in said
+        assert "it was not stored whole" in said
     raw = Path(daemon.ledger.removeprefix("sqlite:///"))
     assert not any(b"hunter2" in file.read_bytes() for file in raw.parent.glob(f"{raw.name}*"))

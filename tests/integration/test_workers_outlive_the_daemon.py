@@ -77,7 +77,7 @@ async def test_a_restore_that_ends_in_silence_is_a_person_s(tmp_path: Path) -> N
 
 
 async def test_an_image_that_cannot_be_pulled_is_told_with_its_event_and_the_job_ended(tmp_path: Path) -> None:
-    async with WorkerStage.set(tmp_path, start_within="5s") as story:
+    async with WorkerStage.set(tmp_path, start_timeout="5s") as story:
         story.stage.cluster.images.remove("kintsugi:stand-in")
         story.stage.cluster.images.remove("*:latest")
         incident, _ = await story.ended()
@@ -90,6 +90,6 @@ async def test_an_image_that_cannot_be_pulled_is_told_with_its_event_and_the_job
 
 
 async def test_a_claim_that_finds_no_volume_is_told(tmp_path: Path) -> None:
-    async with WorkerStage.set(tmp_path, start_within="5s", storage_class="no-such-class") as story:
+    async with WorkerStage.set(tmp_path, start_timeout="5s", storage_class_name="no-such-class") as story:
         incident, _ = await story.ended()
     assert "Unschedulable: pod has unbound immediate PersistentVolumeClaims" in incident.reason

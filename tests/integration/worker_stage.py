@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from kintsugi.cli.demo.shop import NAMESPACE
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import Incident, StepRecord
-from kintsugi.objects import resources
-from kintsugi.rehearsal import Image
-from kintsugi.rehearsal.images import Program
 from kintsugi.settings import RestoreSettings
-from tests.integration.crash_daemon import Birth
-from tests.integration.crash_stage import NAMESPACE, USER, Stage
+from kubeobjects import resources
+from kubesim import Image
+from kubesim.images import Program
+from tests.integration.crash_daemon import DaemonStart
+from tests.integration.crash_stage import USER, CrashStage
 
 IMAGE = "kintsugi:stand-in"
 CATALOG = """\
@@ -55,7 +57,7 @@ spec:
       undo: none
     - id: restart
       when: steps.restore.restored.tables.exists(t, t.rows == 1000)
-      for_each: service.pods.filter(p, unhealthy(p))
+      forEach: service.pods.filter(p, unhealthy(p))
       run: kubectl delete pod ${each}
       expect: service.ready >= service.desired
       within: 10h
@@ -73,17 +75,17 @@ SECRET = {
 class WorkerStage:
     """The stage, and what its workers were told and may do."""
 
-    stage: Stage
+    stage: CrashStage
     folder: Path
 
     @classmethod
     @asynccontextmanager
-    async def set(cls, folder: Path, *, kill_at: str = "", **settings: object) -> AsyncIterator["WorkerStage"]:
+    async def set(cls, folder: Path, *, kill_at: str = "", **settings: Any) -> AsyncIterator["WorkerStage"]:
         """Have the shop well, the daemon watching it, then a pod broken. One that kills itself is started again."""
         catalog = folder / "catalog"
         catalog.mkdir()
         (catalog / "all.yaml").write_text(CATALOG)
-        birth = Birth(
+        birth = DaemonStart(
             folder=folder / "daemon",
             durations=0.005,
             replicas=4,
@@ -91,7 +93,7 @@ class WorkerStage:
             catalog=catalog,
             restore=RestoreSettings(image=IMAGE, **settings),
         )
-        async with Stage.set(birth) as stage:
+        async with CrashStage.set(birth) as stage:
             stage.cluster.apply(SECRET)
             stage.cluster.images.add(IMAGE, stand_in(folder))
             stage.start()
@@ -138,7 +140,7 @@ class WorkerStage:
         async with self.stage.ledger() as ledger:
 
             async def is_over() -> bool:
-                found = await ledger.incidents(limit=1)
+                found = await ledger.incidents.newest(limit=1)
                 return bool(found) and found[0].closed is not None
 
             await self.stage.until(is_over)
@@ -157,10 +159,10 @@ class WorkerStage:
 
 
 async def told(ledger: Ledger) -> tuple[Incident, dict[str, StepRecord]]:
-    """Give the newest incident and the steps of its run."""
-    (incident, *_) = await ledger.incidents(limit=1)
-    (run,) = await ledger.runs_of(incident.id)
-    return incident, {step.path: step for step in await ledger.steps(run.id)}
+    """Return the newest incident and the steps of its run."""
+    (incident, *_) = await ledger.incidents.newest(limit=1)
+    (run,) = await ledger.runs.of_incident(incident.id)
+    return incident, {step.path: step for step in await ledger.runs.steps(run.id)}
 
 
 def stand_in(folder: Path) -> Image:

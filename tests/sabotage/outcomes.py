@@ -56,7 +56,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     for name in ("kintsugi.app.daemon", "kintsugi.cli", "kintsugi.worker"):
         importlib.import_module(name)
     [package] = importlib.import_module("kintsugi").__path__
-    Path(os.environ[FILE]).write_text(json.dumps({PACKAGE: package, **session.config.stash[_OUTCOMES]}))
+    noted: dict[str, Outcome] = session.config.stash[_OUTCOMES]
+    Path(os.environ[FILE]).write_text(json.dumps({PACKAGE: package, **noted}))
 
 
 def is_assertion(error: BaseException) -> bool:

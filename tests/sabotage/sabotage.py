@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tests.sabotage.weaknesses import Weakness
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edit:
@@ -19,12 +21,14 @@ class Sabotage:
     """
     One behaviour that is taken out of the code by a few lines, so that the package can still be imported and is typed.
 
-    `takes_out` names the behaviour in words, `shows` its numbers in docs/reliability.md. `red` are the tests of the file
-    `tests`, a path below tests/, that must fail by assertion; of a test with cases, one of them at least.
+    `takes_out` names the behaviour in words, `shows` its numbers in docs/reliability.md, `against` what would go wrong
+    without it. `red` are the tests of the file `tests`, a path below tests/, that must fail by assertion; of a test with
+    cases, one of them at least.
     """
 
     takes_out: str
     shows: tuple[str, ...] = ()
+    against: tuple[Weakness, ...] = ()
     edits: tuple[Edit, ...]
     tests: str
     red: tuple[str, ...]
@@ -40,7 +44,7 @@ class Outcome(StrEnum):
 
 
 def objections(sabotage: Sabotage, outcomes: Mapping[str, Outcome]) -> list[str]:
-    """Say why a run of the file of tests has not shown the behaviour. Empty: the named tests, and no others, are red."""
+    """Return why a run of the file of tests has not shown the behaviour. Empty: the named tests, and no others, are red."""
     wrong = []
     for name in sabotage.red:
         ended = {outcome for test, outcome in outcomes.items() if is_case(test, name)} - {Outcome.SKIPPED}

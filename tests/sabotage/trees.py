@@ -13,6 +13,7 @@ from tests.sabotage.sabotage import Edit, Outcome, Sabotage, objections
 
 ROOT = Path(__file__).parents[2]
 CODE = Path("daemon", "kintsugi")
+SOURCES = ("daemon", "daemon/kubeobjects", "daemon/kubesim")
 
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".pytest_cache", ".ruff_cache", ".hypothesis")
 
@@ -29,7 +30,7 @@ class Tree:
         self._outcomes, self._said = folder / "outcomes.json", folder / "said.txt"
         self._server: subprocess.Popen[str] | None = None
         shutil.copytree(ROOT, self._root, ignore=_LEFT_OUT, symlinks=True)
-        paths = os.pathsep.join(map(str, (self._root / "daemon", self._root)))
+        paths = os.pathsep.join(map(str, (*(self._root / each for each in SOURCES), self._root)))
         own = {"PYTHONPATH": paths, FILE: str(self._outcomes), "PYTHONDONTWRITEBYTECODE": "1", "CI": ""}
         self._here = {**os.environ, **own}
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from textwrap import dedent, indent
 
 from kintsugi.catalog import Source, load_sources
-from kintsugi.model.documents import Catalog, Mode, Rule, RuleSource, Service
+from kintsugi.model.catalog import Catalog
 from kintsugi.model.history import PastRun
 from kintsugi.model.records import (
     Approval,
@@ -28,10 +28,12 @@ from kintsugi.model.records import (
     StepState,
     Target,
 )
+from kintsugi.model.rules import Mode, Rule, RuleSource
+from kintsugi.model.services import Service
 from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.kept import Condition, ContainerStatus, Deployment, Metadata, OwnerReference, Pod
-from kintsugi.objects.pods import ContainerState, PodStatus, Running
+from kintsugi.objects.pods import ContainerState, ContainerStateRunning, PodStatus
 from kintsugi.objects.rollouts import COMPLETE
 from kintsugi.objects.workloads import DeploymentSpec, DeploymentStatus
 
@@ -39,12 +41,12 @@ NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 
 def moment(*, hours: float = 0, minutes: float = 0, seconds: float = 0) -> datetime:
-    """Give the moment that long after NOW; negative figures are before it."""
+    """Return the moment that long after NOW; negative figures are before it."""
     return NOW + timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
 def virtual_clock() -> datetime:
-    """Give NOW plus what the event loop's own (virtual) time has run."""
+    """Return NOW plus what the event loop's own (virtual) time has run."""
     return NOW + timedelta(seconds=asyncio.get_running_loop().time())
 
 
@@ -66,7 +68,7 @@ def service_text(
         metadata: {{name: {name}}}
         spec:
           priority: {priority}
-          depends_on: [{", ".join(depends_on)}]
+          dependsOn: [{", ".join(depends_on)}]
           namespace: {namespace}
           selector: app={name}
           workload: deployment/{name}
@@ -125,12 +127,12 @@ def services(*edges: tuple[str, tuple[str, ...]]) -> Mapping[str, Service]:
 
 
 def web() -> Service:
-    """Give the service web."""
+    """Return the service web."""
     return shop().services["web"]
 
 
 def rule(*, name: str = "web-pods", cooldown: timedelta = timedelta(minutes=10), mode: Mode = Mode.AUTO) -> Rule:
-    """Give a rule of web on pods."""
+    """Return a rule of web on pods."""
     return replace(shop().rules["web-pods"], name=name, cooldown=cooldown, mode=mode)
 
 
@@ -141,7 +143,7 @@ def view(
     desired: int = 3,
     healthy: bool | None = True,
     since: datetime = NOW,
-    fresh: bool = True,
+    is_current: bool = True,
     pods: tuple[Pod, ...] = (),
     template: str = "",
 ) -> ServiceView:
@@ -155,7 +157,7 @@ def view(
         healthy=healthy,
         healthy_since=since if healthy is True else None,
         failing_since=since if healthy is False else None,
-        fresh=fresh,
+        is_current=is_current,
         pods=pods,
         template=template,
     )
@@ -190,7 +192,7 @@ def pod(
     made: datetime | None = None,
 ) -> Pod:
     """
-    Give a pod of web that has run for an hour; an unready one became so half an hour ago. `owner` "" is a bare pod.
+    Return a pod of web that has run for an hour; an unready one became so half an hour ago. `owner` "" is a bare pod.
 
     With `made` it was made then, and has become ready then if it is.
     """
@@ -205,7 +207,7 @@ def pod(
         ready=ready,
         started=True,
         restart_count=restarts,
-        state=ContainerState(running=Running(started_at=moment(minutes=-60))),
+        state=ContainerState(running=ContainerStateRunning(started_at=moment(minutes=-60))),
     )
     return Pod(
         metadata=Metadata(
@@ -222,7 +224,7 @@ def pod(
 
 
 def incident(*, state: IncidentState = IncidentState.RUNNING, service: str = "web") -> Incident:
-    """Give an incident that was opened now."""
+    """Return an incident that was opened now."""
     return Incident(
         id="inc-1",
         service=service,
@@ -243,7 +245,7 @@ def run(
     parameters: Mapping[str, object] | None = None,
     deadline: datetime | None = None,
 ) -> RunRecord:
-    """Give a run that starts now, with half an hour until its deadline."""
+    """Return a run that starts now, with half an hour until its deadline."""
     return RunRecord(
         id="run-1",
         incident="inc-1",
@@ -261,7 +263,7 @@ def run(
 
 
 def step(path: str = "scale#0", *, state: StepState = StepState.PLANNED) -> StepRecord:
-    """Give the record of one step of the run."""
+    """Return the record of one step of the run."""
     return StepRecord(run="run-1", path=path, name=path, state=state)
 
 
@@ -285,7 +287,7 @@ def signal(
     labels: Mapping[str, str] | None = None,
     id: str = "sig-1",  # noqa: A002 - the record's own word
 ) -> Signal:
-    """Give a signal that fires since now, or has ended at `ended`."""
+    """Return a signal that fires since now, or has ended at `ended`."""
     return Signal(
         id=id,
         source=SignalSource.ALERTMANAGER if kind is RuleSource.ALERT else SignalSource.WATCH,
@@ -310,7 +312,7 @@ def past(
     service: str = "web",
     rule: str = "web-pods",
 ) -> PastRun:
-    """Give a run of web that took five minutes and ended so; `finished` None is one under way."""
+    """Return a run of web that took five minutes and ended so; `finished` None is one under way."""
     return PastRun(
         service=service,
         namespace="production",
@@ -330,7 +332,7 @@ def pause(
     until: datetime | None = None,
     freeze: bool = False,
 ) -> Pause:
-    """Give Ada's pause."""
+    """Return Ada's pause."""
     return Pause(id="p-1", scope=scope, name=name, who="ada", why="a release", freeze=freeze, since=since, until=until)
 
 

@@ -1,6 +1,6 @@
 """
-What commands do: every one of them natively, through the Kubernetes API or a client.
+The common parts of the verbs: commands are executed through the Kubernetes API or a client, never by a program or a shell.
 
-Reads and probes only look. A change is prepared (judged on the live object, with its undo and its evidence), then
-performed by exactly one write, and can be probed when its answer was lost.
+Probes only look. A change is planned (judged on the live object, with its undo and its evidence), then made by exactly one
+write, and can be probed when its answer was lost.
 """

@@ -1,62 +1,72 @@
 """
-Whether a command holds a secret: by its place, by its shape, or as one that we know.
+Finds secrets in commands: by place, by shape, or as known values.
 
-The ledger keeps commands as they are, since they are carried out again after a restart: what is masked could not be. So a
-change is refused where its own command, or that of its undo, would write a secret down.
+The ledger keeps commands as they are, since they are executed again after a restart; a masked one could not be. So a change is
+refused where its command, or one of its undo, would write a secret into the ledger. One that `encrypted` has encrypted does not.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 
-from kintsugi.actions.prepared import Prepared
-from kintsugi.commands import decode, encode, render
-from kintsugi.errors import Refused
-from kintsugi.model.command import Command, Create, Curl, Mark, Patch
+from kintsugi.actions.effect_plan import CreateWrite, EffectPlan, PatchWrite, Write
+from kintsugi.commands import decode, render
+from kintsugi.commands.registry import definition_of
+from kintsugi.errors import KintsugiError, Refused
+from kintsugi.model.command import Command
 from kintsugi.telemetry import MASK, SECRETS
+from kintsugi.telemetry.redaction import Redactor
+
+WITH_A_KEY = "with a key in ledger.encryptionKeyFile it would be kept encrypted"
 
 
 def holds_secret(command: Command, *, written: str = "") -> bool:
     """
     Return whether a command holds a secret, or one that was masked already.
 
-    `written` is a text that is stored anyway, of the runbook or of another command: a value that stands there in quotes
-    is none for its place alone.
+    `written` is a text that is stored anyway, of the runbook or of another command: a quoted value in it is no secret for its
+    place alone.
     """
     return any(_is_secret(before, after, written) for before, after in _masked(_document(command)))
 
 
-def check_undo(prepared: Prepared) -> None:
-    """Raise Refused when the way back of a change, or what completes it, would write a secret into the ledger."""
-    written = render(prepared.command)
-    then = prepared.facts.get("then")
-    completing = then if isinstance(then, list) else []
-    for encoded in (*prepared.undo.commands, *completing):
+def check_undo(plan: EffectPlan) -> None:
+    """Raise Refused when the undo of a change, or a change that completes it, would write a secret into the ledger."""
+    written = render(plan.command)
+    for encoded in (*plan.undo.commands, *plan.then):
         command = decode(encoded)
         if holds_secret(command, written=written):
             raise Refused(
-                f"the way back ({type(command).__name__.lower()}) would write a secret into the ledger, and no revision"
-                " of the object holds it: it is not changed"
+                f"the undo ({type(command).__name__.lower()}) would write a secret into the ledger, and no revision"
+                f" of the object holds it: it is not changed; {WITH_A_KEY}"
             )
 
 
-def _document(command: Command) -> object:
-    """Return what of a command may hold secrets, as nested as it stands in the object that it is about."""
-    match command:
-        case Patch(patch=text, kind="json"):
-            return [_placed(each) for each in _content(text)]
-        case Patch(patch=text) | Create(manifest=text):
-            return _content(text)
-        case Mark(values=values):
-            return {"annotations": dict(values)}
-        case Curl():
-            return encode(command)
+def hide(error: KintsugiError, asked: Command | Write) -> None:
+    """Mask the secrets of a command in an error's text: a server may quote the value that it refuses."""
+    own = Redactor()
+    for before, _ in _masked(_document(asked)):
+        text = before if isinstance(before, str) else orjson.dumps(before).decode()
+        own.register(text)
+        own.register(orjson.dumps(text).decode()[1:-1])
+    error.args = (own.text(str(error)), *error.args[1:])
+
+
+def _document(asked: Command | Write) -> object:
+    """Return the content of a command or a write that may hold secrets, nested as in its object."""
+    match asked:
+        case PatchWrite(operations=operations):
+            return [placed(each) for each in operations]
+        case CreateWrite(manifest=manifest):
+            return manifest
+        case Command():
+            return definition_of(asked).payload(asked)
         case _:
-            return []  # names of objects, numbers, and where a Secret is
+            return []
 
 
-def _content(text: str) -> Sequence[object]:
-    """Read a text of JSON; of one that is none, the text itself."""
+def json_content(text: str) -> Sequence[object]:
+    """Return the parsed JSON of a text, the text itself where it is not JSON."""
     try:
         content = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -64,8 +74,8 @@ def _content(text: str) -> Sequence[object]:
     return content if isinstance(content, list) else [content]
 
 
-def _placed(operation: object) -> object:
-    """Write an operation of a JSON patch as the field that it is about, within what it stands in."""
+def placed(operation: object) -> object:
+    """Return an operation of a JSON patch as its field, nested in the objects around it."""
     if not isinstance(operation, Mapping) or not isinstance(operation.get("path"), str):
         return operation
     value = operation.get("value")
@@ -76,7 +86,7 @@ def _placed(operation: object) -> object:
 
 
 def _masked(document: object) -> Iterator[tuple[object, object]]:
-    """Yield what of a document is secret, and what is left of it."""
+    """Yield the secrets of a document, each with its masked form."""
     yield from _differences(document, SECRETS.value(document))
 
 
@@ -92,7 +102,7 @@ def _differences(before: object, after: object) -> Iterator[tuple[object, object
 
 
 def _is_secret(before: object, after: object, written: str) -> bool:
-    """Return whether what was masked is more than a value in a secret's place that is stored anyway."""
+    """Return whether a masked value is a secret, and not just a stored value in a secret's place."""
     if before is None or before == "":
         return False
     known = isinstance(before, str) and (SECRETS.text(before) != before or MASK in before)

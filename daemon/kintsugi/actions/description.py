@@ -1,21 +1,23 @@
 """
-An object as text for a person, with its events, much as `kubectl describe` shows it: bounded and without secrets.
+The Events about an object, and the object with them as text, as `kubectl describe` shows it: bounded and without secrets.
 
-It is for reading, and for keeping as evidence; nothing decides on it.
+The text is for a person, and is kept as evidence; nothing decides on it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
-from kintsugi.actions import live
-from kintsugi.actions.events import event_time
-from kintsugi.actions.live import Live
-from kintsugi.actions.threads import computed, size_of
-from kintsugi.objects import facts
+from kintsugi.actions import unstructured
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import ObjectName
+from kintsugi.objects import predicates
 from kintsugi.objects.kept import Object, Pod
 from kintsugi.telemetry.redaction import MASK, SECRETS, is_secret_key
 from kintsugi.telemetry.secret_places import LAST_APPLIED, environment
+from kintsugi.threads import computed, size_of
+from kubeobjects.resources import EVENTS
 
 LONGEST = 64 * 1024
 _MOST_EVENTS = 40
@@ -23,14 +25,39 @@ _HEADED = ("apiVersion", "kind", "metadata", "status")
 _DATA = ("data", "stringData", "binaryData")
 
 
-async def described(obj: Live, events: Sequence[Live]) -> str:
-    """Write an object and its newest events, in a thread where they are large. At most 64 KiB."""
+async def events_about(kube: KubeClient, about: ObjectName | None, namespace: str | None) -> Sequence[Unstructured]:
+    """Return the Events about an object (all Events without one), oldest first."""
+    listing = await kube.list(EVENTS, namespace, fields=_fields(about))
+    return sorted(listing.items, key=event_time)
+
+
+def _fields(about: ObjectName | None) -> str:
+    if about is None:
+        return ""
+    conditions = {
+        "kind": about.resource.kind,
+        "apiVersion": about.resource.api_version,
+        "name": about.name,
+        "uid": about.uid,
+    }
+    return ",".join(f"involvedObject.{key}={value}" for key, value in conditions.items() if value)
+
+
+def event_time(event: Unstructured) -> str:
+    """Return the last time of an Event, in the API's notation, which sorts by time (fields in kubectl's order)."""
+    if unstructured.nested_field(event, "series"):
+        return unstructured.nested_string(event, "series", "lastObservedTime")
+    return unstructured.nested_string(event, "lastTimestamp") or unstructured.nested_string(event, "eventTime")
+
+
+async def described(obj: Unstructured, events: Sequence[Unstructured]) -> str:
+    """Return the text of an object and its newest Events, at most 64 KiB; it is made in a thread where they are large."""
     size = size_of([obj, *events])
     return await computed(size, lambda: describe(obj, events))
 
 
-def describe(obj: Live, events: Sequence[Live]) -> str:
-    """Write an object and its newest events. At most 64 KiB."""
+def describe(obj: Unstructured, events: Sequence[Unstructured]) -> str:
+    """Return the text of an object and its newest Events, at most 64 KiB."""
     text = "\n".join((*_head(obj), *_body(obj), *_events(events)))
     return clip(SECRETS.text(text))
 
@@ -42,30 +69,32 @@ def clip(text: str, longest: int = LONGEST) -> str:
     return f"[{len(text) - longest} characters before this are left out]\n{text[-longest:]}"
 
 
-def _head(obj: Live) -> Iterator[str]:
-    metadata = live.mapping(obj, "metadata")
-    yield f"Name:         {live.name(obj)}"
-    if namespace := live.text(metadata, "namespace"):
+def _head(obj: Unstructured) -> Iterator[str]:
+    metadata = unstructured.nested_map(obj, "metadata")
+    yield f"Name:         {unstructured.name(obj)}"
+    if namespace := unstructured.nested_string(metadata, "namespace"):
         yield f"Namespace:    {namespace}"
-    yield f"Kind:         {live.text(obj, 'kind')}"
-    yield f"UID:          {live.uid(obj)}"
-    yield f"Created:      {live.text(metadata, 'creationTimestamp')}"
-    if deleted := live.text(metadata, "deletionTimestamp"):
+    yield f"Kind:         {unstructured.nested_string(obj, 'kind')}"
+    yield f"UID:          {unstructured.uid(obj)}"
+    yield f"Created:      {unstructured.nested_string(metadata, 'creationTimestamp')}"
+    if deleted := unstructured.nested_string(metadata, "deletionTimestamp"):
         yield f"Terminating:  since {deleted}"
-    owner = facts.controller_of(live.kept(obj, Object))
+    owner = predicates.controller_of(unstructured.convert(obj, Object))
     if owner is not None:
         yield f"Controlled by: {owner.kind}/{owner.name}"
-    if live.text(obj, "kind") == "Pod":
-        pod = live.kept(obj, Pod)
-        yield f"Status:       {facts.status_of(pod)} ({facts.restarts(pod)} restarts) on {pod.spec.node_name or 'no node'}"
-    annotations = {key: value for key, value in live.mapping(metadata, "annotations").items() if key != LAST_APPLIED}
-    yield from _section("Labels", live.mapping(metadata, "labels"))
+    if unstructured.nested_string(obj, "kind") == "Pod":
+        pod = unstructured.convert(obj, Pod)
+        yield f"Status:       {predicates.status_of(pod)} ({predicates.restarts(pod)} restarts) on {pod.spec.node_name or 'no node'}"
+    annotations = {
+        key: value for key, value in unstructured.nested_map(metadata, "annotations").items() if key != LAST_APPLIED
+    }
+    yield from _section("Labels", unstructured.nested_map(metadata, "labels"))
     yield from _section("Annotations", annotations)
 
 
-def _body(obj: Live) -> Iterator[str]:
-    """Yield status first: it is what one looks for."""
-    yield from _section("Status", live.mapping(obj, "status"))
+def _body(obj: Unstructured) -> Iterator[str]:
+    """Yield the status first, then the other sections."""
+    yield from _section("Status", unstructured.nested_map(obj, "status"))
     for key, value in obj.items():
         if key in _DATA and isinstance(value, Mapping):
             yield from _section(
@@ -83,7 +112,7 @@ def _section(title: str, content: object) -> Iterator[str]:
 
 
 def _without_secrets(value: object) -> object:
-    """Mask texts under a secret's name, and every variable of an environment; what only names a Secret stays."""
+    """Mask texts under a secret's name, and every variable of an environment; names of Secrets stay."""
     if isinstance(value, Mapping):
         named = value.get("name")
         if isinstance(named, str) and "value" in value and is_secret_key(named):
@@ -105,14 +134,14 @@ def _holds_secret(key: str, value: object) -> bool:
     return isinstance(value, str) and (key == LAST_APPLIED or is_secret_key(key)) and not key.endswith("Name")
 
 
-def _events(events: Sequence[Live]) -> Iterator[str]:
+def _events(events: Sequence[Unstructured]) -> Iterator[str]:
     if not events:
         yield "Events:       none"
         return
     yield "Events:"
     for event in sorted(events, key=event_time)[-_MOST_EVENTS:]:
-        times = live.number(event, "series", "count") or live.number(event, "count", default=1)
+        times = unstructured.nested_int(event, "series", "count") or unstructured.nested_int(event, "count", default=1)
         yield (
-            f"  {event_time(event)}  {live.text(event, 'type'):<8}{live.text(event, 'reason'):<20}"
-            f"(x{times})  {live.text(event, 'message').strip()}"
+            f"  {event_time(event)}  {unstructured.nested_string(event, 'type'):<8}{unstructured.nested_string(event, 'reason'):<20}"
+            f"(x{times})  {unstructured.nested_string(event, 'message').strip()}"
         )

@@ -1,31 +1,30 @@
-"""What is kept of an object before it is deleted: its description with events, and its logs; bounded and redacted."""
+"""The evidence of an object before it is deleted: its description with Events, and its logs; bounded and redacted."""
 
 import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 
-from kintsugi.actions import live
-from kintsugi.actions.description import clip, described
-from kintsugi.actions.events import events_about
-from kintsugi.actions.live import Live
-from kintsugi.actions.prepared import Evidence
-from kintsugi.actions.threads import computed
+from kintsugi.actions import unstructured
+from kintsugi.actions.description import clip, described, events_about
+from kintsugi.actions.effect_plan import Evidence
+from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import KubeClient
 from kintsugi.objects.kept import Pod
-from kintsugi.objects.resources import PODS
 from kintsugi.telemetry.redaction import SECRETS
+from kintsugi.threads import computed
+from kubeobjects.resources import PODS
 
 _LINES = 500
 _BYTES = 64 * 1024
 _PATIENCE = timedelta(seconds=10)
 
 
-async def of_pod(kube: KubeClient, obj: Live) -> tuple[Evidence, ...]:
+async def of_pod(kube: KubeClient, obj: Unstructured) -> tuple[Evidence, ...]:
     """
-    Keep a pod's description, and the current and previous log of each of its containers.
+    Return a pod's description, and the current and previous log of each of its containers.
 
-    What cannot be read (a container that never started has no log) is kept as the sentence that says so.
+    Evidence that cannot be read (a container that never started has no log) contains the error instead.
     """
     description, *logs = await asyncio.gather(
         _description(kube, obj), *(_log(kube, obj, container, previous) for container, previous in _logs_of(obj))
@@ -33,40 +32,44 @@ async def of_pod(kube: KubeClient, obj: Live) -> tuple[Evidence, ...]:
     return (description, *logs)
 
 
-async def of_claim(obj: Live) -> Evidence:
-    """Keep a claim or a volume whole: a person could make it anew from this."""
+async def of_claim(obj: Unstructured) -> Evidence:
+    """Return the whole description of a claim or a volume, from which a person could recreate it."""
     return Evidence(
-        kind=f"describe {live.text(obj, 'kind')} {live.name(obj)}", text=await described(live.shown(obj), ())
+        kind=f"describe {unstructured.nested_string(obj, 'kind')} {unstructured.name(obj)}",
+        text=await described(unstructured.without_managed_fields(obj), ()),
     )
 
 
-async def _description(kube: KubeClient, obj: Live) -> Evidence:
+async def _description(kube: KubeClient, obj: Unstructured) -> Evidence:
     try:
-        events = await events_about(kube, live.named(PODS, obj), live.text(obj, "metadata", "namespace"))
+        events = await events_about(
+            kube, unstructured.named(PODS, obj), unstructured.nested_string(obj, "metadata", "namespace")
+        )
     except KubeError as error:
         return Evidence(
-            kind="describe", text=f"{await described(live.shown(obj), ())}\nits events cannot be read: {error}"
+            kind="describe",
+            text=f"{await described(unstructured.without_managed_fields(obj), ())}\nits events cannot be read: {error}",
         )
-    return Evidence(kind="describe", text=await described(live.shown(obj), events))
+    return Evidence(kind="describe", text=await described(unstructured.without_managed_fields(obj), events))
 
 
-def _logs_of(obj: Live) -> Iterator[tuple[str, bool]]:
-    """Yield container and whether its previous instance is meant."""
-    pod = live.kept(obj, Pod)
+def _logs_of(obj: Unstructured) -> Iterator[tuple[str, bool]]:
+    """Yield each log to read: the container, and whether it is that of the previous instance."""
+    pod = unstructured.convert(obj, Pod)
     for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
         yield status.name, False
         if status.restart_count > 0:
             yield status.name, True
 
 
-async def _log(kube: KubeClient, obj: Live, container: str, previous: bool) -> Evidence:
+async def _log(kube: KubeClient, obj: Unstructured, container: str, previous: bool) -> Evidence:
     kind = f"logs {container}{' --previous' if previous else ''}"
     try:
         chunks = [
             chunk
             async for chunk in kube.logs(
-                live.name(obj),
-                live.text(obj, "metadata", "namespace"),
+                unstructured.name(obj),
+                unstructured.nested_string(obj, "metadata", "namespace"),
                 container=container,
                 previous=previous,
                 tail=_LINES,

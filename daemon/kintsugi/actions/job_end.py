@@ -6,47 +6,47 @@ The worker is asked to stop and cleans up: a restore is one transaction, of whic
 
 from dataclasses import replace
 
-from kintsugi.actions import live, refusals
+from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions.delete_intent import DeleteIntent
+from kintsugi.actions.effect_plan import DeleteWrite, EffectPlan, Evidence, not_undone
 from kintsugi.actions.evidence import of_pod
-from kintsugi.actions.job_order import MANAGED_BY, OURS, RUN
-from kintsugi.actions.judged import Judged
-from kintsugi.actions.live import Live
-from kintsugi.actions.prepared import DeleteWrite, Evidence, Prepared
-from kintsugi.actions.undo import not_undone
+from kintsugi.actions.loaded_target import LoadedTarget
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.worker_job_spec import MANAGED_BY, OURS, RUN
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Delete
-from kintsugi.objects.resources import PODS
+from kubeobjects.resources import PODS
 
 JOB_NAME = "batch.kubernetes.io/job-name"
 """The label by which the pods of a Job are found."""
 
-_NOT_UNDONE = "a worker that was ended is not started again: run its step anew"
+_NOT_UNDONE = "a worker that was ended is not started again: run its step again"
 
 
-async def prepare(kube: KubeClient, command: Delete, judged: Judged) -> Prepared:
+async def plan_effect(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> EffectPlan:
     """Judge the end of a worker of this very run; what it said is kept. Raises Refused for any other Job."""
-    labels = live.labels(judged.obj)
-    ours = labels.get(MANAGED_BY) == OURS and labels.get(RUN) == judged.circumstances.run
-    refusals.check("" if ours else f"{judged.asked} is not a worker of this run: it is left alone")
+    labels = unstructured.labels(loaded.obj)
+    ours = labels.get(MANAGED_BY) == OURS and labels.get(RUN) == loaded.context.run
+    preconditions.check("" if ours else f"{loaded.asked} is not a worker of this run: it is left alone")
     kept: list[Evidence] = []
-    for pod in await pods_of(kube, judged.obj):
+    for pod in await pods_of(kube, loaded.obj):
         kept += await of_pod(kube, pod)
-    return Prepared(
-        command=replace(command, objects=(judged.asked,)),
-        facts=judged.identity,
+    return EffectPlan(
+        command=replace(command, objects=(loaded.asked,)),
+        intent=loaded.identified(DeleteIntent(uid=loaded.uid)),
         undo=not_undone(_NOT_UNDONE),
         evidence=tuple(kept),
         write=DeleteWrite(grace=command.grace),
     )
 
 
-async def pods_of(kube: KubeClient, job: Live) -> list[Live]:
+async def pods_of(kube: KubeClient, job: Unstructured) -> list[Unstructured]:
     """List the pods of one Job, the oldest first; a namesake's before it are not its own."""
-    namespace = live.text(job, "metadata", "namespace")
-    found = (await kube.list(PODS, namespace, labels=f"{JOB_NAME}={live.name(job)}")).items
-    own = [pod for pod in found if any(owner.get("uid") == live.uid(job) for owner in _owners(pod))]
-    return sorted(own, key=lambda pod: live.text(pod, "metadata", "creationTimestamp"))
+    namespace = unstructured.nested_string(job, "metadata", "namespace")
+    found = (await kube.list(PODS, namespace, labels=f"{JOB_NAME}={unstructured.name(job)}")).items
+    own = [pod for pod in found if any(owner.get("uid") == unstructured.uid(job) for owner in _owners(pod))]
+    return sorted(own, key=lambda pod: unstructured.nested_string(pod, "metadata", "creationTimestamp"))
 
 
-def _owners(pod: Live) -> tuple[Live, ...]:
-    return live.entries(pod, "metadata", "ownerReferences")
+def _owners(pod: Unstructured) -> tuple[Unstructured, ...]:
+    return unstructured.nested_maps(pod, "metadata", "ownerReferences")

@@ -10,13 +10,13 @@ from hashlib import sha256
 
 import orjson
 
-from kintsugi.actions import live
-from kintsugi.actions.job_order import KEYS, Order
-from kintsugi.actions.live import Live
-from kintsugi.actions.prepared import MARK
+from kintsugi.actions import job_server, unstructured
+from kintsugi.actions.effect_plan import RUN_ANNOTATION
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.worker_job_spec import KEYS, WorkerJobSpec
 from kintsugi.model.command import BackupFetch
-from kintsugi.model.documents import SecretRef
-from kintsugi.model.restore import BACKUPS
+from kintsugi.model.services import SecretRef
+from kintsugi.model.worker_results import BACKUPS, SERVER_SOCKET
 
 CONTAINER = "worker"
 DIGEST = "kintsugi.dev/spec"
@@ -26,62 +26,72 @@ USER = 65532
 """The user and the group of the image."""
 
 _TMP = "/tmp"  # noqa: S108  the container's own, empty, and all that it can write to besides the room
+_LEAST_DISK, _MOST_DISK = "64Mi", "256Mi"
+"""Of the node's disk, for /tmp and the log: a line a second for twelve hours is less than the 50 MiB that a kubelet keeps."""
+
 _SESSION = "AWS_SESSION_TOKEN"
 _GRACE = 60
 """Seconds that a worker has to clean up when it is asked to stop."""
 
 
-def job(order: Order) -> Live:
+def job(job_spec: WorkerJobSpec) -> Unstructured:
     """Write the Job: one pod, once; Kubernetes ends it when it is over its time, and takes it away some time later."""
     spec = {
         "backoffLimit": 0,
         "completions": 1,
         "parallelism": 1,
-        "activeDeadlineSeconds": int(order.settings.longest.total_seconds()),
-        "ttlSecondsAfterFinished": int(order.settings.keep.total_seconds()),
-        "template": {"metadata": {"labels": order.labels}, "spec": _pod(order)},
+        "activeDeadlineSeconds": int(job_spec.settings.active_deadline.total_seconds()),
+        "ttlSecondsAfterFinished": int(job_spec.settings.ttl_after_finished.total_seconds()),
+        "template": {"metadata": {"labels": job_spec.labels, **_annotations(job_spec)}, "spec": _pod(job_spec)},
     }
     metadata = {
-        "name": order.name,
-        "namespace": order.namespace,
-        "labels": order.labels,
-        "annotations": {MARK: order.circumstances.mark, DIGEST: digest_of(spec)},
+        "name": job_spec.name,
+        "namespace": job_spec.namespace,
+        "labels": job_spec.labels,
+        "annotations": {RUN_ANNOTATION: job_spec.context.mark, DIGEST: digest_of(spec)},
     }
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
-def room(order: Order) -> Live:
+def staging_pvc(job_spec: WorkerJobSpec) -> Unstructured:
     """Write the claim; `owned` makes it go with its Job."""
-    storage = order.settings.storage_class
+    storage = job_spec.settings.storage_class_name
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {
-            "name": order.claim,
-            "namespace": order.namespace,
-            "labels": order.labels,
+            "name": job_spec.pvc_name,
+            "namespace": job_spec.namespace,
+            "labels": job_spec.labels,
         },
         "spec": {
             "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": order.settings.room}},
+            "resources": {"requests": {"storage": job_spec.settings.volume_size}},
             **({} if storage is None else {"storageClassName": storage}),
         },
     }
 
 
-def owned(made: Live, job: Live) -> Live:
+def owned(made: Unstructured, job: Unstructured) -> Unstructured:
     """Let the cluster take something away together with the Job that it was made for."""
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": live.name(job), "uid": live.uid(job)}
-    return live.put(made, "metadata", "ownerReferences", value=[owner])
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": unstructured.name(job), "uid": unstructured.uid(job)}
+    return unstructured.with_field(made, "metadata", "ownerReferences", value=[owner])
 
 
-def digest_of(spec: Live) -> str:
+def digest_of(spec: Unstructured) -> str:
     """Name a specification by its content."""
     return sha256(orjson.dumps(spec, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
-def _pod(order: Order) -> Live:
-    account = order.settings.service_account
+def _annotations(job_spec: WorkerJobSpec) -> Unstructured:
+    return {"annotations": {job_server.ACCOUNT: job_server.account_line(USER)}} if job_spec.server is not None else {}
+
+
+def _pod(job_spec: WorkerJobSpec) -> Unstructured:
+    server = job_spec.server
+    # A cloud may give the holder of the account a token of its own; the one beside a foreign program needs none.
+    account = job_spec.settings.service_account_name if server is None else None
+    pulled_with = [{"name": name} for name in server.pull_secrets] if server is not None else []
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -96,28 +106,31 @@ def _pod(order: Order) -> Live:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(order)],
+        **({"imagePullSecrets": pulled_with} if pulled_with else {}),
+        **({"initContainers": list(job_server.containers(job_spec))} if server is not None else {}),
+        "containers": [_container(job_spec)],
         "volumes": [
-            {"name": "backups", "persistentVolumeClaim": {"claimName": order.claim}},
-            {"name": "tmp", "emptyDir": {}},
+            {"name": "backups", "persistentVolumeClaim": {"claimName": job_spec.pvc_name}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": _LEAST_DISK}},
+            *(job_server.volumes(job_spec) if server is not None else ()),
         ],
     }
 
 
-def _container(order: Order) -> Live:
-    settings = order.settings
-    only_reads = {} if isinstance(order.command, BackupFetch) else {"readOnly": True}
+def _container(job_spec: WorkerJobSpec) -> Unstructured:
+    settings = job_spec.settings
+    only_reads = {} if isinstance(job_spec.command, BackupFetch) else {"readOnly": True}
     return {
         "name": CONTAINER,
         "image": settings.image,
-        "imagePullPolicy": settings.pull_policy,
+        "imagePullPolicy": settings.image_pull_policy,
         "command": ["python", "-m", "kintsugi.worker"],
         # The kubelet itself would put variables in for $(NAME), passwords among them.
-        "args": [word.replace("$", "$$") for word in order.arguments],
-        "env": list(_environment(order)),
+        "args": [word.replace("$", "$$") for word in job_spec.arguments],
+        "env": list(_environment(job_spec)),
         "resources": {
-            "requests": {"cpu": settings.cpu, "memory": settings.memory},
-            "limits": {"memory": settings.memory},
+            "requests": {"cpu": settings.cpu, "memory": settings.memory, "ephemeral-storage": _LEAST_DISK},
+            "limits": {"memory": settings.memory, "ephemeral-storage": _MOST_DISK},
         },
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -129,14 +142,15 @@ def _container(order: Order) -> Live:
         "volumeMounts": [
             {"name": "backups", "mountPath": BACKUPS, **only_reads},
             {"name": "tmp", "mountPath": _TMP},
+            *([{"name": job_server.SOCKET, "mountPath": SERVER_SOCKET}] if job_spec.server is not None else []),
         ],
     }
 
 
-def _environment(order: Order) -> Iterator[Live]:
-    s3, secrets = order.settings.s3, order.secrets
+def _environment(job_spec: WorkerJobSpec) -> Iterator[Unstructured]:
+    s3, secrets = job_spec.settings.s3, job_spec.secrets
     plain = {"HOME": _TMP, "PYTHONUNBUFFERED": "1"}
-    if isinstance(order.command, BackupFetch):
+    if isinstance(job_spec.command, BackupFetch):
         plain |= {"KINTSUGI_S3_ENDPOINT": s3.endpoint} if s3.endpoint else {}
         plain |= {"AWS_REGION": s3.region} if s3.region else {}
         given = secrets.get(KEYS[0])
@@ -146,6 +160,6 @@ def _environment(order: Order) -> Iterator[Live]:
     yield from (_from_secret(name, reference) for name, reference in secrets.items())
 
 
-def _from_secret(name: str, reference: SecretRef, *, optional: bool = False) -> Live:
+def _from_secret(name: str, reference: SecretRef, *, optional: bool = False) -> Unstructured:
     chosen = {"name": reference.secret, "key": reference.key, **({"optional": True} if optional else {})}
     return {"name": name, "valueFrom": {"secretKeyRef": chosen}}

@@ -1,29 +1,31 @@
 """
-How far a worker is: read from its Job's status and the lines of its pod's log, by whoever watches it now.
+Reads the progress of a worker from its Job's status and the lines of its pod's log.
 
-The worker's own last line decides. Where there is none, what the cluster says tells why: a pod that does not start is
-waited for, and its reason is told; of a pod that ended without a word nobody knows how far it came.
+The worker's own last line decides. Where there is none, the state in the cluster is used: a pod that does not start is waited
+for, with its reason; for a pod that ended without a last line the progress is unknown. A log may quote megabytes of foreign text:
+a large one is read in a thread.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 
-from kintsugi.actions import live
-from kintsugi.actions.events import events_about
+from kintsugi.actions import unstructured
+from kintsugi.actions.description import events_about
 from kintsugi.actions.job_end import pods_of
 from kintsugi.actions.job_manifest import CONTAINER
-from kintsugi.actions.live import Live
 from kintsugi.actions.pods import status_of_container
+from kintsugi.actions.unstructured import Unstructured
 from kintsugi.durations import format_duration
 from kintsugi.errors import Invalid, KubeError, NotFound
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.lines import Note, WorkLine, decode
-from kintsugi.model.restore import Backup, Dropped, Failed, LastLine, Restored, WorkProgress
-from kintsugi.objects.resources import JOBS, PODS
+from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
+from kintsugi.model.worker_results import Backup, Dropped, Failed, LastLine, Restored, WorkProgress
+from kintsugi.threads import LEAST_LINE, decoded
+from kubeobjects.resources import JOBS, PODS
 
 _TAIL = 50
 """Lines that are read of a log that still grows."""
@@ -36,8 +38,8 @@ _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 """Reasons of a container that waits which say nothing: the Events know more."""
 
 
-class Stage(StrEnum):
-    """Where a worker stands."""
+class WorkerStage(StrEnum):
+    """The stage of a worker."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -48,62 +50,62 @@ class Stage(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class WorkerStatus:
     """
-    What is known of a worker now. `names` are what an expression sees, `why` what it waits for or why it failed.
+    The state of a worker. `names` are those that an expression sees, `why` says what it waits for or why it failed.
 
-    STUCK: it is given up, though it may go on. LOST: it has ended, and nobody can tell how far it came. `since` is when its Job was made.
+    STUCK: it is given up, though it may go on. LOST: it has ended, and its progress is unknown. `since` is when its Job was made.
     """
 
-    stage: Stage
+    stage: WorkerStage
     names: Mapping[str, object] = field(default_factory=dict)
     why: str = ""
     since: datetime | None = None
 
 
-async def read(kube: KubeClient, name: str, namespace: str) -> Standing:
-    """Read how a Job stands. Raises KubeError when that cannot be asked."""
+async def read(kube: KubeClient, name: str, namespace: str) -> WorkerStatus:
+    """Return the state of a Job's worker. Raises KubeError."""
     try:
         job = await kube.get(JOBS, name, namespace)
     except NotFound:
-        return Standing(stage=Stage.LOST, why=f"job/{name} is gone: somebody deleted it")
+        return WorkerStatus(stage=WorkerStage.LOST, why=f"job/{name} is gone: it was deleted")
     pods = await pods_of(kube, job)
     pod = pods[-1] if pods else None
-    lines = await _lines(kube, pod, whole=pod is not None and has_ended(job, pod)) if pod is not None else []
-    since = datetime.fromisoformat(live.text(job, "metadata", "creationTimestamp"))
-    standing = replace(judge(job, pod, lines), since=since)
-    if standing.stage is not Stage.STARTING:
-        return standing
+    said = await _said(kube, pod, whole=has_ended(job, pod)) if pod is not None else b""
+    since = datetime.fromisoformat(unstructured.nested_string(job, "metadata", "creationTimestamp"))
+    status = replace(await decoded(_weight(said), lambda: status_of(job, pod, lines_of(said))), since=since)
+    if status.stage is not WorkerStage.STARTING:
+        return status
     told = await _warning(kube, job, pod)
-    return replace(standing, why="; ".join(dict.fromkeys(part for part in (standing.why, told) if part)))
+    return replace(status, why="; ".join(dict.fromkeys(part for part in (status.why, told) if part)))
 
 
-def held_to(standing: Standing, limit: timedelta, now: datetime) -> Standing:
-    """Give up a worker that has not started in time; why it has not is told with it."""
-    if standing.since is None or now - standing.since < limit:
-        return standing
-    why = f"it has not started within {format_duration(limit)}: {standing.why or 'nothing says why'}"
-    return replace(standing, stage=Stage.STUCK, why=why)
+def held_to(status: WorkerStatus, limit: timedelta, now: datetime) -> WorkerStatus:
+    """Return a worker's state, STUCK with the reason when it has not started in time."""
+    if status.since is None or now - status.since < limit:
+        return status
+    why = f"it has not started within {format_duration(limit)}: {status.why or 'for no stated reason'}"
+    return replace(status, stage=WorkerStage.STUCK, why=why)
 
 
-def judge(job: Live, pod: Live | None, lines: Sequence[WorkLine]) -> Standing:
-    """Say how a worker stands, by its Job, its newest pod and its lines."""
+def status_of(job: Unstructured, pod: Unstructured | None, lines: Sequence[WorkLine]) -> WorkerStatus:
+    """Return the state of a worker by its Job, its newest pod and its lines."""
     names = names_of(lines)
     last = next((line for line in reversed(lines) if isinstance(line, LastLine)), None)
     if isinstance(last, Failed):
-        return Standing(stage=Stage.FAILED, names=names, why=last.reason)
+        return WorkerStatus(stage=WorkerStage.FAILED, names=names, why=last.reason)
     if last is not None:
-        return Standing(stage=Stage.DONE, names=names)
+        return WorkerStatus(stage=WorkerStage.DONE, names=names)
     if (ended := end_of(job)) is not None:
         return _without_a_word(job, pod, ended, names)
-    state = live.mapping(status_of_container(pod, CONTAINER), "state") if pod is not None else {}
+    state = unstructured.nested_map(status_of_container(pod, CONTAINER), "state") if pod is not None else {}
     if "running" in state or "terminated" in state:
-        return Standing(stage=Stage.RUNNING, names=names)
-    return Standing(stage=Stage.STARTING, names=names, why=_waits_for(pod))
+        return WorkerStatus(stage=WorkerStage.RUNNING, names=names)
+    return WorkerStatus(stage=WorkerStage.STARTING, names=names, why=_waits_for(pod))
 
 
 def names_of(lines: Sequence[WorkLine]) -> Mapping[str, object]:
-    """Give what an expression sees of a worker's lines: the newest progress, all notes, the result."""
+    """Return what an expression sees of a worker's lines: the newest progress, all notes, the result."""
     notes = [line.text for line in lines if isinstance(line, Note)]
     names: dict[str, object] = {"notes": notes[-_MOST_NOTES:]}
     for line in lines:
@@ -121,90 +123,144 @@ def names_of(lines: Sequence[WorkLine]) -> Mapping[str, object]:
     return names
 
 
-def has_ended(job: Live, pod: Live) -> bool:
-    """Tell whether nothing more will be said."""
-    return end_of(job) is not None or "terminated" in live.mapping(status_of_container(pod, CONTAINER), "state")
+def has_ended(job: Unstructured, pod: Unstructured) -> bool:
+    """Return whether nothing more will be said."""
+    return end_of(job) is not None or "terminated" in unstructured.nested_map(
+        status_of_container(pod, CONTAINER), "state"
+    )
 
 
-def end_of(job: Live) -> Live | None:
-    """Give the condition by which a Job says that it has ended, well or not."""
+def end_of(job: Unstructured) -> Unstructured | None:
+    """Return the condition by which a Job says that it has ended, well or not."""
     return next(
         (
             each
-            for each in live.entries(job, "status", "conditions")
-            if live.text(each, "type") in {"Complete", "Failed"} and live.text(each, "status") == "True"
+            for each in unstructured.nested_maps(job, "status", "conditions")
+            if unstructured.nested_string(each, "type") in {"Complete", "Failed"}
+            and unstructured.nested_string(each, "status") == "True"
         ),
         None,
     )
 
 
-def _without_a_word(job: Live, pod: Live | None, ended: Live, names: Mapping[str, object]) -> Standing:
+def _without_a_word(
+    job: Unstructured, pod: Unstructured | None, ended: Unstructured, names: Mapping[str, object]
+) -> WorkerStatus:
     """Judge a Job that has ended without the worker's last line: surely nothing was done where it never ran."""
-    said = live.text(ended, "message") or live.text(ended, "reason")
+    said = unstructured.nested_string(ended, "message") or unstructured.nested_string(ended, "reason")
     status = status_of_container(pod, CONTAINER) if pod is not None else {}
-    terminated = live.mapping(status, "state", "terminated")
-    reason = live.text(pod, "status", "reason") or live.text(terminated, "reason")
-    code = live.at(terminated, "exitCode")
-    parts = [said, reason, live.text(pod, "status", "message"), f"exit code {code}" if code is not None else ""]
-    why = f"job/{live.name(job)} has ended without the worker's last word ({'; '.join(filter(None, parts))})"
-    never_ran = pod is not None and not terminated and not live.text(status, "containerID")
-    return Standing(stage=Stage.FAILED if never_ran else Stage.LOST, names=names, why=why)
+    terminated = unstructured.nested_map(status, "state", "terminated")
+    reason = unstructured.nested_string(pod, "status", "reason") or unstructured.nested_string(terminated, "reason")
+    code = unstructured.nested_field(terminated, "exitCode")
+    parts = [
+        said,
+        reason,
+        unstructured.nested_string(pod, "status", "message"),
+        f"exit code {code}" if code is not None else "",
+    ]
+    parts += list(_before_it(pod)) if pod is not None else []
+    why = f"job/{unstructured.name(job)} has ended without the worker's last word ({'; '.join(filter(None, parts))})"
+    never_ran = pod is not None and not terminated and not unstructured.nested_string(status, "containerID")
+    return WorkerStatus(stage=WorkerStage.FAILED if never_ran else WorkerStage.LOST, names=names, why=why)
 
 
-def _waits_for(pod: Live | None) -> str:
-    """Say what keeps a pod from running, as far as its status tells."""
+def _waits_for(pod: Unstructured | None) -> str:
+    """Return what keeps a pod from running, as far as its status tells."""
     if pod is None:
         return "it has no pod"
-    waiting = live.mapping(status_of_container(pod, CONTAINER), "state", "waiting")
-    if (reason := live.text(waiting, "reason")) and reason not in _STARTING:
-        return ": ".join(filter(None, (reason, live.text(waiting, "message"))))
-    for each in live.entries(pod, "status", "conditions"):
-        if live.text(each, "type") == "PodScheduled" and live.text(each, "status") == "False":
-            return ": ".join(filter(None, (live.text(each, "reason"), live.text(each, "message"))))
+    waiting = unstructured.nested_map(status_of_container(pod, CONTAINER), "state", "waiting")
+    if (reason := unstructured.nested_string(waiting, "reason")) and reason not in _STARTING:
+        return ": ".join(filter(None, (reason, unstructured.nested_string(waiting, "message"))))
+    if hindrances := list(_before_it(pod)):
+        return "; ".join(hindrances)
+    for each in unstructured.nested_maps(pod, "status", "conditions"):
+        if (
+            unstructured.nested_string(each, "type") == "PodScheduled"
+            and unstructured.nested_string(each, "status") == "False"
+        ):
+            return ": ".join(
+                filter(None, (unstructured.nested_string(each, "reason"), unstructured.nested_string(each, "message")))
+            )
     return ""
 
 
-async def _warning(kube: KubeClient, job: Live, pod: Live | None) -> str:
-    """Give the newest warning among the Events about the pod, or about the Job that could not make one."""
-    about = live.named(PODS, pod) if pod is not None else live.named(JOBS, job)
+def _before_it(pod: Unstructured) -> Iterator[str]:
+    """Yield what is wrong with the containers that must run before the worker: a drill's server."""
+    for status in unstructured.nested_maps(pod, "status", "initContainerStatuses"):
+        waiting, ended = (unstructured.nested_map(status, "state", state) for state in ("waiting", "terminated"))
+        reason = unstructured.nested_string(waiting, "reason")
+        if reason and reason not in _STARTING:
+            yield ": ".join(
+                filter(
+                    None,
+                    (
+                        unstructured.nested_string(status, "name"),
+                        reason,
+                        unstructured.nested_string(waiting, "message"),
+                    ),
+                )
+            )
+        code = unstructured.nested_field(ended, "exitCode")
+        if code:
+            said = unstructured.nested_string(ended, "message").strip() or unstructured.nested_string(ended, "reason")
+            yield f"{unstructured.nested_string(status, 'name')} exited {code}: {said}"
+
+
+async def _warning(kube: KubeClient, job: Unstructured, pod: Unstructured | None) -> str:
+    """Return the newest warning among the Events about the pod, or about the Job that could not make one."""
+    about = unstructured.named(PODS, pod) if pod is not None else unstructured.named(JOBS, job)
     try:
-        found = await events_about(kube, about, live.text(job, "metadata", "namespace"))
+        found = await events_about(kube, about, unstructured.nested_string(job, "metadata", "namespace"))
     except KubeError as error:
         return f"its Events cannot be read: {error}"
-    warnings = [each for each in found if live.text(each, "type") == "Warning"]
-    return f"{live.text(warnings[-1], 'reason')}: {live.text(warnings[-1], 'message')}" if warnings else ""
+    warnings = [each for each in found if unstructured.nested_string(each, "type") == "Warning"]
+    return (
+        f"{unstructured.nested_string(warnings[-1], 'reason')}: {unstructured.nested_string(warnings[-1], 'message')}"
+        if warnings
+        else ""
+    )
 
 
-async def _lines(kube: KubeClient, pod: Live, *, whole: bool) -> list[WorkLine]:
+def lines_of(said: bytes) -> list[WorkLine]:
+    """Return the lines of a log that are a worker's; JSON may hold what else Python takes for the end of a line."""
+    return [line for each in said.decode(errors="replace").split("\n") if each and (line := decode(each)) is not None]
+
+
+def _weight(said: bytes) -> int:
+    """Return how many bytes of text a log costs: an empty line costs what a short one does."""
+    return max(len(said), LEAST_LINE * said.count(b"\n"))
+
+
+async def _said(kube: KubeClient, pod: Unstructured, *, whole: bool) -> bytes:
     """Read what a worker has said; where its log is gone, what the kubelet kept of its end."""
     status = status_of_container(pod, CONTAINER)
-    if not live.text(status, "containerID"):
-        return []
+    if not unstructured.nested_string(status, "containerID"):
+        return b""
     try:
-        text = await _log(kube, pod, whole=whole)
+        said = await _log(kube, pod, whole=whole)
     except (NotFound, Invalid):
-        text = ""
-    kept = live.text(status, "state", "terminated", "message")
-    lines = [line for each in (text or kept).splitlines() if (line := decode(each)) is not None]
+        said = b""
+    said = said or unstructured.nested_string(status, "state", "terminated", "message").encode(errors="replace")
     # It has ended since the pod was read: what it said at first is to be told, too.
-    just_ended = not whole and any(isinstance(line, LastLine) for line in lines)
-    return await _lines(kube, pod, whole=True) if just_ended else lines
+    if not whole and await decoded(_weight(said), lambda: any(is_last(line) for line in lines_of(said))):
+        return await _said(kube, pod, whole=True)
+    return said
 
 
-async def _log(kube: KubeClient, pod: Live, *, whole: bool) -> str:
+async def _log(kube: KubeClient, pod: Unstructured, *, whole: bool) -> bytes:
     chunks = kube.logs(
-        live.name(pod),
-        live.text(pod, "metadata", "namespace"),
+        unstructured.name(pod),
+        unstructured.nested_string(pod, "metadata", "namespace"),
         container=CONTAINER,
         tail=None if whole else _TAIL,
         limit_bytes=_MOST_READ,
         deadline=_PATIENCE,
     )
-    return b"".join([chunk async for chunk in chunks]).decode(errors="replace")
+    return b"".join([chunk async for chunk in chunks])
 
 
 def _shown(said: WorkProgress | Backup | Restored | Dropped) -> Mapping[str, object]:
-    """Give what was said as an expression sees it; what is not known is absent."""
+    """Return what was said as an expression sees it; what is not known is absent."""
     fields = msgspec.to_builtins(said, builtin_types=(datetime,))
     assert isinstance(fields, dict), fields
     return {

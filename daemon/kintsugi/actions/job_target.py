@@ -12,14 +12,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 from kintsugi.actions import psql
-from kintsugi.actions.circumstances import Circumstances
-from kintsugi.actions.containers import Containers
-from kintsugi.actions.job_progress import Stage, Standing
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.container_exec import ContainerExec
+from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
 from kintsugi.actions.pods import pods_of
 from kintsugi.errors import KubeError, ProbeFailed, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, PgRestore, Psql
-from kintsugi.model.restore import LOCK_CLASS
+from kintsugi.model.worker_results import LOCK_CLASS
 
 _PATIENCE = timedelta(seconds=15)
 
@@ -31,27 +31,29 @@ SELECT n.nspname || '.' || c.relname AS name, greatest(c.reltuples, 0)::int8 AS 
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
 ORDER BY 1 LIMIT 500"""
-ESTIMATED = "nobody saw the worker's last word; the database is whole, and its rows are the server's own estimate"
+ESTIMATED = "the worker's last line was not seen; the database is whole, and its rows are the server's own estimate"
 
 
 async def settle(
-    kube: KubeClient, containers: Containers, restore: PgRestore, lost: Standing, circumstances: Circumstances
-) -> Standing:
+    kube: KubeClient, containers: ContainerExec, restore: PgRestore, lost: WorkerStatus, context: ChangeContext
+) -> WorkerStatus:
     """Find out whether the restore has happened, is at work still, or has not; LOST when nobody can tell."""
     try:
-        return await _asked(kube, containers, restore, lost, circumstances)
+        return await _asked(kube, containers, restore, lost, context)
     except (KubeError, ProbeFailed, Refused) as error:
-        return Standing(stage=Stage.LOST, why=f"{lost.why}; the database cannot be asked: {error}", since=lost.since)
+        return WorkerStatus(
+            stage=WorkerStage.LOST, why=f"{lost.why}; the database cannot be asked: {error}", since=lost.since
+        )
 
 
 async def _asked(
-    kube: KubeClient, containers: Containers, restore: PgRestore, lost: Standing, circumstances: Circumstances
-) -> Standing:
-    workload = circumstances.workload
+    kube: KubeClient, containers: ContainerExec, restore: PgRestore, lost: WorkerStatus, context: ChangeContext
+) -> WorkerStatus:
+    workload = context.workload
     if workload is None:
-        raise Refused(f"{circumstances.service} has no workload that could be asked")
+        raise Refused(f"{context.service} has no workload that could be asked")
     asked = ObjectName(resource=workload.resource, name=workload.name)
-    pods = await pods_of(kube, asked, circumstances.namespace)
+    pods = await pods_of(kube, asked, context.namespace)
     first = Psql(statement=_AT_WORK.format(lock=LOCK_CLASS), user=restore.user, database="postgres")
     container = await psql.primary(containers, pods, (asked, ""), first, _PATIENCE)
 
@@ -60,11 +62,13 @@ async def _asked(
         return (await psql.inside(containers, container, question, _PATIENCE)).names
 
     if (await ask(first.statement)).get("value") != 0:
-        return Standing(stage=Stage.RUNNING, why=f"{lost.why}; a worker is at work in {restore.database} still")
+        return WorkerStatus(
+            stage=WorkerStage.RUNNING, why=f"{lost.why}; a worker is at work in {restore.database} still"
+        )
     there = (await ask(_THERE.format(database=restore.database))).get("value") != 0
     tables = (await ask(_TABLES, restore.database)).get("rows") if there else []
     if not isinstance(tables, list) or not tables:
         why = f"{lost.why}; nothing was restored into {restore.database}: the next restore takes up what may be left"
-        return Standing(stage=Stage.FAILED, why=why)
+        return WorkerStatus(stage=WorkerStage.FAILED, why=why)
     found = {"database": restore.database, "bytes": 0, "seconds": 0.0, "tables": tables}
-    return Standing(stage=Stage.DONE, names={**lost.names, "restored": found, "notes": [ESTIMATED]})
+    return WorkerStatus(stage=WorkerStage.DONE, names={**lost.names, "restored": found, "notes": [ESTIMATED]})

@@ -1,138 +1,160 @@
 """
 A worker's Job: judged, made, and found again.
 
-Its name is that of the step of the run, so that whoever makes it twice makes it once. Making it is the effect; what comes
-of its work is watched afterwards (`job_progress`), by whichever daemon is alive then.
+Its name is derived from the run's step, so that it is created only once. Its creation is the effect; its progress is watched
+afterwards (`job_progress`), also by a later process.
 """
 
 from collections.abc import Mapping
 
-from kintsugi.actions import live, refusals
-from kintsugi.actions.job_manifest import DIGEST, job, owned, room
-from kintsugi.actions.job_order import RUN, STEP, Order
-from kintsugi.actions.live import Live
-from kintsugi.actions.prepared import Happened, JobWrite, Prepared
+from msgspec import UNSET
+
+from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Intent, JobWrite, undone_by
+from kintsugi.actions.job_manifest import DIGEST, job, owned, staging_pvc
+from kintsugi.actions.job_server import with_server
 from kintsugi.actions.result import Result
-from kintsugi.actions.undo import undone_by
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.worker_job_spec import RUN, STEP, WorkerJobSpec
 from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import BackupFetch, Delete, Dropdb, ObjectName, PgRestore, WorkerCommand
 from kintsugi.model.hosts import service_of
-from kintsugi.objects.resources import JOBS, PODS, PVCS, SECRETS, SERVICES
+from kubeobjects.resources import JOBS, PODS, PVCS, SECRETS, SERVICES
 
-_NO_IMAGE = "restore.image is not set: say from which image the workers run, that of the daemon itself"
+_NO_IMAGE = "restore.image is not set: name the image of the workers, which is the daemon's own"
 _FETCH_UNDONE = "what was fetched goes with the Job; it can be fetched again"
 _RESTORE_UNDONE = "its worker is ended; what it restored stays in the database"
+_SERVER_GOES = "its worker is ended, and the server that it restored into goes with it"
 _UNDONE: Mapping[type[WorkerCommand], str] = {
     BackupFetch: _FETCH_UNDONE,
     PgRestore: _RESTORE_UNDONE,
-    Dropdb: "its worker is ended; the scratch database of a drill is missed by nobody",
+    Dropdb: "its worker is ended; the scratch database of a drill is not needed any more",
 }
 
 
-async def prepare(kube: KubeClient, order: Order) -> Prepared:
-    """Judge by live reads whether a Job can do its work. Raises Refused with what is missing."""
-    refusals.check(
-        refusals.protected(order.namespace, order.circumstances),
-        "" if order.settings.image else _NO_IMAGE,
-        _elsewhere(order),
+class WorkerIntent(Intent, frozen=True, kw_only=True):
+    """A worker's Job, whose it says it is, the claim that is made with it ("" for none), and the digest of what is asked."""
+
+    job: str = ""
+    namespace: str = ""
+    run: str = ""
+    step: str = ""
+    claim: str = ""
+    digest: str = ""
+
+
+async def plan_effect(kube: KubeClient, job_spec: WorkerJobSpec) -> EffectPlan:
+    """Judge by live reads whether a Job can do its work. Raises Refused with the missing object."""
+    preconditions.check(
+        preconditions.protected(job_spec.namespace, job_spec.context),
+        "" if job_spec.settings.image else _NO_IMAGE,
+        _elsewhere(job_spec),
     )
-    if not isinstance(order.command, BackupFetch):
-        await _check_host(kube, order.command, order)
-    await _check_secrets(kube, order)
-    there, claimed = await _find(kube, order), await _claim(kube, order)
-    wanted = job(order)
-    missing = order.makes_claim and not claimed
-    write = JobWrite(job=None if there else wanted, room=room(order) if missing else None)
+    if job_spec.brings_server:
+        job_spec = await with_server(kube, job_spec)
+    elif not isinstance(job_spec.command, BackupFetch):
+        await _check_host(kube, job_spec.command, job_spec)
+    await _check_secrets(kube, job_spec)
+    there, claimed = await _find(kube, job_spec), await _claim(kube, job_spec)
+    wanted = job(job_spec)
+    missing = job_spec.makes_pvc and not claimed
+    write = JobWrite(job=None if there else wanted, staging_pvc=staging_pvc(job_spec) if missing else None)
     already = there is not None and not missing
-    return Prepared(
-        command=order.command,
-        facts={
-            "uid": live.uid(there) if there else "",
-            "job": order.name,
-            "namespace": order.namespace,
-            "run": order.labels[RUN],
-            "step": order.labels[STEP],
-            "claim": order.claim if order.makes_claim else "",
-            "digest": live.text(wanted, "metadata", "annotations", DIGEST),
-            **({"already": True} if already else {}),
-        },
+    return EffectPlan(
+        command=job_spec.command,
+        intent=WorkerIntent(
+            uid=unstructured.uid(there) if there else "",
+            job=job_spec.name,
+            namespace=job_spec.namespace,
+            run=job_spec.labels[RUN],
+            step=job_spec.labels[STEP],
+            claim=job_spec.pvc_name if job_spec.makes_pvc else "",
+            digest=unstructured.nested_string(wanted, "metadata", "annotations", DIGEST),
+            already=already or UNSET,
+        ),
         undo=undone_by(
-            ending(order.name, order.namespace),
-            note=_UNDONE[type(order.command)],
+            ending(job_spec.name, job_spec.namespace),
+            note=_SERVER_GOES if job_spec.brings_server else _UNDONE[type(job_spec.command)],
         ),
         write=None if already else write,
     )
 
 
-async def perform(kube: KubeClient, prepared: Prepared) -> Result:
+async def apply(kube: KubeClient, plan: EffectPlan) -> Result:
     """
-    Make the Job, then its claim; what is there already is ours, and is left as it is.
+    Create the Job, then its claim; one that exists already is ours, and is left as it is.
 
-    A Job whose claim is refused for good is taken away again: it could never start.
+    A Job whose claim is refused for good is deleted again: it could never start.
     """
-    if prepared.already:
-        return found(prepared)
-    write, namespace = prepared.write, str(prepared.facts["namespace"])
+    if plan.already:
+        return found(plan)
+    write, namespace = plan.write, plan.remembered(WorkerIntent).namespace
     if not isinstance(write, JobWrite):
-        raise Refused(f"job/{prepared.facts['job']}: what was prepared before a restart is not performed")
-    made = await _create(kube, prepared, write.job) if write.job is not None else await _ours(kube, prepared)
-    if write.room is not None:
+        raise Refused(f"job/{plan.remembered(WorkerIntent).job}: what was prepared before a restart is not performed")
+    made = await _create(kube, plan, write.job) if write.job is not None else await _ours(kube, plan)
+    if write.staging_pvc is not None:
         try:
-            await kube.create(PVCS, namespace, owned(write.room, made))
+            await kube.create(PVCS, namespace, owned(write.staging_pvc, made))
         except Conflict:
-            await _check_claim(kube, prepared)
+            await _check_claim(kube, plan)
         except OutcomeUnknown:
             raise
         except KubeError as error:
             await _take_away(kube, made, namespace, error)
             raise
-    return Result(names={}, summary=f"job/{live.name(made)} made in {namespace}")
+    return Result(names={}, summary=f"job/{unstructured.name(made)} made in {namespace}")
 
 
-def found(prepared: Prepared) -> Result:
-    """Say that a Job is there; what comes of its work is asked by those who watch it."""
-    return Result(names={}, summary=f"job/{prepared.facts['job']} is there in {prepared.facts['namespace']}")
+def found(plan: EffectPlan) -> Result:
+    """Return the result that a Job exists; its progress is read by `job_progress`."""
+    return Result(
+        names={},
+        summary=f"job/{plan.remembered(WorkerIntent).job} is there in {plan.remembered(WorkerIntent).namespace}",
+    )
 
 
-async def probe(kube: KubeClient, prepared: Prepared) -> Happened:
-    """Tell whether the Job was made, by its name and whose it says it is; without its claim it is only half made."""
-    if prepared.already:
-        return Happened.DONE
+async def probe(kube: KubeClient, plan: EffectPlan) -> EffectStatus:
+    """Return whether the Job was made, by its name and whose it says it is; without its claim it is only half made."""
+    if plan.already:
+        return EffectStatus.DONE
     try:
-        found = await kube.get(JOBS, str(prepared.facts["job"]), str(prepared.facts["namespace"]))
+        found = await kube.get(JOBS, plan.remembered(WorkerIntent).job, plan.remembered(WorkerIntent).namespace)
     except NotFound:
-        return Happened.NOT_DONE
-    if not is_of(found, prepared):
-        return Happened.UNKNOWN
-    if claim := str(prepared.facts.get("claim", "")):
+        return EffectStatus.NOT_DONE
+    if not is_of(found, plan):
+        return EffectStatus.UNKNOWN
+    if claim := plan.remembered(WorkerIntent).claim:
         try:
-            await kube.get(PVCS, claim, str(prepared.facts["namespace"]))
+            await kube.get(PVCS, claim, plan.remembered(WorkerIntent).namespace)
         except NotFound:
-            return Happened.NOT_DONE
-    return Happened.DONE
+            return EffectStatus.NOT_DONE
+    return EffectStatus.DONE
 
 
 def ending(name: str, namespace: str) -> Delete:
-    """Give the command that ends a worker, wherever it is in its work."""
+    """Return the command that ends a worker at any stage."""
     return Delete(objects=(ObjectName(resource=JOBS, name=name),), namespace=namespace)
 
 
-def is_of(found: Live, prepared: Prepared) -> bool:
-    """Tell whether a Job is the one that this very step of this very run made."""
-    labels = live.labels(found)
-    return (labels.get(RUN), labels.get(STEP)) == (prepared.facts["run"], prepared.facts["step"])
+def is_of(found: Unstructured, plan: EffectPlan) -> bool:
+    """Return whether a Job is the one that this very step of this very run made."""
+    labels = unstructured.labels(found)
+    return (labels.get(RUN), labels.get(STEP)) == (
+        plan.remembered(WorkerIntent).run,
+        plan.remembered(WorkerIntent).step,
+    )
 
 
-def _elsewhere(order: Order) -> str:
+def _elsewhere(job_spec: WorkerJobSpec) -> str:
     """Refuse to work in another namespace than the service's: its claims and Secrets are not there."""
-    own = order.circumstances.namespace
-    if own and order.namespace != own:
-        return f"{order.namespace} is not the namespace of {order.circumstances.service} ({own}): nothing is done there"
+    own = job_spec.context.namespace
+    if own and job_spec.namespace != own:
+        return f"{job_spec.namespace} is not the namespace of {job_spec.context.service} ({own}): nothing is done there"
     return ""
 
 
-async def _check_host(kube: KubeClient, restore: PgRestore | Dropdb, order: Order) -> None:
+async def _check_host(kube: KubeClient, restore: PgRestore | Dropdb, job_spec: WorkerJobSpec) -> None:
     """Refuse a host that does not lead to the service's own pods, and our own ledger's database."""
     host = service_of(restore.host)
     assert host is not None, f"{restore.host} was read as a Service"
@@ -142,95 +164,107 @@ async def _check_host(kube: KubeClient, restore: PgRestore | Dropdb, order: Orde
         raise Refused(
             f"-h {restore.host} leads nowhere: there is no service/{host.service} in {host.namespace}"
         ) from error
-    refusals.check(refusals.own_ledger(restore.host, live.text(found, "spec", "clusterIP"), order.circumstances))
-    chosen = {key: str(value) for key, value in live.mapping(found, "spec", "selector").items()}
+    preconditions.check(
+        preconditions.own_ledger(restore.host, unstructured.nested_string(found, "spec", "clusterIP"), job_spec.context)
+    )
+    chosen = {key: str(value) for key, value in unstructured.nested_map(found, "spec", "selector").items()}
     if not chosen:
         raise Refused(f"service/{host.service} has no selector: where -h {restore.host} leads cannot be judged")
     labels = ",".join(f"{key}={value}" for key, value in sorted(chosen.items()))
     pods = (await kube.list(PODS, host.namespace, labels=labels)).items
     strangers = [
-        reason for pod in pods if (reason := refusals.foreign_pod(live.named(PODS, pod), pod, order.circumstances))
+        reason
+        for pod in pods
+        if (reason := preconditions.foreign_pod(unstructured.named(PODS, pod), pod, job_spec.context))
     ]
-    refusals.check(*(f"-h {restore.host} leads elsewhere: {reason}" for reason in strangers[:1]))
+    preconditions.check(*(f"-h {restore.host} leads elsewhere: {reason}" for reason in strangers[:1]))
 
 
-async def _check_secrets(kube: KubeClient, order: Order) -> None:
+async def _check_secrets(kube: KubeClient, job_spec: WorkerJobSpec) -> None:
     """
     Refuse when a Secret or its key is not there.
 
     Where we may not read Secrets (the least rights do not say so) it is not known beforehand: the pod's own events tell.
     """
-    for name, reference in order.secrets.items():
+    for name, reference in job_spec.secrets.items():
         try:
-            found = await kube.get(SECRETS, reference.secret, order.namespace)
+            found = await kube.get(SECRETS, reference.secret, job_spec.namespace)
         except Forbidden:
             return
         except NotFound as error:
             raise Refused(
-                f"{name} comes from secret/{reference.secret}, which is not there in {order.namespace}"
+                f"{name} comes from secret/{reference.secret}, which is not there in {job_spec.namespace}"
             ) from error
-        if reference.key not in live.mapping(found, "data"):
+        if reference.key not in unstructured.nested_map(found, "data"):
             raise Refused(f"{name} comes from secret/{reference.secret}, which has no key {reference.key!r}")
 
 
-async def _find(kube: KubeClient, order: Order) -> Live | None:
-    """Give the Job of this step when it is there already. Raises Refused when its name is somebody else's."""
+async def _find(kube: KubeClient, job_spec: WorkerJobSpec) -> Unstructured | None:
+    """Return the Job of this step when it is there already. Raises Refused when its name is somebody else's."""
     try:
-        found = await kube.get(JOBS, order.name, order.namespace)
+        found = await kube.get(JOBS, job_spec.name, job_spec.namespace)
     except NotFound:
         return None
-    labels = live.labels(found)
-    if (labels.get(RUN), labels.get(STEP)) != (order.labels[RUN], order.labels[STEP]):
-        raise Refused(f"there is a job/{order.name} in {order.namespace} that is not of this step: its name is taken")
-    refusals.check(refusals.terminating(live.named(JOBS, found), found))
+    labels = unstructured.labels(found)
+    if (labels.get(RUN), labels.get(STEP)) != (job_spec.labels[RUN], job_spec.labels[STEP]):
+        raise Refused(
+            f"there is a job/{job_spec.name} in {job_spec.namespace} that is not of this step: its name is taken"
+        )
+    preconditions.check(preconditions.terminating(unstructured.named(JOBS, found), found))
     return found
 
 
-async def _claim(kube: KubeClient, order: Order) -> bool:
-    """Tell whether the claim is there. Raises Refused where it should be and is not, or is somebody else's."""
+async def _claim(kube: KubeClient, job_spec: WorkerJobSpec) -> bool:
+    """Return whether the claim is there. Raises Refused where it should be and is not, or is somebody else's."""
     try:
-        found = await kube.get(PVCS, order.claim, order.namespace)
+        found = await kube.get(PVCS, job_spec.pvc_name, job_spec.namespace)
     except NotFound as error:
-        if order.makes_claim:
+        if job_spec.makes_pvc:
             return False
-        why = "restore.claim names it" if order.settings.claim else "what was fetched into it is gone with it"
-        raise Refused(f"persistentvolumeclaim/{order.claim} is not there in {order.namespace}: {why}") from error
-    asked = live.named(PVCS, found)
-    foreign = order.settings.claim is None and live.labels(found).get(RUN) != order.labels[RUN]
-    refusals.check(
+        why = (
+            "restore.existingClaim names it"
+            if job_spec.settings.existing_claim
+            else "what was fetched into it is gone with it"
+        )
+        raise Refused(
+            f"persistentvolumeclaim/{job_spec.pvc_name} is not there in {job_spec.namespace}: {why}"
+        ) from error
+    asked = unstructured.named(PVCS, found)
+    foreign = job_spec.settings.existing_claim is None and unstructured.labels(found).get(RUN) != job_spec.labels[RUN]
+    preconditions.check(
         f"there is a {asked} that is not of this run: its name is taken" if foreign else "",
-        refusals.terminating(asked, found),
-        f"{asked} has lost its volume" if live.text(found, "status", "phase") == "Lost" else "",
+        preconditions.terminating(asked, found),
+        f"{asked} has lost its volume" if unstructured.nested_string(found, "status", "phase") == "Lost" else "",
     )
     return True
 
 
-async def _create(kube: KubeClient, prepared: Prepared, manifest: Live) -> Live:
+async def _create(kube: KubeClient, plan: EffectPlan, manifest: Unstructured) -> Unstructured:
     try:
-        return await kube.create(JOBS, str(prepared.facts["namespace"]), manifest)
+        return await kube.create(JOBS, plan.remembered(WorkerIntent).namespace, manifest)
     except Conflict:
-        return await _ours(kube, prepared)
+        return await _ours(kube, plan)
 
 
-async def _ours(kube: KubeClient, prepared: Prepared) -> Live:
+async def _ours(kube: KubeClient, plan: EffectPlan) -> Unstructured:
     """Read the Job that has our name. Raises Conflict when it is not ours."""
-    found = await kube.get(JOBS, str(prepared.facts["job"]), str(prepared.facts["namespace"]))
-    if not is_of(found, prepared):
-        raise Conflict(f"job/{live.name(found)} is not of this step", status=409)
+    found = await kube.get(JOBS, plan.remembered(WorkerIntent).job, plan.remembered(WorkerIntent).namespace)
+    if not is_of(found, plan):
+        raise Conflict(f"job/{unstructured.name(found)} is not of this step", status=409)
     return found
 
 
-async def _check_claim(kube: KubeClient, prepared: Prepared) -> None:
-    found = await kube.get(PVCS, str(prepared.facts["claim"]), str(prepared.facts["namespace"]))
-    if live.labels(found).get(RUN) != prepared.facts["run"]:
-        raise Conflict(f"persistentvolumeclaim/{live.name(found)} is not of this run", status=409)
+async def _check_claim(kube: KubeClient, plan: EffectPlan) -> None:
+    found = await kube.get(PVCS, plan.remembered(WorkerIntent).claim, plan.remembered(WorkerIntent).namespace)
+    if unstructured.labels(found).get(RUN) != plan.remembered(WorkerIntent).run:
+        raise Conflict(f"persistentvolumeclaim/{unstructured.name(found)} is not of this run", status=409)
 
 
-async def _take_away(kube: KubeClient, made: Live, namespace: str, why: KubeError) -> None:
+async def _take_away(kube: KubeClient, made: Unstructured, namespace: str, why: KubeError) -> None:
     """Take a Job away that cannot start; when that fails, too, both reasons are told."""
     try:
-        await kube.delete(JOBS, live.name(made), namespace, uid=live.uid(made))
+        await kube.delete(JOBS, unstructured.name(made), namespace, uid=unstructured.uid(made))
     except NotFound:
         return
     except KubeError as error:
-        raise KubeError(f"{why}; job/{live.name(made)} was made and cannot be taken away: {error}") from error
+        raise KubeError(f"{why}; job/{unstructured.name(made)} was made and cannot be taken away: {error}") from error

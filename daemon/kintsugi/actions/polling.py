@@ -1,4 +1,4 @@
-"""Look again and again until something holds or the time is up."""
+"""Reads repeatedly until a condition holds or the time is up."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,12 +10,12 @@ from kintsugi.errors import ServerUnavailable, TooManyRequests
 Seen = TypeVar("Seen")
 
 _INTERVAL = 1.0
-"""Seconds between two looks."""
+"""Seconds between two reads."""
 
 
-async def until(look: Callable[[], Awaitable[Seen]], holds: Callable[[Seen], bool], *, within: timedelta) -> Seen:
+async def poll_until(read: Callable[[], Awaitable[Seen]], holds: Callable[[Seen], bool], *, within: timedelta) -> Seen:
     """
-    Look until it holds, and give what was seen last, whether it held or not.
+    Read until it holds, and return what was seen last, whether it held or not.
 
     An API server that does not answer is asked again; its error is raised only when the time is up.
     """
@@ -23,7 +23,7 @@ async def until(look: Callable[[], Awaitable[Seen]], holds: Callable[[Seen], boo
     end = loop.time() + within.total_seconds()
     while True:
         try:
-            seen = await look()
+            seen = await read()
         except (ServerUnavailable, TooManyRequests):
             if loop.time() >= end:
                 raise

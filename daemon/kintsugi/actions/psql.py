@@ -11,20 +11,21 @@ from dataclasses import replace
 from datetime import timedelta
 
 from kintsugi.actions import secrets
-from kintsugi.actions.asker import Asker
-from kintsugi.actions.containers import Container, Containers, running
-from kintsugi.actions.live import Live
+from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
+from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.result import Result
-from kintsugi.actions.threads import computed
-from kintsugi.clients.postgres import READ_ONLY, USUAL_PORT, PostgresClient, Server, settings
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.clients.postgres import READ_ONLY, USUAL_PORT, PostgresClient, PostgresServer, settings
 from kintsugi.commands.sql import shown_setting
 from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
+from kintsugi.entries import MOST_IN_ANSWER, has_more
 from kintsugi.errors import ProbeFailed
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, Psql
+from kintsugi.threads import computed
 
 MOST_ROWS = 1000
-"""A longer answer is none: what counts rows would count wrong. Let the database count."""
+"""A longer answer counts as none: an expression that counts its rows would be wrong. Let the database count."""
 
 PASSWORD = "PGPASSWORD"  # noqa: S105  the name of the variable
 IN_RECOVERY = "SELECT pg_is_in_recovery() AS standby"
@@ -38,11 +39,13 @@ _LEAST_CONNECT_TIMEOUT = 2
 _LARGEST_INTEGER = 2**63
 
 
-async def directly(kube: KubeClient, client: PostgresClient, command: Psql, asker: Asker, within: timedelta) -> Result:
+async def directly(
+    kube: KubeClient, client: PostgresClient, command: Psql, probe_context: ProbeContext, within: timedelta
+) -> Result:
     """Ask the server over the network. Raises ProbeFailed when there is no answer, Refused for its address."""
-    given = asker.env.get(PASSWORD)
-    password = await secrets.value_of(kube, given, asker.namespace) if given and not command.passfile else ""
-    server = Server(
+    given = probe_context.env.get(PASSWORD)
+    password = await secrets.value_of(kube, given, probe_context.namespace) if given and not command.passfile else ""
+    server = PostgresServer(
         host=command.host,
         port=command.port or USUAL_PORT,
         user=command.user,
@@ -57,7 +60,7 @@ async def directly(kube: KubeClient, client: PostgresClient, command: Psql, aske
     return await computed(len(text), lambda: answer(text, f"{server.host}:{server.port}"))
 
 
-async def inside(containers: Containers, container: Container, command: Psql, within: timedelta) -> Result:
+async def inside(containers: ContainerExec, container: ContainerRef, command: Psql, within: timedelta) -> Result:
     """Ask through the `psql` in a container. Raises ProbeFailed with its own words when it fails."""
     executed = await containers.run(container, words(command, within), within=within)
     if executed.exit_code != 0:
@@ -70,8 +73,12 @@ async def inside(containers: Containers, container: Container, command: Psql, wi
 
 
 async def primary(
-    containers: Containers, pods: Sequence[Live], asked: tuple[ObjectName, str], command: Psql, within: timedelta
-) -> Container:
+    containers: ContainerExec,
+    pods: Sequence[Unstructured],
+    asked: tuple[ObjectName, str],
+    command: Psql,
+    within: timedelta,
+) -> ContainerRef:
     """
     Find the pod that is the primary, by asking each one.
 
@@ -79,7 +86,7 @@ async def primary(
     """
     workload, name = asked
 
-    async def standing(pod: Live) -> tuple[Container | None, str]:
+    async def status(pod: Unstructured) -> tuple[ContainerRef | None, str]:
         try:
             container = running(pod, name)
             result = await inside(containers, container, replace(command, statement=IN_RECOVERY), within)
@@ -88,7 +95,7 @@ async def primary(
         is_standby = result.names.get("value") is not False
         return (None, f"{container} is a standby") if is_standby else (container, "")
 
-    found = await asyncio.gather(*map(standing, pods))
+    found = await asyncio.gather(*map(status, pods))
     primaries = [container for container, _ in found if container is not None]
     if len(primaries) == 1:
         return primaries[0]
@@ -138,14 +145,24 @@ def answer(text: str, where: str) -> Result:
         rows = json.loads(text, object_pairs_hook=_first_wins, parse_int=_integer)
     except ValueError as error:
         raise ProbeFailed(f"{where}: the answer cannot be read: {text[:200]!r}") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ProbeFailed(f"{where}: the answer is no list of rows: {text[:200]!r}")
-    if len(rows) > MOST_ROWS:
-        raise ProbeFailed(f"{where}: the answer has more than {MOST_ROWS} rows: let the database count")
+    if wrong := _wrong(rows, text):
+        del rows  # here, in a thread: the error holds the frame, and is dropped on the event loop
+        raise ProbeFailed(f"{where}: the answer {wrong}")
     names: dict[str, object] = {"rows": rows}
     if rows and rows[0]:
         names["value"] = next(iter(rows[0].values()))
     return Result(names=names, summary=f"{where}: {len(rows)} row{'' if len(rows) == 1 else 's'}")
+
+
+def _wrong(rows: object, text: str) -> str:
+    """Return why an answer is none, "" when it is one."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return f"is no list of rows: {text[:200]!r}"
+    if len(rows) > MOST_ROWS:
+        return f"has more than {MOST_ROWS} rows: let the database count"
+    if has_more(text.encode(errors="replace"), rows, MOST_IN_ANSWER):
+        return f"has more than {MOST_IN_ANSWER:,} entries: ask for fewer columns, or less of a JSON column"
+    return ""
 
 
 def _first_wins(pairs: list[tuple[str, object]]) -> dict[str, object]:

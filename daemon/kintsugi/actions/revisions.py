@@ -8,17 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from kintsugi.actions import live
-from kintsugi.actions.live import Live
+from kintsugi.actions import unstructured
 from kintsugi.actions.templates import differ_in_stamp_only, template_digest
+from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import Refused
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, TemplateReference
 from kintsugi.model.records import Phase
-from kintsugi.objects.facts import condition_of
 from kintsugi.objects.kept import LabelSelector, Object, Pod, ReplicaSet
-from kintsugi.objects.resources import CONTROLLERREVISIONS, DEPLOYMENTS, REPLICASETS
-from kintsugi.objects.selectors import Selector
+from kintsugi.objects.predicates import condition_of
+from kintsugi.objects.selectors import selector_of
+from kubeobjects.resources import CONTROLLERREVISIONS, DEPLOYMENTS, REPLICASETS
 
 NUMBER = "deployment.kubernetes.io/revision"
 CAUSE = "kubernetes.io/change-cause"
@@ -42,7 +42,7 @@ class Revision:
     good: bool
     cause: str
     created: datetime | None
-    pods: Live
+    pods: Unstructured
     annotations: Mapping[str, str]
     failure: str = ""
 
@@ -55,10 +55,13 @@ class Revision:
     @property
     def images(self) -> list[str]:
         """List the images of its containers."""
-        return [live.text(container, "image") for container in live.entries(self.pods, "spec", "containers")]
+        return [
+            unstructured.nested_string(container, "image")
+            for container in unstructured.nested_maps(self.pods, "spec", "containers")
+        ]
 
     def columns(self) -> dict[str, object]:
-        """Give what expressions see of it."""
+        """Return what expressions see of it."""
         return {
             "number": self.number,
             "current": self.current,
@@ -70,30 +73,34 @@ class Revision:
 
 
 async def find_revisions(
-    kube: KubeClient, asked: ObjectName, workload: Live, good: Iterable[str]
+    kube: KubeClient, asked: ObjectName, workload: Unstructured, good: Iterable[str]
 ) -> tuple[Revision, ...]:
     """Read the revisions of a workload, oldest number first."""
     resource = REPLICASETS if asked.resource == DEPLOYMENTS else CONTROLLERREVISIONS
-    selector = Selector.of(live.kept(live.mapping(workload, "spec", "selector"), LabelSelector))
-    listing = await kube.list(resource, live.text(workload, "metadata", "namespace"), labels=str(selector))
+    selector = selector_of(unstructured.convert(unstructured.nested_map(workload, "spec", "selector"), LabelSelector))
+    listing = await kube.list(
+        resource, unstructured.nested_string(workload, "metadata", "namespace"), labels=str(selector)
+    )
     owned = [each for each in listing.items if _is_controlled(each, workload)]
     made = _of_replica_sets(owned, workload, frozenset(good)) if resource == REPLICASETS else None
     found = made if made is not None else _of_controller_revisions(owned, workload, frozenset(good))
     return tuple(sorted(found, key=lambda revision: revision.number))
 
 
-def _is_controlled(obj: Live, workload: Live) -> bool:
-    owners = live.kept(obj, Object).metadata.owner_references
-    return any(owner.controller and owner.uid == live.uid(workload) for owner in owners)
+def _is_controlled(obj: Unstructured, workload: Unstructured) -> bool:
+    owners = unstructured.convert(obj, Object).metadata.owner_references
+    return any(owner.controller and owner.uid == unstructured.uid(workload) for owner in owners)
 
 
-def _of_replica_sets(sets: Sequence[Live], workload: Live, good: frozenset[str]) -> list[Revision]:
+def _of_replica_sets(sets: Sequence[Unstructured], workload: Unstructured, good: frozenset[str]) -> list[Revision]:
     """Make revisions of ReplicaSets; the oldest of those with the Deployment's template is the current one."""
-    wanted = template_digest(live.mapping(workload, "spec", "template"))
+    wanted = template_digest(unstructured.nested_map(workload, "spec", "template"))
     made: list[Revision] = []
-    for each in sorted(sets, key=lambda obj: (live.text(obj, "metadata", "creationTimestamp"), live.name(obj))):
-        kept = live.kept(each, Object).metadata
-        pods = live.without(live.mapping(each, "spec", "template"), "metadata", "labels", HASH)
+    for each in sorted(
+        sets, key=lambda obj: (unstructured.nested_string(obj, "metadata", "creationTimestamp"), unstructured.name(obj))
+    ):
+        kept = unstructured.convert(each, Object).metadata
+        pods = unstructured.without_field(unstructured.nested_map(each, "spec", "template"), "metadata", "labels", HASH)
         number = kept.annotations.get(NUMBER, "")
         if not number.isdecimal():
             continue
@@ -116,23 +123,25 @@ def _of_replica_sets(sets: Sequence[Live], workload: Live, good: frozenset[str])
     return made
 
 
-def _failure(replica_set: Live) -> str:
-    conditions = live.kept(replica_set, ReplicaSet).status.conditions
+def _failure(replica_set: Unstructured) -> str:
+    conditions = unstructured.convert(replica_set, ReplicaSet).status.conditions
     condition = condition_of(conditions, "ReplicaFailure")
     if condition is None or condition.status != "True" or condition.reason != "FailedCreate":
         return ""
     return f"no pod of it can be made: {' '.join(condition.message.split())[:300]}"
 
 
-def _of_controller_revisions(found: Sequence[Live], workload: Live, good: frozenset[str]) -> list[Revision]:
-    wanted = template_digest(live.mapping(workload, "spec", "template"))
+def _of_controller_revisions(
+    found: Sequence[Unstructured], workload: Unstructured, good: frozenset[str]
+) -> list[Revision]:
+    wanted = template_digest(unstructured.nested_map(workload, "spec", "template"))
     made: list[Revision] = []
-    for each in sorted(found, key=lambda obj: live.number(obj, "revision"), reverse=True):
-        kept = live.kept(each, Object).metadata
-        pods = live.without(live.mapping(each, "data", "spec", "template"), "$patch")
+    for each in sorted(found, key=lambda obj: unstructured.nested_int(obj, "revision"), reverse=True):
+        kept = unstructured.convert(each, Object).metadata
+        pods = unstructured.without_field(unstructured.nested_map(each, "data", "spec", "template"), "$patch")
         made.append(
             Revision(
-                number=live.number(each, "revision"),
+                number=unstructured.nested_int(each, "revision"),
                 uid=kept.uid,
                 template=kept.name,
                 current=template_digest(pods) == wanted and not any(other.current for other in made),
@@ -147,7 +156,7 @@ def _of_controller_revisions(found: Sequence[Live], workload: Live, good: frozen
 
 
 def current_of(revisions: Sequence[Revision]) -> Revision | None:
-    """Give the revision that the workload asks for now, None while its controller has not made it."""
+    """Return the revision that the workload asks for now, None while its controller has not made it."""
     return next((revision for revision in revisions if revision.current), None)
 
 

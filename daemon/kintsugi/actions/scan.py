@@ -7,7 +7,7 @@ Pure. A line fits by its words, or by the SQLSTATE that it carries; a number of 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from kintsugi.model.documents import Pattern
+from kintsugi.model.patterns import Pattern
 from kintsugi.regex import AnyOf, compiled, literally
 from kintsugi.telemetry import SECRETS
 
@@ -29,7 +29,7 @@ def find(
     lines: Sequence[str], pods: Sequence[str], patterns: Iterable[Pattern], starts: Sequence[str] = ()
 ) -> list[dict[str, object]]:
     """
-    Give what stands in the lines, in their order; `pods` names the pod of each line.
+    Return what stands in the lines, in their order; `pods` names the pod of each line.
 
     `starts` names the start of a container that each line is of, "" where that is not known.
     """
@@ -62,7 +62,7 @@ def _telling(patterns: Iterable[Pattern]) -> AnyOf:
 
 
 def by_start(findings: Iterable[Mapping[str, object]]) -> list[dict[str, object]]:
-    """Give what was found of each start of a container that is sure: `pod`, `start`, and the `means` of its lines."""
+    """Return what was found of each start of a container that is sure: `pod`, `start`, and the `means` of its lines."""
     means: dict[tuple[object, object], dict[object, None]] = {}
     for each in findings:
         if each["start"]:
@@ -71,6 +71,6 @@ def by_start(findings: Iterable[Mapping[str, object]]) -> list[dict[str, object]
 
 
 def sqlstate_of(line: str) -> str:
-    """Give the SQLSTATE that a line of PostgreSQL's log carries, "" when it carries none."""
+    """Return the SQLSTATE that a line of PostgreSQL's log carries, "" when it carries none."""
     found = _SQLSTATE.search(line)
     return next((code for code in found.groups() if code), "") if found else ""

@@ -1,20 +1,20 @@
-"""A key of a Secret, read when it is needed, kept nowhere, and masked from then on wherever it turns up."""
+"""Reads a key of a Secret when it is needed; its value is not kept, and is masked from then on."""
 
 import base64
 import binascii
 
-from kintsugi.actions import live
+from kintsugi.actions import unstructured
 from kintsugi.errors import KubeError, NotFound
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.documents import SecretRef
-from kintsugi.objects.resources import SECRETS as KIND
+from kintsugi.model.services import SecretRef
 from kintsugi.telemetry import SECRETS
+from kubeobjects.resources import SECRETS as KIND
 
 
 async def value_of(kube: KubeClient, reference: SecretRef, namespace: str) -> str:
-    """Read the value. Raises NotFound when the Secret or its key is not there, KubeError when it cannot be had."""
+    """Return the value. Raises NotFound when the Secret or its key is missing, KubeError when it cannot be read."""
     secret = await kube.get(KIND, reference.secret, namespace)
-    encoded = live.text(secret, "data", reference.key)
+    encoded = unstructured.nested_string(secret, "data", reference.key)
     if not encoded:
         raise NotFound(f"secret/{reference.secret} in {namespace} has no key {reference.key!r}", status=404)
     try:

@@ -7,44 +7,44 @@ Pure. The rules are those of the controllers: Recreate ends all at once, a rolli
 import re
 from collections.abc import Sequence
 
-from kintsugi.actions import live
-from kintsugi.actions.live import Live
-from kintsugi.objects import facts
+from kintsugi.actions import unstructured
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.objects import predicates
 from kintsugi.objects.kept import Pod
-from kintsugi.objects.resources import DAEMONSETS, DEPLOYMENTS, Resource
+from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, Resource
 
 _NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 def good_pods(pods: Sequence[Pod]) -> list[Pod]:
     """Return the pods that are ready and are not on their way out."""
-    return [pod for pod in pods if facts.ready(pod) and not facts.terminating(pod)]
+    return [pod for pod in pods if predicates.ready(pod) and not predicates.terminating(pod)]
 
 
-def survivors(resource: Resource, workload: Live, pods: Sequence[Pod]) -> int:
+def survivors(resource: Resource, workload: Unstructured, pods: Sequence[Pod]) -> int:
     """Count the good pods of a Deployment, StatefulSet or DaemonSet that its rollout would not end before a new one is ready."""
     good = good_pods(pods)
     if resource == DEPLOYMENTS:
         return _of_deployment(workload, len(good))
-    if live.text(workload, "spec", "updateStrategy", "type") == "OnDelete":
+    if unstructured.nested_string(workload, "spec", "updateStrategy", "type") == "OnDelete":
         return len(good)
     return _of_daemon_set(workload, len(good)) if resource == DAEMONSETS else _of_stateful_set(workload, pods)
 
 
-def how_it_rolls(resource: Resource, workload: Live) -> str:
+def how_it_rolls(resource: Resource, workload: Unstructured) -> str:
     """Name the strategy by which the workload's pods are replaced, for people."""
     field = "strategy" if resource == DEPLOYMENTS else "updateStrategy"
-    unavailable = live.at(workload, "spec", field, "rollingUpdate", "maxUnavailable")
-    kind = live.text(workload, "spec", field, "type") or "RollingUpdate"
+    unavailable = unstructured.nested_field(workload, "spec", field, "rollingUpdate", "maxUnavailable")
+    kind = unstructured.nested_string(workload, "spec", field, "type") or "RollingUpdate"
     return kind if unavailable is None or kind != "RollingUpdate" else f"{kind}, maxUnavailable {unavailable}"
 
 
-def _of_deployment(workload: Live, good: int) -> int:
+def _of_deployment(workload: Unstructured, good: int) -> int:
     """Recreate keeps none; a rolling update lowers what is available no further than `replicas` less `maxUnavailable`."""
-    strategy = live.mapping(workload, "spec", "strategy")
+    strategy = unstructured.nested_map(workload, "spec", "strategy")
     if strategy.get("type") == "Recreate":
         return 0
-    replicas, rolling = live.replicas(workload), live.mapping(strategy, "rollingUpdate")
+    replicas, rolling = unstructured.replicas(workload), unstructured.nested_map(strategy, "rollingUpdate")
     surge = _share(rolling.get("maxSurge", "25%"), replicas, up=True)
     unavailable = _share(rolling.get("maxUnavailable", "25%"), replicas, up=False)
     if surge == 0 and unavailable == 0:
@@ -52,20 +52,22 @@ def _of_deployment(workload: Live, good: int) -> int:
     return min(good, max(replicas - unavailable, 0))
 
 
-def _of_stateful_set(workload: Live, pods: Sequence[Pod]) -> int:
+def _of_stateful_set(workload: Unstructured, pods: Sequence[Pod]) -> int:
     """Each pod from `partition` on goes, the last ordinal first; the next one waits until it is ready again."""
-    rolling = live.mapping(workload, "spec", "updateStrategy", "rollingUpdate")
-    partition = live.number(rolling, "partition") + live.number(workload, "spec", "ordinals", "start")
-    at_once = max(_share(rolling.get("maxUnavailable", 1), live.replicas(workload), up=True), 1)
+    rolling = unstructured.nested_map(workload, "spec", "updateStrategy", "rollingUpdate")
+    partition = unstructured.nested_int(rolling, "partition") + unstructured.nested_int(
+        workload, "spec", "ordinals", "start"
+    )
+    at_once = max(_share(rolling.get("maxUnavailable", 1), unstructured.replicas(workload), up=True), 1)
     updated = sorted((pod for pod in pods if _ordinal(pod) >= partition), key=_ordinal, reverse=True)
     first = {pod.metadata.uid for pod in updated[:at_once]}
     return sum(pod.metadata.uid not in first for pod in good_pods(pods))
 
 
-def _of_daemon_set(workload: Live, good: int) -> int:
+def _of_daemon_set(workload: Unstructured, good: int) -> int:
     """Without a surge, pods go as long as no more than `maxUnavailable` are unavailable."""
-    rolling = live.mapping(workload, "spec", "updateStrategy", "rollingUpdate")
-    desired = live.number(workload, "status", "desiredNumberScheduled")
+    rolling = unstructured.nested_map(workload, "spec", "updateStrategy", "rollingUpdate")
+    desired = unstructured.nested_int(workload, "status", "desiredNumberScheduled")
     if _share(rolling.get("maxSurge", 0), desired, up=True) > 0:
         return good
     at_once = max(_share(rolling.get("maxUnavailable", 1), desired, up=True), 1)

@@ -1,30 +1,35 @@
-"""Pod templates by their content: the same one is known again, whoever wrote it."""
+"""Compares pod templates by their content, by a digest."""
 
 from collections.abc import Mapping
 from hashlib import sha256
 
 import orjson
 
-from kintsugi.actions import live
-from kintsugi.actions.live import Live
+from kintsugi.actions import unstructured
+from kintsugi.actions.unstructured import Unstructured
 
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 """The annotation by which `rollout restart` makes a template a new one."""
 
 
-def template_digest(template: Live) -> str:
+def template_of(obj: Unstructured) -> Unstructured:
+    """Return the pod template of a workload."""
+    return unstructured.nested_map(obj, "spec", "template")
+
+
+def template_digest(template: Unstructured) -> str:
     """Name a pod template by its content; an absent field, a null and an empty one are the same."""
     return sha256(orjson.dumps(_compact(template), option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
 
-def differ_in_stamp_only(one: Live, other: Live) -> bool:
-    """Tell whether two templates make the same pods: no more lies between them than a restart."""
+def differ_in_stamp_only(one: Unstructured, other: Unstructured) -> bool:
+    """Return whether two templates make the same pods: no more lies between them than a restart."""
     return unstamped_digest(one) == unstamped_digest(other)
 
 
-def unstamped_digest(template: Live) -> str:
+def unstamped_digest(template: Unstructured) -> str:
     """Name a pod template by its content but for the stamp of a restart."""
-    return template_digest(live.without(template, "metadata", "annotations", RESTARTED))
+    return template_digest(unstructured.without_field(template, "metadata", "annotations", RESTARTED))
 
 
 def _compact(value: object) -> object:

@@ -1,5 +1,5 @@
 """
-The clock: it ticks for what must be looked at now and then. The deadlines themselves are rows of the ledger.
+The clock: it runs periodic jobs. The deadlines themselves are rows of the ledger.
 
 One job never overlaps itself, and a missed tick is made up by the next: nothing here is a one-shot. An error that nobody
 expected would come again at each tick, with half of the daemon at work: it ends the daemon. The scheduler goes by the wall
@@ -50,25 +50,25 @@ class Clock:
     def every(self, interval: timedelta, name: str, tick: Tick) -> None:
         """Look `every` so often; what cannot be looked at now is looked at next time."""
 
-        async def look() -> None:
+        async def ticked() -> None:
             over = asyncio.get_running_loop().create_future()
             self._under_way.add(over)
             try:
                 await tick()
             except (LedgerUnavailable, KubeError) as error:
-                log.warning("a look was missed", look=name, error=str(error))
+                log.warning("tick missed", tick=name, error=str(error))
             except asyncio.CancelledError:
                 # only `stop` cancels; the scheduler would log it as the job's failure
                 return
             except Exception as error:
                 # The scheduler would log it and go on: the daemon must end, and start again, rather than live on half (C8).
-                log.exception("a look has gone wrong", look=name)
+                log.exception("tick failed", tick=name)
                 self._failed(name, error)
             finally:
                 self._under_way.discard(over)
                 over.set_result(None)
 
-        self._scheduler.add_job(look, _Every(interval), id=name, name=name)
+        self._scheduler.add_job(ticked, _Every(interval), id=name, name=name)
 
     def start(self) -> None:
         """Begin to tick."""

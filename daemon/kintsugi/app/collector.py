@@ -27,7 +27,7 @@ Objects more than before a young collection, young ones before a middle one, mid
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Collected:
-    """What a full collection came to: objects set aside, and how long the event loop stood still."""
+    """The result of a full collection: objects frozen, and how long the event loop was blocked."""
 
     frozen: int
     seconds: float

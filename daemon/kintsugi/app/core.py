@@ -1,74 +1,93 @@
 """
 The composition root: builds every object once, in the order in which they need each other.
 
-It is one straight line on purpose: splitting it would only hide who is given what.
+`build` calls the steps in order; each returns the parts that it has made.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass
 from socket import gethostname
-from urllib.parse import parse_qsl, urlsplit
+
+import aiohttp
 
 from kintsugi.actions.actions import Actions
-from kintsugi.app.boundary import CrashPoints
+from kintsugi.actions.encrypted import Encryption
+from kintsugi.actions.good_templates import GoodTemplates
+from kintsugi.app.core_parts import Business, ClusterState, Connections, Finders
+from kintsugi.app.figures import (
+    TRIED_LATELY,
+    diagnosed_within,
+    limits_of,
+    pace_of,
+    parse,
+    run_policy_of,
+    windows_of,
+)
+from kintsugi.app.good_revisions import GoodRevisionTracker
 from kintsugi.app.lifecycle import Lifecycle
-from kintsugi.app.names import ResolverNotice
-from kintsugi.app.remembering import Remembering
-from kintsugi.catalog import Source, load_sources
+from kintsugi.app.resolver_notice import ResolverNotice
+from kintsugi.app.template_keeper import GoodTemplateKeeper
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
-from kintsugi.clients.resolver import Resolver, nameservers
+from kintsugi.clients.resolver import LookUp, Resolver, look_up
 from kintsugi.executor import Executor
-from kintsugi.guards import Limits
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.steady_clock import SteadyClock
-from kintsugi.ledger import Ledger, Windows
-from kintsugi.model.documents import Catalog, Mode
-from kintsugi.objects.facts import START_UP_ALLOWANCE
-from kintsugi.pipeline.drilling import Drilling
-from kintsugi.pipeline.facts import World
-from kintsugi.pipeline.inforce import InForce
+from kintsugi.ledger import NO_FAILPOINTS, Failpoints, Ledger
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.rules import Mode
+from kintsugi.objects.predicates import START_UP_ALLOWANCE
+from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.children import ChildRuns
+from kintsugi.pipeline.declared_workloads import DeclaredWorkloads
+from kintsugi.pipeline.diagnoser import Diagnoser
+from kintsugi.pipeline.drill_scheduler import DrillScheduler
+from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
+from kintsugi.pipeline.manual_starts import ManualStarts
+from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.observer_incident import ObserverIncident
+from kintsugi.pipeline.pending_incidents import PendingIncidents
 from kintsugi.pipeline.pipeline import Pipeline
-from kintsugi.pipeline.roster import Roster, Terms
+from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.targets import Targets
-from kintsugi.pipeline.waiting import Waiting
-from kintsugi.runner import Tools
-from kintsugi.services import Caches, Services
+from kintsugi.runner import RunnerDeps
 from kintsugi.settings import Settings
-from kintsugi.sources.checks import Checks
+from kintsugi.sources.alertmanager_api import AlertmanagerApi
+from kintsugi.sources.checks import Checks, CheckTerms
 from kintsugi.sources.cluster import ClusterWatch
+from kintsugi.sources.poll import AlertmanagerSilences
 from kintsugi.telemetry import Containment, get_logger
-from kintsugi.watchdog import Patience
+from kintsugi.views import Caches, ServiceViews
 
 log = get_logger(__name__)
-
-LOOK_EVERY = timedelta(seconds=1)
-"""The pause between two looks of a step; scaled by `durations` down to `LOOK_LEAST`."""
-
-LOOK_LEAST = timedelta(milliseconds=100)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Core:
-    """The parts of a daemon that others ask: the server, the CLI's demo, the clock."""
+    """The parts of a daemon that the server, the CLI's demo and the clock use."""
 
     clock: SteadyClock
     ledger: Ledger
     kube: KubeClient
+    session: aiohttp.ClientSession
+    alertmanager: AlertmanagerApi | None
     caches: Caches
-    services: Services
-    world: World
-    in_force: InForce
+    services: ServiceViews
+    observed: ObservedState
+    active_catalog: ActiveCatalog
     targets: Targets
     pipeline: Pipeline
-    roster: Roster
-    waiting: Waiting
-    drilling: Drilling
+    supervisor: RunSupervisor
+    pending_incidents: PendingIncidents
+    diagnoser: Diagnoser
+    diagnoses: IncidentDiagnoses
+    drill_scheduler: DrillScheduler
+    manual_starts: ManualStarts
     watch: ClusterWatch
     checks: Checks
-    remembering: Remembering
+    good_revisions: GoodRevisionTracker
     names: ResolverNotice
+    observer: ObserverIncident
     containment: Containment
 
 
@@ -78,36 +97,77 @@ async def build(
     life: Lifecycle,
     *,
     loopback: bool = False,
-    executor: type[Executor] = Executor,
+    lookup: LookUp = look_up,
+    failpoints: Failpoints = NO_FAILPOINTS,
 ) -> Core:
     """
     Open the ledger and the API, and build the daemon around them; nothing acts yet.
 
-    `loopback` lets probes ask 127.0.0.0/8: for the embedded cluster, which lives there, and for nothing else.
-    `executor` is another one only where a test shows what its order is worth. Raises LedgerHeld, LedgerUnavailable, KubeError.
+    `loopback` allows probes to 127.0.0.0/8 and `lookup` resolves names. Both are only for the embedded cluster, whose
+    programs listen there and whose names no other resolver knows. `failpoints` are for tests. Raises LedgerHeld,
+    LedgerUnavailable, KubeError.
     """
-    pace = max(LOOK_EVERY * settings.durations, LOOK_LEAST)
+    outside = await connect(settings, life, failpoints)
+    names = ResolverNotice(outside.ledger.outbox, clock=outside.clock.now)
+    actions = actions_on(outside, settings, names, lookup=lookup, loopback=loopback)
+    state = state_of(outside, settings, catalog)
+    active_catalog = ActiveCatalog(catalog, outside.ledger.catalogs, lambda kept: parse(kept, settings))
+    await active_catalog.activate(catalog)
+    finders = find_with(
+        outside,
+        state,
+        actions,
+        active_catalog,
+        settings,
+        lambda service: business.supervisor.run_of(service) is not None,
+    )
+    deps = runner_deps(outside, state, actions, finders, settings, failpoints)
+    business = business_of(deps, outside, state, active_catalog, settings)
+    state.observed.names = lambda: names.sign
+    subscribe(outside.clock, state, finders, business)
+    log.info("leadership acquired", epoch=outside.epoch, catalog=catalog.digest, mode=settings.mode)
+    return core_of(settings, outside, state, finders, business, names)
+
+
+async def connect(settings: Settings, life: Lifecycle, failpoints: Failpoints) -> Connections:
+    """Open the ledger and take the lead, then the API. Raises LedgerHeld, LedgerUnavailable, KubeError."""
     clock = SteadyClock()
-    boundary = CrashPoints(settings.chaos.kill_at, settings.chaos.trace)
-    guards = settings.guards
-    windows = Windows.covering(changes=guards.budget_window, runs=max(guards.cooldown_max, guards.failures_pause))
     # A pod's host name is its own; without a Lease there is one daemon a ledger, on either database.
-    opened = Ledger.open(settings.ledger.url, holder=gethostname(), boundary=boundary, windows=windows, alone=True)
+    opened = Ledger.open(
+        settings.ledger.url, holder=gethostname(), failpoints=failpoints, windows=windows_of(settings), alone=True
+    )
     ledger = await life.enter("ledger", opened)
     life.spawn_once("the ledger's lock", ledger.keep_held())
     epoch = await ledger.lead(clock.now())
-    await ledger.put_strays_aside(clock.now())
-    await ledger.mend(clock.now())
+    await ledger.signals.put_strays_aside(clock.now())
+    await ledger.repair.mend(clock.now())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube, clock.heard))
     life.spawn("steady clock", clock.run())
-    names = ResolverNotice(ledger, clock=clock.now)
-    addresses = AddressRule(allow_loopback=loopback, resolver=Resolver(say=names.hear))
-    actions = Actions(kube, Clients.under(addresses), settings.restore)
+    session = await life.enter("http client", aiohttp.ClientSession(trust_env=False))
+    alertmanager = AlertmanagerApi(settings.alertmanager, session) if settings.alertmanager.url is not None else None
+    return Connections(clock=clock, ledger=ledger, epoch=epoch, kube=kube, session=session, alertmanager=alertmanager)
+
+
+def actions_on(
+    outside: Connections, settings: Settings, names: ResolverNotice, *, lookup: LookUp, loopback: bool
+) -> Actions:
+    """Return the actions; `names` notifies a person when the cluster's names do not resolve."""
+    resolver = Resolver(lookup, say=names.hear)
+    names.ask(resolver)
+    addresses = AddressRule(allow_loopback=loopback, resolver=resolver)
+    encryption = Encryption(settings.ledger.encryption_key_file)
+    templates = GoodTemplates(outside.ledger.templates, encryption)
+    return Actions(outside.kube, Clients.under(addresses), settings.restore, encryption, templates)
+
+
+def state_of(outside: Connections, settings: Settings, catalog: Catalog) -> ClusterState:
+    """Return the caches of the cluster and the views of the services."""
+    clock, alertmanager = outside.clock, outside.alertmanager
     containment = Containment()
-    caches = Caches.of(kube)
+    caches = Caches.of(outside.kube)
     for _, reflector in caches:
         reflector.contain(containment)
-    services = Services(
+    services = ServiceViews(
         caches,
         catalog,
         clock=clock.now,
@@ -116,105 +176,187 @@ async def build(
         clock_problem=lambda: clock.problem,
     )
     clock.on_trusted(services.clock_set)
-    limits = limits_of(settings)
-    world = World(
+    observed = ObservedState(
         services=services,
         caches=caches,
-        limits=limits,
+        limits=limits_of(settings),
         mode=Mode(settings.mode),
-        hold_limit=settings.guards.hold_limit,
         clock=clock.now,
         start_up=START_UP_ALLOWANCE * settings.durations,
+        silences=AlertmanagerSilences(alertmanager, clock.now) if alertmanager is not None else None,
     )
-    tools = Tools(
-        executor=executor(actions, boundary, clock=clock.now),
-        looker=actions,
-        world=world,
-        clock=clock.now,
-        pace=pace,
-        command_timeout=settings.kube.request_timeout,
+    return ClusterState(containment=containment, caches=caches, services=services, observed=observed)
+
+
+def find_with(
+    outside: Connections,
+    state: ClusterState,
+    actions: Actions,
+    active_catalog: ActiveCatalog,
+    settings: Settings,
+    is_open: Callable[[str], bool],
+) -> Finders:
+    """Return the parts that detect problems and diagnose them; `is_open` says whether a service has an open run."""
+    clock, observed = outside.clock.now, state.observed
+    watch = ClusterWatch(state.caches, state.services, outside.ledger, clock=clock, containment=state.containment)
+    terms = check_terms(settings, is_open)
+    checks = Checks(state.services, actions, watch.record, clock=clock, terms=terms, containment=state.containment)
+    observed.checks, observed.unmet = checks.doubt, checks.unmet
+    declared = DeclaredWorkloads(
+        catalog=lambda: active_catalog.catalog,
+        answers=checks.answers,
+        observer=observed.observer,
+        share=observed.limits.breaker_share,
+        serving=observed.serving,
     )
-    in_force = InForce(catalog, ledger, lambda kept: parse(kept, settings.durations))
-    await in_force.take(catalog)
-    roster = Roster(tools, ledger, in_force, terms_of(settings, limits, pace), containment=containment)
-    targets = Targets(kube, caches, services, limits.protected)
-    pipeline = Pipeline(ledger, in_force, world, targets, roster, approval_expiry=settings.guards.approval_expiry)
-    watch = ClusterWatch(caches, services, ledger, clock=clock.now, containment=containment)
-    watch.on_told(lambda _: pipeline.wake())
-    clock.on_trusted(watch.judge_anew)
-    in_force.on_change(lambda changed, _: services.use(changed))
-    in_force.on_change(lambda changed, _: caches.keep_events_in(namespaces_of(changed)))
-    in_force.on_change(watch.use)
-    within = settings.kube.request_timeout
-    checks = Checks(services, actions, watch.tell, clock=clock.now, within=within, containment=containment)
-    in_force.on_change(checks.use)
-    log.info("leading", epoch=epoch, catalog=catalog.digest, mode=settings.mode)
-    return Core(
+    diagnoser = Diagnoser(
+        kube=outside.kube,
         clock=clock,
-        ledger=ledger,
-        kube=kube,
-        caches=caches,
-        services=services,
-        world=world,
-        in_force=in_force,
-        targets=targets,
-        pipeline=pipeline,
-        roster=roster,
-        waiting=Waiting(ledger, pipeline, in_force, world, roster),
-        drilling=Drilling(ledger, in_force, world, roster),
+        declared=declared,
+        templates=actions.templates,
+        incidents=lambda service: outside.ledger.incidents.newest(limit=1, service=service),
+    )
+    diagnoses = IncidentDiagnoses(
+        diagnoser,
+        outside.ledger.diagnoses,
+        clock=clock,
+        within=diagnosed_within(settings),
+        containment=state.containment,
+    )
+    return Finders(
         watch=watch,
         checks=checks,
-        remembering=Remembering(services, world, ledger, lasting=settings.watchdog.verify),
-        names=names,
-        containment=containment,
+        declared=declared,
+        templates=actions.templates,
+        diagnoser=diagnoser,
+        diagnoses=diagnoses,
     )
 
 
-def parse(texts: Mapping[str, str], durations: float) -> Catalog:
-    """Read a catalog from the texts that the ledger kept."""
-    return load_sources([Source(name=name, content=text.encode()) for name, text in texts.items()], durations=durations)
+def check_terms(settings: Settings, is_open: Callable[[str], bool]) -> CheckTerms:
+    """Return the terms on which the checks of services are run."""
+    return CheckTerms(
+        within=settings.kube.request_timeout,
+        prometheus=str(settings.prometheus.url or ""),
+        lasting=settings.watchdog.verify,
+        is_open=is_open,
+    )
+
+
+def runner_deps(
+    outside: Connections,
+    state: ClusterState,
+    actions: Actions,
+    finders: Finders,
+    settings: Settings,
+    failpoints: Failpoints,
+) -> RunnerDeps:
+    """Return the dependencies that all runs share."""
+    clock, remedies = outside.clock.now, outside.ledger.remedies
+    return RunnerDeps(
+        executor=Executor(actions, failpoints, clock=clock),
+        prober=actions,
+        observed=state.observed,
+        clock=clock,
+        pace=pace_of(settings),
+        command_timeout=settings.kube.request_timeout,
+        prometheus=str(settings.prometheus.url or ""),
+        diagnoses=finders.diagnoses,
+        declared=finders.declared,
+        checks=finders.checks,
+        tried=lambda service: remedies.tried_in_vain(service, clock() - TRIED_LATELY),
+    )
+
+
+def business_of(
+    deps: RunnerDeps, outside: Connections, state: ClusterState, active_catalog: ActiveCatalog, settings: Settings
+) -> Business:
+    """Return the parts that evaluate signals and drive runs, and connect the observed state to them."""
+    ledger, observed, limits = outside.ledger, state.observed, state.observed.limits
+    policy = run_policy_of(settings, limits)
+    supervisor = RunSupervisor(deps, ledger, active_catalog, policy, containment=state.containment)
+    supervisor.driver_factory.children = ChildRuns(ledger, active_catalog, observed, supervisor)
+    observed.under_way = lambda: supervisor.under_way
+    observed.taken = lambda: supervisor.places
+    targets = Targets(outside.kube, state.caches, state.services, limits.protected)
+    pipeline = Pipeline(
+        ledger, active_catalog, observed, targets, supervisor, approval_expiry=settings.guards.approval_expiry
+    )
+    return Business(active_catalog=active_catalog, supervisor=supervisor, targets=targets, pipeline=pipeline)
+
+
+def subscribe(clock: SteadyClock, state: ClusterState, finders: Finders, business: Business) -> None:
+    """Subscribe the parts to each other's events: signals, a clock that is trusted again, a new catalog."""
+    pipeline, active_catalog = business.pipeline, business.active_catalog
+    pipeline.waiting.on_each(finders.diagnoses.ask)
+    finders.watch.on_signals(lambda _: pipeline.wake())
+    clock.on_trusted(finders.watch.judge_anew)
+    active_catalog.on_change(lambda changed, _: state.services.reload(changed))
+    active_catalog.on_change(lambda changed, _: state.caches.keep_events_in(namespaces_of(changed)))
+    active_catalog.on_change(finders.watch.reload)
+    active_catalog.on_change(finders.checks.reload)
+
+
+def core_of(
+    settings: Settings,
+    outside: Connections,
+    state: ClusterState,
+    finders: Finders,
+    business: Business,
+    names: ResolverNotice,
+) -> Core:
+    """Return all parts together, with those that only the clock or a person calls."""
+    ledger, observed = outside.ledger, state.observed
+    active_catalog, supervisor = business.active_catalog, business.supervisor
+    manual_starts = ManualStarts(
+        ledger,
+        active_catalog,
+        observed,
+        supervisor,
+        approval_expiry=settings.guards.approval_expiry,
+        durations=settings.durations,
+    )
+    return Core(
+        clock=outside.clock,
+        ledger=outside.ledger,
+        kube=outside.kube,
+        session=outside.session,
+        alertmanager=outside.alertmanager,
+        caches=state.caches,
+        services=state.services,
+        observed=state.observed,
+        active_catalog=active_catalog,
+        targets=business.targets,
+        pipeline=business.pipeline,
+        supervisor=supervisor,
+        pending_incidents=PendingIncidents(ledger, business.pipeline, active_catalog, observed, supervisor),
+        diagnoser=finders.diagnoser,
+        diagnoses=finders.diagnoses,
+        drill_scheduler=DrillScheduler(ledger, active_catalog, observed, supervisor),
+        manual_starts=manual_starts,
+        watch=finders.watch,
+        checks=finders.checks,
+        good_revisions=good_revisions_of(settings, outside, state, finders),
+        names=names,
+        observer=ObserverIncident(ledger, observed, patience=settings.kube.notify_after),
+        containment=state.containment,
+    )
+
+
+def good_revisions_of(
+    settings: Settings, outside: Connections, state: ClusterState, finders: Finders
+) -> GoodRevisionTracker:
+    """Return the part that keeps the revisions and templates with which services were healthy."""
+    return GoodRevisionTracker(
+        state.services,
+        state.observed,
+        outside.ledger,
+        finders.checks,
+        lasting=settings.watchdog.verify,
+        templates=GoodTemplateKeeper(state.services, outside.kube, finders.templates),
+    )
 
 
 def namespaces_of(catalog: Catalog) -> frozenset[str]:
-    """Name the namespaces that the catalog's services are in."""
+    """Return the namespaces of the catalog's services."""
     return frozenset(service.namespace for service in catalog.services.values())
-
-
-def ledger_host_of(settings: Settings) -> str:
-    """Say where the ledger's database is, a name as NAME.NAMESPACE…; "" where it is a file."""
-    parts = urlsplit(settings.ledger.url)
-    said = dict(parse_qsl(parts.query)).get("host", "")  # as psql takes it, too: postgresql:///NAME?host=HOST
-    host = parts.hostname or said.rpartition(":")[0] or said
-    return host if "." in host or ":" in host or not host else f"{host}.{settings.namespace}"
-
-
-def limits_of(settings: Settings) -> Limits:
-    """Give the guards their figures."""
-    guards = settings.guards
-    limits = Limits(
-        protected=settings.protected_namespaces,
-        ledger_host=ledger_host_of(settings),
-        nameservers=nameservers(),
-        cooldown_max=guards.cooldown_max,
-        failures=guards.failures,
-        failures_pause=guards.failures_pause,
-        recoveries=guards.recoveries,
-        recoveries_window=guards.recoveries_window,
-        recoveries_pause_max=guards.recoveries_pause_max,
-        budget=guards.budget,
-        budget_window=guards.budget_window,
-        services_at_once=guards.services_at_once,
-        breaker_share=guards.breaker_share,
-    )
-    return replace(limits, look_again=limits.look_again * settings.durations)
-
-
-def terms_of(settings: Settings, limits: Limits, pace: timedelta) -> Terms:
-    """Give runs their figures."""
-    watchdog = settings.watchdog
-    return Terms(
-        patience=Patience(verify=watchdog.verify, alert_lag=watchdog.alert_lag, failing_for=watchdog.failing_for),
-        limits=limits,
-        approval_expiry=settings.guards.approval_expiry,
-        retry_after=pace,
-    )

@@ -1,32 +1,38 @@
 """
-The daemon from start to stop: what is started, in which order, and what waits for what.
+The daemon from start to stop: the order in which its parts are started, and what each of them waits for.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from kintsugi.app import collector
 from kintsugi.app.clock import Clock, Tick
 from kintsugi.app.core import Core, build
-from kintsugi.app.counting import Counting
 from kintsugi.app.events import ObjectEvents
 from kintsugi.app.forgetting import EVERY, Forgetting
-from kintsugi.app.intake import ListenAddresses, serve_on
 from kintsugi.app.lifecycle import Lifecycle
+from kintsugi.app.metrics_recorder import MetricsRecorder
+from kintsugi.app.serving import ListenAddresses, serve_on
 from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
+from kintsugi.clients.resolver import LookUp, look_up
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
-from kintsugi.executor import Executor
-from kintsugi.model.documents import Catalog
+from kintsugi.ledger import NO_FAILPOINTS, Failpoints
+from kintsugi.model.catalog import Catalog
+from kintsugi.pipeline.verdict_diagnoses import VerdictDiagnoses
+from kintsugi.retries import Waits, retry
 from kintsugi.settings import Settings, SettingsError, check_watchdogs
 from kintsugi.telemetry import LoopHeartbeat, Metrics, get_logger
 
 log = get_logger(__name__)
 
+RETRY_AFTER = Waits.of(timedelta(seconds=1))
+
 REFRESH = timedelta(milliseconds=100)
-"""How often views whose objects changed are made anew; changes in between are one."""
+"""The interval at which views of changed objects are rebuilt; changes in between count as one."""
 
 SHUTDOWN = timedelta(seconds=25)
 """Below the 30 s that Kubernetes leaves a pod to end."""
@@ -34,30 +40,30 @@ SHUTDOWN = timedelta(seconds=25)
 Ready = Callable[[ListenAddresses], None]
 
 
-def say_nothing(_: ListenAddresses) -> None:
-    """Tell nobody that the daemon is ready."""
+def no_op(_: ListenAddresses) -> None:
+    """Send nothing: nobody waits for readiness."""
 
 
 async def run(
     settings: Settings,
     *,
-    ready: Ready = say_nothing,
+    ready: Ready = no_op,
     loopback: bool = False,
-    executor: type[Executor] = Executor,
+    failpoints: Failpoints = NO_FAILPOINTS,
 ) -> None:
     """
-    Run the daemon until it is cancelled. `ready` hears its addresses once webhooks are taken.
+    Run the daemon until it is cancelled. `ready` is called with its addresses once webhooks are accepted.
 
     Raises SettingsError, CatalogErrors, LedgerHeld, LedgerUnavailable, KubeError at the start; later StaleEpoch when
     another daemon has taken the lead.
     """
     life = Lifecycle(shutdown=SHUTDOWN)
     try:
-        core = await start(settings, life, ready=ready, loopback=loopback, executor=executor)
-        dethroned = asyncio.create_task(core.roster.dethroned.wait(), name="dethroned")
-        ends: set[asyncio.Future[Any]] = {life.failed, dethroned}
+        core = await start(settings, life, ready=ready, loopback=loopback, failpoints=failpoints)
+        leadership_lost = asyncio.create_task(core.supervisor.leadership_lost.wait(), name="leadership lost")
+        ends: set[asyncio.Future[Any]] = {life.failed, leadership_lost}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        dethroned.cancel()
+        leadership_lost.cancel()
         if life.failed.done():
             life.failed.result()
         raise StaleEpoch("another daemon leads: this one must stop")
@@ -71,57 +77,92 @@ async def start(
     *,
     ready: Ready,
     loopback: bool = False,
-    executor: type[Executor] = Executor,
+    lookup: LookUp = look_up,
+    failpoints: Failpoints = NO_FAILPOINTS,
 ) -> Core:
-    """Start everything; webhooks are taken before the caches are synced, runs go on only after."""
+    """Start everything; webhooks are accepted before the caches are synced, runs continue only after."""
     if settings.durations != 1:
-        log.warning("every duration is scaled", durations=settings.durations)
-    files = CatalogFiles(paths=catalog_paths(settings.catalog.directory), durations=settings.durations)
-    catalog = files.start()
-    check_catalog(settings, catalog)
+        log.warning("durations scaled", durations=settings.durations)
+    chosen = settings.catalog
+    paths = catalog_paths(chosen.directory, chosen.additions, example=chosen.example)
     metrics = Metrics()
+    loaded: asyncio.Queue[Catalog] = asyncio.Queue()
+    files = CatalogFiles(
+        paths=paths,
+        durations=settings.durations,
+        deadlines=settings.deadlines,
+        loaded=loaded.put_nowait,
+        refused=lambda _: metrics.catalog_loads.labels("refused").inc(),
+    )
+    files.start()
+    catalog = await loaded.get()
+    check_catalog(settings, catalog)
     heartbeat = LoopHeartbeat(metrics.event_loop_lag.observe)
     life.spawn("heartbeat", heartbeat.run())
-    core = await build(settings, catalog, life, loopback=loopback, executor=executor)
-    counting = Counting(core, metrics)
+    core = await build(settings, catalog, life, loopback=loopback, lookup=lookup, failpoints=failpoints)
+    recorder = MetricsRecorder(core, metrics)
     life.spawn("caches", core.caches.run())
     addresses = await serve_on(settings, core, metrics, heartbeat, life)
-    follow_files(files, core, metrics, life)
-    events = ObjectEvents(core.kube, core.services, clock=core.clock.now)
-    core.roster.on_start(events.began)
-    core.roster.on_end(events.ended)
-    life.on_stop("runs", core.roster.stop)
-    life.spawn("events", events.run())
+    follow_files(files, loaded, core, metrics, life)
+    life.on_stop("runs", core.supervisor.stop)
+    write_events(core, life)
+    life.spawn("diagnoses", core.diagnoses.run())
+    diagnose_verdicts(settings, core, life)
     life.spawn("services", core.services.run(REFRESH))
     life.spawn("main", lead(core))
-    start_clock(settings, core, counting, life)
+    start_clock(settings, core, recorder, life)
     ready(addresses)
     return core
+
+
+def write_events(core: Core, life: Lifecycle) -> None:
+    """Have Events about runs and diagnoses written to their workloads."""
+    events = ObjectEvents(core.kube, core.services, clock=core.clock.now)
+    core.supervisor.on_start(events.began)
+    core.supervisor.on_end(events.ended)
+    core.diagnoses.on_kept(events.diagnosed)
+    life.spawn("events", events.run())
+
+
+def diagnose_verdicts(settings: Settings, core: Core, life: Lifecycle) -> None:
+    """Have verdicts without an incident diagnosed."""
+    verdicts = VerdictDiagnoses(
+        core.diagnoses,
+        core.ledger,
+        core.active_catalog,
+        clock=core.clock.now,
+        containment=core.containment,
+        tells=settings.notifications.observed and settings.notifications.url is not None,
+    )
+    core.pipeline.on_verdict(verdicts.note)
+    life.spawn("diagnoses of verdicts", verdicts.run())
 
 
 async def lead(core: Core) -> None:
     """Wait until the caches and the clock can be trusted; then take up open runs, follow conditions, judge signals."""
     await core.caches.synced()
     await core.clock.wait_trusted()
-    log.info("the cluster is seen", pods=len(core.caches.pods.store))
+    log.info("caches synced", pods=len(core.caches.pods.store))
     core.services.refresh(everything=True)
     collector.collect_and_freeze()
-    await patiently(core.remembering.step)
-    await patiently(core.roster.resume)
+    await patiently(core.good_revisions.step, "good revisions")
+    await patiently(core.pipeline.recall, "signals that wait")
+    await patiently(core.supervisor.resume, "open runs")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(core.watch.run(REFRESH), name="conditions")
         tasks.create_task(core.checks.run(5 * REFRESH), name="checks")
         tasks.create_task(core.pipeline.run(2 * REFRESH), name="pipeline")
 
 
-async def patiently(step: Callable[[], Awaitable[None]]) -> None:
-    """Do a step of the start; while the ledger is away wait for it."""
-    while True:
-        try:
-            return await step()
-        except LedgerUnavailable as error:
-            log.warning("the start waits for the ledger", error=str(error))
-            await asyncio.sleep(1)
+async def patiently(step: Callable[[], Awaitable[None]], what: str) -> None:
+    """Run a step that needs the ledger; wait while the ledger is unavailable."""
+
+    def again(error: Exception) -> bool:
+        if isinstance(error, LedgerUnavailable):
+            log.warning("waiting for the ledger", what=what, error=str(error))
+        return isinstance(error, LedgerUnavailable)
+
+    await retry(step, again, RETRY_AFTER)
 
 
 def check_catalog(settings: Settings, catalog: Catalog) -> None:
@@ -132,52 +173,47 @@ def check_catalog(settings: Settings, catalog: Catalog) -> None:
         raise SettingsError(tuple(f"runbook {name}: {what}" for name, what in wrong.items()))
 
 
-def follow_files(files: CatalogFiles, core: Core, metrics: Metrics, life: Lifecycle) -> None:
-    """Take new versions of the catalog into force; a bad one is counted and the old one stays."""
-    changed: asyncio.Queue[Catalog] = asyncio.Queue()
-    files.loaded = changed.put_nowait
-    files.refused = lambda _: metrics.catalog_loads.labels("refused").inc()
+def follow_files(
+    files: CatalogFiles, loaded: asyncio.Queue[Catalog], core: Core, metrics: Metrics, life: Lifecycle
+) -> None:
+    """Activate new versions of the catalog as they are loaded; an invalid one is counted and the old one stays."""
 
     async def take() -> None:
         while True:
-            catalog = await changed.get()
-            try:
-                await core.in_force.take(catalog)
-                metrics.catalog_loads.labels("taken").inc()
-            except LedgerUnavailable as error:
-                log.warning("a new catalog waits for the ledger", error=str(error))
-                await asyncio.sleep(1)
-                changed.put_nowait(catalog)
+            catalog = await loaded.get()
+            await patiently(partial(core.active_catalog.activate, catalog), "the new catalog")
+            metrics.catalog_loads.labels("taken").inc()
 
     life.spawn("catalog files", files.run())
     life.spawn("catalog", take())
 
 
-def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecycle) -> None:
-    """Let the clock tick for everything that is looked at now and then."""
+def start_clock(settings: Settings, core: Core, recorder: MetricsRecorder, life: Lifecycle) -> None:
+    """Start the clock with every periodic job."""
     often = max(timedelta(seconds=5) * settings.durations, timedelta(seconds=1))
     clock, now = Clock(life.fail), core.clock.now
 
     def trusting(tick: Tick) -> Tick:
-        """Leave out a look that compares times of rows with now, while the clock is in doubt."""
+        """Skip a job that compares times of rows with now while the clock is in doubt."""
 
-        async def look() -> None:
+        async def ticked() -> None:
             if core.clock.trusted:
                 await tick()
 
-        return look
+        return ticked
 
-    clock.every(often, "open runs", trusting(core.roster.reconcile))
-    clock.every(often, "waiting incidents", trusting(core.waiting.tend))
+    clock.every(often, "open runs", trusting(core.supervisor.reconcile))
+    clock.every(often, "waiting incidents", trusting(core.pending_incidents.tend))
     clock.every(often, "drills", lambda: drill(core))
     clock.every(often, "names of the cluster", trusting(core.names.step))
-    clock.every(often, "good revisions", core.remembering.step)
-    clock.every(often, "signals that go on", trusting(lambda: rearm(core)))
+    clock.every(often, "the observer", trusting(core.observer.step))
+    clock.every(often, "good revisions", core.good_revisions.step)
+    clock.every(often, "firing signals", trusting(lambda: rearm(core)))
     clock.every(often, "alerts that fire again", trusting(lambda: reopen(core, settings)))
     clock.every(often, "every service", lambda: refresh_all(core))
-    clock.every(timedelta(seconds=5), "gauges", counting.look)
-    clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.mend(now()))
-    forgetting = Forgetting(settings=settings, ledger=core.ledger, workloads=core.remembering.there, clock=now)
+    clock.every(timedelta(seconds=5), "gauges", recorder.collect)
+    clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.repair.mend(now()))
+    forgetting = Forgetting(settings=settings, ledger=core.ledger, workloads=core.good_revisions.there, clock=now)
     clock.every(EVERY, "retention", trusting(forgetting.step))
     clock.every(collector.EVERY, "garbage", collector.step)
     core.clock.on_trusted(lambda _: clock.begin_anew())
@@ -186,25 +222,25 @@ def start_clock(settings: Settings, core: Core, counting: Counting, life: Lifecy
 
 
 async def drill(core: Core) -> None:
-    """Begin the drills that are due, once the cluster is seen."""
-    if not core.world.blind:
-        await core.drilling.tend()
+    """Begin the drills that are due, once the caches can be trusted."""
+    if not core.observed.stale_reason:
+        await core.drill_scheduler.tend()
 
 
 async def reopen(core: Core, settings: Settings) -> None:
-    """Open the alerts again that fired after their end and have not resolved since, and have them judged."""
-    opened = await core.ledger.reopen(core.clock.now(), settings.alertmanager.reopen_after)
+    """Reopen the alerts that fired after their end and have not resolved since, and have them evaluated."""
+    opened = await core.ledger.episodes.reopen(core.clock.now(), settings.alertmanager.reopen_after)
     if opened:
-        log.info("alerts that had ended fire again", signals=opened)
+        log.info("ended alerts firing again", signals=opened)
         core.pipeline.wake()
 
 
 async def rearm(core: Core) -> None:
-    """Have signals judged again that go on although their incident is closed."""
-    if await core.ledger.rearm(core.clock.now()):
+    """Have signals evaluated again that are still firing although their incident is closed."""
+    if await core.ledger.signals.rearm(core.clock.now()):
         core.pipeline.wake()
 
 
 async def refresh_all(core: Core) -> None:
-    """Make every view anew: time alone may change what is healthy."""
+    """Rebuild every view: health may change with time alone."""
     core.services.refresh(everything=True)

@@ -8,13 +8,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from kintsugi.decisions.diagnosis.headline import headline
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import Json, KubeClient
+from kintsugi.model.causes import KeptDiagnosis
 from kintsugi.model.records import IncidentState, RunRecord, StepRecord
+from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
-from kintsugi.objects import resources
-from kintsugi.services import Services
 from kintsugi.telemetry import SECRETS, get_logger
+from kintsugi.views import ServiceViews
+from kubeobjects import resources
 
 log = get_logger(__name__)
 
@@ -24,22 +27,26 @@ LONGEST = 1000
 
 
 class ObjectEvents:
-    """Writes one Event when a run begins and one when it ends."""
+    """Writes one Event when a run begins, one when it ends, and one for each diagnosis."""
 
-    def __init__(self, kube: KubeClient, services: Services, *, clock: Callable[[], datetime]) -> None:
+    def __init__(self, kube: KubeClient, services: ServiceViews, *, clock: Callable[[], datetime]) -> None:
         self._kube = kube
         self._services = services
         self._clock = clock
         self._waiting: asyncio.Queue[tuple[ServiceView, str, str, bool]] = asyncio.Queue(maxsize=1000)
 
     def began(self, run: RunRecord) -> None:
-        """Tell that a run begins."""
-        self._note(run, "KintsugiStarted", f"{run.runbook} ({run.incident}): {run.reason}", well=True)
+        """Emit an Event that a run begins."""
+        self._note(run.service, "KintsugiStarted", f"{run.runbook} ({run.incident}): {run.reason}", well=True)
 
     def ended(self, run: RunRecord, _steps: Sequence[StepRecord]) -> None:
-        """Tell how a run ended."""
+        """Emit an Event of how a run ended."""
         reason = "Kintsugi" + "".join(word.capitalize() for word in run.state.split("-"))
-        self._note(run, reason, f"{run.runbook} ({run.incident}): {run.reason}", well=run.state in WELL)
+        self._note(run.service, reason, f"{run.runbook} ({run.incident}): {run.reason}", well=run.state in WELL)
+
+    def diagnosed(self, service: Service, found: KeptDiagnosis) -> None:
+        """Emit an Event of what was found wrong. Its type is Normal: it is about trouble that others have warned of."""
+        self._note(service.name, "KintsugiDiagnosed", f"({found.incident}) {headline(found.diagnosis)}", well=True)
 
     async def run(self) -> None:
         """Write what waits, for ever."""
@@ -50,10 +57,10 @@ class ObjectEvents:
                     resources.EVENTS, view.service.namespace, self._event(view, reason, message, well=well)
                 )
             except KubeError as error:
-                log.info("an Event could not be written", reason=reason, error=str(error))
+                log.info("event not written", reason=reason, error=str(error))
 
-    def _note(self, run: RunRecord, reason: str, message: str, *, well: bool) -> None:
-        view = self._services.views.get(run.service)
+    def _note(self, service: str, reason: str, message: str, *, well: bool) -> None:
+        view = self._services.views.get(service)
         if view is not None and view.workload is not None and not self._waiting.full():
             self._waiting.put_nowait((view, reason, message, well))
 

@@ -1,5 +1,6 @@
 """
-What is started pushes its own stop: named, last in first out, bounded, and one that fails skips no other.
+Start and stop of a daemon's parts: each part that is started registers its stop. Stops run newest first, each within a
+bounded time, and one that fails does not skip the others.
 """
 
 import asyncio
@@ -66,32 +67,32 @@ class Lifecycle:
                 while self._cleanups:
                     await self._stop_one(self._cleanups.pop())
         except TimeoutError:
-            log.warning("stopped before everything was closed", left=[each.name for each in self._cleanups])
+            log.warning("shutdown incomplete", left=[each.name for each in self._cleanups])
 
     async def _stop_one(self, cleanup: Cleanup) -> None:
         try:
             await cleanup.stop()
         except Exception:
             # A resource that cannot be closed must not keep the next from being closed; the process ends anyway.
-            log.exception("could not stop", what=cleanup.name)
+            log.exception("component failed to stop", what=cleanup.name)
 
     def fail(self, name: str, error: BaseException) -> None:
         """Let the daemon end because of this: only the first reason counts."""
         if not self.failed.done():
-            log.error("what should go on for ever has ended", what=name, error=str(error))
+            log.error("background task ended", what=name, error=str(error))
             self.failed.set_exception(error)
 
     def _note_end(self, task: asyncio.Task[object]) -> None:
         if not task.cancelled():
-            self.fail(task.get_name(), the_one(task.exception() or RuntimeError(f"{task.get_name()} has ended")))
+            self.fail(task.get_name(), unwrap_group(task.exception() or RuntimeError(f"{task.get_name()} has ended")))
 
     def _note_error(self, task: asyncio.Task[object]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self.fail(task.get_name(), the_one(error))
+            self.fail(task.get_name(), unwrap_group(error))
 
 
-def the_one(error: BaseException) -> BaseException:
+def unwrap_group(error: BaseException) -> BaseException:
     """Take what went wrong out of the groups that tasks put around it, where it is a single thing."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]

@@ -5,15 +5,17 @@ What people wrote in `rules/` and `runbooks/`: read, checked as a whole, and fro
 the last good version; `schemas` describes the format for editors.
 """
 
-from kintsugi.catalog.load import Source, files_in, load, load_sources, read_sources
+from kintsugi.catalog.library import Source
+from kintsugi.catalog.load import files_in, load, load_sources, read_sources
 from kintsugi.catalog.problems import CatalogErrors, Problem
 from kintsugi.catalog.schema import schema, schemas
-from kintsugi.catalog.shipped import catalog_paths, shipped_paths
+from kintsugi.catalog.shipped import CatalogPaths, catalog_paths, shipped_paths
 from kintsugi.catalog.watch import CatalogFiles
 
 __all__ = [
     "CatalogErrors",
     "CatalogFiles",
+    "CatalogPaths",
     "Problem",
     "Source",
     "catalog_paths",

@@ -7,7 +7,9 @@ rule says so, or asks for a label by which the catalog knows that service alone.
 
 from collections.abc import Mapping
 
-from kintsugi.model.documents import LabelMatcher, MatchOperator, Rule, RuleSource, Service
+from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
+from kintsugi.model.rules import Rule, RuleSource
+from kintsugi.model.services import Service
 
 EVERYBODY_S = frozenset({"alertname", "severity", "namespace", "cluster", "prometheus", "receiver"})
 """Labels that alerts of all services carry with the same values."""
@@ -20,7 +22,7 @@ def names_its_service(match: tuple[LabelMatcher, ...], service: str, others: Map
         (each.label, each.value)
         for rule in others.values()
         if rule.on is RuleSource.ALERT and rule.service != service
-        for each in rule.match
+        for each in rule.matchers
         if _is_given(each)
     }
     return bool(asked - elsewhere)
@@ -29,7 +31,7 @@ def names_its_service(match: tuple[LabelMatcher, ...], service: str, others: Map
 def never_starts(rule: Rule, service: Service) -> str:
     """Return why no alert could ever start a rule, "" when one could."""
     wanted: dict[str, str] = {}
-    for each in rule.match:
+    for each in rule.matchers:
         if each.operator is not MatchOperator.EQUAL:
             continue
         if wanted.setdefault(each.label, each.value) != each.value:
@@ -41,7 +43,7 @@ def never_starts(rule: Rule, service: Service) -> str:
             "alerts of another namespace start nothing"
         )
     if namespace == "" and not rule.any_namespace:
-        return "it asks for alerts without a namespace, which start nothing: say `namespace: any`"
+        return "it asks for alerts without a namespace, which start nothing: write `namespace: any`"
     return ""
 
 

@@ -4,37 +4,28 @@ import hashlib
 import json
 from datetime import timedelta
 
-from kintsugi.catalog.drafts import Draft
+from kintsugi.catalog.document_builder import DocumentBuilder
 from kintsugi.catalog.matchers import parse_matcher, takes_everything
 from kintsugi.catalog.parameters import known_type, read_value
-from kintsugi.catalog.shapes import ParameterShape, PatternsShape, RuleShape, RunbookShape, ServiceShape
+from kintsugi.catalog.schema_models import ParameterShape, PatternsShape, RuleShape, RunbookShape, ServiceShape
 from kintsugi.catalog.source import Document, Path
-from kintsugi.catalog.standing import Standing
 from kintsugi.catalog.steps import Steps
+from kintsugi.catalog.type_scope import TypeScope
 from kintsugi.errors import UsageError
 from kintsugi.expressions import ANY
-from kintsugi.model.documents import (
-    DrillTerms,
-    LabelMatcher,
-    Parameter,
-    Pattern,
-    Patterns,
-    Rollback,
-    Rule,
-    Run,
-    Runbook,
-    SecretRef,
-    Service,
-    Severity,
-    Step,
-    Value,
-    WorkloadRef,
-)
-from kintsugi.objects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, find, suggest
-from kintsugi.objects.selectors import Selector
+from kintsugi.model.label_matchers import LabelMatcher
+from kintsugi.model.manual import MANUAL
+from kintsugi.model.max_allowed import MaxAllowed
+from kintsugi.model.patterns import Pattern, Patterns, Severity
+from kintsugi.model.rules import Rule
+from kintsugi.model.runbooks import Parameter, Rollback, Run, Runbook, Step, Value
+from kintsugi.model.services import DrillTerms, SecretRef, Service, WorkloadRef
+from kintsugi.objects.selectors import label_selector
 from kintsugi.regex import compiled
 from kintsugi.scope import seen
 from kintsugi.scope.types import PARAMETERS, parameter_type, rule_names, service_names
+from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, find, suggest
+from kubeobjects.selectors import Selector
 
 EVERY = timedelta(seconds=30)
 """How often a rule on a check asks, where it does not say."""
@@ -48,12 +39,12 @@ def digest_of(*parts: object) -> str:
 
 
 def content_of(document: Document) -> object:
-    """Give a document's plain values, without where they stand."""
-    return document.value
+    """Return a document's plain values as they are written, without where they stand."""
+    return document.value if document.written is None else document.written
 
 
-def build_service(draft: Draft[ServiceShape], priorities: dict[str, int]) -> Service | None:
-    """Build a service; without `depends_on` it depends on all services of higher priority."""
+def build_service(draft: DocumentBuilder[ServiceShape], priorities: dict[str, int]) -> Service | None:
+    """Build a service; without `dependsOn` it depends on all services of higher priority."""
     spec, path = draft.shape.spec, ("spec",)
     healthy = draft.expression((*path, "healthy"), spec.healthy, seen(service_names(), start_up=draft.known.start_up))
     workload, selector = _workload(draft), _selector(draft)
@@ -63,7 +54,7 @@ def build_service(draft: Draft[ServiceShape], priorities: dict[str, int]) -> Ser
         draft.one_of((*path, "drill", "runbook"), spec.drill.runbook, draft.known.runbooks, "runbook")
     others = tuple(name for name in draft.known.services if name != draft.name)
     for index, needed in enumerate(spec.depends_on or ()):
-        draft.one_of((*path, "depends_on", index), needed, others, "other service")
+        draft.one_of((*path, "dependsOn", index), needed, others, "other service")
     if healthy is None or workload is None or selector is None:
         return None
     higher = tuple(sorted(name for name, priority in priorities.items() if priority < spec.priority))
@@ -74,16 +65,28 @@ def build_service(draft: Draft[ServiceShape], priorities: dict[str, int]) -> Ser
         namespace=spec.namespace,
         selector=selector,
         workload=workload,
+        replicas=_replicas(draft, workload),
         healthy=healthy,
         runbook=spec.runbook,
         env={name: SecretRef(secret=ref.secret, key=ref.key) for name, ref in spec.env.items()},
         checks=checks,
         drill=DrillTerms(runbook=spec.drill.runbook, schedule=spec.drill.schedule) if spec.drill else None,
+        on_upstream_failure=spec.on_upstream_failure,
+        expendable=spec.expendable,
+        max_allowed=MaxAllowed(memory=spec.max_allowed.memory, storage=spec.max_allowed.storage),
         place=draft.place(("metadata", "name")),
     )
 
 
-def _workload(draft: Draft[ServiceShape]) -> WorkloadRef | None:
+def _replicas(draft: DocumentBuilder[ServiceShape], workload: WorkloadRef) -> int | None:
+    """Return how many replicas a service is started with. A DaemonSet has as many pods as nodes."""
+    replicas = draft.shape.spec.replicas
+    if replicas is not None and workload.resource is DAEMONSETS:
+        draft.note(("spec", "replicas"), f"{workload} has a pod for each node, and no number of replicas")
+    return replicas
+
+
+def _workload(draft: DocumentBuilder[ServiceShape]) -> WorkloadRef | None:
     text, path = draft.shape.spec.workload, ("spec", "workload")
     word, _, name = text.partition("/")
     resource = find(word)
@@ -99,26 +102,30 @@ def _workload(draft: Draft[ServiceShape]) -> WorkloadRef | None:
     return None
 
 
-def _selector(draft: Draft[ServiceShape]) -> Selector | None:
+def _selector(draft: DocumentBuilder[ServiceShape]) -> Selector | None:
     try:
-        return Selector.parse(draft.shape.spec.selector)
+        return label_selector(draft.shape.spec.selector)
     except UsageError as error:
         draft.note(("spec", "selector"), str(error))
         return None
 
 
-def _checks(draft: Draft[ServiceShape], name: str) -> tuple[Step, ...]:
-    standing = Standing(services=draft.known.services, start_up=draft.known.start_up)
-    steps, _ = Steps(draft=draft, about=draft.name, looks_only=True).in_order(
-        draft.shape.spec.checks[name], ("spec", "checks", name), standing
+def _checks(draft: DocumentBuilder[ServiceShape], name: str) -> tuple[Step, ...]:
+    type_scope = TypeScope(services=draft.known.services, start_up=draft.known.start_up)
+    steps, _ = Steps(draft=draft, about=draft.name, probes_only=True).in_order(
+        draft.shape.spec.checks[name], ("spec", "checks", name), type_scope
     )
     return steps
 
 
-def build_rule(draft: Draft[RuleShape], runbooks_of: dict[str, str]) -> Rule:
+def build_rule(draft: DocumentBuilder[RuleShape], runbooks_of: dict[str, str]) -> Rule:
     """Build a rule; without `runbook` it starts its service's."""
     spec, path = draft.shape.spec, ("spec",)
     names = rule_names(spec.on, services=draft.known.services, service=spec.service is not None)
+    if draft.name == MANUAL:
+        draft.note(
+            ("metadata", "name"), f"{MANUAL!r} is reserved for what a person starts by hand: give the rule another name"
+        )
     if spec.service is not None:
         draft.one_of((*path, "service"), spec.service, draft.known.services, "service")
     if spec.runbook is not None:
@@ -132,9 +139,9 @@ def build_rule(draft: Draft[RuleShape], runbooks_of: dict[str, str]) -> Rule:
         service=spec.service or "",
         runbook=spec.runbook or runbooks_of.get(spec.service or "", ""),
         when=draft.expression((*path, "when"), spec.when, seen(names, start_up=draft.known.start_up)),
-        match=_matchers(draft),
+        matchers=_matchers(draft),
         any_namespace=spec.namespace == "any",
-        hold=draft.scaled(spec.hold),
+        for_duration=draft.scaled(spec.for_duration),
         check=spec.check or "",
         every=draft.scaled(spec.every or EVERY),
         mode=spec.mode,
@@ -144,36 +151,36 @@ def build_rule(draft: Draft[RuleShape], runbooks_of: dict[str, str]) -> Rule:
     )
 
 
-def _matchers(draft: Draft[RuleShape]) -> tuple[LabelMatcher, ...]:
+def _matchers(draft: DocumentBuilder[RuleShape]) -> tuple[LabelMatcher, ...]:
     matchers: list[LabelMatcher] = []
-    texts = draft.shape.spec.match or []
+    texts = draft.shape.spec.matchers or []
     for index, text in enumerate(texts):
         try:
             matchers.append(parse_matcher(text))
         except ValueError as error:
-            draft.note(("spec", "match", index), str(error))
+            draft.note(("spec", "matchers", index), str(error))
     if len(matchers) == len(texts) and matchers and all(map(takes_everything, matchers)):
         draft.note(
-            ("spec", "match"),
+            ("spec", "matchers"),
             "this matches every alert: one matcher must ask for a value, as in alertname=KubePodNotReady",
         )
     return tuple(matchers)
 
 
-def build_runbook(draft: Draft[RunbookShape]) -> Runbook:
+def build_runbook(draft: DocumentBuilder[RunbookShape]) -> Runbook:
     """Build a runbook; its digest does not know its children yet."""
     spec, path = draft.shape.spec, ("spec",)
     if spec.service is not None:
         draft.one_of((*path, "service"), spec.service, draft.known.services, "service")
     parameters = tuple(_parameter(draft, name, shape) for name, shape in spec.parameters.items())
     types = {each.name: parameter_type(each.type) if known_type(each.type) else ANY for each in parameters}
-    standing = Standing(services=draft.known.services, start_up=draft.known.start_up, parameters=types)
-    steps, _ = Steps(draft=draft, about=spec.service or "").in_order(spec.steps, (*path, "steps"), standing)
-    if spec.rollback.loses is not None:
+    type_scope = TypeScope(services=draft.known.services, start_up=draft.known.start_up, parameters=types)
+    steps, _ = Steps(draft=draft, about=spec.service or "").in_order(spec.steps, (*path, "steps"), type_scope)
+    if spec.rollback.data_loss_check is not None:
         known = tuple(step.id for step in steps if isinstance(step.do, Run) and not step.do.command.changes)
-        draft.one_of((*path, "rollback", "loses"), spec.rollback.loses, known, "step that asks")
-    way_back = Steps(draft=draft, about=spec.service or "", way_back=True)
-    back, _ = way_back.in_order(spec.rollback.steps, (*path, "rollback", "steps"), standing)
+        draft.one_of((*path, "rollback", "dataLossCheck"), spec.rollback.data_loss_check, known, "step that asks")
+    in_rollback = Steps(draft=draft, about=spec.service or "", in_rollback=True)
+    back, _ = in_rollback.in_order(spec.rollback.steps, (*path, "rollback", "steps"), type_scope)
     return Runbook(
         name=draft.name,
         title=spec.title,
@@ -181,18 +188,18 @@ def build_runbook(draft: Draft[RunbookShape]) -> Runbook:
         parameters=parameters,
         steps=steps,
         rollback=Rollback(
-            after=draft.scaled(spec.rollback.after),
-            when=spec.rollback.when,
+            after=draft.deadline(spec.rollback.after),
+            policy=spec.rollback.policy,
             steps=back,
             then=spec.rollback.then,
-            loses=spec.rollback.loses or "",
+            data_loss_check=spec.rollback.data_loss_check or "",
         ),
         digest=digest_of(content_of(draft.document), draft.known.durations),
         place=draft.place(("metadata", "name")),
     )
 
 
-def _parameter(draft: Draft[RunbookShape], name: str, shape: ParameterShape) -> Parameter:
+def _parameter(draft: DocumentBuilder[RunbookShape], name: str, shape: ParameterShape) -> Parameter:
     path: Path = ("spec", "parameters", name)
     word = shape.type
     default: Value | None = None
@@ -203,10 +210,10 @@ def _parameter(draft: Draft[RunbookShape], name: str, shape: ParameterShape) -> 
             default = read_value(word, shape.default, draft.known.durations)
         except ValueError as error:
             draft.note((*path, "default"), str(error))
-    return Parameter(name=name, type=word, default=default, help=shape.help)
+    return Parameter(name=name, type=word, default=default, description=shape.description)
 
 
-def build_patterns(draft: Draft[PatternsShape]) -> Patterns:
+def build_patterns(draft: DocumentBuilder[PatternsShape]) -> Patterns:
     """Build a list of patterns."""
     for index, pattern in enumerate(draft.shape.spec):
         try:

@@ -1,18 +1,23 @@
 """The way in: files of YAML become one checked, frozen catalog, or all of their problems together."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from kintsugi.catalog.alert_rules import names_its_service
 from kintsugi.catalog.build import build_patterns, build_rule, build_runbook, build_service, content_of, digest_of
-from kintsugi.catalog.drafts import Draft, Known
-from kintsugi.catalog.mistakes import path_of, problems_of
+from kintsugi.catalog.cross_checks import CrossChecks
+from kintsugi.catalog.document_builder import DocumentBuilder, NameIndex
+from kintsugi.catalog.library import Source, files_named
 from kintsugi.catalog.problems import CatalogErrors, Problem, did_you_mean
-from kintsugi.catalog.shapes import (
+from kintsugi.catalog.respell import problems_of_spelling, respelled, respellings
+from kintsugi.catalog.respell_text import RespelledText
+from kintsugi.catalog.schema_errors import path_of, problems_of
+from kintsugi.catalog.schema_models import (
     SHAPES,
     AnyShape,
     DocumentShape,
@@ -21,42 +26,39 @@ from kintsugi.catalog.shapes import (
     RunbookShape,
     ServiceShape,
 )
-from kintsugi.catalog.source import Document, Plain, documents
-from kintsugi.catalog.whole import Whole
-from kintsugi.model.documents import Catalog, Patterns, Rule
+from kintsugi.catalog.shipped import CatalogPaths
+from kintsugi.catalog.source import Document, Path, Plain, documents
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.patterns import Patterns
+from kintsugi.model.rules import Rule
 
 ShapeT = TypeVar("ShapeT", bound=DocumentShape)
 
 _SUFFIXES = (".yaml", ".yml")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Source:
-    """One file as it was read; `name` is what problems call it."""
-
-    name: str
-    content: bytes
-
-
-def load(paths: Sequence[File], *, durations: float = 1.0) -> Catalog:
+def load(paths: Sequence[File] | CatalogPaths, *, durations: float = 1.0, deadlines: float = 1.0) -> Catalog:
     """
     Load the documents of files and folders; folders are read through, without what begins with a dot.
 
-    `durations` scales every duration of all files: tests run them unchanged. Raises CatalogErrors.
+    `durations` scales every duration of all files: tests run them unchanged; `deadlines` further scales how long a step waits
+    and how long a run may take. Raises CatalogErrors.
     """
-    return load_sources(read_sources(paths), durations=durations)
+    return load_sources(read_sources(paths), durations=durations, deadlines=deadlines)
 
 
-def read_sources(paths: Sequence[File]) -> list[Source]:
+def read_sources(paths: Sequence[File] | CatalogPaths) -> list[Source]:
     """Read the files that `load` would read. Raises CatalogErrors when one cannot be read."""
+    if not isinstance(paths, CatalogPaths):
+        paths = CatalogPaths(own=paths)
     sources: list[Source] = []
     problems: list[Problem] = []
-    for path in paths:
+    for path in paths.all:
         if not path.exists():
             problems.append(_unreadable(path, "there is no such file or folder"))
         for file in files_in(path):
             try:
-                sources.append(Source(name=str(file), content=file.read_bytes()))
+                sources.append(Source(name=str(file), content=file.read_bytes(), library=path in paths.library))
             except OSError as error:
                 problems.append(_unreadable(file, error.strerror or str(error)))
     if problems:
@@ -72,10 +74,27 @@ def files_in(path: File) -> list[File]:
     return sorted(file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
-def load_sources(sources: Iterable[Source], *, durations: float = 1.0) -> Catalog:
-    """Make a catalog of files that were read. Raises CatalogErrors."""
-    loading = _Loading(durations=durations)
+def load_sources(
+    sources: Iterable[Source], *, durations: float = 1.0, deadlines: float = 1.0, any_spelling: bool = False
+) -> Catalog:
+    """
+    Make a catalog of files that were read, without what of a library does not fit. Raises CatalogErrors.
+
+    `any_spelling` also takes the earlier spelling, as a ledger may have kept it; the digests are those that it had then.
+    """
     sources = list(sources)
+    while True:
+        try:
+            return _load_all(sources, _Loading(durations=durations, deadlines=deadlines, any_spelling=any_spelling))
+        except CatalogErrors as errors:
+            wrong = {each.file for each in errors.problems}
+            unfit = {each.name for each in sources if each.library and each.name in wrong} - files_named(sources)
+            if not unfit:
+                raise
+            sources = [each for each in sources if each.name not in unfit]
+
+
+def _load_all(sources: Sequence[Source], loading: "_Loading") -> Catalog:
     for source in sources:
         found, problems = documents(source.content, source.name)
         loading.problems += problems
@@ -87,17 +106,36 @@ def load_sources(sources: Iterable[Source], *, durations: float = 1.0) -> Catalo
     return replace(catalog, texts={source.name: source.content.decode() for source in sources})
 
 
+def respelled_texts(documents: Iterable[Document]) -> list[Mapping[Path, RespelledText]]:
+    """Return for each document of a catalog, whatever else is wrong with it, its expressions that had the earlier spelling."""
+    documents = list(documents)
+    loading = _Loading(any_spelling=True)
+    for document in documents:
+        loading.take(document)
+    with suppress(CatalogErrors):
+        loading.finish()
+    found = {id(draft.document): draft.respelled for draft in loading.drafts}
+    return [found.get(id(document), {}) for document in documents]
+
+
 @dataclass(kw_only=True, slots=True)
 class _Loading:
     """All documents of a catalog in the making."""
 
-    durations: float
+    durations: float = 1.0
+    deadlines: float = 1.0
+    any_spelling: bool = False
     problems: list[Problem] = field(default_factory=list)
     shapes: list[tuple[Document, AnyShape]] = field(default_factory=list)
+    drafts: list[DocumentBuilder[Any]] = field(default_factory=list)
     named: dict[str, dict[str, Document]] = field(default_factory=lambda: {kind: {} for kind in SHAPES})
 
     def take(self, document: Document) -> None:
-        """Check a document's shape, and that its name is its own."""
+        """Check a document's spelling and shape, and that its name is its own."""
+        earlier = respellings(document)
+        if not self.any_spelling:
+            self.problems += problems_of_spelling(document, earlier)
+        document = respelled(document, earlier)
         value = document.value
         kind = value.get("kind") if isinstance(value, dict) else None
         if not isinstance(value, dict) or not isinstance(kind, str) or kind not in SHAPES:
@@ -149,7 +187,7 @@ class _Loading:
         priorities = {name: draft.shape.spec.priority for name, draft in services.items()}
         starts = {name: draft.shape.spec.runbook for name, draft in services.items()}
         built = {name: build_service(draft, priorities) for name, draft in services.items()}
-        whole = Whole(
+        whole = CrossChecks(
             services={name: service for name, service in built.items() if service is not None},
             rules=_placed({name: build_rule(draft, starts) for name, draft in rules.items()}),
             runbooks={name: build_runbook(draft) for name, draft in runbooks.items()},
@@ -172,9 +210,9 @@ class _Loading:
             digest=digest_of(sorted(digest_of(content_of(document)) for document, _ in self.shapes), self.durations),
         )
 
-    def _known(self, patterns: Mapping[str, Patterns]) -> Known:
+    def _known(self, patterns: Mapping[str, Patterns]) -> NameIndex:
         """Collect what documents may name; a document with mistakes is there all the same, so that each is told once."""
-        return Known(
+        return NameIndex(
             services=tuple(self.named["Service"]),
             runbooks=tuple(self.named["Runbook"]),
             patterns={name: patterns.get(name) for name in self.named["Patterns"]},
@@ -189,26 +227,29 @@ class _Loading:
                 if isinstance(shape, ServiceShape)
             },
             durations=self.durations,
+            deadlines=self.deadlines,
+            any_spelling=self.any_spelling,
         )
 
-    def _drafts(self, kind: type[ShapeT], known: Known) -> dict[str, Draft[ShapeT]]:
-        drafts: dict[str, Draft[ShapeT]] = {}
+    def _drafts(self, kind: type[ShapeT], known: NameIndex) -> dict[str, DocumentBuilder[ShapeT]]:
+        drafts: dict[str, DocumentBuilder[ShapeT]] = {}
         for document, shape in self.shapes:
             if isinstance(shape, kind):
-                drafts.setdefault(shape.metadata.name, Draft(document=document, shape=shape, known=known))
+                drafts.setdefault(shape.metadata.name, DocumentBuilder(document=document, shape=shape, known=known))
+        self.drafts += drafts.values()
         return drafts
 
 
 def _placed(rules: Mapping[str, Rule]) -> dict[str, Rule]:
     """Mark the rules that know their service by a label of its own: they take its alerts wherever these are."""
     return {
-        name: replace(rule, any_namespace=rule.any_namespace or names_its_service(rule.match, rule.service, rules))
+        name: replace(rule, any_namespace=rule.any_namespace or names_its_service(rule.matchers, rule.service, rules))
         for name, rule in rules.items()
     }
 
 
 def _without(value: Plain, paths: Iterable[tuple[str | int, ...]]) -> Plain:
-    """Give a document without what stands at some paths."""
+    """Return a document without what stands at some paths."""
     leave_out = set(paths)
 
     def copy(part: Plain, path: tuple[str | int, ...]) -> Plain:
@@ -224,7 +265,7 @@ def _without(value: Plain, paths: Iterable[tuple[str | int, ...]]) -> Plain:
 
 
 def _nothing(sources: Sequence[Source]) -> Problem:
-    """Say that there is no document: an emptied folder is a mistake, never a wish to be left without rules."""
+    """Return the problem that there is no document: an emptied folder is a mistake, never a wish to be left without rules."""
     where = sources[0].name if sources else ""
     return Problem(file=where, line=1, column=1, path="", message="there is no Service, Rule or Runbook in these files")
 

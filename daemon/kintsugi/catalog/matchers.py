@@ -2,7 +2,7 @@
 
 import re
 
-from kintsugi.model.documents import LabelMatcher, MatchOperator
+from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
 from kintsugi.regex import compiled
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -27,7 +27,7 @@ def parse_matcher(text: str) -> LabelMatcher:
 
 
 def takes_everything(matcher: LabelMatcher) -> bool:
-    """Tell whether an alert without the label matches: rules of such matchers alone would match every alert."""
+    """Return whether an alert without the label matches: rules of such matchers alone would match every alert."""
     match matcher.operator:
         case MatchOperator.EQUAL:
             return matcher.value == ""

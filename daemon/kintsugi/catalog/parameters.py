@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from kintsugi.commands import parse_duration
-from kintsugi.model.documents import Value
-from kintsugi.objects.resources import find
+from kintsugi.model.runbooks import Value
 from kintsugi.scope.types import PARAMETERS
+from kubeobjects.resources import find
 
 _NAME = re.compile(r"[a-z0-9_]([-a-z0-9_.]{0,61}[a-z0-9_])?")
 
 
 def known_type(word: str) -> bool:
-    """Tell whether a word means a type: one of `PARAMETERS`, or such a word in brackets for a list."""
+    """Return whether a word means a type: one of `PARAMETERS`, or such a word in brackets for a list."""
     return word in PARAMETERS or (word.startswith("[") and word.endswith("]") and word[1:-1] in PARAMETERS)
 
 
@@ -24,6 +24,31 @@ def read_value(word: str, value: object, durations: float) -> Value:
             raise ValueError(f"{value!r} is not a list")
         return tuple(_read_one(word[1:-1], item, durations) for item in value)
     return _read_one(word, value, durations)
+
+
+def read_text(word: str, text: str, durations: float) -> Value:
+    """Read a value as it is typed on a command line, a list with commas. Raises ValueError with what would be right."""
+    if word.startswith("["):
+        items = [each.strip() for each in text.split(",")] if text.strip() else []
+        return tuple(read_text(word[1:-1], each, durations) for each in items)
+    return _read_one(word, _TYPED.get(word, str)(text), durations)
+
+
+def _typed_number(kind: Callable[[str], object]) -> Callable[[str], object]:
+    def read(text: str) -> object:
+        try:
+            return kind(text)
+        except ValueError:
+            return text  # which its reader refuses in its own words
+
+    return read
+
+
+_TYPED: Mapping[str, Callable[[str], object]] = {
+    "integer": _typed_number(int),
+    "number": _typed_number(float),
+    "boolean": lambda text: {"true": True, "false": False}.get(text, text),
+}
 
 
 def _read_one(word: str, value: object, durations: float) -> Value:

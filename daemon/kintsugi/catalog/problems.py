@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from kintsugi.errors import KintsugiError
-from kintsugi.model.places import Place
+from kintsugi.model.source_position import SourcePosition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, order=True)
@@ -25,9 +25,9 @@ class Problem:
     suggestion: str = ""
 
     @property
-    def place(self) -> Place:
-        """Give where it stands."""
-        return Place(file=self.file, line=self.line, column=self.column)
+    def place(self) -> SourcePosition:
+        """Return where it stands."""
+        return SourcePosition(file=self.file, line=self.line, column=self.column)
 
     def __str__(self) -> str:
         path = f" {self.path}:" if self.path else ""

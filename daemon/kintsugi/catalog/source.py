@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from kintsugi.catalog.problems import Problem
-from kintsugi.model.places import Place
+from kintsugi.model.source_position import SourcePosition
 
 MOST_BYTES = 1024 * 1024
 MOST_ALIASES = 50
@@ -46,34 +46,41 @@ for _tag, _pattern, _first in _CORE:
 class Span:
     """Where a value stands. `shift` is where its text starts after that column; None when it is folded over lines."""
 
-    place: Place
+    place: SourcePosition
     shift: int | None = None
 
-    def at(self, offset: int) -> Place:
-        """Give the place of a character of the value's text, as exactly as it is known."""
+    def at(self, offset: int) -> SourcePosition:
+        """Return the place of a character of the value's text, as exactly as it is known."""
         if self.shift is None:
             return self.place
-        return Place(file=self.place.file, line=self.place.line, column=self.place.column + self.shift + offset)
+        return SourcePosition(
+            file=self.place.file, line=self.place.line, column=self.place.column + self.shift + offset
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """One YAML document as plain values; `keys` and `values` tell where everything in it was written."""
+    """
+    One YAML document as plain values; `keys` and `values` tell where everything in it was written.
+
+    `written` is what stands in the file, where that has the earlier spelling and `value` has today's.
+    """
 
     file: str
     value: Plain
     keys: Mapping[Path, Span]
     values: Mapping[Path, Span]
+    written: Plain = None
 
     def span(self, path: Path, *, key: bool = False) -> Span:
-        """Give where a path was written (its key, or its value), or else the nearest thing that holds it."""
+        """Return where a path was written (its key, or its value), or else the nearest thing that holds it."""
         for length in range(len(path), -1, -1):
             nearest = path[:length]
             if key and nearest in self.keys:
                 return self.keys[nearest]
             if nearest in self.values:
                 return self.values[nearest]
-        return Span(place=Place(file=self.file, line=1, column=1))
+        return Span(place=SourcePosition(file=self.file, line=1, column=1))
 
     def problem(
         self, path: Path, message: str, *, suggestion: str = "", key: bool = False, offset: int | None = None
@@ -162,7 +169,7 @@ class _Reading:
                 continue
             inner = (*path, key.value)
             if key.value in mapping:
-                message = f"{key.value!r} stands here a second time: the first is in line {self.keys[inner].place.line}"
+                message = f"{key.value!r} is a duplicate key: the first is in line {self.keys[inner].place.line}"
                 self.problems.append(_problem(self.file, key.start_mark, message, inner))
                 continue
             self.keys[inner] = _span(self.file, key)
@@ -201,12 +208,12 @@ def _span(file: str, node: yaml.Node) -> Span:
     return Span(place=place, shift=quotes if len(node.value) + 2 * quotes == width else None)
 
 
-def _place(file: str, mark: Any) -> Place:
-    return Place(file=file, line=mark.line + 1, column=mark.column + 1)
+def _place(file: str, mark: Any) -> SourcePosition:
+    return SourcePosition(file=file, line=mark.line + 1, column=mark.column + 1)
 
 
 def _problem(file: str, mark: Any, message: str, path: Path = ()) -> Problem:
-    place = _place(file, mark) if mark is not None else Place(file=file, line=1, column=1)
+    place = _place(file, mark) if mark is not None else SourcePosition(file=file, line=1, column=1)
     return Problem(file=file, line=place.line, column=place.column, path=path_text(path), message=message)
 
 

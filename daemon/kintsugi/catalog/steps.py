@@ -10,28 +10,17 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from kintsugi.catalog.drafts import Draft
-from kintsugi.catalog.shapes import StepShape
+from kintsugi.catalog.document_builder import DocumentBuilder
+from kintsugi.catalog.schema_models import StepShape
 from kintsugi.catalog.source import Path
-from kintsugi.catalog.standing import Results, Standing, left_behind
-from kintsugi.commands.results import SCANNED
-from kintsugi.expressions import ANY, STRING, Expression, ListOf, Scope, Template, Type
-from kintsugi.model.command import Verb
-from kintsugi.model.documents import (
-    Await,
-    Do,
-    InOrder,
-    Revert,
-    Run,
-    RunChecks,
-    RunRunbook,
-    Step,
-    Together,
-    UndoPolicy,
-)
+from kintsugi.catalog.type_scope import Results, TypeScope, left_behind
+from kintsugi.commands.registry import definitions_by_verb
+from kintsugi.commands.results import PART, SCANNED
+from kintsugi.expressions import ANY, INT, STRING, Expression, ListOf, Scope, TextTemplate, Type
+from kintsugi.model.runbooks import Await, Do, InOrder, Parallel, Run, RunChecks, RunRunbook, Step, UndoPolicy, UndoStep
 from kintsugi.scope.types import Names
 
-MOST_STEPS = 300
+MOST_STEPS = 1000
 MOST_LEVELS = 6
 
 
@@ -49,18 +38,18 @@ class Steps:
     """
     Builds the steps of one list that share their ids: a runbook's, a rollback's or a service's checks.
 
-    `looks_only` refuses everything that changes something; `about` is the service whose database is asked, "" when values
-    decide it. `way_back`: what is changed here is not taken back again.
+    `probes_only` refuses everything that changes something; `about` is the service whose database is asked, "" when values
+    decide it. `in_rollback`: what is changed here is not taken back again.
     """
 
-    draft: Draft[Any]
+    draft: DocumentBuilder[Any]
     about: str
-    looks_only: bool = False
-    way_back: bool = False
+    probes_only: bool = False
+    in_rollback: bool = False
     ids: set[str] = field(default_factory=set)
 
     def in_order(
-        self, shapes: Sequence[StepShape], path: Path, standing: Standing, level: int = 0
+        self, shapes: Sequence[StepShape], path: Path, type_scope: TypeScope, level: int = 0
     ) -> tuple[tuple[Step, ...], Results]:
         """Build steps that go one after another, each seeing what the earlier ones left."""
         self._check_size(path, level)
@@ -70,16 +59,16 @@ class Steps:
             inner = (*path, index)
             if shape.needs:
                 self.draft.note(
-                    (*inner, "needs"), "steps in order need no `needs`: it is for steps under `together`", key=True
+                    (*inner, "needs"), "steps in order need no `needs`: it is for steps under `parallel`", key=True
                 )
-            self._check_revert(shape, inner, shapes[:index])
-            step, left = self._step(shape, inner, standing.after(results), level)
+            self._check_undo_step(shape, inner, shapes[:index])
+            step, left = self._step(shape, inner, type_scope.after(results), level)
             steps.append(step)
             results |= left
         return tuple(steps), results
 
-    def together(
-        self, shapes: Sequence[StepShape], path: Path, standing: Standing, level: int
+    def parallel(
+        self, shapes: Sequence[StepShape], path: Path, type_scope: TypeScope, level: int
     ) -> tuple[tuple[Step, ...], Results]:
         """Build steps that go at once; a step sees the siblings that it needs."""
         self._check_size(path, level)
@@ -91,15 +80,15 @@ class Steps:
             visible = {
                 name: kind for need in self._all_needs(shape, shapes) for name, kind in left_by.get(need, {}).items()
             }
-            if shape.revert is not None:
-                self.draft.note((*inner, "revert"), "a step is taken back by a later step, not by one beside it")
-            steps[index], left = self._step(shape, inner, standing.after(visible), level)
+            if shape.undo_step is not None:
+                self.draft.note((*inner, "undoStep"), "a step is undone by a later step, not by one beside it")
+            steps[index], left = self._step(shape, inner, type_scope.after(visible), level)
             left_by[shape.id] = left
             results |= left
         return tuple(steps[index] for index in sorted(steps)), results
 
     def _by_need(self, shapes: Sequence[StepShape], path: Path) -> list[int]:
-        """Give the positions of steps so that each stands behind those it needs; notes unknown needs and cycles."""
+        """Return the positions of steps so that each stands behind those it needs; notes unknown needs and cycles."""
         position = {shape.id: index for index, shape in enumerate(shapes)}
         graph: dict[int, list[int]] = {}
         for index, shape in enumerate(shapes):
@@ -125,11 +114,11 @@ class Steps:
                 waiting += by_id[need].needs
         return found
 
-    def _step(self, shape: StepShape, path: Path, standing: Standing, level: int) -> tuple[Step, Results]:
+    def _step(self, shape: StepShape, path: Path, type_scope: TypeScope, level: int) -> tuple[Step, Results]:
         self._claim_id(shape, path)
         draft = self.draft
-        for_each = draft.expression((*path, "for_each"), shape.for_each, standing.scope(), ANY)
-        inner = standing.at(None if shape.for_each is None else self._item(for_each, path))
+        for_each = draft.expression((*path, "forEach"), shape.for_each, type_scope.scope(), ANY)
+        inner = type_scope.at(None if shape.for_each is None else self._item(for_each, path))
         scope = inner.scope()
         around, self.about = self.about, self._about(shape)
         done = self._do(shape, path, inner, level)
@@ -141,26 +130,30 @@ class Steps:
             name=shape.name or shape.id,
             do=done.do,
             for_each=for_each,
-            at_once=shape.at_once,
+            max_parallel=shape.max_parallel,
             when=draft.expression((*path, "when"), shape.when, scope),
             unless=draft.expression((*path, "unless"), shape.unless, scope),
             approve=draft.template((*path, "approve"), shape.approve, scope),
             expect=draft.expression((*path, "expect"), shape.expect, after),
-            within=draft.scaled(shape.within),
-            hold=draft.scaled(shape.hold),
+            within=draft.deadline(shape.within),
+            for_duration=draft.scaled(shape.for_duration),
             progress=draft.expression((*path, "progress"), shape.progress, after, ANY),
-            unmet=shape.unmet,
-            timeout=None if shape.timeout is None else draft.scaled(shape.timeout),
-            retry=shape.retry,
+            on_failure=shape.on_failure,
+            timeout=None if shape.timeout is None else draft.deadline(shape.timeout),
+            retries=shape.retries,
+            even_if_resolved=shape.even_if_resolved,
             undo=undo,
             scan=draft.known.patterns.get(shape.scan or ""),
+            keep=draft.expression((*path, "keep"), shape.keep, after, ListOf(ANY)),
+            count=draft.expression((*path, "count"), shape.count, after, INT),
             service=self._service(shape, path, scope),
             needs=tuple(shape.needs),
             place=draft.place(path),
         )
         self._check_keys(shape, path, step)
         repeated = shape.for_each is not None
-        return step, {**({} if repeated else done.inside), shape.id: left_behind(done.own, repeated=repeated)}
+        own = done.own if step.keep is None else {PART: step.keep.result}
+        return step, {**({} if repeated else done.inside), shape.id: left_behind(own, repeated=repeated)}
 
     def _about(self, shape: StepShape) -> str:
         """Return the service that a step and what is inside it are about, as far as the document says it."""
@@ -168,16 +161,16 @@ class Steps:
             return self.about
         return "" if "${" in shape.service else shape.service
 
-    def _do(self, shape: StepShape, path: Path, standing: Standing, level: int) -> _Done:
+    def _do(self, shape: StepShape, path: Path, type_scope: TypeScope, level: int) -> _Done:
         match shape:
             case StepShape(run=str(line)):
-                return self._run(shape, line, path, standing.scope())
+                return self._run(shape, line, path, type_scope.scope())
             case StepShape(steps=[*shapes]):
-                ordered, results = self.in_order(shapes, (*path, "steps"), standing, level + 1)
+                ordered, results = self.in_order(shapes, (*path, "steps"), type_scope, level + 1)
                 return _Done(do=InOrder(steps=ordered), inside=results)
-            case StepShape(together=[*shapes]):
-                at_once, results = self.together(shapes, (*path, "together"), standing, level + 1)
-                return _Done(do=Together(steps=at_once), inside=results)
+            case StepShape(parallel=[*shapes]):
+                at_once, results = self.parallel(shapes, (*path, "parallel"), type_scope, level + 1)
+                return _Done(do=Parallel(steps=at_once), inside=results)
             case StepShape(runbook=str(name)):
                 self._refuse_change((*path, "runbook"), "a runbook may change something")
                 self.draft.one_of((*path, "runbook"), name, self.draft.known.runbooks, "runbook")
@@ -185,9 +178,9 @@ class Steps:
             case StepShape(checks=str(name)):
                 self._check_checks(shape, name, path)
                 return _Done(do=RunChecks(checks=name))
-            case StepShape(revert=str(earlier)):
-                self._refuse_change((*path, "revert"), "`revert` changes something")
-                return _Done(do=Revert(step=earlier))
+            case StepShape(undo_step=str(earlier)):
+                self._refuse_change((*path, "undoStep"), "`undoStep` changes something")
+                return _Done(do=UndoStep(step=earlier))
             case _:
                 return _Done(do=Await())
 
@@ -198,7 +191,7 @@ class Steps:
             return _Done(do=Await())
         if command.changes:
             self._refuse_change((*path, "run"), f"{command.verb} changes something")
-        if command.changes and command.verb is Verb.CURL:
+        if command.sends:
             self._check_sent(shape, path)
         own = dict(command.columns())
         if shape.scan is not None:
@@ -207,19 +200,19 @@ class Steps:
 
     def _check_sent(self, shape: StepShape, path: Path) -> None:
         """Hold what sends a request to what its author alone knows: how it is taken back, and that it is sent once."""
-        if shape.undo is None and not (self.way_back or self.looks_only):
+        if shape.undo is None and not (self.in_rollback or self.probes_only):
             self.draft.note(
                 (*path, "run"),
-                "this request changes something, and only its author knows how that is taken back: say `undo: none`, "
+                "this request changes something, and only its author knows how to undo it: write `undo: none`, "
                 "`undo: keep`, or `undo` with steps",
             )
-        if shape.retry:
+        if shape.retries:
             self.draft.note(
-                (*path, "retry"), "a request is sent once: nobody can tell what a failed one has done", key=True
+                (*path, "retries"), "a request is sent once: what a failed one has done is unknown", key=True
             )
 
-    def _scanned(self, scan: str, path: Path, verb: Verb) -> Names:
-        if verb is not Verb.LOGS:
+    def _scanned(self, scan: str, path: Path, verb: str) -> Names:
+        if not definitions_by_verb()[verb].reads_logs:
             self.draft.note((*path, "scan"), f"only lines of logs are scanned, and {verb} gives none", key=True)
         self.draft.one_of((*path, "scan"), scan, tuple(self.draft.known.patterns), "Patterns document")
         return SCANNED
@@ -229,25 +222,25 @@ class Steps:
             return ANY
         if isinstance(for_each.result, ListOf):
             return for_each.result.item
-        self.draft.note((*path, "for_each"), f"it gives a {for_each.result}, not a list")
+        self.draft.note((*path, "forEach"), f"it gives a {for_each.result}, not a list")
         return ANY
 
-    def _service(self, shape: StepShape, path: Path, scope: Scope) -> Template | None:
+    def _service(self, shape: StepShape, path: Path, scope: Scope) -> TextTemplate | None:
         template = self.draft.template((*path, "service"), shape.service, scope)
         if template is None or shape.service is None:
             return None
-        if template.holes:
-            if any(hole.result not in (STRING, ANY) for hole in template.holes):
+        if template.placeholders:
+            if any(placeholder.result not in (STRING, ANY) for placeholder in template.placeholders):
                 self.draft.note((*path, "service"), "it takes the name of a service, as in ${each.name}")
         else:
             self.draft.one_of((*path, "service"), shape.service, self.draft.known.services, "service")
         return template
 
-    def _undo(self, shape: StepShape, path: Path, standing: Standing, level: int) -> UndoPolicy | tuple[Step, ...]:
+    def _undo(self, shape: StepShape, path: Path, type_scope: TypeScope, level: int) -> UndoPolicy | tuple[Step, ...]:
         if isinstance(shape.undo, list):
-            around, self.way_back = self.way_back, True
-            steps, _ = self.in_order(shape.undo, (*path, "undo"), standing, level + 1)
-            self.way_back = around
+            around, self.in_rollback = self.in_rollback, True
+            steps, _ = self.in_order(shape.undo, (*path, "undo"), type_scope, level + 1)
+            self.in_rollback = around
             return steps
         return UndoPolicy(shape.undo) if shape.undo else UndoPolicy.INVERSE
 
@@ -264,10 +257,10 @@ class Steps:
                 path, f"steps are nested more than {MOST_LEVELS} levels deep: make runbooks of parts of them"
             )
 
-    def _check_revert(self, shape: StepShape, path: Path, earlier: Sequence[StepShape]) -> None:
-        if shape.revert is not None:
+    def _check_undo_step(self, shape: StepShape, path: Path, earlier: Sequence[StepShape]) -> None:
+        if shape.undo_step is not None:
             known = tuple(step.id for step in earlier)
-            self.draft.one_of((*path, "revert"), shape.revert, known, "earlier step in this list")
+            self.draft.one_of((*path, "undoStep"), shape.undo_step, known, "earlier step in this list")
 
     def _check_checks(self, shape: StepShape, name: str, path: Path) -> None:
         of_all = self.draft.known.checks
@@ -280,35 +273,53 @@ class Steps:
             self.draft.one_of((*path, "checks"), name, known, "service with checks called")
 
     def _refuse_change(self, path: Path, what: str) -> None:
-        if self.looks_only:
-            self.draft.note(path, f"{what}, but checks only look")
+        if self.probes_only:
+            self.draft.note(path, f"{what}, but checks are probes")
 
     def _check_keys(self, shape: StepShape, path: Path, step: Step) -> None:
         """Note keys that have no meaning beside the others: whoever wrote them expected something."""
         changes = not isinstance(step.do, Run) or step.do.command.changes
         for key, given, wanted, why in (
             (
-                "at_once",
-                shape.at_once > 1,
+                "maxParallel",
+                shape.max_parallel > 1,
                 shape.for_each is not None,
-                "it says how many items of `for_each` go at once",
+                "it says how many items of `forEach` run at once",
             ),
-            ("scan", shape.scan is not None, shape.run is not None, "it looks at the lines of a command"),
+            ("scan", shape.scan is not None, shape.run is not None, "it reads the lines of a command"),
+            (
+                "keep",
+                shape.keep is not None,
+                not changes and not self.probes_only,
+                "it says what of a probe's result goes into the incident",
+            ),
+            (
+                "count",
+                shape.count is not None,
+                self.probes_only and shape.for_each is None,
+                "it is the whole number that a service's check has counted, once",
+            ),
             ("timeout", shape.timeout is not None, shape.run is not None, "it is how long a command may take"),
             (
-                "retry",
-                shape.retry > 0,
+                "retries",
+                shape.retries > 0,
                 shape.run is not None and changes,
-                "only changes are repeated; what looks has `within`",
+                "only changes are retried; a probe has `within`",
             ),
-            ("undo", shape.undo is not None, changes, "only changes are taken back, and this command only looks"),
+            (
+                "evenIfResolved",
+                shape.even_if_resolved,
+                shape.run is not None and changes,
+                "only a change is left out when what started the run has ended",
+            ),
+            ("undo", shape.undo is not None, changes, "only changes are undone, and this command is a probe"),
             (
                 "progress",
                 shape.progress is not None,
                 bool(shape.within or shape.timeout),
                 "it restarts `within` or `timeout`",
             ),
-            ("for", bool(shape.hold), shape.expect is not None, "it is how long `expect` must hold unbroken"),
+            ("for", bool(shape.for_duration), shape.expect is not None, "it is how long `expect` must hold unbroken"),
         ):
             if given and not wanted:
                 self.draft.note((*path, key), f"`{key}` has no meaning here: {why}", key=True)

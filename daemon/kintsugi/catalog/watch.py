@@ -1,21 +1,21 @@
 """
 Notices that the catalog's files have changed, and loads them anew.
 
-A version with mistakes is refused whole and the last good one stays (C17); running runs keep the version they began with.
+A version with mistakes is refused whole and the last good one stays in force in force (C17); running runs keep the version they began with.
 Files are looked at every second by name, place, time and inode, so that the link swap of a ConfigMap is seen.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 import structlog
 
 from kintsugi.catalog.load import files_in, load_sources, read_sources
 from kintsugi.catalog.problems import CatalogErrors, Problem
-from kintsugi.model.documents import Catalog
+from kintsugi.catalog.shipped import CatalogPaths
+from kintsugi.model.catalog import Catalog
 
 Fingerprint = frozenset[tuple[str, str, int, int, int]]
 
@@ -35,8 +35,9 @@ class CatalogFiles:
     loop by `run`, and by `start`.
     """
 
-    paths: Sequence[Path]
+    paths: CatalogPaths
     durations: float = 1.0
+    deadlines: float = 1.0
     every: timedelta = timedelta(seconds=1)
     loaded: Callable[[Catalog], None] = ignore
     refused: Callable[[CatalogErrors], None] = ignore
@@ -46,14 +47,14 @@ class CatalogFiles:
 
     @property
     def catalog(self) -> Catalog:
-        """Give the last good version; there is one after `start`."""
+        """Return the last good version; there is one after `start`."""
         assert self._catalog is not None, "start() comes first"
         return self._catalog
 
     def start(self) -> Catalog:
         """Load the first version. Raises CatalogErrors: a daemon does not start on mistakes."""
         self._seen = self._fingerprint()
-        catalog = load_sources(read_sources(self.paths), durations=self.durations)
+        catalog = load_sources(read_sources(self.paths), durations=self.durations, deadlines=self.deadlines)
         self._take(catalog)
         return catalog
 
@@ -61,9 +62,9 @@ class CatalogFiles:
         """Look at the files again and again, until cancelled."""
         while True:
             await asyncio.sleep(self.every.total_seconds())
-            await self.look()
+            await self.check()
 
-    async def look(self) -> bool:
+    async def check(self) -> bool:
         """Look at the files once; tell whether a new version was taken."""
         try:
             catalog = await asyncio.to_thread(self._changed)
@@ -83,12 +84,12 @@ class CatalogFiles:
         self._seen = None  # a file that could not be read is tried again, though nothing about it may have changed
         sources = read_sources(self.paths)
         self._seen = seen
-        return load_sources(sources, durations=self.durations)
+        return load_sources(sources, durations=self.durations, deadlines=self.deadlines)
 
     def _fingerprint(self) -> Fingerprint:
-        """Say which files there are and which version of each; a file that goes while it is looked at is left out."""
+        """Return which files there are and which version of each; a file that goes while it is looked at is left out."""
         found: set[tuple[str, str, int, int, int]] = set()
-        for file in (file for path in self.paths for file in files_in(path)):
+        for file in (file for path in self.paths.all for file in files_in(path)):
             try:
                 state = file.stat()
             except OSError:
@@ -113,6 +114,8 @@ class CatalogFiles:
         self._mistakes = errors.problems
         kept = self._catalog.digest if self._catalog else ""
         log.error(
-            "catalog refused, the last good one stays", problems=[str(each) for each in errors.problems], kept=kept
+            "catalog refused, the last good one stays in force in force",
+            problems=[str(each) for each in errors.problems],
+            kept=kept,
         )
         self.refused(errors)

@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from kintsugi import __version__
-from kintsugi.cli import author, daemon, operator, restore
-from kintsugi.cli.complaint import complain
-from kintsugi.cli.exits import exit_for
+from kintsugi.cli import author, daemon, operator, restore_commands
+from kintsugi.cli.exit_codes import exit_for
+from kintsugi.cli.stderr import print_error
 from kintsugi.errors import KintsugiError
 
 app = typer.Typer(
@@ -49,7 +49,7 @@ def kintsugi(
 daemon.register(app)
 author.register(app)
 operator.register(app)
-restore.register(app)
+restore_commands.register(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -57,5 +57,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=None if arguments is None else list(arguments), prog_name="kintsugi")
     except KintsugiError as error:
-        complain(error)
+        print_error(error)
         raise SystemExit(int(exit_for(error))) from error

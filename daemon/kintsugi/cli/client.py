@@ -5,6 +5,7 @@ The shapes are the server's own, so that both sides change together.
 """
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -15,26 +16,29 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from kintsugi.cli.exits import Unreachable
+from kintsugi.cli.exit_codes import Unreachable
 from kintsugi.cli.options import Connection
 from kintsugi.errors import KintsugiError, NotRecorded, Refused, UsageError, WrongState
+from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Approval, Incident, Pause
 from kintsugi.server.operations import (
     DeadLetterSummary,
     Explanation,
     IncidentDetail,
     JudgedSignal,
-    PauseWish,
+    PauseRequest,
+    RecoverPreview,
+    RecoverRequest,
     Resent,
-    RollbackAnswer,
-    ServiceSummary,
+    RollbackPreview,
+    ServiceTree,
 )
 from kintsugi.server.responses import (
     DeadLetterList,
+    DeliveryResponse,
     ErrorResponse,
     IncidentList,
     PauseList,
-    ServiceList,
     SignalList,
 )
 from kintsugi.tokens import read_tokens
@@ -45,7 +49,7 @@ _TRANSPORT = (aiohttp.ClientError, TimeoutError, OSError)
 Value = TypeVar("Value")
 
 
-class Client:
+class DaemonClient:
     """
     One daemon, asked as one person.
 
@@ -64,7 +68,7 @@ class Client:
         return (await self._ask("GET", "incidents", IncidentList, query=query)).incidents
 
     async def incident(self, incident: str) -> IncidentDetail:
-        """Give everything about one."""
+        """Return everything about one."""
         return await self._ask("GET", f"incidents/{_part(incident)}", IncidentDetail)
 
     async def signals(self, *, verdict: str, reason: str, before: str, limit: int) -> Sequence[JudgedSignal]:
@@ -83,36 +87,60 @@ class Client:
         return await self._ask("POST", f"dead-letters/{_part(letter)}/resend", Resent, body={"who": self._who})
 
     async def approve(self, incident: str, *, path: str, plan: str) -> Approval:
-        """Say yes to the plan with this digest."""
+        """Approve the plan with this digest."""
         body = {"path": path, "plan": plan, "who": self._who}
         return await self._ask("POST", f"incidents/{_part(incident)}/approve", Approval, body=body)
 
-    async def roll_back(self, incident: str, *, confirmed: str = "") -> RollbackAnswer:
+    async def roll_back(self, incident: str, *, confirmed: str = "") -> RollbackPreview:
         """Undo a run as it was shown with this digest, or without one learn what that would do."""
         body = {"confirm": bool(confirmed), "digest": confirmed, "who": self._who}
-        return await self._ask("POST", f"incidents/{_part(incident)}/rollback", RollbackAnswer, body=body)
+        return await self._ask("POST", f"incidents/{_part(incident)}/rollback", RollbackPreview, body=body)
 
-    async def services(self) -> Sequence[ServiceSummary]:
-        """Tell how each service is."""
-        return (await self._ask("GET", "services", ServiceList)).services
+    async def services(self) -> ServiceTree:
+        """Return how each service is."""
+        return await self._ask("GET", "services", ServiceTree)
 
     async def drill(self, service: str) -> Incident:
         """Begin a drill of a service's backups."""
         return await self._ask("POST", f"services/{_part(service)}/drill", Incident, body={"who": self._who})
 
+    async def recover(self, request: RecoverRequest, *, digest: str = "") -> RecoverPreview:
+        """Start a runbook by hand as it was shown with this digest, or without one be shown its plan."""
+        body = {
+            "service": request.service,
+            "parameters": dict(request.parameters),
+            "why": request.why,
+            "overrides": sorted(request.overrides),
+            "confirm": bool(digest),
+            "digest": digest,
+            "key": request.key,
+            "who": self._who,
+        }
+        return await self._ask("POST", f"runbooks/{_part(request.runbook)}/recover", RecoverPreview, body=body)
+
     async def pauses(self) -> Sequence[Pause]:
         """List the pauses that hold."""
         return (await self._ask("GET", "pauses", PauseList)).pauses
 
-    async def pause(self, wish: PauseWish) -> Pause:
+    async def pause(self, request: PauseRequest) -> Pause:
         """Begin a pause."""
-        minutes = None if wish.lasts is None else wish.lasts / timedelta(minutes=1)
-        body = {"scope": wish.scope, "name": wish.name, "why": wish.why, "freeze": wish.freeze, "minutes": minutes}
+        minutes = None if request.lasts is None else request.lasts / timedelta(minutes=1)
+        body = {
+            "scope": request.scope,
+            "name": request.name,
+            "why": request.why,
+            "freeze": request.freeze,
+            "minutes": minutes,
+        }
         return await self._ask("POST", "pauses", Pause, body={**body, "who": self._who})
 
     async def resume(self, pause: str, *, why: str) -> Pause:
         """Lift a pause."""
         return await self._ask("DELETE", f"pauses/{_part(pause)}", Pause, body={"why": why, "who": self._who})
+
+    async def diagnose(self, kind: str, name: str, namespace: str) -> Diagnosis:
+        """Learn what is wrong with a workload now."""
+        return await self._ask("GET", f"diagnosis/{_part(namespace)}/{_part(kind)}/{_part(name)}", Diagnosis)
 
     async def explain_pod(self, namespace: str, name: str) -> Explanation:
         """Learn what would become of a pod as it is now."""
@@ -123,7 +151,23 @@ class Client:
         body = {"labels": dict(labels), "annotations": dict(annotations)}
         return await self._ask("POST", "explain", Explanation, body=body)
 
+    async def deliver(self, webhook: Mapping[str, object]) -> DeliveryResponse:
+        """Bring alerts in as Alertmanager does; the token must be the webhook's."""
+        return await self._send("POST", "alertmanager", DeliveryResponse, body=webhook)
+
     async def _ask(
+        self,
+        method: str,
+        path: str,
+        kind: type[Value],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> Value:
+        """Ask the API for people."""
+        return await self._send(method, f"api/v1/{path}", kind, query=query, body=body)
+
+    async def _send(
         self,
         method: str,
         path: str,
@@ -134,7 +178,7 @@ class Client:
     ) -> Value:
         """Send one request and read its answer as a value."""
         data = None if body is None else msgspec.json.encode(body)
-        url = f"{self._server}/api/v1/{path}"
+        url = f"{self._server}/{path}"
         try:
             async with self._session.request(method, url, params=query, data=data, allow_redirects=False) as response:
                 status, content = response.status, await response.read()
@@ -155,7 +199,9 @@ class Client:
             return Unreachable(_foreign(self._server, f"it answered {status}"))
         match status:
             case 401 | 403:
-                return Refused(f"{text} (an operator's: --token-file FILE, KINTSUGI_TOKEN_FILE or KINTSUGI_TOKEN)")
+                return Refused(
+                    f"{text} (an operator's token: --token-file FILE, KINTSUGI_TOKEN_FILE or KINTSUGI_TOKEN)"
+                )
             case 404:
                 return NotRecorded(text)
             case 409:
@@ -171,44 +217,55 @@ class Client:
 
 
 @asynccontextmanager
-async def connect(server: str, *, token: str, who: str = "") -> AsyncIterator[Client]:
-    """Make a client of a daemon's API; nothing is sent yet. Raises UsageError for an address that is none."""
+async def connect(
+    server: str, *, token: str, who: str = "", ca_file: Path | None = None
+) -> AsyncIterator[DaemonClient]:
+    """Make a client of a daemon's API; nothing is sent yet. Raises UsageError for an address or a file that is none."""
     if not server.startswith(("http://", "https://")):
         raise UsageError(f"--server: {server!r} is not an address over HTTP: write http://HOST:PORT or https://HOST")
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
     # A person may think for a while between two requests: each gets a connection of its own, none of them is stale.
-    connector = aiohttp.TCPConnector(force_close=True)
+    connector = aiohttp.TCPConnector(force_close=True, ssl=True if ca_file is None else _trusting(ca_file))
     async with aiohttp.ClientSession(connector=connector, headers=headers, timeout=_TIMEOUT) as session:
-        yield Client(session, server.rstrip("/"), who)
+        yield DaemonClient(session, server.rstrip("/"), who)
 
 
-def dial(connection: Connection) -> AbstractAsyncContextManager[Client]:
+def dial(connection: Connection) -> AbstractAsyncContextManager[DaemonClient]:
     """Make the client that the options of a command ask for. Raises UsageError."""
     token = read_token(connection.token_file, os.environ)
-    return connect(connection.server, token=token, who=connection.who)
+    return connect(connection.server, token=token, who=connection.who, ca_file=connection.ca_file)
+
+
+def _trusting(ca_file: Path) -> ssl.SSLContext:
+    """Trust this authority alone. Raises UsageError."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        why = "it contains no certificate in PEM format" if isinstance(error, ssl.SSLError) else error.strerror
+        raise UsageError(f"--ca-file: {ca_file} cannot be read: {why}") from error
 
 
 def read_token(file: Path | None, environ: Mapping[str, str]) -> str:
     """
-    Give the operator's token: the file's first one (`TOKEN`, or `NAME:TOKEN` as in the daemon's own file), else
+    Return the operator's token: the file's first one (`TOKEN`, or `NAME:TOKEN` as in the daemon's own file), else
     KINTSUGI_TOKEN, else none. Raises UsageError.
     """
     if file is not None:
-        return _first_token(file)
+        return token_in(file, "--token-file", named=True)
     token = environ.get("KINTSUGI_TOKEN", "").strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise UsageError("KINTSUGI_TOKEN: it does not hold a token: one word of plain letters, digits and signs")
     return token
 
 
-def _first_token(file: Path) -> str:
-    """Read the first token of a file as the daemon reads it. Raises UsageError."""
+def token_in(file: Path, option: str, *, named: bool) -> str:
+    """Read the first token of a file as the daemon reads it; `option` named the file. Raises UsageError."""
     try:
-        read = read_tokens(file.read_bytes(), named=True)
+        read = read_tokens(file.read_bytes(), named=named)
     except OSError as error:
-        raise UsageError(f"--token-file: {file} cannot be read: {error}") from error
+        raise UsageError(f"{option}: {file} cannot be read: {error}") from error
     if not read.lines:
-        raise UsageError(f"--token-file: {file} holds no token: {read.problems[0]}")
+        raise UsageError(f"{option}: {file} holds no token: {read.problems[0]}")
     return read.lines[0].token.decode("ascii")
 
 
@@ -219,15 +276,20 @@ def _part(text: str) -> str:
 
 def _unreachable(server: str, error: BaseException) -> str:
     return (
-        f"{server} cannot be reached: {_why(error)}. Is the daemon running there? Say where with --server or KINTSUGI_SERVER, "
-        "or bring it here: kubectl -n kintsugi port-forward service/kintsugi 8080"
+        f"{server} cannot be reached: {_why(error)}. Is the daemon running there? Set the address with --server or KINTSUGI_SERVER, "
+        "or forward its port: kubectl -n kintsugi port-forward service/kintsugi 8080"
     )
 
 
 def _why(error: BaseException) -> str:
-    """Say what went wrong in the system's words where it has any, without the library's."""
+    """Return what went wrong in the system's words where it has any, without the library's."""
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+        return f"its certificate is not trusted ({why}); name its authority with --ca-file or KINTSUGI_CA_FILE"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return f"the TLS handshake failed ({getattr(error.os_error, 'reason', None) or error.os_error})"
     if isinstance(error, aiohttp.ClientConnectorError):
         number = error.os_error.errno or 0
         return os.strerror(number).lower() if number > 0 else error.os_error.strerror or str(error.os_error)
@@ -235,4 +297,4 @@ def _why(error: BaseException) -> str:
 
 
 def _foreign(server: str, what: str) -> str:
-    return f"{server} does not answer as Kintsugi does: {what}. Is --server right?"
+    return f"{server} does not answer like Kintsugi: {what}. Is --server right?"

@@ -3,15 +3,19 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kintsugi.cli.complaint import note
-from kintsugi.cli.exits import Exit
-from kintsugi.cli.options import Form, Output, spread
-from kintsugi.cli.stopping import until_told
+from kintsugi.cli.demo import scenes
+from kintsugi.cli.demo.scenes import SceneName
+from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.options import Output, OutputFormat, spread
+from kintsugi.cli.shutdown import run_until_signal
+from kintsugi.cli.stderr import print_note
+from kintsugi.errors import KintsugiError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +37,7 @@ class RunFlags:
     mode: Annotated[
         str | None,
         typer.Option(
-            metavar="MODE", help="observe (only say), approve (ask first) or auto (act); observe unless said."
+            metavar="MODE", help="observe (report only), approve (ask first) or auto (act); observe by default."
         ),
     ] = None
     catalog: Annotated[
@@ -70,7 +74,7 @@ class RunFlags:
     ] = None
     health_port: Annotated[
         int | None,
-        typer.Option("--health-port", help="Port for health and metrics, 8081 unless said; 0 takes any free one."),
+        typer.Option("--health-port", help="Port for health and metrics, 8081 by default; 0 takes any free one."),
     ] = None
     webhook_tokens: Annotated[
         Path | None,
@@ -78,7 +82,7 @@ class RunFlags:
             "--webhook-tokens",
             "--alertmanager-token-files",
             metavar="FILE",
-            help="Tokens that Alertmanager may send, a line each.",
+            help="Tokens that Alertmanager may send, one per line.",
         ),
     ] = None
     operator_tokens: Annotated[
@@ -87,7 +91,7 @@ class RunFlags:
             "--operator-tokens",
             "--server-operator-token-files",
             metavar="FILE",
-            help="Tokens of people, a line each: NAME:TOKEN.",
+            help="Operators' tokens, one per line: NAME:TOKEN.",
         ),
     ] = None
     insecure_no_token: Annotated[
@@ -95,12 +99,20 @@ class RunFlags:
         typer.Option(
             "--insecure-no-token",
             "--server-insecure-no-token",
-            help="Take webhooks from anyone. Whoever reaches the port may then start runbooks.",
+            help="Accept webhooks from anyone. Whoever reaches the port may then start runbooks.",
         ),
     ] = False
+    notifications_url: Annotated[
+        str | None,
+        typer.Option(
+            "--notifications-url",
+            metavar="URL",
+            help="Where notices for people are posted; without one nobody is told.",
+        ),
+    ] = None
     durations: Annotated[
         float | None,
-        typer.Option(metavar="FACTOR", help="Scale every duration; for rehearsals and tests."),
+        typer.Option(metavar="FACTOR", help="Scale every duration; for demonstrations and tests."),
     ] = None
     log_level: Annotated[
         str | None,
@@ -112,7 +124,7 @@ class RunFlags:
     ] = None
 
     def settings(self) -> Mapping[str, object]:
-        """Give what was said by dotted setting; None was not said."""
+        """Return what was said by dotted setting; None was not said."""
         return {
             "mode": self.mode,
             "catalog.directory": self.catalog,
@@ -122,48 +134,71 @@ class RunFlags:
             "server.host": self.host,
             "server.port": self.port,
             "health.port": self.health_port,
-            "server.operator_token_files": None if self.operator_tokens is None else (self.operator_tokens,),
-            "server.insecure_no_token": self.insecure_no_token or None,
-            "alertmanager.token_files": None if self.webhook_tokens is None else (self.webhook_tokens,),
+            "server.operatorTokenFiles": None if self.operator_tokens is None else (self.operator_tokens,),
+            "server.insecureNoToken": self.insecure_no_token or None,
+            "alertmanager.tokenFiles": None if self.webhook_tokens is None else (self.webhook_tokens,),
+            "notifications.url": self.notifications_url,
             "durations": self.durations,
-            "telemetry.log_level": self.log_level,
-            "telemetry.log_format": self.log_format,
+            "telemetry.logLevel": self.log_level,
+            "telemetry.logFormat": self.log_format,
         }
 
 
-async def run(flags: RunFlags) -> Exit:
+async def run(flags: RunFlags) -> ExitCode:
     """
     Run the daemon until SIGTERM or SIGINT.
 
     A flag counts more than KINTSUGI_SECTION__KEY, and that more than the file.
     """
+    from kintsugi.commands import enable
     from kintsugi.settings import load
 
     settings = load(flags=flags.settings(), environ=os.environ, file=flags.config)
+    enable(settings.catalog.verbs)
     from kintsugi.app import run as run_daemon
-    from kintsugi.app.intake import ListenAddresses
+    from kintsugi.app.serving import ListenAddresses
     from kintsugi.telemetry import configure_logging
 
     def ready(addresses: ListenAddresses) -> None:
-        note(f"Health and metrics are on {addresses.health}")
-        note(f"Kintsugi takes webhooks on {addresses.server}")
+        print_note(f"Health and metrics are on {addresses.health}")
+        print_note(f"Kintsugi takes webhooks on {addresses.server}")
 
     configure_logging(level=settings.telemetry.log_level, format=settings.telemetry.log_format)
-    return await until_told(run_daemon(settings, ready=ready))
+    return await run_until_signal(run_daemon(settings, ready=ready))
 
 
 async def demo(
     *,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the ledger of the demonstration, and say where.")] = False,
+    scene: Annotated[SceneName | None, typer.Option(help="Only this one; --list describes them.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the scenes, and play none.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the ledgers of the demonstration, and print where they are.")
+    ] = False,
     catalog: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Rules and runbooks that replace the shipped ones.")
     ] = None,
-    output: Output = Form.TEXT,
-) -> Exit:
-    """Watch Kintsugi mend an embedded cluster; nothing outside this process is touched."""
-    from kintsugi.cli import showing
+    output: Output = OutputFormat.TEXT,
+) -> ExitCode:
+    """
+    Watch Kintsugi mend embedded clusters, scene by scene; nothing outside this process is touched.
 
-    return await showing.demo(keep=keep, catalog=catalog, output=output)
+    The exit code is 0 when every scene ended as told, else 1.
+    """
+    if listed:
+        typer.echo(scenes.listed())
+        return ExitCode.DONE
+    if not _has_kubesim():
+        raise KintsugiError("the embedded cluster is not installed: pip install 'kintsugi-daemon[demo]'")
+    from kintsugi.cli.demo import showing
+
+    wanted = (scene,) if scene is not None else tuple(SceneName)
+    return await showing.demo(scenes=wanted, keep=keep, catalog=catalog, output=output)
+
+
+def _has_kubesim() -> bool:
+    """Return whether the embedded cluster is installed; a folder of that name is none."""
+    found = find_spec("kubesim")
+    return found is not None and found.origin is not None
 
 
 def register(app: typer.Typer) -> None:

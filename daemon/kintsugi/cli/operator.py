@@ -1,7 +1,7 @@
 """
 What a person on call asks the daemon and tells it: the commands as they are typed.
 
-Their work is in `looking` and `deeds`, which are imported when a command is run.
+Their work is in `queries` and `mutations`, which are imported when a command is run.
 """
 
 from datetime import timedelta
@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from kintsugi.cli.exits import Exit
-from kintsugi.cli.options import Connection, Only, Why, Yes, spread
+from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.options import Connection, Manually, Only, Why, Yes, spread
 
 IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident, as `kintsugi incidents` lists it.")]
 
@@ -20,32 +20,32 @@ async def incidents(
     *,
     service: Annotated[str, typer.Option(metavar="NAME", help="Only of this service.")] = "",
     open_only: Annotated[bool, typer.Option("--open", help="Only those that are not closed.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="As many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many.")] = 50,
     connection: Connection,
-) -> Exit:
+) -> ExitCode:
     """List incidents, newest first."""
-    from kintsugi.cli import looking
+    from kintsugi.cli import queries
 
-    return await looking.incidents(connection, service=service, open_only=open_only, limit=limit)
+    return await queries.incidents(connection, service=service, open_only=open_only, limit=limit)
 
 
 async def incident(
     incident: IncidentId,
     *,
-    evidence: Annotated[bool, typer.Option("--evidence", help="Print the evidence that was kept, too.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it is closed.")] = False,
-    every: Annotated[float, typer.Option(min=0.05, metavar="SECONDS", help="How often --follow looks.")] = 2.0,
+    evidence: Annotated[bool, typer.Option("--evidence", help="Print the recorded evidence, too.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow it until it is closed.")] = False,
+    every: Annotated[float, typer.Option(min=0.05, metavar="SECONDS", help="How often --follow refreshes.")] = 2.0,
     connection: Connection,
-) -> Exit:
+) -> ExitCode:
     """
-    Tell the whole story of an incident.
+    Return the whole story of an incident.
 
     With --follow the exit code is 1 when it ends badly.
     """
-    from kintsugi.cli import looking
+    from kintsugi.cli import queries
 
     looks = timedelta(seconds=every) if follow else None
-    return await looking.incident(connection, incident, evidence=evidence, follow=looks)
+    return await queries.incident(connection, incident, evidence=evidence, follow=looks)
 
 
 async def signals(
@@ -55,25 +55,25 @@ async def signals(
     ] = "",
     reason: Annotated[str, typer.Option(metavar="REASON", help="Only for this one: cooldown, budget, paused, …")] = "",
     before: Annotated[str, typer.Option(metavar="ID", help="Only older than this signal: the next page.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=500, help="As many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many.")] = 50,
     connection: Connection,
-) -> Exit:
+) -> ExitCode:
     """List what came in and what became of it, newest first."""
-    from kintsugi.cli import looking
+    from kintsugi.cli import queries
 
-    return await looking.signals(connection, verdict=verdict, reason=reason, before=before, limit=limit)
+    return await queries.signals(connection, verdict=verdict, reason=reason, before=before, limit=limit)
 
 
 async def dead_letters(
     *,
     before: Annotated[str, typer.Option(metavar="ID", help="Only older than this letter: the next page.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=500, help="As many at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many.")] = 50,
     connection: Connection,
-) -> Exit:
+) -> ExitCode:
     """List what came in and could not be understood, newest first."""
-    from kintsugi.cli import looking
+    from kintsugi.cli import queries
 
-    return await looking.dead_letters(connection, before=before, limit=limit)
+    return await queries.dead_letters(connection, before=before, limit=limit)
 
 
 async def resend(
@@ -81,11 +81,11 @@ async def resend(
     *,
     yes: Yes = False,
     connection: Connection,
-) -> Exit:
+) -> ExitCode:
     """Send a dead letter in again, as after an upgrade that understands it; it is judged as if it came in now."""
-    from kintsugi.cli import deeds
+    from kintsugi.cli import mutations
 
-    return await deeds.resend(connection, letter, yes=yes)
+    return await mutations.resend(connection, letter, yes=yes)
 
 
 async def explain(
@@ -95,46 +95,86 @@ async def explain(
     ] = None,
     pod: Annotated[str, typer.Option(metavar="NAMESPACE/NAME", help="A pod, as it is now.")] = "",
     connection: Connection,
-) -> Exit:
-    """Tell rule by rule what would become of an alert or a pod now. Nothing is done or kept."""
-    from kintsugi.cli import looking
+) -> ExitCode:
+    """Show rule by rule what would become of an alert or a pod now. Nothing is done or kept."""
+    from kintsugi.cli import queries
 
-    return await looking.explain(connection, alert=alert, pod=pod)
-
-
-async def services(*, connection: Connection) -> Exit:
-    """Show how each service is, the most important first."""
-    from kintsugi.cli import looking
-
-    return await looking.services(connection)
+    return await queries.explain(connection, alert=alert, pod=pod)
 
 
-async def pauses(*, connection: Connection) -> Exit:
+async def diagnose(
+    workload: Annotated[
+        str,
+        typer.Argument(metavar="TYPE/NAME", help="A workload, as in deployment/web, statefulset/db, daemonset/agent."),
+    ],
+    *,
+    namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NS", help="Its namespace.")] = "default",
+    connection: Connection,
+) -> ExitCode:
+    """
+    Show what is wrong with a workload now: the likeliest cause in the first line, its evidence, and what is not known.
+
+    The daemon only reads. The exit code is 1 when a cause was found.
+    """
+    from kintsugi.cli import queries
+
+    return await queries.diagnose(connection, workload, namespace=namespace)
+
+
+async def canary(
+    *,
+    webhook_token: Annotated[
+        Path, typer.Option("--webhook-token-file", metavar="FILE", help="The token that Alertmanager sends.")
+    ],
+    within: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long to wait for its verdict.")] = 60,
+    connection: Connection,
+) -> ExitCode:
+    """Send an alert that starts nothing to the webhook, and read its verdict back. The exit code is 1 when none comes."""
+    from kintsugi.cli import canary as canaries
+
+    return await canaries.canary(connection, webhook_token, timedelta(seconds=within))
+
+
+async def services(
+    *,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show changes until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=0.05, metavar="SECONDS", help="How often --watch refreshes.")] = 2.0,
+    connection: Connection,
+) -> ExitCode:
+    """Show how each service is, the most important first: its state, what holds it, and at which step its run is."""
+    from kintsugi.cli import queries, watch_services
+
+    if watch:
+        return await watch_services.services(connection, timedelta(seconds=every))
+    return await queries.services(connection)
+
+
+async def pauses(*, connection: Connection) -> ExitCode:
     """List the pauses that hold."""
-    from kintsugi.cli import looking
+    from kintsugi.cli import queries
 
-    return await looking.pauses(connection)
+    return await queries.pauses(connection)
 
 
 async def pause(
     *,
     why: Why,
     only: Only,
-    freeze: Annotated[bool, typer.Option("--freeze", help="Stop rollbacks, too, and hand over.")] = False,
+    freeze: Annotated[bool, typer.Option("--freeze", help="Stop rollbacks, too, and escalate.")] = False,
     lasts: Annotated[
-        str, typer.Option("--for", metavar="DURATION", help="As in 90s or 1h30m; until it is resumed unless said.")
+        str, typer.Option("--for", metavar="DURATION", help="As in 90s or 1h30m; by default until it is resumed.")
     ] = "",
     connection: Connection,
-) -> Exit:
+) -> ExitCode:
     """
     Stop new changes: everywhere, in a namespace, of a service, or of a rule.
 
     Rollbacks go on, unless --freeze: then nothing more is written, and what is half done is handed over to a person.
     """
-    from kintsugi.cli import deeds
+    from kintsugi.cli import mutations
 
-    wish = deeds.pause_wish(only, why=why, freeze=freeze, lasts=lasts)
-    return await deeds.pause(connection, wish)
+    request = mutations.pause_request(only, why=why, freeze=freeze, lasts=lasts)
+    return await mutations.pause(connection, request)
 
 
 async def resume(
@@ -142,35 +182,54 @@ async def resume(
     *,
     why: Why,
     connection: Connection,
-) -> Exit:
+) -> ExitCode:
     """Lift a pause; what it held back is judged again."""
-    from kintsugi.cli import deeds
+    from kintsugi.cli import mutations
 
-    return await deeds.resume(connection, pause, why=why)
+    return await mutations.resume(connection, pause, why=why)
 
 
 async def approve(
     incident: IncidentId,
     *,
-    path: Annotated[str | None, typer.Option(metavar="PATH", help="The step that asks, where several do.")] = None,
+    path: Annotated[str | None, typer.Option(metavar="PATH", help="The step to approve, where several ask.")] = None,
     yes: Yes = False,
     connection: Connection,
-) -> Exit:
+) -> ExitCode:
     """Show the plan that waits for a person, ask, and say yes to exactly that plan."""
-    from kintsugi.cli import deeds
+    from kintsugi.cli import mutations
 
-    return await deeds.approve(connection, incident, path=path, yes=yes)
+    return await mutations.approve(connection, incident, path=path, yes=yes)
 
 
-async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connection) -> Exit:
+async def recover(
+    runbook: Annotated[str, typer.Argument(metavar="RUNBOOK", help="The runbook to start, by its name.")],
+    *,
+    why: Why,
+    manually: Manually,
+    yes: Yes = False,
+    connection: Connection,
+) -> ExitCode:
+    """
+    Show what a runbook would do and what stands against it, ask, and start exactly that.
+
+    A yes is the approval of the plan. In mode observe it is only shown, and the exit code is 4.
+    """
+    from kintsugi.cli import recover_command
+
+    request = recover_command.request_of(runbook, manually, why=why)
+    return await recover_command.recover(connection, request, yes=yes)
+
+
+async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connection) -> ExitCode:
     """Show what taking a run back would do and lose, ask, and do it."""
-    from kintsugi.cli import deeds
+    from kintsugi.cli import mutations
 
-    return await deeds.roll_back(connection, incident, yes=yes)
+    return await mutations.roll_back(connection, incident, yes=yes)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    looks = (incidents, incident, signals, dead_letters, explain, services, pauses)
-    for command in (*looks, pause, resume, approve, rollback, resend):
+    looks = (incidents, incident, signals, dead_letters, explain, diagnose, canary, services, pauses)
+    for command in (*looks, pause, resume, approve, recover, rollback, resend):
         app.command(command.__name__.replace("_", "-"))(spread(command))

@@ -14,23 +14,23 @@ from typing import Annotated, Any
 
 import typer
 
-from kintsugi.cli.exits import Exit
+from kintsugi.cli.exit_codes import ExitCode
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 
-Work = Callable[..., Exit | Coroutine[Any, Any, Exit]]
+Work = Callable[..., ExitCode | Coroutine[Any, Any, ExitCode]]
 
 
-class Form(StrEnum):
+class OutputFormat(StrEnum):
     """How results are written."""
 
     TEXT = "text"
     JSON = "json"
 
 
-Output = Annotated[Form, typer.Option("--output", "-o", help="Write the result for people or for programs.")]
+Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="Write the result for people or for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, for whoever finds it.")]
+Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason; it is recorded.")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,10 +49,19 @@ class Connection:
             help="Your operator's token; KINTSUGI_TOKEN holds the token itself.",
         ),
     ] = None
-    who: Annotated[
-        str, typer.Option("--as", metavar="NAME", help="Who you are, where the token belongs to nobody in particular.")
-    ] = ""
-    output: Output = Form.TEXT
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca-file",
+            envvar="KINTSUGI_CA_FILE",
+            metavar="FILE",
+            help="The certificate authority of the daemon's certificate, in PEM; the system's by default.",
+        ),
+    ] = None
+    who: Annotated[str, typer.Option("--as", metavar="NAME", help="Your name, where the token is not a named one.")] = (
+        ""
+    )
+    output: Output = OutputFormat.TEXT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +71,21 @@ class Only:
     namespace: Annotated[str, typer.Option(metavar="NS", help="Only what is in this namespace.")] = ""
     service: Annotated[str, typer.Option(metavar="NAME", help="Only changes of this service.")] = ""
     rule: Annotated[str, typer.Option(metavar="NAME", help="Only what this rule starts.")] = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manually:
+    """How a runbook is started by hand: on what, with which values, and what is overruled for it."""
+
+    service: Annotated[str, typer.Option(metavar="NAME", help="The service, where the runbook does not name it.")] = ""
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A value for a parameter; may be repeated."),
+    ] = None
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--override", metavar="NAME", help="Overrule cooldown, failures or handed-over; it is recorded."),
+    ] = None
 
 
 def spread(work: Work) -> Callable[..., None]:
@@ -81,7 +105,7 @@ def spread(work: Work) -> Callable[..., None]:
 
     def command(**given: object) -> None:
         ended = work(**_gathered(given, groups))
-        raise typer.Exit(ended if isinstance(ended, Exit) else asyncio.run(ended))
+        raise typer.Exit(ended if isinstance(ended, ExitCode) else asyncio.run(ended))
 
     command.__name__, command.__doc__ = work.__name__, work.__doc__
     command.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -3,13 +3,15 @@
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Self
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kintsugi.cli.complaint import printable
+from kintsugi.cli.stderr import printable
 from kintsugi.model.records import IncidentState, StepState
 
 _ENDLESS = 100_000
@@ -47,16 +49,69 @@ def say(lines: Iterable[Text]) -> None:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> None:
     """Write a table, as wide as the terminal at most."""
+    drawn, console = _drawn(columns, rows), _console()
+    if console.is_terminal:
+        console.print(drawn)
+    else:
+        sys.stdout.write(_lines(drawn))
+
+
+class Screen:
+    """A table that is shown anew: in its place on a terminal; elsewhere under the one before, and only when it has changed."""
+
+    def __init__(self) -> None:
+        console = _console()
+        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+        self._shown = ""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the last one where it stands."""
+        if self._live is not None:
+            self._live.stop()
+
+    @property
+    def is_live(self) -> bool:
+        """Return whether it is on a terminal."""
+        return self._live is not None
+
+    def above(self, line: str) -> None:
+        """Write a line over what is shown, as wide as the terminal at most."""
+        console = self._live.console if self._live is not None else _console()
+        for text in line.splitlines() or [""]:
+            console.print(Text(printable(text)), no_wrap=True, overflow="ellipsis", crop=True)
+
+    def show(self, columns: Sequence[str], rows: Iterable[Sequence[Text]], *, head: str) -> None:
+        """Show a table under a line; that line alone is no change."""
+        drawn = _drawn(columns, rows)
+        if self._live is not None:
+            self._live.update(Group(Text(head, style="dim"), drawn), refresh=True)
+            return
+        lines = _lines(drawn)
+        if lines != self._shown:
+            sys.stdout.write(f"{head}\n{lines}")
+            sys.stdout.flush()
+            self._shown = lines
+
+
+def _drawn(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> Table:
     drawn = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for row in rows:
         drawn.add_row(*row)
+    return drawn
+
+
+def _lines(drawn: Table) -> str:
+    """Write a table where no terminal is: each row on its own line, without blanks at its end."""
     console = _console()
-    if console.is_terminal:
-        console.print(drawn)
-        return
     with console.capture() as written:
         console.print(drawn)
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in written.get().splitlines()))
+    return "".join(f"{line.rstrip()}\n" for line in written.get().splitlines())
 
 
 def plain(value: object, style: str = "") -> Text:

@@ -4,19 +4,20 @@ An incident as a person reads it at 3 am: what fired, what was decided, what was
 Built from the daemon's records alone, as lines; `output` writes them.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from rich.text import Text
 
-from kintsugi.cli.found import found
+from kintsugi.cli.diagnosis_report import diagnosis_lines
 from kintsugi.cli.output import moment, plain, state, took
-from kintsugi.cli.tables import first_line, lasted
-from kintsugi.model.documents import RuleSource
+from kintsugi.cli.result_summary import found
+from kintsugi.cli.summary_tables import first_line, lasted
+from kintsugi.decisions.diagnosis.headline import ENDED_WELL, headline, latest, what_changed
+from kintsugi.model.api_types import CoveredService
+from kintsugi.model.causes import KeptDiagnosis, Occasion
 from kintsugi.model.records import (
     Approval,
-    Incident,
     IncidentState,
     Phase,
     RunKind,
@@ -25,37 +26,55 @@ from kintsugi.model.records import (
     StepRecord,
     StepState,
 )
+from kintsugi.model.rules import RuleSource
+from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.server.operations import IncidentDetail, JudgedSignal, KeptText, RunDetail
 
-_PHASES = {Phase.FORWARD: "What was done", Phase.ROLLBACK: "Rollback", Phase.UNDO: "Taken back"}
+_PHASES = {Phase.FORWARD: "What was done", Phase.ROLLBACK: "Rollback", Phase.UNDO: "Undone"}
+OCCASIONS = {
+    Occasion.OPENED: "before anything was done",
+    Occasion.ROLLBACK: "when it was to be rolled back",
+    Occasion.HAND_OVER: "when it was handed over",
+}
 _LATE = datetime.max.replace(tzinfo=UTC)
 _TELLING = ("alertname", "namespace", "pod", "deployment", "statefulset", "persistentvolumeclaim", "severity")
 """Labels by which an alert is known; the others would only fill the line."""
 
 
 def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
-    """Tell an incident from its first signal to where it stands."""
-    yield from _head(detail.incident, now)
+    """Yield the lines of an incident from its first signal to where it stands."""
+    yield from _head(detail, now)
     yield from section("What fired", [*(line for each in detail.signals for line in _signal(each)), *_more(detail)])
+    yield from section("Diagnosis", [line for each in detail.diagnoses for line in _diagnosed(each)])
     for run in detail.runs:
         yield from _run(run, now)
-    yield from section("Asked of people", [line for each in detail.approvals for line in _approval(each)])
+    yield from section("Services that it covers", [line for each in detail.covers for line in _covered(each)])
+    yield from section("Approvals", [line for each in detail.approvals for line in _approval(each)])
     yield from section("Evidence kept", [line for run in detail.runs for line in _evidence(run.evidence)])
-    yield from section("To take it back, newest first", way_back(detail))
+    yield from section("To undo it, newest first", undo_commands(detail))
 
 
-def _head(incident: Incident, now: datetime) -> Iterator[Text]:
+def _head(detail: IncidentDetail, now: datetime) -> Iterator[Text]:
+    incident = detail.incident
     yield Text.assemble(plain(incident.id, "bold"), "  ", plain(incident.service, "bold"), "  ", state(incident.state))
+    if (known := latest(detail.diagnoses)) is not None:
+        wrong = "What was wrong" if incident.state in ENDED_WELL else "What is wrong"
+        yield Text.assemble(plain(f"{wrong}: ", "bold"), plain(headline(known)))
+        if changed := what_changed(known):
+            yield Text.assemble(plain("What changed before: ", "bold"), plain(changed))
+    if detail.affected:
+        yield Text.assemble(plain("Also affected: ", "bold"), plain(", ".join(detail.affected)))
     yield plain(first_line(incident.reason))
     yield Text()
     runbook = f", runbook {incident.runbook}" if incident.runbook else ""
-    yield plain(f"rule {incident.rule}{runbook}, mode {incident.mode}")
+    rule = f"rule {incident.rule}{runbook}, " if incident.rule else ""
+    yield plain(f"{rule}mode {incident.mode}")
     closed = f", closed {moment(incident.closed)}" if incident.closed else ""
     yield plain(f"opened {moment(incident.opened)} UTC{closed}, took {lasted(incident.opened, incident.closed, now)}")
 
 
 def section(title: str, lines: Sequence[Text]) -> Iterator[Text]:
-    """Give a part under its title; nothing when there is nothing in it."""
+    """Yield a part under its title; nothing when there is nothing in it."""
     if lines:
         yield Text()
         yield Text(title, style="bold")
@@ -73,6 +92,20 @@ def _signal(judged: JudgedSignal) -> Iterator[Text]:
     until = f" until {verdict.until:%H:%M:%S}" if verdict.until else ""
     rule = f" by {verdict.rule}" if verdict.rule else ""
     yield plain(f"          {verdict.kind}{rule} ({verdict.reason}{until}): {verdict.text}", "dim")
+
+
+def _diagnosed(kept: KeptDiagnosis) -> Iterator[Text]:
+    """Yield what was found wrong at one time, with its evidence."""
+    yield plain(f"{kept.diagnosis.at:%H:%M:%S}  {OCCASIONS[kept.occasion]}")
+    yield from (Text.assemble("          ", line) for line in diagnosis_lines(kept.diagnosis))
+
+
+def _covered(service: CoveredService) -> Iterator[Text]:
+    """Yield the lines that say how a service is now, and what was started for it."""
+    health = {True: "healthy", False: "not healthy", None: "health unknown"}[service.healthy]
+    yield plain(f"{service.name}: {health}{', serving' if service.serving else ''}")
+    for each in service.children:
+        yield Text.assemble("  ", state(each.state), plain(f" {each.runbook} (kintsugi incident {each.incident})"))
 
 
 def _more(detail: IncidentDetail) -> Iterator[Text]:
@@ -100,53 +133,47 @@ def _run(detail: RunDetail, now: datetime) -> Iterator[Text]:
             yield from section(title, [line for step in steps for line in step_lines(step, parents)])
     if run.finished is None and run.kind is RunKind.DRILL:
         yield Text()
-        yield plain(f"It ends by {run.deadline:%H:%M:%S} at the latest; then all that it made is taken back.")
+        yield plain(f"It ends by {run.deadline:%H:%M:%S} at the latest; then all that it made is undone.")
     elif run.finished is None:
-        left = f"The watchdog looks at {run.deadline:%H:%M:%S}" if run.deadline > now else "The watchdog is due"
+        left = f"The watchdog checks at {run.deadline:%H:%M:%S}" if run.deadline > now else "The watchdog is due"
         yield Text()
-        yield plain(f"{left}: if {run.service} is not healthy then, the change is rolled back or a person is called.")
+        yield plain(f"{left}: if {run.service} is not healthy then, the change is rolled back or a person is notified.")
 
 
 def shown(steps: Sequence[StepRecord], phase: Phase) -> list[StepRecord]:
     """Choose the steps that mean something to people, in the order in which they began; bookkeeping is left out."""
-    kept = [step for step in steps if step.phase is phase and not step.path.startswith("@")]
-    kept = [step for step in kept if not step.path.endswith(("[]", "#"))]
+    kept = [step for step in steps if step.phase is phase and not step.step_path.note]
+    kept = [step for step in kept if not step.step_path.is_listing]
     return sorted(kept, key=lambda step: (step.started or step.finished or _LATE, step.path))
 
 
-def parents_of(steps: Sequence[StepRecord]) -> frozenset[str]:
+def parents_of(steps: Sequence[StepRecord]) -> frozenset[StepPath]:
     """Name the steps whose commands are told with their effects, where their values are filled in."""
-    return frozenset(_parent(step.path) for step in steps) - {""}
+    return frozenset(step.step_path.owner for step in steps) - {RUN}
 
 
-def step_lines(step: StepRecord, parents: frozenset[str]) -> Iterator[Text]:
-    """Tell one step: when, how it ended, what it is called; its command; what was found or stood in the way."""
-    indent = "  " * (step.path.count("/") + (1 if _parent(step.path) else 0))
+def step_lines(step: StepRecord, parents: frozenset[StepPath]) -> Iterator[Text]:
+    """Yield the lines of one step: when, how it ended, what it is called; its command; what was found or stood in the way."""
+    path = step.step_path
+    indent = "  " * (max(len(path.steps) - 1, 0) + (1 if path.owner else 0))
     began = f"{step.started:%H:%M:%S}" if step.started else "        "
-    effect = _parent(step.path) and step.phase is not Phase.UNDO
+    effect = path.owner and step.phase is not Phase.UNDO
     name = step.path if effect else step.name or step.path
     yield Text.assemble(plain(f"{began}  {indent}"), state(step.state), plain(f"  {name}{_mark(step)}{_takes(step)}"))
     margin = f"            {indent}"
-    if step.text and step.path not in parents:
+    if step.text and path not in parents:
         yield Text.assemble(margin, plain(f"$ {step.text}", "bold"))
     if step.why and step.changes:
         yield plain(f"{margin}because {first_line(step.why)}", "dim")
     if step.error:
         yield plain(f"{margin}{step.error}", "yellow")
-    what = found(step.result or {}, empty=not (step.changes or step.path in parents))
+    what = found(step.result or {}, empty=not (step.changes or path in parents))
     if what:
         yield plain(f"{margin}found {what}", "dim")
 
 
-def _parent(path: str) -> str:
-    """Give the step that an effect belongs to, "" for what is a step itself: `a/restart[0]#1` is of `a/restart`."""
-    above, slash, last = path.rpartition("/")
-    step = re.split(r"[\[#~]", last, maxsplit=1)[0]
-    return f"{above}{slash}{step}" if step != last else ""
-
-
 def _takes(step: StepRecord) -> str:
-    """Say how long it took, where it took any time."""
+    """Return how long it took, where it took any time."""
     if step.started is None or step.finished is None or step.finished == step.started:
         return ""
     return f" {took(step.finished - step.started)}"
@@ -173,30 +200,30 @@ def _evidence(evidence: Sequence[KeptText]) -> Iterator[Text]:
 
 
 def evidence_texts(detail: IncidentDetail) -> Iterator[Text]:
-    """Give the evidence itself, each text under its name."""
+    """Yield the evidence itself, each text under its name."""
     for each in (kept for run in detail.runs for kept in run.evidence):
         yield Text()
         yield plain(f"--- {each.path}: {each.kind}", "bold")
         yield from (plain(line) for line in each.text.splitlines())
 
 
-def way_back(detail: IncidentDetail) -> list[Text]:
+def undo_commands(detail: IncidentDetail) -> list[Text]:
     """List the commands that undo what is still changed; a change that needs none says why."""
     lines: list[Text] = []
     for each in reversed(detail.runs):
         if each.run.state is not IncidentState.ROLLED_BACK:
             lines += _undo(each.steps)
     if any(line.plain.startswith("$ ") for line in lines):
-        lines.append(plain(f"kintsugi rollback {detail.incident.id} does it, and looks whether it helped", "dim"))
+        lines.append(plain(f"kintsugi rollback {detail.incident.id} does it, and checks whether it helped", "dim"))
     return lines
 
 
 def _undo(steps: Sequence[StepRecord]) -> Iterator[Text]:
-    gone = {step.path.rpartition("~")[0] for step in steps if step.phase is Phase.UNDO and step.state is StepState.DONE}
+    gone = {step.step_path.undone for step in steps if step.phase is Phase.UNDO and step.state is StepState.DONE}
     for step in reversed(shown(steps, Phase.FORWARD)):
         if not step.changes or step.undo is None or step.state in (StepState.FAILED, StepState.SKIPPED):
             continue
-        if step.path in gone:
+        if step.step_path in gone:
             continue
         yield from (plain(f"$ {text}", "bold") for text in step.undo.texts)
         if not step.undo.texts:

@@ -1,5 +1,5 @@
 """
-Which addresses a probe may talk to, and the one look-up that decides it.
+Decides which addresses a probe may connect to, by one lookup.
 
 A name is resolved once, every address it has is checked, and the connection goes to a checked address: a name that
 changes its mind between the check and the connection (DNS rebinding) gains nothing. Odd spellings (decimal, octal,
@@ -34,16 +34,16 @@ _FEW = 2
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AddressRule:
     """
-    What is refused: link-local and metadata addresses, multicast, the unspecified address, and loopback.
+    The rule that refuses link-local and metadata addresses, multicast, the unspecified address, and loopback.
 
-    `allow_loopback` is for rehearsals, whose cluster lives on 127.0.0.0/8. Private addresses are what Services have.
+    `allow_loopback` is for demonstrations, whose cluster uses 127.0.0.0/8. Private addresses are allowed: Services have them.
     """
 
     allow_loopback: bool = False
     resolver: Resolver = field(default_factory=Resolver)
 
     def refusal(self, address: Address) -> str:
-        """Say why an address may not be asked; "" when it may."""
+        """Return why an address may not be asked; "" when it may."""
         return next((why for each in (address, *_carried(address)) if (why := self._refusal(each))), "")
 
     def _refusal(self, plain: Address) -> str:
@@ -61,7 +61,7 @@ class AddressRule:
 
     async def resolve(self, host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
         """
-        Give the addresses of a host, all of them checked, in the resolver's order.
+        Return the addresses of a host, all of them checked, in the resolver's order.
 
         Raises Refused when the name or any of its addresses may not be asked, ProbeFailed when it has none, ResolverFailed
         when no name of the cluster has any here.

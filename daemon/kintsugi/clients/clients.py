@@ -7,6 +7,7 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.dns import DnsClient
 from kintsugi.clients.http import HttpClient
 from kintsugi.clients.postgres import PostgresClient
+from kintsugi.clients.prometheus import PrometheusClient
 from kintsugi.clients.tcp import TcpClient
 
 
@@ -18,13 +19,16 @@ class Clients:
     dns: DnsClient
     tcp: TcpClient
     postgres: PostgresClient
+    prometheus: PrometheusClient
 
     @classmethod
     def under(cls, rule: AddressRule) -> Self:
         """Make the clients that keep to one rule of addresses."""
+        http = HttpClient(rule)
         return cls(
-            http=HttpClient(rule),
+            http=http,
             dns=DnsClient(rule),
             tcp=TcpClient(rule),
             postgres=PostgresClient(rule),
+            prometheus=PrometheusClient(http),
         )

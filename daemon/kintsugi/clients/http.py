@@ -17,8 +17,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from kintsugi.clients.addresses import Address, AddressRule
-from kintsugi.errors import KintsugiError, OutcomeUnknown, ProbeFailed, Refused
-from kintsugi.telemetry import in_words
+from kintsugi.errors import OutcomeUnknown, ProbeFailed, Refused
+from kintsugi.telemetry import in_words, refused_as
 
 BODY_LIMIT = 1 << 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -30,7 +30,7 @@ _OWN_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "k
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpRequest:
-    """What to ask. `insecure` takes any certificate, `follow` goes after redirects on the same host."""
+    """A request. `insecure` accepts any certificate, `follow` follows redirects on the same host."""
 
     url: str
     method: str = "GET"
@@ -42,7 +42,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpResponse:
-    """What was answered. Header names are lower case; `body` is text, with what is no UTF-8 replaced."""
+    """A response. Header names are lower case; `body` is text, with invalid UTF-8 replaced."""
 
     status: int
     reason: str
@@ -54,7 +54,7 @@ class HttpResponse:
 
 @dataclass(kw_only=True, slots=True)
 class _Passage:
-    """How far a request has come: `reached` once any server has accepted a connection for it."""
+    """The progress of a request: `reached` once any server has accepted a connection for it."""
 
     reached: bool = False
 
@@ -97,17 +97,14 @@ class HttpClient:
             raise OutcomeUnknown(f"{error}: what became of the request is not known") from error
 
     async def _ask(self, request: HttpRequest, within: timedelta, passage: _Passage) -> HttpResponse:
-        try:
-            async with asyncio.timeout(within.total_seconds()):
-                return await self._follow(request, within, passage)
-        except TimeoutError as error:
-            raise ProbeFailed(f"{request.url}: no answer within {within.total_seconds():g} s") from error
-        except KintsugiError:
-            raise
-        # Contained: a ClientError, OSError or ValueError of aiohttp and yarl, and whatever else their parsers raise on
-        # bytes that are no HTTP. Whoever answers so has not answered.
-        except Exception as error:
-            raise ProbeFailed(f"{request.url}: {in_words(error)}") from error
+        # A ClientError, OSError or ValueError of aiohttp and yarl, and whatever else their parsers raise on bytes that are
+        # no HTTP. Whoever answers so has not answered.
+        with refused_as(lambda error: ProbeFailed(f"{request.url}: {in_words(error)}")):
+            try:
+                async with asyncio.timeout(within.total_seconds()):
+                    return await self._follow(request, within, passage)
+            except TimeoutError as error:
+                raise ProbeFailed(f"{request.url}: no answer within {within.total_seconds():g} s") from error
 
     async def _follow(self, request: HttpRequest, within: timedelta, passage: _Passage) -> HttpResponse:
         for _ in range(_LONGEST_CHAIN + 1):

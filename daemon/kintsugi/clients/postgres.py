@@ -16,7 +16,7 @@ import asyncpg
 from kintsugi.clients.addresses import Address, AddressRule
 from kintsugi.clients.postgres_connection import Connecting
 from kintsugi.errors import ProbeFailed
-from kintsugi.telemetry import in_words
+from kintsugi.telemetry import in_words, refused_as
 
 USUAL_PORT = 5432
 LONGEST_ANSWER = 1 << 20
@@ -25,9 +25,9 @@ READ_ONLY = "BEGIN TRANSACTION READ ONLY"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Server:
+class PostgresServer:
     """
-    Where to ask and as whom. `sslmode` and the files are libpq's; an empty `database` is the user's own.
+    The server's address, database and user. `sslmode` and the files are libpq's; an empty `database` is the user's own.
 
     A password in `passfile` comes before `password`. An empty `search_path` is the user's or the database's.
     """
@@ -49,7 +49,7 @@ class PostgresClient:
     def __init__(self, rule: AddressRule) -> None:
         self._rule = rule
 
-    async def ask(self, statement: str, server: Server, *, within: timedelta) -> str:
+    async def ask(self, statement: str, server: PostgresServer, *, within: timedelta) -> str:
         """
         Ask for one text: the first column of the first row.
 
@@ -58,23 +58,34 @@ class PostgresClient:
         where = f"{server.host}:{server.port}"
         addresses = await self._rule.resolve(server.host, server.port, within=within)
         connecting: Connecting | None = None
-        try:
-            connecting = _connecting(server)
-            async with timeout(within.total_seconds()):
-                answer = await self._ask(statement, server, addresses, connecting, within)
-        except TimeoutError as error:
-            raise ProbeFailed(f"{where}: no answer within {within.total_seconds():g} s") from error
-        # Contained: what listens there may be no PostgreSQL. Beside its own errors asyncpg raises InternalClientError, and
-        # AttributeError, AssertionError, IndexError and others of a parser that goes by what it was told.
-        except Exception as error:
+
+        def refusal(error: Exception) -> ProbeFailed:
+            if isinstance(error, TimeoutError):
+                return ProbeFailed(f"{where}: no answer within {within.total_seconds():g} s")
             why = connecting.refused if connecting is not None else ""
-            raise ProbeFailed(f"{where}: {why or in_words(error)}") from error
+            return ProbeFailed(f"{where}: {why or in_words(error)}")
+
+        try:
+            # What listens there may be no PostgreSQL. Beside its own errors asyncpg raises InternalClientError, and
+            # AttributeError, AssertionError, IndexError and others of a parser that goes by what it was told.
+            with refused_as(refusal, passing=()):
+                connecting = _connecting(server)
+                async with timeout(within.total_seconds()):
+                    answer = await self._ask(statement, server, addresses, connecting, within)
+        finally:
+            if connecting is not None:
+                await connecting.close()
         if len(answer) > LONGEST_ANSWER:
             raise ProbeFailed(f"{where}: the answer is longer than 1 MiB: ask for less")
         return answer
 
     async def _ask(
-        self, statement: str, server: Server, addresses: tuple[Address, ...], connecting: Connecting, within: timedelta
+        self,
+        statement: str,
+        server: PostgresServer,
+        addresses: tuple[Address, ...],
+        connecting: Connecting,
+        within: timedelta,
     ) -> str:
         connection = await asyncpg.connect(
             host=[str(address) for address in addresses],
@@ -107,8 +118,8 @@ def settings(within: timedelta, search_path: str = "") -> dict[str, str]:
     }
 
 
-def _password(server: Server) -> str:
-    """Give the password; an empty one where there is none, so that none is looked for elsewhere."""
+def _password(server: PostgresServer) -> str:
+    """Return the password; an empty one where there is none, so that none is looked for elsewhere."""
     if not server.passfile:
         return server.password
     for line in Path(server.passfile).read_text().splitlines():
@@ -119,7 +130,7 @@ def _password(server: Server) -> str:
     raise ValueError(f"{server.passfile} has no line for {server.user} at {server.host}")
 
 
-def _connecting(server: Server) -> Connecting:
+def _connecting(server: PostgresServer) -> Connecting:
     """Return how connections to a server are made. Raises OSError and ValueError when a file of certificates is not right."""
     mode = server.sslmode or "prefer"
     if mode == "disable":
@@ -128,7 +139,7 @@ def _connecting(server: Server) -> Connecting:
     return Connecting(context, name=server.host, required=mode != "prefer")
 
 
-def _context(server: Server, *, full: bool, checked: bool) -> ssl.SSLContext:
+def _context(server: PostgresServer, *, full: bool, checked: bool) -> ssl.SSLContext:
     """Make the context of `verify-full`; of `require`, which checks the issuer where a root is named; of `prefer`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = full

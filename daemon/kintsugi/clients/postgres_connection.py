@@ -1,5 +1,5 @@
 """
-How a connection to a PostgreSQL server is made and watched, below asyncpg: TCP, TLS if it is wanted, then bytes in bounds.
+Makes and watches connections to a PostgreSQL server, below asyncpg: TCP, TLS if wanted, and bounded messages.
 
 asyncpg believes the server: it keeps a message in memory however long it says to be, goes round for ever on a message of
 kind 0, and derives a key in as many rounds as it is asked for: in the event loop, where nothing else runs meanwhile. So it is
@@ -11,6 +11,7 @@ import re
 import ssl
 import struct
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 MOST_BYTES = 4 << 20
@@ -49,7 +50,14 @@ class Connecting:
         self._context = context
         self._name = name
         self._required = required
+        self._opened: list[asyncio.Transport] = []
         self.refused = ""
+
+    async def close(self) -> None:
+        """Close every connection that was made here: asyncpg leaves one open that has ended it by an error of its own."""
+        for transport in self._opened:
+            transport.abort()
+        await asyncio.sleep(0)  # the turn of the loop in which asyncpg hears of it
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loop, name)
@@ -64,6 +72,7 @@ class Connecting:
             if self._required:
                 raise
             transport = await self._open(host, port, None)
+        self._opened.append(transport)
         inner = factory()
         transport.set_protocol(_Watched(inner, transport, self._refuse))
         inner.connection_made(transport)
@@ -72,14 +81,16 @@ class Connecting:
     async def _open(self, host: str, port: int, context: ssl.SSLContext | None) -> asyncio.Transport:
         greeting = _Greeting(self._loop.create_future())
         transport, _ = await self._loop.create_connection(lambda: greeting, host, port)
-        try:
-            if context is None or not await self._takes_tls(transport, greeting):
-                return transport
-            secured = await self._loop.start_tls(transport, greeting, context, server_hostname=self._name)
-        # Contained is nothing: whatever ends the handshake goes on its way, but the socket must not stay open.
-        except BaseException:
-            transport.abort()
-            raise
+        if context is None:
+            return transport
+        with ExitStack() as unfinished:
+            unfinished.callback(transport.abort)  # whatever ends the handshake, the socket must not stay open
+            encrypted = await self._takes_tls(transport, greeting)
+            if encrypted:
+                secured = await self._loop.start_tls(transport, greeting, context, server_hostname=self._name)
+            unfinished.pop_all()
+        if not encrypted:
+            return transport
         if secured is None:
             raise ConnectionError("the connection was closed during the TLS handshake")
         return secured
@@ -90,7 +101,7 @@ class Connecting:
         if answer == b"S":
             return True
         if answer != b"N":
-            raise ConnectionError(f"it answers {answer!r} when it is asked for TLS: it is no PostgreSQL")
+            raise ConnectionError(f"it answers {answer!r} to a TLS request: it is not PostgreSQL")
         if self._required:
             raise ConnectionError("the server rejected SSL upgrade, and sslmode asks for it")
         return False
@@ -111,7 +122,7 @@ class _Greeting(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.answer.done():
-            self.answer.set_exception(exc or ConnectionError("it hangs up when it is asked for TLS"))
+            self.answer.set_exception(exc or ConnectionError("it closes the connection on a TLS request"))
             self.answer.exception()  # it may be that nobody waits
 
 
@@ -138,7 +149,7 @@ class _Watched(asyncio.Protocol):
             kind, size = _HEAD.unpack_from(self._waiting)
             longest = MOST_BYTES if self._logged_in else _LONGEST_BEFORE_LOGIN
             if kind not in _KINDS or not 4 <= size <= longest:
-                return self._break_off("what it sends are no messages of PostgreSQL")
+                return self._break_off("it does not speak PostgreSQL's protocol")
             if len(self._waiting) <= size:
                 return None
             message = bytes(self._waiting[: size + 1])

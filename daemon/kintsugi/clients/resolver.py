@@ -54,11 +54,11 @@ async def look_up(host: str, port: int, *, within: timedelta) -> tuple[Address, 
 
 
 def log_problem(problem: str) -> None:
-    """Say in the log why the cluster's names do not resolve here, or with "" that they do again."""
+    """Log why the cluster's names do not resolve here, or with "" that they do again."""
     if problem:
-        log.warning("names of the cluster do not resolve here: checks that go by them are unknown", why=problem)
+        log.warning("cluster names do not resolve: checks that go by them are unknown", why=problem)
     else:
-        log.info("names of the cluster resolve again")
+        log.info("cluster names resolve again")
 
 
 def nameservers(file: Path = Path("/etc/resolv.conf")) -> frozenset[str]:
@@ -78,8 +78,8 @@ class Resolver:
     `say` hears once why that does not, and once, with "", that it does again.
     """
 
-    def __init__(self, look: LookUp = look_up, say: Callable[[str], None] = log_problem) -> None:
-        self._look = look
+    def __init__(self, lookup: LookUp = look_up, say: Callable[[str], None] = log_problem) -> None:
+        self._lookup = lookup
         self._say = say
         self._asking: asyncio.Task[str] | None = None
         self._problem = ""
@@ -92,7 +92,7 @@ class Resolver:
         Raises ProbeFailed when it has none, ResolverFailed when nobody's name would resolve here. That is told in three
         quarters of the time, so that whoever waits for the answer does not take it for a silent service.
         """
-        looking = asyncio.ensure_future(self._look(host, port, within=within))
+        looking = asyncio.ensure_future(self._lookup(host, port, within=within))
         looking.add_done_callback(_heard_out)
         try:
             await asyncio.wait([looking], timeout=within.total_seconds() / 2)
@@ -106,6 +106,18 @@ class Resolver:
             raise
         finally:
             looking.cancel()
+
+    async def resolves(self) -> bool:
+        """Return whether the cluster's own name resolves, without saying so."""
+        try:
+            await self._lookup(CLUSTER_NAME, 443, within=OWN_PATIENCE)
+        except ProbeFailed:
+            return False
+        return True
+
+    async def recheck(self) -> None:
+        """Ask for the cluster's own name, where what is known of it is old, and say what has changed."""
+        await self._own()
 
     async def _blame_own(self, why: str, *, within: timedelta) -> None:
         """Raise ResolverFailed when the cluster's own name does not resolve within that time."""
@@ -128,7 +140,7 @@ class Resolver:
     async def _ask(self) -> str:
         before, self._problem = self._problem, ""
         try:
-            await self._look(CLUSTER_NAME, 443, within=OWN_PATIENCE)
+            await self._lookup(CLUSTER_NAME, 443, within=OWN_PATIENCE)
         except ProbeFailed as error:
             self._problem = str(error)
         self._known_until = asyncio.get_running_loop().time() + KNOWN_FOR.total_seconds()

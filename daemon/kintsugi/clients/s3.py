@@ -3,7 +3,7 @@ The only speaker of S3: list a folder, look at an object, read it from any byte 
 
 boto3 blocks, so each call runs in a thread. Endpoint, region and credentials come by its usual chain (environment, files,
 the identity of the pod). Every call ends: connecting, each wait for bytes and the repeats of a request are bounded; whoever
-reads on after a break says how often (`kintsugi.worker.download`). Bodies are streamed.
+reads on after a break says how often (`kintsugi.worker.fetch_download`). Bodies are streamed.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from botocore.config import Config
 
 from kintsugi.clients.s3_errors import explained
 from kintsugi.errors import StoreChanged, StoreRefused
-from kintsugi.model.store import Folder, StoredObject, Upload
+from kintsugi.model.s3_objects import S3Folder, StoredObject, Upload
 
 MOST_OBJECTS = 100_000
 """A folder that holds more is not listed to its end: it is no folder of backups."""
@@ -29,7 +29,7 @@ _PIECE = 1 << 20
 @dataclass(frozen=True, kw_only=True, slots=True)
 class S3Service:
     """
-    Which S3, and how patiently. An empty `endpoint` or `region` is left to the usual chain; times are in seconds.
+    The S3 service and its timeouts in seconds. An empty `endpoint` or `region` is found by the SDK's usual chain.
 
     `silence` is the longest wait for the next bytes; `attempts` counts one request with its repeats.
     """
@@ -42,7 +42,7 @@ class S3Service:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Glimpse:
+class ObjectHead:
     """The first bytes of an object, what it is now, and its user's metadata (names in lower case)."""
 
     stored: StoredObject
@@ -57,22 +57,22 @@ class S3Client:
         self._service = service
         self._client: Any = None
 
-    async def list(self, folder: Folder) -> tuple[StoredObject, ...]:
-        """Give all objects of a folder, page after page. Raises StoreRefused and StoreUnreachable."""
+    async def list(self, folder: S3Folder) -> tuple[StoredObject, ...]:
+        """Return all objects of a folder, page after page. Raises StoreRefused and StoreUnreachable."""
         return await asyncio.to_thread(self._list, folder)
 
-    async def uploads(self, folder: Folder) -> tuple[Upload, ...]:
-        """Give the uploads that are not complete; none where the server does not tell, or not us."""
+    async def uploads(self, folder: S3Folder) -> tuple[Upload, ...]:
+        """Return the uploads that are not complete; none where the server does not tell, or not us."""
         with suppress(StoreRefused, StoreChanged):
             return await asyncio.to_thread(self._uploads, folder)
         return ()
 
-    async def glimpse(self, folder: Folder, stored: StoredObject, *, first: int) -> Glimpse:
+    async def head(self, folder: S3Folder, stored: StoredObject, *, first: int) -> ObjectHead:
         """Look at the first bytes of an object. Raises StoreChanged when it is gone, and as `list`."""
-        return await asyncio.to_thread(self._glimpse, folder, stored, first)
+        return await asyncio.to_thread(self._head, folder, stored, first)
 
     @asynccontextmanager
-    async def body(self, folder: Folder, stored: StoredObject, *, start: int = 0) -> AsyncIterator["Body"]:
+    async def body(self, folder: S3Folder, stored: StoredObject, *, start: int = 0) -> AsyncIterator["Body"]:
         """
         Open an object at a byte for reading.
 
@@ -84,7 +84,7 @@ class S3Client:
         finally:
             opened.close()
 
-    def _list(self, folder: Folder) -> tuple[StoredObject, ...]:
+    def _list(self, folder: S3Folder) -> tuple[StoredObject, ...]:
         found: list[StoredObject] = []
         with explained(folder.url):
             pages = self._boto().get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=folder.prefix)
@@ -96,13 +96,13 @@ class S3Client:
                     )
         return tuple(found)
 
-    def _uploads(self, folder: Folder) -> tuple[Upload, ...]:
+    def _uploads(self, folder: S3Folder) -> tuple[Upload, ...]:
         with explained(folder.url):
             answer = self._boto().list_multipart_uploads(Bucket=folder.bucket, Prefix=folder.prefix)
             found = answer.get("Uploads", ())
             return tuple(Upload(key=str(each["Key"]), begun=_utc(each["Initiated"])) for each in found)
 
-    def _glimpse(self, folder: Folder, stored: StoredObject, first: int) -> Glimpse:
+    def _head(self, folder: S3Folder, stored: StoredObject, first: int) -> ObjectHead:
         with explained(folder.of(stored.key)):
             answer = self._boto().get_object(Bucket=folder.bucket, Key=stored.key, Range=f"bytes=0-{first - 1}")
             with answer["Body"] as body:
@@ -110,9 +110,9 @@ class S3Client:
             size, modified = _whole(answer), _utc(answer["LastModified"])
         seen = StoredObject(key=stored.key, size=size, modified=modified, etag=_plain(answer.get("ETag")))
         metadata = {name.lower(): str(value) for name, value in answer.get("Metadata", {}).items()}
-        return Glimpse(stored=seen, metadata=metadata, head=head)
+        return ObjectHead(stored=seen, metadata=metadata, head=head)
 
-    def _open(self, folder: Folder, stored: StoredObject, start: int) -> "Body":
+    def _open(self, folder: S3Folder, stored: StoredObject, start: int) -> "Body":
         where = folder.of(stored.key)
         condition = {"IfMatch": f'"{stored.etag}"'} if stored.etag else {}
         with explained(where):
@@ -152,7 +152,7 @@ class Body:
 
     async def copy(self, sink: Callable[[bytes], None]) -> None:
         """
-        Give all bytes to the sink as they come, at most a MiB at a time, in a thread that is gone afterwards.
+        Write all bytes to the sink as they come, at most a MiB at a time, in a thread that is gone afterwards.
 
         Raises StoreUnreachable when the stream breaks or is silent, and what the sink raises.
         """
@@ -199,6 +199,6 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _whole(answer: Mapping[str, Any]) -> int:
-    """Give the size of the whole object from the answer about a part of it."""
+    """Return the size of the whole object from the answer about a part of it."""
     _, _, whole = str(answer.get("ContentRange", "")).rpartition("/")
     return int(whole) if whole.isdecimal() else int(answer["ContentLength"])

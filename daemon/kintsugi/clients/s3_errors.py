@@ -1,4 +1,4 @@
-"""What S3 and its library say when something is wrong, as one sentence and one of our own errors."""
+"""Translates errors of S3 and its library to one sentence and one of our errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from botocore import exceptions as told
 from urllib3.exceptions import HTTPError
 
-from kintsugi.errors import KintsugiError, StoreChanged, StoreError, StoreRefused, StoreUnreachable
-from kintsugi.telemetry import in_words
+from kintsugi.errors import StoreChanged, StoreError, StoreRefused, StoreUnreachable
+from kintsugi.telemetry import in_words, refused_as
 
 _REFUSALS = {
     "NoSuchBucket": "there is no such bucket",
@@ -21,12 +21,12 @@ _REFUSALS = {
     "AccessDenied": "the credentials have no right to do this",
     "AllAccessDisabled": "the owner has disabled all access",
     "AccountProblem": "there is a problem with the account",
-    "RequestTimeTooSkewed": "the clock of this machine and that of S3 are too far apart: set it right",
-    "RequestExpired": "the clock of this machine and that of S3 are too far apart: set it right",
+    "RequestTimeTooSkewed": "the clock of this machine and that of S3 are too far apart: correct it",
+    "RequestExpired": "the clock of this machine and that of S3 are too far apart: correct it",
     "PermanentRedirect": "the bucket is in another region: set the region",
     "AuthorizationHeaderMalformed": "the bucket is in another region: set the region",
     "IllegalLocationConstraintException": "the bucket is in another region: set the region",
-    "InvalidObjectState": "it lies in cold storage (an archive class): have it brought back first",
+    "InvalidObjectState": "it is in cold storage (an archive class): restore it from there first",
 }
 _GONE = frozenset({"NoSuchKey", "404", "NotFound"})
 _CHANGED = frozenset({"PreconditionFailed", "412", "InvalidRange", "416"})
@@ -49,6 +49,19 @@ _NO_ANSWER = (told.HTTPClientError, told.ResponseStreamingError, told.Incomplete
 @contextmanager
 def explained(where: str) -> Iterator[None]:
     """Turn what is raised about `where` (an `s3://…` URL) into StoreRefused, StoreChanged or StoreUnreachable."""
+    # KeyError, TypeError, AttributeError and whatever else comes of an answer in which something is missing or of another
+    # kind. What answers so is no S3.
+    with (
+        refused_as(
+            lambda error: StoreUnreachable(f"{where}: the answer of S3 cannot be understood: {in_words(error)}")
+        ),
+        _explained(where),
+    ):
+        yield
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
     try:
         yield
     except told.ClientError as error:
@@ -61,12 +74,6 @@ def explained(where: str) -> Iterator[None]:
         raise StoreUnreachable(f"{where}: the connection to S3 failed: {_sentence(error)}") from error
     except (told.BotoCoreError, ValueError) as error:
         raise StoreRefused(f"{where}: this cannot be asked of S3: {_sentence(error)}") from error
-    except KintsugiError:
-        raise
-    # Contained: KeyError, TypeError, AttributeError and whatever else comes of an answer in which something is missing or
-    # of another kind. What answers so is no S3.
-    except Exception as error:
-        raise StoreUnreachable(f"{where}: the answer of S3 makes no sense: {in_words(error)}") from error
 
 
 def _answered(where: str, error: told.ClientError) -> StoreError:
@@ -77,7 +84,7 @@ def _answered(where: str, error: told.ClientError) -> StoreError:
     if code in _REFUSALS:
         return StoreRefused(f"{where}: {_REFUSALS[code]} ({code})")
     if code in _GONE:
-        return StoreChanged(f"{where}: it is gone")
+        return StoreChanged(f"{where}: it does not exist any more")
     if code in _CHANGED:
         return StoreChanged(f"{where}: it was written over since it was listed")
     if code in _BUSY or status == 429 or status >= 500:
@@ -88,5 +95,5 @@ def _answered(where: str, error: told.ClientError) -> StoreError:
 
 
 def _sentence(error: Exception) -> str:
-    """Give what a library says, on one line and not too long."""
+    """Return what a library says, on one line and not too long."""
     return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

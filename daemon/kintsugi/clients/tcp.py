@@ -8,7 +8,7 @@ from kintsugi.errors import ProbeFailed
 
 
 class TcpClient:
-    """Tell whether ports accept connections."""
+    """Probe whether ports accept connections."""
 
     def __init__(self, rule: AddressRule) -> None:
         self._rule = rule

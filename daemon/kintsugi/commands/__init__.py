@@ -1,29 +1,30 @@
 """
 The grammar of runbooks: text becomes typed commands, and typed commands become text.
 
-`parse_template` reads a line of a runbook in the scope of its step, `Template.bind` puts the values in, `render` writes
+`parse_template` reads a line of a runbook in the scope of its step, `ParsedTemplate.bind` puts the values in, `render` writes
 what a person can paste, `encode` and `decode` carry a bound command through the ledger. Nothing is given to a shell.
 """
 
-from kintsugi.commands.grammar import BY_VERB, ROWS
+from kintsugi.commands.command_problem import CommandProblem
+from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.journal import decode, encode
 from kintsugi.commands.parse import parse, parse_argv, parse_template
-from kintsugi.commands.problem import CommandProblem
-from kintsugi.commands.reference import reference
+from kintsugi.commands.reference import reference, rights
+from kintsugi.commands.registry import by_verb, rows
 from kintsugi.commands.render import argv, render, verb_of
-from kintsugi.commands.row import Flag, Row
-from kintsugi.commands.template import Template
+from kintsugi.commands.template import ParsedTemplate
+from kintsugi.commands.third_party import enable
 from kintsugi.durations import format_duration, parse_duration
 
 __all__ = [
-    "BY_VERB",
-    "ROWS",
     "CommandProblem",
+    "CommandSpec",
     "Flag",
-    "Row",
-    "Template",
+    "ParsedTemplate",
     "argv",
+    "by_verb",
     "decode",
+    "enable",
     "encode",
     "format_duration",
     "parse",
@@ -32,5 +33,7 @@ __all__ = [
     "parse_template",
     "reference",
     "render",
+    "rights",
+    "rows",
     "verb_of",
 ]

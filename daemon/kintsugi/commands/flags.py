@@ -1,34 +1,32 @@
 """The flags that several commands of the grammar share."""
 
-from kintsugi.commands import kinds
-from kintsugi.commands.row import Flag
+from kintsugi.commands import arg_types
+from kintsugi.commands.command_spec import Flag
 
-NAMESPACE = Flag(names=("-n", "--namespace"), key="namespace", kind=kinds.NAME)
+NAMESPACE = Flag(names=("-n", "--namespace"), key="namespace", kind=arg_types.NAME)
 EVERYWHERE = Flag(names=("-A", "--all-namespaces"), key="everywhere")
-LABELS = Flag(names=("-l", "--selector"), key="labels", kind=kinds.SELECTOR)
-FIELDS = Flag(names=("--field-selector",), key="fields", kind=kinds.FIELDS)
-SORT_BY = Flag(names=("--sort-by",), key="sort_by", kind=kinds.SORT)
-TIMEOUT = Flag(names=("--timeout",), key="timeout", kind=kinds.DURATION, waits=True)
+LABELS = Flag(names=("-l", "--selector"), key="labels", kind=arg_types.SELECTOR)
+FIELDS = Flag(names=("--field-selector",), key="fields", kind=arg_types.FIELDS)
+SORT_BY = Flag(names=("--sort-by",), key="sort_by", kind=arg_types.SORT)
+TIMEOUT = Flag(names=("--timeout",), key="timeout", kind=arg_types.DURATION, waits=True)
 
-OUTPUT = Flag(names=("-o", "--output"), kind=kinds.OUTPUT)
+OUTPUT = Flag(names=("-o", "--output"), kind=arg_types.OUTPUT)
 NO_HEADERS = Flag(names=("--no-headers",))
 SHOW_LABELS = Flag(names=("--show-labels",))
 WAITS = Flag(names=("--wait",))
 
-WATCH = Flag(
-    names=("-w", "--watch"), refused="a step looks again by itself: give it `within` (until it holds) or `for`"
-)
-_ONE_BY_ONE = "what changes is named object by object: use for_each, with ${each} as the name"
+WATCH = Flag(names=("-w", "--watch"), refused="a step polls on its own: give it `within` (until it holds) or `for`")
+_ONE_BY_ONE = "what changes is named object by object: use forEach, with ${each} as the name"
 _MODE = "whether anything is changed is decided by the rule's `mode`"
 _OWN_CLUSTER = "the daemon acts on its own cluster, as itself"
 
 CHANGES = (
-    Flag(names=("-l", "--selector"), kind=kinds.TEXT, refused=_ONE_BY_ONE),
+    Flag(names=("-l", "--selector"), kind=arg_types.TEXT, refused=_ONE_BY_ONE),
     Flag(names=("--all",), refused=_ONE_BY_ONE),
     Flag(names=("-A", "--all-namespaces"), refused=_ONE_BY_ONE),
-    Flag(names=("--field-selector",), kind=kinds.TEXT, refused=_ONE_BY_ONE),
-    Flag(names=("-f", "--filename"), kind=kinds.TEXT, refused="no files are read: name the object as TYPE/NAME"),
-    Flag(names=("--dry-run",), kind=kinds.TEXT, refused=_MODE),
+    Flag(names=("--field-selector",), kind=arg_types.TEXT, refused=_ONE_BY_ONE),
+    Flag(names=("-f", "--filename"), kind=arg_types.TEXT, refused="no files are read: name the object as TYPE/NAME"),
+    Flag(names=("--dry-run",), kind=arg_types.TEXT, refused=_MODE),
     OUTPUT,
 )
 """What every changing command says no to, and why."""
@@ -44,7 +42,7 @@ KILLS = (
 KUBECTL = (
     NAMESPACE,
     *(
-        Flag(names=names, kind=kinds.TEXT, refused=_OWN_CLUSTER)
+        Flag(names=names, kind=arg_types.TEXT, refused=_OWN_CLUSTER)
         for names in (("--context",), ("--cluster",), ("--kubeconfig",), ("--as",), ("--token",), ("-s", "--server"))
     ),
 )

@@ -7,29 +7,31 @@ A step's intent keeps the command in this form, and a restarted daemon goes on w
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import timedelta
-from typing import get_args
 
 import msgspec
 
+from kintsugi.commands.registry import command_types
 from kintsugi.errors import CommandError
-from kintsugi.model.command import Command
-from kintsugi.objects.resources import Resource, find
+from kintsugi.model.command import Command, SetMetadata
+from kubeobjects.resources import Resource, find
 
 Json = dict[str, object]
 
-_KINDS: Mapping[str, type] = {kind.__name__: kind for kind in get_args(Command)}
+_EARLIER: Mapping[str, type[Command]] = {"Mark": SetMetadata}
+"""What an earlier revision wrote under another name."""
 
 
 def encode(command: Command) -> Json:
-    """Give a command as plain JSON values; fields that have their default are left out."""
+    """Return a command as plain JSON values; fields that have their default are left out."""
     return {"command": type(command).__name__, **_fields(command)}
 
 
 def decode(document: Mapping[str, object]) -> Command:
-    """Give the command that `encode` wrote. Raises CommandError when it is none."""
+    """Return the command that `encode` wrote. Raises CommandError when it is none."""
     word = document.get("command")
-    if not isinstance(word, str) or (kind := _KINDS.get(word)) is None:
-        raise CommandError(f"{word!r} is not a kind of command: one of {', '.join(_KINDS)}")
+    kinds = command_types()
+    if not isinstance(word, str) or (kind := kinds.get(word) or _EARLIER.get(word)) is None:
+        raise CommandError(f"{word!r} is not a kind of command: one of {', '.join(kinds)}")
     rest = {key: _resources_in(key, value) for key, value in document.items() if key != "command"}
     try:
         command: Command = msgspec.convert(rest, kind)

@@ -11,22 +11,20 @@ from functools import cache, lru_cache
 
 import click
 
+from kintsugi.commands.command_problem import CommandProblem, nearest
+from kintsugi.commands.command_spec import CommandSpec, Flag
 from kintsugi.commands.flags import KUBECTL
-from kintsugi.commands.grammar import BY_VERB
-from kintsugi.commands.problem import CommandProblem, nearest
-from kintsugi.commands.row import Flag, Row
-from kintsugi.commands.words import Words, has_hole
-from kintsugi.model.command import Verb
+from kintsugi.commands.registry import by_verb
+from kintsugi.commands.tokens import Tokens, has_placeholder
 
-_TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql", "pg_restore", "dropdb", "kintsugi")
-_FAMILIES = ("rollout", "auth")
+_TOOLS = ("kubectl", "curl", "nslookup", "nc", "psql", "pg_restore", "dropdb", "promtool", "kintsugi")
 _SHORT_EQUALS = re.compile(r"(-[A-Za-z])=(.+)", re.DOTALL)
 _SWITCHED = re.compile(r"(--[a-z-]+)=(true|false)")
 _SHELLS = {"sh", "bash", "zsh", "ash", "dash", "eval", "exec", "sudo", "env", "xargs"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Given:
+class GivenFlag:
     """A flag as it was given: a switch has no texts."""
 
     flag: Flag
@@ -34,81 +32,93 @@ class Given:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Line:
+class ParsedLine:
     """A line with its parts told apart; texts still have their holes' markers."""
 
-    row: Row
-    flags: tuple[Given, ...]
+    spec: CommandSpec
+    flags: tuple[GivenFlag, ...]
     arguments: tuple[str, ...]
 
 
 @lru_cache(maxsize=1024)
-def read(words: Words) -> Line:
+def read(tokens: Tokens) -> ParsedLine:
     """
-    Tell flags from arguments, once for each line.
+    Return flags from arguments, once for each line.
 
     Raises CommandProblem for what the grammar does not know, with the nearest that it knows.
     """
-    row, texts = _row(list(words.texts))
+    spec, texts = _row(list(tokens.texts))
     try:
-        context = _click_command(row.verb).make_context(str(row.verb), _normal(row, texts))
+        context = _click_command(spec.verb).make_context(str(spec.verb), _normal(spec, texts))
     except click.NoSuchOption as error:
         raise CommandProblem(
-            f"{row.verb}: the flag {error.option_name} is not known; it is written: {row.usage}",
-            meant=nearest(error.option_name, [name for flag in row.flags for name in flag.names]),
+            f"{spec.verb}: the flag {error.option_name} is not known; it is written: {spec.usage}",
+            meant=nearest(error.option_name, [name for flag in spec.flags for name in flag.names]),
         ) from error
     except click.UsageError as error:
-        raise CommandProblem(f"{row.verb}: {error.format_message().rstrip('.')}; it is written: {row.usage}") from error
-    values = [context.params[f"flag_{number}"] for number in range(len(row.flags))]
-    found = [_given(row, flag, value) for flag, value in zip(row.flags, values, strict=True)]
+        raise CommandProblem(
+            f"{spec.verb}: {error.format_message().rstrip('.')}; it is written: {spec.usage}"
+        ) from error
+    values = [context.params[f"flag_{number}"] for number in range(len(spec.flags))]
+    found = [_given(spec, flag, value) for flag, value in zip(spec.flags, values, strict=True)]
     flags = tuple(given for given in found if given is not None)
     arguments = tuple(context.params["arguments"])
-    _check_required(row, flags)
-    _check_passed(row, len(arguments) - max(0, len(texts) - _own(texts) - 1), len(arguments))
-    return Line(row=row, flags=flags, arguments=arguments)
+    _check_required(spec, flags)
+    _check_passed(spec, len(arguments) - max(0, len(texts) - _own(texts) - 1), len(arguments))
+    return ParsedLine(spec=spec, flags=flags, arguments=arguments)
 
 
-def _row(texts: list[str]) -> tuple[Row, list[str]]:
+def forget() -> None:
+    """Forget what was read: the table has other rows now."""
+    read.cache_clear()
+    _click_command.cache_clear()
+
+
+def _row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
     """Find the row, and the words that are left when its verb is taken out."""
     tool, *rest = texts
-    if has_hole(tool):
+    if has_placeholder(tool):
         raise CommandProblem("the command itself cannot come from a value: write it out")
     if tool in _SHELLS:
         raise CommandProblem(f"{tool!r} is not understood, no shell runs here: write the command itself")
-    if tool not in _TOOLS:
+    if tool == "kubectl":
+        return _kubectl_row(rest)
+    for verb, spec in by_verb().items():
+        program, *subcommand = verb.split()
+        if program == tool and all(word.startswith("-") for word in subcommand):
+            return spec, rest
+    return _phrase_row(tool, rest)
+
+
+def _phrase_row(tool: str, texts: list[str]) -> tuple[CommandSpec, list[str]]:
+    """Find the row of a tool of which subcommands are known: their words stand before anything else."""
+    tools = list(dict.fromkeys([*_TOOLS, *(verb.split()[0] for verb in by_verb())]))
+    if tool not in tools:
         raise CommandProblem(
-            f"{tool!r} is not a known command: known are {', '.join(_TOOLS)}", meant=nearest(tool, list(_TOOLS))
+            f"{tool!r} is not a known command: known are {', '.join(tools)}", meant=nearest(tool, tools)
         )
-    if tool == "nc":
-        return BY_VERB[Verb.NC], rest
-    if tool == "kintsugi":
-        return _own_row(rest)
-    if tool != "kubectl":
-        return BY_VERB[Verb(tool)], rest
-    return _kubectl_row(rest)
+    specs = [spec for verb, spec in by_verb().items() if verb.split()[0] == tool]
+    for spec in specs:
+        tokens = spec.verb.split()[1:]
+        if texts[: len(tokens)] == tokens:
+            return spec, texts[len(tokens) :]
+    known = "one command" if len(specs) == 1 else f"{len(specs)} commands"
+    raise CommandProblem(f"a runbook knows {known} of {tool}: {'; '.join(spec.usage for spec in specs)}")
 
 
-def _own_row(texts: list[str]) -> tuple[Row, list[str]]:
-    """Find the row of a command of our own: its words stand before anything else."""
-    words = [str(Verb.BACKUP_FETCH).split()[1:]]
-    if texts[:2] in words:
-        return BY_VERB[Verb(" ".join(["kintsugi", *texts[:2]]))], texts[2:]
-    raise CommandProblem(f"a runbook knows one command of kintsugi: {BY_VERB[Verb.BACKUP_FETCH].usage}")
-
-
-def _kubectl_row(texts: list[str]) -> tuple[Row, list[str]]:
+def _kubectl_row(texts: list[str]) -> tuple[CommandSpec, list[str]]:
     leading, word, rest = _next_word("kubectl", texts)
     phrase = f"kubectl {word}"
-    if word in _FAMILIES:
+    if any(verb.startswith(f"{phrase} ") for verb in by_verb()):
         more, second, rest = _next_word(phrase, rest)
         leading, phrase = leading + more, f"{phrase} {second}"
-    verbs = [verb.removeprefix("kubectl ") for verb in BY_VERB if verb.startswith("kubectl ")]
-    if (words := phrase.removeprefix("kubectl ")) not in verbs:
-        near = nearest(words, verbs)
+    verbs = [verb.removeprefix("kubectl ") for verb in by_verb() if verb.startswith("kubectl ")]
+    if (tokens := phrase.removeprefix("kubectl ")) not in verbs:
+        near = nearest(tokens, verbs)
         known = ", ".join(verbs)
         meant = f"kubectl {near}" if near else ""
         raise CommandProblem(f"{phrase!r} is not a known command: known are kubectl {known}", meant=meant)
-    return BY_VERB[Verb(phrase)], leading + rest
+    return by_verb()[phrase], leading + rest
 
 
 def _next_word(before: str, texts: list[str]) -> tuple[list[str], str, list[str]]:
@@ -130,14 +140,14 @@ def _next_word(before: str, texts: list[str]) -> tuple[list[str], str, list[str]
         raise CommandProblem(f"{before!r} is not complete: a verb follows, as in kubectl get pods")
     if rest[0].startswith("-"):
         raise CommandProblem(f"{before}: the flag {rest[0]} stands after the verb")
-    if has_hole(rest[0]):
+    if has_placeholder(rest[0]):
         raise CommandProblem(f"{before}: the verb cannot come from a value: write it out")
     return [_equals(text) for text in texts[: len(texts) - len(rest)]], rest[0], rest[1:]
 
 
 @cache
-def _click_command(verb: Verb) -> click.Command:
-    options = [_option(f"flag_{number}", flag) for number, flag in enumerate(BY_VERB[verb].flags)]
+def _click_command(verb: str) -> click.Command:
+    options = [_option(f"flag_{number}", flag) for number, flag in enumerate(by_verb()[verb].flags)]
     arguments = click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)
     return click.Command(str(verb), params=[*options, arguments], add_help_option=False)
 
@@ -163,11 +173,11 @@ def _equals(text: str) -> str:
     return found[1] + found[2] if (found := _SHORT_EQUALS.fullmatch(text)) else text
 
 
-def _normal(row: Row, texts: list[str]) -> list[str]:
+def _normal(spec: CommandSpec, texts: list[str]) -> list[str]:
     """Write kubectl's other spellings of flags as click knows them."""
-    if not row.verb.startswith("kubectl "):
+    if not spec.verb.startswith("kubectl "):
         return texts
-    switches = {name for flag in row.flags if flag.kind is None for name in flag.names}
+    switches = {name for flag in spec.flags if flag.kind is None for name in flag.names}
     normal: list[str] = []
     end = _own(texts)
     for text in texts[:end]:
@@ -179,29 +189,29 @@ def _normal(row: Row, texts: list[str]) -> list[str]:
     return normal + texts[end:]
 
 
-def _given(row: Row, flag: Flag, value: object) -> Given | None:
+def _given(spec: CommandSpec, flag: Flag, value: object) -> GivenFlag | None:
     if not value:
         return None
     if flag.refused:
-        raise CommandProblem(f"{row.verb}: {flag.names[-1]} is refused: {flag.refused}")
+        raise CommandProblem(f"{spec.verb}: {flag.names[-1]} is refused: {flag.refused}")
     texts = value if isinstance(value, tuple) else ()
     if len(texts) > 1 and not flag.many:
-        raise CommandProblem(f"{row.verb}: {flag.names[-1]} stands {len(texts)} times")
-    return Given(flag=flag, texts=texts)
+        raise CommandProblem(f"{spec.verb}: {flag.names[-1]} stands {len(texts)} times")
+    return GivenFlag(flag=flag, texts=texts)
 
 
-def _check_passed(row: Row, own: int, together: int) -> None:
+def _check_passed(spec: CommandSpec, own: int, together: int) -> None:
     """Refuse a program whose words are not set apart: a flag of its own would be read as ours."""
-    if row.passes and (own != 1 or together == own):
+    if spec.passes and (own != 1 or together == own):
         raise CommandProblem(
-            f"{row.verb}: it takes one pod or TYPE/NAME, then --, then the program with its words; it is written: {row.usage}"
+            f"{spec.verb}: it takes one pod or TYPE/NAME, then --, then the program with its words; it is written: {spec.usage}"
         )
 
 
-def _check_required(row: Row, given: tuple[Given, ...]) -> None:
-    for flag in row.flags:
+def _check_required(spec: CommandSpec, given: tuple[GivenFlag, ...]) -> None:
+    for flag in spec.flags:
         if flag.required and not any(each.flag is flag for each in given):
             assert flag.kind is not None, "a switch is never required"
             raise CommandProblem(
-                f"{row.verb}: {flag.names[-1]}={flag.kind.word} is missing; it is written: {row.usage}"
+                f"{spec.verb}: {flag.names[-1]}={flag.kind.word} is missing; it is written: {spec.usage}"
             )

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping, Sequence
 from getopt import GetoptError, gnu_getopt
 
-from kintsugi.commands.kinds import FILE, HOST, PORT
-from kintsugi.commands.problem import CommandProblem
-from kintsugi.commands.row import Bound
+from kintsugi.commands.arg_types import FILE, HOST, PORT
+from kintsugi.commands.command_problem import CommandProblem
+from kintsugi.commands.command_spec import ParsedCommand
 from kintsugi.commands.sql import checked_statement, plain_statement
 from kintsugi.errors import CommandError
 from kintsugi.model.command import Psql
@@ -25,9 +25,7 @@ HARMLESS = (
     ("-w", "--no-password"),
 )
 """How psql prints, and that it does not prompt: no matter here."""
-NO_PROMPT = (
-    "nobody is there to type it: the service's `env` names the Secret (PGPASSWORD), or the connection a passfile"
-)
+NO_PROMPT = "it cannot be typed in: the service's `env` names the Secret (PGPASSWORD), or the connection a passfile"
 REFUSED = (
     (("-f", "--file"), "no files are read: write the statement with -c"),
     (("-o", "--output"), "no files are written: rows are kept with the incident"),
@@ -52,23 +50,23 @@ _FLAGS = {"-h": "host", "-p": "port", "-U": "user", "-d": "database", "-c": "sta
 _LONG = {"--host": "-h", "--port": "-p", "--username": "-U", "--dbname": "-d", "--command": "-c"}
 
 
-def build_psql(bound: Bound) -> Psql:
+def build_psql(parsed: ParsedCommand) -> Psql:
     """Build a `psql` that asks a server directly."""
-    if bound.arguments:
-        raise bound.misused(f"{bound.arguments[0].text!r} stands alone: name the database with -d, the user with -U")
-    port = bound.number("port")
-    texts = {key: bound.text(key) for key in ("host", "user", "database", "statement")}
+    if parsed.arguments:
+        raise parsed.misused(f"{parsed.arguments[0].text!r} stands alone: name the database with -d, the user with -U")
+    port = parsed.number("port")
+    texts = {key: parsed.text(key) for key in ("host", "user", "database", "statement")}
     command = _psql({**texts, "port": str(port) if port else ""})
-    _check_looks(command, bound.vouched)
+    _check_reads_only(command, parsed.vouched)
     return command
 
 
 def check_psql(argv: Sequence[str], vouched: frozenset[str]) -> None:
     """Refuse a `psql` that might do more than look: raises CommandProblem. `vouched` are further functions it may call."""
-    _check_looks(psql_of(argv), vouched)
+    _check_reads_only(psql_of(argv), vouched)
 
 
-def _check_looks(command: Psql, vouched: frozenset[str]) -> None:
+def _check_reads_only(command: Psql, vouched: frozenset[str]) -> None:
     try:
         checked_statement(command.statement, vouched)
     except ValueError as error:

@@ -2,127 +2,141 @@
 
 from dataclasses import dataclass
 
-from kintsugi.commands.kinds import NAME
-from kintsugi.commands.problem import CommandProblem
-from kintsugi.commands.row import Argument, Bound, Row
+from kintsugi.commands.arg_types import NAME
+from kintsugi.commands.command_problem import CommandProblem
+from kintsugi.commands.command_spec import Argument, CommandSpec, ParsedCommand
 from kintsugi.model.command import ObjectName
-from kintsugi.objects.resources import Resource, find, suggest
+from kubeobjects.resources import Resource, find, suggest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Named:
-    """What the arguments name: objects, or whole kinds by the words that were used for them."""
+    """The objects that the arguments name, or whole kinds by the words that were used for them."""
 
     objects: tuple[ObjectName, ...] = ()
     resources: tuple[Resource, ...] = ()
     words: tuple[str, ...] = ()
 
 
-def resource_of(row: Row, word: str) -> Resource:
+def resource_of(spec: CommandSpec, word: str) -> Resource:
     """Find the kind that a word means, if the row takes it. Raises CommandProblem with the nearest known word."""
     resource = find(word)
     if resource is None:
-        raise CommandProblem(f"{row.verb}: {word!r} is not a known type of object", meant=suggest(word) or "")
-    if row.resources and resource not in row.resources:
-        known = ", ".join(allowed.singular for allowed in row.resources)
-        raise CommandProblem(f"{row.verb} does not take {resource.singular}: {row.only or f'it takes {known}'}")
+        raise CommandProblem(f"{spec.verb}: {word!r} is not a known type of object", meant=suggest(word) or "")
+    if spec.resources and resource not in spec.resources:
+        known = ", ".join(allowed.singular for allowed in spec.resources)
+        raise CommandProblem(f"{spec.verb} does not take {resource.singular}: {spec.only or f'it takes {known}'}")
     return resource
 
 
-def named(bound: Bound, arguments: tuple[Argument, ...] | None = None) -> Named:
+def named(parsed: ParsedCommand, arguments: tuple[Argument, ...] | None = None) -> Named:
     """Read the arguments as objects or kinds. Raises CommandProblem for mixtures that kubectl refuses too."""
-    arguments = bound.arguments if arguments is None else arguments
+    arguments = parsed.arguments if arguments is None else arguments
     if not arguments:
-        raise bound.misused("it names no object")
+        raise parsed.misused("it names no object")
     if any("/" in argument.text for argument in arguments):
-        return Named(objects=tuple(_slashed(bound, argument) for argument in arguments))
+        return Named(objects=tuple(_slashed(parsed, argument) for argument in arguments))
     first, *rest = arguments
     if first.object is not None and first.object.kind:
-        return Named(objects=tuple(_object(bound, argument, None) for argument in arguments))
-    if bound.row.bare is not None:
-        return Named(objects=tuple(_object(bound, argument, bound.row.bare) for argument in arguments))
+        return Named(objects=tuple(_object(parsed, argument, None) for argument in arguments))
+    if parsed.spec.bare is not None:
+        return Named(objects=tuple(_object(parsed, argument, parsed.spec.bare) for argument in arguments))
     words = tuple(first.text.split(","))
-    resources = tuple(resource_of(bound.row, word) for word in words)
+    resources = tuple(resource_of(parsed.spec, word) for word in words)
     if not rest:
         return Named(resources=resources, words=words)
     if len(resources) > 1:
-        raise bound.misused(f"names cannot follow several types ({first.text}): write TYPE/NAME for each")
-    return Named(objects=tuple(_object(bound, argument, resources[0]) for argument in rest))
+        raise parsed.misused(f"names cannot follow several types ({first.text}): write TYPE/NAME for each")
+    return Named(objects=tuple(_object(parsed, argument, resources[0]) for argument in rest))
 
 
-def objects(bound: Bound, arguments: tuple[Argument, ...] | None = None) -> tuple[ObjectName, ...]:
+def objects(parsed: ParsedCommand, arguments: tuple[Argument, ...] | None = None) -> tuple[ObjectName, ...]:
     """Read the arguments as objects that are all named: what a change may touch is never a whole kind."""
-    found = named(bound, arguments)
+    found = named(parsed, arguments)
     if not found.objects:
         word = ",".join(found.words)
-        raise bound.misused(f"it names no object, only the type {word}: every object that a change touches is named")
+        raise parsed.misused(f"it names no object, only the type {word}: every object that a change touches is named")
     return found.objects
 
 
-def single(bound: Bound) -> ObjectName:
+def single(parsed: ParsedCommand) -> ObjectName:
     """Read the arguments as one object. Raises CommandProblem when there are more."""
-    found = objects(bound)
+    found = objects(parsed)
     if len(found) > 1:
-        raise bound.misused(f"it takes one object, not {len(found)}: use for_each")
+        raise parsed.misused(f"it takes one object, not {len(found)}: use forEach")
     return found[0]
 
 
-def namespace_for(bound: Bound, resources: tuple[Resource, ...]) -> str:
-    """Give the namespace that a command runs in, "" when none of its kinds lives in one."""
+def namespace_for(parsed: ParsedCommand, resources: tuple[Resource, ...]) -> str:
+    """Return the namespace that a command runs in, "" when none of its kinds lives in one."""
     if not any(resource.namespaced for resource in resources):
         return ""
-    return place_of(bound)
+    return place_of(parsed)
 
 
-def place_of(bound: Bound) -> str:
-    """Give the namespace of a command, which must be known: -n, else the service's."""
-    if not (namespace := bound.text("namespace") or bound.namespace):
-        raise CommandProblem(f"{bound.row.verb}: the namespace is not known: write -n NAMESPACE")
+def place_of(parsed: ParsedCommand) -> str:
+    """Return the namespace of a command, which must be known: -n, else the service's."""
+    if not (namespace := parsed.text("namespace") or parsed.namespace):
+        raise CommandProblem(f"{parsed.spec.verb}: the namespace is not known: write -n NAMESPACE")
     return namespace
 
 
 def kinds_of(found: tuple[ObjectName, ...]) -> tuple[Resource, ...]:
-    """Give the kind of each object."""
+    """Return the kind of each object."""
     return tuple(each.resource for each in found)
 
 
-def _slashed(bound: Bound, argument: Argument) -> ObjectName:
+def _slashed(parsed: ParsedCommand, argument: Argument) -> ObjectName:
     word, slash, name = argument.text.partition("/")
     if not slash:
-        raise bound.misused(f"{argument.text!r} has no type, but others do: write TYPE/{argument.text}")
-    resource = resource_of(bound.row, word)
-    _check_object(bound, argument, resource)
+        raise parsed.misused(f"{argument.text!r} has no type, but others do: write TYPE/{argument.text}")
+    resource = resource_of(parsed.spec, word)
+    _check_object(parsed, argument, resource)
     return ObjectName(
-        resource=resource, name=_checked_name(bound, name), uid=argument.object.uid if argument.object else ""
+        resource=resource, name=_checked_name(parsed, name), uid=argument.object.uid if argument.object else ""
     )
 
 
-def _object(bound: Bound, argument: Argument, resource: Resource | None) -> ObjectName:
+def _object(parsed: ParsedCommand, argument: Argument, resource: Resource | None) -> ObjectName:
     if resource is None:
         assert argument.object is not None, "a kind comes from the word or from the object"
-        resource = resource_of(bound.row, argument.object.kind)
-    _check_object(bound, argument, resource)
-    name = _checked_name(bound, argument.text)
+        resource = resource_of(parsed.spec, argument.object.kind)
+    _check_object(parsed, argument, resource)
+    name = _checked_name(parsed, argument.text)
     return ObjectName(resource=resource, name=name, uid=argument.object.uid if argument.object else "")
 
 
-def _checked_name(bound: Bound, name: str) -> str:
+def _checked_name(parsed: ParsedCommand, name: str) -> str:
     try:
         NAME.convert(name)
     except ValueError as error:
-        raise CommandProblem(f"{bound.row.verb}: {error}") from error
+        raise CommandProblem(f"{parsed.spec.verb}: {error}") from error
     return name
 
 
-def _check_object(bound: Bound, argument: Argument, resource: Resource) -> None:
+def _check_object(parsed: ParsedCommand, argument: Argument, resource: Resource) -> None:
     """Refuse an object of another kind or namespace than the line says: acting on a namesake would be worse than not acting."""
     put = argument.object
     if put is None:
         return
     if put.kind and put.kind != resource.kind:
-        raise CommandProblem(f"{bound.row.verb}: {put.name!r} is a {put.kind}, not a {resource.singular}")
-    if resource.namespaced and put.namespace and put.namespace != place_of(bound):
+        raise CommandProblem(f"{parsed.spec.verb}: {put.name!r} is a {put.kind}, not a {resource.singular}")
+    if resource.namespaced and put.namespace and put.namespace != place_of(parsed):
         raise CommandProblem(
-            f"{bound.row.verb}: {put.name!r} is in namespace {put.namespace!r}, but the command runs in {place_of(bound)!r}: "
+            f"{parsed.spec.verb}: {put.name!r} is in namespace {put.namespace!r}, but the command runs in {place_of(parsed)!r}: "
             f"write -n {put.namespace}"
         )
+
+
+def scope_of(parsed: ParsedCommand, resources: tuple[Resource, ...]) -> str | None:
+    """Return the namespace to list in; None for all of them, and for kinds that live in none."""
+    if parsed.on("everywhere") or not any(resource.namespaced for resource in resources):
+        return None
+    return place_of(parsed)
+
+
+def one_kind(parsed: ParsedCommand, resources: tuple[Resource, ...]) -> Resource | None:
+    """Return the one type that a command takes, None where objects are named."""
+    if len(resources) > 1:
+        raise parsed.misused("it takes one type at a time")
+    return resources[0] if resources else None

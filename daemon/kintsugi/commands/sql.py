@@ -1,5 +1,5 @@
 """
-What may be asked of a database: one statement that reads, and calls nothing but functions that are known to look only.
+The statements that a database may be asked: one that only reads, and calls only functions that are known to read.
 
 Judged by lists of what is allowed, twice: which functions are called, on PostgreSQL's own tokens (`sql_tokens`); what the
 statement is made of, on a syntax tree (`sql_tree`). What is judged is what is sent. The server holds it to a read-only
@@ -57,7 +57,7 @@ def checked_statement(text: str, vouched: frozenset[str] = frozenset()) -> str:
 
 
 def shown_setting(statement: str) -> str:
-    """Give the setting that a SHOW asks for, "" of another statement."""
+    """Return the setting that a SHOW asks for, "" of another statement."""
     found = _SHOW.fullmatch(statement.strip())
     return found[1] if found else ""
 
@@ -74,7 +74,7 @@ def _tokens(text: str) -> tuple[Token, ...]:
     if any(token.is_mark(";") for token in rest):
         raise ValueError("a semicolon (;) is understood at the end of SQL only: a step asks exactly one question")
     if not rest or not any(rest[0].is_word(word) for word in _BEGINNINGS):
-        raise ValueError(f"{statement[:40]!r} does not only look: write SELECT, SHOW, WITH, TABLE or VALUES")
+        raise ValueError(f"{statement[:40]!r} is not a query: write SELECT, SHOW, WITH, TABLE or VALUES")
     return found
 
 
@@ -89,7 +89,7 @@ def _judge(statement: str, vouched: frozenset[str]) -> None:
     for position, token in enumerate(tokens):
         if token.is_mark("(") and (called := _called(tokens[:position])) and called not in functions:
             raise ValueError(
-                f"{'.'.join(called)} is not known to look only, so it is not called: a service's `sql_functions` names "
+                f"{'.'.join(called)} is not known to be read-only, so it is not called: a service's `sqlFunctions` names "
                 f"what it vouches for; an alias with columns is written AS {called[-1]} (a, b)"
             )
     check_tree(statement, {name[-1] for name in functions})

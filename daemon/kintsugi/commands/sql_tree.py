@@ -44,7 +44,7 @@ def _strange(node: exp.Expr, functions: Collection[str]) -> str:
     if not isinstance(node, _PARTS) or isinstance(node, _NEVER):
         return f"{_in_words(node)} is no part of a question"
     if isinstance(node, exp.Anonymous) and node.name.lower() not in _CONSTRUCTORS.union(functions):
-        return f"{node.name} is not on the list of functions that only look"
+        return f"{node.name} is not on the list of read-only functions"
     return ""
 
 

@@ -4,16 +4,17 @@ A command as written, with holes for values: checked when a document is loaded, 
 The line was split into flags and arguments while its holes were empty, so a value fills exactly one place.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from kintsugi.commands.kinds import REFERENCE, TEXT, Kind, Shape
-from kintsugi.commands.line import Line
-from kintsugi.commands.problem import CommandProblem
-from kintsugi.commands.results import columns, object_type
-from kintsugi.commands.row import Argument, Bound, Flag, PutObject, Row
-from kintsugi.commands.words import Hole, Word, Words
+from kintsugi.commands.arg_types import REFERENCE, TEXT, ArgType, Shape
+from kintsugi.commands.command_problem import CommandProblem
+from kintsugi.commands.command_spec import Argument, CommandSpec, Flag, ObjectArg, ParsedCommand
+from kintsugi.commands.line import ParsedLine
+from kintsugi.commands.registry import definition_of
+from kintsugi.commands.results import ObjectType, object_type
+from kintsugi.commands.tokens import Placeholder, Tokens, Word
 from kintsugi.errors import KintsugiError
 from kintsugi.expressions import (
     ANY,
@@ -31,7 +32,7 @@ from kintsugi.expressions import (
     Struct,
     Type,
 )
-from kintsugi.model.command import Command, Curl, Verb
+from kintsugi.model.command import Command
 
 _TEXTS = (STRING, INT, DOUBLE, BOOL, TIMESTAMP, DURATION)
 _TAKES: Mapping[Shape, tuple[Type, ...]] = {
@@ -47,15 +48,15 @@ _SAMPLE_PIECE = "1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class ArgTemplate:
     """One argument's place: its kind, and literal text and expressions in turn."""
 
-    kind: Kind
+    kind: ArgType
     parts: tuple[str | Expression, ...]
 
     @property
     def alone(self) -> bool:
-        """Tell whether a single value fills the place."""
+        """Return whether a single value fills the place."""
         return len(self.parts) == 1 and isinstance(self.parts[0], Expression)
 
     def fill(self, value_of: Callable[[Expression], object]) -> Argument:
@@ -80,38 +81,45 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Template:
+class ParsedTemplate:
     """
-    A command with holes; satisfies `model.documents.CommandTemplate`.
+    A command with holes; satisfies `model.runbooks.CommandTemplate`.
 
     `waits` scales how long it waits, `vouched` are functions that its SQL may call besides those that all may.
-    `sends`: it is a request that changes something, though others of its row only ask.
+    `sends`: it is a request that changes something, though others of its row only ask. `removes`, `starts`, `replaces_data`: it makes
+    objects go, starts what is scaled to 0, puts other data in the place of a service's.
     """
 
     source: str
-    row: Row
-    flags: tuple[tuple[Flag, tuple[Place, ...]], ...]
-    arguments: tuple[Place, ...]
+    spec: CommandSpec
+    flags: tuple[tuple[Flag, tuple[ArgTemplate, ...]], ...]
+    arguments: tuple[ArgTemplate, ...]
     waits: float = 1.0
     vouched: frozenset[str] = frozenset()
     sends: bool = False
+    removes: bool = False
+    starts: bool = False
+    replaces_data: bool = False
 
     @property
-    def verb(self) -> Verb:
-        """Give the words that start the command."""
-        return self.row.verb
+    def verb(self) -> str:
+        """Return the words that start the command."""
+        return self.spec.verb
 
     @property
     def changes(self) -> bool:
-        """Tell whether the command changes something (an action), or only looks (a probe)."""
-        return self.row.changes or self.sends
+        """Return whether the command changes something (an action), or only looks (a probe)."""
+        return self.spec.changes or self.sends
 
     @property
     def reads(self) -> frozenset[str]:
-        """Give the dotted paths that the values are read from."""
-        places = (*self.arguments, *(place for _, given in self.flags for place in given))
-        parts = (part for place in places for part in place.parts if isinstance(part, Expression))
-        return frozenset[str]().union(*(part.reads for part in parts))
+        """Return the dotted paths that the values are read from."""
+        return frozenset[str]().union(*(part.reads for part in self._expressions()))
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Return the names whose values are read."""
+        return frozenset[str]().union(*(part.variables for part in self._expressions()))
 
     def bind(self, names: Mapping[str, object], *, namespace: str) -> Command:
         """Put values in; `namespace` is where it runs without -n. Raises CommandError or EvaluationError."""
@@ -122,23 +130,31 @@ class Template:
         return self._bound(self._filled_with_samples, namespace)
 
     def columns(self) -> Mapping[str, Type]:
-        """Give the names that an expression sees afterwards, with their types."""
+        """Return the names that an expression sees afterwards, with their types."""
         unknown = bool(self.arguments) and self.arguments[0].alone and self.arguments[0].kind is REFERENCE
-        return columns(self.sample(), self.row.result, (lambda _: ANY) if unknown else object_type)
+        type_of: ObjectType = (lambda _: ANY) if unknown else object_type
+        sample = self.sample()
+        return {**self.spec.result, **definition_of(sample).columns(sample, type_of)}
 
-    def _filled_with_samples(self, place: Place) -> Argument:
+    def _expressions(self) -> Iterator[Expression]:
+        places = (*self.arguments, *(place for _, given in self.flags for place in given))
+        return (part for place in places for part in place.parts if isinstance(part, Expression))
+
+    def _filled_with_samples(self, place: ArgTemplate) -> Argument:
         whole = place.kind.sample
-        if place.kind is REFERENCE and self.row.resources:
-            whole = f"{self.row.resources[0].singular}/sample"
+        if place.kind is REFERENCE and self.spec.resources:
+            whole = f"{self.spec.resources[0].singular}/sample"
         return place.fill(lambda _: whole if place.alone else _SAMPLE_PIECE)
 
-    def _bound(self, fill: Callable[[Place], Argument], namespace: str) -> Command:
+    def _bound(self, fill: Callable[[ArgTemplate], Argument], namespace: str) -> Command:
         flags = {
             flag.key: self._value(flag, tuple(fill(place).value for place in places)) for flag, places in self.flags
         }
         arguments = tuple(fill(place) for place in self.arguments)
-        bound = Bound(row=self.row, flags=flags, arguments=arguments, namespace=namespace, vouched=self.vouched)
-        return self.row.build(bound)
+        parsed = ParsedCommand(
+            spec=self.spec, flags=flags, arguments=arguments, namespace=namespace, vouched=self.vouched
+        )
+        return self.spec.build(parsed)
 
     def _value(self, flag: Flag, values: tuple[object, ...]) -> object:
         match values:
@@ -151,37 +167,44 @@ class Template:
 
 
 def template(
-    words: Words,
-    line: Line,
+    tokens: Tokens,
+    line: ParsedLine,
     scope: Scope,
     *,
     source: str,
     waits: float = 1.0,
     vouched: frozenset[str] = frozenset(),
-) -> Template:
+) -> ParsedTemplate:
     """Make a template of a line that was read. Raises CommandProblem or ExpressionProblem, with offsets in the line."""
 
-    def place(kind: Kind, text: str) -> Place:
-        word = words.open(text)
-        return Place(kind=kind, parts=tuple(_compiled(part, kind, word, scope) for part in word))
+    def place(kind: ArgType, text: str) -> ArgTemplate:
+        word = tokens.open(text)
+        return ArgTemplate(kind=kind, parts=tuple(_compiled(part, kind, word, scope) for part in word))
 
-    made = Template(
+    made = ParsedTemplate(
         source=source,
-        row=line.row,
+        spec=line.spec,
         flags=tuple(
             (given.flag, tuple(place(given.flag.kind or TEXT, text) for text in given.texts)) for given in line.flags
         ),
         arguments=tuple(
-            place(line.row.kind_at(position, words.open(text)), text) for position, text in enumerate(line.arguments)
+            place(line.spec.kind_at(position, tokens.open(text)), text) for position, text in enumerate(line.arguments)
         ),
         waits=waits,
         vouched=vouched,
     )
     sample = made.sample()
-    return replace(made, sends=isinstance(sample, Curl) and sample.changes)
+    verb = definition_of(sample)
+    return replace(
+        made,
+        sends=verb.sends(sample),
+        removes=verb.removes,
+        starts=verb.starts(sample),
+        replaces_data=verb.replaces_data(sample),
+    )
 
 
-def _compiled(part: str | Hole, kind: Kind, word: Word, scope: Scope) -> str | Expression:
+def _compiled(part: str | Placeholder, kind: ArgType, word: Word, scope: Scope) -> str | Expression:
     if isinstance(part, str):
         return part
     try:
@@ -193,19 +216,19 @@ def _compiled(part: str | Hole, kind: Kind, word: Word, scope: Scope) -> str | E
     given = expression.result
     if given in takes or given == ANY or (objects_too and isinstance(given, Struct | MapOf)):
         return expression
-    hint = ": use for_each to do the step for each item" if isinstance(given, ListOf) else ""
+    hint = ": use forEach to do the step for each item" if isinstance(given, ListOf) else ""
     raise CommandProblem(f"${{{part.source}}} gives a {given}, but {kind.word} stands here{hint}", offset=part.offset)
 
 
-def _converted(kind: Kind, text: str) -> object:
+def _converted(kind: ArgType, text: str) -> object:
     try:
         return kind.convert(text)
     except (ValueError, KintsugiError) as error:
         raise CommandProblem(str(error)) from error
 
 
-def _object(value: Mapping[str, object]) -> PutObject:
+def _object(value: Mapping[str, object]) -> ObjectArg:
     metadata = value.get("metadata")
     of = metadata if isinstance(metadata, Mapping) else value
     kind, name, namespace, uid = value.get("kind"), of.get("name"), of.get("namespace"), of.get("uid")
-    return PutObject(kind=str(kind or ""), name=str(name or ""), namespace=str(namespace or ""), uid=str(uid or ""))
+    return ObjectArg(kind=str(kind or ""), name=str(name or ""), namespace=str(namespace or ""), uid=str(uid or ""))

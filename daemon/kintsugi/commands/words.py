@@ -1,158 +1,69 @@
-"""
-From a line of text to its words: the first thing that happens to a command, before any value is known.
+"""Writes flags and objects: the parts of the words that a command is rendered to."""
 
-A line is split as a POSIX shell would split it, but whatever a shell would *do* (pipes, substitution, globs) is refused
-with what to write instead. `${…}` holes are cut out first, so that a value can never become a further word or a flag.
-"""
+from datetime import timedelta
 
-import re
-import shlex
-from dataclasses import dataclass
-
-from kintsugi.commands.problem import CommandProblem
-from kintsugi.expressions import ExpressionProblem, holes_in
-
-_FIRST = 0xE000
-"""A hole stands in the text as one character of Unicode's private use area, numbered from here."""
-_MOST_HOLES = 64
-_MARKER = re.compile("[\ue000-\ue0ff]")
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ue000-\uf8ff]")
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
-
-_ONE_COMMAND = "a step runs one command: write the next one as a step of its own"
-_RESULTS = "read what a command gives in `expect`, `when` and later steps, as in items, lines or steps.ID.item"
-_SHELL = {
-    "|": f"a pipe (|) is not understood, no shell runs here: {_RESULTS}",
-    ";": f"a semicolon (;) is not understood: {_ONE_COMMAND}",
-    "&": f"an ampersand (&) is not understood: {_ONE_COMMAND}, under `together:` if both may run at once; quote it in a URL",
-    ">": "a redirect (>) is not understood: everything that a command gives is kept with the incident",
-    "<": "a redirect (<) is not understood: give a command its values as arguments, with ${…}",
-    "`": f"back-quotes (`) are not understood, no shell runs here: {_RESULTS}",
-    "(": "a bracket outside quotes is not understood: quote a set selector, as in -l 'app in (web, api)'",
-    ")": "a bracket outside quotes is not understood: quote a set selector, as in -l 'app in (web, api)'",
-    "*": "a glob (*) is not understood: name the objects, or choose them with -l or with for_each",
-    "\n": f"a line break is not understood: {_ONE_COMMAND}; a long command goes on in the next line after a backslash",
-}
-_VARIABLE = (
-    "a shell variable ($) is not put in, no shell runs here: write a value as ${params.NAME} or ${steps.ID.NAME}"
-)
-_SUBSTITUTION = f"$( ) is not understood, no shell runs here: {_RESULTS}"
+from kintsugi.durations import format_duration
+from kintsugi.encryption import key_of
+from kintsugi.model.command import ObjectName
+from kubeobjects.resources import Resource
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Hole:
-    """A `${…}` as written: the expression's text, and where it starts in the line."""
-
-    source: str
-    offset: int
-
-
-Word = tuple[str | Hole, ...]
-"""One argument: literal text and holes in turn."""
+def named_objects(objects: tuple[ObjectName, ...]) -> list[str]:
+    """Write `TYPE NAME…` for objects of one kind, `TYPE/NAME…` for several."""
+    kinds = {each.resource for each in objects}
+    if len(kinds) == 1:
+        return [kinds.pop().singular, *(each.name for each in objects)]
+    return [str(each) for each in objects]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Words:
-    """A line's words; in each word a hole is one marker character, which `open` turns back."""
-
-    texts: tuple[str, ...]
-    holes: tuple[Hole, ...]
-
-    def open(self, text: str) -> Word:
-        """Give a word, or a piece of one, with its holes."""
-        parts: list[str | Hole] = []
-        position = 0
-        for marker in _MARKER.finditer(text):
-            if marker.start() > position:
-                parts.append(text[position : marker.start()])
-            parts.append(self.holes[ord(marker.group()) - _FIRST])
-            position = marker.end()
-        if position < len(text) or not parts:
-            parts.append(text[position:])
-        return tuple(parts)
+def kind(resource: Resource | None) -> list[str]:
+    """Write the kind of objects that are not named."""
+    return [resource.plural] if resource else []
 
 
-def split(line: str) -> Words:
-    """Split a line into words. Raises CommandProblem for everything that only a shell could do."""
-    if strange := _UNPRINTABLE.search(line):
-        raise CommandProblem(
-            f"the character {strange.group()!r} is not understood in a command", offset=strange.start()
-        )
-    text, holes = _cut_holes(line.replace("\\\n", "  ").rstrip())
-    _refuse_shell(text, holes)
-    try:
-        texts = shlex.split(text)
-    except ValueError as error:
-        raise CommandProblem("a quotation mark is not closed") from error
-    if not texts:
-        raise CommandProblem("the command is empty")
-    if _ASSIGNMENT.match(texts[0]):
-        raise CommandProblem(
-            f"{texts[0]!r} sets an environment variable, no shell runs here: a service's `env` names the Secrets that its commands need"
-        )
-    return Words(texts=tuple(texts), holes=holes)
+def namespace_option(namespace: str | None) -> list[str]:
+    """Write `-n`."""
+    return ["-n", namespace] if namespace else []
 
 
-def has_hole(text: str) -> bool:
-    """Tell whether a word that `split` gave has a hole."""
-    return bool(_MARKER.search(text))
+def scope(namespace: str | None, *resources: Resource) -> list[str]:
+    """Write `-n`, or `-A` for kinds that live in namespaces."""
+    everywhere = namespace is None and any(resource.namespaced for resource in resources)
+    return ["-A"] if everywhere else namespace_option(namespace)
 
 
-def _cut_holes(line: str) -> tuple[str, tuple[Hole, ...]]:
-    """Put a marker where each hole stands; `$${` becomes a plain `${`."""
-    try:
-        found = holes_in(line)
-    except ExpressionProblem as problem:
-        raise CommandProblem(str(problem), offset=problem.offset) from problem
-    if len(found) > _MOST_HOLES:
-        raise CommandProblem(f"the command has {len(found)} values, more than {_MOST_HOLES}")
-    pieces: list[str] = []
-    position = 0
-    for number, (start, end) in enumerate(found):
-        pieces += [line[position:start], chr(_FIRST + number)]
-        position = end
-    text = "".join([*pieces, line[position:]]).replace("$${", "${")
-    return text, tuple(Hole(source=line[start + 2 : end - 1], offset=start + 2) for start, end in found)
+def option(flag: str, value: str) -> list[str]:
+    """Write a flag with its text, nothing without one."""
+    if not value:
+        return []
+    return [flag + value] if flag.endswith("=") else [flag, value]
 
 
-def _refuse_shell(text: str, holes: tuple[Hole, ...]) -> None:
-    try:
-        _look_for_shell(text)
-    except CommandProblem as problem:
-        before = text[: problem.offset]
-        hidden = sum(len(holes[ord(marker) - _FIRST].source) + 2 for marker in _MARKER.findall(before))
-        raise CommandProblem(problem.message, offset=problem.offset + hidden) from None
+def switch(flag: str, on: bool) -> list[str]:
+    """Write a switch that is on."""
+    return [flag] if on else []
 
 
-def _look_for_shell(text: str) -> None:
-    """Refuse what a shell would act on: everything special outside quotes, and substitution inside double ones."""
-    quote, position = "", 0
-    while position < len(text):
-        character = text[position]
-        if character == "\\" and quote != "'":
-            position += 1
-        elif quote:
-            if quote == '"' and character in "`$":
-                _refuse_substitution(text, position)
-            quote = "" if character == quote else quote
-        elif character in "\"'":
-            quote = character
-        elif character == "$":
-            _refuse_substitution(text, position)
-        elif character in _SHELL:
-            raise CommandProblem(_SHELL[character], offset=position)
-        elif character in "#~" and (position == 0 or text[position - 1].isspace()):
-            raise CommandProblem(
-                f"{character} at the start of a word is the shell's: quote it, or leave it out", offset=position
-            )
-        position += 1
+def number(flag: str, value: int | None) -> list[str]:
+    """Write a flag with its number."""
+    return [] if value is None else [f"{flag}{value}"]
 
 
-def _refuse_substitution(text: str, position: int) -> None:
-    if text[position] == "`":
-        raise CommandProblem(_SHELL["`"], offset=position)
-    following = text[position + 1 : position + 2]
-    if following == "(":
-        raise CommandProblem(_SUBSTITUTION, offset=position)
-    if following and (following.isalnum() or following in "_?@*#!${"):
-        raise CommandProblem(_VARIABLE, offset=position)
+def duration(flag: str, value: timedelta | None) -> list[str]:
+    """Write a flag with its duration."""
+    return [] if value is None else [flag + format_duration(value)]
+
+
+def seconds(flag: str, value: timedelta | None) -> list[str]:
+    """Write a flag with its seconds."""
+    return [] if value is None else [flag, f"{value.total_seconds():g}"]
+
+
+def content(text: str, *, encrypted: bool) -> str:
+    """Return what a command writes, or with which key it is kept encrypted."""
+    return f"[encrypted with key {key_of(text)}]" if encrypted else text
+
+
+def server(host: str, port: int, user: str) -> list[str]:
+    """Write `-h`, `-p` and `-U` as libpq's tools take them."""
+    return [*option("-h", host), *(["-p", str(port)] if port else []), *option("-U", user)]

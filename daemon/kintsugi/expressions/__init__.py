@@ -1,19 +1,20 @@
 """
 The only speaker of CEL: what people write in `when`, `expect` and `${…}` becomes a checked, frozen expression.
 
-`Scope` says what a place sees; `Scope.expression` and `Scope.template` compile, when a document is loaded. `Names`
-holds the values of a moment; `Expression.evaluate` and `Template.evaluate` answer on them, and raise EvaluationError
+`Scope` says what a place sees; `Scope.expression` and `Scope.template` compile, when a document is loaded. `Bindings`
+holds the values of a moment; `Expression.evaluate` and `TextTemplate.evaluate` answer on them, and raise EvaluationError
 where there is no answer.
 """
 
+from kintsugi.expressions.bindings import Bindings
 from kintsugi.expressions.expression import Expression, compile_expression
-from kintsugi.expressions.function import Fact, Function
-from kintsugi.expressions.names import Names
-from kintsugi.expressions.problem import ExpressionProblem
+from kintsugi.expressions.expression_problem import ExpressionProblem
+from kintsugi.expressions.function import ComputedField, Function
+from kintsugi.expressions.json_values import from_json, to_json
+from kintsugi.expressions.lost import NOTHING_LOST, Lost
 from kintsugi.expressions.scope import Scope
-from kintsugi.expressions.storage import from_json, to_json
 from kintsugi.expressions.structs import struct_type
-from kintsugi.expressions.template import Template, compile_template, holes_in, text_of
+from kintsugi.expressions.template import TextTemplate, compile_template, placeholders_in, text_of
 from kintsugi.expressions.types import (
     ANY,
     BOOL,
@@ -37,23 +38,25 @@ __all__ = [
     "DOUBLE",
     "DURATION",
     "INT",
+    "NOTHING_LOST",
     "STRING",
     "TIMESTAMP",
+    "Bindings",
+    "ComputedField",
     "Expression",
     "ExpressionProblem",
-    "Fact",
     "Function",
     "ListOf",
+    "Lost",
     "MapOf",
-    "Names",
     "Scope",
     "Struct",
-    "Template",
+    "TextTemplate",
     "Type",
     "compile_expression",
     "compile_template",
     "from_json",
-    "holes_in",
+    "placeholders_in",
     "plain",
     "struct_type",
     "text_of",

@@ -49,7 +49,7 @@ _MESSAGES = {
 @lru_cache(maxsize=64)
 def message_pool(structs: frozenset[Struct]) -> DescriptorPool:
     """
-    Give a pool with a message for each struct, named `kintsugi.NAME`.
+    Return a pool with a message for each struct, named `kintsugi.NAME`.
 
     Raises ValueError when two different structs have one name.
     """

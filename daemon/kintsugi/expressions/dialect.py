@@ -37,7 +37,7 @@ _NAMES = {str(named): kind for kind, named in _SCALARS.items()}
 
 
 def exact(kind: Type) -> cel.Type:
-    """Give the type that the check uses."""
+    """Return the type that the check uses."""
     match kind:
         case ListOf():
             return cel.Type.List(exact(kind.item))

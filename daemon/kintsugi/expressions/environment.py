@@ -5,6 +5,8 @@ One checks exactly: structs are protobuf messages, functions have their types. T
 CEL checks no fields; calls have been replaced by then (`expansion`).
 """
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,12 +19,13 @@ from kintsugi.expressions.function import Function
 from kintsugi.expressions.types import Struct, Type, structs_in
 
 _EXTENSIONS = (ext_optional.ExtOptional(), ext_bindings.ExtBindings(), ext_strings.ExtStrings(), ext_math.ExtMath())
+_WORD = re.compile(r"[A-Za-z_]\w*")
 _PARSER = cel.NewEnv(extensions=_EXTENSIONS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Environment:
-    """What expressions of one scope are compiled in. `container` is a prefix that names may leave out."""
+    """What expressions that mean the same names are compiled in. `container` is a prefix that names may leave out."""
 
     names: dict[str, Type]
     functions: dict[str, Function]
@@ -62,8 +65,31 @@ def environment(
     )
 
 
+def meant_by(
+    source: str, names: Mapping[str, Type], functions: Iterable[Function], container: str = ""
+) -> Mapping[str, Type]:
+    """
+    Return those of the names that an expression may mean: each word of them stands in it, or a function needs them.
+
+    CEL pays for each name that is declared: a runbook that recovers hundreds of services has hundreds of places, and each
+    place sees the names of all services, and of all steps before it.
+    """
+    texts = [source, *(function.runs for function in functions)]
+    words = {*container.split("."), *(word for text in texts for word in _WORD.findall(text))}
+    needed = {
+        name for function in functions for computed_field in function.computed_fields for name in computed_field.uses
+    }
+    return {name: kind for name, kind in names.items() if name in needed or words.issuperset(name.split("."))}
+
+
+def stems_in(source: str, names: Iterable[str]) -> frozenset[str]:
+    """Return the words of an expression with which a name begins."""
+    words = set(_WORD.findall(source))
+    return frozenset(stem for name in names if (stem := name.partition(".")[0]) in words)
+
+
 def parse(source: str) -> bytes:
-    """Give the serialised tree of an expression as written, with nothing resolved. Raises RuntimeError, as CEL does."""
+    """Return the serialised tree of an expression as written, with nothing resolved. Raises RuntimeError, as CEL does."""
     return bytes(_PARSER.compile(source, disable_check=True).serialize())
 
 

@@ -32,7 +32,7 @@ class _Expansion:
     at: int = 0
 
     def until_closed(self) -> str:
-        """Give the text up to a bracket that closes or a comma that parts, both left where they are."""
+        """Return the text up to a bracket that closes or a comma that parts, both left where they are."""
         done: list[str] = []
         before = ""
         while self.at < len(self.tokens):

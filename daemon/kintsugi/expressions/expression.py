@@ -1,7 +1,7 @@
 """One expression: compiled and checked when a document is loaded, asked many times with the values of a moment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from reprlib import repr as shortened
@@ -9,15 +9,16 @@ from reprlib import repr as shortened
 from cel_expr_python import cel
 
 from kintsugi.errors import EvaluationError
-from kintsugi.expressions.complaint import explain
+from kintsugi.expressions.bindings import Bindings, without_computed_fields
+from kintsugi.expressions.diagnostics import explain
 from kintsugi.expressions.dialect import read_type
-from kintsugi.expressions.environment import Environment, environment, parse
+from kintsugi.expressions.environment import Environment, environment, meant_by, parse, stems_in
 from kintsugi.expressions.expansion import expand
-from kintsugi.expressions.function import FACT, Fact, Function
-from kintsugi.expressions.names import Names, without_facts
-from kintsugi.expressions.problem import ExpressionProblem
-from kintsugi.expressions.reads import Reads, calls_in
-from kintsugi.expressions.refusals import refuse
+from kintsugi.expressions.expression_problem import ExpressionProblem
+from kintsugi.expressions.function import COMPUTED_PREFIX, ComputedField, Function
+from kintsugi.expressions.lint import refuse
+from kintsugi.expressions.lost import Lost, holds_lost, lost_read
+from kintsugi.expressions.read_paths import Reads, calls_in
 from kintsugi.expressions.syntax import Node, read_tree
 from kintsugi.expressions.types import (
     ANY,
@@ -57,7 +58,8 @@ class Expression:
     A checked expression.
 
     `reads` are the dotted paths that it reads (`service.ready`, `object.status.phase`; the path of a list stands for its
-    items, too), `result` the type of its answer: ANY when only the values can tell.
+    items, too), `result` the type of its answer: ANY when only the values can tell. `compared` are those of the paths whose
+    whole value decides.
     """
 
     source: str
@@ -66,20 +68,23 @@ class Expression:
     wanted: Type = field(repr=False)
     variables: frozenset[str] = field(repr=False)
     program: cel.Expression = field(repr=False, compare=False)
-    facts: tuple[Fact, ...] = field(default=(), repr=False)
+    computed_fields: tuple[ComputedField, ...] = field(default=(), repr=False)
+    compared: frozenset[str] = field(default=frozenset(), repr=False)
 
     def evaluate(self, names: Mapping[str, object]) -> object:
         """
         Answer on the values of `names`, as plain Python: dicts, lists, scalars, datetimes and timedeltas.
 
-        Give `Names` to ask several expressions about the same moment. A name without a value is an error only where it is
+        Give `Bindings` to ask several expressions about the same moment. A name without a value is an error only where it is
         read: `steps.x.ran && …` asks nothing of a step that did not run. Raises EvaluationError when there is no answer: an
-        absent field or name, an answer of another type than was asked for, or a budget exceeded. It is never a reason to
-        act.
+        absent field or name, one that is lost, an answer of another type than was asked for, or a budget exceeded. It is
+        never a reason to act.
         """
-        prepared = names if isinstance(names, Names) else Names(names)
+        prepared = names if isinstance(names, Bindings) else Bindings(names)
+        if path := lost_read(self.reads, self.compared, prepared.lost):
+            raise EvaluationError(f"{path} {prepared.lost.why}")
         try:
-            answer = self.program.eval(prepared.activation(self.variables, self.facts))
+            answer = self.program.eval(prepared.activation(self.variables, self.computed_fields))
             value = answer.plain_value()
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             raise EvaluationError(prepared.missing(self.variables) or f"{self.source}: {_reason(error)}") from error
@@ -90,7 +95,14 @@ class Expression:
             raise EvaluationError(prepared.missing(self.variables) or f"{self.source}: {_reason(value)}")
         if not _is(value, self.wanted):
             raise EvaluationError(f"{self.source}: gives {shortened(value)}, not a {self.wanted}")
-        return without_facts(value) if self.facts else value
+        if prepared.lost.paths and holds_lost(value, prepared.lost.mark):
+            raise EvaluationError(f"{self._lost_above(prepared.lost)} {prepared.lost.why}")
+        return without_computed_fields(value) if self.computed_fields else value
+
+    def _lost_above(self, lost: Lost) -> str:
+        """Name what is lost below the paths that are read."""
+        below = (path for path in sorted(lost.paths) if any(path.startswith(f"{each}.") for each in self.reads))
+        return next(below, self.source)
 
 
 def compile_expression(
@@ -107,24 +119,30 @@ def compile_expression(
     `result` is the type that its answer must have; ANY takes each. Names may leave out the prefix `container`. Raises
     ExpressionProblem, with the offset of the mistake in `source`.
     """
-    return _compiled(source, result, environment(frozenset(names.items()), tuple(functions), container or ""))
+    meant = meant_by(source, names, functions, container or "")
+    place = environment(frozenset(meant.items()), tuple(functions), container or "")
+    try:
+        return _compiled(source, result, place, stems_in(source, names))
+    except RuntimeError as error:
+        raise explain(str(error), source, replace(place, names=dict(names))) from error
 
 
 @lru_cache(maxsize=1024)
-def _compiled(source: str, result: Type, place: Environment) -> Expression:
-    """Compile once: files that are read again because one of them has changed cost no more than what is new in them."""
-    try:
-        refuse(read_tree(parse(source)), place)
-        checked = place.check.compile(source)
-        program = place.run.compile(expand(source, place.functions))
-    except RuntimeError as error:
-        raise explain(str(error), source, place) from error
+def _compiled(source: str, result: Type, place: Environment, taken: frozenset[str]) -> Expression:
+    """
+    Compile once: files that are read again because one of them has changed cost no more than what is new in them.
+
+    `taken` are what no variable of the expression may be called. Raises RuntimeError, as CEL does, and ExpressionProblem.
+    """
+    refuse(read_tree(parse(source)), place, taken)
+    checked = place.check.compile(source)
+    program = place.run.compile(expand(source, place.functions))
     given = _result_type(checked, result, place)
     tree = read_tree(checked.serialize())
-    facts = _facts(tree, place)
-    reads = Reads()
+    computed_fields = _facts(tree, place)
+    reads = Reads(frozenset(place.functions))
     reads.visit(tree, {})
-    used = {name for fact in facts for name in fact.uses}
+    used = {name for computed_field in computed_fields for name in computed_field.uses}
     return Expression(
         source=source,
         reads=frozenset(reads.paths | used),
@@ -132,7 +150,8 @@ def _compiled(source: str, result: Type, place: Environment) -> Expression:
         wanted=result,
         variables=frozenset(reads.variables | used),
         program=program,
-        facts=facts,
+        computed_fields=computed_fields,
+        compared=frozenset(reads.compared),
     )
 
 
@@ -148,22 +167,22 @@ def _result_type(checked: cel.Expression, wanted: Type, place: Environment) -> T
     return given
 
 
-def _facts(tree: Node, place: Environment) -> tuple[Fact, ...]:
+def _facts(tree: Node, place: Environment) -> tuple[ComputedField, ...]:
     """Collect the facts that calls read; one that uses a name which the scope lacks is a problem."""
-    found: dict[str, Fact] = {}
+    found: dict[str, ComputedField] = {}
     for call in calls_in(tree):
         function = place.functions.get(call.function)
-        for fact in function.facts if function else ():
-            for name in fact.uses:
+        for computed_field in function.computed_fields if function else ():
+            for name in computed_field.uses:
                 if name not in place.names:
                     message = f"{call.function} needs `{name}`, which is not known here"
                     raise ExpressionProblem(message, offset=call.offset)
-            found[f"{fact.of.__name__}.{fact.name}"] = fact
+            found[f"{computed_field.of.__name__}.{computed_field.name}"] = computed_field
     return tuple(found[key] for key in sorted(found))
 
 
 def _is(value: object, wanted: Type) -> bool:
-    """Tell whether an answer is of a type; the items of a list are left to who uses them."""
+    """Return whether an answer is of a type; the items of a list are left to who uses them."""
     match wanted:
         case ListOf():
             return isinstance(value, list)
@@ -175,13 +194,13 @@ def _is(value: object, wanted: Type) -> bool:
 
 
 def _reason(error: object) -> str:
-    """Say CEL's run-time complaint without its codes."""
+    """Return CEL's run-time complaint without its codes."""
     text = str(error).removesuffix(" [INTERNAL]").removesuffix(" [INVALID_ARGUMENT]")
     if "Iteration budget exceeded" in text:
         return "goes through too many items"
     code, colon, rest = text.partition(": ")
     text = rest if colon and code.isupper() and " " not in code else text
     absent = text.removeprefix("Key not found in map : ").strip('"')
-    if absent.startswith(FACT):
-        return f"{absent.removeprefix(FACT)} is asked of something that is no known object"
+    if absent.startswith(COMPUTED_PREFIX):
+        return f"{absent.removeprefix(COMPUTED_PREFIX)} is asked of something that is no known object"
     return text if absent == text else f"the field `{absent}` is absent"

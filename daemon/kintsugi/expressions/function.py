@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from kintsugi.expressions.types import Type
 
-FACT = "fact_"
+COMPUTED_PREFIX = "fact_"
 """How the fields start that facts are put into; they are taken out of every answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Fact:
+class ComputedField:
     """
     A field computed from each kept object of the class `of`.
 
@@ -30,8 +30,8 @@ class Fact:
 
     @property
     def field(self) -> str:
-        """Give the field that it is put into."""
-        return f"{FACT}{self.name}"
+        """Return the field that it is put into."""
+        return f"{COMPUTED_PREFIX}{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -40,14 +40,14 @@ class Function:
     A function of the expression language.
 
     `accepts` lists the argument types of each form that it takes. `runs` is CEL that stands in its place, with {0},
-    {1}, … for the arguments; `facts` are those that it reads. `meaning` is a phrase for people.
+    {1}, … for the arguments; `computed_fields` are those that it reads. `meaning` is a phrase for people.
     """
 
     name: str
     accepts: tuple[tuple[Type, ...], ...]
     result: Type
     runs: str
-    facts: tuple[Fact, ...] = ()
+    computed_fields: tuple[ComputedField, ...] = ()
     meaning: str = ""
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kintsugi.expressions.expression import Expression, compile_expression
 from kintsugi.expressions.function import Function
-from kintsugi.expressions.template import Template, compile_template
+from kintsugi.expressions.template import TextTemplate, compile_template
 from kintsugi.expressions.types import ANY, BOOL, Type
 
 
@@ -18,7 +18,7 @@ class Scope:
     container: str = ""
 
     def seeing(self, names: Mapping[str, Type]) -> "Scope":
-        """Give a scope that sees these names, too."""
+        """Return a scope that sees these names, too."""
         return Scope(names={**self.names, **names}, functions=self.functions, container=self.container)
 
     def expression(self, source: str, *, result: Type = BOOL) -> Expression:
@@ -27,6 +27,6 @@ class Scope:
             source, names=self.names, result=result, functions=self.functions, container=self.container
         )
 
-    def template(self, source: str) -> Template:
+    def template(self, source: str) -> TextTemplate:
         """Compile a text with holes; raises ExpressionProblem with an offset into `source`."""
-        return compile_template(source, lambda hole: self.expression(hole, result=ANY))
+        return compile_template(source, lambda placeholder: self.expression(placeholder, result=ANY))

@@ -48,7 +48,7 @@ _CLASSES: Mapping[tuple[object, object], type] = {
 
 
 def identity(kind: type) -> Mapping[str, str]:
-    """Give `apiVersion` and `kind` of a kept object's class, nothing for others."""
+    """Return `apiVersion` and `kind` of a kept object's class, nothing for others."""
     return _IDENTITIES.get(kind, {})
 
 
@@ -60,7 +60,7 @@ def class_of(value: Mapping[object, object]) -> type | None:
 @cache
 def struct_type(kind: type) -> Struct:
     """
-    Give the type of a msgspec struct or dataclass: what an expression may read of it.
+    Return the type of a msgspec struct or dataclass: what an expression may read of it.
 
     Raises TypeError for any other class.
     """
@@ -72,7 +72,7 @@ def struct_type(kind: type) -> Struct:
 
 
 def type_of(described: inspect.Type) -> Type:
-    """Give our type for msgspec's description of one; a choice of several is ANY, an absence counts for nothing."""
+    """Return our type for msgspec's description of one; a choice of several is ANY, an absence counts for nothing."""
     match described:
         case inspect.StructType(cls=kind) | inspect.DataclassType(cls=kind):
             return struct_type(kind)

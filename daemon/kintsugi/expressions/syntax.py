@@ -21,11 +21,11 @@ _SCHEMA: Mapping[str, Mapping[str, tuple[int, str]]] = {
     "Constant": {"text": (6, "string")},
     "Ident": {"name": (1, "string")},
     "Select": {"operand": (1, "Expr"), "field": (2, "string"), "test_only": (3, "bool")},
-    "Call": {"target": (1, "Expr"), "function": (2, "string"), "args": (3, "*Expr")},
+    "CallExpr": {"target": (1, "Expr"), "function": (2, "string"), "args": (3, "*Expr")},
     "Items": {"elements": (1, "*Expr")},
     "Entry": {"map_key": (3, "Expr"), "value": (4, "Expr")},
-    "Made": {"name": (1, "string"), "entries": (2, "*Entry")},
-    "Fold": {
+    "CreateStruct": {"name": (1, "string"), "entries": (2, "*Entry")},
+    "Comprehension": {
         "item": (1, "string"),
         "range": (2, "Expr"),
         "accumulator": (3, "string"),
@@ -39,10 +39,10 @@ _SCHEMA: Mapping[str, Mapping[str, tuple[int, str]]] = {
         "constant": (3, "Constant"),
         "ident": (4, "Ident"),
         "select": (5, "Select"),
-        "call": (6, "Call"),
+        "call": (6, "CallExpr"),
         "items": (7, "Items"),
-        "made": (8, "Made"),
-        "fold": (9, "Fold"),
+        "made": (8, "CreateStruct"),
+        "fold": (9, "Comprehension"),
     },
     "Position": {"key": (1, "int"), "value": (2, "int")},
     "Source": {"positions": (4, "*Position")},
@@ -83,7 +83,7 @@ class Select:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallExpr:
     """A call of a function, a method (its target is the first argument) or an operator."""
 
     offset: int
@@ -92,7 +92,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreateStruct:
     """A list, a map or (with a name) a message that is written out."""
 
     offset: int
@@ -101,7 +101,7 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class Comprehension:
     """A macro that goes through a list or map (`all`, `filter`, …) or binds a name (`cel.bind`: then `range` is empty)."""
 
     offset: int
@@ -112,7 +112,7 @@ class Fold:
     parts: tuple["Node", ...]
 
 
-Node = Literal | Ident | Select | Call | Made | Fold
+Node = Literal | Ident | Select | CallExpr | CreateStruct | Comprehension
 
 
 def read_tree(serialised: bytes) -> Node:
@@ -135,16 +135,16 @@ def _node(expr: Any, positions: Mapping[int, int]) -> Node:
             return Select(offset, inner(expr.select.operand), expr.select.field, expr.select.test_only)
         case _ if expr.HasField("call"):
             target = [expr.call.target] if expr.call.HasField("target") else []
-            return Call(offset, expr.call.function, tuple(inner(part) for part in [*target, *expr.call.args]))
+            return CallExpr(offset, expr.call.function, tuple(inner(part) for part in [*target, *expr.call.args]))
         case _ if expr.HasField("items"):
-            return Made(offset, "", tuple(inner(part) for part in expr.items.elements))
+            return CreateStruct(offset, "", tuple(inner(part) for part in expr.items.elements))
         case _ if expr.HasField("made"):
             pairs = (part for entry in expr.made.entries for part in (entry.map_key, entry.value))
-            return Made(offset, expr.made.name, tuple(inner(part) for part in pairs))
+            return CreateStruct(offset, expr.made.name, tuple(inner(part) for part in pairs))
         case _ if expr.HasField("fold"):
             fold = expr.fold
             parts = (inner(fold.condition), inner(fold.step), inner(fold.result))
-            return Fold(offset, fold.item, inner(fold.range), fold.accumulator, inner(fold.init), parts)
+            return Comprehension(offset, fold.item, inner(fold.range), fold.accumulator, inner(fold.init), parts)
         case _:
             return Literal(offset, expr.constant.text if expr.constant.HasField("text") else None)
 

@@ -9,30 +9,36 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from kintsugi.durations import format_duration
 from kintsugi.errors import EvaluationError
+from kintsugi.expressions.bindings import Bindings
 from kintsugi.expressions.expression import Expression
-from kintsugi.expressions.names import Names
-from kintsugi.expressions.problem import ExpressionProblem
+from kintsugi.expressions.expression_problem import ExpressionProblem
 
 _OPENING, _ESCAPED = "${", "$${"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Template:
+class TextTemplate:
     """Text (`source`, as written) taken apart into what stands as it is and what is put in."""
 
     source: str
     parts: tuple[str | Expression, ...]
 
     @property
-    def holes(self) -> tuple[Expression, ...]:
-        """Give the expressions, in the order of the text."""
+    def placeholders(self) -> tuple[Expression, ...]:
+        """Return the expressions, in the order of the text."""
         return tuple(part for part in self.parts if isinstance(part, Expression))
 
     @property
     def reads(self) -> frozenset[str]:
-        """Give the dotted paths that the holes read."""
-        return frozenset[str]().union(*(hole.reads for hole in self.holes))
+        """Return the dotted paths that the holes read."""
+        return frozenset[str]().union(*(placeholder.reads for placeholder in self.placeholders))
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Return the names whose values the holes read."""
+        return frozenset[str]().union(*(placeholder.variables for placeholder in self.placeholders))
 
     def evaluate(self, names: Mapping[str, object]) -> object:
         """
@@ -40,15 +46,15 @@ class Template:
 
         Raises EvaluationError when a hole has no answer, or one that no text can be made of (a list, null).
         """
-        prepared = names if isinstance(names, Names) else Names(names)
+        prepared = names if isinstance(names, Bindings) else Bindings(names)
         match self.parts:
-            case [Expression() as hole]:
-                return hole.evaluate(prepared)
+            case [Expression() as placeholder]:
+                return placeholder.evaluate(prepared)
             case _:
                 return "".join(self._text(part, prepared) for part in self.parts)
 
     @staticmethod
-    def _text(part: str | Expression, names: Names) -> str:
+    def _text(part: str | Expression, names: Bindings) -> str:
         if isinstance(part, str):
             return part
         value = part.evaluate(names)
@@ -60,7 +66,7 @@ class Template:
             raise EvaluationError(f"{part.source}: {error}") from error
 
 
-def compile_template(source: str, compile_hole: Callable[[str], Expression]) -> Template:
+def compile_template(source: str, compile_hole: Callable[[str], Expression]) -> TextTemplate:
     """
     Take a text apart and compile its holes.
 
@@ -77,10 +83,10 @@ def compile_template(source: str, compile_hole: Callable[[str], Expression]) -> 
             parts.append(compile_hole(text))
         except ExpressionProblem as problem:
             raise problem.moved(offset) from problem
-    return Template(source=source, parts=tuple(parts))
+    return TextTemplate(source=source, parts=tuple(parts))
 
 
-def holes_in(source: str) -> list[tuple[int, int]]:
+def placeholders_in(source: str) -> list[tuple[int, int]]:
     """
     Find where the holes of a text start (at their `$`) and end (behind their `}`).
 
@@ -101,7 +107,7 @@ def holes_in(source: str) -> list[tuple[int, int]]:
 
 def text_of(value: object) -> str:
     """
-    Say a value in a text: durations as 1h30m, times in RFC 3339, an object by its name.
+    Return a value in a text: durations as 1h30m, times in RFC 3339, an object by its name.
 
     Raises ValueError for a list, null, or a map without a name.
     """
@@ -113,7 +119,7 @@ def text_of(value: object) -> str:
         case int() | float():
             return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)
         case timedelta():
-            return _duration_text(value)
+            return ("-" if value < timedelta(0) else "") + format_duration(abs(value))
         case datetime():
             return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         case {"metadata": {"name": str(name)}} | {"name": str(name)}:
@@ -127,7 +133,7 @@ def text_of(value: object) -> str:
 def _pieces(source: str) -> Iterator[tuple[int, str, bool]]:
     """Yield (offset, text, whether it is a hole) from left to right, without empty texts."""
     at = 0
-    for start, end in [*holes_in(source), (len(source), len(source))]:
+    for start, end in [*placeholders_in(source), (len(source), len(source))]:
         text = source[at:start].replace(_ESCAPED, _OPENING)
         if text:
             yield at, text, False
@@ -156,11 +162,3 @@ def _closing(source: str, start: int) -> int:
     raise ExpressionProblem(
         "`${` is not closed", offset=start, suggestion="close it with }, or write $${ for a plain ${"
     )
-
-
-def _duration_text(value: timedelta) -> str:
-    seconds = abs(value.total_seconds())
-    hours, rest = divmod(seconds, 3600)
-    minutes, rest = divmod(rest, 60)
-    shown = [f"{amount:g}{unit}" for amount, unit in ((hours, "h"), (minutes, "m"), (round(rest, 6), "s")) if amount]
-    return ("-" if value < timedelta(0) else "") + ("".join(shown) or "0s")

@@ -68,7 +68,7 @@ ANY = Scalar("any")
 
 @lru_cache(maxsize=1024)
 def structs_in(kind: Type) -> frozenset[Struct]:
-    """Give every struct that a type is made of, itself included."""
+    """Return every struct that a type is made of, itself included."""
     match kind:
         case Struct():
             return frozenset({kind}).union(*map(structs_in, kind.fields.values()))
@@ -81,7 +81,7 @@ def structs_in(kind: Type) -> frozenset[Struct]:
 
 
 def fits(given: Type, wanted: Type) -> bool:
-    """Tell whether a value of type `given` may stand where `wanted` is asked for; ANY is judged when it is evaluated."""
+    """Return whether a value of type `given` may stand where `wanted` is asked for; ANY is judged when it is evaluated."""
     if ANY in (given, wanted):
         return True
     match given, wanted:

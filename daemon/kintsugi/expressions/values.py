@@ -24,24 +24,24 @@ from kintsugi.errors import EvaluationError
 from kintsugi.expressions.structs import class_of, identity
 
 Getter = Callable[[object], object]
-Facts = Mapping[type, tuple[tuple[str, Getter], ...]]
+GettersByType = Mapping[type, tuple[tuple[str, Getter], ...]]
 """What to add to objects, by their class: fields with what tells them."""
 
-_NO_FACTS: Facts = {}
+_NO_FACTS: GettersByType = {}
 
 
-def plain(value: object, facts: Facts = _NO_FACTS) -> object:
+def plain(value: object, getters: GettersByType = _NO_FACTS) -> object:
     """
-    Turn a value into the dicts, lists and scalars that an expression can read, with `facts` added to kept objects.
+    Turn a value into the dicts, lists and scalars that an expression can read, with `getters` added to kept objects.
 
     Raises EvaluationError for a naive datetime, and for a type that no expression can read.
     """
     kind: type = type(value)
-    return _way(kind)(value, facts)
+    return _way(kind)(value, getters)
 
 
 @lru_cache(maxsize=1024)
-def _way(kind: type) -> Callable[[Any, Facts], object]:
+def _way(kind: type) -> Callable[[Any, GettersByType], object]:
     """Choose how values of a type are made plain; once a type, since a pod is some hundred values."""
     fields = _fields(kind)
     if fields:
@@ -61,25 +61,25 @@ def _fields(kind: type) -> tuple[tuple[str, Getter], ...]:
 
 
 def _plain_fields(
-    fields: tuple[tuple[str, Getter], ...], also: Mapping[str, str], value: object, facts: Facts
+    fields: tuple[tuple[str, Getter], ...], also: Mapping[str, str], value: object, getters: GettersByType
 ) -> dict[str, object]:
     shown: dict[str, object] = {**also}
     for name, get in fields:
         item = get(value)
         if item is not None and item != "":
-            shown[name] = plain(item, facts)
-    for name, tell in facts.get(type(value), ()):
+            shown[name] = plain(item, getters)
+    for name, tell in getters.get(type(value), ()):
         shown[name] = plain(tell(value))
     return shown
 
 
-def _plain_mapping(value: Mapping[object, object], facts: Facts) -> dict[str, object]:
+def _plain_mapping(value: Mapping[object, object], getters: GettersByType) -> dict[str, object]:
     """An object that is a dict already, as an earlier answer is, gets its facts by its `kind`."""
-    shown = {str(key): plain(item, facts) for key, item in value.items()}
-    kind = class_of(value) if facts else None
-    if kind is not None and kind in facts:
+    shown = {str(key): plain(item, getters) for key, item in value.items()}
+    kind = class_of(value) if getters else None
+    if kind is not None and kind in getters:
         read = _read(value, kind)
-        shown |= {name: plain(tell(read)) for name, tell in facts[kind]}
+        shown |= {name: plain(tell(read)) for name, tell in getters[kind]}
     return shown
 
 
@@ -90,23 +90,23 @@ def _read(value: Mapping[object, object], kind: type) -> object:
         raise EvaluationError(f"this is not a {kind.__name__}: {error}") from error
 
 
-def _plain_list(value: Iterable[object], facts: Facts) -> list[object]:
-    return [plain(item, facts) for item in value]
+def _plain_list(value: Iterable[object], getters: GettersByType) -> list[object]:
+    return [plain(item, getters) for item in value]
 
 
-def _plain_set(value: Iterable[object], facts: Facts) -> list[object]:
-    return [plain(item, facts) for item in sorted(value, key=str)]
+def _plain_set(value: Iterable[object], getters: GettersByType) -> list[object]:
+    return [plain(item, getters) for item in sorted(value, key=str)]
 
 
-def _plain_enum(value: Enum, _: Facts) -> object:
+def _plain_enum(value: Enum, _: GettersByType) -> object:
     return plain(value.value)
 
 
-def _plain_decimal(value: Decimal, _: Facts) -> int | float:
+def _plain_decimal(value: Decimal, _: GettersByType) -> int | float:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def _plain_time(value: datetime, _: Facts) -> Timestamp:
+def _plain_time(value: datetime, _: GettersByType) -> Timestamp:
     if value.tzinfo is None:
         raise EvaluationError(f"the time {value} has no time zone: times are aware, in UTC")
     timestamp = Timestamp()
@@ -114,26 +114,26 @@ def _plain_time(value: datetime, _: Facts) -> Timestamp:
     return timestamp
 
 
-def _plain_duration(value: timedelta, _: Facts) -> Duration:
+def _plain_duration(value: timedelta, _: GettersByType) -> Duration:
     duration = Duration()
     duration.FromTimedelta(value)
     return duration
 
 
-def _as_it_is(value: object, _: Facts) -> object:
+def _as_it_is(value: object, _: GettersByType) -> object:
     return value
 
 
-def _exact(kind: Callable[[Any], object], value: object, _: Facts) -> object:
+def _exact(kind: Callable[[Any], object], value: object, _: GettersByType) -> object:
     return kind(value)
 
 
-def _unreadable(value: object, _: Facts) -> object:
+def _unreadable(value: object, _: GettersByType) -> object:
     raise EvaluationError(f"a {type(value).__name__} cannot be read by an expression")
 
 
 # The first family that a type is of: an enum of strings is an enum first. CEL takes exact builtins only.
-_WAYS: tuple[tuple[type | tuple[type, ...], Callable[[Any, Facts], object]], ...] = (
+_WAYS: tuple[tuple[type | tuple[type, ...], Callable[[Any, GettersByType], object]], ...] = (
     (Enum, _plain_enum),
     ((bool, bytes, type(None), Timestamp, Duration), _as_it_is),
     (int, partial(_exact, int)),

@@ -1,1 +1,1 @@
-"""The only speaker of the Kubernetes API: authentication, requests, and reflectors that mirror objects in memory."""
+"""The client of the Kubernetes API: authentication, requests, and reflectors that cache objects. Only this package uses it."""

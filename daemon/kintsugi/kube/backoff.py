@@ -1,4 +1,4 @@
-"""How long a reflector waits before it asks again: longer and longer, never in step with others, forgiven after health."""
+"""The backoff of a reflector: exponential, with jitter, and reset after a watch that lasted."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,7 +36,7 @@ class Backoff:
 
     def after(self, lived: timedelta, *, expected: bool) -> timedelta:
         """
-        Give the wait after a watch that lived so long.
+        Return the wait after a watch that lived so long.
 
         One that ended as it should (`expected`) after a healthy life is followed at once. Otherwise the wait is up
         to twice the current step (jitter), so that the reflectors of a restarted API server do not come together.

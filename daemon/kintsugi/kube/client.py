@@ -11,26 +11,36 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Self, TypedDict, Unpack
+from functools import partial
+from typing import Self, TypedDict, TypeVar, Unpack
 
-import msgspec
 import orjson
 
 from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
-from kintsugi.kube.answers import Request, unanswered
+from kintsugi.entries import MOST_IN_ANSWER, MOST_IN_OBJECT, MOST_OBJECTS, at_most, entries_of, has_more, weight
+from kintsugi.errors import KubeError
+from kintsugi.kube.api_errors import Request, unanswered
 from kintsugi.kube.bodies import encode
+from kintsugi.kube.each import each
 from kintsugi.kube.execution import ExecOptions, Executed, exec_request, execute
-from kintsugi.kube.logs import LogOptions, log_request, read_log
-from kintsugi.kube.pages import Page, pages
+from kintsugi.kube.object_cache import T
+from kintsugi.kube.pages import ListMetadata, Page, Reader, list_metadata, pages
+from kintsugi.kube.pod_logs import LogOptions, log_request, read_log
 from kintsugi.kube.repeats import persist
 from kintsugi.kube.transport import Heard, Transport, to_nobody
-from kintsugi.objects.resources import PODS, Resource
 from kintsugi.settings import KubeSettings
+from kintsugi.threads import decoded
+from kubeobjects.resources import PODS, Resource
 
 Json = dict[str, object]
+Read = TypeVar("Read")
 Patch = Mapping[str, object] | Sequence[Mapping[str, object]]
 
 FIELD_MANAGER = "kintsugi"
+_TOO_LONG = (
+    f"the list has more than {MOST_OBJECTS:,} objects or {MOST_IN_ANSWER:,} entries: "
+    "ask for less of it, by a namespace, -l or --field-selector"
+)
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
@@ -51,14 +61,14 @@ class Listing:
 
 
 class WriteOptions(TypedDict, total=False):
-    """What a create, replace or patch may say: `subresource` ("scale", "status", "eviction"), `dry_run`."""
+    """Options of a create, replace or patch: `subresource` ("scale", "status", "eviction"), `dry_run`."""
 
     subresource: str | None
     dry_run: bool
 
 
 class DeleteOptions(TypedDict, total=False):
-    """What a delete may say besides the uid: a version that must still stand, and the grace that pods get."""
+    """Options of a delete besides the uid: a resourceVersion that must still match, and the grace period of pods."""
 
     resource_version: str | None
     grace: timedelta | None
@@ -93,35 +103,53 @@ class KubeClient:
         """Read one object, as it is now."""
         return await self._json(Request(method="GET", path=resource.path(namespace, name)))
 
-    async def get_subresource(self, resource: Resource, name: str, namespace: str | None, subresource: str) -> Json:
-        """Read a subresource of one object: "scale", "status"."""
-        return await self._json(Request(method="GET", path=resource.path(namespace, name, subresource)))
-
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
     ) -> Listing:
         """
         Read all objects of a kind, page by page, as they were at one moment; no namespace means all of them.
 
-        Items carry `apiVersion` and `kind`, which the server leaves out of lists.
+        Items carry `apiVersion` and `kind`, which the server leaves out of lists, and no `managedFields`, which nobody reads.
+        Raises KubeError where they are more than `MOST_OBJECTS`, or have more than `MOST_IN_ANSWER` entries together.
         """
         items: list[Json] = []
-        version = ""
-        where = Request(method="GET", path=resource.path(namespace))
-        identity: Json = {"apiVersion": resource.api_version, "kind": resource.kind}
-        async for part in self.pages(resource, namespace, labels=labels, fields=fields, page=page):
+        entries, version = 0, ""
+        read = partial(_items, resource)
+        async for part in self.pages(resource, read, namespace, labels=labels, fields=fields, page=page):
             if part.first:
-                items.clear()
-            items.extend(identity | _item(where, item) for item in part.items or ())
+                items, entries = [], 0
+            items += part.items.objects
+            entries += part.items.entries
+            if entries > MOST_IN_ANSWER:
+                entries = await asyncio.to_thread(entries_of, items, MOST_IN_ANSWER)
+            if entries > MOST_IN_ANSWER or len(items) > MOST_OBJECTS:
+                raise KubeError(f"GET {resource.path(namespace)}: {_TOO_LONG}")
             version = part.metadata.resource_version
         return Listing(items=items, resource_version=version)
 
+    def each(
+        self, resource: Resource, kept: type[T], namespace: str | None = None, *, labels: str = ""
+    ) -> AsyncIterator[T]:
+        """
+        Yield all objects of a kind as they were at one moment, with their kept fields, however many there are.
+
+        Raises KubeError also for an object that cannot be read: what is decided about all of them needs all of them.
+        """
+        return each(partial(self.pages, resource, namespace=namespace, labels=labels), kept, resource)
+
     def pages(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = "", page: int = 500
-    ) -> AsyncIterator[Page]:
-        """Yield a list in undecoded pages; see `Page.first` for what an expired page token means."""
+        self,
+        resource: Resource,
+        read: Reader[Read],
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        page: int = 500,
+    ) -> AsyncIterator[Page[Read]]:
+        """Yield a list in pages, their items as `read` makes them; see `Page.first` for what an expired page token means."""
         query = {"labelSelector": labels, "fieldSelector": fields}
-        return pages(self.fetch, resource.path(namespace), query, page)
+        return pages(self.fetch, resource.path(namespace), query, read, size=page)
 
     async def delete(
         self, resource: Resource, name: str, namespace: str | None, *, uid: str, **options: Unpack[DeleteOptions]
@@ -281,11 +309,48 @@ class KubeClient:
         )
 
     async def _json(self, request: Request) -> Json:
-        return _object(request, await self.fetch(request))
+        body = await self.fetch(request)
+        return await decoded(weight(body), partial(_named_object, request, body))
 
 
-def _item(request: Request, item: msgspec.Raw) -> Json:
-    return _object(request, bytes(item))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Items:
+    """Items of a list with no more than so many entries; none of them where they have too many."""
+
+    objects: list[Json]
+    entries: int
+
+
+def _items(resource: Resource, request: Request, body: bytes) -> tuple[ListMetadata, _Items]:
+    """Read a page. Raises ServerUnavailable when it is not a list of objects."""
+    metadata, page = list_metadata(request, body), _object(request, body)
+    items = page.get("items") or ()
+    if not isinstance(items, list | tuple) or not all(isinstance(each, dict) for each in items):
+        del page, items  # the error holds the frame, and is dropped on the loop
+        raise unanswered(request, "the answer is not a list of objects")
+    identity: Json = {"apiVersion": resource.api_version, "kind": resource.kind}
+    objects = [identity | _without_managed_fields(item) for item in items]
+    entries = at_most(body) + len(identity) * len(objects)
+    if entries > MOST_IN_ANSWER or len(objects) > MOST_OBJECTS:
+        entries = MOST_IN_ANSWER + 1 if len(objects) > MOST_OBJECTS else entries_of(objects, MOST_IN_ANSWER)
+    return metadata, _Items(objects=objects if entries <= MOST_IN_ANSWER else [], entries=entries)
+
+
+def _without_managed_fields(obj: Json) -> Json:
+    metadata = obj.get("metadata")
+    if isinstance(metadata, dict):
+        metadata.pop("managedFields", None)
+    return obj
+
+
+def _named_object(request: Request, body: bytes) -> Json:
+    """Read an object that was asked for by its name. Raises as `_object` does, and KubeError where it has too many entries."""
+    answer = _object(request, body)
+    if not has_more(body, answer, MOST_IN_OBJECT):
+        return answer
+    del answer  # here, in a thread: the error holds the frame, and is dropped on the loop
+    why = f"the object has more than {MOST_IN_OBJECT:,} entries: so large a one is not read, take out of it what is not needed"
+    raise unanswered(request, why) if request.changes else KubeError(f"{request}: {why}")
 
 
 def _object(request: Request, body: bytes) -> Json:
@@ -296,9 +361,11 @@ def _object(request: Request, body: bytes) -> Json:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise unanswered(request, f"the answer is not JSON: {error}") from error
-    if not isinstance(answer, dict):
-        raise unanswered(request, f"the answer is not an object but a {type(answer).__name__}")
-    return answer
+    if isinstance(answer, dict):
+        return answer
+    kind = type(answer).__name__
+    del answer  # as above
+    raise unanswered(request, f"the answer is not an object but a {kind}")
 
 
 def _present(fields: Mapping[str, str | None]) -> dict[str, str]:

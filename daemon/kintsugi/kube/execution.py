@@ -10,12 +10,14 @@ from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
+from functools import partial
 from typing import TypedDict
 
 import aiohttp
 
-from kintsugi.kube.answers import LONGEST_MESSAGE, Request, Status, read_status, unanswered
+from kintsugi.kube.api_errors import LONGEST_MESSAGE, Request, Status, read_status, unanswered
 from kintsugi.kube.transport import Transport
+from kintsugi.threads import decoded
 
 DEFAULT_LIMIT_BYTES = 10 * 1024 * 1024
 # The fifth version can close the command's input; servers before 1.30 speak the fourth.
@@ -35,7 +37,7 @@ class _Channel(IntEnum):
 
 class ExecOptions(TypedDict, total=False):
     """
-    How a command is executed.
+    Options of an exec.
 
     `stdin` is all that it reads; `limit_bytes` bounds each of its outputs (10 MiB), the rest is dropped; `deadline`
     bounds the whole (the request timeout by default).
@@ -49,7 +51,7 @@ class ExecOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Executed:
-    """How a command ended. `truncated` says that an output was longer than the limit."""
+    """The result of an exec. `truncated`: an output was longer than the limit."""
 
     stdout: bytes
     stderr: bytes
@@ -58,7 +60,7 @@ class Executed:
 
 
 def exec_request(path: str, command: Sequence[str], options: ExecOptions) -> Request:
-    """Give the request for an execution: `path` is that of the pod's subresource."""
+    """Return the request for an execution: `path` is that of the pod's subresource."""
     container = options.get("container")
     params = [
         *(("command", word) for word in command),
@@ -96,7 +98,7 @@ async def _outcome(request: Request, messages: AsyncIterable[aiohttp.WSMessage],
             return Executed(
                 stdout=bytes(outputs[_Channel.STDOUT]),
                 stderr=bytes(outputs[_Channel.STDERR]),
-                exit_code=_exit_code(request, data),
+                exit_code=await decoded(len(data), partial(_exit_code, request, data)),
                 truncated=truncated,
             )
         output = outputs.get(_Channel(channel)) if channel in (_Channel.STDOUT, _Channel.STDERR) else None

@@ -1,61 +1,90 @@
 """
 Lists read page by page, with expired page tokens (410) survived.
 
-Items stay undecoded: the client makes JSON of them, a reflector its kept structs.
+What a page's items are made into is its reader's: JSON for the client, kept structs for a reflector. A page has as many bytes
+as the server likes; a large one is read in a thread.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
 
 import msgspec
 
+from kintsugi.entries import weight
 from kintsugi.errors import Gone
-from kintsugi.kube.answers import UNREADABLE, Request, unanswered
+from kintsugi.kube.api_errors import UNREADABLE, Request, unanswered
+from kintsugi.threads import decoded
 
 # A page token lives five minutes at most. Where it is lost twice, everything is asked for in one answer.
 _PAGED_ATTEMPTS = 2
 _MOST_PAGES = 10_000
 """Pages of one list: at 500 objects a page more than any cluster holds. A list that goes on is without end."""
 
+T = TypeVar("T")
+
 
 class ListMetadata(msgspec.Struct, frozen=True, rename="camel"):
-    """Where a page stands: the version of the whole list, and the token of the next page, "" on the last one."""
+    """The metadata of a page: the version of the whole list, and the token of the next page, "" on the last one."""
 
     resource_version: str = ""
     token: str = msgspec.field(default="", name="continue")
 
 
-class Page(msgspec.Struct, frozen=True):
+Reader = Callable[[Request, bytes], tuple[ListMetadata, T]]
+"""Makes something of a page; it runs in a thread where the page is large, and raises ServerUnavailable when it is no list."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page(Generic[T]):
     """A part of a list. When `first` is set the list begins, perhaps anew: what came before is void."""
 
-    metadata: ListMetadata = ListMetadata()
-    items: list[msgspec.Raw] | None = None
+    metadata: ListMetadata
+    items: T
     first: bool = False
 
 
-_PAGES = msgspec.json.Decoder(Page)
+class _Head(msgspec.Struct, frozen=True):
+    metadata: ListMetadata = ListMetadata()
 
 
-def read_page(request: Request, body: bytes, *, first: bool) -> Page:
-    """Decode the answer to a list request. Raises ServerUnavailable when it is not a list."""
+class _RawPage(_Head, frozen=True):
+    items: list[msgspec.Raw] | None = None
+
+
+_HEADS, _RAW_PAGES = msgspec.json.Decoder(_Head), msgspec.json.Decoder(_RawPage)
+
+
+def list_metadata(request: Request, body: bytes) -> ListMetadata:
+    """Return where a page stands. Raises ServerUnavailable when it does not say so as the API does."""
     try:
-        page = _PAGES.decode(body)
+        return _HEADS.decode(body).metadata
     except UNREADABLE as error:
         raise unanswered(request, f"the answer is not a list of objects: {error}") from error
-    return msgspec.structs.replace(page, first=first)
+
+
+def raw_items(request: Request, body: bytes) -> tuple[ListMetadata, Sequence[msgspec.Raw]]:
+    """Return the undecoded items of a page. Raises ServerUnavailable when it is not a list."""
+    try:
+        page = _RAW_PAGES.decode(body)
+    except UNREADABLE as error:
+        raise unanswered(request, f"the answer is not a list of objects: {error}") from error
+    return page.metadata, page.items or ()
 
 
 async def pages(
-    fetch: Callable[[Request], Awaitable[bytes]], path: str, query: Mapping[str, str], size: int
-) -> AsyncIterator[Page]:
+    fetch: Callable[[Request], Awaitable[bytes]], path: str, query: Mapping[str, str], read: Reader[T], *, size: int
+) -> AsyncIterator[Page[T]]:
     """
     Yield the pages of a list, `size` objects each.
 
-    Raises what `fetch` raises; of the 410s only one of a list that was asked for whole.
+    Raises what `fetch` and `read` raise; of the 410s only one of a list that was asked for whole.
     """
     for attempt in range(_PAGED_ATTEMPTS + 1):
         limit = size if attempt < _PAGED_ATTEMPTS else 0
         try:
-            async for page in _pages_once(fetch, path, query, limit):
+            async for page in _pages_once(fetch, path, _asked(query, limit), read):
                 yield page
         except Gone:
             if limit == 0:
@@ -64,16 +93,22 @@ async def pages(
             return
 
 
+def _asked(query: Mapping[str, str], limit: int) -> Mapping[str, str]:
+    return {key: value for key, value in query.items() if value} | ({"limit": str(limit)} if limit else {})
+
+
 async def _pages_once(
-    fetch: Callable[[Request], Awaitable[bytes]], path: str, query: Mapping[str, str], limit: int
-) -> AsyncIterator[Page]:
-    asked = {key: value for key, value in query.items() if value} | ({"limit": str(limit)} if limit else {})
+    fetch: Callable[[Request], Awaitable[bytes]], path: str, asked: Mapping[str, str], read: Reader[T]
+) -> AsyncIterator[Page[T]]:
     token = ""
     for _ in range(_MOST_PAGES):
-        request = Request(method="GET", path=path, params=asked | ({"continue": token} if token else {}))
-        page = read_page(request, await fetch(request), first=not token)
+        request = Request(method="GET", path=path, params={**asked, **({"continue": token} if token else {})})
+        body = await fetch(request)
+        metadata, items = await decoded(weight(body), partial(read, request, body))
+        page = Page(metadata=metadata, items=items, first=not token)
+        del items  # the caller frees it piece by piece
+        token = metadata.token
         yield page
-        token = page.metadata.token
         if not token:
             return
     raise unanswered(request, f"the list does not end: more than {_MOST_PAGES} pages")

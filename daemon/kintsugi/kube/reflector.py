@@ -4,32 +4,40 @@ A live copy of all objects of one kind, kept by listing once and watching ever a
 It replaces the client library's watch, which fails under the faults that clusters have. Whatever the server does
 (410, silence, resets, garbage, overload), the reflector comes back by itself, asks no more often than it should, and
 says how old its news is: `age`. Deciding on old news is the reader's mistake to avoid.
+
+What is large is decoded in a thread, one after the other: nothing overtakes, and what comes meanwhile waits in the connection.
 """
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
+from itertools import chain
 from random import SystemRandom
 from typing import Generic
 
 import structlog
 
 from kintsugi.errors import Gone, KubeError, ServerUnavailable, TooManyRequests
-from kintsugi.kube.answers import TOO_LARGE_RESOURCE_VERSION, Request, read_status, refusal
+from kintsugi.kube.api_errors import TOO_LARGE_RESOURCE_VERSION, Request, read_status, refusal
 from kintsugi.kube.backoff import USUAL, Backoff, WatchTiming
 from kintsugi.kube.client import KubeClient
-from kintsugi.kube.events import Bookmark, EventKind, EventReader, Failure, Poisoned, WatchEvent
-from kintsugi.kube.lines import GarbledLineError, Lines
-from kintsugi.kube.mirror import Key, Mirror, Subscriber, T
-from kintsugi.objects.resources import Resource
-from kintsugi.objects.sharing import Sharing
+from kintsugi.kube.line_splitter import GarbledLineError, LineSplitter
+from kintsugi.kube.object_cache import Key, ObjectCache, Subscriber, T
+from kintsugi.kube.pages import ListMetadata, raw_items
+from kintsugi.kube.watch_events import Bookmark, EventReader, Undecodable, WatchError, WatchEvent, WatchEventType
+from kintsugi.objects.interning import Interner
 from kintsugi.telemetry import Containment
+from kintsugi.threads import LEAST_LINE, MOST_DECODED_ON_LOOP, decoded
+from kubeobjects.resources import Resource
 
 # Rounds that may end at the same version by what the server sent there, before the list is read anew.
 _STUMBLES_BEFORE_LIST = 3
-# Changes told in one go after a list; the event loop breathes in between.
-_BATCH = 500
+# Changes told in one go after a list: of usual objects 64 KiB. The event loop breathes in between.
+_BATCH = 16
+# Items of a page that are looked through in one go.
+_AT_ONCE = 500
 # However long a server asks for: meanwhile the daemon is blind, and may find out that it need not be.
 _LONGEST_PAUSE = timedelta(minutes=1)
 _VERSION = re.compile(r"[0-9]{1,20}")
@@ -37,7 +45,7 @@ _VERSION = re.compile(r"[0-9]{1,20}")
 _log = structlog.get_logger(__name__)
 
 
-class _Stumble(ServerUnavailable):
+class _ResyncRequired(ServerUnavailable):
     """The watch cannot go on from this version: its next line is garbage, or the server has not seen it yet."""
 
 
@@ -63,8 +71,8 @@ class Reflector(Generic[T]):
         self._labels = labels
         self._timing = timing
         self._reader: EventReader[T] = EventReader(kept)
-        self._mirror: Mirror[T] = Mirror(resource.singular)
-        self._sharing = Sharing()
+        self._mirror: ObjectCache[T] = ObjectCache(resource.singular)
+        self._sharing = Interner()
         self._random = SystemRandom()
         self._backoff = Backoff(timing, self._random)
         self._version = ""
@@ -74,7 +82,7 @@ class Reflector(Generic[T]):
         self._synced = asyncio.Event()
         self.resource = resource
         self.store: Mapping[Key, T] = self._mirror.objects
-        self.quarantined: Mapping[Key, str] = self._mirror.quarantined
+        self.undecodable_objects: Mapping[Key, str] = self._mirror.undecodable_objects
         self.last_heard = float("-inf")
         self.problem = "not asked yet"
         self.lists = 0
@@ -82,13 +90,13 @@ class Reflector(Generic[T]):
 
     @property
     def synced(self) -> bool:
-        """Tell whether a whole list has ever been read. How old the view is by now is another question: `age`."""
+        """Return whether a whole list has ever been read. How old the view is by now is another question: `age`."""
         return self._synced.is_set()
 
     @property
-    def poisoned(self) -> int:
+    def undecodable_count(self) -> int:
         """Count the objects that could not be read."""
-        return self._mirror.poisoned
+        return self._mirror.undecodable_count
 
     @property
     def subscriber_failures(self) -> int:
@@ -96,7 +104,7 @@ class Reflector(Generic[T]):
         return self._mirror.subscriber_failures
 
     def age(self, now_monotonic: float) -> float:
-        """Give the seconds since the server was last heard, by the event loop's clock; infinite when it never was."""
+        """Return the seconds since the server was last heard, by the event loop's clock; infinite when it never was."""
         return now_monotonic - self.last_heard
 
     def contain(self, containment: Containment) -> None:
@@ -104,7 +112,7 @@ class Reflector(Generic[T]):
         self._mirror.containment = containment
 
     def subscribe(self, subscriber: Subscriber[T]) -> None:
-        """Tell `subscriber` of every change from now on; subscribe before `run` to miss none."""
+        """Call `subscriber` with every change from now on; subscribe before `run` to miss none."""
         self._mirror.subscribe(subscriber)
 
     def keep_only(self, wanted: Callable[[T], bool]) -> None:
@@ -148,7 +156,7 @@ class Reflector(Generic[T]):
             # as usual as the end of a watch, but until the new list is read the view is one of before
             self._version, self.problem = "", str(error)
             return None
-        except _Stumble as error:
+        except _ResyncRequired as error:
             self._stumbles += 1
             if self._stumbles >= _STUMBLES_BEFORE_LIST:
                 self._version = ""
@@ -167,58 +175,78 @@ class Reflector(Generic[T]):
         self.lists += 1
         self._list_again = False
         found: dict[Key, T] = {}
-        poisoned: dict[Key, str] = {}
+        undecodable_count: dict[Key, str] = {}
         version = ""
-        async for page in self._kube.pages(self.resource, self._namespace, labels=self._labels):
+        async for page in self._kube.pages(self.resource, self._read_page, self._namespace, labels=self._labels):
             if page.first:
-                found, poisoned = {}, {}
-            for item in page.items or ():
-                read = self._reader.read_object(item)
-                if isinstance(read, Poisoned):
-                    poisoned[read.identity.namespace, read.identity.name] = read.reason
+                found, undecodable_count = {}, {}
+            while page.items:  # taken apart, so that what is not kept is let go of one by one
+                if len(page.items) % _AT_ONCE == 0:
+                    await asyncio.sleep(0)
+                read = page.items.pop()
+                if isinstance(read, Undecodable):
+                    undecodable_count[read.identity.namespace, read.identity.name] = read.reason
                 elif self._is_wanted(read):
-                    key = (read.metadata.namespace, read.metadata.name)
-                    self._sharing.share(read)
-                    found[key] = read
+                    found[read.metadata.namespace, read.metadata.name] = read
             version = page.metadata.resource_version
             self.last_heard = asyncio.get_running_loop().time()
-        await self._take_in(found, poisoned)
+        await self._take_in(found, undecodable_count)
         self._heard()
         self._advance(version)
         self._synced.set()
 
-    async def _take_in(self, found: Mapping[Key, T], poisoned: Mapping[Key, str]) -> None:
+    async def _take_in(self, found: Mapping[Key, T], undecodable_count: Mapping[Key, str]) -> None:
         """Make the mirror what the list says; what the list does not know was deleted in the gap."""
-        self._mirror.forget_quarantined()
-        for key in self.store.keys() - found.keys() - poisoned.keys():
-            self._mirror.remove(key)
-        for key, reason in poisoned.items():
-            self._mirror.quarantine(key, reason)
-        for count, (key, new) in enumerate(found.items()):
-            self._mirror.put(key, new)
+        self._mirror.forget_undecodable()
+        gone = (
+            partial(self._mirror.remove, key) for key in self.store.keys() - found.keys() - undecodable_count.keys()
+        )
+        set_aside = (partial(self._mirror.mark_undecodable, key, reason) for key, reason in undecodable_count.items())
+        there = (partial(self._mirror.put, key, new) for key, new in found.items())
+        for count, take_in in enumerate(chain(gone, set_aside, there)):
+            take_in()
             if count % _BATCH == _BATCH - 1:
                 await asyncio.sleep(0)
 
     async def _watch(self) -> None:
         self.watches += 1
         request = self._watch_request()
-        lines = Lines()
+        lines, gone_through = LineSplitter(), 0
         try:
             async with self._kube.stream(request, silence=self._timing.silence) as chunks:
                 self._heard()
                 async for chunk in chunks:
                     self.last_heard = asyncio.get_running_loop().time()
-                    for line in lines.feed(chunk):
-                        if line:
-                            self._take(request, self._reader.read(line))
+                    completed = lines.feed(chunk)
+                    gone_through = await self._take_lines(request, completed, gone_through)
+                    if not completed and gone_through + len(chunk) >= MOST_DECODED_ON_LOOP:
+                        await asyncio.sleep(0)
+                        gone_through = 0
+                    elif not completed:
+                        gone_through += len(chunk)
         except GarbledLineError as error:
-            raise _Stumble(f"{request}: {error}") from error
+            raise _ResyncRequired(f"{request}: {error}") from error
         except ServerUnavailable as error:
             if error.reason == TOO_LARGE_RESOURCE_VERSION:
-                raise _Stumble(str(error), status=error.status, reason=error.reason) from error
+                raise _ResyncRequired(str(error), status=error.status, reason=error.reason) from error
             raise
         if lines.torn:
             raise ServerUnavailable(f"{request}: the watch ended in the middle of a line")
+
+    async def _take_lines(self, request: Request, lines: Sequence[bytes | bytearray], gone_through: int) -> int:
+        """Take lines in; `gone_through` are the bytes since the loop had its turn, and so is what is returned."""
+        for line in lines:  # forty thousand a second come this way: a call more is a twentieth of what one costs
+            size = len(line)
+            if size > MOST_DECODED_ON_LOOP:
+                logged = self._take(request, await decoded(size, partial(self._read_long, bytes(line))), shared=True)
+            else:
+                logged = size > 0 and self._take(request, self._reader.read(bytes(line)))
+            # what is logged takes longer than all else that fits into a turn
+            gone_through += MOST_DECODED_ON_LOOP if logged else size or LEAST_LINE
+            if gone_through >= MOST_DECODED_ON_LOOP:
+                gone_through = 0
+                await asyncio.sleep(0)
+        return gone_through
 
     def _watch_request(self) -> Request:
         shortest, longest = self._timing.shortest_watch, self._timing.longest_watch
@@ -233,41 +261,64 @@ class Reflector(Generic[T]):
             params["labelSelector"] = self._labels
         return Request(method="GET", path=self.resource.path(self._namespace), params=params)
 
-    def _take(self, request: Request, event: WatchEvent[T] | Bookmark | Failure | Poisoned) -> None:
+    def _take(
+        self, request: Request, event: WatchEvent[T] | Bookmark | WatchError | Undecodable, *, shared: bool = False
+    ) -> bool:
+        """Take an event in, and return whether that was logged; `shared`: its object shares what it has in common with others."""
         match event:
-            case Failure():
+            case WatchEvent():  # nearly all are
+                self._change(event, shared=shared)
+            case WatchError():
                 raise refusal(request, read_status(event.status).code, event.status)
-            case Poisoned():
+            case Undecodable():
                 self._set_aside(event)
+                return True
             case Bookmark(version=version):
                 if _older(version, self._version):
-                    went_back = f"the server's history went back, from {self._version}"
+                    went_back = f"the server's history was reset, from {self._version}"
                     raise Gone(f"{request}: {went_back}: restored from a backup?")
                 self._advance(version)
-            case WatchEvent():
-                self._change(event)
+        return False
 
-    def _change(self, event: WatchEvent[T]) -> None:
+    def _change(self, event: WatchEvent[T], *, shared: bool) -> None:
         metadata = event.object.metadata
         key = (metadata.namespace, metadata.name)
-        if event.type is EventKind.DELETED:
+        if event.type is WatchEventType.DELETED:
             self._mirror.remove(key, event.object)
-        elif not self._is_wanted(event.object):
+        elif self._wanted is not None and not self._wanted(event.object):
             self._mirror.remove(key)
         else:
-            self._sharing.share(event.object)
+            if not shared:
+                self._sharing.share(event.object)
             self._mirror.put(key, event.object)
         self._advance(metadata.resource_version)
+
+    def _read_page(self, request: Request, body: bytes) -> tuple[ListMetadata, list[T | Undecodable]]:
+        """Read the items of a page, the last one first; what will not be kept has nothing to share."""
+        metadata, raw = raw_items(request, body)
+        items = [self._reader.read_object(item) for item in raw]
+        for item in items:
+            if not isinstance(item, Undecodable) and self._is_wanted(item):
+                self._sharing.share(item)
+        items.reverse()
+        return metadata, items
+
+    def _read_long(self, line: bytes) -> WatchEvent[T] | Bookmark | WatchError | Undecodable:
+        """Read a line of the watch in a thread, as `_read_page` reads an item. Raises GarbledLineError."""
+        event = self._reader.read(line)
+        if isinstance(event, WatchEvent) and event.type is not WatchEventType.DELETED and self._is_wanted(event.object):
+            self._sharing.share(event.object)
+        return event
 
     def _is_wanted(self, item: T) -> bool:
         return self._wanted is None or self._wanted(item)
 
-    def _set_aside(self, event: Poisoned) -> None:
+    def _set_aside(self, event: Undecodable) -> None:
         key = (event.identity.namespace, event.identity.name)
         if event.deleted:
             self._mirror.remove(key)
         else:
-            self._mirror.quarantine(key, event.reason)
+            self._mirror.mark_undecodable(key, event.reason)
         self._advance(event.identity.resource_version)
 
     def _advance(self, version: str) -> None:

@@ -1,5 +1,5 @@
 """
-When a request is sent again: reads on any failure that may pass, changes only after a 429.
+Decides whether a request is sent again: reads after any temporary failure, changes only after a 429.
 
 A 429 says that nothing was applied. A disruption budget's 429 is a decision, not overload: it is not repeated.
 """
@@ -8,41 +8,40 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-import stamina
-
 from kintsugi.errors import KubeError, ServerUnavailable, TooManyRequests
-from kintsugi.kube.answers import DISRUPTION_BUDGET, Request, unanswered
+from kintsugi.kube.api_errors import DISRUPTION_BUDGET, Request, unanswered
+from kintsugi.retries import Waits, retry
 
-FIRST_WAIT = timedelta(seconds=0.1)
-LONGEST_WAIT = timedelta(seconds=5)
+WAITS = Waits(first=timedelta(seconds=0.1), longest=timedelta(seconds=5), jitter=timedelta(seconds=1))
 
 
 async def persist(send: Callable[[Request], Awaitable[bytes]], request: Request, deadline: timedelta) -> bytes:
     """
     Send a request until it is answered, within `deadline`; the last error is raised when that has passed.
 
-    Waits grow from 0.1 s to 5 s with jitter; a server's Retry-After takes their place.
+    Waits grow from 0.1 s to 5 s with jitter; a server's Retry-After takes their place. An attempt that the deadline cuts
+    off is unanswered, whatever became of the one before it: its error goes along, as it may be the reason.
     """
-    last: KubeError | None = None
+    failed: KubeError | None = None
+    in_flight = False
+
+    async def attempt() -> bytes:
+        nonlocal failed, in_flight
+        in_flight = True
+        try:
+            return await send(request)
+        except KubeError as error:
+            failed, in_flight = error, False
+            raise
+
     try:
         async with asyncio.timeout(deadline.total_seconds()):
-            async for attempt in stamina.retry_context(
-                on=lambda error: _again(request, error),
-                attempts=None,
-                timeout=None,
-                wait_initial=FIRST_WAIT,
-                wait_max=LONGEST_WAIT,
-            ):
-                with attempt:
-                    last = None
-                    try:
-                        return await send(request)
-                    except KubeError as error:
-                        last = error
-                        raise
+            return await retry(attempt, lambda error: _again(request, error), WAITS)
     except TimeoutError as error:
-        raise last or unanswered(request, f"no answer within {deadline.total_seconds():g} s") from error
-    raise AssertionError("attempts without end return or raise")
+        if failed and not in_flight:
+            raise failed from error
+        before = f"; the attempt before: {failed}" if failed else ""
+        raise unanswered(request, f"no answer within {deadline.total_seconds():g} s{before}") from error
 
 
 def _again(request: Request, error: Exception) -> bool | timedelta:

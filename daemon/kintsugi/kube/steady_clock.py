@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from kintsugi.clock_skew import ANSWERS, ClockState, Reading, ServerDate, judge
+from kintsugi.decisions.clock_skew import ANSWERS, ClockState, Reading, ServerDate, judge
 from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -32,7 +32,7 @@ def wall_clock() -> datetime:
 
 class SteadyClock:
     """
-    Tells the time, and whether it can be trusted.
+    Returns the time, and whether it can be trusted.
 
     `wall` and `steady` (seconds) are the clocks it reads. Before the first answer of the API server nothing is `compared`.
     """
@@ -47,7 +47,7 @@ class SteadyClock:
         self.compared = False
 
     def now(self) -> datetime:
-        """Return the time of this life, aware."""
+        """Return the time of this process, aware."""
         return self._state.anchor.at(self._steady())
 
     @property
@@ -61,7 +61,7 @@ class SteadyClock:
         return self.compared and not self.problem
 
     def on_trusted(self, listener: Listener) -> None:
-        """Tell `listener` each time when time is trusted again: by how much it was set."""
+        """Call `listener` each time when time is trusted again: by how much it was set."""
         self._listeners.append(listener)
 
     def heard(self, date: str, sent: float, received: float) -> None:
@@ -74,17 +74,17 @@ class SteadyClock:
         if moment is not None:
             self._answers.append(ServerDate(date=moment, sent=sent, received=received))
         self.compared = True
-        self.look()
+        self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Judge the clocks as they are now, and say what has changed."""
         before, now = self._state, self._read()
         self._state = judge(before, now, self._answers)
         if self.problem and not before.problem:
-            log.error("the clock cannot be trusted: nothing is done until it can", why=self.problem)
+            log.error("clock not trusted", why=self.problem)
         elif before.problem and not self.problem:
             set_by = self._state.anchor.at(now.steady) - before.anchor.at(now.steady)
-            log.warning("the clock can be trusted again", set_by=set_by.total_seconds())
+            log.warning("clock trusted again", set_by=set_by.total_seconds())
             for listener in self._listeners:
                 listener(set_by)
         self._changed.set()
@@ -92,7 +92,7 @@ class SteadyClock:
     async def run(self) -> None:
         """Look once a second until cancelled."""
         while True:
-            self.look()
+            self.check()
             await asyncio.sleep(LOOK_EVERY.total_seconds())
 
     async def wait_trusted(self) -> None:

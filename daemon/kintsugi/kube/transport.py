@@ -18,9 +18,11 @@ import aiohttp
 from yarl import URL
 
 from kintsugi.errors import KubeError, ServerUnavailable
-from kintsugi.kube.answers import Request, refusal, unanswered
-from kintsugi.kube.authentication import Access, Authentication
+from kintsugi.kube.api_errors import Request, refusal, unanswered
+from kintsugi.kube.credentials import Access, Credentials
+from kintsugi.kube.throttle import Throttle
 from kintsugi.settings import KubeSettings
+from kintsugi.threads import MOST_DECODED_ON_LOOP
 
 # Above the 1.5 MiB that etcd takes for one object: a whole event can wait in the buffer.
 READ_BUFFER_BYTES = 2 * 1024 * 1024
@@ -39,7 +41,7 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-A
 
 
 def to_nobody(_date: str, _sent: float, _received: float) -> None:
-    """Tell nobody of an answer."""
+    """Ignore an answer."""
 
 
 class Transport:
@@ -52,7 +54,7 @@ class Transport:
 
     def __init__(
         self,
-        authentication: Authentication,
+        authentication: Credentials,
         settings: KubeSettings,
         reads: aiohttp.ClientSession,
         changes: aiohttp.ClientSession,
@@ -63,12 +65,13 @@ class Transport:
         self._reads = reads
         self._changes = changes
         self._heard = heard
+        self._throttle = Throttle(qps=settings.qps, burst=settings.burst)
 
     @classmethod
     @asynccontextmanager
     async def connect(cls, settings: KubeSettings, heard: Heard = to_nobody) -> AsyncIterator[Self]:
         """Read the credentials and hold the connections open for as long as the context lasts; `heard` is told of answers."""
-        authentication = await Authentication.load(settings)
+        authentication = await Credentials.load(settings)
         async with AsyncExitStack() as stack:
             limits = aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout.total_seconds())
             reads = _session(aiohttp.TCPConnector(limit=200), limits)
@@ -85,6 +88,7 @@ class Transport:
         was sent or a read got no answer, OutcomeUnknown when a change was sent and its answer lost.
         """
         bound = total or self._settings.request_timeout
+        await self._throttle.pass_through(request, within=bound.total_seconds())
         with _in_our_words(request):
             response = await self._open(request, self._limits(total=bound, silence=self._settings.read_timeout))
             async with response:
@@ -98,6 +102,8 @@ class Transport:
         The chunks end when the server ends the answer; they raise ServerUnavailable when the connection breaks or
         falls silent.
         """
+        if "watch" not in request.params:
+            await self._throttle.pass_through(request, within=self._settings.request_timeout.total_seconds())
         with _in_our_words(request):
             response = await self._open(request, self._limits(total=None, silence=silence))
         async with response:
@@ -108,6 +114,7 @@ class Transport:
         self, request: Request, *, protocols: Sequence[str]
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """Open a WebSocket. Raises as `send` does: a connection that breaks later leaves the outcome unknown."""
+        await self._throttle.pass_through(request, within=self._settings.request_timeout.total_seconds())
         with _in_our_words(request):
             try:
                 socket = await self._upgrade(request, self._authentication.access, protocols)
@@ -230,7 +237,7 @@ def _session(
 
 async def _chunks(request: Request, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     with _in_our_words(request):
-        async for chunk in response.content.iter_any():
+        async for chunk in response.content.iter_chunked(MOST_DECODED_ON_LOOP):
             yield chunk
 
 
@@ -240,14 +247,22 @@ def _in_our_words(request: Request) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        why = _by_the_clock(error) or str(error)
+        why = _by_the_clock(error) or _in_words(error)
         raise ServerUnavailable(f"{request}: no connection, nothing was sent: {why}") from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise unanswered(request, f"the answer was lost: {error or type(error).__name__}") from error
 
 
+def _in_words(error: aiohttp.ClientError) -> str:
+    """Return why there is no connection; aiohttp's own sentence shows the TLS context as an object of Python."""
+    certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
+    if isinstance(error, aiohttp.ClientConnectorError) and not certificate:
+        return f"{error.host}:{error.port}: {error.os_error}"
+    return str(error)
+
+
 def _by_the_clock(error: aiohttp.ClientError) -> str:
-    """Say that a certificate is refused for its dates, and what this machine's clock has to do with it; else ""."""
+    """Return a sentence that a certificate is refused for its dates, and what this machine's clock has to do with it; else ""."""
     refused = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else None
     code = refused.verify_code if isinstance(refused, ssl.SSLCertVerificationError) else 0
     shown = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"

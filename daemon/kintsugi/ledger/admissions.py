@@ -1,50 +1,96 @@
 """
-What the gate before every effect asks of the ledger: pauses, what is spent, whether we lead still; and locks of services.
+The facts for the gate before every effect: pauses, the spent budget, whether we still lead; and the locks of services.
 
-A run holds the locks of its own service from its claim on. Those of another service that a step changes are taken before
-the first change there, and given back when the child that took them is over.
+A run holds the locks of its own service from its request on. The locks of another service that a step changes are taken before
+the first change there, and released at the end of the child that took them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded, WrongState
-from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.claims import TURN
-from kintsugi.ledger.history import pauses_at, read_disruptions
-from kintsugi.ledger.leading import check_epoch
-from kintsugi.ledger.rows import columns, record, shown
+from kintsugi.ledger.epoch_fence import check_epoch
+from kintsugi.ledger.history import pauses_at, places, read_changed, read_changes
+from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.rows import columns, record, shown, values
+from kintsugi.ledger.run_requests import TURN
+from kintsugi.ledger.runs import find_run, move_incident
 from kintsugi.ledger.tables import locks, runs
-from kintsugi.model.bounds import Lock
-from kintsugi.model.records import Pause
+from kintsugi.ledger.texts import clean
+from kintsugi.model.bounds import Disruptions, Lock
+from kintsugi.model.history import MadeChange
+from kintsugi.model.records import IncidentState, Pause, RunRecord
 
 _LOCK = columns(Lock, locks)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stops:
-    """The pauses that hold now, and the moments of the changes in one namespace since the asked moment."""
+class ChangeConstraints:
+    """
+    The pauses in force, and the changes in one namespace since a moment: all of them, and the forward ones one by one
+    (`changes`).
+    """
 
     pauses: tuple[Pause, ...] = ()
-    disruptions: tuple[datetime, ...] = ()
+    disruptions: Disruptions = field(default_factory=Disruptions)
+    changes: tuple[MadeChange, ...] = ()
 
 
-class Admissions(Chapter):
+class AdmissionRepository(Repository):
     """Asked before every attempt of every effect."""
 
-    async def stops(self, namespace: str, since: datetime, now: datetime) -> Stops:
-        """Return what may stop a change in a namespace now. Raises `StaleEpoch` when another daemon leads."""
+    async def constraints(
+        self, namespace: str, since: datetime, now: datetime, *, changes: bool = False
+    ) -> ChangeConstraints:
+        """
+        Return what may block a change in a namespace now; with `changes` also the forward changes there.
 
-        async def work(connection: AsyncConnection) -> Stops:
+        Raises `StaleEpoch` when another daemon leads.
+        """
+
+        async def work(connection: AsyncConnection) -> ChangeConstraints:
             await check_epoch(connection, self._store.epoch)
             pauses = [shown(Pause, row) for row in await connection.execute(pauses_at(now))]
-            return Stops(pauses=tuple(pauses), disruptions=await read_disruptions(connection, namespace, since))
+            changed = await read_changed(connection, (namespace,), since)
+            return ChangeConstraints(
+                pauses=tuple(pauses),
+                disruptions=changed[namespace],
+                changes=await read_changes(connection, namespace, since) if changes else (),
+            )
 
-        return await self._store.look(work)
+        return await self._store.read(work)
+
+    async def disruptions(self, namespaces: Collection[str], since: datetime) -> Mapping[str, Disruptions]:
+        """Return the changes in some namespaces since a moment."""
+        return await self._store.read(lambda connection: read_changed(connection, namespaces, since))
+
+    async def take_slot(
+        self, run: str, refusal: Callable[[tuple[str, ...]], str], reason: str, now: datetime, *, deadline: datetime
+    ) -> RunRecord | None:
+        """
+        Let a held run continue, with a new deadline; return None when `refusal` gives a reason against it.
+
+        `refusal` gets the namespaces of the services that have a slot, one for each; no request changes them meanwhile. A run
+        that is not held is returned as it is.
+        """
+
+        async def work(connection: AsyncConnection) -> RunRecord | None:
+            await self._store.take_turns(connection, TURN)
+            before = await find_run(connection, run, lock=True)
+            if before.state is not IncidentState.HELD:
+                return before
+            if refusal(await places(connection)):
+                return None
+            after = replace(before, state=IncidentState.RUNNING, reason=clean(reason), deadline=deadline)
+            await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
+            await move_incident(connection, before.incident, after)
+            return after
+
+        return await self._store.write("take-slot", work, fenced=True)
 
     async def locks_of(self, run: str) -> tuple[Lock, ...]:
         """Return the locks that a run holds."""
@@ -53,13 +99,13 @@ class Admissions(Chapter):
             rows = await connection.execute(select(*_LOCK).where(locks.c.run == run).order_by(locks.c.name))
             return tuple(record(Lock, row) for row in rows)
 
-        return await self._store.look(work)
+        return await self._store.read(work)
 
     async def take_locks(self, run: str, path: str, names: Sequence[str], now: datetime) -> Lock | None:
         """
-        Take all of some locks for the child of a run at a path ("" for the run itself), or none of them.
+        Take some locks for the child of a run at a path ("" for the run itself): all of them or none.
 
-        Return None when the run has them, else one that another run holds. Raises `WrongState` for a run that is over.
+        Return None when the run has them, else a lock that another run holds. Raises `WrongState` for a run that is over.
         """
 
         async def work(connection: AsyncConnection) -> Lock | None:
@@ -83,7 +129,7 @@ class Admissions(Chapter):
         return await self._store.write(f"take-locks {path}", work, fenced=True)
 
     async def release_locks(self, run: str, path: str) -> None:
-        """Give back the locks that the child of a run at a path has taken."""
+        """Release the locks that the child of a run at a path has taken."""
 
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(delete(locks).where(locks.c.run == run, locks.c.path == path))

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 def moments(dialect: Dialect) -> Callable[[datetime | None], object]:
-    """Give what brings a time into the form that `columns.Moment` keeps it in."""
+    """Return the function that converts a time into the form of `columns.Moment`."""
     return _as_it_is if dialect.name == "postgresql" else _as_text
 
 

@@ -28,13 +28,13 @@ _WRONG = (ValueError, TypeError, OverflowError, RecursionError, msgspec.Validati
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unreadable:
-    """Stands in a row for a value that cannot be read: `raw` as the database has it, and why."""
+    """The value of a column that cannot be read: `raw` as the database has it, and the reason."""
 
     raw: object
     why: str
 
 
-class Words(TypeDecorator[str]):
+class TextColumn(TypeDecorator[str]):
     """Text that may come from outside: stored without NUL and lone surrogates."""
 
     impl = Text
@@ -45,7 +45,7 @@ class Words(TypeDecorator[str]):
         return None if value is None else clean(value)
 
 
-class Prose(Words):
+class Prose(TextColumn):
     """Text for people that may quote what a stranger wrote: stored without secrets, too."""
 
     cache_ok = True
@@ -56,7 +56,7 @@ class Prose(Words):
 
 
 class Guarded(TypeDecorator[T]):
-    """A column whose values may turn out to be unreadable."""
+    """A column whose values may be unreadable."""
 
     impl = Text
     cache_ok = True

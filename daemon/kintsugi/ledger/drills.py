@@ -1,11 +1,11 @@
-"""Drills: when the last one passed, and which moments of their schedules have been dealt with."""
+"""Drills: when the last one passed, and which moments of their schedules have been handled."""
 
 from datetime import datetime
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, shown, values
 from kintsugi.ledger.tables import drills
 from kintsugi.model.drills import DrillMemory
@@ -13,16 +13,16 @@ from kintsugi.model.drills import DrillMemory
 _DRILL = columns(DrillMemory, drills)
 
 
-class Drills(Chapter):
-    """What is known of drills for longer than incidents are kept."""
+class DrillRepository(Repository):
+    """The facts about drills that are kept longer than incidents."""
 
-    async def drills(self) -> dict[str, DrillMemory]:
-        """Give what is known, by service."""
+    async def memories(self) -> dict[str, DrillMemory]:
+        """Return the facts about drills, by service."""
 
         return {known.service: known for known in await self._shown(DrillMemory, select(*_DRILL))}
 
     async def begin_schedule(self, service: str, schedule: str, now: datetime) -> None:
-        """Let a schedule count from `now` on; one that counts already goes on."""
+        """Start a schedule at `now`; one that has started already is left as it is."""
 
         async def work(connection: AsyncConnection) -> None:
             known = await _find(connection, service)
@@ -37,7 +37,7 @@ class Drills(Chapter):
 
 
 async def note_slot(connection: AsyncConnection, service: str, slot: datetime) -> None:
-    """Note a moment of the schedule as dealt with, in the caller's transaction."""
+    """Note a moment of the schedule as handled, in the caller's transaction."""
     await connection.execute(update(drills).where(drills.c.service == service).values(slot=slot))
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from kintsugi.errors import LedgerError
 from kintsugi.telemetry import SECRETS
 
-PATIENCE = timedelta(seconds=5)
+BUSY_TIMEOUT = timedelta(seconds=5)
 """How long to wait for a lock, a statement or a connect; a webhook is better told 503 than left waiting."""
 
 QUEUE = timedelta(seconds=15)
@@ -41,7 +41,7 @@ class Engines:
 
     @property
     def on_postgres(self) -> bool:
-        """Tell which of the two databases this is."""
+        """Return which of the two databases this is."""
         return self.writer.dialect.name == "postgresql"
 
     async def dispose(self) -> None:
@@ -57,7 +57,7 @@ def parse_url(url: str) -> URL:
     Its password is masked from then on. Raises `LedgerError` for anything else; an in-memory SQLite is refused because nothing in it lasts.
     """
     try:
-        parsed = make_url(url)
+        parsed = make_url(url.strip())  # a Secret that is made of a file holds the end of its line, too
     except ArgumentError as error:
         raise LedgerError("the ledger's URL cannot be read: write sqlite:////path/file or postgresql://…") from error
     SECRETS.register(parsed.password or "")
@@ -65,14 +65,14 @@ def parse_url(url: str) -> URL:
     if backend in ("postgresql", "postgres"):
         return _with_ssl(parsed.set(drivername="postgresql+asyncpg"))
     if backend != "sqlite":
-        raise LedgerError(f"the ledger cannot be kept in {backend}: use sqlite:////path/file or postgresql://…")
+        raise LedgerError(f"the ledger cannot be stored in {backend}: use sqlite:////path/file or postgresql://…")
     if not parsed.database or parsed.database == ":memory:":
-        raise LedgerError("the ledger needs a file: an SQLite in memory forgets everything at the next restart")
+        raise LedgerError("the ledger needs a file: an SQLite database in memory is lost at the next restart")
     return parsed.set(drivername="sqlite+aiosqlite")
 
 
 def file_of(url: URL) -> Path | None:
-    """Give the file of an SQLite ledger, None for PostgreSQL."""
+    """Return the file of an SQLite ledger, None for PostgreSQL."""
     return Path(url.database) if url.drivername.startswith("sqlite") and url.database else None
 
 
@@ -86,7 +86,7 @@ def connect(url: URL, *, read_only: bool = False) -> Engines:
 
 
 def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
-    milliseconds = str(PATIENCE // timedelta(milliseconds=1))
+    milliseconds = str(BUSY_TIMEOUT // timedelta(milliseconds=1))
     # force_custom_plan: a plan that was made for empty tables and kept would scan them whole until the next ANALYZE
     settings = {
         "application_name": "kintsugi",
@@ -105,8 +105,8 @@ def _postgres(url: URL, *, read_only: bool) -> AsyncEngine:
         pool_timeout=QUEUE.total_seconds(),
         hide_parameters=True,  # labels and logs may hold what is nobody's business
         connect_args={
-            "timeout": PATIENCE.total_seconds(),
-            "command_timeout": PATIENCE.total_seconds(),
+            "timeout": BUSY_TIMEOUT.total_seconds(),
+            "command_timeout": BUSY_TIMEOUT.total_seconds(),
             "server_settings": settings,
         },
     )
@@ -131,10 +131,10 @@ def _sqlite(url: URL, *, size: int, begin: str, query_only: bool = False) -> Asy
         max_overflow=0,
         pool_timeout=QUEUE.total_seconds(),
         hide_parameters=True,  # labels and logs may hold what is nobody's business
-        connect_args={"isolation_level": None, "timeout": PATIENCE.total_seconds()},
+        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT.total_seconds()},
     )
     pragmas: Mapping[str, str] = {
-        "busy_timeout": str(PATIENCE // timedelta(milliseconds=1)),
+        "busy_timeout": str(BUSY_TIMEOUT // timedelta(milliseconds=1)),
         "foreign_keys": "ON",
         "synchronous": "FULL",
         "query_only": "ON" if query_only else "OFF",

@@ -1,13 +1,13 @@
 """
-Which deliveries of one key are the same episode: decided from all of them, whatever order they came in.
+Decides which deliveries of one key belong to the same episode, independent of the order in which they arrive.
 
 A delivery says either "fires since `began`" or "fired from `began` to `ended`". Each end is a cut through the key's
 timeline; an episode is all beginnings that the same earliest cut closes, or that none closes yet. So any multiset and
 any permutation of the same deliveries gives the same episodes (A1, A3, A16): a beginning that moves while nothing was
 resolved stays one episode, a later beginning after an end is a new one, a late duplicate changes nothing.
 
-One thing deliveries cannot say: whether "fires since `began`" after its end is a late duplicate, or Alertmanager has
-taken the alert up again with its old `startsAt`. That alone depends on what comes later: see `refired`.
+Deliveries do not say whether "fires since `began`" after the end is a late duplicate, or whether the alert fires again with its
+old `startsAt`. Only this depends on later deliveries: see `refired`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -50,13 +50,13 @@ class Episode:
 
     @property
     def is_plain(self) -> bool:
-        """Tell whether `began` and `ended` say everything that `seen` does."""
+        """Return whether `began` and `ended` say everything that `seen` does."""
         return self.seen == ((self.began, (self.ended,) if self.ended else ()),)
 
 
 def told(episodes: Sequence[Episode], began: datetime, ended: datetime | None, new: str) -> Sequence[Episode]:
     """
-    Give the key's episodes after one more delivery; the very same sequence when it says nothing new.
+    Return the key's episodes after one more delivery; the very same sequence when it says nothing new.
 
     `new` is the id for an episode that the delivery makes; of several the later ones get it with a number. When one episode
     proves to be two, the earlier keeps its id.
@@ -77,11 +77,11 @@ def told(episodes: Sequence[Episode], began: datetime, ended: datetime | None, n
 
 def reopened(episodes: Sequence[Episode], received: datetime, new: str) -> Sequence[Episode]:
     """
-    Give the key's episodes after a poll found it firing although all are closed.
+    Return the key's episodes after a poll found it firing although all are closed.
 
-    Alertmanager resolves what it stops hearing of, and takes it up again with the old `startsAt`. Such a beginning
-    looks like a late duplicate; only a later look can tell. A closed end that is hardly past may be newer than the
-    poll's answer, so nothing is opened within `REOPEN_AFTER` of one.
+    Alertmanager resolves an alert that is not repeated, and lets it fire again with the old `startsAt`. Such a beginning looks
+    like a late duplicate; only a later poll can tell. A recent end may be newer than the poll's answer, so nothing is opened
+    within `REOPEN_AFTER` of one.
     """
     ends = [episode.ended for episode in episodes if episode.ended is not None]
     if len(ends) < len(episodes) or received <= max(ends, default=received) + REOPEN_AFTER:
@@ -148,7 +148,7 @@ def _without_refires(episodes: Sequence[Episode]) -> Sequence[Episode]:
 
 
 def holding(episodes: Iterable[Episode], began: datetime) -> Episode:
-    """Give the episode that this beginning belongs to. It must have been told."""
+    """Return the episode that this beginning belongs to. It must have been delivered."""
     return next(episode for episode in episodes if any(beginning == began for beginning, _ in episode.seen))
 
 

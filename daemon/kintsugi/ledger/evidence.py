@@ -1,4 +1,4 @@
-"""What a step is about to destroy, kept first: describe, events, logs of the object."""
+"""Evidence: the description, Events and logs of an object, kept before a step changes it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns
 from kintsugi.ledger.tables import evidence
 from kintsugi.ledger.texts import clean
@@ -18,8 +18,8 @@ MOST_EVIDENCE = 256 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
-    """What was kept of an object before a step changed it (describe, events, logs)."""
+class EvidenceRecord:
+    """A piece of evidence of an object, from before a step changed it (description, Events, logs)."""
 
     run: str
     path: str
@@ -28,11 +28,11 @@ class Evidence:
     taken: datetime
 
 
-class Exhibits(Chapter):
+class EvidenceRepository(Repository):
     """The evidence of runs."""
 
-    async def keep_evidence(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:
-        """Keep what a step is about to destroy; of more than 256 Ki characters the middle is left out. Secrets are masked."""
+    async def keep(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:
+        """Keep a piece of evidence, with secrets masked; of more than 256 Ki characters the middle is left out."""
         text = _bounded(clean(SECRETS.text(text)))
         digest = hashlib.sha256(text.encode()).hexdigest()
         row = {"run": run, "path": clean(path), "kind": clean(kind), "digest": digest}
@@ -44,11 +44,11 @@ class Exhibits(Chapter):
 
         await self._store.write(f"keep-evidence {path}", work, fenced=True)
 
-    async def evidence(self, run: str) -> tuple[Evidence, ...]:
-        """Give all that was kept for a run, in order."""
-        query = select(*columns(Evidence, evidence)).where(evidence.c.run == run).order_by(evidence.c.number)
+    async def of_run(self, run: str) -> tuple[EvidenceRecord, ...]:
+        """Return the evidence of a run, in order."""
+        query = select(*columns(EvidenceRecord, evidence)).where(evidence.c.run == run).order_by(evidence.c.number)
 
-        return await self._shown(Evidence, query)
+        return await self._shown(EvidenceRecord, query)
 
 
 def _bounded(text: str) -> str:

@@ -1,8 +1,8 @@
 """
-What the database's errors mean to us: the border where driver and SQLAlchemy errors become ours.
+Translates errors of the driver and of SQLAlchemy into ours.
 
-Three questions are answered for every foreign error: may the same transaction be tried again, was the connection lost
-(so that a COMMIT may have landed), and what does a person need to know.
+Each error is classified by three questions: may the same transaction be tried again, was the connection lost (so that a
+COMMIT may have succeeded), and what does a person need to know.
 """
 
 import sqlite3
@@ -17,8 +17,8 @@ FOREIGN = (exc.SQLAlchemyError, sqlite3.Error, asyncpg.PostgresError, asyncpg.In
 """Everything that a statement, a commit or a connect can raise; asyncpg's connect errors arrive unwrapped."""
 
 
-class Failure(Enum):
-    """What to do about a failed transaction."""
+class DatabaseFailure(Enum):
+    """The consequence of a failed transaction."""
 
     AGAIN = "again"  # nothing was kept; the same transaction may succeed
     LOST = "lost"  # the connection went; at COMMIT the outcome is unknown
@@ -28,7 +28,7 @@ class Failure(Enum):
 
 DAMAGED = (
     ". The file is damaged: stop the daemon, keep the file, and restore it from a backup; "
-    "it is never made anew by itself, because limits and cooldowns would be forgotten"
+    "it is never recreated automatically, because limits and cooldowns would be lost"
 )
 
 _NOT_UNIQUE = "23505"
@@ -44,54 +44,54 @@ _UNAVAILABLE_CLASSES = ("08", "25006", "28", "3D", "42501", "53", "55P03", "57",
 _SQLITE_REFUSED = ("no such", "syntax error", "constraint failed", "has no column")
 
 
-def judge(error: BaseException) -> Failure:
-    """Tell what a foreign error means for the transaction that it ended."""
+def classify(error: BaseException) -> DatabaseFailure:
+    """Return the consequence of an error for the transaction that it ended."""
     if isinstance(error, (exc.TimeoutError, TimeoutError)):  # no connection came free, or no answer: enough waited
-        return Failure.UNAVAILABLE
+        return DatabaseFailure.UNAVAILABLE
     if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
-        return Failure.LOST
+        return DatabaseFailure.LOST
     state = _state(error)
     if state:
         return _judge_state(state)
     if isinstance(error, (OSError, asyncpg.InterfaceError)):
-        return Failure.LOST
+        return DatabaseFailure.LOST
     if isinstance(error, exc.DBAPIError) and error.orig is not None and error.orig is not error:
-        return judge(error.orig)
+        return classify(error.orig)
     if isinstance(error, sqlite3.DatabaseError):
         refused = any(words in str(error) for words in _SQLITE_REFUSED)
-        return Failure.REFUSED if refused else Failure.UNAVAILABLE
+        return DatabaseFailure.REFUSED if refused else DatabaseFailure.UNAVAILABLE
     return _judge_cause(error)
 
 
 def wrapped(error: BaseException, what: str) -> LedgerError:
-    """Build our error for a foreign one; `what` says which transaction it ended."""
+    """Build our error for another one; `what` says which transaction it ended."""
     text = _first_line(error)
     if isinstance(error, exc.TimeoutError):
         return LedgerUnavailable(f"the ledger could not {what}: every connection stayed busy ({text})")
     if isinstance(error, TimeoutError):
         return LedgerUnavailable(f"the ledger could not {what}: the database gave no answer in time")
-    if judge(error) is Failure.REFUSED or _state(error) == _NOT_UNIQUE:
+    if classify(error) is DatabaseFailure.REFUSED or _state(error) == _NOT_UNIQUE:
         return LedgerError(f"the ledger could not {what}: the database refused it: {text}")
     return LedgerUnavailable(f"the ledger could not {what}: {text}{_advice(text)}")
 
 
-def _judge_state(state: str) -> Failure:
+def _judge_state(state: str) -> DatabaseFailure:
     if state in _AGAIN_STATES:
-        return Failure.AGAIN
+        return DatabaseFailure.AGAIN
     if state in _LOST_STATES or state.startswith("08"):
-        return Failure.LOST
-    return Failure.UNAVAILABLE if state.startswith(_UNAVAILABLE_CLASSES) else Failure.REFUSED
+        return DatabaseFailure.LOST
+    return DatabaseFailure.UNAVAILABLE if state.startswith(_UNAVAILABLE_CLASSES) else DatabaseFailure.REFUSED
 
 
-def _judge_cause(error: BaseException) -> Failure:
+def _judge_cause(error: BaseException) -> DatabaseFailure:
     cause = error.__cause__
     if cause is not None and cause is not error and isinstance(cause, FOREIGN):
-        return judge(cause)
-    return Failure.REFUSED
+        return classify(cause)
+    return DatabaseFailure.REFUSED
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Tell whether the server takes no writes: a standby, or a primary that was demoted under our connections."""
+    """Return whether the server takes no writes: a standby, or a primary that was demoted under our connections."""
     return _state(error) == "25006"
 
 

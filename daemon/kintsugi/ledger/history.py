@@ -1,16 +1,20 @@
-"""What the guards need to know of the past, read inside the claim's own transaction (P7)."""
+"""The history for the guards, read inside the request's own transaction (P7)."""
 
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import CompoundSelect, Select, func, select, union, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Select, exists, func, select, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.guards import SAYS_NOTHING
 from kintsugi.ledger.rows import columns, readable, shown
 from kintsugi.ledger.tables import incidents, locks, pauses, runs, steps
 from kintsugi.ledger.windows import Windows
-from kintsugi.model.history import History, PastRun
-from kintsugi.model.records import Pause, RunKind, StepState
+from kintsugi.model.bounds import Disruptions
+from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, History, MadeChange, PastRun
+from kintsugi.model.records import IncidentState, Pause, Phase, RunKind, StepState
+from kintsugi.model.services import STACK
+from kintsugi.model.step_path import UNDOS_LIKE
 
 LAST_RUNS = 10
 """Finished runs told of the service itself, and of those that say something of the remedy, however old: enough for every
@@ -29,14 +33,15 @@ _RECOVERY = runs.c.kind == RunKind.RECOVERY
 """Drills disrupt nothing, and say nothing about whether a recovery helps: no guard counts them."""
 
 _PAST = (
-    runs.c.service, runs.c.namespace, runs.c.rule, runs.c.state, runs.c.started, runs.c.finished, _CHANGES,
+    runs.c.service, runs.c.namespace, runs.c.rule, runs.c.runbook, runs.c.state, runs.c.started, runs.c.finished, _CHANGES,
 )  # fmt: skip
 
 
 async def read_history(
     connection: AsyncConnection, service: str, namespace: str, now: datetime, windows: Windows
 ) -> History:
-    """Read what decides a claim of `service` at `now`; changes are told as far back as `windows` say."""
+    """Read the history for a request of `service` at `now`; changes as far back as `windows` say."""
+    opened = (await connection.execute(_incident_of(service))).one_or_none()
     # asked for by themselves: joined with them, PostgreSQL reads the whole table
     counted = list(await connection.scalars(_counted(service, now - windows.runs)))
     query = select(*_PAST).where(runs.c.id.in_(counted))
@@ -48,23 +53,39 @@ async def read_history(
         disruptions=await read_disruptions(connection, namespace, now - windows.changes),
         locks={row.name: row.run for row in await connection.execute(select(locks.c.name, locks.c.run))},
         pauses=tuple(shown(Pause, row) for row in await connection.execute(pauses_at(now))),
-        incident=await connection.scalar(_incident_of(service)) or "",
+        incident=opened.id if opened is not None else "",
+        held_since=opened.opened if opened is not None and opened.state is IncidentState.HELD else None,
     )
 
 
+async def read_upstreams(connection: AsyncConnection, services: Sequence[str]) -> Mapping[str, PastRun]:
+    """Read the last conclusive run of each of these services."""
+    found: list[PastRun] = []
+    for service in services:
+        last = _last_of(service).where(runs.c.state.not_in(INCONCLUSIVE_OUTCOMES)).limit(1).subquery()
+        rows = await connection.execute(select(*_PAST).where(runs.c.id.in_(select(last.c.id))))
+        found += readable(PastRun, rows.all())
+    return {run.service: run for run in found}
+
+
 def _counted(service: str, since: datetime) -> CompoundSelect[tuple[str]]:
-    """Name the runs that a guard may count: four questions, each with its index, where one with OR would have none."""
+    """Return the runs that a guard may count: by four queries, each with its own index; one with OR would have none."""
     going = select(runs.c.id).where(runs.c.finished.is_(None), _RECOVERY)
     recent = select(runs.c.id).where(runs.c.finished > since, _RECOVERY)
-    last = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
-    last = last.order_by(runs.c.started.desc(), runs.c.id.desc()).limit(LAST_RUNS)
-    telling = last.where(runs.c.state.not_in(SAYS_NOTHING))
+    last = _last_of(service).limit(LAST_RUNS)
+    telling = last.where(runs.c.state.not_in(INCONCLUSIVE_OUTCOMES))
     return union(going, recent, select(last.subquery().c.id), select(telling.subquery().c.id))
 
 
-def _incident_of(service: str) -> Select[tuple[str]]:
+def _last_of(service: str) -> Select[tuple[str]]:
+    finished = select(runs.c.id).where(runs.c.service == service, runs.c.finished.is_not(None), _RECOVERY)
+    return finished.order_by(runs.c.started.desc(), runs.c.id.desc())
+
+
+def _incident_of(service: str) -> Select[tuple[str, IncidentState, datetime]]:
     open_here = (incidents.c.service == service, incidents.c.closed.is_(None))
-    return select(incidents.c.id).where(*open_here, incidents.c.kind == RunKind.RECOVERY)
+    told = select(incidents.c.id, incidents.c.state, incidents.c.opened)
+    return told.where(*open_here, incidents.c.kind == RunKind.RECOVERY)
 
 
 def pauses_at(now: datetime) -> Select[tuple[object, ...]]:
@@ -75,18 +96,60 @@ def pauses_at(now: datetime) -> Select[tuple[object, ...]]:
     return select(*columns(Pause, pauses)).where(holding).order_by(pauses.c.since, pauses.c.id)
 
 
-async def read_disruptions(connection: AsyncConnection, namespace: str, since: datetime) -> tuple[datetime, ...]:
-    """Read when objects of a namespace were changed since a moment."""
+async def read_changed(
+    connection: AsyncConnection, namespaces: Collection[str], since: datetime
+) -> Mapping[str, Disruptions]:
+    """Read the times and objects of the changes in each of these namespaces since a moment."""
+    found: dict[str, list[tuple[datetime, str]]] = {namespace: [] for namespace in namespaces}
+    query = _changed(steps.c.namespace, steps.c.started, steps.c.state, steps.c.facts)
+    for row in await connection.execute(query.where(steps.c.namespace.in_(namespaces), steps.c.started > since)):
+        if isinstance(row.started, datetime):
+            # what failed was surely not made, so that the object is still there
+            known = isinstance(row.facts, Mapping) and row.state is not StepState.FAILED
+            found[row.namespace].append((row.started, str(row.facts.get("uid", "")) if known else ""))
+    return {
+        namespace: Disruptions(
+            moments=tuple(moment for moment, _ in each), objects=frozenset(uid for _, uid in each if uid)
+        )
+        for namespace, each in found.items()
+    }
+
+
+async def read_changes(connection: AsyncConnection, namespace: str, since: datetime) -> tuple[MadeChange, ...]:
+    """Read the changes of runs in a namespace since a moment that were not undone, oldest first."""
+    undo = steps.alias()
+    taken_back = (undo.c.run == steps.c.run, undo.c.phase == Phase.UNDO, undo.c.state == StepState.DONE)
     query = (
-        select(steps.c.started)
+        select(runs.c.rule, steps.c.run, steps.c.text, steps.c.finished, steps.c.undo)
         .join(runs, runs.c.id == steps.c.run)
         .where(
             steps.c.namespace == namespace,
-            _RECOVERY,
             steps.c.changes,
-            steps.c.state.not_in(_NOT_MADE),
             steps.c.started > since,
+            steps.c.state == StepState.DONE,
+            steps.c.phase == Phase.FORWARD,
+            _RECOVERY,
+            steps.c.finished.is_not(None),
+            ~exists().where(*taken_back, undo.c.path.like(steps.c.path + UNDOS_LIKE)),
         )
         .order_by(steps.c.started)
     )
+    return readable(MadeChange, list(await connection.execute(query)))
+
+
+async def read_disruptions(connection: AsyncConnection, namespace: str, since: datetime) -> tuple[datetime, ...]:
+    """Read the times of changes in a namespace since a moment."""
+    query = _changed(steps.c.started).where(steps.c.namespace == namespace, steps.c.started > since)
     return tuple(started for started in await connection.scalars(query) if isinstance(started, datetime))
+
+
+async def places(connection: AsyncConnection) -> tuple[str, ...]:
+    """Read the namespaces of the services that have a slot, one for each."""
+    query = select(runs.c.namespace).where(runs.c.finished.is_(None), _RECOVERY, runs.c.service != STACK)
+    return tuple(await connection.scalars(query.where(runs.c.state != IncidentState.HELD)))
+
+
+def _changed(*columns: ColumnElement[Any]) -> Select[Any]:
+    """Build the query for changes that were made or may have been, the oldest first."""
+    query = select(*columns).join(runs, runs.c.id == steps.c.run)
+    return query.where(_RECOVERY, steps.c.changes, steps.c.state.not_in(_NOT_MADE)).order_by(steps.c.started)

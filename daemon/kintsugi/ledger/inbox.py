@@ -22,6 +22,7 @@ from kintsugi.ledger.rows import UNKNOWN_TIME, moment
 from kintsugi.ledger.tables import signals
 from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
+from kintsugi.threads import computed, size_of
 
 TURN = 0x6B696E01
 """Writing deliveries takes turns across replicas, so that two of them never open the same episode twice."""
@@ -67,7 +68,7 @@ _INSERT_ENDED = Bulk(insert(signals), [*_ROW, *_JUDGED])
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Accepted:
     """
-    What became of a batch: episodes opened, deliveries that told nothing of weight, episodes closed.
+    The result of a batch: episodes opened, deliveries that changed nothing, episodes closed.
 
     The three add up to the deliveries. `ids` are the ids of the ledger's signals, in the order of the deliveries.
     """
@@ -78,40 +79,42 @@ class Accepted:
     ids: tuple[str, ...] = ()
 
 
-class Outcome(Enum):
-    """What one delivery told."""
+class DeliveryOutcome(Enum):
+    """The outcome of one delivery."""
 
     NEW = "new"
     REPEATED = "repeated"
     RESOLVED = "resolved"
 
 
-Told = tuple[Outcome, str]
+DeliveryResult = tuple[DeliveryOutcome, str]
 """A delivery's outcome and the id of the ledger's signal."""
 
 
-def summed(told: Sequence[Told]) -> Accepted:
+def summed(told: Sequence[DeliveryResult]) -> Accepted:
     """Count the outcomes of one caller's deliveries."""
     outcomes = [outcome for outcome, _ in told]
     return Accepted(
-        new=outcomes.count(Outcome.NEW),
-        repeated=outcomes.count(Outcome.REPEATED),
-        resolved=outcomes.count(Outcome.RESOLVED),
+        new=outcomes.count(DeliveryOutcome.NEW),
+        repeated=outcomes.count(DeliveryOutcome.REPEATED),
+        resolved=outcomes.count(DeliveryOutcome.RESOLVED),
         ids=tuple(name for _, name in told),
     )
 
 
-async def write_deliveries(connection: AsyncConnection, deliveries: Sequence[Signal], now: datetime) -> list[Told]:
-    """Tell the ledger all deliveries, in order, and give each one's outcome."""
+async def write_deliveries(
+    connection: AsyncConnection, deliveries: Sequence[Signal], now: datetime
+) -> list[DeliveryResult]:
+    """Write the deliveries in order, and return the outcome of each."""
     deliveries = [_keyed(delivery) for delivery in deliveries]
     keys, oldest = list({delivery.key for delivery in deliveries}), min(each.began for each in deliveries)
-    book = _Book(await known_episodes(connection, keys, oldest))
-    told = [book.tell(delivery) for delivery in deliveries]
-    await _write(connection, book, now)
+    batch = _EpisodeBatch(await known_episodes(connection, keys, oldest))
+    told = [batch.add(delivery) for delivery in deliveries]
+    await _write(connection, batch, now)
     return told
 
 
-class _Book:
+class _EpisodeBatch:
     """The episodes of some keys, before and after a batch of deliveries."""
 
     def __init__(self, known: Mapping[str, Sequence[Episode]]) -> None:
@@ -120,7 +123,7 @@ class _Book:
         self.told: set[str] = set()
         self.makers: dict[str, Signal] = {}
 
-    def tell(self, delivery: Signal) -> Told:
+    def add(self, delivery: Signal) -> DeliveryResult:
         """Add one delivery."""
         before = self.timelines.get(delivery.key, ())
         if delivery.status is SignalStatus.RESOLVED:
@@ -147,7 +150,7 @@ class _Book:
 
 
 def _fires(told: Sequence[Episode], delivery: Signal) -> Sequence[Episode]:
-    """Return the episodes after a firing delivery that was told, which may say that an ended one goes on."""
+    """Return the episodes after a firing delivery, which may say that an ended one goes on."""
     if delivery.source is SignalSource.POLL and episodes.holding(told, delivery.began).ended is not None:
         told = episodes.reopened(told, delivery.received, delivery.id)
     if delivery.source is SignalSource.ALERTMANAGER or told[-1].ended is None:
@@ -160,14 +163,14 @@ def _goes_on(after: Sequence[Episode], delivery: Signal) -> bool:
     return delivery.source is SignalSource.POLL or (after[-1].ended is None and after[-1].continues is not None)
 
 
-def _outcome(before: Sequence[Episode], after: Sequence[Episode], episode: Episode) -> Outcome:
+def _outcome(before: Sequence[Episode], after: Sequence[Episode], episode: Episode) -> DeliveryOutcome:
     earlier = next((known for known in before if known.id == episode.id), None)
     if earlier is None:
-        return Outcome.NEW if episode.ended is None else Outcome.RESOLVED
+        return DeliveryOutcome.NEW if episode.ended is None else DeliveryOutcome.RESOLVED
     was_open, is_open = _open(before), _open(after)
     if was_open - is_open:
-        return Outcome.RESOLVED
-    return Outcome.NEW if is_open - {known.id for known in before} else Outcome.REPEATED
+        return DeliveryOutcome.RESOLVED
+    return DeliveryOutcome.NEW if is_open - {known.id for known in before} else DeliveryOutcome.REPEATED
 
 
 def _open(timeline: Sequence[Episode]) -> set[str]:
@@ -187,16 +190,20 @@ async def known_episodes(
     return known
 
 
-async def _write(connection: AsyncConnection, book: _Book, now: datetime) -> None:
+async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetime) -> None:
     moment = moments(connection.dialect)
-    changed = [episode for episode in book.after if book.before.get(episode.id, episode) != episode]
-    created = [episode for episode in book.after if episode.id not in book.before]
-    repeated = book.told & book.before.keys() - {episode.id for episode in changed}
+    changed = [episode for episode in batch.after if batch.before.get(episode.id, episode) != episode]
+    created = [episode for episode in batch.after if episode.id not in batch.before]
+    repeated = batch.told & batch.before.keys() - {episode.id for episode in changed}
     for chunk in _chunks(sorted(repeated)):
         await connection.execute(_REPEAT, {"ids": chunk, "now": now})
     judged = (_ENDED.kind.value, _ENDED.reason.value, _ENDED.text, moment(now))
     updates = [(episode.ended, (*_state(episode, moment), moment(now), episode.id)) for episode in changed]
-    inserts = [(episode.ended, _row(episode, book.makers[episode.id], now, moment)) for episode in created]
+    made = [(episode, batch.makers[episode.id]) for episode in created]
+    foreign = size_of([(maker.labels, maker.annotations) for _, maker in made])
+    inserts = await computed(
+        foreign, lambda: [(episode.ended, _row(episode, maker, now, moment)) for episode, maker in made]
+    )
     for statement, rows in (  # updates first: a key has one open episode at most
         (_UPDATE_ENDED, [(*row, *judged) for ended, row in updates if ended]),
         (_UPDATE, [row for ended, row in updates if not ended]),
@@ -225,7 +232,7 @@ def _episode(row: Any) -> Episode:
 
 
 def _state(episode: Episode, moment: Callable[[datetime | None], object]) -> tuple[object, ...]:
-    """Give what changes of a row, in the order of `_CHANGED` but for `last_seen`."""
+    """Return the values of a row that change, in the order of `_CHANGED` without `last_seen`."""
     seen = None if episode.is_plain else dump(episode.seen)
     times = moment(episode.began), moment(episode.ended), moment(episode.horizon)
     return (*times, seen, moment(episode.refired))

@@ -1,27 +1,34 @@
-"""Incidents: read by people, and moved where no run moves them."""
+"""Incidents: read by people, and moved while they have no run."""
 
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded, WrongState
-from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.outbox import tell, tell_once
-from kintsugi.ledger.rows import columns, record, shown
+from kintsugi.ledger.outbox import put_notice, put_notice_once
+from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.rows import columns, record, shown, values
 from kintsugi.ledger.tables import incidents, runs
 from kintsugi.ledger.texts import clean
-from kintsugi.model.records import Incident, IncidentState, RunRecord
+from kintsugi.model.identity import new_id
+from kintsugi.model.records import Incident, IncidentState, RunKind, RunRecord
+from kintsugi.model.rules import Mode
 
 _INCIDENT = columns(Incident, incidents)
+_OF_OBSERVER = (
+    incidents.c.service == RunKind.OBSERVER,
+    incidents.c.kind == RunKind.OBSERVER,
+    incidents.c.closed.is_(None),
+)
 
 
-class Incidents(Chapter):
-    """Everything about one service's trouble, until closed."""
+class IncidentRepository(Repository):
+    """The incidents of services, and of the observer."""
 
-    async def incidents(self, *, limit: int = 50, service: str = "", open_only: bool = False) -> tuple[Incident, ...]:
-        """Give incidents, newest first."""
+    async def newest(self, *, limit: int = 50, service: str = "", open_only: bool = False) -> tuple[Incident, ...]:
+        """Return incidents, newest first."""
         query = select(*_INCIDENT)
         if service:
             query = query.where(incidents.c.service == service)
@@ -31,21 +38,22 @@ class Incidents(Chapter):
 
         return await self._shown(Incident, query)
 
-    async def incident(self, incident: str, *, strict: bool = True) -> Incident:
+    async def get(self, incident: str, *, strict: bool = True) -> Incident:
         """
-        Give one incident; raises `NotRecorded`.
+        Return one incident; raises `NotRecorded`.
 
-        `strict`: raises `UnreadableRow` where any of it cannot be read; else the rest is given.
+        `strict`: raises `UnreadableRow` where any of it cannot be read; else the rest is returned.
         """
-        return await self._store.look(lambda connection: find_incident(connection, incident, strict=strict))
+        return await self._store.read(lambda connection: find_incident(connection, incident, strict=strict))
 
     async def move_incident(
         self, incident: str, state: IncidentState, reason: str, now: datetime, *, told: bool = False
     ) -> Incident:
         """
-        Move an incident that has no unfinished run (held, awaiting approval), for instance when its upstream healed it.
+        Move an incident without an unfinished run (held, awaiting approval), for instance when its upstream has recovered.
 
-        `told`: a person hears of it although nobody is told of that state as a rule. Raises `WrongState` while a run is going on (then `move_run` is right) and when the incident is closed.
+        `told`: a person is notified also of a state that has no notice as a rule. Raises `WrongState` while a run is under
+        way (use `move_run` then) and when the incident is closed.
         """
 
         async def work(connection: AsyncConnection) -> Incident:
@@ -54,17 +62,46 @@ class Incidents(Chapter):
                 return before
             going = select(runs.c.id).where(runs.c.incident == incident, runs.c.finished.is_(None))
             if before.closed is not None or (await connection.execute(going)).first() is not None:
-                raise WrongState(f"incident {incident} is {before.state}: it cannot become {state} by itself")
+                raise WrongState(f"incident {incident} is {before.state}: it cannot become {state}")
             after = replace(before, state=state, reason=clean(reason), closed=now if state.is_final else None)
             moved = update(incidents).where(incidents.c.id == incident)
             await connection.execute(moved.values(state=after.state, reason=after.reason, closed=after.closed))
             if told:
-                await tell_once(connection, incident, state, reason, now)
+                await put_notice_once(connection, incident, state, reason, now)
             elif before.state is not state:
-                await tell(connection, incident, state, reason, now)
+                await put_notice(connection, incident, state, reason, now)
             return after
 
         return await self._store.write("move-incident", work, fenced=True)
+
+    async def observer_incident(self) -> Incident | None:
+        """Return the open incident about the observer itself, None while there is none."""
+        found = await self._shown(Incident, select(*_INCIDENT).where(*_OF_OBSERVER))
+        return next(iter(found), None)
+
+    async def open_observer_incident(self, reason: str, mode: Mode, now: datetime) -> Incident:
+        """Open the incident about the observer itself and leave a notice of it; one that is open already stays."""
+
+        async def work(connection: AsyncConnection) -> Incident:
+            row = (await connection.execute(select(*_INCIDENT).where(*_OF_OBSERVER))).one_or_none()
+            if row is not None:
+                return shown(Incident, row)
+            opened = Incident(
+                id=new_id("inc", now),
+                service=RunKind.OBSERVER,
+                rule="",
+                runbook="",
+                mode=mode,
+                state=IncidentState.OPEN,
+                reason=clean(reason),
+                opened=now,
+                kind=RunKind.OBSERVER,
+            )
+            await connection.execute(insert(incidents).values(values(opened)))
+            await put_notice_once(connection, opened.id, opened.state, reason, now)
+            return opened
+
+        return await self._store.write("open-observer-incident", work, fenced=True)
 
 
 async def find_incident(connection: AsyncConnection, incident: str, *, strict: bool = False) -> Incident:
@@ -73,6 +110,13 @@ async def find_incident(connection: AsyncConnection, incident: str, *, strict: b
     if row is None:
         raise NotRecorded(f"there is no incident {incident}")
     return record(Incident, row) if strict else shown(Incident, row)
+
+
+async def find_child(connection: AsyncConnection, parent: str, step: str) -> RunRecord | None:
+    """Read the run that a step of another run has started as far as it can be, None when it has started none."""
+    query = select(*columns(RunRecord, runs)).where(runs.c.parent == parent, runs.c.parent_step == step)
+    row = (await connection.execute(query.where(runs.c.parent != ""))).one_or_none()
+    return None if row is None else shown(RunRecord, row)
 
 
 async def last_run(connection: AsyncConnection, incident: str) -> RunRecord | None:

@@ -1,79 +1,107 @@
 """
 The ledger: everything that was seen, decided and done, durable and in one place.
 
-The only speaker of the database. The chapters hold the concerns; here they are bound together, opened and led.
+Each repository has one concern; this module binds them together, opens them and takes the lead.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.ledger import schema
-from kintsugi.ledger.admissions import Admissions
-from kintsugi.ledger.boundary import QUIET, Boundary
-from kintsugi.ledger.claims import Claims
-from kintsugi.ledger.conditions import Conditions
-from kintsugi.ledger.drills import Drills
+from kintsugi.ledger.admissions import AdmissionRepository
+from kintsugi.ledger.approvals import ApprovalRepository
+from kintsugi.ledger.catalogs import CatalogRepository
+from kintsugi.ledger.dead_letters import DeadLetterRepository
+from kintsugi.ledger.diagnoses import DiagnosisRepository
+from kintsugi.ledger.drills import DrillRepository
 from kintsugi.ledger.engines import Engines, connect, file_of, parse_url
-from kintsugi.ledger.evidence import Exhibits
+from kintsugi.ledger.episode_reopener import EpisodeReopener
+from kintsugi.ledger.epoch_fence import EpochFence, check_epoch
+from kintsugi.ledger.evidence import EvidenceRepository
+from kintsugi.ledger.failpoints import NO_FAILPOINTS, Failpoints
 from kintsugi.ledger.failures import DAMAGED, FOREIGN, wrapped
-from kintsugi.ledger.holder import held
-from kintsugi.ledger.incidents import Incidents
-from kintsugi.ledger.knowledge import Knowledge
-from kintsugi.ledger.leading import Leading, check_epoch
-from kintsugi.ledger.letters import Letters
-from kintsugi.ledger.listing import SignalPages
-from kintsugi.ledger.mending import Mending
-from kintsugi.ledger.outbox import Outbox
-from kintsugi.ledger.people import People
-from kintsugi.ledger.reopening import Reopening
-from kintsugi.ledger.retention import Retention
-from kintsugi.ledger.runs import Runs
+from kintsugi.ledger.good_revisions import RevisionRepository
+from kintsugi.ledger.good_templates import TemplateRepository
+from kintsugi.ledger.incidents import IncidentRepository
+from kintsugi.ledger.outbox import OutboxRepository
+from kintsugi.ledger.pauses import PauseRepository
+from kintsugi.ledger.pending_matches import PendingMatchRepository
+from kintsugi.ledger.process_lock import process_lock
+from kintsugi.ledger.replicas import ReplicaRepository
+from kintsugi.ledger.retention import RetentionRepository
+from kintsugi.ledger.row_repair import RowRepair
+from kintsugi.ledger.run_requests import RunRequestRepository
+from kintsugi.ledger.runs import RunRepository
 from kintsugi.ledger.session import LockSession
-from kintsugi.ledger.signals import Signals
+from kintsugi.ledger.signal_inbox import LedgerInbox
+from kintsugi.ledger.signal_pages import SignalPageRepository
+from kintsugi.ledger.signals import SignalRepository
 from kintsugi.ledger.store import Store
-from kintsugi.ledger.triggers import Triggers
+from kintsugi.ledger.tried_remedies import RemedyRepository
+from kintsugi.ledger.triggers import TriggerRepository
 from kintsugi.ledger.windows import Windows
 
 _TURN = 0x6B696E00
 """Replicas that start together bring the schema up to date one after the other."""
 
 
-class Ledger(
-    Leading,
-    Mending,
-    Signals,
-    Triggers,
-    Reopening,
-    SignalPages,
-    Letters,
-    Conditions,
-    Claims,
-    Admissions,
-    Incidents,
-    Runs,
-    Drills,
-    Exhibits,
-    People,
-    Knowledge,
-    Outbox,
-    Retention,
-):
+class Ledger:
     """
-    All chapters on one store. Make it with `open` (the daemon) or `read` (everybody else).
+    The repositories, each of one concern, on one store. Make it with `open` (the daemon) or `read` (all others).
 
-    Every method raises `LedgerUnavailable` when the database is down, full, locked or read-only; then nothing of the
-    call counts, and it can be made again: what did land is recognised. `now` is the caller's clock.
+    Every method raises `LedgerUnavailable` when the database is down, full, locked or read-only; the call can then be
+    repeated: changes that were committed are recognised. `now` is the caller's clock.
     """
 
-    _session: LockSession | None = None
+    def __init__(self, store: Store, session: LockSession | None = None) -> None:
+        self._store, self._session = store, session
+        self._fence = EpochFence(store)
+        self.repair = RowRepair(store)
+        self.signals = SignalRepository(store)
+        self.triggers = TriggerRepository(store)
+        self.episodes = EpisodeReopener(store)
+        self.signal_pages = SignalPageRepository(store)
+        self.dead_letters = DeadLetterRepository(store)
+        self.inbox = LedgerInbox(self.signals, self.dead_letters)
+        self.pending_matches = PendingMatchRepository(store)
+        self.run_requests = RunRequestRepository(store)
+        self.admissions = AdmissionRepository(store)
+        self.incidents = IncidentRepository(store)
+        self.runs = RunRepository(store)
+        self.drills = DrillRepository(store)
+        self.evidence = EvidenceRepository(store)
+        self.diagnoses = DiagnosisRepository(store)
+        self.approvals = ApprovalRepository(store)
+        self.pauses = PauseRepository(store)
+        self.revisions = RevisionRepository(store)
+        self.templates = TemplateRepository(store)
+        self.catalogs = CatalogRepository(store)
+        self.replicas = ReplicaRepository(store)
+        self.remedies = RemedyRepository(store)
+        self.outbox = OutboxRepository(store)
+        self.retention = RetentionRepository(store)
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch under which this process took the lead, None before it did."""
+        return self._store.epoch
+
+    async def lead(self, now: datetime) -> int:
+        """Take the lead, and return its epoch: see `EpochFence.lead`."""
+        return await self._fence.lead(now)
+
+    async def ping(self) -> None:
+        """Ask the database for an answer."""
+        await self._fence.ping()
 
     async def keep_held(self) -> None:
         """
-        Watch over the lock that keeps other daemons away, for as long as it is held; a lock on a file needs nobody.
+        Watch the lock that keeps other daemons away, as long as it is held; a file lock needs no watching.
 
         Raises StaleEpoch when its session has ended: another daemon may lead, and this one must stop.
         """
@@ -93,36 +121,34 @@ class Ledger(
         url: str,
         *,
         holder: str,
-        boundary: Boundary = QUIET,
+        failpoints: Failpoints = NO_FAILPOINTS,
         windows: Windows | None = None,
         alone: bool = False,
     ) -> AsyncIterator["Ledger"]:
         """
-        Hold the ledger, bring its schema up to date, check an SQLite file, and close it all at the end.
+        Lock the ledger, bring its schema up to date, check an SQLite file, and close everything at the end.
 
-        `windows` say how far back the past counts: that long it is told to the guards, and kept. `alone`: also on
-        PostgreSQL nobody else is let in, whatever their name.
-        Raises `LedgerHeld` when another daemon lives on it, `LedgerUnavailable` when it cannot be reached or the file
-        is damaged (it is never made anew), `LedgerError` for a bad URL or a newer schema.
+        `windows` say how far back the past counts: so long it is kept and read for the guards. `alone`: on PostgreSQL, too, no
+        other process is admitted under any name. Raises `LedgerHeld` when another daemon holds it, `LedgerUnavailable` when it
+        cannot be reached or the file is damaged (it is never recreated), `LedgerError` for a bad URL or a newer schema.
         """
         parsed = parse_url(url)
         engines = connect(parsed)
         try:
-            async with held(engines, file_of(parsed), holder, alone=alone) as session:
+            async with process_lock(engines, file_of(parsed), holder, alone=alone) as session:
                 await _prepare(engines)
-                ledger = cls(Store(engines, boundary, holder, windows))
-                ledger._session = session
+                ledger = cls(Store(engines, failpoints, holder, windows), session)
                 try:
                     yield ledger
                 finally:
-                    await ledger._intake.close()
+                    await ledger.signals.close()
         finally:
             await engines.dispose()
 
     @classmethod
     @asynccontextmanager
     async def read(cls, url: str) -> AsyncIterator["Ledger"]:
-        """Look into a ledger, beside a daemon or without one: no lock, no epoch, and every write is refused."""
+        """Open a ledger for reading, beside a daemon or without one: no lock, no epoch, and every write is refused."""
         parsed = parse_url(url)
         file = file_of(parsed)
         if file is not None and not file.exists():
@@ -130,7 +156,7 @@ class Ledger(
         engines = connect(parsed, read_only=True)
         try:
             await _check(engines)
-            yield cls(Store(engines, QUIET, "a reader"))
+            yield cls(Store(engines, NO_FAILPOINTS, "a reader"))
         finally:
             await engines.dispose()
 

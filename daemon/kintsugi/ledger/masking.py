@@ -1,8 +1,8 @@
 """
-What of a step must not be stored is masked here, on its way into the ledger; what runs on goes on with the raw values.
+Masks the secrets of a step on its way into the ledger; the running process keeps the raw values.
 
-Commands stay as they are, those of an undo and those that complete a change too: they are carried out again after a
-restart, and `effect` refuses a change whose commands hold a secret.
+Commands stay as they are, also those of an undo and those that complete a change: they are executed again after a restart.
+A change whose commands hold a secret is refused beforehand (`actions.confidential`).
 """
 
 import asyncio
@@ -22,14 +22,14 @@ _READ_AGAIN = frozenset(
 
 
 async def without_secrets(step: StepRecord) -> StepRecord:
-    """Return a step as it may be stored: texts, facts and result masked by place, by shape, and by what we know."""
+    """Return a step in the form that is stored: texts, facts and result masked by place, shape and known values."""
     if weight(step.result, LARGE) + weight(step.facts, LARGE) > LARGE:
         return await asyncio.to_thread(_masked, step)
     return _masked(step)
 
 
 def weight(value: object, enough: int) -> int:
-    """Count the characters of all texts in a value, no further than to `enough`."""
+    """Count the characters of all texts in a value, up to `enough`."""
     if isinstance(value, str):
         return len(value)
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()

@@ -1,8 +1,8 @@
 """
-The outbox: notices that are written with the change they tell of, and sent later.
+The outbox: notices that are written with the change that they report, and sent later.
 
-A notice is in the same transaction as its cause, so none is lost and none is sent for what was not kept; the notifier
-may send one twice, and its id tells the receiver so.
+A notice is in the same transaction as its cause, so that none is lost and none is sent for a change that was not committed.
+The notifier may send one twice; the receiver recognises it by its id.
 """
 
 from datetime import datetime, timedelta
@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.tables import notices
 from kintsugi.ledger.texts import clean
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import IncidentState, Notice
 
-TOLD = frozenset(
+NOTIFIED_STATES = frozenset(
     {
         IncidentState.NEEDS_OPERATOR,
         IncidentState.AWAITING_APPROVAL,
@@ -33,14 +33,18 @@ AGAIN_AFTER = timedelta(hours=1)
 """How long the same words about the daemon itself are not said again: it may start, or its trouble come back, every minute."""
 
 
-async def tell(connection: AsyncConnection, incident: str, state: IncidentState, text: str, now: datetime) -> None:
-    """Put a notice into the outbox, in the caller's transaction; nothing for states that nobody is told of."""
-    if state in TOLD:
+async def put_notice(
+    connection: AsyncConnection, incident: str, state: IncidentState, text: str, now: datetime
+) -> None:
+    """Put a notice into the outbox, in the caller's transaction; none for states without notices."""
+    if state in NOTIFIED_STATES:
         await _put(connection, incident, state, text, now)
 
 
-async def tell_once(connection: AsyncConnection, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
-    """Put a notice into the outbox, in the caller's transaction, unless these words were said of the incident before."""
+async def put_notice_once(
+    connection: AsyncConnection, incident: str, kind: IncidentState, text: str, now: datetime
+) -> None:
+    """Put a notice into the outbox, in the caller's transaction, unless the incident had one with the same text before."""
     said = select(notices.c.id).where(
         notices.c.incident == incident, notices.c.kind == kind, notices.c.text == clean(text)
     )
@@ -55,39 +59,50 @@ async def _put(
     await connection.execute(insert(notices).values(values(notice) | {"sent": False}))
 
 
-class Outbox(Chapter):
-    """What waits to be sent, for the notifier."""
+class OutboxRepository(Repository):
+    """The notices that wait to be sent."""
 
-    async def tell_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
+    async def put_notice_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
         """
-        Leave a notice about an incident that moves no state of it, once for the same words.
+        Leave a notice about an incident without a change of its state, once for the same text.
 
         Raises `StaleEpoch`, `LedgerUnavailable`.
         """
 
         async def work(connection: AsyncConnection) -> None:
-            await tell_once(connection, incident, kind, text, now)
+            await put_notice_once(connection, incident, kind, text, now)
 
         await self._store.write("tell", work, fenced=True)
 
-    async def tell_of_daemon(self, text: str, now: datetime) -> None:
+    async def put_daemon_notice(self, text: str, now: datetime) -> None:
         """
-        Leave a notice about the daemon itself, which a person must mend, unless it was said within the last hour.
+        Leave a notice about the daemon itself that needs a person, unless the same was sent within the last hour.
 
         Raises `StaleEpoch`, `LedgerUnavailable`.
         """
+        await self._put_without_incident(IncidentState.NEEDS_OPERATOR, text, now)
+
+    async def put_observed_notice(self, text: str, now: datetime) -> None:
+        """
+        Leave a notice of a problem that is only observed; once an hour for the same text.
+
+        Raises `StaleEpoch`, `LedgerUnavailable`.
+        """
+        await self._put_without_incident(IncidentState.OPEN, text, now)
+
+    async def _put_without_incident(self, kind: IncidentState, text: str, now: datetime) -> None:
         said = select(notices.c.id).where(
             notices.c.incident.is_(None), notices.c.created > now - AGAIN_AFTER, notices.c.text == clean(text)
         )
 
         async def work(connection: AsyncConnection) -> None:
             if (await connection.execute(said.limit(1))).first() is None:
-                await _put(connection, None, IncidentState.NEEDS_OPERATOR, text, now)
+                await _put(connection, None, kind, text, now)
 
-        await self._store.write("tell-of-daemon", work, fenced=True)
+        await self._store.write("tell-of-no-incident", work, fenced=True)
 
     async def due_notices(self, now: datetime, limit: int = 20) -> tuple[Notice, ...]:
-        """Give the unsent notices whose time has come, oldest first."""
+        """Return the unsent notices whose time has come, oldest first."""
         query = select(*columns(Notice, notices)).where(~notices.c.sent, notices.c.due <= now)
         return await self._shown(Notice, query.order_by(notices.c.due, notices.c.id).limit(limit))
 

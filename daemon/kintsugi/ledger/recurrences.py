@@ -1,8 +1,8 @@
 """
-What the ledger knows of a trouble that returns: the recoveries of one service by one runbook, what each run did, who was told.
+The history of a recurring problem: the recoveries of one service by one runbook, the changes of each run, and the notices.
 
-By the runbook and not by the rule: rules are ways to notice, and where one is left to a person another one soon notices the
-same trouble. What has to be repeated is the remedy.
+It is read by runbook and not by rule: several rules can notice the same problem, and where one is left to a person another one
+soon matches. The repeated remedy is what counts.
 """
 
 from datetime import datetime
@@ -10,10 +10,10 @@ from datetime import datetime
 from sqlalchemy import Select, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kintsugi.decisions.recurrence import PastRecovery
 from kintsugi.ledger.rows import columns, record
 from kintsugi.ledger.tables import incidents, runs, steps
 from kintsugi.model.records import Incident, IncidentState, Phase, RunKind, StepState
-from kintsugi.recurrence import PastRecovery
 
 MOST = 32
 """Recoveries read of one service by one runbook, and runs told of: more than the limit may be set to, and than the rest has doublings."""
@@ -67,7 +67,7 @@ async def read_attempts(
 
 
 async def told_since(connection: AsyncConnection, service: str, runbook: str, since: datetime) -> Incident | None:
-    """Find the incident by which a person was told since then that this trouble returns: it never had a run."""
+    """Return the incident by which a person was told since then that this problem recurs: it never had a run."""
     query = (
         select(*columns(Incident, incidents))
         .where(incidents.c.service == service, incidents.c.runbook == runbook, incidents.c.opened >= since)

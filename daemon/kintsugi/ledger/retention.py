@@ -1,5 +1,5 @@
 """
-Forgetting: what is closed and old goes, in bounded batches; nothing that is open or that a guard still counts.
+Retention: deletes closed and old rows in bounded batches; none that is open or that a guard still counts.
 
 Every statement begins at an index and deletes at most a batch, so that a tick costs what it deletes and never what is
 kept, and an incident of a hundred thousand signals goes over several ticks instead of in one endless transaction.
@@ -12,14 +12,15 @@ from datetime import datetime
 from sqlalchemy import Column, ColumnElement, Delete, Select, and_, delete, exists, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.chapter import Chapter
 from kintsugi.ledger.history import LAST_RUNS
+from kintsugi.ledger.known_tables import good_revisions, good_templates, scaled_to_zero, seen_replicas
+from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.tables import (
     approvals,
     catalogs,
     dead_letters,
+    diagnoses,
     evidence,
-    good_revisions,
     incidents,
     locks,
     notices,
@@ -39,7 +40,7 @@ LAST_GOOD = 20
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetentionTerms:
     """
-    What is kept for reasons that the ledger itself does not know.
+    The reasons to keep rows that the ledger itself does not know.
 
     `notices`: unsent ones, because somebody sends them; where nobody is told they count as read. `workloads`: the uids
     that are in the cluster now, None while that is not known; then every good revision stays.
@@ -49,7 +50,7 @@ class RetentionTerms:
     workloads: Collection[str] | None = None
 
 
-class Retention(Chapter):
+class RetentionRepository(Repository):
     """The one place where rows are deleted for their age."""
 
     async def prune(
@@ -61,7 +62,8 @@ class Retention(Chapter):
         At most `limit` rows of each table; when fewer than `limit` are told, nothing more is to be deleted. Kept whatever
         their age: open incidents and all that belongs to them, signals that fire or have no verdict, notices
         that somebody has yet to send, the last runs of each service and what else the guards count, and the documents
-        of every run that is kept. Good revisions go when their workload was neither there nor good since `before`.
+        of every run that is kept. Good revisions go when their workload was neither there nor good since `before`, and
+        their templates with them.
         """
         wish, old = kept or RetentionTerms(), min(before, now - self._store.windows.longest)
 
@@ -71,6 +73,8 @@ class Retention(Chapter):
             await batch.rest(unsent=wish.notices)
             if wish.workloads is not None:
                 await batch.good_revisions(wish.workloads)
+                await batch.good_templates()
+                await batch.replicas(wish.workloads)
             return batch.gone
 
         return await self._store.write("prune", work)
@@ -94,9 +98,10 @@ class _Batch:
         await self._delete(
             runs.c.id.in_(theirs) & _bare(runs.c.id, steps.c.run, evidence.c.run, locks.c.run), runs.c.id
         )
-        for belonging in (approvals.c.incident, notices.c.incident, signals.c.incident):
+        belongings = (approvals.c.incident, diagnoses.c.incident, notices.c.incident, signals.c.incident)
+        for belonging in belongings:
             await self._delete(belonging.in_(chosen), belonging)
-        empty = _bare(incidents.c.id, runs.c.incident, approvals.c.incident, notices.c.incident, signals.c.incident)
+        empty = _bare(incidents.c.id, runs.c.incident, *belongings)
         await self._delete(incidents.c.id.in_(chosen) & empty, incidents.c.id)
 
     async def rest(self, *, unsent: bool) -> None:
@@ -126,6 +131,28 @@ class _Batch:
         if lost:
             key = tuple_(good_revisions.c.workload, good_revisions.c.template)
             await self._count(delete(good_revisions).where(key.in_(lost)))
+
+    async def good_templates(self) -> None:
+        """Forget the templates of good revisions that are forgotten."""
+        same = (
+            good_revisions.c.workload == good_templates.c.workload,
+            good_revisions.c.template == good_templates.c.template,
+        )
+        query = select(good_templates.c.kind, good_templates.c.namespace, good_templates.c.name)
+        query = query.where(good_templates.c.seen < self._old, ~exists().where(*same))
+        found = await self._connection.execute(query.order_by(good_templates.c.seen).limit(self._limit))
+        lost = [(row.kind, row.namespace, row.name) for row in found]
+        if lost:
+            key = tuple_(good_templates.c.kind, good_templates.c.namespace, good_templates.c.name)
+            await self._count(delete(good_templates).where(key.in_(lost)))
+
+    async def replicas(self, there: Collection[str]) -> None:
+        """Forget how many replicas workloads had that are gone, and who has scaled them to 0: no other has their uid."""
+        for workload, moment in (
+            (seen_replicas.c.workload, seen_replicas.c.since),
+            (scaled_to_zero.c.workload, scaled_to_zero.c.moment),
+        ):
+            await self._delete((moment < self._old) & workload.not_in(there), moment)
 
     async def _catalogs(self) -> None:
         """Forget documents that no run keeps to, the newest digests excepted: a run may begin on them at any moment."""

@@ -1,9 +1,9 @@
 """
-Rows from records and records from rows: the columns of a table that a frozen record has fields for.
+Converts between rows and records: a frozen record has a field for each of the columns.
 
-A row may hold what cannot be read (`columns.Unreadable`): another version's word, a damaged text. What is acted upon is
-read whole or not at all (`record`); what is only shown, counted or closed is read as far as it can be (`shown`), and says
-what is missing. So no row costs the others, and none is left to nobody because it cannot be read.
+A row may have unreadable values (`columns.Unreadable`): another version's word, a damaged text. A record that is acted upon is
+read whole or not at all (`record`); one that is only shown, counted or closed is read as far as possible (`shown`), and names
+what is missing. So an unreadable row neither hides the others nor stays open for ever.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Table
+from sqlalchemy import Column, ColumnElement, Table
 
 from kintsugi.errors import UnreadableRow
 from kintsugi.ledger.columns import Unreadable
-from kintsugi.model.documents import Mode, RuleSource
 from kintsugi.model.drills import DrillMemory
 from kintsugi.model.records import (
     DeadLetter,
@@ -36,6 +35,7 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
+from kintsugi.model.rules import Mode, RuleSource
 
 T = TypeVar("T")
 
@@ -51,18 +51,20 @@ _NAMES = ("run", "path", "incident", "rule", "uid", "workload", "template", "ser
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Instead:
-    """What stands for fields that cannot be read where a record is only shown, and which text says so; "" for none."""
+    """Values in place of unreadable fields of a shown record, and the field whose text says so, "" for none."""
 
     fields: Mapping[str, object] = field(default_factory=dict)
     told: str = ""
 
+
+_NOT_KNOWN = dict.fromkeys(("steps_finished_at", "taken_up", "workload_found", "workload_left"))
 
 _INSTEAD: Mapping[type[object], _Instead] = {
     Incident: _Instead(
         fields={"mode": Mode.OBSERVE, "state": IncidentState.OPEN, "kind": RunKind.RECOVERY}, told="reason"
     ),
     RunRecord: _Instead(
-        fields={"parameters": {}, "state": IncidentState.OPEN, "kind": RunKind.RECOVERY, "walked": None}, told="reason"
+        fields={"parameters": {}, "state": IncidentState.OPEN, "kind": RunKind.RECOVERY, **_NOT_KNOWN}, told="reason"
     ),
     StepRecord: _Instead(
         fields={
@@ -82,7 +84,7 @@ _INSTEAD: Mapping[type[object], _Instead] = {
             "target": None,
         }
     ),
-    # A person's no holds, although it cannot be read of what: of everything, until it is lifted.
+    # A pause whose subject cannot be read is still in force: for everything, until it is lifted.
     Pause: _Instead(fields={"scope": PauseScope.GLOBAL, "until": None}, told="why"),
     DrillMemory: _Instead(fields={"slot": None, "passed": None}),
     Notice: _Instead(fields={"kind": IncidentState.NEEDS_OPERATOR}),
@@ -90,18 +92,19 @@ _INSTEAD: Mapping[type[object], _Instead] = {
 }
 
 
-def columns(record: type[object], table: Table) -> Sequence[Column[Any]]:
-    """Give the columns of `table` that hold fields of `record`, in the order of the fields."""
-    return [table.c[field.name] for field in fields(record) if field.name in table.c]  # type: ignore[arg-type]
+def columns(record: type[object], table: Table) -> Sequence[ColumnElement[Any]]:
+    """Return the columns of `table` that hold fields of `record`, in the order of the fields."""
+    found = [table.c[field.name] for field in fields(record) if field.name in table.c]  # type: ignore[arg-type]
+    return [each if each.name == each.key else each.label(each.key) for each in found]
 
 
 def values(record: object) -> dict[str, object]:
-    """Give the record's fields as column values."""
+    """Return the record's fields as column values."""
     return {field.name: getattr(record, field.name) for field in fields(record)}  # type: ignore[arg-type]
 
 
 def unreadable(kind: type[object], row: Any) -> UnreadableRow | None:
-    """Return what of a row cannot be read; None when all can."""
+    """Return the unreadable values of a row; None when there are none."""
     if not any(type(value) is Unreadable for value in row):
         return None
     given: Mapping[str, object] = row._mapping
@@ -130,7 +133,7 @@ def readable(kind: type[T], rows: Sequence[Any]) -> tuple[T, ...]:
 
 
 def signal_columns(table: Table) -> Sequence[Column[Any]]:
-    """Give the columns from which `signal` builds."""
+    """Return the columns from which `signal` builds."""
     return [table.c[name] for name in (*_SIGNAL_FIELDS, "stale")]
 
 
@@ -174,7 +177,7 @@ def moment(value: object) -> datetime | None:
 
 
 def verdict_values(judged: Verdict, now: object) -> dict[str, object]:
-    """Give the columns of a signal's row that a verdict fills."""
+    """Return the columns of a signal's row that a verdict fills."""
     return {
         "verdict": judged.kind,
         "reason": judged.reason,

@@ -2,24 +2,31 @@
 Runs and their steps: every transition is a compare and set under the leader's epoch (P4, P8).
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import BudgetSpent, NotRecorded, WrongState
-from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.claims import TURN
 from kintsugi.ledger.drills import note_passed
-from kintsugi.ledger.history import read_disruptions
+from kintsugi.ledger.history import read_changed
 from kintsugi.ledger.masking import without_secrets
-from kintsugi.ledger.outbox import tell
+from kintsugi.ledger.outbox import put_notice
+from kintsugi.ledger.replicas import note_scale
+from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record, shown, values
+from kintsugi.ledger.run_requests import TURN
 from kintsugi.ledger.tables import incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump
+from kintsugi.model.api_types import CurrentStep
 from kintsugi.model.bounds import Budget
 from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord, StepState
+from kintsugi.model.run_update import NO_UPDATE, RunUpdate
+from kintsugi.model.services import STACK
+from kintsugi.model.step_path import NOTES_LIKE
 
 _STEP = columns(StepRecord, steps)
 _RUN = columns(RunRecord, runs)
@@ -27,33 +34,53 @@ _NOT_MADE = (StepState.PLANNED, StepState.SKIPPED, StepState.FAILED)
 """States of a change that surely was not made."""
 
 
-class Runs(Chapter):
+class RunRepository(Repository):
     """Runs and steps, written by the leader and read by people."""
 
     async def open_runs(self) -> tuple[RunRecord, ...]:
         """
-        Give the unfinished runs, oldest first: what a restart takes up again.
+        Return the unfinished runs, oldest first: a restart resumes them.
 
-        None is left out because it cannot be read: whoever takes it up is told by `run`, and closes it.
+        Unreadable ones are included: the supervisor learns by `get` that one cannot be read, and closes it.
         """
         query = select(*_RUN).where(runs.c.finished.is_(None)).order_by(runs.c.started, runs.c.id)
         return await self._shown(RunRecord, query)
 
-    async def run(self, run: str) -> RunRecord:
-        """Return one run; raises `NotRecorded`, and `UnreadableRow` where any of it cannot be read."""
-        return await self._store.look(lambda connection: _find_run(connection, run))
+    async def current_steps(self, of: Sequence[str]) -> dict[str, CurrentStep]:
+        """Return by run the step that was begun last, without its result; notes (`@found`) are no steps."""
+        last = select(func.max(steps.c.number)).where(steps.c.run.in_(of), steps.c.path.not_like(NOTES_LIKE))
+        query = select(steps.c.run, steps.c.path, steps.c.name, steps.c.state)
+        query = query.where(steps.c.number.in_(last.group_by(steps.c.run)))
 
-    async def runs_of(self, incident: str) -> tuple[RunRecord, ...]:
-        """Give an incident's runs, oldest first."""
+        async def work(connection: AsyncConnection) -> dict[str, CurrentStep]:
+            rows = await connection.execute(query)
+            return {row.run: CurrentStep(path=row.path, name=row.name, state=row.state) for row in rows}
+
+        return await self._store.read(work) if of else {}
+
+    async def get(self, run: str) -> RunRecord:
+        """Return one run; raises `NotRecorded`, and `UnreadableRow` where any of it cannot be read."""
+        return await self._store.read(lambda connection: find_run(connection, run))
+
+    async def of_incident(self, incident: str) -> tuple[RunRecord, ...]:
+        """Return an incident's runs, oldest first."""
         query = select(*_RUN).where(runs.c.incident == incident).order_by(runs.c.started, runs.c.id)
         return await self._shown(RunRecord, query)
 
+    async def children_of(self, run: str) -> tuple[RunRecord, ...]:
+        """Return the runs that the steps of a run have started, oldest first."""
+        return await self._shown(RunRecord, _children_of(run))
+
+    async def open_children_of(self, run: str) -> tuple[RunRecord, ...]:
+        """Return those of them that are not over, oldest first."""
+        return await self._shown(RunRecord, _children_of(run).where(runs.c.finished.is_(None)))
+
     async def steps(self, run: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
         """
-        Give a run's steps in the order in which they were first written.
+        Return a run's steps in the order in which they were first written.
 
-        `strict`: raises `UnreadableRow` where any of them cannot be read, since none may be missing where a run goes on;
-        else each is given as far as it can be read.
+        `strict`: raises `UnreadableRow` where any of them cannot be read, since a run that goes on needs them all; else each
+        is returned as far as it can be read.
         """
         query = select(*_STEP).where(steps.c.run == run).order_by(steps.c.number)
         rows = await self._rows(StepRecord, query)
@@ -65,16 +92,17 @@ class Runs(Chapter):
         """
         Write a step if it still is in state `expect` (None: not written yet).
 
-        A changing step that goes to INTENT marks its run as changed until it turns out not to have been made, and is counted against the `budget` of its namespace
-        in this very transaction (P7). Raises `BudgetSpent`; `WrongState` when the step is in another state, or when a
-        new intent comes for a run that is over; `StaleEpoch`, `LedgerUnavailable`. Secrets are masked on the way.
+        A changing step that goes to INTENT marks its run as changed until it turns out not to have been made, and is counted
+        against the `budget` of its namespace and of the pods that must stay, in the same transaction (P7). Raises
+        `BudgetSpent`; `WrongState` when the step is in another state, or for a new intent of a run that is over;
+        `StaleEpoch`, `LedgerUnavailable`. Secrets are masked.
         """
         step = await without_secrets(step)
 
         async def work(connection: AsyncConnection) -> None:
             if budget is not None:
                 await self._store.take_turns(connection, TURN)
-            run = await _find_run(connection, step.run, lock=True)
+            run = await find_run(connection, step.run, lock=True)
             written = await _find_step(connection, step)
             if written is not None and _same(written, step):
                 return  # this very transition has landed already
@@ -86,35 +114,44 @@ class Runs(Chapter):
             if step.state is StepState.INTENT and run.finished is not None:
                 raise WrongState(f"run {step.run} is over ({run.state}): no new intent for {step.path}")
             if budget is not None:
-                await _spend(connection, step.namespace, budget)
+                await _spend(connection, step, budget)
             await _put_step(connection, step, known=written is not None)
             if step.changes:
+                await note_scale(connection, step, now)
                 changed = step.state not in _NOT_MADE or await _has_changed(connection, run.id)
                 if changed is not run.changed:
                     await connection.execute(update(runs).where(runs.c.id == run.id).values(changed=changed))
 
         await self._store.write(f"save-step {step.path} {step.state}", work, fenced=True)
 
-    async def reopen_run(self, run: str, reason: str, now: datetime) -> RunRecord:
+    async def reopen_run(self, run: str, reason: str, now: datetime, *, who: str) -> RunRecord:
         """
-        Take up a run that is over, to roll it back: a person wants it so.
+        Reopen a run that is over to roll it back, as `who` requests.
 
-        Its incident is open again and its service locked. Raises `WrongState` while the service has another incident
-        open or its lock is held; a run that is not over is given back as it is.
+        Its incident is open again and its service locked. Raises `WrongState` while the service has another incident open or
+        its lock is held; a run that is not over is returned as it is.
         """
 
         async def work(connection: AsyncConnection) -> RunRecord:
-            before = await _find_run(connection, run, lock=True)
+            before = await find_run(connection, run, lock=True)
             if before.finished is None:
                 return before
             if before.kind is RunKind.DRILL:
-                raise WrongState(f"run {run} was a drill: it has taken back all that it made, and touched nothing else")
+                raise WrongState(f"run {run} was a drill: it has undone all that it made, and changed nothing else")
+            if before.service == STACK:
+                raise WrongState(f"run {run} has changed nothing itself: roll back the runs that it started")
             await _refuse_if_taken(connection, before)
-            after = replace(before, state=IncidentState.ROLLING_BACK, reason=clean(reason), finished=None)
+            after = replace(
+                before,
+                state=IncidentState.ROLLING_BACK,
+                reason=clean(reason),
+                finished=None,
+                rollback_requested_by=clean(who),
+            )
             await connection.execute(update(runs).where(runs.c.id == run).values(values(after)))
             lock = {"name": f"service {before.service}", "run": run, "since": now}
             await connection.execute(insert(locks), [lock])
-            await _move_incident(connection, before.incident, after)
+            await move_incident(connection, before.incident, after)
             return after
 
         return await self._store.write("reopen-run", work, fenced=True)
@@ -127,18 +164,18 @@ class Runs(Chapter):
         now: datetime,
         *,
         deadline: datetime | None = None,
-        walked: datetime | None = None,
+        updates: RunUpdate = NO_UPDATE,
     ) -> RunRecord:
         """
-        Move a run and its incident to a state; `deadline` and `walked` are left as they are when None.
+        Move a run and its incident to a state; `deadline` is left as it is when None.
 
-        A final state finishes the run, closes the incident and frees the locks. States that a person is told of put a
-        notice into the outbox, in the same transaction. A run that is over stays as it is: moved to the same state it
-        is given back, to another one raises `WrongState`. One that cannot be read can be moved all the same: to its end.
+        A final state finishes the run, closes the incident and frees the locks. States with a notice put it into the outbox, in
+        the same transaction. A run that is over does not change: it is returned for the same state, and `WrongState` is raised
+        for another one. An unreadable run can be moved, too: to its end.
         """
 
         async def work(connection: AsyncConnection) -> RunRecord:
-            before = await _find_run(connection, run, lock=True, strict=False)
+            before = await find_run(connection, run, lock=True, strict=False)
             if before.finished is not None:
                 if before.state is state:
                     return before
@@ -148,32 +185,53 @@ class Runs(Chapter):
                 state=state,
                 reason=clean(reason),
                 deadline=deadline or before.deadline,
-                walked=walked or before.walked,
                 finished=now if state.is_final else None,
+                **(columns := columns_of(updates)),
             )
             if after == before:
                 return before
-            moved = {"state": after.state, "reason": after.reason, "finished": after.finished}
-            moved |= {name: moment for name, moment in (("deadline", deadline), ("walked", walked)) if moment}
+            moved = {"state": after.state, "reason": after.reason, "finished": after.finished, **columns}
+            moved |= {"deadline": deadline} if deadline else {}
             await connection.execute(update(runs).where(runs.c.id == run).values(moved))
             if state.is_final:
                 await connection.execute(delete(locks).where(locks.c.run == run))
             if state is IncidentState.PASSED:
                 await note_passed(connection, before.service, now)
-            await _move_incident(connection, before.incident, after)
+            await move_incident(connection, before.incident, after)
             if before.state is not state:
-                await tell(connection, before.incident, state, reason, now)
+                await put_notice(connection, before.incident, state, reason, now)
             return after
 
         return await self._store.write(f"move-run {state}", work, fenced=True)
 
+    async def update_run(self, run: str, updates: RunUpdate) -> RunRecord:
+        """Write a run's findings; its state stays. Raises NotRecorded, UnreadableRow, StaleEpoch, LedgerUnavailable."""
+        columns = columns_of(updates)
 
-async def _find_run(connection: AsyncConnection, run: str, *, lock: bool = False, strict: bool = True) -> RunRecord:
+        async def work(connection: AsyncConnection) -> RunRecord:
+            before = await find_run(connection, run, lock=True)
+            await connection.execute(update(runs).where(runs.c.id == run).values(columns))
+            return replace(before, **columns)
+
+        return await self._store.write(f"update-run {' '.join(columns)}", work, fenced=True)
+
+
+async def find_run(connection: AsyncConnection, run: str, *, lock: bool = False, strict: bool = True) -> RunRecord:
+    """Read a run. Raises NotRecorded; UnreadableRow where `strict`."""
     query = select(*_RUN).where(runs.c.id == run)
     row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
     if row is None:
         raise NotRecorded(f"there is no run {run}")
     return record(RunRecord, row) if strict else shown(RunRecord, row)
+
+
+def columns_of(updates: RunUpdate) -> dict[str, Any]:
+    """Return the columns that an update sets."""
+    return {name: clean(value) if isinstance(value, str) else value for name, value in updates.given.items()}
+
+
+def _children_of(run: str) -> Select[Any]:
+    return select(*_RUN).where(runs.c.parent == run, runs.c.parent != "").order_by(runs.c.started, runs.c.id)
 
 
 async def _refuse_if_taken(connection: AsyncConnection, run: RunRecord) -> None:
@@ -192,10 +250,15 @@ async def _has_changed(connection: AsyncConnection, run: str) -> bool:
     return await connection.scalar(made.limit(1)) is not None
 
 
-async def _spend(connection: AsyncConnection, namespace: str, budget: Budget) -> None:
-    spent = len(await read_disruptions(connection, namespace, budget.since))
+async def _spend(connection: AsyncConnection, step: StepRecord, budget: Budget) -> None:
+    changed = (await read_changed(connection, (step.namespace,), budget.since))[step.namespace]
+    spent = len(changed.moments)
     if spent >= budget.most:
-        raise BudgetSpent(f"{spent} changes in {namespace} of late, the budget is {budget.most}")
+        raise BudgetSpent(f"{spent} changes in {step.namespace} within the budget window, the budget is {budget.most}")
+    for pods in budget.pods:
+        objection = pods.objection(str(step.facts.get("uid", "")), changed.objects)
+        if objection:
+            raise BudgetSpent(objection)
 
 
 async def _find_step(connection: AsyncConnection, step: StepRecord) -> StepRecord | None:
@@ -212,7 +275,8 @@ async def _put_step(connection: AsyncConnection, step: StepRecord, *, known: boo
     await connection.execute(update(steps).where(*same).values(values(step)))
 
 
-async def _move_incident(connection: AsyncConnection, incident: str, run: RunRecord) -> None:
+async def move_incident(connection: AsyncConnection, incident: str, run: RunRecord) -> None:
+    """Move a run's incident with it."""
     moved = update(incidents).where(incidents.c.id == incident)
     await connection.execute(moved.values(state=run.state, reason=run.reason, closed=run.finished))
 

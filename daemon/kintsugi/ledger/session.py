@@ -1,8 +1,8 @@
 """
-The session on PostgreSQL whose advisory lock says that this process holds the ledger, watched for as long as it does.
+The session on PostgreSQL whose advisory lock shows that this process holds the ledger; it is watched all the time.
 
-A server, a proxy or a failover may end a session without a word. Its lock is free from that moment on, and another daemon
-may lead; whoever goes on believing that it is alone is found out only at its next fenced write.
+A server, a proxy or a failover may end a session silently. Its lock is then free and another daemon may lead; without the watch
+this process would notice only at its next fenced write.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ class LockSession:
         except TimeoutError:
             return False
         except FOREIGN as error:
-            log.warning("the session of the ledger's lock has ended", error=str(wrapped(error, "ask")))
+            log.warning("ledger lock session lost", error=str(wrapped(error, "ask")))
             return True
 
     async def _again(self, ours: Callable[[AsyncConnection], Awaitable[None]]) -> None:
@@ -101,11 +101,11 @@ class LockSession:
                 await ours(connection)
         except FOREIGN as error:
             self._birth = birth
-            log.warning("the ledger's lock cannot be taken again yet", error=str(wrapped(error, "open")))
+            log.warning("ledger lock not taken again yet", error=str(wrapped(error, "open")))
             await self.close()
             return
         if not mine:
             raise StaleEpoch(
                 "the session that held the ledger has ended and another daemon may hold it now: this one must stop"
             )
-        log.warning("the database was started anew; the ledger's lock is taken again and nobody has led meanwhile")
+        log.warning("ledger lock taken again after a restart of the database")

@@ -1,27 +1,32 @@
-"""Signals: accepted, judged, and looked up again until each has its verdict (P1, P9)."""
+"""Signals: accepted, evaluated, and read again until each has its verdict (P1, P9)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, bindparam, exists, func, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.chapter import Chapter
-from kintsugi.ledger.inbox import TURN, Accepted, Told, summed, write_deliveries
-from kintsugi.ledger.intake import Intake
-from kintsugi.ledger.rows import columns, signal, signal_columns, unreadable, verdict, verdict_values
+from kintsugi.ledger.group_committer import GroupCommitter
+from kintsugi.ledger.inbox import TURN, Accepted, DeliveryResult, summed, write_deliveries
+from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.rows import signal, signal_columns, unreadable, verdict, verdict_values
 from kintsugi.ledger.store import Store
-from kintsugi.ledger.strays import Stray, put_aside, put_dead_letters
-from kintsugi.ledger.tables import dead_letters, incidents
+from kintsugi.ledger.strays import Stray, put_aside
+from kintsugi.ledger.tables import incidents
 from kintsugi.ledger.tables import signals as inbox
-from kintsugi.model.records import DeadLetter, IncidentState, Signal, SignalSource, Verdict, VerdictKind
+from kintsugi.ledger.texts import clean
+from kintsugi.model.records import IncidentState, Reason, Signal, SignalSource, Verdict, VerdictKind
+from kintsugi.model.rules import RuleSource
 
 _PAGE = 1_000
 """Open episodes that are read in one piece."""
 
 _OF_NO_INCIDENT = (VerdictKind.REFUSED, VerdictKind.OBSERVED, VerdictKind.NO_RULE, VerdictKind.DEAD_LETTER)
 """Verdicts that stand by themselves; the others hold no longer than the incident that they belong to."""
+
+_OF_OTHERS = (Reason.FOREIGN_TARGET, Reason.NO_TARGET, Reason.NO_NAMESPACE)
+"""Reasons that say of a signal that it is not about the service of the rule that it matches."""
 
 _SETTLE = (
     update(inbox)
@@ -36,7 +41,7 @@ _PROVISIONAL = (inbox.c.until.is_not(None), inbox.c.ended.is_(None))
 """Signals that still fire and are judged again when their verdict ends; the words of an index (see tables.py)."""
 
 
-class Signals(Chapter):
+class SignalRepository(Repository):
     """The inbox and the verdicts."""
 
     def __init__(self, store: Store) -> None:
@@ -44,7 +49,7 @@ class Signals(Chapter):
         self.strays = 0
         """Signals that this process has put aside because they could not be read."""
 
-        self._intake = Intake(self._commit)
+        self._committer = GroupCommitter(self._commit)
 
     async def accept(self, signals: Sequence[Signal], now: datetime) -> Accepted:
         """
@@ -53,32 +58,22 @@ class Signals(Chapter):
         Deliveries of one episode are one signal, in any number and order: see `episodes.py`. What was resolved before
         it was judged is settled at once as observed. Raises `LedgerUnavailable`: then none of them may count as taken.
         """
-        return summed(await self._intake.accept(signals, now)) if signals else Accepted()
+        return summed(await self._committer.accept(signals, now)) if signals else Accepted()
 
-    async def _commit(self, delivered: Sequence[Signal], now: datetime) -> list[Told]:
-        async def work(connection: AsyncConnection) -> list[Told]:
+    async def close(self) -> None:
+        """Wait for the commit under way, and refuse the callers that wait for the next."""
+        await self._committer.close()
+
+    async def _commit(self, delivered: Sequence[Signal], now: datetime) -> list[DeliveryResult]:
+        async def work(connection: AsyncConnection) -> list[DeliveryResult]:
             await self._store.take_turns(connection, TURN)
             return await write_deliveries(connection, delivered, now)
 
         return await self._store.write("accept", work)
 
-    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+    async def due(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]:
         """
-        Keep what could not be understood, instead of what was kept under the same id.
-
-        The newest 1,000 stay, so that a flood of nonsense cannot fill the disk.
-        """
-        if letters:
-            await self._store.write("keep-dead-letters", lambda connection: put_dead_letters(connection, letters))
-
-    async def dead_letters(self, limit: int = 50) -> tuple[DeadLetter, ...]:
-        """Give the newest dead letters, newest first."""
-        query = select(*columns(DeadLetter, dead_letters)).order_by(dead_letters.c.received.desc()).limit(limit)
-        return await self._shown(DeadLetter, query)
-
-    async def due_signals(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]:
-        """
-        Give the signals to judge, oldest first.
+        Return the signals to evaluate, oldest first.
 
         Those are the ones without a verdict, and those that still fire and whose provisional verdict ends by `now`. One
         that cannot be read is put aside as a dead letter, so that the others are judged and it is not met again.
@@ -109,7 +104,7 @@ class Signals(Chapter):
             await self._put_aside(strays, now)
 
     async def _put_aside(self, rows: Sequence[Row[Any]], now: datetime) -> None:
-        strays = [Stray.of(row, now) for row in rows]
+        strays = [await Stray.of(row, now) for row in rows]
         await self._store.write("put-aside", lambda connection: put_aside(connection, strays, now), fenced=True)
         self.strays += len(strays)
 
@@ -120,11 +115,11 @@ class Signals(Chapter):
         async def work(connection: AsyncConnection) -> datetime | None:
             return await connection.scalar(query)
 
-        return await self._store.look(work)
+        return await self._store.read(work)
 
     async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
         """
-        Give signals their verdicts, by id, in one transaction. A final verdict is never replaced.
+        Store the verdicts of signals, by id, in one transaction. A final verdict is never replaced.
 
         Raises `StaleEpoch` when another daemon has taken the lead.
         """
@@ -151,19 +146,43 @@ class Signals(Chapter):
             incidents.c.closed.is_not(None),
             incidents.c.state != IncidentState.NEEDS_OPERATOR,
         )
-        # said so that an index of what fires is used, and not that of verdicts, which holds all that ever was
+        # written so that the index of firing signals is used, and not that of verdicts, which has all signals
         settled = inbox.c.verdict.not_in(_OF_NO_INCIDENT) & inbox.c.until.is_(None)
         left = inbox.c.ended.is_(None) & settled & over
         which = select(inbox.c.id).where(left)
 
-        async def look(connection: AsyncConnection) -> bool:
+        async def read(connection: AsyncConnection) -> bool:
             return (await connection.execute(which.limit(1))).first() is not None
 
         async def work(connection: AsyncConnection) -> int:
             again = update(inbox).where(inbox.c.id.in_(which)).values(until=now)
             return int((await connection.execute(again)).rowcount)
 
-        return await self._store.write("rearm", work, fenced=True) if await self._store.look(look) else 0
+        return await self._store.write("rearm", work, fenced=True) if await self._store.read(read) else 0
+
+    async def refusals(self, reason: Reason) -> tuple[tuple[str, datetime], ...]:
+        """Return the rules whose signals were refused for a reason and are evaluated again, with the time of that."""
+        which = select(inbox.c.judged_rule, func.max(inbox.c.until)).where(*_PROVISIONAL, inbox.c.reason == reason)
+
+        async def work(connection: AsyncConnection) -> tuple[tuple[str, datetime], ...]:
+            rows = await connection.execute(which.group_by(inbox.c.judged_rule).order_by(inbox.c.judged_rule))
+            return tuple((rule, until) for rule, until in rows)
+
+        return await self._store.read(work)
+
+    async def make_due(self, rules: Collection[str], reason: Reason, now: datetime, *, until: datetime) -> int:
+        """Make signals due now that some rules refused for a reason that ends by a moment; return how many."""
+        refused = (inbox.c.reason == reason) & inbox.c.judged_rule.in_(rules)
+        which = select(inbox.c.id).where(*_PROVISIONAL, inbox.c.until > now, inbox.c.until <= until, refused)
+
+        async def read(connection: AsyncConnection) -> bool:
+            return (await connection.execute(which.limit(1))).first() is not None
+
+        async def work(connection: AsyncConnection) -> int:
+            again = update(inbox).where(inbox.c.id.in_(which)).values(until=now)
+            return int((await connection.execute(again)).rowcount)
+
+        return await self._store.write("make-due", work, fenced=True) if await self._store.read(read) else 0
 
     async def unjudged(self) -> int:
         """Count the signals without a verdict: received minus verdicts, zero when all is well (P9)."""
@@ -172,9 +191,9 @@ class Signals(Chapter):
         async def work(connection: AsyncConnection) -> int:
             return int(await connection.scalar(query) or 0)
 
-        return await self._store.look(work)
+        return await self._store.read(work)
 
-    async def signals_of(
+    async def of_incident(
         self, incident: str, *, limit: int = 500, skip: int = 0
     ) -> tuple[tuple[Signal, Verdict | None], ...]:
         """Return an incident's signals with their verdicts, oldest first: at most `limit`, after the first `skip`."""
@@ -182,22 +201,57 @@ class Signals(Chapter):
         rows = await self._rows(Signal, query.limit(limit).offset(skip))
         return tuple((signal(row), verdict(row)) for row in rows)
 
-    async def count_signals(self, incident: str) -> int:
+    async def count_of(self, incident: str) -> int:
         """Count an incident's signals."""
         query = select(func.count()).select_from(inbox).where(inbox.c.incident == incident)
 
         async def work(connection: AsyncConnection) -> int:
             return int(await connection.scalar(query) or 0)
 
-        return await self._store.look(work)
+        return await self._store.read(work)
 
-    async def judged_signals(self, limit: int = 50) -> tuple[tuple[Signal, Verdict | None], ...]:
-        """Give the newest signals of all, newest first, with what became of them."""
+    async def newest(self, limit: int = 50) -> tuple[tuple[Signal, Verdict | None], ...]:
+        """Return the newest signals with their verdicts, newest first."""
         query = select(inbox).order_by(inbox.c.received.desc(), inbox.c.id.desc()).limit(limit)
         return tuple((signal(row), verdict(row)) for row in await self._rows(Signal, query))
 
+    async def firing_rules(self, rules: Collection[str]) -> tuple[str, ...]:
+        """Return which of some rules have a signal that holds now. Kubernetes Events do not count: they never end."""
+        columns = (inbox.c.judged_rule, inbox.c.rule, inbox.c.reason)
+        query = select(*columns).where(inbox.c.ended.is_(None), inbox.c.kind != RuleSource.EVENT).distinct()
+
+        async def work(connection: AsyncConnection) -> tuple[str, ...]:
+            found = await connection.execute(query)
+            about = {row.judged_rule or row.rule for row in found if row.reason not in _OF_OTHERS}
+            return tuple(sorted(about & set(rules)))
+
+        return await self._store.read(work) if rules else ()
+
+    async def firing_among(self, signals: Collection[str]) -> tuple[str, ...]:
+        """Return the ids of those of some signals that hold now."""
+        query = select(inbox.c.id).where(inbox.c.id.in_(sorted(signals)), inbox.c.ended.is_(None))
+
+        async def work(connection: AsyncConnection) -> tuple[str, ...]:
+            return tuple(await connection.scalars(query))
+
+        return await self._store.read(work) if signals else ()
+
+    async def add_to_verdict(self, signal: str, text: str) -> None:
+        """
+        Add a sentence to a signal's verdict, once, while the signal holds; what was decided stays.
+
+        Raises `StaleEpoch`, `LedgerUnavailable`.
+        """
+        holds = (inbox.c.id == signal, inbox.c.ended.is_(None), inbox.c.verdict.is_not(None))
+        added = update(inbox).where(*holds, ~inbox.c.text.endswith(clean(text), autoescape=True))
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(added.values(text=inbox.c.text + clean(text)))
+
+        await self._store.write("add-to-verdict", work, fenced=True)
+
     async def firing(self, *sources: SignalSource) -> tuple[Signal, ...]:
-        """Give the open episodes of these sources, oldest first; of all sources when none is named."""
+        """Return the open episodes of these sources, oldest first; of all sources when none is named."""
         query = select(inbox.c.id).where(inbox.c.ended.is_(None))
         if sources:
             query = query.where(inbox.c.source.in_(sources))
@@ -205,10 +259,10 @@ class Signals(Chapter):
         async def work(connection: AsyncConnection) -> list[str]:
             return list(await connection.scalars(query))
 
-        ids, found = await self._store.look(work), list[Signal]()
+        ids, found = await self._store.read(work), list[Signal]()
         for start in range(0, len(ids), _PAGE):  # in pieces, so that a storm of them does not stop everything else
             piece = select(*signal_columns(inbox)).where(inbox.c.id.in_(ids[start : start + _PAGE]))
             found += map(signal, await self._rows(Signal, piece))
-        # sorted here: asked for an order, SQLite takes the index that has it, and reads all that ever fired
+        # sorted here: with ORDER BY, SQLite takes the index of that order, and reads all signals
         found.sort(key=lambda each: (each.received, each.id))
         return tuple(each for each in found if each.ended is None)

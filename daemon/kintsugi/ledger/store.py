@@ -7,20 +7,21 @@ work first looks at what is already written, it may run again even when a COMMIT
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TypeVar
 
-import stamina
 import structlog
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.cancellation import to_its_end
 from kintsugi.errors import LedgerError, StaleEpoch, UnreadableRow
-from kintsugi.ledger.boundary import Boundary
 from kintsugi.ledger.engines import Engines
-from kintsugi.ledger.failures import FOREIGN, Failure, is_read_only, judge, wrapped
+from kintsugi.ledger.failpoints import Failpoints
+from kintsugi.ledger.failures import FOREIGN, DatabaseFailure, classify, is_read_only, wrapped
 from kintsugi.ledger.tables import leadership
 from kintsugi.ledger.windows import Windows
+from kintsugi.retries import Waits, retry
 
 log = structlog.get_logger(__name__)
 
@@ -28,34 +29,32 @@ T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
 _ATTEMPTS = 4
-_FIRST_WAIT = 0.02
-_LONGEST_WAIT = 0.5
-_JITTER = 0.05
+_WAITS = Waits(first=timedelta(seconds=0.02), longest=timedelta(seconds=0.5), jitter=timedelta(seconds=0.05))
 _MOST_NOTED = 10_000
 """Rows that are remembered as told of in the log."""
 
 
 class Store:
     """
-    Run transactions.
+    Runs transactions.
 
     `epoch` is the one under which this process leads, None while it does not; `holder` is its name. `windows` say how
     far back the past counts.
     """
 
-    def __init__(self, engines: Engines, boundary: Boundary, holder: str, windows: Windows | None = None) -> None:
+    def __init__(self, engines: Engines, failpoints: Failpoints, holder: str, windows: Windows | None = None) -> None:
         self.engines = engines
         self.windows = windows or Windows()
         self.holder = holder
         self.epoch: int | None = None
-        self._boundary = boundary
+        self._failpoints = failpoints
         self._noted: set[str] = set()
 
     async def write(self, name: str, work: Work[T], *, fenced: bool = False) -> T:
         """
-        Run `work` in one transaction and commit it; give what it returned.
+        Run `work` in one transaction and commit it; return its result.
 
-        `work` may run several times and must therefore look before it writes: after a deadlock, a lost connection, or
+        `work` may run several times and must therefore read before it writes: after a deadlock, a lost connection, or
         a COMMIT whose answer was lost. `fenced`: only while nobody else has taken the lead. Raises
         `LedgerUnavailable`, `StaleEpoch`, or what `work` raises; then nothing of it is kept, or in one case may be: when
         the database fell silent during the COMMIT itself. Calling again is always right. A caller that is cancelled is
@@ -64,7 +63,7 @@ class Store:
         # A transaction that is cut in the middle keeps SQLite's lock until its connection is collected as garbage.
         return await _patiently(lambda: to_its_end(self._once(name, work, fenced=fenced)), f"write ({name})")
 
-    async def look(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T]) -> T:
         """
         Run `work`, which only reads, on one snapshot or a series of them. Raises `LedgerUnavailable`.
 
@@ -78,17 +77,17 @@ class Store:
         return await _patiently(lambda: to_its_end(once()), "read")
 
     async def commit(self, connection: AsyncConnection, name: str) -> None:
-        """Commit: the only place where anything becomes durable, and where crash points are numbered."""
-        self._boundary.passing("commit", name, before=True)
+        """Commit: the only place where anything becomes durable, and where failpoints are hit."""
+        self._failpoints.hit("commit", name, before=True)
         await connection.commit()
-        self._boundary.passing("commit", name, before=False)
+        self._failpoints.hit("commit", name, before=False)
 
     def note(self, error: UnreadableRow | None) -> None:
         """Log that a row cannot be read, once however often it is met; nothing for None."""
         text = str(error)
         if error is not None and text not in self._noted and len(self._noted) < _MOST_NOTED:
             self._noted.add(text)
-            log.error("a row of the ledger cannot be read", error=text)
+            log.error("ledger row unreadable", error=text)
 
     async def take_turns(self, connection: AsyncConnection, turn: int) -> None:
         """
@@ -123,22 +122,11 @@ class Store:
 
 
 async def _patiently(once: Callable[[], Awaitable[T]], what: str) -> T:
-    retrying = stamina.retry_context(
-        on=_may_run_again,
-        attempts=_ATTEMPTS,
-        timeout=None,
-        wait_initial=_FIRST_WAIT,
-        wait_max=_LONGEST_WAIT,
-        wait_jitter=_JITTER,
-    )
     try:
-        async for attempt in retrying:
-            with attempt:
-                return await once()
+        return await retry(once, _may_run_again, _WAITS, attempts=_ATTEMPTS)
     except FOREIGN as error:
         raise wrapped(error, what) from error
-    raise AssertionError("a retry ends with a value or an error")
 
 
 def _may_run_again(error: Exception) -> bool:
-    return isinstance(error, FOREIGN) and judge(error) in (Failure.AGAIN, Failure.LOST)
+    return isinstance(error, FOREIGN) and classify(error) in (DatabaseFailure.AGAIN, DatabaseFailure.LOST)

@@ -1,25 +1,26 @@
 """
 Signals that cannot be read: kept as dead letters, and settled so that nobody waits for them.
 
-What is not settled yet is taken out of the inbox: its next delivery is a new signal, which is judged. Where an incident
-waits for it, the row stays with the incident, and a person is called: nobody else could go on with either.
+An unsettled one is removed from the inbox: its next delivery is a new signal, which is evaluated. Where an incident waits for
+it, the row stays with the incident and a person is called, since neither can be processed further.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.columns import Unreadable
-from kintsugi.ledger.outbox import tell
-from kintsugi.ledger.rows import signal, unreadable, values, verdict_values
+from kintsugi.ledger.columns import Prose, TextColumn, Unreadable
+from kintsugi.ledger.outbox import put_notice
+from kintsugi.ledger.rows import columns, signal, unreadable, values, verdict_values
 from kintsugi.ledger.tables import conditions, dead_letters, incidents, runs, signals
 from kintsugi.model.records import DeadLetter, IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.telemetry import SECRETS
+from kintsugi.threads import computed, size_of
 
 MOST_DEAD_LETTERS = 1_000
 _EXCERPT = 2_000
@@ -35,12 +36,12 @@ class Stray:
     incident: str
 
     @classmethod
-    def of(cls, row: Any, now: datetime) -> "Stray":
-        """Keep what the database has of a row, without its secrets."""
+    async def of(cls, row: Any, now: datetime) -> "Stray":
+        """Keep what the database has of a row, without its secrets, for which a large one is searched in a thread."""
         found = signal(row)
         fields = row._mapping.items()
         raw = {str(name): held.raw if isinstance(held, Unreadable) else held for name, held in fields}
-        text = SECRETS.text(orjson.dumps(raw, default=str).decode())
+        text = await computed(size_of(raw), lambda: SECRETS.text(orjson.dumps(raw, default=str).decode()))
         letter = DeadLetter(
             id=found.id,
             source=found.source,
@@ -51,6 +52,19 @@ class Stray:
         return cls(letter=letter, key=row.key, incident=row.incident or "")
 
 
+_PUT = insert(dead_letters).values(
+    {
+        each.name: bindparam(each.name, type_=TextColumn() if isinstance(each.type, Prose) else each.type)
+        for each in columns(DeadLetter, dead_letters)
+    }
+)
+"""Write what is masked already: masking many letters is not the event loop's."""
+
+
+def _masked(letter: DeadLetter) -> DeadLetter:
+    return replace(letter, reason=SECRETS.text(letter.reason), excerpt=SECRETS.text(letter.excerpt))
+
+
 async def put_dead_letters(connection: AsyncConnection, letters: Sequence[DeadLetter]) -> None:
     """
     Keep what could not be understood, instead of what was kept under the same id.
@@ -58,10 +72,12 @@ async def put_dead_letters(connection: AsyncConnection, letters: Sequence[DeadLe
     The newest 1,000 stay, so that a flood of nonsense cannot fill the disk.
     """
     newest = select(dead_letters.c.id).order_by(dead_letters.c.received.desc(), dead_letters.c.id.desc())
-    rows = {letter.id: values(letter) for letter in letters[-MOST_DEAD_LETTERS:]}
+    last = letters[-MOST_DEAD_LETTERS:]
+    foreign = sum(len(letter.reason) + len(letter.excerpt) for letter in last)
+    rows = await computed(foreign, lambda: {letter.id: values(_masked(letter)) for letter in last})
     if rows:
         await connection.execute(delete(dead_letters).where(dead_letters.c.id.in_(rows)))
-        await connection.execute(insert(dead_letters), list(rows.values()))
+        await connection.execute(_PUT, list(rows.values()))
     kept = newest.limit(MOST_DEAD_LETTERS).subquery()
     await connection.execute(delete(dead_letters).where(dead_letters.c.id.not_in(select(kept.c.id))))
 
@@ -82,7 +98,7 @@ async def put_aside(connection: AsyncConnection, strays: Sequence[Stray], now: d
         )
         row = update(signals).where(signals.c.id == stray.letter.id)
         await connection.execute(row.values(verdict_values(settled, now)))
-        await close_without_run(connection, stray.incident, f"what it waits for is lost: {stray.letter.reason}", now)
+        await close_without_run(connection, stray.incident, f"what it waits for was lost: {stray.letter.reason}", now)
 
 
 async def _forget(connection: AsyncConnection, stray: Stray) -> None:
@@ -98,4 +114,4 @@ async def close_without_run(connection: AsyncConnection, incident: str, reason: 
     closed = update(incidents).where(incidents.c.id == incident, incidents.c.closed.is_(None), ~going)
     state = IncidentState.NEEDS_OPERATOR
     if (await connection.execute(closed.values(state=state, reason=reason, closed=now))).rowcount:
-        await tell(connection, incident, state, reason, now)
+        await put_notice(connection, incident, state, reason, now)

@@ -19,11 +19,12 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    false,
     text,
 )
 
-from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, Prose, Words
-from kintsugi.model.documents import Mode, RuleSource
+from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, Prose, TextColumn
+from kintsugi.model.causes import Diagnosis, Occasion
 from kintsugi.model.records import (
     IncidentState,
     PauseScope,
@@ -36,6 +37,8 @@ from kintsugi.model.records import (
     UndoRecord,
     VerdictKind,
 )
+from kintsugi.model.rules import Mode, RuleSource
+from kintsugi.model.run_update import SeenWorkload
 
 metadata = MetaData(
     naming_convention={
@@ -54,17 +57,17 @@ leadership = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("epoch", BigInteger, nullable=False),
-    Column("holder", Words, nullable=False),
+    Column("holder", TextColumn, nullable=False),
     Column("since", Moment),
 )
 
 incidents = Table(
     "incidents",
     metadata,
-    Column("id", Words, primary_key=True),
-    Column("service", Words, nullable=False),
-    Column("rule", Words, nullable=False),
-    Column("runbook", Words, nullable=False),
+    Column("id", TextColumn, primary_key=True),
+    Column("service", TextColumn, nullable=False),
+    Column("rule", TextColumn, nullable=False),
+    Column("runbook", TextColumn, nullable=False),
     Column("mode", Choice(Mode), nullable=False),
     Column("state", Choice(IncidentState), nullable=False),
     Column("reason", Prose, nullable=False),
@@ -92,11 +95,11 @@ _STRAY = "incident IS NULL AND ended IS NOT NULL"
 signals = Table(
     "signals",
     metadata,
-    Column("id", Words, primary_key=True),
+    Column("id", TextColumn, primary_key=True),
     Column("source", Choice(SignalSource), nullable=False),
     Column("kind", Choice(RuleSource), nullable=False),
-    Column("key", Words, nullable=False),
-    Column("rule", Words, nullable=False),
+    Column("key", TextColumn, nullable=False),
+    Column("rule", TextColumn, nullable=False),
     Column("labels", Labels, nullable=False),
     Column("annotations", Labels, nullable=False),
     Column("target", Packed(Target)),
@@ -105,7 +108,7 @@ signals = Table(
     Column("horizon", Moment),  # the latest end that was ever reported for this episode
     Column("seen", Json(list)),  # [[began, [ended, …]], …] where it is more than (began, ended): see episodes.py
     Column("refired", Moment),  # when a delivery said that it fires although it has ended: provisional, see episodes.py
-    Column("continues", Words),  # the ended signal that fired again, where this one was opened for that
+    Column("continues", TextColumn),  # the ended signal that fired again, where this one was opened for that
     Column("received", Moment, nullable=False),
     Column("last_seen", Moment, nullable=False),
     Column("verdict", Choice(VerdictKind)),
@@ -113,8 +116,8 @@ signals = Table(
     Column("text", Prose),
     Column("until", Moment),
     Column("judged", Moment),
-    Column("judged_rule", Words),
-    Column("incident", Words, ForeignKey("incidents.id")),
+    Column("judged_rule", TextColumn),
+    Column("incident", TextColumn, ForeignKey("incidents.id")),
     Column("stale", Moment),  # equal to `ended` where that was concluded from silence
     Index("uq_signals_key_began", "key", "began", unique=True),
     Index(
@@ -178,8 +181,8 @@ signals = Table(
 conditions = Table(
     "conditions",
     metadata,
-    Column("rule", Words, primary_key=True),
-    Column("uid", Words, primary_key=True),
+    Column("rule", TextColumn, primary_key=True),
+    Column("uid", TextColumn, primary_key=True),
     Column("target", Packed(Target), nullable=False),
     Column("since", Moment, nullable=False),
     Column("signalled", Boolean, nullable=False),
@@ -188,24 +191,40 @@ conditions = Table(
 runs = Table(
     "runs",
     metadata,
-    Column("id", Words, primary_key=True),
-    Column("incident", Words, ForeignKey("incidents.id"), nullable=False),
-    Column("service", Words, nullable=False),
-    Column("namespace", Words, nullable=False),
-    Column("rule", Words, nullable=False),
-    Column("runbook", Words, nullable=False),
-    Column("catalog", Words, nullable=False),
+    Column("id", TextColumn, primary_key=True),
+    Column("incident", TextColumn, ForeignKey("incidents.id"), nullable=False),
+    Column("service", TextColumn, nullable=False),
+    Column("namespace", TextColumn, nullable=False),
+    Column("rule", TextColumn, nullable=False),
+    Column("runbook", TextColumn, nullable=False),
+    Column("catalog", TextColumn, nullable=False),
     Column("parameters", Json(dict), nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("state", Choice(IncidentState), nullable=False),
     Column("reason", Prose, nullable=False),
     Column("started", Moment, nullable=False),
     Column("deadline", Moment, nullable=False),
-    Column("walked", Moment),
+    Column("walked", Moment, key="steps_finished_at"),
     Column("finished", Moment),
     Column("changed", Boolean, nullable=False),
     Column("kind", Choice(RunKind), nullable=False, server_default=RunKind.RECOVERY),
+    Column("parent", TextColumn, nullable=False, server_default=""),
+    Column("parent_step", TextColumn, nullable=False, server_default=""),
+    Column("stopped_at", TextColumn),
+    Column("rollback_requested_by", TextColumn, nullable=False, server_default=""),
+    Column("awaits_person", Boolean, nullable=False, server_default=false()),
+    Column("taken_up", Moment),
+    Column("workload_found", Packed(SeenWorkload)),
+    Column("workload_left", Packed(SeenWorkload)),
     Index("ix_runs_incident", "incident"),
+    Index(
+        "uq_runs_parent_step",
+        "parent",
+        "parent_step",
+        unique=True,
+        sqlite_where=text("parent != ''"),
+        postgresql_where=text("parent != ''"),
+    ),
     Index("ix_runs_service_kind_started", "service", "kind", "started", "id"),
     Index("ix_runs_service_runbook_state", "service", "runbook", "state", "finished"),
     Index("ix_runs_finished", "finished"),
@@ -224,16 +243,17 @@ steps = Table(
     "steps",
     metadata,
     Column("number", _NUMBER, primary_key=True, autoincrement=True),
-    Column("run", Words, ForeignKey("runs.id"), nullable=False),
+    Column("run", TextColumn, ForeignKey("runs.id"), nullable=False),
     Column("phase", Choice(Phase), nullable=False),
-    Column("path", Words, nullable=False),
-    Column("name", Words, nullable=False),
+    Column("path", TextColumn, nullable=False),
+    Column("name", TextColumn, nullable=False),
     Column("state", Choice(StepState), nullable=False),
     Column("changes", Boolean, nullable=False),
     Column("command", Json(dict)),
-    Column("text", Words, nullable=False),
-    Column("why", Words, nullable=False),
-    Column("namespace", Words, nullable=False, server_default=""),
+    Column("verb", TextColumn, nullable=False, server_default=""),
+    Column("text", TextColumn, nullable=False),
+    Column("why", TextColumn, nullable=False),
+    Column("namespace", TextColumn, nullable=False, server_default=""),
     Column("facts", Json(dict), nullable=False),
     Column("undo", Packed(UndoRecord)),
     Column("deadline", Moment),
@@ -241,7 +261,7 @@ steps = Table(
     Column("finished", Moment),
     Column("result", Json(dict)),
     Column("met", Boolean),
-    Column("error", Words, nullable=False),
+    Column("error", TextColumn, nullable=False),
     UniqueConstraint("run", "phase", "path"),
     Index("ix_steps_changes", "started", sqlite_where=text("changes = 1"), postgresql_where=text("changes")),
     Index(
@@ -256,9 +276,9 @@ steps = Table(
 locks = Table(
     "locks",
     metadata,
-    Column("name", Words, primary_key=True),
-    Column("run", Words, ForeignKey("runs.id"), nullable=False),
-    Column("path", Words, nullable=False, server_default=""),  # of the child that took it, "" for the run's own
+    Column("name", TextColumn, primary_key=True),
+    Column("run", TextColumn, ForeignKey("runs.id"), nullable=False),
+    Column("path", TextColumn, nullable=False, server_default=""),  # of the child that took it, "" for the run's own
     Column("since", Moment, nullable=False),
     Index("ix_locks_run", "run"),
 )
@@ -267,28 +287,39 @@ evidence = Table(
     "evidence",
     metadata,
     Column("number", _NUMBER, primary_key=True, autoincrement=True),
-    Column("run", Words, ForeignKey("runs.id"), nullable=False),
-    Column("path", Words, nullable=False),
-    Column("kind", Words, nullable=False),
-    Column("digest", Words, nullable=False),
-    Column("text", Words, nullable=False),
+    Column("run", TextColumn, ForeignKey("runs.id"), nullable=False),
+    Column("path", TextColumn, nullable=False),
+    Column("kind", TextColumn, nullable=False),
+    Column("digest", TextColumn, nullable=False),
+    Column("text", TextColumn, nullable=False),
     Column("taken", Moment, nullable=False),
     UniqueConstraint("run", "path", "kind", "digest"),
+)
+
+diagnoses = Table(
+    "diagnoses",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("incident", TextColumn, ForeignKey("incidents.id"), nullable=False),
+    Column("occasion", Choice(Occasion), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("diagnosis", Packed(Diagnosis), nullable=False),
+    UniqueConstraint("incident", "occasion", "at"),
 )
 
 pauses = Table(
     "pauses",
     metadata,
-    Column("id", Words, primary_key=True),
+    Column("id", TextColumn, primary_key=True),
     Column("scope", Choice(PauseScope), nullable=False),
-    Column("name", Words, nullable=False),
-    Column("who", Words, nullable=False),
+    Column("name", TextColumn, nullable=False),
+    Column("who", TextColumn, nullable=False),
     Column("why", Prose, nullable=False),
     Column("freeze", Boolean, nullable=False),
     Column("since", Moment, nullable=False),
     Column("until", Moment),
     Column("lifted", Moment),
-    Column("lifted_by", Words),
+    Column("lifted_by", TextColumn),
     Column("lifted_why", Prose),
     Index(
         "ix_pauses_lifted",
@@ -303,43 +334,32 @@ approvals = Table(
     "approvals",
     metadata,
     Column("number", _NUMBER, primary_key=True, autoincrement=True),
-    Column("incident", Words, ForeignKey("incidents.id"), nullable=False),
-    Column("path", Words, nullable=False),
+    Column("incident", TextColumn, ForeignKey("incidents.id"), nullable=False),
+    Column("path", TextColumn, nullable=False),
     Column("question", Prose, nullable=False),
-    Column("plan", Words, nullable=False),
+    Column("plan", TextColumn, nullable=False),
     Column("asked", Moment, nullable=False),
     Column("expires", Moment, nullable=False),
-    Column("who", Words, nullable=False),
+    Column("who", TextColumn, nullable=False),
     Column("answered", Moment),
     UniqueConstraint("incident", "path", "plan", "asked"),
-)
-
-good_revisions = Table(
-    "good_revisions",
-    metadata,
-    Column("workload", Words, primary_key=True),
-    Column("template", Words, primary_key=True),
-    Column("number", BigInteger, nullable=False),
-    Column("first_good", Moment, nullable=False),
-    Column("last_good", Moment, nullable=False),
-    Index("ix_good_revisions_last_good", "last_good"),
 )
 
 catalogs = Table(
     "catalogs",
     metadata,
     Column("number", _NUMBER, primary_key=True, autoincrement=True),
-    Column("digest", Words, nullable=False),
-    Column("file", Words, nullable=False),
-    Column("text", Words, nullable=False),
+    Column("digest", TextColumn, nullable=False),
+    Column("file", TextColumn, nullable=False),
+    Column("text", TextColumn, nullable=False),
     UniqueConstraint("digest", "file"),
 )
 
 notices = Table(
     "notices",
     metadata,
-    Column("id", Words, primary_key=True),
-    Column("incident", Words, ForeignKey("incidents.id")),  # NULL: about the daemon itself
+    Column("id", TextColumn, primary_key=True),
+    Column("incident", TextColumn, ForeignKey("incidents.id")),  # NULL: about the daemon itself, or only observed
     Column("kind", Choice(IncidentState), nullable=False),
     Column("text", Prose, nullable=False),
     Column("created", Moment, nullable=False),
@@ -359,8 +379,8 @@ notices = Table(
 drills = Table(
     "drills",
     metadata,
-    Column("service", Words, primary_key=True),
-    Column("schedule", Words, nullable=False),
+    Column("service", TextColumn, primary_key=True),
+    Column("schedule", TextColumn, nullable=False),
     Column("slot", Moment),
     Column("passed", Moment),
 )
@@ -368,7 +388,7 @@ drills = Table(
 dead_letters = Table(
     "dead_letters",
     metadata,
-    Column("id", Words, primary_key=True),
+    Column("id", TextColumn, primary_key=True),
     Column("source", Choice(SignalSource), nullable=False),
     Column("received", Moment, nullable=False),
     Column("reason", Prose, nullable=False),

@@ -1,4 +1,4 @@
-"""What started an incident, summed up: a few looks at an index, however many signals the incident has."""
+"""The trigger of an incident: a summary of its signals by a few index lookups, however many there are."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -6,12 +6,12 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.chapter import Chapter
+from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import signal, signal_columns
 from kintsugi.ledger.tables import incidents
 from kintsugi.ledger.tables import signals as inbox
-from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import Signal
+from kintsugi.model.rules import RuleSource
 from kintsugi.model.trigger import Trigger
 
 _FIRST_PAGE = 8
@@ -24,11 +24,11 @@ _LASTING = tuple(kind for kind in RuleSource if kind is not RuleSource.EVENT)
 _OTHERS = tuple(kind for kind in RuleSource if kind is not RuleSource.ALERT)
 
 
-class Triggers(Chapter):
+class TriggerRepository(Repository):
     """Questions about all signals of an incident, or of a sender that has fallen silent."""
 
-    async def trigger_of(self, incident: str) -> Trigger:
-        """Sum up what the incident goes on for."""
+    async def of_incident(self, incident: str) -> Trigger:
+        """Return the summary of an incident's signals."""
         last = select(inbox.c.ended).where(inbox.c.incident == incident, inbox.c.ended.is_not(None), _NO_EVENT)
         query = select(
             _fires(incident, _LASTING).label("firing"),
@@ -42,7 +42,7 @@ class Triggers(Chapter):
             alerts_only = bool(row.alerts) and not row.others
             return Trigger(firing=bool(row.firing), ended=row.ended, alerts_only=alerts_only)
 
-        return await self._store.look(work)
+        return await self._store.read(work)
 
     async def firing_keys(self, incident: str) -> AsyncIterator[str]:
         """Yield the keys of the incident's alerts that fire, some at a time: who has heard enough asks for no more."""
@@ -54,7 +54,7 @@ class Triggers(Chapter):
                 rows = await connection.execute(query.where(inbox.c.id > after).limit(size))
                 return [(row.id, row.key) for row in rows]
 
-            return await self._store.look(work)
+            return await self._store.read(work)
 
         after, size = "", _FIRST_PAGE
         while rows := await page(after, size):
@@ -73,7 +73,7 @@ class Triggers(Chapter):
             row = (await connection.execute(query)).one_or_none()
             return None if row is None else signal(row)
 
-        return await self._store.look(work)
+        return await self._store.read(work)
 
     async def end_stale(self, before: datetime, now: datetime, limit: int = 1000) -> int:
         """
@@ -90,13 +90,13 @@ class Triggers(Chapter):
             inbox.c.judged.is_not(None),  # not `verdict`: the index of verdicts holds all that ever was
             or_(inbox.c.incident.is_(None), ~going),
         )
-        text = f" (ended as stale: nobody has repeated it since {before:%Y-%m-%d %H:%M} UTC or earlier)"
+        text = f" (ended as stale: not repeated since {before:%Y-%m-%d %H:%M} UTC or earlier)"
         ended = {"ended": now, "horizon": now, "stale": now, "until": None, "text": inbox.c.text + text}
 
-        async def look(connection: AsyncConnection) -> Sequence[str]:
+        async def read(connection: AsyncConnection) -> Sequence[str]:
             return list(await connection.scalars(silent.limit(limit)))
 
-        found = await self._store.look(look)
+        found = await self._store.read(read)
 
         async def work(connection: AsyncConnection) -> int:
             still = update(inbox).where(inbox.c.id.in_(found), inbox.c.ended.is_(None), inbox.c.last_seen < before)

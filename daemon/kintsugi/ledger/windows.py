@@ -1,4 +1,4 @@
-"""How far back the past counts: what the guards are told of, and what retention therefore never deletes."""
+"""How far back the past counts: the guards read so much of it, and retention keeps it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,7 +7,7 @@ from datetime import timedelta
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Windows:
     """
-    `changes`: how far back the disruption budget counts, by default the hour of `guards.budget_window`.
+    `changes`: how far back the disruption budget counts, by default the hour of `guards.budgetWindow`.
 
     `runs`: how far back finished runs are told, by default more than the longest cooldown (2 h) and the pause after
     failures (1 h) of the default settings.
@@ -24,5 +24,5 @@ class Windows:
 
     @property
     def longest(self) -> timedelta:
-        """How far back anything counts."""
+        """Return the longest of the windows."""
         return max(self.changes, self.runs)

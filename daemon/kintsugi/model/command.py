@@ -2,6 +2,7 @@
 Commands as values: what a line of a runbook means once it is parsed and its values are put in.
 
 `commands` parses text into these and renders them back; `actions` performs them. Nothing here is ever given to a shell.
+Here are those that somebody below `verbs` makes or looks into; any other stands in the module of its verb.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from kintsugi.objects.resources import Resource
+from kintsugi.model.hosts import is_own_server
+from kubeobjects.resources import Resource
+
+
+class Command:
+    """What a line means once it is parsed: a frozen value; `commands.registry` knows the module of its verb."""
+
+    __slots__ = ()
 
 
 class Verb(StrEnum):
@@ -43,6 +51,9 @@ class Verb(StrEnum):
     BACKUP_FETCH = "kintsugi backup fetch"
     PG_RESTORE = "pg_restore"
     DROPDB = "dropdb"
+    INSTANT_QUERY = "promtool query instant"
+    DIAGNOSE = "kintsugi diagnose"
+    CHECK = "kintsugi check"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,46 +69,20 @@ class ObjectName:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Get:
-    """Read objects: by name, or lists of one or several kinds. `namespace` None means all of them (-A)."""
+class ObjectCommand(Command):
+    """A command about one object of a namespace; `namespace` is "" for one that lives in none."""
 
-    resources: tuple[Resource, ...] = ()
-    words: tuple[str, ...] = ()
-    objects: tuple[ObjectName, ...] = ()
-    namespace: str | None
-    labels: str = ""
-    fields: str = ""
-    sort_by: str = ""
-    ignore_not_found: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Describe:
-    """Read objects with their events, for a person."""
-
-    objects: tuple[ObjectName, ...] = ()
-    resource: Resource | None = None
+    object: ObjectName
     namespace: str
-    labels: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Delete:
+class Delete(Command):
     """Delete objects, each by name and uid."""
 
     objects: tuple[ObjectName, ...]
     namespace: str
     grace: timedelta | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scale:
-    """Set the replicas of workloads; `current` is kubectl's --current-replicas precondition."""
-
-    objects: tuple[ObjectName, ...]
-    namespace: str
-    replicas: int
-    current: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,97 +99,22 @@ class TemplateReference:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rollout:
+class Patch(ObjectCommand):
     """
-    history, undo, status, restart, pause or resume of one workload; history without a name is that of all of a type.
+    Change fields of one object by a merge, strategic or JSON patch (`patch` is its JSON text).
 
-    An undo with a `template` goes back to that very one, whatever its number is by then; no line of a runbook means this.
+    `subresource` is the part of the object that is patched, "" for the object itself. `encrypted`: that text is as the ledger keeps it,
+    see `actions.encrypted`; no line of a runbook means this.
     """
 
-    verb: Verb
-    object: ObjectName
-    namespace: str
-    revision: int = 0
-    timeout: timedelta | None = None
-    template: TemplateReference | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Logs:
-    """Read the logs of a pod, or of the pods of a workload or selector; `follow` lasts as long as the step's `for`."""
-
-    object: ObjectName | None = None
-    labels: str = ""
-    namespace: str
-    container: str = ""
-    all_containers: bool = False
-    previous: bool = False
-    follow: bool = False
-    since: timedelta | None = None
-    tail: int | None = None
-    timestamps: bool = False
-    prefix: bool = False
-
-
-class Usage(StrEnum):
-    """What is used: `kubectl top --sort-by` puts those first that use most of it."""
-
-    CPU = "cpu"
-    MEMORY = "memory"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Top:
-    """Read what pods or nodes use, from the metrics API; by name, unless `sort_by` says otherwise."""
-
-    resource: Resource
-    name: str = ""
-    namespace: str | None = None
-    labels: str = ""
-    sort_by: Usage | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Events:
-    """Read Events, newest last; `about` narrows them to one object."""
-
-    namespace: str | None
-    about: ObjectName | None = None
-    types: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wait:
-    """Wait until a condition, a JSONPath value or a deletion holds for every object named."""
-
-    objects: tuple[ObjectName, ...] = ()
-    resource: Resource | None = None
-    labels: str = ""
-    namespace: str
-    condition: str
-    timeout: timedelta
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cordon:
-    """Keep new pods off nodes, or (`on` False) let them on again."""
-
-    objects: tuple[ObjectName, ...]
-    on: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Patch:
-    """Change fields of one object by a merge, strategic or JSON patch (`patch` is its JSON text)."""
-
-    object: ObjectName
-    namespace: str
     patch: str
     kind: str = "strategic"
+    subresource: str = ""
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mark:
+class SetMetadata(Command):
     """Set or remove (value None) labels or annotations."""
 
     verb: Verb
@@ -215,67 +125,19 @@ class Mark:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Create:
+class Create(ObjectCommand):
     """
-    Make an object; `manifest` is its JSON text.
+    Make an object; `manifest` is its JSON text, `encrypted` as for `Patch`.
 
     No line of a runbook means this: it is how a claim that was deleted comes back, forward or in an undo.
     """
 
-    object: ObjectName
-    namespace: str
     manifest: str
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CanI:
-    """Ask whether our own identity may do something."""
-
-    verb: str
-    resource: Resource
-    name: str = ""
-    subresource: str = ""
-    namespace: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Curl:
-    """One HTTP request. `max_time` is the whole of it."""
-
-    url: str
-    method: str = "GET"
-    headers: tuple[tuple[str, str], ...] = ()
-    body: str | None = None
-    insecure: bool = False
-    fail: bool = False
-    follow: bool = False
-    max_time: timedelta | None = None
-
-    @property
-    def changes(self) -> bool:
-        """Return whether the request sends something: any method but GET and HEAD, and any body."""
-        return self.method not in ("GET", "HEAD") or self.body is not None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Nslookup:
-    """Resolve a name; `server` asks that one."""
-
-    name: str
-    server: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NcZ:
-    """See whether a TCP port accepts a connection."""
-
-    host: str
-    port: int
-    timeout: timedelta | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Exec:
+class Exec(Command):
     """
     Run a program that only looks in a container: of a pod, or of one of a workload's pods.
 
@@ -289,7 +151,7 @@ class Exec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Psql:
+class Psql(Command):
     """
     Ask a PostgreSQL server one question, in a read-only transaction.
 
@@ -309,7 +171,7 @@ class Psql:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BackupFetch:
+class BackupFetch(Command):
     """
     Fetch the newest backup below an S3 URL that passes every check, no older than `max_age`, into the room for backups.
 
@@ -326,12 +188,12 @@ class BackupFetch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PgRestore:
+class PgRestore(Command):
     """
     Restore a dump into a fresh database, all of it or nothing.
 
-    `host` is a Service of the cluster, `SERVICE.NAMESPACE` or longer; port 0 stands for the usual one. `file` is a path
-    in the room for backups.
+    `host` is a Service of the cluster, `SERVICE.NAMESPACE` or longer, or `localhost.NAMESPACE`: the server of a drill's own
+    Job. Port 0 stands for the usual one. `file` is a path in the room for backups.
     """
 
     file: str
@@ -340,9 +202,14 @@ class PgRestore:
     user: str
     database: str
 
+    @property
+    def on_own_server(self) -> bool:
+        """Return whether the server lives and ends with the Job of this restore."""
+        return is_own_server(self.host)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Dropdb:
+class Dropdb(Command):
     """Drop the scratch database of a drill, and no other. `host` is as for `PgRestore`; port 0 stands for the usual one."""
 
     host: str
@@ -353,28 +220,3 @@ class Dropdb:
 
 WorkerCommand = BackupFetch | PgRestore | Dropdb
 """The commands that a worker does, in a Job of its own."""
-
-Command = (
-    Get
-    | Describe
-    | Delete
-    | Scale
-    | Rollout
-    | Logs
-    | Top
-    | Events
-    | Wait
-    | Cordon
-    | Patch
-    | Mark
-    | Create
-    | CanI
-    | Curl
-    | Nslookup
-    | NcZ
-    | Exec
-    | Psql
-    | BackupFetch
-    | PgRestore
-    | Dropdb
-)

@@ -1,18 +1,18 @@
-"""What is known of drills: what the ledger remembers of a service's, and the report of one."""
+"""Drills: the ledger's memory of a service's drills, and the report of one."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from kintsugi.model.records import IncidentState
-from kintsugi.model.restore import Backup, Restored
+from kintsugi.model.worker_results import Backup, Restored
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrillMemory:
     """
-    What is known of a service's drills, however old they are.
+    The facts about a service's drills, kept without a limit.
 
-    `slot` is the last moment of its `schedule` that was dealt with; `passed` is when the last good drill ended.
+    `slot` is the last moment of its `schedule` that was handled; `passed` is when the last good drill ended.
     """
 
     service: str
@@ -23,7 +23,7 @@ class DrillMemory:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrillCheck:
-    """One check of a restored backup; `error` says what stood in the way where it was not met."""
+    """One check of a restored backup; `error` says why it was not met."""
 
     name: str
     met: bool
@@ -34,9 +34,9 @@ class DrillCheck:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrillReport:
     """
-    What came of a drill. `seconds` is the time from its start to its last check: the honest time of a restore.
+    The result of a drill. `seconds` is the time from its start to its last check: the real duration of a restore.
 
-    `stages` are the steps with the seconds that each took, `left_out` the checks that tell nothing of the backup.
+    `stages` are the steps with their durations in seconds, `left_out` the checks that say nothing about the backup.
     """
 
     incident: str

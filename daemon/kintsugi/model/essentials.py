@@ -1,15 +1,15 @@
 """
-What nothing may be done to wherever it runs: the cluster's DNS, and the database that our own ledger is in.
+The essentials, which are never changed wherever they run: the cluster's DNS, and the database of our own ledger.
 
-Both are known by the Services in front of them: whatever a Service's selector chooses belongs to it, a pod, the workload
-that makes such pods, and the claims that they use.
+Both are identified by their Services: a pod that a Service's selector chooses, the workload that makes such pods, and the
+claims that they use.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from kintsugi.model.hosts import service_of
-from kintsugi.objects.kept import Pod, Service
+from kintsugi.objects.kept import KubeService, Pod
 
 DNS, LEDGER = "the cluster's DNS", "the database of our own ledger"
 
@@ -19,7 +19,7 @@ _DNS_NAMES = frozenset({"kube-dns", "coredns"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Essential:
-    """What `labels` choose in a namespace, and the claims that it uses; `what` it is, for people."""
+    """The pods that `labels` choose in a namespace, and the claims that they use; `what` names it for people."""
 
     namespace: str
     labels: frozenset[tuple[str, str]]
@@ -28,10 +28,10 @@ class Essential:
 
 
 def essentials(
-    services: Iterable[Service], *, ledger_hosts: frozenset[str], nameservers: frozenset[str]
+    services: Iterable[KubeService], *, ledger_hosts: frozenset[str], nameservers: frozenset[str]
 ) -> tuple[Essential, ...]:
     """
-    Find what is essential behind some Services of the cluster.
+    Return the essentials behind some Services of the cluster.
 
     `ledger_hosts` are names as SERVICE.NAMESPACE, or addresses; `nameservers` the addresses that this machine asks for names.
     """
@@ -58,11 +58,11 @@ def with_claims(known: tuple[Essential, ...], pods: Iterable[Pod]) -> tuple[Esse
     return tuple(replace(each, claims=frozenset(used.get(each, ()))) for each in known)
 
 
-def ledger_hosts(host: str, find: Callable[[str, str], Service | None]) -> frozenset[str]:
+def ledger_hosts(host: str, find: Callable[[str, str], KubeService | None]) -> frozenset[str]:
     """
-    Return by which names and addresses the Service of the ledger's database is known, of the host in the ledger's URL.
+    Return the names and addresses of the Service of the ledger's database, from the host in the ledger's URL.
 
-    `find` gives a Service by namespace and name: one that only stands for another name leads on to that.
+    `find` returns a Service by namespace and name: an ExternalName leads on to another one.
     """
     if not host:
         return frozenset()
@@ -73,19 +73,19 @@ def ledger_hosts(host: str, find: Callable[[str, str], Service | None]) -> froze
 
 
 def essential(namespace: str, labels: Mapping[str, str], known: Iterable[Essential]) -> str:
-    """Return what a pod with these labels is, or a workload that makes such pods; "" when it is nothing essential."""
+    """Return the essential that a pod with these labels (or a workload that makes such pods) belongs to, "" for none."""
     if labels.get(_APP) in _DNS_NAMES or labels.get(_NAME) in _DNS_NAMES or _OPERATED in labels:
         return DNS
     return next((each.what for each in known if each.namespace == namespace and each.labels <= labels.items()), "")
 
 
 def essential_claim(namespace: str, claim: str, known: Iterable[Essential]) -> str:
-    """Return whose data a claim holds; "" when that is nothing essential."""
+    """Return the essential that a claim belongs to, "" for none."""
     return next((each.what for each in known if each.namespace == namespace and claim in each.claims), "")
 
 
-def _what(service: Service, hosts: frozenset[str], nameservers: frozenset[str]) -> str:
-    """Return what a Service is in front of, if it is essential."""
+def _what(service: KubeService, hosts: frozenset[str], nameservers: frozenset[str]) -> str:
+    """Return the essential behind a Service, if any."""
     metadata = service.metadata
     named = metadata.name in _DNS_NAMES or metadata.labels.get(_APP) in _DNS_NAMES
     if named or service.spec.cluster_ip in nameservers:
@@ -100,6 +100,6 @@ def _plain(host: str) -> str:
     return str(place) if place is not None else host.lower().rstrip(".")
 
 
-def _addresses(service: Service) -> set[str]:
+def _addresses(service: KubeService) -> set[str]:
     points = service.status.load_balancer.ingress
     return {service.spec.cluster_ip, *service.spec.external_ips, *(point.ip or point.hostname for point in points)}

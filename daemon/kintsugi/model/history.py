@@ -1,34 +1,65 @@
-"""What the guards are told of the past, as the ledger reads it inside a claim."""
+"""The history for the guards, as the ledger reads it inside a request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from kintsugi.model.records import IncidentState, Pause
+from kintsugi.model.known import ScaledToZero
+from kintsugi.model.records import IncidentState, Pause, UndoRecord
+
+UNHELPFUL_OUTCOMES = frozenset(
+    {IncidentState.INEFFECTIVE, IncidentState.FAILED, IncidentState.ROLLED_BACK, IncidentState.NEEDS_OPERATOR}
+)
+"""Ends after which doing the same again at once is unlikely to help: they double the cooldown and count as failures."""
+
+UNRESOLVED_OUTCOMES = UNHELPFUL_OUTCOMES - {IncidentState.ROLLED_BACK}
+"""Ends that leave the service in trouble, for a person: a run ends rolled back only where the rollback helped."""
+
+INCONCLUSIVE_OUTCOMES = frozenset({IncidentState.CANCELLED, IncidentState.NO_ACTION})
+"""Ends of which nothing follows about the remedy, since it changed nothing: they neither lengthen a streak nor end one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PastRun:
-    """What the guards need to know of a run: little, and only of recent ones."""
+    """The facts of a recent run that the guards need."""
 
     service: str
     namespace: str
     rule: str
+    runbook: str = ""
     state: IncidentState
     started: datetime
     finished: datetime | None
     changes: int
 
+    @property
+    def has_slot(self) -> bool:
+        """Return whether an open run counts against the limit of recoveries: not while it has given its slot away."""
+        return self.state is not IncidentState.HELD
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MadeChange:
+    """A change that a run has made, as a person would have typed it, and its undo."""
+
+    rule: str
+    run: str
+    text: str
+    finished: datetime
+    undo: UndoRecord | None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
     """
-    All that the ledger knows for deciding one claim, read in the claim's own transaction (P7).
+    The history by which one request is decided, read in the request's own transaction (P7).
 
     `active` are unfinished runs, `recent` the finished ones of the last hours and the last ones of this service;
     `disruptions` the times of changes in this namespace within the budget's window; `locks` maps a lock's name to its run;
-    `incident` is the one that the service has open, "" for none. `recoveries` are the moments at which the claim's runbook
-    recovered the service, whichever rule had started it, the oldest first. Drills are in none of them.
+    `incident` is the one that the service has open, "" for none. `recoveries` are the moments at which the request's runbook
+    recovered the service, whichever rule had started it, the oldest first. `held_since` is when that incident was opened, if
+    it is held; `upstreams` are the last telling runs of what the request is held for, by service. Drills are in none of them.
+    `scaled_to_zero` says which run has last scaled to 0 what the request would start.
     """
 
     active: tuple[PastRun, ...] = ()
@@ -38,3 +69,6 @@ class History:
     pauses: tuple[Pause, ...] = ()
     incident: str = ""
     recoveries: tuple[datetime, ...] = ()
+    held_since: datetime | None = None
+    upstreams: Mapping[str, PastRun] = field(default_factory=dict)
+    scaled_to_zero: ScaledToZero | None = None

@@ -1,4 +1,4 @@
-"""Host names of the cluster: which Service, in which namespace, a name means to a pod."""
+"""Host names of the cluster: the Service and namespace of a name."""
 
 import re
 from dataclasses import dataclass
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _ALONE = (2, 3)
 """Labels of SERVICE.NAMESPACE and POD.SERVICE.NAMESPACE."""
+
+OWN_SERVER = "localhost"
+"""What a drill's restore names as its host: the server of its own Job, in the namespace that stands behind the dot."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,10 +26,16 @@ def service_of(host: str) -> ServiceHost | None:
     """
     Read SERVICE.NAMESPACE[.svc[.DOMAIN]], with a pod's name before it or not; None for anything else.
 
-    An address is none: what a Service's name leads to can be judged, what an address will lead to cannot.
+    Addresses are not resolved: the target of a Service's name can be judged, that of an address cannot.
     """
     labels = host.lower().rstrip(".").split(".")
     own = labels[: labels.index("svc")] if "svc" in labels[2:] else labels
     if len(own) not in _ALONE or not all(map(_LABEL.fullmatch, labels)) or own[-1].isdigit():
         return None
     return ServiceHost(service=own[-2], namespace=own[-1])
+
+
+def is_own_server(host: str) -> bool:
+    """Return whether a host means the server of a drill's own Job (`localhost.NAMESPACE`)."""
+    found = service_of(host)
+    return found is not None and found.service == OWN_SERVER

@@ -9,7 +9,7 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 def new_id(prefix: str, now: datetime) -> str:
     """
-    Give a new id such as `inc-1hkq3v9s2tk7xq0m4gz`: milliseconds since 1970, then 50 random bits.
+    Return a new id such as `inc-1hkq3v9s2tk7xq0m4gz`: milliseconds since 1970, then 50 random bits.
 
     Ten thousand alerts may share a millisecond; with 25 bits two of them would share their id.
     """

@@ -1,5 +1,5 @@
 """
-What happened, as the ledger keeps it: signals, verdicts, incidents, runs, steps.
+The records of the ledger: signals, verdicts, incidents, runs, steps.
 
 Everything here is a frozen value. Times are aware and in UTC; ids are short, sortable by time and unique.
 """
@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from kintsugi.model.documents import Mode, RuleSource
+from kintsugi.model.rules import Mode, RuleSource
+from kintsugi.model.run_update import SeenWorkload
+from kintsugi.model.step_path import StepPath
 
 
 class SignalSource(StrEnum):
-    """Who told us."""
+    """The source of a signal."""
 
     ALERTMANAGER = "alertmanager"
     POLL = "poll"
@@ -22,7 +24,7 @@ class SignalSource(StrEnum):
 
 
 class SignalStatus(StrEnum):
-    """Whether the observation holds or has ended; `stale` is concluded from its sender's silence."""
+    """Whether the observation holds or has ended; `stale`: its sender has stopped repeating it."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
@@ -48,10 +50,10 @@ class Signal:
     """
     A normalised observation.
 
-    `key` identifies what is observed (an alert's fingerprint of 16 hexadecimal digits; RULE/UID for a watched condition, so
-    that its form tells the source), and an *episode* is
-    `key` with `began`: deliveries of the same episode are one signal. `rule` is set when the source has matched already
-    (watched conditions); alerts are matched later. `status` RESOLVED with `ended` closes the episode.
+    `key` identifies the observed thing (an alert's fingerprint of 16 hexadecimal digits; RULE/UID for a watched condition, so
+    that its form shows the source). An *episode* is `key` with `began`: deliveries of the same episode are one signal. `rule`
+    is set when the source has matched already (watched conditions); alerts are matched later. `status` RESOLVED with `ended`
+    closes the episode.
     """
 
     id: str
@@ -69,7 +71,7 @@ class Signal:
 
 
 class VerdictKind(StrEnum):
-    """What became of a signal (P9)."""
+    """The outcome of a signal (P9)."""
 
     STARTED = "started"
     ATTACHED = "attached"
@@ -82,11 +84,10 @@ class VerdictKind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why: a closed list, used alike in ledger, log and metric."""
+    """The reason of a verdict: a closed list, used in ledger, log and metrics alike."""
 
     MATCHED = "matched"
     ACTIVE_RUN = "active-run"
-    DUPLICATE = "duplicate"
     NO_RULE = "no-rule"
     RESOLVED = "resolved"
     MODE = "mode"
@@ -105,20 +106,19 @@ class Reason(StrEnum):
     FOREIGN_TARGET = "not-of-the-service"
     NO_NAMESPACE = "no-namespace"
     UNMANAGED = "bare-pod"
-    CLEARED = "cleared"
     UNANSWERABLE = "unanswerable"
     MALFORMED = "malformed"
     HUMAN = "human-hands"
     INEFFECTIVE = "ineffective"
-    FREEZE = "freeze-window"
+    AT_ZERO = "at-zero"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
     """
-    The answer to a signal or a claim, with its reason.
+    The answer to a signal or a run request, with its reason.
 
-    `text` is a sentence for a person. `until` makes it provisional: when that moment comes the condition is judged again.
+    `text` is a sentence for a person. `until` makes it provisional: at that moment the signal is evaluated again.
     """
 
     kind: VerdictKind
@@ -130,14 +130,18 @@ class Verdict:
 
 
 class RunKind(StrEnum):
-    """What an incident and its run are for: a service in trouble, or finding out whether its backup is any good."""
+    """The purpose of an incident and its run: to recover a service, to try its backup, or to report doubt about the observer.
+
+    An incident about the observer has no run: nothing is changed while the observed state is in doubt.
+    """
 
     RECOVERY = "recovery"
     DRILL = "drill"
+    OBSERVER = "observer"
 
 
 class IncidentState(StrEnum):
-    """Where an incident stands; the second row of members is final."""
+    """The state of an incident; the second group of members is final."""
 
     OPEN = "open"
     HELD = "held"
@@ -157,7 +161,7 @@ class IncidentState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Tell whether nothing more will be done by us."""
+        """Return whether the incident is closed, so that nothing more is done for it."""
         return self in FINAL_STATES
 
 
@@ -177,7 +181,10 @@ FINAL_STATES = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Incident:
-    """All signals and the run about one service, until closed, or one drill. `reason` is a sentence for a person."""
+    """All signals and runs about one service, until closed; or one drill, or one period of doubt about the observed state.
+
+    `reason` is a sentence for a person.
+    """
 
     id: str
     service: str
@@ -196,8 +203,14 @@ class RunRecord:
     """
     One execution of a runbook on a service.
 
-    `deadline` is when the watchdog acts; approvals and pauses move it. `catalog` is the digest of the documents that the
-    run keeps to, whatever is loaded later. `walked` is when the last step ended; `changed` whether anything was changed.
+    `deadline` is when the watchdog acts; approvals and pauses move it. `catalog` is the digest of the run's documents, which it
+    keeps when others are loaded. `steps_finished_at` is when the last step ended; `changed` whether anything was changed.
+    `parent` and `parent_step` name the run, and the path of its step, that started a child run.
+
+    `stopped_at` is the path of the step at which the execution was aborted, "" for the run itself; None while it was not.
+    `rollback_requested_by` names the person who requested a rollback, "" for nobody. `awaits_person`: a child run waits for a
+    person's answer. `taken_up` is when a process first resumed the run after its deadline; `workload_found` and
+    `workload_left` are the workload as the run found it, and as its last change of the template left it.
     """
 
     id: str
@@ -213,14 +226,22 @@ class RunRecord:
     reason: str = ""
     started: datetime
     deadline: datetime
-    walked: datetime | None = None
+    steps_finished_at: datetime | None = None
     finished: datetime | None = None
     changed: bool = False
     kind: RunKind = RunKind.RECOVERY
+    parent: str = ""
+    parent_step: str = ""
+    stopped_at: str | None = None
+    rollback_requested_by: str = ""
+    awaits_person: bool = False
+    taken_up: datetime | None = None
+    workload_found: SeenWorkload | None = None
+    workload_left: SeenWorkload | None = None
 
 
 class Phase(StrEnum):
-    """Which part of a run a step belongs to."""
+    """The part of a run that a step belongs to."""
 
     FORWARD = "forward"
     ROLLBACK = "rollback"
@@ -242,7 +263,7 @@ class StepState(StrEnum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UndoRecord:
     """
-    How a change is taken back: commands (encoded), or none with the reason why none is needed or possible.
+    The undo of a change: commands (encoded), or none with the reason why none is needed or possible.
 
     `texts` are the same commands as a person would type them.
     """
@@ -257,10 +278,10 @@ class StepRecord:
     """
     One step, or one effect of a step, of one run.
 
-    `path` is unique in run and phase: step ids from the top joined by `/`, with `[n]` for the n-th of `for_each` and
-    `#n` for the n-th object of a command. `command` is the bound command (encoded), `text` the same as a person would type it.
-    `namespace` is where the object of a change is, the run's own for one that lives in none; its budget is spent there.
-    `facts` are the fields judged before acting, `result` the names that later expressions see, `met` whether `expect` held.
+    `path` is unique in run and phase: the text of a `StepPath`. `command` is the bound command (encoded), `text` the same as a
+    person would type it, `verb` its first words, "" for a command without a text. `namespace` is that of the changed object, the
+    run's for a cluster-scoped one; its budget is spent there. `facts` are the fields judged before acting, `result` the names
+    that later expressions see, `met` whether `expect` held.
     """
 
     run: str
@@ -270,6 +291,7 @@ class StepRecord:
     state: StepState
     changes: bool = False
     command: Mapping[str, object] | None = None
+    verb: str = ""
     text: str = ""
     why: str = ""
     namespace: str = ""
@@ -282,9 +304,14 @@ class StepRecord:
     met: bool | None = None
     error: str = ""
 
+    @property
+    def step_path(self) -> StepPath:
+        """Return the parsed path."""
+        return StepPath.parse(self.path)
+
 
 class PauseScope(StrEnum):
-    """What a pause holds back."""
+    """The scope of a pause."""
 
     GLOBAL = "global"
     NAMESPACE = "namespace"
@@ -294,7 +321,7 @@ class PauseScope(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pause:
-    """A person's stop: new steps and the deadline wait; a rollback under way goes on unless `freeze`."""
+    """A pause that a person has set: new steps and the deadline wait; a rollback under way continues unless `freeze`."""
 
     id: str
     scope: PauseScope
@@ -321,19 +348,8 @@ class Approval:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GoodRevision:
-    """A revision of a workload that was seen healthy: `template` is the pod-template-hash (or controller revision)."""
-
-    workload: str
-    template: str
-    number: int
-    first_good: datetime
-    last_good: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
-    """Something a person should hear, waiting in the outbox. `incident` None: it is about the daemon itself."""
+    """A message for a person, waiting in the outbox. `incident` None: it is about the daemon, or a problem that is only observed."""
 
     id: str
     incident: str | None
@@ -347,10 +363,10 @@ class Notice:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetter:
     """
-    What could not be understood: bounded and redacted, with the reason.
+    A delivery that could not be understood: bounded and redacted, with the reason.
 
-    `payload` is all of it, as it can be sent in again: the body of a webhook or of a poll's answer. None where that was
-    not kept, because it is too large or holds a secret.
+    `payload` is the whole delivery, in the form that can be resent: the body of a webhook or of a poll's answer. None where it
+    was not kept, because it is too large or holds a secret.
     """
 
     id: str
@@ -362,8 +378,8 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Condition:
-    """A watched condition that holds since `since`; a signal follows when it has held for the rule's `for`."""
+class PendingMatch:
+    """A watched condition that has held since `since`; a signal follows when it has held for the rule's `for`."""
 
     rule: str
     target: Target

@@ -1,16 +1,30 @@
 """
-What is known of a service at one moment, as one value.
+The view of a service: its state at one moment, as one value.
 
-`services` makes a view whenever the watch brings news; the pure decisions and the expressions read it.
+`views` makes a view whenever the watch brings news; the pure decisions and the expressions read it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from kintsugi.model.documents import Service
+from kintsugi.model.services import Service
 from kintsugi.objects.kept import DaemonSet, Deployment, EndpointSlice, PersistentVolumeClaim, Pod, StatefulSet
+from kintsugi.objects.owners import Manager
+from kintsugi.objects.rollouts import stuck
+
+TEMPLATE_LABELS = ("pod-template-hash", "controller-revision-hash")
+"""Labels by which the pods of a Deployment or a StatefulSet name their template."""
 
 Workload = Deployment | StatefulSet | DaemonSet
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SocketAddress:
+    """Where TCP connections are taken."""
+
+    host: str
+    port: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,12 +35,19 @@ class ServiceView:
     `ready` counts pods that are ready and not terminating, `desired` the replicas asked for. `healthy` is the service's
     own expression; None means that it could not be answered, which is never health and never a reason to act (P6).
     `healthy_since` and `failing_since` are unbroken; at most one of them is set. `template` names the pod template that
-    the workload now asks for, `managers` who else writes the workload (HPA, GitOps, operators), in words.
+    the workload now asks for, `managers` who else writes the workload (HPA, GitOps, operators). `host` is the name
+    of its Kubernetes Service in the cluster's DNS, `addresses` are where that one takes TCP connections: the cluster IP, or
+    the ready endpoints where it has none. `ready_endpoints` counts those of that Service, None where there is none: 0 where it
+    selects none of the pods, too.
+    `serving_since` is unbroken; `lapsed_since` is when it last stopped serving, None where nobody saw that. `replicas` is
+    what it is started with from 0: its document's word, else the number that it was last seen with, None where neither is known;
+    `running_since` is when it last began to have any. `counts` are the numbers that its checks have counted last while it was
+    well, by the step's id. `rests` says which autoscaler may let it rest at 0, "" for none.
     """
 
     service: Service
     pods: tuple[Pod, ...] = ()
-    claims: tuple[PersistentVolumeClaim, ...] = ()
+    pvcs: tuple[PersistentVolumeClaim, ...] = ()
     endpoints: tuple[EndpointSlice, ...] = ()
     workload: Workload | None = None
     desired: int = 0
@@ -39,17 +60,38 @@ class ServiceView:
     crash_interval: timedelta = timedelta(0)
     template: str = ""
     revision: int = 0
-    managers: tuple[str, ...] = ()
+    managers: tuple[Manager, ...] = ()
     cluster_ip: str = ""
     port: int = 0
-    fresh: bool = False
+    host: str = ""
+    addresses: tuple[SocketAddress, ...] = ()
+    ready_endpoints: int | None = None
+    serving_since: datetime | None = None
+    lapsed_since: datetime | None = None
+    replicas: int | None = None
+    running_since: datetime | None = None
+    rests: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    is_current: bool = False
 
     @property
     def name(self) -> str:
-        """Give the service's name."""
+        """Return the service's name."""
         return self.service.name
 
     @property
     def serving(self) -> bool:
-        """Tell whether at least one pod can answer: enough for those who depend on it."""
-        return self.ready > 0
+        """Return whether anything of it can answer: enough for those who depend on it, however many replicas lag."""
+        return (self.ready if self.ready_endpoints is None else self.ready_endpoints) > 0
+
+    @property
+    def rollout_stuck(self) -> bool:
+        """Return whether the workload's rollout does not get on, also beside old pods that serve."""
+        workload = self.workload
+        return workload is not None and stuck(workload, (pod for pod in self.pods if self._is_new(pod)))
+
+    def _is_new(self, pod: Pod) -> bool:
+        """Return whether a pod is of the template that the workload now asks for; of a DaemonSet's that is not known, and each counts."""
+        if isinstance(self.workload, DaemonSet):
+            return True
+        return self.template != "" and self.template in {pod.metadata.labels.get(label) for label in TEMPLATE_LABELS}

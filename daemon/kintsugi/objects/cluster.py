@@ -15,7 +15,7 @@ class Taint(Kept, frozen=True):
 
 
 class NodeSpec(Kept, frozen=True):
-    """What was asked for. `unschedulable` is what `kubectl cordon` sets."""
+    """The desired state. `kubectl cordon` sets `unschedulable`."""
 
     unschedulable: bool = False
     provider_id: str = msgspec.field(default="", name="providerID")
@@ -30,7 +30,7 @@ class NodeAddress(Kept, frozen=True):
 
 
 class NodeInfo(Kept, frozen=True):
-    """What runs on the node."""
+    """The software of the node."""
 
     kubelet_version: str = ""
     container_runtime_version: str = ""
@@ -40,7 +40,7 @@ class NodeInfo(Kept, frozen=True):
 
 
 class NodeStatus(Kept, frozen=True):
-    """What the kubelet reports; capacity and allocatable are quantities in text."""
+    """The state that the kubelet reports; capacity and allocatable are quantities in text."""
 
     conditions: tuple[Condition, ...] = ()
     addresses: tuple[NodeAddress, ...] = ()
@@ -57,7 +57,7 @@ class Node(Object, frozen=True):
 
 
 class NodeMetrics(Object, frozen=True):
-    """What a node used over `window` (metrics.k8s.io), as quantities in text."""
+    """The usage of a node over `window` (metrics.k8s.io), as quantities in text."""
 
     timestamp: Moment | None = None
     window: str = ""
@@ -77,14 +77,14 @@ class Namespace(Object, frozen=True):
 
 
 class EventSource(Kept, frozen=True):
-    """Who reported an Event, in its old form."""
+    """The reporter of an Event, in its old form."""
 
     component: str = ""
     host: str = ""
 
 
 class EventSeries(Kept, frozen=True):
-    """How often and when last an Event of a series was seen."""
+    """The count and the last time of a series of Events."""
 
     count: int = 0
     last_observed_time: Moment | None = None
@@ -108,7 +108,7 @@ class Event(Object, frozen=True):
 
 
 class LeaseSpec(Kept, frozen=True):
-    """Who holds the lease and when it was last renewed."""
+    """The holder of the lease, and its last renewal."""
 
     holder_identity: str | None = None
     lease_duration_seconds: int | None = None

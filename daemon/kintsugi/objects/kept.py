@@ -7,7 +7,6 @@ here is not known to Kintsugi; to keep one more, add it to its struct.
 
 from collections.abc import Mapping
 
-from kintsugi.objects import resources
 from kintsugi.objects.cluster import Event, Lease, Namespace, Node, NodeMetrics
 from kintsugi.objects.metadata import (
     Condition,
@@ -19,9 +18,8 @@ from kintsugi.objects.metadata import (
     ObjectReference,
     OwnerReference,
 )
-from kintsugi.objects.network import EndpointSlice, Ingress, Service
+from kintsugi.objects.network import EndpointSlice, Ingress, KubeService
 from kintsugi.objects.pods import Container, ContainerState, ContainerStatus, Pod, Probe
-from kintsugi.objects.resources import Resource
 from kintsugi.objects.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
 from kintsugi.objects.workloads import (
     ControllerRevision,
@@ -34,9 +32,11 @@ from kintsugi.objects.workloads import (
     PodMetrics,
     PodTemplate,
     ReplicaSet,
-    Scale,
+    ScaleSubresource,
     StatefulSet,
 )
+from kubeobjects import resources
+from kubeobjects.resources import Resource
 
 __all__ = [
     "KEPT",
@@ -54,6 +54,7 @@ __all__ = [
     "Ingress",
     "Job",
     "Kept",
+    "KubeService",
     "LabelRequirement",
     "LabelSelector",
     "Lease",
@@ -72,8 +73,7 @@ __all__ = [
     "PodTemplate",
     "Probe",
     "ReplicaSet",
-    "Scale",
-    "Service",
+    "ScaleSubresource",
     "StatefulSet",
     "StorageClass",
 ]
@@ -82,7 +82,7 @@ KEPT: Mapping[Resource, type[Object]] = {
     resources.PODS: Pod,
     resources.PVCS: PersistentVolumeClaim,
     resources.PVS: PersistentVolume,
-    resources.SERVICES: Service,
+    resources.SERVICES: KubeService,
     resources.NODES: Node,
     resources.EVENTS: Event,
     resources.NAMESPACES: Namespace,

@@ -1,5 +1,5 @@
 """
-What every kept object has: the base struct and its metadata.
+The base struct of kept objects, and their metadata.
 
 Kept structs are decoded straight from the API server's bytes (msgspec), live in the reflectors' stores, and are the
 fields that expressions may read (by their JSON names). Absent numbers, strings and lists read as 0, "" and empty, as
@@ -7,7 +7,7 @@ in the Go types; what may be truly absent is None. They hold no cycles, so the g
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
@@ -24,7 +24,7 @@ class Kept(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class OwnerReference(Kept, frozen=True):
-    """Who owns the object; at most one owner has `controller`."""
+    """An owner of the object; at most one has `controller`."""
 
     api_version: str = ""
     kind: str = ""
@@ -55,7 +55,13 @@ class Metadata(Kept, frozen=True):
 
 
 class Object(Kept, frozen=True):
-    """Any object, of which only the metadata is known."""
+    """
+    Any object, of which only the metadata is known.
+
+    `MOST_PARTS`: what has more structs, times and entries of lists and maps is not kept. A pod of a hundred containers has fewer.
+    """
+
+    MOST_PARTS: ClassVar[int] = 2_000
 
     metadata: Metadata = Metadata()
 

@@ -1,5 +1,7 @@
 """The kept fields of what carries traffic to pods: services, endpoint slices and ingresses."""
 
+from typing import ClassVar
+
 import msgspec
 
 from kintsugi.objects.metadata import Kept, Object, ObjectReference
@@ -15,7 +17,7 @@ class ServicePort(Kept, frozen=True):
 
 
 class ServiceSpec(Kept, frozen=True):
-    """What was asked for. `clusterIP` is "None" for a headless service."""
+    """The desired state. `clusterIP` is "None" for a headless service."""
 
     type: str = "ClusterIP"
     cluster_ip: str = msgspec.field(default="", name="clusterIP")
@@ -27,7 +29,7 @@ class ServiceSpec(Kept, frozen=True):
 
 
 class IngressPoint(Kept, frozen=True):
-    """Where a load balancer takes traffic in: an address, a host name, or both."""
+    """A point where a load balancer accepts traffic: an address, a host name, or both."""
 
     ip: str = ""
     hostname: str = ""
@@ -40,12 +42,12 @@ class LoadBalancer(Kept, frozen=True):
 
 
 class ServiceStatus(Kept, frozen=True):
-    """What the load balancer's controller reports."""
+    """The state that the load balancer's controller reports."""
 
     load_balancer: LoadBalancer = LoadBalancer()
 
 
-class Service(Object, frozen=True):
+class KubeService(Object, frozen=True):
     """A Service of Kubernetes (not one of Kintsugi's)."""
 
     spec: ServiceSpec = ServiceSpec()
@@ -79,7 +81,9 @@ class EndpointPort(Kept, frozen=True):
 
 
 class EndpointSlice(Object, frozen=True):
-    """Some of the endpoints of a service; its label `kubernetes.io/service-name` says of which."""
+    """Some of the endpoints of a service; its label `kubernetes.io/service-name` says of which. It may have 1,000 endpoints."""
+
+    MOST_PARTS: ClassVar[int] = 10_000
 
     address_type: str = ""
     endpoints: tuple[Endpoint, ...] | None = ()
@@ -100,14 +104,14 @@ class IngressRule(Kept, frozen=True):
 
 
 class IngressSpec(Kept, frozen=True):
-    """What was asked for."""
+    """The desired state."""
 
     ingress_class_name: str = ""
     rules: tuple[IngressRule, ...] = ()
 
 
 class IngressStatus(Kept, frozen=True):
-    """Where traffic comes in."""
+    """The points where traffic is accepted."""
 
     load_balancer: LoadBalancer = LoadBalancer()
 

@@ -1,8 +1,11 @@
 """
-Who else writes an object: GitOps tools by their marks, operators by ownership.
+The other managers of an object: GitOps tools by their marks, operators by ownership.
 
-A change that another writer would take back is not made (reliability B21: they fight, and the person loses).
+A change that another manager would revert is not made (reliability B21).
 """
+
+from dataclasses import dataclass
+from enum import StrEnum
 
 from kintsugi.objects.metadata import Metadata
 
@@ -26,19 +29,48 @@ _SPILO = ("application", "spilo", "cluster-name")
 """How Zalando's operator labels its own: https://postgres-operator.readthedocs.io/en/latest/reference/operator_parameters/."""
 
 
-def managers(metadata: Metadata) -> tuple[str, ...]:
-    """List who keeps a workload as it is, in words: `Argo CD shop`, `operator Postgresql/main`."""
+_HELM = ("app.kubernetes.io/managed-by", "Helm", "meta.helm.sh/release-name")
+"""The label and the annotation of what a Helm release has (helm.sh/helm, pkg/action/validate.go)."""
+
+
+class ManagerKind(StrEnum):
+    """The kind of a manager of a workload."""
+
+    AUTOSCALER = "HPA"
+    GITOPS = "GitOps"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, order=True)
+class Manager:
+    """One that writes a workload besides us; in words `HPA web`, `Argo CD shop`, `operator Postgresql/main`."""
+
+    kind: ManagerKind
+    name: str
+
+    def __str__(self) -> str:
+        return self.name if self.kind is ManagerKind.GITOPS else f"{self.kind} {self.name}"
+
+
+def managers(metadata: Metadata) -> tuple[Manager, ...]:
+    """List who keeps a workload as it is: GitOps tools and operators."""
     marks = {**metadata.annotations, **metadata.labels}
     tools = {f"{tool} {marks[mark].split(':')[0]}" for mark, tool in GITOPS.items() if mark in marks}
-    return (*sorted(tools), *operators(metadata))
+    return (*(Manager(kind=ManagerKind.GITOPS, name=tool) for tool in sorted(tools)), *operators(metadata))
 
 
-def operators(metadata: Metadata) -> tuple[str, ...]:
+def helm_release(metadata: Metadata) -> str:
+    """Return the Helm release that an object is of, "" for none."""
+    label, helm, release = _HELM
+    return metadata.annotations.get(release, "") if metadata.labels.get(label) == helm else ""
+
+
+def operators(metadata: Metadata) -> tuple[Manager, ...]:
     """List the operators that an object belongs to, by ownership or by their labels: `operator CloudNativePG main`."""
-    owners = [f"operator {owner.kind}/{owner.name}" for owner in metadata.owner_references if owner.controller]
+    owners = [f"{owner.kind}/{owner.name}" for owner in metadata.owner_references if owner.controller]
     labels = metadata.labels
-    known = {f"operator {name} {labels[mark]}" for mark, name in OPERATORS.items() if mark in labels}
+    known = {f"{name} {labels[mark]}" for mark, name in OPERATORS.items() if mark in labels}
     application, spilo, cluster = _SPILO
     if labels.get(application) == spilo and cluster in labels:
-        known.add(f"operator Zalando Postgres {labels[cluster]}")
-    return (*owners, *sorted(known))
+        known.add(f"Zalando Postgres {labels[cluster]}")
+    return tuple(Manager(kind=ManagerKind.OPERATOR, name=name) for name in (*owners, *sorted(known)))

@@ -69,7 +69,7 @@ class ReadinessGate(Kept, frozen=True):
 
 
 class PodSpec(Kept, frozen=True):
-    """What was asked for."""
+    """The desired state."""
 
     node_name: str = ""
     restart_policy: str = "Always"
@@ -85,21 +85,21 @@ class PodSpec(Kept, frozen=True):
     readiness_gates: tuple[ReadinessGate, ...] = ()
 
 
-class Waiting(Kept, frozen=True):
+class ContainerStateWaiting(Kept, frozen=True):
     """Why a container does not run yet (ContainerCreating, CrashLoopBackOff, ImagePullBackOff, …)."""
 
     reason: str = ""
     message: str = ""
 
 
-class Running(Kept, frozen=True):
+class ContainerStateRunning(Kept, frozen=True):
     """A container that runs."""
 
     started_at: Moment | None = None
 
 
-class Terminated(Kept, frozen=True):
-    """How a container ended."""
+class ContainerStateTerminated(Kept, frozen=True):
+    """The end of a container."""
 
     exit_code: int = 0
     signal: int = 0
@@ -112,9 +112,9 @@ class Terminated(Kept, frozen=True):
 class ContainerState(Kept, frozen=True):
     """Exactly one of the three is set; none means that the kubelet has not said."""
 
-    waiting: Waiting | None = None
-    running: Running | None = None
-    terminated: Terminated | None = None
+    waiting: ContainerStateWaiting | None = None
+    running: ContainerStateRunning | None = None
+    terminated: ContainerStateTerminated | None = None
 
 
 class ContainerStatus(Kept, frozen=True):
@@ -131,7 +131,7 @@ class ContainerStatus(Kept, frozen=True):
 
 
 class PodStatus(Kept, frozen=True):
-    """What the kubelet and the scheduler report."""
+    """The state that the kubelet and the scheduler report."""
 
     phase: str = ""
     reason: str = ""

@@ -5,13 +5,20 @@ The rules are those of `kubectl rollout status` (k8s.io/kubectl, rollout_status.
 rollout has come to its end: they are the health's business, not the rollout's.
 """
 
-from kintsugi.objects.facts import condition_of
+from collections.abc import Iterable
+
+from kintsugi.objects.pods import Pod
+from kintsugi.objects.predicates import condition_of, crash_looping
+from kintsugi.objects.starting import known_failure
 from kintsugi.objects.workloads import DaemonSet, Deployment, StatefulSet
 
 COMPLETE = "NewReplicaSetAvailable"
 """Reason of a Deployment's condition Progressing from the end of a rollout on, whatever becomes of its pods."""
 
 TIMED_OUT = "ProgressDeadlineExceeded"
+
+_STUCK = {"Progressing": ("False", TIMED_OUT), "ReplicaFailure": ("True", "FailedCreate")}
+"""Conditions of a Deployment whose rollout does not get on."""
 
 ON_DELETE = "OnDelete"
 """Strategy by which nobody but a person replaces pods: there is no rollout that could be incomplete."""
@@ -28,6 +35,21 @@ def unsettled(workload: Deployment | StatefulSet | DaemonSet) -> str:
             return _of_stateful_set(workload)
         case DaemonSet():
             return _of_daemon_set(workload)
+
+
+def stuck(workload: Deployment | StatefulSet | DaemonSet, pods: Iterable[Pod]) -> bool:
+    """
+    Return whether a rollout does not get on: its deadline is over, no pod can be made, or one of its own pods fails to start.
+
+    `pods` are those of the new template. A rollout that is paused is not stuck.
+    """
+    if not unsettled(workload) or (isinstance(workload, Deployment) and workload.spec.paused):
+        return False
+    if any(
+        each.type in _STUCK and (each.status, each.reason) == _STUCK[each.type] for each in workload.status.conditions
+    ):
+        return True
+    return any(known_failure(pod) or crash_looping(pod) for pod in pods)
 
 
 def _of_deployment(deployment: Deployment) -> str:

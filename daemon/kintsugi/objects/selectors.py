@@ -1,38 +1,17 @@
 """
-Selectors in kubectl's words: `-l` (labels) and `--field-selector` (fields), parsed once and matched in memory.
+Selectors as the commands, the documents and the kept objects have them; `kubeobjects.selectors` reads and matches them.
 
-An empty selector selects everything, which nobody ever means on purpose where things are changed: it is refused.
+What is wrong with one is wrong with what a person wrote: a SelectorError becomes a UsageError here.
 """
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from kintsugi.errors import UsageError
 from kintsugi.objects.metadata import LabelRequirement, LabelSelector
+from kubeobjects.selectors import FieldSelector, Operator, Requirement, Selector, SelectorError
 
-
-class Operator(StrEnum):
-    """How a requirement compares."""
-
-    IN = "in"
-    NOT_IN = "notin"
-    EXISTS = "exists"
-    ABSENT = "!"
-    GREATER = ">"
-    LESS = "<"
-
-
-_NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_KEY = re.compile(rf"(?:[a-z0-9](?:[-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}")
-_VALUE = re.compile(rf"(?:{_NAME})?")
-_SET = re.compile(r"(?P<key>\S+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)\)")
-_COMPARED = re.compile(r"(?P<key>[^\s=!<>]+)\s*(?P<operator>==|=|!=|>|<)\s*(?P<value>[^\s=!<>]*)")
-_BETWEEN_REQUIREMENTS = re.compile(r",(?![^()]*\))")
-_FIELD = re.compile(r"(?P<path>[A-Za-z][\w.]*)\s*(?P<operator>==|=|!=)(?P<value>[^=]*)")
-_OF_MANIFEST = {
+_OPERATORS = {
     "In": Operator.IN,
     "NotIn": Operator.NOT_IN,
     "Exists": Operator.EXISTS,
@@ -40,184 +19,40 @@ _OF_MANIFEST = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Requirement:
-    """One condition on one label. As in Kubernetes, NOT_IN holds for an object that lacks the label."""
-
-    key: str
-    operator: Operator
-    values: frozenset[str] = frozenset()
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether labels meet the condition."""
-        value = labels.get(self.key)
-        match self.operator:
-            case Operator.IN:
-                return value in self.values
-            case Operator.NOT_IN:
-                return value not in self.values
-            case Operator.EXISTS:
-                return value is not None
-            case Operator.ABSENT:
-                return value is None
-            case Operator.GREATER | Operator.LESS:
-                return self._compares(value)
-
-    def _compares(self, value: str | None) -> bool:
-        (bound,) = self.values
-        if value is None or not re.fullmatch(r"[+-]?\d+", value):
-            return False
-        return int(value) > int(bound) if self.operator is Operator.GREATER else int(value) < int(bound)
-
-    def __str__(self) -> str:
-        values = ",".join(sorted(self.values))
-        match self.operator:
-            case Operator.EXISTS:
-                return self.key
-            case Operator.ABSENT:
-                return f"!{self.key}"
-            case Operator.GREATER | Operator.LESS:
-                return f"{self.key}{self.operator}{values}"
-            case Operator.IN if len(self.values) == 1:
-                return f"{self.key}={values}"
-            case _:
-                return f"{self.key} {self.operator} ({values})"
+def label_selector(text: str) -> Selector:
+    """Parse kubectl's `-l` language. Raises UsageError for an empty selector or one that cannot be read."""
+    with _as_usage():
+        return Selector.parse(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """A label selector; an object matches when it meets every requirement. `text` is fit for `labelSelector=`."""
-
-    text: str
-    requirements: tuple[Requirement, ...]
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse kubectl's `-l` language. Raises UsageError for an empty selector or one that cannot be read."""
-        if not text.strip():
-            raise UsageError("an empty label selector would select everything: name at least one label, as in app=web")
-        parts = [part.strip() for part in _BETWEEN_REQUIREMENTS.split(text)]
-        return cls(text, tuple(_requirement(part, text) for part in parts))
-
-    @classmethod
-    def of(cls, selector: LabelSelector) -> Self:
-        """Read a workload's `spec.selector`. Raises UsageError when it is empty or has an unknown operator."""
-        equalities = (_equals(key, value) for key, value in selector.match_labels.items())
-        return cls._of_all([*equalities, *map(_from_manifest, selector.match_expressions)])
-
-    @classmethod
-    def equal_to(cls, labels: Mapping[str, str]) -> Self:
-        """Select what carries all these labels, as a Service's `spec.selector` does. Raises UsageError when empty."""
-        return cls._of_all([_equals(key, value) for key, value in labels.items()])
-
-    @classmethod
-    def _of_all(cls, requirements: Iterable[Requirement]) -> Self:
-        kept = tuple(requirements)
-        if not kept:
-            raise UsageError("an empty label selector would select everything")
-        return cls(",".join(map(str, kept)), kept)
-
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether an object with these labels is selected."""
-        return all(requirement.matches(labels) for requirement in self.requirements)
-
-    def __str__(self) -> str:
-        return self.text
+def field_selector(text: str) -> FieldSelector:
+    """Parse kubectl's `--field-selector`. Raises UsageError for an empty selector or one that cannot be read."""
+    with _as_usage():
+        return FieldSelector.parse(text)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FieldRequirement:
-    """One field, by its dotted JSON path, that must (or must not) have a value; an absent field reads as ""."""
-
-    path: str
-    value: str
-    equal: bool
-
-    def matches(self, document: Mapping[str, object]) -> bool:
-        """Tell whether the object, as read from JSON, meets the condition."""
-        at: object = document
-        for step in self.path.split("."):
-            at = at.get(step) if isinstance(at, Mapping) else None
-        text = str(at).lower() if isinstance(at, bool) else "" if at is None else str(at)
-        return (text == self.value) is self.equal
+def selector_of(selector: LabelSelector) -> Selector:
+    """Read a workload's `spec.selector`. Raises UsageError when it is empty or has an unknown operator."""
+    equalities = [
+        Requirement(key=key, operator=Operator.IN, values=frozenset({value}))
+        for key, value in selector.match_labels.items()
+    ]
+    with _as_usage():
+        return Selector.of([*equalities, *map(_requirement, selector.match_expressions)])
 
 
-@dataclass(frozen=True, slots=True)
-class FieldSelector:
-    """A field selector: `status.phase!=Running,spec.nodeName=n1`. `text` is fit for `fieldSelector=`."""
-
-    text: str
-    requirements: tuple[FieldRequirement, ...]
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse kubectl's `--field-selector`. Raises UsageError for an empty selector or one that cannot be read."""
-        if not text.strip():
-            raise UsageError(
-                "an empty field selector would select everything: write PATH=VALUE, as in status.phase=Failed"
-            )
-        return cls(text, tuple(_field_requirement(part.strip(), text) for part in text.split(",")))
-
-    def matches(self, document: Mapping[str, object]) -> bool:
-        """Tell whether an object, as read from JSON, is selected."""
-        return all(requirement.matches(document) for requirement in self.requirements)
-
-    def __str__(self) -> str:
-        return self.text
-
-
-def _requirement(part: str, text: str) -> Requirement:
-    if found := _SET.fullmatch(part):
-        values = frozenset(_value(value.strip(), text) for value in found["values"].split(","))
-        return Requirement(key=_key(found["key"], text), operator=Operator(found["operator"]), values=values)
-    if found := _COMPARED.fullmatch(part):
-        return _compared(_key(found["key"], text), found["operator"], _value(found["value"], text), text)
-    if part.startswith("!"):
-        return Requirement(key=_key(part[1:].strip(), text), operator=Operator.ABSENT)
-    return Requirement(key=_key(part, text), operator=Operator.EXISTS)
-
-
-def _compared(key: str, operator: str, value: str, text: str) -> Requirement:
-    if operator in ("<", ">"):
-        if not value.isdecimal():
-            raise UsageError(f"label selector {text!r}: {key}{operator} compares with a whole number, not {value!r}")
-        return Requirement(key=key, operator=Operator(operator), values=frozenset({value}))
-    negated = operator == "!="
-    return Requirement(key=key, operator=Operator.NOT_IN if negated else Operator.IN, values=frozenset({value}))
-
-
-def _field_requirement(part: str, text: str) -> FieldRequirement:
-    found = _FIELD.fullmatch(part)
-    if found is None:
-        raise UsageError(f"field selector {text!r}: {part!r} is not PATH=VALUE or PATH!=VALUE")
-    return FieldRequirement(path=found["path"], value=found["value"], equal=found["operator"] != "!=")
-
-
-def _equals(key: str, value: str) -> Requirement:
-    return Requirement(key=key, operator=Operator.IN, values=frozenset({value}))
-
-
-def _from_manifest(requirement: LabelRequirement) -> Requirement:
-    operator = _OF_MANIFEST.get(requirement.operator)
+def _requirement(requirement: LabelRequirement) -> Requirement:
+    operator = _OPERATORS.get(requirement.operator)
     if operator is None:
         raise UsageError(
-            f"unknown operator {requirement.operator!r} on label {requirement.key}: one of {[*_OF_MANIFEST]}"
+            f"unknown operator {requirement.operator!r} on label {requirement.key}: one of {[*_OPERATORS]}"
         )
     return Requirement(key=requirement.key, operator=operator, values=frozenset(requirement.values))
 
 
-def _key(text: str, selector: str) -> str:
-    if not _KEY.fullmatch(text):
-        raise UsageError(
-            f"label selector {selector!r}: {text!r} is not a label's name; write KEY=VALUE, KEY!=VALUE, "
-            "KEY in (A,B), KEY notin (A,B), KEY or !KEY, with commas between"
-        )
-    return text
-
-
-def _value(text: str, selector: str) -> str:
-    if not _VALUE.fullmatch(text):
-        raise UsageError(
-            f"label selector {selector!r}: {text!r} is not a label's value (at most 63 letters, digits, '-', '_', '.')"
-        )
-    return text
+@contextmanager
+def _as_usage() -> Iterator[None]:
+    try:
+        yield
+    except SelectorError as error:
+        raise UsageError(str(error)) from error

@@ -1,13 +1,13 @@
 """
 Why a pod fails to be started: what the scheduler and the kubelet say of it, in their own words.
 
-Pure, as `facts` is. A pod that merely takes its time, or runs and is not ready, does not fail to start.
+Pure, as `predicates` is. A pod that merely takes its time, or runs and is not ready, does not fail to start.
 """
 
 from datetime import datetime, timedelta
 
-from kintsugi.objects import facts
-from kintsugi.objects.pods import ContainerStatus, Pod, Terminated
+from kintsugi.objects import predicates
+from kintsugi.objects.pods import ContainerStateTerminated, ContainerStatus, Pod
 
 ENDS_AT_ONCE = timedelta(seconds=30)
 """
@@ -41,22 +41,32 @@ def start_failure(pod: Pod, now: datetime, start_up: timedelta) -> str:
     It finds no node, an image or a container of it cannot be made, one crashes at once, or nothing of it has begun to run
     for `start_up` on its node (a volume that is not mounted, a kubelet that does not answer).
     """
-    if facts.terminating(pod) or facts.finished(pod) or facts.ready(pod):
+    return known_failure(pod) or ("" if _is_over(pod) else _never_begun(pod, now, start_up))
+
+
+def known_failure(pod: Pod) -> str:
+    """Return why the pod fails to be started, "" when nobody has said that it does: whatever time it is."""
+    if _is_over(pod):
         return ""
-    if facts.unschedulable(pod):
-        condition = facts.condition_of(pod.status.conditions, "PodScheduled")
+    if predicates.unschedulable(pod):
+        condition = predicates.condition_of(pod.status.conditions, "PodScheduled")
         return _said("no node for it", condition.message if condition is not None else "")
     endless = pod.spec.restart_policy == "Always"
     failures = [
         *(_failure(status, endless=False) for status in pod.status.init_container_statuses),
         *(_failure(status, endless=endless) for status in pod.status.container_statuses),
     ]
-    return next(filter(None, failures), "") or _never_begun(pod, now, start_up)
+    return next(filter(None, failures), "")
+
+
+def _is_over(pod: Pod) -> bool:
+    """Return whether there is nothing left to start."""
+    return predicates.terminating(pod) or predicates.finished(pod) or predicates.ready(pod)
 
 
 def _failure(status: ContainerStatus, *, endless: bool) -> str:
     waiting = status.state.waiting
-    if waiting is not None and (waiting.reason in _NOT_CREATED or waiting.reason in facts.IMAGE_REASONS):
+    if waiting is not None and (waiting.reason in _NOT_CREATED or waiting.reason in predicates.IMAGE_REASONS):
         return _said(f"container {status.name}: {waiting.reason}", waiting.message)
     ended = status.state.terminated or status.last_state.terminated
     if ended is None or status.ready or not (endless or ended.exit_code != 0):
@@ -66,7 +76,7 @@ def _failure(status: ContainerStatus, *, endless: bool) -> str:
     return _crash_at_once(status, ended)
 
 
-def _crash_at_once(status: ContainerStatus, ended: Terminated) -> str:
+def _crash_at_once(status: ContainerStatus, ended: ContainerStateTerminated) -> str:
     """Judge a container by its last run; the first one that ended may have been an accident."""
     if status.restart_count < 1 or ended.started_at is None or ended.finished_at is None:
         return ""
@@ -79,7 +89,7 @@ def _crash_at_once(status: ContainerStatus, ended: Terminated) -> str:
 
 def _never_begun(pod: Pod, now: datetime, start_up: timedelta) -> str:
     """Judge a pod that has its node by how long nothing of it has begun to run."""
-    scheduled = facts.condition_of(pod.status.conditions, "PodScheduled")
+    scheduled = predicates.condition_of(pod.status.conditions, "PodScheduled")
     statuses = (*pod.status.init_container_statuses, *pod.status.container_statuses)
     begun = any(each.state.running or each.state.terminated or each.last_state.terminated for each in statuses)
     if begun or scheduled is None or scheduled.status != "True" or scheduled.last_transition_time is None:
@@ -87,7 +97,7 @@ def _never_begun(pod: Pod, now: datetime, start_up: timedelta) -> str:
     waited = now - scheduled.last_transition_time
     if waited < start_up:
         return ""
-    return f"nothing of it has begun to run on {pod.spec.node_name} for {waited.total_seconds():.0f} s"
+    return f"no container of it has started on {pod.spec.node_name} for {waited.total_seconds():.0f} s"
 
 
 def _said(what: str, message: str) -> str:

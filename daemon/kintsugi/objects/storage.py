@@ -7,7 +7,7 @@ from kintsugi.objects.pods import Requirements
 
 
 class ClaimSpec(Kept, frozen=True):
-    """What was asked for. `volumeName` is set once the claim is bound, or was bound by hand."""
+    """The desired state. `volumeName` is set once the claim is bound, or was bound by hand."""
 
     access_modes: tuple[str, ...] = ()
     storage_class_name: str | None = None
@@ -33,7 +33,7 @@ class PersistentVolumeClaim(Object, frozen=True):
 
 
 class VolumeSpec(Kept, frozen=True):
-    """What was asked for. `persistentVolumeReclaimPolicy` is Retain, Delete or Recycle."""
+    """The desired state. `persistentVolumeReclaimPolicy` is Retain, Delete or Recycle."""
 
     access_modes: tuple[str, ...] = ()
     capacity: dict[str, str] = msgspec.field(default_factory=dict)

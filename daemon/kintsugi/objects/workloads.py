@@ -14,13 +14,13 @@ class PodTemplate(Kept, frozen=True):
 
 
 class DeploymentStrategy(Kept, frozen=True):
-    """How new pods take the place of old ones: RollingUpdate or Recreate."""
+    """The strategy that replaces old pods: RollingUpdate or Recreate."""
 
     type: str = ""
 
 
 class DeploymentSpec(Kept, frozen=True):
-    """What was asked for."""
+    """The desired state."""
 
     replicas: int = 1
     paused: bool = False
@@ -33,7 +33,7 @@ class DeploymentSpec(Kept, frozen=True):
 
 
 class DeploymentStatus(Kept, frozen=True):
-    """What the controller reports; valid once `observedGeneration` has reached `metadata.generation`."""
+    """The state that the controller reports; valid once `observedGeneration` has reached `metadata.generation`."""
 
     observed_generation: int = 0
     replicas: int = 0
@@ -53,7 +53,7 @@ class Deployment(Object, frozen=True):
 
 
 class ReplicaSetSpec(Kept, frozen=True):
-    """What was asked for."""
+    """The desired state."""
 
     replicas: int = 1
     min_ready_seconds: int = 0
@@ -62,7 +62,7 @@ class ReplicaSetSpec(Kept, frozen=True):
 
 
 class ReplicaSetStatus(Kept, frozen=True):
-    """What the controller reports."""
+    """The state that the controller reports."""
 
     observed_generation: int = 0
     replicas: int = 0
@@ -80,27 +80,27 @@ class ReplicaSet(Object, frozen=True):
 
 
 class ClaimRetention(Kept, frozen=True):
-    """What becomes of a StatefulSet's claims: Retain or Delete."""
+    """The policy for a StatefulSet's claims: Retain or Delete."""
 
     when_deleted: str = "Retain"
     when_scaled: str = "Retain"
 
 
 class RollingUpdate(Kept, frozen=True):
-    """How far a StatefulSet's update goes: pods below `partition` stay as they are."""
+    """The partition of a StatefulSet's update: pods below `partition` stay as they are."""
 
     partition: int = 0
 
 
 class StatefulSetStrategy(Kept, frozen=True):
-    """How a StatefulSet is updated: RollingUpdate or OnDelete."""
+    """The update strategy of a StatefulSet: RollingUpdate or OnDelete."""
 
     type: str = ""
     rolling_update: RollingUpdate = RollingUpdate()
 
 
 class StatefulSetSpec(Kept, frozen=True):
-    """What was asked for. `volumeClaimTemplates` are kept by their metadata: names of claims come from them."""
+    """The desired state. Of `volumeClaimTemplates` the metadata are kept: names of claims come from them."""
 
     replicas: int = 1
     service_name: str = ""
@@ -115,7 +115,7 @@ class StatefulSetSpec(Kept, frozen=True):
 
 
 class StatefulSetStatus(Kept, frozen=True):
-    """What the controller reports."""
+    """The state that the controller reports."""
 
     observed_generation: int = 0
     replicas: int = 0
@@ -136,13 +136,13 @@ class StatefulSet(Object, frozen=True):
 
 
 class DaemonSetStrategy(Kept, frozen=True):
-    """How a DaemonSet is updated: RollingUpdate or OnDelete."""
+    """The update strategy of a DaemonSet: RollingUpdate or OnDelete."""
 
     type: str = ""
 
 
 class DaemonSetSpec(Kept, frozen=True):
-    """What was asked for."""
+    """The desired state."""
 
     min_ready_seconds: int = 0
     revision_history_limit: int = 10
@@ -152,7 +152,7 @@ class DaemonSetSpec(Kept, frozen=True):
 
 
 class DaemonSetStatus(Kept, frozen=True):
-    """What the controller reports."""
+    """The state that the controller reports."""
 
     observed_generation: int = 0
     desired_number_scheduled: int = 0
@@ -179,7 +179,7 @@ class ControllerRevision(Object, frozen=True):
 
 
 class JobSpec(Kept, frozen=True):
-    """What was asked for."""
+    """The desired state."""
 
     parallelism: int = 1
     completions: int | None = None
@@ -191,7 +191,7 @@ class JobSpec(Kept, frozen=True):
 
 
 class JobStatus(Kept, frozen=True):
-    """What the controller reports; `conditions` has Complete or Failed at the end."""
+    """The state that the controller reports; `conditions` has Complete or Failed at the end."""
 
     active: int = 0
     ready: int = 0
@@ -210,7 +210,7 @@ class Job(Object, frozen=True):
 
 
 class CronJobSpec(Kept, frozen=True):
-    """What was asked for."""
+    """The desired state."""
 
     schedule: str = ""
     suspend: bool = False
@@ -218,7 +218,7 @@ class CronJobSpec(Kept, frozen=True):
 
 
 class CronJobStatus(Kept, frozen=True):
-    """What the controller reports."""
+    """The state that the controller reports."""
 
     last_schedule_time: Moment | None = None
     last_successful_time: Moment | None = None
@@ -240,7 +240,7 @@ class ScaleTarget(Kept, frozen=True):
 
 
 class AutoscalerSpec(Kept, frozen=True):
-    """What was asked for."""
+    """The desired state."""
 
     scale_target_ref: ScaleTarget = ScaleTarget()
     min_replicas: int = 1
@@ -248,7 +248,7 @@ class AutoscalerSpec(Kept, frozen=True):
 
 
 class AutoscalerStatus(Kept, frozen=True):
-    """What the controller reports."""
+    """The state that the controller reports."""
 
     observed_generation: int = 0
     current_replicas: int = 0
@@ -265,13 +265,13 @@ class HorizontalPodAutoscaler(Object, frozen=True):
 
 
 class DisruptionBudgetSpec(Kept, frozen=True):
-    """Which pods the budget covers; what it allows stands in the status."""
+    """The pods that the budget covers; the status says how many disruptions it allows."""
 
     selector: LabelSelector | None = None
 
 
 class DisruptionBudgetStatus(Kept, frozen=True):
-    """How many pods may be disrupted now."""
+    """The number of pods that may be disrupted now."""
 
     observed_generation: int = 0
     disruptions_allowed: int = 0
@@ -288,14 +288,14 @@ class PodDisruptionBudget(Object, frozen=True):
 
 
 class ContainerMetrics(Kept, frozen=True):
-    """What one container uses, as quantities in text ("12m", "40960Ki")."""
+    """The usage of one container, as quantities in text ("12m", "40960Ki")."""
 
     name: str = ""
     usage: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class PodMetrics(Object, frozen=True):
-    """What a pod used over `window` (metrics.k8s.io)."""
+    """The usage of a pod over `window` (metrics.k8s.io)."""
 
     timestamp: Moment | None = None
     window: str = ""
@@ -303,19 +303,19 @@ class PodMetrics(Object, frozen=True):
 
 
 class ScaleSpec(Kept, frozen=True):
-    """How many replicas are asked for."""
+    """The desired replicas."""
 
     replicas: int = 0
 
 
 class ScaleStatus(Kept, frozen=True):
-    """How many replicas there are, and the selector that finds them, as text."""
+    """The current replicas, and their selector as text."""
 
     replicas: int = 0
     selector: str = ""
 
 
-class Scale(Object, frozen=True):
+class ScaleSubresource(Object, frozen=True):
     """The scale subresource of a workload."""
 
     spec: ScaleSpec = ScaleSpec()

@@ -1,1 +1,1 @@
-"""The order of the business, and what keeps it going: judging, waiting, explaining, and people's words."""
+"""The order of the business: signals are evaluated, runs requested and supervised, and the requests of people answered."""

@@ -1,8 +1,8 @@
 """
-Whether objects that alerts name exist, where no cache knows them: a few asked at once, all within one deadline.
+Asks the API whether objects that alerts name exist, where no cache knows them: a few at once, within one deadline.
 
-What strangers write costs one GET each at most, and never holds up what needs none. What was not answered in time is not
-known, and its alert is judged again.
+A name in an alert costs one GET at most, and does not delay alerts that need none. An alert whose lookup was not answered in
+time is evaluated again.
 """
 
 import asyncio
@@ -12,16 +12,16 @@ from datetime import timedelta
 
 from kintsugi.errors import KubeError, NotFound, ServerUnavailable
 from kintsugi.kube.client import KubeClient
-from kintsugi.objects.resources import Resource
+from kubeobjects.resources import Resource
 
 AT_ONCE = 8
-PATIENCE = timedelta(seconds=5)
+LOOKUP_TIMEOUT = timedelta(seconds=5)
 """How long all of one batch may take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """One object that is asked for; `namespace` is "" of one that lives in none."""
+class ExistenceQuery:
+    """One object that is asked for; `namespace` is "" for a cluster-scoped one."""
 
     resource: Resource
     namespace: str
@@ -29,55 +29,55 @@ class Asked:
 
 
 class Lookups:
-    """Asks the API whether objects exist; its answers are good for one batch of signals."""
+    """Asks the API whether objects exist; the answers are valid for one batch of signals."""
 
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
-        self._answers: dict[Asked, bool | KubeError] = {}
+        self._answers: dict[ExistenceQuery, bool | KubeError] = {}
 
-    async def look(self, wanted: Iterable[Asked]) -> None:
-        """Ask for all of these, and forget what was asked before."""
+    async def look_up(self, wanted: Iterable[ExistenceQuery]) -> None:
+        """Ask for all of these objects, and forget earlier answers."""
         unique = list(dict.fromkeys(wanted))
-        answers: dict[Asked, bool | KubeError] = {}
+        answers: dict[ExistenceQuery, bool | KubeError] = {}
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def one(asked: Asked) -> None:
+        async def one(query: ExistenceQuery) -> None:
             async with room:
                 try:
-                    answers[asked] = await self._ask(asked)
+                    answers[query] = await self._ask(query)
                 except KubeError as error:
-                    answers[asked] = error
+                    answers[query] = error
 
-        asking = [asyncio.ensure_future(one(asked)) for asked in unique]
+        asking = [asyncio.ensure_future(one(query)) for query in unique]
         try:
             if asking:
-                await asyncio.wait(asking, timeout=PATIENCE.total_seconds())
+                await asyncio.wait(asking, timeout=LOOKUP_TIMEOUT.total_seconds())
         finally:
             for task in asking:
                 task.cancel()
-        late = ServerUnavailable(f"not answered within {PATIENCE.total_seconds():g} s, with others")
-        self._answers = {asked: answers.get(asked, late) for asked in unique}
+        late = ServerUnavailable(f"not answered within {LOOKUP_TIMEOUT.total_seconds():g} s, with others")
+        self._answers = {query: answers.get(query, late) for query in unique}
 
     def forget(self) -> None:
-        """Forget the answers: the batch that they were asked for is judged."""
+        """Forget the answers: their batch is evaluated."""
         self._answers = {}
 
-    async def exists(self, asked: Asked) -> bool:
-        """Return whether an object exists, as was answered ahead or else now. Raises KubeError when it is not known."""
-        answer = self._answers.get(asked)
+    async def exists(self, query: ExistenceQuery) -> bool:
+        """Return whether an object exists: by the prefetched answer, else by asking now. Raises KubeError when unknown."""
+        answer = self._answers.get(query)
         if answer is None:
             try:
-                async with asyncio.timeout(PATIENCE.total_seconds()):
-                    return await self._ask(asked)
+                async with asyncio.timeout(LOOKUP_TIMEOUT.total_seconds()):
+                    return await self._ask(query)
             except TimeoutError as error:
-                raise ServerUnavailable(f"not answered within {PATIENCE.total_seconds():g} s") from error
+                raise ServerUnavailable(f"not answered within {LOOKUP_TIMEOUT.total_seconds():g} s") from error
         if isinstance(answer, KubeError):
             raise answer
         return answer
 
-    async def _ask(self, asked: Asked) -> bool:
+    async def _ask(self, query: ExistenceQuery) -> bool:
         try:
-            await self._kube.get(asked.resource, asked.name, asked.namespace or None)
+            await self._kube.get(query.resource, query.name, query.namespace or None)
         except NotFound:
             return False
         return True

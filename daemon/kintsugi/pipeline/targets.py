@@ -1,5 +1,5 @@
 """
-What an alert is about: its labels are a hint, the object is resolved again from the API and must belong to the service.
+Resolves the object of an alert: its labels are a hint; the object is read from the API and must belong to the service.
 """
 
 import re
@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kintsugi.kube.client import KubeClient
-from kintsugi.model.documents import Service
 from kintsugi.model.records import Reason
-from kintsugi.objects import resources
-from kintsugi.objects.resources import Resource
-from kintsugi.pipeline.lookups import Asked, Lookups
-from kintsugi.services import Caches, Services
+from kintsugi.model.services import Service
+from kintsugi.pipeline.lookups import ExistenceQuery, Lookups
+from kintsugi.views import Caches, ServiceViews
+from kubeobjects import resources
+from kubeobjects.resources import Resource
 
 KINDS: Mapping[str, Resource] = {
     "persistentvolumeclaim": resources.PVCS,
@@ -43,7 +43,7 @@ class Objection:
 
 _NO_NAMESPACE = Objection(
     reason=Reason.NO_NAMESPACE,
-    text="the alert has no label `namespace`, so that it may be anybody's: give it one, or say `namespace: any` in the rule",
+    text="the alert has no label `namespace`, so that its owner is unknown: give it one, or say `namespace: any` in the rule",
 )
 
 
@@ -53,35 +53,35 @@ def _word(labels: Mapping[str, str]) -> str:
 
 
 class Targets:
-    """Resolves alerts' objects; what the cache does not know is asked of the API before it is called absent."""
+    """Resolves the objects of alerts; one that no cache has is looked up in the API before it counts as absent."""
 
-    def __init__(self, kube: KubeClient, caches: Caches, services: Services, protected: frozenset[str]) -> None:
+    def __init__(self, kube: KubeClient, caches: Caches, services: ServiceViews, protected: frozenset[str]) -> None:
         self._lookups = Lookups(kube)
         self._caches = caches
         self._services = services
         self._protected = protected
 
-    def unseen(self, labels: Mapping[str, str]) -> Asked | None:
-        """Return the object of an alert that must be asked for, None when the caches know it, or nothing names one."""
+    def unseen(self, labels: Mapping[str, str]) -> ExistenceQuery | None:
+        """Return the object of an alert that must be looked up, None when a cache has it or no label names one."""
         word, namespace = _word(labels), labels.get("namespace", "")
         if not word or not namespace or not (_LABEL.fullmatch(namespace) and _NAME.fullmatch(labels[word])):
             return None
         seen = (namespace, labels[word]) in self._stores()[KINDS[word]]
-        return None if seen else Asked(resource=KINDS[word], namespace=namespace, name=labels[word])
+        return None if seen else ExistenceQuery(resource=KINDS[word], namespace=namespace, name=labels[word])
 
-    async def look_ahead(self, wanted: Iterable[Asked]) -> None:
-        """Ask for the objects of one batch of alerts, a few at once and within one deadline."""
-        await self._lookups.look(wanted)
+    async def prefetch(self, wanted: Iterable[ExistenceQuery]) -> None:
+        """Look up the objects of one batch of alerts, a few at once and within one deadline."""
+        await self._lookups.look_up(wanted)
 
     def forget(self) -> None:
-        """Forget what was asked ahead, once its alerts are judged."""
+        """Forget the prefetched objects, once their alerts are evaluated."""
         self._lookups.forget()
 
     async def objection(
         self, labels: Mapping[str, str], service: Service, *, anywhere: bool = False
     ) -> Objection | None:
         """
-        Say why an alert with these labels is not about the service, or None when it is. Raises KubeError.
+        Return why an alert with these labels is not about the service, or None when it is. Raises KubeError.
 
         `anywhere`: its rule takes alerts that name no namespace for the service's.
         """
@@ -99,7 +99,7 @@ class Targets:
         if word and not await self._exists(KINDS[word], namespace, labels[word]):
             return Objection(reason=Reason.NO_TARGET, text=f"{what} does not exist (any more)")
         if word == "pod" and self._is_bare(namespace, labels[word]):
-            return Objection(reason=Reason.UNMANAGED, text=f"{what} is a bare pod: nobody would make it again")
+            return Objection(reason=Reason.UNMANAGED, text=f"{what} is a bare pod: no controller would recreate it")
         if namespace != service.namespace or not self._belongs(word, labels.get(word, ""), service):
             return Objection(reason=Reason.FOREIGN_TARGET, text=f"{what} does not belong to {service.name}")
         return None
@@ -119,13 +119,13 @@ class Targets:
             resources.DEPLOYMENTS: self._caches.deployments.store,
             resources.STATEFULSETS: self._caches.stateful_sets.store,
             resources.DAEMONSETS: self._caches.daemon_sets.store,
-            resources.PVCS: self._caches.claims.store,
+            resources.PVCS: self._caches.pvcs.store,
         }
 
     async def _exists(self, resource: Resource, namespace: str, name: str) -> bool:
         if (namespace, name) in self._stores()[resource]:
             return True
-        return await self._lookups.exists(Asked(resource=resource, namespace=namespace, name=name))
+        return await self._lookups.exists(ExistenceQuery(resource=resource, namespace=namespace, name=name))
 
     def _belongs(self, word: str, name: str, service: Service) -> bool:
         match word:
@@ -135,7 +135,7 @@ class Targets:
                 return service in self._services_of(service.namespace, name)
             case "persistentvolumeclaim":
                 view = self._services.views.get(service.name)
-                return view is not None and any(claim.metadata.name == name for claim in view.claims)
+                return view is not None and any(pvc.metadata.name == name for pvc in view.pvcs)
             case _:
                 return KINDS[word] == service.workload.resource and name == service.workload.name
 

@@ -1,7 +1,6 @@
-"""Walks and resumes one run's graph of steps, watches over it, and takes it back when it did not help."""
+"""Executes the steps of a run, in order or in parallel, and resumes them after a restart."""
 
-from kintsugi.runner.carrier import Carrier
+from kintsugi.runner.context import RunnerDeps
 from kintsugi.runner.journal import Journal
-from kintsugi.runner.tools import Tools
 
-__all__ = ["Carrier", "Journal", "Tools"]
+__all__ = ["Journal", "RunnerDeps"]

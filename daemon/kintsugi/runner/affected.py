@@ -1,5 +1,5 @@
 """
-Pure: whom a change affects, which decides whose pauses, whose budget and whose locks count.
+Pure: the services and namespaces that a change affects; their pauses, budgets and locks apply to it.
 
 Locks are taken in one order, by the priority and the name of the service: a run waits only for a lock that comes after all
 that it holds, so that two runs never wait for each other.
@@ -8,12 +8,16 @@ that it holds, so that two runs never wait for each other.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from kintsugi.actions.touched import Change, namespace_of, object_of
-from kintsugi.model.command import Command, ObjectName
-from kintsugi.model.documents import Service
+from kintsugi.actions.change_verb import is_change, namespace_of, object_of
+from kintsugi.commands.registry import definition_of
+from kintsugi.decisions.disruptions import pod_deleted_by
+from kintsugi.decisions.planner import locks_of
+from kintsugi.decisions.zero_replicas import AtZero, standing_of
+from kintsugi.model.command import Command
 from kintsugi.model.records import RunRecord
-from kintsugi.objects.resources import CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS
-from kintsugi.planner import locks_of
+from kintsugi.model.services import Service
+from kintsugi.model.views import ServiceView
+from kubeobjects.resources import CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS
 
 WORKLOADS = frozenset({CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS})
 """Kinds whose objects are locked also where no service of the catalog is about them."""
@@ -22,32 +26,44 @@ WORKLOADS = frozenset({CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS})
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Affected:
     """
-    Whom one change of one run affects.
+    The services, namespaces and locks that one change of one run affects.
 
     `namespace` is that of the object, `namespaces` and `services` those of the run and of the object together; `locks`
-    are the names that the run must hold. `order` says where a lock's name comes.
+    are the names that the run must hold. `known` are all services, whose order is that of their locks. `pod` is the name of a pod
+    that is deleted, "" for other changes.
     """
 
     namespace: str
     namespaces: frozenset[str]
     services: frozenset[str]
     locks: tuple[str, ...]
-    order: Mapping[str, tuple[int, str]]
+    known: Mapping[str, Service]
+    pod: str = ""
 
     def may_wait_for(self, lock: str, held: Iterable[str]) -> bool:
         """Return whether a run that holds some locks may wait for another: it comes after all of them."""
-        return all(self._place(each) < self._place(lock) for each in held)
-
-    def _place(self, lock: str) -> tuple[int, int, str]:
-        known = self.order.get(lock)
-        return (0, *known) if known is not None else (1, 0, lock)
+        order = {lock: _order(each) for each in self.known.values() for lock in locks_of(each)}
+        return all(_place(each, order) < _place(lock, order) for each in held)
 
 
-def affected_by(run: RunRecord, at: str, command: Command | None, services: Mapping[str, Service]) -> Affected:
-    """Return whom a change affects that a step of a run makes at a service; of an object where that is known already."""
-    asked = object_of(command) if isinstance(command, Change) else None
+def affected_by(
+    run: RunRecord,
+    service: str,
+    command: Command | None,
+    services: Mapping[str, Service],
+    others: frozenset[str] = frozenset(),
+) -> Affected:
+    """
+    Return what a change of a run's step affects: its service, and the object's where the command is known already.
+
+    `others` are further services that it affects.
+    """
+    asked = object_of(command) if command is not None and is_change(command) else None
     namespace = (namespace_of(command) if command is not None else None) or run.namespace
-    names = {at, *(_owner(asked, namespace, services) if asked is not None else ())}
+    names = {service, *others}
+    for name, each in services.items():
+        if asked is not None and (each.namespace, str(each.workload)) == (namespace, str(asked)):
+            names.add(name)
     changed = sorted((services[name] for name in names if name in services), key=_order)
     own = [f"{namespace}/{asked}"] if asked is not None and asked.resource in WORKLOADS else []
     return Affected(
@@ -55,13 +71,25 @@ def affected_by(run: RunRecord, at: str, command: Command | None, services: Mapp
         namespaces=frozenset({run.namespace, namespace, *(each.namespace for each in changed)}),
         services=frozenset({run.service, *names}),
         locks=tuple(dict.fromkeys([*(lock for each in changed for lock in locks_of(each)), *own])),
-        order={lock: _order(each) for each in services.values() for lock in locks_of(each)},
+        known=services,
+        pod=pod_deleted_by(command),
     )
 
 
-def _owner(asked: ObjectName, namespace: str, services: Mapping[str, Service]) -> list[str]:
-    """Name the services whose workload an object is."""
-    return [name for name, each in services.items() if each.namespace == namespace and str(each.workload) == str(asked)]
+def started_by(command: Command | None, affected: Affected, views: Mapping[str, ServiceView]) -> AtZero | None:
+    """Return the workload that a command scales up from 0, None for any other command."""
+    if command is None or not definition_of(command).starts(command):
+        return None
+    place = (affected.namespace, str(object_of(command)))
+    for view in views.values():
+        if (view.service.namespace, str(view.service.workload)) == place:
+            return standing_of(view)
+    return None
+
+
+def _place(lock: str, order: Mapping[str, tuple[int, str]]) -> tuple[int, int, str]:
+    known = order.get(lock)
+    return (0, *known) if known is not None else (1, 0, lock)
 
 
 def _order(service: Service) -> tuple[int, str]:

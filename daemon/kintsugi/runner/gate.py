@@ -1,284 +1,259 @@
 """
-The gate of one run: it gathers how things stand, asks `admission`, and waits, asks a person or parks the run accordingly.
+The gate of one run: it gathers the current state, asks `admission`, and then waits, asks a person or holds the run.
 
-It also is where a step's question to a person is put and waited for.
+`holds` asks a person, about a step or about the whole run, and waits for the answer.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
 
-from kintsugi.admission import AdmissionFacts, Attempt, Decision, Ruling, admit, goes_forward
-from kintsugi.guards import Limits
-from kintsugi.ledger.admissions import Stops
-from kintsugi.model.bounds import Budget, Lock
+from kintsugi.decisions.admission import (
+    AdmissionDecision,
+    AdmissionInput,
+    AdmissionResult,
+    Attempt,
+    admit,
+    goes_forward,
+)
+from kintsugi.decisions.disruptions import budgets_of, may_be_of_any, services_of_removed, uid_of
+from kintsugi.decisions.guards import Limits
+from kintsugi.decisions.opposition import can_oppose, opposition
+from kintsugi.decisions.zero_replicas import AtZero, objection
+from kintsugi.ledger import Ledger
+from kintsugi.model.bounds import Budget, PodBudget
 from kintsugi.model.command import Command
-from kintsugi.model.documents import Mode
-from kintsugi.model.records import Approval, Incident, IncidentState, Phase, RunRecord
-from kintsugi.model.trigger import Trigger
-from kintsugi.runner.affected import Affected, affected_by
-from kintsugi.runner.ends import Cleared, Parked, Stopped, Unapproved
+from kintsugi.model.manual import MANUAL
+from kintsugi.model.records import Incident, Phase
+from kintsugi.model.rules import Mode
+from kintsugi.model.step_path import RUN, StepPath
+from kintsugi.model.trigger import clear_since
+from kintsugi.runner.affected import Affected, affected_by, started_by
+from kintsugi.runner.context import RunnerDeps, StepScope
+from kintsugi.runner.ends import ConflictingChange, ExecutionStopped, TriggerResolved, WritesForbidden
+from kintsugi.runner.holds import Approvals
 from kintsugi.runner.journal import Journal
-from kintsugi.runner.memory import Bearings
-from kintsugi.runner.restoring import is_under_way
-from kintsugi.runner.tools import Tools
-from kintsugi.runner.trigger import clear_since
+from kintsugi.runner.restoring import has_touched
 from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
 
-PLAN = ""
-"""The path of the question about a whole run."""
-
-ROLLBACK_ASKED = "@asked"
-"""Path under which it is kept that a person asked for the rollback."""
-
-
-class GateLedger(Protocol):
-    """What the gate asks of the ledger."""
-
-    async def stops(self, namespace: str, since: datetime, now: datetime) -> Stops: ...
-
-    async def locks_of(self, run: str) -> tuple[Lock, ...]: ...
-
-    async def take_locks(self, run: str, path: str, names: Sequence[str], now: datetime) -> Lock | None: ...
-
-    async def release_locks(self, run: str, path: str) -> None: ...
-
-    async def trigger_of(self, incident: str) -> Trigger: ...
-
-    def firing_keys(self, incident: str) -> AsyncIterator[str]: ...
-
-    async def ask(self, approval: Approval) -> object: ...
-
-    async def approvals(self, incident: str) -> tuple[Approval, ...]: ...
-
-    async def tell_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None: ...
-
-    async def move_run(
-        self, run: str, state: IncidentState, reason: str, now: datetime, *, deadline: datetime | None = None
-    ) -> RunRecord: ...
-
 
 @dataclass(kw_only=True)
 class RunGate:
-    """The gate of one run. `run` moves on when an approval has moved the deadline."""
+    """The gate of one run. `run` moves on when an approval has moved the deadline. `parent` is the incident of a child's parent."""
 
-    tools: Tools
-    ledger: GateLedger
+    deps: RunnerDeps
+    ledger: Ledger
     journal: Journal
     incident: Incident
     limits: Limits
     plan: str
     expiry: timedelta
+    parent: str = ""
+    approvals: Approvals = field(init=False)
 
-    def admission(self, at: Bearings, command: Command | None = None, *, phase: Phase | None = None) -> "RunAdmission":
-        """Return the gate as it stands before a change here, of the command's object where that is known already."""
-        run, views = self.journal.run, self.tools.world.views
-        affected = affected_by(run, at.service, command, {name: view.service for name, view in views.items()})
-        return RunAdmission(gate=self, at=at, phase=phase or at.phase, affected=affected)
+    def __post_init__(self) -> None:
+        self.approvals = Approvals(
+            deps=self.deps,
+            ledger=self.ledger,
+            journal=self.journal,
+            incident=self.incident,
+            plan=self.plan,
+            expiry=self.expiry,
+            parent=self.parent,
+        )
 
-    async def release(self, child: str) -> None:
-        """Give back the locks that a child of the run has taken, once it is over."""
-        if any(lock.path == child for lock in await self.ledger.locks_of(self.journal.run.id)):
-            await self.ledger.release_locks(self.journal.run.id, child)
-
-    async def ask(self, phase: Phase, path: str, question: str) -> None:
+    @property
+    def is_manual(self) -> bool:
         """
-        Ask a person, and wait. The time of waiting does not count towards the deadline. Raises Unapproved on expiry.
+        Return whether a person started this run: it then continues, even if the alerts that have joined it end.
 
-        A step of the way back has a question of its own, whatever a forward step of the same name was answered.
+        A child may have taken over a waiting incident, and is no longer needed once that is clear.
         """
-        await self._ask(phase, path if phase is Phase.FORWARD else f"{phase}/{path}", question)
+        return self.journal.run.rule == MANUAL and not self.journal.run.parent
 
-    async def ask_about_run(self, phase: Phase, why: str) -> None:
-        """Ask whether a run that nobody has approved may go on. Raises Unapproved on expiry."""
+    def admission(
+        self, scope: StepScope, command: Command | None = None, *, phase: Phase | None = None
+    ) -> "RunAdmission":
+        """Return the gate before a change in this scope, of the command's object where that is known already."""
+        run, views = self.journal.run, self.deps.observed.views
+        services, others = {name: view.service for name, view in views.items()}, services_of_removed(command, views)
+        affected = affected_by(run, scope.service, command, services, others)
+        starts = None if scope.restoring is not None else started_by(command, affected, views)
+        return RunAdmission(
+            gate=self, scope=scope, phase=phase or scope.phase, affected=affected, command=command, starts=starts
+        )
+
+    async def release(self, child: StepPath) -> None:
+        """Release the locks that a child of the run has taken, once it is over."""
+        if any(lock.path == str(child) for lock in await self.ledger.admissions.locks_of(self.journal.run.id)):
+            await self.ledger.admissions.release_locks(self.journal.run.id, str(child))
+
+    async def ask(self, scope: StepScope, path: StepPath, question: str) -> None:
+        """
+        Ask a person, and wait. The time of waiting does not count towards the deadline.
+
+        A step of a rollback has its own question, independent of a forward step of the same name. Raises
+        ApprovalExpired on expiry, WritesForbidden as soon as a yes could not be acted on.
+        """
+        own = path if scope.phase is Phase.FORWARD else path.in_phase(scope.phase.value)
+        await self.approvals.ask(own, question, scope.phase, self.admission(scope).raise_if_forbidden)
+
+    async def ask_about_run(self, admission: "RunAdmission", why: str) -> None:
+        """Ask whether a run that nobody has approved may go on. Raises ApprovalExpired on expiry, WritesForbidden as `ask` does."""
         run = self.journal.run
-        await self._ask(phase, PLAN, f"{why}: may {run.runbook} on {run.service} go on?")
-
-    async def is_approved(self) -> bool:
-        """Return whether a person has approved the whole run, or wants it taken back."""
-        if self.journal.known(Phase.FORWARD, ROLLBACK_ASKED) is not None:
-            return True
-        return any(each.answered is not None for each in await self._asked(PLAN))
+        question = f"{why}: may {run.runbook} on {run.service} continue?"
+        await self.approvals.ask(RUN, question, admission.phase, admission.raise_if_forbidden)
 
     async def needless(self, attempt: Attempt) -> str:
         """
-        Return why a change forward is not needed any more, or nothing.
+        Return why a change forward is no longer needed, "" when it is.
 
-        Raises Cleared when what started the run ended before anything was changed (DESIGN 6). A restore that has touched
-        anything goes on when the trigger has ended: half of it would be worse than none.
+        Raises TriggerResolved when the trigger of the run ended before anything was changed. A restore that has touched
+        anything continues after the end of the trigger: half of it would be worse than none.
         """
-        if not goes_forward(attempt):
+        if not goes_forward(attempt) or self.is_manual:
             return ""
-        trigger = await self.ledger.trigger_of(self.incident.id)
+        trigger = await self.ledger.triggers.of_incident(self.incident.id)
         if not trigger.lasting or clear_since(self.incident, trigger) is None:
             return ""
         if not self.journal.changed:
-            raise Cleared("", "what started the run has ended before anything was changed")
-        view = self.tools.world.views.get(self.journal.run.service)
-        return "what started the run has ended and the service is healthy" if view is not None and view.healthy else ""
+            raise TriggerResolved(RUN, "the trigger ended before anything was changed")
+        view = self.deps.observed.views.get(self.journal.run.service)
+        return "the trigger has ended and the service is healthy" if view is not None and view.healthy else ""
 
     async def silence(self) -> str:
-        """Say that people have silenced everything that the run goes on for (reliability A19)."""
-        if not (await self.ledger.trigger_of(self.incident.id)).alerts_only:
+        """Return a sentence when people have silenced all alerts of the run, "" otherwise (reliability A19)."""
+        if self.is_manual or not (await self.ledger.triggers.of_incident(self.incident.id)).alerts_only:
             return ""
-        return await self.tools.world.silence(self.ledger.firing_keys(self.incident.id))
-
-    async def _ask(self, phase: Phase, path: str, question: str) -> None:
-        approval = await self._valid(path) or await self._put(path, question)
-        while approval.answered is None:
-            if self.journal.run.state is not IncidentState.AWAITING_APPROVAL:
-                await self._move(IncidentState.AWAITING_APPROVAL, question)
-            if self.tools.clock() >= approval.expires:
-                await self._tell_expired(approval)
-                raise Unapproved(path, f"nobody approved within {self.expiry}: {question}")
-            await asyncio.sleep(self.tools.pace.total_seconds())
-            approval = await self._newest(path) or approval
-        state = IncidentState.RUNNING if phase is Phase.FORWARD else IncidentState.ROLLING_BACK
-        await self._go_on(approval, state, waited=approval.answered - approval.asked)
-
-    async def _go_on(self, approval: Approval, state: IncidentState, *, waited: timedelta) -> None:
-        """Move the deadline by the time of waiting, once: the new one is noted before the run is moved."""
-        earlier = [each for each in await self._asked(approval.path) if each.asked < approval.asked]
-        note, reason = f"{approval.path}?{len(earlier) or ''}", f"approved by {approval.who}"
-        facts = {"deadline": self.journal.run.deadline + waited}
-        await self.journal.note(note, reason, facts, now=self.tools.clock())
-        moved = self.journal.fact(note, "deadline")
-        assert isinstance(moved, datetime), moved
-        await self._move(state, reason, deadline=max(moved, self.journal.run.deadline))
-
-    async def _put(self, path: str, question: str) -> Approval:
-        now = self.tools.clock()
-        approval = Approval(
-            incident=self.incident.id,
-            path=path,
-            question=question,
-            plan=self.plan,
-            asked=now,
-            expires=now + self.expiry,
-        )
-        await self.ledger.ask(approval)
-        return approval
-
-    async def _tell_expired(self, approval: Approval) -> None:
-        """Tell a person that a question has expired: not every end of a run tells of it."""
-        text = f"Nobody approved by {approval.expires:%H:%M:%S}, so it is not done: {approval.question}"
-        await self.ledger.tell_once(self.incident.id, IncidentState.AWAITING_APPROVAL, text, self.tools.clock())
-
-    async def _move(self, state: IncidentState, reason: str, *, deadline: datetime | None = None) -> None:
-        now, run = self.tools.clock(), self.journal.run.id
-        self.journal.run = await self.ledger.move_run(run, state, reason, now, deadline=deadline)
-
-    async def _valid(self, path: str) -> Approval | None:
-        """Return the newest question of a path while it, or its answer, is good; one that was waited for may run out."""
-        newest = await self._newest(path)
-        waited_for = self.journal.run.state is IncidentState.AWAITING_APPROVAL
-        expired = newest is not None and newest.expires <= self.tools.clock()
-        return None if expired and not (waited_for and newest is not None and newest.answered is None) else newest
-
-    async def _newest(self, path: str) -> Approval | None:
-        return next(reversed(await self._asked(path)), None)
-
-    async def _asked(self, path: str) -> Sequence[Approval]:
-        """Return the questions of a path, oldest first."""
-        return [each for each in await self.ledger.approvals(self.incident.id) if each.path == path]
+        return await self.deps.observed.silence(self.ledger.triggers.firing_keys(self.incident.id))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunAdmission:
-    """The gate of a run as it stands before the attempts of one effect; implements `executor.Admission`."""
+    """
+    The gate of a run as it stands before the attempts of one effect; implements `executor.Admission`.
+
+    `starts` is the workload that the effect starts from 0, None for none, or where a restore starts again what it has stopped.
+    """
 
     gate: RunGate
-    at: Bearings
+    scope: StepScope
     phase: Phase
     affected: Affected
-
-    @property
-    def namespace(self) -> str:
-        """Return the run's namespace: what is changed outside of any is changed on its behalf."""
-        return self.gate.journal.run.namespace
-
-    @property
-    def stopping(self) -> bool:
-        """Return whether the daemon is stopping."""
-        return self.gate.tools.stopping.is_set()
+    command: Command | None = None
+    starts: AtZero | None = None
 
     async def admit(self) -> str:
         """
         Wait until an attempt may be made, and hold the locks of what it changes.
 
-        Return why the change is not needed any more, or nothing. Raises Cleared, Parked, Unapproved, Stopped.
+        Return why the change is no longer needed, "" when it is. Raises TriggerResolved, WritesForbidden, ConflictingChange,
+        ApprovalExpired, ExecutionStopped.
         """
-        while hindrance := await self._hindrance():
-            log.info("a change waits", run=self.gate.journal.run.id, why=hindrance)
-            await asyncio.sleep(self.gate.tools.pace.total_seconds())
-        return "" if self.at.completing else await self.gate.needless(self._attempt())
+        while blocked_by := await self._blocked_by():
+            log.info("change waiting", run=self.gate.journal.run.id, why=blocked_by)
+            await asyncio.sleep(self.gate.deps.pace.total_seconds())
+        return "" if self.scope.completing else await self.gate.needless(self._attempt())
 
     async def objection(self) -> str:
-        """Return what stands against the attempt at this very moment, or nothing. Raises StaleEpoch."""
+        """Return the current objection to the attempt, "" for none. Raises StaleEpoch."""
         return (await self._decide()).reason
 
+    async def raise_if_forbidden(self) -> None:
+        """Raise WritesForbidden where nothing more may be written: then no person is asked, and no answer is waited for."""
+        result = await self._decide()
+        if result.decision is AdmissionDecision.PARK:
+            raise WritesForbidden(RUN, result.reason)
+
     def budget(self, now: datetime) -> Budget | None:
-        """Return the budget that the intent is counted against; a way back and a restore under way have none."""
+        """Return the budget that the intent is counted against; a rollback and a restore under way have none."""
+        if not goes_forward(self._attempt()):
+            return None
         limits = self.gate.limits
-        return Budget(most=limits.budget, since=now - limits.budget_window) if goes_forward(self._attempt()) else None
+        return Budget(most=limits.budget, since=now - limits.budget_window, pods=self._pods())
 
-    async def _hindrance(self) -> str:
-        decision = await self._decide(silence=goes_forward(self._attempt()))
-        match decision.ruling:
-            case Ruling.PARK:
-                raise Parked("", decision.reason)
-            case Ruling.ASK:
-                await self.gate.ask_about_run(self.phase, decision.reason)
-                return decision.reason
-            case Ruling.WAIT:
-                return decision.reason
-            case Ruling.ADMIT:
-                return await self._locked()
+    async def _blocked_by(self) -> str:
+        result = await self._decide(silence=goes_forward(self._attempt()))
+        match result.decision:
+            case AdmissionDecision.PARK:
+                raise WritesForbidden(RUN, result.reason)
+            case AdmissionDecision.HAND_OVER:
+                raise ConflictingChange(RUN, result.reason)
+            case AdmissionDecision.ASK:
+                await self.gate.ask_about_run(self, result.reason)
+                return result.reason
+            case AdmissionDecision.WAIT:
+                return result.reason
+            case AdmissionDecision.ADMIT:
+                return await self._locked() or await self._blocked_at_zero()
 
-    async def _decide(self, *, silence: bool = False) -> Decision:
-        gate, world, attempt = self.gate, self.gate.tools.world, self._attempt()
-        now, mode = gate.tools.clock(), world.mode_of(gate.journal.run.rule)
-        stops = await gate.ledger.stops(self.affected.namespace, now - gate.limits.budget_window, now)
-        standing = AdmissionFacts(
+    async def _decide(self, *, silence: bool = False) -> AdmissionResult:
+        gate, observed, attempt = self.gate, self.gate.deps.observed, self._attempt()
+        now, mode = gate.deps.clock(), observed.mode_of(gate.journal.run.rule)
+        since, opposable = now - gate.limits.budget_window, goes_forward(attempt) and can_oppose(self.command)
+        constraints = await gate.ledger.admissions.constraints(self.affected.namespace, since, now, changes=opposable)
+        inputs = AdmissionInput(
             mode=mode,
-            observer=world.observer(),
-            approved=mode is not Mode.APPROVE or await gate.is_approved(),
-            stopping=self.stopping,
-            pauses=stops.pauses,
-            annotations=[world.annotation_pause(each) for each in sorted(attempt.namespaces)],
+            observer=observed.observer(),
+            approved=mode is not Mode.APPROVE or await gate.approvals.cover_run(),
+            stopping=gate.deps.stopping.is_set(),
+            pauses=constraints.pauses,
+            annotations=[observed.annotation_pause(each) for each in sorted(attempt.namespaces)],
             silence=await gate.silence() if silence else "",
-            disruptions=stops.disruptions,
+            upstream=observed.upstream(gate.journal.run.service),
+            opposed=opposition(self.command, constraints.changes, rule=gate.journal.run.rule, run=gate.journal.run.id),
+            disruptions=constraints.disruptions,
+            pods=self._pods(),
         )
-        return admit(attempt, standing, gate.limits)
+        return admit(attempt, inputs, gate.limits)
 
     async def _locked(self) -> str:
         """
-        Take the locks of the services that are changed; say who holds one of them.
+        Take the locks of the services that are changed; return which other run holds one of them, "" for none.
 
-        Raises Stopped where waiting could never end: two runs would wait for each other.
+        Raises ExecutionStopped where the wait could never end: two runs would wait for each other.
         """
         gate, run = self.gate, self.gate.journal.run
-        held = {lock.name for lock in await gate.ledger.locks_of(run.id)}
+        held = {lock.name for lock in await gate.ledger.admissions.locks_of(run.id)}
         if held.issuperset(self.affected.locks):
             return ""
-        foreign = await gate.ledger.take_locks(run.id, self.at.child, self.affected.locks, gate.tools.clock())
+        foreign = await gate.ledger.admissions.take_locks(
+            run.id, str(self.scope.child), self.affected.locks, gate.deps.clock()
+        )
         if foreign is None:
             return ""
         why = f"{foreign.name} is held by run {foreign.run}"
         if not self.affected.may_wait_for(foreign.name, held):
-            raise Stopped("", f"{why}, which may wait for this one")
+            raise ExecutionStopped(RUN, f"{why}, which may wait for this one")
         return why
 
+    def _pods(self) -> tuple[PodBudget, ...]:
+        views, limits = self.gate.deps.observed.views, self.gate.limits
+        pod, namespace = self.affected.pod, self.affected.namespace
+        service = "" if may_be_of_any(self.command) else self.scope.service
+        return budgets_of(pod, namespace, views, limits.max_unavailable, service=service)
+
+    async def _blocked_at_zero(self) -> str:
+        """
+        Raise ExecutionStopped where what would be started from 0 may not be.
+
+        Nobody else can scale it from here on: the run holds its lock.
+        """
+        if self.starts is not None and self.phase is Phase.FORWARD:
+            stop = await self.gate.ledger.replicas.scaled_to_zero(self.starts.uid)
+            if why := objection(self.starts, stop):
+                raise ExecutionStopped(RUN, why)
+        return ""
+
     def _attempt(self) -> Attempt:
-        restoring = self.at.restoring
+        restoring, views = self.scope.restoring, self.gate.deps.observed.views
         return Attempt(
             phase=self.phase,
             rule=self.gate.journal.run.rule,
             namespaces=self.affected.namespaces,
             services=self.affected.services,
-            restoring=restoring is not None and is_under_way(self.gate.journal, restoring.path),
+            pod=uid_of(self.affected.pod, self.affected.namespace, views),
+            restoring=restoring is not None and has_touched(self.gate.journal, restoring.path),
         )

@@ -1,103 +1,130 @@
 """
-What one run has written down so far: the runner asks here before it does anything, and so never does it twice.
+The journal of one run: the runner asks it before each step, and so executes none twice.
+
+A result is kept as JSON from which times and durations can be restored. Values that were masked or too large are lost after a
+restart: only the process that has seen them can use them. The mask in a text shows which ones; a foreign text that contains
+the mask's words counts as lost, too, once it was read from the ledger.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import count
-from typing import Protocol
 
+from kintsugi.expressions import from_json, to_json
+from kintsugi.ledger import Ledger
+from kintsugi.ledger.texts import dump
 from kintsugi.model.bounds import Budget
 from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState, UndoRecord
+from kintsugi.model.run_update import RunUpdate
+from kintsugi.model.step_path import StepPath
+from kintsugi.telemetry import MASK
 
 ENDED = frozenset({StepState.DONE, StepState.FAILED, StepState.SKIPPED, StepState.NEEDS_OPERATOR})
 NOT_MADE = frozenset({StepState.PLANNED, StepState.SKIPPED, StepState.FAILED})
 """States of a change that surely was not made: one whose outcome is not known never becomes failed."""
 
+LARGEST = 512 * 1024
+"""The largest result kept for later steps, in bytes of JSON; of a larger one only `ran` and `met` are known."""
 
-class StepStore(Protocol):
-    """Where steps are kept: the ledger."""
+WHY_LOST = "was masked or truncated when it was stored, and the original was lost with the restart"
 
-    async def steps(self, run: str) -> tuple[StepRecord, ...]: ...
-
-    async def save_step(
-        self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
-    ) -> None: ...
-
-    async def keep_evidence(self, run: str, path: str, kind: str, text: str, now: datetime) -> None: ...
+CUT = frozenset({"answered"})
+"""The lost paths of a step whose result was too large to be kept: the result itself; its names are absent."""
 
 
 class Journal:
     """The steps of one run by phase and path: a copy in memory of what the ledger has committed."""
 
-    def __init__(self, run: RunRecord, store: StepStore, steps: Iterable[StepRecord]) -> None:
+    def __init__(self, run: RunRecord, store: Ledger, steps: Iterable[StepRecord]) -> None:
         self.run = run
         self._store = store
         self._steps = {(step.phase, step.path): step for step in steps}
+        self._from_ledger = set(self._steps)
 
     @classmethod
-    async def read(cls, run: RunRecord, store: StepStore) -> "Journal":
+    async def read(cls, run: RunRecord, store: Ledger) -> "Journal":
         """Read what the ledger knows of a run."""
-        return cls(run, store, await store.steps(run.id))
+        return cls(run, store, await store.runs.steps(run.id))
 
-    def known(self, phase: Phase, path: str) -> StepRecord | None:
-        """Give what was written of a step, or None."""
-        return self._steps.get((phase, path))
+    def known(self, phase: Phase, path: StepPath) -> StepRecord | None:
+        """Return the record of a step, or None."""
+        return self._steps.get((phase, str(path)))
 
-    def ended(self, phase: Phase, path: str) -> StepRecord | None:
-        """Give a step's record when it has ended."""
+    def is_from_ledger(self, phase: Phase, path: StepPath) -> bool:
+        """Return whether a step's record was read from the ledger (which keeps no secrets), not written by this process."""
+        return (phase, str(path)) in self._from_ledger
+
+    def lost_of(self, changes: Iterable[StepRecord]) -> frozenset[str]:
+        """Return the lost paths in the results of changes that an earlier process has made."""
+        kept = [each for each in changes if self.is_from_ledger(each.phase, each.step_path)]
+        return frozenset[str]().union(*(lost_in(each.result or {}) for each in kept))
+
+    def ended(self, phase: Phase, path: StepPath) -> StepRecord | None:
+        """Return a step's record when it has ended."""
         step = self.known(phase, path)
         return step if step is not None and step.state in ENDED else None
+
+    def blank(self, path: StepPath, *, name: str, phase: Phase) -> StepRecord:
+        """Return a new record, in state PLANNED."""
+        return StepRecord(run=self.run.id, phase=phase, path=str(path), name=name, state=StepState.PLANNED)
 
     async def save_step(
         self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
     ) -> None:
         """Commit a step's new state; `expect` is the one that it must be in. Raises BudgetSpent for an intent."""
-        await self._store.save_step(step, expect=expect, now=now, budget=budget)
+        await self._store.runs.save_step(step, expect=expect, now=now, budget=budget)
         self._steps[step.phase, step.path] = step
+        self._from_ledger.discard((step.phase, step.path))
 
     async def keep_evidence(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:
-        """Keep what is about to be lost."""
-        await self._store.keep_evidence(run, path, kind, text, now)
+        """Keep evidence of an object before it is changed."""
+        await self._store.evidence.keep(run, path, kind, text, now)
 
     def all(self) -> Sequence[StepRecord]:
-        """List every record in the order of its beginning."""
+        """Return every record, in the order of their starts."""
         return sorted(self._steps.values(), key=lambda step: (step.started or self.run.started, step.path))
 
     def changes(self, phase: Phase) -> Sequence[StepRecord]:
-        """List the changes of one phase that were made or may have been, in the order of their beginning."""
+        """Return the changes of one phase that were made or may have been, in the order of their starts."""
         made = [
             step for step in self._steps.values() if step.phase is phase and step.changes and step.state not in NOT_MADE
         ]
         return sorted(made, key=lambda step: step.started or self.run.started)
 
-    def has_begun(self, phase: Phase, path: str) -> bool:
-        """Tell whether a change at or below a path was begun, or anything else was written of it."""
-        return any(
-            step.phase is phase and (step.path == path or step.path.startswith((f"{path}/", f"{path}[", f"{path}#")))
-            for step in self._steps.values()
-        )
+    def has_begun(self, phase: Phase, path: StepPath) -> bool:
+        """Return whether anything was recorded at or below a path."""
+        if self.known(phase, path) is not None:
+            return True
+        return any(step.phase is phase and step.step_path.is_below(path) for step in self._steps.values())
 
     def has_any(self, phase: Phase) -> bool:
-        """Tell whether anything of a phase was begun."""
+        """Return whether a phase has any records."""
         return any(step.phase is phase for step in self._steps.values())
 
     @property
     def changed(self) -> bool:
-        """Tell whether the run has changed anything, or may have."""
+        """Return whether the run has changed anything, or may have."""
         return any(self.changes(phase) for phase in Phase)
 
-    def fact(self, path: str, name: str) -> object:
-        """Read one fact that the run noted about the world (`@found`, `@left`), or None."""
+    async def update(self, updates: RunUpdate) -> None:
+        """Write what the run found or left, so that a restarted process knows it, too."""
+        self.run = await self._store.runs.update_run(self.run.id, updates)
+
+    def is_noted(self, path: StepPath) -> bool:
+        """Return whether the run has a note at a path."""
+        return self.known(Phase.FORWARD, path) is not None
+
+    def fact(self, path: StepPath, name: str) -> object:
+        """Return one fact that the run noted, or None."""
         step = self.known(Phase.FORWARD, path)
         return (step.result or {}).get(name) if step is not None else None
 
-    async def note(self, path: str, name: str, facts: Mapping[str, object], *, now: datetime) -> None:
-        """Write down once what the run found or left, so that a later start knows it too."""
-        if self.known(Phase.FORWARD, path) is None:
+    async def note(self, path: StepPath, name: str, facts: Mapping[str, object], *, now: datetime) -> None:
+        """Write a note once, so that a restarted process knows it, too."""
+        if not self.is_noted(path):
             step = StepRecord(
                 run=self.run.id,
-                path=path,
+                path=str(path),
                 name=name,
                 state=StepState.DONE,
                 started=now,
@@ -109,33 +136,72 @@ class Journal:
 
 
 def left_to_undo(journal: Journal) -> Sequence[tuple[StepRecord, UndoRecord]]:
-    """List the changes that have an inverse which has not been done to its end, the newest first."""
+    """Return the changes whose undo is not finished, newest first."""
     return [
         (step, step.undo)
         for step in reversed(journal.changes(Phase.FORWARD))
-        if step.undo is not None and not is_undone(journal, step, step.undo)
+        if step.undo is not None and not is_reverted(journal, step, step.undo)
     ]
 
 
-def is_undone(journal: Journal, step: StepRecord, undo: UndoRecord) -> bool:
+def is_reverted(journal: Journal, step: StepRecord, undo: UndoRecord) -> bool:
     """
-    Tell whether every command of a change's inverse has ended; one that needs none is undone.
+    Return whether every command of a change's undo has ended; a change that needs no undo counts as undone.
 
-    Of several commands each must be done: where one was refused, those after it were not tried.
+    Of several commands each must be done: after one that was refused the others were not tried.
     """
     if len(undo.commands) == 1:
-        return journal.ended(Phase.UNDO, f"{step.path}~0") is not None
-    paths = [undo_path(journal, step.path, index) for index in range(len(undo.commands))]
+        return journal.ended(Phase.UNDO, step.step_path.undone_by(0)) is not None
+    paths = [last_try(journal, step.step_path.undone_by(index)) for index in range(len(undo.commands))]
     ends = [journal.ended(Phase.UNDO, path) for path in paths]
     return all(end is not None and end.state is StepState.DONE for end in ends)
 
 
-def undo_path(journal: Journal, path: str, index: int) -> str:
-    """Give the path of one command of an inverse: of the try that is not over, or was done."""
-    tried = f"{path}~{index}"
+def last_try(journal: Journal, undo: StepPath) -> StepPath:
+    """Return the path of the last try of an undo's command: the one that is not over, or that succeeded."""
+    tried = undo
     for number in count(1):
         ended = journal.ended(Phase.UNDO, tried)
         if ended is None or ended.state is StepState.DONE:
             break
-        tried = f"{path}~{index}r{number}"
+        tried = undo.retried(number)
     return tried
+
+
+def storable(result: Mapping[str, object]) -> Mapping[str, object] | None:
+    """
+    Return a result as JSON values from which times and durations can be read back.
+
+    None when it is too large, or nested deeper than the ledger keeps.
+    """
+    try:
+        kept = to_json(result)
+        size = len(dump(kept).encode())
+    except (TypeError, RecursionError):
+        return None
+    return kept if isinstance(kept, dict) and size <= LARGEST else None
+
+
+def recalled(kept: Mapping[str, object] | None) -> Mapping[str, object]:
+    """Return the result that `storable` has encoded."""
+    result = from_json(kept) if kept is not None else {}
+    return result if isinstance(result, dict) else {}
+
+
+def lost_in(result: Mapping[str, object] | None) -> frozenset[str]:
+    """Return the masked paths of a result from the ledger; CUT where there is no result."""
+    return CUT if result is None else frozenset(masked_paths(result))
+
+
+def masked_paths(value: object, path: str = "") -> Iterator[str]:
+    """Yield the paths in a value at which something was masked, each after the value's own `path`."""
+    match value:
+        case str():
+            if MASK in value:
+                yield path
+        case Mapping():
+            for name, inner in value.items():
+                yield from masked_paths(inner, f"{path}.{name}" if path else str(name))
+        case list() | tuple():
+            for inner in value:
+                yield from masked_paths(inner, path)

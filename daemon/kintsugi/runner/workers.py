@@ -1,130 +1,119 @@
 """
 Workers whose Jobs a run has made: seen through to their ends, by this process or by one after it.
 
-Nothing is written while one is watched: what is to be known stands in the cluster, so that whoever takes the run up again
-watches on, and the step ends when the worker does.
+Nothing is written while a worker is watched: its state is in the cluster, so that a restarted process continues to watch it, and
+the step ends when the worker does.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import structlog
 
-from kintsugi.actions.job_progress import Stage, Standing
-from kintsugi.commands import decode
+from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
 from kintsugi.durations import format_duration
-from kintsugi.effect import prepared_of
+from kintsugi.effect import effect_plan_of
 from kintsugi.errors import Forbidden, KubeError
-from kintsugi.model.command import WorkerCommand
-from kintsugi.model.documents import Step
 from kintsugi.model.records import StepRecord, StepState
-from kintsugi.runner.desk import Desk
-from kintsugi.runner.ends import Ended, Puzzled
-from kintsugi.runner.looking import measure
-from kintsugi.runner.memory import Bearings
+from kintsugi.model.runbooks import Step
+from kintsugi.runner.context import RunContext, StepScope
+from kintsugi.runner.ends import OutcomeAmbiguous, StepEnd
+from kintsugi.runner.wait import measure
 
 log = structlog.get_logger(__name__)
 
-End = Callable[[StepRecord, Bearings], Awaitable[object]]
+End = Callable[[StepRecord, StepScope], Awaitable[object]]
 """End a worker whose Job an effect has made."""
 
-GOES_ON = frozenset({Stage.STARTING, Stage.RUNNING})
+GOES_ON = frozenset({WorkerStage.STARTING, WorkerStage.RUNNING})
 LETTING_GO = timedelta(minutes=3)
 """How long a worker that was ended may take to let go of the database: its own time to clean up, and a node's to notice."""
 
 
-def makes_worker(record: StepRecord) -> bool:
-    """Tell whether an effect was the making of a worker's Job."""
-    return record.command is not None and isinstance(decode(record.command), WorkerCommand)
-
-
 class Workers:
-    """Watches the workers of one run; `end` is how one that is given up is ended."""
+    """Watches the workers of one run; `end` ends one that is given up."""
 
-    def __init__(self, desk: Desk, end: End) -> None:
-        self._desk = desk
+    def __init__(self, context: RunContext, end: End) -> None:
+        self._context = context
         self._end = end
 
-    async def see_through(self, step: Step, at: Bearings, record: StepRecord) -> Ended:
+    async def see_through(self, step: Step, scope: StepScope, record: StepRecord) -> StepEnd:
         """
         Wait until the worker has ended, or has made no progress for the step's `timeout`; then it is ended.
 
-        Raises Puzzled when nobody can tell how far it came.
+        Raises OutcomeAmbiguous when nobody can tell how far it came.
         """
-        standing = await self._watched(step, at, record)
-        if standing.stage is Stage.STUCK:
-            standing = await self._given_up(standing, at, record)
-        log.info("a worker has ended", step=record.path, stage=standing.stage, why=standing.why)
-        if standing.stage is Stage.LOST:
-            raise Puzzled(at.path(step.id), standing.why)
-        done = standing.stage is Stage.DONE
+        standing = await self._watched(step, scope, record)
+        if standing.stage is WorkerStage.STUCK:
+            standing = await self._given_up(standing, scope, record)
+        log.info("worker ended", step=record.path, stage=standing.stage, why=standing.why)
+        if standing.stage is WorkerStage.LOST:
+            raise OutcomeAmbiguous(scope.path(step.id), standing.why)
+        done = standing.stage is WorkerStage.DONE
         state = StepState.DONE if done else StepState.FAILED
-        return Ended(
+        return StepEnd(
             ran=True,
             met=done,
             state=state,
-            own={**(record.result or {}), **standing.names},
+            result={**(record.result or {}), **standing.names},
             error="" if done else standing.why,
         )
 
-    async def _watched(self, step: Step, at: Bearings, record: StepRecord) -> Standing:
+    async def _watched(self, step: Step, scope: StepScope, record: StepRecord) -> WorkerStatus:
         """Watch until it ends or is stuck. Time in which it could not be seen is nobody's fault, and does not count."""
-        clock = self._desk.tools.clock
+        clock = self._context.deps.clock
         moved, progress = record.finished or clock(), object()
-        told = Stage.DONE
+        told = WorkerStage.DONE
         while True:
-            standing = await self._look(at, record)
+            standing = await self._status(scope, record)
             now = clock()
             if standing is None:
                 moved = now
             elif standing.stage not in GOES_ON:
                 return standing
             else:
-                current = self._measured(step, at, standing.names)
+                current = await measure(step.progress, self._context.names(scope, standing.names))
                 if step.progress is not None and current != progress:
                     progress, moved = current, now
                 if step.timeout is not None and now - moved >= step.timeout:
-                    return replace(standing, stage=Stage.STUCK, why=_stuck(step.timeout, standing))
+                    return replace(standing, stage=WorkerStage.STUCK, why=_stuck(step.timeout, standing))
                 if standing.stage is not told:
                     told = standing.stage
-                    log.info("a worker", step=record.path, stage=told, why=standing.why)
-            await asyncio.sleep(self._desk.tools.pace.total_seconds())
+                    log.info("worker stage changed", step=record.path, stage=told, why=standing.why)
+            await asyncio.sleep(self._context.deps.pace.total_seconds())
 
-    async def _look(self, at: Bearings, record: StepRecord) -> Standing | None:
+    async def _status(self, scope: StepScope, record: StepRecord) -> WorkerStatus | None:
         """Look once; None when the cluster cannot be asked now. A right that is missing will not come by waiting."""
-        tools = self._desk.tools
-        around = tools.world.circumstances(self._desk.journal.run, at, record)
+        deps = self._context.deps
+        around = deps.observed.change_context(self._context.journal.run, scope, record)
         try:
-            return await tools.looker.watch(prepared_of(record), around)
+            return await deps.prober.watch(effect_plan_of(record), around)
         except Forbidden as error:
-            return Standing(stage=Stage.LOST, why=f"its worker cannot be watched: {error}")
+            return WorkerStatus(stage=WorkerStage.LOST, why=f"its worker cannot be watched: {error}")
         except KubeError as error:
-            log.info("a worker cannot be seen", step=record.path, why=str(error))
+            log.info("worker not visible", step=record.path, why=str(error))
             return None
 
-    async def _given_up(self, stuck: Standing, at: Bearings, record: StepRecord) -> Standing:
+    async def _given_up(self, stuck: WorkerStatus, scope: StepScope, record: StepRecord) -> WorkerStatus:
         """End a worker that is stuck, and see how much it had done: of a restore all or nothing."""
-        await self._end(record, at)
+        await self._end(record, scope)
         why = f"{stuck.why}; its Job was ended"
-        clock = self._desk.tools.clock
+        clock = self._context.deps.clock
         until = clock() + LETTING_GO
         while clock() < until:
-            standing = await self._look(at, record)
-            if standing is not None and standing.stage is Stage.FAILED:
+            standing = await self._status(scope, record)
+            if standing is not None and standing.stage is WorkerStage.FAILED:
                 return replace(standing, names={**stuck.names, **standing.names}, why=f"{why}: {standing.why}")
-            if standing is not None and standing.stage not in GOES_ON | {Stage.STUCK}:
+            if standing is not None and standing.stage not in GOES_ON | {WorkerStage.STUCK}:
                 return replace(standing, why=f"{why}: {standing.why}")
-            await asyncio.sleep(self._desk.tools.pace.total_seconds())
+            await asyncio.sleep(self._context.deps.pace.total_seconds())
         return replace(
-            stuck, stage=Stage.LOST, why=f"{why}, and it has not let go within {format_duration(LETTING_GO)}"
+            stuck, stage=WorkerStage.LOST, why=f"{why}, and it did not stop within {format_duration(LETTING_GO)}"
         )
 
-    def _measured(self, step: Step, at: Bearings, names: Mapping[str, object]) -> object:
-        return measure(step.progress, self._desk.names(at, names))
 
-
-def _stuck(timeout: timedelta, standing: Standing) -> str:
-    how = "it has not started" if standing.stage is Stage.STARTING else "no progress"
+def _stuck(timeout: timedelta, standing: WorkerStatus) -> str:
+    how = "it has not started" if standing.stage is WorkerStage.STARTING else "no progress"
     return f"{how} within {format_duration(timeout)}{f': {standing.why}' if standing.why else ''}"

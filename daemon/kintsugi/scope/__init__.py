@@ -1,5 +1,5 @@
 """
-What an expression sees: names with their types when a document is loaded, with their values when it is asked.
+The names of an expression: with their types when a document is loaded, with their values when it is evaluated.
 
 `seen(step_names(...)).expression(source)` compiles; the namesakes in `kintsugi.scope.values` give the values.
 """
@@ -7,7 +7,7 @@ What an expression sees: names with their types when a document is loaded, with 
 from datetime import timedelta
 
 from kintsugi.expressions import Scope
-from kintsugi.objects.facts import START_UP_ALLOWANCE
+from kintsugi.objects.predicates import START_UP_ALLOWANCE
 from kintsugi.scope.functions import functions
 from kintsugi.scope.types import Names
 

@@ -1,7 +1,7 @@
 """
 The functions that expressions may call: facts about objects, which a comparison of fields gets wrong.
 
-`objects.facts` tells them; CEL reads what was told (`kintsugi.expressions.function` says why).
+`objects.computed_fields` tells them; CEL reads what was told (`kintsugi.expressions.function` says why).
 """
 
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from datetime import timedelta
 from functools import lru_cache, partial
 
 from kintsugi.commands.results import REVISION, START
-from kintsugi.expressions import BOOL, INT, STRING, Fact, Function, ListOf, Type, struct_type
-from kintsugi.objects import facts
-from kintsugi.objects.kept import KEPT, Node, Object, Pod, Service
+from kintsugi.expressions import BOOL, INT, STRING, ComputedField, Function, ListOf, Type, struct_type
+from kintsugi.objects import predicates
+from kintsugi.objects.kept import KEPT, Event, KubeService, Node, Object, Pod
 from kintsugi.scope.types import SERVICE
 
 
@@ -24,45 +24,45 @@ def _told(
     uses: tuple[str, ...] = (),
 ) -> Function:
     """Make the function that reads one fact of an object."""
-    told = tuple(Fact(name=name, of=kept, tell=tell, uses=uses) for kept in of)
+    told = tuple(ComputedField(name=name, of=kept, tell=tell, uses=uses) for kept in of)
     return Function(
         name=name,
         accepts=tuple((struct_type(kept),) for kept in of),
         result=result,
         runs=f"{{0}}.{told[0].field}",
-        facts=told,
+        computed_fields=told,
         meaning=meaning,
     )
 
 
 _OF_PODS: tuple[Function, ...] = (
     _told(
-        "status_of",
+        "statusOf",
         (Pod,),
         STRING,
-        facts.status_of,
+        predicates.status_of,
         "kubectl's STATUS column of a pod: Running, CrashLoopBackOff, Terminating, …",
     ),
-    _told("ready", (Pod, Node), BOOL, facts.ready, "whether a pod or node is known to be ready"),
+    _told("ready", (Pod, Node), BOOL, predicates.ready, "whether a pod or node is known to be ready"),
 )
 
 _OTHERS: tuple[Function, ...] = (
     _told(
-        "crash_looping",
+        "crashLooping",
         (Pod,),
         BOOL,
-        facts.crash_looping,
+        predicates.crash_looping,
         "whether a container of a pod crashes again and again",
         uses=("now",),
     ),
-    _told("unschedulable", (Pod,), BOOL, facts.unschedulable, "whether the scheduler finds no node for a pod"),
-    _told("image_failing", (Pod,), BOOL, facts.image_failing, "whether an image of a pod cannot be had"),
-    _told("restarts", (Pod,), INT, facts.restarts, "kubectl's RESTARTS column of a pod"),
+    _told("unschedulable", (Pod,), BOOL, predicates.unschedulable, "whether the scheduler finds no node for a pod"),
+    _told("imageFailing", (Pod,), BOOL, predicates.image_failing, "whether an image of a pod cannot be had"),
+    _told("restarts", (Pod,), INT, predicates.restarts, "kubectl's RESTARTS column of a pod"),
     _told(
         "address",
-        (Service,),
+        (KubeService,),
         STRING,
-        facts.address,
+        predicates.address,
         'where a load balancer takes traffic in for a Service: address or host name, "" while there is none',
     ),
     Function(
@@ -73,7 +73,16 @@ _OTHERS: tuple[Function, ...] = (
         meaning="whether an object is one of a service's pods, claims or endpoints, or its workload",
     ),
     Function(
-        name="last_good",
+        name="concerns",
+        accepts=((struct_type(Event), SERVICE),),
+        result=BOOL,
+        runs="cel.bind(about, {0}.?involvedObject,"
+        ' about.?uid.orValue("") in {1}["owns"] || (about.?namespace.orValue("") == {1}["namespace"] &&'
+        ' (about.?name.orValue("") + "-").startsWith({1}[?"workload"].?metadata.?name.orValue("/") + "-")))',
+        meaning="whether an Event is about an object of a service, or about one that its workload has made or is",
+    ),
+    Function(
+        name="lastGood",
         accepts=((ListOf(REVISION),),),
         result=REVISION,
         runs="cel.bind(good, {0}.filter(r, r.good && !r.current),"
@@ -81,7 +90,7 @@ _OTHERS: tuple[Function, ...] = (
         meaning="the newest revision that was good and is not the current one; no answer when there is none",
     ),
     Function(
-        name="over_three_starts",
+        name="overThreeStarts",
         accepts=((ListOf(START), ListOf(STRING)),),
         result=BOOL,
         runs="cel.bind(told, {0}.filter(s, s.means.exists(m, m in {1})),"
@@ -94,13 +103,13 @@ _OTHERS: tuple[Function, ...] = (
 
 
 @lru_cache(maxsize=8)
-def functions(start_up: timedelta = facts.START_UP_ALLOWANCE) -> tuple[Function, ...]:
+def functions(start_up: timedelta = predicates.START_UP_ALLOWANCE) -> tuple[Function, ...]:
     """Return all functions; `start_up` is what a pod may take to become ready before it counts as unhealthy."""
     unhealthy = _told(
         "unhealthy",
         (Pod,),
         BOOL,
-        partial(facts.unhealthy, start_up=start_up),
+        partial(predicates.unhealthy, start_up=start_up),
         "whether a pod crash loops, or is known not to be ready past its start-up; Terminating and finished pods are not",
         uses=("now",),
     )

@@ -1,5 +1,5 @@
 """
-Which names an expression sees in each place of a document, and what they hold.
+The names that an expression sees in each place of a document, and their types.
 
 `kintsugi.scope.values` gives the values of exactly these names. What a place does not list cannot be read there: a
 misspelt name, a later step or a sibling is refused when the document is loaded.
@@ -22,7 +22,7 @@ from kintsugi.expressions import (
     Type,
     struct_type,
 )
-from kintsugi.model.documents import RuleSource
+from kintsugi.model.rules import RuleSource
 from kintsugi.objects.kept import (
     KEPT,
     DaemonSet,
@@ -34,13 +34,13 @@ from kintsugi.objects.kept import (
     Pod,
     StatefulSet,
 )
-from kintsugi.objects.resources import Resource
+from kubeobjects.resources import Resource
 
 Names = Mapping[str, Type]
 
 
 def common(name: str, structs: Iterable[Struct]) -> Struct:
-    """Give one struct with the fields of all; a field that differs between them is checked no further."""
+    """Return one struct with the fields of all; a field that differs between them is checked no further."""
     fields: dict[str, Type] = {}
     for struct in structs:
         for field_name, kind in struct.fields.items():
@@ -59,30 +59,39 @@ def _either(name: str, one: Type, other: Type) -> Type:
 WORKLOAD = common("Workload", map(struct_type, (Deployment, StatefulSet, DaemonSet)))
 """What owns a service's pods; a field that its kind lacks is absent."""
 
+SOCKET_ADDRESS = Struct("SocketAddress", {"host": STRING, "port": INT})
+"""Where TCP connections are taken."""
+
 SERVICE = Struct(
     "ServiceView",
     {
         "name": STRING,
         "namespace": STRING,
         "priority": INT,
-        "depends_on": ListOf(STRING),
+        "dependsOn": ListOf(STRING),
         "selector": STRING,
+        "expendable": BOOL,
         "pods": ListOf(struct_type(Pod)),
         "claims": ListOf(struct_type(PersistentVolumeClaim)),
         "endpoints": ListOf(struct_type(EndpointSlice)),
         "workload": WORKLOAD,
         "owns": ListOf(STRING),
+        "replicas": INT,
         "desired": INT,
         "ready": INT,
         "restarts": INT,
+        "counts": MapOf(INT),
         "serving": BOOL,
         "healthy": BOOL,
-        "healthy_since": TIMESTAMP,
-        "failing_since": TIMESTAMP,
-        "last_restart": TIMESTAMP,
+        "rolloutStuck": BOOL,
+        "healthySince": TIMESTAMP,
+        "failingSince": TIMESTAMP,
+        "lastRestart": TIMESTAMP,
         "managers": ListOf(STRING),
-        "cluster_ip": STRING,
+        "clusterIP": STRING,
         "port": INT,
+        "host": STRING,
+        "addresses": ListOf(SOCKET_ADDRESS),
     },
 )
 """One service as the caches show it (`model.views.ServiceView`). `owns` are the uids of its objects."""
@@ -100,7 +109,14 @@ ALERT = Struct(
 )
 """An alert in Alertmanager's words; `endsAt` is absent while it fires."""
 
-INCIDENT = Struct("Incident", {"id": STRING, "service": STRING, "rule": STRING, "runbook": STRING, "began": TIMESTAMP})
+INCIDENT = Struct(
+    "Incident",
+    {"id": STRING, "service": STRING, "rule": STRING, "runbook": STRING, "began": TIMESTAMP, "covered": BOOL},
+)
+"""`covered`: a run about all services is under way, which recovers next what is left."""
+
+PROMETHEUS = "prometheus.url"
+"""The setting of that name, under that name: "" where no Prometheus is known."""
 
 PARAMETERS: Mapping[str, Type] = {
     "integer": INT,
@@ -121,16 +137,16 @@ _OBJECTS: Mapping[RuleSource, Type] = {
     RuleSource.NODE: struct_type(Node),
     RuleSource.EVENT: struct_type(Event),
 }
-_OUTCOME: Names = {"ran": BOOL, "met": BOOL, "answered": BOOL}
+_OUTCOME: Names = {"ran": BOOL, "passed": BOOL, "answered": BOOL}
 
 
 def object_type(resource: Resource) -> Type:
-    """Give the type of a kind of object: its kept fields, or ANY where none are kept."""
+    """Return the type of a kind of object: its kept fields, or ANY where none are kept."""
     return struct_type(KEPT[resource]) if resource in KEPT else ANY
 
 
 def parameter_type(word: str) -> Type:
-    """Give what a parameter holds, by its type's word in the file. Raises KeyError for an unknown word."""
+    """Return what a parameter holds, by its type's word in the file. Raises KeyError for an unknown word."""
     if word.startswith("[") and word.endswith("]"):
         return ListOf(PARAMETERS[word[1:-1].strip()])
     return PARAMETERS[word]
@@ -138,13 +154,13 @@ def parameter_type(word: str) -> Type:
 
 def service_names() -> Names:
     """
-    Give the names of a Service's `healthy`: its view, bare or after `service.`.
+    Return the names of a Service's `healthy`: its view, bare or after `service.`.
 
     `healthy` itself is what is being asked, so it is not there; `namespace` is a reserved word of CEL, so only
     `service.namespace` is.
     """
     seen = {
-        name: kind for name, kind in SERVICE.fields.items() if name not in {"healthy", "healthy_since", "failing_since"}
+        name: kind for name, kind in SERVICE.fields.items() if name not in {"healthy", "healthySince", "failingSince"}
     }
     bare = {name: kind for name, kind in seen.items() if name != "namespace"}
     return {**bare, **{f"service.{name}": kind for name, kind in seen.items()}}
@@ -152,7 +168,7 @@ def service_names() -> Names:
 
 def rule_names(on: RuleSource, *, services: Iterable[str] = (), service: bool = True) -> Names:
     """
-    Give the names of a Rule's `when`, by what it is asked of.
+    Return the names of a Rule's `when`, by what it is asked of.
 
     `services` are the names of all services of the catalog; `service` tells whether the rule names one.
     """
@@ -163,7 +179,7 @@ def rule_names(on: RuleSource, *, services: Iterable[str] = (), service: bool = 
             own = _own_service() if service else {}
             return {**_all_services(services), **own, "now": TIMESTAMP}
         case RuleSource.CHECK:
-            return {"now": TIMESTAMP}
+            return {**_own_service(), "now": TIMESTAMP}
         case _:
             return {"object": _OBJECTS[on], "now": TIMESTAMP}
 
@@ -171,10 +187,10 @@ def rule_names(on: RuleSource, *, services: Iterable[str] = (), service: bool = 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepPlace:
     """
-    Where an expression of a step stands.
+    The place of an expression in a step.
 
     `earlier` holds the result names of the steps that are done by then, by id; `own` those of the step's own command,
-    once it has run (`expect`, `progress`); `each` the type of an item of `for_each`. `services` are the names of all
+    once it has run (`expect`, `progress`); `each` the type of an item of `forEach`. `services` are the names of all
     services of the catalog; `service` tells whether the runbook works on one.
     """
 
@@ -187,12 +203,13 @@ class StepPlace:
 
 
 def step_names(place: StepPlace) -> Names:
-    """Give the names of a step's expressions and templates. The innermost wins: the step's own result."""
+    """Return the names of a step's expressions and templates. The innermost wins: the step's own result."""
     return {
         **_all_services(place.services),
         **(_own_service() if place.service else {}),
         "incident": INCIDENT,
         "now": TIMESTAMP,
+        PROMETHEUS: STRING,
         **{f"params.{name}": kind for name, kind in place.parameters.items()},
         **{
             f"steps.{step}.{name}": kind
@@ -205,7 +222,7 @@ def step_names(place: StepPlace) -> Names:
 
 
 def identifier(service: str) -> str:
-    """Give the name under which a service stands after `services.`: a dash would be a minus."""
+    """Return the name under which a service stands after `services.`: a dash would be a minus."""
     return service.replace("-", "_").replace(".", "_")
 
 

@@ -5,25 +5,61 @@ Each function here fills the names that its namesake in `kintsugi.scope.types` l
 expression reads it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
-from kintsugi.expressions import Names
-from kintsugi.model.documents import RuleSource
+from kintsugi.expressions import NOTHING_LOST, Bindings, Lost
 from kintsugi.model.records import Incident, Signal
+from kintsugi.model.rules import RuleSource
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.kept import Object
-from kintsugi.scope.types import SERVICE, identifier, service_names
+from kintsugi.scope.result_names import shown_result
+from kintsugi.scope.types import PROMETHEUS, SERVICE, identifier, service_names
 
 Views = Mapping[str, ServiceView]
 
+SERVICES = "services"
 
-def health_names(view: ServiceView) -> Names:
-    """Give the values for a Service's `healthy`."""
+
+class WithServices(Mapping[str, object]):
+    """
+    Plain values, and the services beside them, each shown when it is first read.
+
+    Hundreds of runs look every second, each at its own service: to show them all each time costs more than all else.
+    """
+
+    def __init__(self, values: Mapping[str, object], services: Views) -> None:
+        self._values = values
+        self._views = dict(services)  # as they are at this moment: the live ones are replaced in place
+
+    def __getitem__(self, name: str) -> object:
+        if name in self._values:
+            return self._values[name]
+        if name == SERVICES:
+            return [shown_view(view) for view in self._views.values()]
+        return shown_view(self._named[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values or name == SERVICES or name in self._named
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys([*self._values, SERVICES, *self._named]))
+
+    def __len__(self) -> int:
+        return len(dict.fromkeys(self))
+
+    @cached_property
+    def _named(self) -> Views:
+        return {f"{SERVICES}.{identifier(name)}": view for name, view in self._views.items()}
+
+
+def health_names(view: ServiceView) -> Bindings:
+    """Return the values for a Service's `healthy`."""
     shown = shown_view(view)
     known = ((name, shown.get(name.removeprefix("service."))) for name in service_names())
-    return Names({name: value for name, value in known if value is not None})
+    return Bindings({name: value for name, value in known if value is not None})
 
 
 def rule_names(
@@ -34,25 +70,26 @@ def rule_names(
     alert: Signal | None = None,
     service: ServiceView | None = None,
     services: Views | None = None,
-) -> Names:
-    """Give the values for a Rule's `when`: `object` for pods, claims, nodes and events, `alert` or the views for others."""
+) -> Bindings:
+    """Return the values for a Rule's `when`: `object` for pods, claims, nodes and events, `alert` or the views for others."""
     match on:
         case RuleSource.ALERT:
-            return Names({"now": now, **({"alert": shown_alert(alert)} if alert else {})})
+            return Bindings({"now": now, **({"alert": shown_alert(alert)} if alert else {})})
         case RuleSource.SERVICES:
-            return Names({"now": now, **_views(service, services or {})})
+            return Bindings(WithServices({"now": now, **_own(service)}, services or {}))
         case RuleSource.CHECK:
-            return Names({"now": now})
+            return Bindings({"now": now, **_own(service)})
         case _:
-            return Names(_known({"now": now, "object": object}))
+            return Bindings(_known({"now": now, "object": object}))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Surroundings:
+class EvaluationContext:
     """
-    What all steps of a run see at one moment.
+    The facts that all steps of a run see at one moment.
 
     `service` is the one that the step works on, None if it has none; a check that is asked outside of a run has no incident.
+    `prometheus` is where a Prometheus is, "" where the settings name none. `covered`: a run about all services is under way.
     """
 
     now: datetime
@@ -60,58 +97,72 @@ class Surroundings:
     parameters: Mapping[str, object] = field(default_factory=dict)
     service: ServiceView | None = None
     services: Views = field(default_factory=dict)
+    prometheus: str = ""
+    covered: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepOutcome:
     """
-    What later expressions see of a step that is over: its result's names, whether it ran, whether `expect` held.
+    The outcome of a step for later expressions: its result's names, whether it ran, whether `expect` held.
 
-    It has `answered` when it has any result: also of a step for each item, of which some gave no answer.
+    It has `answered` when it has any result: also of a step for each item, of which some gave no answer. `lost` are paths in
+    the result that are not what was seen.
     """
 
     ran: bool
     met: bool
     result: Mapping[str, object] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()
 
 
 def step_names(
-    around: Surroundings,
+    context: EvaluationContext,
     *,
     earlier: Mapping[str, StepOutcome] | None = None,
     own: Mapping[str, object] | None = None,
     each: object = None,
-) -> Names:
+    lost: Lost = NOTHING_LOST,
+) -> Bindings:
     """
-    Give the values for a step's expressions and templates.
+    Return the values for a step's expressions and templates.
 
-    A step that did not run, or was given no answer, has only `ran`, `met` and `answered`: its results are absent, and to
+    A step that did not run, or was given no answer, has only `ran`, `passed` and `answered`: its results are absent, and to
     read them is an error.
     """
-    values: dict[str, object] = {"now": around.now}
-    if around.incident is not None:
-        values["incident"] = shown_incident(around.incident)
-    values |= _views(around.service, around.services)
-    values |= {f"params.{name}": value for name, value in around.parameters.items()}
+    values: dict[str, object] = {"now": context.now, PROMETHEUS: context.prometheus}
+    if context.incident is not None:
+        values["incident"] = shown_incident(context.incident, covered=context.covered)
+    values |= _own(context.service)
+    values |= {f"params.{name}": value for name, value in context.parameters.items()}
     for step, outcome in (earlier or {}).items():
-        known = {"ran": outcome.ran, "met": outcome.met, "answered": bool(outcome.result)}
-        seen = {**outcome.result, **known}
+        known = {"ran": outcome.ran, "passed": outcome.met, "answered": bool(outcome.result)}
+        seen = {**shown_result(outcome.result), **known}
         values |= {f"steps.{step}.{name}": value for name, value in seen.items()}
     if each is not None:
         values["each"] = each
-    return Names({**values, **(own or {})})
+    return Bindings(WithServices({**values, **shown_result(own or {})}, context.services), lost)
 
 
 def shown_view(view: ServiceView) -> dict[str, object]:
-    """Give a view as `service` shows it; what is not known is absent."""
+    """Return a view as `service` shows it; what is not known is absent."""
     declared = view.service
     of_document = {
         "name": declared.name,
         "namespace": declared.namespace,
         "priority": declared.priority,
-        "depends_on": declared.depends_on,
+        "dependsOn": declared.depends_on,
         "selector": declared.selector.text,
+        "addresses": [{"host": each.host, "port": each.port} for each in view.addresses],
+        "expendable": declared.expendable,
+        "managers": [str(each) for each in view.managers],
         "owns": [each.metadata.uid for each in objects_of(view)],
+        "healthySince": view.healthy_since,
+        "failingSince": view.failing_since,
+        "lastRestart": view.last_restart,
+        "clusterIP": view.cluster_ip,
+        "claims": view.pvcs,
+        "rolloutStuck": view.rollout_stuck,
     }
     fields = {name: of_document[name] if name in of_document else getattr(view, name) for name in SERVICE.fields}
     return _known(fields)
@@ -120,11 +171,11 @@ def shown_view(view: ServiceView) -> dict[str, object]:
 def objects_of(view: ServiceView) -> tuple[Object, ...]:
     """List the objects of a service that its view knows."""
     workload = () if view.workload is None else (view.workload,)
-    return (*workload, *view.pods, *view.claims, *view.endpoints)
+    return (*workload, *view.pods, *view.pvcs, *view.endpoints)
 
 
 def shown_alert(signal: Signal) -> dict[str, object]:
-    """Give an alert's signal in Alertmanager's words."""
+    """Return an alert's signal in Alertmanager's words."""
     return _known(
         {
             "labels": signal.labels,
@@ -137,14 +188,15 @@ def shown_alert(signal: Signal) -> dict[str, object]:
     )
 
 
-def shown_incident(incident: Incident) -> dict[str, object]:
-    """Give an incident as `incident` shows it; it began when it was opened."""
+def shown_incident(incident: Incident, *, covered: bool) -> dict[str, object]:
+    """Return an incident as `incident` shows it; it began when it was opened."""
     return {
         "id": incident.id,
         "service": incident.service,
         "rule": incident.rule,
         "runbook": incident.runbook,
         "began": incident.opened,
+        "covered": covered,
     }
 
 
@@ -152,11 +204,8 @@ def _known(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _views(service: ServiceView | None, services: Views) -> dict[str, object]:
-    shown = {name: shown_view(view) for name, view in services.items()}
-    values: dict[str, object] = {"services": list(shown.values())}
-    values |= {f"services.{identifier(name)}": view for name, view in shown.items()}
-    if service is not None:
-        own = shown_view(service)
-        values |= {"service": own, **{f"service.{name}": value for name, value in own.items()}}
-    return values
+def _own(service: ServiceView | None) -> dict[str, object]:
+    if service is None:
+        return {}
+    own = shown_view(service)
+    return {"service": own, **{f"service.{name}": value for name, value in own.items()}}

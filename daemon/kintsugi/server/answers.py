@@ -10,6 +10,7 @@ from kintsugi.errors import (
     NotRecorded,
     ProbeFailed,
     Refused,
+    UnfitRequest,
     UsageError,
     WrongState,
 )
@@ -20,6 +21,7 @@ from kintsugi.telemetry import SECRETS
 _ENCODER = msgspec.json.Encoder()
 
 _STATUSES: tuple[tuple[type[KintsugiError], int], ...] = (
+    (UnfitRequest, 422),
     (UsageError, 400),
     (NotRecorded, 404),
     (WrongState, 409),
@@ -56,7 +58,7 @@ async def in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPNotFound:
-        return refusal(404, "there is no such route: /openapi.json has them all")
+        return refusal(404, "there is no such route: /openapi.json lists them all")
     except web.HTTPMethodNotAllowed as error:
         response = refusal(405, f"this route takes {', '.join(sorted(error.allowed_methods))}")
         response.headers["Allow"] = error.headers["Allow"]

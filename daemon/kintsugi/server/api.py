@@ -12,18 +12,18 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from kintsugi.errors import UsageError
-from kintsugi.model.answers import SIGNALS
+from kintsugi.errors import NotRecorded, UsageError
+from kintsugi.model.api_types import SIGNALS
 from kintsugi.model.records import PauseScope, Reason, Signal, Target, VerdictKind
 from kintsugi.server import readiness, responses
 from kintsugi.server.answers import answer
-from kintsugi.server.authentication import Identity
+from kintsugi.server.authentication import Principal
 from kintsugi.server.bodies import BodyReader
-from kintsugi.server.intake import Decode
-from kintsugi.server.operations import Operations, PauseWish, SignalWish
+from kintsugi.server.operations import Operations, Override, PauseRequest, RecoverRequest, SignalQuery
+from kintsugi.server.webhook import Decode
 from kintsugi.tokens import is_name
 
-IDENTITY = web.RequestKey("identity", Identity)
+IDENTITY = web.RequestKey("identity", Principal)
 """Where a request keeps who it comes from."""
 
 MOST = 500
@@ -35,6 +35,7 @@ LONGEST_PAUSE = 366 * 24 * 60
 NAMESPACED = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 """How an object is named in a query: NAMESPACE/NAME, both as Kubernetes has names."""
 
+LONGEST_KEY = 100
 _LONGEST = 500
 _MAX_BODY = 256 * 1024
 
@@ -51,7 +52,7 @@ class ApproveBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class RollBackBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A wish to undo a run; without `confirm` it is only said what that would do."""
+    """A request to undo a run; without `confirm` it is only said what that would do."""
 
     confirm: bool = False
     digest: str = ""
@@ -70,20 +71,38 @@ class PauseBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ResumeBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A wish to lift a pause."""
+    """A request to lift a pause."""
 
     why: str = ""
     who: str = ""
 
 
 class DrillBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A wish to begin a drill."""
+    """A request to begin a drill."""
 
     who: str = ""
 
 
+class RecoverBody(msgspec.Struct, forbid_unknown_fields=True):
+    """
+    A request to start a runbook by hand; without `confirm` it is only said what that would do.
+
+    `service` is left out where the runbook says by itself which that is. `key` is any text that belongs to this request
+    alone: sent twice with the same one, it is started once.
+    """
+
+    why: str
+    service: str = ""
+    parameters: dict[str, str] = {}
+    overrides: list[Override] = []
+    confirm: bool = False
+    digest: str = ""
+    key: str = ""
+    who: str = ""
+
+
 class ResendBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A wish to send a dead letter in again."""
+    """A request to send a dead letter in again."""
 
     who: str = ""
 
@@ -123,13 +142,13 @@ class Api:
 
     async def signals(self, request: web.Request) -> web.Response:
         """List signals: `?verdict=`, `?reason=`, `?limit=`, `?before=ID` for the next page."""
-        wish = SignalWish(
+        asked = SignalQuery(
             verdict=_choice(request, "verdict", VerdictKind),
             reason=_choice(request, "reason", Reason),
             before=request.query.get("before", ""),
             limit=_number(request, "limit", PAGE),
         )
-        return answer(responses.SignalList(signals=tuple(await self._operations.signals(wish))))
+        return answer(responses.SignalList(signals=tuple(await self._operations.signals(asked))))
 
     async def dead_letters(self, request: web.Request) -> web.Response:
         """List what could not be understood: `?limit=`, `?before=ID` for the next page."""
@@ -144,7 +163,7 @@ class Api:
         return answer(await self._operations.resend(request.match_info["id"], who=_who(request, body.who)))
 
     async def approve(self, request: web.Request) -> web.Response:
-        """Say yes to the plan that was shown."""
+        """Approve the plan that was shown."""
         body = await self._body(request, ApproveBody)
         if not body.plan:
             raise UsageError("plan: empty; send the digest of the plan that was shown, so that no other is approved")
@@ -155,7 +174,7 @@ class Api:
         )
 
     async def roll_back(self, request: web.Request) -> web.Response:
-        """Undo a run as it was shown, or without `confirm` say what that would do."""
+        """Undo a run as it was shown, or without `confirm` preview it."""
         body = await self._body(request, RollBackBody)
         if body.confirm and not body.digest:
             raise UsageError("digest: empty; ask without confirm first, and send the digest of what was shown")
@@ -172,14 +191,14 @@ class Api:
         """Begin a pause."""
         body = await self._body(request, PauseBody)
         if not body.why.strip():
-            raise UsageError("why: empty; whoever finds the pause must learn its reason")
+            raise UsageError("why: empty; give the reason for the pause")
         if (body.scope is PauseScope.GLOBAL) == bool(body.name):
             raise UsageError("name: a pause of a namespace, a service or a rule names it, a global one names nothing")
         if body.minutes is not None and not 0 < body.minutes <= LONGEST_PAUSE:
             raise UsageError("minutes: more than none and up to a year; leave it out for no end")
         lasts = None if body.minutes is None else timedelta(minutes=body.minutes)
-        wish = PauseWish(scope=body.scope, name=body.name, why=body.why[:_LONGEST], freeze=body.freeze, lasts=lasts)
-        return answer(await self._operations.pause(wish, who=_who(request, body.who)), 201)
+        asked = PauseRequest(scope=body.scope, name=body.name, why=body.why[:_LONGEST], freeze=body.freeze, lasts=lasts)
+        return answer(await self._operations.pause(asked, who=_who(request, body.who)), 201)
 
     async def resume(self, request: web.Request) -> web.Response:
         """Lift a pause."""
@@ -191,12 +210,12 @@ class Api:
         )
 
     async def services(self, _request: web.Request) -> web.Response:
-        """Tell how each service is."""
-        return answer(responses.ServiceList(services=tuple(await self._operations.services())))
+        """Return how each service is."""
+        return answer(await self._operations.services())
 
     async def readiness(self, _request: web.Request) -> web.Response:
         """Return what is waited for, and why: `/readyz` tells strangers only which part."""
-        waiting_for = await self._ready.look()
+        waiting_for = await self._ready.check()
         return answer(responses.ReadinessDetail(ready=not waiting_for, waiting_for=waiting_for))
 
     async def drill(self, request: web.Request) -> web.Response:
@@ -204,6 +223,35 @@ class Api:
         body = await self._body(request, DrillBody)
         begun = await self._operations.drill(request.match_info["name"], who=_who(request, body.who))
         return answer(begun, 202)
+
+    async def recover(self, request: web.Request) -> web.Response:
+        """Start a runbook by hand as it was shown, or without `confirm` preview it."""
+        body = await self._body(request, RecoverBody)
+        if not body.why.strip():
+            raise UsageError("why: empty; give the reason for the run")
+        if body.confirm and not body.digest:
+            raise UsageError("digest: empty; ask without confirm first, and send the digest of the plan that was shown")
+        if len(body.key) > LONGEST_KEY:
+            raise UsageError(f"key: longer than {LONGEST_KEY} characters")
+        asked = RecoverRequest(
+            runbook=request.match_info["name"],
+            service=body.service,
+            parameters=body.parameters,
+            why=body.why[:_LONGEST],
+            overrides=frozenset(body.overrides),
+            digest=body.digest if body.confirm else "",
+            key=body.key,
+        )
+        done = await self._operations.recover(asked, who=_who(request, body.who))
+        return answer(done, 202 if done.begun else 200)
+
+    async def diagnosis(self, request: web.Request) -> web.Response:
+        """Diagnose a workload."""
+        asked = request.match_info
+        target = Target(kind=asked["type"], namespace=asked["namespace"], name=asked["name"])
+        if not re.fullmatch(NAMESPACED, f"{target.namespace}/{target.name}"):
+            raise NotRecorded("nothing has such a name: write namespace and name as Kubernetes has names")
+        return answer(await self._operations.diagnose(target))
 
     async def explain_object(self, request: web.Request) -> web.Response:
         """Explain `?pod=NAMESPACE/NAME`."""
@@ -245,15 +293,15 @@ def _who(request: web.Request, said: str) -> str:
     """
     identity = request[IDENTITY]
     if identity.name and said not in {"", identity.name}:
-        raise UsageError(f"who: the token belongs to {identity.name}, it cannot speak for {said[:100]}")
+        raise UsageError(f"who: the token belongs to {identity.name}, it cannot act for {said[:100]}")
     if identity.name:
         return identity.name
     if not said:
-        raise UsageError('who: empty; this token belongs to nobody in particular, say who you are: {"who": "ana"}')
+        raise UsageError('who: empty; this token is not a named one, give your name: {"who": "ana"}')
     if not is_name(said):
         raise UsageError(f"who: {said[:100]!r} is no name: write it of lower-case letters, digits and ._-, as in ana")
     if said in identity.taken:
-        raise UsageError(f"who: {said} has a token with that name, this one cannot speak for {said}")
+        raise UsageError(f"who: {said} has a token with that name, this one cannot act for {said}")
     return said
 
 

@@ -18,7 +18,7 @@ from kintsugi.tokens import read_tokens
 log = get_logger(__name__)
 
 
-class Role(StrEnum):
+class ApiRole(StrEnum):
     """What a request is, by the token it carries."""
 
     NOBODY = "nobody"
@@ -36,13 +36,14 @@ class Action(StrEnum):
     ROLL_BACK = "roll-back"
     PAUSE = "pause"
     DRILL = "drill"
+    RECOVER = "recover"
     RESEND = "resend"
 
 
-RIGHTS: Mapping[Role, frozenset[Action]] = {
-    Role.NOBODY: frozenset({Action.DESCRIBE}),
-    Role.WEBHOOK: frozenset({Action.DESCRIBE, Action.DELIVER}),
-    Role.OPERATOR: frozenset(
+RIGHTS: Mapping[ApiRole, frozenset[Action]] = {
+    ApiRole.NOBODY: frozenset({Action.DESCRIBE}),
+    ApiRole.WEBHOOK: frozenset({Action.DESCRIBE, Action.DELIVER}),
+    ApiRole.OPERATOR: frozenset(
         {
             Action.DESCRIBE,
             Action.READ,
@@ -50,6 +51,7 @@ RIGHTS: Mapping[Role, frozenset[Action]] = {
             Action.ROLL_BACK,
             Action.PAUSE,
             Action.DRILL,
+            Action.RECOVER,
             Action.RESEND,
         }
     ),
@@ -57,25 +59,25 @@ RIGHTS: Mapping[Role, frozenset[Action]] = {
 """All that anybody may do. The webhook's token starts runbooks by delivering alerts, and nothing else."""
 
 
-def may(role: Role, action: Action) -> bool:
-    """Tell whether a role has a right; what is not in the table is denied."""
+def may(role: ApiRole, action: Action) -> bool:
+    """Return whether a role has a right; what is not in the table is denied."""
     return action in RIGHTS.get(role, frozenset())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Identity:
+class Principal:
     """
     Who a request comes from: `name` is empty where the token belongs to no particular person.
 
     `taken` are the names that have a token of their own, where this one has none: it cannot call itself by them.
     """
 
-    role: Role
+    role: ApiRole
     name: str = ""
     taken: frozenset[str] = frozenset()
 
 
-ANONYMOUS = Identity(role=Role.NOBODY)
+ANONYMOUS = Principal(role=ApiRole.NOBODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class TokenFiles:
             raise SettingsError(problems)
 
     def __bool__(self) -> bool:
-        """Tell whether there is any token."""
+        """Return whether there is any token."""
         return any(self._tokens.values())
 
     @property
@@ -113,7 +115,7 @@ class TokenFiles:
         return frozenset(known.name for tokens in self._tokens.values() for known in tokens if known.name)
 
     def holder(self, token: bytes) -> str | None:
-        """Give the name of a token's holder (empty for a bare one), None for a token that is not known."""
+        """Return the name of a token's holder (empty for a bare one), None for a token that is not known."""
         self._refresh()
         digest, found = hashlib.sha256(token).digest(), None
         for known in (each for tokens in self._tokens.values() for each in tokens):
@@ -126,9 +128,7 @@ class TokenFiles:
         for path, stamp in self._stamps.items():
             problems = self._read(path) if stamp != _stamp(path) else ()
             if problems:
-                log.warning(
-                    "token file is not taken, its last tokens stay valid", file=str(path), problems=list(problems)
-                )
+                log.warning("token file refused, its last tokens stay valid", file=str(path), problems=list(problems))
 
     def _read(self, path: Path) -> tuple[str, ...]:
         """Take the tokens of one file, or return what is wrong with it and leave those that it had."""
@@ -146,7 +146,7 @@ class TokenFiles:
 
 
 def _stamp(path: Path) -> object:
-    """Tell one version of a file from another; a mounted Secret is replaced by turning a link."""
+    """Distinguish one version of a file from another; a mounted Secret is replaced by turning a link."""
     try:
         status = path.stat()
     except OSError:
@@ -154,15 +154,15 @@ def _stamp(path: Path) -> object:
     return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size
 
 
-class Authentication:
-    """Tells who a request comes from by its `Authorization`."""
+class Authenticator:
+    """Resolves who a request comes from by its `Authorization`."""
 
     def __init__(self, webhook: TokenFiles, operators: TokenFiles, *, open_webhook: bool = False) -> None:
         """Let `open_webhook` make everybody without credentials a webhook: only by the explicit flag."""
         self._webhook, self._operators = webhook, operators
-        self._without = Identity(role=Role.WEBHOOK) if open_webhook and not webhook else ANONYMOUS
+        self._without = Principal(role=ApiRole.WEBHOOK) if open_webhook and not webhook else ANONYMOUS
 
-    def identify(self, authorization: Sequence[str]) -> Identity:
+    def identify(self, authorization: Sequence[str]) -> Principal:
         """Identify by all `Authorization` headers of a request: none, or one with a known bearer token (A10)."""
         if not authorization:
             return self._without
@@ -172,5 +172,5 @@ class Authentication:
         raw = token.strip().encode("utf-8", "surrogateescape")
         name = self._operators.holder(raw)
         if name is not None:
-            return Identity(role=Role.OPERATOR, name=name, taken=frozenset() if name else self._operators.names)
-        return ANONYMOUS if self._webhook.holder(raw) is None else Identity(role=Role.WEBHOOK)
+            return Principal(role=ApiRole.OPERATOR, name=name, taken=frozenset() if name else self._operators.names)
+        return ANONYMOUS if self._webhook.holder(raw) is None else Principal(role=ApiRole.WEBHOOK)

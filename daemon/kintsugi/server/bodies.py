@@ -5,6 +5,7 @@ Whoever is let in may still send without end, slowly, or from a thousand connect
 """
 
 import asyncio
+from contextlib import ExitStack
 
 from aiohttp import web
 
@@ -26,7 +27,7 @@ class BodyReader:
         self._largest, self._memory, self._timeout = largest, memory, timeout
         self._held = 0
 
-    async def read(self, request: web.Request) -> "HeldBody":
+    async def read(self, request: web.Request) -> "BufferedBody":
         """
         Read a body whole; it counts as held until the holder is left.
 
@@ -34,18 +35,18 @@ class BodyReader:
         comes again.
         """
         self._check_announced(request.content_length or 0)
-        held = HeldBody(self)
-        try:
-            async with asyncio.timeout(self._timeout):
-                async for chunk in request.content.iter_any():
-                    held.add(chunk)
-        except TimeoutError as error:
-            held.release()
-            raise BodyError(503, f"the body did not arrive within {self._timeout:g}s") from error
-        # Contained is nothing: however a body ends (too large, broken off, cancelled), its room is given back.
-        except BaseException:
-            held.release()
-            raise
+        held = BufferedBody(self)
+        with ExitStack() as unread:
+            unread.callback(
+                held.release
+            )  # however a body ends (too large, broken off, cancelled), its room is given back
+            try:
+                async with asyncio.timeout(self._timeout):
+                    async for chunk in request.content.iter_any():
+                        held.add(chunk)
+            except TimeoutError as error:
+                raise BodyError(503, f"the body did not arrive within {self._timeout:g}s") from error
+            unread.pop_all()
         return held
 
     def _check_announced(self, length: int) -> None:
@@ -53,14 +54,14 @@ class BodyReader:
         if length > self._largest:
             raise BodyError(413, f"the body is larger than {self._largest} bytes")
         if self._held + length > self._memory:
-            raise BodyError(503, "too much is being read already: come again")
+            raise BodyError(503, "too many requests are being read: retry later")
 
     def take(self, size: int, held: int) -> None:
         """Count bytes of one body that already holds `held`. Raises BodyError."""
         if held + size > self._largest:
             raise BodyError(413, f"the body is larger than {self._largest} bytes")
         if self._held + size > self._memory:
-            raise BodyError(503, "too much is being read already: come again")
+            raise BodyError(503, "too many requests are being read: retry later")
         self._held += size
 
     def give_back(self, size: int) -> None:
@@ -68,7 +69,7 @@ class BodyReader:
         self._held -= size
 
 
-class HeldBody:
+class BufferedBody:
     """A body in memory; leave it as a context so that its bytes are counted as gone."""
 
     def __init__(self, reader: BodyReader) -> None:
@@ -77,7 +78,7 @@ class HeldBody:
         self._size = 0
 
     def __enter__(self) -> bytes:
-        """Give the body."""
+        """Return the body."""
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
     def __exit__(self, *_error: object) -> None:

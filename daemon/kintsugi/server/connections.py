@@ -19,7 +19,7 @@ NextContext = Callable[[], ssl.SSLContext | None]
 """Returns the TLS context of the next connection; None where it goes in the clear."""
 
 
-class Places:
+class ConnectionSlots:
     """The places of one port, counted by who holds them."""
 
     def __init__(self, most: int) -> None:
@@ -47,8 +47,8 @@ class Places:
 class Admitted(asyncio.Protocol):
     """A connection to be admitted: turned away, or handed on to a handler, and counted until it is closed."""
 
-    def __init__(self, places: Places, make: MakeHandler) -> None:
-        self._places, self._make = places, make
+    def __init__(self, slots: ConnectionSlots, make: MakeHandler) -> None:
+        self._slots, self._make = slots, make
         self._peer: str | None = None
         self._handler: RequestHandler | None = None
         self._early: list[bytes] = []
@@ -57,7 +57,7 @@ class Admitted(asyncio.Protocol):
         """Take a place for the peer of a connection; close it and return False when there is none."""
         address = transport.get_extra_info("peername")
         peer = str(address[0]) if address else ""
-        if not self._places.take(peer):
+        if not self._slots.take(peer):
             transport.close()
             return False
         self._peer = peer
@@ -85,7 +85,7 @@ class Admitted(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Release the place, once."""
         if self._peer is not None:
-            self._places.give_back(self._peer)
+            self._slots.give_back(self._peer)
             self._peer = None
         if self._handler is not None:
             self._handler.connection_lost(exc)

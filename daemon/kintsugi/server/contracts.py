@@ -4,7 +4,16 @@ What each route takes and answers.
 The limits are those of the handlers, and a test sends what is just within and just beyond them.
 """
 
-from kintsugi.model.answers import SIGNALS, Explanation, IncidentDetail, Resent, RollbackAnswer
+from kintsugi.model.api_types import (
+    SIGNALS,
+    Explanation,
+    IncidentDetail,
+    RecoverPreview,
+    Resent,
+    RollbackPreview,
+    ServiceTree,
+)
+from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Approval, Incident, Pause, PauseScope, Reason, VerdictKind
 from kintsugi.server import api, responses
 from kintsugi.server.contract import JSON, Contract, PlainText, RequestBody, flag, number, text, word
@@ -12,7 +21,7 @@ from kintsugi.server.health import Alive, Ready
 
 _LIMIT = number("limit", "How many at most.", least=1, most=api.MOST, default=api.PAGE)
 _BEFORE = text("before", "The id of the last one of a page, for the next page.")
-_SKIP = number("skip", "How many signals to pass over.", least=0, most=api.MOST_SKIPPED, default=0)
+_SKIP = number("skip", "How many signals to skip.", least=0, most=api.MOST_SKIPPED, default=0)
 _SIGNALS = number("signals", "How many signals to show.", least=1, most=api.MOST, default=SIGNALS)
 _POD = text("pod", "The pod, as NAMESPACE/NAME.", pattern=f"^{api.NAMESPACED}$", required=True)
 
@@ -39,7 +48,7 @@ _AS_SHOWN = {
         {"properties": {"digest": {"minLength": 1}}, "required": ["digest"]},
     ]
 }
-"""A rollback is confirmed by the digest of what was shown."""
+"""A rollback, or a start by hand, is confirmed by the digest of what was shown."""
 
 _CHANGES = (400, 404, 409, 413, 502, 503)
 """How a deed may be refused: not understood, not there, something stands against it, too large, cluster or ledger away."""
@@ -93,26 +102,26 @@ DEAD_LETTERS = Contract(
     query=(_LIMIT, _BEFORE),
 )
 RESEND = Contract(
-    summary="Send a dead letter in again",
+    summary="Resend a dead letter",
     answers={200: Resent},
     errors=_CHANGES,
     body=RequestBody(kind=api.ResendBody, required=False),
 )
 APPROVE = Contract(
-    summary="Say yes to the plan that was shown",
+    summary="Approve the plan that was shown",
     answers={200: Approval},
     errors=_CHANGES,
     body=RequestBody(kind=api.ApproveBody, rules={"properties": {"plan": {"minLength": 1}}}),
 )
 ROLL_BACK = Contract(
-    summary="Undo a run, or without `confirm` say what that would do",
-    answers={200: RollbackAnswer, 202: RollbackAnswer},
+    summary="Undo a run, or without `confirm` preview it",
+    answers={200: RollbackPreview, 202: RollbackPreview},
     errors=_CHANGES,
     body=RequestBody(kind=api.RollBackBody, rules=_AS_SHOWN, required=False),
 )
 PAUSES = Contract(summary="List the pauses that hold", answers={200: responses.PauseList}, errors=(503,))
 PAUSE = Contract(
-    summary="Begin a pause",
+    summary="Create a pause",
     answers={201: Pause},
     errors=_CHANGES,
     body=RequestBody(
@@ -132,31 +141,47 @@ RESUME = Contract(
     errors=_CHANGES,
     body=RequestBody(kind=api.ResumeBody, required=False),
 )
-READINESS = Contract(summary="Say what is waited for, and why", answers={200: responses.ReadinessDetail}, errors=(503,))
-SERVICES = Contract(summary="Say how each service is", answers={200: responses.ServiceList}, errors=(503,))
+READINESS = Contract(
+    summary="List what is waited for, and why", answers={200: responses.ReadinessDetail}, errors=(503,)
+)
+SERVICES = Contract(summary="List the services and their health", answers={200: ServiceTree}, errors=(503,))
 DRILL = Contract(
-    summary="Begin a drill of a service's backups",
+    summary="Start a drill of a service's backups",
     answers={202: Incident},
     errors=_CHANGES,
     body=RequestBody(kind=api.DrillBody, required=False),
 )
+RECOVER = Contract(
+    summary="Start a runbook by hand, or without `confirm` show its plan and what the guards say",
+    answers={200: RecoverPreview, 202: RecoverPreview},
+    errors=(*_CHANGES, 422),
+    body=RequestBody(
+        kind=api.RecoverBody,
+        rules={"properties": {"why": {"pattern": _VISIBLE}, "key": {"maxLength": api.LONGEST_KEY}}, **_AS_SHOWN},
+    ),
+)
+DIAGNOSIS = Contract(
+    summary="Diagnose a workload: what is wrong with it now, with the evidence, the likeliest cause first",
+    answers={200: Diagnosis},
+    errors=(404, 502),
+)
 EXPLAIN_OBJECT = Contract(
-    summary="Say what would become of a pod now, and why",
+    summary="Explain what would be done about a pod now, and why",
     answers={200: Explanation},
     errors=(400, 502, 503),
     query=(_POD,),
 )
 EXPLAIN_ALERT = Contract(
-    summary="Say what would become of an alert now, and why; it is read as the webhook would read it",
+    summary="Explain what would be done about an alert now, and why; it is read as the webhook would read it",
     answers={200: Explanation},
     errors=(400, 413, 502, 503),
     body=RequestBody(kind=api.AlertBody, rules={"properties": {"labels": {"minProperties": 1}}}),
 )
 DOCUMENT = Contract(summary="Show this document", answers={200: PlainText(content_type=JSON)})
 
-ALIVE = Contract(summary="Say whether the event loop goes on", answers={200: Alive, 503: Alive})
+ALIVE = Contract(summary="Report whether the event loop is running", answers={200: Alive, 503: Alive})
 READY = Contract(
-    summary="Say whether the daemon is ready, and which part is waited for", answers={200: Ready, 503: Ready}
+    summary="Report whether the daemon is ready, and which part is waited for", answers={200: Ready, 503: Ready}
 )
 METRICS = Contract(
     summary="Write the metrics in Prometheus' text format", answers={200: PlainText(content_type="text/plain")}

@@ -100,7 +100,7 @@ def asked_on(loop: asyncio.AbstractEventLoop, readiness: Readiness) -> WaitingFo
     """Ask for readiness from another loop than the one its parts live on; one that does not answer is a part, too."""
 
     async def waiting_for() -> Collection[Component]:
-        asked = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(readiness.look(), loop))
+        asked = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(readiness.check(), loop))
         try:
             async with asyncio.timeout(_PATIENCE):
                 return (await asked).keys()

@@ -12,13 +12,13 @@ from aiohttp import web
 from kintsugi.server.answers import in_json
 from kintsugi.server.contract import Route
 from kintsugi.server.listening import Listening, ListenOptions, listen
-from kintsugi.server.routes import Gate
+from kintsugi.server.routes import AuthMiddleware
 from kintsugi.server.tls import Certificate
 from kintsugi.settings import ServerSettings
 
 
 @asynccontextmanager
-async def serve(settings: ServerSettings, gate: Gate, routes: Sequence[Route]) -> AsyncIterator[Listening]:
+async def serve(settings: ServerSettings, auth: AuthMiddleware, routes: Sequence[Route]) -> AsyncIterator[Listening]:
     """
     Serve these routes until the context is left; requests under way may then finish.
 
@@ -35,7 +35,7 @@ async def serve(settings: ServerSettings, gate: Gate, routes: Sequence[Route]) -
         shutdown_timeout=settings.shutdown_timeout.total_seconds(),
     )
     certificate = certificate_of(settings)
-    app = application(gate, routes)
+    app = application(auth, routes)
     async with listen(options, app, tls=None if certificate is None else certificate.context) as listening:
         yield listening
 
@@ -47,9 +47,9 @@ def certificate_of(settings: ServerSettings) -> Certificate | None:
     return Certificate(settings.tls_certificate_file, settings.tls_key_file)
 
 
-def application(gate: Gate, routes: Sequence[Route]) -> web.Application:
+def application(auth: AuthMiddleware, routes: Sequence[Route]) -> web.Application:
     """Put every route behind the gate."""
     app = web.Application(middlewares=[in_json])
     for route in routes:
-        gate.add(app, route)
+        auth.add(app, route)
     return app

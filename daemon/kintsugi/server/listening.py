@@ -17,7 +17,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from kintsugi.errors import UsageError
-from kintsugi.server.connections import Admitted, Handshakes, NextContext, Places, Secured
+from kintsugi.server.connections import Admitted, ConnectionSlots, Handshakes, NextContext, Secured
 from kintsugi.server.contract import Handler
 from kintsugi.telemetry import get_logger
 
@@ -68,8 +68,8 @@ async def listen(
 
     Raises UsageError when the port cannot be had.
     """
-    newcomers = _Newcomers(options.header_timeout)
-    app.middlewares.insert(0, newcomers.note)
+    idle_connections = _IdleConnections(options.header_timeout)
+    app.middlewares.insert(0, idle_connections.note)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -82,7 +82,7 @@ async def listen(
     assert runner.server is not None
     handshakes = Handshakes(options.header_timeout)
     accept = partial(
-        _accept, Places(options.connections), _Handlers(runner.server, options.connections), handshakes, tls
+        _accept, ConnectionSlots(options.connections), _Handlers(runner.server, options.connections), handshakes, tls
     )
     loop = asyncio.get_running_loop()
     try:
@@ -91,7 +91,7 @@ async def listen(
         await runner.cleanup()
         where = f"{options.host}:{options.port}"
         raise UsageError(f"{options.setting}: cannot listen on {where}: {error.strerror}") from error
-    sweeper = asyncio.create_task(newcomers.sweep(runner.server), name="server-sweeper")
+    sweeper = asyncio.create_task(idle_connections.sweep(runner.server), name="server-sweeper")
     try:
         host, port = listener.sockets[0].getsockname()[:2]
         yield Listening(host=host, port=port, scheme="http" if tls is None else "https")
@@ -113,20 +113,22 @@ def _logger_of_handlers() -> logging.Logger:
 
 
 class _NoHttp(logging.Filter):
-    """Tells in a line that what came in is no HTTP: a trace would fill the log, with bytes that may hold a token."""
+    """Logs in a line that what came in is no HTTP: a trace would fill the log, with bytes that may hold a token."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let pass what is a mistake of ours."""
         error = record.exc_info[1] if record.exc_info else None
         if not isinstance(error, HttpProcessingError):
             return True
-        log.info("what came in is no HTTP", kind=type(error).__name__)
+        log.info("request is not HTTP", kind=type(error).__name__)
         return False
 
 
-def _accept(places: Places, handlers: "_Handlers", handshakes: Handshakes, tls: NextContext | None) -> asyncio.Protocol:
+def _accept(
+    slots: ConnectionSlots, handlers: "_Handlers", handshakes: Handshakes, tls: NextContext | None
+) -> asyncio.Protocol:
     """Make the protocol of the next connection."""
-    admitted = Admitted(places, handlers.make)
+    admitted = Admitted(slots, handlers.make)
     context: ssl.SSLContext | None = tls() if tls is not None else None
     return admitted if context is None else Secured(admitted, handshakes, context)
 
@@ -142,7 +144,7 @@ class _Handlers:
         return None if len(self._server.connections) >= self._most else self._server()
 
 
-class _Newcomers:
+class _IdleConnections:
     """Knows the connections that have not brought the head of a request yet, and closes them when they take too long (A15)."""
 
     def __init__(self, timeout: float) -> None:

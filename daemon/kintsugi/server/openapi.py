@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from kintsugi.server.authentication import RIGHTS, Action, Role
+from kintsugi.server.authentication import RIGHTS, Action, ApiRole
 from kintsugi.server.contract import JSON, Contract, PlainText, QueryParameter, RequestBody, Route
 from kintsugi.server.responses import ErrorResponse
 
@@ -20,7 +20,7 @@ Json = dict[str, Any]
 _VERSION = "1"
 _REFS = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+)\}")
-_ANY = {"description": "Any JSON: what a program, a service or an object of the cluster said."}
+_ANY = {"description": "Any JSON: the output of a program, a service or an object of the cluster."}
 _ABOUT = """\
 Alertmanager delivers to `/alertmanager` with the webhook's token; people have tokens of their own for everything under
 `/api/v1`. Health and metrics are on another port, without a token. The API follows the daemon's version: fields may be
@@ -58,21 +58,22 @@ def document(server: Sequence[Route], health: Sequence[Route]) -> Json:
 
 
 _DONE = {
-    200: "It is so, or it is done.",
-    201: "It is made.",
-    202: "It is begun; what becomes of it is told by its incident.",
-    503: "It is not well.",
+    200: "Done, or already so.",
+    201: "Created.",
+    202: "Started; its incident shows the progress.",
+    503: "Unhealthy.",
 }
 _ERRORS = {
-    400: "It makes no sense; the error says what would.",
+    400: "Not valid; the error says what would be.",
     401: "No token, or one that is not known.",
-    403: "The token gives no right to this.",
-    404: "There is no such thing.",
-    409: "Something stands against it.",
+    403: "The token does not allow this.",
+    404: "Not found.",
+    409: "It conflicts with the current state.",
     413: "The body is too large.",
-    415: "The body is not said to be JSON.",
-    502: "The cluster, or what is asked in it, gives no answer.",
-    503: "The ledger is away, or too much is under way: come again.",
+    415: "The content type is not JSON.",
+    422: "It does not fit the documents that are in force; the error says what would.",
+    502: "The cluster, or what is asked in it, does not answer.",
+    503: "The ledger is unavailable, or too much is in progress: retry later.",
 }
 
 _HEALTH = {"url": "http://{host}:8081", "variables": {"host": {"default": "kintsugi.kintsugi.svc"}}}
@@ -80,8 +81,8 @@ _HEALTH = {"url": "http://{host}:8081", "variables": {"host": {"default": "kints
 _SECURITY = {
     str(role): {"type": "http", "scheme": "bearer", "description": about}
     for role, about in {
-        Role.WEBHOOK: "A token of `alertmanager.token_files`.",
-        Role.OPERATOR: "A token of `server.operator_token_files`: a person's.",
+        ApiRole.WEBHOOK: "A token of `alertmanager.tokenFiles`.",
+        ApiRole.OPERATOR: "A token of `server.operatorTokenFiles`: a person's.",
     }.items()
 }
 
@@ -138,9 +139,9 @@ def _operation(route: Route, schemas: _Schemas) -> Json:
     return described
 
 
-def _roles(action: Action) -> list[Role]:
+def _roles(action: Action) -> list[ApiRole]:
     """List who has to show a token for an action; nobody where everybody may."""
-    return [] if action in RIGHTS[Role.NOBODY] else [role for role, rights in RIGHTS.items() if action in rights]
+    return [] if action in RIGHTS[ApiRole.NOBODY] else [role for role, rights in RIGHTS.items() if action in rights]
 
 
 def _operation_id(route: Route) -> str:

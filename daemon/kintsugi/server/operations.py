@@ -5,41 +5,57 @@ What the API asks of the rest of the daemon. It is implemented beside the pipeli
 from collections.abc import Sequence
 from typing import Protocol
 
-from kintsugi.model.answers import (
+from kintsugi.model.api_types import (
     SIGNALS,
+    CurrentStep,
     DeadLetterSummary,
     Explanation,
+    GuardResult,
+    HoldSummary,
     IncidentDetail,
     JudgedSignal,
     KeptText,
-    PauseWish,
+    PauseRequest,
+    RecoverPreview,
     Resent,
-    RollbackAnswer,
+    RollbackPreview,
     RunDetail,
+    RunSummary,
     ServiceSummary,
-    SignalWish,
+    ServiceTree,
+    SignalQuery,
 )
+from kintsugi.model.causes import Diagnosis
+from kintsugi.model.manual import Override, RecoverRequest
 from kintsugi.model.records import Approval, Incident, Pause, Signal, Target
 
 __all__ = [
+    "CurrentStep",
     "DeadLetterSummary",
     "Explanation",
+    "GuardResult",
+    "HoldSummary",
     "IncidentDetail",
     "JudgedSignal",
     "KeptText",
     "Operations",
-    "PauseWish",
+    "Override",
+    "PauseRequest",
+    "RecoverPreview",
+    "RecoverRequest",
     "Resent",
-    "RollbackAnswer",
+    "RollbackPreview",
     "RunDetail",
+    "RunSummary",
     "ServiceSummary",
-    "SignalWish",
+    "ServiceTree",
+    "SignalQuery",
 ]
 
 
 class Operations(Protocol):
     """
-    The deeds behind the API.
+    The operations behind the API.
 
     They raise NotRecorded for what is not there, WrongState or Refused where something stands against it, UsageError
     for what makes no sense, and LedgerUnavailable.
@@ -53,7 +69,7 @@ class Operations(Protocol):
         """Return everything about one, with so many of its signals after the first `skip`."""
         ...
 
-    async def signals(self, wish: SignalWish) -> Sequence[JudgedSignal]:
+    async def signals(self, request: SignalQuery) -> Sequence[JudgedSignal]:
         """List signals with their verdicts, newest first."""
         ...
 
@@ -66,10 +82,10 @@ class Operations(Protocol):
         ...
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
-        """Say yes to the plan that was shown (`plan` is its digest); `path` is the step that asked, empty for the run."""
+        """Approve the plan that was shown (`plan` is its digest); `path` is the step that asked, empty for the run."""
         ...
 
-    async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackAnswer:
+    async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
         """
         Undo a run now; unless the digest of what was shown is `confirmed`, only say what would be done and lost.
 
@@ -81,7 +97,7 @@ class Operations(Protocol):
         """List the pauses that hold."""
         ...
 
-    async def pause(self, wish: PauseWish, *, who: str) -> Pause:
+    async def pause(self, request: PauseRequest, *, who: str) -> Pause:
         """Begin a pause."""
         ...
 
@@ -89,14 +105,26 @@ class Operations(Protocol):
         """Lift a pause."""
         ...
 
-    async def services(self) -> Sequence[ServiceSummary]:
-        """Tell how each service is."""
+    async def services(self) -> ServiceTree:
+        """Return how each service is, what holds it and which run is under way, and the run about all of them."""
         ...
 
     async def drill(self, service: str, *, who: str) -> Incident:
         """Begin a drill of a service's backups; what becomes of it is the incident's to tell."""
         ...
 
+    async def recover(self, request: RecoverRequest, *, who: str) -> RecoverPreview:
+        """
+        Start a runbook by hand; unless the digest of what was shown is given, only show its plan and what the guards say.
+
+        Raises WrongState, with the reason, when it may not start or is another plan by then.
+        """
+        ...
+
+    async def diagnose(self, target: Target) -> Diagnosis:
+        """Return what is wrong with a workload, by what is read of it now; nothing is changed or kept."""
+        ...
+
     async def explain(self, about: Signal | Target) -> Explanation:
-        """Say what would become of an alert, or of an object of the cluster, without doing or keeping anything."""
+        """Return what would become of an alert, or of an object of the cluster, without doing or keeping anything."""
         ...

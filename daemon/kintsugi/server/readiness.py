@@ -36,14 +36,14 @@ class Readiness:
         self._checks = checks
         self._last: frozenset[Component] = frozenset()
 
-    async def look(self) -> Mapping[Component, str]:
+    async def check(self) -> Mapping[Component, str]:
         """Ask every check; return the parts that are waited for, each with what is not well. A change is logged."""
         parts = list(self._checks)
         found = await asyncio.gather(*(_ask(self._checks[part]) for part in parts))
         waiting_for = {part: SECRETS.text(text) for part, text in zip(parts, found, strict=True) if text}
         if waiting_for.keys() != self._last:
             self._last = frozenset(waiting_for)
-            log.info("readiness has changed", ready=not waiting_for, waiting_for=waiting_for)
+            log.info("readiness changed", ready=not waiting_for, waiting_for=waiting_for)
         return waiting_for
 
 

@@ -7,7 +7,7 @@ Every answer has a type here, in `model.answers` or in `model.records`: the docu
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kintsugi.model.answers import DeadLetterSummary, JudgedSignal, ServiceSummary
+from kintsugi.model.api_types import DeadLetterSummary, JudgedSignal
 from kintsugi.model.records import Incident, Pause
 from kintsugi.server.readiness import Component
 
@@ -53,13 +53,6 @@ class PauseList:
     """The pauses that hold."""
 
     pauses: tuple[Pause, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ServiceList:
-    """How each service is."""
-
-    services: tuple[ServiceSummary, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

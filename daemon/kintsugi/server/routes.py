@@ -13,21 +13,21 @@ from kintsugi.errors import KintsugiError
 from kintsugi.server import contracts
 from kintsugi.server.answers import failure, refusal
 from kintsugi.server.api import IDENTITY, Api
-from kintsugi.server.authentication import Action, Authentication, Role, may
+from kintsugi.server.authentication import Action, ApiRole, Authenticator, may
 from kintsugi.server.bodies import BodyError
 from kintsugi.server.contract import JSON, Handler, Route
 from kintsugi.server.health import Health
-from kintsugi.server.intake import Intake
 from kintsugi.server.openapi import document
+from kintsugi.server.webhook import WebhookHandler
 from kintsugi.telemetry import Metrics, get_logger
 
 log = get_logger(__name__)
 
 
-def all_routes(intake: Intake, api: Api) -> tuple[Route, ...]:
+def all_routes(webhook: WebhookHandler, api: Api) -> tuple[Route, ...]:
     """List every route of the port for webhooks and people."""
     return (
-        Route("POST", "/alertmanager", Action.DELIVER, intake.receive, contracts.DELIVER),
+        Route("POST", "/alertmanager", Action.DELIVER, webhook.receive, contracts.DELIVER),
         Route("GET", "/api/v1/incidents", Action.READ, api.incidents, contracts.INCIDENTS),
         Route("GET", "/api/v1/incidents/{id}", Action.READ, api.incident, contracts.INCIDENT),
         Route("GET", "/api/v1/signals", Action.READ, api.signals, contracts.SIGNALS_LIST),
@@ -41,6 +41,8 @@ def all_routes(intake: Intake, api: Api) -> tuple[Route, ...]:
         Route("GET", "/api/v1/readiness", Action.READ, api.readiness, contracts.READINESS),
         Route("GET", "/api/v1/services", Action.READ, api.services, contracts.SERVICES),
         Route("POST", "/api/v1/services/{name}/drill", Action.DRILL, api.drill, contracts.DRILL),
+        Route("POST", "/api/v1/runbooks/{name}/recover", Action.RECOVER, api.recover, contracts.RECOVER),
+        Route("GET", "/api/v1/diagnosis/{namespace}/{type}/{name}", Action.READ, api.diagnosis, contracts.DIAGNOSIS),
         Route("GET", "/api/v1/explain", Action.READ, api.explain_object, contracts.EXPLAIN_OBJECT),
         Route("POST", "/api/v1/explain", Action.READ, api.explain_alert, contracts.EXPLAIN_ALERT),
     )
@@ -67,10 +69,10 @@ def documented(server: Sequence[Route], health: Sequence[Route]) -> tuple[Route,
     return routes
 
 
-class Gate:
+class AuthMiddleware:
     """Stands before every handler."""
 
-    def __init__(self, authentication: Authentication, metrics: Metrics) -> None:
+    def __init__(self, authentication: Authenticator, metrics: Metrics) -> None:
         self._authentication, self._metrics = authentication, metrics
 
     def add(self, app: web.Application, route: Route) -> None:
@@ -106,12 +108,12 @@ class Gate:
         return expect  # type: ignore[return-value]  # aiohttp takes None for "go on"
 
     def _refused(self, request: web.Request, action: Action) -> web.Response | None:
-        """Give the refusal, None for who may."""
+        """Return the refusal, None for who may."""
         identity = self._authentication.identify(request.headers.getall(hdrs.AUTHORIZATION, ()))
         if may(identity.role, action):
             request[IDENTITY] = identity
             return None
-        status = 401 if identity.role is Role.NOBODY else 403
+        status = 401 if identity.role is ApiRole.NOBODY else 403
         if action is Action.DELIVER:
             self._metrics.webhook_answers.labels(str(status)).inc()
         log.warning("request refused", path=request.path, status=status, role=identity.role, peer=request.remote)

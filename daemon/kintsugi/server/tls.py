@@ -24,25 +24,25 @@ class Certificate:
         """Read both files. Raises UsageError when they make no certificate."""
         self._certificate, self._key = certificate, key
         try:
-            self._stamp = self._look()
+            self._stamp = self._stat()
             self._context = self._read()
         except OSError as error:
-            raise UsageError(f"server.tls_certificate_file: {certificate} with {key}: {_in_words(error)}") from error
+            raise UsageError(f"server.tlsCertificateFile: {certificate} with {key}: {_in_words(error)}") from error
 
     def context(self) -> ssl.SSLContext:
         """Return the context for the next connection, from the files as they are now."""
         try:
-            stamp = self._look()
+            stamp = self._stat()
             if stamp != self._stamp:
                 self._stamp = stamp
                 self._context = self._read()
-                log.info("the certificate was read anew", file=str(self._certificate))
+                log.info("certificate reloaded", file=str(self._certificate))
         except OSError as error:
             # Both files may be in the middle of being replaced: their stamp changes once more then.
             log.warning("certificate cannot be used, the last one stays", file=str(self._certificate), error=str(error))
         return self._context
 
-    def _look(self) -> Stamp:
+    def _stat(self) -> Stamp:
         """Return what tells this version of the files from another. Raises OSError."""
         found = (path.stat() for path in (self._certificate, self._key))
         return tuple((each.st_mtime_ns, each.st_ino, each.st_size) for each in found)

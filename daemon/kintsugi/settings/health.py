@@ -2,18 +2,12 @@
 
 from datetime import timedelta
 
-from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from kintsugi.settings.sections import Count, Port, Wait
+from kintsugi.settings.fields import STRICT, Count, Port, Wait
 
 
-@dataclass(
-    frozen=True,
-    kw_only=True,
-    slots=True,
-    config=ConfigDict(extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True),
-)
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class HealthSettings:
     """The HTTP port for the kubelet and Prometheus: /healthz, /readyz and /metrics, without a token and without TLS."""
 

@@ -16,10 +16,18 @@ from pydantic_core import ErrorDetails
 
 from kintsugi.errors import UsageError
 from kintsugi.settings.file import Dotted, SettingsFile, read_file
-from kintsugi.settings.settings import Settings, check_deadlines, check_files, check_tokens, own_namespace
+from kintsugi.settings.settings import (
+    Settings,
+    check_deadlines,
+    check_files,
+    check_keys,
+    check_slots,
+    check_tokens,
+    own_namespace,
+)
+from kintsugi.settings.spellings import PREFIX, camel, now_written, paths, snake, variable
 
 DEFAULT_FILE = Path("/etc/kintsugi/kintsugi.yaml")
-PREFIX = "KINTSUGI_"
 NOT_SETTINGS = frozenset({"KINTSUGI_SERVER", "KINTSUGI_TOKEN", "KINTSUGI_TOKEN_FILE", "KINTSUGI_CONFIG"})
 """Variables that the command line reads for itself, as a client of a running daemon."""
 
@@ -58,8 +66,29 @@ class _Gathered:
         branch[path[-1]] = value
         self.places[path] = place
 
+    def take(self, path: Dotted) -> object:
+        """Take a value out, and return it."""
+        branch: object = self.tree
+        for name in path[:-1]:
+            assert isinstance(branch, dict), path
+            branch = branch[name]
+        assert isinstance(branch, dict), path
+        return branch.pop(path[-1])
+
+    def respell(self) -> Iterator[str]:
+        """Put what has an earlier name where it belongs now, so that its value is checked, too; yield an error for each."""
+        known = {*_names(Settings)}
+        for path in list(paths(self.tree)):
+            name = ".".join(path)
+            now = now_written(name, known)
+            if now is None:
+                continue
+            place = self.place(path)
+            self.put(tuple(now.split(".")), self.take(path), place)
+            yield f"{place}: {name}: it is written {variable(now) if place.startswith('environment') else now} now"
+
     def place(self, path: Dotted) -> str:
-        """Say who said the value at a path, or the nearest thing above it, or else below it."""
+        """Return who said the value at a path, or the nearest thing above it, or else below it."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.places:
                 return self.places[path[:length]]
@@ -73,7 +102,7 @@ def load(
     """
     Read the settings: flag over `KINTSUGI_SECTION__KEY` over file over default.
 
-    `flags` maps dotted names (`server.port`) to values; None is a flag that was not given. `file` None means
+    `flags` maps dotted names (`server.tlsKeyFile`) to values; None is a flag that was not given. `file` None means
     `/etc/kintsugi/kintsugi.yaml` where there is one. Gives durations scaled already. Raises SettingsError with
     everything that is wrong.
     """
@@ -84,11 +113,13 @@ def load(
             gathered.put(path, environ[name], f"environment: {name}")
     for name, text in environ.items():
         if _is_setting(name):
-            gathered.put(tuple(name.removeprefix(PREFIX).lower().split("__")), text, f"environment: {name}")
+            path = tuple(camel(part) for part in name.removeprefix(PREFIX).lower().split("__"))
+            gathered.put(path, text, f"environment: {name}")
     for name, value in (flags or {}).items():
         if value is not None:
-            gathered.put(tuple(name.split(".")), value, f"flag: --{name.replace('.', '-').replace('_', '-')}")
+            gathered.put(tuple(name.split(".")), value, f"flag: --{re.sub('[._]', '-', snake(name))}")
     problems = [f"{place}: {what}" for place, what in content.problems]
+    problems += gathered.respell()
     try:
         settings = _ADAPTER.validate_python(gathered.tree)
     except ValidationError as error:
@@ -97,7 +128,13 @@ def load(
     namespace, contradiction = own_namespace(settings, said=("namespace",) in gathered.places)
     settings = replace(settings, namespace=namespace)
     wrong = [("namespace", contradiction)] if contradiction else []
-    wrong += [*check_deadlines(settings).items(), *check_files(settings).items(), *check_tokens(settings)]
+    wrong += [
+        *check_deadlines(settings).items(),
+        *check_slots(settings).items(),
+        *check_files(settings).items(),
+        *check_tokens(settings),
+    ]
+    wrong += check_keys(settings)
     problems.extend(f"{gathered.place(tuple(name.split('.')))}: {name}: {what}" for name, what in wrong)
     if problems:
         raise SettingsError(tuple(problems))
@@ -105,16 +142,14 @@ def load(
 
 
 def known_settings() -> Iterator[tuple[str, str]]:
-    """Go through every setting: its dotted name and its documentation, the hidden ones left out."""
+    """Go through every setting: its dotted name and its documentation."""
     schema = _ADAPTER.json_schema(mode="serialization")
     for name in _names(Settings):
-        if name.startswith("chaos."):
-            continue
         yield name, _documentation(schema, name)
 
 
 def _is_setting(variable: str) -> bool:
-    """Tell our settings from other variables that begin like them."""
+    """Distinguish our settings from other variables that begin like them."""
     if variable in NOT_SETTINGS or variable in SHORT or variable.startswith("KINTSUGI_TEST_"):
         return False
     return variable.startswith(PREFIX) and not _SERVICE_LINK.fullmatch(variable)
@@ -135,7 +170,7 @@ def _lines(error: ValidationError, gathered: _Gathered) -> Iterator[str]:
 
 
 def _complaint(finding: ErrorDetails, path: Dotted) -> str:
-    """Say what is wrong with one value, in words of a person."""
+    """Return what is wrong with one value, in words of a person."""
     if finding["type"] == "unexpected_keyword_argument":
         return f"there is no such setting{_suggestion(path)}"
     if finding["type"] in {"dataclass_type", "dataclass_exact_type"}:
@@ -159,9 +194,9 @@ def _names(kind: type, prefix: str = "") -> Iterator[str]:
     hints = get_type_hints(kind)
     for each in fields(kind):
         if is_dataclass(hints[each.name]):
-            yield from _names(hints[each.name], f"{prefix}{each.name}.")
+            yield from _names(hints[each.name], f"{prefix}{camel(each.name)}.")
         else:
-            yield prefix + each.name
+            yield prefix + camel(each.name)
 
 
 def _documentation(schema: dict[str, Any], name: str) -> str:

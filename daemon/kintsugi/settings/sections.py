@@ -4,92 +4,36 @@ Every setting: one frozen class per concern, and under each field what it is, it
 The texts under the fields are the documentation: `pydantic` keeps them, and the reference page is made from them.
 """
 
-import re
 from dataclasses import field
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from kintsugi.durations import parse_duration
-
-_STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
-
-
-def _as_list(value: object) -> object:
-    """Split `a,b` into a list, so that a variable of the environment can hold several."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _http_url(value: str) -> str:
-    """Accept an address over HTTP, without the slash at its end."""
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("not an address over HTTP: write http://HOST:PORT or https://HOST")
-    return value.rstrip("/")
-
-
-def _duration(value: object) -> object:
-    """Read a duration from its text; anything else is left to the next reader."""
-    return parse_duration(value) if isinstance(value, str) else value
+from kintsugi.settings.fields import (
+    STRICT,
+    Count,
+    HttpUrl,
+    ImageName,
+    Names,
+    Namespaces,
+    ObjectName,
+    Paths,
+    Percentage,
+    Port,
+    Quantity,
+    Wait,
+)
 
 
-def _positive(value: timedelta) -> timedelta:
-    """Refuse a wait of nothing."""
-    if value <= timedelta(0):
-        raise ValueError("must be longer than 0s")
-    return value
-
-
-def _quantity(value: str) -> str:
-    """Accept a quantity of Kubernetes that is above nothing."""
-    if not _QUANTITY.fullmatch(value):
-        raise ValueError(f"{value!r} is not a quantity of Kubernetes: write it as in 20Gi, 512Mi or 250m")
-    return value
-
-
-def _object_name(value: str) -> str:
-    """Accept the name of an object of Kubernetes."""
-    if not _OBJECT_NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is not the name of an object: lower-case letters, digits, and -. between them")
-    return value
-
-
-def _object_names(values: frozenset[str]) -> frozenset[str]:
-    """Accept names of objects only: one that is misspelt would protect nothing."""
-    return frozenset(map(_object_name, values))
-
-
-def _image(value: str) -> str:
-    """Accept the name of an image, with a tag or a digest."""
-    if not _IMAGE.fullmatch(value):
-        raise ValueError(f"{value!r} is not an image: write it as in registry.example.com/kintsugi:1.0")
-    return value
-
-
-_QUANTITY = re.compile(r"(?=.*[1-9])\d{1,12}(\.\d{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
-_OBJECT_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
-_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,400}")
-
-Wait = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Count = Annotated[int, Field(ge=1)]
-Paths = Annotated[tuple[Path, ...], BeforeValidator(_as_list)]
-Names = Annotated[frozenset[str], BeforeValidator(_as_list)]
-Namespaces = Annotated[frozenset[str], BeforeValidator(_as_list), AfterValidator(_object_names)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Quantity = Annotated[str, AfterValidator(_quantity)]
-ObjectName = Annotated[str, AfterValidator(_object_name)]
-ImageName = Annotated[str, AfterValidator(_image)]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class ServerSettings:
     """The HTTP port for webhooks and the API; health and metrics have one of their own."""
 
     host: str = "0.0.0.0"  # noqa: S104  a pod is reached from other pods
-    """Address to listen on. All of them by default; the NetworkPolicy of the chart says who may come."""
+    """Address to listen on. All of them by default; docs/network-policy.yaml says who may come."""
 
     port: Port = 8080
     """TCP port; 0 takes any free one."""
@@ -142,7 +86,7 @@ class ServerSettings:
     """PEM file with the private key of that certificate, without a passphrase."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class AlertmanagerSettings:
     """Who sends the webhooks, and where to ask for what they did not bring."""
 
@@ -178,7 +122,16 @@ class AlertmanagerSettings:
     """Name of our receiver in Alertmanager's configuration: only what is routed to us is polled."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
+class PrometheusSettings:
+    """Whom runbooks ask for metrics."""
+
+    url: HttpUrl | None = None
+    """Address of Prometheus, as in http://prometheus.monitoring:9090; runbooks read it as `prometheus.url`. None: it is ""
+    there, steps that watch metrics are left out, and the end of a run says that nothing was watched."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class KubeSettings:
     """How to reach the Kubernetes API, and how long to wait for it."""
 
@@ -188,7 +141,7 @@ class KubeSettings:
     context: str | None = None
     """Context of the kubeconfig. None: its current one."""
 
-    service_account: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+    service_account_dir: Path = Path("/var/run/secrets/kubernetes.io/serviceaccount")
     """Directory of the pod's service account: token, certificate of the cluster, namespace."""
 
     request_timeout: Wait = timedelta(seconds=30)
@@ -200,22 +153,39 @@ class KubeSettings:
     read_timeout: Wait = timedelta(seconds=15)
     """How long an open connection may stay silent in one attempt."""
 
+    qps: Annotated[float, Field(gt=0, le=10_000)] = 50
+    """Requests a second to the API server, over time. Reads wait for it; changes count and do not wait, watches are exempt."""
+
+    burst: Count = 100
+    """Requests that may go at once, when there were fewer before."""
+
     stale_after: Wait = timedelta(seconds=90)
     """When a watch that has heard nothing is too old to act upon."""
 
+    notify_after: Wait = timedelta(minutes=2)
+    """How long what is seen may be in doubt (a watch that is too old, an API that does not answer, nodes that do not report)
+    before a person is told by an incident of its own, and how long it must be trusted again until that is closed. Nothing is
+    changed from the first moment on; most doubts are over within this time."""
 
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class LedgerSettings:
     """Where everything is written before it is done."""
 
     url: str = "sqlite:////var/lib/kintsugi/ledger.db"
     """Database: `sqlite:///PATH` (one replica) or `postgresql://USER@HOST/NAME`."""
 
-    keep: Wait = timedelta(days=90)
+    retention: Wait = timedelta(days=90)
     """How long closed incidents are kept. Open ones, and what a guard still counts, stay longer."""
 
+    encryption_key_file: Path | None = None
+    """File with keys, a line each: 32 bytes in base64. With the first the ledger keeps encrypted what a change must write
+    back, is a secret, and stands in no revision, and what may be one in each workload's last good template; with all of
+    them it is decrypted. Read each time, so that keys are rotated without a restart: put a new one above the old. None:
+    such a change is refused, and of such a template that much is left out."""
 
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class GuardSettings:
     """Limits on what may be done; durations are scaled by `durations`."""
 
@@ -227,13 +197,13 @@ class GuardSettings:
     """The longest cooldown: a rule's own doubles after each run that did not help, up to this."""
 
     failures: Count = 3
-    """Runs on end that did not help, after which a service is left alone for `failures_pause`."""
+    """Runs on end that did not help, after which a service is left alone for `failuresPause`."""
 
     failures_pause: Wait = timedelta(hours=1)
     """How long it is left alone."""
 
     recoveries: Annotated[int, Field(ge=2, le=20)] = 3
-    """Recoveries of one service by one runbook within `recoveries_window`, after which the trouble counts as one that returns:
+    """Recoveries of one service by one runbook within `recoveriesWindow`, after which the trouble counts as one that returns:
     a person is told instead, once, and the runbook is not started for as long as that window. Two may be chance."""
 
     recoveries_window: Wait = timedelta(hours=4)
@@ -244,25 +214,37 @@ class GuardSettings:
     may still be tried."""
 
     budget: Count = 20
-    """Changes that may be made in one namespace within `budget_window`, by all rules together."""
+    """Changes that may be made in one namespace within `budgetWindow`, by all rules together."""
 
     budget_window: Wait = timedelta(hours=1)
     """The time over which the budget is counted."""
 
-    services_at_once: Count = 3
+    max_unavailable: Percentage = "50%"
+    """Share of a service's pods, rounded up, that may be unavailable when a pod that serves is deleted: the `maxUnavailable` of a
+    PodDisruptionBudget. The next one waits until others are ready again. A pod that does not serve is never held by it."""
+
+    max_concurrent_services: Count = 3
     """Services that may be under recovery at one time."""
 
+    max_concurrent_services_per_namespace: Count | None = None
+    """Services of one namespace that may be under recovery at one time. None: as many as in the cluster."""
+
     breaker_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Share of unrelated services (or of nodes) that look bad above which the observer is suspected, not they."""
+    """Share of nodes that do not report, or of unrelated services of which nobody says why they are unhealthy, above which the
+    observer is suspected, not they."""
 
     hold_limit: Wait = timedelta(minutes=15)
     """How long a run waits for the recovery of what its service depends on before a person is told."""
+
+    serving_for: Wait = timedelta(seconds=30)
+    """How long what a service depends on must have served again, unbroken, before that service is waited for no longer: as long
+    as it takes until what waits is judged again. One that flaps lets nobody go."""
 
     approval_expiry: Wait = timedelta(minutes=30)
     """How long a question to a person stays open."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class WatchdogSettings:
     """When a run has helped, and when it has not; durations are scaled by `durations`."""
 
@@ -276,7 +258,7 @@ class WatchdogSettings:
     """How long on end a service must have failed before its rollback starts by itself."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class S3Settings:
     """Where backups lie; what is not said here is found by the usual chain of AWS (a role of the service account)."""
 
@@ -291,7 +273,7 @@ class S3Settings:
     AWS_SESSION_TOKEN. The daemon names it to the worker and never reads it."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class RestoreSettings:
     """The Jobs that fetch backups and restore them. They run in the namespace of the service that is restored."""
 
@@ -299,21 +281,21 @@ class RestoreSettings:
     """Image of the workers: the daemon's own. KINTSUGI_IMAGE says it too, where the manifest of the daemon sets that.
     None: backups are neither fetched nor restored, and a step that should says so."""
 
-    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When a node pulls that image."""
 
-    claim: ObjectName | None = None
+    existing_claim: ObjectName | None = None
     """PersistentVolumeClaim in the service's namespace that backups are fetched into. None: one is made for each run,
     and goes with its Job."""
 
-    room: Quantity = "20Gi"
+    volume_size: Quantity = "20Gi"
     """Size of the claim that is made: the largest backup and a tenth must fit. A backup that does not fit is passed over,
     and that is said."""
 
-    storage_class: ObjectName | None = None
+    storage_class_name: ObjectName | None = None
     """Storage class of the claim that is made. None: the cluster's default one."""
 
-    service_account: ObjectName | None = None
+    service_account_name: ObjectName | None = None
     """Service account of the workers, for a cloud's credentials. None: they get no token at all. It needs no right in the
     cluster and should have none."""
 
@@ -325,20 +307,29 @@ class RestoreSettings:
     memory: Quantity = "512Mi"
     """Memory that a worker asks for, and may use at most. It streams: a larger backup takes no more."""
 
-    start_within: Wait = timedelta(minutes=10)
+    drill_image: ImageName | None = None
+    """Image of the PostgreSQL server that a drill restores into. None: that of the service's own database, as its pod has it."""
+
+    drill_ephemeral_storage: Quantity = "20Gi"
+    """Room on its node's disk for a drill's database: asked for, and the most that it may take. About twice the live one."""
+
+    drill_memory: Quantity = "1Gi"
+    """Memory that a drill's server asks for, and may use at most."""
+
+    start_timeout: Wait = timedelta(minutes=10)
     """How long a worker may take until it runs: to be scheduled, to have its volume and its image. After that its Job is
     ended, and the reason is what the cluster's Events say."""
 
-    longest: Wait = timedelta(hours=12)
+    active_deadline: Wait = timedelta(hours=12)
     """How long a worker may run in all; Kubernetes ends it then, even without a daemon. A step's own `timeout` is about
     one that makes no progress."""
 
-    keep: Wait = timedelta(days=7)
+    ttl_after_finished: Wait = timedelta(days=7)
     """How long a Job that has ended, its log and the claim that was made for it are kept. A fetched backup must still be
     there when somebody approves its restore."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class NotificationSettings:
     """Where people hear of what needs them."""
 
@@ -347,6 +338,10 @@ class NotificationSettings:
 
     token_file: Path | None = None
     """File with the bearer token for that address; read for each notice."""
+
+    observed: bool = True
+    """Whether a person is told, once an episode of a service, of what only rules in mode `observe` see, or what the daemon's own
+    mode keeps from being mended. On: otherwise it would reach nobody."""
 
     timeout: Wait = timedelta(seconds=10)
     """How long one delivery may take."""
@@ -358,7 +353,7 @@ class NotificationSettings:
     """The longest pause between two attempts of one notice; they start at 5 s and double."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class TelemetrySettings:
     """What the daemon says about itself."""
 
@@ -369,20 +364,21 @@ class TelemetrySettings:
     """`json` for machines, `console` for people; `auto` is `console` on a terminal and `json` elsewhere."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class CatalogSettings:
     """Where rules, services and runbooks come from."""
 
     directory: Path | None = None
     """Directory that replaces the shipped rules and runbooks. None: those."""
 
+    additions: Paths = ()
+    """Files and folders with documents of your own, added to what is shipped, or to `directory`. Of two documents of one kind
+    no two may have the same name."""
 
-@dataclass(frozen=True, kw_only=True, slots=True, config=_STRICT)
-class ChaosSettings:
-    """For the tests of this project only; shown in no help."""
+    example: bool = True
+    """Whether the five services of the shipped example and their rules are there. Without them the shipped runbooks are a
+    library: those that name a service or a check that is not there are left out, unless a document of yours names them."""
 
-    kill_at: Names = frozenset()
-    """The crash points at which the process kills itself, at whichever comes first: numbers or names, as `trace` has them."""
-
-    trace: Path | None = None
-    """File to which crash points are written as they are passed, a line each: number, name."""
+    verbs: Names = frozenset()
+    """Verbs of other distributions, by the names of their entry points in the group `kintsugi.verbs`; what is installed and not
+    named here is not loaded. What they do is done with the daemon's rights (docs/adding-a-verb.md)."""

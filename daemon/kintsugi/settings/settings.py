@@ -7,24 +7,27 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from kintsugi.durations import format_duration
+from kintsugi.encryption import read_keys
+from kintsugi.settings.fields import STRICT, ObjectName
 from kintsugi.settings.health import HealthSettings
 from kintsugi.settings.sections import (
     AlertmanagerSettings,
     CatalogSettings,
-    ChaosSettings,
     GuardSettings,
     KubeSettings,
     LedgerSettings,
     NotificationSettings,
-    ObjectName,
+    PrometheusSettings,
     RestoreSettings,
     ServerSettings,
     TelemetrySettings,
     WatchdogSettings,
 )
+from kintsugi.settings.spellings import snake
 from kintsugi.tokens import read_tokens
 
 ModeWord = Literal["observe", "approve", "auto"]
@@ -32,18 +35,13 @@ ModeWord = Literal["observe", "approve", "auto"]
 CLUSTER_NAMESPACES = frozenset({"kube-system", "kube-public", "kube-node-lease"})
 """The namespaces that every cluster lives on: no setting takes them out."""
 
-WEBHOOK, OPERATORS = "alertmanager.token_files", "server.operator_token_files"
+WEBHOOK, OPERATORS = "alertmanager.tokenFiles", "server.operatorTokenFiles"
 """The settings that name files of tokens; those of operators may have names."""
 
 _Section = TypeVar("_Section", GuardSettings, WatchdogSettings)
 
 
-@dataclass(
-    frozen=True,
-    kw_only=True,
-    slots=True,
-    config=ConfigDict(extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True),
-)
+@dataclass(frozen=True, kw_only=True, slots=True, config=STRICT)
 class Settings:
     """How this daemon was told to behave; made by `load` and never changed afterwards."""
 
@@ -53,8 +51,12 @@ class Settings:
 
     durations: Annotated[float, Field(gt=0, le=100)] = 1.0
     """Factor on every duration of all rules and runbooks, of what counts as healthy (the 2m that a pod may take to become
-    ready), and of `guards` and `watchdog`; never on clocks, leases and requests. For rehearsals and tests; any other value
+    ready), and of `guards` and `watchdog`; never on clocks, leases and requests. For demonstrations and tests; any other value
     than 1 is warned of at start."""
+
+    deadlines: Annotated[float, Field(gt=0, le=100)] = 1.0
+    """Factor, besides `durations`, on what ends a wait for the cluster: a step's `within` and `timeout`, a command's
+    `--timeout`, `rollback.after`, and a run's wait for its diagnosis. More than 1 suits a cluster that is slower than a runbook's author thought."""
 
     namespace: ObjectName = "kintsugi"
     """The namespace that the daemon itself runs in; protected like those of the cluster. In a pod it is read from the file
@@ -63,6 +65,7 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     health: HealthSettings = field(default_factory=HealthSettings)
     alertmanager: AlertmanagerSettings = field(default_factory=AlertmanagerSettings)
+    prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
     kube: KubeSettings = field(default_factory=KubeSettings)
     ledger: LedgerSettings = field(default_factory=LedgerSettings)
     guards: GuardSettings = field(default_factory=GuardSettings)
@@ -71,7 +74,6 @@ class Settings:
     notifications: NotificationSettings = field(default_factory=NotificationSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     catalog: CatalogSettings = field(default_factory=CatalogSettings)
-    chaos: ChaosSettings = field(default_factory=ChaosSettings)
 
     @property
     def protected_namespaces(self) -> frozenset[str]:
@@ -101,16 +103,16 @@ class _Pair(NamedTuple):
 
 
 _PAIRS = (
-    _Pair("kube.connect_timeout", "kube.request_timeout", "an attempt must end before its request does"),
-    _Pair("kube.read_timeout", "kube.request_timeout", "an attempt must end before its request does"),
-    _Pair("kube.request_timeout", "kube.stale_after", "one slow request must not make the view stale"),
-    _Pair("alertmanager.poll_timeout", "alertmanager.poll_interval", "a poll must end before the next begins"),
-    _Pair("server.commit_wait", "server.body_timeout", "an answer must not take longer than the question"),
-    _Pair("restore.start_within", "restore.longest", "a worker must start before its time is over"),
-    _Pair("guards.budget_window", "ledger.keep", "changes that count must not be forgotten"),
-    _Pair("guards.cooldown_max", "ledger.keep", "runs that count must not be forgotten"),
-    _Pair("guards.failures_pause", "ledger.keep", "runs that count must not be forgotten"),
-    _Pair("watchdog.verify", "watchdog.alert_lag", "an alert clears only after its service is healthy"),
+    _Pair("kube.connectTimeout", "kube.requestTimeout", "an attempt must end before its request does"),
+    _Pair("kube.readTimeout", "kube.requestTimeout", "an attempt must end before its request does"),
+    _Pair("kube.requestTimeout", "kube.staleAfter", "one slow request must not make the view stale"),
+    _Pair("alertmanager.pollTimeout", "alertmanager.pollInterval", "a poll must end before the next begins"),
+    _Pair("server.commitWait", "server.bodyTimeout", "an answer must not take longer than the question"),
+    _Pair("restore.startTimeout", "restore.activeDeadline", "a worker must start before its time is over"),
+    _Pair("guards.budgetWindow", "ledger.retention", "changes that count must not be forgotten"),
+    _Pair("guards.cooldownMax", "ledger.retention", "runs that count must not be forgotten"),
+    _Pair("guards.failuresPause", "ledger.retention", "runs that count must not be forgotten"),
+    _Pair("watchdog.verify", "watchdog.alertLag", "an alert clears only after its service is healthy"),
 )
 
 
@@ -120,8 +122,19 @@ def check_deadlines(settings: Settings) -> dict[str, str]:
     for pair in _PAIRS:
         shorter, longer = _value(settings, pair.shorter), _value(settings, pair.longer)
         if shorter >= longer:
-            wrong[pair.shorter] = f"{_text(shorter)} is not below {pair.longer} ({_text(longer)}): {pair.why}"
+            wrong[pair.shorter] = (
+                f"{format_duration(shorter)} is not below {pair.longer} ({format_duration(longer)}): {pair.why}"
+            )
     return wrong
+
+
+def check_slots(settings: Settings) -> dict[str, str]:
+    """Find a limit of one namespace that could never be reached: the setting's dotted name, and what is wrong with it."""
+    there, most = settings.guards.max_concurrent_services_per_namespace, settings.guards.max_concurrent_services
+    if there is None or there <= most:
+        return {}
+    wrong = f"{there} is above guards.maxConcurrentServices ({most}): in the whole cluster there are never so many"
+    return {"guards.maxConcurrentServicesPerNamespace": wrong}
 
 
 def own_namespace(settings: Settings, *, said: bool) -> tuple[str, str]:
@@ -131,19 +144,19 @@ def own_namespace(settings: Settings, *, said: bool) -> tuple[str, str]:
     The service account's file is what the cluster itself wrote. With a kubeconfig another cluster may be meant: there the
     settings count, where one was `said` there.
     """
-    file = settings.kube.service_account / "namespace"
+    file = settings.kube.service_account_dir / "namespace"
     elsewhere = settings.kube.kubeconfig is not None
     if not file.is_file() or (elsewhere and said):
         return settings.namespace, ""
     try:
         found = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        return settings.namespace, f"{file} cannot be read: {error}; nobody else can say which namespace is our own"
+        return settings.namespace, f"{file} cannot be read: {error}; it is the only source of our own namespace"
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", found):
         return settings.namespace, f"{file} names no namespace: mount the service account as Kubernetes does"
     if said and found != settings.namespace:
         wrong = f"{settings.namespace}, but this pod runs in {found} ({file})"
-        return found, f"{wrong}: leave it out, and protect more with guards.protected_namespaces"
+        return found, f"{wrong}: leave it out, and protect more with guards.protectedNamespaces"
     return found, ""
 
 
@@ -151,7 +164,7 @@ def check_watchdogs(settings: Settings, watchdogs: Mapping[str, timedelta]) -> d
     """Find runbooks (name to deadline) whose watchdog would act before a recovery could even be seen."""
     verify = settings.watchdog.verify
     return {
-        name: f"its rollback comes after {_text(after)}, but to see a recovery takes watchdog.verify ({_text(verify)})"
+        name: f"its rollback comes after {format_duration(after)}, but to see a recovery takes watchdog.verify ({format_duration(verify)})"
         for name, after in watchdogs.items()
         if after <= verify
     }
@@ -167,7 +180,7 @@ def check_ports(settings: Settings) -> dict[str, str]:
             "answered when the other one is full"
         )
     if (server.tls_certificate_file is None) != (server.tls_key_file is None):
-        missing, given = "tls_key_file", "tls_certificate_file"
+        missing, given = "tlsKeyFile", "tlsCertificateFile"
         if server.tls_certificate_file is None:
             missing, given = given, missing
         wrong[f"server.{missing}"] = f"not set, but server.{given} is: TLS needs both, or neither"
@@ -182,8 +195,10 @@ def check_files(settings: Settings, exists: Callable[[Path], bool] = Path.is_fil
         for path in paths
         if not exists(path)
     }
-    for name in ("tls_certificate_file", "tls_key_file"):
-        path = getattr(settings.server, name)
+    for name, path in (
+        ("tlsCertificateFile", settings.server.tls_certificate_file),
+        ("tlsKeyFile", settings.server.tls_key_file),
+    ):
         if path is not None and not exists(path):
             wrong[f"server.{name}"] = f"{path} is not a file: it must be in PEM"
     if not settings.alertmanager.token_files and not settings.server.insecure_no_token:
@@ -216,6 +231,20 @@ def check_tokens(settings: Settings) -> Iterator[tuple[str, str]]:
                     yield key, f"{path}: {whose} stands in another file for somebody else: give each their own"
 
 
+def check_keys(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Find everything that is wrong with the file of keys: the setting's dotted name, and what it is."""
+    file, name = settings.ledger.encryption_key_file, "ledger.encryptionKeyFile"
+    if file is None:
+        return
+    try:
+        problems = read_keys(file.read_bytes()).problems
+    except OSError as error:
+        problems = (
+            f"it cannot be read: {error.strerror or error}; it must hold keys, as `openssl rand -base64 32` makes them",
+        )
+    yield from ((name, f"{file}: {problem}") for problem in problems)
+
+
 def _token_files(settings: Settings) -> Mapping[str, tuple[Path, ...]]:
     """List the files of tokens by the setting that names them."""
     return {WEBHOOK: settings.alertmanager.token_files, OPERATORS: settings.server.operator_token_files}
@@ -224,12 +253,7 @@ def _token_files(settings: Settings) -> Mapping[str, tuple[Path, ...]]:
 def _value(settings: Settings, dotted: str) -> timedelta:
     """Read `section.field`."""
     section, name = dotted.split(".")
-    value = getattr(getattr(settings, section), name)
+    value = getattr(getattr(settings, section), snake(name))
     if not isinstance(value, timedelta):
         raise TypeError(f"{dotted} is not a duration")
     return value
-
-
-def _text(duration: timedelta) -> str:
-    """Write a duration in seconds, as the settings do."""
-    return f"{duration.total_seconds():g}s"

@@ -1,1 +1,1 @@
-"""Where signals come from: Alertmanager's webhook and API, and the cluster's own watch."""
+"""The sources of signals: Alertmanager's webhook and API, and the watch of the cluster."""

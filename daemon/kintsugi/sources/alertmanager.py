@@ -19,7 +19,7 @@ import msgspec
 from kintsugi.depth import DEEPEST, is_too_deep
 from kintsugi.model.identity import encode, new_id
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
-from kintsugi.sources.alerts import Alert, Envelope, to_signal
+from kintsugi.sources.alerts import AlertFields, AlertOrigin, to_signal
 from kintsugi.telemetry import SECRETS
 
 VERSION = "4"
@@ -38,11 +38,11 @@ _MOST_LETTERS = 20
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
     """
-    What one body held.
+    The content of one body.
 
     `truncated` counts alerts that the sender left out (A7); `left_out` is a dead letter that says so, for where nobody can
     be asked for them. `unreadable` says why the body as a whole could not be read; then there are no signals, and one
-    dead letter.
+    dead letter. `postponed`: something could not be read, and what was not looked at.
     """
 
     signals: tuple[Signal, ...] = ()
@@ -50,6 +50,13 @@ class Delivery:
     truncated: int = 0
     left_out: DeadLetter | None = None
     unreadable: str = ""
+    postponed: bool = False
+
+
+_POSTPONED = Delivery(postponed=True)
+
+_MOST_LEFT_OUT = 1_000_000_000
+"""What a count of alerts that were left out is taken for at most: JSON knows numbers that no metric can hold."""
 
 
 class _Webhook(msgspec.Struct, frozen=True, rename="camel"):
@@ -61,7 +68,7 @@ class _Webhook(msgspec.Struct, frozen=True, rename="camel"):
     group_key: msgspec.Raw = msgspec.Raw(b'""')
 
 
-class _WebhookAlert(Alert, frozen=True, rename="camel", kw_only=True):
+class _WebhookAlert(AlertFields, frozen=True, rename="camel", kw_only=True):
     """An alert of the webhook says of itself whether it fires."""
 
     status: SignalStatus
@@ -78,26 +85,27 @@ _ALERT = msgspec.json.Decoder(_WebhookAlert)
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def decode(body: bytes, now: datetime, *, timed: bool = True) -> Delivery:
-    """Read one webhook body received at `now`; `timed` says whether that may be compared with the times in it."""
-    if is_too_deep(body):
-        return _unreadable(body, f"nested deeper than {DEEPEST} levels, or brackets that do not match", now)
+def decode(body: bytes, now: datetime, *, timed: bool = True, sound: bool = False) -> Delivery:
+    """
+    Read one webhook body received at `now`; `timed` says whether that may be compared with the times in it.
+
+    What cannot be read is searched for secrets, which takes long: where only a `sound` body is wanted, any other is postponed.
+    """
     try:
-        webhook = _read(body)
-    except UNDECODABLE as error:
-        return _unreadable(body, f"not a webhook of Alertmanager: {error}", now)
-    if webhook.version != VERSION:
-        return _unreadable(
-            body, f"version {webhook.version[:20]!r}: only version {VERSION!r} of the webhook is known", now
-        )
-    signals, letters = _read_each(webhook.alerts, Envelope(SignalSource.ALERTMANAGER, now, timed))
-    truncated = max(0, webhook.truncated_alerts)
+        webhook = _webhook(body)
+    except ValueError as error:
+        return _POSTPONED if sound else _unreadable(body, str(error), now)
+    signals, wrong = _read_each(webhook.alerts, AlertOrigin(SignalSource.ALERTMANAGER, now, timed))
+    if sound and wrong:
+        return _POSTPONED
+    letters = _letters(wrong, now)
+    truncated = min(max(0, webhook.truncated_alerts), _MOST_LEFT_OUT)
     left_out = _left_out(truncated, bytes(webhook.group_key), now) if truncated else None
     return Delivery(signals=tuple(signals), dead_letters=tuple(letters), truncated=truncated, left_out=left_out)
 
 
 def signal_ids(now: datetime) -> Iterator[str]:
-    """Give ids for the signals of one delivery: sorted by time, and unique however many come at one moment."""
+    """Yield ids for the signals of one delivery: sorted by time, and unique however many come at one moment."""
     batch = new_id("sig", now) + encode(secrets.randbits(40), 8)
     return (f"{batch}-{number}" for number in count(1))
 
@@ -149,25 +157,38 @@ def only_newest(letter: DeadLetter, about: bytes) -> DeadLetter:
     return replace(letter, id=f"dead-{hashlib.sha256(about).hexdigest()[:19]}")
 
 
+def _webhook(body: bytes) -> _Webhook:
+    """Read the body but for its alerts. Raises ValueError saying why it is no webhook that is known."""
+    if is_too_deep(body):
+        raise ValueError(f"nested deeper than {DEEPEST} levels, or brackets that do not match")
+    try:
+        webhook = _read(body)
+    except UNDECODABLE as error:
+        raise ValueError(f"not a webhook of Alertmanager: {error}") from error
+    if webhook.version != VERSION:
+        raise ValueError(f"version {webhook.version[:20]!r}: only version {VERSION!r} of the webhook is known")
+    return webhook
+
+
 def _read(body: bytes) -> _Webhook:
     """Read the body; when it holds half a surrogate pair, which no text can, read it again with that replaced (A14)."""
     try:
         return _WEBHOOK.decode(body)
     except msgspec.DecodeError:
-        mended = _ESCAPE.sub(_whole, body)
-        if mended == body:
+        repaired = _ESCAPE.sub(_whole, body)
+        if repaired == body:
             raise
-        return _WEBHOOK.decode(mended)
+        return _WEBHOOK.decode(repaired)
 
 
 def _whole(escape: re.Match[bytes]) -> bytes:
-    """Give an escape as it is, or the replacement character for one that is half a pair."""
+    """Return an escape as it is, or the replacement character for one that is half a pair."""
     return b"\\ufffd" if escape["half"] else escape[0]
 
 
-def _read_each(alerts: list[msgspec.Raw], envelope: Envelope) -> tuple[list[Signal], list[DeadLetter]]:
-    """Read alerts one by one, so that each fails for itself."""
-    ids = signal_ids(envelope.received)
+def _read_each(alerts: list[msgspec.Raw], origin: AlertOrigin) -> tuple[list[Signal], list[tuple[bytes, str]]]:
+    """Read alerts one by one, so that each fails for itself; return the wrong ones with what is wrong with them."""
+    ids = signal_ids(origin.received)
     signals: list[Signal] = []
     wrong: list[tuple[bytes, str]] = []
     for raw, signal_id in zip(alerts, ids, strict=False):
@@ -175,11 +196,11 @@ def _read_each(alerts: list[msgspec.Raw], envelope: Envelope) -> tuple[list[Sign
             alert = _ALERT.decode(raw)
             firing = alert.status is SignalStatus.FIRING
             signals.append(
-                to_signal(alert, firing=firing, size=len(memoryview(raw)), envelope=envelope, signal_id=signal_id)
+                to_signal(alert, firing=firing, size=len(memoryview(raw)), origin=origin, signal_id=signal_id)
             )
         except (*UNDECODABLE, ValueError) as error:
             wrong.append((bytes(raw), f"alert: {error}"))
-    return signals, _letters(wrong, envelope.received)
+    return signals, wrong
 
 
 def _letters(wrong: list[tuple[bytes, str]], now: datetime) -> list[DeadLetter]:
@@ -196,6 +217,6 @@ def _letters(wrong: list[tuple[bytes, str]], now: datetime) -> list[DeadLetter]:
 
 
 def _unreadable(body: bytes, reason: str, now: datetime) -> Delivery:
-    """Say that a whole body could not be read."""
+    """Return the answer that a whole body could not be read."""
     letter = dead_letter(SignalSource.ALERTMANAGER, body, reason, now, payload=body)
     return Delivery(dead_letters=(letter,), unreadable=reason)

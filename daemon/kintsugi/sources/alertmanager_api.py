@@ -16,7 +16,7 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager import UNDECODABLE, dead_letter, only_newest, signal_ids
-from kintsugi.sources.alerts import Alert, Envelope, to_signal
+from kintsugi.sources.alerts import AlertFields, AlertOrigin, to_signal
 from kintsugi.telemetry import SECRETS
 from kintsugi.tokens import read_bearer
 
@@ -39,7 +39,7 @@ class _Status(msgspec.Struct, frozen=True, rename="camel"):
     muted_by: list[str] = []
 
 
-class _PolledAlert(Alert, frozen=True, rename="camel", kw_only=True):
+class _PolledAlert(AlertFields, frozen=True, rename="camel", kw_only=True):
     status: _Status
 
 
@@ -58,13 +58,13 @@ def decode_alerts(body: bytes, now: datetime) -> tuple[list[PolledAlert], list[D
         each = _ALERTS.decode(body)
     except UNDECODABLE as error:
         raise ProbeFailed(f"Alertmanager's alerts cannot be read: {error}") from error
-    # what is listed fires, whatever its end: that is a guess of whoever sent it, by another clock than ours
-    envelope, alerts, letters = Envelope(SignalSource.POLL, now, timed=False), [], []
+    # a listed alert fires, whatever its end: that is its sender's guess, by another clock than ours
+    origin, alerts, letters = AlertOrigin(SignalSource.POLL, now, timed=False), [], []
     for raw, signal_id in zip(each, signal_ids(now), strict=False):
         try:
             alert = _ALERT.decode(raw)
             size = len(memoryview(raw))
-            signal = to_signal(alert, firing=True, size=size, envelope=envelope, signal_id=signal_id)
+            signal = to_signal(alert, firing=True, size=size, origin=origin, signal_id=signal_id)
             alerts.append(PolledAlert(signal=signal, suppressed=_is_suppressed(alert.status)))
         except (*UNDECODABLE, ValueError) as error:
             one = b"[" + bytes(raw) + b"]"
@@ -74,7 +74,7 @@ def decode_alerts(body: bytes, now: datetime) -> tuple[list[PolledAlert], list[D
 
 
 def _is_suppressed(status: _Status) -> bool:
-    """Tell whether nobody is notified of an alert at present."""
+    """Return whether nobody is notified of an alert at present."""
     return status.state == "suppressed" or bool(status.silenced_by or status.inhibited_by or status.muted_by)
 
 
@@ -83,7 +83,7 @@ class AlertmanagerApi:
 
     def __init__(self, settings: AlertmanagerSettings, session: aiohttp.ClientSession) -> None:
         if settings.url is None:
-            raise ProbeFailed("alertmanager.url is not set: there is nobody to ask")
+            raise ProbeFailed("alertmanager.url is not set: Alertmanager cannot be asked")
         self._url = settings.url
         self._token_file = settings.url_token_file
         self._receiver = f"^{re.escape(settings.receiver)}$"
@@ -91,7 +91,7 @@ class AlertmanagerApi:
         self._session = session
 
     async def alerts(self, *, suppressed: bool) -> bytes:
-        """Give the alerts that are routed to us; those that are silenced or inhibited only when asked for."""
+        """Return the alerts that are routed to us; those that are silenced or inhibited only when asked for."""
         also = "true" if suppressed else "false"
         return await self._get(
             "/api/v2/alerts",
@@ -99,7 +99,7 @@ class AlertmanagerApi:
         )
 
     async def started(self) -> datetime:
-        """Tell since when it has been running."""
+        """Return since when it has been running."""
         body = await self._get("/api/v2/status", {})
         try:
             return _SERVER_STATUS.decode(body).uptime
@@ -123,7 +123,7 @@ class AlertmanagerApi:
             ) from error
 
     def _headers(self) -> dict[str, str]:
-        """Give the credentials, read anew each time so that a rotated token is used at once."""
+        """Return the credentials, read anew each time so that a rotated token is used at once."""
         if self._token_file is None:
             return {}
         token = read_bearer(self._token_file)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import Signal, SignalSource, SignalStatus, Target
+from kintsugi.model.rules import RuleSource
 
 _NO_END = "0001-01-01T"
 """How Alertmanager begins an end that is not yet known."""
@@ -36,15 +36,15 @@ _HINTS = (
 """Labels that name an object, and its kind. `pod` comes last: in alerts about workloads it may name the exporter's own."""
 
 
-class Envelope(NamedTuple):
-    """What a signal needs to know besides its alert. `timed`: whether its end may be compared with our clock."""
+class AlertOrigin(NamedTuple):
+    """The facts for a signal besides its alert. `timed`: whether its end may be compared with our clock."""
 
     source: SignalSource
     received: datetime
     timed: bool = True
 
 
-class Alert(msgspec.Struct, frozen=True, rename="camel"):
+class AlertFields(msgspec.Struct, frozen=True, rename="camel"):
     """The fields of an alert that we read; all others are skipped without being made."""
 
     labels: dict[str, str]
@@ -54,23 +54,23 @@ class Alert(msgspec.Struct, frozen=True, rename="camel"):
     fingerprint: str = ""
 
 
-def to_signal(alert: Alert, *, firing: bool, size: int, envelope: Envelope, signal_id: str) -> Signal:
+def to_signal(alert: AlertFields, *, firing: bool, size: int, origin: AlertOrigin, signal_id: str) -> Signal:
     """
-    Turn an alert of `size` bytes into a signal. Raises ValueError saying what is wrong with it.
+    Turn an alert of `size` bytes into a signal. Raises ValueError with what is wrong with it.
 
-    A firing alert whose end is past is a replay, and told as resolved (A21), where the time may be compared. `began` is cut to milliseconds, which is
-    all that the API tells: the same episode must not get two beginnings.
+    A firing alert whose end is past is a replay and counts as resolved (A21), where the time may be compared. `began` is cut to
+    milliseconds, the API's precision: the same episode must not get two beginnings.
     """
     if not alert.labels:
-        raise ValueError("labels: empty, so nothing tells this alert from others")
+        raise ValueError("labels: empty, so this alert cannot be told from others")
     began = _moment(alert.starts_at, "startsAt")
     has_end = alert.ends_at and not alert.ends_at.startswith(_NO_END)
     end = _moment(alert.ends_at, "endsAt") if has_end else None
-    is_over = end is not None and (end <= envelope.received if envelope.timed else not firing)
+    is_over = end is not None and (end <= origin.received if origin.timed else not firing)
     is_resolved = not firing or is_over
     return Signal(
         id=signal_id,
-        source=envelope.source,
+        source=origin.source,
         kind=RuleSource.ALERT,
         key=_key(alert),
         status=SignalStatus.RESOLVED if is_resolved else SignalStatus.FIRING,
@@ -78,8 +78,8 @@ def to_signal(alert: Alert, *, firing: bool, size: int, envelope: Envelope, sign
         annotations=_bounded(alert, size),
         target=target_hint(alert.labels),
         began=began,
-        ended=(end if is_over else envelope.received) if is_resolved else None,
-        received=envelope.received,
+        ended=(end if is_over else origin.received) if is_resolved else None,
+        received=origin.received,
     )
 
 
@@ -108,7 +108,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
     return f"{digest:016x}"
 
 
-def _key(alert: Alert) -> str:
+def _key(alert: AlertFields) -> str:
     """
     Return the alert's fingerprint; what is none is computed from the labels instead.
 
@@ -135,8 +135,8 @@ def _moment(text: str, field: str) -> datetime:
         raise ValueError(f"{field}: {text[:40]!r} is outside of the years 1 to 9999 in UTC") from error
 
 
-def _bounded(alert: Alert, size: int) -> dict[str, str]:
-    """Give the annotations, cut where the alert is very large. Raises ValueError when its labels alone are."""
+def _bounded(alert: AlertFields, size: int) -> dict[str, str]:
+    """Return the annotations, cut where the alert is very large. Raises ValueError when its labels alone are."""
     annotations = alert.annotations or {}
     if size <= _LONGEST:
         return annotations

@@ -1,108 +1,181 @@
 """
-Asks services on an interval: a rule on a check holds while the service's named check is not met.
+Runs the checks of services on an interval: a rule on a check holds while the named check is not met, and its `when` is true.
 
-A probe of our own sees what no watch shows: a database that runs and does not answer. A question that gets no answer
-from the cluster's API, and one whose name is not known for the daemon's own DNS is away, neither begins nor ends a condition
-(P6); a service that does not answer is the answer.
+Our own probes detect problems that no watch shows: a database that runs and does not answer. A check that fails because the
+cluster's API or our own DNS does not answer neither begins nor ends a condition (P6); a check whose service does not answer is
+not met.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from math import inf
-from typing import Protocol
 
 import structlog
 
-from kintsugi.actions.asker import Asker
-from kintsugi.actions.result import Result
+from kintsugi.actions.evaluation import evaluated, gone_through, read_of
+from kintsugi.actions.probe_context import PodAnswer, ProbeContext
+from kintsugi.actions.prober import Prober
+from kintsugi.commands.registry import definition_of
+from kintsugi.decisions.diagnosis.surroundings import CheckFacts
+from kintsugi.decisions.matcher import Matcher, condition_holds
+from kintsugi.decisions.priorities import upstreams_of
 from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed
-from kintsugi.expressions import Expression, Names
-from kintsugi.matcher import Matcher
-from kintsugi.model.command import Command
-from kintsugi.model.documents import Await, Catalog, InOrder, Rule, RuleSource, Run, Step, Together
+from kintsugi.expressions import Bindings, Expression
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.known import GoodCount
+from kintsugi.model.pod_address import PodAddress
 from kintsugi.model.records import Target
+from kintsugi.model.rules import Rule, RuleSource
+from kintsugi.model.runbooks import Await, InOrder, Parallel, Run, Step
 from kintsugi.model.views import ServiceView
-from kintsugi.scope.values import StepOutcome, Surroundings, step_names
-from kintsugi.services import Services
+from kintsugi.scope.values import EvaluationContext, StepOutcome, rule_names, step_names
 from kintsugi.sources.cluster import service_target
-from kintsugi.telemetry import Border, Containment
+from kintsugi.telemetry import SECRETS, Border, Containment
+from kintsugi.views import ServiceViews
+from kintsugi.views.counts import is_good
 
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 8
 """Checks that are asked at the same time; the others wait their turn."""
 
-Tell = Callable[[Rule, Target, bool], None]
+MOST_OF_BODY = 200
+"""Characters of a body that are told as why a check is not met."""
+
+LONGEST_ANSWER = 600
+"""Characters of why a check is not met that are kept for a diagnosis."""
+
+SEVERAL = 2
+"""Unrelated services of which none is met make the path to them the likelier fault."""
+
+RecordAnswer = Callable[[Rule, Target, bool], None]
 _NO_ANSWER = (KubeError, Refused, CommandError, EvaluationError)
 
 
-class Looker(Protocol):
-    """What performs commands that only look: `actions.Actions`."""
-
-    async def look(self, command: Command, *, deadline: timedelta, asker: Asker) -> Result:
-        """Do one command."""
-        ...
-
-
 @dataclass(kw_only=True)
-class Asking:
-    """One asking of one list of checks: what its steps have seen so far."""
+class CheckContext:
+    """One asking of one list of checks: what its steps have seen so far. `pod`: it is about that one alone, and `of_pod` asked it."""
 
     view: ServiceView
     views: Mapping[str, ServiceView]
     now: datetime
+    prometheus: str = ""
     earlier: dict[str, StepOutcome] = field(default_factory=dict)
     each: object = None
     why: str = ""
+    pod: PodAddress | None = None
+    of_pod: bool = False
 
-    def names(self, own: Mapping[str, object] | None = None) -> Names:
-        """Give what an expression sees here."""
-        around = Surroundings(
-            now=self.now, parameters=self.view.service.parameters, service=self.view, services=self.views
+    def names(self, own: Mapping[str, object] | None = None) -> Bindings:
+        """Return what an expression sees here."""
+        around = EvaluationContext(
+            now=self.now,
+            parameters=self.view.service.parameters,
+            service=self.view,
+            services=self.views,
+            prometheus=self.prometheus,
         )
         return step_names(around, earlier=self.earlier, own=own, each=self.each)
 
-    def says(self, expression: Expression | None, *, usual: bool) -> bool:
+    async def says(self, expression: Expression | None, *, usual: bool) -> bool:
         """Evaluate a condition; `usual` where there is none."""
-        return usual if expression is None else expression.evaluate(self.names()) is True
+        return usual if expression is None else await evaluated(expression, self.names()) is True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckTerms:
+    """
+    The terms of checks: `within` is the limit of one command, `prometheus` the URL of a Prometheus ("" for none).
+
+    A step's count is kept where its service has been healthy for `lasting`, and `is_open` says that it has no open run.
+    """
+
+    within: timedelta
+    prometheus: str = ""
+    lasting: timedelta = timedelta(0)
+    is_open: Callable[[str], bool] = lambda _: False
 
 
 class Checks:
     """
-    Keeps asking what the rules on checks want to know, each on its own interval, and tells the answers.
+    Runs the checks of the rules, each on its own interval, and reports the answers.
 
-    `within` is what one command may take. A service that nobody has deployed, or that is scaled to none, is not asked.
+    A service that is not deployed, or is scaled to 0, is not checked.
     """
 
     def __init__(
         self,
-        services: Services,
-        looker: Looker,
-        tell: Tell,
+        services: ServiceViews,
+        prober: Prober,
+        record: RecordAnswer,
         *,
         clock: Callable[[], datetime],
-        within: timedelta,
+        terms: CheckTerms,
         containment: Containment | None = None,
     ) -> None:
         self._containment = containment or Containment()
         self._services = services
-        self._looker = looker
-        self._tell = tell
+        self._prober = prober
+        self._record = record
         self._clock = clock
-        self._within = within
+        self._terms = terms
         self._rules: tuple[Rule, ...] = ()
+        self._rules_of: Mapping[str, Sequence[Rule]] = {}
         self._next: dict[str, float] = {}
         self._said: dict[str, bool | None] = {}
+        self._answers: dict[str, CheckFacts] = {}
+        self._asked: dict[str, datetime] = {}
         self._gate = asyncio.Semaphore(AT_ONCE)
 
-    def use(self, _catalog: Catalog, matcher: Matcher) -> None:
+    def reload(self, _catalog: Catalog, matcher: Matcher) -> None:
         """Take a new catalog into force."""
         self._rules = matcher.rules(RuleSource.CHECK)
+        by_service: dict[str, list[Rule]] = {}
+        for rule in self._rules:
+            by_service.setdefault(rule.service, []).append(rule)
+        self._rules_of = by_service
+
+    def doubt(self) -> str:
+        """
+        Return why the path of the checks is in doubt itself: not one of several unrelated services is met, and all have ready
+        pods. A kubelet that finds them ready beside us is believed; "" where anything is met, or one service explains it.
+        """
+        views = self._services.views
+        answers = [(rule.service, said) for rule in self._rules if (said := self._said.get(rule.name)) is not None]
+        met = {name for name, said in answers if said}
+        failing = {name for name, _ in answers if name not in met and name in views and views[name].serving}
+        services = self._services.catalog.services
+        roots = [
+            name for name in sorted(failing) if name in services and not failing & set(upstreams_of(name, services))
+        ]
+        if met or len(roots) < SEVERAL:
+            return ""
+        return f"our own checks of {', '.join(roots)} all fail, and their kubelets find them ready"
+
+    def answers(self, service: str) -> tuple[CheckFacts, ...]:
+        """Return the last answers of a service's checks, without those that have no answer now."""
+        found = {
+            rule.check: self._answers[rule.name]
+            for rule in self._rules_of.get(service, ())
+            if rule.name in self._answers
+        }
+        return tuple(found.values())
+
+    def unmet(self) -> frozenset[str]:
+        """Return the services of which a check was not met when it was last run."""
+        return frozenset(rule.service for rule in self._rules if self._said.get(rule.name) is False)
+
+    def unasked(self, service: str, since: datetime) -> tuple[str, ...]:
+        """Name the checks of a service that were not asked since a moment; one that then had no answer was asked."""
+        own = self._rules_of.get(service, ())
+        asked = {rule.check for rule in own if (moment := self._asked.get(rule.name)) is not None and moment >= since}
+        return tuple(sorted({rule.check for rule in own} - asked))
 
     async def run(self, pause: timedelta) -> None:
-        """Ask until cancelled; `pause` is how often one looks who is due, `timeout` what one command may take."""
+        """Run the checks until cancelled; `pause` is the time between looks for due ones, `timeout` the limit of a command."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 now = asyncio.get_running_loop().time()
@@ -113,7 +186,7 @@ class Checks:
                 await asyncio.sleep(pause.total_seconds())
 
     async def _ask(self, rule: Rule) -> None:
-        """Ask a rule's check; what cannot be asked or judged is the affair of this rule, and neither begins nor ends it."""
+        """Run a rule's check; an error affects only this rule, and neither begins nor ends its condition."""
         try:
             async with self._gate:
                 with self._containment.around(Border.RULE, rule.name):
@@ -122,88 +195,165 @@ class Checks:
             self._next[rule.name] = asyncio.get_running_loop().time() + rule.every.total_seconds()
 
     async def ask(self, rule: Rule) -> bool | None:
-        """Ask a rule's check once, tell the answer, and give it; None when it has none."""
+        """Run a rule's check once, report the answer and return it; None when there is none."""
         view = self._services.views.get(rule.service)
-        if view is None or not view.fresh or not view.desired or self._services.blind:
+        if view is None or not view.is_current or self._services.stale_reason:
             return None
-        asking = Asking(view=view, views=self._services.views, now=self._clock())
+        if not view.desired:
+            self._tell(rule, None, view)
+            return None
+        views, prometheus = self._services.views, self._terms.prometheus
+        context = CheckContext(view=view, views=views, now=self._clock(), prometheus=prometheus)
         try:
-            met = await self._all(view.service.checks.get(rule.check, ()), asking)
+            met = await self._all(view.service.checks.get(rule.check, ()), context)
         except ResolverFailed:
-            # it is the same for every check that goes by a name, and whoever found it out has said so, once
+            # it is the same for every check by a name, and the resolver has logged it once
+            self._asked[rule.name] = context.now
             self._said[rule.name] = None
+            self._answers.pop(rule.name, None)
+            self._tell(rule, None, view)
             return None
-        self._say(rule, met, asking.why)
-        if met is not None:
-            self._tell(rule, service_target(view), not met)
+        self._asked[rule.name] = context.now
+        self._say(rule, met, context.why)
+        self._keep(rule, met, context)
+        self._tell(rule, met, view)
         return met
+
+    async def ask_pod(self, service: str, pod: PodAddress) -> PodAnswer:
+        """
+        Ask one pod of a service by itself what its checks ask: those that are not met now, else all that rules ask.
+
+        Nothing is told of that, and nothing kept. Raises ResolverFailed where the cluster's names do not resolve here.
+        """
+        view = self._services.views.get(service)
+        names = dict.fromkeys(rule.check for rule in self._rules_of.get(service, ()))
+        unmet = [each.name for each in self.answers(service) if not each.met]
+        if view is None or not names:
+            return PodAnswer(met=None if view is None else True, text="" if view else "its service is not known")
+        directed = False
+        for name in unmet or names:
+            views, prometheus = self._services.views, self._terms.prometheus
+            context = CheckContext(view=view, views=views, now=self._clock(), prometheus=prometheus, pod=pod)
+            met = await self._all(view.service.checks.get(name, ()), context)
+            directed = directed or context.of_pod
+            if met is not True:
+                return PodAnswer(met=met, text=context.why)
+        if not directed:
+            return PodAnswer(met=None, text=f"no check of {service} asks a pod by itself")
+        return PodAnswer(met=True)
+
+    def _tell(self, rule: Rule, met: bool | None, asked: ServiceView) -> None:
+        """Record whether a rule holds: its check is not met, and its `when` is true by now. Nothing where that has no answer."""
+        view = self._services.views.get(rule.service, asked)
+        condition = condition_holds(rule, rule_names(RuleSource.CHECK, service=view, now=self._clock()))
+        holds = condition if met is False else None
+        if met is True or condition is False:
+            holds = False
+        if holds is not None:
+            self._record(rule, service_target(view), holds)
 
     def _say(self, rule: Rule, met: bool | None, why: str) -> None:
         """Log an answer that differs from the one before."""
         if self._said.get(rule.name, True) is not met:
-            words = {True: "a check is met again", False: "a check is not met", None: "a check has no answer"}
-            log.info(words[met], rule=rule.name, check=rule.check, why=why)
+            log.info("check result changed", rule=rule.name, check=rule.check, met=met, why=why)
         self._said[rule.name] = met
 
-    async def _all(self, steps: Sequence[Step], asking: Asking) -> bool | None:
+    def _keep(self, rule: Rule, met: bool | None, context: CheckContext) -> None:
+        """Keep an answer for a diagnosis, with when it came to be so; it is masked, for a probed service may answer anything."""
+        if met is None:
+            self._answers.pop(rule.name, None)
+            return
+        known = self._answers.get(rule.name)
+        since = known.since if known is not None and known.met is met else context.now
+        answer = "" if met else SECRETS.text(context.why[:LONGEST_ANSWER])
+        self._answers[rule.name] = CheckFacts(name=rule.check, met=met, answer=answer, since=since)
+
+    async def _all(self, steps: Sequence[Step], context: CheckContext) -> bool | None:
         """Ask steps one after another, up to the first that is not met or has no answer."""
         for step in steps:
-            answer = await self._step(step, asking)
+            answer = await self._step(step, context)
             if answer is not True:
                 return answer
         return True
 
-    async def _step(self, step: Step, asking: Asking) -> bool | None:
+    async def _step(self, step: Step, context: CheckContext) -> bool | None:
         """Ask one step, for each of its items. What the service itself does not answer is not met."""
         try:
-            items = [None] if step.for_each is None else step.for_each.evaluate(asking.names())
+            items = [None] if step.for_each is None else await evaluated(step.for_each, context.names())
             for item in items if isinstance(items, list) else [items]:
-                asking.each = item
-                if not asking.says(step.when, usual=True) or asking.says(step.unless, usual=False):
+                context.each = item
+                if not await context.says(step.when, usual=True) or await context.says(step.unless, usual=False):
                     continue
-                answer = await self._once(step, asking)
+                answer = await self._once(step, context)
                 if answer is not True:
                     return answer
         except ResolverFailed:
             raise
         except ProbeFailed as error:
-            asking.why = f"{step.name}: {error}"
+            context.why = f"{step.name}: {error}"
             return False
         except _NO_ANSWER as error:
-            asking.why = f"{step.name}: {error}"
+            context.why = f"{step.name}: {error}"
             return None
         finally:
-            asking.each = None
+            context.each = None
         return True
 
-    async def _once(self, step: Step, asking: Asking) -> bool | None:
+    async def _once(self, step: Step, context: CheckContext) -> bool | None:
         own: Mapping[str, object] = {}
         match step.do:
             case Run():
-                own = await self._look(step, step.do, asking)
-            case InOrder(steps=steps) | Together(steps=steps):
-                if (answer := await self._all(steps, asking)) is not True:
+                own = await self._probe(step, step.do, context)
+            case InOrder(steps=steps) | Parallel(steps=steps):
+                if (answer := await self._all(steps, context)) is not True:
                     return answer
             case Await():
                 pass
             case _:
-                asking.why = f"{step.name}: it is more than a look"
+                context.why = f"{step.name}: it is more than a probe"
                 return None
-        met = step.expect is None or step.expect.evaluate(asking.names(own)) is True
-        asking.earlier[step.id] = StepOutcome(ran=True, met=met, result=own)
+        met = step.expect is None or await evaluated(step.expect, context.names(own)) is True
+        context.earlier[step.id] = StepOutcome(ran=True, met=met, result=own)
+        if met and step.count is not None and context.pod is None:
+            self._remember(step.id, step.count.evaluate(context.names(own)), context)
         if not met and step.expect is not None:
-            asking.why = f"{step.name}: not met: {step.expect.source}"
+            context.why = f"{step.name}: not met: {step.expect.source}{_answered(own)}"
         return met
 
-    async def _look(self, step: Step, run: Run, asking: Asking) -> Mapping[str, object]:
-        service = asking.view.service
-        asker = Asker(
+    def _remember(self, name: str, counted: object, context: CheckContext) -> None:
+        """Keep the count, if the service is healthy now and was before the check."""
+        view, now = self._services.views.get(context.view.name, context.view), self._clock()
+        under_recovery = self._terms.is_open(view.name)
+        if isinstance(counted, int) and is_good(
+            view, lasting=self._terms.lasting, under_recovery=under_recovery, now=now
+        ):
+            self._services.counts.note(GoodCount(service=view.name, name=name, value=counted, moment=now))
+
+    async def _probe(self, step: Step, run: Run, context: CheckContext) -> Mapping[str, object]:
+        service = context.view.service
+        probe_context = ProbeContext(
             namespace=service.namespace,
             env=service.env,
             patterns=step.scan.patterns if step.scan is not None else (),
+            now=self._clock(),
         )
-        command = run.command.bind(asking.names(), namespace=service.namespace)
-        result = await self._looker.look(command, deadline=step.timeout or self._within, asker=asker)
+        names = context.names()
+        bind = partial(run.command.bind, names, namespace=service.namespace)
+        command = await gone_through(read_of(names, run.command.variables), bind)
+        if context.pod is not None and (directed := definition_of(command).at_pod(command, context.pod)) is not None:
+            command, context.of_pod = directed, True
+        result = await self._prober.read(
+            command, deadline=step.timeout or self._terms.within, probe_context=probe_context
+        )
         if result.failed and step.expect is None:
             raise ProbeFailed(result.failed)
         return result.names
+
+
+def _answered(own: Mapping[str, object]) -> str:
+    """Return the status and the beginning of the body that an HTTP service answered, "" for any other answer."""
+    status, body = own.get("status"), own.get("body")
+    if not isinstance(status, int):
+        return ""
+    text = SECRETS.text(" ".join(body.split())[:MOST_OF_BODY]) if isinstance(body, str) else ""
+    return f" (HTTP {status}: {text})" if text else f" (HTTP {status})"

@@ -1,9 +1,9 @@
 """
-Turns what the watch shows into signals: a rule's condition that has held for its `for:` becomes one.
+Makes signals of the watch: a rule's condition that has held for its `for:` becomes a signal.
 
-Events are matched here, before the inbox: 40,000 a second cannot be committed, what matches can. A pod's changes are
-coalesced, so that the cost of a burst on one pod is that of one look; and looks give way to the watch, so that under a
-flood of changes there are fewer of them, and none is on old news.
+Changes are matched here, before the inbox: 40,000 a second cannot be committed, the matching ones can. A pod's changes are
+coalesced, so that a burst on one pod costs one evaluation. Evaluations give way to the watch, so that there are fewer of them
+during a flood of changes, and none uses a stale object.
 """
 
 import asyncio
@@ -11,47 +11,28 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import structlog
 
+from kintsugi.decisions.matcher import Matcher, condition_holds
 from kintsugi.errors import LedgerUnavailable
-from kintsugi.expressions import Names
-from kintsugi.kube.mirror import Change
-from kintsugi.matcher import Matcher, condition_holds
-from kintsugi.model.documents import Catalog, Rule, RuleSource
+from kintsugi.expressions import Bindings
+from kintsugi.kube.object_cache import Change
+from kintsugi.ledger import Ledger
+from kintsugi.model.catalog import Catalog
 from kintsugi.model.identity import new_id
-from kintsugi.model.records import Condition, Signal, SignalSource, SignalStatus, Target
+from kintsugi.model.records import PendingMatch, Signal, SignalSource, SignalStatus, Target
+from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.views import ServiceView
-from kintsugi.objects import facts
+from kintsugi.objects import predicates
 from kintsugi.objects.kept import Object, Pod
 from kintsugi.scope.values import rule_names
-from kintsugi.services import Caches, Services
 from kintsugi.telemetry import Border, Containment
+from kintsugi.views import Caches, ServiceViews
 
 log = structlog.get_logger(__name__)
 
 Key = tuple[str, str]
-
-
-class Conditions(Protocol):
-    """Where conditions and signals are kept: the ledger."""
-
-    async def conditions(self) -> tuple[Condition, ...]:
-        """List the conditions that held when last seen."""
-        ...
-
-    async def firing(self, *sources: SignalSource) -> Sequence[Signal]:
-        """List the open episodes of these sources."""
-        ...
-
-    async def save_conditions(self, began: Sequence[Condition], ended: Sequence[Key]) -> None:
-        """Keep what began and forget what ended, in one transaction."""
-        ...
-
-    async def accept(self, signals: Sequence[Signal], now: datetime) -> object:
-        """Commit signals; those of a known episode are one."""
-        ...
 
 
 class ClusterWatch:
@@ -66,8 +47,8 @@ class ClusterWatch:
     def __init__(
         self,
         caches: Caches,
-        services: Services,
-        ledger: Conditions,
+        services: ServiceViews,
+        ledger: Ledger,
         *,
         clock: Callable[[], datetime],
         containment: Containment | None = None,
@@ -79,8 +60,8 @@ class ClusterWatch:
         self._clock = clock
         self._rules: dict[str, Rule] = {}
         self._matcher: Matcher | None = None
-        self._known: dict[Key, Condition] = {}
-        self._began: dict[Key, Condition] = {}
+        self._known: dict[Key, PendingMatch] = {}
+        self._began: dict[Key, PendingMatch] = {}
         self._ended: set[Key] = set()
         self._unseen: set[Key] = set()
         self._changed: dict[str, Pod] = {}
@@ -88,9 +69,9 @@ class ClusterWatch:
         self._on_views: dict[str, list[Rule]] = {}
         self._listeners: list[Callable[[int], None]] = []
         caches.pods.subscribe(self._note_pod)
-        services.listen(self._look_at_view)
+        services.listen(self._check_view)
 
-    def use(self, catalog: Catalog, matcher: Matcher) -> None:
+    def reload(self, catalog: Catalog, matcher: Matcher) -> None:
         """Take a new catalog into force; conditions of rules that are gone end."""
         self._rules = dict(catalog.rules)
         self._matcher = matcher
@@ -103,12 +84,12 @@ class ClusterWatch:
         for pod in self._caches.pods.store.values():
             self._note(pod)
 
-    def on_told(self, listener: Callable[[int], None]) -> None:
-        """Tell `listener` of every commit of signals: how many there were."""
+    def on_signals(self, listener: Callable[[int], None]) -> None:
+        """Call `listener` with every commit of signals: how many there were."""
         self._listeners.append(listener)
 
     async def run(self, every: timedelta) -> None:
-        """Follow conditions until cancelled; a ledger that is away only delays."""
+        """Follow conditions until cancelled; while the ledger is unavailable they are delayed."""
         await self.recall()
         while True:
             await asyncio.sleep(every.total_seconds())
@@ -119,22 +100,24 @@ class ClusterWatch:
 
     async def recall(self) -> None:
         """
-        Know what an earlier process knew.
+        Recall the conditions of an earlier process.
 
-        What it told as firing counts as told even where it died before it could note that: else it would fire for ever.
+        A signal that it committed counts as sent even if it died before noting that: otherwise it would fire for ever.
         """
         # What was noticed while the ledger was read stays; what the ledger knows is older, and counts.
-        self._known.update({(each.rule, each.target.uid): each for each in await self._ledger.conditions()})
-        for signal in await self._ledger.firing(SignalSource.WATCH):
+        self._known.update(
+            {(each.rule, each.target.uid): each for each in await self._ledger.pending_matches.conditions()}
+        )
+        for signal in await self._ledger.signals.firing(SignalSource.WATCH):
             if signal.target is not None:
-                condition = Condition(rule=signal.rule, target=signal.target, since=signal.began, signalled=True)
+                condition = PendingMatch(rule=signal.rule, target=signal.target, since=signal.began, signalled=True)
                 self._known[signal.rule, signal.target.uid] = condition
         self._began = {key: each for key, each in self._began.items() if self._known[key] is each}
         self._unseen = self._known.keys() - self._began.keys()
         self._end_what_has_no_rule()
         # what was answered before there was anything to end is answered again
         for view in self._services.views.values():
-            self._look_at_view(view)
+            self._check_view(view)
 
     def judge_anew(self, _set_by: timedelta) -> None:
         """Count what holds and was not told yet from now on, once it is seen again: the clock was in doubt."""
@@ -147,10 +130,10 @@ class ClusterWatch:
             self._note(pod)
 
     async def step(self) -> None:
-        """Look at what changed and at what time may have changed, keep the difference, tell what is due."""
-        if self._services.blind:
+        """Evaluate the changed objects and those that time may have changed, keep the difference, send due signals."""
+        if self._services.stale_reason:
             return
-        await self._look_at_pods()
+        await self._check_pods()
         self._drop_the_gone()
         await self._save()
         await self._signal_due()
@@ -170,7 +153,7 @@ class ClusterWatch:
         if self._matcher is None or not self._rules_of(pod):
             return
         self._changed[uid] = pod
-        if facts.ready(pod):
+        if predicates.ready(pod):
             self._unready.pop(uid, None)
         else:
             self._unready[uid] = pod
@@ -179,33 +162,33 @@ class ClusterWatch:
         assert self._matcher is not None
         return self._matcher.rules_for_pod(pod.metadata.namespace, pod.metadata.labels)
 
-    async def _look_at_pods(self) -> None:
+    async def _check_pods(self) -> None:
         """Look at pods that changed, and at those for which time may change the answer, each as it is when its turn comes."""
         for uid in {**self._unready, **self._changed}:
             pod = self._changed.pop(uid, None) or self._unready.get(uid)
             if pod is not None:
                 with self._containment.around(Border.OBJECT, f"pod {pod.metadata.namespace}/{pod.metadata.name}"):
-                    self._look_at_pod(pod)
+                    self._check_pod(pod)
                 await asyncio.sleep(0)  # a look takes as long as five events, and the watch brings forty in one piece
 
-    def _look_at_pod(self, pod: Pod) -> None:
+    def _check_pod(self, pod: Pod) -> None:
         names, target = rule_names(RuleSource.POD, object=pod, now=self._clock()), target_of("Pod", pod)
         for rule in self._rules_of(pod):
             with self._containment.around(Border.RULE, rule.name):
                 self._answer(rule, target, names)
 
-    def _look_at_view(self, view: ServiceView) -> None:
-        if not view.fresh:
+    def _check_view(self, view: ServiceView) -> None:
+        if not view.is_current:
             return
         for rule in (*self._on_views.get(view.name, ()), *self._on_views.get("", ())):
             with self._containment.around(Border.RULE, rule.name):
-                self._look_at(rule, view)
+                self._check_rule(rule, view)
 
-    def _look_at(self, rule: Rule, view: ServiceView) -> None:
+    def _check_rule(self, rule: Rule, view: ServiceView) -> None:
         now = self._clock()
         match rule.on:
             case RuleSource.PVC:
-                for claim in view.claims:
+                for claim in view.pvcs:
                     self._answer(
                         rule, target_of("PersistentVolumeClaim", claim), rule_names(rule.on, object=claim, now=now)
                     )
@@ -229,26 +212,26 @@ class ClusterWatch:
         return (node for node in found if node is not None)
 
     def _events_of(self, view: ServiceView) -> Iterable[Object]:
-        uids = {pod.metadata.uid for pod in view.pods} | {claim.metadata.uid for claim in view.claims}
+        uids = {pod.metadata.uid for pod in view.pods} | {claim.metadata.uid for claim in view.pvcs}
         return (event for event in self._caches.events.store.values() if event.involved_object.uid in uids)
 
-    def _answer(self, rule: Rule, target: Target, names: Names) -> None:
-        self.tell(rule, target, condition_holds(rule, names))
+    def _answer(self, rule: Rule, target: Target, names: Bindings) -> None:
+        self.record(rule, target, condition_holds(rule, names))
 
-    def tell(self, rule: Rule, target: Target, holds: bool | None) -> None:
+    def record(self, rule: Rule, target: Target, holds: bool | None) -> None:
         """Hear whether a rule's condition holds of an object; None is no answer. Others than the watch may tell, too."""
         key = (rule.name, target.uid)
         if holds is not None:
             self._unseen.discard(key)
         if holds is True and key not in self._known:
-            self._known[key] = self._began[key] = Condition(rule=rule.name, target=target, since=self._clock())
+            self._known[key] = self._began[key] = PendingMatch(rule=rule.name, target=target, since=self._clock())
         elif holds is False and key in self._known:
             self._ended.add(key)
 
     def _drop_the_gone(self) -> None:
         stores = {
             "Pod": self._caches.pods.store,
-            "PersistentVolumeClaim": self._caches.claims.store,
+            "PersistentVolumeClaim": self._caches.pvcs.store,
             "Node": self._caches.nodes.store,
             "Event": self._caches.events.store,
         }
@@ -272,14 +255,14 @@ class ClusterWatch:
             self._put_back(began, ended)
             raise
 
-    async def _keep(self, began: Mapping[Key, Condition], ended: Mapping[Key, Condition]) -> None:
+    async def _keep(self, began: Mapping[Key, PendingMatch], ended: Mapping[Key, PendingMatch]) -> None:
         resolved = [self._signal(each, SignalStatus.RESOLVED) for each in ended.values() if each.signalled]
         if resolved:
-            await self._tell(resolved, self._clock())
+            await self._emit(resolved, self._clock())
         kept = [condition for key, condition in began.items() if key not in ended]
-        await self._ledger.save_conditions(kept, tuple(ended))
+        await self._ledger.pending_matches.save_conditions(kept, tuple(ended))
 
-    def _put_back(self, began: Mapping[Key, Condition], ended: Mapping[Key, Condition]) -> None:
+    def _put_back(self, began: Mapping[Key, PendingMatch], ended: Mapping[Key, PendingMatch]) -> None:
         """Go back to before an attempt to keep; a condition that has begun anew meanwhile counts as never ended."""
         again = ended.keys() & self._known.keys()
         self._began = {key: each for key, each in {**began, **self._began}.items() if key not in again}
@@ -295,21 +278,21 @@ class ClusterWatch:
         ]
         if not due:
             return
-        await self._tell([self._signal(each, SignalStatus.FIRING) for each in due], now)
+        await self._emit([self._signal(each, SignalStatus.FIRING) for each in due], now)
         told = [replace(each, signalled=True) for each in due]
-        await self._ledger.save_conditions(told, ())
+        await self._ledger.pending_matches.save_conditions(told, ())
         self._known.update({(each.rule, each.target.uid): each for each in told})
 
-    def _is_over(self, condition: Condition, now: datetime) -> bool:
+    def _is_over(self, condition: PendingMatch, now: datetime) -> bool:
         rule = self._rules.get(condition.rule)
-        return rule is not None and now - condition.since >= rule.hold
+        return rule is not None and now - condition.since >= rule.for_duration
 
-    async def _tell(self, signals: Sequence[Signal], now: datetime) -> None:
-        await self._ledger.accept(signals, now)
+    async def _emit(self, signals: Sequence[Signal], now: datetime) -> None:
+        await self._ledger.signals.accept(signals, now)
         for listener in self._listeners:
             listener(len(signals))
 
-    def _signal(self, condition: Condition, status: SignalStatus) -> Signal:
+    def _signal(self, condition: PendingMatch, status: SignalStatus) -> Signal:
         now, rule = self._clock(), self._rules.get(condition.rule)
         return Signal(
             id=new_id("sig", now),
@@ -327,7 +310,7 @@ class ClusterWatch:
 
 
 def _reads_all(rule: Rule) -> bool:
-    """Tell whether a rule asks about other services than its own, which are then all made ready to be read."""
+    """Return whether a rule asks about other services than its own, which are then all made ready to be read."""
     return rule.when is not None and any(path.partition(".")[0] == "services" for path in rule.when.reads)
 
 

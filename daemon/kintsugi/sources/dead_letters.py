@@ -8,10 +8,10 @@ from kintsugi.sources.alertmanager import Delivery, decode
 from kintsugi.sources.alertmanager_api import decode_alerts
 
 
-def read_again(letter: DeadLetter, now: datetime) -> Delivery:
+def reread(letter: DeadLetter, now: datetime) -> Delivery:
     """Read the payload of a letter as received at `now`; without one there is nothing, and that is said."""
     if letter.payload is None:
-        return Delivery(unreadable="it was not kept whole: it is too large, or holds what looks like a secret")
+        return Delivery(unreadable="it was not stored whole: it is too large, or contains what looks like a secret")
     if letter.source is not SignalSource.POLL:
         return decode(letter.payload, now)
     try:

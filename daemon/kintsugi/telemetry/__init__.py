@@ -1,7 +1,7 @@
-"""What the daemon says about itself: logs, metrics, and the redaction that both go through."""
+"""The daemon's logs and metrics, and the redaction of both."""
 
-from kintsugi.telemetry.containment import Border, Containment, Turn, in_words
-from kintsugi.telemetry.logs import Format, Logger, configure_logging, get_logger, log_context
+from kintsugi.telemetry.containment import Border, Containment, Turn, in_words, refused_as
+from kintsugi.telemetry.log_config import Format, Logger, configure_logging, get_logger, log_context
 from kintsugi.telemetry.loop_lag import LoopHeartbeat
 from kintsugi.telemetry.metrics import KnownLabels, Metrics
 from kintsugi.telemetry.redaction import MASK, SECRETS, Redactor, is_secret_key
@@ -23,4 +23,5 @@ __all__ = [
     "in_words",
     "is_secret_key",
     "log_context",
+    "refused_as",
 ]

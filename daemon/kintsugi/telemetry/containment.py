@@ -7,12 +7,13 @@ does not stand inside one, or passes it, ends its task and with it the daemon, l
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Self
 
 from kintsugi.errors import KintsugiError, LedgerUnavailable, StaleEpoch
-from kintsugi.telemetry.logs import get_logger
+from kintsugi.telemetry.log_config import get_logger
 
 log = get_logger(__name__)
 
@@ -61,7 +62,7 @@ class Containment:
 
     def contain(self, border: Border, name: str, error: Exception) -> None:
         """
-        Log and count an error that was caught; raise it again when it is not the affair of this one item.
+        Log and count an error that was caught; raise it again when it does not belong to this one item.
 
         For what runs so often that `around` would be felt. The 1st, 2nd, 4th, 8th … failure of a name is logged: no
         flood of traces.
@@ -78,7 +79,9 @@ class Containment:
         if failures & (failures - 1) == 0:
             # An error of ours says all that a person needs; of any other it must be found out where it came from.
             trace = None if isinstance(error, KintsugiError) else error
-            log.error("contained", border=border, name=name, failures=failures, error=in_words(error), exc_info=trace)
+            log.error(
+                "failure contained", border=border, name=name, failures=failures, error=in_words(error), exc_info=trace
+            )
         for listener in self._listeners:
             listener(border)
 
@@ -111,6 +114,25 @@ class Turn:
         return True
 
 
+@contextmanager
+def refused_as(
+    refusal: Callable[[Exception], KintsugiError], *, passing: tuple[type[Exception], ...] = (KintsugiError,)
+) -> Iterator[None]:
+    """
+    Raise what the body of a `with` raises as an error of ours, which `refusal` makes of it; those of `passing` go on as they are.
+
+    For the borders of clients: a library that reads what a stranger has answered raises whatever comes of it. A cancellation
+    is no Exception, and passes.
+    """
+    try:
+        yield
+    except passing:
+        raise
+    # Refused: whatever it is, who asked hears of it in words.
+    except Exception as error:
+        raise refusal(error) from error
+
+
 def in_words(error: BaseException) -> str:
     """Return what was raised, in one bounded line; the type where it is no error that was raised on purpose."""
     text = " ".join(str(error).split())[:300]
@@ -120,7 +142,7 @@ def in_words(error: BaseException) -> str:
 
 
 def _passes(error: Exception) -> bool:
-    """Return whether an error, or one in a group of errors, is not the affair of one item."""
+    """Return whether an error, or one in a group of errors, does not belong to one item."""
     if isinstance(error, ExceptionGroup):
         return error.subgroup(_PASSED_ON) is not None
     return isinstance(error, _PASSED_ON)

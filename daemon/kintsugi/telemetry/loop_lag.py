@@ -1,7 +1,7 @@
 """
-How late the event loop is, and whether it stands still.
+Measures how late the event loop is, and whether it is blocked.
 
-The loop beats; any thread may ask how long ago the last beat was. What stands on the loop cannot answer for it.
+The loop has a heartbeat; any thread may ask for the time since the last beat, also while the loop is blocked.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """
-What the daemon counts, as Prometheus reads it.
+The daemon's metrics for Prometheus.
 
-Names are a promise to whoever alerts on them. No label carries text from an alert or an object, so that strangers cannot
-make series. Counters whose labels are known start at zero: a rate over a series that was not there is no rate.
+Names are stable, since people alert on them. No label has text from an alert or an object, so that nobody else can create
+series. Counters with known labels start at zero: there is no rate over a series that was absent.
 """
 
 from collections.abc import Iterable
@@ -75,7 +75,23 @@ class Metrics:
         self.service_healthy = gauge(
             "kintsugi_service_healthy", "1 while a service is healthy, 0 while it is not.", ["service"]
         )
-        self.drills = counter("kintsugi_drills_total", "Drills that ended, or did not begin.", ["service", "outcome"])
+        self.service_serving = gauge(
+            "kintsugi_service_serving", "1 while a service is known to serve, 0 while it is not.", ["service"]
+        )
+        self.service_held = gauge(
+            "kintsugi_service_held", "1 while a service's run is held for what it depends on.", ["service"]
+        )
+        self.changes_left = gauge(
+            "kintsugi_namespace_changes_left",
+            "Changes that a namespace may still see within the window.",
+            ["namespace"],
+        )
+        self.disruptions_allowed = gauge(
+            "kintsugi_service_disruptions_allowed", "Pods that serve and may be deleted now.", ["service"]
+        )
+        self.slots_left = gauge("kintsugi_slots_left", "Services that may still be recovered at the same time.")
+        self.namespace_slots_left = gauge("kintsugi_namespace_slots_left", "The same of one namespace.", ["namespace"])
+        self.drills = counter("kintsugi_drills_total", "Drills that ended, or did not start.", ["service", "outcome"])
         self.drill_passed = gauge(
             "kintsugi_drill_last_success_timestamp_seconds", "When the last good drill ended; 0 for never.", ["service"]
         )
@@ -111,6 +127,9 @@ class Metrics:
             self.drills.labels(service, outcome)
         for service in known.services:
             self.service_healthy.labels(service)
+            self.service_serving.labels(service)
+            self.service_held.labels(service)
+            self.disruptions_allowed.labels(service)
 
     def exposition(self) -> bytes:
         """Write all metrics in Prometheus' text format."""

@@ -90,7 +90,8 @@ _TEXTS: Mapping[str, str] = {
     r"(?i)(\bsshpass\s{1,3}-p\s{0,3}|\bredis-cli\s[^\n|;&]{0,300}?-a\s{1,3})\S+": rf"\1{MASK}",
     r"(?i)(\bcurl\s[^\n|;&]{0,300}?(?:-u|--user)[\s=]{0,3}[^\s:]{1,100}:)\S+": rf"\1{MASK}",
     r"((?:^|\s)-p)[A-Za-z_]{0,40}[0-9A-Z!@#$%^&*]\S*": rf"\1{MASK}",
-    # what is known by its own form
+    # what is kept encrypted, and what is known by its own form
+    r"\b(enc:aesgcm:v1:[0-9a-f]{16}):[A-Za-z0-9+/]+={0,2}": rf"\1:{MASK}",
     r"\beyJ[\w-]{4,}\.[\w-]{4,}(?:\.[\w-]*)*": MASK,
     r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b(?:[^\w/+]{1,3}[A-Za-z0-9/+]{40}\b)?": MASK,
     rf"\b(?:{_ISSUED})": MASK,
@@ -99,7 +100,7 @@ _SHAPES = Substitutions(_TEXTS.items())
 
 
 def is_secret_key(key: str) -> bool:
-    """Tell whether what stands under this name is to be masked whatever it is."""
+    """Return whether what stands under this name is to be masked whatever it is."""
     return _SECRET_KEY.search(key) is not None
 
 

@@ -1,5 +1,5 @@
 """
-Where secrets stand, whatever they look like: in Kubernetes objects, in environments, in arguments of programs.
+The places of secrets, of any shape: in Kubernetes objects, in environments, in arguments of programs.
 
 `redaction` asks here while it goes through a value.
 """

@@ -2,7 +2,8 @@
 `python -m kintsugi.worker`: do one piece of work and say how it ended.
 
 Exit code 0 when it is done, 1 when it is not and the last line says why, 2 when the command line is wrong. On SIGTERM and
-SIGINT the work stops, cleans up and says that it was interrupted; a worker that is killed says nothing.
+SIGINT the work stops, cleans up and says that it was interrupted; a worker that is killed says nothing. A drill's worker has
+said its last line and stays (`--hold`): what it restored is asked about, on a server that ends with it.
 """
 
 import asyncio
@@ -12,27 +13,34 @@ import sys
 from collections.abc import Sequence
 
 from kintsugi.errors import KintsugiError
-from kintsugi.model.restore import Failed, LastLine, WorkFailure
+from kintsugi.model.worker_results import Failed, LastLine, Restored, WorkFailure
 from kintsugi.worker.drop import drop
 from kintsugi.worker.fetch import fetch
-from kintsugi.worker.lines import Lines, Say, WorkFailed
+from kintsugi.worker.log_writer import LogWriter, Say, WorkFailed
 from kintsugi.worker.options import FetchOptions, Options, RestoreOptions, read
 from kintsugi.worker.restore import restore
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; give the exit code."""
     options = read(arguments, os.environ)
-    lines = Lines()
+    lines = LogWriter()
     last = asyncio.run(_answered(options, lines.say))
+    holds = isinstance(options, RestoreOptions) and options.hold and isinstance(last, Restored)
+    if holds:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     lines.say(last)
+    if holds:
+        signal.sigwait(_STOPPING)
     return 1 if isinstance(last, Failed) else 0
 
 
 async def _answered(options: Options, say: Say) -> LastLine:
     """Work until it is done, fails, or is asked to stop; whatever happens has a last line."""
     work = asyncio.create_task(_work(options, say))
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPPING:
         asyncio.get_running_loop().add_signal_handler(number, _stop, work)
     try:
         return await work

@@ -9,7 +9,7 @@ which begins with the same.
 import re
 from datetime import UTC, datetime
 
-from kintsugi.backups import ArchiveHeader, Flaw, Unfit
+from kintsugi.decisions.backups import ArchiveHeader, BackupFlaw, UnfitBackup
 
 HEAD = 4096
 """How many of a dump's first bytes are enough."""
@@ -35,17 +35,18 @@ _WRAPPED = {
 }
 
 
-def read_header(head: bytes) -> ArchiveHeader | Unfit:
+def read_header(head: bytes) -> ArchiveHeader | UnfitBackup:
     """Read the first bytes of a dump (HEAD of them, or all there are), or say what they are instead."""
     if head[_TAR_MAGIC] == b"ustar":
         head = head[_TAR_BLOCK:]
     if not head.startswith(_MAGIC):
-        return Unfit(flaw=Flaw.FORMAT, reason=_instead(head))
+        return UnfitBackup(flaw=BackupFlaw.FORMAT, reason=_instead(head))
     try:
         return _header(_Numbers(head))
     except (ValueError, UnicodeDecodeError):
-        return Unfit(
-            flaw=Flaw.DAMAGED, reason="its first bytes are damaged: they begin as a dump's and do not go on so"
+        return UnfitBackup(
+            flaw=BackupFlaw.DAMAGED,
+            reason="its first bytes are damaged: they begin as a dump's, and continue otherwise",
         )
 
 
@@ -68,7 +69,7 @@ def _header(numbers: "_Numbers") -> ArchiveHeader:
 
 
 def _major(version: str) -> int:
-    """Give the major version: `16` of `16.14 (Debian 16.14-1)`, 9 of `9.6.24`."""
+    """Return the major version: `16` of `16.14 (Debian 16.14-1)`, 9 of `9.6.24`."""
     found = re.match(r"(\d+)", version)
     if found is None:
         raise ValueError(version)
@@ -80,7 +81,7 @@ def _instead(head: bytes) -> str:
         return "it is plain SQL, which cannot be read through or restored as one: make dumps with pg_dump -Fc"
     for magic, name in _WRAPPED.items():
         if head.startswith(magic):
-            return f"it is wrapped in {name}: make dumps with pg_dump -Fc, which compresses by itself"
+            return f"it is wrapped in {name}: make dumps with pg_dump -Fc, which compresses on its own"
     return "it is no dump of pg_dump (custom or tar format)"
 
 

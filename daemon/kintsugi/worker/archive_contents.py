@@ -8,7 +8,7 @@ roles that rights are given to, is read within entries about rights alone: the b
 import re
 from collections.abc import Iterator
 
-from kintsugi.backups import ArchiveContents
+from kintsugi.decisions.backups import ArchiveContents
 
 ENTRY = re.compile(
     r"-- (?:Data for )?Name: (?P<name>.*); Type: (?P<kind>.*?); Schema: (?P<schema>.*?); Owner: (?P<owner>.*)"
@@ -43,7 +43,7 @@ class Script:
             self._roles.update(_named(line))
 
     def contents(self) -> ArchiveContents:
-        """Give what was found, each in the order of its name."""
+        """Return what was found, each in the order of its name."""
         return ArchiveContents(
             tables=tuple(sorted(self._tables)),
             roles=tuple(sorted(role for role in self._roles if role and not role.startswith(_OWN))),

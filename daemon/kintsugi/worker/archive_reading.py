@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from kintsugi.backups import ArchiveContents, Flaw, Unfit
+from kintsugi.decisions.backups import ArchiveContents, BackupFlaw, UnfitBackup
 from kintsugi.worker.archive_contents import Script
-from kintsugi.worker.complaints import Complaints
 from kintsugi.worker.programs import program
+from kintsugi.worker.restore_errors import ErrorOutput
 
 Seen = Callable[[int], None]
 """Hears how many bytes of the file were read so far."""
@@ -24,17 +24,17 @@ _LONGEST_LINE = 1 << 20
 """No statement about rights is as long; a longer line is a function's body or a comment."""
 
 
-async def read_through(file: Path, seen: Seen) -> Unfit | None:
+async def read_through(file: Path, seen: Seen) -> UnfitBackup | None:
     """Read every row of a dump and keep none. What it says is damage; what is only changed (a flipped bit) it may miss."""
     async with _reading(["--file=/dev/null", str(file)], out=asyncio.subprocess.DEVNULL) as process:
-        looking = asyncio.ensure_future(_looked(process.pid, file, seen))
+        looking = asyncio.ensure_future(_examined(process.pid, file, seen))
         try:
             return await _ended(process)
         finally:
             looking.cancel()
 
 
-async def read_contents(file: Path) -> ArchiveContents | Unfit:
+async def read_contents(file: Path) -> ArchiveContents | UnfitBackup:
     """Read what a dump holds and needs; its rows are passed over."""
     arguments = ["--create", "--schema-only", "--file=-", str(file)]
     async with _reading(arguments, out=asyncio.subprocess.PIPE) as process:
@@ -68,17 +68,17 @@ async def _reading(arguments: Sequence[str], *, out: int) -> AsyncIterator[async
         await process.wait()
 
 
-async def _ended(process: asyncio.subprocess.Process) -> Unfit | None:
+async def _ended(process: asyncio.subprocess.Process) -> UnfitBackup | None:
     """Take in what it complains about until it ends, and judge by its exit."""
     assert process.stderr is not None
-    complaints = Complaints()
+    complaints = ErrorOutput()
     while piece := await process.stderr.read(_PIECE):
         complaints.take(piece)
     code = await process.wait()
     if code == 0:
         return None
     said = complaints.error or (f"pg_restore was killed by signal {-code}" if code < 0 else f"pg_restore exited {code}")
-    return Unfit(flaw=Flaw.DAMAGED, reason=f"it cannot be read to its end: {said}")
+    return UnfitBackup(flaw=BackupFlaw.DAMAGED, reason=f"it cannot be read to its end: {said}")
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
@@ -93,8 +93,8 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
         yield rest.decode(errors="replace")
 
 
-async def _looked(pid: int, file: Path, seen: Seen) -> None:
-    """Tell again and again how far the process is in the file, where the system can be asked (Linux)."""
+async def _examined(pid: int, file: Path, seen: Seen) -> None:
+    """Report again and again how far the process is in the file, where the system can be asked (Linux)."""
     while True:
         # The process may not have opened the file yet, or be gone already.
         with suppress(OSError, ValueError):

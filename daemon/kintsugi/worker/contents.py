@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from kintsugi.model.lines import Note
-from kintsugi.model.restore import Table, WorkPhase, WorkProgress
-from kintsugi.worker.lines import Say
+from kintsugi.model.worker_log import Note
+from kintsugi.model.worker_results import Table, WorkPhase, WorkProgress
+from kintsugi.worker.log_writer import Say
 
 # How long counting may take in all, seconds: on a busy disk some 100 MB/s are read, so 30 GB are counted exactly.
 COUNTING = 300.0
@@ -71,7 +71,7 @@ async def count(session: asyncpg.Connection, say: Say, *, within: float = COUNTI
 
 
 async def analyse(session: asyncpg.Connection, say: Say, *, within: float = COUNTING) -> None:
-    """Give the planner its statistics: a database without them answers, but slowly, just when traffic comes back."""
+    """Collect the planner's statistics: a database without them answers, but slowly, just when traffic comes back."""
     say(WorkProgress(phase=WorkPhase.COUNTING, what="statistics for the planner"))
     try:
         await session.execute(f"SET statement_timeout = {int(within * 1000)}")

@@ -10,9 +10,9 @@ import asyncio
 import re
 from dataclasses import dataclass
 
-from kintsugi.model.restore import WorkFailure
+from kintsugi.model.worker_results import WorkFailure
 from kintsugi.worker.dump import Dump
-from kintsugi.worker.lines import WorkFailed
+from kintsugi.worker.log_writer import WorkFailed
 from kintsugi.worker.programs import program
 from kintsugi.worker.server import identifier, literal
 

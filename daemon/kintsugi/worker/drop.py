@@ -2,21 +2,21 @@
 
 import asyncpg
 
-from kintsugi.model.lines import Note
-from kintsugi.model.restore import DRILL, Dropped, WorkFailure, owner_of
+from kintsugi.model.worker_log import Note
+from kintsugi.model.worker_results import DRILL, Dropped, WorkFailure, owner_of
 from kintsugi.worker import roles
-from kintsugi.worker.lines import Say, WorkFailed
 from kintsugi.worker.lock import lock, maintenance
+from kintsugi.worker.log_writer import Say, WorkFailed
 from kintsugi.worker.options import DropOptions
-from kintsugi.worker.server import Server, emptied, identifier
-from kintsugi.worker.target import Mark, hidden
+from kintsugi.worker.server import DatabaseServer, emptied, identifier
+from kintsugi.worker.target import OwnershipComment, hidden
 
 
 async def drop(options: DropOptions, say: Say) -> Dropped:
     """Drop the database and the roles that were made for it. One that is gone already is as good."""
     if not options.database.startswith(DRILL):
         raise _no_scratch(options.database, f"its name would begin with {DRILL}")
-    server = Server(options.server)
+    server = DatabaseServer(options.server)
     async with server.session(maintenance(options.database)) as session:
         await lock(session, options.database, say)
         for name in (options.database, hidden(options.database)):
@@ -30,7 +30,7 @@ async def _drop(session: asyncpg.Connection, database: str, name: str, say: Say)
     )
     if row is None:
         return
-    mark = Mark.read(row["comment"])
+    mark = OwnershipComment.read(row["comment"])
     if mark is None or mark.drill is None:
         raise _no_scratch(name, "the comment on it would say of which drill it is")
     await emptied(session, name)

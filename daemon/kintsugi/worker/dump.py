@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from kintsugi.model.restore import WorkFailure
-from kintsugi.worker.lines import WorkFailed
+from kintsugi.model.worker_results import WorkFailure
+from kintsugi.worker.log_writer import WorkFailed
 
 _PIECE = 1 << 20
 # A pipe as large as an unprivileged process may have it (fs.pipe-max-size): fewer turns between the two.
@@ -87,7 +87,7 @@ class Dump:
 
 
 def changed(path: Path, found: str, wanted: str) -> WorkFailed:
-    """Say that a file is not the one that was fetched."""
+    """Return a sentence that a file is not the one that was fetched."""
     return WorkFailed(
         WorkFailure.MISMATCH,
         f"{path} is not the file that was fetched: its sha256 is {found[:12]}…, and {wanted[:12]}… was verified then",

@@ -9,16 +9,16 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from kintsugi.model.restore import WorkFailure
+from kintsugi.model.worker_results import WorkFailure
 from kintsugi.worker.belongings import Extension
-from kintsugi.worker.lines import WorkFailed
-from kintsugi.worker.server import Server, identifier
+from kintsugi.worker.log_writer import WorkFailed
+from kintsugi.worker.server import DatabaseServer, identifier
 
 _THERE = "SELECT extname FROM pg_extension"
 _SCHEMA_THERE = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)"
 
 
-async def make(server: Server, database: str, owner: str, extensions: Sequence[Extension]) -> None:
+async def make(server: DatabaseServer, database: str, owner: str, extensions: Sequence[Extension]) -> None:
     """Make those that are missing, all or none; schemas that the dump has for them are the owner's. Raises WorkFailed."""
     async with server.session(database) as session, session.transaction():
         there = {row["extname"] for row in await session.fetch(_THERE)}

@@ -1,7 +1,7 @@
 """
 Fetch the newest backup that passes every check, before anything is touched.
 
-What is wrong with a backup (`kintsugi.backups`) is said, and the next older one is looked at. What is wrong with S3, the
+What is wrong with a backup (`kintsugi.decisions.backups`) is said, and the next older one is looked at. What is wrong with S3, the
 credentials, the room or the time is no reason for an older backup: it ends the work, and is said as it is.
 """
 
@@ -11,20 +11,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from kintsugi.backups import Flaw, Wanted, newest_first, size
 from kintsugi.clients.s3 import S3Client, S3Service
+from kintsugi.decisions.backups import BackupFlaw, BackupRequirements, newest_first, size
 from kintsugi.durations import format_duration
 from kintsugi.errors import StoreError, StoreUnreachable, UsageError
-from kintsugi.model.lines import Note, WorkLine
-from kintsugi.model.restore import Backup, Skipped, WorkFailure, WorkPhase, WorkProgress
-from kintsugi.model.store import Folder, StoredObject
+from kintsugi.model.s3_objects import S3Folder, StoredObject
+from kintsugi.model.worker_log import Note, WorkLine
+from kintsugi.model.worker_results import Backup, Skipped, WorkFailure, WorkPhase, WorkProgress
 from kintsugi.worker import PG_MAJOR
-from kintsugi.worker.fetch_download import Patience
-from kintsugi.worker.fetch_examination import Examination, Means
-from kintsugi.worker.fetch_room import Room
-from kintsugi.worker.fetch_target import Having, having
-from kintsugi.worker.lines import Say, WorkFailed
+from kintsugi.worker.fetch_download import RetryBudget
+from kintsugi.worker.fetch_examination import Examination, ExaminationContext
+from kintsugi.worker.log_writer import Say, WorkFailed
 from kintsugi.worker.options import FetchOptions
+from kintsugi.worker.server_info import ServerInfo, inspect_server
+from kintsugi.worker.staging_dir import StagingDir
 
 ENDPOINT = "KINTSUGI_S3_ENDPOINT"
 REGION = "AWS_REGION"
@@ -38,16 +38,26 @@ _LOOKED_AT = 500
 _NAMED = 5
 """How many the last sentence names, and how many of other databases are named at all."""
 
-_CHEAP = frozenset({Flaw.KEY, Flaw.EMPTY, Flaw.FORMAT, Flaw.DATABASE, Flaw.SERVER, Flaw.TOOLS, Flaw.SHRUNK})
+_CHEAP = frozenset(
+    {
+        BackupFlaw.KEY,
+        BackupFlaw.EMPTY,
+        BackupFlaw.FORMAT,
+        BackupFlaw.DATABASE,
+        BackupFlaw.SERVER,
+        BackupFlaw.TOOLS,
+        BackupFlaw.SHRUNK,
+    }
+)
 """What is known without a download."""
 
 
 async def fetch(options: FetchOptions, say: Say) -> Backup:
     """Fetch into the room. Raises WorkFailed with the reason; nothing of ours is left in the room then."""
-    doing = _Doing(say)
+    doing = _LastProgress(say)
     try:
-        folder = Folder.parse(options.url)
-        with Room.taken(options.into, options.room) as room:
+        folder = S3Folder.parse(options.url)
+        with StagingDir.taken(options.into, options.room) as room:
             async with asyncio.timeout(options.within.total_seconds()) as deadline:
                 return await _searched(folder, room, options, doing.say)
     except UsageError as error:
@@ -63,31 +73,31 @@ async def fetch(options: FetchOptions, say: Say) -> Backup:
         raise WorkFailed(WorkFailure.UNREACHABLE, f"{options.url} was not fetched within {within}: {doing}") from error
 
 
-async def _searched(folder: Folder, room: Room, options: FetchOptions, say: Say) -> Backup:
+async def _searched(folder: S3Folder, room: StagingDir, options: FetchOptions, say: Say) -> Backup:
     """Examine the backups from the newest on until one passes."""
     client = S3Client(S3Service(endpoint=os.environ.get(ENDPOINT, ""), region=os.environ.get(REGION, "")))
     say(WorkProgress(phase=WorkPhase.LISTING, what=folder.url))
     found = newest_first(await client.list(folder))
     if not found:
-        raise WorkFailed(WorkFailure.NO_GOOD_BACKUP, f"there is no backup in {folder.url}: nothing lies there")
+        raise WorkFailed(WorkFailure.NO_GOOD_BACKUP, f"there is no backup in {folder.url}: it is empty")
     for upload in await client.uploads(folder):
         if upload.begun > found[0].modified:
-            say(Note(text=f"{folder.of(upload.key)} is still being uploaded: it is not looked at"))
-    has = await having(options, say)
-    means = Means(
+            say(Note(text=f"{folder.of(upload.key)} is still being uploaded: it is skipped"))
+    has = await inspect_server(options, say)
+    context = ExaminationContext(
         client=client,
         folder=folder,
         room=room,
         wanted=_wanted(options, has),
-        having=has,
+        server_info=has,
         say=say,
-        patience=Patience(),
+        patience=RetryBudget(),
     )
-    return await _newest_good(Examination(means), found, folder, options.database, say)
+    return await _newest_good(Examination(context), found, folder, options.database, say)
 
 
 async def _newest_good(
-    examination: Examination, found: Sequence[StoredObject], folder: Folder, database: str, say: Say
+    examination: Examination, found: Sequence[StoredObject], folder: S3Folder, database: str, say: Say
 ) -> Backup:
     skipped: list[Skipped] = []
     others = read = 0
@@ -96,32 +106,32 @@ async def _newest_good(
         if isinstance(judged, Backup):
             _tell_others(others, say)
             return replace(judged, skipped=tuple(skipped))
-        others += judged.flaw is Flaw.DATABASE
+        others += judged.flaw is BackupFlaw.DATABASE
         read += judged.flaw not in _CHEAP
-        if judged.flaw is not Flaw.DATABASE or others <= _NAMED:
+        if judged.flaw is not BackupFlaw.DATABASE or others <= _NAMED:
             skipped.append(Skipped(url=folder.of(stored.key), reason=judged.reason))
             say(Note(text=f"{skipped[-1].url} is not taken: {judged.reason}"))
-        if judged.flaw is Flaw.OLD or read == _MOST:
+        if judged.flaw is BackupFlaw.OLD or read == _MOST:
             break
     _tell_others(others, say)
     raise WorkFailed(WorkFailure.NO_GOOD_BACKUP, _none_is_good(skipped, len(found), folder, database))
 
 
 def _tell_others(count: int, say: Say) -> None:
-    """Say that a folder holds many backups of other databases, which are not all named."""
+    """Report that a folder holds many backups of other databases, which are not all named."""
     if count > _NAMED:
-        say(Note(text=f"{count - _NAMED} more that were looked at are of other databases"))
+        say(Note(text=f"{count - _NAMED} more that were examined are of other databases"))
 
 
-def _none_is_good(skipped: Sequence[Skipped], count: int, folder: Folder, database: str) -> str:
+def _none_is_good(skipped: Sequence[Skipped], count: int, folder: S3Folder, database: str) -> str:
     named = "; ".join(f"{each.url.removeprefix(folder.url)}: {each.reason}" for each in skipped[:_NAMED])
     others = count - min(len(skipped), _NAMED)
     more = f"; and {others} more" if others else ""
     return f"no backup of {database} in {folder.url} is good: {named}{more}"
 
 
-def _wanted(options: FetchOptions, has: Having) -> Wanted:
-    return Wanted(
+def _wanted(options: FetchOptions, has: ServerInfo) -> BackupRequirements:
+    return BackupRequirements(
         database=options.database,
         server=has.major,
         tools=PG_MAJOR,
@@ -133,7 +143,7 @@ def _wanted(options: FetchOptions, has: Having) -> Wanted:
     )
 
 
-class _Doing:
+class _LastProgress:
     """Passes on what is said, and keeps what is being done for when the time is over."""
 
     def __init__(self, say: Say) -> None:
@@ -147,6 +157,6 @@ class _Doing:
 
     def __str__(self) -> str:
         if self._last is None:
-            return "nothing was begun"
+            return "nothing was started"
         far = f", {size(self._last.bytes)} of {size(self._last.of)} done" if self._last.of else ""
         return f"it was {self._last.phase} {self._last.what}{far}"

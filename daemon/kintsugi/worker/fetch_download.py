@@ -4,21 +4,21 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from kintsugi.backups import size
 from kintsugi.clients.s3 import S3Client
+from kintsugi.decisions.backups import size
 from kintsugi.errors import StoreUnreachable
-from kintsugi.model.lines import Note
-from kintsugi.model.restore import WorkPhase, WorkProgress
-from kintsugi.model.store import Folder, StoredObject
-from kintsugi.worker.fetch_room import Part
-from kintsugi.worker.lines import Say
+from kintsugi.model.s3_objects import S3Folder, StoredObject
+from kintsugi.model.worker_log import Note
+from kintsugi.model.worker_results import WorkPhase, WorkProgress
+from kintsugi.worker.log_writer import Say
+from kintsugi.worker.staging_dir import PartialFile
 
 _EVERY = 1.0
 _LONGEST_PAUSE = 60.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
+class RetryBudget:
     """
     How often a download that broke off is taken up again: two minutes of nothing but breaks are outlasted.
 
@@ -31,8 +31,8 @@ class Patience:
     pause: float = 0.5
 
 
-class Pace:
-    """Tells how far something is, at most once a second, and at its end."""
+class DownloadProgress:
+    """Reports how far something is, at most once a second, and at its end."""
 
     def __init__(self, phase: WorkPhase, stored: StoredObject, say: Say) -> None:
         self._phase, self._stored, self._say = phase, stored, say
@@ -47,14 +47,14 @@ class Pace:
 
 
 async def download(
-    client: S3Client, folder: Folder, stored: StoredObject, part: Part, say: Say, patience: Patience
+    client: S3Client, folder: S3Folder, stored: StoredObject, part: PartialFile, say: Say, patience: RetryBudget
 ) -> None:
     """
     Fill the part with the object.
 
     Raises StoreUnreachable when it broke off too often, StoreRefused and StoreChanged as the client does.
     """
-    pace = Pace(WorkPhase.DOWNLOADING, stored, say)
+    pace = DownloadProgress(WorkPhase.DOWNLOADING, stored, say)
     breaks = 0
     while True:
         begun = part.size
@@ -65,12 +65,14 @@ async def download(
         breaks = 1 if part.size - begun >= patience.worth else breaks + 1
         far = f"{size(part.size)} of {size(stored.size)}"
         if breaks > patience.breaks:
-            raise StoreUnreachable(f"{why}: it broke off {breaks} times on end, at {far}")
-        say(Note(text=f"{why}: it is taken up again at {far}"))
+            raise StoreUnreachable(f"{why}: it broke off {breaks} times in a row, at {far}")
+        say(Note(text=f"{why}: it is resumed at {far}"))
         await asyncio.sleep(min(patience.pause * 2 ** (breaks - 1), _LONGEST_PAUSE))
 
 
-async def _streamed(client: S3Client, folder: Folder, stored: StoredObject, part: Part, pace: Pace) -> str:
+async def _streamed(
+    client: S3Client, folder: S3Folder, stored: StoredObject, part: PartialFile, pace: DownloadProgress
+) -> str:
     """Take in what comes until it ends or breaks off; say why it ended."""
 
     def take(piece: bytes) -> None:

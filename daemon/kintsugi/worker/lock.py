@@ -10,9 +10,9 @@ import asyncio
 
 import asyncpg
 
-from kintsugi.model.restore import LOCK_CLASS as CLASS
-from kintsugi.model.restore import WorkFailure, WorkPhase, WorkProgress
-from kintsugi.worker.lines import Say, WorkFailed
+from kintsugi.model.worker_results import LOCK_CLASS as CLASS
+from kintsugi.model.worker_results import WorkFailure, WorkPhase, WorkProgress
+from kintsugi.worker.log_writer import Say, WorkFailed
 
 PATIENCE = 10.0
 
@@ -27,13 +27,13 @@ async def lock(session: asyncpg.Connection, database: str, say: Say) -> None:
     deadline = asyncio.get_running_loop().time() + PATIENCE
     while not await session.fetchval("SELECT pg_try_advisory_lock($1, hashtext($2))", CLASS, database):
         if asyncio.get_running_loop().time() > deadline:
-            raise WorkFailed(WorkFailure.REFUSED, f"another restore into {database} is at work{await _who(session)}")
+            raise WorkFailed(WorkFailure.REFUSED, f"another restore into {database} is running{await _who(session)}")
         say(WorkProgress(phase=WorkPhase.WAITING, what=f"another restore into {database}"))
         await asyncio.sleep(0.5)
 
 
 async def _who(session: asyncpg.Connection) -> str:
-    """Say who holds a lock of ours, since when."""
+    """Return who holds a lock of ours, since when."""
     row = await session.fetchrow(
         "SELECT pid, host(client_addr) AS address, date_trunc('second', backend_start) AS since FROM pg_locks JOIN pg_stat_activity"
         " USING (pid) WHERE locktype = 'advisory' AND classid = $1::int8::oid AND granted ORDER BY backend_start LIMIT 1",

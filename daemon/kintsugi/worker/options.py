@@ -17,7 +17,7 @@ PASSWORD = "PGPASSWORD"  # noqa: S105  the name of the variable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Role:
+class DatabaseRole:
     """A role that the database needs, and its password where one is given."""
 
     name: str
@@ -49,21 +49,26 @@ class FetchOptions:
     max_age: timedelta | None = None
     room: int | None = None
     half: float = 0.5
-    roles: tuple[Role, ...] = ()
+    roles: tuple[DatabaseRole, ...] = ()
     within: timedelta = timedelta(hours=4)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestoreOptions:
-    """What to restore where. `scratch` marks the database as a drill's, `name` is the run's id."""
+    """
+    What to restore where. `scratch` marks the database as a drill's, `name` is the run's id.
+
+    With `hold` the worker stays when it is done, until it is asked to stop: the server ends with it.
+    """
 
     file: Path
     server: ServerOptions
     database: str
     sha256: str | None = None
-    roles: tuple[Role, ...] = ()
+    roles: tuple[DatabaseRole, ...] = ()
     scratch: bool = False
     name: str = ""
+    hold: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +98,7 @@ def read(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
                 roles=roles,
                 scratch=found.scratch,
                 name=found.name,
+                hold=found.hold,
             )
         case _:
             return DropOptions(server=_server(found, environment), database=found.database)
@@ -103,7 +109,7 @@ def password_variable(role: str) -> str:
     return f"{PASSWORD}_{re.sub(r'[^A-Za-z0-9]', '_', role).upper()}"
 
 
-def _fetch(found: argparse.Namespace, roles: tuple[Role, ...], environment: Mapping[str, str]) -> FetchOptions:
+def _fetch(found: argparse.Namespace, roles: tuple[DatabaseRole, ...], environment: Mapping[str, str]) -> FetchOptions:
     server = None
     if found.server:
         host, _, port = found.server.rpartition(":") if ":" in found.server else (found.server, "", str(USUAL_PORT))
@@ -125,8 +131,8 @@ def _server(found: argparse.Namespace, environment: Mapping[str, str]) -> Server
     return ServerOptions(host=found.host, port=found.port, user=found.user, password=environment.get(PASSWORD))
 
 
-def _role(name: str, environment: Mapping[str, str]) -> Role:
-    return Role(name=name, password=environment.get(password_variable(name)))
+def _role(name: str, environment: Mapping[str, str]) -> DatabaseRole:
+    return DatabaseRole(name=name, password=environment.get(password_variable(name)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -161,6 +167,7 @@ def _add_restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--role", action="append", default=[])
     parser.add_argument("--scratch", action="store_true")
     parser.add_argument("--name", default="")
+    parser.add_argument("--hold", action="store_true")
 
 
 def _add_server(parser: argparse.ArgumentParser) -> None:

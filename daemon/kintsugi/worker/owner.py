@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import asyncpg
 
-from kintsugi.model.restore import WorkFailure, owner_of
-from kintsugi.worker.lines import WorkFailed
+from kintsugi.model.worker_results import WorkFailure, owner_of
+from kintsugi.worker.log_writer import WorkFailed
 from kintsugi.worker.roles import SALT, mark, verifier
-from kintsugi.worker.server import Server, identifier, literal
+from kintsugi.worker.server import DatabaseServer, identifier, literal
 
 _ATTRIBUTES = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION BYPASSRLS"
 """BYPASSRLS: rows come back, and are counted, whatever policies the dump has for its owners."""
@@ -27,12 +27,12 @@ WHERE o.rolname = $1
 """
 
 
-def as_owner(server: Server, database: str) -> Server:
+def as_owner(server: DatabaseServer, database: str) -> DatabaseServer:
     """Return the server as the owner of a database sees it."""
-    return Server(replace(server.options, user=owner_of(database)))
+    return DatabaseServer(replace(server.options, user=owner_of(database)))
 
 
-async def make(session: asyncpg.Connection, server: Server, database: str) -> None:
+async def make(session: asyncpg.Connection, server: DatabaseServer, database: str) -> None:
     """Make the owner of a database, or make one that is there as it must be; it is a member of nothing then."""
     name = owner_of(database)
     exists = await session.fetchval("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", name)
@@ -44,7 +44,7 @@ async def make(session: asyncpg.Connection, server: Server, database: str) -> No
         await session.execute(f"REVOKE {identifier(row['of'])} FROM {identifier(name)}")
 
 
-async def check(server: Server, database: str, hidden: str) -> None:
+async def check(server: DatabaseServer, database: str, hidden: str) -> None:
     """
     See that the owner can log in, and has no more rights than it should: the dump is run as it next.
 

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator
 
 import asyncpg
 
-from kintsugi.model.lines import Note
-from kintsugi.model.restore import WorkFailure, owner_of
+from kintsugi.model.worker_log import Note
+from kintsugi.model.worker_results import WorkFailure, owner_of
 from kintsugi.worker.belongings import Belongings, DefaultRight, key
-from kintsugi.worker.lines import Say, WorkFailed
-from kintsugi.worker.server import Server, identifier
+from kintsugi.worker.log_writer import Say, WorkFailed
+from kintsugi.worker.server import DatabaseServer, identifier
 
 _HARMLESS = """
 SELECT rolname FROM pg_roles r WHERE rolname = ANY($1) AND rolname !~ '^pg_'
@@ -64,7 +64,7 @@ async def refuse_missing(
         )
 
 
-async def settle(server: Server, hidden: str, database: str, belongings: Belongings, say: Say) -> None:
+async def settle(server: DatabaseServer, hidden: str, database: str, belongings: Belongings, say: Say) -> None:
     """Assign everything in the hidden database to whom the dump gives it, all or nothing; done again it changes nothing."""
     us = owner_of(database)
     async with server.session(hidden) as session, session.transaction():

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from kintsugi.model.restore import WorkPhase, WorkProgress
-from kintsugi.worker.complaints import Complaints, judge
+from kintsugi.model.worker_results import WorkPhase, WorkProgress
 from kintsugi.worker.dump import Dump
-from kintsugi.worker.lines import Say, WorkFailed
+from kintsugi.worker.log_writer import Say, WorkFailed
 from kintsugi.worker.options import PASSWORD
 from kintsugi.worker.programs import program
-from kintsugi.worker.server import APPLICATION, KEEPALIVE, Server
+from kintsugi.worker.restore_errors import ErrorOutput, classify
+from kintsugi.worker.server import APPLICATION, KEEPALIVE, DatabaseServer
 
 # How often progress is told; seconds.
 _EVERY = 1.0
@@ -37,8 +37,8 @@ class DumpSource:
     listed: str
 
 
-class Told:
-    """Tell how far a file is, at most once a second and only when something has changed."""
+class RestoreProgress:
+    """Report how far a file is, at most once a second and only when something has changed."""
 
     def __init__(self, phase: WorkPhase, dump: Dump, say: Say) -> None:
         self._phase, self._dump, self._say = phase, dump, say
@@ -51,20 +51,20 @@ class Told:
         self._bytes += count
 
     async def until_cancelled(self) -> None:
-        """Tell again and again."""
+        """Report again and again."""
         while True:
             self.tell()
             await asyncio.sleep(_EVERY)
 
     def tell(self) -> None:
-        """Tell now."""
+        """Report now."""
         now = WorkProgress(phase=self._phase, bytes=self._bytes, of=self._dump.size, what=self.what)
         if now != self._last:
             self._say(now)
             self._last = now
 
 
-async def pg_restore(source: DumpSource, server: Server, database: str, say: Say) -> None:
+async def pg_restore(source: DumpSource, server: DatabaseServer, database: str, say: Say) -> None:
     """
     Restore the dump whole into an empty database, or not at all; everything in it becomes the user's (`--no-owner`).
 
@@ -73,7 +73,7 @@ async def pg_restore(source: DumpSource, server: Server, database: str, say: Say
     """
     dump = source.dump
     process, write_end = await _started(source, server, database)
-    complaints, told, stop = Complaints(), Told(WorkPhase.RESTORING, dump, say), threading.Event()
+    complaints, told, stop = ErrorOutput(), RestoreProgress(WorkPhase.RESTORING, dump, say), threading.Event()
     feeding = asyncio.ensure_future(asyncio.to_thread(dump.feed, write_end, source.sha256, told.done, stop))
     telling = asyncio.ensure_future(told.until_cancelled())
     hearing = asyncio.ensure_future(_heard(process, complaints, told))
@@ -90,11 +90,11 @@ async def pg_restore(source: DumpSource, server: Server, database: str, say: Say
         await asyncio.wait({feeding, hearing})
     told.tell()
     if process.returncode != 0:
-        judged = judge(complaints, server.where, process.returncode or 0)
+        judged = classify(complaints, server.where, process.returncode or 0)
         raise WorkFailed(judged.kind, judged.reason)
 
 
-async def _started(source: DumpSource, server: Server, database: str) -> tuple[asyncio.subprocess.Process, int]:
+async def _started(source: DumpSource, server: DatabaseServer, database: str) -> tuple[asyncio.subprocess.Process, int]:
     """Start `pg_restore`; return it, and the end of the pipe that it reads the dump from."""
     read_end, write_end = os.pipe()
     listed = _in_memory(source.listed)
@@ -136,7 +136,7 @@ def _in_memory(text: str) -> int:
     return descriptor
 
 
-async def _heard(process: asyncio.subprocess.Process, complaints: Complaints, told: Told) -> None:
+async def _heard(process: asyncio.subprocess.Process, complaints: ErrorOutput, told: RestoreProgress) -> None:
     """Take in what it says, until it ends."""
     assert process.stderr is not None
     while piece := await process.stderr.read(_READ):
@@ -153,19 +153,20 @@ async def _gone(process: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError):
             process.send_signal(number)
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _GOES_WITHIN)
+            async with asyncio.timeout(_GOES_WITHIN):
+                await process.wait()
 
 
-def _connection(server: Server, database: str) -> Sequence[str]:
-    """Say where to; a machine that has gone is given up within a minute, and not after the kernel's two hours."""
+def _connection(server: DatabaseServer, database: str) -> Sequence[str]:
+    """Return where to; a machine that has gone is given up within a minute, and not after the kernel's two hours."""
     options = server.options
     quoted = database.replace("\\", "\\\\").replace("'", "\\'")
     named = f"dbname='{quoted}' {' '.join(f'{name}={value}' for name, value in _GIVEN_UP.items())}"
     return ["-h", options.host, "-p", str(options.port), "-U", options.user, "-d", named]
 
 
-def _environment(environment: Mapping[str, str], server: Server) -> Mapping[str, str]:
-    """Give what it needs of ours: how to run and how to connect."""
+def _environment(environment: Mapping[str, str], server: DatabaseServer) -> Mapping[str, str]:
+    """Return what it needs of ours: how to run and how to connect."""
     kept = {
         name: value
         for name, value in environment.items()

@@ -3,8 +3,8 @@
 import os
 import shutil
 
-from kintsugi.model.restore import WorkFailure
-from kintsugi.worker.lines import WorkFailed
+from kintsugi.model.worker_results import WorkFailure
+from kintsugi.worker.log_writer import WorkFailed
 
 FOLDER = "KINTSUGI_PG_BIN"
 

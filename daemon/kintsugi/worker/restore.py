@@ -16,19 +16,19 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from kintsugi.model.lines import Note
-from kintsugi.model.restore import DRILL, Restored, Table, WorkFailure, WorkPhase, owner_of
+from kintsugi.model.worker_log import Note
+from kintsugi.model.worker_results import DRILL, Restored, Table, WorkFailure, WorkPhase, owner_of
 from kintsugi.worker import extensions, owner, ownership, roles
 from kintsugi.worker.belongings import Belongings, belongings_of
 from kintsugi.worker.contents import analyse, count
 from kintsugi.worker.database import database_of
 from kintsugi.worker.dump import Dump, changed
-from kintsugi.worker.lines import Say, WorkFailed
 from kintsugi.worker.lock import lock, maintenance
-from kintsugi.worker.options import RestoreOptions, Role
-from kintsugi.worker.pg_restore import DumpSource, Told, pg_restore
-from kintsugi.worker.server import Server
-from kintsugi.worker.target import Mark, Taken, Target
+from kintsugi.worker.log_writer import Say, WorkFailed
+from kintsugi.worker.options import DatabaseRole, RestoreOptions
+from kintsugi.worker.pg_restore import DumpSource, RestoreProgress, pg_restore
+from kintsugi.worker.server import DatabaseServer
+from kintsugi.worker.target import OwnershipComment, RestoreTarget, TargetDatabase
 
 # Kubernetes gives a pod 30 s between SIGTERM and SIGKILL.
 _CLEAR_WITHIN = 20.0
@@ -39,24 +39,24 @@ async def restore(options: RestoreOptions, say: Say) -> Restored:
     """Restore the file. Raises WorkFailed with the reason; nothing else on the server was touched then."""
     begun = time.monotonic()
     _refuse_names(options)
-    server = Server(options.server)
+    server = DatabaseServer(options.server)
     with Dump.opened(options.file) as dump:
         async with server.session(maintenance(options.database)) as session:
             await server.judge(session)
             await lock(session, options.database, say)
-            target = Target(server, session, options.database)
+            target = TargetDatabase(server, session, options.database)
             await target.refuse_full()
             sha256 = await _verified(dump, options.sha256, say)
             like, belongings = await database_of(dump), await belongings_of(dump)
             await ownership.refuse_missing(session, belongings, [role.name for role in options.roles], server.where)
-            new = await roles.missing(session, (*options.roles, Role(name=owner_of(options.database))))
+            new = await roles.missing(session, (*options.roles, DatabaseRole(name=owner_of(options.database))))
             taken = await target.take(_mark(options, sha256, [role.name for role in new]), like)
             declared = [role for role in new if role in options.roles]
             filling = _Filling(
                 server=server, session=session, taken=taken, belongings=belongings, new=declared, say=say
             )
             await _fill(filling, dump, options)
-            tables = await _looked_through(server, taken, say)
+            tables = await _examined(server, taken, say)
             await target.hand_over(taken, like, say)
         return Restored(
             database=options.database, bytes=dump.size, seconds=round(time.monotonic() - begun, 3), tables=tables
@@ -67,11 +67,11 @@ async def restore(options: RestoreOptions, say: Say) -> Restored:
 class _Filling:
     """What is at hand to fill a database that was taken; `new` are the declared roles that are missing."""
 
-    server: Server
+    server: DatabaseServer
     session: asyncpg.Connection
-    taken: Taken
+    taken: RestoreTarget
     belongings: Belongings
-    new: Sequence[Role]
+    new: Sequence[DatabaseRole]
     say: Say
 
 
@@ -79,7 +79,7 @@ async def _fill(filling: _Filling, dump: Dump, options: RestoreOptions) -> None:
     """Restore the dump as the owner, and give what was restored to whom it belongs; what was restored before stays."""
     server, session, taken = filling.server, filling.session, filling.taken
     if taken.whole:
-        filling.say(Note(text="an earlier worker had restored this very file: only its last act was missing"))
+        filling.say(Note(text="an earlier worker had restored this very file: only its last step was missing"))
         await owner.make(session, server, taken.database)
     else:
         async with _given_back_on_failure(server, session, taken, filling.say):
@@ -98,7 +98,7 @@ async def _restored(filling: _Filling, dump: Dump) -> None:
     server, taken, belongings = filling.server, filling.taken, filling.belongings
     us = owner_of(taken.database)
     await extensions.make(server, taken.hidden, us, belongings.extensions)
-    await Target(server, filling.session, taken.database).give_to_owner(taken)
+    await TargetDatabase(server, filling.session, taken.database).give_to_owner(taken)
     await owner.check(server, taken.database, taken.hidden)
     source = DumpSource(dump=dump, sha256=taken.mark.sha256, listed=belongings.listed)
     await pg_restore(source, owner.as_owner(server, taken.database), taken.hidden, filling.say)
@@ -109,16 +109,16 @@ def _refuse_names(options: RestoreOptions) -> None:
     if options.scratch and not options.database.startswith(DRILL):
         raise WorkFailed(WorkFailure.REFUSED, f"a scratch database is called {DRILL}…, not {options.database}")
     if options.database in _NEVER or (options.database.startswith(DRILL) and not options.scratch):
-        raise WorkFailed(WorkFailure.REFUSED, f"{options.database} is no database that a backup is restored into")
+        raise WorkFailed(WorkFailure.REFUSED, f"a backup is not restored into {options.database}")
 
 
-def _mark(options: RestoreOptions, sha256: str, new: list[str]) -> Mark:
-    return Mark(sha256=sha256, roles=tuple(new), drill=options.name if options.scratch else None)
+def _mark(options: RestoreOptions, sha256: str, new: list[str]) -> OwnershipComment:
+    return OwnershipComment(sha256=sha256, roles=tuple(new), drill=options.name if options.scratch else None)
 
 
 async def _verified(dump: Dump, wanted: str | None, say: Say) -> str:
     """Sum the file up and compare; give its sum."""
-    told, stop = Told(WorkPhase.VERIFYING, dump, say), threading.Event()
+    told, stop = RestoreProgress(WorkPhase.VERIFYING, dump, say), threading.Event()
     telling = asyncio.ensure_future(told.until_cancelled())
     try:
         found = await asyncio.to_thread(dump.sha256, told.done, stop)
@@ -133,7 +133,7 @@ async def _verified(dump: Dump, wanted: str | None, say: Say) -> str:
 
 @asynccontextmanager
 async def _given_back_on_failure(
-    server: Server, session: asyncpg.Connection, taken: Taken, say: Say
+    server: DatabaseServer, session: asyncpg.Connection, taken: RestoreTarget, say: Say
 ) -> AsyncIterator[None]:
     """
     Leave the server as it was when the block fails or is cancelled; the reason stays the block's own.
@@ -154,19 +154,19 @@ async def _given_back_on_failure(
         raise
 
 
-async def _give_back(server: Server, session: asyncpg.Connection, taken: Taken) -> None:
+async def _give_back(server: DatabaseServer, session: asyncpg.Connection, taken: RestoreTarget) -> None:
     if not session.is_closed():
-        await Target(server, session, taken.database).give_back(taken)
+        await TargetDatabase(server, session, taken.database).give_back(taken)
         await roles.drop(session, taken.mark.roles, taken.database)
         return
     # The server ended our session, and with it the lock; it may be another worker's by now.
     async with server.session(maintenance(taken.database)) as again:
         await lock(again, taken.database, lambda _: None)
-        await Target(server, again, taken.database).give_back(taken)
+        await TargetDatabase(server, again, taken.database).give_back(taken)
         await roles.drop(again, taken.mark.roles, taken.database)
 
 
-async def _looked_through(server: Server, taken: Taken, say: Say) -> tuple[Table, ...]:
+async def _examined(server: DatabaseServer, taken: RestoreTarget, say: Say) -> tuple[Table, ...]:
     async with owner.as_owner(server, taken.database).session(taken.hidden) as session:
         tables = await count(session, say)
         await analyse(session, say)

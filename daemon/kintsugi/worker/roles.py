@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import asyncpg
 
-from kintsugi.worker.options import Role
+from kintsugi.worker.options import DatabaseRole
 from kintsugi.worker.server import identifier, literal
 
 # PostgreSQL's own (src/include/common/scram-common.h).
@@ -29,14 +29,14 @@ ORDER BY array_position($1::text[], rolname::text)
 """
 
 
-async def missing(session: asyncpg.Connection, roles: Sequence[Role]) -> tuple[Role, ...]:
-    """Give those that the server does not know."""
+async def missing(session: asyncpg.Connection, roles: Sequence[DatabaseRole]) -> tuple[DatabaseRole, ...]:
+    """Return those that the server does not know."""
     rows = await session.fetch("SELECT rolname FROM pg_roles WHERE rolname = ANY($1)", [role.name for role in roles])
     known = {row["rolname"] for row in rows}
     return tuple(role for role in roles if role.name not in known)
 
 
-async def create(session: asyncpg.Connection, roles: Sequence[Role], database: str, *, login: bool) -> None:
+async def create(session: asyncpg.Connection, roles: Sequence[DatabaseRole], database: str, *, login: bool) -> None:
     """Create roles for a database; with `login` each may log in, with its password where it has one."""
     for role in roles:
         statement = f"CREATE ROLE {identifier(role.name)}"

@@ -9,20 +9,25 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import asyncpg
 
-from kintsugi.model.restore import WorkFailure
+from kintsugi.model.worker_results import WorkFailure
+from kintsugi.retries import Waits, retry
 from kintsugi.worker import PG_MAJOR
-from kintsugi.worker.lines import WorkFailed
+from kintsugi.worker.log_writer import WorkFailed
 from kintsugi.worker.options import ServerOptions
 
 APPLICATION = "kintsugi restore"
 # How long a server may start up or a Service's address may be without an end before that is an answer; seconds.
 PATIENCE = 10.0
+# The same for a server of its own, which is started beside the worker, at that very moment.
+PATIENCE_BESIDE = 60.0
 _CONNECT_WITHIN = 10.0
 # The server notices within a minute that the worker's machine is gone, and takes its sessions (and their locks) back.
 KEEPALIVE = {"tcp_keepalives_idle": "20", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
+_WAITS = Waits.of(timedelta(seconds=0.5))
 _NOT_YET = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
 _AWAY = (
     *_NOT_YET,
@@ -35,7 +40,7 @@ _AWAY = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Client:
+class DatabaseClient:
     """A session on a database; `ours` are those of restores, dead workers' included."""
 
     pid: int
@@ -44,11 +49,11 @@ class Client:
     ours: bool
 
     def __str__(self) -> str:
-        """Say who it is: `app from 10.0.0.7`."""
+        """Return who it is: `app from 10.0.0.7`."""
         return f"{self.user} from {self.address}"
 
 
-class Server:
+class DatabaseServer:
     """One PostgreSQL server, as a user of it."""
 
     def __init__(self, options: ServerOptions) -> None:
@@ -56,8 +61,13 @@ class Server:
 
     @property
     def where(self) -> str:
-        """Return `HOST:PORT`, as people are told."""
-        return f"{self.options.host}:{self.options.port}"
+        """Return `HOST:PORT`, as people are told; a server that is reached by a socket is the one beside the worker."""
+        return "the server beside the worker" if self.beside else f"{self.options.host}:{self.options.port}"
+
+    @property
+    def beside(self) -> bool:
+        """Return whether the server is reached by the socket in a folder."""
+        return self.options.host.startswith("/")
 
     @asynccontextmanager
     async def session(self, database: str) -> AsyncIterator[asyncpg.Connection]:
@@ -101,19 +111,13 @@ class Server:
     async def _connected(self, database: str) -> asyncpg.Connection:
         """Connect; a server that starts up or an address that is not routed yet gets its time."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + PATIENCE
-        while True:
-            try:
-                return await self._connect(database)
-            except _NOT_YET:
-                if clock() < deadline:
-                    await asyncio.sleep(0.5)
-                    continue
-                with self.explained():
-                    raise
-            except (asyncpg.PostgresError, asyncpg.InterfaceError):
-                with self.explained():
-                    raise
+        deadline = clock() + (PATIENCE_BESIDE if self.beside else PATIENCE)
+        with self.explained():
+            return await retry(
+                lambda: self._connect(database),
+                lambda error: isinstance(error, _NOT_YET) and clock() < deadline,
+                _WAITS,
+            )
 
     async def _connect(self, database: str) -> asyncpg.Connection:
         return await asyncpg.connect(
@@ -140,7 +144,7 @@ def literal(text: str) -> str:
     return f"E'{escaped}'"
 
 
-async def clients(session: asyncpg.Connection, database: str) -> tuple[Client, ...]:
+async def clients(session: asyncpg.Connection, database: str) -> tuple[DatabaseClient, ...]:
     """List the sessions on a database; the server's own workers are not among them."""
     rows = await session.fetch(
         "SELECT pid, coalesce(usename, '?') AS user, coalesce(host(client_addr), 'the machine itself') AS address,"
@@ -149,10 +153,12 @@ async def clients(session: asyncpg.Connection, database: str) -> tuple[Client, .
         database,
         APPLICATION,
     )
-    return tuple(Client(pid=row["pid"], user=row["user"], address=row["address"], ours=row["ours"]) for row in rows)
+    return tuple(
+        DatabaseClient(pid=row["pid"], user=row["user"], address=row["address"], ours=row["ours"]) for row in rows
+    )
 
 
-async def emptied(session: asyncpg.Connection, database: str, *, within: float = 30.0) -> tuple[Client, ...]:
+async def emptied(session: asyncpg.Connection, database: str, *, within: float = 30.0) -> tuple[DatabaseClient, ...]:
     """End all sessions on a database, and wait until they are gone; give those that were not ours."""
     found = tuple(client for client in await clients(session, database) if not client.ours)
     deadline = asyncio.get_running_loop().time() + within

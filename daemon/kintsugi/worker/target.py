@@ -17,14 +17,14 @@ from dataclasses import dataclass, replace
 import asyncpg
 import msgspec
 
-from kintsugi.model.lines import Note
-from kintsugi.model.restore import WorkFailure, owner_of
+from kintsugi.model.worker_log import Note
+from kintsugi.model.worker_results import WorkFailure, owner_of
 from kintsugi.worker.contents import made_by_people
 from kintsugi.worker.database import Database, right_statement, setting_statement
-from kintsugi.worker.lines import Say, WorkFailed
+from kintsugi.worker.log_writer import Say, WorkFailed
 from kintsugi.worker.owner import as_owner
 from kintsugi.worker.ownership import harmless
-from kintsugi.worker.server import Server, clients, emptied, identifier, literal
+from kintsugi.worker.server import DatabaseServer, clients, emptied, identifier, literal
 
 HIDDEN = "kintsugi_restoring_"
 _NO_SUCH_LOCALE = (
@@ -39,7 +39,7 @@ _LONGEST = 63
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mark:
+class OwnershipComment:
     """
     What the comment on a database of ours says.
 
@@ -61,7 +61,7 @@ class Mark:
         return f"kintsugi: {msgspec.json.encode(self).decode()}"
 
     @classmethod
-    def read(cls, comment: str | None) -> "Mark | None":
+    def read(cls, comment: str | None) -> "OwnershipComment | None":
         """Read a comment; None where it is not ours."""
         if comment is None or not comment.startswith("kintsugi: "):
             return None
@@ -72,11 +72,11 @@ class Mark:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Taken:
+class RestoreTarget:
     """A database that is ours for the restore; `whole`: an earlier worker had restored it and not come further."""
 
     database: str
-    mark: Mark
+    mark: OwnershipComment
     whole: bool = False
 
     @property
@@ -93,10 +93,10 @@ def hidden(database: str) -> str:
     return f"{HIDDEN}{hashlib.sha256(database.encode()).hexdigest()[:32]}"
 
 
-class Target:
+class TargetDatabase:
     """The target on its server. `session` is in the maintenance database and holds the lock."""
 
-    def __init__(self, server: Server, session: asyncpg.Connection, database: str) -> None:
+    def __init__(self, server: DatabaseServer, session: asyncpg.Connection, database: str) -> None:
         self._server, self._session = server, session
         self._database, self._hidden = database, hidden(database)
         self._owner = identifier(owner_of(database))
@@ -106,7 +106,7 @@ class Target:
         if await self._exists(self._database):
             await self._refuse_full(self._database, self._database)
 
-    async def take(self, wanted: Mark, like: Database) -> Taken:
+    async def take(self, wanted: OwnershipComment, like: Database) -> RestoreTarget:
         """Take the target for a restore: the leftover of an earlier one, the empty database, or a new one."""
         if await self._exists(self._hidden):
             return await self._take_up(wanted, like)
@@ -119,7 +119,7 @@ class Target:
         await self._refuse_full(self._database, self._database)
         return await self._hide(wanted)
 
-    async def give_back(self, taken: Taken) -> None:
+    async def give_back(self, taken: RestoreTarget) -> None:
         """Leave things as they were: a new database is dropped, an old one gets its name and its comment again."""
         await emptied(self._session, taken.hidden)
         if taken.mark.created:
@@ -128,12 +128,12 @@ class Target:
             await self._emptied_again(taken)
             await self._show(taken, taken.mark.comment, taken.mark.owner)
 
-    async def give_to_owner(self, taken: Taken) -> None:
+    async def give_to_owner(self, taken: RestoreTarget) -> None:
         """Make the hidden database the owner's, for as long as the restore lasts."""
         await self._session.execute(f"ALTER DATABASE {identifier(taken.hidden)} OWNER TO {self._owner}")
 
-    async def hand_over(self, taken: Taken, like: Database, say: Say) -> None:
-        """Give a whole database its name. Raises WorkFailed, and keeps all, when there is another of that name by now."""
+    async def hand_over(self, taken: RestoreTarget, like: Database, say: Say) -> None:
+        """Rename a whole database. Raises WorkFailed, and keeps all, when there is another of that name by now."""
         described = taken.mark.created and like.name == self._database
         if described:
             await self._set_as_it_was(taken, like, say)
@@ -150,15 +150,15 @@ class Target:
         except asyncpg.DuplicateDatabaseError as error:
             raise WorkFailed(
                 WorkFailure.REFUSED,
-                f"somebody made a database {self._database} meanwhile: the restored one is kept as {taken.hidden};"
-                f" drop {self._database} if nobody needs it, and restore again",
+                f"a database {self._database} was made meanwhile: the restored one is kept as {taken.hidden};"
+                f" drop {self._database} if it is not needed, and restore again",
             ) from error
         if owner != owner_of(self._database):
             await self._session.execute(f"GRANT {identifier(owner)} TO {self._owner} WITH INHERIT TRUE, SET FALSE")
         if described:
             await self._allow_as_it_was(like, say)
 
-    async def _set_as_it_was(self, taken: Taken, like: Database, say: Say) -> None:
+    async def _set_as_it_was(self, taken: RestoreTarget, like: Database, say: Say) -> None:
         """Apply to a new database the settings of the dumped one, as far as its owner may set them."""
         refused: list[str] = []
         async with as_owner(self._server, self._database).session(taken.hidden) as session:
@@ -188,14 +188,14 @@ class Target:
         except asyncpg.PostgresError as error:
             say(Note(text=f"the rights of {self._database} itself were not restored: {error}"))
 
-    async def _owned_by(self, taken: Taken, like: Database) -> str:
+    async def _owned_by(self, taken: RestoreTarget, like: Database) -> str:
         """Return who is to own the database: who did, unless that is a superuser or comes near to one."""
         was = like.owner if taken.mark.created else taken.mark.owner
         if taken.mark.drill is None and was and was in await harmless(self._session, [was]):
             return was
         return owner_of(self._database)
 
-    async def _emptied_again(self, taken: Taken) -> None:
+    async def _emptied_again(self, taken: RestoreTarget) -> None:
         """Take out of an existing database what was made in it before the dump: extensions, and schemas for them."""
         made = set(await self._extensions(taken.hidden)) - set(taken.mark.extensions)
         async with self._server.session(taken.hidden) as session:
@@ -206,7 +206,7 @@ class Target:
             ):
                 await session.execute(f"DROP OWNED BY {self._owner}")
 
-    async def _take_up(self, wanted: Mark, like: Database) -> Taken:
+    async def _take_up(self, wanted: OwnershipComment, like: Database) -> RestoreTarget:
         """Take what an earlier worker left: it is dead, for we hold its lock; its pg_restore may not know yet."""
         if await self._exists(self._database):
             raise WorkFailed(
@@ -215,14 +215,14 @@ class Target:
                 " drop the one that is not needed, and restore again",
             )
         await emptied(self._session, self._hidden)
-        found = Mark.read(await self._comment(self._hidden))
+        found = OwnershipComment.read(await self._comment(self._hidden))
         made = await self._made(self._hidden)
         if not made:
             mark = wanted if found is None else _again(wanted, found)
             await self._session.execute(f"COMMENT ON DATABASE {identifier(self._hidden)} IS {literal(mark.text)}")
-            return Taken(database=self._database, mark=mark)
+            return RestoreTarget(database=self._database, mark=mark)
         if found is not None and found.sha256 == wanted.sha256:
-            return Taken(database=self._database, mark=found, whole=True)
+            return RestoreTarget(database=self._database, mark=found, whole=True)
         if found is None or not found.created:
             raise WorkFailed(
                 WorkFailure.REFUSED,
@@ -232,7 +232,7 @@ class Target:
         await self._session.execute(f"DROP DATABASE {identifier(self._hidden)}")
         return await self._create(_again(wanted, found), like)
 
-    async def _create(self, mark: Mark, like: Database) -> Taken:
+    async def _create(self, mark: OwnershipComment, like: Database) -> RestoreTarget:
         name = identifier(self._hidden)
         try:
             await self._session.execute(f"CREATE DATABASE {name} TEMPLATE = template0{like.options}")
@@ -243,9 +243,9 @@ class Target:
                 f" make an empty {self._database} by hand, and restore again",
             ) from error
         await self._session.execute(f"COMMENT ON DATABASE {name} IS {literal(mark.text)}")
-        return Taken(database=self._database, mark=mark)
+        return RestoreTarget(database=self._database, mark=mark)
 
-    async def _hide(self, wanted: Mark) -> Taken:
+    async def _hide(self, wanted: OwnershipComment) -> RestoreTarget:
         """Rename an empty database; the server itself refuses while a client is there."""
         owner, extensions = await self._owner_of(self._database), await self._extensions(self._database)
         comment = await self._comment(self._database)
@@ -258,7 +258,7 @@ class Target:
             raise WorkFailed(
                 WorkFailure.REFUSED, f"clients are connected to {self._database} ({who}): stop them, and restore again"
             ) from error
-        taken = Taken(database=self._database, mark=mark)
+        taken = RestoreTarget(database=self._database, mark=mark)
         try:
             # Between the first look and the new name somebody may have written.
             await self._refuse_full(self._hidden, self._database)
@@ -267,7 +267,7 @@ class Target:
             raise
         return taken
 
-    async def _show(self, taken: Taken, comment: str | None, owner: str | None) -> None:
+    async def _show(self, taken: RestoreTarget, comment: str | None, owner: str | None) -> None:
         """Set the database's name, comment and owner."""
         async with self._session.transaction():
             await self._rename(taken.hidden, taken.database, comment)
@@ -310,8 +310,8 @@ class Target:
         return found
 
 
-def _again(wanted: Mark, found: Mark) -> Mark:
-    """Say of a database that is taken again what is to be known of both attempts."""
+def _again(wanted: OwnershipComment, found: OwnershipComment) -> OwnershipComment:
+    """Return what is to be known of both attempts at a database that is taken again."""
     roles = tuple(dict.fromkeys((*found.roles, *wanted.roles)))
     return replace(
         wanted,
@@ -323,7 +323,7 @@ def _again(wanted: Mark, found: Mark) -> Mark:
     )
 
 
-def _said_of(taken: Taken, like: Database, *, described: bool) -> str | None:
+def _said_of(taken: RestoreTarget, like: Database, *, described: bool) -> str | None:
     """Return what the comment on a database is in the end: a drill's mark, what the dump says of it, or what it was."""
     if taken.mark.drill is not None:
         return taken.mark.text

@@ -17,17 +17,20 @@ import aiohttp
 import pytest
 import yaml
 
-from kintsugi.rehearsal import EmbeddedCluster, Image, Rule, Spoken
+from kubesim import EmbeddedCluster, ExecReply, Image, Rule
 from tests.contract.kube.plain import plain
-from tests.contract.kube.talk import Answer, Api, Json
+from tests.contract.kube.talk import Answer, ApiUser, Json
 from tests.harness.access import Access
-from tests.harness.cluster import Cluster
+from tests.harness.cluster import RealCluster
 
 EXPECTED = Path(__file__).parent / "expected"
 RECORD = "KINTSUGI_RECORD"
 EMBEDDED, REAL = "embedded", "real"
 # What the embedded cluster's containers say to the commands that cases execute; a real one executes them.
-COMMANDS = {"sh -c *exit 3'": Spoken(stdout="out\n", stderr="err\n", exit_code=3), "sh -c *": Spoken(stdout="out\n")}
+COMMANDS = {
+    "sh -c *exit 3'": ExecReply(stdout="out\n", stderr="err\n", exit_code=3),
+    "sh -c *": ExecReply(stdout="out\n"),
+}
 _PASSED: Counter[str] = Counter()
 
 
@@ -38,10 +41,10 @@ def server(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def api(server: str, request: pytest.FixtureRequest) -> AsyncIterator[Api]:
+async def api(server: str, request: pytest.FixtureRequest) -> AsyncIterator[ApiUser]:
     """Be the administrator of a server, in a namespace of the case's own."""
     if server == REAL:
-        cluster: Cluster = request.getfixturevalue("cluster")
+        cluster: RealCluster = request.getfixturevalue("cluster")
         with cluster.namespace("contract") as namespace:
             async with aiohttp.ClientSession() as session:
                 yield _real(cluster, session, namespace)
@@ -53,11 +56,11 @@ async def api(server: str, request: pytest.FixtureRequest) -> AsyncIterator[Api]
             yield _embedded(embedded, session, name)
 
 
-def _real(cluster: Cluster, session: aiohttp.ClientSession, namespace: str) -> Api:
+def _real(cluster: RealCluster, session: aiohttp.ClientSession, namespace: str) -> ApiUser:
     access = Access.read(cluster.kubeconfig)
-    admin = Api(session=session, server=access.server, namespace=namespace, token=access.token, tls=access.tls())
+    admin = ApiUser(session=session, server=access.server, namespace=namespace, token=access.token, tls=access.tls())
 
-    def new_user(name: str, rules: Sequence[Json]) -> Api:
+    def new_user(name: str, rules: Sequence[Json]) -> ApiUser:
         granted = Access.read(cluster.kubeconfig_for(name, rules, namespace=namespace))
         return replace(admin, token=granted.token, tls=granted.tls())
 
@@ -69,10 +72,10 @@ def _real(cluster: Cluster, session: aiohttp.ClientSession, namespace: str) -> A
     return replace(admin, new_user=new_user, forget=forget)
 
 
-def _embedded(cluster: EmbeddedCluster, session: aiohttp.ClientSession, namespace: str) -> Api:
-    admin = Api(session=session, server=cluster.url, namespace=namespace, token=cluster.admin_token)
+def _embedded(cluster: EmbeddedCluster, session: aiohttp.ClientSession, namespace: str) -> ApiUser:
+    admin = ApiUser(session=session, server=cluster.url, namespace=namespace, token=cluster.admin_token)
 
-    def new_user(name: str, rules: Sequence[Json]) -> Api:
+    def new_user(name: str, rules: Sequence[Json]) -> ApiUser:
         granted = [
             Rule(
                 verbs=tuple(rule["verbs"]),
@@ -90,7 +93,7 @@ def _embedded(cluster: EmbeddedCluster, session: aiohttp.ClientSession, namespac
 
 
 @pytest.fixture
-def expected(api: Api, server: str, request: pytest.FixtureRequest) -> Iterator[Callable[[str, object], None]]:
+def expected(api: ApiUser, server: str, request: pytest.FixtureRequest) -> Iterator[Callable[[str, object], None]]:
     """Compare answers, whole, with what the real server is known to answer."""
     function = request.node.function.__name__
     path = EXPECTED / f"{function.removeprefix('test_')}.yaml"
@@ -125,6 +128,6 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many cases each server passed; the numbers are equal when the suite is whole."""
+    """Print how many cases each server passed; the numbers are equal when the suite is whole."""
     if _PASSED:
         terminalreporter.write_line(f"kube contract: embedded {_PASSED[EMBEDDED]}, real {_PASSED[REAL]}")

@@ -34,7 +34,7 @@ class Unmet(AssertionError):
     """Something that was waited for did not come."""
 
 
-class Watch:
+class OpenWatch:
     """An open watch, read event by event."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
@@ -64,7 +64,7 @@ class Watch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Api:
+class ApiUser:
     """One user of one API server, at home in a namespace of its own."""
 
     session: aiohttp.ClientSession
@@ -72,7 +72,7 @@ class Api:
     namespace: str
     token: str = ""
     tls: ssl.SSLContext | None = None
-    new_user: Callable[[str, Sequence[Json]], "Api"] | None = None
+    new_user: Callable[[str, Sequence[Json]], "ApiUser"] | None = None
     forget: Callable[[], None] | None = None
 
     def path(self, plural: str, name: str = "", part: str = "", *, group: str = CORE) -> str:
@@ -117,13 +117,13 @@ class Api:
         return await self.send("DELETE", path, options, **query)
 
     @asynccontextmanager
-    async def watch(self, path: str, **query: Any) -> AsyncIterator[Watch]:
+    async def watch(self, path: str, **query: Any) -> AsyncIterator[OpenWatch]:
         """Open a watch."""
         params = {"watch": "true", **{key: str(value) for key, value in query.items()}}
         async with self.session.get(
             self.server + path, params=params, headers=self._headers(), ssl=self.tls or True
         ) as response:
-            yield Watch(response)
+            yield OpenWatch(response)
 
     async def execute(self, path: str, *command: str) -> dict[int, bytes]:
         """Execute a command; answer with what came on each channel."""
@@ -158,7 +158,7 @@ class Api:
         answer = await self.get(self.path("configmaps"), limit=1)
         return str(answer.body["metadata"]["resourceVersion"])
 
-    def may(self, name: str, *rules: Json) -> "Api":
+    def may(self, name: str, *rules: Json) -> "ApiUser":
         """Be somebody else: a service account of the own namespace that has just these RBAC rules."""
         assert self.new_user is not None
         return self.new_user(name, rules)
@@ -173,7 +173,7 @@ class Api:
 
 
 def ready(pod: Json) -> bool:
-    """Say whether a pod is ready."""
+    """Return whether a pod is ready."""
     return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", ()))
 
 

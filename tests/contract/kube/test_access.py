@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tests.contract.kube.objects import config
-from tests.contract.kube.talk import APPS, CORE, Api, Json
+from tests.contract.kube.talk import APPS, CORE, ApiUser, Json
 
 Check = Callable[[str, object], None]
 REVIEWS = "/apis/authorization.k8s.io/v1"
 READ_PODS = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
 
 
-async def test_a_missing_right_is_named(api: Api, expected: Check) -> None:
+async def test_a_missing_right_is_named(api: ApiUser, expected: Check) -> None:
     reader = api.may("reader", READ_PODS)
     assert (await reader.get(api.path("pods"))).status == 200
     expected("delete", await reader.delete(api.path("pods", "one")))
@@ -26,7 +26,7 @@ async def test_a_missing_right_is_named(api: Api, expected: Check) -> None:
     expected("cluster-wide", await reader.get(f"{CORE}/nodes/node"))
 
 
-async def test_a_right_can_be_for_some_names_only(api: Api, expected: Check) -> None:
+async def test_a_right_can_be_for_some_names_only(api: ApiUser, expected: Check) -> None:
     rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"], "resourceNames": ["mine"]}
     user = api.may("narrow", rule)
     await api.create(api.path("configmaps"), config("mine"))
@@ -34,24 +34,24 @@ async def test_a_right_can_be_for_some_names_only(api: Api, expected: Check) -> 
     expected("other", await user.get(api.path("configmaps", "other")))
 
 
-async def test_unknown_credentials_are_refused(api: Api, expected: Check) -> None:
+async def test_unknown_credentials_are_refused(api: ApiUser, expected: Check) -> None:
     stranger = replace(api.may("somebody"), token="not-a-token")
     expected("answer", await stranger.get(api.path("pods")))
 
 
-async def test_nobody_in_particular_may_do_little(api: Api, expected: Check) -> None:
+async def test_an_anonymous_client_may_do_little(api: ApiUser, expected: Check) -> None:
     nobody = replace(api.may("somebody"), token="")
     expected("list", await nobody.get(api.path("pods")))
     assert (await nobody.get("/version")).status == 200
 
 
-def review(api: Api, kind: str = "SelfSubjectAccessReview", **attributes: str) -> Json:
+def review(api: ApiUser, kind: str = "SelfSubjectAccessReview", **attributes: str) -> Json:
     """Ask for a right in the own namespace."""
     spec = {"resourceAttributes": {"namespace": api.namespace, **attributes}}
     return {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
 
 
-async def test_a_user_can_ask_for_their_own_rights(api: Api, expected: Check) -> None:
+async def test_a_user_can_ask_for_their_own_rights(api: ApiUser, expected: Check) -> None:
     reader = api.may("reader", READ_PODS)
     path = f"{REVIEWS}/selfsubjectaccessreviews"
     refused = await reader.create(path, review(api, verb="delete", resource="pods"))
@@ -68,7 +68,7 @@ async def test_a_user_can_ask_for_their_own_rights(api: Api, expected: Check) ->
     assert (await api.create(path, review(api, verb="delete", resource="pods"))).body["status"]["allowed"] is True
 
 
-async def test_an_administrator_can_ask_for_the_rights_of_others(api: Api) -> None:
+async def test_an_administrator_can_ask_for_the_rights_of_others(api: ApiUser) -> None:
     api.may("reader", READ_PODS)
     user = f"system:serviceaccount:{api.namespace}:reader"
     for verb, allowed in (("list", True), ("delete", False)):
@@ -78,7 +78,7 @@ async def test_an_administrator_can_ask_for_the_rights_of_others(api: Api) -> No
         assert (answer.status, answer.body["status"]["allowed"]) == (201, allowed)
 
 
-async def test_a_user_can_ask_who_they_are(api: Api) -> None:
+async def test_a_user_can_ask_who_they_are(api: ApiUser) -> None:
     path = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     answer = await api.may("reader").create(path, body)

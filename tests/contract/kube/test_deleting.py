@@ -3,18 +3,18 @@
 from collections.abc import Callable
 
 from tests.contract.kube.objects import config, idle, pod, unscheduled
-from tests.contract.kube.talk import APPS, CORE, Api, Json, ready
+from tests.contract.kube.talk import APPS, CORE, ApiUser, Json, ready
 
 Check = Callable[[str, object], None]
 OTHER_UID = "00000000-0000-4000-8000-000000000000"
 
 
 def gone(body: Json) -> bool:
-    """Say whether an object was not found."""
+    """Return whether an object was not found."""
     return body.get("code") == 404
 
 
-async def test_a_deletion_is_answered_with_status_or_object(api: Api, expected: Check) -> None:
+async def test_a_deletion_is_answered_with_status_or_object(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("configmaps"), config("one"))
     expected("configmap", await api.delete(api.path("configmaps", "one")))
     await api.create(api.path("pods"), unscheduled("one"))
@@ -30,7 +30,7 @@ async def test_a_deletion_is_answered_with_status_or_object(api: Api, expected: 
         assert (await api.get(path)).status == 404
 
 
-async def test_preconditions_protect_what_was_not_meant(api: Api, expected: Check) -> None:
+async def test_preconditions_protect_what_was_not_meant(api: ApiUser, expected: Check) -> None:
     for plural, body in (("configmaps", config("one")), ("pods", unscheduled("one"))):
         created = (await api.create(api.path(plural), body)).body
         other = {"preconditions": {"uid": OTHER_UID}}
@@ -46,7 +46,7 @@ async def test_preconditions_protect_what_was_not_meant(api: Api, expected: Chec
     )
 
 
-async def test_a_running_pod_is_given_its_grace(api: Api) -> None:
+async def test_a_running_pod_is_given_its_grace(api: ApiUser) -> None:
     await api.create(api.path("pods"), pod("one"))
     running = await api.until(api.path("pods", "one"), ready)
     answer = await api.delete(api.path("pods", "one"), {"gracePeriodSeconds": 5})
@@ -59,7 +59,7 @@ async def test_a_running_pod_is_given_its_grace(api: Api) -> None:
     await api.until(api.path("pods", "one"), gone)
 
 
-async def test_a_running_pod_goes_at_once_without_grace(api: Api) -> None:
+async def test_a_running_pod_goes_at_once_without_grace(api: ApiUser) -> None:
     await api.create(api.path("pods"), pod("one"))
     await api.until(api.path("pods", "one"), ready)
     answer = await api.delete(api.path("pods", "one"), {"gracePeriodSeconds": 0})
@@ -67,7 +67,7 @@ async def test_a_running_pod_goes_at_once_without_grace(api: Api) -> None:
     assert (await api.get(api.path("pods", "one"))).status == 404
 
 
-async def test_a_finalizer_keeps_an_object_until_it_is_removed(api: Api, expected: Check) -> None:
+async def test_a_finalizer_keeps_an_object_until_it_is_removed(api: ApiUser, expected: Check) -> None:
     body = config("one")
     body["metadata"]["finalizers"] = ["contract.dev/hold"]
     await api.create(api.path("configmaps"), body)
@@ -80,7 +80,7 @@ async def test_a_finalizer_keeps_an_object_until_it_is_removed(api: Api, expecte
     assert (await api.get(api.path("configmaps", "one"))).status == 404
 
 
-async def test_a_dry_run_deletes_nothing(api: Api, expected: Check) -> None:
+async def test_a_dry_run_deletes_nothing(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("configmaps"), config("one"))
     await api.create(api.path("pods"), unscheduled("one"))
     expected("by query", await api.delete(api.path("configmaps", "one"), dryRun="All"))
@@ -90,7 +90,7 @@ async def test_a_dry_run_deletes_nothing(api: Api, expected: Check) -> None:
     assert "deletionTimestamp" not in (await api.get(api.path("pods", "one"))).body["metadata"]
 
 
-async def owned_pair(api: Api) -> None:
+async def owned_pair(api: ApiUser) -> None:
     """Create a ConfigMap and another one that it owns."""
     owner = (await api.create(api.path("configmaps"), config("owner"))).body
     dependent = config("dependent")
@@ -99,14 +99,14 @@ async def owned_pair(api: Api) -> None:
     await api.create(api.path("configmaps"), dependent)
 
 
-async def test_dependents_follow_in_the_background(api: Api) -> None:
+async def test_dependents_follow_in_the_background(api: ApiUser) -> None:
     await owned_pair(api)
     answer = await api.delete(api.path("configmaps", "owner"), {"propagationPolicy": "Background"})
     assert answer.body["status"] == "Success"
     await api.until(api.path("configmaps", "dependent"), gone)
 
 
-async def test_an_owner_waits_for_its_dependents_in_the_foreground(api: Api, expected: Check) -> None:
+async def test_an_owner_waits_for_its_dependents_in_the_foreground(api: ApiUser, expected: Check) -> None:
     await owned_pair(api)
     answer = await api.delete(api.path("configmaps", "owner"), {"propagationPolicy": "Foreground"})
     expected("answer", answer)
@@ -114,7 +114,7 @@ async def test_an_owner_waits_for_its_dependents_in_the_foreground(api: Api, exp
     assert (await api.get(api.path("configmaps", "dependent"))).status == 404
 
 
-async def test_orphans_stay(api: Api, expected: Check) -> None:
+async def test_orphans_stay(api: ApiUser, expected: Check) -> None:
     await owned_pair(api)
     expected("answer", await api.delete(api.path("configmaps", "owner"), {"propagationPolicy": "Orphan"}))
     await api.until(api.path("configmaps", "owner"), gone)
@@ -122,7 +122,7 @@ async def test_orphans_stay(api: Api, expected: Check) -> None:
     expected("left", left)
 
 
-async def test_a_collection_is_deleted_by_its_labels(api: Api) -> None:
+async def test_a_collection_is_deleted_by_its_labels(api: ApiUser) -> None:
     for name, tier in (("a", "front"), ("b", "back"), ("c", "front")):
         await api.create(api.path("configmaps"), config(name, labels={"case": "many", "tier": tier}))
     answer = await api.delete(api.path("configmaps"), labelSelector="tier=front")
@@ -131,7 +131,7 @@ async def test_a_collection_is_deleted_by_its_labels(api: Api) -> None:
     assert [each["metadata"]["name"] for each in left.body["items"]] == ["b"]
 
 
-async def test_a_namespace_takes_its_content_along(api: Api) -> None:
+async def test_a_namespace_takes_its_content_along(api: ApiUser) -> None:
     name = f"{api.namespace}-short"
     await api.create(f"{CORE}/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     await api.create(f"{CORE}/namespaces/{name}/configmaps", config("one"))
@@ -141,7 +141,7 @@ async def test_a_namespace_takes_its_content_along(api: Api) -> None:
     assert (await api.get(f"{CORE}/namespaces/{name}/configmaps/one")).status == 404
 
 
-async def test_nothing_new_is_made_in_a_namespace_that_is_going(api: Api, expected: Check) -> None:
+async def test_no_object_is_created_in_a_namespace_that_is_terminating(api: ApiUser, expected: Check) -> None:
     held = config("held")
     held["metadata"]["finalizers"] = ["contract.dev/hold"]
     name = f"{api.namespace}-going"

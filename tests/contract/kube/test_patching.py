@@ -5,18 +5,18 @@ from collections.abc import Callable
 import pytest
 
 from tests.contract.kube.objects import config, idle, unscheduled
-from tests.contract.kube.talk import APPS, JSON_PATCH, MERGE, STRATEGIC, Answer, Api, Json
+from tests.contract.kube.talk import APPS, JSON_PATCH, MERGE, STRATEGIC, Answer, ApiUser, Json
 
 Check = Callable[[str, object], None]
 
 
-async def test_a_merge_patch_sets_and_removes(api: Api, expected: Check) -> None:
+async def test_a_merge_patch_sets_and_removes(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("configmaps"), config("one", labels={"a": "1", "b": "2"}, x="1", y="2"))
     patch = {"metadata": {"labels": {"a": None, "c": "3"}}, "data": {"x": None, "z": "3"}}
     expected("answer", await api.patch(api.path("configmaps", "one"), patch))
 
 
-async def test_a_merge_patch_replaces_lists(api: Api) -> None:
+async def test_a_merge_patch_replaces_lists(api: ApiUser) -> None:
     await api.create(api.path("deployments", group=APPS), idle())
     containers = [{"name": "other", "image": "web:better"}]
     patch = {"spec": {"template": {"spec": {"containers": containers}}}}
@@ -24,7 +24,7 @@ async def test_a_merge_patch_replaces_lists(api: Api) -> None:
     assert [each["name"] for each in answer.body["spec"]["template"]["spec"]["containers"]] == ["other"]
 
 
-async def test_a_strategic_patch_merges_containers_and_their_environment(api: Api, expected: Check) -> None:
+async def test_a_strategic_patch_merges_containers_and_their_environment(api: ApiUser, expected: Check) -> None:
     body = idle()
     body["spec"]["template"]["spec"]["containers"][0]["env"] = [
         {"name": "A", "value": "1"},
@@ -53,7 +53,7 @@ async def test_a_strategic_patch_merges_containers_and_their_environment(api: Ap
     expected("containers replaced", spec(await api.patch(path, containers(*swapped), STRATEGIC)))
 
 
-async def test_a_strategic_patch_sets_annotations_as_a_restart_does(api: Api) -> None:
+async def test_a_strategic_patch_sets_annotations_as_a_restart_does(api: ApiUser) -> None:
     await api.create(api.path("deployments", group=APPS), idle())
     stamp = {"kubectl.kubernetes.io/restartedAt": "2026-11-24T10:00:00Z"}
     patch = {"spec": {"template": {"metadata": {"annotations": stamp}}}}
@@ -62,7 +62,7 @@ async def test_a_strategic_patch_sets_annotations_as_a_restart_does(api: Api) ->
     assert answer.body["metadata"]["generation"] == 2
 
 
-async def test_a_strategic_patch_merges_conditions_by_type(api: Api) -> None:
+async def test_a_strategic_patch_merges_conditions_by_type(api: ApiUser) -> None:
     await api.create(api.path("pods"), unscheduled("one"))
     path = api.path("pods", "one", "status")
     for kind, status in (("A", "True"), ("B", "True"), ("A", "False")):
@@ -72,7 +72,7 @@ async def test_a_strategic_patch_merges_conditions_by_type(api: Api) -> None:
     assert found == {"contract.dev/A": "False", "contract.dev/B": "True"}
 
 
-async def test_a_json_patch_does_its_operations_in_order(api: Api, expected: Check) -> None:
+async def test_a_json_patch_does_its_operations_in_order(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("configmaps"), config("one", labels={"a/b": "1"}, x="1", y="2"))
     patch = [
         {"op": "test", "path": "/data/x", "value": "1"},
@@ -85,7 +85,7 @@ async def test_a_json_patch_does_its_operations_in_order(api: Api, expected: Che
     expected("answer", await api.patch(api.path("configmaps", "one"), patch, JSON_PATCH))
 
 
-async def test_a_json_patch_works_on_lists(api: Api) -> None:
+async def test_a_json_patch_works_on_lists(api: ApiUser) -> None:
     await api.create(api.path("deployments", group=APPS), idle())
     at = "/spec/template/spec/containers"
     patch = [
@@ -98,7 +98,7 @@ async def test_a_json_patch_works_on_lists(api: Api) -> None:
     assert names == ["first", "last"]
 
 
-async def test_a_json_patch_whose_test_fails_changes_nothing(api: Api, expected: Check) -> None:
+async def test_a_json_patch_whose_test_fails_changes_nothing(api: ApiUser, expected: Check) -> None:
     created = (await api.create(api.path("configmaps"), config("one", x="1"))).body
     path = api.path("configmaps", "one")
     late = [{"op": "replace", "path": "/data/x", "value": "2"}, {"op": "test", "path": "/data/x", "value": "1"}]
@@ -112,7 +112,7 @@ async def test_a_json_patch_whose_test_fails_changes_nothing(api: Api, expected:
     assert (await api.get(path)).body == created
 
 
-async def test_a_json_patch_can_test_that_something_is_null(api: Api) -> None:
+async def test_a_json_patch_can_test_that_something_is_null(api: ApiUser) -> None:
     await api.create(api.path("configmaps"), config("one", x="1"))
     patch = [{"op": "test", "path": "/data/none", "value": None}, {"op": "add", "path": "/data/none", "value": "1"}]
     answer = await api.patch(api.path("configmaps", "one"), patch, JSON_PATCH)
@@ -144,7 +144,7 @@ NUMBER, MAP, LIST = "/metadata/generation", "/spec/selector", "/spec/template/sp
     ],
 )
 async def test_a_json_patch_tests_strings_and_numbers_as_they_are_spelled(
-    api: Api, path: str, value: bytes, status: int
+    api: ApiUser, path: str, value: bytes, status: int
 ) -> None:
     """B23: Go writes `&`, `<`, `>`, U+2028 and U+2029 escaped; objects and lists are compared by their parts."""
     body = idle()
@@ -156,7 +156,7 @@ async def test_a_json_patch_tests_strings_and_numbers_as_they_are_spelled(
     assert answer.status == status
 
 
-async def test_a_json_patch_that_leads_nowhere_changes_nothing(api: Api, expected: Check) -> None:
+async def test_a_json_patch_that_leads_nowhere_changes_nothing(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("configmaps"), config("one", x="1"))
     path = api.path("configmaps", "one")
     for label, operation in (
@@ -168,21 +168,21 @@ async def test_a_json_patch_that_leads_nowhere_changes_nothing(api: Api, expecte
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain"])
-async def test_a_patch_of_an_unknown_kind_is_refused(api: Api, kind: str) -> None:
+async def test_a_patch_of_an_unknown_kind_is_refused(api: ApiUser, kind: str) -> None:
     await api.create(api.path("configmaps"), config("one"))
     answer = await api.patch(api.path("configmaps", "one"), {"data": {"a": "b"}}, kind)
     assert (answer.status, answer.body["reason"]) == (415, "UnsupportedMediaType")
     assert answer.body["message"] == "415: Unsupported Media Type"
 
 
-async def test_a_patch_that_is_not_json_is_refused(api: Api) -> None:
+async def test_a_patch_that_is_not_json_is_refused(api: ApiUser) -> None:
     await api.create(api.path("configmaps"), config("one"))
     for kind in (MERGE, JSON_PATCH, STRATEGIC):
         answer = await api.send("PATCH", api.path("configmaps", "one"), b'{"data":', kind=kind)
         assert (answer.status, answer.body["reason"]) == (400, "BadRequest"), kind
 
 
-async def test_a_patch_cannot_make_an_object_invalid(api: Api, expected: Check) -> None:
+async def test_a_patch_cannot_make_an_object_invalid(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("deployments", group=APPS), idle())
     answer = await api.patch(api.path("deployments", "web", group=APPS), {"spec": {"replicas": -1}})
     expected("answer", answer)

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from tests.contract.kube.objects import config, unscheduled
-from tests.contract.kube.talk import APPS, CORE, Api
+from tests.contract.kube.talk import APPS, CORE, ApiUser
 
 Check = Callable[[str, object], None]
 
 
-async def test_an_object_is_read_as_it_was_created(api: Api, expected: Check) -> None:
+async def test_an_object_is_read_as_it_was_created(api: ApiUser, expected: Check) -> None:
     created = await api.create(api.path("configmaps"), config("one", labels={"app": "web"}, key="value"))
     read = await api.get(api.path("configmaps", "one"))
     expected("created", created)
@@ -16,7 +16,7 @@ async def test_an_object_is_read_as_it_was_created(api: Api, expected: Check) ->
     assert read.body == created.body
 
 
-async def test_an_object_that_is_not_there_is_named(api: Api, expected: Check) -> None:
+async def test_an_object_that_is_not_there_is_named(api: ApiUser, expected: Check) -> None:
     expected("core", await api.get(api.path("pods", "none")))
     expected("group", await api.get(api.path("deployments", "none", group=APPS)))
     expected("cluster-wide", await api.get(f"{CORE}/nodes/none"))
@@ -25,7 +25,7 @@ async def test_an_object_that_is_not_there_is_named(api: Api, expected: Check) -
     expected("log", await api.get(api.path("pods", "none", "log")))
 
 
-async def test_a_path_that_is_not_served_is_not_found(api: Api, expected: Check) -> None:
+async def test_a_path_that_is_not_served_is_not_found(api: ApiUser, expected: Check) -> None:
     expected("resource", await api.get("/api/v1/unknown"))
     expected("in a namespace", await api.get(api.path("unknown")))
     expected("group", await api.get("/apis/unknown.dev/v1/things"))
@@ -33,14 +33,14 @@ async def test_a_path_that_is_not_served_is_not_found(api: Api, expected: Check)
     expected("no API", await api.get("/nowhere/at/all"))
 
 
-async def test_a_method_that_the_path_does_not_have_is_refused(api: Api, expected: Check) -> None:
+async def test_a_method_that_the_path_does_not_have_is_refused(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("configmaps"), config("one"))
     expected("post on an object", await api.create(api.path("configmaps", "one"), config("one")))
     expected("put on a collection", await api.send("PUT", api.path("configmaps"), config("one")))
     expected("patch on a collection", await api.patch(api.path("configmaps"), {"data": {}}))
 
 
-async def test_a_list_holds_what_the_labels_select(api: Api, expected: Check) -> None:
+async def test_a_list_holds_what_the_labels_select(api: ApiUser, expected: Check) -> None:
     for name, tier in (("a", "front"), ("b", "back"), ("c", "front")):
         await api.create(api.path("configmaps"), config(name, labels={"case": "list", "tier": tier}))
     await api.create(api.path("configmaps"), config("d"))
@@ -57,7 +57,7 @@ async def test_a_list_holds_what_the_labels_select(api: Api, expected: Check) ->
         assert [each["metadata"]["name"] for each in found.body["items"]] == names, text
 
 
-async def test_a_list_holds_what_the_fields_select(api: Api, expected: Check) -> None:
+async def test_a_list_holds_what_the_fields_select(api: ApiUser, expected: Check) -> None:
     for name in ("a", "b"):
         await api.create(api.path("pods"), unscheduled(name))
     for text, names in (
@@ -75,13 +75,13 @@ async def test_a_list_holds_what_the_fields_select(api: Api, expected: Check) ->
     expected("unknown field of a kind without any", await api.get(api.path("configmaps"), fieldSelector="data.a=b"))
 
 
-async def test_an_empty_list_is_a_list(api: Api, expected: Check) -> None:
+async def test_an_empty_list_is_a_list(api: ApiUser, expected: Check) -> None:
     expected("pods", await api.get(api.path("pods")))
     expected("deployments", await api.get(api.path("deployments", group=APPS)))
     expected("events", await api.get(api.path("events")))
 
 
-async def test_a_list_comes_in_pages_of_one_moment(api: Api, expected: Check) -> None:
+async def test_a_list_comes_in_pages_of_one_moment(api: ApiUser, expected: Check) -> None:
     for name in ("a", "b", "c", "d", "e"):
         await api.create(api.path("configmaps"), config(name, labels={"case": "pages"}))
     await api.delete(api.path("configmaps", "kube-root-ca.crt"))
@@ -102,7 +102,7 @@ async def test_a_list_comes_in_pages_of_one_moment(api: Api, expected: Check) ->
     assert len(versions) == 1
 
 
-async def test_a_page_of_an_unselected_list_tells_how_much_is_left(api: Api) -> None:
+async def test_a_page_of_an_unselected_list_tells_how_much_is_left(api: ApiUser) -> None:
     for name in ("a", "b", "c"):
         await api.create(api.path("pods"), unscheduled(name))
     page = (await api.get(api.path("pods"), limit=1)).body
@@ -112,12 +112,12 @@ async def test_a_page_of_an_unselected_list_tells_how_much_is_left(api: Api) -> 
     assert "continue" not in rest["metadata"]
 
 
-async def test_a_continue_token_that_is_none_is_refused(api: Api) -> None:
+async def test_a_continue_token_that_is_none_is_refused(api: ApiUser) -> None:
     answer = await api.get(api.path("pods"), limit=1, **{"continue": "nonsense"})
     assert (answer.status, answer.body["reason"]) == (400, "BadRequest")
 
 
-async def test_a_version_is_told(api: Api) -> None:
+async def test_a_version_is_told(api: ApiUser) -> None:
     answer = await api.get("/version")
     assert (answer.status, answer.body["major"], answer.body["minor"]) == (200, "1", "34")
     for path in ("/livez", "/readyz", "/healthz"):

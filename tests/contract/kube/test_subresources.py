@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable
 
 from tests.contract.kube.objects import budget, config, idle, pod, unscheduled
-from tests.contract.kube.talk import APPS, JSON_PATCH, MERGE, Api, Json, ready
+from tests.contract.kube.talk import APPS, JSON_PATCH, MERGE, STRATEGIC, ApiUser, Json, ready
 
 Check = Callable[[str, object], None]
 POLICY = "/apis/policy/v1"
 
 
-async def test_a_status_is_changed_only_through_its_subresource(api: Api, expected: Check) -> None:
+async def test_a_status_is_changed_only_through_its_subresource(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("pods"), unscheduled("one"))
     ignored = await api.patch(api.path("pods", "one"), {"status": {"phase": "Running"}})
     assert ignored.body["status"]["phase"] == "Pending"
@@ -19,19 +19,19 @@ async def test_a_status_is_changed_only_through_its_subresource(api: Api, expect
     expected("read", await api.get(api.path("pods", "one", "status")))
 
 
-async def test_a_status_sent_at_creation_is_dropped(api: Api) -> None:
+async def test_a_status_sent_at_creation_is_dropped(api: ApiUser) -> None:
     body = {**unscheduled("one"), "status": {"phase": "Running", "message": "made up"}}
     created = (await api.create(api.path("pods"), body)).body
     assert (created["status"]["phase"], "message" in created["status"]) == ("Pending", False)
 
 
-async def test_a_kind_without_status_has_no_such_subresource(api: Api) -> None:
+async def test_a_kind_without_status_has_no_such_subresource(api: ApiUser) -> None:
     await api.create(api.path("configmaps"), config("one"))
     assert (await api.get(api.path("configmaps", "one", "status"))).status == 404
     assert (await api.get(api.path("configmaps", "one", "scale"))).status == 404
 
 
-async def test_a_scale_is_read_and_changed(api: Api, expected: Check) -> None:
+async def test_a_scale_is_read_and_changed(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("deployments", group=APPS), idle(replicas=0))
     path, whole = api.path("deployments", "web", "scale", group=APPS), api.path("deployments", "web", group=APPS)
     expected("read", await api.get(path))
@@ -53,7 +53,7 @@ async def test_a_scale_is_read_and_changed(api: Api, expected: Check) -> None:
     assert (await api.get(whole)).body["spec"]["replicas"] == 2
 
 
-async def test_a_scale_is_tried_in_a_dry_run(api: Api) -> None:
+async def test_a_scale_is_tried_in_a_dry_run(api: ApiUser) -> None:
     await api.create(api.path("deployments", group=APPS), idle(replicas=0))
     path = api.path("deployments", "web", "scale", group=APPS)
     tried = await api.patch(path, {"spec": {"replicas": 3}}, dryRun="All")
@@ -61,7 +61,7 @@ async def test_a_scale_is_tried_in_a_dry_run(api: Api) -> None:
     assert (await api.get(path)).body["spec"] == {}
 
 
-async def test_a_log_is_text(api: Api) -> None:
+async def test_a_log_is_text(api: ApiUser) -> None:
     await api.create(api.path("pods"), pod("one"))
     await api.until(api.path("pods", "one"), ready)
     answer = await api.get(api.path("pods", "one", "log"))
@@ -75,7 +75,7 @@ async def test_a_log_is_text(api: Api) -> None:
     assert none.body == ""
 
 
-async def test_a_log_that_is_not_there_is_refused(api: Api, expected: Check) -> None:
+async def test_a_log_that_is_not_there_is_refused(api: ApiUser, expected: Check) -> None:
     body = pod("two")
     body["spec"]["containers"].append({**body["spec"]["containers"][0], "name": "side", "ports": []})
     body["spec"]["schedulerName"] = "nobody"
@@ -87,7 +87,7 @@ async def test_a_log_that_is_not_there_is_refused(api: Api, expected: Check) -> 
     expected("previous", await api.get(api.path("pods", "one", "log"), previous="true"))
 
 
-async def test_an_eviction_asks_the_budget(api: Api, expected: Check) -> None:
+async def test_an_eviction_asks_the_budget(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("pods"), pod("one"))
     await api.until(api.path("pods", "one"), ready)
     await api.create(api.path("poddisruptionbudgets", group=POLICY), budget("keep", "one", 1))
@@ -106,7 +106,7 @@ async def test_an_eviction_asks_the_budget(api: Api, expected: Check) -> None:
     expected("gone", await api.create(path, eviction))
 
 
-async def test_an_eviction_may_be_for_one_uid_only(api: Api, expected: Check) -> None:
+async def test_an_eviction_may_be_for_one_uid_only(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("pods"), unscheduled("one"))
     options = {"preconditions": {"uid": "00000000-0000-4000-8000-000000000000"}}
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "one"}, "deleteOptions": options}
@@ -114,7 +114,7 @@ async def test_an_eviction_may_be_for_one_uid_only(api: Api, expected: Check) ->
     assert (await api.get(api.path("pods", "one"))).status == 200
 
 
-async def test_a_command_is_executed_in_a_container(api: Api, expected: Check) -> None:
+async def test_a_command_is_executed_in_a_container(api: ApiUser, expected: Check) -> None:
     await api.create(api.path("pods"), pod("one"))
     await api.until(api.path("pods", "one"), ready)
     path = api.path("pods", "one", "exec")
@@ -130,6 +130,80 @@ async def test_a_command_is_executed_in_a_container(api: Api, expected: Check) -
     assert 'exec: "none-such": executable file not found in $PATH' in unknown["message"]
 
 
-async def test_a_command_needs_a_container_that_runs(api: Api, expected: Check) -> None:
+async def test_a_command_needs_a_container_that_runs(api: ApiUser, expected: Check) -> None:
     """Without a protocol to speak, and without a pod to speak to."""
     expected("no pod", await api.get(api.path("pods", "none", "exec"), command="true", stdout="true"))
+
+
+def with_memory(name: str, limit: str, request: str, **more: str) -> Json:
+    """Describe a pod with a memory limit and request."""
+    body = pod(name, **more)
+    body["spec"]["containers"][0]["resources"] = {"limits": {"memory": limit}, "requests": {"memory": request}}
+    return body
+
+
+def memory(limit: str, request: str) -> Json:
+    """Return a patch of that."""
+    resources = {"limits": {"memory": limit}, "requests": {"memory": request}}
+    return {"spec": {"containers": [{"name": "web", "resources": resources}]}}
+
+
+async def test_the_resources_of_a_pod_are_changed_only_through_its_resize(api: ApiUser, expected: Check) -> None:
+    await api.create(api.path("pods"), with_memory("one", "64Mi", "32Mi", schedulerName="nobody"))
+    more, whole, resize = memory("96Mi", "32Mi"), api.path("pods", "one"), api.path("pods", "one", "resize")
+    assert (await api.patch(whole, more, STRATEGIC)).status == 422
+    beside = {"metadata": {"labels": {"a": "b"}, "annotations": {"a": "b"}}, "spec": {**more["spec"], "priority": 3}}
+    expected("resized", await api.patch(resize, beside, STRATEGIC))
+    tested = [
+        {"op": "test", "path": "/spec/containers/0/resources/limits/memory", "value": "64Mi"},
+        {"op": "replace", "path": "/spec/containers/0/resources/limits/memory", "value": "128Mi"},
+    ]
+    expected("failed test", await api.patch(resize, tested, JSON_PATCH))
+    tested[0]["value"] = "96Mi"
+    assert (await api.patch(resize, tested, JSON_PATCH)).status == 200
+    assert (await api.patch(resize, memory("64Mi", "32Mi"), STRATEGIC)).status == 200
+    assert (await api.get(api.path("configmaps", "one", "resize"))).status == 404
+
+
+async def test_a_resize_that_would_change_what_a_pod_is_is_refused(api: ApiUser, expected: Check) -> None:
+    body = with_memory("one", "64Mi", "64Mi", schedulerName="nobody")
+    body["spec"]["containers"][0]["resources"]["limits"]["cpu"] = "100m"
+    await api.create(api.path("pods"), body)
+    resize = api.path("pods", "one", "resize")
+    expected("another class", await api.patch(resize, memory("96Mi", "64Mi"), STRATEGIC))
+    assert (await api.patch(resize, memory("96Mi", "96Mi"), STRATEGIC)).status == 200
+    gone = [{"op": "remove", "path": "/spec/containers/0/resources/limits/memory"}]
+    await api.create(api.path("pods"), with_memory("two", "64Mi", "32Mi", schedulerName="nobody"))
+    expected("removed", await api.patch(api.path("pods", "two", "resize"), gone, JSON_PATCH))
+    other = {"spec": {"containers": [{"name": "side", "image": "web:better"}]}}
+    expected("another container", await api.patch(api.path("pods", "two", "resize"), other, STRATEGIC))
+
+
+async def test_a_kubelet_takes_more_memory_for_a_container_that_runs(api: ApiUser) -> None:
+    await api.create(api.path("pods"), with_memory("one", "64Mi", "32Mi"))
+    await api.until(api.path("pods", "one"), ready)
+    assert (await api.patch(api.path("pods", "one", "resize"), memory("96Mi", "32Mi"), STRATEGIC)).status == 200
+
+    def has_it(body: Json) -> bool:
+        (status,) = body["status"]["containerStatuses"]
+        return bool(status["resources"]["limits"]["memory"] == "96Mi")
+
+    found = await api.until(api.path("pods", "one"), has_it)
+    (status,) = found["status"]["containerStatuses"]
+    assert (status["restartCount"], status["ready"]) == (0, True)
+
+
+async def test_a_kubelet_says_that_its_node_has_not_so_much_memory(api: ApiUser) -> None:
+    await api.create(api.path("pods"), with_memory("one", "64Mi", "32Mi"))
+    await api.until(api.path("pods", "one"), ready)
+    huge = memory("100Ti", "100Ti")
+    assert (await api.patch(api.path("pods", "one", "resize"), huge, STRATEGIC)).status == 200
+
+    def pending(body: Json) -> list[Json]:
+        return [each for each in body["status"]["conditions"] if each["type"] == "PodResizePending"]
+
+    (said,) = pending(await api.until(api.path("pods", "one"), lambda body: bool(pending(body))))
+    assert (said["status"], said["reason"]) == ("True", "Infeasible")
+    assert said["message"].startswith("Node didn't have enough capacity: memory, requested: ")
+    assert (await api.patch(api.path("pods", "one", "resize"), memory("64Mi", "32Mi"), STRATEGIC)).status == 200
+    await api.until(api.path("pods", "one"), lambda body: not pending(body))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from tests.contract.kube.objects import config
-from tests.contract.kube.talk import Api, Json
+from tests.contract.kube.talk import ApiUser, Json
 
 Check = Callable[[str, object], None]
 
@@ -13,7 +13,7 @@ def told(events: Sequence[Json]) -> list[tuple[str, str]]:
     return [(event["type"], event["object"]["metadata"].get("name", "")) for event in events]
 
 
-async def test_a_watch_tells_what_happens_after_a_version(api: Api, expected: Check) -> None:
+async def test_a_watch_tells_what_happens_after_a_version(api: ApiUser, expected: Check) -> None:
     version = await api.version()
     path = api.path("configmaps")
     async with api.watch(path, resourceVersion=version, labelSelector="case=watch") as watch:
@@ -27,7 +27,7 @@ async def test_a_watch_tells_what_happens_after_a_version(api: Api, expected: Ch
     assert versions[0] > int(version)
 
 
-async def test_a_watch_goes_on_where_another_ended(api: Api) -> None:
+async def test_a_watch_goes_on_where_another_ended(api: ApiUser) -> None:
     path = api.path("configmaps")
     first = (await api.create(path, config("one", labels={"case": "watch"}))).body["metadata"]["resourceVersion"]
     await api.create(path, config("two", labels={"case": "watch"}))
@@ -36,7 +36,7 @@ async def test_a_watch_goes_on_where_another_ended(api: Api) -> None:
         assert told(await watch.take(2)) == [("ADDED", "two"), ("DELETED", "one")]
 
 
-async def test_a_watch_without_a_version_begins_with_what_is_there(api: Api) -> None:
+async def test_a_watch_without_a_version_begins_with_what_is_there(api: ApiUser) -> None:
     path = api.path("configmaps")
     for name in ("one", "two"):
         await api.create(path, config(name, labels={"case": "watch"}))
@@ -47,7 +47,7 @@ async def test_a_watch_without_a_version_begins_with_what_is_there(api: Api) -> 
             assert told(await watch.take(1)) == [("MODIFIED", "one")]
 
 
-async def test_an_object_that_leaves_the_selection_is_told_as_deleted(api: Api, expected: Check) -> None:
+async def test_an_object_that_leaves_the_selection_is_told_as_deleted(api: ApiUser, expected: Check) -> None:
     path = api.path("configmaps")
     version = await api.version()
     async with api.watch(path, resourceVersion=version, labelSelector="tier=front") as watch:
@@ -62,7 +62,7 @@ async def test_an_object_that_leaves_the_selection_is_told_as_deleted(api: Api, 
     assert events[1]["object"]["metadata"]["resourceVersion"] == changed.body["metadata"]["resourceVersion"]
 
 
-async def test_a_watch_can_be_for_one_object(api: Api) -> None:
+async def test_a_watch_can_be_for_one_object(api: ApiUser) -> None:
     path = api.path("configmaps")
     version = await api.version()
     async with api.watch(path, resourceVersion=version, fieldSelector="metadata.name=two") as watch:
@@ -72,7 +72,7 @@ async def test_a_watch_can_be_for_one_object(api: Api) -> None:
         assert told(await watch.take(2)) == [("ADDED", "two"), ("DELETED", "two")]
 
 
-async def test_bookmarks_come_when_they_are_asked_for(api: Api, expected: Check) -> None:
+async def test_bookmarks_come_when_they_are_asked_for(api: ApiUser, expected: Check) -> None:
     """A bookmark comes shortly before the end of a watch, when there is something to tell: here, somebody else's."""
     path, version = api.path("configmaps"), await api.version()
     query = {"resourceVersion": version, "labelSelector": "case=none", "timeoutSeconds": 5}
@@ -85,13 +85,13 @@ async def test_bookmarks_come_when_they_are_asked_for(api: Api, expected: Check)
     assert int(events[0]["object"]["metadata"]["resourceVersion"]) > int(version)
 
 
-async def test_a_watch_ends_after_its_timeout(api: Api) -> None:
+async def test_a_watch_ends_after_its_timeout(api: ApiUser) -> None:
     async with api.watch(api.path("configmaps"), resourceVersion=await api.version(), timeoutSeconds=1) as watch:
         assert watch.status == 200
         assert await watch.next(within=5) is None
 
 
-async def test_a_list_can_be_streamed(api: Api, expected: Check) -> None:
+async def test_a_list_can_be_streamed(api: ApiUser, expected: Check) -> None:
     path = api.path("configmaps")
     for name in ("one", "two"):
         await api.create(path, config(name, labels={"case": "watch"}))
@@ -102,7 +102,7 @@ async def test_a_list_can_be_streamed(api: Api, expected: Check) -> None:
     expected("end of the list", events[2])
 
 
-async def test_a_version_that_is_too_old_is_gone(api: Api, expected: Check) -> None:
+async def test_a_version_that_is_too_old_is_gone(api: ApiUser, expected: Check) -> None:
     path = api.path("configmaps")
     for name in ("one", "two", "three"):
         await api.create(path, config(name, labels={"case": "watch"}))
@@ -116,13 +116,13 @@ async def test_a_version_that_is_too_old_is_gone(api: Api, expected: Check) -> N
     expected("page", await api.get(path, limit=1, **{"continue": page}))
 
 
-async def test_a_version_that_is_none_is_refused(api: Api, expected: Check) -> None:
+async def test_a_version_that_is_none_is_refused(api: ApiUser, expected: Check) -> None:
     path = api.path("configmaps")
     expected("watch", await api.get(path, watch="true", resourceVersion="nonsense"))
     expected("list", await api.get(path, resourceVersion="nonsense"))
 
 
-async def test_a_version_that_has_not_come_to_be_is_waited_for_in_vain(api: Api) -> None:
+async def test_a_version_that_has_not_come_to_be_is_waited_for_in_vain(api: ApiUser) -> None:
     answer = await api.get(api.path("configmaps"), resourceVersion="99999999")
     assert (answer.status, answer.body["reason"], answer.headers["Retry-After"]) == (504, "Timeout", "1")
     assert answer.body["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"

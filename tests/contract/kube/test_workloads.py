@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from tests.contract.kube.objects import BETTER, claim, deployment, pod, stateful, volume
-from tests.contract.kube.talk import APPS, CORE, STRATEGIC, Api, Json, living, ready
+from tests.contract.kube.talk import APPS, CORE, STRATEGIC, ApiUser, Json, living, ready
 
 Check = Callable[[str, object], None]
 REVISION = "deployment.kubernetes.io/revision"
@@ -17,13 +17,13 @@ def condition(body: Json, kind: str) -> Json:
 
 
 def rolled_out(body: Json) -> bool:
-    """Say whether a Deployment is where it should be, as `kubectl rollout status` judges."""
+    """Return whether a Deployment is where it should be, as `kubectl rollout status` judges."""
     status, wanted = body["status"], body["spec"]["replicas"]
     counts = [status.get(key, 0) for key in ("replicas", "updatedReplicas", "availableReplicas")]
     return status.get("observedGeneration") == body["metadata"]["generation"] and counts == [wanted] * 3
 
 
-async def revisions(api: Api) -> dict[str, tuple[str, int]]:
+async def revisions(api: ApiUser) -> dict[str, tuple[str, int]]:
     """Show the ReplicaSets: revision to image and wanted pods."""
     found = (await api.get(api.path("replicasets", group=APPS))).body["items"]
     return {
@@ -35,7 +35,7 @@ async def revisions(api: Api) -> dict[str, tuple[str, int]]:
     }
 
 
-async def test_a_deployment_makes_a_replica_set_and_pods(api: Api, expected: Check) -> None:
+async def test_a_deployment_makes_a_replica_set_and_pods(api: ApiUser, expected: Check) -> None:
     path = api.path("deployments", "web", group=APPS)
     await api.create(api.path("deployments", group=APPS), deployment())
 
@@ -51,7 +51,7 @@ async def test_a_deployment_makes_a_replica_set_and_pods(api: Api, expected: Che
     expected("one pod", pods["items"][0])
 
 
-async def test_a_new_template_is_a_new_revision_and_an_old_one_comes_back_as_the_newest(api: Api) -> None:
+async def test_a_new_template_is_a_new_revision_and_an_old_one_comes_back_as_the_newest(api: ApiUser) -> None:
     path = api.path("deployments", "web", group=APPS)
     first = (await api.create(api.path("deployments", group=APPS), deployment())).body["spec"]["template"]
     await api.until(path, rolled_out)
@@ -68,7 +68,7 @@ async def test_a_new_template_is_a_new_revision_and_an_old_one_comes_back_as_the
 
 
 async def test_a_rollout_that_gets_nowhere_exceeds_its_deadline_and_keeps_the_old_pods(
-    api: Api, expected: Check
+    api: ApiUser, expected: Check
 ) -> None:
     path = api.path("deployments", "web", group=APPS)
     await api.create(api.path("deployments", group=APPS), deployment(progressDeadlineSeconds=3))
@@ -83,7 +83,7 @@ async def test_a_rollout_that_gets_nowhere_exceeds_its_deadline_and_keeps_the_ol
     assert len([each for each in living(pods) if ready(each)]) == 2
 
 
-async def test_a_deleted_pod_is_replaced_by_another(api: Api) -> None:
+async def test_a_deleted_pod_is_replaced_by_another(api: ApiUser) -> None:
     path = api.path("deployments", "web", group=APPS)
     await api.create(api.path("deployments", group=APPS), deployment())
     await api.until(path, rolled_out)
@@ -99,7 +99,7 @@ async def test_a_deleted_pod_is_replaced_by_another(api: Api) -> None:
     assert len(after & set(before)) == 1
 
 
-async def test_a_pod_that_leaves_the_selector_is_let_go_and_replaced(api: Api) -> None:
+async def test_a_pod_that_leaves_the_selector_is_let_go_and_replaced(api: ApiUser) -> None:
     await api.create(api.path("deployments", group=APPS), deployment(replicas=1))
     await api.until(api.path("deployments", "web", group=APPS), rolled_out)
     name = (await api.get(api.path("pods"))).body["items"][0]["metadata"]["name"]
@@ -109,7 +109,7 @@ async def test_a_pod_that_leaves_the_selector_is_let_go_and_replaced(api: Api) -
     await api.until(api.path("pods"), lambda body: len(living(body)) == 2)
 
 
-async def test_a_deployment_scales_to_nothing_and_back(api: Api) -> None:
+async def test_a_deployment_scales_to_nothing_and_back(api: ApiUser) -> None:
     path = api.path("deployments", "web", group=APPS)
     await api.create(api.path("deployments", group=APPS), deployment())
     await api.until(path, rolled_out)
@@ -121,7 +121,7 @@ async def test_a_deployment_scales_to_nothing_and_back(api: Api) -> None:
     await api.until(path, rolled_out)
 
 
-async def test_a_deleted_deployment_takes_its_replica_sets_and_pods_along(api: Api) -> None:
+async def test_a_deleted_deployment_takes_its_replica_sets_and_pods_along(api: ApiUser) -> None:
     await api.create(api.path("deployments", group=APPS), deployment())
     await api.until(api.path("deployments", "web", group=APPS), rolled_out)
     await api.delete(api.path("deployments", "web", group=APPS), {"propagationPolicy": "Background"})
@@ -129,7 +129,7 @@ async def test_a_deleted_deployment_takes_its_replica_sets_and_pods_along(api: A
     await api.until(api.path("pods"), lambda body: not body["items"])
 
 
-async def test_a_stateful_pod_comes_back_under_its_name(api: Api, expected: Check) -> None:
+async def test_a_stateful_pod_comes_back_under_its_name(api: ApiUser, expected: Check) -> None:
     path = api.path("statefulsets", "db", group=APPS)
     await api.create(api.path("statefulsets", group=APPS), stateful())
     body = await api.until(
@@ -145,7 +145,7 @@ async def test_a_stateful_pod_comes_back_under_its_name(api: Api, expected: Chec
     await api.until(api.path("pods", "db-0"), is_new)
 
 
-async def test_a_crashing_container_backs_off(api: Api) -> None:
+async def test_a_crashing_container_backs_off(api: ApiUser) -> None:
     await api.create(api.path("pods"), pod("bad", "web:bad"))
 
     def backing_off(body: Json) -> bool:
@@ -165,7 +165,7 @@ async def test_a_crashing_container_backs_off(api: Api) -> None:
     assert condition(body, "Ready")["reason"] == "ContainersNotReady"
 
 
-async def test_an_image_that_is_not_there_cannot_be_pulled(api: Api) -> None:
+async def test_an_image_that_is_not_there_cannot_be_pulled(api: ApiUser) -> None:
     await api.create(api.path("pods"), pod("bad", "web:none-such", imagePullSecrets=[]))
 
     def failing(body: Json) -> bool:
@@ -176,7 +176,7 @@ async def test_an_image_that_is_not_there_cannot_be_pulled(api: Api) -> None:
     assert (body["status"]["phase"], body["status"]["containerStatuses"][0]["restartCount"]) == ("Pending", 0)
 
 
-async def test_a_pod_that_fits_nowhere_stays_pending(api: Api) -> None:
+async def test_a_pod_that_fits_nowhere_stays_pending(api: ApiUser) -> None:
     await api.create(api.path("pods"), pod("lost", nodeSelector={"contract.dev/none": "such"}))
     body = await api.until(api.path("pods", "lost"), lambda body: bool(condition(body, "PodScheduled")))
     scheduled = condition(body, "PodScheduled")
@@ -188,7 +188,7 @@ async def test_a_pod_that_fits_nowhere_stays_pending(api: Api) -> None:
     assert events["items"]
 
 
-async def test_a_claim_is_bound_to_a_volume_and_lost_with_it(api: Api, expected: Check) -> None:
+async def test_a_claim_is_bound_to_a_volume_and_lost_with_it(api: ApiUser, expected: Check) -> None:
     name, path = f"{api.namespace}-volume", api.path("persistentvolumeclaims", "data")
     await api.create(api.path("persistentvolumeclaims"), claim("data", api.namespace))
     assert (await api.get(path)).body["status"] == {"phase": "Pending"}
@@ -205,7 +205,7 @@ async def test_a_claim_is_bound_to_a_volume_and_lost_with_it(api: Api, expected:
     expected("lost", await api.until(path, lambda body: body["status"]["phase"] == "Lost"))
 
 
-async def test_a_volume_is_released_when_its_claim_goes(api: Api) -> None:
+async def test_a_volume_is_released_when_its_claim_goes(api: ApiUser) -> None:
     name, path = f"{api.namespace}-volume", api.path("persistentvolumeclaims", "data")
     await api.create(f"{CORE}/persistentvolumes", volume(name, api.namespace))
     await api.create(api.path("persistentvolumeclaims"), claim("data", api.namespace))
@@ -217,7 +217,7 @@ async def test_a_volume_is_released_when_its_claim_goes(api: Api) -> None:
     await api.until(f"{CORE}/persistentvolumes/{name}", lambda body: body.get("code") == 404)
 
 
-async def test_a_claim_is_kept_for_a_pod_on_a_node_and_for_no_other(api: Api) -> None:
+async def test_a_claim_is_kept_for_a_pod_on_a_node_and_for_no_other(api: ApiUser) -> None:
     for name, place in (("used", {"nodeName": "no-such-node"}), ("wanted", {"schedulerName": "nobody"})):
         volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]
         await api.create(api.path("persistentvolumeclaims"), claim(name, "none-such"))
@@ -230,7 +230,7 @@ async def test_a_claim_is_kept_for_a_pod_on_a_node_and_for_no_other(api: Api) ->
     await api.until(api.path("persistentvolumeclaims", "used"), lambda body: body.get("code") == 404)
 
 
-async def test_a_service_knows_the_pods_behind_it(api: Api) -> None:
+async def test_a_service_knows_the_pods_behind_it(api: ApiUser) -> None:
     spec = {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]}
     metadata = {"name": "front"}
     await api.create(api.path("services"), {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec})

@@ -13,7 +13,7 @@ async def accept_for_ever(url: str) -> None:
     async with Ledger.open(url, holder="kintsugi-0") as ledger:
         for number in itertools.count():
             keys = [f"durable-{number}-{caller}" for caller in range(5)]
-            await asyncio.gather(*(ledger.accept([signal(key)], NOW) for key in keys))
+            await asyncio.gather(*(ledger.signals.accept([signal(key)], NOW) for key in keys))
             print(*keys, flush=True)
 
 

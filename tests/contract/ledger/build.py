@@ -3,10 +3,22 @@
 import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from kintsugi.ledger import Claim, Claimed, Ledger
-from kintsugi.model.documents import Mode, RuleSource
+from kintsugi.ledger import Ledger, RunRequest, RunRequestResult
+from kintsugi.model.causes import (
+    Cause,
+    CauseKind,
+    Confidence,
+    Diagnosis,
+    EvidenceItem,
+    EvidenceSource,
+    KeptDiagnosis,
+    Occasion,
+    RegistryAnswer,
+)
 from kintsugi.model.history import History
+from kintsugi.model.known import GoodTemplate
 from kintsugi.model.records import (
     Phase,
     Reason,
@@ -19,6 +31,7 @@ from kintsugi.model.records import (
     Verdict,
     VerdictKind,
 )
+from kintsugi.model.rules import Mode, RuleSource
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -51,11 +64,11 @@ def signal(
     )
 
 
-def claim(
+def run_request(
     told: Signal | None = None, *, service: str = "web", namespace: str = "shop", locks: tuple[str, ...] | None = None
-) -> Claim:
+) -> RunRequest:
     """Make a claim of a service."""
-    return Claim(
+    return RunRequest(
         signal=told,
         service=service,
         namespace=namespace,
@@ -92,24 +105,62 @@ def refuse_to_decide(_history: History) -> Verdict:
 async def begin(ledger: Ledger, service: str = "web", *, namespace: str = "shop", now: datetime = NOW) -> RunRecord:
     """Accept a signal and start a run for it."""
     told = signal(began=now)
-    await ledger.accept([told], now)
-    claimed = await ledger.claim(claim(told, service=service, namespace=namespace), start, now)
-    return started(claimed)
+    await ledger.signals.accept([told], now)
+    requested = await ledger.run_requests.request_run(
+        run_request(told, service=service, namespace=namespace), start, now
+    )
+    return started(requested)
 
 
-def started(claimed: Claimed) -> RunRecord:
-    """Give the run of a claim that must have started one."""
-    assert claimed.verdict.kind is VerdictKind.STARTED, claimed.verdict
-    assert claimed.run is not None
-    return claimed.run
+def started(requested: RunRequestResult) -> RunRecord:
+    """Return the run of a claim that must have started one."""
+    assert requested.verdict.kind is VerdictKind.STARTED, requested.verdict
+    assert requested.run is not None
+    return requested.run
 
 
-def step(
-    run: RunRecord, path: str = "delete/pods#0", state: StepState = StepState.INTENT, **more: object
-) -> StepRecord:
+def diagnosis(summary: str = "web: it cannot start", *, at: datetime = NOW, text: str = "it says no") -> Diagnosis:
+    """Make a diagnosis with a cause, its evidence and what is not known."""
+    seen = EvidenceItem(source=EvidenceSource.EVENT, object="pod/web-1", field="Failed", text=text, at=at)
+    cause = Cause(
+        kind=CauseKind.IMAGE_PULL,
+        object="deployment/web",
+        field="containers[web].image",
+        confidence=Confidence.CERTAIN,
+        text=text,
+        evidence=(seen,),
+        registry=RegistryAnswer.NOT_FOUND,
+    )
+    return Diagnosis(
+        object="deployment/web", namespace="shop", at=at, summary=summary, causes=(cause,), unknown=(f"Events: {text}",)
+    )
+
+
+def kept(run: RunRecord, occasion: Occasion = Occasion.OPENED, *, at: datetime = NOW) -> KeptDiagnosis:
+    """Make what is kept of a diagnosis with a run's incident."""
+    return KeptDiagnosis(incident=run.incident, occasion=occasion, diagnosis=diagnosis(at=at))
+
+
+def good_template(name: str = "web") -> GoodTemplate:
+    """Make the last good template of a Deployment."""
+    return GoodTemplate(
+        kind="deployment",
+        namespace="shop",
+        name=name,
+        workload="uid-1",
+        template="abc",
+        number=3,
+        seen=NOW,
+        document='{"spec":{"containers":[{"name":"web","image":"shop:2.0","args":null}]}}',
+        withheld="enc:aesgcm:v1:0123456789abcdef:c2VhbGVk",
+        fingerprint="scrypt:v1:c2FsdA==:ZGVyaXZlZA==",
+    )
+
+
+def step(run: RunRecord, path: str = "delete/pods#0", state: StepState = StepState.INTENT, **more: Any) -> StepRecord:
     """Make a changing step's record."""
-    given = {"namespace": run.namespace, "started": NOW, **more}
-    return StepRecord(run=run.id, phase=Phase.FORWARD, path=path, state=state, changes=True, **given)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"namespace": run.namespace, "started": NOW, **more}
+    return StepRecord(run=run.id, phase=Phase.FORWARD, path=path, state=state, changes=True, **given)
 
 
 @dataclass
@@ -118,6 +169,6 @@ class Crossings:
 
     passed: list[tuple[str, str, bool]] = field(default_factory=list)
 
-    def passing(self, kind: str, name: str, *, before: bool) -> None:
+    def hit(self, kind: str, name: str, *, before: bool) -> None:
         """Note it."""
         self.passed.append((kind, name, before))

@@ -1,4 +1,8 @@
-"""The same ledger on both databases: every contract test runs on an SQLite file and on a real PostgreSQL."""
+"""
+The same ledger on both databases: every contract test runs on an SQLite file and on a real PostgreSQL.
+
+Those that need nothing but a ledger run on the in-memory one as well, which unit tests work with.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -23,13 +27,17 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return dsn
 
 
-@pytest.fixture(params=ON)
+@pytest.fixture(params=(*ON, "memory"))
 def made(request: pytest.FixtureRequest) -> Iterator[str]:
     """Return the URL of a ledger that was opened before and has no rows yet: a copy of one that was made once."""
     if request.param == "sqlite":
         file: Path = request.getfixturevalue("tmp_path") / "ledger.db"
         file.write_bytes(ledgers.content())
         yield ledgers.url_of(file)
+        return
+    if request.param == "memory":
+        with ledgers.memory() as url:
+            yield url
         return
     server: Postgres = request.getfixturevalue("postgres_server")
     dsn = server.create_database(like=request.getfixturevalue("made_database"))

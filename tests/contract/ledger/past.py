@@ -10,18 +10,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import Table, insert, text
 
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.tables import (
-    approvals,
-    evidence,
-    good_revisions,
-    incidents,
-    notices,
-    pauses,
-    runs,
-    signals,
-    steps,
-)
-from kintsugi.model.documents import Mode, RuleSource
+from kintsugi.ledger.known_tables import good_revisions, good_templates
+from kintsugi.ledger.tables import approvals, diagnoses, evidence, incidents, notices, pauses, runs, signals, steps
+from kintsugi.model.causes import Occasion
 from kintsugi.model.records import (
     IncidentState,
     PauseScope,
@@ -32,7 +23,8 @@ from kintsugi.model.records import (
     StepState,
     VerdictKind,
 )
-from tests.contract.ledger.build import MINUTE, NOW
+from kintsugi.model.rules import Mode, RuleSource
+from tests.contract.ledger.build import MINUTE, NOW, diagnosis
 
 SERVICES = 4
 """Services that the past is about; each has had its share of the incidents."""
@@ -67,6 +59,9 @@ def _one(number: int, then: datetime) -> Iterator[tuple[Table, Row]]:
     yield from _told(number, incident, then)
     good: Row = {"workload": f"uid-{number}", "template": "t", "number": 1, "first_good": then}
     yield good_revisions, {**good, "last_good": then + MINUTE}
+    named: Row = {"kind": "deployment", "namespace": "shop", "name": f"web-{number}"}
+    text: Row = {"document": "{}", "withheld": "", "fingerprint": ""}
+    yield good_templates, {**named, "workload": f"uid-{number}", "template": "t", "number": 1, "seen": then, **text}
     yield signals, _signal(f"sig-past-{number:06}", then, VerdictKind.STARTED, incident)
     yield signals, _signal(f"sig-none-{number:06}", then, VerdictKind.REFUSED, None)
 
@@ -77,7 +72,7 @@ def _carried(number: int, incident: str, run: str, then: datetime) -> Iterator[t
     well: Row = {"state": IncidentState.RECOVERED, "reason": "well"}
     yield incidents, {"id": incident, "mode": Mode.AUTO, "opened": then, "closed": over, **about, **well}
     plan: Row = {"namespace": "shop", "catalog": "digest-1", "parameters": {}, "epoch": 1, "changed": True}
-    times: Row = {"started": then, "deadline": over, "walked": over, "finished": over}
+    times: Row = {"started": then, "deadline": over, "steps_finished_at": over, "finished": over}
     yield runs, {"id": run, "incident": incident, **plan, **times, **about, **well}
 
 
@@ -95,6 +90,7 @@ def _told(number: int, incident: str, then: datetime) -> Iterator[tuple[Table, R
     sent: Row = {"id": f"ntc-{number}", "incident": incident, "kind": IncidentState.RECOVERED, "text": "well"}
     yield notices, {**sent, "created": over, "attempts": 1, "due": over, "sent": True}
     asked: Row = {"incident": incident, "path": "", "question": "?", "plan": "p", "asked": then, "expires": over}
+    yield diagnoses, {"incident": incident, "occasion": Occasion.OPENED, "at": then, "diagnosis": diagnosis(at=then)}
     yield approvals, {**asked, "who": "ana", "answered": over}
     stop: Row = {"id": f"pause-{number}", "scope": PauseScope.GLOBAL, "name": "", "who": "ana", "why": ""}
     times: Row = {"since": then, "until": over, "lifted": over if number % 2 else None}

@@ -15,7 +15,7 @@ from kintsugi.ledger import Ledger
 GROW = frozenset(
     {
         *("signals", "incidents", "runs", "steps", "evidence", "approvals", "notices", "pauses"),
-        "good_revisions",
+        *("good_revisions", "good_templates", "diagnoses"),
     }
 )
 """

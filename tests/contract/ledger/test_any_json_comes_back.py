@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from kintsugi.expressions import to_json
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import DeadLetter, SignalSource, StepState, UndoRecord
-from kintsugi.runner.storage import recalled, storable
+from kintsugi.runner.journal import recalled, storable
 from kintsugi.telemetry import MASK, SECRETS
-from tests.contract.ledger.build import NOW, claim, signal, start, started, step
+from tests.contract.ledger.build import NOW, run_request, signal, start, started, step
 
 MARKS = [f"$kintsugi.{word}" for word in ("", "time", "duration", "bytes", "integer", "map", "future")]
 TELLING = ["@time", "@seconds", "@map"]
@@ -56,7 +56,7 @@ many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChe
 
 def kept(value: object) -> object:
     """
-    Say what equal means: the very value, but for what has no JSON or no place in a database.
+    Return what equal means: the very value, but for what has no JSON or no place in a database.
 
     NUL and half a surrogate pair are U+FFFD, NaN and the infinities null; of two names that become one by this the later
     counts.
@@ -85,8 +85,8 @@ def same(one: object, other: object) -> bool:
 async def test_any_labels_and_annotations_come_back(ledger: Ledger, told: list[dict[str, str]]) -> None:
     """A14: a label may be named like a mark of the ledger's own, and have any text."""
     signals = [replace(signal(labels={"a": "b"}), labels=each, annotations=each) for each in told]
-    await ledger.accept(signals, NOW)
-    found = {each.id: each for each in await ledger.firing()}
+    await ledger.signals.accept(signals, NOW)
+    found = {each.id: each for each in await ledger.signals.firing()}
     for sent in signals:
         assert same(found[sent.id].labels, kept(SECRETS.labels(sent.labels)))
         assert same(found[sent.id].annotations, kept(SECRETS.labels(sent.annotations)))
@@ -97,9 +97,9 @@ async def test_any_labels_and_annotations_come_back(ledger: Ledger, told: list[d
 async def test_any_document_comes_back_from_a_step_and_from_parameters(ledger: Ledger, sent: list[object]) -> None:
     """A14: results are what services answer; facts, commands and undo are what objects hold."""
     told, service = signal(), f"service-{next(NUMBERS)}"
-    await ledger.accept([told], NOW)
-    asked = replace(claim(told, service=service), parameters={"sent": sent})
-    run = started(await ledger.claim(asked, start, NOW))
+    await ledger.signals.accept([told], NOW)
+    asked = replace(run_request(told, service=service), parameters={"sent": sent})
+    run = started(await ledger.run_requests.request_run(asked, start, NOW))
     for number, each in enumerate(sent):
         holding = {"sent": each}
         done = step(
@@ -112,9 +112,9 @@ async def test_any_document_comes_back_from_a_step_and_from_parameters(ledger: L
             undo=UndoRecord(commands=(holding,)),
         )
         for _ in range(2):  # the second time it is recognised as the same
-            await ledger.save_step(done, expect=None, now=NOW)
-    assert same((await ledger.run(run.id)).parameters, {"sent": kept(sent)})
-    for each, found in zip(sent, await ledger.steps(run.id), strict=True):
+            await ledger.runs.save_step(done, expect=None, now=NOW)
+    assert same((await ledger.runs.get(run.id)).parameters, {"sent": kept(sent)})
+    for each, found in zip(sent, await ledger.runs.steps(run.id), strict=True):
         undone = found.undo.commands[0] if found.undo is not None else None
         for part in (found.result, found.facts):
             assert same(part, {"sent": kept(SECRETS.value(each))})
@@ -130,10 +130,10 @@ async def test_any_document_comes_back_from_a_step_and_from_parameters(ledger: L
 async def test_any_answer_is_seen_by_later_steps_after_a_restart(ledger: Ledger, sent: object) -> None:
     """C1: what an expression saw of an answer it sees again."""
     service = f"service-{next(NUMBERS)}"
-    run = started(await ledger.claim(claim(service=service), start, NOW))
+    run = started(await ledger.run_requests.request_run(run_request(service=service), start, NOW))
     looked = step(run, "look", StepState.DONE, result=storable({"json": sent}))
-    await ledger.save_step(looked, expect=None, now=NOW)
-    (found,) = await ledger.steps(run.id)
+    await ledger.runs.save_step(looked, expect=None, now=NOW)
+    (found,) = await ledger.runs.steps(run.id)
     rest = kept(SECRETS.value(sent))
     assert same(recalled(found.result), {"json": rest})
     assert same(to_json(recalled(found.result)), to_json({"json": rest}))
@@ -144,28 +144,28 @@ async def test_any_answer_is_seen_by_later_steps_after_a_restart(ledger: Ledger,
 async def test_any_text_comes_back_from_evidence_and_from_dead_letters(ledger: Ledger, sent: str) -> None:
     """A11, A14."""
     number = next(NUMBERS)
-    run = started(await ledger.claim(claim(service=f"service-{number}"), start, NOW))
-    await ledger.keep_evidence(run.id, sent, sent, sent, NOW)
-    (evidence,) = await ledger.evidence(run.id)
+    run = started(await ledger.run_requests.request_run(run_request(service=f"service-{number}"), start, NOW))
+    await ledger.evidence.keep(run.id, sent, sent, sent, NOW)
+    (evidence,) = await ledger.evidence.of_run(run.id)
     assert (evidence.path, evidence.kind) == (kept(sent),) * 2
     assert evidence.text == kept(SECRETS.text(sent))
     letter = DeadLetter(
         id=f"dead-{number:09d}", source=SignalSource.ALERTMANAGER, received=NOW, reason=sent, excerpt=sent
     )
-    await ledger.keep_dead_letters([letter])
-    found = {each.id: each for each in await ledger.dead_letters(limit=1000)}[letter.id]
+    await ledger.dead_letters.keep([letter])
+    found = {each.id: each for each in await ledger.dead_letters.newest(limit=1000)}[letter.id]
     assert (found.reason, found.excerpt) == (kept(SECRETS.text(sent)),) * 2
 
 
 @many
 @given(documents, texts)
-async def test_what_holds_no_secret_comes_back_equal_beside_one(ledger: Ledger, sent: object, secret: str) -> None:
+async def test_json_without_a_secret_comes_back_equal_beside_one(ledger: Ledger, sent: object, secret: str) -> None:
     """E4: what is masked is the secret and no more."""
     service = f"service-{next(NUMBERS)}"
-    run = started(await ledger.claim(claim(service=service), start, NOW))
+    run = started(await ledger.run_requests.request_run(run_request(service=service), start, NOW))
     holding = {"env": [{"name": "PLACE", "value": secret}], "password": secret, "rest": sent}
-    await ledger.save_step(step(run, "look", StepState.DONE, result=holding), expect=None, now=NOW)
-    (found,) = await ledger.steps(run.id)
+    await ledger.runs.save_step(step(run, "look", StepState.DONE, result=holding), expect=None, now=NOW)
+    (found,) = await ledger.runs.steps(run.id)
     assert found.result is not None
     place = {"name": "PLACE", "value": MASK if secret else ""}
     assert (found.result["env"], found.result["password"]) == ([place], MASK)
@@ -174,13 +174,13 @@ async def test_what_holds_no_secret_comes_back_equal_beside_one(ledger: Ledger, 
 
 
 async def test_an_answer_that_is_nested_deeper_than_is_kept_is_known_to_have_come_and_no_more(ledger: Ledger) -> None:
-    """C1: the limit is told, as that of the size is; a run does not end by it."""
-    run = started(await ledger.claim(claim(), start, NOW))
+    """The limit is told, as that of the size is; a run does not end by it."""
+    run = started(await ledger.run_requests.request_run(run_request(), start, NOW))
     for depth in (100, 250, 300, 5000):
         sent: object = "deep"
         for _ in range(depth):
             sent = {MARKS[1]: sent}
         result = storable({"json": sent})
-        await ledger.save_step(step(run, f"look#{depth}", StepState.DONE, result=result), expect=None, now=NOW)
+        await ledger.runs.save_step(step(run, f"look#{depth}", StepState.DONE, result=result), expect=None, now=NOW)
         assert (result is None) == (depth > 100)
-    assert [each.result is None for each in await ledger.steps(run.id)] == [False, True, True, True]
+    assert [each.result is None for each in await ledger.runs.steps(run.id)] == [False, True, True, True]

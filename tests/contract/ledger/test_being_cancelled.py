@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.records import GoodRevision
+from kintsugi.model.known import GoodRevision
 from tests.contract.ledger.build import NOW, signal
 
 _MOMENTS = 60
@@ -28,7 +28,7 @@ def _nothing_collected() -> Iterator[None]:
 async def test_a_write_after_one_that_was_cancelled_at_any_moment_is_made(ledger: Ledger, again: bool) -> None:
     """A run whose deadline comes while it writes must not lock the ledger for itself and for everybody else."""
     for moment in range(_MOMENTS):
-        writing = asyncio.create_task(ledger.note_good([revision("cut", each) for each in range(3)]))
+        writing = asyncio.create_task(ledger.revisions.note_good([revision("cut", each) for each in range(3)]))
         await asyncio.sleep(moment * 0.0002)
         writing.cancel()
         if again:
@@ -36,9 +36,9 @@ async def test_a_write_after_one_that_was_cancelled_at_any_moment_is_made(ledger
             writing.cancel()
         with suppress(asyncio.CancelledError):
             await writing
-        await ledger.note_good([revision("whole", moment)])
+        await ledger.revisions.note_good([revision("whole", moment)])
 
-    assert len(await ledger.good_revisions("whole")) == _MOMENTS
+    assert len(await ledger.revisions.good_revisions("whole")) == _MOMENTS
 
 
 def revision(workload: str, number: int) -> GoodRevision:
@@ -48,11 +48,11 @@ def revision(workload: str, number: int) -> GoodRevision:
 
 @pytest.mark.usefixtures("_nothing_collected")
 async def test_a_reading_that_was_cancelled_at_any_moment_leaves_the_next_one_its_connection(ledger: Ledger) -> None:
-    await ledger.accept([signal(key="there")], NOW)
+    await ledger.signals.accept([signal(key="there")], NOW)
     for moment in range(_MOMENTS):
-        reading = asyncio.create_task(ledger.firing())
+        reading = asyncio.create_task(ledger.signals.firing())
         await asyncio.sleep(moment * 0.0002)
         reading.cancel()
         with suppress(asyncio.CancelledError):
             await reading
-        assert [each.key for each in await ledger.firing()] == ["there"]
+        assert [each.key for each in await ledger.signals.firing()] == ["there"]

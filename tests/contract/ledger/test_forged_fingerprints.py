@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kintsugi.ledger import Ledger
-from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import Signal, SignalSource, Target
+from kintsugi.model.rules import RuleSource
 from kintsugi.sources.alertmanager import decode
 from tests.unit.sources.webhooks import alert, webhook
 
@@ -32,15 +32,16 @@ def forged(status: str, began: datetime) -> list[Signal]:
 
 
 async def test_a_forged_end_does_not_end_what_the_watch_sees(ledger: Ledger) -> None:
-    await ledger.accept([SEEN], NOW)
-    await ledger.accept(forged("resolved", NOW), NOW + timedelta(minutes=1))
-    (firing,) = await ledger.firing()
-    assert firing.key == SEEN.key
+    await ledger.signals.accept([SEEN], NOW)
+    await ledger.signals.accept(forged("resolved", NOW), NOW + timedelta(minutes=1))
+    assert [each.key for each in await ledger.signals.firing()] == [SEEN.key]
 
 
 @pytest.mark.parametrize("status", ["firing", "resolved"])
-async def test_what_was_forged_before_does_not_swallow_what_the_watch_sees(ledger: Ledger, status: str) -> None:
-    await ledger.accept(forged(status, NOW), NOW)
-    accepted = await ledger.accept([replace(SEEN, began=NOW + timedelta(seconds=30))], NOW + timedelta(minutes=1))
+async def test_a_forged_fingerprint_does_not_swallow_a_signal_of_the_watch(ledger: Ledger, status: str) -> None:
+    await ledger.signals.accept(forged(status, NOW), NOW)
+    accepted = await ledger.signals.accept(
+        [replace(SEEN, began=NOW + timedelta(seconds=30))], NOW + timedelta(minutes=1)
+    )
     assert accepted.new == 1
-    assert SEEN.key in {each.key for each in await ledger.firing()}
+    assert SEEN.key in {each.key for each in await ledger.signals.firing()}

@@ -8,7 +8,7 @@ from kintsugi.errors import NotRecorded, WrongState
 from kintsugi.ledger import Ledger
 from kintsugi.model.history import History
 from kintsugi.model.records import Approval, IncidentState, Pause, PauseScope, Reason, Verdict, VerdictKind
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, claim, signal, verdict
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, run_request, signal, verdict
 
 
 def pause(name: str = "pause-1", *, until: timedelta | None = None) -> Pause:
@@ -27,25 +27,25 @@ def pause(name: str = "pause-1", *, until: timedelta | None = None) -> Pause:
 
 async def test_a_pause_holds_until_its_end_or_until_it_is_lifted(ledger: Ledger) -> None:
     """A person's stop, with who and why."""
-    await ledger.pause(pause("ends", until=HOUR))
-    await ledger.pause(pause("stays"))
-    assert await ledger.pauses(NOW) == (pause("ends", until=HOUR), pause("stays"))
-    assert await ledger.pauses(NOW + HOUR) == (pause("stays"),)
-    assert await ledger.resume("stays", "bob", "done", NOW) == pause("stays")
-    assert await ledger.pauses(NOW + HOUR) == ()
+    await ledger.pauses.pause(pause("ends", until=HOUR))
+    await ledger.pauses.pause(pause("stays"))
+    assert await ledger.pauses.in_force(NOW) == (pause("ends", until=HOUR), pause("stays"))
+    assert await ledger.pauses.in_force(NOW + HOUR) == (pause("stays"),)
+    assert await ledger.pauses.resume("stays", "bob", "done", NOW) == pause("stays")
+    assert await ledger.pauses.in_force(NOW + HOUR) == ()
 
 
-async def test_what_has_held_is_told_with_its_true_end(ledger: Ledger) -> None:
+async def test_a_pause_that_has_held_is_told_with_its_true_end(ledger: Ledger) -> None:
     """A run's clock stood still for as long as a pause has held, whether it was lifted or has run out."""
     for name in ("lifted", "lifted early", "stays"):
-        await ledger.pause(pause(name))
-    await ledger.pause(pause("runs out", until=HOUR))
-    await ledger.pause(pause("lifted before its end", until=9 * HOUR))
+        await ledger.pauses.pause(pause(name))
+    await ledger.pauses.pause(pause("runs out", until=HOUR))
+    await ledger.pauses.pause(pause("lifted before its end", until=9 * HOUR))
     for name in ("lifted", "lifted before its end"):
-        await ledger.resume(name, "bob", "done", NOW + 2 * HOUR)
-    await ledger.resume("lifted early", "bob", "done", NOW + HOUR / 2)
+        await ledger.pauses.resume(name, "bob", "done", NOW + 2 * HOUR)
+    await ledger.pauses.resume("lifted early", "bob", "done", NOW + HOUR / 2)
 
-    held = await ledger.pauses_since(NOW + HOUR / 2, NOW + 3 * HOUR)
+    held = await ledger.pauses.since(NOW + HOUR / 2, NOW + 3 * HOUR)
     ends = {each.id: each.until for each in held}
     assert ends == {
         "lifted": NOW + 2 * HOUR,
@@ -53,32 +53,32 @@ async def test_what_has_held_is_told_with_its_true_end(ledger: Ledger) -> None:
         "runs out": NOW + HOUR,
         "stays": None,
     }
-    assert await ledger.pauses_since(NOW - 2 * HOUR, NOW - HOUR) == (), "they had not begun"
+    assert await ledger.pauses.since(NOW - 2 * HOUR, NOW - HOUR) == (), "they had not begun"
 
 
 async def test_a_pause_made_or_lifted_twice_is_one(ledger: Ledger) -> None:
     """D2: the answer was lost and the person tries again."""
     for _ in range(2):
-        await ledger.pause(pause())
-    assert len(await ledger.pauses(NOW)) == 1
+        await ledger.pauses.pause(pause())
+    assert len(await ledger.pauses.in_force(NOW)) == 1
     for _ in range(2):
-        await ledger.resume("pause-1", "bob", "done", NOW)
+        await ledger.pauses.resume("pause-1", "bob", "done", NOW)
     with pytest.raises(NotRecorded, match="no pause pause-9"):
-        await ledger.resume("pause-9", "bob", "done", NOW)
+        await ledger.pauses.resume("pause-9", "bob", "done", NOW)
 
 
 async def test_a_pause_is_seen_by_the_very_next_claim(ledger: Ledger) -> None:
     """P7: read in the claim's transaction, not from a copy."""
     told = signal()
-    await ledger.accept([told], NOW)
+    await ledger.signals.accept([told], NOW)
     seen: list[tuple[Pause, ...]] = []
 
     def look(history: History) -> Verdict:
         seen.append(history.pauses)
         return verdict(VerdictKind.REFUSED, Reason.PAUSED, NOW + MINUTE)
 
-    await ledger.pause(pause())
-    await ledger.claim(claim(told), look, NOW)
+    await ledger.pauses.pause(pause())
+    await ledger.run_requests.request_run(run_request(told), look, NOW)
     assert seen == [(pause(),)]
 
 
@@ -97,71 +97,82 @@ def question(incident: str, plan: str = "plan-1", *, asked: timedelta = timedelt
 async def test_an_answer_says_who_gave_it_and_when(ledger: Ledger) -> None:
     """Approvals record who."""
     run = await begin(ledger)
-    await ledger.ask(question(run.incident))
-    answer = await ledger.approve(run.incident, "restore", "plan-1", "ann", NOW + MINUTE)
+    await ledger.approvals.ask(question(run.incident))
+    answer = await ledger.approvals.approve(run.incident, "restore", "plan-1", "ann", NOW + MINUTE)
     assert (answer.who, answer.answered) == ("ann", NOW + MINUTE)
-    assert await ledger.approvals(run.incident) == (answer,)
-    assert await ledger.approve(run.incident, "restore", "plan-1", "bob", NOW + 2 * MINUTE) == answer
+    assert await ledger.approvals.of_incident(run.incident) == (answer,)
+    assert await ledger.approvals.approve(run.incident, "restore", "plan-1", "bob", NOW + 2 * MINUTE) == answer
+
+
+async def test_the_questions_of_several_incidents_are_listed_together(ledger: Ledger) -> None:
+    web, api, other = [await begin(ledger, service) for service in ("web", "api", "cache")]
+    for run in (web, api, other):
+        await ledger.approvals.ask(question(run.incident))
+    assert await ledger.approvals.of_incidents([web.incident, api.incident]) == (
+        question(web.incident),
+        question(api.incident),
+    )
+    assert await ledger.approvals.of_incidents([]) == ()
 
 
 async def test_an_answer_to_another_plan_is_refused(ledger: Ledger) -> None:
     """An approval holds only for the plan that was shown."""
     run = await begin(ledger)
-    await ledger.ask(question(run.incident, "plan-1"))
-    await ledger.ask(question(run.incident, "plan-2", asked=MINUTE))
+    await ledger.approvals.ask(question(run.incident, "plan-1"))
+    await ledger.approvals.ask(question(run.incident, "plan-2", asked=MINUTE))
     with pytest.raises(WrongState, match="plan has changed"):
-        await ledger.approve(run.incident, "restore", "plan-1", "ann", NOW + 2 * MINUTE)
-    await ledger.approve(run.incident, "restore", "plan-2", "ann", NOW + 2 * MINUTE)
+        await ledger.approvals.approve(run.incident, "restore", "plan-1", "ann", NOW + 2 * MINUTE)
+    await ledger.approvals.approve(run.incident, "restore", "plan-2", "ann", NOW + 2 * MINUTE)
 
 
 async def test_an_answer_to_another_plan_is_refused_though_there_is_an_answer(ledger: Ledger) -> None:
     """Whoever is told yes must have said it to the plan that is carried out."""
     run = await begin(ledger)
-    await ledger.ask(question(run.incident, "plan-1"))
-    given = await ledger.approve(run.incident, "restore", "plan-1", "ann", NOW + MINUTE)
+    await ledger.approvals.ask(question(run.incident, "plan-1"))
+    given = await ledger.approvals.approve(run.incident, "restore", "plan-1", "ann", NOW + MINUTE)
     with pytest.raises(WrongState, match="plan has changed"):
-        await ledger.approve(run.incident, "restore", "plan-0", "bob", NOW + 2 * MINUTE)
-    assert await ledger.approvals(run.incident) == (given,)
+        await ledger.approvals.approve(run.incident, "restore", "plan-0", "bob", NOW + 2 * MINUTE)
+    assert await ledger.approvals.of_incident(run.incident) == (given,)
 
 
 async def test_an_answer_that_comes_too_late_is_refused(ledger: Ledger) -> None:
     """Approvals expire."""
     run = await begin(ledger)
-    await ledger.ask(question(run.incident))
+    await ledger.approvals.ask(question(run.incident))
     with pytest.raises(WrongState, match="expired"):
-        await ledger.approve(run.incident, "restore", "plan-1", "ann", NOW + 30 * MINUTE)
-    with pytest.raises(NotRecorded, match="nothing was asked"):
-        await ledger.approve(run.incident, "delete", "plan-1", "ann", NOW)
+        await ledger.approvals.approve(run.incident, "restore", "plan-1", "ann", NOW + 30 * MINUTE)
+    with pytest.raises(NotRecorded, match="no approval was requested"):
+        await ledger.approvals.approve(run.incident, "delete", "plan-1", "ann", NOW)
 
 
 async def test_a_question_asked_twice_is_one(ledger: Ledger) -> None:
     """D2."""
     run = await begin(ledger)
     for _ in range(2):
-        await ledger.ask(question(run.incident))
-    assert len(await ledger.approvals(run.incident)) == 1
+        await ledger.approvals.ask(question(run.incident))
+    assert len(await ledger.approvals.of_incident(run.incident)) == 1
 
 
 async def test_a_notice_waits_until_it_is_sent(ledger: Ledger) -> None:
     """The outbox: retried with growing pauses, never lost."""
     run = await begin(ledger)
-    await ledger.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
-    (notice,) = await ledger.due_notices(NOW)
+    await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "help", NOW)
+    (notice,) = await ledger.outbox.due_notices(NOW)
     for _ in range(2):  # the same failure told twice counts once
-        await ledger.notice_failed(notice.id, NOW + MINUTE)
-    assert await ledger.due_notices(NOW) == ()
-    (again,) = await ledger.due_notices(NOW + MINUTE)
+        await ledger.outbox.notice_failed(notice.id, NOW + MINUTE)
+    assert await ledger.outbox.due_notices(NOW) == ()
+    (again,) = await ledger.outbox.due_notices(NOW + MINUTE)
     assert (again.id, again.attempts) == (notice.id, 1)
-    await ledger.notice_sent(notice.id)
-    assert await ledger.due_notices(NOW + HOUR) == ()
+    await ledger.outbox.notice_sent(notice.id)
+    assert await ledger.outbox.due_notices(NOW + HOUR) == ()
 
 
 async def test_a_notice_of_the_daemon_itself_is_left_once_an_hour_for_the_same_words(ledger: Ledger) -> None:
     """A daemon that starts every minute, or DNS that comes and goes, calls nobody every minute."""
     for minutes in (0, 30, 61):
-        await ledger.tell_of_daemon("names do not resolve", NOW + minutes * MINUTE)
-    await ledger.tell_of_daemon("something else", NOW)
-    told = [(each.incident, each.kind, each.text) for each in await ledger.due_notices(NOW + 2 * HOUR)]
+        await ledger.outbox.put_daemon_notice("names do not resolve", NOW + minutes * MINUTE)
+    await ledger.outbox.put_daemon_notice("something else", NOW)
+    told = [(each.incident, each.kind, each.text) for each in await ledger.outbox.due_notices(NOW + 2 * HOUR)]
     of_daemon = (None, IncidentState.NEEDS_OPERATOR)
     assert sorted(told, key=str) == [
         (*of_daemon, "names do not resolve"),
@@ -174,7 +185,7 @@ async def test_a_notice_of_the_daemon_itself_is_left_once_an_hour_for_the_same_w
 async def test_people_are_told_of_the_states_that_concern_them(ledger: Ledger, state: IncidentState) -> None:
     """Needs operator, awaiting approval, rolled back, recovered, ineffective, failed; nothing else."""
     run = await begin(ledger)
-    await ledger.move_run(run.id, state, "so it is", NOW)
+    await ledger.runs.move_run(run.id, state, "so it is", NOW)
     told = state in {
         IncidentState.NEEDS_OPERATOR,
         IncidentState.AWAITING_APPROVAL,
@@ -183,4 +194,4 @@ async def test_people_are_told_of_the_states_that_concern_them(ledger: Ledger, s
         IncidentState.INEFFECTIVE,
         IncidentState.FAILED,
     }
-    assert [notice.kind for notice in await ledger.due_notices(NOW)] == [state] * told
+    assert [notice.kind for notice in await ledger.outbox.due_notices(NOW)] == [state] * told

@@ -31,7 +31,7 @@ async def test_opening_again_migrates_nothing_and_loses_nothing(url: str) -> Non
         await ledger.lead(NOW)
         run = await begin(ledger)
     async with Ledger.open(url, holder="kintsugi-0") as ledger:
-        assert await ledger.open_runs() == (run,)
+        assert await ledger.runs.open_runs() == (run,)
 
 
 async def test_a_ledger_of_a_newer_version_is_refused(url: str) -> None:

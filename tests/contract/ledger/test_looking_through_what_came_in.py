@@ -8,11 +8,11 @@ from sqlalchemy import Select, insert, text
 
 from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
-from kintsugi.ledger.listing import page_of
+from kintsugi.ledger.signal_pages import page_of
 from kintsugi.ledger.tables import signals
-from kintsugi.model.answers import JudgedSignal, SignalWish
-from kintsugi.model.documents import RuleSource
+from kintsugi.model.api_types import JudgedSignal, SignalQuery
 from kintsugi.model.records import DeadLetter, Reason, SignalSource, VerdictKind
+from kintsugi.model.rules import RuleSource
 from tests.contract.ledger.build import MINUTE, NOW, signal, verdict
 
 SECOND = timedelta(seconds=1)
@@ -24,9 +24,9 @@ UNKNOWN = verdict(VerdictKind.NO_RULE, Reason.NO_RULE)
 async def fill(ledger: Ledger) -> list[str]:
     """Accept nine signals at five moments, judge all but the last; give their ids, newest first."""
     told = [signal(f"k{number}", received=NOW + number // 2 * SECOND) for number in range(9)]
-    await ledger.accept(told, NOW)
+    await ledger.signals.accept(told, NOW)
     given = [REFUSED, BUSY, UNKNOWN] * 3
-    await ledger.settle({each.id: judged for each, judged in zip(told[:-1], given, strict=False)}, NOW)
+    await ledger.signals.settle({each.id: judged for each, judged in zip(told[:-1], given, strict=False)}, NOW)
     return [each.id for each in reversed(told)]
 
 
@@ -39,7 +39,7 @@ async def test_all_signals_come_newest_first_page_after_page(ledger: Ledger) -> 
     """P9: also those of one moment, none twice and none left out."""
     known = await fill(ledger)
     found: list[str] = []
-    while page := await ledger.list_signals(SignalWish(limit=2, before=found[-1] if found else "")):
+    while page := await ledger.signal_pages.list_signals(SignalQuery(limit=2, before=found[-1] if found else "")):
         assert len(page) <= 2
         found += ids(page)
     assert found == known
@@ -48,43 +48,47 @@ async def test_all_signals_come_newest_first_page_after_page(ledger: Ledger) -> 
 async def test_signals_are_found_by_verdict_and_by_reason(ledger: Ledger) -> None:
     """P9: what was refused, and why."""
     known = list(reversed(await fill(ledger)))
-    refused = await ledger.list_signals(SignalWish(verdict=VerdictKind.REFUSED))
+    refused = await ledger.signal_pages.list_signals(SignalQuery(verdict=VerdictKind.REFUSED))
     assert ids(refused) == [known[number] for number in (7, 6, 4, 3, 1, 0)]
     assert {each.verdict.reason for each in refused if each.verdict} == {Reason.COOLDOWN, Reason.BUDGET}
-    assert ids(await ledger.list_signals(SignalWish(reason=Reason.BUDGET))) == [known[7], known[4], known[1]]
-    both = SignalWish(verdict=VerdictKind.REFUSED, reason=Reason.BUDGET, before=known[7], limit=1)
-    assert ids(await ledger.list_signals(both)) == [known[4]]
-    assert await ledger.list_signals(SignalWish(verdict=VerdictKind.STARTED, reason=Reason.BUDGET)) == []
+    assert ids(await ledger.signal_pages.list_signals(SignalQuery(reason=Reason.BUDGET))) == [
+        known[7],
+        known[4],
+        known[1],
+    ]
+    both = SignalQuery(verdict=VerdictKind.REFUSED, reason=Reason.BUDGET, before=known[7], limit=1)
+    assert ids(await ledger.signal_pages.list_signals(both)) == [known[4]]
+    assert await ledger.signal_pages.list_signals(SignalQuery(verdict=VerdictKind.STARTED, reason=Reason.BUDGET)) == []
 
 
-async def test_what_fires_again_says_so(ledger: Ledger) -> None:
+async def test_a_signal_that_fires_again_says_so(ledger: Ledger) -> None:
     """P1: provisional first, then a signal that names the one it continues."""
-    await ledger.accept([signal("a"), signal("a", ended=NOW + MINUTE)], NOW)
+    await ledger.signals.accept([signal("a"), signal("a", ended=NOW + MINUTE)], NOW)
     again = NOW + 2 * MINUTE
-    (known,) = (await ledger.accept([signal("a", received=again)], again)).ids
-    (noted,) = await ledger.list_signals(SignalWish())
+    (known,) = (await ledger.signals.accept([signal("a", received=again)], again)).ids
+    (noted,) = await ledger.signal_pages.list_signals(SignalQuery())
     assert (noted.signal.id, noted.refired, noted.continues) == (known, again, "")
-    await ledger.reopen(again + MINUTE, MINUTE)
-    opened, ended = await ledger.list_signals(SignalWish())
+    await ledger.episodes.reopen(again + MINUTE, MINUTE)
+    opened, ended = await ledger.signal_pages.list_signals(SignalQuery())
     assert (opened.continues, opened.refired, ended.refired) == (known, None, None)
 
 
 async def test_a_page_after_a_signal_that_is_not_there_is_no_page(ledger: Ledger) -> None:
     with pytest.raises(NotRecorded, match="no signal sig-x"):
-        await ledger.list_signals(SignalWish(before="sig-x"))
+        await ledger.signal_pages.list_signals(SignalQuery(before="sig-x"))
     with pytest.raises(NotRecorded, match="no dead letter dead-x"):
-        await ledger.list_dead_letters(limit=5, before="dead-x")
+        await ledger.dead_letters.summaries(limit=5, before="dead-x")
 
 
 @pytest.mark.parametrize(
     ("wish", "index"),
     [
-        (SignalWish(), "ix_signals_received"),
-        (SignalWish(verdict=VerdictKind.STARTED), "ix_signals_verdict_received"),
-        (SignalWish(reason=Reason.BUDGET), "ix_signals_reason_received"),
+        (SignalQuery(), "ix_signals_received"),
+        (SignalQuery(verdict=VerdictKind.STARTED), "ix_signals_verdict_received"),
+        (SignalQuery(reason=Reason.BUDGET), "ix_signals_reason_received"),
     ],
 )
-async def test_each_filter_reads_an_index_and_sorts_nothing(ledger: Ledger, wish: SignalWish, index: str) -> None:
+async def test_each_filter_reads_an_index_and_sorts_nothing(ledger: Ledger, wish: SignalQuery, index: str) -> None:
     """The page is found among many others, of which the filter lets few through."""
     row = {"source": SignalSource.ALERTMANAGER, "kind": RuleSource.ALERT, "rule": "", "labels": {}, "annotations": {}}
     judged = {"verdict": VerdictKind.NO_RULE, "reason": Reason.NO_RULE, "text": "", "judged": NOW, "judged_rule": ""}
@@ -126,25 +130,25 @@ def letter(number: int, payload: bytes | None = None) -> DeadLetter:
 async def test_dead_letters_are_listed_and_read_whole(ledger: Ledger) -> None:
     """A11: with NUL, and bytes that are no text, as they came."""
     payload = b"\x00\xff{"
-    await ledger.keep_dead_letters([letter(1), letter(2, payload), letter(3)])
-    listed = await ledger.list_dead_letters(limit=2)
+    await ledger.dead_letters.keep([letter(1), letter(2, payload), letter(3)])
+    listed = await ledger.dead_letters.summaries(limit=2)
     assert [(each.id, each.resendable) for each in listed] == [("dead-003", False), ("dead-002", True)]
-    assert [each.id for each in await ledger.list_dead_letters(limit=2, before="dead-002")] == ["dead-001"]
-    assert (await ledger.dead_letter("dead-002")).payload == payload
+    assert [each.id for each in await ledger.dead_letters.summaries(limit=2, before="dead-002")] == ["dead-001"]
+    assert (await ledger.dead_letters.get("dead-002")).payload == payload
 
 
 async def test_a_dead_letter_that_was_understood_is_one_no_more(ledger: Ledger) -> None:
-    await ledger.keep_dead_letters([letter(1), letter(2)])
-    await ledger.forget_dead_letter("dead-001")
-    await ledger.forget_dead_letter("dead-001")
-    assert [each.id for each in await ledger.list_dead_letters(limit=5)] == ["dead-002"]
+    await ledger.dead_letters.keep([letter(1), letter(2)])
+    await ledger.dead_letters.forget("dead-001")
+    await ledger.dead_letters.forget("dead-001")
+    assert [each.id for each in await ledger.dead_letters.summaries(limit=5)] == ["dead-002"]
     with pytest.raises(NotRecorded, match="no dead letter dead-001"):
-        await ledger.dead_letter("dead-001")
+        await ledger.dead_letters.get("dead-001")
 
 
 async def test_a_dead_letter_that_comes_again_takes_the_place_of_the_first(ledger: Ledger) -> None:
     """A7: a group that is cut short is told with every repeat of it."""
-    await ledger.keep_dead_letters([letter(1)])
-    await ledger.keep_dead_letters([letter(1, b"{}"), letter(1, b"[]")])
-    (kept,) = await ledger.list_dead_letters(limit=5)
-    assert (await ledger.dead_letter(kept.id)).payload == b"[]"
+    await ledger.dead_letters.keep([letter(1)])
+    await ledger.dead_letters.keep([letter(1, b"{}"), letter(1, b"[]")])
+    (kept,) = await ledger.dead_letters.summaries(limit=5)
+    assert (await ledger.dead_letters.get(kept.id)).payload == b"[]"

@@ -10,11 +10,12 @@ import pytest
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, StepState
-from tests.contract.ledger.build import NOW, begin, claim, signal, start, started, step
+from tests.contract.ledger.build import NOW, begin, run_request, signal, start, started, step
+from tests.contract.ledger.test_starting_by_hand import manual
 
 
 @dataclass
-class LossyLine:
+class BreakingConnection:
     """
     A line to PostgreSQL that breaks at a commit, once, when armed.
 
@@ -29,7 +30,7 @@ class LossyLine:
     broken: int = 0
     _next: bool = False
 
-    def passing(self, kind: str, name: str, *, before: bool) -> None:
+    def hit(self, kind: str, name: str, *, before: bool) -> None:
         """Break at the commit of the armed name."""
         if before and name == self.arm:
             self.arm, self._next = "", True
@@ -67,15 +68,15 @@ class LossyLine:
 
 
 @asynccontextmanager
-async def lossy(url: str, *, lands: bool) -> AsyncIterator[tuple[Ledger, LossyLine]]:
+async def lossy(url: str, *, lands: bool) -> AsyncIterator[tuple[Ledger, BreakingConnection]]:
     """Open a ledger over a line that will break."""
     real = urlsplit(url)
-    line = LossyLine(host=real.hostname or "", port=real.port or 0, lands=lands)
+    line = BreakingConnection(host=real.hostname or "", port=real.port or 0, lands=lands)
     server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     try:
         through = url.replace(f":{real.port}/", f":{port}/")
-        async with Ledger.open(through, holder="kintsugi-0", boundary=line) as ledger:
+        async with Ledger.open(through, holder="kintsugi-0", failpoints=line) as ledger:
             await ledger.lead(NOW)
             yield ledger, line
     finally:
@@ -90,12 +91,23 @@ async def test_a_claim_starts_one_run(postgres: str, lands: bool) -> None:
     """D2, P2: known by its signal."""
     async with lossy(postgres, lands=lands) as (ledger, line):
         told = signal()
-        await ledger.accept([told], NOW)
-        line.arm = "claim"
-        run = started(await ledger.claim(claim(told), start, NOW))
+        await ledger.signals.accept([told], NOW)
+        line.arm = "request-run"
+        run = started(await ledger.run_requests.request_run(run_request(told), start, NOW))
         assert line.broken == 1
-        assert await ledger.open_runs() == (run,)
-        assert len(await ledger.incidents()) == 1
+        assert await ledger.runs.open_runs() == (run,)
+        assert len(await ledger.incidents.newest()) == 1
+
+
+@both
+async def test_a_start_by_hand_starts_one_run(postgres: str, lands: bool) -> None:
+    """D2, P2: known by its key."""
+    async with lossy(postgres, lands=lands) as (ledger, line):
+        line.arm = "request-run"
+        run = started(await ledger.run_requests.request_run(manual(), start, NOW))
+        assert line.broken == 1
+        assert await ledger.runs.open_runs() == (run,)
+        assert len(await ledger.approvals.of_incident(run.incident)) == 1
 
 
 @both
@@ -103,10 +115,10 @@ async def test_signals_are_accepted_once(postgres: str, lands: bool) -> None:
     """D2, P1: known by key and beginning."""
     async with lossy(postgres, lands=lands) as (ledger, line):
         line.arm = "accept"
-        accepted = await ledger.accept([signal("a"), signal("b")], NOW)
+        accepted = await ledger.signals.accept([signal("a"), signal("b")], NOW)
         assert line.broken == 1
         assert len(set(accepted.ids)) == 2
-        assert {each.id for each in await ledger.firing()} == set(accepted.ids)
+        assert {each.id for each in await ledger.signals.firing()} == set(accepted.ids)
 
 
 @both
@@ -115,11 +127,11 @@ async def test_a_step_moves_once(postgres: str, lands: bool) -> None:
     async with lossy(postgres, lands=lands) as (ledger, line):
         run = await begin(ledger)
         line.arm = "save-step delete/pods#0 intent"
-        await ledger.save_step(step(run), expect=None, now=NOW)
+        await ledger.runs.save_step(step(run), expect=None, now=NOW)
         line.arm = "save-step delete/pods#0 done"
-        await ledger.save_step(step(run, state=StepState.DONE), expect=StepState.INTENT, now=NOW)
+        await ledger.runs.save_step(step(run, state=StepState.DONE), expect=StepState.INTENT, now=NOW)
         assert line.broken == 2
-        assert [each.state for each in await ledger.steps(run.id)] == [StepState.DONE]
+        assert [each.state for each in await ledger.runs.steps(run.id)] == [StepState.DONE]
 
 
 @both
@@ -128,7 +140,7 @@ async def test_a_run_ends_once_and_people_are_told_once(postgres: str, lands: bo
     async with lossy(postgres, lands=lands) as (ledger, line):
         run = await begin(ledger)
         line.arm = "move-run recovered"
-        over = await ledger.move_run(run.id, IncidentState.RECOVERED, "well", NOW)
+        over = await ledger.runs.move_run(run.id, IncidentState.RECOVERED, "well", NOW)
         assert line.broken == 1
-        assert await ledger.run(run.id) == over
-        assert len(await ledger.due_notices(NOW)) == 1
+        assert await ledger.runs.get(run.id) == over
+        assert len(await ledger.outbox.due_notices(NOW)) == 1

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.tables import metadata
+from kintsugi.model.causes import KeptDiagnosis, Occasion
 from kintsugi.model.records import (
     DeadLetter,
     IncidentState,
@@ -17,7 +18,7 @@ from kintsugi.model.records import (
     UndoRecord,
 )
 from kintsugi.telemetry import MASK, SECRETS
-from tests.contract.ledger.build import MINUTE, NOW, claim, signal, start, started, step
+from tests.contract.ledger.build import MINUTE, NOW, diagnosis, run_request, signal, start, started, step
 
 KNOWN = "canary-that-was-loaded"
 PLACED = "canary of a place"
@@ -43,8 +44,8 @@ async def test_no_canary_is_in_any_table_whichever_way_it_came(ledger: Ledger) -
     SECRETS.register(KNOWN)
     annotations = {"summary": SAID, "password": PLACED}
     told = replace(signal(), labels={"alertname": "A", "url": SAID, "token": PLACED}, annotations=annotations)
-    await ledger.accept([told], NOW)
-    run = started(await ledger.claim(claim(told), start, NOW))
+    await ledger.signals.accept([told], NOW)
+    run = started(await ledger.run_requests.request_run(run_request(told), start, NOW))
     looked = step(
         run,
         "look",
@@ -56,30 +57,32 @@ async def test_no_canary_is_in_any_table_whichever_way_it_came(ledger: Ledger) -
         facts={"items": [{"kind": "", "key": repr(SAID), "value": SAID}], "former": {"note": SAID}},
         undo=UndoRecord(note=SAID, texts=(SAID,)),
     )
-    await ledger.save_step(looked, expect=None, now=NOW)
-    await ledger.save_step(looked, expect=None, now=NOW)  # recognised as the same, although it is stored masked
-    await ledger.keep_evidence(run.id, "look", "logs", SAID, NOW)
-    await ledger.keep_dead_letters(
+    await ledger.runs.save_step(looked, expect=None, now=NOW)
+    await ledger.runs.save_step(looked, expect=None, now=NOW)  # recognised as the same, although it is stored masked
+    await ledger.evidence.keep(run.id, "look", "logs", SAID, NOW)
+    found = diagnosis(f"web: {SAID}", text=SAID)
+    await ledger.diagnoses.keep(KeptDiagnosis(incident=run.incident, occasion=Occasion.OPENED, diagnosis=found))
+    await ledger.dead_letters.keep(
         [DeadLetter(id="dead-1", source=SignalSource.POLL, received=NOW, reason=SAID, excerpt=SAID)]
     )
-    await ledger.pause(Pause(id="pause-1", scope=PauseScope.GLOBAL, who="ana", why=SAID, since=NOW))
-    await ledger.tell_of_daemon(SAID, NOW)
-    await ledger.tell_of_daemon(SAID, NOW + MINUTE)
-    await ledger.move_run(run.id, IncidentState.NEEDS_OPERATOR, SAID, NOW)
+    await ledger.pauses.pause(Pause(id="pause-1", scope=PauseScope.GLOBAL, who="ana", why=SAID, since=NOW))
+    await ledger.outbox.put_daemon_notice(SAID, NOW)
+    await ledger.outbox.put_daemon_notice(SAID, NOW + MINUTE)
+    await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, SAID, NOW)
     stored = await content(ledger)
     for canary in (KNOWN, PLACED, SHAPED):
         assert canary not in stored
     assert stored.count(MASK) >= 20
-    ours = [each for each in await ledger.due_notices(NOW + timedelta(hours=1)) if each.incident is None]
+    ours = [each for each in await ledger.outbox.due_notices(NOW + timedelta(hours=1)) if each.incident is None]
     assert len(ours) == 1, "the same words were said twice, since they are stored otherwise"
 
 
-async def test_what_is_carried_out_again_is_stored_as_it_is(ledger: Ledger) -> None:
+async def test_a_command_that_may_be_carried_out_again_is_stored_as_it_is(ledger: Ledger) -> None:
     """P8: a command that was masked would do something else; `effect` keeps secrets out of it."""
-    run = started(await ledger.claim(claim(), start, NOW))
+    run = started(await ledger.run_requests.request_run(run_request(), start, NOW))
     command = {"command": "Patch", "patch": '{"spec":{"template":{"password":"x"}}}'}
     facts = {"uid": "token=not-one", "then": [command], "mark": "token=neither"}
     made = step(run, "do#0", StepState.DONE, command=command, facts=facts, undo=UndoRecord(commands=(command,)))
-    await ledger.save_step(made, expect=None, now=NOW)
-    (found,) = await ledger.steps(run.id)
+    await ledger.runs.save_step(made, expect=None, now=NOW)
+    (found,) = await ledger.runs.steps(run.id)
     assert (found.command, found.facts, found.undo) == (command, facts, UndoRecord(commands=(command,)))

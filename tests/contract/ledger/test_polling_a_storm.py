@@ -40,17 +40,17 @@ class Storm:
 async def test_a_storm_is_polled_in_many_commits_and_a_webhook_has_its_turn_between_them(made: str) -> None:
     """A4, P1: a database that ends what takes long, as ours is told to, takes each of them."""
     crossings = Crossings()
-    async with Ledger.open(made, holder="kintsugi-0", boundary=crossings) as ledger:
+    async with Ledger.open(made, holder="kintsugi-0", failpoints=crossings) as ledger:
         now = NOW + timedelta(minutes=1)
-        poller = Poller(AlertmanagerSettings(url="http://a"), Storm(), ledger, Metrics(), lambda: now)  # type: ignore[arg-type]
+        poller = Poller(AlertmanagerSettings(url="http://a"), Storm(), ledger.inbox, Metrics(), lambda: now)  # type: ignore[arg-type]
         polling = asyncio.create_task(poller.poll())
         while ("commit", "accept", False) not in crossings.passed:
             await asyncio.sleep(0.01)
-        await ledger.accept([signal("webhook", received=now)], now)
+        await ledger.signals.accept([signal("webhook", received=now)], now)
         assert not polling.done(), "the webhook was answered while the storm was taken"
 
         assert await polling == Polled(firing=STORM, over=0)
         assert crossings.passed.count(("commit", "accept", True)) >= STORM // 1000
-        firing = await ledger.firing(SignalSource.POLL)
+        firing = await ledger.signals.firing(SignalSource.POLL)
         assert len({each.key for each in firing}) == STORM
         assert [each.id for each in firing] == sorted(each.id for each in firing)

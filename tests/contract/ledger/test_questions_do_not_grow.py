@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from kintsugi.ledger import Ledger
+from kintsugi.model.causes import Occasion
 from kintsugi.model.records import (
     Approval,
-    Condition,
     IncidentState,
+    PendingMatch,
     Reason,
     RunRecord,
     SignalSource,
@@ -20,7 +21,7 @@ from kintsugi.model.records import (
     Target,
     VerdictKind,
 )
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, claim, hold, signal, step, verdict
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, hold, kept, run_request, signal, step, verdict
 from tests.contract.ledger.past import live_through
 from tests.contract.ledger.plans import count_steps, scans_of, sent_by
 from tests.harness import ledgers
@@ -33,29 +34,29 @@ Question = Callable[[Ledger, RunRecord], Awaitable[object]]
 
 async def _judge(ledger: Ledger, _run: RunRecord) -> None:
     told = signal("judged anew")
-    (name,) = (await ledger.accept([told], NOW)).ids
-    await ledger.settle({name: verdict(VerdictKind.REFUSED, Reason.BUDGET, NOW + MINUTE)}, NOW)
+    (name,) = (await ledger.signals.accept([told], NOW)).ids
+    await ledger.signals.settle({name: verdict(VerdictKind.REFUSED, Reason.BUDGET, NOW + MINUTE)}, NOW)
 
 
 async def _hold(ledger: Ledger, _run: RunRecord) -> None:
     told = signal("held")
-    await ledger.accept([told], NOW)
-    await ledger.claim(claim(told, service="s-1"), hold, NOW)
+    await ledger.signals.accept([told], NOW)
+    await ledger.run_requests.request_run(run_request(told, service="s-1"), hold, NOW)
 
 
 async def _step(ledger: Ledger, run: RunRecord) -> None:
-    await ledger.save_step(step(run, "one"), expect=None, now=NOW)
-    await ledger.save_step(step(run, "one", StepState.DONE), expect=StepState.INTENT, now=NOW)
+    await ledger.runs.save_step(step(run, "one"), expect=None, now=NOW)
+    await ledger.runs.save_step(step(run, "one", StepState.DONE), expect=StepState.INTENT, now=NOW)
 
 
 async def _told(ledger: Ledger, _run: RunRecord) -> None:
-    for notice in await ledger.due_notices(NOW + HOUR):
-        await ledger.notice_sent(notice.id)
+    for notice in await ledger.outbox.due_notices(NOW + HOUR):
+        await ledger.outbox.notice_sent(notice.id)
 
 
 async def _noted(ledger: Ledger, _run: RunRecord) -> None:
-    here = Condition(rule="web-down", target=Target(kind="Pod", namespace="shop", name="web-1", uid="u"), since=NOW)
-    await ledger.save_conditions([here], [("web-down", "other")])
+    here = PendingMatch(rule="web-down", target=Target(kind="Pod", namespace="shop", name="web-1", uid="u"), since=NOW)
+    await ledger.pending_matches.save_conditions([here], [("web-down", "other")])
 
 
 def _asked(run: RunRecord) -> Approval:
@@ -63,53 +64,63 @@ def _asked(run: RunRecord) -> Approval:
 
 
 QUESTIONS: Mapping[str, Question] = {
-    "due_signals": lambda ledger, _: ledger.due_signals(NOW),
-    "due_at": lambda ledger, _: ledger.due_at(),
+    "due_signals": lambda ledger, _: ledger.signals.due(NOW),
+    "due_at": lambda ledger, _: ledger.signals.due_at(),
     "accept and settle": _judge,
-    "claim": _hold,
-    "rearm": lambda ledger, _: ledger.rearm(NOW),
-    "unjudged": lambda ledger, _: ledger.unjudged(),
-    "firing": lambda ledger, _: ledger.firing(SignalSource.ALERTMANAGER, SignalSource.POLL),
-    "judged_signals": lambda ledger, _: ledger.judged_signals(),
-    "signals_of": lambda ledger, run: ledger.signals_of(run.incident),
-    "count_signals": lambda ledger, run: ledger.count_signals(run.incident),
-    "newest_signal": lambda ledger, run: ledger.newest_signal(run.incident),
-    "trigger_of": lambda ledger, run: ledger.trigger_of(run.incident),
-    "firing_keys": lambda ledger, run: _all(ledger.firing_keys(run.incident)),
-    "end_stale": lambda ledger, _: ledger.end_stale(NOW - HOUR, NOW),
-    "history": lambda ledger, _: ledger.history("s-1", "shop", NOW),
-    "open_runs": lambda ledger, _: ledger.open_runs(),
-    "runs_of": lambda ledger, run: ledger.runs_of(run.incident),
-    "steps": lambda ledger, run: ledger.steps(run.id),
+    "request_run": _hold,
+    "rearm": lambda ledger, _: ledger.signals.rearm(NOW),
+    "make_due": lambda ledger, _: ledger.signals.make_due(["rule"], Reason.BUDGET, NOW, until=NOW),
+    "unjudged": lambda ledger, _: ledger.signals.unjudged(),
+    "firing": lambda ledger, _: ledger.signals.firing(SignalSource.ALERTMANAGER, SignalSource.POLL),
+    "firing_rules": lambda ledger, _: ledger.signals.firing_rules(["rule"]),
+    "firing_among": lambda ledger, _: ledger.signals.firing_among(["one", "two"]),
+    "add_to_verdict": lambda ledger, _: ledger.signals.add_to_verdict("one", "; is wrong: it"),
+    "judged_signals": lambda ledger, _: ledger.signals.newest(),
+    "signals_of": lambda ledger, run: ledger.signals.of_incident(run.incident),
+    "count_signals": lambda ledger, run: ledger.signals.count_of(run.incident),
+    "newest_signal": lambda ledger, run: ledger.triggers.newest_signal(run.incident),
+    "trigger_of": lambda ledger, run: ledger.triggers.of_incident(run.incident),
+    "firing_keys": lambda ledger, run: _all(ledger.triggers.firing_keys(run.incident)),
+    "end_stale": lambda ledger, _: ledger.triggers.end_stale(NOW - HOUR, NOW),
+    "history": lambda ledger, _: ledger.run_requests.history("s-1", "shop", NOW),
+    "open_runs": lambda ledger, _: ledger.runs.open_runs(),
+    "runs_of": lambda ledger, run: ledger.runs.of_incident(run.incident),
+    "steps": lambda ledger, run: ledger.runs.steps(run.id),
     "save_step": _step,
-    "move_run": lambda ledger, run: ledger.move_run(run.id, IncidentState.VERIFYING, "walked", NOW),
-    "evidence": lambda ledger, run: ledger.evidence(run.id),
-    "keep_evidence": lambda ledger, run: ledger.keep_evidence(run.id, "one", "logs", "text", NOW),
+    "move_run": lambda ledger, run: ledger.runs.move_run(run.id, IncidentState.VERIFYING, "walked", NOW),
+    "evidence": lambda ledger, run: ledger.evidence.of_run(run.id),
+    "keep_evidence": lambda ledger, run: ledger.evidence.keep(run.id, "one", "logs", "text", NOW),
+    "diagnoses": lambda ledger, run: ledger.diagnoses.of_incident(run.incident),
+    "keep_diagnosis": lambda ledger, run: ledger.diagnoses.keep(kept(run)),
+    "keep_diagnosis of a hand-over": lambda ledger, run: ledger.diagnoses.keep(kept(run, Occasion.HAND_OVER)),
     "due_notices": _told,
-    "tell_of_daemon": lambda ledger, _: ledger.tell_of_daemon("names do not resolve", NOW),
-    "conditions": lambda ledger, _: ledger.conditions(),
+    "put_daemon_notice": lambda ledger, _: ledger.outbox.put_daemon_notice("names do not resolve", NOW),
+    "conditions": lambda ledger, _: ledger.pending_matches.conditions(),
     "save_conditions": _noted,
-    "ask": lambda ledger, run: ledger.ask(_asked(run)),
-    "approvals": lambda ledger, run: ledger.approvals(run.incident),
-    "pauses": lambda ledger, _: ledger.pauses(NOW),
-    "incidents": lambda ledger, _: ledger.incidents(),
-    "open incidents": lambda ledger, _: ledger.incidents(limit=1000, open_only=True),
-    "incidents of a service": lambda ledger, _: ledger.incidents(service="s-1"),
-    "incident": lambda ledger, run: ledger.incident(run.incident),
-    "good_revisions": lambda ledger, _: ledger.good_revisions("uid-7"),
-    "drills": lambda ledger, _: ledger.drills(),
-    "dead_letters": lambda ledger, _: ledger.dead_letters(),
-    "prune": lambda ledger, _: ledger.prune(NOW - timedelta(days=400), NOW),
+    "ask": lambda ledger, run: ledger.approvals.ask(_asked(run)),
+    "approvals": lambda ledger, run: ledger.approvals.of_incident(run.incident),
+    "pauses": lambda ledger, _: ledger.pauses.in_force(NOW),
+    "incidents": lambda ledger, _: ledger.incidents.newest(),
+    "open incidents": lambda ledger, _: ledger.incidents.newest(limit=1000, open_only=True),
+    "incidents of a service": lambda ledger, _: ledger.incidents.newest(service="s-1"),
+    "incident": lambda ledger, run: ledger.incidents.get(run.incident),
+    "good_revisions": lambda ledger, _: ledger.revisions.good_revisions("uid-7"),
+    "good_template": lambda ledger, _: ledger.templates.last("deployment", "shop", "web-7"),
+    "seen_replicas": lambda ledger, _: ledger.replicas.seen_replicas("uid-7"),
+    "scaled_to_zero": lambda ledger, _: ledger.replicas.scaled_to_zero("uid-7"),
+    "drills": lambda ledger, _: ledger.drills.memories(),
+    "dead_letters": lambda ledger, _: ledger.dead_letters.newest(),
+    "prune": lambda ledger, _: ledger.retention.prune(NOW - timedelta(days=400), NOW),
 }
 
 
 OF_A_CHANGE: Mapping[str, Question] = {
-    "trigger": lambda ledger, run: ledger.trigger_of(run.incident),
-    "what is not silenced": lambda ledger, run: _first(ledger.firing_keys(run.incident)),
-    "newest": lambda ledger, run: ledger.newest_signal(run.incident),
-    "pauses": lambda ledger, _: ledger.pauses(NOW),
-    "history": lambda ledger, _: ledger.history("web", "shop", NOW),
-    "a page for people": lambda ledger, run: ledger.signals_of(run.incident, limit=10),
+    "trigger": lambda ledger, run: ledger.triggers.of_incident(run.incident),
+    "what is not silenced": lambda ledger, run: _first(ledger.triggers.firing_keys(run.incident)),
+    "newest": lambda ledger, run: ledger.triggers.newest_signal(run.incident),
+    "pauses": lambda ledger, _: ledger.pauses.in_force(NOW),
+    "history": lambda ledger, _: ledger.run_requests.history("web", "shop", NOW),
+    "a page for people": lambda ledger, run: ledger.signals.of_incident(run.incident, limit=10),
 }
 
 
@@ -156,10 +167,10 @@ async def _steps_of_a_change(folder: Path, count: int) -> dict[str, int]:
         run = await begin(ledger, "web")
         for start in range(0, count, 1000):
             told = [signal(f"fp-{number:05}") for number in range(start, min(start + 1000, count))]
-            await ledger.accept(told, NOW)
+            await ledger.signals.accept(told, NOW)
             joined = replace(verdict(VerdictKind.ATTACHED, Reason.ACTIVE_RUN), incident=run.incident)
-            await ledger.settle({each.id: joined for each in told}, NOW)
-        assert await ledger.count_signals(run.incident) == count + 1
+            await ledger.signals.settle({each.id: joined for each in told}, NOW)
+        assert await ledger.signals.count_of(run.incident) == count + 1
         steps = await count_steps(ledger)
 
         for name, question in OF_A_CHANGE.items():

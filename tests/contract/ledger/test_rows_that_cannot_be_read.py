@@ -10,14 +10,14 @@ from sqlalchemy import text
 from kintsugi.errors import UnreadableRow
 from kintsugi.ledger import Ledger
 from kintsugi.model.drills import DrillMemory
+from kintsugi.model.known import GoodRevision, SeenReplicas
 from kintsugi.model.records import (
     Approval,
-    Condition,
     DeadLetter,
-    GoodRevision,
     IncidentState,
     Pause,
     PauseScope,
+    PendingMatch,
     Reason,
     RunRecord,
     SignalSource,
@@ -26,7 +26,19 @@ from kintsugi.model.records import (
     UndoRecord,
     VerdictKind,
 )
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, claim, hold, signal, start, step
+from tests.contract.ledger.build import (
+    HOUR,
+    MINUTE,
+    NOW,
+    begin,
+    good_template,
+    hold,
+    kept,
+    run_request,
+    signal,
+    start,
+    step,
+)
 
 OTHER = "of-another-version"
 DAMAGED = '{"a": '
@@ -54,46 +66,54 @@ async def fill(ledger: Ledger) -> RunRecord:
     for run in runs:
         for path in ("one#0", "two#0"):
             undo = UndoRecord(commands=({"command": "Scale"},), texts=("kubectl scale",))
-            await ledger.save_step(step(run, path, text=path, command={}, result={}, undo=undo), expect=None, now=NOW)
-        await ledger.ask(
+            await ledger.runs.save_step(
+                step(run, path, text=path, command={}, result={}, undo=undo), expect=None, now=NOW
+            )
+        await ledger.approvals.ask(
             Approval(incident=run.incident, path="", question="?", plan="p", asked=NOW, expires=NOW + HOUR)
         )
-        await ledger.move_run(run.id, IncidentState.AWAITING_APPROVAL, "it asks", NOW)
-        await ledger.keep_evidence(run.id, "one#0", "logs", run.id, NOW)
+        await ledger.runs.move_run(run.id, IncidentState.AWAITING_APPROVAL, "it asks", NOW)
+        await ledger.evidence.keep(run.id, "one#0", "logs", run.id, NOW)
+        await ledger.diagnoses.keep(kept(run))
         good = GoodRevision(workload="w", template=run.id, number=1, first_good=NOW, last_good=NOW)
-        await ledger.note_good([good])
-        await ledger.begin_schedule(run.service, "0 4 * * 0", NOW)
+        await ledger.revisions.note_good([good])
+        await ledger.templates.keep(good_template(run.service))
+        await ledger.replicas.note_replicas([SeenReplicas(workload="w", replicas=2, since=NOW, until=NOW)])
+        await ledger.drills.begin_schedule(run.service, "0 4 * * 0", NOW)
     for name in ("a", "b"):
-        await ledger.accept([replace(signal(name), target=POD)], NOW)
-        await ledger.pause(Pause(id=name, scope=PauseScope.RULE, name=name, who="ana", why="w", since=NOW))
-        await ledger.save_conditions([Condition(rule=name, target=POD, since=NOW)], [])
+        await ledger.signals.accept([replace(signal(name), target=POD)], NOW)
+        await ledger.pauses.pause(Pause(id=name, scope=PauseScope.RULE, name=name, who="ana", why="w", since=NOW))
+        await ledger.pending_matches.save_conditions([PendingMatch(rule=name, target=POD, since=NOW)], [])
         letter = DeadLetter(id=name, source=SignalSource.POLL, received=NOW, reason="r", excerpt="e")
-        await ledger.keep_dead_letters([letter])
+        await ledger.dead_letters.keep([letter])
     return runs[0]
 
 
 def queries(run: RunRecord) -> Mapping[str, Query]:
     """List every question that has several rows for an answer."""
     return {
-        "due_signals": lambda ledger: ledger.due_signals(NOW + HOUR),
-        "firing": lambda ledger: ledger.firing(),
-        "judged_signals": lambda ledger: ledger.judged_signals(),
-        "signals_of": lambda ledger: ledger.signals_of(run.incident),
-        "unjudged": lambda ledger: ledger.unjudged(),
-        "dead_letters": lambda ledger: ledger.dead_letters(),
-        "incidents": lambda ledger: ledger.incidents(),
-        "open_runs": lambda ledger: ledger.open_runs(),
-        "runs_of": lambda ledger: ledger.runs_of(run.incident),
-        "steps": lambda ledger: ledger.steps(run.id, strict=False),
-        "incident": lambda ledger: ledger.incident(run.incident, strict=False),
-        "evidence": lambda ledger: ledger.evidence(run.id),
-        "approvals": lambda ledger: ledger.approvals(run.incident),
-        "pauses": lambda ledger: ledger.pauses(NOW),
-        "conditions": lambda ledger: ledger.conditions(),
-        "due_notices": lambda ledger: ledger.due_notices(NOW),
-        "good_revisions": lambda ledger: ledger.good_revisions("w"),
-        "drills": lambda ledger: ledger.drills(),
-        "history": lambda ledger: ledger.history("web", "shop", NOW),
+        "due_signals": lambda ledger: ledger.signals.due(NOW + HOUR),
+        "firing": lambda ledger: ledger.signals.firing(),
+        "judged_signals": lambda ledger: ledger.signals.newest(),
+        "signals_of": lambda ledger: ledger.signals.of_incident(run.incident),
+        "unjudged": lambda ledger: ledger.signals.unjudged(),
+        "dead_letters": lambda ledger: ledger.dead_letters.newest(),
+        "incidents": lambda ledger: ledger.incidents.newest(),
+        "open_runs": lambda ledger: ledger.runs.open_runs(),
+        "runs_of": lambda ledger: ledger.runs.of_incident(run.incident),
+        "steps": lambda ledger: ledger.runs.steps(run.id, strict=False),
+        "incident": lambda ledger: ledger.incidents.get(run.incident, strict=False),
+        "evidence": lambda ledger: ledger.evidence.of_run(run.id),
+        "diagnoses": lambda ledger: ledger.diagnoses.of_incident(run.incident),
+        "approvals": lambda ledger: ledger.approvals.of_incident(run.incident),
+        "pauses": lambda ledger: ledger.pauses.in_force(NOW),
+        "conditions": lambda ledger: ledger.pending_matches.conditions(),
+        "due_notices": lambda ledger: ledger.outbox.due_notices(NOW),
+        "good_revisions": lambda ledger: ledger.revisions.good_revisions("w"),
+        "good_template": lambda ledger: ledger.templates.last("deployment", "shop", "web"),
+        "drills": lambda ledger: ledger.drills.memories(),
+        "seen_replicas": lambda ledger: ledger.replicas.seen_replicas("w"),
+        "history": lambda ledger: ledger.run_requests.history("web", "shop", NOW),
     }
 
 
@@ -109,6 +129,9 @@ WORDS = [
     ("steps", ("state", "phase"), OTHER),
     ("steps", ("command", "facts", "undo", "result"), DAMAGED),
     ("steps", ("command", "facts", "undo", "result"), "7"),
+    ("diagnoses", ("occasion",), OTHER),
+    ("diagnoses", ("diagnosis",), DAMAGED),
+    ("diagnoses", ("diagnosis",), FOREIGN),
     ("pauses", ("scope",), OTHER),
     ("notices", ("kind",), OTHER),
     ("conditions", ("target",), FOREIGN),
@@ -125,7 +148,9 @@ TIMES = [
     ("conditions", ("since",), "soon"),
     ("dead_letters", ("received",), "soon"),
     ("good_revisions", ("first_good", "last_good"), "soon"),
+    ("good_templates", ("seen",), "soon"),
     ("drills", ("slot", "passed"), "soon"),
+    ("seen_replicas", ("since", "until"), "soon"),
     ("evidence", ("taken",), "soon"),
 ]  # PostgreSQL keeps times as times, so that none can be anything else
 
@@ -147,84 +172,91 @@ async def test_every_query_survives_a_column_that_cannot_be_read(
                 await query(ledger)
             except Exception as error:
                 raise AssertionError(f"{name} did not survive {table}.{column} = {found}") from error
-        await ledger.accept([signal("a", began=NOW + MINUTE), signal("z", ended=NOW + HOUR)], NOW)
-        for told in await ledger.due_signals(NOW + HOUR):
-            await ledger.claim(claim(told, service="web"), hold, NOW)
-        await ledger.note_good([GoodRevision(workload="w", template=run.id, number=1, first_good=NOW, last_good=NOW)])
-        await ledger.mend(NOW)
-        await ledger.prune(NOW, NOW)
+        await ledger.signals.accept([signal("a", began=NOW + MINUTE), signal("z", ended=NOW + HOUR)], NOW)
+        for told in await ledger.signals.due(NOW + HOUR):
+            await ledger.run_requests.request_run(run_request(told, service="web"), hold, NOW)
+        await ledger.revisions.note_good(
+            [GoodRevision(workload="w", template=run.id, number=1, first_good=NOW, last_good=NOW)]
+        )
+        await ledger.repair.mend(NOW)
+        await ledger.retention.prune(NOW, NOW)
         await empty(ledger)
 
 
 async def empty(ledger: Ledger) -> None:
     """Forget everything, children first."""
-    tables = "evidence approvals notices locks steps runs signals incidents conditions pauses dead_letters"
-    for table in [*tables.split(), "good_revisions", "drills"]:
+    tables = "evidence diagnoses approvals notices locks steps runs signals incidents conditions pauses dead_letters"
+    for table in [*tables.split(), "good_revisions", "good_templates", "drills", "seen_replicas"]:
         await change(ledger, f"DELETE FROM {table}")
 
 
 async def test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others_are_judged(ledger: Ledger) -> None:
     """P9: it is told with its reason and met once; its next delivery is judged like any other."""
     told = [signal("good"), signal("bad", labels={"password": "hunter22"})]
-    await ledger.accept(told, NOW)
+    await ledger.signals.accept(told, NOW)
     await change(ledger, "UPDATE signals SET kind = 'omen', annotations = 'oops' WHERE key = 'bad'")
-    assert [each.key for each in await ledger.due_signals(NOW)] == ["good"]
-    (letter,) = await ledger.dead_letters()
+    assert [each.key for each in await ledger.signals.due(NOW)] == ["good"]
+    (letter,) = await ledger.dead_letters.newest()
     assert letter.id == told[1].id
     assert letter.reason.startswith(
         f"Signal {told[1].id} cannot be read: kind: 'omen' is not a valid RuleSource; annot"
     )
     assert '"annotations":"oops"' in letter.excerpt
     assert "hunter22" not in letter.excerpt
-    assert (ledger.strays, await ledger.unjudged()) == (1, 1)
-    assert [each.key for each in await ledger.due_signals(NOW)] == ["good"]
-    assert ledger.strays == 1
+    assert (ledger.signals.strays, await ledger.signals.unjudged()) == (1, 1)
+    assert [each.key for each in await ledger.signals.due(NOW)] == ["good"]
+    assert ledger.signals.strays == 1
 
-    again = await ledger.accept([signal("bad"), signal("good")], NOW + MINUTE)
+    again = await ledger.signals.accept([signal("bad"), signal("good")], NOW + MINUTE)
     assert (again.new, again.repeated) == (1, 1)
-    assert {each.key for each in await ledger.due_signals(NOW)} == {"good", "bad"}
+    assert {each.key for each in await ledger.signals.due(NOW)} == {"good", "bad"}
 
 
 async def test_a_condition_whose_signal_cannot_be_read_is_told_anew_after_a_start(ledger: Ledger) -> None:
     """P9: nobody delivers it again but the watch, which takes it for told."""
-    await ledger.save_conditions([Condition(rule=rule, target=POD, since=NOW, signalled=True) for rule in "ab"], [])
+    await ledger.pending_matches.save_conditions(
+        [PendingMatch(rule=rule, target=POD, since=NOW, signalled=True) for rule in "ab"], []
+    )
     told = [replace(signal(f"{rule}/u1", source=SignalSource.WATCH), rule=rule, target=POD) for rule in "ab"]
-    await ledger.accept(told, NOW)
+    await ledger.signals.accept(told, NOW)
     await change(ledger, "UPDATE signals SET labels = 'oops' WHERE rule = 'a'")
-    await ledger.put_strays_aside(NOW)
-    assert [(each.rule, each.signalled) for each in await ledger.conditions()] == [("a", False), ("b", True)]
-    assert [each.rule for each in await ledger.firing(SignalSource.WATCH)] == ["b"]
-    assert ledger.strays == 1
+    await ledger.signals.put_strays_aside(NOW)
+    assert [(each.rule, each.signalled) for each in await ledger.pending_matches.conditions()] == [
+        ("a", False),
+        ("b", True),
+    ]
+    assert [each.rule for each in await ledger.signals.firing(SignalSource.WATCH)] == ["b"]
+    assert ledger.signals.strays == 1
 
 
 async def test_an_incident_that_waits_for_what_cannot_be_read_is_handed_over(ledger: Ledger) -> None:
     """P9: nobody could judge it anew, so a person is called."""
     told = signal("held")
-    await ledger.accept([told], NOW)
-    held = await ledger.claim(claim(told), hold, NOW)
+    await ledger.signals.accept([told], NOW)
+    held = await ledger.run_requests.request_run(run_request(told), hold, NOW)
     await change(ledger, "UPDATE signals SET labels = 'oops'")
-    assert await ledger.due_signals(NOW + HOUR) == ()
+    assert await ledger.signals.due(NOW + HOUR) == ()
     assert held.incident is not None
-    incident = await ledger.incident(held.incident.id)
+    incident = await ledger.incidents.get(held.incident.id)
     assert (incident.state, incident.closed) == (IncidentState.NEEDS_OPERATOR, NOW + HOUR)
     assert "labels" in incident.reason
-    assert [notice.kind for notice in await ledger.due_notices(NOW + HOUR)] == [IncidentState.NEEDS_OPERATOR]
-    ((kept, verdict),) = await ledger.signals_of(incident.id)
+    assert [notice.kind for notice in await ledger.outbox.due_notices(NOW + HOUR)] == [IncidentState.NEEDS_OPERATOR]
+    ((kept, verdict),) = await ledger.signals.of_incident(incident.id)
     assert (kept.id, kept.labels) == (told.id, {})
     assert verdict is not None
     assert (verdict.kind, verdict.reason) == (VerdictKind.DEAD_LETTER, Reason.MALFORMED)
 
 
-async def test_what_is_shown_of_a_signal_that_cannot_be_read_still_fires(ledger: Ledger) -> None:
+async def test_an_unreadable_signal_is_shown_as_firing_still(ledger: Ledger) -> None:
     """P6: a run must not take its trigger for clear because it cannot read it."""
     run = await begin(ledger)
     await change(ledger, "UPDATE signals SET labels = 'oops', source = 'omen'")
-    ((told, verdict),) = await ledger.signals_of(run.incident)
+    ((told, verdict),) = await ledger.signals.of_incident(run.incident)
     assert (told.status, told.ended) == ("firing", None)
     assert verdict is not None
     assert verdict.kind is VerdictKind.STARTED
-    await ledger.accept([signal(told.key, ended=NOW + MINUTE)], NOW + MINUTE)
-    ((told, _),) = await ledger.signals_of(run.incident)
+    await ledger.signals.accept([signal(told.key, ended=NOW + MINUTE)], NOW + MINUTE)
+    ((told, _),) = await ledger.signals.of_incident(run.incident)
     assert told.ended == NOW + MINUTE
 
 
@@ -232,14 +264,16 @@ async def test_a_pause_of_which_cannot_be_read_what_it_holds_is_of_everything_un
     ledger: Ledger,
 ) -> None:
     """E30: a person's no holds."""
-    await ledger.pause(Pause(id="p", scope=PauseScope.RULE, name="r", who="ana", why="release", freeze=True, since=NOW))
+    await ledger.pauses.pause(
+        Pause(id="p", scope=PauseScope.RULE, name="r", who="ana", why="release", freeze=True, since=NOW)
+    )
     await change(ledger, "UPDATE pauses SET scope = 'galaxy'")
-    (pause,) = (await ledger.history("web", "shop", NOW)).pauses
+    (pause,) = (await ledger.run_requests.history("web", "shop", NOW)).pauses
     assert (pause.scope, pause.freeze) == (PauseScope.GLOBAL, True)
-    (told,) = await ledger.pauses(NOW)
+    (told,) = await ledger.pauses.in_force(NOW)
     assert told.why.startswith("release (Pause p cannot be read: scope: 'galaxy' is not a valid PauseScope")
-    assert (await ledger.resume("p", "ana", "done", NOW)).id == "p"
-    assert await ledger.pauses(NOW) == ()
+    assert (await ledger.pauses.resume("p", "ana", "done", NOW)).id == "p"
+    assert await ledger.pauses.in_force(NOW) == ()
 
 
 async def test_a_run_that_cannot_be_read_is_listed_and_refused_and_can_be_closed(ledger: Ledger) -> None:
@@ -247,32 +281,32 @@ async def test_a_run_that_cannot_be_read_is_listed_and_refused_and_can_be_closed
     run = await begin(ledger)
     await change(ledger, "UPDATE runs SET parameters = 'oops', state = 'dreaming'")
     await change(ledger, "UPDATE incidents SET mode = 'wild', state = 'dreaming'")
-    (listed,) = await ledger.open_runs()
+    (listed,) = await ledger.runs.open_runs()
     assert (listed.id, listed.service, listed.parameters) == (run.id, "web", {})
-    for strict in (ledger.run(run.id), ledger.incident(run.incident)):
+    for strict in (ledger.runs.get(run.id), ledger.incidents.get(run.incident)):
         with pytest.raises(UnreadableRow, match=r"cannot be read: (parameters|mode): "):
             await strict
-    await ledger.mend(NOW)  # what has a run under way is the run's to close
-    assert [each.closed for each in await ledger.incidents()] == [None]
-    await ledger.move_run(run.id, IncidentState.NEEDS_OPERATOR, "it cannot go on", NOW)
-    assert await ledger.open_runs() == ()
+    await ledger.repair.mend(NOW)  # what has a run under way is the run's to close
+    assert [each.closed for each in await ledger.incidents.newest()] == [None]
+    await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "it cannot go on", NOW)
+    assert await ledger.runs.open_runs() == ()
     assert await ask(ledger, "SELECT * FROM locks") == []
-    (incident,) = await ledger.incidents()
+    (incident,) = await ledger.incidents.newest()
     assert (incident.state, incident.closed) == (IncidentState.NEEDS_OPERATOR, NOW)
     assert "mode: 'wild' is not a valid Mode" in incident.reason
-    assert [notice.text for notice in await ledger.due_notices(NOW)] == ["it cannot go on"]
+    assert [notice.text for notice in await ledger.outbox.due_notices(NOW)] == ["it cannot go on"]
     assert (await begin(ledger)).service == "web"
 
 
-async def test_of_a_runs_steps_none_is_left_out_where_it_goes_on_and_all_are_shown(ledger: Ledger) -> None:
+async def test_no_step_is_left_out_where_a_run_goes_on_and_all_are_shown(ledger: Ledger) -> None:
     """P3: a change that was made must not be made again because its row cannot be read."""
     run = await begin(ledger)
     for path in ("one#0", "two#0"):
-        await ledger.save_step(step(run, path, text=path, result={"a": 1}), expect=None, now=NOW)
+        await ledger.runs.save_step(step(run, path, text=path, result={"a": 1}), expect=None, now=NOW)
     await change(ledger, "UPDATE steps SET result = 'oops', state = 'dreaming' WHERE path = 'one#0'")
     with pytest.raises(UnreadableRow, match=f"StepRecord {run.id} one#0 cannot be read: state: .*; result: "):
-        await ledger.steps(run.id)
-    one, two = await ledger.steps(run.id, strict=False)
+        await ledger.runs.steps(run.id)
+    one, two = await ledger.runs.steps(run.id, strict=False)
     assert (one.text, one.state, one.result) == ("one#0", StepState.UNKNOWN, None)
     assert "cannot be read" in one.error
     assert (two.state, two.result, two.error) == (StepState.INTENT, {"a": 1}, "")
@@ -281,28 +315,28 @@ async def test_of_a_runs_steps_none_is_left_out_where_it_goes_on_and_all_are_sho
 async def test_an_open_incident_that_cannot_be_read_is_handed_over_when_the_daemon_starts(ledger: Ledger) -> None:
     """P9: without a run nobody would tend it, and its service would be taken for ever."""
     told = signal()
-    await ledger.accept([told], NOW)
-    await ledger.claim(claim(told), hold, NOW)
+    await ledger.signals.accept([told], NOW)
+    await ledger.run_requests.request_run(run_request(told), hold, NOW)
     await change(ledger, "UPDATE incidents SET state = 'dreaming'")
-    await ledger.mend(NOW)
-    (incident,) = await ledger.incidents()
+    await ledger.repair.mend(NOW)
+    (incident,) = await ledger.incidents.newest()
     assert (incident.state, incident.closed) == (IncidentState.NEEDS_OPERATOR, NOW)
     assert incident.reason == f"Incident {incident.id} cannot be read: state: 'dreaming' is not a valid IncidentState"
-    assert len(await ledger.due_notices(NOW)) == 1
-    await ledger.mend(NOW)
-    assert len(await ledger.due_notices(NOW)) == 1
+    assert len(await ledger.outbox.due_notices(NOW)) == 1
+    await ledger.repair.mend(NOW)
+    assert len(await ledger.outbox.due_notices(NOW)) == 1
     other = signal()
-    await ledger.accept([other], NOW)
-    assert (await ledger.claim(claim(other), start, NOW)).run is not None
+    await ledger.signals.accept([other], NOW)
+    assert (await ledger.run_requests.request_run(run_request(other), start, NOW)).run is not None
 
 
 async def test_a_condition_that_cannot_be_read_is_forgotten_and_found_anew(ledger: Ledger) -> None:
     """It holds or it does not; the watch sees which."""
     for rule in ("a", "b"):
-        await ledger.save_conditions([Condition(rule=rule, target=POD, since=NOW)], [])
+        await ledger.pending_matches.save_conditions([PendingMatch(rule=rule, target=POD, since=NOW)], [])
     await change(ledger, "UPDATE conditions SET target = 'oops' WHERE rule = 'a'")
-    assert [each.rule for each in await ledger.conditions()] == ["b"]
-    await ledger.mend(NOW)
+    assert [each.rule for each in await ledger.pending_matches.conditions()] == ["b"]
+    await ledger.repair.mend(NOW)
     assert await ask(ledger, "SELECT rule FROM conditions") == [("b",)]
 
 
@@ -310,12 +344,12 @@ async def test_a_drill_of_which_it_cannot_be_read_when_it_passed_is_one_that_nev
     """One begun anew counts from now."""
     if ledger._store.engines.on_postgres:
         return  # its times are times
-    await ledger.begin_schedule("database", "0 4 * * 0", NOW)
+    await ledger.drills.begin_schedule("database", "0 4 * * 0", NOW)
     await change(ledger, "UPDATE drills SET slot = 'soon', passed = 'soon'")
-    assert await ledger.drills() == {"database": DrillMemory(service="database", schedule="0 4 * * 0")}
+    assert await ledger.drills.memories() == {"database": DrillMemory(service="database", schedule="0 4 * * 0")}
     later: datetime = NOW + HOUR
-    await ledger.begin_schedule("database", "0 4 * * 0", later)
-    assert (await ledger.drills())["database"].slot == later
+    await ledger.drills.begin_schedule("database", "0 4 * * 0", later)
+    assert (await ledger.drills.memories())["database"].slot == later
 
 
 async def test_a_row_that_cannot_be_read_is_logged_once(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
@@ -323,7 +357,7 @@ async def test_a_row_that_cannot_be_read_is_logged_once(ledger: Ledger, capsys: 
     run = await begin(ledger)
     await change(ledger, "UPDATE incidents SET mode = 'wild'")
     for _ in range(3):
-        await ledger.incidents()
+        await ledger.incidents.newest()
     told = [line for line in capsys.readouterr().out.splitlines() if "cannot be read" in line]
     assert len(told) == 1
     assert run.incident in told[0]

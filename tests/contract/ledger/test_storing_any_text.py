@@ -15,10 +15,10 @@ KEPT = "nul \ufffd, lone \ufffd and \ufffd, pair \U0001f3fa, quote ' \" \\u0000"
 async def test_strange_text_is_kept_everywhere(ledger: Ledger) -> None:
     """A14: NUL and lone surrogates are replaced, all else stays."""
     told = replace(signal(STRANGE), labels={STRANGE: STRANGE}, annotations={"a": STRANGE}, rule=STRANGE)
-    first = await ledger.accept([told], NOW)
-    again = await ledger.accept([replace(signal(STRANGE), labels={STRANGE: STRANGE})], NOW)
+    first = await ledger.signals.accept([told], NOW)
+    again = await ledger.signals.accept([replace(signal(STRANGE), labels={STRANGE: STRANGE})], NOW)
     assert (first.new, again.repeated) == (1, 1)
-    (kept,) = await ledger.due_signals(NOW)
+    (kept,) = await ledger.signals.due(NOW)
     assert (kept.key, kept.rule, kept.labels, kept.annotations) == (KEPT, KEPT, {KEPT: KEPT}, {"a": KEPT})
 
 
@@ -27,21 +27,21 @@ async def test_strange_text_in_steps_and_evidence_is_kept(ledger: Ledger) -> Non
     run = await begin(ledger)
     strange = replace(step(run, STRANGE), why=STRANGE, result={"lines": [STRANGE, {STRANGE: 1}]}, error=STRANGE)
     for _ in range(2):
-        await ledger.save_step(strange, expect=None, now=NOW)
-    await ledger.keep_evidence(run.id, STRANGE, "logs", STRANGE, NOW)
-    moved = await ledger.move_run(run.id, IncidentState.NEEDS_OPERATOR, STRANGE, NOW)
-    (kept,) = await ledger.steps(run.id)
-    (evidence,) = await ledger.evidence(run.id)
+        await ledger.runs.save_step(strange, expect=None, now=NOW)
+    await ledger.evidence.keep(run.id, STRANGE, "logs", STRANGE, NOW)
+    moved = await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, STRANGE, NOW)
+    (kept,) = await ledger.runs.steps(run.id)
+    (evidence,) = await ledger.evidence.of_run(run.id)
     assert (kept.path, kept.why, kept.error) == (KEPT, KEPT, KEPT)
     assert kept.result == {"lines": [KEPT, {KEPT: 1}]}
     assert evidence.text == KEPT
-    assert moved == await ledger.run(run.id)
+    assert moved == await ledger.runs.get(run.id)
 
 
 @pytest.mark.parametrize("length", [512, 513, 100_000])
 async def test_a_very_long_key_is_still_one_signal(ledger: Ledger, length: int) -> None:
     """A14: an index takes no key of any length, and two long keys must not become one."""
     keys = ["ö" * length, "ö" * (length - 1) + "x"]
-    first = await ledger.accept([signal(key) for key in keys], NOW)
-    again = await ledger.accept([signal(key) for key in keys], NOW)
+    first = await ledger.signals.accept([signal(key) for key in keys], NOW)
+    again = await ledger.signals.accept([signal(key) for key in keys], NOW)
     assert (first.new, again.new, again.ids) == (2, 0, first.ids)

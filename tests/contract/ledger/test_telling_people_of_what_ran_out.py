@@ -1,12 +1,13 @@
-"""What ran out is told to a person, once, in the transaction that it belongs to (DESIGN 7, E28, P9)."""
+"""What ran out is told to a person, once, in the transaction that it belongs to (E28, P9)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from kintsugi.ledger import Ledger
 from kintsugi.model.history import History
 from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Verdict, VerdictKind
-from tests.contract.ledger.build import HOUR, MINUTE, NOW, claim, hold, signal, start, verdict
+from tests.contract.ledger.build import HOUR, MINUTE, NOW, hold, run_request, signal, start, verdict
 
 LIMIT = timedelta(minutes=15)
 LATER = NOW + LIMIT
@@ -17,36 +18,36 @@ def ask_first(_history: History) -> Verdict:
     return verdict(VerdictKind.AWAITING_APPROVAL, Reason.APPROVAL)
 
 
-async def opened(ledger: Ledger, decide: object = hold) -> Incident:
+async def opened(ledger: Ledger, decide: Callable[[History], Verdict] = hold) -> Incident:
     """Accept a signal and open an incident for it."""
     told = signal("the-key")
-    await ledger.accept([told], NOW)
-    incident = (await ledger.claim(claim(told), decide, NOW)).incident  # type: ignore[arg-type]
+    await ledger.signals.accept([told], NOW)
+    incident = (await ledger.run_requests.request_run(run_request(told), decide, NOW)).incident
     assert incident is not None
     return incident
 
 
 async def said(ledger: Ledger, now: datetime = NOW + HOUR) -> list[tuple[IncidentState, str]]:
     """Return the notices that wait."""
-    return [(each.kind, each.text) for each in await ledger.due_notices(now)]
+    return [(each.kind, each.text) for each in await ledger.outbox.due_notices(now)]
 
 
 async def test_the_same_words_are_said_once_of_an_incident(ledger: Ledger) -> None:
     incident = await opened(ledger)
     for text in ("the hold is over\x00", "the hold is over\x00", "another"):
-        await ledger.tell_once(incident.id, IncidentState.HELD, text, NOW)
+        await ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, text, NOW)
     assert sorted(text for _, text in await said(ledger)) == ["another", "the hold is over\ufffd"]
 
 
 async def test_a_person_is_told_of_an_end_that_nobody_hears_of_as_a_rule(ledger: Ledger) -> None:
     incident = await opened(ledger)
-    await ledger.move_incident(incident.id, IncidentState.CANCELLED, "nobody approved", NOW, told=True)
+    await ledger.incidents.move_incident(incident.id, IncidentState.CANCELLED, "nobody approved", NOW, told=True)
     assert await said(ledger) == [(IncidentState.CANCELLED, "nobody approved")]
 
 
 async def test_a_cancelled_incident_is_told_to_nobody_as_a_rule(ledger: Ledger) -> None:
     incident = await opened(ledger)
-    await ledger.move_incident(incident.id, IncidentState.CANCELLED, "its rule is gone", NOW)
+    await ledger.incidents.move_incident(incident.id, IncidentState.CANCELLED, "its rule is gone", NOW)
     assert await said(ledger) == []
 
 
@@ -55,41 +56,41 @@ async def test_a_question_that_is_asked_anew_is_told_with_it(ledger: Ledger) -> 
     incident = await opened(ledger, ask_first)
     again = Approval(incident=incident.id, path="", question="Run it?", plan="p-1", asked=LATER, expires=LATER + HOUR)
     for _ in range(2):
-        await ledger.ask(again, told="it is asked anew")
+        await ledger.approvals.ask(again, told="approval is requested again")
     assert await said(ledger) == [
         (IncidentState.AWAITING_APPROVAL, "it is awaiting-approval"),
-        (IncidentState.AWAITING_APPROVAL, "it is asked anew"),
+        (IncidentState.AWAITING_APPROVAL, "approval is requested again"),
     ]
 
 
 async def test_a_claim_that_goes_on_past_a_holds_limit_tells_a_person(ledger: Ledger) -> None:
     incident = await opened(ledger)
-    (due,) = await ledger.due_signals(LATER)
-    released = replace(claim(due), hold_limit=LIMIT)
-    claimed = await ledger.claim(released, start, LATER)
-    assert claimed.incident is not None
-    assert claimed.incident.id == incident.id
+    (due,) = await ledger.signals.due(LATER)
+    released = replace(run_request(due), hold_limit=LIMIT)
+    requested = await ledger.run_requests.request_run(released, start, LATER)
+    assert requested.incident is not None
+    assert requested.incident.id == incident.id
     ((kind, text),) = await said(ledger)
     assert kind is IncidentState.HELD
-    assert text.startswith("It was held since 12:00:00 for what it depends on. After 0:15:00 the hold is over")
-    await ledger.tell_once(incident.id, IncidentState.HELD, text, LATER)
+    assert text.startswith("It was held since 12:00:00 for what it depends on. After 0:15:00 it is judged on its own")
+    await ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, text, LATER)
     assert len(await said(ledger)) == 1, "the tick may have been first, or second"
 
 
 async def test_a_hold_whose_cause_has_ended_is_told_to_nobody(ledger: Ledger) -> None:
     await opened(ledger)
-    (due,) = await ledger.due_signals(NOW + MINUTE)
-    await ledger.claim(claim(due), start, NOW + MINUTE)
+    (due,) = await ledger.signals.due(NOW + MINUTE)
+    await ledger.run_requests.request_run(replace(run_request(due), hold_limit=LIMIT), start, NOW + MINUTE)
     assert await said(ledger) == []
 
 
-async def test_what_goes_on_after_nobody_approved_is_due_again(ledger: Ledger) -> None:
+async def test_a_signal_that_goes_on_after_an_approval_ran_out_is_due_again(ledger: Ledger) -> None:
     """P9: a verdict that belongs to an incident holds no longer than that."""
     incident = await opened(ledger, ask_first)
-    assert await ledger.rearm(NOW) == 0
-    await ledger.move_incident(incident.id, IncidentState.CANCELLED, "nobody approved", NOW)
-    assert await ledger.rearm(LATER) == 1
-    (due,) = await ledger.due_signals(LATER)
-    again = await ledger.claim(claim(due), ask_first, LATER)
+    assert await ledger.signals.rearm(NOW) == 0
+    await ledger.incidents.move_incident(incident.id, IncidentState.CANCELLED, "nobody approved", NOW)
+    assert await ledger.signals.rearm(LATER) == 1
+    (due,) = await ledger.signals.due(LATER)
+    again = await ledger.run_requests.request_run(run_request(due), ask_first, LATER)
     assert again.incident is not None
     assert again.incident.id != incident.id

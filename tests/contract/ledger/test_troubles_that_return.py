@@ -18,9 +18,9 @@ from tests.contract.ledger.build import (
     MINUTE,
     NOW,
     begin,
-    claim,
     hold,
     refuse_to_decide,
+    run_request,
     signal,
     start,
     started,
@@ -34,11 +34,11 @@ async def recover(ledger: Ledger, began: datetime, *deleted: str, service: str =
     run = await begin(ledger, service, now=began)
     for pod in deleted:
         done = step(run, f"delete#{pod}", StepState.DONE, text=f"kubectl delete pod {pod} -n shop")
-        await ledger.save_step(done, expect=None, now=began)
-    await ledger.save_step(
+        await ledger.runs.save_step(done, expect=None, now=began)
+    await ledger.runs.save_step(
         step(run, "delete#none", StepState.SKIPPED, text="kubectl delete pod c"), expect=None, now=began
     )
-    await ledger.move_run(run.id, IncidentState.RECOVERED, "well again", began + MINUTE)
+    await ledger.runs.move_run(run.id, IncidentState.RECOVERED, "well again", began + MINUTE)
     return run.id
 
 
@@ -55,7 +55,7 @@ def leave_alone(history: History) -> Verdict:
 
 async def told(ledger: Ledger) -> list[Notice]:
     """Return what a person is told of troubles that return."""
-    return [each for each in await ledger.due_notices(NOW + 9 * HOUR) if each.kind is IncidentState.INEFFECTIVE]
+    return [each for each in await ledger.outbox.due_notices(NOW + 9 * HOUR) if each.kind is IncidentState.INEFFECTIVE]
 
 
 async def test_the_recoveries_of_one_service_by_one_runbook_are_told(ledger: Ledger) -> None:
@@ -63,14 +63,19 @@ async def test_the_recoveries_of_one_service_by_one_runbook_are_told(ledger: Led
     await returned(ledger)
     await recover(ledger, NOW - HOUR, service="api")
     failed = await begin(ledger, "web", now=NOW - 30 * MINUTE)
-    await ledger.move_run(failed.id, IncidentState.INEFFECTIVE, "no", NOW)
-    recoveries = (await ledger.history("web", "shop", NOW, "web-service-recovery")).recoveries
+    await ledger.runs.move_run(failed.id, IncidentState.INEFFECTIVE, "no", NOW)
+    recoveries = (await ledger.run_requests.history("web", "shop", NOW, "web-service-recovery")).recoveries
     assert recoveries == tuple(NOW - hours * HOUR + MINUTE for hours in (3, 2, 1))
-    by_another_rule = started(await ledger.claim(replace(claim(None), rule="web-slow"), start, NOW))
-    await ledger.move_run(by_another_rule.id, IncidentState.RECOVERED, "well again", NOW)
-    assert (await ledger.history("web", "shop", NOW, "web-service-recovery")).recoveries == (*recoveries, NOW)
-    assert (await ledger.history("web", "shop", NOW, "workload-recovery")).recoveries == ()
-    assert (await ledger.history("web", "shop", NOW)).recoveries == ()
+    by_another_rule = started(
+        await ledger.run_requests.request_run(replace(run_request(None), rule="web-slow"), start, NOW)
+    )
+    await ledger.runs.move_run(by_another_rule.id, IncidentState.RECOVERED, "well again", NOW)
+    assert (await ledger.run_requests.history("web", "shop", NOW, "web-service-recovery")).recoveries == (
+        *recoveries,
+        NOW,
+    )
+    assert (await ledger.run_requests.history("web", "shop", NOW, "workload-recovery")).recoveries == ()
+    assert (await ledger.run_requests.history("web", "shop", NOW)).recoveries == ()
 
 
 async def test_the_recoveries_are_found_by_an_index_in_their_order(tmp_path: Path) -> None:
@@ -87,11 +92,11 @@ async def test_the_recoveries_are_found_by_an_index_in_their_order(tmp_path: Pat
 async def test_a_person_is_told_with_the_history_and_nothing_is_started(ledger: Ledger) -> None:
     runs = await returned(ledger)
     again = signal(began=NOW)
-    await ledger.accept([again], NOW)
-    claimed = await ledger.claim(claim(again), leave_alone, NOW)
-    assert (claimed.verdict.kind, claimed.run) == (VerdictKind.REFUSED, None)
-    assert claimed.incident is not None
-    incident = await ledger.incident(claimed.incident.id)
+    await ledger.signals.accept([again], NOW)
+    requested = await ledger.run_requests.request_run(run_request(again), leave_alone, NOW)
+    assert (requested.verdict.kind, requested.run) == (VerdictKind.REFUSED, None)
+    assert requested.incident is not None
+    incident = await ledger.incidents.get(requested.incident.id)
     assert (incident.state, incident.opened, incident.closed) == (IncidentState.INEFFECTIVE, NOW, NOW)
     (notice,) = await told(ledger)
     assert (notice.incident, notice.text) == (incident.id, incident.reason)
@@ -102,54 +107,56 @@ async def test_a_person_is_told_with_the_history_and_nothing_is_started(ledger: 
         f" {NOW - hours * HOUR + MINUTE:%H:%M:%S}"
         for run, hours in zip(runs, (3, 2, 1), strict=True)
     ]
-    assert await ledger.open_runs() == ()
+    assert await ledger.runs.open_runs() == ()
 
 
 async def test_a_person_is_told_once_and_not_for_each_signal(ledger: Ledger) -> None:
     """P9: each signal has its verdict, and names the incident that says why."""
     await returned(ledger)
     signals = [signal(began=NOW) for _ in range(5)]
-    await ledger.accept(signals, NOW)
-    claimed = await asyncio.gather(*(ledger.claim(claim(each), leave_alone, NOW) for each in signals))
-    later = await ledger.claim(claim(signals[0]), leave_alone, NOW + 2 * HOUR)
-    assert len({each.verdict.incident for each in (*claimed, later)}) == 1
+    await ledger.signals.accept(signals, NOW)
+    requested = await asyncio.gather(
+        *(ledger.run_requests.request_run(run_request(each), leave_alone, NOW) for each in signals)
+    )
+    later = await ledger.run_requests.request_run(run_request(signals[0]), leave_alone, NOW + 2 * HOUR)
+    assert len({each.verdict.incident for each in (*requested, later)}) == 1
     assert len(await told(ledger)) == 1
 
 
-async def test_it_is_judged_again_when_the_rest_is_over(ledger: Ledger) -> None:
+async def test_a_trouble_that_returns_is_judged_again_when_the_rest_is_over(ledger: Ledger) -> None:
     await returned(ledger)
     again = signal(began=NOW)
-    await ledger.accept([again], NOW)
-    await ledger.claim(claim(again), leave_alone, NOW)
+    await ledger.signals.accept([again], NOW)
+    await ledger.run_requests.request_run(run_request(again), leave_alone, NOW)
     over = NOW + 3 * HOUR
-    assert await ledger.due_signals(over - MINUTE) == ()
-    assert [each.id for each in await ledger.due_signals(over)] == [again.id]
-    run = started(await ledger.claim(claim(again), start, over))
-    assert (await ledger.incident(run.incident)).state is IncidentState.RUNNING
+    assert await ledger.signals.due(over - MINUTE) == ()
+    assert [each.id for each in await ledger.signals.due(over)] == [again.id]
+    run = started(await ledger.run_requests.request_run(run_request(again), start, over))
+    assert (await ledger.incidents.get(run.incident)).state is IncidentState.RUNNING
 
 
 async def test_when_it_returns_after_the_next_recovery_a_person_is_told_again(ledger: Ledger) -> None:
     await returned(ledger)
     first = signal(began=NOW)
-    await ledger.accept([first], NOW)
-    await ledger.claim(claim(first), leave_alone, NOW)
+    await ledger.signals.accept([first], NOW)
+    await ledger.run_requests.request_run(run_request(first), leave_alone, NOW)
     await recover(ledger, NOW + 3 * HOUR, "web-4")
     second = signal(began=NOW + 4 * HOUR)
-    await ledger.accept([second], NOW + 4 * HOUR)
+    await ledger.signals.accept([second], NOW + 4 * HOUR)
     refused = verdict(VerdictKind.REFUSED, Reason.INEFFECTIVE, NOW + 11 * HOUR)
-    await ledger.claim(claim(second), lambda _: refused, NOW + 4 * HOUR)
+    await ledger.run_requests.request_run(run_request(second), lambda _: refused, NOW + 4 * HOUR)
     notices = await told(ledger)
     assert len(notices) == 2
     assert notices[1].text.count("recovered at") == 4
 
 
-async def test_what_was_held_meanwhile_is_closed_with_it(ledger: Ledger) -> None:
+async def test_an_incident_that_was_held_meanwhile_is_closed_with_the_trouble(ledger: Ledger) -> None:
     """The incident is the one that was open already."""
     await returned(ledger)
     again = signal(began=NOW)
-    await ledger.accept([again], NOW)
-    held = await ledger.claim(claim(again), hold, NOW)
-    closed = await ledger.claim(claim(again), leave_alone, NOW + 2 * MINUTE)
+    await ledger.signals.accept([again], NOW)
+    held = await ledger.run_requests.request_run(run_request(again), hold, NOW)
+    closed = await ledger.run_requests.request_run(run_request(again), leave_alone, NOW + 2 * MINUTE)
     assert closed.incident is not None
     assert held.incident is not None
     assert (closed.incident.id, closed.incident.closed) == (held.incident.id, NOW + 2 * MINUTE)
@@ -162,11 +169,11 @@ async def test_the_last_runs_that_say_something_are_told_however_many_came_to_no
 ) -> None:
     """P7: alerts that flap for days do not make a streak of failures forgotten."""
     failed = await begin(ledger, "web", now=NOW - 99 * HOUR)
-    await ledger.move_run(failed.id, IncidentState.FAILED, "no", NOW - 98 * HOUR)
+    await ledger.runs.move_run(failed.id, IncidentState.FAILED, "no", NOW - 98 * HOUR)
     for hours in range(12):
         nothing = await begin(ledger, "web", now=NOW - (40 - hours) * HOUR)
-        await ledger.move_run(nothing.id, state, "it cleared", NOW - (39 - hours) * HOUR)
-    told_of = (await ledger.history("web", "shop", NOW)).recent
+        await ledger.runs.move_run(nothing.id, state, "it cleared", NOW - (39 - hours) * HOUR)
+    told_of = (await ledger.run_requests.history("web", "shop", NOW)).recent
     assert [each.state for each in told_of].count(IncidentState.FAILED) == 1
     assert told_of[-1].state is state
 
@@ -174,7 +181,7 @@ async def test_the_last_runs_that_say_something_are_told_however_many_came_to_no
 async def test_a_signal_that_has_ended_is_no_return(ledger: Ledger) -> None:
     await returned(ledger)
     over = signal(began=NOW, key="over")
-    await ledger.accept([over], NOW)
-    await ledger.accept([signal(began=NOW, ended=NOW + MINUTE, key="over")], NOW + MINUTE)
-    await ledger.claim(claim(over), refuse_to_decide, NOW + MINUTE)
+    await ledger.signals.accept([over], NOW)
+    await ledger.signals.accept([signal(began=NOW, ended=NOW + MINUTE, key="over")], NOW + MINUTE)
+    await ledger.run_requests.request_run(run_request(over), refuse_to_decide, NOW + MINUTE)
     assert await told(ledger) == []

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from kintsugi.ledger import Ledger, Windows
-from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import IncidentState, Reason, RunRecord, Signal, SignalStatus, VerdictKind
+from kintsugi.model.rules import RuleSource
 from kintsugi.model.trigger import Trigger
 from tests.contract.ledger.build import HOUR, MINUTE, NOW, begin, signal, step, verdict
 
@@ -23,11 +23,11 @@ def over(told: Signal, minutes: float) -> Signal:
 async def joined(ledger: Ledger, told: Sequence[Signal]) -> str:
     """Let an incident have exactly these signals; return its id."""
     run = await begin(ledger, "web")
-    own = (await ledger.signals_of(run.incident))[0][0]
-    await ledger.accept([over(own, 1)], NOW)
-    names = (await ledger.accept(list(told), NOW)).ids
+    own = (await ledger.signals.of_incident(run.incident))[0][0]
+    await ledger.signals.accept([over(own, 1)], NOW)
+    names = (await ledger.signals.accept(list(told), NOW)).ids
     attached = replace(verdict(VerdictKind.ATTACHED, Reason.ACTIVE_RUN), incident=run.incident)
-    await ledger.settle(dict.fromkeys(names, attached), NOW)
+    await ledger.signals.settle(dict.fromkeys(names, attached), NOW)
     return run.incident
 
 
@@ -47,61 +47,61 @@ FIRST_END = NOW + MINUTE
     ],
     ids=["nothing more", "an alert", "alert and pod", "alert and Event", "an Event", "a pod"],
 )
-async def test_what_an_incident_goes_on_for_is_summed_up(
+async def test_the_triggers_that_an_incident_goes_on_for_are_summed_up(
     ledger: Ledger, told: Sequence[Signal], trigger: Trigger
 ) -> None:
     """B20: Events are hints that never resolve; A19: only alerts can be silenced."""
-    assert await ledger.trigger_of(await joined(ledger, told)) == trigger
+    assert await ledger.triggers.of_incident(await joined(ledger, told)) == trigger
 
 
 async def test_the_latest_end_counts(ledger: Ledger) -> None:
     incident = await joined(ledger, [ALERT, POD])
-    await ledger.accept([over(ALERT, 7), over(POD, 3)], NOW + 8 * MINUTE)
-    assert await ledger.trigger_of(incident) == Trigger(ended=NOW + 7 * MINUTE)
+    await ledger.signals.accept([over(ALERT, 7), over(POD, 3)], NOW + 8 * MINUTE)
+    assert await ledger.triggers.of_incident(incident) == Trigger(ended=NOW + 7 * MINUTE)
 
 
 async def test_the_alerts_that_fire_are_told_page_by_page(ledger: Ledger) -> None:
     told = [signal(f"fp-{number}") for number in range(1200)]
     incident = await joined(ledger, told)
-    keys = [key async for key in ledger.firing_keys(incident)]
+    keys = [key async for key in ledger.triggers.firing_keys(incident)]
     assert sorted(keys) == sorted(each.key for each in told)
 
 
 async def test_the_newest_signal_of_an_incident_is_told(ledger: Ledger) -> None:
     late = signal("late", began=NOW + MINUTE)
     incident = await joined(ledger, [late])
-    newest = await ledger.newest_signal(incident)
+    newest = await ledger.triggers.newest_signal(incident)
     assert newest is not None
     assert newest.key == "late"
-    assert await ledger.newest_signal("inc-unknown") is None
+    assert await ledger.triggers.newest_signal("inc-unknown") is None
 
 
 async def test_an_alert_that_nobody_repeats_ends_as_stale_and_says_why(ledger: Ledger) -> None:
     """A17, P1: without a poller nothing else would ever end it; it is not told as resolved."""
     silent, heard = signal("silent"), signal("heard")
-    await ledger.accept([silent, heard], NOW)
+    await ledger.signals.accept([silent, heard], NOW)
     refused = verdict(VerdictKind.REFUSED, Reason.BUDGET, NOW + 20 * HOUR)
-    await ledger.settle({silent.id: refused, heard.id: refused}, NOW)
-    await ledger.accept([replace(heard, id="again")], NOW + 12 * HOUR)
+    await ledger.signals.settle({silent.id: refused, heard.id: refused}, NOW)
+    await ledger.signals.accept([replace(heard, id="again")], NOW + 12 * HOUR)
     now = NOW + 14 * HOUR
-    assert await ledger.end_stale(now - 13 * HOUR, now) == 1
-    assert [each.key for each in await ledger.firing()] == ["heard"]
-    judged = {each.key: (each, verdict) for each, verdict in await ledger.judged_signals()}
+    assert await ledger.triggers.end_stale(now - 13 * HOUR, now) == 1
+    assert [each.key for each in await ledger.signals.firing()] == ["heard"]
+    judged = {each.key: (each, verdict) for each, verdict in await ledger.signals.newest()}
     ended, why = judged["silent"]
     assert (ended.status, ended.ended) == (SignalStatus.STALE, now)
     assert why is not None
-    assert "ended as stale: nobody has repeated it" in why.text
+    assert "ended as stale: not repeated" in why.text
     assert why.until is None
-    assert await ledger.due_signals(now + 30 * HOUR) == (judged["heard"][0],)
+    assert await ledger.signals.due(now + 30 * HOUR) == (judged["heard"][0],)
 
 
 async def test_an_alert_that_ended_as_stale_is_resolved_once_that_is_told(ledger: Ledger) -> None:
     told = signal("silent")
-    await ledger.accept([told], NOW)
-    await ledger.settle({told.id: verdict(VerdictKind.NO_RULE, Reason.NO_RULE)}, NOW)
-    await ledger.end_stale(NOW + HOUR, NOW + 2 * HOUR)
-    await ledger.accept([over(told, 30)], NOW + 3 * HOUR)
-    ((ended, _),) = await ledger.judged_signals()
+    await ledger.signals.accept([told], NOW)
+    await ledger.signals.settle({told.id: verdict(VerdictKind.NO_RULE, Reason.NO_RULE)}, NOW)
+    await ledger.triggers.end_stale(NOW + HOUR, NOW + 2 * HOUR)
+    await ledger.signals.accept([over(told, 30)], NOW + 3 * HOUR)
+    ((ended, _),) = await ledger.signals.newest()
     assert (ended.status, ended.ended) == (SignalStatus.RESOLVED, NOW + 30 * MINUTE)
 
 
@@ -109,11 +109,11 @@ async def test_no_alert_of_an_open_incident_ends_as_stale(ledger: Ledger) -> Non
     """P6: silence of the sender must not look like the success of a run; the watchdog's deadline decides."""
     incident = await joined(ledger, [ALERT])
     later = NOW + 100 * HOUR
-    assert await ledger.end_stale(later, later) == 0
-    assert (await ledger.trigger_of(incident)).firing
-    (run,) = await ledger.runs_of(incident)
-    await ledger.move_run(run.id, IncidentState.INEFFECTIVE, "it goes on", later)
-    assert await ledger.end_stale(later, later) == 1
+    assert await ledger.triggers.end_stale(later, later) == 0
+    assert (await ledger.triggers.of_incident(incident)).firing
+    (run,) = await ledger.runs.of_incident(incident)
+    await ledger.runs.move_run(run.id, IncidentState.INEFFECTIVE, "it goes on", later)
+    assert await ledger.triggers.end_stale(later, later) == 1
 
 
 @pytest.mark.parametrize(("hours", "spent"), [(1, 0), (6, 10)])
@@ -123,9 +123,9 @@ async def test_a_budget_is_counted_as_far_back_as_its_window(made: str, hours: i
         await ledger.lead(NOW)
         run = await begin(ledger, "web")
         await _change(ledger, run, NOW - 2 * HOUR)
-        assert len((await ledger.history("api", "shop", NOW)).disruptions) == spent
+        assert len((await ledger.run_requests.history("api", "shop", NOW)).disruptions) == spent
 
 
 async def _change(ledger: Ledger, run: RunRecord, then: datetime) -> None:
     for number in range(10):
-        await ledger.save_step(replace(step(run, f"delete#{number}"), started=then), expect=None, now=then)
+        await ledger.runs.save_step(replace(step(run, f"delete#{number}"), started=then), expect=None, now=then)

@@ -9,17 +9,18 @@ import os
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Unpack
 
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.asker import Asker
+from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed, Refused
-from kintsugi.kube.execution import Executed
-from kintsugi.objects.resources import PODS
+from kintsugi.kube.execution import ExecOptions, Executed
+from kubeobjects.resources import PODS
 from tests.harness.postgres import Postgres
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 
@@ -40,9 +41,11 @@ class LocalContainer(ClusterOfDicts):
         self.started: list[Sequence[str]] = []
 
     async def execute(
-        self, name: str, namespace: str, command: Sequence[str], *, limit_bytes: int, deadline: timedelta, **_: object
+        self, name: str, namespace: str, command: Sequence[str], **options: Unpack[ExecOptions]
     ) -> Executed:
         """Run the words as they are, and cut what is too long."""
+        limit_bytes, deadline = options["limit_bytes"], options["deadline"]
+        assert deadline is not None
         self.started.append(command)
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -65,7 +68,7 @@ class Either:
 
     def __init__(self, server: Postgres) -> None:
         self.container = LocalContainer(server.programs.bin)
-        self._actions = Actions(self.container, Clients.under(AddressRule(allow_loopback=True)))  # type: ignore[arg-type]
+        self._actions = Actions(self.container, Clients.under(AddressRule(allow_loopback=True)))
         self._server = ["-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres"]
 
     async def ask(self, way: str, statement: str, deadline: timedelta = SOON) -> dict[str, object]:
@@ -73,7 +76,7 @@ class Either:
         words = f"psql {' '.join(self._server)} -c {quoted(statement)}"
         line = words if way == "directly" else f"kubectl exec database-0 -- {words}"
         command = parse(line, namespace="production")
-        return dict((await self._actions.look(command, deadline=deadline, asker=Asker())).names)
+        return dict((await self._actions.read(command, deadline=deadline, probe_context=ProbeContext())).names)
 
 
 def quoted(statement: str) -> str:
@@ -136,7 +139,9 @@ async def test_rows_keep_their_order_and_their_columns_names(either: Either, way
         ("SELECT repeat('x', 2000000)", "longer than 1 MiB"),
     ],
 )
-async def test_what_is_no_single_look_has_no_answer(either: Either, way: str, statement: str, words: str) -> None:
+async def test_a_statement_that_is_no_single_look_has_no_answer(
+    either: Either, way: str, statement: str, words: str
+) -> None:
     with pytest.raises(ProbeFailed, match=words):
         await either.ask(way, statement)
 
@@ -173,6 +178,6 @@ async def test_the_program_is_held_to_its_deadline_in_the_container(either: Eith
 
 async def test_an_address_that_may_not_be_asked_is_refused() -> None:
     """E6: a database's host is held to the same rule as a URL's."""
-    actions = Actions(ClusterOfDicts(), Clients.under(AddressRule()))  # type: ignore[arg-type]
+    actions = Actions(ClusterOfDicts(), Clients.under(AddressRule()))
     with pytest.raises(Refused, match="the daemon's own machine"):
-        await actions.look(parse("psql -h 127.0.0.1 -U postgres -c 'SELECT 1'"), deadline=SOON)
+        await actions.read(parse("psql -h 127.0.0.1 -U postgres -c 'SELECT 1'"), deadline=SOON)

@@ -7,19 +7,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.asker import Asker
+from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.errors import ProbeFailed
 from kintsugi.kube.execution import Executed
-from kintsugi.model.documents import Run, Step
-from kintsugi.objects.resources import PODS, STATEFULSETS
-from kintsugi.scope.values import Surroundings, step_names
+from kintsugi.model.runbooks import Run, Step
+from kintsugi.model.views import ServiceView
+from kintsugi.objects.kept import StatefulSet
+from kintsugi.objects.metadata import Metadata
+from kintsugi.scope.values import EvaluationContext, step_names
+from kubeobjects.resources import PODS, STATEFULSETS
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.processes import Program, free_port
@@ -33,21 +37,24 @@ STEPS = {step.id: step for step in CATALOG.runbooks["database-recovery"].steps}
 SLOTS = CATALOG.services["database"].checks["replication"][0]
 PARAMETERS = {"standbys": 1, "lag_bytes": 67108864, "lag_seconds": 60, "slot_bytes": 1073741824}
 
+WORKLOAD = StatefulSet(metadata=Metadata(name="database", namespace="production", uid="s"))
+DATABASE = ServiceView(service=CATALOG.services["database"], workload=WORKLOAD)
+
 
 @dataclass
-class Pair:
+class ReplicationPair:
     """A primary with data, and a standby that streams from it."""
 
     primary: Postgres
     standby: Postgres
 
     def streams(self) -> bool:
-        """Tell whether the primary sees the standby stream."""
+        """Return whether the primary sees the standby stream."""
         return self.primary.psql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'") == "1"
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
+def pair() -> Iterator[ReplicationPair]:
     """Start both, and wait until the standby streams."""
     with scratch("pair-") as folder:
         (folder / "primary").mkdir()
@@ -55,7 +62,7 @@ def pair() -> Iterator[Pair]:
         primary.start()
         standby = copy_of(primary, folder / "standby")
         standby.start()
-        made = Pair(primary, standby)
+        made = ReplicationPair(primary, standby)
         wait_for(made.streams, within=20, describe=standby.server.tail)
         try:
             yield made
@@ -83,7 +90,7 @@ def copy_of(primary: Postgres, folder: Path) -> Postgres:
 class TwoPods(ClusterOfDicts):
     """A StatefulSet of two pods, whose programs run on this machine: each knows its own server only."""
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: ReplicationPair) -> None:
         super().__init__(
             (
                 STATEFULSETS,
@@ -116,28 +123,30 @@ def pod(name: str) -> dict[str, object]:
     }
 
 
-async def met(pair: Pair, step: Step) -> tuple[bool, Mapping[str, object]]:
+async def met(pair: ReplicationPair, step: Step) -> tuple[bool, Mapping[str, Any]]:
     """Do a step's look and ask its expectation."""
     assert isinstance(step.do, Run), step.id
     assert step.expect is not None, step.id
-    actions = Actions(TwoPods(pair), Clients.under(AddressRule()))  # type: ignore[arg-type]
-    result = await actions.look(step.do.command.bind({}, namespace="production"), deadline=SOON, asker=Asker())
-    names = step_names(Surroundings(now=NOW, parameters=PARAMETERS), own=result.names)
+    actions = Actions(TwoPods(pair), Clients.under(AddressRule()))
+    around = EvaluationContext(now=NOW, parameters=PARAMETERS, service=DATABASE)
+    command = step.do.command.bind(step_names(around), namespace="production")
+    result = await actions.read(command, deadline=SOON, probe_context=ProbeContext())
+    names = step_names(around, own=result.names)
     return step.expect.evaluate(names) is True, result.names
 
 
-async def test_a_standby_that_streams_is_connected_near_and_holds_nothing_back(pair: Pair) -> None:
+async def test_a_standby_that_streams_is_connected_near_and_holds_nothing_back(pair: ReplicationPair) -> None:
     """The second pod is the primary: a question to the StatefulSet finds it."""
     for name in ("connect", "replication", "lag", "slots"):
         assert (await met(pair, STEPS[name]))[0], name
     assert (await met(pair, SLOTS))[0]
     _, streaming = await met(pair, STEPS["replication"])
-    assert [row["state"] for row in streaming["rows"]] == ["streaming"]  # type: ignore[attr-defined]
+    assert [row["state"] for row in streaming["rows"]] == ["streaming"]
     _, lag = await met(pair, STEPS["lag"])
-    assert {type(row["bytes"]) for row in lag["rows"]} == {int}  # type: ignore[attr-defined]
+    assert {type(row["bytes"]) for row in lag["rows"]} == {int}
 
 
-async def test_a_standby_that_is_cut_off_is_missed_by_the_runbook_and_by_our_own_check(pair: Pair) -> None:
+async def test_a_standby_that_is_cut_off_is_missed_by_the_runbook_and_by_our_own_check(pair: ReplicationPair) -> None:
     pair.standby.kill()
     wait_for(lambda: not pair.streams(), within=20)
     assert not (await met(pair, STEPS["replication"]))[0]
@@ -148,18 +157,18 @@ async def test_a_standby_that_is_cut_off_is_missed_by_the_runbook_and_by_our_own
     assert (await met(pair, STEPS["replication"]))[0]
 
 
-async def test_a_slot_that_holds_much_of_the_log_back_is_told(pair: Pair) -> None:
+async def test_a_slot_that_holds_much_of_the_log_back_is_told(pair: ReplicationPair) -> None:
     pair.standby.kill()
     wait_for(lambda: not pair.streams(), within=20)
     pair.primary.psql("CREATE TABLE filler AS SELECT repeat('x', 1000) FROM generate_series(1, 20000)")
     ok, slots = await met(pair, STEPS["slots"])
     assert ok, "less than a gigabyte is nothing"
-    (row,) = slots["rows"]  # type: ignore[misc]
+    (row,) = slots["rows"]
     assert (row["slot_name"], row["active"]) == ("standby_1", False)
     assert row["bytes"] > 10_000_000
 
 
-async def test_with_the_primary_gone_a_standby_s_answer_does_not_count(pair: Pair) -> None:
+async def test_with_the_primary_gone_a_standby_s_answer_does_not_count(pair: ReplicationPair) -> None:
     pair.primary.kill()
     with pytest.raises(ProbeFailed, match="database-0/postgres is a standby"):
         await met(pair, STEPS["connect"])

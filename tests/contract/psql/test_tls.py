@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.asker import Asker
+from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed
-from kintsugi.model.documents import SecretRef
-from kintsugi.objects.resources import SECRETS
+from kintsugi.model.services import SecretRef
+from kubeobjects.resources import SECRETS
 from tests.harness.certificates import Authority
 from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
@@ -33,7 +33,9 @@ SECRET: dict[str, object] = {
     "metadata": {"name": "database-credentials", "namespace": "production"},
     "data": {"password": base64.b64encode(PASSWORD.encode()).decode()},
 }
-ASKER = Asker(namespace="production", env={"PGPASSWORD": SecretRef(secret="database-credentials", key="password")})
+ASKER = ProbeContext(
+    namespace="production", env={"PGPASSWORD": SecretRef(secret="database-credentials", key="password")}
+)
 SESSION = (
     "SELECT ssl, current_setting('transaction_read_only') AS reads, current_setting('statement_timeout') AS within"
     " FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
@@ -41,7 +43,7 @@ SESSION = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Secured:
+class SecuredServer:
     """A server with a certificate for `localhost`, who has signed it, and another authority, who has not."""
 
     server: Postgres
@@ -50,7 +52,7 @@ class Secured:
 
 
 @pytest.fixture(scope="module")
-def debian_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+def debian_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredServer]:
     """Run Debian's server, whose user `monitor` has a password and is taken over TLS only."""
     try:
         PostgresPrograms.of_debian()
@@ -61,21 +63,23 @@ def debian_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure
         server = Postgres.prepare(folder, tls=signer.server("localhost", "localhost"))
         server.start()
         server.psql(f"CREATE ROLE monitor LOGIN PASSWORD '{PASSWORD}'")
-        yield Secured(server=server, authority=signer.own.certificate, stranger=stranger.own.certificate)
+        yield SecuredServer(server=server, authority=signer.own.certificate, stranger=stranger.own.certificate)
         server.stop()
 
 
-async def ask(server: Postgres, connection: str, *, host: str = "localhost", asker: Asker = ASKER) -> object:
+async def ask(
+    server: Postgres, connection: str, *, host: str = "localhost", probe_context: ProbeContext = ASKER
+) -> object:
     """Ask how the session is, and return its row."""
-    actions = Actions(ClusterOfDicts((SECRETS, SECRET)), Clients.under(AddressRule(allow_loopback=True)))  # type: ignore[arg-type]
+    actions = Actions(ClusterOfDicts((SECRETS, SECRET)), Clients.under(AddressRule(allow_loopback=True)))
     line = f"psql -h {host} -p {server.port} -U monitor -d 'dbname=postgres {connection}' -c \"{SESSION}\""
-    names = (await actions.look(parse(line), deadline=SOON, asker=asker)).names
+    names = (await actions.read(parse(line), deadline=SOON, probe_context=probe_context)).names
     return names["rows"]
 
 
 @pytest.mark.parametrize("connection", ["", "sslmode=require", "sslmode=require {root}", "sslmode=verify-full {root}"])
 async def test_a_question_goes_over_tls_and_its_session_only_reads_and_ends_in_time(
-    debian_postgres: Secured, connection: str
+    debian_postgres: SecuredServer, connection: str
 ) -> None:
     """The password is the Secret's; where nothing is said of TLS it is used all the same."""
     root = f"sslrootcert={debian_postgres.authority}"
@@ -83,10 +87,10 @@ async def test_a_question_goes_over_tls_and_its_session_only_reads_and_ends_in_t
     assert rows == [{"ssl": True, "reads": "on", "within": "10s"}]
 
 
-async def test_the_password_of_a_file_is_given_over_tls_too(debian_postgres: Secured, tmp_path: Path) -> None:
+async def test_the_password_of_a_file_is_given_over_tls_too(debian_postgres: SecuredServer, tmp_path: Path) -> None:
     file = tmp_path / "passwords"
     file.write_text(f"localhost:*:postgres:monitor:{PASSWORD}\n")
-    rows = await ask(debian_postgres.server, f"sslmode=require passfile={file}", asker=Asker())
+    rows = await ask(debian_postgres.server, f"sslmode=require passfile={file}", probe_context=ProbeContext())
     assert rows == [{"ssl": True, "reads": "on", "within": "10s"}]
 
 
@@ -100,7 +104,7 @@ async def test_the_password_of_a_file_is_given_over_tls_too(debian_postgres: Sec
     ],
 )
 async def test_a_connection_that_is_not_what_the_mode_asks_for_says_why(
-    debian_postgres: Secured, mode: str, trusted: str, host: str, why: str
+    debian_postgres: SecuredServer, mode: str, trusted: str, host: str, why: str
 ) -> None:
     """Another authority's certificate, another name's, and a server that insists on TLS."""
     root = getattr(debian_postgres, trusted)

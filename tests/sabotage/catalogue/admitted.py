@@ -3,32 +3,36 @@
 from collections.abc import Sequence
 
 from tests.sabotage.sabotage import Edit, Sabotage
+from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="in mode observe nothing more is written, whatever was begun before",
-        edits=(Edit(file="admission.py", old=("    observing,\n    frozen,\n"), new="    frozen,\n"),),
+        against=(Weakness.CHANGES_AFTER_A_NO,),
+        edits=(Edit(file="decisions/admission.py", old=("    observing,\n    frozen,\n"), new="    frozen,\n"),),
         tests="unit/admission/test_what_is_asked_before_every_attempt.py",
         red=(
             "test_each_hindrance_holds_what_it_should_and_says_why",
             "test_a_restore_under_way_is_held_by_people_and_by_blindness_only",
-            "test_whatever_else_is_so_a_persons_no_and_blindness_admit_nothing",
+            "test_a_persons_no_and_blindness_admit_no_change_whatever_else_is_so",
         ),
     ),
     Sabotage(
         takes_out="under a freeze nothing more is written",
         shows=("E29",),
-        edits=(Edit(file="admission.py", old=("    observing,\n    frozen,\n"), new="    observing,\n"),),
+        against=(Weakness.CHANGES_AFTER_A_NO,),
+        edits=(Edit(file="decisions/admission.py", old=("    observing,\n    frozen,\n"), new="    observing,\n"),),
         tests="unit/admission/test_what_is_asked_before_every_attempt.py",
         red=(
             "test_each_hindrance_holds_what_it_should_and_says_why",
             "test_a_restore_under_way_is_held_by_people_and_by_blindness_only",
-            "test_whatever_else_is_so_a_persons_no_and_blindness_admit_nothing",
+            "test_a_persons_no_and_blindness_admit_no_change_whatever_else_is_so",
         ),
     ),
     Sabotage(
         takes_out="what an earlier life has begun passes the gate before it is tried again",
         shows=("C3",),
+        against=(Weakness.CHANGES_AFTER_A_NO,),
         edits=(
             Edit(
                 file="executor.py",
@@ -42,16 +46,17 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="every retry passes the gate",
         shows=("P4",),
+        against=(Weakness.NOTHING_ASKED_AGAIN,),
         edits=(
             Edit(
                 file="executor.py",
-                old="            admitted, course.rest = False, timedelta(0)\n",
-                new="            course.rest = timedelta(0)\n",
+                old="            admitted, execution.rest = False, timedelta(0)\n",
+                new="            execution.rest = timedelta(0)\n",
             ),
         ),
         tests="unit/executor/test_the_gate_before_every_attempt.py",
         red=(
-            "test_what_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew",
+            "test_an_effect_that_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew",
             "test_a_refused_attempt_says_in_the_ledger_that_it_was_not_made_and_why",
             "test_every_retry_passes_the_gate_and_is_judged_on_the_live_object",
             "test_an_effect_that_is_not_needed_any_more_is_skipped_at_its_retry",
@@ -65,16 +70,17 @@ SABOTAGES: Sequence[Sabotage] = (
             "P4",
             "C4",
         ),
+        against=(Weakness.NOTHING_ASKED_AGAIN,),
         edits=(
             Edit(
                 file="executor.py",
-                old="        objection = await course.effect.admission.objection()\n",
+                old="        objection = await execution.effect.admission.objection()\n",
                 new='        objection = ""\n',
             ),
         ),
         tests="unit/executor/test_the_gate_before_every_attempt.py",
         red=(
-            "test_what_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew",
+            "test_an_effect_that_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew",
             "test_a_refused_attempt_says_in_the_ledger_that_it_was_not_made_and_why",
             "test_every_retry_passes_the_gate_and_is_judged_on_the_live_object",
             "test_an_intent_of_an_earlier_life_passes_the_gate_after_its_probe",
@@ -90,6 +96,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "P4",
             "B14",
         ),
+        against=(Weakness.NOTHING_ASKED_AGAIN,),
         edits=(
             Edit(
                 file="executor.py",
@@ -103,10 +110,11 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="nothing is begun while the daemon stops",
         shows=("C3",),
+        against=(Weakness.NOTHING_ASKED_AGAIN,),
         edits=(
             Edit(
-                file="admission.py",
-                old='    return wait("the daemon is stopping") if standing.stopping else None\n',
+                file="decisions/admission.py",
+                old='    return wait("the daemon is stopping") if inputs.stopping else None\n',
                 new="    return None\n",
             ),
         ),
@@ -119,10 +127,11 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="nothing is changed while the observer is blind",
         shows=("P6",),
+        against=(Weakness.NOTHING_ASKED_AGAIN,),
         edits=(
             Edit(
-                file="admission.py",
-                old="    return wait(standing.observer.blind) if standing.observer.blind else None\n",
+                file="decisions/admission.py",
+                old="    return wait(inputs.observer.stale_reason) if inputs.observer.stale_reason else None\n",
                 new="    return None\n",
             ),
         ),
@@ -130,24 +139,28 @@ SABOTAGES: Sequence[Sabotage] = (
         red=(
             "test_each_hindrance_holds_what_it_should_and_says_why",
             "test_a_restore_under_way_is_held_by_people_and_by_blindness_only",
-            "test_whatever_else_is_so_a_persons_no_and_blindness_admit_nothing",
+            "test_a_persons_no_and_blindness_admit_no_change_whatever_else_is_so",
         ),
     ),
     Sabotage(
         takes_out="the breaker is asked before every change",
         shows=("E32",),
-        edits=(Edit(file="admission.py", old=("    broken,\n    overspent,\n"), new="    overspent,\n"),),
+        against=(Weakness.CHANGE_ELSEWHERE,),
+        edits=(Edit(file="decisions/admission.py", old=("    broken,\n    upstream,\n"), new="    upstream,\n"),),
         tests="unit/admission/test_what_is_asked_before_every_attempt.py",
         red=("test_each_hindrance_holds_what_it_should_and_says_why",),
     ),
     Sabotage(
         takes_out="an answer is good until its question expires",
         shows=("E28",),
+        against=(Weakness.EVERLASTING_ANSWER,),
         edits=(
             Edit(
-                file="reconciliation.py",
-                old=("    if newest.answered is not None:\n        return Need(deed=Deed.ASK)\n"),
-                new=("    if newest.answered is not None:\n        return Need(deed=Deed.START, approval=newest)\n"),
+                file="decisions/reconciliation.py",
+                old=("    if newest.answered is not None:\n        return IncidentNeed(action=IncidentAction.ASK)\n"),
+                new=(
+                    "    if newest.answered is not None:\n        return IncidentNeed(action=IncidentAction.START, approval=newest)\n"
+                ),
             ),
         ),
         tests="unit/reconciliation/test_what_an_open_incident_needs.py",
@@ -155,9 +168,10 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a second rollback asks its own question",
+        against=(Weakness.OLD_ANSWER,),
         edits=(
             Edit(
-                file="runner/gate.py",
+                file="runner/holds.py",
                 old="        return next(reversed(await self._asked(path)), None)\n",
                 new="        return next(iter(await self._asked(path)), None)\n",
             ),
@@ -171,9 +185,10 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a pause counts where the object is that is changed",
         shows=("P7",),
+        against=(Weakness.CHANGE_ELSEWHERE,),
         edits=(
             Edit(
-                file="admission.py",
+                file="decisions/admission.py",
                 old=("            for namespace in attempt.namespaces\n            for service in attempt.services\n"),
                 new=(
                     "            for namespace in sorted(attempt.namespaces)[:1]\n"
@@ -187,17 +202,12 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="no rollback begins by itself while a pause holds",
         shows=("E29",),
+        against=(Weakness.PAUSED_ROLLBACK,),
         edits=(
             Edit(
-                file="runner/standstill.py",
-                old=(
-                    "            self.journal.run = await self.ledger.move_run(run.id, run.state, run.reason, now, deadline=deadline)\n"
-                    "        return stands\n"
-                ),
-                new=(
-                    "            self.journal.run = await self.ledger.move_run(run.id, run.state, run.reason, now, deadline=deadline)\n"
-                    '        return ""\n'
-                ),
+                file="drivers/deadlines.py",
+                old="        return stands\n",
+                new='        return ""\n',
             ),
         ),
         tests="unit/runner/test_a_pause_stops_the_clock.py",
@@ -209,25 +219,24 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="the budget is counted in the intent's own transaction",
         shows=("P7",),
+        against=(Weakness.OVERSPENT_BUDGET,),
         edits=(
             Edit(
                 file="ledger/runs.py",
-                old=(
-                    "            if budget is not None:\n"
-                    "                await _spend(connection, step.namespace, budget)\n"
-                ),
+                old=("            if budget is not None:\n                await _spend(connection, step, budget)\n"),
                 new="",
             ),
         ),
         tests="contract/ledger/test_asking_before_an_effect.py",
-        red=("test_of_many_runs_that_find_one_change_left_in_the_budget_one_makes_it",),
+        red=("test_the_last_change_of_a_budget_is_made_by_one_of_many_runs",),
     ),
     Sabotage(
         takes_out="a person is told of a hold that has reached its limit",
+        against=(Weakness.SILENT_EXPIRY,),
         edits=(
             Edit(
-                file="pipeline/waiting.py",
-                old="            await self._ledger.tell_once(incident.id, IncidentState.HELD, over, now)\n",
+                file="pipeline/pending_incidents.py",
+                old="            await self._ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, over, now)\n",
                 new='            log.info("a hold is over", incident=incident.id)\n',
             ),
         ),
@@ -237,14 +246,79 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a person is told of a question that nobody answered",
         shows=("E28",),
+        against=(Weakness.SILENT_EXPIRY,),
         edits=(
             Edit(
-                file="reconciliation.py",
-                old="    return Need(deed=Deed.END, state=IncidentState.CANCELLED, reason=text, told=True)\n",
-                new="    return Need(deed=Deed.END, state=IncidentState.CANCELLED, reason=text)\n",
+                file="decisions/reconciliation.py",
+                old="    return IncidentNeed(action=IncidentAction.END, state=IncidentState.CANCELLED, reason=text, told=True)\n",
+                new="    return IncidentNeed(action=IncidentAction.END, state=IncidentState.CANCELLED, reason=text)\n",
             ),
         ),
         tests="unit/reconciliation/test_what_an_open_incident_needs.py",
         red=("test_an_open_question_waits_until_it_expires",),
+    ),
+    Sabotage(
+        takes_out="the budget is counted where the object is that is changed",
+        shows=("P7",),
+        against=(Weakness.CHANGE_ELSEWHERE,),
+        edits=(
+            Edit(
+                file="ledger/history.py",
+                old="    query = _changed(steps.c.started).where(steps.c.namespace == namespace, ",
+                new="    query = _changed(steps.c.started).where(runs.c.namespace == namespace, ",
+            ),
+        ),
+        tests="contract/ledger/test_asking_before_an_effect.py",
+        red=("test_changes_are_counted_where_the_object_is_that_is_changed",),
+    ),
+    Sabotage(
+        takes_out="a step at another service takes that one's locks",
+        shows=("P2", "P7"),
+        against=(Weakness.CHANGE_ELSEWHERE,),
+        edits=(
+            Edit(
+                file="runner/affected.py",
+                old="        locks=tuple(dict.fromkeys([*(lock for each in changed for lock in locks_of(each)), *own])),\n",
+                new="        locks=tuple(dict.fromkeys([*(lock for each in changed if each.name == run.service for lock in locks_of(each)), *own])),\n",
+            ),
+        ),
+        tests="unit/runner/test_the_gate_before_every_change.py",
+        red=(
+            "test_a_step_at_another_service_takes_its_locks_before_its_first_change_there",
+            "test_a_step_does_not_wait_for_the_run_that_holds_an_earlier_service",
+            "test_a_step_waits_for_the_run_that_holds_a_later_service",
+            "test_the_locks_of_a_child_are_given_back_when_it_is_over",
+        ),
+    ),
+    Sabotage(
+        takes_out="an approval is still good when the claim that it allows is decided",
+        shows=("E28",),
+        against=(Weakness.EVERLASTING_ANSWER,),
+        edits=(
+            Edit(
+                file="pipeline/run_requester.py",
+                old="            approved = approved_until is not None and now < approved_until\n",
+                new="            approved = approved_until is not None\n",
+            ),
+        ),
+        tests="unit/pipeline/test_incidents_that_wait.py",
+        red=("test_an_answer_that_expires_while_its_claim_waits_for_its_turn_starts_nothing_and_is_asked_anew",),
+    ),
+    Sabotage(
+        takes_out="an answer of an earlier life is good until its question expires",
+        shows=("E28",),
+        against=(Weakness.EVERLASTING_ANSWER,),
+        edits=(
+            Edit(
+                file="runner/holds.py",
+                old="        return None if expired and not (waited_for and newest is not None and newest.answered is None) else newest\n",
+                new="        return None if expired and waited_for and newest is None else newest\n",
+            ),
+        ),
+        tests="unit/runner/test_asking_a_person.py",
+        red=(
+            "test_a_rollback_that_is_asked_for_again_asks_its_own_question",
+            "test_an_answer_of_an_earlier_life_is_good_until_its_question_expires",
+        ),
     ),
 )

@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 
 from tests.sabotage.sabotage import Edit, Sabotage
+from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="one question to Alertmanager tells of all silences",
         shows=("A19",),
+        against=(Weakness.MANY_ALERTS,),
         edits=(
             Edit(
-                file="pipeline/facts.py",
+                file="pipeline/observed_state.py",
                 old="            if alert not in quiet:\n",
                 new="            if alert not in await self.silences.suppressed():\n",
             ),
         ),
-        tests="unit/pipeline/test_what_is_known_of_the_world.py",
+        tests="unit/pipeline/test_the_observed_state.py",
         red=(
             "test_silences_are_asked_for_once_and_no_more_alerts_are_read_than_needed",
             "test_all_of_ten_thousand_alerts_being_silenced_takes_one_question_to_alertmanager",
@@ -23,6 +25,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an incident of ten thousand signals costs a change no more than one of ten",
+        against=(Weakness.MANY_ALERTS,),
         edits=(
             Edit(
                 file="ledger/triggers.py",
@@ -36,6 +39,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="retention goes on until nothing old is left",
         shows=("D10",),
+        against=(Weakness.ENDLESS_KEEPING,),
         edits=(
             Edit(
                 file="app/forgetting.py",
@@ -52,6 +56,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="where nobody is told an unsent notice holds nothing",
         shows=("D10",),
+        against=(Weakness.ENDLESS_KEEPING,),
         edits=(
             Edit(
                 file="app/forgetting.py",
@@ -65,6 +70,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="an alert that nobody repeats ends as stale where nobody polls",
         shows=("A17",),
+        against=(Weakness.ENDLESS_KEEPING,),
         edits=(
             Edit(
                 file="app/forgetting.py",
@@ -77,11 +83,12 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an idle inbox is hardly looked into",
+        against=(Weakness.GROWING_QUESTION,),
         edits=(
             Edit(
                 file="pipeline/pipeline.py",
-                old="        return IDLE if due is None else min(max(due - self._world.clock(), least), IDLE)\n",
-                new="        return least if due is None else min(max(due - self._world.clock(), least), IDLE)\n",
+                old="        return IDLE if due is None else min(max(due - self._observed.clock(), least), IDLE)\n",
+                new="        return least if due is None else min(max(due - self._observed.clock(), least), IDLE)\n",
             ),
         ),
         tests="unit/pipeline/test_when_the_inbox_is_looked_into.py",
@@ -89,20 +96,22 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what never goes is set aside from the garbage collector",
+        against=(Weakness.LONG_COLLECTION,),
         edits=(Edit(file="app/collector.py", old="    gc.freeze()\n", new=""),),
         tests="unit/app/test_the_garbage_collector.py",
         red=(
-            "test_what_is_there_is_set_aside_and_collections_are_rare",
+            "test_present_objects_are_frozen_and_collections_are_rare",
             "test_a_full_collection_looks_only_at_what_came_after",
-            "test_what_was_set_aside_and_has_gone_since_is_found_by_the_next_full_one",
+            "test_a_frozen_object_that_has_gone_since_is_found_by_the_next_full_collection",
         ),
     ),
     Sabotage(
         takes_out="catalogs in memory are bounded",
         shows=("C15",),
+        against=(Weakness.GROWING_MEMORY,),
         edits=(
             Edit(
-                file="pipeline/inforce.py",
+                file="pipeline/active_catalog.py",
                 old="        if len(self._known) > MOST_KNOWN:\n",
                 new="        if len(self._known) > MOST_KNOWN * 1000:\n",
             ),
@@ -113,19 +122,21 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="good revisions in memory are bounded",
         shows=("C15",),
+        against=(Weakness.GROWING_MEMORY,),
         edits=(
             Edit(
-                file="pipeline/facts.py",
+                file="pipeline/observed_state.py",
                 old="            if len(known) > MOST_GOOD:\n",
                 new="            if len(known) > MOST_GOOD * 1000:\n",
             ),
         ),
         tests="unit/app/test_remembering_good_revisions.py",
-        red=("test_of_a_workload_the_last_good_revisions_are_remembered",),
+        red=("test_the_last_good_revisions_of_a_workload_are_remembered",),
     ),
     Sabotage(
         takes_out="the values that are masked are bounded",
         shows=("C15",),
+        against=(Weakness.GROWING_MEMORY,),
         edits=(
             Edit(
                 file="telemetry/redaction.py",
@@ -135,5 +146,21 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         tests="unit/telemetry/test_redaction.py",
         red=("test_a_token_an_hour_does_not_fill_the_memory_and_the_newest_are_masked",),
+    ),
+    Sabotage(
+        takes_out="no question of a daemon at work reads the whole inbox",
+        against=(Weakness.GROWING_QUESTION,),
+        edits=(
+            Edit(
+                file="ledger/signals.py",
+                old="inbox.c.incident).where(inbox.c.id.in_(both))\n",
+                new="inbox.c.incident).where(inbox.c.verdict.is_(None) | (inbox.c.until <= now))\n",
+            ),
+        ),
+        tests="contract/ledger/test_questions_do_not_grow.py",
+        red=(
+            "test_a_question_takes_as_many_steps_in_a_ledger_with_a_past_as_in_one_that_is_new",
+            "test_an_idle_daemon_asks_no_more_of_a_hundred_thousand_rows_than_of_none",
+        ),
     ),
 )

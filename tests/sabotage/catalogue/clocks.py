@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 
 from tests.sabotage.sabotage import Edit, Sabotage
+from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a clock that is not the API server's is not trusted",
         shows=("C9",),
+        against=(Weakness.WRONG_CLOCK,),
         edits=(
             Edit(
-                file="clock_skew.py",
+                file="decisions/clock_skew.py",
                 old=('    if now.wall - latest > TOLERANCE:\n        return f"this'),
                 new=('    if now.wall - latest > TOLERANCE * 1000:\n        return f"this'),
             ),
@@ -25,9 +27,10 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a jump of the clock is noticed",
         shows=("C9",),
+        against=(Weakness.WRONG_CLOCK,),
         edits=(
             Edit(
-                file="clock_skew.py",
+                file="decisions/clock_skew.py",
                 old=('    if abs(step) <= TOLERANCE:\n        return ""\n    return f"this machine\'s clock was set'),
                 new=(
                     "    if abs(step) <= TOLERANCE * 1000:\n"
@@ -49,9 +52,12 @@ SABOTAGES: Sequence[Sabotage] = (
             "C9",
             "P6",
         ),
+        against=(Weakness.WRONG_CLOCK,),
         edits=(
             Edit(
-                file="pipeline/pipeline.py", old=("        if self._world.clock_problem:\n            return\n"), new=""
+                file="pipeline/pipeline.py",
+                old=("        if self._observed.clock_problem:\n            return\n"),
+                new="",
             ),
         ),
         tests="unit/pipeline/test_every_signal_gets_a_verdict.py",
@@ -60,11 +66,12 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="an alert that Alertmanager lists fires whatever its end",
         shows=("C9",),
+        against=(Weakness.WRONG_CLOCK,),
         edits=(
             Edit(
                 file="sources/alertmanager_api.py",
-                old="Envelope(SignalSource.POLL, now, timed=False)",
-                new="Envelope(SignalSource.POLL, now)",
+                old="AlertOrigin(SignalSource.POLL, now, timed=False)",
+                new="AlertOrigin(SignalSource.POLL, now)",
             ),
         ),
         tests="unit/sources/test_polling_alertmanager.py",

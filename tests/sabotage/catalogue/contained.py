@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tests.sabotage.sabotage import Edit, Sabotage
+from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
@@ -11,6 +12,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "C4",
             "C8",
         ),
+        against=(Weakness.BROKEN_ANSWER,),
         edits=(
             Edit(
                 file="telemetry/containment.py",
@@ -19,27 +21,30 @@ SABOTAGES: Sequence[Sabotage] = (
             ),
         ),
         tests="unit/telemetry/test_containment.py",
-        red=("test_what_is_not_the_affair_of_one_item_passes",),
+        red=("test_an_error_that_is_not_about_one_item_passes",),
     ),
     Sabotage(
         takes_out="an answer of psql that is no list of rows is no answer",
         shows=("B16",),
+        against=(Weakness.BROKEN_ANSWER,),
         edits=(
             Edit(
                 file="actions/psql.py",
                 old=(
                     "    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):\n"
-                    '        raise ProbeFailed(f"{where}: the answer is no list of rows: {text[:200]!r}")\n'
+                    '        return f"is no list of rows: {text[:200]!r}"\n'
+                    "    if len(rows) > MOST_ROWS:\n"
                 ),
-                new="",
+                new="    if isinstance(rows, list) and len(rows) > MOST_ROWS:\n",
             ),
         ),
         tests="unit/answers/test_answers_to_probes.py",
-        red=("test_whatever_is_printed_as_psql",),
+        red=("test_any_output_as_psql_is_read_or_refused_by_name",),
     ),
     Sabotage(
         takes_out="a check that fails in an unknown way ends no other",
         shows=("B16",),
+        against=(Weakness.BROKEN_ANSWER,),
         edits=(
             Edit(
                 file="sources/checks.py",
@@ -56,21 +61,23 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a revision that is no number counts for none",
         shows=("B16",),
+        against=(Weakness.BROKEN_ANSWER,),
         edits=(
             Edit(
-                file="services/facts.py",
+                file="views/view_builder.py",
                 old="    return int(annotation) if _NUMBER.fullmatch(annotation) else 0\n",
                 new="    return int(annotation) if annotation else 0\n",
             ),
         ),
-        tests="unit/services/test_the_view_of_a_service.py",
+        tests="unit/views/test_the_view_of_a_service.py",
         red=("test_a_revision_that_is_no_number_counts_for_none",),
     ),
     Sabotage(
         takes_out="the claims of millions of replicas are not listed",
+        against=(Weakness.BROKEN_ANSWER,),
         edits=(
             Edit(
-                file="services/claims.py",
+                file="views/pvcs.py",
                 old="        return cls(mounted=mounted, prefixes=prefixes, replicas=max(workload.spec.replicas, 1))",
                 new=(
                     '        listed = {f"{each}-{ordinal}" for each in prefixes for ordinal in range(max(workload.spec.replicas, 1))}\n'
@@ -78,15 +85,16 @@ SABOTAGES: Sequence[Sabotage] = (
                 ),
             ),
         ),
-        tests="unit/services/test_the_view_of_a_service.py",
+        tests="unit/views/test_the_view_of_a_service.py",
         red=("test_the_claims_of_two_million_replicas_are_not_listed",),
     ),
     Sabotage(
         takes_out="an incident that cannot be tended keeps no other from it",
         shows=("B16",),
+        against=(Weakness.HALF_ALIVE,),
         edits=(
             Edit(
-                file="pipeline/waiting.py",
+                file="pipeline/pending_incidents.py",
                 old=(
                     "                with self._containment.around(Border.INCIDENT, incident.id):\n"
                     "                    await self._tend(incident.id)\n"
@@ -100,6 +108,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a look of the clock that goes wrong ends the daemon",
         shows=("C8",),
+        against=(Weakness.HALF_ALIVE,),
         edits=(
             Edit(
                 file="app/clock.py",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tests.sabotage.sabotage import Edit, Sabotage
+from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
@@ -11,6 +12,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "E3",
             "P3",
         ),
+        against=(Weakness.UNEARNED_EVIDENCE,),
         edits=(
             Edit(
                 file="kube/execution.py",
@@ -28,6 +30,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a notice that did not arrive is sent again",
         shows=("E24",),
+        against=(Weakness.UNEARNED_EVIDENCE,),
         edits=(
             Edit(
                 file="notifier.py",
@@ -39,11 +42,13 @@ SABOTAGES: Sequence[Sabotage] = (
         red=(
             "test_a_notice_that_is_not_taken_is_tried_again_later",
             "test_a_receiver_that_hangs_holds_no_notice_for_long",
+            "test_a_token_file_that_holds_no_token_keeps_a_notice_waiting_and_ends_nothing",
         ),
     ),
     Sabotage(
         takes_out="a look by HTTP has a deadline",
         shows=("C7",),
+        against=(Weakness.UNEARNED_EVIDENCE,),
         edits=(
             Edit(
                 file="clients/http.py",
@@ -52,15 +57,19 @@ SABOTAGES: Sequence[Sabotage] = (
             ),
         ),
         tests="unit/clients/test_http.py",
-        red=("test_no_answer_in_time_is_a_failed_probe",),
+        red=(
+            "test_no_answer_in_time_is_a_failed_probe",
+            "test_a_change_that_reached_nobody_is_told_apart_from_one_whose_answer_is_lost",
+        ),
     ),
     Sabotage(
         takes_out="a missing right is told in the server's words",
         shows=("B11",),
+        against=(Weakness.UNEARNED_EVIDENCE,),
         edits=(
             Edit(
-                file="kube/answers.py",
-                old='    message = status.message[:LONGEST_MESSAGE] or f"{request}: HTTP {http_status} {_glimpse(body)}".rstrip()\n',
+                file="kube/api_errors.py",
+                old='    message = status.message[:LONGEST_MESSAGE] or f"{request}: HTTP {http_status} {_excerpt(body)}".rstrip()\n',
                 new='    message = f"{request}: HTTP {http_status}"\n',
             ),
         ),
@@ -77,6 +86,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="an alert that is gone from Alertmanager's list is over",
         shows=("A17",),
+        against=(Weakness.UNEARNED_EVIDENCE,),
         edits=(
             Edit(
                 file="sources/poll.py",

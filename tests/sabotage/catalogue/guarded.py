@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from tests.sabotage.sabotage import Edit, Sabotage
+from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="the budget counts as far back as its window reaches",
         shows=("P7",),
+        against=(Weakness.SHORT_MEMORY,),
         edits=(
             Edit(
                 file="ledger/history.py",
@@ -20,11 +22,12 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="runs that changed nothing neither lengthen a streak nor end it",
+        against=(Weakness.BROKEN_STREAK,),
         edits=(
             Edit(
-                file="guards.py",
-                old="SAYS_NOTHING = frozenset({IncidentState.CANCELLED, IncidentState.NO_ACTION})",
-                new="SAYS_NOTHING: frozenset[IncidentState] = frozenset()",
+                file="model/history.py",
+                old="INCONCLUSIVE_OUTCOMES = frozenset({IncidentState.CANCELLED, IncidentState.NO_ACTION})",
+                new="INCONCLUSIVE_OUTCOMES: frozenset[IncidentState] = frozenset()",
             ),
         ),
         tests="unit/guards/test_cooldowns_and_failures.py",
@@ -38,31 +41,117 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a trouble that returns after every recovery is ineffective",
         shows=("E34",),
+        against=(Weakness.RETURNING_TROUBLE,),
         edits=(
             Edit(
-                file="guards.py",
-                old="    if found is None or question.now >= found.until or facts.approved:\n",
+                file="decisions/guards.py",
+                old="    if found is None or inputs.now >= found.until or context.approved:\n",
                 new="    if found is None or found.times > 0:\n",
             ),
         ),
         tests="unit/guards/test_a_trouble_that_returns.py",
         red=(
-            "test_nothing_is_started_until_the_rest_is_over",
-            "test_what_a_person_has_approved_for_all_that_is_started",
+            "test_no_run_is_started_until_the_rest_is_over",
+            "test_a_run_that_a_person_has_approved_for_all_that_is_started",
             "test_the_figures_are_those_of_the_limits",
         ),
     ),
     Sabotage(
         takes_out="a person is told once of a trouble that returns",
         shows=("E34",),
+        against=(Weakness.RETURNING_TROUBLE,),
         edits=(
             Edit(
-                file="ledger/claims.py",
+                file="ledger/run_requests.py",
                 old="        if told is None:\n",
                 new="        if told is None or told.closed is not None:\n",
             ),
         ),
         tests="contract/ledger/test_troubles_that_return.py",
         red=("test_a_person_is_told_once_and_not_for_each_signal",),
+    ),
+    Sabotage(
+        takes_out="signs that the observer is at fault stop every change, with few services as well",
+        shows=("E32",),
+        against=(Weakness.SMALL_CLUSTER,),
+        edits=(
+            Edit(
+                file="decisions/breaker.py",
+                old="    found = signs(observer, share)\n",
+                new="    found = signs(observer, share) if observer.seen > MANY else ()\n",
+            ),
+        ),
+        tests="unit/guards/test_the_breaker.py",
+        red=(
+            "test_more_than_half_of_the_nodes_without_a_word_opens_the_breaker",
+            "test_each_sign_opens_the_breaker_and_is_named",
+        ),
+    ),
+    Sabotage(
+        takes_out="what an upstream explains waits for its run beyond the limit of a hold",
+        edits=(
+            Edit(
+                file="decisions/priorities.py",
+                old="    if now >= limit and not (hold.explained and (hold.recovering or _stays_away(hold))):\n",
+                new="    if now >= limit:\n",
+            ),
+        ),
+        tests="unit/priorities/test_cause_comes_first.py",
+        red=(
+            "test_a_new_run_of_an_upstream_counts_more_than_one_that_ended_in_vain",
+            "test_an_upstream_that_is_given_up_lets_no_service_past_another_that_is_being_recovered",
+            "test_a_trouble_that_began_after_its_upstream_and_says_nothing_of_its_own_is_explained",
+        ),
+    ),
+    Sabotage(
+        takes_out="a hold does not end by a blink of the upstream",
+        edits=(
+            Edit(
+                file="decisions/priorities.py",
+                old="    settled = view.serving_since is None or now - view.serving_since >= upstream.terms.steady\n",
+                new="    settled = True\n",
+            ),
+        ),
+        tests="unit/priorities/test_cause_comes_first.py",
+        red=("test_an_upstream_that_blinks_holds_until_it_has_served_for_a_while",),
+    ),
+    Sabotage(
+        takes_out="what another rule has just changed is not taken back by the next one",
+        shows=("E21",),
+        against=(Weakness.OPPOSED_RULES,),
+        edits=(Edit(file="decisions/admission.py", old="    opposing,\n    overspent,\n", new="    overspent,\n"),),
+        tests="unit/runner/test_the_gate_before_every_change.py",
+        red=("test_a_change_that_another_rule_has_just_made_the_other_way_is_not_taken_back_but_handed_over",),
+    ),
+    Sabotage(
+        takes_out="a doubt in what is seen that lasts is told by an incident of its own",
+        shows=("E31",),
+        against=(Weakness.SILENT_DOUBT,),
+        edits=(
+            Edit(
+                file="decisions/breaker.py",
+                old="    return ObserverNotice.OPEN if problem else ObserverNotice.CLOSE\n",
+                new="    return ObserverNotice.NOTHING if problem else ObserverNotice.CLOSE\n",
+            ),
+        ),
+        tests="unit/pipeline/test_the_incident_about_the_observer.py",
+        red=(
+            "test_a_doubt_that_lasts_is_one_incident_which_ends_with_it",
+            "test_an_observer_that_comes_and_goes_is_one_incident",
+        ),
+    ),
+    Sabotage(
+        takes_out="a node that reports again counts as silent until its pods have had the time of a start",
+        shows=("E32",),
+        against=(Weakness.RETURNED_NODE,),
+        edits=(
+            Edit(
+                file="pipeline/observed_state.py",
+                old="            nodes_back=len(back),\n",
+                new="            nodes_back=0,\n",
+            ),
+        ),
+        tests="unit/pipeline/test_the_observed_state.py",
+        red=("test_a_node_that_reports_again_counts_as_silent_until_its_pods_have_had_the_time_of_a_start",),
     ),
 )

@@ -3,11 +3,25 @@
 from collections.abc import Sequence
 
 from tests.sabotage.sabotage import Edit, Sabotage
+from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
+        takes_out="a canary starts nothing, whatever the rules match",
+        edits=(
+            Edit(
+                file="decisions/matcher.py",
+                old="        if is_canary(labels):\n            return ()\n",
+                new="",
+            ),
+        ),
+        tests="unit/matcher/test_a_canary_is_asked_of_no_rule.py",
+        red=("test_no_rule_is_asked_about_a_canary",),
+    ),
+    Sabotage(
         takes_out="a map of a stranger that looks like a mark of the ledger stays a map",
         shows=("A14",),
+        against=(Weakness.FOREIGN_MARKS,),
         edits=(
             Edit(
                 file="ledger/texts.py",
@@ -21,6 +35,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="nothing in labels and annotations is a mark of the ledger",
         shows=("A14",),
+        against=(Weakness.FOREIGN_MARKS,),
         edits=(Edit(file="ledger/texts.py", old="    labels = orjson.loads(text)\n", new="    labels = load(text)\n"),),
         tests="unit/ledger/test_texts.py",
         red=("test_labels_come_back_and_nothing_in_them_is_a_mark",),
@@ -28,11 +43,12 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a run whose steps cannot be read is closed all the same",
         shows=("D11",),
+        against=(Weakness.UNREADABLE_RUN,),
         edits=(
             Edit(
-                file="pipeline/roster.py",
-                old="            return hand_over(reason, await self._ledger.steps(run.id, strict=False))\n",
-                new="            return hand_over(reason, await self._ledger.steps(run.id))\n",
+                file="pipeline/run_supervisor.py",
+                old="            return hand_over(reason, await self._ledger.runs.steps(run.id, strict=False))\n",
+                new="            return hand_over(reason, await self._ledger.runs.steps(run.id))\n",
             ),
         ),
         tests="unit/pipeline/test_runs_under_way.py",
@@ -44,6 +60,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="an alert that fires again with its old beginning is opened ten minutes later",
         shows=("A22",),
+        against=(Weakness.LOST_ALERT,),
         edits=(
             Edit(
                 file="ledger/episodes.py",
@@ -53,19 +70,20 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         tests="unit/ledger/test_episodes.py",
         red=(
-            "test_what_is_told_to_fire_last_is_open_in_the_end",
+            "test_an_alert_that_is_told_to_fire_last_is_open_in_the_end",
             "test_a_firing_delivery_after_the_end_opens_it_again_ten_minutes_later",
-            "test_what_fires_again_is_an_episode_of_its_own_that_names_the_one_before",
+            "test_an_alert_that_fires_again_is_an_episode_of_its_own_that_names_the_one_before",
             "test_with_a_clock_that_is_behind_it_is_opened_again_where_the_last_end_is",
         ),
     ),
     Sabotage(
         takes_out="signals can be listed by their verdict",
+        against=(Weakness.UNREAD_VERDICT,),
         edits=(
             Edit(
-                file="ledger/listing.py",
+                file="ledger/signal_pages.py",
                 old=(
-                    "    if wish.verdict is not None:\n        query = query.where(signals.c.verdict == wish.verdict)\n"
+                    "    if request.verdict is not None:\n        query = query.where(signals.c.verdict == request.verdict)\n"
                 ),
                 new="",
             ),
@@ -79,6 +97,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a storm that is polled is committed in pieces",
         shows=("A4",),
+        against=(Weakness.POLLED_STORM,),
         edits=(
             Edit(
                 file="sources/poll.py",
@@ -88,5 +107,66 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         tests="unit/sources/test_polling_alertmanager.py",
         red=("test_a_storm_is_committed_in_pieces_and_read_beside_the_event_loop",),
+    ),
+    Sabotage(
+        takes_out="dead letters can be read the newest first",
+        shows=("A11",),
+        against=(Weakness.UNREAD_VERDICT,),
+        edits=(
+            Edit(
+                file="ledger/dead_letters.py",
+                old="query.order_by(*(column.desc() for column in order)).limit(limit)",
+                new="query.order_by(*order).limit(limit)",
+            ),
+        ),
+        tests="contract/ledger/test_looking_through_what_came_in.py",
+        red=("test_dead_letters_are_listed_and_read_whole",),
+    ),
+    Sabotage(
+        takes_out="a dead letter that was understood is one no more",
+        against=(Weakness.UNREAD_VERDICT,),
+        edits=(
+            Edit(
+                file="ledger/dead_letters.py",
+                old="            await connection.execute(delete(dead_letters).where(dead_letters.c.id == letter))\n",
+                new='            await connection.execute(delete(dead_letters).where(dead_letters.c.id == letter, dead_letters.c.reason == ""))\n',
+            ),
+        ),
+        tests="contract/ledger/test_looking_through_what_came_in.py",
+        red=("test_a_dead_letter_that_was_understood_is_one_no_more",),
+    ),
+    Sabotage(
+        takes_out="a signal that cannot be read is put aside and keeps no other from being judged",
+        shows=("P9",),
+        against=(Weakness.FOREIGN_MARKS,),
+        edits=(
+            Edit(
+                file="ledger/signals.py",
+                old="        due = [row for row in rows if unreadable(Signal, row) is None]\n",
+                new="        due = list(rows)\n",
+            ),
+        ),
+        tests="contract/ledger/test_rows_that_cannot_be_read.py",
+        red=(
+            "test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others_are_judged",
+            "test_an_incident_that_waits_for_what_cannot_be_read_is_handed_over",
+        ),
+    ),
+    Sabotage(
+        takes_out="alerts that were left out and that nobody can ask for are told",
+        shows=("A7",),
+        against=(Weakness.LOST_ALERT,),
+        edits=(
+            Edit(
+                file="server/webhook.py",
+                old="        if not polled and delivery.left_out is not None:\n",
+                new="        if polled and delivery.left_out is not None:\n",
+            ),
+        ),
+        tests="integration/test_intake_of_webhooks.py",
+        red=(
+            "test_a_truncated_delivery_makes_us_poll_for_the_rest",
+            "test_alerts_that_nobody_can_ask_for_are_counted_and_told",
+        ),
     ),
 )

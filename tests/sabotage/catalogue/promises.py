@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tests.sabotage.sabotage import Edit, Sabotage
+from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
@@ -14,15 +15,15 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         edits=(
             Edit(
-                file="server/intake.py",
-                old="            await self._commits.commit(delivery.signals, self._clock())\n",
-                new="            asyncio.get_running_loop().create_task(self._commits.commit(delivery.signals, self._clock()))\n",
+                file="server/webhook.py",
+                old="            await self._commit_queue.commit(delivery.signals, self._clock())\n",
+                new="            asyncio.get_running_loop().create_task(self._commit_queue.commit(delivery.signals, self._clock()))\n",
             ),
         ),
         tests="integration/test_intake_when_the_ledger_is_away.py",
         red=(
             "test_a_ledger_that_is_away_is_answered_503_and_nothing_is_lost",
-            "test_whoever_waits_for_a_ledger_that_hangs_is_answered_503_when_the_first_is",
+            "test_all_webhooks_that_wait_for_a_hanging_ledger_are_answered_503_with_the_first",
             "test_above_the_mark_the_rest_is_answered_503_and_never_429",
             "test_while_no_connection_is_free_the_sender_is_told_to_come_again",
         ),
@@ -35,11 +36,11 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         edits=(
             Edit(
-                file="guards.py",
+                file="decisions/guards.py",
                 old=(
-                    "    if any(run.service == question.facts.service.name for run in question.history.active):\n"
-                    '        text = f"{question.facts.service.name} is being recovered already"\n'
-                    "        return question.answer(VerdictKind.ATTACHED, Reason.ACTIVE_RUN, text)\n"
+                    "    if any(run.service == inputs.context.service.name for run in inputs.history.active):\n"
+                    '        text = f"{inputs.context.service.name} is being recovered already"\n'
+                    "        return inputs.answer(VerdictKind.ATTACHED, Reason.ACTIVE_RUN, text)\n"
                     "    return None\n"
                     "\n"
                     "\n"
@@ -51,7 +52,7 @@ SABOTAGES: Sequence[Sabotage] = (
         tests="unit/guards/test_each_guard_says_why_and_until_when.py",
         red=(
             "test_a_guard_says_why_and_until_when",
-            "test_what_a_run_causes_is_attached_to_it",
+            "test_a_signal_that_a_run_causes_is_attached_to_it",
         ),
     ),
     Sabotage(
@@ -62,7 +63,7 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         edits=(
             Edit(
-                file="ledger/claims.py",
+                file="ledger/run_requests.py",
                 old=("        if held:\n            await self._connection.execute(insert(locks), held)\n"),
                 new=("        if len(held) > 1000:\n            await self._connection.execute(insert(locks), held)\n"),
             ),
@@ -78,7 +79,7 @@ SABOTAGES: Sequence[Sabotage] = (
         shows=("P2",),
         edits=(
             Edit(
-                file="pipeline/roster.py",
+                file="pipeline/run_supervisor.py",
                 old="        if run.id not in self._tasks:\n",
                 new="        if run.finished is None:\n",
             ),
@@ -95,8 +96,12 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="executor.py",
-                old=("            await self._save(course, StepState.UNKNOWN)\n        if course.record.state is"),
-                new=("            await self._save(course, StepState.PLANNED)\n        if course.record.state is"),
+                old=(
+                    "            await self._save(execution, StepState.UNKNOWN)\n        if execution.record.state is"
+                ),
+                new=(
+                    "            await self._save(execution, StepState.PLANNED)\n        if execution.record.state is"
+                ),
             ),
         ),
         tests="unit/executor/test_the_gate_before_every_attempt.py",
@@ -108,12 +113,12 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="executor.py",
-                old='                await self._ask(course, "nobody can tell whether it has happened")',
-                new="                await self._save(course, StepState.PLANNED)",
+                old='                await self._ask(execution, "it is unknown whether it has happened")',
+                new="                await self._save(execution, StepState.PLANNED)",
             ),
         ),
         tests="unit/executor/test_an_answer_that_was_lost.py",
-        red=("test_what_nobody_can_tell_goes_to_a_person",),
+        red=("test_an_effect_whose_outcome_is_unknown_goes_to_a_person",),
     ),
     Sabotage(
         takes_out="the ledger refuses what is written under an older epoch",
@@ -122,6 +127,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "C4",
             "C5",
         ),
+        against=(Weakness.TWO_DAEMONS,),
         edits=(
             Edit(
                 file="ledger/store.py",
@@ -157,15 +163,25 @@ SABOTAGES: Sequence[Sabotage] = (
         shows=("P5",),
         edits=(
             Edit(
-                file="watchdog.py",
-                old='        return Judgement(call=Call.ROLL_BACK, reason=f"{view.name} is still failing at the deadline")',
-                new='        return Judgement(call=Call.WAIT, reason=f"{view.name} is still failing at the deadline")',
+                file="decisions/watchdog.py",
+                old='            decision=WatchdogDecision.ROLL_BACK, reason=f"{view.name} is still failing at the deadline"',
+                new='            decision=WatchdogDecision.WAIT, reason=f"{view.name} is still failing at the deadline"',
             ),
         ),
         tests="unit/watchdog/test_at_the_deadline_it_looks_before_it_leaps.py",
         red=(
-            "test_what_still_fails_and_nothing_speaks_against_is_rolled_back",
+            "test_a_run_whose_service_still_fails_is_rolled_back_where_nothing_speaks_against",
             "test_the_failure_must_have_lasted",
+        ),
+    ),
+    Sabotage(
+        takes_out="how a workload was found is noted once the watch has caught up with it",
+        shows=("P5",),
+        edits=(Edit(file="drivers/run_watchdog.py", old="if shows(view, live):", new="if live or not live:"),),
+        tests="unit/runner/test_the_deadline.py",
+        red=(
+            "test_an_alert_that_is_here_sooner_than_the_watch_makes_nobodys_change",
+            "test_a_watch_that_does_not_catch_up_holds_no_run_and_nothing_is_taken_back_on_its_word",
         ),
     ),
     Sabotage(
@@ -176,11 +192,11 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         edits=(
             Edit(
-                file="watchdog.py",
+                file="decisions/watchdog.py",
                 old=(
                     "    if progress.taken_up is None:\n"
                     "        return latest\n"
-                    "    return max(latest, progress.taken_up + patience.verify + patience.failing_for)\n"
+                    "    return max(latest, progress.taken_up + timings.verify + timings.failing_for)\n"
                 ),
                 new="    return latest\n",
             ),
@@ -197,10 +213,10 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         edits=(
             Edit(
-                file="guards.py",
+                file="decisions/guards.py",
                 old=(
-                    "    if question.facts.observer.blind:\n"
-                    "        return question.refuse(Reason.STALE, question.facts.observer.blind, question.again)\n"
+                    "    if inputs.context.observer.stale_reason:\n"
+                    "        return inputs.refuse(Reason.STALE, inputs.context.observer.stale_reason, inputs.again)\n"
                     "    return None\n"
                 ),
                 new="    return None\n",
@@ -217,7 +233,7 @@ SABOTAGES: Sequence[Sabotage] = (
         shows=("P6",),
         edits=(
             Edit(
-                file="matcher.py",
+                file="decisions/matcher.py",
                 old=("    except EvaluationError:\n        return None\n"),
                 new=("    except EvaluationError:\n        return True\n"),
             ),
@@ -233,11 +249,12 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         edits=(
             Edit(
-                file="watchdog.py",
+                file="decisions/watchdog.py",
                 old=(
-                    "    if not view.fresh or view.healthy is None:\n"
-                    "        return Judgement(\n"
-                    '            call=Call.WAIT, reason=f"the deadline has come, but {view.name} cannot be seen well enough to judge"\n'
+                    "    if not view.is_current or view.healthy is None:\n"
+                    "        return WatchdogResult(\n"
+                    "            decision=WatchdogDecision.WAIT,\n"
+                    '            reason=f"the deadline was reached, but {view.name} cannot be observed well enough to judge",\n'
                     "        )\n"
                 ),
                 new="",
@@ -251,17 +268,17 @@ SABOTAGES: Sequence[Sabotage] = (
         shows=("P7",),
         edits=(
             Edit(
-                file="guards.py",
+                file="decisions/guards.py",
                 old=(
-                    "    if question.now >= until:\n"
+                    "    if inputs.now >= until:\n"
                     "        return None\n"
-                    "    return question.refuse(\n"
+                    "    return inputs.refuse(\n"
                     "        Reason.COOLDOWN"
                 ),
                 new=(
-                    "    if question.now >= until or streak:\n"
+                    "    if inputs.now >= until or streak:\n"
                     "        return None\n"
-                    "    return question.refuse(\n"
+                    "    return inputs.refuse(\n"
                     "        Reason.COOLDOWN"
                 ),
             ),
@@ -272,7 +289,7 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_a_rule_that_asks_for_more_than_the_cap_has_it",
             "test_a_useless_end_doubles_the_cooldown_and_counts_as_a_failure",
             "test_the_cooldown_is_never_below_the_rules_nor_above_the_cap",
-            "test_one_more_useless_run_never_shortens_the_cooldown",
+            "test_another_useless_run_never_shortens_the_cooldown",
             "test_a_run_that_changed_nothing_neither_lengthens_a_streak_nor_ends_it",
             "test_a_run_that_changed_nothing_rests_as_long_as_the_rule_says_and_no_longer",
         ),
@@ -282,7 +299,7 @@ SABOTAGES: Sequence[Sabotage] = (
         shows=("P7",),
         edits=(
             Edit(
-                file="guards.py",
+                file="decisions/guards.py",
                 old="    if len(spent) >= limits.budget:\n",
                 new="    if len(spent) > limits.budget * 2:\n",
             ),
@@ -300,8 +317,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="executor.py",
-                old="            await self._save(course, StepState.INTENT, budget=course.effect.admission.budget(self._clock()))\n",
-                new="            course.effect.admission.budget(self._clock())\n",
+                old="            await self._save(execution, StepState.INTENT, budget=execution.effect.admission.budget(self._clock()))\n",
+                new="            execution.effect.admission.budget(self._clock())\n",
             ),
         ),
         tests="unit/executor/test_how_an_effect_ends.py",
@@ -311,9 +328,9 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_evidence_is_kept_before_the_intent",
             "test_a_write_that_the_server_refuses_is_not_tried_again",
             "test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew",
-            "test_what_surely_changed_nothing_is_tried_again_later",
+            "test_an_effect_that_surely_changed_nothing_is_tried_again_later",
             "test_when_its_time_is_over_nothing_more_is_tried",
-            "test_what_another_has_begun_is_not_begun_again",
+            "test_an_effect_that_another_daemon_has_begun_is_not_begun_again",
         ),
     ),
     Sabotage(
@@ -322,14 +339,14 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="effect.py",
-                old="        undo=course.effect.undo or prepared.undo,\n",
-                new="        undo=course.effect.undo,\n",
+                old="        undo=execution.effect.undo or plan.undo,\n",
+                new="        undo=execution.effect.undo,\n",
             ),
         ),
         tests="unit/executor/test_how_an_effect_ends.py",
         red=(
             "test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back",
-            "test_what_somebody_else_has_deleted_is_overtaken_but_in_an_undo_it_is_as_it_should_be",
+            "test_an_object_that_somebody_else_has_deleted_is_overtaken_but_in_an_undo_it_is_as_it_should_be",
             "test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew",
             "test_a_patch_whose_object_changes_again_and_again_is_given_up",
         ),
@@ -339,9 +356,9 @@ SABOTAGES: Sequence[Sabotage] = (
         shows=("P9",),
         edits=(
             Edit(
-                file="pipeline/pipeline.py",
+                file="pipeline/signal_evaluator.py",
                 old=(
-                    "        until = self._world.clock() + self._world.limits.look_again\n"
+                    "        until = self._observed.clock() + self._observed.limits.recheck_after\n"
                     "        return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, until=until, rule=rule)"
                 ),
                 new="        return Verdict(kind=VerdictKind.REFUSED, reason=reason, text=text, rule=rule)",
@@ -351,6 +368,7 @@ SABOTAGES: Sequence[Sabotage] = (
         red=(
             "test_an_object_that_cannot_be_looked_up_is_asked_for_again_later",
             "test_a_signal_that_the_ledger_refuses_takes_no_other_with_it",
+            "test_a_look_up_that_is_not_answered_in_time_is_judged_again_and_holds_up_no_other",
         ),
     ),
     Sabotage(
@@ -359,13 +377,13 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="pipeline/pipeline.py",
-                old="            if not judged.kept:\n",
-                new="            if not judged.kept and judged.verdict.kind is not VerdictKind.NO_RULE:\n",
+                old="            if not disposition.kept:\n",
+                new="            if not disposition.kept and disposition.verdict.kind is not VerdictKind.NO_RULE:\n",
             ),
         ),
         tests="unit/pipeline/test_every_signal_gets_a_verdict.py",
         red=(
-            "test_what_no_rule_is_about_is_said_to_be_so",
+            "test_a_signal_that_no_rule_is_about_is_said_to_be_so",
             "test_a_batch_is_settled_at_once_and_every_verdict_is_told",
         ),
     ),
@@ -377,7 +395,7 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         edits=(
             Edit(
-                file="commands/kinds.py",
+                file="commands/arg_types.py",
                 old=(
                     "        if not text or not pattern.fullmatch(text):\n"
                     '            raise ValueError(f"{text!r} is not {hint}")\n'
@@ -397,10 +415,12 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="what only a shell could do is refused",
         shows=("P10",),
-        edits=(Edit(file="commands/words.py", old=("    _refuse_shell(text, holes)\n    try:"), new="    try:"),),
+        edits=(
+            Edit(file="commands/tokens.py", old=("    _refuse_shell(text, placeholders)\n    try:"), new="    try:"),
+        ),
         tests="unit/commands/test_what_is_refused.py",
         red=(
-            "test_what_only_a_shell_could_do_is_refused",
+            "test_a_line_that_needs_a_shell_is_refused",
             "test_the_offset_points_at_the_mistake",
         ),
     ),

@@ -3,23 +3,25 @@
 from collections.abc import Sequence
 
 from tests.sabotage.sabotage import Edit, Sabotage
+from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a run whose claim was answered late is started by the next signal",
         shows=("D2",),
+        against=(Weakness.UNCARRIED_RUN,),
         edits=(
             Edit(
-                file="pipeline/pipeline.py",
+                file="pipeline/signal_evaluator.py",
                 old=(
-                    "        if claimed.run is not None and claimed.run.finished is None:\n"
-                    "            self._roster.start(claimed.run)  # once: also one whose claim's answer was lost\n"
-                    "        return Judged"
+                    "        if result.run is not None and result.run.finished is None:\n"
+                    "            self._supervisor.start(result.run)  # once: also one whose request's answer was lost\n"
+                    "        return Disposition"
                 ),
                 new=(
-                    "        if claimed.run is not None and claimed.verdict.kind is VerdictKind.STARTED:\n"
-                    "            self._roster.start(claimed.run)\n"
-                    "        return Judged"
+                    "        if result.run is not None and result.verdict.kind is VerdictKind.STARTED:\n"
+                    "            self._supervisor.start(result.run)\n"
+                    "        return Disposition"
                 ),
             ),
         ),
@@ -29,11 +31,12 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="an open run without a task is taken up by the tick",
         shows=("P5",),
+        against=(Weakness.UNCARRIED_RUN,),
         edits=(
             Edit(
-                file="reconciliation.py",
-                old="    return Care.HAND_OVER if attendance.deaths > MOST_DEATHS else Care.TAKE_UP\n",
-                new="    return Care.HAND_OVER if attendance.deaths > MOST_DEATHS else Care.LEAVE\n",
+                file="decisions/reconciliation.py",
+                old="    return ReconcileAction.HAND_OVER if liveness.failures > MOST_TASK_FAILURES else ReconcileAction.TAKE_UP\n",
+                new="    return ReconcileAction.HAND_OVER if liveness.failures > MOST_TASK_FAILURES else ReconcileAction.LEAVE\n",
             ),
         ),
         tests="unit/pipeline/test_runs_under_way.py",
@@ -47,11 +50,12 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a run that dies again and again is handed over",
         shows=("P5",),
+        against=(Weakness.UNCARRIED_RUN,),
         edits=(
             Edit(
-                file="reconciliation.py",
-                old="    return Care.HAND_OVER if attendance.deaths > MOST_DEATHS else Care.TAKE_UP\n",
-                new="    return Care.TAKE_UP\n",
+                file="decisions/reconciliation.py",
+                old="    return ReconcileAction.HAND_OVER if liveness.failures > MOST_TASK_FAILURES else ReconcileAction.TAKE_UP\n",
+                new="    return ReconcileAction.TAKE_UP\n",
             ),
         ),
         tests="unit/reconciliation/test_what_an_open_run_needs.py",
@@ -59,11 +63,16 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an incident that no run carries is handed over",
+        against=(Weakness.UNCARRIED_RUN,),
         edits=(
             Edit(
-                file="reconciliation.py",
-                old=("        return Need(deed=Deed.END, reason=text, told=True)\n    if not standing.signals:"),
-                new=("        return Need(deed=Deed.WAIT, reason=text)\n    if not standing.signals:"),
+                file="decisions/reconciliation.py",
+                old=(
+                    "        return IncidentNeed(action=IncidentAction.END, reason=text, told=True)\n    if not incident_state.signals:"
+                ),
+                new=(
+                    "        return IncidentNeed(action=IncidentAction.WAIT, reason=text)\n    if not incident_state.signals:"
+                ),
             ),
         ),
         tests="unit/reconciliation/test_what_an_open_incident_needs.py",

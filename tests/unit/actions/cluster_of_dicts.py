@@ -1,27 +1,38 @@
 """A cluster of plain objects that answers like KubeClient: what the actions see of one, and a count of the writes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from typing import Any, Unpack
 
+from kintsugi.actions import unstructured
+from kintsugi.actions.unstructured import Kept
 from kintsugi.errors import Conflict, KubeError, NotFound
 from kintsugi.kube.bodies import encode
-from kintsugi.kube.client import Listing, PatchKind
-from kintsugi.objects.resources import Resource
-from kintsugi.objects.selectors import FieldSelector, Selector
-from kintsugi.rehearsal.patches import json_patch, merge_patch, read_operations
-from kintsugi.rehearsal.status import ApiRefusal
+from kintsugi.kube.client import DeleteOptions, KubeClient, Listing, Patch, PatchKind, WriteOptions
+from kintsugi.kube.pod_logs import LogOptions
+from kubeobjects.resources import Resource
+from kubeobjects.selectors import FieldSelector, Selector
+from kubesim.apiserver.patches import json_patch, merge_patch, read_operations
+from kubesim.storage.status import ApiRefusal
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
 
-class ClusterOfDicts:
+def answers(options: Mapping[str, object], *known: str) -> None:
+    """Raise NotImplementedError for what a request says and this cluster would not heed."""
+    if ignored := [name for name, value in options.items() if value and name not in known]:
+        raise NotImplementedError(f"a cluster of dicts does not heed {ignored}")
+
+
+class ClusterOfDicts(KubeClient):
     """Holds objects; `lost` is raised after the next write was applied, `broken` before every read, `refused` by creates."""
 
-    def __init__(self, *objects: tuple[Resource, dict[str, object]]) -> None:
-        self.objects: dict[tuple[Resource, str, str], dict[str, object]] = {}
+    def __init__(self, *objects: tuple[Resource, dict[str, Any]]) -> None:
+        self.objects: dict[tuple[Resource, str, str], dict[str, Any]] = {}
         self.logs_of: dict[tuple[str, str, bool], bytes] = {}
         self.writes: list[tuple[str, str, object]] = []
+        self.subresources: list[str] = []
         self.lost: KubeError | None = None
         self.broken: KubeError | None = None
         self.refused: dict[Resource, KubeError] = {}
@@ -29,16 +40,16 @@ class ClusterOfDicts:
         for resource, obj in objects:
             self.put(resource, obj)
 
-    def put(self, resource: Resource, obj: dict[str, object]) -> None:
+    def put(self, resource: Resource, obj: dict[str, Any]) -> None:
         """Create or replace an object."""
         metadata = obj["metadata"]
         self.objects[resource, metadata.get("namespace", ""), metadata["name"]] = obj
 
-    def at(self, resource: Resource, name: str, namespace: str = "production") -> dict[str, object]:
-        """Give an object as it is now."""
+    def at(self, resource: Resource, name: str, namespace: str = "production") -> dict[str, Any]:
+        """Return an object as it is now."""
         return self.objects[resource, namespace if resource.namespaced else "", name]
 
-    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, object]:
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
         """Read one object."""
         if self.broken is not None:
             raise self.broken
@@ -63,17 +74,25 @@ class ClusterOfDicts:
         ]
         return Listing(items=items, resource_version="1")
 
+    async def each(
+        self, resource: Resource, kept: type[Kept], namespace: str | None = None, *, labels: str = ""
+    ) -> AsyncIterator[Kept]:
+        """Yield the kept fields of what `list` shows."""
+        for item in (await self.list(resource, namespace, labels=labels)).items:
+            yield unstructured.convert(item, kept)
+
     async def patch(
         self,
         resource: Resource,
         name: str,
         namespace: str | None,
-        patch: Mapping[str, object] | Sequence[Mapping[str, object]],
+        patch: Patch,
         *,
         kind: PatchKind,
-        dry_run: bool = False,
-    ) -> dict[str, object]:
+        **options: Unpack[WriteOptions],
+    ) -> dict[str, Any]:
         """Change an object; strategic patches are merged, which is the same for maps."""
+        answers(options, "dry_run", "subresource")
         present = await self.get(resource, name, namespace)
         try:
             if kind is PatchKind.JSON:
@@ -82,30 +101,47 @@ class ClusterOfDicts:
                 changed = merge_patch(present, patch)
         except ApiRefusal as refusal:
             raise Conflict(f"a tested field has changed ({refusal})", status=422) from refusal
-        if not dry_run:
+        if not options.get("dry_run"):
             self.writes.append(("patch", f"{resource.singular}/{name}", patch))
+            if subresource := options.get("subresource"):
+                self.subresources.append(subresource)
             self.put(resource, changed)
             self._lose()
         return deepcopy(changed)
 
-    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, object]) -> dict[str, object]:
-        """Make an object with a uid of its own."""
-        name = str(body["metadata"]["name"])
+    async def create(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        body: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> dict[str, Any]:
+        """Make an object with a uid of its own, or evict a pod."""
+        if options.pop("subresource", "") == "eviction" and name is not None:
+            if resource in self.refused:
+                raise self.refused[resource]
+            return await self.delete(resource, name, namespace, uid=body["deleteOptions"]["preconditions"]["uid"])
+        answers(options | {"name": name})
+        metadata = body["metadata"]
+        name = str(metadata["name"] if "name" in metadata else f"{metadata['generateName']}{len(self.writes)}")
         if resource in self.refused:
             raise self.refused[resource]
         if (resource, namespace or "", name) in self.objects:
             raise Conflict(f'{resource.qualified} "{name}" already exists', status=409, reason="AlreadyExists")
         made = deepcopy(dict(body))
-        made["metadata"] |= {"uid": f"uid-of-{resource.singular}-{len(self.writes)}"}
+        made["metadata"] |= {"name": name, "uid": f"uid-of-{resource.singular}-{len(self.writes)}"}
         self.writes.append(("create", f"{resource.singular}/{name}", body))
         self.put(resource, made)
         self._lose()
         return deepcopy(made)
 
     async def delete(
-        self, resource: Resource, name: str, namespace: str | None, *, uid: str, grace: timedelta | None = None
-    ) -> dict[str, object]:
+        self, resource: Resource, name: str, namespace: str | None, *, uid: str, **options: Unpack[DeleteOptions]
+    ) -> dict[str, Any]:
         """Mark an object as terminating."""
+        answers(options, "grace")
         present = await self.get(resource, name, namespace)
         if present["metadata"]["uid"] != uid:
             raise Conflict("the UID in the precondition does not match", status=409)
@@ -119,19 +155,18 @@ class ClusterOfDicts:
         self,
         name: str,
         namespace: str,
-        *,
-        container: str,
-        previous: bool = False,
-        tail: int | None = None,
-        **_: object,
-    ) -> AsyncIterator[bytes]:
+        **options: Unpack[LogOptions],
+    ) -> AsyncGenerator[bytes, None]:
         """Yield the log of a container."""
-        found = self.logs_of.get((name, container, previous))
+        container, tail = options.get("container") or "", options.get("tail")
+        found = self.logs_of.get((name, container, options.get("previous", False)))
         if found is None:
             raise NotFound(f'container "{container}" in pod "{name}" has no log', status=400)
         yield b"".join(found.splitlines(keepends=True)[-tail:]) if tail else found
 
-    async def can_i(self, verb: str, resource: Resource, namespace: str | None, **_: str) -> bool:
+    async def can_i(
+        self, verb: str, resource: Resource, namespace: str | None, *, subresource: str = "", name: str = ""
+    ) -> bool:
         """Look up what is allowed."""
         return (verb, resource.plural) in self.allowed
 

@@ -1,22 +1,23 @@
 """Objects as an API server shows them, of the smallest size that the actions judge by."""
 
 from datetime import timedelta
+from typing import Any
 
-from kintsugi.actions.circumstances import Circumstances
-from kintsugi.objects.selectors import Selector
+from kintsugi.actions.change_context import ChangeContext
+from kubeobjects.selectors import Selector
 from tests.unit.actions.cluster_of_dicts import NOW
 
 NAMESPACE = "production"
 
 
 def ago(**parts: float) -> str:
-    """Give the moment so long before NOW, in the API's notation."""
+    """Return the moment so long before NOW, in the API's notation."""
     return (NOW - timedelta(**parts)).isoformat().replace("+00:00", "Z")
 
 
-def circumstances(**changes: object) -> Circumstances:
-    """Make the circumstances of a forward step of the web service."""
-    settings: dict[str, object] = {
+def change_context(**changes: Any) -> ChangeContext:
+    """Make the context of a forward step of the web service."""
+    settings: dict[str, Any] = {
         "incident": "i-1",
         "run": "r-1",
         "path": "restart",
@@ -25,15 +26,15 @@ def circumstances(**changes: object) -> Circumstances:
         "selector": Selector.parse("app=web"),
         "protected": frozenset({"kube-system"}),
     }
-    return Circumstances(**{**settings, **changes})
+    return ChangeContext(**{**settings, **changes})
 
 
-def owner(kind: str, name: str, uid: str = "owner-uid") -> dict[str, object]:
+def owner(kind: str, name: str, uid: str = "owner-uid") -> dict[str, Any]:
     """Make a controlling owner reference."""
     return {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": True}
 
 
-def pod(name: str = "web-1", **status: object) -> dict[str, object]:
+def pod(name: str = "web-1", **status: object) -> dict[str, Any]:
     """Make a pod of the web service in a crash loop; keywords replace parts of its status."""
     return {
         "apiVersion": "v1",
@@ -70,7 +71,7 @@ def pod(name: str = "web-1", **status: object) -> dict[str, object]:
     }
 
 
-def healthy_pod(name: str = "web-1") -> dict[str, object]:
+def healthy_pod(name: str = "web-1") -> dict[str, Any]:
     """Make a pod that is ready."""
     return pod(
         name,
@@ -79,13 +80,13 @@ def healthy_pod(name: str = "web-1") -> dict[str, object]:
     )
 
 
-def unschedulable_pod(name: str = "web-1") -> dict[str, object]:
+def unschedulable_pod(name: str = "web-1") -> dict[str, Any]:
     """Make a pod that waits for a node."""
     refused = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
     return pod(name, phase="Pending", conditions=[refused], containerStatuses=[])
 
 
-def node(name: str = "node-1", ready: str = "True", *, cordoned: bool = False) -> dict[str, object]:
+def node(name: str = "node-1", ready: str = "True", *, cordoned: bool = False) -> dict[str, Any]:
     """Make a node."""
     return {
         "apiVersion": "v1",
@@ -96,15 +97,15 @@ def node(name: str = "node-1", ready: str = "True", *, cordoned: bool = False) -
     }
 
 
-def template(image: str, **annotations: str) -> dict[str, object]:
+def template(image: str, **annotations: str) -> dict[str, Any]:
     """Make a pod template."""
-    metadata: dict[str, object] = {"labels": {"app": "web"}}
+    metadata: dict[str, Any] = {"labels": {"app": "web"}}
     if annotations:
         metadata["annotations"] = dict(annotations)
     return {"metadata": metadata, "spec": {"containers": [{"name": "web", "image": image}]}}
 
 
-def deployment(name: str = "web", *, replicas: int = 3, image: str = "web:2", revision: int = 2) -> dict[str, object]:
+def deployment(name: str = "web", *, replicas: int = 3, image: str = "web:2", revision: int = 2) -> dict[str, Any]:
     """Make a Deployment that has been observed."""
     return {
         "apiVersion": "apps/v1",
@@ -126,7 +127,7 @@ def deployment(name: str = "web", *, replicas: int = 3, image: str = "web:2", re
     }
 
 
-def replica_set(number: int, image: str, *, deployment: str = "web", cause: str = "") -> dict[str, object]:
+def replica_set(number: int, image: str, *, deployment: str = "web", cause: str = "") -> dict[str, Any]:
     """Make the ReplicaSet of a revision; its template hash is `hash-NUMBER`."""
     made = template(image)
     made["metadata"]["labels"]["pod-template-hash"] = f"hash-{number}"
@@ -149,7 +150,7 @@ def replica_set(number: int, image: str, *, deployment: str = "web", cause: str 
     }
 
 
-def stateful_set(*, replicas: int = 1, image: str = "db:2") -> dict[str, object]:
+def stateful_set(*, replicas: int = 1, image: str = "db:2") -> dict[str, Any]:
     """Make a StatefulSet without annotations."""
     return {
         "apiVersion": "apps/v1",
@@ -165,7 +166,7 @@ def stateful_set(*, replicas: int = 1, image: str = "db:2") -> dict[str, object]
     }
 
 
-def controller_revision(number: int, image: str) -> dict[str, object]:
+def controller_revision(number: int, image: str) -> dict[str, Any]:
     """Make a revision of the StatefulSet, with the nulls that the API leaves in it."""
     made = {"$patch": "replace", **template(image)}
     made["metadata"]["creationTimestamp"] = None
@@ -184,7 +185,7 @@ def controller_revision(number: int, image: str) -> dict[str, object]:
     }
 
 
-def autoscaler(target: str = "web") -> dict[str, object]:
+def autoscaler(target: str = "web") -> dict[str, Any]:
     """Make an autoscaler of a Deployment."""
     return {
         "apiVersion": "autoscaling/v2",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import KubeError, NotFound, OutcomeUnknown, ProbeFailed, Refused
 from kintsugi.kube.execution import Executed
-from kintsugi.objects.resources import PODS, STATEFULSETS
+from kubeobjects.resources import PODS, STATEFULSETS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 
 SOON = timedelta(seconds=10)
@@ -27,7 +28,7 @@ def said(out: str = "", *, code: int = 0, err: str = "") -> Executed:
 PRIMARY, STANDBY = said('[{"standby":false}]'), said('[{"standby":true}]')
 
 
-class Running(ClusterOfDicts):
+class ClusterWithPrograms(ClusterOfDicts):
     """A StatefulSet's pods; `says` answers a program by pod and words, `meanwhile` happens while it runs."""
 
     def __init__(self, *pods: str, ready: Sequence[str] | None = None) -> None:
@@ -47,13 +48,13 @@ class Running(ClusterOfDicts):
             raise answer
         return answer
 
-    async def look(self, line: str) -> Mapping[str, object]:
+    async def read(self, line: str) -> Mapping[str, object]:
         """Do a command on it."""
-        actions = Actions(self, Clients.under(AddressRule()))  # type: ignore[arg-type]
-        return (await actions.look(parse(line, namespace="production"), deadline=SOON)).names
+        actions = Actions(self, Clients.under(AddressRule()))
+        return (await actions.read(parse(line, namespace="production"), deadline=SOON)).names
 
 
-def workload() -> dict[str, object]:
+def workload() -> dict[str, Any]:
     return {
         "kind": "StatefulSet",
         "metadata": {"name": "db", "namespace": "production", "uid": "s-1"},
@@ -61,23 +62,23 @@ def workload() -> dict[str, object]:
     }
 
 
-def pod(name: str, *, ready: bool = True, uid: str = "", container: str = "c-1") -> dict[str, object]:
+def pod(name: str, *, ready: bool = True, uid: str = "", container: str = "c-1") -> dict[str, Any]:
     status = {"name": "main", "containerID": container, "imageID": "img", "state": {"running": {}}, "ready": ready}
     return {
         "kind": "Pod",
         "metadata": {"name": name, "namespace": "production", "uid": uid or f"u-{name}", "labels": {"app": "db"}},
         "spec": {"containers": [{"name": "main"}, {"name": "side"}]},
         "status": {
-            "phase": "Running",
+            "phase": "ClusterWithPrograms",
             "containerStatuses": [status],
             "conditions": [{"type": "Ready", "status": str(ready)}],
         },
     }
 
 
-def leaving(name: str) -> dict[str, object]:
+def leaving(name: str) -> dict[str, Any]:
     left = pod(name)
-    return {**left, "metadata": {**left["metadata"], "deletionTimestamp": "2026-05-04T12:00:00Z"}}  # type: ignore[dict-item]
+    return {**left, "metadata": {**left["metadata"], "deletionTimestamp": "2026-05-04T12:00:00Z"}}
 
 
 def by_role(roles: Mapping[str, Said], answer: Said) -> Callable[[str, Sequence[str]], Said]:
@@ -89,11 +90,11 @@ QUESTION = "kubectl exec sts/db -- psql -U postgres -c 'SELECT 7 AS seven'"
 
 
 async def test_a_question_to_a_workload_goes_to_its_primary() -> None:
-    cluster = Running("db-0", "db-1", "db-2")
+    cluster = ClusterWithPrograms("db-0", "db-1", "db-2")
     cluster.says = by_role(
         {"db-0": STANDBY, "db-1": PRIMARY, "db-2": said(err="refused", code=2)}, said('[{"seven":7}]')
     )
-    assert await cluster.look(QUESTION) == {"rows": [{"seven": 7}], "value": 7}
+    assert await cluster.read(QUESTION) == {"rows": [{"seven": 7}], "value": 7}
     assert cluster.ran[-1][0] == "db-1"
 
 
@@ -107,16 +108,16 @@ async def test_a_question_to_a_workload_goes_to_its_primary() -> None:
 )
 async def test_without_one_primary_there_is_no_answer(roles: Mapping[str, Said], words: str) -> None:
     """P6: a standby's answer is not the database's."""
-    cluster = Running("db-0", "db-1")
+    cluster = ClusterWithPrograms("db-0", "db-1")
     cluster.says = by_role(roles, said('[{"seven":7}]'))
     with pytest.raises(ProbeFailed, match=words):
-        await cluster.look(QUESTION)
+        await cluster.read(QUESTION)
 
 
 async def test_another_program_goes_to_the_first_pod_that_is_ready() -> None:
-    cluster = Running("db-0", "db-1", "db-2", ready=["db-1", "db-2"])
+    cluster = ClusterWithPrograms("db-0", "db-1", "db-2", ready=["db-1", "db-2"])
     cluster.says = lambda _pod, _words: said("PONG\r\n")
-    assert await cluster.look("kubectl exec sts/db -- redis-cli PING") == {
+    assert await cluster.read("kubectl exec sts/db -- redis-cli PING") == {
         "lines": ["PONG"],
         "text": "PONG\r\n",
         "exit_code": 0,
@@ -126,21 +127,21 @@ async def test_another_program_goes_to_the_first_pod_that_is_ready() -> None:
 
 async def test_without_a_ready_pod_there_is_nobody_to_ask() -> None:
     with pytest.raises(ProbeFailed, match="no pod that is ready, of 1"):
-        await Running("db-0", ready=[]).look("kubectl exec sts/db -- pg_isready")
+        await ClusterWithPrograms("db-0", ready=[]).read("kubectl exec sts/db -- pg_isready")
 
 
 async def test_a_program_that_fails_has_answered() -> None:
-    cluster = Running("db-0")
+    cluster = ClusterWithPrograms("db-0")
     cluster.says = lambda _pod, _words: said(err="no response", code=2)
-    assert await cluster.look("kubectl exec db-0 -- pg_isready") == {"lines": [], "text": "", "exit_code": 2}
+    assert await cluster.read("kubectl exec db-0 -- pg_isready") == {"lines": [], "text": "", "exit_code": 2}
 
 
 async def test_an_end_that_was_not_seen_is_no_answer() -> None:
     """E3."""
-    cluster = Running("db-0")
+    cluster = ClusterWithPrograms("db-0")
     cluster.says = lambda _pod, _words: OutcomeUnknown("the connection ended before the command did")
     with pytest.raises(OutcomeUnknown):
-        await cluster.look("kubectl exec db-0 -- pg_isready")
+        await cluster.read("kubectl exec db-0 -- pg_isready")
 
 
 @pytest.mark.parametrize(
@@ -148,9 +149,9 @@ async def test_an_end_that_was_not_seen_is_no_answer() -> None:
     [pod("db-0", uid="u-other"), pod("db-0", container="c-2"), leaving("db-0"), None],
     ids=["pod", "container", "on its way out", "gone"],
 )
-async def test_an_answer_of_what_was_replaced_meanwhile_is_none(successor: dict[str, object] | None) -> None:
+async def test_an_answer_of_what_was_replaced_meanwhile_is_none(successor: dict[str, Any] | None) -> None:
     """B13: exec has no uid precondition, so that the answer may be a namesake's."""
-    cluster = Running("db-0")
+    cluster = ClusterWithPrograms("db-0")
     cluster.says = lambda _pod, _words: said("[]")
 
     def replace() -> None:
@@ -161,41 +162,41 @@ async def test_an_answer_of_what_was_replaced_meanwhile_is_none(successor: dict[
 
     cluster.meanwhile = replace
     with pytest.raises(OutcomeUnknown, match="does not count"):
-        await cluster.look("kubectl exec db-0 -- psql -c 'SELECT 1'")
+        await cluster.read("kubectl exec db-0 -- psql -c 'SELECT 1'")
 
 
 async def test_a_container_that_does_not_run_is_not_asked() -> None:
     with pytest.raises(ProbeFailed, match="db-0/side does not run"):
-        await Running("db-0").look("kubectl exec db-0 -c side -- pg_isready")
+        await ClusterWithPrograms("db-0").read("kubectl exec db-0 -c side -- pg_isready")
     with pytest.raises(NotFound):
-        await Running().look("kubectl exec db-0 -- pg_isready")
+        await ClusterWithPrograms().read("kubectl exec db-0 -- pg_isready")
 
 
 async def test_an_image_without_timeout_is_asked_plainly() -> None:
     """E1: the program's own limits hold then."""
-    cluster = Running("db-0")
+    cluster = ClusterWithPrograms("db-0")
     cluster.says = lambda _pod, words: NO_TIMEOUT if words[0] == "timeout" else said("ok")
-    await cluster.look("kubectl exec db-0 -- pg_isready")
+    await cluster.read("kubectl exec db-0 -- pg_isready")
     assert [words[0] for _, words in cluster.ran] == ["timeout", "pg_isready"]
 
 
 @pytest.mark.parametrize("err", ["timeout: invalid option -- 'k'", "timeout: unrecognized option: k"])
 async def test_an_old_timeout_is_done_without(err: str) -> None:
-    cluster = Running("db-0")
+    cluster = ClusterWithPrograms("db-0")
     cluster.says = lambda _pod, words: said(err=err, code=1) if words[0] == "timeout" else said("ok")
-    assert (await cluster.look("kubectl exec db-0 -- pg_isready"))["text"] == "ok"
+    assert (await cluster.read("kubectl exec db-0 -- pg_isready"))["text"] == "ok"
 
 
 async def test_a_program_that_timeout_ended_has_not_answered() -> None:
-    cluster = Running("db-0")
+    cluster = ClusterWithPrograms("db-0")
     cluster.says = lambda _pod, _words: said(code=124)
     with pytest.raises(ProbeFailed, match="pg_isready has not ended within 8 s"):
-        await cluster.look("kubectl exec db-0 -- pg_isready")
+        await cluster.read("kubectl exec db-0 -- pg_isready")
 
 
 async def test_a_container_without_the_program_is_refused() -> None:
     """It is the question that is wrong, not the service."""
-    cluster = Running("db-0")
+    cluster = ClusterWithPrograms("db-0")
     cluster.says = lambda _pod, words: OutcomeUnknown(f'exec: "{words[0]}": executable file not found in $PATH')
     with pytest.raises(Refused, match="there is no redis-cli in this container"):
-        await cluster.look("kubectl exec db-0 -- redis-cli PING")
+        await cluster.read("kubectl exec db-0 -- redis-cli PING")

@@ -1,32 +1,33 @@
 """A claim goes only when its volume stays, comes back empty, and is bound to its old volume again."""
 
 import json
+from typing import Any
 
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.prepared import MARK, Happened, Prepared
+from kintsugi.actions.effect_plan import RUN_ANNOTATION, EffectPlan, EffectStatus
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, encode, render
 from kintsugi.errors import Conflict, NotFound, NotYet, OutcomeUnknown, Refused
 from kintsugi.model.command import Command, Create, Delete, ObjectName
 from kintsugi.model.records import Phase
-from kintsugi.objects.resources import DEPLOYMENTS, PODS, PVCS, PVS, STATEFULSETS, Resource
+from kubeobjects.resources import DEPLOYMENTS, PODS, PVCS, PVS, STATEFULSETS, Resource
 from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts
-from tests.unit.actions.samples import NAMESPACE, circumstances, healthy_pod
+from tests.unit.actions.samples import NAMESPACE, change_context, healthy_pod
 
 CLAIM = ObjectName(resource=PVCS, name="data-db-0")
 DELETE = Delete(objects=(CLAIM,), namespace=NAMESPACE)
-UNDO = circumstances(phase=Phase.UNDO)
+UNDO = change_context(phase=Phase.UNDO)
 
 
 def actions(kube: ClusterOfDicts) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()))  # type: ignore[arg-type]
+    return Actions(kube, Clients.under(AddressRule()))
 
 
-def volume(policy: str = "Retain") -> dict[str, object]:
+def volume(policy: str = "Retain") -> dict[str, Any]:
     """Make the volume that the claim is bound to."""
     reference = {"name": CLAIM.name, "namespace": NAMESPACE, "uid": "uid-claim", "resourceVersion": "3"}
     return {
@@ -36,7 +37,7 @@ def volume(policy: str = "Retain") -> dict[str, object]:
     }
 
 
-def claim(**spec: object) -> dict[str, object]:
+def claim(**spec: object) -> dict[str, Any]:
     """Make the claim of that volume, as a cluster has bound it."""
     return {
         "apiVersion": "v1",
@@ -49,7 +50,7 @@ def claim(**spec: object) -> dict[str, object]:
             "labels": {"app": "db", "app.kubernetes.io/managed-by": "Helm"},
             "annotations": {
                 "team": "data",
-                MARK: "r-0/forward/x",
+                RUN_ANNOTATION: "r-0/forward/x",
                 "pv.kubernetes.io/bind-completed": "yes",
                 "volume.kubernetes.io/selected-node": "node-1",
             },
@@ -66,7 +67,7 @@ def claim(**spec: object) -> dict[str, object]:
     }
 
 
-def user(*, ending: bool = False) -> dict[str, object]:
+def user(*, ending: bool = False) -> dict[str, Any]:
     """Make a pod that mounts the claim."""
     made = healthy_pod()
     made["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": CLAIM.name}}]
@@ -75,7 +76,7 @@ def user(*, ending: bool = False) -> dict[str, object]:
     return made
 
 
-def maker() -> dict[str, object]:
+def maker() -> dict[str, Any]:
     """Make a StatefulSet that makes such claims."""
     template = {"metadata": {"name": "data"}, "spec": {}}
     return {"metadata": {"name": "db", "namespace": NAMESPACE}, "spec": {"volumeClaimTemplates": [template]}}
@@ -87,10 +88,10 @@ def collect(kube: ClusterOfDicts) -> None:
     assert "deletionTimestamp" in gone["metadata"]
 
 
-async def do(kube: ClusterOfDicts, command: Command, phase: Phase = Phase.FORWARD) -> Prepared:
+async def do(kube: ClusterOfDicts, command: Command, phase: Phase = Phase.FORWARD) -> EffectPlan:
     """Judge a change and make it."""
-    prepared = await actions(kube).prepare(command, circumstances(phase=phase))
-    await actions(kube).perform(prepared)
+    prepared = await actions(kube).plan_effect(command, change_context(phase=phase))
+    await actions(kube).apply(prepared)
     return prepared
 
 
@@ -98,18 +99,18 @@ async def test_a_claim_is_deleted_only_when_its_volume_is_kept() -> None:
     """Else the data would go with it."""
     kube = ClusterOfDicts((PVCS, claim()), (PVS, volume("Delete")))
     with pytest.raises(Refused, match="set it to Retain first"):
-        await actions(kube).prepare(DELETE, circumstances())
+        await actions(kube).plan_effect(DELETE, change_context())
 
 
 async def test_a_claim_in_use_is_not_deleted_and_waits_for_a_pod_that_is_ending() -> None:
     """It would stay Terminating."""
     kube = ClusterOfDicts((PVCS, claim()), (PVS, volume()), (PODS, user()))
     with pytest.raises(Refused, match="in use by web-1") as refused:
-        await actions(kube).prepare(DELETE, circumstances())
+        await actions(kube).plan_effect(DELETE, change_context())
     assert not isinstance(refused.value, NotYet)
     kube.put(PODS, user(ending=True))
     with pytest.raises(NotYet, match="web-1, which is ending"):
-        await actions(kube).prepare(DELETE, circumstances())
+        await actions(kube).plan_effect(DELETE, change_context())
 
 
 async def test_a_claim_that_a_stateful_set_makes_is_left_to_it() -> None:
@@ -122,9 +123,11 @@ async def test_a_claim_of_ones_own_is_made_anew_as_it_was_but_for_its_volume() -
     """What the cluster wrote about the volume stays behind, and nothing fills the new one."""
     kube = ClusterOfDicts((PVCS, claim(dataSource={"kind": "VolumeSnapshot", "name": "old"})), (PVS, volume()))
     prepared = await do(kube, DELETE)
-    (follows,) = prepared.facts["then"]  # type: ignore[misc]
+    then = prepared.facts["then"]
+    assert isinstance(then, list)
+    (follows,) = then
     with pytest.raises(NotYet, match="still being deleted"):
-        await actions(kube).prepare(decode(follows), circumstances())
+        await actions(kube).plan_effect(decode(follows), change_context())
     collect(kube)
     await do(kube, decode(follows))
     made = kube.at(PVCS, CLAIM.name)
@@ -134,7 +137,7 @@ async def test_a_claim_of_ones_own_is_made_anew_as_it_was_but_for_its_volume() -
         "storageClassName": "fast",
     }
     assert made["metadata"]["labels"] == {"app": "db", "app.kubernetes.io/managed-by": "Helm"}
-    assert made["metadata"]["annotations"] == {"team": "data", MARK: circumstances().mark}
+    assert made["metadata"]["annotations"] == {"team": "data", RUN_ANNOTATION: change_context().mark}
 
 
 async def test_the_undo_binds_the_old_volume_to_its_name_again() -> None:
@@ -146,11 +149,13 @@ async def test_the_undo_binds_the_old_volume_to_its_name_again() -> None:
         "describe PersistentVolume pv-1",
     ]
     collect(kube)
-    await do(kube, decode(prepared.facts["then"][0]))  # type: ignore[index]
+    then = prepared.facts["then"]
+    assert isinstance(then, list)
+    await do(kube, decode(then[0]))
     remove, free, bind = map(decode, prepared.undo.commands)
     await do(kube, remove, Phase.UNDO)
     with pytest.raises(NotYet, match="still being deleted"):
-        await actions(kube).prepare(bind, UNDO)
+        await actions(kube).plan_effect(bind, UNDO)
     collect(kube)
     await do(kube, free, Phase.UNDO)
     await do(kube, bind, Phase.UNDO)
@@ -164,7 +169,7 @@ async def test_the_undo_goes_on_where_no_claim_took_the_name() -> None:
     prepared = await do(kube, DELETE)
     remove = decode(prepared.undo.commands[0])
     with pytest.raises(NotYet, match="still being deleted"):
-        await actions(kube).prepare(remove, UNDO)
+        await actions(kube).plan_effect(remove, UNDO)
     collect(kube)
     assert (await do(kube, remove, Phase.UNDO)).already
 
@@ -174,18 +179,18 @@ async def test_the_undo_goes_on_where_the_stateful_set_deletes_its_claim_meanwhi
     kube = ClusterOfDicts((PVCS, claim()), (PVS, volume()))
     read, seen = kube.get, []
 
-    async def read_once(resource: Resource, name: str, namespace: str | None = None) -> dict[str, object]:
+    async def read_once(resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
         found = await read(resource, name, namespace)
         if resource == PVCS:
             seen.append(kube.objects.pop((PVCS, NAMESPACE, CLAIM.name)))
         return found
 
     kube.get = read_once  # type: ignore[method-assign]
-    prepared = await actions(kube).prepare(DELETE, UNDO)
+    prepared = await actions(kube).plan_effect(DELETE, UNDO)
     assert len(seen) == 1
     with pytest.raises(NotFound):
-        await actions(kube).perform(prepared)
-    assert await actions(kube).probe(prepared) is Happened.DONE
+        await actions(kube).apply(prepared)
+    assert await actions(kube).probe(prepared) is EffectStatus.DONE
 
 
 async def test_the_new_volume_is_kept_too_when_the_old_one_is_bound_again() -> None:
@@ -194,15 +199,15 @@ async def test_the_new_volume_is_kept_too_when_the_old_one_is_bound_again() -> N
     later["metadata"] = {"name": "pv-2", "uid": "uid-pv-2"}
     kube = ClusterOfDicts((PVCS, claim(volumeName="pv-2")), (PVS, volume()), (PVS, later))
     with pytest.raises(Refused, match=r"the volume pv-2 .* would go with it"):
-        await actions(kube).prepare(DELETE, UNDO)
+        await actions(kube).plan_effect(DELETE, UNDO)
 
 
-def create(name: str = "", resource: object = PVCS) -> Create:
+def create(name: str = "", resource: Resource = PVCS) -> Create:
     """Make the command that a claim comes back by."""
     spec = {"volumeName": name} if name else {}
     manifest = json.dumps({"metadata": {"name": CLAIM.name, "namespace": NAMESPACE}, "spec": spec})
     return Create(
-        object=ObjectName(resource=resource, name=CLAIM.name),  # type: ignore[arg-type]
+        object=ObjectName(resource=resource, name=CLAIM.name),
         namespace=NAMESPACE,
         manifest=manifest,
     )
@@ -211,31 +216,31 @@ def create(name: str = "", resource: object = PVCS) -> Create:
 async def test_a_claim_that_is_there_already_will_do_unless_a_certain_volume_is_asked_for() -> None:
     """Somebody else's tools may have made it first."""
     kube = ClusterOfDicts((PVCS, claim(volumeName="pv-2")))
-    assert (await actions(kube).prepare(create(), circumstances())).already
-    assert (await actions(kube).prepare(create("pv-2"), UNDO)).already
+    assert (await actions(kube).plan_effect(create(), change_context())).already
+    assert (await actions(kube).plan_effect(create("pv-2"), UNDO)).already
     with pytest.raises(Refused, match="bound to pv-2: its name is taken"):
-        await actions(kube).prepare(create("pv-1"), UNDO)
+        await actions(kube).plan_effect(create("pv-1"), UNDO)
 
 
 async def test_only_claims_are_made() -> None:
     """Whatever a journal may say."""
     with pytest.raises(Refused, match="only claims are"):
-        await actions(ClusterOfDicts()).prepare(create(resource=DEPLOYMENTS), circumstances())
+        await actions(ClusterOfDicts()).plan_effect(create(resource=DEPLOYMENTS), change_context())
 
 
 async def test_whether_a_claim_was_made_is_told_by_our_mark() -> None:
     """P3: the answer was lost; another one's claim of the name is not ours."""
     kube = ClusterOfDicts()
-    prepared = await actions(kube).prepare(create(), circumstances())
-    assert await actions(kube).probe(prepared) is Happened.NOT_DONE
+    prepared = await actions(kube).plan_effect(create(), change_context())
+    assert await actions(kube).probe(prepared) is EffectStatus.NOT_DONE
     kube.lost = OutcomeUnknown("504")
     with pytest.raises(OutcomeUnknown):
-        await actions(kube).perform(prepared)
-    assert await actions(kube).probe(prepared) is Happened.DONE
+        await actions(kube).apply(prepared)
+    assert await actions(kube).probe(prepared) is EffectStatus.DONE
     kube.at(PVCS, CLAIM.name)["metadata"]["annotations"] = {}
-    assert await actions(kube).probe(prepared) is Happened.NOT_DONE
+    assert await actions(kube).probe(prepared) is EffectStatus.NOT_DONE
     with pytest.raises(Conflict):
-        await actions(kube).perform(prepared)
+        await actions(kube).apply(prepared)
 
 
 def test_a_person_can_paste_how_a_claim_comes_back() -> None:

@@ -1,22 +1,24 @@
 """A pod is deleted only when its controller makes a new one and when that can help."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.prepared import Happened
+from kintsugi.actions.effect_plan import EffectStatus
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
-from kintsugi.errors import Conflict, NotFound, OutcomeUnknown, Refused, ServerUnavailable
+from kintsugi.errors import Conflict, NotFound, NotYet, OutcomeUnknown, Refused, ServerUnavailable
 from kintsugi.model.command import Delete, ObjectName
 from kintsugi.model.essentials import LEDGER, Essential
-from kintsugi.objects.resources import CONFIGMAPS, NODES, PDBS, PODS, STATEFULSETS
+from kubeobjects.resources import CONFIGMAPS, NODES, PDBS, PODS, STATEFULSETS
+from tests.harness.results import named
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import (
     NAMESPACE,
     ago,
-    circumstances,
+    change_context,
     healthy_pod,
     node,
     owner,
@@ -36,11 +38,11 @@ def actions(kube: ClusterOfDicts) -> Actions:
     return Actions(kube, Clients.under(AddressRule()))
 
 
-async def reason(obj: dict[str, object], *, of: dict[str, object] | None = None, **about: object) -> str:
+async def reason(obj: dict[str, Any], *, of: dict[str, Any] | None = None, **about: object) -> str:
     """Prepare the delete of a pod that must be refused, and give the reason."""
     kube = ClusterOfDicts((PODS, obj), (NODES, of or node()))
     with pytest.raises(Refused) as refused:
-        await actions(kube).prepare(delete(), circumstances(**about))
+        await actions(kube).plan_effect(delete(), change_context(**about))
     assert kube.writes == [], "a refusal changes nothing"
     return str(refused.value)
 
@@ -49,7 +51,7 @@ async def test_a_crash_looping_pod_of_a_controller_is_deleted_by_its_uid() -> No
     """B13, P4, P8: the intent holds the live uid, what was judged, and why no undo is needed."""
     kube = ClusterOfDicts((PODS, pod()), (NODES, node()))
     does = actions(kube)
-    prepared = await does.prepare(delete(), circumstances())
+    prepared = await does.plan_effect(delete(), change_context())
     assert prepared.command == delete(uid="uid-web-1")
     assert prepared.facts["uid"] == "uid-web-1"
     assert prepared.facts["status"] == "CrashLoopBackOff"
@@ -57,17 +59,17 @@ async def test_a_crash_looping_pod_of_a_controller_is_deleted_by_its_uid() -> No
     assert prepared.undo.commands == ()
     assert "successor counts" in prepared.undo.note
     assert kube.writes == [], "nothing is changed while it is prepared"
-    result = await does.perform(prepared)
+    result = await does.apply(prepared)
     assert kube.writes == [("delete", "pod/web-1", "uid-web-1")]
     assert "deleted (CrashLoopBackOff)" in result.summary
-    assert result.names["items"][0]["metadata"]["deletionTimestamp"]
+    assert named(result)["items"][0]["metadata"]["deletionTimestamp"]
 
 
-async def test_what_the_pod_was_is_kept_before_it_is_deleted_without_its_secrets() -> None:
+async def test_the_evidence_of_a_pod_is_kept_before_it_is_deleted_without_its_secrets() -> None:
     """Description, current and previous log; a log that is not there is said to be."""
     kube = ClusterOfDicts((PODS, pod()), (NODES, node()))
     kube.logs_of["web-1", "web", True] = b"panic: password=letmein\n"
-    prepared = await actions(kube).prepare(delete(), circumstances())
+    prepared = await actions(kube).plan_effect(delete(), change_context())
     kept = {each.kind: each.text for each in prepared.evidence}
     assert set(kept) == {"describe", "logs web", "logs web --previous"}
     assert "CrashLoopBackOff" in kept["describe"]
@@ -85,7 +87,7 @@ async def test_a_disruption_budget_is_noted_and_not_in_the_way() -> None:
         "status": {"disruptionsAllowed": 0},
     }
     kube = ClusterOfDicts((PODS, pod()), (NODES, node()), (PDBS, budget))
-    prepared = await actions(kube).prepare(delete(), circumstances())
+    prepared = await actions(kube).plan_effect(delete(), change_context())
     assert "allows 0 disruptions" in prepared.evidence[-1].text
 
 
@@ -148,9 +150,9 @@ async def test_an_unschedulable_pod_is_not_tried() -> None:
     assert "no node either" in await reason(pod(phase="Pending", conditions=conditions, containerStatuses=[]))
 
 
-def of_a_set(made: dict[str, object], uid: str = "uid-db") -> dict[str, object]:
+def of_a_set(made: dict[str, Any], uid: str = "uid-db") -> dict[str, Any]:
     """Make a pod one of the StatefulSet's."""
-    return {**made, "metadata": {**made["metadata"], "ownerReferences": [owner("StatefulSet", "db", uid)]}}  # type: ignore[dict-item]
+    return {**made, "metadata": {**made["metadata"], "ownerReferences": [owner("StatefulSet", "db", uid)]}}
 
 
 async def test_a_pod_that_is_to_go_may_go_though_it_would_start_nowhere() -> None:
@@ -158,9 +160,9 @@ async def test_a_pod_that_is_to_go_may_go_though_it_would_start_nowhere() -> Non
     kube = ClusterOfDicts(
         (PODS, of_a_set(unschedulable_pod())), (NODES, node()), (STATEFULSETS, stateful_set(replicas=0))
     )
-    prepared = await actions(kube).prepare(delete(), circumstances())
-    assert "scaled to none" in prepared.undo.note
-    await actions(kube).perform(prepared)
+    prepared = await actions(kube).plan_effect(delete(), change_context())
+    assert "scaled to 0" in prepared.undo.note
+    await actions(kube).apply(prepared)
     assert kube.writes == [("delete", "pod/web-1", "uid-web-1")]
 
 
@@ -173,13 +175,49 @@ async def test_a_pod_that_is_to_go_may_go_though_it_would_start_nowhere() -> Non
     ],
     ids=["one that is wanted", "one of another set", "one that is ready"],
 )
-async def test_any_other_pod_of_a_stateful_set_is_judged_as_ever(
-    of: dict[str, object], replicas: int, why: str
-) -> None:
+async def test_any_other_pod_of_a_stateful_set_is_judged_as_ever(of: dict[str, Any], replicas: int, why: str) -> None:
     """B14: what is scaled to none, and what is ready, is read from the live objects."""
     kube = ClusterOfDicts((PODS, of), (NODES, node()), (STATEFULSETS, stateful_set(replicas=replicas)))
     with pytest.raises(Refused, match=why):
-        await actions(kube).prepare(delete(), circumstances())
+        await actions(kube).plan_effect(delete(), change_context())
+
+
+def superseded(*, in_force: str = "db-1", observed: int = 2, partition: int = 0, kind: str = "") -> ClusterOfDicts:
+    """Make a StatefulSet that was taken back from db-2, of which a pod waits for its image; as told otherwise."""
+    made = of_a_set(pod(containerStatuses=[{"name": "web", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]))
+    made["metadata"]["labels"]["controller-revision-hash"] = "db-2"
+    workload = stateful_set(replicas=3)
+    workload["status"] = {"observedGeneration": observed, "updateRevision": in_force}
+    strategy = workload["spec"]["updateStrategy"]
+    strategy["rollingUpdate"]["partition"], strategy["type"] = partition, kind or strategy["type"]
+    return ClusterOfDicts((PODS, made), (NODES, node()), (STATEFULSETS, workload))
+
+
+async def test_a_pod_of_an_earlier_template_goes_that_its_stateful_set_waits_for() -> None:
+    """kubernetes.io, StatefulSets, "Forced rollback"."""
+    kube = superseded()
+    try:
+        plan = await actions(kube).plan_effect(delete(), change_context())
+    except Refused as refused:
+        raise AssertionError("a pod that its StatefulSet waits for is left") from refused
+    await actions(kube).apply(plan)
+    assert kube.writes == [("delete", "pod/web-1", "uid-web-1")]
+
+
+@pytest.mark.parametrize(
+    "kube",
+    [superseded(in_force="db-2"), superseded(in_force=""), superseded(partition=1), superseded(kind="OnDelete")],
+    ids=["of the template in force", "of which nothing is known", "that is kept by a partition", "updated by hand"],
+)
+async def test_a_pod_whose_successor_would_fail_as_well_stays(kube: ClusterOfDicts) -> None:
+    with pytest.raises(Refused, match="cannot be pulled"):
+        await actions(kube).plan_effect(delete(), change_context())
+
+
+async def test_a_pod_is_judged_again_once_the_controller_has_seen_the_last_change() -> None:
+    """Before, its StatefulSet would make it anew of the template that was just taken back."""
+    with pytest.raises(NotYet, match="the controller of statefulset/db has not seen its last change yet"):
+        await actions(superseded(in_force="db-2", observed=1)).plan_effect(delete(), change_context())
 
 
 async def test_a_pod_on_a_dead_node_is_not_tried() -> None:
@@ -206,15 +244,15 @@ async def test_a_pod_of_the_dns_or_of_the_ledgers_database_is_not_deleted_in_wha
     assert "the database of our own ledger" in await reason(database, essentials=(known,))
 
 
-async def test_nothing_is_deleted_in_a_protected_namespace() -> None:
+async def test_no_pod_is_deleted_in_a_protected_namespace() -> None:
     """E23."""
     kube = ClusterOfDicts()
     command = Delete(objects=(ObjectName(resource=PODS, name="dns"),), namespace="kube-system")
     with pytest.raises(Refused, match="protected"):
-        await actions(kube).prepare(command, circumstances())
+        await actions(kube).plan_effect(command, change_context())
 
 
-async def test_nothing_is_deleted_of_a_service_that_is_off_limits() -> None:
+async def test_no_pod_is_deleted_of_a_service_that_is_off_limits() -> None:
     """P8: the database of our own ledger, whichever runbook has come to it."""
     assert "our own ledger" in await reason(pod(), off_limits="web-service is where our own ledger is")
 
@@ -223,35 +261,35 @@ async def test_a_pod_that_has_taken_the_name_of_another_is_refused() -> None:
     """B13: StatefulSets use names again."""
     kube = ClusterOfDicts((PODS, pod()), (NODES, node()))
     with pytest.raises(Refused, match="is another one now"):
-        await actions(kube).prepare(delete(uid="uid-before"), circumstances())
+        await actions(kube).plan_effect(delete(uid="uid-before"), change_context())
 
 
 async def test_a_pod_that_is_gone_is_refused_when_its_uid_was_meant_and_not_found_by_name() -> None:
     """B12: the target is replaced or gone; a name that nobody has is kubectl's error."""
     kube = ClusterOfDicts((NODES, node()))
     with pytest.raises(Refused, match="is gone already"):
-        await actions(kube).prepare(delete(uid="uid-web-1"), circumstances())
+        await actions(kube).plan_effect(delete(uid="uid-web-1"), change_context())
     with pytest.raises(NotFound, match='pods "web-1" not found'):
-        await actions(kube).prepare(delete(), circumstances())
+        await actions(kube).plan_effect(delete(), change_context())
 
 
 async def test_other_kinds_are_not_deleted() -> None:
     """Nothing would bring a ConfigMap back."""
     command = Delete(objects=(ObjectName(resource=CONFIGMAPS, name="settings"),), namespace=NAMESPACE)
-    with pytest.raises(Refused, match="only pods come back"):
-        await actions(ClusterOfDicts()).prepare(command, circumstances())
+    with pytest.raises(Refused, match="only pods are recreated"):
+        await actions(ClusterOfDicts()).plan_effect(command, change_context())
 
 
 async def test_a_pod_replaced_between_intent_and_effect_is_not_deleted() -> None:
     """B13, P4: the uid is the precondition of the write itself."""
     kube = ClusterOfDicts((PODS, pod()), (NODES, node()))
     does = actions(kube)
-    prepared = await does.prepare(delete(), circumstances())
+    prepared = await does.plan_effect(delete(), change_context())
     successor = pod()
     successor["metadata"]["uid"] = "uid-successor"
     kube.put(PODS, successor)
     with pytest.raises(Conflict):
-        await does.perform(prepared)
+        await does.apply(prepared)
     assert kube.writes == []
 
 
@@ -259,17 +297,17 @@ async def test_a_lost_answer_is_found_out_by_the_uid() -> None:
     """B9, P3: applied, then 504: the probe says done, and nothing is repeated."""
     kube = ClusterOfDicts((PODS, pod()), (NODES, node()))
     does = actions(kube)
-    prepared = await does.prepare(delete(), circumstances())
-    assert await does.probe(prepared) is Happened.NOT_DONE
+    prepared = await does.plan_effect(delete(), change_context())
+    assert await does.probe(prepared) is EffectStatus.NOT_DONE
     kube.lost = OutcomeUnknown("504")
     with pytest.raises(OutcomeUnknown):
-        await does.perform(prepared)
-    assert await does.probe(prepared) is Happened.DONE
+        await does.apply(prepared)
+    assert await does.probe(prepared) is EffectStatus.DONE
     successor = pod()
     successor["metadata"]["uid"] = "uid-successor"
     kube.put(PODS, successor)
-    assert await does.probe(prepared) is Happened.DONE
-    assert (await does.look_again(prepared)).names["items"] == []
+    assert await does.probe(prepared) is EffectStatus.DONE
+    assert (await does.reread(prepared)).names["items"] == []
     assert len(kube.writes) == 1
 
 
@@ -277,7 +315,7 @@ async def test_a_probe_that_cannot_ask_says_so() -> None:
     """P3, P6: no answer is neither yes nor no; it can be asked again."""
     kube = ClusterOfDicts((PODS, pod()), (NODES, node()))
     does = actions(kube)
-    prepared = await does.prepare(delete(), circumstances())
+    prepared = await does.plan_effect(delete(), change_context())
     kube.broken = ServerUnavailable("no answer")
     with pytest.raises(ServerUnavailable):
         await does.probe(prepared)
@@ -290,4 +328,4 @@ async def test_a_delete_of_several_pods_becomes_several_deletes() -> None:
     does = actions(ClusterOfDicts())
     assert does.split(command) == (delete("a"), delete("b"))
     with pytest.raises(Refused, match="object by object"):
-        await does.prepare(command, circumstances())
+        await does.plan_effect(command, change_context())

@@ -1,6 +1,8 @@
 """The difference of two states leads from one to the other and back, and fails when a tested field has changed."""
 
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,8 +10,8 @@ from hypothesis import strategies as st
 
 from kintsugi.actions.difference import difference
 from kintsugi.actions.templates import differ_in_stamp_only, template_digest
-from kintsugi.rehearsal.patches import json_patch
-from kintsugi.rehearsal.status import ApiRefusal
+from kubesim.apiserver.patches import json_patch
+from kubesim.storage.status import ApiRefusal
 from tests.unit.actions.samples import template
 
 KEYS = st.sampled_from(["a", "b", "c/d", "e~f", "labels"])
@@ -21,21 +23,26 @@ OBJECTS = st.recursive(
 ).filter(lambda value: isinstance(value, dict))
 
 
+def patched(obj: dict[str, Any], operations: Sequence[Mapping[str, object]]) -> dict[str, Any]:
+    """Return what a JSON patch makes of an object, which stays as it is."""
+    return json_patch(deepcopy(obj), [dict(each) for each in operations])
+
+
 @given(before=OBJECTS, after=OBJECTS)
-def test_the_difference_leads_there_and_back(before: dict[str, object], after: dict[str, object]) -> None:
+def test_the_difference_leads_there_and_back(before: dict[str, Any], after: dict[str, Any]) -> None:
     """P8: swapping the states gives the undo."""
-    assert json_patch(deepcopy(before), difference(before, after)) == after
-    assert json_patch(deepcopy(after), difference(after, before)) == before
+    assert patched(before, difference(before, after)) == after
+    assert patched(after, difference(after, before)) == before
 
 
 @given(before=OBJECTS, after=OBJECTS, other=OBJECTS)
-def test_nothing_that_somebody_else_changed_is_overwritten(
-    before: dict[str, object], after: dict[str, object], other: dict[str, object]
+def test_a_patch_overwrites_no_change_of_somebody_else(
+    before: dict[str, Any], after: dict[str, Any], other: dict[str, Any]
 ) -> None:
     """P4: either every field that is written is as it was judged, or nothing is written."""
-    written = {each["path"]: each["value"] for each in difference(before, after) if each["op"] == "test"}
+    written = {str(each["path"]): each["value"] for each in difference(before, after) if each["op"] == "test"}
     try:
-        json_patch(deepcopy(other), difference(before, after))
+        patched(other, difference(before, after))
     except ApiRefusal:
         return
     for path, judged in written.items():
@@ -43,14 +50,14 @@ def test_nothing_that_somebody_else_changed_is_overwritten(
 
 
 def found(obj: object, path: str) -> object:
-    """Give what stands at a JSON pointer, None when there is nothing."""
+    """Return what stands at a JSON pointer, None when there is nothing."""
     for token in path.split("/")[1:]:
         key = token.replace("~1", "/").replace("~0", "~")
         obj = obj.get(key) if isinstance(obj, dict) else None
     return obj
 
 
-def test_what_the_server_keeps_for_itself_is_no_difference() -> None:
+def test_a_field_that_the_server_keeps_for_itself_is_no_difference() -> None:
     """Versions, managers and status move with every write."""
     before = {"metadata": {"name": "web", "resourceVersion": "1", "generation": 1}, "status": {"replicas": 1}}
     after = {"metadata": {"name": "web", "resourceVersion": "2", "generation": 2, "managedFields": []}, "status": {}}
@@ -61,9 +68,9 @@ def test_a_changed_field_fails_the_patch() -> None:
     """And an absent one that has come."""
     operations = difference({"spec": {"replicas": 1}}, {"spec": {"replicas": 2, "paused": True}})
     with pytest.raises(ApiRefusal):
-        json_patch({"spec": {"replicas": 3}}, operations)
+        patched({"spec": {"replicas": 3}}, operations)
     with pytest.raises(ApiRefusal):
-        json_patch({"spec": {"replicas": 1, "paused": False}}, operations)
+        patched({"spec": {"replicas": 1, "paused": False}}, operations)
 
 
 def test_a_template_is_known_again_by_its_content() -> None:

@@ -1,18 +1,23 @@
 """Cordons, marks, patches and claims: each with its undo, each leaving alone what somebody changed since."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.prepared import MARK, Happened, Prepared
+from kintsugi.actions.effect_plan import RUN_ANNOTATION, EffectPlan, EffectStatus
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode
 from kintsugi.errors import CommandError, Refused
-from kintsugi.model.command import Cordon, Curl, Mark, ObjectName, Patch, Verb
+from kintsugi.model.command import ObjectName, Patch, SetMetadata, Verb
 from kintsugi.model.records import Phase
-from kintsugi.objects.resources import DEPLOYMENTS, HPAS, NODES, PVS
+from kintsugi.verbs.cordon import Cordon
+from kintsugi.verbs.curl import Curl
+from kubeobjects.resources import DEPLOYMENTS, HPAS, NODES, PVS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
-from tests.unit.actions.samples import NAMESPACE, autoscaler, circumstances, deployment, node
+from tests.unit.actions.samples import NAMESPACE, autoscaler, change_context, deployment, node
 
 
 def actions(kube: ClusterOfDicts) -> Actions:
@@ -20,11 +25,11 @@ def actions(kube: ClusterOfDicts) -> Actions:
     return Actions(kube, Clients.under(AddressRule()))
 
 
-async def take_back(kube: ClusterOfDicts, prepared: Prepared) -> None:
+async def take_back(kube: ClusterOfDicts, prepared: EffectPlan) -> None:
     """Do the undo of a change, command by command."""
     does = actions(kube)
     for command in prepared.undo.commands:
-        await does.perform(await does.prepare(decode(command), circumstances(phase=Phase.UNDO)))
+        await does.apply(await does.plan_effect(decode(command), change_context(phase=Phase.UNDO)))
 
 
 def cordon(*, on: bool = True) -> Cordon:
@@ -36,10 +41,10 @@ async def test_a_cordon_is_undone_by_an_uncordon() -> None:
     """And a node that was cordoned before is left as it was."""
     kube = ClusterOfDicts((NODES, node()), (NODES, node("node-2")))
     does = actions(kube)
-    prepared = await does.prepare(cordon(), circumstances())
-    await does.perform(prepared)
+    prepared = await does.plan_effect(cordon(), change_context())
+    await does.apply(prepared)
     assert kube.at(NODES, "node-1")["spec"]["unschedulable"] is True
-    assert (await does.prepare(cordon(), circumstances())).undo.commands == ()
+    assert (await does.plan_effect(cordon(), change_context())).undo.commands == ()
     assert prepared.undo.texts == ("kubectl uncordon node-1",)
     await take_back(kube, prepared)
     assert "unschedulable" not in kube.at(NODES, "node-1")["spec"]
@@ -49,13 +54,13 @@ async def test_the_last_node_that_takes_pods_is_not_cordoned() -> None:
     """Nothing could start anywhere."""
     kube = ClusterOfDicts((NODES, node()), (NODES, node("node-2", cordoned=True)), (NODES, node("node-3", "Unknown")))
     with pytest.raises(Refused, match="last node that takes new pods"):
-        await actions(kube).prepare(cordon(), circumstances())
+        await actions(kube).plan_effect(cordon(), change_context())
 
 
-def label(verb: Verb = Verb.LABEL, *, overwrite: bool = False, **values: str | None) -> Mark:
+def label(verb: Verb = Verb.LABEL, *, overwrite: bool = False, **values: str | None) -> SetMetadata:
     """Make a label or annotate command on the Deployment."""
     asked = ObjectName(resource=DEPLOYMENTS, name="web")
-    return Mark(verb=verb, objects=(asked,), namespace=NAMESPACE, values=values, overwrite=overwrite)
+    return SetMetadata(verb=verb, objects=(asked,), namespace=NAMESPACE, values=values, overwrite=overwrite)
 
 
 async def test_labels_are_set_and_removed_and_put_back() -> None:
@@ -64,9 +69,9 @@ async def test_labels_are_set_and_removed_and_put_back() -> None:
     obj["metadata"]["labels"] = {"tier": "front", "old": "yes"}
     kube = ClusterOfDicts((DEPLOYMENTS, obj))
     does = actions(kube)
-    prepared = await does.prepare(label(tier="back", old=None, new="1", overwrite=True), circumstances())
+    prepared = await does.plan_effect(label(tier="back", old=None, new="1", overwrite=True), change_context())
     assert prepared.facts["former"] == {"tier": "front", "old": "yes", "new": None}
-    await does.perform(prepared)
+    await does.apply(prepared)
     assert kube.at(DEPLOYMENTS, "web")["metadata"]["labels"] == {"tier": "back", "new": "1"}
     await take_back(kube, prepared)
     assert kube.at(DEPLOYMENTS, "web")["metadata"]["labels"] == {"tier": "front", "old": "yes"}
@@ -78,8 +83,8 @@ async def test_the_last_label_comes_back_although_the_api_keeps_no_empty_map() -
     obj["metadata"]["labels"] = {"tier": "front"}
     kube = ClusterOfDicts((DEPLOYMENTS, obj))
     does = actions(kube)
-    prepared = await does.prepare(label(tier=None), circumstances())
-    await does.perform(prepared)
+    prepared = await does.plan_effect(label(tier=None), change_context())
+    await does.apply(prepared)
     del kube.at(DEPLOYMENTS, "web")["metadata"]["labels"]
     await take_back(kube, prepared)
     assert kube.at(DEPLOYMENTS, "web")["metadata"]["labels"] == {"tier": "front"}
@@ -92,11 +97,11 @@ async def test_the_first_mark_of_an_object_is_put_back_beside_our_own(verb: Verb
     del obj["metadata"]["annotations"]
     kube = ClusterOfDicts((DEPLOYMENTS, obj))
     does = actions(kube)
-    prepared = await does.prepare(label(verb, incident="i-1"), circumstances())
-    await does.perform(prepared)
+    prepared = await does.plan_effect(label(verb, incident="i-1"), change_context())
+    await does.apply(prepared)
     kind = "labels" if verb is Verb.LABEL else "annotations"
     assert kube.at(DEPLOYMENTS, "web")["metadata"][kind]["incident"] == "i-1"
-    assert await does.probe(prepared) is Happened.DONE
+    assert await does.probe(prepared) is EffectStatus.DONE
     await take_back(kube, prepared)
     assert "incident" not in kube.at(DEPLOYMENTS, "web")["metadata"][kind]
 
@@ -107,30 +112,30 @@ async def test_a_label_is_not_overwritten_without_saying_so() -> None:
     obj["metadata"]["labels"] = {"tier": "front"}
     kube = ClusterOfDicts((DEPLOYMENTS, obj))
     with pytest.raises(Refused, match="already has a value"):
-        await actions(kube).prepare(label(tier="back"), circumstances())
-    assert (await actions(kube).prepare(label(tier="front"), circumstances())).already
+        await actions(kube).plan_effect(label(tier="back"), change_context())
+    assert (await actions(kube).plan_effect(label(tier="front"), change_context())).already
 
 
 async def test_our_own_mark_cannot_be_set_by_a_runbook() -> None:
     """It would make probes lie."""
     kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
     with pytest.raises(Refused, match="Kintsugi's own"):
-        await actions(kube).prepare(label(Verb.ANNOTATE, **{MARK: "r-9"}), circumstances())
+        await actions(kube).plan_effect(replace(label(Verb.ANNOTATE), values={RUN_ANNOTATION: "r-9"}), change_context())
 
 
 async def test_an_undo_leaves_a_label_alone_that_a_person_has_changed_since() -> None:
     """E17."""
     kube = ClusterOfDicts((DEPLOYMENTS, deployment()))
     does = actions(kube)
-    prepared = await does.prepare(label(tier="back"), circumstances())
-    await does.perform(prepared)
+    prepared = await does.plan_effect(label(tier="back"), change_context())
+    await does.apply(prepared)
     kube.at(DEPLOYMENTS, "web")["metadata"]["labels"]["tier"] = "edge"
-    with pytest.raises(Refused, match="changed it since"):
+    with pytest.raises(Refused, match="changed since"):
         await take_back(kube, prepared)
     assert kube.at(DEPLOYMENTS, "web")["metadata"]["labels"]["tier"] == "edge"
 
 
-def volume(policy: str = "Delete") -> dict[str, object]:
+def volume(policy: str = "Delete") -> dict[str, Any]:
     """Make a bound volume."""
     return {
         "kind": "PersistentVolume",
@@ -156,10 +161,10 @@ async def test_a_patch_is_undone_field_by_field(kind: str) -> None:
         content = '[{"op":"replace","path":"/spec/persistentVolumeReclaimPolicy","value":"Retain"}]'
     kube = ClusterOfDicts((PVS, volume()))
     does = actions(kube)
-    prepared = await does.prepare(patch(content, kind), circumstances())
+    prepared = await does.plan_effect(patch(content, kind), change_context())
     assert kube.writes == [], "a dry run is no write"
     assert prepared.facts["fields"] == ["/spec/persistentVolumeReclaimPolicy"]
-    await does.perform(prepared)
+    await does.apply(prepared)
     assert kube.at(PVS, "pv-1")["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
     await take_back(kube, prepared)
     assert kube.at(PVS, "pv-1")["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
@@ -168,8 +173,8 @@ async def test_a_patch_is_undone_field_by_field(kind: str) -> None:
 async def test_a_patch_that_changes_nothing_is_not_written() -> None:
     """It is so already."""
     kube = ClusterOfDicts((PVS, volume("Retain")))
-    prepared = await actions(kube).prepare(
-        patch('{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'), circumstances()
+    prepared = await actions(kube).plan_effect(
+        patch('{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'), change_context()
     )
     assert prepared.already
     assert prepared.undo.commands == ()
@@ -179,33 +184,33 @@ async def test_a_patch_of_replicas_is_refused_like_a_scale() -> None:
     """E14, B21: no way around."""
     kube = ClusterOfDicts((DEPLOYMENTS, deployment()), (HPAS, autoscaler()))
     with pytest.raises(Refused, match="never lowers"):
-        await actions(kube).prepare(patch('{"spec":{"replicas":1}}', name="web"), circumstances())
+        await actions(kube).plan_effect(patch('{"spec":{"replicas":1}}', name="web"), change_context())
     with pytest.raises(Refused, match="web-hpa"):
-        await actions(kube).prepare(patch('{"spec":{"replicas":9}}', name="web"), circumstances())
+        await actions(kube).plan_effect(patch('{"spec":{"replicas":9}}', name="web"), change_context())
 
 
 async def test_a_patch_that_is_not_json_is_a_command_error() -> None:
     """Said before anything is asked of the API."""
     kube = ClusterOfDicts((PVS, volume()))
     with pytest.raises(CommandError, match="not JSON"):
-        await actions(kube).prepare(patch("{spec"), circumstances())
+        await actions(kube).plan_effect(patch("{spec"), change_context())
 
 
 async def test_a_look_is_not_prepared_and_a_change_is_not_a_look() -> None:
     """Each has its own way."""
     does = actions(ClusterOfDicts())
-    with pytest.raises(Refused, match="only looks"):
-        await does.prepare(Curl(url="http://x"), circumstances())
-    with pytest.raises(Refused, match="not a look"):
-        await does.look(cordon(), deadline=circumstances().startup)
+    with pytest.raises(Refused, match="is a probe"):
+        await does.plan_effect(Curl(url="http://x"), change_context())
+    with pytest.raises(Refused, match="not a probe"):
+        await does.read(cordon(), deadline=change_context().startup)
 
 
-async def test_what_was_prepared_before_a_crash_is_not_performed() -> None:
+async def test_a_change_that_was_prepared_before_a_crash_is_not_performed() -> None:
     """It can be probed; to be performed it is prepared again."""
     kube = ClusterOfDicts((NODES, node()), (NODES, node("node-2")))
     does = actions(kube)
-    prepared = await does.prepare(cordon(), circumstances())
-    remembered = Prepared(command=prepared.command, facts=prepared.facts, undo=prepared.undo)
-    assert await does.probe(remembered) is Happened.NOT_DONE
+    prepared = await does.plan_effect(cordon(), change_context())
+    remembered = EffectPlan(command=prepared.command, intent=prepared.intent, undo=prepared.undo)
+    assert await does.probe(remembered) is EffectStatus.NOT_DONE
     with pytest.raises(Refused, match="prepare it again"):
-        await does.perform(remembered)
+        await does.apply(remembered)

@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from kintsugi.actions.jsonpath import JsonPath
-from kintsugi.actions.quantity import parse_quantity, whole
 from kintsugi.errors import CommandError
+from kubeobjects.quantities import parse_quantity, quantity, whole
 
 POD = {
     "metadata": {"name": "web", "annotations": {"example.com/a": "1"}},
@@ -69,3 +69,13 @@ def test_quantities_are_exact(text: str, value: Decimal | None) -> None:
 def test_whole_amounts_are_rounded_up() -> None:
     """As Kubernetes does."""
     assert whole(Decimal("1234.1")) == 1235
+
+
+@pytest.mark.parametrize(("value", "amount"), [(None, 0), (2, 2), ("100n", Decimal("1E-7")), ("1P", 10**15)])
+def test_a_manifest_s_quantity_is_a_number(value: str | int | None, amount: Decimal) -> None:
+    assert quantity(value) == amount
+
+
+def test_a_text_that_is_no_quantity_in_a_manifest_is_refused() -> None:
+    with pytest.raises(ValueError, match="'1KiB' is not a quantity"):
+        quantity("1KiB")

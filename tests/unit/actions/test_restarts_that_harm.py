@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,8 +12,10 @@ from kintsugi.actions.templates import RESTARTED
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.errors import Refused
-from kintsugi.model.command import ObjectName, Rollout, Verb
-from kintsugi.objects.resources import (
+from kintsugi.model.command import ObjectName, Verb
+from kintsugi.objects.starting import ENDS_AT_ONCE
+from kintsugi.verbs.rollout import Rollout
+from kubeobjects.resources import (
     CONTROLLERREVISIONS,
     DAEMONSETS,
     DEPLOYMENTS,
@@ -21,12 +24,11 @@ from kintsugi.objects.resources import (
     STATEFULSETS,
     Resource,
 )
-from kintsugi.objects.starting import ENDS_AT_ONCE
 from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts
 from tests.unit.actions.samples import (
     NAMESPACE,
     ago,
-    circumstances,
+    change_context,
     controller_revision,
     deployment,
     healthy_pod,
@@ -40,7 +42,7 @@ SCHEDULED = {"type": "PodScheduled", "status": "True", "lastTransitionTime": ago
 NOT_READY = {"type": "Ready", "status": "False", "lastTransitionTime": ago(minutes=3)}
 
 
-def waits(reason: str, message: str = "") -> dict[str, object]:
+def waits(reason: str, message: str = "") -> dict[str, Any]:
     """Make the status of a container that has never run."""
     return {
         "name": "web",
@@ -50,7 +52,7 @@ def waits(reason: str, message: str = "") -> dict[str, object]:
     }
 
 
-def crashed(after: timedelta, *, restarts: int = 1, code: int = 1, reason: str = "Error") -> dict[str, object]:
+def crashed(after: timedelta, *, restarts: int = 1, code: int = 1, reason: str = "Error") -> dict[str, Any]:
     """Make the status of a container that waits for its next start, so long after its last one it ended."""
     began = NOW - timedelta(minutes=1) - after
     ended = {"exitCode": code, "reason": reason, "startedAt": began.isoformat(), "finishedAt": ago(minutes=1)}
@@ -63,26 +65,24 @@ def crashed(after: timedelta, *, restarts: int = 1, code: int = 1, reason: str =
     }
 
 
-def ill(name: str, container: Mapping[str, object], *, revision: int = 2, **status: object) -> dict[str, object]:
+def ill(name: str, container: Mapping[str, object], *, revision: int = 2, **status: object) -> dict[str, Any]:
     """Make a pod of a revision with one container in this state."""
     conditions = [SCHEDULED, NOT_READY]
     return of(revision, pod(name, **{"conditions": conditions, "containerStatuses": [container], **status}))
 
 
-def of(revision: int, made: dict[str, object]) -> dict[str, object]:
+def of(revision: int, made: dict[str, Any]) -> dict[str, Any]:
     """Label a pod as one of a Deployment's revision."""
     made["metadata"]["labels"]["pod-template-hash"] = f"hash-{revision}"
     return made
 
 
-def good(name: str, revision: int = 2) -> dict[str, object]:
+def good(name: str, revision: int = 2) -> dict[str, Any]:
     """Make a ready pod of a revision."""
     return of(revision, healthy_pod(name))
 
 
-def cluster(
-    *pods: dict[str, object], strategy: Mapping[str, object] | None = None, replicas: int = 3
-) -> ClusterOfDicts:
+def cluster(*pods: dict[str, Any], strategy: Mapping[str, object] | None = None, replicas: int = 3) -> ClusterOfDicts:
     """Make a Deployment at its second revision, with these pods."""
     made = deployment(replicas=replicas)
     made["spec"]["strategy"] = strategy or {
@@ -97,7 +97,7 @@ async def restart(kube: ClusterOfDicts, resource: Resource = DEPLOYMENTS, name: 
     """Return why a restart is refused, "" when it may be made."""
     command = Rollout(verb=Verb.ROLLOUT_RESTART, object=ObjectName(resource=resource, name=name), namespace=NAMESPACE)
     try:
-        prepared = await Actions(kube, Clients.under(AddressRule())).prepare(command, circumstances())
+        prepared = await Actions(kube, Clients.under(AddressRule())).plan_effect(command, change_context())
     except Refused as refusal:
         return str(refusal)
     assert prepared.write is not None
@@ -115,7 +115,7 @@ SOON = timedelta(seconds=2)
             "CreateContainerConfigError: couldn't find key currency in ConfigMap shop/cart-settings",
         ),
         (waits("ImagePullBackOff", "Back-off pulling image"), "ImagePullBackOff: Back-off pulling image"),
-        (waits("ContainerCreating"), "nothing of it has begun to run on node-1 for 180 s"),
+        (waits("ContainerCreating"), "no container of it has started on node-1 for 180 s"),
         (crashed(SOON), r"ends 2 s after its start \(exit code 1\), again and again"),
         (crashed(SOON, code=0), r"ends 2 s after its start \(exit code 0\)"),
         (crashed(SOON, code=128, reason="StartError", restarts=0), "StartError"),

@@ -1,20 +1,22 @@
 """What the lines of a real PostgreSQL log mean by the shipped patterns, and which log is read for them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
+from typing import Any, Unpack
 
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.asker import Asker
+from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.scan import LONGEST_LINE, MOST_FINDINGS, find, sqlstate_of
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import Invalid, NotFound
-from kintsugi.model.documents import Pattern, Severity
-from kintsugi.objects.resources import PODS
+from kintsugi.kube.pod_logs import LogOptions
+from kintsugi.model.patterns import Pattern, Severity
+from kubeobjects.resources import PODS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 
 PATTERNS = load(shipped_paths()).patterns["postgresql"].patterns
@@ -96,7 +98,7 @@ def test_a_code_alone_is_enough() -> None:
     assert (finding["means"], finding["sqlstate"]) == ("corruption", "XX001")
 
 
-def test_what_is_found_is_bounded() -> None:
+def test_the_findings_of_a_log_are_bounded() -> None:
     """E4: the newest findings are kept, and of a line its beginning."""
     every = Pattern(match="x", means="x", severity=Severity.INFO)
     found = find([f"{number} {'x' * 9999}" for number in range(1200)], ["p"] * 1200, [every])
@@ -105,7 +107,7 @@ def test_what_is_found_is_bounded() -> None:
     assert {len(str(each["line"])) for each in found} == {LONGEST_LINE}
 
 
-def pod(*, restarts: int) -> dict[str, object]:
+def pod(*, restarts: int) -> dict[str, Any]:
     """Make a database's pod."""
     return {
         "metadata": {"name": "database-0", "namespace": "production", "uid": "u-1"},
@@ -114,11 +116,11 @@ def pod(*, restarts: int) -> dict[str, object]:
     }
 
 
-async def scanned(cluster: ClusterOfDicts) -> dict[str, object]:
+async def scanned(cluster: ClusterOfDicts) -> dict[str, Any]:
     """Scan the log of the pod."""
-    actions = Actions(cluster, Clients.under(AddressRule()))  # type: ignore[arg-type]
+    actions = Actions(cluster, Clients.under(AddressRule()))
     command = parse("kubectl logs database-0", namespace="production")
-    return dict((await actions.look(command, deadline=SOON, asker=Asker(patterns=PATTERNS))).names)
+    return dict((await actions.read(command, deadline=SOON, probe_context=ProbeContext(patterns=PATTERNS))).names)
 
 
 async def test_a_container_that_restarted_is_heard_with_the_one_before_it() -> None:
@@ -129,7 +131,7 @@ async def test_a_container_that_restarted_is_heard_with_the_one_before_it() -> N
     )
     cluster.logs_of["database-0", "postgres", False] = b"starting\n"
     names = await scanned(cluster)
-    assert [each["means"] for each in names["findings"]] == ["corruption"]  # type: ignore[attr-defined]
+    assert [each["means"] for each in names["findings"]] == ["corruption"]
     assert names["lines"] == [f"{AT} PANIC:  could not locate a valid checkpoint record", "starting"]
 
 
@@ -140,16 +142,20 @@ async def test_a_container_that_never_restarted_has_none_before_it() -> None:
     assert (names["findings"], names["lines"]) == ([], ["starting"])
 
 
-class Silent(ClusterOfDicts):
+class NotStartedCluster(ClusterOfDicts):
     """Answers logs as a kubelet does for a container that has not started."""
 
-    async def logs(self, name: str, namespace: str, **_: object):  # type: ignore[no-untyped-def,override]
+    async def logs(self, name: str, namespace: str, **options: Unpack[LogOptions]) -> AsyncGenerator[bytes, None]:
+        """Yield nothing."""
+        yield self.answer()
+
+    def answer(self) -> bytes:
+        """Raise what the kubelet answers."""
         raise Invalid('container "postgres" in pod "database-0" is waiting to start: ContainerCreating', status=400)
-        yield b""
 
 
 async def test_a_container_that_has_not_started_has_said_nothing_yet() -> None:
-    names = await scanned(Silent((PODS, pod(restarts=0))))
+    names = await scanned(NotStartedCluster((PODS, pod(restarts=0))))
     assert (names["findings"], names["lines"]) == ([], [])
 
 
@@ -162,7 +168,7 @@ async def test_a_log_that_cannot_be_read_is_no_answer() -> None:
 class Restarting(ClusterOfDicts):
     """A database whose container is started again and again; `after` is what its pod is like once its log was read."""
 
-    def __init__(self, before: dict[str, object], after: dict[str, object] | None = None) -> None:
+    def __init__(self, before: dict[str, Any], after: dict[str, Any] | None = None) -> None:
         super().__init__((PODS, before))
         self.after = after
         self.logs_of["database-0", "postgres", True] = (
@@ -172,24 +178,24 @@ class Restarting(ClusterOfDicts):
             f"{AT} PANIC:  WAL contains references to invalid pages\n".encode()
         )
 
-    async def logs(self, *args: object, **options: object) -> AsyncIterator[bytes]:
+    async def logs(self, name: str, namespace: str, **options: Unpack[LogOptions]) -> AsyncGenerator[bytes, None]:
         """Yield the log; afterwards the pod may be another."""
-        async for chunk in super().logs(*args, **options):  # type: ignore[arg-type]
+        async for chunk in super().logs(name, namespace, **options):
             yield chunk
         if self.after is not None:
             self.put(PODS, self.after)
 
 
-def started(restarts: int, *, waits: bool = False) -> dict[str, object]:
+def started(restarts: int, *, waits: bool = False) -> dict[str, Any]:
     """Make the pod after so many restarts, running or held back before the next start."""
     made = pod(restarts=restarts)
-    (status,) = made["status"]["containerStatuses"]  # type: ignore[index]
+    (status,) = made["status"]["containerStatuses"]
     before = restarts if waits else restarts - 1
     status |= {"containerID": f"c{restarts}", "lastState": {"terminated": {"containerID": f"c{before}"}}}
     return made
 
 
-async def test_what_was_found_is_told_by_the_start_that_it_is_of() -> None:
+async def test_a_finding_is_told_with_the_start_that_it_is_of() -> None:
     """Three starts are three only when they are not one that was read thrice."""
     names = await scanned(Restarting(started(4)))
     assert names["starts"] == [
@@ -201,11 +207,11 @@ async def test_what_was_found_is_told_by_the_start_that_it_is_of() -> None:
 async def test_a_container_that_waits_for_its_next_start_is_one_start_and_not_two() -> None:
     """Its log and the one before it are the same container's then."""
     names = await scanned(Restarting(started(4, waits=True)))
-    assert [each["start"] for each in names["starts"]] == ["c4"]  # type: ignore[attr-defined]
+    assert [each["start"] for each in names["starts"]] == ["c4"]
 
 
 async def test_a_log_that_was_read_while_the_container_was_replaced_is_of_no_start() -> None:
     """It may be either's: it counts for none."""
     names = await scanned(Restarting(started(4), after=started(5)))
     assert names["starts"] == []
-    assert [each["start"] for each in names["findings"]] == ["", ""]  # type: ignore[attr-defined]
+    assert [each["start"] for each in names["findings"]] == ["", ""]

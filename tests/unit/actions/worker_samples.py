@@ -1,20 +1,21 @@
 """A backup worker's commands, its Job and its pod, as the cluster shows them at every stage of its work."""
 
 from datetime import timedelta
+from typing import Any
 
 import orjson
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.change_context import ChangeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.model.command import BackupFetch, PgRestore
-from kintsugi.model.documents import SecretRef, WorkloadRef
-from kintsugi.objects.resources import STATEFULSETS
-from kintsugi.objects.selectors import Selector
+from kintsugi.model.services import SecretRef, WorkloadRef
 from kintsugi.settings import RestoreSettings, S3Settings
+from kubeobjects.resources import PODS, STATEFULSETS, Resource
+from kubeobjects.selectors import Selector
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
-from tests.unit.actions.samples import NAMESPACE, ago, circumstances
+from tests.unit.actions.samples import NAMESPACE, ago, change_context
 
 IMAGE = "registry.example.com/kintsugi:1.0"
 RUN = "run-1hkq3v9s2tk7xq0m4gz"
@@ -30,6 +31,7 @@ FETCH = BackupFetch(
     url="s3://backup-bucket/database/", database="app", namespace=NAMESPACE, max_age=timedelta(hours=26)
 )
 RESTORE = PgRestore(file="/backups/app.dump", host="database.production", user="postgres", database="app")
+DRILL = PgRestore(file="/backups/app.dump", host="localhost.production", user="postgres", database="kintsugi_drill_x")
 BACKUP = {
     "url": "s3://backup-bucket/database/app.dump",
     "file": "/backups/app.dump",
@@ -50,9 +52,9 @@ def doing(kube: ClusterOfDicts, settings: RestoreSettings = SETTINGS) -> Actions
     return Actions(kube, Clients.under(AddressRule()), settings)
 
 
-def around(step: str = "newest", **changes: object) -> Circumstances:
-    """Make the circumstances of a step of the database's restore."""
-    settings: dict[str, object] = {
+def around(step: str = "newest", **changes: object) -> ChangeContext:
+    """Make the context of a step of the database's restore."""
+    settings: dict[str, Any] = {
         "incident": "inc-1hkq3v9s2tk7xq0m4gy",
         "run": RUN,
         "path": f"{step}#0",
@@ -62,26 +64,48 @@ def around(step: str = "newest", **changes: object) -> Circumstances:
         "workload": WorkloadRef(resource=STATEFULSETS, name="database"),
         "env": ENV,
     }
-    return circumstances(**{**settings, **changes})
+    return change_context(**{**settings, **changes})
 
 
-def secret(name: str, *keys: str) -> dict[str, object]:
+def secret(name: str, *keys: str) -> dict[str, Any]:
     """Make a Secret."""
     return {"metadata": {"name": name, "namespace": NAMESPACE, "uid": name}, "data": dict.fromkeys(keys, "eA==")}
 
 
-def service(name: str = "database", **selector: str) -> dict[str, object]:
+def service(name: str = "database", **selector: str) -> dict[str, Any]:
     """Make a Service."""
     spec = {"clusterIP": "10.0.0.7", "selector": selector or {"app": "database"}}
     return {"metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}"}, "spec": spec}
 
 
-def conditions(kind: str, reason: str, message: str = "") -> dict[str, object]:
+def database_pods(*, ready: str = "True") -> tuple[tuple[Resource, dict[str, Any]], ...]:
+    """Make the service's own database, and its one pod with two containers."""
+    labels = {"app": "database"}
+    metadata = {"namespace": NAMESPACE, "labels": labels}
+    spec = {
+        "containers": [
+            {"name": "postgres", "image": "registry.example.com/postgres:16", "imagePullPolicy": "IfNotPresent"},
+            {"name": "exporter", "image": "registry.example.com/exporter:1"},
+        ],
+        "imagePullSecrets": [{"name": "registry"}],
+    }
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}
+    owner = {
+        "metadata": {**metadata, "name": "database", "uid": "uid-set"},
+        "spec": {"selector": {"matchLabels": labels}},
+    }
+    return (
+        (STATEFULSETS, owner),
+        (PODS, {"metadata": {**metadata, "name": "database-0", "uid": "uid-0"}, "spec": spec, "status": status}),
+    )
+
+
+def conditions(kind: str, reason: str, message: str = "") -> dict[str, Any]:
     """Make the status of a Job that has ended."""
     return {"conditions": [{"type": kind, "status": "True", "reason": reason, "message": message}]}
 
 
-def pod(job: dict[str, object], **status: object) -> dict[str, object]:
+def pod(job: dict[str, Any], **status: object) -> dict[str, Any]:
     """Make the pod of a Job."""
     name, uid = job["metadata"]["name"], job["metadata"]["uid"]
     return {
@@ -98,7 +122,7 @@ def pod(job: dict[str, object], **status: object) -> dict[str, object]:
     }
 
 
-def worker(**state: object) -> dict[str, object]:
+def worker(**state: object) -> dict[str, Any]:
     """Make the status of a worker's container that has started."""
     return {"containerStatuses": [{"name": "worker", "containerID": "containerd://1", "state": state}]}
 

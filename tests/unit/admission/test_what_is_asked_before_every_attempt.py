@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.admission import AdmissionFacts, Attempt, Ruling, admit
-from kintsugi.guards import Limits, Observer
-from kintsugi.model.documents import Mode
+from kintsugi.decisions.admission import AdmissionDecision, AdmissionInput, Attempt, admit
+from kintsugi.decisions.breaker import ObserverHealth
+from kintsugi.decisions.guards import Limits
+from kintsugi.model.bounds import Disruptions, PodBudget
 from kintsugi.model.records import Pause, PauseScope, Phase
+from kintsugi.model.rules import Mode
 from tests.unit.factories import moment, pause
 
 LIMITS = Limits(budget=2)
@@ -18,8 +20,9 @@ FORWARD = Attempt(
     rule="web-pods",
     namespaces=frozenset({"production", "staging"}),
     services=frozenset({"web", "api"}),
+    pod="uid-1",
 )
-CLEAR = AdmissionFacts(mode=Mode.AUTO, observer=Observer())
+CLEAR = AdmissionInput(mode=Mode.AUTO, observer=ObserverHealth())
 HINDRANCES = {
     "stopping": replace(CLEAR, stopping=True),
     "observe": replace(CLEAR, mode=Mode.OBSERVE),
@@ -27,22 +30,28 @@ HINDRANCES = {
     "unapproved": replace(CLEAR, mode=Mode.APPROVE),
     "pause": replace(CLEAR, pauses=(pause(),)),
     "annotation": replace(CLEAR, annotations=("", "paused by annotation")),
-    "blind": replace(CLEAR, observer=Observer(blind="the watch is silent")),
+    "blind": replace(CLEAR, observer=ObserverHealth(stale_reason="the watch is silent")),
     "silence": replace(CLEAR, silence="everything is silenced"),
-    "breaker": replace(CLEAR, observer=Observer(sick=9, seen=10)),
-    "budget": replace(CLEAR, disruptions=(moment(), moment())),
+    "breaker": replace(CLEAR, observer=ObserverHealth(nodes=1, nodes_stale=1)),
+    "upstream": replace(CLEAR, upstream="database is being recovered by run run-2"),
+    "opposed": replace(CLEAR, opposed="rules a and b pull in opposite directions"),
+    "budget": replace(CLEAR, disruptions=Disruptions(moments=(moment(), moment()))),
+    "pods": replace(CLEAR, pods=(PodBudget(service="web", expected=1, desired_healthy=1, ready=frozenset({"uid-1"})),)),
 }
 RULINGS = {
-    "stopping": (Ruling.WAIT, Ruling.WAIT),
-    "observe": (Ruling.PARK, Ruling.PARK),
-    "freeze": (Ruling.PARK, Ruling.PARK),
-    "unapproved": (Ruling.ASK, Ruling.ASK),
-    "pause": (Ruling.WAIT, Ruling.ADMIT),
-    "annotation": (Ruling.WAIT, Ruling.ADMIT),
-    "blind": (Ruling.WAIT, Ruling.WAIT),
-    "silence": (Ruling.WAIT, Ruling.ADMIT),
-    "breaker": (Ruling.WAIT, Ruling.ADMIT),
-    "budget": (Ruling.WAIT, Ruling.ADMIT),
+    "stopping": (AdmissionDecision.WAIT, AdmissionDecision.WAIT),
+    "observe": (AdmissionDecision.PARK, AdmissionDecision.PARK),
+    "freeze": (AdmissionDecision.PARK, AdmissionDecision.PARK),
+    "unapproved": (AdmissionDecision.ASK, AdmissionDecision.ASK),
+    "pause": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
+    "annotation": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
+    "blind": (AdmissionDecision.WAIT, AdmissionDecision.WAIT),
+    "silence": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
+    "breaker": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
+    "upstream": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
+    "opposed": (AdmissionDecision.HAND_OVER, AdmissionDecision.ADMIT),
+    "budget": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
+    "pods": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
 }
 """What follows for a change forward, and for one that takes back."""
 
@@ -51,26 +60,26 @@ RULINGS = {
 def test_each_hindrance_holds_what_it_should_and_says_why(hindrance: str) -> None:
     forward, back = RULINGS[hindrance]
     standing = HINDRANCES[hindrance]
-    for attempt, ruling in (
+    for attempt, decision in (
         (FORWARD, forward),
         (replace(FORWARD, phase=Phase.ROLLBACK), back),
         (replace(FORWARD, phase=Phase.UNDO), back),
     ):
-        decision = admit(attempt, standing, LIMITS)
-        assert decision.ruling is ruling, attempt.phase
-        assert bool(decision.reason) is (ruling is not Ruling.ADMIT)
+        result = admit(attempt, standing, LIMITS)
+        assert result.decision is decision, attempt.phase
+        assert bool(result.reason) is (decision is not AdmissionDecision.ADMIT)
 
 
 @pytest.mark.parametrize("hindrance", HINDRANCES)
 def test_a_restore_under_way_is_held_by_people_and_by_blindness_only(hindrance: str) -> None:
-    ruling = admit(replace(FORWARD, restoring=True), HINDRANCES[hindrance], LIMITS).ruling
-    free = hindrance in {"silence", "breaker", "budget"}
-    assert ruling is (Ruling.ADMIT if free else RULINGS[hindrance][0])
+    decision = admit(replace(FORWARD, restoring=True), HINDRANCES[hindrance], LIMITS).decision
+    free = hindrance in {"silence", "breaker", "upstream", "opposed", "budget", "pods"}
+    assert decision is (AdmissionDecision.ADMIT if free else RULINGS[hindrance][0])
 
 
-def test_nothing_in_the_way_admits() -> None:
-    assert admit(FORWARD, CLEAR, LIMITS).ruling is Ruling.ADMIT
-    assert admit(FORWARD, replace(CLEAR, mode=Mode.APPROVE, approved=True), LIMITS).ruling is Ruling.ADMIT
+def test_a_change_with_nothing_in_the_way_is_admitted() -> None:
+    assert admit(FORWARD, CLEAR, LIMITS).decision is AdmissionDecision.ADMIT
+    assert admit(FORWARD, replace(CLEAR, mode=Mode.APPROVE, approved=True), LIMITS).decision is AdmissionDecision.ADMIT
 
 
 @pytest.mark.parametrize(
@@ -86,8 +95,8 @@ def test_nothing_in_the_way_admits() -> None:
     ],
 )
 def test_a_pause_counts_where_the_run_is_and_where_the_object_is(scope: PauseScope, name: str, concerns: bool) -> None:
-    ruling = admit(FORWARD, replace(CLEAR, pauses=(pause(scope, name),)), LIMITS).ruling
-    assert ruling is (Ruling.WAIT if concerns else Ruling.ADMIT)
+    decision = admit(FORWARD, replace(CLEAR, pauses=(pause(scope, name),)), LIMITS).decision
+    assert decision is (AdmissionDecision.WAIT if concerns else AdmissionDecision.ADMIT)
 
 
 PAUSES = st.builds(pause, st.just(PauseScope.GLOBAL), freeze=st.booleans())
@@ -99,15 +108,17 @@ PAUSES = st.builds(pause, st.just(PauseScope.GLOBAL), freeze=st.booleans())
     mode=st.sampled_from(Mode),
     approved=st.booleans(),
     pauses=st.lists(PAUSES, max_size=2),
-    blind=st.sampled_from(["", "blind"]),
+    stale_reason=st.sampled_from(["", "blind"]),
 )
-def test_whatever_else_is_so_a_persons_no_and_blindness_admit_nothing(
-    phase: Phase, restoring: bool, mode: Mode, approved: bool, pauses: list[Pause], blind: str
+def test_a_persons_no_and_blindness_admit_no_change_whatever_else_is_so(
+    phase: Phase, restoring: bool, mode: Mode, approved: bool, pauses: list[Pause], stale_reason: str
 ) -> None:
     """E29, P6."""
     attempt = replace(FORWARD, phase=phase, restoring=restoring)
-    standing = AdmissionFacts(mode=mode, observer=Observer(blind=blind), approved=approved, pauses=pauses)
-    admitted = admit(attempt, standing, LIMITS).ruling is Ruling.ADMIT
+    standing = AdmissionInput(
+        mode=mode, observer=ObserverHealth(stale_reason=stale_reason), approved=approved, pauses=pauses
+    )
+    admitted = admit(attempt, standing, LIMITS).decision is AdmissionDecision.ADMIT
     no = mode is Mode.OBSERVE or (mode is Mode.APPROVE and not approved) or any(each.freeze for each in pauses)
     held = phase is Phase.FORWARD and bool(pauses)
-    assert admitted is not (no or held or bool(blind))
+    assert admitted is not (no or held or bool(stale_reason))

@@ -9,12 +9,12 @@ from typing import Any
 
 from kintsugi.catalog import Source, load_sources
 from kintsugi.catalog.shipped import shipped_paths
-from kintsugi.model.documents import Catalog
+from kintsugi.model.catalog import Catalog
 from kintsugi.objects.kept import KEPT
-from kintsugi.objects.resources import Resource
+from kubeobjects.resources import Resource
 
 FILE = Path(__file__).parents[2] / "data" / "objects.jsonl"
-"""An object a line, as the embedded cluster showed the shop of the demonstration, less managedFields."""
+"""An object a line, as a real Kubernetes showed it, less managedFields (`tests/cluster/record_objects.py`)."""
 
 Json = dict[str, Any]
 

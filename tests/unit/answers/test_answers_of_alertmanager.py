@@ -12,7 +12,7 @@ from kintsugi.errors import KintsugiError
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager_api import AlertmanagerApi
-from kintsugi.sources.poll import Poller
+from kintsugi.sources.poll import AlertmanagerSilences, Poller
 from kintsugi.telemetry import Metrics
 from tests.unit.answers.mutations import FUZZ, written, wrong_bytes, wrong_json
 from tests.unit.answers.wire import Answering, answering, refused_by_name
@@ -50,7 +50,7 @@ BELIEVED = Signal(
 )
 
 
-class Inbox:
+class OneFiringInbox:
     """Believes that one alert fires, and keeps nothing."""
 
     async def accept(self, delivered: Sequence[Signal], now: datetime) -> object:
@@ -84,7 +84,7 @@ async def server() -> AsyncIterator[Answering]:
 
 @FUZZ
 @given(page=PAGES)
-async def test_whatever_bytes_alertmanager_answers(server: Answering, page: bytes) -> None:
+async def test_any_bytes_of_alertmanager_are_read_or_refused_by_name(server: Answering, page: bytes) -> None:
     """B16."""
     server.parts = [page]
     settings = AlertmanagerSettings(url=f"http://127.0.0.1:{server.port}")
@@ -97,7 +97,7 @@ async def test_whatever_bytes_alertmanager_answers(server: Answering, page: byte
     await server.silent()
 
 
-class Told:
+class FixedAlertsApi:
     """Alertmanager's API with the bodies of an example."""
 
     def __init__(self, alerts: bytes, all_alerts: bytes, status: bytes) -> None:
@@ -118,10 +118,11 @@ class Told:
 
 @FUZZ
 @given(alerts=wrong_json(ALERTS), all_alerts=st.one_of(st.just(b"[]"), wrong_json(ALERTS)), status=wrong_json(STATUS))
-async def test_whatever_a_poll_is_answered(alerts: bytes, all_alerts: bytes, status: bytes) -> None:
+async def test_any_answer_to_a_poll_is_read_or_refused_by_name(alerts: bytes, all_alerts: bytes, status: bytes) -> None:
     """B16."""
     settings = AlertmanagerSettings(url="http://127.0.0.1:9")
-    poller = Poller(settings, Told(alerts, all_alerts, status), Inbox(), Metrics(), lambda: NOW)
+    api = FixedAlertsApi(alerts, all_alerts, status)
+    poller = Poller(settings, api, OneFiringInbox(), Metrics(), lambda: NOW)
     for _ in range(2):
         try:
             polled = await poller.poll()
@@ -130,6 +131,6 @@ async def test_whatever_a_poll_is_answered(alerts: bytes, all_alerts: bytes, sta
         else:
             assert polled.firing <= 1000
     try:
-        await poller.suppressed()
+        await AlertmanagerSilences(api, lambda: NOW).suppressed()
     except KintsugiError as error:
         assert "Alertmanager" in str(error)  # noqa: PT017

@@ -17,18 +17,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.asker import Asker
+from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import KintsugiError, KubeError, OutcomeUnknown
-from kintsugi.kube.answers import LONGEST_RETRY_AFTER, Request, refusal
+from kintsugi.kube.api_errors import LONGEST_RETRY_AFTER, Request, refusal
 from kintsugi.kube.client import KubeClient, PatchKind
 from kintsugi.kube.execution import Executed
 from kintsugi.kube.transport import Transport
-from kintsugi.objects import resources
-from kintsugi.objects.resources import PODS, Resource
 from kintsugi.settings import KubeSettings
+from kubeobjects import resources
+from kubeobjects.resources import PODS, Resource
 from tests.integration.scripted_api import kubeconfig
 from tests.unit.answers.mutations import FUZZ, written, wrong_bytes, wrong_json
 from tests.unit.answers.objects import seen
@@ -64,7 +64,9 @@ REQUEST = Request(method="GET", path="/api/v1/namespaces/production/pods/web-1",
     retry_after=st.sampled_from((None, "1", "²", "9" * 5000, "99999999999", "-1", "", "Thu, 26 Nov 2026 04:00:00 GMT")),
     changes=st.booleans(),
 )
-def test_whatever_a_refusal_holds(body: bytes, code: int, retry_after: str | None, *, changes: bool) -> None:
+def test_any_refusal_of_the_api_is_read_or_refused_by_name(
+    body: bytes, code: int, retry_after: str | None, *, changes: bool
+) -> None:
     """B16."""
     error = refusal(Request(method="PATCH", path="/x", changes=changes, tests=changes), code, body, retry_after)
     assert isinstance(error, KubeError)
@@ -73,7 +75,7 @@ def test_whatever_a_refusal_holds(body: bytes, code: int, retry_after: str | Non
     assert waits is None or timedelta(0) <= waits <= LONGEST_RETRY_AFTER
 
 
-class Bodies:
+class FixedBodyTransport:
     """A transport that answers every request with one body."""
 
     def __init__(self, body: bytes) -> None:
@@ -85,7 +87,7 @@ class Bodies:
 
 def client(body: bytes) -> KubeClient:
     """Return a client to which everything is answered with this body."""
-    return KubeClient(Bodies(body), KubeSettings())  # type: ignore[arg-type]
+    return KubeClient(FixedBodyTransport(body), KubeSettings())  # type: ignore[arg-type]
 
 
 def a_list(resource: Resource) -> dict[str, object]:
@@ -103,7 +105,7 @@ BODIES = (
 
 @FUZZ
 @given(body=st.one_of([wrong_json(body) for body in BODIES]))
-async def test_whatever_a_request_is_answered(body: bytes) -> None:
+async def test_any_answer_to_a_request_is_read_or_refused_by_name(body: bytes) -> None:
     """B16."""
     kube = client(body)
     with refused_by_name("/api/v1/namespaces/production/pods"):
@@ -162,7 +164,7 @@ OBJECTS = st.one_of([wrong_json(each) for resource in seen() for each in seen()[
 
 def objects_of(bodies: Sequence[bytes]) -> list[dict[str, object]]:
     """Return those bodies that the client takes for objects."""
-    read = []
+    read: list[dict[str, object]] = []
     for body in bodies:
         try:
             found = json.loads(body)
@@ -175,13 +177,13 @@ def objects_of(bodies: Sequence[bytes]) -> list[dict[str, object]]:
 
 @FUZZ
 @given(line=st.sampled_from(LOOKS), bodies=st.lists(OBJECTS, min_size=1, max_size=3), said=st.binary(max_size=200))
-async def test_whatever_a_look_is_shown(line: str, bodies: Sequence[bytes], said: bytes) -> None:
+async def test_any_object_in_a_look_is_read_or_refused_by_name(line: str, bodies: Sequence[bytes], said: bytes) -> None:
     """B16."""
     kube = Anything(objects_of(bodies), said)
     actions = Actions(kube, Clients.under(AddressRule()))  # type: ignore[arg-type]
     command = parse(line, namespace="production")
     try:
-        result = await actions.look(command, deadline=BRIEFLY, asker=Asker(namespace="production"))
+        result = await actions.read(command, deadline=BRIEFLY, probe_context=ProbeContext(namespace="production"))
     except KintsugiError as error:
         assert str(error)  # noqa: PT017 - most answers are none that raises
     else:
@@ -222,7 +224,9 @@ ANSWERS = (
 
 @FUZZ
 @given(answer=st.one_of([wrong_bytes(answer) for answer in ANSWERS]))
-async def test_whatever_bytes_a_request_is_answered(server: Answering, tmp_path: Path, answer: bytes) -> None:
+async def test_any_bytes_in_answer_to_a_request_are_read_or_refused_by_name(
+    server: Answering, tmp_path: Path, answer: bytes
+) -> None:
     """B16."""
     server.parts = [answer, answer]
     async with connected(server, tmp_path) as transport:
@@ -277,7 +281,7 @@ class Upgrading(Answering):
         st.one_of([wrong_json(status) for status in STATUSES]).map(lambda body: frame(b"\x03" + body[:60_000])),
     )
 )
-async def test_whatever_a_program_in_a_container_is_answered_by(tmp_path: Path, said: bytes) -> None:
+async def test_any_answer_to_a_program_in_a_container_is_read_or_refused_by_name(tmp_path: Path, said: bytes) -> None:
     """B16."""
     made = Upgrading(first=said)
     listening = await asyncio.start_server(made.talk, "127.0.0.1", 0)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from kintsugi.clients.s3 import S3Client, S3Service
 from kintsugi.errors import StoreError
-from kintsugi.model.store import Folder, StoredObject
+from kintsugi.model.s3_objects import S3Folder, StoredObject
 from tests.unit.answers.mutations import FUZZ, wrong_bytes
 from tests.unit.answers.wire import Answering, answering
 
-FOLDER = Folder(bucket="backups", prefix="database/")
+FOLDER = S3Folder(bucket="backups", prefix="database/")
 LISTED = b"""<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>backups</Name><Prefix>database/</Prefix>
 <KeyCount>1</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated><Contents><Key>database/a.dump</Key>
@@ -78,13 +78,15 @@ def refused() -> Iterator[None]:
 @given(
     page=st.one_of([wrong_bytes(page) for page in (http(LISTED), http(DENIED, b"403 Forbidden"), http(b""), OBJECT)])
 )
-async def test_whatever_s3_answers(server: Answering, client: S3Client, page: bytes) -> None:
+async def test_any_answer_of_s3_is_read_or_ends_the_worker_by_name(
+    server: Answering, client: S3Client, page: bytes
+) -> None:
     """B16: the worker says what is wrong, and ends as it should."""
     server.parts = [page]
     with refused():
         assert all(each.size >= 0 for each in await client.list(FOLDER))
     with refused():
-        assert (await client.glimpse(FOLDER, STORED, first=5)).stored.key == STORED.key
+        assert (await client.head(FOLDER, STORED, first=5)).stored.key == STORED.key
     with refused():
         await client.uploads(FOLDER)
     with refused():

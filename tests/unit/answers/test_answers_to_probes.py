@@ -12,7 +12,7 @@ from kintsugi.actions.psql import answer
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.dns import DnsClient
 from kintsugi.clients.http import HttpClient, HttpRequest, HttpResponse
-from kintsugi.clients.postgres import PostgresClient, Server
+from kintsugi.clients.postgres import PostgresClient, PostgresServer
 from kintsugi.clients.postgres_connection import MOST_ROUNDS
 from kintsugi.clients.tcp import TcpClient
 from kintsugi.errors import ProbeFailed
@@ -50,7 +50,7 @@ PAGES = (
 
 @FUZZ
 @given(page=st.one_of([wrong_bytes(page) for page in PAGES]), follow=st.booleans())
-async def test_whatever_answers_http(server: Answering, page: bytes, *, follow: bool) -> None:
+async def test_any_answer_over_http_is_read_or_refused_by_name(server: Answering, page: bytes, *, follow: bool) -> None:
     """B16."""
     server.parts = [page]
     url = f"http://127.0.0.1:{server.port}/health"
@@ -76,7 +76,7 @@ REPLIES = (
 
 @FUZZ
 @given(reply=st.one_of([wrong_bytes(reply) for reply in REPLIES]))
-async def test_whatever_answers_dns(name_server: tuple[Replies, int], reply: bytes) -> None:
+async def test_any_answer_over_dns_is_read_or_refused_by_name(name_server: tuple[Replies, int], reply: bytes) -> None:
     """B16."""
     replies, port = name_server
     replies.reply = reply
@@ -88,7 +88,9 @@ async def test_whatever_answers_dns(name_server: tuple[Replies, int], reply: byt
 
 @FUZZ
 @given(words=st.binary(max_size=64), parts=st.lists(st.binary(max_size=64), max_size=2))
-async def test_whatever_answers_tcp(server: Answering, words: bytes, parts: Sequence[bytes]) -> None:
+async def test_any_answer_over_tcp_is_read_or_refused_by_name(
+    server: Answering, words: bytes, parts: Sequence[bytes]
+) -> None:
     """B16."""
     server.first, server.parts = words, parts
     assert await TcpClient(LOOPBACK).opens("127.0.0.1", server.port, within=SOON) == ""
@@ -157,7 +159,7 @@ def wrong_talk(talk: Sequence[bytes]) -> st.SearchStrategy[Sequence[bytes]]:
 
 async def ask(server: Answering, sslmode: str = "disable", within: timedelta = BRIEFLY) -> str:
     """Ask the server for a text."""
-    where = Server(host="127.0.0.1", port=server.port, user="monitor", sslmode=sslmode, password="secret")
+    where = PostgresServer(host="127.0.0.1", port=server.port, user="monitor", sslmode=sslmode, password="secret")
     return await PostgresClient(LOOPBACK).ask("SELECT 1", where, within=within)
 
 
@@ -179,11 +181,11 @@ async def test_a_talk_as_it_should_be_gives_the_answer(server: Answering) -> Non
             (SASL, message(b"R", struct.pack("!I", 11) + b"r=abc,s=c2FsdA==,i=" + b"9" * 5000)),
             "asks for 999999999999… rounds",
         ),
-        ((b"\0" + FINE,), "no messages of PostgreSQL"),
-        ((FINE + WELCOME, b"S\x7f\xff\xff\xff", b"x" * 1_000_000), "no messages of PostgreSQL"),
+        ((b"\0" + FINE,), "it does not speak PostgreSQL's protocol"),
+        ((FINE + WELCOME, b"S\x7f\xff\xff\xff", b"x" * 1_000_000), "it does not speak PostgreSQL's protocol"),
         ((FINE + WELCOME, message(b"S", b"a\0b\0") * 1_000_000), "more than 1000 messages"),
         ((FINE + WELCOME, message(b"S", b"a\0" + b"b" * 1_000_000 + b"\0") * 5), "more than 4 MiB"),
-        ((b"HTTP/1.1 400 Bad Request\r\n\r\n",), "no messages of PostgreSQL"),
+        ((b"HTTP/1.1 400 Bad Request\r\n\r\n",), "it does not speak PostgreSQL's protocol"),
     ],
     ids=["rounds", "a round too many", "digits", "kind 0", "2 GiB", "endless", "large", "another protocol"],
 )
@@ -196,9 +198,19 @@ async def test_a_server_that_would_keep_the_daemon_busy_is_hung_up_on(
         await ask(server, within=SOON)
 
 
+async def test_a_greeting_that_ends_the_client_leaves_no_connection_open(server: Answering) -> None:
+    """B16: a service that greets like this whenever it is asked would use up the daemon's file descriptors."""
+    server.parts = (FINE + WELCOME.replace(b"server_version", b"server_ver\0ion"),)
+    with pytest.raises(ProbeFailed):
+        await ask(server, within=SOON)
+    await server.silent()
+
+
 @FUZZ
 @given(talk=st.one_of([wrong_talk(talk) for talk in TALKS]), tls=st.booleans())
-async def test_whatever_answers_postgresql(server: Answering, talk: Sequence[bytes], *, tls: bool) -> None:
+async def test_any_answer_as_postgresql_is_read_or_refused_by_name(
+    server: Answering, talk: Sequence[bytes], *, tls: bool
+) -> None:
     """B16."""
     server.parts = [b"N", *talk] if tls else talk
     with refused_by_name(f"127.0.0.1:{server.port}"):
@@ -206,7 +218,11 @@ async def test_whatever_answers_postgresql(server: Answering, talk: Sequence[byt
     await server.silent()
 
 
-ROWS = ([{"one": 1, "two": "x", "three": None}], [], [{"deep": {"a": [1, 2, {"b": 2.5}]}}, {"deep": 3}])
+ROWS: tuple[list[dict[str, object]], ...] = (
+    [{"one": 1, "two": "x", "three": None}],
+    [],
+    [{"deep": {"a": [1, 2, {"b": 2.5}]}}, {"deep": 3}],
+)
 PRINTED = (
     "[1]",
     "[[1]]",
@@ -232,7 +248,7 @@ PRINTED = (
         st.text(max_size=30),
     )
 )
-def test_whatever_is_printed_as_psql(printed: str) -> None:
+def test_any_output_as_psql_is_read_or_refused_by_name(printed: str) -> None:
     """B16."""
     with refused_by_name("database-0/postgres"):
         assert isinstance(answer(printed, "database-0/postgres").names["rows"], list)

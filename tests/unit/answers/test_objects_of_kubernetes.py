@@ -14,26 +14,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kintsugi.decisions.matcher import Matcher
 from kintsugi.errors import EvaluationError, KubeError
-from kintsugi.expressions import Expression, Names, compile_expression
+from kintsugi.expressions import Bindings, Expression, compile_expression
 from kintsugi.expressions.structs import struct_type
-from kintsugi.expressions.types import ANY, TIMESTAMP
-from kintsugi.kube.answers import Request
-from kintsugi.kube.events import EventReader, WatchEvent
-from kintsugi.kube.lines import GarbledLineError
-from kintsugi.kube.pages import Page, read_page
+from kintsugi.expressions.types import ANY, TIMESTAMP, Type
+from kintsugi.kube.api_errors import Request
+from kintsugi.kube.line_splitter import GarbledLineError
+from kintsugi.kube.pages import Page, Reader
 from kintsugi.kube.reflector import Reflector
-from kintsugi.matcher import Matcher
-from kintsugi.model.records import Condition, Signal, SignalSource
-from kintsugi.objects import facts, resources
+from kintsugi.kube.watch_events import EventReader, WatchEvent
+from kintsugi.model.records import PendingMatch, Signal, SignalSource
+from kintsugi.objects import predicates
 from kintsugi.objects.kept import KEPT, Pod
 from kintsugi.objects.owners import managers
-from kintsugi.objects.resources import Resource
 from kintsugi.scope.functions import FUNCTIONS
-from kintsugi.services import Caches, Services
 from kintsugi.sources.cluster import ClusterWatch
+from kintsugi.views import Caches, ServiceViews
+from kubeobjects import resources
+from kubeobjects.resources import Resource
 from tests.unit.answers.mutations import FUZZ, written, wrong_json
 from tests.unit.answers.objects import seen, shipped
+from tests.unit.as_ledger import as_ledger
 
 NOW = datetime(2026, 11, 26, 4, 30, tzinfo=UTC)
 WATCHED = (
@@ -71,14 +73,16 @@ class Server:
         self._about, self._lists, self._watches = about, lists, watches
         self.said = asyncio.Event()
 
-    async def pages(self, resource: Resource, _namespace: str | None, **_: object) -> AsyncIterator[Page]:
+    async def pages(
+        self, resource: Resource, read: Reader[object], _namespace: str | None, **_: object
+    ) -> AsyncIterator[Page[object]]:
         body = self._lists if resource == self._about else whole(resource)
         try:
-            page = read_page(Request(method="GET", path=resource.path(None)), body, first=True)
+            metadata, items = read(Request(method="GET", path=resource.path(None)), body)
         except KubeError:
             self.said.set()
             raise
-        yield page
+        yield Page(metadata=metadata, items=items, first=True)
 
     @asynccontextmanager
     async def stream(self, request: Request, *, silence: timedelta | None) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -104,16 +108,16 @@ def whole(resource: Resource) -> bytes:
     return listed(resource, [written(each) for each in seen()[resource]])
 
 
-class Ledger:
+class NullLedger:
     """Keeps nothing."""
 
-    async def conditions(self) -> tuple[Condition, ...]:
+    async def conditions(self) -> tuple[PendingMatch, ...]:
         return ()
 
     async def firing(self, *sources: SignalSource) -> Sequence[Signal]:
         return ()
 
-    async def save_conditions(self, began: Sequence[Condition], ended: Sequence[tuple[str, str]]) -> None: ...
+    async def save_conditions(self, began: Sequence[PendingMatch], ended: Sequence[tuple[str, str]]) -> None: ...
 
     async def accept(self, signals: Sequence[Signal], now: datetime) -> object:
         return None
@@ -138,13 +142,13 @@ def stories(resource: Resource) -> st.SearchStrategy[tuple[bytes, Sequence[bytes
     return st.tuples(items, st.lists(line, max_size=3))
 
 
-async def follow(resource: Resource, story: tuple[bytes, Sequence[bytes]]) -> Services:
+async def follow(resource: Resource, story: tuple[bytes, Sequence[bytes]]) -> ServiceViews:
     """Let everything that follows a cluster follow this story to its end."""
     server = Server(resource, *story)
     caches = Caches.of(server, Reflector)  # type: ignore[arg-type]
-    services = Services(caches, shipped(), clock=lambda: NOW, stale_after=timedelta(hours=1))
-    watch = ClusterWatch(caches, services, Ledger(), clock=lambda: NOW)
-    watch.use(shipped(), Matcher(shipped()))
+    services = ServiceViews(caches, shipped(), clock=lambda: NOW, stale_after=timedelta(hours=1))
+    watch = ClusterWatch(caches, services, as_ledger(NullLedger()), clock=lambda: NOW)
+    watch.reload(shipped(), Matcher(shipped()))
     running = asyncio.create_task(caches.run())
     said = asyncio.create_task(server.said.wait())
     try:
@@ -173,13 +177,13 @@ async def test_a_watched_object_never_ends_what_follows_the_cluster(resource: Re
     assert services.views.keys() == shipped().services.keys()
 
 
-FUNCTIONS_OF_PODS = ("unhealthy(object)", "status_of(object)", "restarts(object)", "crash_looping(object)", "object")
+FUNCTIONS_OF_PODS = ("unhealthy(object)", "statusOf(object)", "restarts(object)", "crashLooping(object)", "object")
 
 
 @cache
 def expressions(resource: Resource) -> Sequence[Expression]:
     """Return expressions that read an object of a kind, or all of it."""
-    names = {"object": struct_type(KEPT[resource]), "now": TIMESTAMP}
+    names: dict[str, Type] = {"object": struct_type(KEPT[resource]), "now": TIMESTAMP}
     sources = FUNCTIONS_OF_PODS if resource == resources.PODS else ("object", "has(object.metadata.labels.app)")
     return tuple(compile_expression(each, names=names, result=ANY, functions=FUNCTIONS) for each in sources)
 
@@ -197,13 +201,15 @@ def test_an_object_of_a_kept_kind_is_read_or_set_aside(resource: Resource, data:
         return
     if not isinstance(event, WatchEvent):
         return
-    names = Names({"object": event.object, "now": NOW})
+    names = Bindings({"object": event.object, "now": NOW})
     for expression in expressions(resource):
         with suppress(EvaluationError):
             expression.evaluate(names)
     assert isinstance(managers(event.object.metadata), tuple)
     if isinstance(event.object, Pod):
         pod = event.object
-        assert (facts.unhealthy(pod, NOW), facts.crash_looping(pod, NOW), facts.image_failing(pod)) != ()
-        assert isinstance(facts.status_of(pod), str)
-        assert isinstance(facts.restarts(pod), int)
+        assert isinstance(predicates.unhealthy(pod, NOW), bool)
+        assert isinstance(predicates.crash_looping(pod, NOW), bool)
+        assert isinstance(predicates.image_failing(pod), bool)
+        assert isinstance(predicates.status_of(pod), str)
+        assert isinstance(predicates.restarts(pod), int)

@@ -20,19 +20,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.asker import Asker
-from kintsugi.actions.threads import MOST_ON_LOOP
+from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import KubeError, ProbeFailed, Refused
 from kintsugi.kube.execution import Executed
-from kintsugi.objects.resources import PODS
+from kintsugi.threads import MOST_ON_LOOP
+from kubeobjects.resources import PODS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.answers.mutations import FUZZ, written, wrong_bytes, wrong_json
 from tests.unit.answers.test_answers_to_probes import BEGUN, FINE, PREPARED, WELCOME, message
 from tests.unit.answers.wire import Answering, answering
+
+pytestmark = pytest.mark.timeout(900)  # a fuzzer beside all other lanes takes ten times what it takes alone
 
 SOON = timedelta(seconds=60)
 HANGS = 60.0
@@ -48,6 +50,7 @@ PATTERNS = load(shipped_paths()).patterns["postgresql"].patterns
 LINE = "2026-05-04 12:00:00.123 UTC [42] LOG:  checkpoint complete: wrote 3 buffers (0.0%); 0 WAL file(s) added\n"
 LOG = (8 * LINE + "10.0.0.7 GET /orders?token=5dc1b8fa&page=2 200\n") * 1000
 ROWS = [{"id": number, "name": f"order-{number}", "state": "paid", "note": "none"} for number in range(1000)]
+SERIES = [{"metric": {"job": "web", "pod": f"web-{number}"}, "value": [1, "0.5"]} for number in range(900)]
 
 FILLERS = (
     *("a", "a.", "\n", "x\n", "\\", '"', ":", "é", "[", "[],", "{},", "1,"),
@@ -86,7 +89,7 @@ class Pods(ClusterOfDicts):
         """Run nothing, and say it."""
         return Executed(stdout=self.text, stderr=self.text[:LARGEST], exit_code=0, truncated=False)
 
-    async def logs(self, *_: object, **__: object) -> Any:  # type: ignore[override]
+    async def logs(self, *_: object, **__: object) -> Any:
         """Yield the log as a socket would."""
         for at in range(0, len(self.text), 64 << 10):
             yield self.text[at : at + (64 << 10)]
@@ -138,22 +141,22 @@ class Look:
         self._server = server
         self._pods = Pods()
         clients = Clients.under(AddressRule(allow_loopback=True))
-        self._actions = Actions(self._pods, clients)  # type: ignore[arg-type]
+        self._actions = Actions(self._pods, clients)
 
     async def __call__(self, way: str, text: bytes) -> str:
         """Ask, and have `text` as the answer; a refusal is an answer, too, and is returned."""
-        command, asker = WAYS[way]
+        command, probe_context = WAYS[way]
         self._pods.text = text
         if way == "annotation":
             pod = self._pods.at(PODS, "db-0")
-            pod["metadata"]["annotations"] = {"note": text[:ANNOTATION].decode(errors="replace")}  # type: ignore[index]
+            pod["metadata"]["annotations"] = {"note": text[:ANNOTATION].decode(errors="replace")}
         elif way == "psql over the network":
             self._server.parts = talk(text)
         else:
             self._server.parts = [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text]
         line = command.format(port=self._server.port)
         try:
-            await self._actions.look(parse(line, namespace="production"), deadline=SOON, asker=asker)
+            await self._actions.read(parse(line, namespace="production"), deadline=SOON, probe_context=probe_context)
         except (ProbeFailed, Refused, KubeError) as error:
             return str(error)
         return ""
@@ -165,11 +168,12 @@ def talk(text: bytes) -> Sequence[bytes]:
     return (FINE + WELCOME, BEGUN, PREPARED, message(b"1") + message(b"2") + row + message(b"s") + message(b"Z", b"T"))
 
 
-PLAIN = Asker()
+PLAIN = ProbeContext()
 WAYS = {
     "curl": ("curl http://127.0.0.1:{port}/health", PLAIN),
+    "promtool": ("promtool query instant http://127.0.0.1:{port} up", PLAIN),
     "log": ("kubectl logs db-0", PLAIN),
-    "scanned log": ("kubectl logs db-0", Asker(patterns=PATTERNS)),
+    "scanned log": ("kubectl logs db-0", ProbeContext(patterns=PATTERNS)),
     "program": ("kubectl exec db-0 -- redis-cli INFO", PLAIN),
     "psql in a container": ("kubectl exec db-0 -- psql -c 'SELECT 1'", PLAIN),
     "psql over the network": (
@@ -182,6 +186,8 @@ WAYS = {
 
 def ordinary(way: str) -> bytes:
     """Return what 64 KiB of such an answer are, usually."""
+    if way == "promtool":
+        return written({"status": "success", "data": {"resultType": "vector", "result": SERIES}})
     return written(ROWS) if way.startswith(("curl", "psql")) else LOG.encode()[:ORDINARY]
 
 

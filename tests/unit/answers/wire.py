@@ -8,6 +8,9 @@ from typing import cast
 
 from kintsugi.errors import KubeError, ProbeFailed, Refused
 
+PATIENCE = 60
+"""Seconds after which a connection that does not end is taken for one that nobody closes."""
+
 
 @dataclass
 class Answering:
@@ -41,9 +44,10 @@ class Answering:
             self.talks.discard(task)
 
     async def silent(self) -> None:
-        """Wait until nobody is talked to."""
-        while self.talks:
-            await asyncio.wait(set(self.talks))
+        """Wait until nobody is talked to: the other side has hung up, too."""
+        if self.talks:
+            _, going_on = await asyncio.wait(set(self.talks), timeout=PATIENCE)
+            assert not going_on, f"{len(going_on)} connections are kept open by whoever made them"
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import pytest
 from kintsugi.app.forgetting import BATCH, BATCHES, EVERY, Forgetting
 from kintsugi.ledger import RetentionTerms
 from kintsugi.settings import Settings
+from tests.unit.as_ledger import as_ledger
 from tests.unit.factories import NOW
 
 pytestmark = pytest.mark.looptime
@@ -39,7 +40,7 @@ class Rows:
 
 def forgetting(rows: Rows, settings: Settings, there: Collection[str] | None = ()) -> Forgetting:
     """Return the daemon's part that forgets."""
-    return Forgetting(settings=settings, ledger=rows, workloads=lambda: there, clock=lambda: NOW)
+    return Forgetting(settings=settings, ledger=as_ledger(rows), workloads=lambda: there, clock=lambda: NOW)
 
 
 async def test_a_tick_takes_batches_until_nothing_is_left() -> None:
@@ -47,7 +48,7 @@ async def test_a_tick_takes_batches_until_nothing_is_left() -> None:
     await forgetting(rows, settings).step()
     assert rows.old == 0
     assert len(rows.asked) == 4
-    assert {before for before, _ in rows.asked} == {NOW - settings.ledger.keep}
+    assert {before for before, _ in rows.asked} == {NOW - settings.ledger.retention}
 
 
 async def test_a_tick_is_bounded_and_the_defaults_keep_up_with_ten_million_rows_a_day() -> None:

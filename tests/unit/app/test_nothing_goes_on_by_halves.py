@@ -43,7 +43,7 @@ async def test_a_look_that_fails_unexpectedly_ends_the_daemon_with_its_reason(er
 
 
 @pytest.mark.parametrize("error", [LedgerUnavailable("away"), KubeError("away")], ids=repr)
-async def test_what_cannot_be_looked_at_now_is_looked_at_next_time(error: Exception) -> None:
+async def test_a_look_that_fails_is_tried_again_at_the_next_tick(error: Exception) -> None:
     daemon, looks = life(), []
 
     async def fail() -> None:

@@ -1,73 +1,155 @@
 """Good revisions are noted once and again each day, and what is gone is not kept in memory."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
-from kintsugi.app.remembering import NOTED_EVERY, Remembering
-from kintsugi.model.records import GoodRevision
-from kintsugi.pipeline.facts import MOST_GOOD
-from tests.unit.factories import moment
-from tests.unit.pipeline.business import Business
+from kintsugi.app.good_revisions import NOTED_EVERY, GoodRevisionTracker
+from kintsugi.decisions.diagnosis.surroundings import CheckFacts
+from kintsugi.ledger import Ledger
+from kintsugi.model.known import GoodCount, GoodRevision
+from kintsugi.model.records import Reason, Verdict, VerdictKind
+from kintsugi.pipeline.observed_state import MOST_GOOD
+from tests.unit.factories import moment, signal
+from tests.unit.pipeline.business import PipelineBench
 
 pytestmark = pytest.mark.looptime
 
 
-class Notes:
-    """A ledger that keeps what is noted."""
+@dataclass(kw_only=True)
+class ToldChecks:
+    """The checks of web, as a test says that they were answered."""
 
-    def __init__(self) -> None:
-        self.noted: list[GoodRevision] = []
+    known: tuple[CheckFacts, ...] = ()
+    left: tuple[str, ...] = ()
 
-    async def note_good(self, revisions: Sequence[GoodRevision]) -> None:
-        """Keep them."""
-        self.noted += revisions
+    def answers(self, service: str) -> tuple[CheckFacts, ...]:
+        """Return the answers."""
+        return self.known
 
-    async def good_revisions(self, workload: str) -> tuple[GoodRevision, ...]:
-        """List those of a workload."""
-        return tuple(each for each in self.noted if each.workload == workload)
+    def unasked(self, service: str, since: datetime) -> tuple[str, ...]:
+        """Name what was not asked."""
+        return self.left
 
 
-def remembering(business: Business, notes: Notes) -> Remembering:
+def remembering(business: PipelineBench, ledger: Ledger, checks: ToldChecks | None = None) -> GoodRevisionTracker:
     """Return the part that remembers, over a cluster in which web is well."""
     business.cluster.run("web-3", ready=True)
     business.cluster.services.refresh()
-    return Remembering(business.cluster.services, business.world, notes, lasting=timedelta(minutes=2))
+    return GoodRevisionTracker(
+        business.cluster.services, business.observed, ledger, checks or ToldChecks(), lasting=timedelta(minutes=2)
+    )
 
 
-async def test_a_revision_that_stays_good_is_noted_again_each_day() -> None:
+async def test_a_revision_that_stays_good_is_noted_again_each_day(ledger: Ledger) -> None:
     """D10: what was not good for longer than `keep` is forgotten."""
-    business, notes = Business(), Notes()
-    part = remembering(business, notes)
+    business = PipelineBench()
+    part = remembering(business, ledger)
+    noted: set[datetime] = set()
     for _ in range(3 * 24):
         await asyncio.sleep(3600)
         business.cluster.services.refresh(everything=True)
         await part.step()
-    assert 3 <= len(notes.noted) <= 4
-    assert {each.template for each in notes.noted} == {"hash-1"}
+        known = await ledger.revisions.good_revisions("uid-web")
+        noted |= {each.last_good for each in known}
+        assert {each.template for each in known} <= {"hash-1"}
+    assert 3 <= len(noted) <= 4
     assert timedelta(hours=1) <= NOTED_EVERY
 
 
-async def test_a_workload_that_is_gone_is_forgotten_in_memory_and_recalled_when_it_comes_back() -> None:
+async def test_a_workload_that_is_gone_is_forgotten_in_memory_and_recalled_when_it_comes_back(ledger: Ledger) -> None:
     """A memory that is bounded by what the cluster has."""
-    business, notes = Business(), Notes()
-    part = remembering(business, notes)
+    business = PipelineBench()
+    part = remembering(business, ledger)
     await part.step()
     gone = GoodRevision(workload="uid-old", template="t", number=1, first_good=moment(), last_good=moment())
-    business.world.remember((gone,))
+    business.observed.remember((gone,))
     await part.step()
-    assert "uid-old" not in business.world.remembered
-    assert part.there() == {"uid-web"}
+    assert "uid-old" not in business.observed.remembered
+    assert part.there() == frozenset({"uid-web"})
 
 
-async def test_of_a_workload_the_last_good_revisions_are_remembered() -> None:
-    business = Business()
+async def test_the_last_good_revisions_of_a_workload_are_remembered() -> None:
+    business = PipelineBench()
     for number in range(1, 100):
         each = GoodRevision(
             workload="uid-web", template=f"t{number}", number=number, first_good=moment(), last_good=moment()
         )
-        business.world.remember((each,))
-    assert len(business.world.remembered["uid-web"]) == MOST_GOOD
-    assert max(business.world.remembered["uid-web"].values()) == 99
+        business.observed.remember((each,))
+    assert len(business.observed.remembered["uid-web"]) == MOST_GOOD
+    assert max(business.observed.remembered["uid-web"].values()) == 99
+
+
+async def test_replicas_and_counts_are_noted_and_known_to_the_next_life(ledger: Ledger) -> None:
+    business = PipelineBench()
+    part = remembering(business, ledger)
+    business.cluster.services.counts.note(GoodCount(service="web", name="keys", value=9, moment=moment()))
+    await part.step()
+    seen = await ledger.replicas.seen_replicas("uid-web")
+    assert seen is not None
+    assert (seen.replicas, [each.value for each in await ledger.revisions.good_counts()]) == (3, [9])
+
+    later = PipelineBench()
+    later.cluster.deploy(replicas=0)
+    await remembering_only(later, ledger).step()
+    later.cluster.services.refresh(everything=True)
+    view = later.cluster.services.views["web"]
+    assert (view.desired, view.replicas, view.counts) == (0, 3, {"keys": 9})
+
+
+def remembering_only(business: PipelineBench, ledger: Ledger) -> GoodRevisionTracker:
+    """Return the part that remembers, over a cluster as it is."""
+    business.cluster.services.refresh()
+    return GoodRevisionTracker(
+        business.cluster.services, business.observed, ledger, ToldChecks(), lasting=timedelta(minutes=2)
+    )
+
+
+async def noted(part: GoodRevisionTracker, ledger: Ledger) -> list[str]:
+    """Return the templates that are known to be good once the part has looked again."""
+    await part.step()
+    return [each.template for each in await ledger.revisions.good_revisions("uid-web")]
+
+
+async def test_a_revision_is_not_good_while_a_check_of_its_service_is_not_met(ledger: Ledger) -> None:
+    """Pods that are ready and answer every request with an error are nothing to go back to."""
+    business = PipelineBench()
+    checks = ToldChecks(known=(CheckFacts(name="smoke", met=False, answer="health: not met (HTTP 502)"),))
+    part = remembering(business, ledger, checks)
+    await asyncio.sleep(600)
+    with capture_logs() as logs:
+        assert await noted(part, ledger) == []
+        assert await noted(part, ledger) == []
+    said = [each["why"] for each in logs if each["event"] == "revision is not good"]
+    assert said == ["the check smoke is not met: health: not met (HTTP 502)"]
+    checks.known = (CheckFacts(name="smoke", met=True),)
+    assert await noted(part, ledger) == ["hash-1"]
+
+
+async def test_a_revision_is_not_good_before_each_check_was_asked_since_it_is_well(ledger: Ledger) -> None:
+    business, checks = PipelineBench(), ToldChecks(left=("smoke",))
+    part = remembering(business, ledger, checks)
+    await asyncio.sleep(600)
+    assert await noted(part, ledger) == []
+    checks.left = ()
+    assert await noted(part, ledger) == ["hash-1"]
+
+
+async def test_a_revision_is_not_good_while_a_signal_about_its_service_holds(ledger: Ledger) -> None:
+    """An alert that names an object of somebody else is none about this service."""
+    business = PipelineBench()
+    part = remembering(business, ledger)
+    await asyncio.sleep(600)
+    foreign, own = signal(id="foreign", key="foreign"), signal(id="own", key="own")
+    refused, started = (
+        Verdict(kind=VerdictKind.REFUSED, reason=Reason.FOREIGN_TARGET, text="no", rule="web-alerts"),
+        Verdict(kind=VerdictKind.OBSERVED, reason=Reason.MODE, text="observe", rule="web-alerts"),
+    )
+    await ledger.signals.accept([foreign, own], moment())
+    await ledger.signals.settle({"foreign": refused, "own": started}, moment())
+    assert await noted(part, ledger) == []
+    await ledger.signals.accept([signal(id="end", key="own", ended=moment(minutes=5))], moment(minutes=5))
+    assert await noted(part, ledger) == ["hash-1"]

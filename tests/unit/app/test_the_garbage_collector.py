@@ -26,7 +26,7 @@ def as_before() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
-async def test_what_is_there_is_set_aside_and_collections_are_rare() -> None:
+async def test_present_objects_are_frozen_and_collections_are_rare() -> None:
     collected = collector.collect_and_freeze()
     assert collected.frozen == gc.get_freeze_count() > 1000
     assert gc.get_threshold() == collector.THRESHOLDS
@@ -40,14 +40,14 @@ async def test_a_full_collection_looks_only_at_what_came_after() -> None:
     assert len(gc.get_objects()) < before / 10
 
 
-async def test_what_came_after_is_collected_as_ever() -> None:
+async def test_a_later_object_is_collected_as_ever() -> None:
     collector.collect_and_freeze()
     seen = weakref.ref(Node())
     gc.collect()
     assert seen() is None
 
 
-async def test_what_was_set_aside_and_has_gone_since_is_found_by_the_next_full_one() -> None:
+async def test_a_frozen_object_that_has_gone_since_is_found_by_the_next_full_collection() -> None:
     node = Node()
     seen = weakref.ref(node)
     collector.collect_and_freeze()

@@ -5,38 +5,38 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kintsugi.backups import (
+from kintsugi.decisions.backups import (
     ArchiveContents,
     ArchiveHeader,
-    Flaw,
-    Unfit,
-    Wanted,
-    judge_checksum,
-    judge_contents,
-    judge_header,
-    judge_key,
-    judge_listed,
-    judge_size,
+    BackupFlaw,
+    BackupRequirements,
+    UnfitBackup,
+    check_checksum,
+    check_contents,
+    check_header,
+    check_key,
+    check_listed,
+    check_size,
     newest_first,
     recorded_sha256,
     size,
     taken,
 )
 from kintsugi.errors import UsageError
-from kintsugi.model.store import Folder, StoredObject
+from kintsugi.model.s3_objects import S3Folder, StoredObject
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-FOLDER = Folder(bucket="backup-bucket", prefix="database/")
+FOLDER = S3Folder(bucket="backup-bucket", prefix="database/")
 STORED = StoredObject(key="database/1.dump", size=1000, modified=NOW - HOUR)
 HEADER = ArchiveHeader(database="shop", created=NOW - 2 * HOUR, server=16, tools=16)
-WANTED = Wanted(database="shop", server=16, tools=16, now=NOW, max_age=26 * HOUR)
+WANTED = BackupRequirements(database="shop", server=16, tools=16, now=NOW, max_age=26 * HOUR)
 DIGITS = "0123456789abcdef" * 4
 
 
-def flaw(unfit: Unfit | None) -> Flaw | None:
-    """Give what is wrong, None where nothing is."""
-    return unfit and unfit.flaw
+def flaw(unfit: UnfitBackup | None) -> BackupFlaw | None:
+    """Return what is wrong, None where nothing is."""
+    return None if unfit is None else unfit.flaw
 
 
 def test_backups_come_newest_first_without_what_is_none() -> None:
@@ -63,43 +63,45 @@ def test_backups_come_newest_first_without_what_is_none() -> None:
 )
 def test_a_key_that_is_no_place_in_the_folder_is_no_backup(key: str) -> None:
     """E7: whatever a store lists."""
-    assert flaw(judge_key(replace(STORED, key=key), FOLDER)) is Flaw.KEY
+    assert flaw(check_key(replace(STORED, key=key), FOLDER)) is BackupFlaw.KEY
 
 
 @pytest.mark.parametrize("key", ["database/1..2.dump", "database/2026/11/24.dump", "database/…ümlaut 1+2=3.dump"])
 def test_an_odd_key_is_a_key(key: str) -> None:
     """No file is named for it."""
-    assert judge_key(replace(STORED, key=key), FOLDER) is None
+    assert check_key(replace(STORED, key=key), FOLDER) is None
 
 
-@pytest.mark.parametrize(("age", "found"), [(26 * HOUR, None), (26 * HOUR + timedelta(minutes=1), Flaw.OLD)])
-def test_a_backup_may_be_as_old_as_is_said(age: timedelta, found: Flaw | None) -> None:
+@pytest.mark.parametrize(("age", "found"), [(26 * HOUR, None), (26 * HOUR + timedelta(minutes=1), BackupFlaw.OLD)])
+def test_a_backup_may_be_as_old_as_is_said(age: timedelta, found: BackupFlaw | None) -> None:
     """By the end of its upload, and by its own beginning."""
-    assert flaw(judge_listed(replace(STORED, modified=NOW - age), FOLDER, WANTED)) is found
-    assert flaw(judge_header(replace(HEADER, created=NOW - age), STORED, WANTED)) is found
-    assert judge_listed(replace(STORED, modified=NOW - age), FOLDER, replace(WANTED, max_age=None)) is None
+    assert flaw(check_listed(replace(STORED, modified=NOW - age), FOLDER, WANTED)) is found
+    assert flaw(check_header(replace(HEADER, created=NOW - age), STORED, WANTED)) is found
+    assert check_listed(replace(STORED, modified=NOW - age), FOLDER, replace(WANTED, max_age=None)) is None
 
 
 def test_a_clock_that_is_ahead_makes_no_backup_old() -> None:
     """S3's clock is not this machine's."""
-    assert judge_listed(replace(STORED, modified=NOW + HOUR), FOLDER, WANTED) is None
+    assert check_listed(replace(STORED, modified=NOW + HOUR), FOLDER, WANTED) is None
 
 
-@pytest.mark.parametrize(("count", "found"), [(500, None), (499, Flaw.SHRUNK), (5000, None)])
-def test_less_than_half_of_the_one_before_is_suspicious(count: int, found: Flaw | None) -> None:
+@pytest.mark.parametrize(("count", "found"), [(500, None), (499, BackupFlaw.SHRUNK), (5000, None)])
+def test_less_than_half_of_the_one_before_is_suspicious(count: int, found: BackupFlaw | None) -> None:
     """Exactly half is not."""
-    assert flaw(judge_size(replace(STORED, size=count), STORED, WANTED)) is found
-    assert judge_size(replace(STORED, size=count), None, WANTED) is None
+    assert flaw(check_size(replace(STORED, size=count), STORED, WANTED)) is found
+    assert check_size(replace(STORED, size=count), None, WANTED) is None
 
 
 def test_each_fact_of_the_header_is_judged_with_its_reason() -> None:
     """An older server's dump goes into a newer one, not the other way round."""
-    assert judge_header(HEADER, STORED, WANTED) is None
-    assert judge_header(replace(HEADER, server=12, tools=12), STORED, WANTED) is None
-    assert flaw(judge_header(replace(HEADER, database="crm"), STORED, WANTED)) is Flaw.DATABASE
-    assert flaw(judge_header(replace(HEADER, server=17, tools=17), STORED, WANTED)) is Flaw.SERVER
-    unfit = judge_header(replace(HEADER, tools=17), STORED, WANTED)
-    assert unfit == Unfit(flaw=Flaw.TOOLS, reason="it was written by pg_dump 17: pg_restore 16 cannot read it")
+    assert check_header(HEADER, STORED, WANTED) is None
+    assert check_header(replace(HEADER, server=12, tools=12), STORED, WANTED) is None
+    assert flaw(check_header(replace(HEADER, database="crm"), STORED, WANTED)) is BackupFlaw.DATABASE
+    assert flaw(check_header(replace(HEADER, server=17, tools=17), STORED, WANTED)) is BackupFlaw.SERVER
+    unfit = check_header(replace(HEADER, tools=17), STORED, WANTED)
+    assert unfit == UnfitBackup(
+        flaw=BackupFlaw.TOOLS, reason="it was written by pg_dump 17: pg_restore 16 cannot read it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,19 +124,21 @@ def test_a_checksum_is_read_as_people_record_it() -> None:
     """Bare, as `sha256sum` writes it, in capitals; anything else is none."""
     assert recorded_sha256(DIGITS) == recorded_sha256(f"{DIGITS.upper()}  1.dump\n") == DIGITS
     assert [recorded_sha256(text) for text in ("", DIGITS[:-1], f"{DIGITS}0", "<html>")] == [None] * 4
-    assert judge_checksum(None, DIGITS) is judge_checksum(DIGITS, DIGITS) is None
-    assert flaw(judge_checksum("0" * 64, DIGITS)) is Flaw.CHECKSUM
+    assert check_checksum(None, DIGITS) is check_checksum(DIGITS, DIGITS) is None
+    assert flaw(check_checksum("0" * 64, DIGITS)) is BackupFlaw.CHECKSUM
 
 
-def test_what_a_backup_needs_must_be_there_or_not_be_known() -> None:
+def test_an_extension_that_a_backup_needs_must_be_there_or_not_be_known() -> None:
     """Where no server can be asked for its extensions, none is missed."""
     contents = ArchiveContents(roles=("app", "postgres"), extensions=("hstore", "vector"))
     has = replace(WANTED, roles=frozenset({"app", "postgres"}), extensions=frozenset({"hstore", "vector"}))
-    assert judge_contents(contents, has) is None
-    assert judge_contents(contents, replace(has, extensions=None)) is None
-    assert flaw(judge_contents(contents, replace(has, extensions=frozenset()))) is Flaw.EXTENSIONS
-    unfit = judge_contents(contents, replace(has, roles=frozenset({"postgres"})))
-    assert unfit == Unfit(flaw=Flaw.ROLES, reason="it needs what neither the server nor a declaration has: role app")
+    assert check_contents(contents, has) is None
+    assert check_contents(contents, replace(has, extensions=None)) is None
+    assert flaw(check_contents(contents, replace(has, extensions=frozenset()))) is BackupFlaw.EXTENSIONS
+    unfit = check_contents(contents, replace(has, roles=frozenset({"postgres"})))
+    assert unfit == UnfitBackup(
+        flaw=BackupFlaw.ROLES, reason="neither the server nor a declaration has what it needs: role app"
+    )
 
 
 @pytest.mark.parametrize(
@@ -156,17 +160,17 @@ def test_sizes_are_written_for_people(count: int, text: str) -> None:
 @pytest.mark.parametrize("url", ["s3://backup-bucket/database", "s3://backup-bucket/database/"])
 def test_a_folder_ends_in_a_slash_whether_it_was_written_or_not(url: str) -> None:
     """`database` must not find `database-old/`."""
-    assert Folder.parse(url) == FOLDER
+    assert S3Folder.parse(url) == FOLDER
     assert FOLDER.url == "s3://backup-bucket/database/"
 
 
 @pytest.mark.parametrize("url", ["https://backup-bucket/x", "s3:///x", "backup-bucket/x", "s3://b/x?versionId=1"])
-def test_what_is_no_folder_says_what_would_be(url: str) -> None:
+def test_a_url_that_is_no_folder_says_what_would_be_one(url: str) -> None:
     """A mistake in a runbook is read by a person."""
     with pytest.raises(UsageError, match="write s3://BUCKET/PREFIX/"):
-        Folder.parse(url)
+        S3Folder.parse(url)
 
 
-def test_what_cannot_be_seen_in_a_key_is_written_so_that_it_can() -> None:
+def test_an_invisible_character_of_a_key_is_written_so_that_it_is_seen() -> None:
     """A key may hold anything; a log's line may not."""
     assert FOLDER.of("database/a\nb\u202e") == "s3://backup-bucket/database/a%0Ab%E2%80%AE"

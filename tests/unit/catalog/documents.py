@@ -3,7 +3,7 @@
 from textwrap import dedent
 
 from kintsugi.catalog import CatalogErrors, Problem, Source, load_sources
-from kintsugi.model.documents import Catalog
+from kintsugi.model.catalog import Catalog
 
 SERVICE = """\
 apiVersion: kintsugi.dev/v1alpha1
@@ -11,7 +11,7 @@ kind: Service
 metadata: {name: web}
 spec:
   priority: 2
-  depends_on: []
+  dependsOn: []
   namespace: production
   selector: app=web
   workload: deployment/web

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kintsugi.catalog import CatalogErrors, Problem, load_sources, read_sources, shipped_paths
-from kintsugi.catalog.load import Source
+from kintsugi.catalog.library import Source
 from kintsugi.catalog.source import documents
 
 SHIPPED: list[Any] = [
@@ -59,7 +59,7 @@ def changed(draw: st.DrawFn) -> list[Any]:
         elif change == "remove" or isinstance(parent, list):
             del parent[last]
         else:
-            parent[draw(st.sampled_from(["x", f"{last}s", "for", "undo", "needs", "revert", "steps"]))] = parent.pop(
+            parent[draw(st.sampled_from(["x", f"{last}s", "for", "undo", "needs", "undoStep", "steps"]))] = parent.pop(
                 last
             )
     return all_documents

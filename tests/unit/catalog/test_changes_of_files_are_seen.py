@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.catalog import CatalogErrors, CatalogFiles
-from kintsugi.model.documents import Catalog
+from kintsugi.catalog import CatalogErrors, CatalogFiles, CatalogPaths
+from kintsugi.model.catalog import Catalog
 from tests.harness.waiting import eventually
 from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE
 
@@ -25,7 +25,10 @@ class Heard:
 
 def watch(folder: Path, heard: Heard) -> CatalogFiles:
     return CatalogFiles(
-        paths=[folder], every=timedelta(milliseconds=10), loaded=heard.loaded.append, refused=heard.refused.append
+        paths=CatalogPaths(own=[folder]),
+        every=timedelta(milliseconds=10),
+        loaded=heard.loaded.append,
+        refused=heard.refused.append,
     )
 
 
@@ -49,11 +52,11 @@ async def test_a_new_version_is_taken(tmp_path: Path, heard: Heard) -> None:
     write(tmp_path)
     files = watch(tmp_path, heard)
     first = files.start()
-    assert not await files.look()
+    assert not await files.check()
     write(tmp_path, RULE.replace("2m", "5m"))
-    assert await files.look()
+    assert await files.check()
     assert [first, files.catalog] == heard.loaded
-    assert files.catalog.rules["pods"].hold == timedelta(minutes=5)
+    assert files.catalog.rules["pods"].for_duration == timedelta(minutes=5)
 
 
 async def test_a_bad_version_is_refused_whole_and_said_once(tmp_path: Path, heard: Heard) -> None:
@@ -62,13 +65,13 @@ async def test_a_bad_version_is_refused_whole_and_said_once(tmp_path: Path, hear
     first = files.start()
     write(tmp_path, RULE.replace("unhealthy", "unhealty"))
     (tmp_path / "more.yaml").write_text(RUNBOOK.replace("name: mend", "name: more"))
-    assert not await files.look()
-    assert not await files.look()
+    assert not await files.check()
+    assert not await files.check()
     assert files.catalog is first
     assert len(heard.refused) == 1
     assert "web.yaml" in str(heard.refused[0])
     write(tmp_path)
-    assert await files.look()
+    assert await files.check()
     assert set(files.catalog.runbooks) == {"mend", "more"}
 
 
@@ -77,7 +80,7 @@ async def test_a_comment_is_no_new_version(tmp_path: Path, heard: Heard) -> None
     files = watch(tmp_path, heard)
     files.start()
     write(tmp_path, "# a comment\n" + RULE)
-    assert not await files.look()
+    assert not await files.check()
     assert len(heard.loaded) == 1
 
 
@@ -92,8 +95,8 @@ async def test_the_link_swap_of_a_configmap_is_seen(tmp_path: Path, heard: Heard
     files.start()
     (tmp_path / "..data_tmp").symlink_to("..2024_02")
     (tmp_path / "..data_tmp").rename(tmp_path / "..data")
-    assert await files.look()
-    assert files.catalog.rules["pods"].hold == timedelta(minutes=7)
+    assert await files.check()
+    assert files.catalog.rules["pods"].for_duration == timedelta(minutes=7)
 
 
 async def test_an_emptied_folder_is_refused(tmp_path: Path, heard: Heard) -> None:
@@ -101,7 +104,7 @@ async def test_an_emptied_folder_is_refused(tmp_path: Path, heard: Heard) -> Non
     files = watch(tmp_path, heard)
     first = files.start()
     empty(tmp_path)
-    assert not await files.look()
+    assert not await files.check()
     assert files.catalog is first
     assert len(heard.refused) == 1
 
@@ -115,7 +118,7 @@ async def test_a_file_of_the_same_size_and_time_is_seen_by_its_inode(tmp_path: P
     new.write_text((tmp_path / "web.yaml").read_text().replace("2m", "3m"))
     os.utime(new, ns=(old.st_atime_ns, old.st_mtime_ns))
     new.rename(tmp_path / "web.yaml")
-    assert await files.look()
+    assert await files.check()
 
 
 async def test_looking_goes_on_in_the_background(tmp_path: Path, heard: Heard) -> None:
@@ -132,7 +135,7 @@ async def test_looking_goes_on_in_the_background(tmp_path: Path, heard: Heard) -
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    assert files.catalog.rules["pods"].hold == timedelta(minutes=9)
+    assert files.catalog.rules["pods"].for_duration == timedelta(minutes=9)
 
 
 def test_a_start_on_mistakes_is_refused(tmp_path: Path, heard: Heard) -> None:

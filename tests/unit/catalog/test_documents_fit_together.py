@@ -5,11 +5,12 @@ from itertools import pairwise
 
 import pytest
 
+from kintsugi.model.services import OnUpstreamFailure
 from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, loaded, runbook, said
 
 
 def service(name: str, depends_on: str = "[]", *, priority: int = 2, more: str = "") -> str:
-    text = SERVICE.replace("name: web", f"name: {name}").replace("depends_on: []", f"depends_on: {depends_on}")
+    text = SERVICE.replace("name: web", f"name: {name}").replace("dependsOn: []", f"dependsOn: {depends_on}")
     return text.replace("priority: 2", f"priority: {priority}") + more
 
 
@@ -24,7 +25,7 @@ def test_services_that_depend_on_each_other_are_refused_with_the_ring() -> None:
 
 
 def test_a_service_without_depends_on_depends_on_all_of_higher_priority() -> None:
-    without = service("web", priority=3).replace("  depends_on: []\n", "")
+    without = service("web", priority=3).replace("  dependsOn: []\n", "")
     catalog = loaded(
         service("db", priority=1), service("cache"), without, service("ingress", priority=4), RULE, RUNBOOK
     )
@@ -32,21 +33,37 @@ def test_a_service_without_depends_on_depends_on_all_of_higher_priority() -> Non
     assert catalog.services["cache"].depends_on == ()
 
 
+def test_services_of_equal_priority_do_not_wait_for_each_other() -> None:
+    both = [service(name, priority=3).replace("  dependsOn: []\n", "") for name in ("web", "mail")]
+    catalog = loaded(service("db", priority=1), *both, RULE, RUNBOOK)
+    assert {catalog.services[name].depends_on for name in ("web", "mail")} == {("db",)}
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [("", OnUpstreamFailure.WAIT), ("wait", OnUpstreamFailure.WAIT), ("proceed", OnUpstreamFailure.PROCEED)],
+)
+def test_a_service_says_what_follows_when_its_upstream_fails(written: str, means: OnUpstreamFailure) -> None:
+    more = f"  onUpstreamFailure: {written}\n" if written else ""
+    text = SERVICE.replace("  dependsOn: []\n", f"  dependsOn: []\n{more}")
+    assert loaded(text, RULE, RUNBOOK).services["web"].on_upstream_failure is means
+
+
 def test_runbooks_that_run_each_other_are_refused_with_the_ring() -> None:
     messages = said(
         SERVICE,
         RULE,
         runbook("- {id: a, runbook: other}"),
-        runbook("- {id: g, together: [{id: a, runbook: mend}]}", name="other"),
+        runbook("- {id: g, parallel: [{id: a, runbook: mend}]}", name="other"),
     )
     assert len(messages) == 1
-    assert "runbooks run each other without end: " in messages[0]
+    assert "runbooks run each other in a cycle: " in messages[0]
     assert ".runbook:" in messages[0]
 
 
 def test_a_runbook_that_runs_itself_is_refused() -> None:
     (message,) = said(SERVICE, RULE, runbook("- {id: a, runbook: mend}"))
-    assert message == "c.yaml:7:24: spec.steps[0].runbook: runbooks run each other without end: mend -> mend"
+    assert message == "c.yaml:7:24: spec.steps[0].runbook: runbooks run each other in a cycle: mend -> mend"
 
 
 def test_a_child_that_may_take_longer_than_its_parent_is_refused() -> None:
@@ -75,7 +92,7 @@ TAKES = runbook("- {id: a, run: 'kubectl scale deployment web --replicas=${param
 
 
 def test_the_values_of_with_are_read_by_the_types_of_the_parameters() -> None:
-    given = "  with: {n: 5, age: 1h30m, writers: [deployment/a, sts/b], where: 'http://x'}\n"
+    given = "  parameters: {n: 5, age: 1h30m, writers: [deployment/a, sts/b], where: 'http://x'}\n"
     catalog = loaded(SERVICE + given, RULE, TAKES)
     assert catalog.services["web"].parameters == {
         "n": 5,
@@ -89,7 +106,7 @@ def test_the_values_of_with_are_read_by_the_types_of_the_parameters() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("n: five", "a.yaml:12:13: spec.with.n: 'five' is not a whole number (n is of type integer)"),
+        ("n: five", "a.yaml:12:19: spec.parameters.n: 'five' is not a whole number (n is of type integer)"),
         ("n: true", "True is not a whole number"),
         ("age: 90", "90 is not a duration"),
         ("age: 2d", "'2d' is not a duration"),
@@ -97,17 +114,17 @@ def test_the_values_of_with_are_read_by_the_types_of_the_parameters() -> None:
         ("writers: [web]", "'web' is not TYPE/NAME"),
         ("where: ftp://x", "'ftp://x' is not a URL that begins with http:// or https://"),
         ("wheer: http://x", "no runbook of this service takes a parameter 'wheer'; did you mean 'where'?"),
-        ("n: 3", "runbook mend needs where: give a value under `with`, or the runbook a default"),
+        ("n: 3", "runbook mend needs where: give a value under `parameters`, or the runbook a default"),
     ],
 )
-def test_a_wrong_value_under_with_is_refused(given: str, message: str) -> None:
-    assert message in "\n".join(said(SERVICE + f"  with: {{{given}}}\n", RULE, TAKES))
+def test_a_wrong_value_under_parameters_is_refused(given: str, message: str) -> None:
+    assert message in "\n".join(said(SERVICE + f"  parameters: {{{given}}}\n", RULE, TAKES))
 
 
 def test_a_parameter_of_a_child_runbook_may_be_given_too() -> None:
     parent = runbook("- {id: a, runbook: child}")
     child = TAKES.replace("name: mend", "name: child")
-    catalog = loaded(SERVICE + "  with: {where: 'http://x'}\n", RULE, parent, child)
+    catalog = loaded(SERVICE + "  parameters: {where: 'http://x'}\n", RULE, parent, child)
     assert catalog.services["web"].parameters == {"where": "http://x"}
 
 
@@ -137,14 +154,18 @@ MANY = ALL.replace("unhealthy(object)", "size(services.filter(s, !s.healthy)) >=
         "{id: a, checks: smoke}",
         "{id: a, run: 'kubectl get pods -n ${service.namespace}'}",
         "{id: a, runbook: mend}",
+        "{id: a, run: kubectl delete pod web-1 -n production}",
+        "{id: a, service: web, run: kubectl delete pod web-1}",
+        "{id: a, parallel: [{id: b, forEach: services, service: '${each.name}', run: kubectl delete pod web-1}]}",
     ],
 )
 def test_a_rule_about_all_services_starts_no_runbook_that_lacks_one(step: str) -> None:
     checked = SERVICE + "  checks:\n    smoke:\n      - {id: a, run: curl http://web/health, expect: status == 200}\n"
     mend = runbook("- {id: a, expect: service.healthy}")
-    (message,) = said(checked, RULE, mend, MANY, runbook(f"- {step}", name="all"))
-    assert message.startswith(
-        "d.yaml:9:12: spec.runbook: a rule about all services gives its runbook none, but step 'a' of"
+    messages = said(checked, RULE, mend, MANY, runbook(f"- {step}", name="all"))
+    assert len(messages) == 1, messages
+    assert messages[0].startswith(
+        "d.yaml:9:12: spec.runbook: a rule about all services gives its runbook none, but step "
     )
 
 
@@ -156,12 +177,28 @@ def test_a_rule_about_all_services_starts_no_runbook_that_lacks_one(step: str) -
         "{id: a, run: kubectl get nodes}",
         "{id: a, run: curl http://web/health}",
         "{id: a, service: web, runbook: mend}",
-        "{id: a, for_each: services, service: '${each.name}', runbook: mend}",
+        "{id: a, forEach: services, service: '${each.name}', runbook: mend}",
     ],
 )
 def test_a_rule_about_all_services_may_start_a_runbook_that_names_what_it_works_on(step: str) -> None:
     mend = runbook("- {id: a, expect: service.healthy}")
     assert said(SERVICE, RULE, mend, MANY, runbook(f"- {step}", name="all")) == []
+
+
+def test_a_rule_on_alerts_may_be_about_all_services() -> None:
+    alerts = (
+        MANY.replace("on: services", "on: alert")
+        .replace("when: size(services.filter(s, !s.healthy)) >= 3", "matchers: [alertname=StackDown]")
+        .replace("  for: 2m\n", "")
+    )
+    assert said(SERVICE, RULE, RUNBOOK, alerts, runbook("- {id: a, run: kubectl get nodes}", name="all")) == []
+
+
+def test_no_service_is_named_as_all_of_them_are() -> None:
+    (message,) = said(
+        SERVICE.replace("name: web", "name: stack"), RULE.replace("service: web", "service: stack"), RUNBOOK
+    )
+    assert message.startswith("a.yaml:3:18: metadata.name: 'stack' is the name of all services together")
 
 
 def test_a_digest_changes_with_the_document_and_with_what_it_runs() -> None:

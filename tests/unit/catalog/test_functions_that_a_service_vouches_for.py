@@ -4,10 +4,10 @@ import pytest
 
 from tests.unit.catalog.documents import RUNBOOK, SERVICE, runbook, said
 
-VOUCHING = f"{SERVICE}  sql_functions: [bt_index_check, shop.are_whole]\n"
+VOUCHING = f"{SERVICE}  sqlFunctions: [bt_index_check, shop.are_whole]\n"
 ASK = """run: psql -h db -U monitor -c "SELECT bt_index_check('orders_pkey')" """.strip()
 CHECKS = f"  checks:\n    integrity:\n      - id: ask\n        {ASK}\n        expect: size(rows) > 0\n"
-REFUSED = "bt_index_check is not known to look only"
+REFUSED = "bt_index_check is not known to be read-only"
 
 
 @pytest.mark.parametrize(
@@ -35,5 +35,5 @@ def test_a_service_s_own_checks_may_call_what_it_vouches_for() -> None:
 
 
 def test_a_function_that_is_vouched_for_is_named_in_plain_letters() -> None:
-    (problem,) = said(f"{SERVICE}  sql_functions: ['Pg Sleep()']\n", RUNBOOK)
-    assert "sql_functions" in problem
+    (problem,) = said(f"{SERVICE}  sqlFunctions: ['Pg Sleep()']\n", RUNBOOK)
+    assert "sqlFunctions" in problem

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.catalog import Source, load_sources, read_sources, shipped_paths
-from kintsugi.catalog.shapes import ACTIONS, StepShape
-from kintsugi.commands import reference
+from kintsugi.catalog import Source, load_sources, read_sources, schema, shipped_paths
+from kintsugi.catalog.schema_models import ACTIONS, StepShape
+from kintsugi.commands import argv, parse, parse_argv, reference, rights, rows, verb_of
+from kintsugi.commands.command_spec import CommandSpec
 from kintsugi.scope.functions import FUNCTIONS
 from kintsugi.scope.types import PARAMETERS
 
@@ -49,13 +50,36 @@ def test_an_example_of_the_guides_loads(example: str) -> None:
     )
 
 
-def test_there_are_examples() -> None:
+def test_the_guides_have_examples() -> None:
     assert len(examples(GUIDES[0])) >= 3
     assert len(examples(GUIDES[1])) >= 4
 
 
 def test_the_table_of_commands_is_that_of_the_grammar() -> None:
     assert reference() in (DOCS / "runbooks.md").read_text()
+
+
+def test_the_table_of_rights_is_that_of_the_verbs() -> None:
+    assert rights() in (DOCS / "runbooks.md").read_text()
+
+
+@pytest.mark.parametrize("spec", rows(), ids=lambda spec: spec.verb)
+def test_the_example_of_each_verb_is_a_command_of_it(spec: CommandSpec) -> None:
+    """Its words are that command again, and the schema of a step shows it."""
+    command = parse(spec.example, namespace="production")
+    assert verb_of(command) == spec.verb
+    assert parse_argv(argv(command)) == command
+    assert spec.example in schema()["$defs"]["StepShape"]["properties"]["run"]["examples"]  # type: ignore[index]
+
+
+def test_the_page_on_adding_a_verb_quotes_the_one_that_was_added() -> None:
+    """What stands in it as Python stands in the modules of `kubectl drain` and its evictions, line by line."""
+    verbs = DOCS.parent / "daemon" / "kintsugi" / "verbs"
+    module = "".join((verbs / name).read_text() for name in ("drain.py", "evict.py"))
+    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / "adding-a-verb.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 4
+    for piece in (piece.strip("\n") for block in blocks for piece in block.split("    …\n")):
+        assert piece in module, piece
 
 
 def test_the_table_of_functions_is_that_of_the_scope() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kintsugi.model.max_allowed import MaxAllowed
 from tests.unit.catalog.documents import RULE, RUNBOOK, SERVICE, loaded, problems, runbook, said
 
 
@@ -28,8 +29,14 @@ SHAPES = [
     (SERVICE, "v1alpha1", "v1", "'kintsugi.dev/v1' is not one of 'kintsugi.dev/v1alpha1'"),
     (SERVICE, "priority: 2", "priority: high", "a.yaml:5:13: spec.priority: 'high' is not a whole number"),
     (SERVICE, "  namespace: production\n", "", "a.yaml:4:1: spec: `namespace` is missing"),
+    (
+        RULE,
+        "name: pods",
+        "name: manual",
+        "b.yaml:3:18: metadata.name: 'manual' is reserved for what a person starts by hand",
+    ),
     (SERVICE, "name: web", "name: Web", "a.yaml:3:18: metadata.name: 'Web' is not a name"),
-    (SERVICE, "depends_on: []", "depends_on: cache", "spec.depends_on: 'cache' is not a list"),
+    (SERVICE, "dependsOn: []", "dependsOn: cache", "spec.dependsOn: 'cache' is not a list"),
     (SERVICE, "app=web", "''", "spec.selector"),
     (SERVICE, "app=web", "'app in web'", "a.yaml:8:13: spec.selector: label selector"),
     (SERVICE, "deployment/web", "deploymnt/web", "did you mean 'deployment/web'?"),
@@ -41,10 +48,23 @@ SHAPES = [
         "runbook: mned",
         "a.yaml:11:12: spec.runbook: there is no runbook 'mned'; did you mean 'mend'?",
     ),
+    (
+        SERVICE,
+        "dependsOn: []",
+        "onUpstreamFailure: perhaps",
+        "a.yaml:6:22: spec.onUpstreamFailure: 'perhaps' is not one of 'wait' or 'proceed'",
+    ),
     (SERVICE, "[]", "[wbe]", "there is no other service 'wbe'"),
     (SERVICE, "[]", "[web]", "there is no other service 'web'"),
     (SERVICE, "desired > 0", "desird > 0", "a.yaml:10:12: spec.healthy: there is no name `desird` here"),
     (SERVICE, "desired > 0 && ready >= desired", "desired", "spec.healthy: the answer is a int, not a bool"),
+    (
+        SERVICE,
+        "priority: 2",
+        "priority: 2\n  maxAllowed: {memory: lots}",
+        "spec.maxAllowed.memory: 'lots' is not a quantity",
+    ),
+    (SERVICE, "priority: 2", "priority: 2\n  maxAllowed: {cpu: '1'}", "the key 'cpu' is not known here"),
     (
         RULE,
         "on: pod",
@@ -64,7 +84,7 @@ SHAPES = [
     (RULE, "unhealthy(object)", "object.status.phsae == 'x'", "b.yaml:7:"),
     (RULE, "  when: unhealthy(object)\n", "", "a rule on pod needs `when`"),
     (RULE, "  service: web\n", "", "`service` is missing"),
-    (RULE, "on: pod", "on: alert", "a rule on alerts needs `match`"),
+    (RULE, "on: pod", "on: alert", "a rule on alerts needs `matchers`"),
     (RUNBOOK, "id: look", "id: Look", "'Look' is not an id"),
     (RUNBOOK, "expect:", "expcet:", "the key 'expcet' is not known here; did you mean 'expect'?"),
     (RUNBOOK, "size(items)", "size(itmes)", "c.yaml:9:20: spec.steps[0].expect: there is no name `itmes` here"),
@@ -96,7 +116,7 @@ def test_all_mistakes_of_all_files_come_together_and_in_order() -> None:
     assert found == sorted(found)
 
 
-def test_what_follows_from_a_wrong_command_is_not_told_as_well() -> None:
+def test_a_mistake_that_follows_from_a_wrong_command_is_not_told_as_well() -> None:
     text = runbook(
         """
         - id: query
@@ -121,3 +141,9 @@ def test_no_documents_at_all_are_a_mistake() -> None:
 
 def test_true_and_false_are_expressions_too() -> None:
     loaded(SERVICE, wrong(RULE, "unhealthy(object)", "true"), RUNBOOK)
+
+
+def test_a_service_says_how_far_what_it_has_may_be_raised() -> None:
+    given = wrong(SERVICE, "priority: 2", "priority: 2\n  maxAllowed: {memory: 1Gi, storage: 50Gi}")
+    assert loaded(given, RULE, RUNBOOK).services["web"].max_allowed == MaxAllowed(memory="1Gi", storage="50Gi")
+    assert loaded(SERVICE, RULE, RUNBOOK).services["web"].max_allowed == MaxAllowed()

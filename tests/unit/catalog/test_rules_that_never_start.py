@@ -12,7 +12,7 @@ from tests.unit.catalog.documents import RUNBOOK, SERVICE, loaded, said
 def rule(*match: str, more: str = "") -> str:
     """Write a rule on alerts of the service web, which lives in production."""
     head = "apiVersion: kintsugi.dev/v1alpha1\nkind: Rule\nmetadata: {name: told}\nspec:\n  on: alert\n  service: web\n"
-    return f"{head}{more}  match: [{', '.join(match)}]\n"
+    return f"{head}{more}  matchers: [{', '.join(match)}]\n"
 
 
 def warnings(folder: Path, text: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -30,16 +30,18 @@ def warnings(folder: Path, text: str, capsys: pytest.CaptureFixture[str]) -> lis
     ("text", "why"),
     [
         (rule("alertname=Down", "namespace=staging"), "alerts of another namespace start nothing"),
-        (rule("alertname=Down", 'namespace=""'), "say `namespace: any`"),
+        (rule("alertname=Down", 'namespace=""'), "write `namespace: any`"),
         (rule("alertname=Down", "pod=a", "pod=b"), "no alert has pod=a and pod=b"),
     ],
 )
 def test_a_rule_that_could_never_start_is_warned_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, why: str
 ) -> None:
-    (warning,) = warnings(tmp_path, text, capsys)
+    found = warnings(tmp_path, text, capsys)
+    assert len(found) == 1
+    (warning,) = found
     assert "rule.yaml:3" in warning
-    assert "rule told could never start" in warning
+    assert "rule told can never start" in warning
     assert why in warning
 
 
@@ -58,7 +60,9 @@ def test_a_rule_that_could_start_is_not(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_only_rules_on_alerts_say_where_alerts_may_come_from() -> None:
     text = (
-        rule().replace("on: alert", "on: pod\n  when: unhealthy(object)\n  namespace: any").replace("  match: []\n", "")
+        rule()
+        .replace("on: alert", "on: pod\n  when: unhealthy(object)\n  namespace: any")
+        .replace("  matchers: []\n", "")
     )
     (problem,) = said(SERVICE, RUNBOOK, text)
     assert "`namespace: any` is for rules on alerts" in problem

@@ -8,9 +8,11 @@ import pytest
 
 from kintsugi.catalog import load, shipped_paths
 from kintsugi.commands import render
-from kintsugi.model.documents import Catalog, InOrder, Mode, Revert, RollbackThen, RuleSource, Run, Step
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.rules import Mode, RuleSource
+from kintsugi.model.runbooks import InOrder, RollbackThen, Run, Step, UndoStep
 from kintsugi.objects.kept import PersistentVolumeClaim
-from kintsugi.scope.values import StepOutcome, Surroundings, step_names
+from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
 from tests.unit.factories import NOW, incident, pod, view
 
 
@@ -59,11 +61,11 @@ def test_the_web_service_rollback_has_the_four_steps_of_the_page(catalog: Catalo
 def test_the_database_runbook_has_the_five_checks_of_the_page_in_their_order(catalog: Catalog) -> None:
     lines = [line(step) for step in catalog.runbooks["database-recovery"].steps]
     page = [
-        "kubectl get pods -l app=database",
-        "kubectl get pv,pvc -n production",
+        "kubectl get pods -l ${service.selector}",
+        "kubectl get pv,pvc",
         "kubectl logs -f ${each} --since=15m",
-        "kubectl exec -it statefulset/database -- psql -U postgres -c 'SELECT 1'",
-        "kubectl exec -it statefulset/database -- psql -U postgres -c 'SELECT * FROM pg_stat_replication'",
+        "kubectl exec -it ${service.workload} -- psql -U postgres -c 'SELECT 1'",
+        "kubectl exec -it ${service.workload} -- psql -U postgres -c 'SELECT * FROM pg_stat_replication'",
     ]
     places = [lines.index(each) for each in page]
     assert places == sorted(places)
@@ -95,7 +97,7 @@ def test_a_database_is_not_restarted_while_its_data_are_in_doubt(
     restart = step_of(catalog, "restart")
     assert restart.when is not None
     earlier = {"lost": StepOutcome(ran=True, met=not lost), "logs": looked(findings=findings), "alive": NOT_RUN}
-    around = Surroundings(now=NOW, service=view(catalog.services["database"], ready=0))
+    around = EvaluationContext(now=NOW, service=view(catalog.services["database"], ready=0))
     names = step_names(around, earlier=earlier, each=pod("database-0", ready=ready))
     assert restart.when.evaluate(names) is restarts
 
@@ -108,7 +110,7 @@ def test_the_last_pod_that_answers_is_not_restarted(
     restart = step_of(catalog, "restart")
     assert restart.when is not None
     earlier = {"lost": MET, "logs": looked(findings=[]), "alive": StepOutcome(ran=True, met=answers)}
-    around = Surroundings(now=NOW, service=view(catalog.services["database"], ready=others))
+    around = EvaluationContext(now=NOW, service=view(catalog.services["database"], ready=others))
     names = step_names(around, earlier=earlier, each=pod("database-0", ready=False))
     assert restart.when.evaluate(names) is restarts
 
@@ -126,7 +128,9 @@ def test_crash_recovery_is_waited_for_while_it_replays_and_not_while_it_only_tur
     assert patience.progress is not None
     seen = [
         patience.progress.evaluate(
-            step_names(Surroundings(now=NOW), own={"findings": [{**finding("recovering"), "line": line.format(at)}]})
+            step_names(
+                EvaluationContext(now=NOW), own={"findings": [{**finding("recovering"), "line": line.format(at)}]}
+            )
         )
         for at in (1, 2)
     ]
@@ -201,7 +205,7 @@ def test_a_restore_is_proposed_only_where_the_data_are_surely_gone_or_damaged(
     """P6: never on a timeout, a claim that waits, a question without an answer, or a connection that fails."""
     restore = step_of(catalog, "restore")
     assert restore.when is not None
-    around = Surroundings(now=NOW, service=replace(view(catalog.services["database"], ready=0), claims=claims))
+    around = EvaluationContext(now=NOW, service=replace(view(catalog.services["database"], ready=0), pvcs=claims))
     assert restore.when.evaluate(step_names(around, earlier={**SOUND, **steps})) is proposed
 
 
@@ -225,14 +229,14 @@ def test_damage_is_seen_at_three_starts_though_each_look_may_show_but_one(
     assert wanted is not None
     assert expected is not None
     assert over is not None
-    assert wanted.evaluate(step_names(Surroundings(now=NOW), earlier=seen)) is True
-    another = expected.evaluate(step_names(Surroundings(now=NOW), earlier=seen, own={"starts": starts(*second)}))
+    assert wanted.evaluate(step_names(EvaluationContext(now=NOW), earlier=seen)) is True
+    another = expected.evaluate(step_names(EvaluationContext(now=NOW), earlier=seen, own={"starts": starts(*second)}))
     both = {**seen, "second": looked(starts=starts(*second))}
-    last = over.evaluate(step_names(Surroundings(now=NOW), earlier=both, own={"starts": starts(*third)}))
+    last = over.evaluate(step_names(EvaluationContext(now=NOW), earlier=both, own={"starts": starts(*third)}))
     assert (another and last) is three
 
 
-def test_nothing_is_touched_before_a_person_agrees_and_nothing_is_scaled_before_the_volumes_are_kept(
+def test_no_object_is_touched_before_a_person_agrees_and_none_is_scaled_before_the_volumes_are_kept(
     catalog: Catalog,
 ) -> None:
     steps = catalog.runbooks["database-restore"].steps
@@ -240,15 +244,15 @@ def test_nothing_is_touched_before_a_person_agrees_and_nothing_is_scaled_before_
     changing = [
         step
         for step in steps
-        if isinstance(step.do, InOrder | Revert) or (isinstance(step.do, Run) and step.do.command.changes)
+        if isinstance(step.do, InOrder | UndoStep) or (isinstance(step.do, Run) and step.do.command.changes)
     ]
     assert [step.id for step in changing][:2] == ["newest", "keep"]
     assert ids.index("newest") < ids.index("agreed") < ids.index("keep")
-    assert catalog.runbooks["database-restore"].rollback.then is RollbackThen.PARK
+    assert catalog.runbooks["database-restore"].rollback.then is RollbackThen.LEAVE
     assert catalog.runbooks["database-restore"].restores
 
 
-def test_who_agrees_to_a_restore_reads_what_is_lost(catalog: Catalog) -> None:
+def test_the_question_of_a_restore_says_what_is_lost(catalog: Catalog) -> None:
     agreed = next(step for step in catalog.runbooks["database-restore"].steps if step.id == "agreed")
     assert agreed.approve is not None
     backup = {
@@ -258,7 +262,7 @@ def test_who_agrees_to_a_restore_reads_what_is_lost(catalog: Catalog) -> None:
         "skipped": [{"url": "s3://backup-bucket/database/later.dump", "reason": "it is truncated"}],
     }
     names = step_names(
-        Surroundings(
+        EvaluationContext(
             now=NOW,
             incident=incident(),
             service=view(catalog.services["database"]),
@@ -285,20 +289,29 @@ def test_commands_are_bound_to_the_service_s_namespace(catalog: Catalog) -> None
     assert render(check.do.command.bind({}, namespace="production")) == "kubectl get pods -n production -l app=web-app"
 
 
-def test_every_service_has_rules_on_its_pods_its_readiness_and_its_alerts(catalog: Catalog) -> None:
+def test_every_service_has_rules_on_its_pods_its_readiness_its_checks_and_its_alerts(catalog: Catalog) -> None:
     for name in catalog.services:
         sources = {rule.on for rule in catalog.rules.values() if rule.service == name}
-        assert sources >= {RuleSource.POD, RuleSource.SERVICES, RuleSource.ALERT}, name
+        assert sources >= {RuleSource.POD, RuleSource.SERVICES, RuleSource.CHECK, RuleSource.ALERT}, name
 
 
-def test_what_no_restart_can_mend_is_observed(catalog: Catalog) -> None:
+def test_a_rule_on_the_check_smoke_leaves_pods_that_are_not_ready_yet_to_other_rules(catalog: Catalog) -> None:
+    """A cache that reads its dump does not answer either, and a restart would make it begin anew."""
+    conditions = {name: rule.when for name, rule in catalog.rules.items() if rule.check == "smoke"}
+    assert {name: when and when.source for name, when in conditions.items()} == dict.fromkeys(
+        ("api-does-not-answer", "cache-does-not-answer", "ingress-does-not-answer", "web-does-not-answer"),
+        "service.serving",
+    )
+
+
+def test_a_rule_about_a_fault_that_no_restart_mends_only_observes(catalog: Catalog) -> None:
     missing = "database-volume-missing"  # what is lost is restored, when a person agrees
     volumes = [rule for rule in catalog.rules.values() if "volume" in rule.name and rule.name != missing]
     assert volumes
     assert {rule.mode for rule in volumes} == {Mode.OBSERVE}
 
 
-def test_they_load_at_any_scale_of_durations(catalog: Catalog) -> None:
+def test_the_shipped_documents_load_at_any_scale_of_durations(catalog: Catalog) -> None:
     fast = load(shipped_paths(), durations=0.001)
     assert fast.runbooks["web-service-recovery"].rollback.after == timedelta(seconds=1.8)
     assert fast.digest != catalog.digest

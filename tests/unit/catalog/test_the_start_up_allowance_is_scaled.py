@@ -4,15 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.model.documents import Catalog, RuleSource
+from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import Phase
+from kintsugi.model.rules import RuleSource
 from kintsugi.objects.kept import Condition, Pod
-from kintsugi.objects.pods import ContainerState, ContainerStatus, PodStatus, Running
-from kintsugi.runner.memory import Bearings
-from kintsugi.scope.values import Surroundings, rule_names, step_names
+from kintsugi.objects.pods import ContainerState, ContainerStateRunning, ContainerStatus, PodStatus
+from kintsugi.runner.context import StepScope
+from kintsugi.scope.values import EvaluationContext, rule_names, step_names
 from tests.unit import factories
 from tests.unit.factories import NOW
-from tests.unit.pipeline.business import Business
+from tests.unit.pipeline.business import PipelineBench
 
 ALLOWED = timedelta(minutes=2)
 
@@ -20,7 +21,7 @@ ALLOWED = timedelta(minutes=2)
 def starting(age: timedelta) -> Pod:
     """Return a pod that was never ready since it was started so long ago."""
     began = NOW - age
-    running = ContainerStatus(name="main", state=ContainerState(running=Running(started_at=began)))
+    running = ContainerStatus(name="main", state=ContainerState(running=ContainerStateRunning(started_at=began)))
     unready = Condition(type="Ready", status="False", last_transition_time=began)
     status = PodStatus(phase="Running", conditions=(unready,), container_statuses=(running,))
     plain = factories.pod()
@@ -33,7 +34,7 @@ def catalog(durations: float) -> Catalog:
     return factories.catalog(
         factories.service_text(more=check),
         factories.rule_text(),
-        factories.runbook_text("- {id: each, for_each: service.pods, when: unhealthy(each), run: kubectl get pods}"),
+        factories.runbook_text("- {id: each, forEach: service.pods, when: unhealthy(each), run: kubectl get pods}"),
         durations=durations,
     )
 
@@ -47,7 +48,7 @@ def answers(durations: float, pod: Pod) -> list[object]:
     assert rule is not None
     assert step is not None
     assert check is not None
-    names = step_names(Surroundings(now=NOW, service=view, services={"web": view}), each=pod)
+    names = step_names(EvaluationContext(now=NOW, service=view, services={"web": view}), each=pod)
     return [
         rule.evaluate(rule_names(RuleSource.POD, now=NOW, object=pod)),
         step.evaluate(names),
@@ -69,8 +70,8 @@ def test_two_catalogs_of_different_factors_do_not_share_it() -> None:
 
 @pytest.mark.looptime
 async def test_a_change_is_judged_by_the_same_time() -> None:
-    business = Business()
-    business.world.start_up = timedelta(seconds=6)
-    at = Bearings(phase=Phase.FORWARD, service="web", runbook="mend")
-    circumstances = business.world.circumstances(factories.run(), at, factories.step())
-    assert circumstances.startup == timedelta(seconds=6)
+    business = PipelineBench()
+    business.observed.start_up = timedelta(seconds=6)
+    at = StepScope(phase=Phase.FORWARD, service="web", runbook="mend")
+    change_context = business.observed.change_context(factories.run(), at, factories.step())
+    assert change_context.startup == timedelta(seconds=6)

@@ -43,7 +43,7 @@ def test_several_documents_stand_in_one_file_and_empty_ones_are_left_out() -> No
 
 
 def test_a_key_that_stands_twice_is_refused_at_the_second() -> None:
-    assert complaints("a: 1\nb: 2\na: 3\n") == "f.yaml:3:1: a: 'a' stands here a second time: the first is in line 1"
+    assert complaints("a: 1\nb: 2\na: 3\n") == "f.yaml:3:1: a: 'a' is a duplicate key: the first is in line 1"
 
 
 @pytest.mark.parametrize("text", ["when: !x", "when: !ready(object)", "when: !x && y", "when: !(a || b)"])
@@ -70,7 +70,7 @@ def test_a_negation_that_yaml_takes_for_a_tag_is_explained(text: str) -> None:
         ("\tb: 1", "not YAML"),
     ],
 )
-def test_what_is_not_plain_yaml_is_refused(content: str | bytes, why: str) -> None:
+def test_a_document_that_is_not_plain_yaml_is_refused(content: str | bytes, why: str) -> None:
     assert why in complaints(content)
 
 
@@ -97,7 +97,16 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     ],
     ids=["billion-laughs", "aliases", "ring", "deep", "very-deep", "very-deep-block", "very-deep-maps", "large"],
 )
-def test_a_bomb_is_refused_in_no_time(content: str, why: str) -> None:
-    began = time.process_time()
+def test_a_bomb_is_refused_for_less_than_an_ordinary_document_costs(content: str, why: str) -> None:
     assert why in complaints(content)
-    assert time.process_time() - began < 2
+    assert cost(content) < cost("".join(f"k{number}: {{a: [1, 2], b: x}}\n" for number in range(1200)))
+
+
+def cost(content: str) -> float:
+    """Return the least processor time of three readings: what else the process does comes and goes."""
+    costs = []
+    for _ in range(3):
+        began = time.process_time()
+        complaints(content)
+        costs.append(time.process_time() - began)
+    return min(costs)

@@ -3,8 +3,8 @@
 import pytest
 
 from kintsugi.catalog import CatalogErrors, Problem
-from kintsugi.cli.complaint import complain
-from kintsugi.cli.exits import Exit, Unreachable, exit_for
+from kintsugi.cli.exit_codes import ExitCode, Unreachable, exit_for
+from kintsugi.cli.stderr import print_error
 from kintsugi.errors import (
     Forbidden,
     KintsugiError,
@@ -44,11 +44,11 @@ PROBLEMS = (
     ],
 )
 def test_each_kind_of_error_has_its_code(error: KintsugiError, code: int) -> None:
-    assert exit_for(error) == Exit(code)
+    assert exit_for(error) == ExitCode(code)
 
 
 def test_every_problem_is_told_on_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    complain(CatalogErrors(PROBLEMS))
+    print_error(CatalogErrors(PROBLEMS))
     written = capsys.readouterr()
     assert written.out == ""
     assert written.err.splitlines() == [
@@ -59,5 +59,5 @@ def test_every_problem_is_told_on_a_line_of_its_own(capsys: pytest.CaptureFixtur
 
 
 def test_an_error_is_one_line_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
-    complain(Refused("no\nand \x1b[2Jmore"))
+    print_error(Refused("no\nand \x1b[2Jmore"))
     assert capsys.readouterr().err == "error: no and \\x1b[2Jmore\n"

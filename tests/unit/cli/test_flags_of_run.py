@@ -1,5 +1,6 @@
 """Every flag of `kintsugi run` is a setting; mistakes name a flag that can be typed."""
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_args
@@ -9,6 +10,7 @@ import pytest
 from kintsugi.cli import main
 from kintsugi.cli.daemon import RunFlags
 from kintsugi.settings import Settings, known_settings, load
+from kintsugi.settings.spellings import snake
 
 GIVEN = RunFlags(
     mode="approve",
@@ -57,11 +59,11 @@ def test_every_flag_has_the_name_by_which_mistakes_call_it() -> None:
     """`load` names a wrong value by `--SECTION-KEY`: that flag must be there."""
     assert set(RunFlags().settings()) <= {name for name, _ in known_settings()}
     spellings = {name for each in fields(RunFlags) for name in _names(each.name, each.type)}
-    assert {f"--{name.replace('.', '-').replace('_', '-')}" for name in RunFlags().settings()} <= spellings
+    assert {f"--{re.sub('[._]', '-', snake(name))}" for name in RunFlags().settings()} <= spellings
 
 
 def _names(field: str, annotation: object) -> tuple[str, ...]:
-    """Give the spellings of one field's option."""
+    """Return the spellings of one field's option."""
     option = get_args(annotation)[1]
     said = tuple(name for name in (option.default, *(option.param_decls or ())) if isinstance(name, str))
     return said or (f"--{field.replace('_', '-')}",)

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from kintsugi.cli.exits import Exit
-from kintsugi.cli.stopping import until_told
+from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.shutdown import run_until_signal
 from kintsugi.errors import LedgerHeld
 
 
@@ -31,44 +31,44 @@ class Work:
 
 
 @pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])
-async def test_one_signal_lets_the_work_clean_up(which: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_first_signal_lets_the_work_clean_up(which: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
     work = Work(cleaning=0.05)
-    told = asyncio.create_task(until_told(work()))
+    told = asyncio.create_task(run_until_signal(work()))
     await work.began.wait()
     os.kill(os.getpid(), which)
-    assert await asyncio.wait_for(told, 10) is Exit.DONE
+    assert await asyncio.wait_for(told, 120) is ExitCode.DONE
     assert work.cleaned
     assert which.name in capsys.readouterr().err
 
 
 async def test_a_second_signal_ends_the_cleaning_up() -> None:
     work = Work(cleaning=3600)
-    told = asyncio.create_task(until_told(work()))
+    told = asyncio.create_task(run_until_signal(work()))
     await work.began.wait()
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(work.cleaning_up.wait(), 10)
     os.kill(os.getpid(), signal.SIGTERM)
-    assert await asyncio.wait_for(told, 10) is Exit.FINDINGS
+    assert await asyncio.wait_for(told, 120) is ExitCode.FINDINGS
     assert not work.cleaned
 
 
 async def test_signals_belong_to_python_again_afterwards() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    assert await until_told(asyncio.sleep(0)) is Exit.DONE
+    assert await run_until_signal(asyncio.sleep(0)) is ExitCode.DONE
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-async def test_what_the_work_raises_is_passed_on() -> None:
+async def test_an_error_of_the_work_is_passed_on() -> None:
     async def held() -> None:
         raise LedgerHeld("another daemon is alive on this ledger")
 
     with pytest.raises(LedgerHeld):
-        await until_told(held())
+        await run_until_signal(held())
 
 
 async def test_a_cancellation_that_is_no_signal_is_passed_on() -> None:
     work = Work()
-    told = asyncio.create_task(until_told(work()))
+    told = asyncio.create_task(run_until_signal(work()))
     await work.began.wait()
     told.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -2,17 +2,20 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from kintsugi.cli.story import parents_of, shown, step_lines, story, way_back
-from kintsugi.model.records import IncidentState, Phase, StepRecord, StepState, UndoRecord
+from kintsugi.cli.story import parents_of, shown, step_lines, story, undo_commands
+from kintsugi.model.causes import KeptDiagnosis, ObjectChange, Occasion
+from kintsugi.model.records import IncidentState, Phase, RunKind, StepRecord, StepState, UndoRecord
 from kintsugi.server.operations import IncidentDetail, RunDetail
 from tests.integration.cli_daemon import DETAIL, RUN, STEPS, at
+from tests.integration.told_diagnosis import DIAGNOSIS
 
 
-def step(path: str, state: StepState = StepState.DONE, **fields: object) -> StepRecord:
+def step(path: str, state: StepState = StepState.DONE, **fields: Any) -> StepRecord:
     """Make a record of the run."""
     record = StepRecord(run=RUN.id, path=path, state=state)
-    return replace(record, **fields)  # type: ignore[arg-type]  # a test's own fields
+    return replace(record, **fields)
 
 
 def changed(path: str, *undo: str, seconds: float = 0, phase: Phase = Phase.FORWARD) -> StepRecord:
@@ -21,7 +24,7 @@ def changed(path: str, *undo: str, seconds: float = 0, phase: Phase = Phase.FORW
 
 
 def of(*steps: StepRecord, state: IncidentState = IncidentState.RECOVERED) -> IncidentDetail:
-    """Give an incident with one run of these steps."""
+    """Return an incident with one run of these steps."""
     return IncidentDetail(incident=DETAIL.incident, runs=(RunDetail(run=replace(RUN, state=state), steps=steps),))
 
 
@@ -34,7 +37,7 @@ def test_bookkeeping_is_not_told_and_steps_come_in_the_order_of_their_beginning(
 
 def test_an_effect_belongs_to_its_step_wherever_that_is() -> None:
     effects = [step(path) for path in ("restart[0]#0", "scale#1", "a/b#0", "each[2]/c[1]#0", "each[2]/look", "plain")]
-    assert parents_of(effects) == {"restart", "scale", "a/b", "each[2]/c"}
+    assert set(map(str, parents_of(effects))) == {"restart", "scale", "a/b", "each[2]/c"}
 
 
 def test_a_step_inside_a_round_is_told_by_its_name() -> None:
@@ -44,31 +47,32 @@ def test_a_step_inside_a_round_is_told_by_its_name() -> None:
 
 def test_changes_are_taken_back_newest_first() -> None:
     told = [
-        line.plain for line in way_back(of(changed("a#0", "undo a", seconds=1), changed("b#0", "undo b", seconds=2)))
+        line.plain
+        for line in undo_commands(of(changed("a#0", "undo a", seconds=1), changed("b#0", "undo b", seconds=2)))
     ]
     assert told[:2] == ["$ undo b", "$ undo a"]
     assert "kintsugi rollback inc-1" in told[2]
 
 
-def test_what_was_taken_back_already_is_not_offered_again() -> None:
+def test_a_change_that_was_taken_back_is_not_offered_again() -> None:
     undone = changed("a#0~0", phase=Phase.UNDO)
-    assert way_back(of(changed("a#0", "undo a"), undone)) == []
+    assert undo_commands(of(changed("a#0", "undo a"), undone)) == []
 
 
 def test_an_undo_that_failed_leaves_its_change_to_be_taken_back() -> None:
     failed = replace(changed("a#0~0", phase=Phase.UNDO), state=StepState.FAILED)
-    assert next(line.plain for line in way_back(of(changed("a#0", "undo a"), failed))) == "$ undo a"
+    assert next(line.plain for line in undo_commands(of(changed("a#0", "undo a"), failed))) == "$ undo a"
 
 
 def test_a_run_that_was_rolled_back_leaves_nothing() -> None:
-    assert way_back(of(changed("a#0", "undo a"), state=IncidentState.ROLLED_BACK)) == []
+    assert undo_commands(of(changed("a#0", "undo a"), state=IncidentState.ROLLED_BACK)) == []
 
 
-def test_what_was_refused_or_failed_has_nothing_to_take_back_but_the_uncertain_has() -> None:
+def test_a_refused_or_failed_change_has_nothing_to_take_back_but_an_uncertain_one_has() -> None:
     """Nobody knows whether an unknown change was made: its way back must be at hand (P3)."""
     states = (StepState.SKIPPED, StepState.FAILED, StepState.UNKNOWN, StepState.NEEDS_OPERATOR, StepState.INTENT)
     steps = [replace(changed(f"{state}#0", f"undo {state}"), state=state) for state in states]
-    told = {line.plain for line in way_back(of(*steps))}
+    told = {line.plain for line in undo_commands(of(*steps))}
     assert {line for line in told if line.startswith("$")} == {
         "$ undo unknown",
         "$ undo needs-operator",
@@ -81,5 +85,50 @@ def test_an_open_run_says_when_the_watchdog_looks() -> None:
     detail = replace(DETAIL, runs=(open_run,))
     early = "\n".join(line.plain for line in story(detail, now=RUN.deadline - timedelta(minutes=1)))
     late = "\n".join(line.plain for line in story(detail, now=datetime.max.replace(tzinfo=UTC)))
-    assert "The watchdog looks at 03:28:00: if web-service is not healthy then, the change is rolled back" in early
+    assert "The watchdog checks at 03:28:00: if web-service is not healthy then, the change is rolled back" in early
     assert "The watchdog is due" in late
+
+
+def test_an_incident_about_the_observer_names_no_rule() -> None:
+    about = replace(
+        DETAIL.incident, service="observer", rule="", runbook="", kind=RunKind.OBSERVER, state=IncidentState.OPEN
+    )
+    lines = [line.plain for line in story(IncidentDetail(incident=about), now=at(60))]
+    assert "mode auto" in lines
+    assert not any("rule" in line for line in lines)
+
+
+def test_the_story_begins_with_what_is_wrong_and_what_changed_before_and_has_each_diagnosis_with_its_evidence() -> None:
+    change = ObjectChange(
+        object="deployment/web", field="containers[web].image", before="shop:2.0", after="shop:2.1", shown=True
+    )
+    found = replace(DIAGNOSIS, changes=(change,))
+    kept = [
+        KeptDiagnosis(incident="inc-1", occasion=each, diagnosis=found)
+        for each in (Occasion.OPENED, Occasion.HAND_OVER)
+    ]
+    handed_over = replace(DETAIL.incident, state=IncidentState.NEEDS_OPERATOR)
+    lines = [line.plain for line in story(IncidentDetail(incident=handed_over, diagnoses=tuple(kept)), now=at(0))]
+    assert lines[1].startswith(
+        "What is wrong: ImagePull (certain): deployment/web containers[web].image: deployment/web: "
+    )
+    assert lines[2] == "What changed before: deployment/web containers[web].image shop:2.0 -> shop:2.1"
+    told = lines[lines.index("Diagnosis") :]
+    assert [line.strip() for line in told if line.startswith("  03:02:00")] == [
+        "03:02:00  before anything was done",
+        "03:02:00  when it was handed over",
+    ]
+    assert sum("event pod/web-1 Failed" in line for line in told) == 2
+
+
+def test_the_story_names_the_services_that_suffer_too() -> None:
+    about = IncidentDetail(incident=DETAIL.incident, affected=("frontend", "web"))
+    assert "Also affected: frontend, web" in [line.plain for line in story(about, now=at(0))]
+    assert not any("affected" in line.plain for line in story(DETAIL, now=at(0)))
+
+
+def test_a_cause_is_told_as_past_once_the_trouble_is_over() -> None:
+    kept = KeptDiagnosis(incident="inc-1", occasion=Occasion.OPENED, diagnosis=DIAGNOSIS)
+    recovered = replace(DETAIL.incident, state=IncidentState.RECOVERED)
+    lines = [line.plain for line in story(IncidentDetail(incident=recovered, diagnoses=(kept,)), now=at(0))]
+    assert lines[1].startswith("What was wrong: ImagePull (certain)")

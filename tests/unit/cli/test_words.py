@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.cli.complaint import printable
-from kintsugi.cli.found import found
 from kintsugi.cli.output import plain, took
+from kintsugi.cli.result_summary import found
+from kintsugi.cli.stderr import printable
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_result_is_told_in_a_line(result: dict[str, object], text: str) -> Non
     assert found(result, empty=True) == text
 
 
-def test_what_a_change_did_not_find_is_no_news() -> None:
+def test_an_empty_list_of_a_change_is_not_told() -> None:
     assert found({"items": [], "name": "web"}, empty=False) == "name web"
 
 

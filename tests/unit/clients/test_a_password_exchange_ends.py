@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.clients.addresses import AddressRule
-from kintsugi.clients.postgres import PostgresClient, Server
+from kintsugi.clients.postgres import PostgresClient, PostgresServer
 from kintsugi.clients.postgres_connection import MOST_ROUNDS
 from kintsugi.errors import ProbeFailed
 
@@ -47,7 +47,7 @@ async def asking(rounds: int) -> AsyncIterator[tuple[int, list[bytes]]]:
 
 
 async def ask(port: int) -> str:
-    where = Server(host="127.0.0.1", port=port, user="monitor", sslmode="disable", password="secret")
+    where = PostgresServer(host="127.0.0.1", port=port, user="monitor", sslmode="disable", password="secret")
     return await PostgresClient(AddressRule(allow_loopback=True)).ask("SELECT 1", where, within=SOON)
 
 

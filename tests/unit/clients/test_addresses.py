@@ -48,7 +48,7 @@ def test_services_and_the_world_may_be_asked(address: str) -> None:
     assert not AddressRule().refusal(ip_address(address))
 
 
-def test_a_rehearsal_may_ask_its_own_loopback_and_nothing_else() -> None:
+def test_a_demonstration_may_ask_its_own_loopback_and_nothing_else() -> None:
     """The setting opens one door."""
     rule = AddressRule(allow_loopback=True)
     assert not rule.refusal(ip_address("127.0.0.1"))
@@ -100,7 +100,7 @@ async def test_a_name_without_an_address_is_a_failed_probe() -> None:
         "::ffff:240.0.0.1",
     ],
 )
-def test_what_leads_to_a_forbidden_address_by_a_tunnel_or_a_translator_is_refused(address: str) -> None:
+def test_an_address_that_leads_to_a_forbidden_one_by_a_tunnel_or_a_translator_is_refused(address: str) -> None:
     """E6: local NAT64 in each of its forms, SIIT, Teredo (server and client), ISATAP, 6to4."""
     assert AddressRule().refusal(ip_address(address))
 
@@ -109,5 +109,5 @@ def test_what_leads_to_a_forbidden_address_by_a_tunnel_or_a_translator_is_refuse
     "address",
     ["64:ff9b:1::10.0.0.5", "64:ff9b::10.0.0.5", "::ffff:0:10.0.0.5", "2001:db8::5efe:10.0.0.5", "fd20:ce::1"],
 )
-def test_what_leads_to_a_service_may_be_asked(address: str) -> None:
+def test_an_address_that_leads_to_a_service_may_be_asked(address: str) -> None:
     assert not AddressRule().refusal(ip_address(address))

@@ -28,7 +28,7 @@ class Site:
     asked: list[tuple[str, str, str, dict[str, str]]] = field(default_factory=list)
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
-        """Give the URL of a page."""
+        """Return the URL of a page."""
         return f"http://{host}:{self.port}{path}"
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -155,12 +155,14 @@ async def test_other_schemes_are_not_spoken(url: str) -> None:
 class OneAnswer(AddressRule):
     """A rule whose resolver knows one name, once: a second question would find another address."""
 
+    answers: list[tuple[Address, ...]]
+
     def __init__(self) -> None:
         super().__init__()
         object.__setattr__(self, "answers", [(ip_address("127.0.0.1"),)])
 
     async def resolve(self, host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
-        """Give the checked address the first time, then fail the test."""
+        """Return the checked address the first time, then fail the test."""
         assert host == "shop.test"
         return self.answers.pop()
 
@@ -175,20 +177,21 @@ async def test_the_connection_goes_to_the_address_that_was_checked(site: Site) -
 async def test_curl_answers_with_the_columns_of_the_grammar(site: Site) -> None:
     """status, body, headers, json; -f makes a bad status a failure."""
     does = Actions(ClusterOfDicts(), Clients.under(AddressRule(allow_loopback=True)))
-    good = await does.look(parse(f"curl {site.url('/health')}"), deadline=SOON)
+    good = await does.read(parse(f"curl {site.url('/health')}"), deadline=SOON)
     assert good.names["status"] == 200
     assert good.names["json"] == {"status": "ok"}
-    bad = await does.look(parse(f"curl {site.url('/down')}"), deadline=SOON)
+    bad = await does.read(parse(f"curl {site.url('/down')}"), deadline=SOON)
     assert (bad.names["status"], bad.names["body"], bad.failed) == (503, "no back end", "")
     assert "json" not in bad.names
-    failed = await does.look(parse(f"curl -f {site.url('/down')}"), deadline=SOON)
+    failed = await does.read(parse(f"curl -f {site.url('/down')}"), deadline=SOON)
     assert failed.failed == "the requested URL returned error: 503"
 
 
 async def test_a_redirect_to_another_port_is_never_followed(site: Site) -> None:
     """E6: headers and bodies stay with who was asked."""
-    with pytest.raises(Refused, match="another port"):
+    with pytest.raises((Refused, ProbeFailed)) as caught:
         await CLIENT.ask(HttpRequest(url=site.url("/next-door"), follow=True), within=SOON)
+    assert "another port" in str(caught.value)
     assert len(site.asked) == 1
 
 

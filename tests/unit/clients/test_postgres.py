@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from kintsugi.actions.actions import Actions
-from kintsugi.actions.asker import Asker
+from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import NotFound, ProbeFailed
-from kintsugi.model.documents import SecretRef
-from kintsugi.objects.resources import SECRETS as KIND
+from kintsugi.model.services import SecretRef
 from kintsugi.telemetry import MASK, SECRETS
+from kubeobjects.resources import SECRETS as KIND
 from tests.harness.certificates import Authority
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 
@@ -107,11 +107,11 @@ def secret(**values: str) -> dict[str, object]:
 async def ask(listener: Listener, connection: str = "", cluster: ClusterOfDicts | None = None) -> str:
     """Ask the listener, and give why there is no answer."""
     cluster = cluster or ClusterOfDicts((KIND, secret(password=PASSWORD)))
-    actions = Actions(cluster, Clients.under(AddressRule(allow_loopback=True)))  # type: ignore[arg-type]
+    actions = Actions(cluster, Clients.under(AddressRule(allow_loopback=True)))
     target = f"-d '{connection}'" if connection else ""
     command = parse(f"psql -h localhost -p {listener.port} -U monitor {target} -c 'SELECT 1'")
     with pytest.raises(ProbeFailed) as failed:
-        await actions.look(command, deadline=SOON, asker=Asker(namespace="production", env=ENV))
+        await actions.read(command, deadline=SOON, probe_context=ProbeContext(namespace="production", env=ENV))
     return str(failed.value)
 
 
@@ -138,25 +138,25 @@ async def test_a_password_of_a_file_comes_first_and_its_line_is_the_server_s(tmp
 
 async def test_a_secret_that_is_not_there_is_no_answer() -> None:
     cluster = ClusterOfDicts((KIND, secret(username="postgres")))
-    actions = Actions(cluster, Clients.under(AddressRule(allow_loopback=True)))  # type: ignore[arg-type]
+    actions = Actions(cluster, Clients.under(AddressRule(allow_loopback=True)))
     with pytest.raises(NotFound, match="has no key 'password'"):
-        await actions.look(
+        await actions.read(
             parse("psql -h localhost -U monitor -c 'SELECT 1'"),
             deadline=SOON,
-            asker=Asker(namespace="production", env=ENV),
+            probe_context=ProbeContext(namespace="production", env=ENV),
         )
 
 
-async def test_nothing_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_setting_of_a_connection_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The daemon's own variables may name the ledger's password."""
     monkeypatch.setenv("PGPASSWORD", "of-the-ledger")
     monkeypatch.setenv("PGSSLMODE", "require")
     cluster = ClusterOfDicts((KIND, secret(password=PASSWORD)))
-    actions = Actions(cluster, Clients.under(AddressRule(allow_loopback=True)))  # type: ignore[arg-type]
+    actions = Actions(cluster, Clients.under(AddressRule(allow_loopback=True)))
     async with listening() as listener:
         command = parse(f"psql -h localhost -p {listener.port} -U monitor -c 'SELECT 1'")
         with pytest.raises(ProbeFailed):
-            await actions.look(command, deadline=SOON, asker=Asker())
+            await actions.read(command, deadline=SOON, probe_context=ProbeContext())
     assert listener.passwords == [""]
 
 

@@ -11,7 +11,7 @@ WHERE = "s3://backup-bucket/database/1.dump"
 
 
 def raised(error: Exception) -> StoreError:
-    """Give what an error is turned into."""
+    """Return what an error is turned into."""
     with pytest.raises(StoreError) as found, explained(WHERE):
         raise error
     assert str(found.value).startswith(f"{WHERE}: ")
@@ -22,7 +22,7 @@ def raised(error: Exception) -> StoreError:
 def answer(code: str, status: int, message: str = "") -> told.ClientError:
     """Make the error of an answer."""
     return told.ClientError(
-        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}},
         "GetObject",
     )
 
@@ -42,7 +42,7 @@ def answer(code: str, status: int, message: str = "") -> told.ClientError:
         ("MethodNotAllowed", 405, "S3 refused the request: MethodNotAllowed"),
     ],
 )
-def test_what_no_repetition_changes_is_a_refusal(code: str, status: int, said: str) -> None:
+def test_an_s3_error_that_no_repetition_changes_is_a_refusal(code: str, status: int, said: str) -> None:
     """It never leads to an older backup."""
     found = raised(answer(code, status))
     assert isinstance(found, StoreRefused)
@@ -50,7 +50,7 @@ def test_what_no_repetition_changes_is_a_refusal(code: str, status: int, said: s
 
 
 @pytest.mark.parametrize(("code", "status"), [("NoSuchKey", 404), ("PreconditionFailed", 412), ("InvalidRange", 416)])
-def test_what_is_no_longer_what_was_listed_has_changed(code: str, status: int) -> None:
+def test_an_object_that_is_no_longer_as_listed_has_changed(code: str, status: int) -> None:
     """Only this is about the one object."""
     assert isinstance(raised(answer(code, status)), StoreChanged)
 
@@ -71,7 +71,7 @@ def test_what_is_no_longer_what_was_listed_has_changed(code: str, status: int) -
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_may_be_over_in_a_moment_is_unreachable(error: Exception) -> None:
+def test_an_s3_error_that_may_be_over_in_a_moment_is_unreachable(error: Exception) -> None:
     """A download goes on from there, so and so often."""
     assert isinstance(raised(error), StoreUnreachable)
 
@@ -88,6 +88,6 @@ def test_what_may_be_over_in_a_moment_is_unreachable(error: Exception) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_is_wrong_on_our_side_is_a_refusal_too(error: Exception) -> None:
+def test_an_error_on_our_side_is_a_refusal_too(error: Exception) -> None:
     """With what the library says about it."""
     assert isinstance(raised(error), StoreRefused)

@@ -66,7 +66,7 @@ async def test_a_name_that_does_not_resolve_where_the_clusters_do_is_a_failed_pr
     assert not isinstance(await failure(Dns({CLUSTER_NAME: 0.01})), ResolverFailed)
 
 
-async def test_where_the_clusters_own_name_does_not_resolve_nobody_was_asked() -> None:
+async def test_the_name_server_is_not_asked_where_the_clusters_own_name_does_not_resolve() -> None:
     """Outside of a cluster, or while its DNS is away."""
     why = await failure(Dns({}))
     assert isinstance(why, ResolverFailed)
@@ -131,7 +131,7 @@ async def test_every_look_by_name_says_whose_fault_it_is(line: str, silence: flo
     own, theirs = Dns({}, silence=silence), Dns({CLUSTER_NAME: 0.01}, silence=silence)
     for dns, kind in ((own, True), (theirs, False)):
         clients = Clients.under(AddressRule(resolver=Resolver(dns)))
-        actions = Actions(ClusterOfDicts(), clients)  # type: ignore[arg-type]
+        actions = Actions(ClusterOfDicts(), clients)
         with pytest.raises(ProbeFailed) as failed:
-            await actions.look(parse(line, namespace="production"), deadline=WITHIN)
+            await actions.read(parse(line, namespace="production"), deadline=WITHIN)
         assert isinstance(failed.value, ResolverFailed) is kind

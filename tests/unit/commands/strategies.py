@@ -5,35 +5,43 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
-from kintsugi.commands.grammar import BY_VERB, MARKABLE, PATCHABLE, READABLE, ROLLED_OUT, WITH_PODS
+from kintsugi.commands.kinds import MARKABLE, PATCHABLE, READABLE, ROLLED_OUT, WITH_PODS
+from kintsugi.commands.registry import by_verb
 from kintsugi.model.command import (
     BackupFetch,
-    CanI,
     Command,
-    Cordon,
-    Curl,
     Delete,
-    Describe,
     Dropdb,
-    Events,
     Exec,
-    Get,
-    Logs,
-    Mark,
-    NcZ,
-    Nslookup,
     ObjectName,
     Patch,
     PgRestore,
     Psql,
-    Rollout,
-    Scale,
-    Top,
-    Usage,
+    SetMetadata,
     Verb,
-    Wait,
 )
-from kintsugi.objects.resources import DEPLOYMENTS, NODES, PODS, REPLICASETS, RESOURCES, Resource
+from kintsugi.verbs.can_i import CanI
+from kintsugi.verbs.check import CheckPod
+from kintsugi.verbs.cordon import Cordon
+from kintsugi.verbs.curl import Curl
+from kintsugi.verbs.describe import Describe
+from kintsugi.verbs.diagnose import Diagnose
+from kintsugi.verbs.drain import Drain
+from kintsugi.verbs.eviction import Evict
+from kintsugi.verbs.get import Get
+from kintsugi.verbs.instant_query import InstantQuery
+from kintsugi.verbs.list_events import Events
+from kintsugi.verbs.logs import Logs
+from kintsugi.verbs.nc import NcZ
+from kintsugi.verbs.nslookup import Nslookup
+from kintsugi.verbs.rollout import Rollout
+from kintsugi.verbs.scale import Scale
+from kintsugi.verbs.set_env import SetEnv
+from kintsugi.verbs.set_image import SetImage
+from kintsugi.verbs.set_resources import SetResources
+from kintsugi.verbs.top import Top, Usage
+from kintsugi.verbs.wait import Wait
+from kubeobjects.resources import DEPLOYMENTS, NODES, PODS, REPLICASETS, RESOURCES, Resource
 
 names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
 texts = st.text(
@@ -42,6 +50,9 @@ texts = st.text(
 )
 durations = st.integers(1, 10_000_000).map(lambda number: timedelta(milliseconds=number))
 seconds = st.integers(1, 99_999).map(lambda number: timedelta(seconds=number / 100))
+queries = st.text(
+    st.characters(codec="ascii", min_codepoint=32, max_codepoint=126) | st.sampled_from("é\n"), min_size=1
+).filter(lambda text: text.strip() and "${" not in text and not text.startswith("-"))
 selectors = st.sampled_from(["app=web", "app in (a, b)", "!x", "a!=b,c=d", "app.kubernetes.io/name=x"])
 maybe_selectors = st.just("") | selectors
 keys = st.from_regex(r"([a-z]{1,4}\.[a-z]{1,3}/)?[a-z]([-a-z0-9]{0,5}[a-z0-9])?", fullmatch=True)
@@ -169,11 +180,11 @@ def patches(draw: st.DrawFn, uid: bool) -> Patch:
 
 
 @st.composite
-def marks(draw: st.DrawFn, uid: bool) -> Mark:
+def marks(draw: st.DrawFn, uid: bool) -> SetMetadata:
     verb = draw(st.sampled_from([Verb.LABEL, Verb.ANNOTATE]))
     found = draw(objects_of(MARKABLE, uid=uid))
     values = label_values if verb is Verb.LABEL else texts
-    return Mark(
+    return SetMetadata(
         verb=verb,
         objects=found,
         namespace=draw(place_for([each.resource for each in found])),
@@ -184,16 +195,52 @@ def marks(draw: st.DrawFn, uid: bool) -> Mark:
 
 @st.composite
 def rollouts(draw: st.DrawFn, verb: Verb, uid: bool) -> Rollout:
-    keys_known = {flag.key for flag in BY_VERB[verb].flags}
+    keys_known = {flag.key for flag in by_verb()[verb].flags}
     resources = (DEPLOYMENTS,) if verb in (Verb.ROLLOUT_PAUSE, Verb.ROLLOUT_RESUME) else ROLLED_OUT
     (found,) = draw(objects_of(resources, most=1, uid=uid))
+    to_kept = draw(st.booleans()) if "to_kept" in keys_known else False
     return Rollout(
         verb=verb,
         object=found,
         namespace=draw(names),
-        revision=draw(st.integers(0, 99)) if "revision" in keys_known else 0,
+        revision=draw(st.integers(0, 99)) if "revision" in keys_known and not to_kept else 0,
         timeout=draw(st.none() | durations) if "timeout" in keys_known else None,
+        to_kept=to_kept,
+        current=draw(st.integers(0, 99)) if "current" in keys_known else 0,
     )
+
+
+images = st.sampled_from(["nginx", "nginx:1.27", "registry.example.com:5000/a/b:v1", f"a@sha256:{'0' * 64}"])
+variables = st.from_regex(r"[-._a-zA-Z]{1,3}[-._a-zA-Z0-9]{0,5}[._a-zA-Z0-9]", fullmatch=True).filter(
+    lambda name: not name.startswith("-")
+)
+amounts = st.dictionaries(
+    st.sampled_from(["cpu", "memory", "ephemeral-storage", "nvidia.com/gpu"]),
+    st.sampled_from(["1", "100m", "0.5", "512Mi", "1e3"]),
+    max_size=2,
+)
+patterns = st.sampled_from(["*", "web", "web-*", "*b"])
+
+
+@st.composite
+def sets(draw: st.DrawFn, uid: bool) -> SetImage | SetResources | SetEnv:
+    (found,) = draw(objects_of(ROLLED_OUT, most=1, uid=uid))
+    place = draw(names)
+    match draw(st.sampled_from([SetImage, SetResources, SetEnv])):
+        case each if each is SetImage:
+            chosen = st.just({"*": "nginx:2"}) | st.dictionaries(names, images, min_size=1, max_size=3)
+            return SetImage(object=found, namespace=place, images=draw(chosen))
+        case each if each is SetResources:
+            limits, requests = draw(amounts), draw(amounts)
+            return SetResources(
+                object=found,
+                namespace=place,
+                containers=draw(patterns),
+                limits=limits,
+                requests=requests or ({} if limits else {"cpu": "1"}),
+            )
+    env = draw(st.dictionaries(variables, st.none() | texts, min_size=1, max_size=3))
+    return SetEnv(object=found, namespace=place, containers=draw(patterns), env=env)
 
 
 def can_is() -> st.SearchStrategy[CanI]:
@@ -306,6 +353,7 @@ def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
         drops(),
         patches(uid),
         marks(uid),
+        sets(uid),
         *(rollouts(verb, uid) for verb in Verb if verb.startswith("kubectl rollout")),
         st.builds(Delete, objects=objects_of((PODS,), uid=uid), namespace=names, grace=graces),
         st.builds(
@@ -322,6 +370,23 @@ def commands(*, uid: bool = False) -> st.SearchStrategy[Command]:
             types=st.sampled_from([(), ("Warning",), ("Normal", "Warning")]),
         ),
         st.builds(Cordon, objects=objects_of((NODES,), uid=uid), on=st.booleans()),
+        st.builds(
+            Drain,
+            object=objects_of((NODES,), most=1, uid=uid).map(lambda found: found[0]),
+            ignore_daemonsets=st.booleans(),
+            delete_emptydir_data=st.booleans(),
+            grace=graces,
+            timeout=st.none() | durations,
+            pod_selector=maybe_selectors,
+        ),
+        st.builds(Evict, object=objects_of((PODS,), most=1, uid=uid).map(lambda found: found[0]), namespace=names),
+        st.builds(CheckPod, object=objects_of((PODS,), most=1, uid=uid).map(lambda found: found[0]), namespace=names),
+        st.builds(
+            Diagnose,
+            object=st.builds(ObjectName, resource=st.sampled_from(ROLLED_OUT), name=names, uid=st.just("")),
+            namespace=names,
+        ),
         st.builds(Nslookup, name=names, server=st.just("") | names),
+        st.builds(InstantQuery, server=st.builds("http://{}:9090".format, names), query=queries),
         st.builds(NcZ, host=names, port=st.integers(1, 65535), timeout=st.none() | seconds),
     )

@@ -6,8 +6,14 @@ import pytest
 
 from kintsugi.commands import CommandProblem, parse, parse_template, render
 from kintsugi.expressions import INT, Scope
-from kintsugi.model.command import Command, Curl, Delete, Get, Logs, Mark, NcZ, ObjectName, Rollout, Scale, Verb
-from kintsugi.objects.resources import DEPLOYMENTS, NODES, PODS, PVCS, PVS, SERVICES, STATEFULSETS
+from kintsugi.model.command import Command, Delete, ObjectName, SetMetadata, Verb
+from kintsugi.verbs.curl import Curl
+from kintsugi.verbs.get import Get
+from kintsugi.verbs.logs import Logs
+from kintsugi.verbs.nc import NcZ
+from kintsugi.verbs.rollout import Rollout
+from kintsugi.verbs.scale import Scale
+from kubeobjects.resources import DEPLOYMENTS, NODES, PODS, PVCS, PVS, SERVICES, STATEFULSETS
 
 WEB = ObjectName(resource=DEPLOYMENTS, name="web-app-deployment")
 
@@ -136,13 +142,13 @@ def test_nc_knocks_at_a_port() -> None:
 
 
 def test_a_name_that_ends_in_a_value_is_no_label_that_is_taken_away() -> None:
-    """D9: `web-${n}` goes on after its hyphen."""
+    """`web-${n}` goes on after its hyphen."""
     template = parse_template("kubectl label pod web-${n} a=b", Scope(names={"n": INT}))
     command = template.bind({"n": 3}, namespace="production")
-    assert isinstance(command, Mark)
+    assert isinstance(command, SetMetadata)
     assert ([each.name for each in command.objects], command.values) == (["web-3"], {"a": "b"})
     command = parse("kubectl annotate pod web-1 kintsugi- b=c", namespace="production")
-    assert isinstance(command, Mark)
+    assert isinstance(command, SetMetadata)
     assert command.values == {"kintsugi": None, "b": "c"}
 
 

@@ -5,7 +5,7 @@ import pytest
 from kintsugi.commands import CommandProblem, parse, parse_template, render
 from kintsugi.errors import CommandError
 from kintsugi.expressions import STRING, Scope
-from kintsugi.model.command import Dropdb
+from kintsugi.model.command import Dropdb, PgRestore
 
 SCOPE = Scope(names={"where": STRING})
 
@@ -15,6 +15,32 @@ def test_a_scratch_database_is_dropped_on_the_host_that_is_named() -> None:
     command = parse("dropdb --if-exists -h database -U postgres kintsugi_drill_inc-1", namespace="production")
     assert command == Dropdb(host="database.production", user="postgres", database="kintsugi_drill_inc-1")
     assert render(command) == "dropdb --if-exists -h database.production -U postgres kintsugi_drill_inc-1"
+
+
+def test_a_drill_restores_into_a_server_of_its_own() -> None:
+    """In the namespace that the step stands in; written out it reads back."""
+    words = (
+        "pg_restore --exit-on-error --single-transaction -h localhost -U postgres -d kintsugi_drill_inc-1 /backups/a"
+    )
+    command = parse(words, namespace="production")
+    assert isinstance(command, PgRestore)
+    assert (command.host, command.on_own_server) == ("localhost.production", True)
+    assert parse(render(command)) == command
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "pg_restore -e -1 -h localhost -U postgres -d app /backups/a",
+        "pg_restore -e -1 -h localhost -p 5433 -U postgres -d kintsugi_drill_one /backups/a",
+        "dropdb -h localhost -U postgres kintsugi_drill_one",
+        "kintsugi backup fetch s3://bucket/ --database=app -h localhost -U postgres",
+    ],
+)
+def test_the_server_of_a_drill_is_for_nothing_else(words: str) -> None:
+    """It ends with the restore, and nobody else reaches it."""
+    with pytest.raises(CommandProblem, match="the server of a drill's own Job"):
+        parse(words, namespace="production")
 
 
 @pytest.mark.parametrize("name", ["app", "postgres", "kintsugi", "my_kintsugi_drill_one"])
@@ -39,7 +65,7 @@ def test_the_servers_own_word_for_where_its_data_is_may_be_asked_of_df() -> None
 
 
 @pytest.mark.parametrize("value", ["/", "/a/../b", "-h", "/a b", "/a;b", "/-a", "/a/", "/a\n/b"])
-def test_what_is_no_plain_path_is_refused(value: str) -> None:
+def test_a_path_that_is_not_plain_is_refused(value: str) -> None:
     """P10: whoever said it."""
     asked = parse_template("kubectl exec statefulset/database -- df -P -k ${where}", SCOPE)
     with pytest.raises(CommandError):

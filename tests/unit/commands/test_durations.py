@@ -18,7 +18,7 @@ def test_a_duration_is_read(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "5 m", "2d", "-1m", "m", "1h 30m", "five minutes", "9999999h", "1m\n"])
-def test_what_is_not_a_duration_is_refused_with_an_example(text: str) -> None:
+def test_a_text_that_is_not_a_duration_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"1h30m|longer than a year"):
         parse_duration(text)
 

@@ -17,15 +17,15 @@ UNDERSTOOD = [
     "kubectl exec db-0 -- psql -XAt --username=postgres --command='SHOW server_version'",
 ]
 NOT_IN_A_CONTAINER = [
-    ("kubectl exec db-0 -- rm -rf /", "'rm' is not known to look only"),
-    ("kubectl exec db-0 -- sh -c 'psql'", "'sh' is not known to look only"),
-    ("kubectl exec db-0 -- /usr/bin/psql -c 'SELECT 1'", "not known to look only"),
-    ("kubectl exec db-0 -- cat /etc/passwd", "'cat' is not known to look only"),
+    ("kubectl exec db-0 -- rm -rf /", "'rm' is not known to be read-only"),
+    ("kubectl exec db-0 -- sh -c 'psql'", "'sh' is not known to be read-only"),
+    ("kubectl exec db-0 -- /usr/bin/psql -c 'SELECT 1'", "not known to be read-only"),
+    ("kubectl exec db-0 -- cat /etc/passwd", "'cat' is not known to be read-only"),
     ("kubectl exec db-0 psql -c 'SELECT 1'", "then --, then the program"),
     ("kubectl exec pod db-0 -- pg_isready", "one pod or TYPE/NAME, then --"),
     ("kubectl exec db-0 --", "then --, then the program"),
-    ("kubectl exec cache-0 -- redis-cli FLUSHALL", "FLUSHALL is not known to look only"),
-    ("kubectl exec cache-0 -- redis-cli", "a prompt is not known to look only"),
+    ("kubectl exec cache-0 -- redis-cli FLUSHALL", "FLUSHALL is not known to be read-only"),
+    ("kubectl exec cache-0 -- redis-cli", "a prompt is not known to be read-only"),
     ("kubectl exec cache-0 -- redis-cli -a secret PING", "option -a not recognized"),
     ("kubectl exec db-0 -- pg_isready now", "'now' is not understood"),
     ("kubectl exec db-0 -- psql -f dump.sql", "option -f not recognized"),
@@ -34,18 +34,18 @@ NOT_IN_A_CONTAINER = [
     ("kubectl exec db-0 -- psql", "a statement has 1 to 8000 characters"),
 ]
 NO_QUESTION = [
-    ("DELETE FROM orders", "does not only look"),
-    ("DROP TABLE orders", "does not only look"),
+    ("DELETE FROM orders", "is not a query"),
+    ("DROP TABLE orders", "is not a query"),
     ("SELECT 1; DELETE FROM orders", "a semicolon"),
     ("SELECT 1;;", "at the end of SQL only"),
     (r"\! rm -rf /", "a backslash"),
     (r"SELECT 1 \gexec", "a backslash"),
     ("", "a statement has 1 to 8000 characters"),
-    ("-- a note", "does not only look"),
-    ("selection", "does not only look"),
-    ("SELECT pg_terminate_backend(42)", "pg_terminate_backend is not known to look only"),
-    ("SELECT PG_PROMOTE ()", "pg_promote is not known to look only"),
-    ("SELECT set_config('x', 'y', false)", "set_config is not known to look only"),
+    ("-- a note", "is not a query"),
+    ("selection", "is not a query"),
+    ("SELECT pg_terminate_backend(42)", "pg_terminate_backend is not known to be read-only"),
+    ("SELECT PG_PROMOTE ()", "pg_promote is not known to be read-only"),
+    ("SELECT set_config('x', 'y', false)", "set_config is not known to be read-only"),
     ("SHOW ALL, x", "SHOW takes the name of one setting"),
 ]
 NO_CONNECTION = [
@@ -54,26 +54,26 @@ NO_CONNECTION = [
     ("-d 'dbname=app sslmode=verify-ca'", "it is one of disable, prefer, require, verify-full"),
     ("-d 'dbname=app host=other'", "the host stands twice"),
     ("-d 'dbname=app passfile=passwords'", "by its whole path"),
-    ("-W", "nobody is there to type it"),
+    ("-W", "it cannot be typed in"),
     ("-f dump.sql", "no files are read"),
 ]
 
 
 @pytest.mark.parametrize("line", UNDERSTOOD)
-def test_what_looks_is_understood_and_can_be_pasted(line: str) -> None:
+def test_a_program_that_only_looks_is_understood_and_can_be_pasted(line: str) -> None:
     command = parse(line, namespace="production")
     assert isinstance(command, Exec)
     assert parse(render(command)) == command
 
 
 @pytest.mark.parametrize(("line", "words"), NOT_IN_A_CONTAINER)
-def test_what_may_do_more_in_a_container_is_refused_with_the_reason(line: str, words: str) -> None:
+def test_a_program_that_may_do_more_in_a_container_is_refused_with_the_reason(line: str, words: str) -> None:
     with pytest.raises(CommandProblem, match=words):
         parse(line, namespace="production")
 
 
 @pytest.mark.parametrize(("statement", "words"), NO_QUESTION)
-def test_what_is_not_one_question_is_refused_over_both_ways(statement: str, words: str) -> None:
+def test_a_statement_that_is_not_one_question_is_refused_over_both_ways(statement: str, words: str) -> None:
     with pytest.raises(CommandProblem, match=words):
         check_psql(["psql", "-c", statement], frozenset())
     with pytest.raises(CommandProblem, match=words):

@@ -21,7 +21,7 @@ RIGHT = [
     ("kubectl get ${x}", "item.whatever"),
     ("kubectl describe pod web", "text.contains('x') && item.metadata.name == 'web'"),
     ("kubectl logs web", "lines.exists(l, l.contains('x'))"),
-    ("kubectl top nodes", "items.all(n, n.cpu_percent < 95 && n.memory_percent < 95)"),
+    ("kubectl top nodes", "items.all(n, n.cpuPercent < 95 && n.memoryPercent < 95)"),
     ("kubectl events", "items.filter(e, e.type == 'Warning')"),
     ("kubectl auth can-i get pods", "allowed"),
     ("kubectl rollout history deployment/web", "revisions.exists(r, r.good && !r.current && r.number > 1)"),
@@ -32,7 +32,12 @@ RIGHT = [
     ("curl http://a", 'status == 200 && body.contains("ok") && headers["content-type"] == "x" && json.a.b == 1'),
     ("nslookup a", "size(addresses) > 0"),
     ("nc -z a 80", "open"),
-    ("kubectl exec p -- redis-cli PING", 'lines == ["PONG"] && exit_code == 0 && text != ""'),
+    ("promtool query instant http://a:9090 'sum(up)'", "value < 0.01 && value > 0.0"),
+    (
+        "promtool query instant http://a:9090 up",
+        'samples.all(s, s.labels["job"] == "x" && s.value >= 1.0) && size(warnings) == 0',
+    ),
+    ("kubectl exec p -- redis-cli PING", 'lines == ["PONG"] && exitCode == 0 && text != ""'),
     ("kubectl exec p -- psql -c 'TABLE t'", 'rows.all(r, r.state == "streaming") && value == 1'),
     ("psql -h a -U b -c 'TABLE t'", "size(rows) == 0 || value < 27.5"),
     (
@@ -60,6 +65,8 @@ WRONG = [
     ("kubectl logs web", "line"),
     ("curl http://a", 'status == "200"'),
     ("nc -z a 80", "opened"),
+    ("promtool query instant http://a:9090 up", "value == '1'"),
+    ("promtool query instant http://a:9090 up", "samples.all(s, s.metric.job == 'x')"),
     ("kubectl exec p -- redis-cli PING", "rows"),
     ("kubectl exec p -- psql -c 'TABLE t'", "lines"),
     ("psql -h a -U b -c 'TABLE t'", "value.all(v, rows)"),
@@ -79,4 +86,4 @@ def test_a_name_that_a_result_has_not_is_refused(line: str, source: str) -> None
 def test_how_long_a_command_waits_is_scaled_as_all_waits_are() -> None:
     template = parse_template("kubectl rollout status deployment/web --timeout=5m", SCOPE, waits=0.01)
     command = template.bind({}, namespace="x")
-    assert command.timeout.total_seconds() == 3  # type: ignore[union-attr]
+    assert command.timeout.total_seconds() == 3  # type: ignore[attr-defined]

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from kintsugi.commands import CommandProblem, parse_template
 from kintsugi.expressions import ANY, DURATION, INT, STRING, ExpressionProblem, ListOf, Scope, struct_type
-from kintsugi.model.command import Command, Curl, Delete, Mark, Patch, Scale
+from kintsugi.model.command import Command, Delete, Patch, SetMetadata
 from kintsugi.objects.kept import Pod
-from kintsugi.objects.resources import PODS, STATEFULSETS
+from kintsugi.verbs.curl import Curl
+from kintsugi.verbs.scale import Scale
+from kubeobjects.resources import PODS, STATEFULSETS
 
 POD = struct_type(Pod)
 SCOPE = Scope(
@@ -71,6 +73,8 @@ def bind(line: str, values: Mapping[str, object]) -> Command:
         "curl http://${x}/health",
         "nc -z ${x} 80",
         "kubectl scale deployment web --replicas=${x}",
+        "promtool query instant http://a 'up{namespace=\"${x}\"}'",
+        "promtool query instant http://${x}:9090 up",
         "kintsugi backup fetch ${x} --database=d",
         "kintsugi backup fetch s3://bucket/x --max-age=1h --database=${x}",
         "pg_restore -e -1 -h d.p -U u -d d ${x}",
@@ -166,7 +170,7 @@ def test_any_text_in_a_json_patch_is_text_again(value: str) -> None:
 
 def test_the_value_of_a_label_is_not_a_second_label() -> None:
     command = bind("kubectl label pod a owner=${text}", {"text": "me"})
-    assert isinstance(command, Mark)
+    assert isinstance(command, SetMetadata)
     assert command.values == {"owner": "me"}
     with pytest.raises(CommandProblem, match="label"):
         bind("kubectl label pod a owner=${text}", {"text": "me,b=c d"})
@@ -175,7 +179,7 @@ def test_the_value_of_a_label_is_not_a_second_label() -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("kubectl delete pod ${pods}", "for_each"),
+        ("kubectl delete pod ${pods}", "forEach"),
         ("kubectl scale deployment web --replicas=${text}", "gives a string, but N"),
         ("kubectl scale deployment web --replicas=${each}", "gives a Pod"),
         ("kubectl logs a --since=${count > 1}", "gives a bool"),
@@ -183,7 +187,7 @@ def test_the_value_of_a_label_is_not_a_second_label() -> None:
         ("curl ${count}", "gives a int, but URL"),
         ("${text} get pods", "cannot come from a value"),
         ("kubectl ${text} pods", "verb cannot come from a value"),
-        ("kubectl get pods -l app=${names}", "for_each"),
+        ("kubectl get pods -l app=${names}", "forEach"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused_before_anything_runs(line: str, why: str) -> None:
@@ -191,7 +195,7 @@ def test_a_value_of_the_wrong_type_is_refused_before_anything_runs(line: str, wh
         parse_template(line, SCOPE)
 
 
-def test_what_is_wrong_whatever_the_values_are_is_refused_before_anything_runs() -> None:
+def test_a_template_that_is_wrong_for_all_values_is_refused_before_the_run() -> None:
     with pytest.raises(CommandProblem, match="grace-period=0"):
         parse_template("kubectl delete pod ${each} --grace-period=0", SCOPE)
 
@@ -205,12 +209,12 @@ def test_a_misspelt_name_in_a_hole_is_pointed_at() -> None:
 
 def test_holes_with_quotes_and_braces_are_one_word() -> None:
     template = parse_template("""kubectl get pod ${{"a": "x } y", "b": text}["b"]} -n prod""", SCOPE)
-    assert str(template.bind({"text": "web"}, namespace="x").objects[0]) == "pod/web"  # type: ignore[union-attr]
+    assert str(template.bind({"text": "web"}, namespace="x").objects[0]) == "pod/web"  # type: ignore[attr-defined]
 
 
 def test_a_plain_hole_is_written_with_two_dollars() -> None:
     command = bind("kubectl annotate pod a 'note=$${x}'", {})
-    assert isinstance(command, Mark)
+    assert isinstance(command, SetMetadata)
     assert command.values == {"note": "${x}"}
 
 
@@ -219,6 +223,6 @@ def test_how_long_to_wait_is_a_duration_or_a_number_of_seconds() -> None:
         bind(f"nc -z a 80 -w {hole}", {"count": 3, "wait": timedelta(seconds=3)})
         for hole in ("${count}", "${wait}", "3")
     ]
-    assert [command.timeout for command in waits] == [timedelta(seconds=3)] * 3  # type: ignore[union-attr]
+    assert [command.timeout for command in waits] == [timedelta(seconds=3)] * 3  # type: ignore[attr-defined]
     logs = bind("kubectl logs a --since=${wait}", {"wait": timedelta(minutes=90)})
-    assert logs.since == timedelta(minutes=90)  # type: ignore[union-attr]
+    assert logs.since == timedelta(minutes=90)  # type: ignore[attr-defined]

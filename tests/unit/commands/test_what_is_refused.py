@@ -33,7 +33,7 @@ SHELL = [
 
 
 @pytest.mark.parametrize(("line", "why"), SHELL)
-def test_what_only_a_shell_could_do_is_refused(line: str, why: str) -> None:
+def test_a_line_that_needs_a_shell_is_refused(line: str, why: str) -> None:
     with pytest.raises(CommandProblem, match=why):
         parse(line, namespace="x")
 
@@ -52,9 +52,9 @@ def test_the_offset_points_at_the_mistake() -> None:
 
 
 DANGEROUS = [
-    ("kubectl delete pods --all", "for_each"),
-    ("kubectl delete pods -l app=web", "for_each"),
-    ("kubectl delete pods -A", "for_each"),
+    ("kubectl delete pods --all", "forEach"),
+    ("kubectl delete pods -l app=web", "forEach"),
+    ("kubectl delete pods -A", "forEach"),
     ("kubectl delete pods", "names no object"),
     ("kubectl delete pod a --force", "second one could start"),
     ("kubectl delete pod a --grace-period=0", "kills without warning"),
@@ -65,7 +65,7 @@ DANGEROUS = [
     ("kubectl delete pod/a pv/b", "only pods are deleted"),
     ("kubectl delete -f x.yaml", "no files are read"),
     ("kubectl scale deployment web", "--replicas=N is missing"),
-    ("kubectl scale deployment --all --replicas=1", "for_each"),
+    ("kubectl scale deployment --all --replicas=1", "forEach"),
     ("kubectl scale deployment web --replicas=-1", "less than 0"),
     ("kubectl scale pod a --replicas=1", "does not take pod"),
     ("kubectl get secret a", "must not reach the ledger"),
@@ -75,7 +75,7 @@ DANGEROUS = [
     ("kubectl get pods -l ''", "empty"),
     ("kubectl get pods -o jsonpath='{.x}'", "item.status.phase"),
     ("kubectl wait pods --all --for=condition=Ready", "may be none"),
-    ("kubectl label pods -l app=web a=b", "for_each"),
+    ("kubectl label pods -l app=web a=b", "forEach"),
     ("kubectl patch deployment web -p 'x'", "not JSON"),
     ("kubectl patch deployment web -p '{}'", "not empty"),
     ("kubectl patch deployment web --type=json -p '{\"a\":1}'", "list of operations"),
@@ -105,7 +105,15 @@ DANGEROUS = [
     ("kintsugi backup fetch s3://bucket/x", "--database=NAME is missing"),
     ("kintsugi backup fetch s3://bucket/x --database=-d", "not a name"),
     ("kintsugi backup fetch s3://bucket/x --database=d -U u", "with -h, too"),
-    ("kintsugi pause", "one command of kintsugi"),
+    ("kintsugi pause", "a runbook knows 3 commands of kintsugi"),
+    ("promtool check rules /x", "one command of promtool"),
+    ("promtool query range http://a up", "one command of promtool"),
+    ("promtool query instant http://a", "2 arguments"),
+    ("promtool query instant http://a ''", "not a PromQL expression"),
+    ("promtool query instant file:///etc up", "http"),
+    ("promtool query instant http://user:pass@a up", "credentials"),
+    ("promtool query instant 'http://a?x=1' up", "not the URL of a Prometheus"),
+    ("promtool query instant http://a up --http.config.file=/x", "not known"),
     ("pg_restore -h d.p -U u -d d /backups/x", "all of it or nothing"),
     ("pg_restore -e -1 --clean -h d.p -U u -d d /backups/x", "drops what is there"),
     ("pg_restore -e -1 -j 4 -h d.p -U u -d d /backups/x", "several transactions"),
@@ -120,7 +128,7 @@ DANGEROUS = [
 
 
 @pytest.mark.parametrize(("line", "why"), DANGEROUS)
-def test_what_is_dangerous_or_has_no_sense_is_refused_with_its_reason(line: str, why: str) -> None:
+def test_a_command_that_is_dangerous_or_has_no_sense_is_refused_with_its_reason(line: str, why: str) -> None:
     with pytest.raises(CommandProblem, match=why):
         parse(line, namespace="x")
 

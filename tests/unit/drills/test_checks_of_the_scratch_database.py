@@ -3,8 +3,8 @@
 from textwrap import dedent
 
 from kintsugi.commands import render
-from kintsugi.drills import INTEGRITY, turned
-from kintsugi.model.documents import InOrder, Run, Step
+from kintsugi.decisions.drills import INTEGRITY, turned
+from kintsugi.model.runbooks import InOrder, Run, Step
 from tests.unit.factories import catalog, runbook_text, service_text
 
 SCRATCH = "kintsugi_drill_inc-1"
@@ -40,7 +40,7 @@ def test_a_question_in_a_container_and_a_direct_one_go_to_the_scratch_database()
     ]
 
 
-def test_what_asks_another_database_or_none_is_left_out_and_named() -> None:
+def test_a_check_that_asks_another_database_or_none_is_left_out_and_named() -> None:
     """It would say nothing of the backup, and a green check that says nothing is worse than none."""
     steps = checks("""\
         - {id: other, name: Another, run: "kubectl exec statefulset/database -- psql -d crm -c 'SELECT 1'", expect: value == 1}

@@ -4,20 +4,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kintsugi.drills import due, read_schedule
+from kintsugi.decisions.drills import due, read_schedule
 
 SUNDAYS = "0 4 * * 0"
 SUNDAY = datetime(2026, 5, 3, 4, tzinfo=UTC)
 WEEK = timedelta(days=7)
 
 
-def test_nothing_is_due_before_its_moment_and_the_moment_itself_is() -> None:
+def test_a_drill_is_due_at_its_moment_and_not_before() -> None:
     """0 is Sunday, as cron has it."""
     assert due(SUNDAYS, SUNDAY, SUNDAY + WEEK - timedelta(seconds=1)) is None
     assert due(SUNDAYS, SUNDAY, SUNDAY + WEEK) == SUNDAY + WEEK
 
 
-def test_what_was_dealt_with_is_not_due_again() -> None:
+def test_a_drill_that_was_dealt_with_is_not_due_again() -> None:
     """P2: not twice."""
     assert due(SUNDAYS, SUNDAY, SUNDAY) is None
 
@@ -45,7 +45,7 @@ def test_a_schedule_is_read_with_its_blanks_made_one() -> None:
         ("0 4 30 2 *", "no such day|bad"),
     ],
 )
-def test_what_is_no_schedule_is_told_with_what_would_be_one(text: str, says: str) -> None:
+def test_a_text_that_is_no_schedule_is_told_with_what_would_be_one(text: str, says: str) -> None:
     """Found when the file is loaded, not on the Sunday."""
     with pytest.raises(ValueError, match=rf"(?s)is (not a schedule|a schedule without).*({says})"):
         read_schedule(text)

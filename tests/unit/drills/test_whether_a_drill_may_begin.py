@@ -7,28 +7,28 @@ import pytest
 
 from kintsugi.catalog.load import load
 from kintsugi.catalog.shipped import catalog_paths
-from kintsugi.drills import DrillQuestion, may_drill
-from kintsugi.drills.decision import trouble
-from kintsugi.guards import Limits
-from kintsugi.model.documents import Mode
+from kintsugi.decisions.drills import DrillGuardInput, may_drill
+from kintsugi.decisions.drills.decision import trouble
+from kintsugi.decisions.guards import Limits
 from kintsugi.model.history import History
 from kintsugi.model.records import PauseScope, Reason, VerdictKind
+from kintsugi.model.rules import Mode
 from tests.unit.factories import NOW, past, pause, view
 
 CATALOG = load(catalog_paths(None))
 DATABASE = CATALOG.services["database"]
 WELL = view(DATABASE, ready=3, desired=3, healthy=True)
-QUESTION = DrillQuestion(service=DATABASE, view=WELL, mode=Mode.AUTO, scheduled=False)
+QUESTION = DrillGuardInput(service=DATABASE, view=WELL, mode=Mode.AUTO, scheduled=False)
 LIMITS = Limits()
 
 
-def asked(question: DrillQuestion = QUESTION, history: History | None = None) -> tuple[VerdictKind, Reason, bool]:
+def asked(question: DrillGuardInput = QUESTION, history: History | None = None) -> tuple[VerdictKind, Reason, bool]:
     """Decide; whether it is asked again is the third."""
     verdict = may_drill(question, history or History(), LIMITS, now=NOW)
     return verdict.kind, verdict.reason, verdict.until is not None
 
 
-def test_it_begins_on_a_service_that_is_well_whatever_others_recover() -> None:
+def test_a_drill_begins_on_a_service_that_is_well_whatever_others_recover() -> None:
     """P7: it counts against no budget, and none counts against it."""
     busy = History(disruptions=(NOW,) * 50, active=tuple(past() for _ in range(5)), locks={"service database": "run-9"})
     assert asked(history=busy) == (VerdictKind.STARTED, Reason.MATCHED, False)
@@ -43,14 +43,14 @@ def test_it_begins_on_a_service_that_is_well_whatever_others_recover() -> None:
         (replace(QUESTION, mode=Mode.OBSERVE, scheduled=True), History(), Reason.MODE, True),
         (replace(QUESTION, paused_by_annotation="paused by annotation"), History(), Reason.PAUSED, True),
         (QUESTION, History(pauses=(pause(),)), Reason.PAUSED, True),
-        (replace(QUESTION, blind="the watch of pods is old"), History(), Reason.STALE, True),
+        (replace(QUESTION, stale_reason="the watch of pods is old"), History(), Reason.STALE, True),
         (replace(QUESTION, view=None), History(), Reason.STALE, True),
         (replace(QUESTION, view=replace(WELL, healthy=None)), History(), Reason.STALE, True),
         (replace(QUESTION, view=replace(WELL, healthy=False)), History(), Reason.LOCKED, True),
         (QUESTION, History(incident="inc-7"), Reason.ACTIVE_RUN, True),
     ],
 )
-def test_each_refusal_has_its_reason(question: DrillQuestion, history: History, reason: Reason, again: bool) -> None:
+def test_each_refusal_has_its_reason(question: DrillGuardInput, history: History, reason: Reason, again: bool) -> None:
     """P6, P9: what will end is asked again."""
     assert asked(question, history) == (VerdictKind.REFUSED, reason, again)
 
@@ -74,7 +74,7 @@ def test_a_refusal_is_looked_at_again_as_any_other() -> None:
     assert "inc-7" in verdict.text
 
 
-def test_what_ends_a_drill_under_way_is_what_keeps_it_from_beginning() -> None:
+def test_the_reasons_that_end_a_drill_keep_it_from_beginning() -> None:
     """The same words for both."""
     assert trouble("database", WELL, "") is None
     assert trouble("database", replace(WELL, healthy=False), "") is not None

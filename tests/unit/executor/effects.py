@@ -6,17 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kintsugi.actions.circumstances import Circumstances
+from kintsugi.actions.change_context import ChangeContext
 from kintsugi.effect import Effect
 from kintsugi.executor import Executor
 from kintsugi.model.bounds import Budget
-from kintsugi.model.command import Command, ObjectName, Scale
+from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.records import StepRecord, StepState, UndoRecord
-from kintsugi.objects import resources
-from tests.unit.executor.cas_journal import CasJournal
+from kintsugi.runner import Journal
+from kintsugi.verbs.scale import Scale
+from kubeobjects import resources
+from tests.harness import ledgers
 from tests.unit.executor.power import Power
 from tests.unit.executor.scripted_actor import ScriptedActor
-from tests.unit.factories import moment, step, virtual_clock
+from tests.unit.factories import incident, moment, run, step, virtual_clock
+from tests.unit.run_rows import RunRows
 
 SCALE = Scale(objects=(ObjectName(resource=resources.DEPLOYMENTS, name="web"),), namespace="production", replicas=5)
 DEADLINE = moment(minutes=30)
@@ -29,9 +32,9 @@ class Boundary:
 
     power: Power
 
-    def passing(self, kind: str, name: str, *, before: bool) -> None:
+    def hit(self, kind: str, name: str, *, before: bool) -> None:
         """Pass one side of an effect."""
-        self.power.passing(f"{'before' if before else 'after'} the {kind} {name}")
+        self.power.hit(f"{'before' if before else 'after'} the {kind} {name}")
 
 
 class OpenGate:
@@ -48,8 +51,6 @@ class OpenGate:
         self.waits = timedelta(0)
         self.thinks: deque[timedelta] = deque()
         self.on_admit: Callable[[], None] = lambda: None
-        self.stopping = False
-        self.namespace = "production"
         self.limit: Budget | None = None
 
     async def admit(self) -> str:
@@ -77,18 +78,19 @@ def _next(answers: deque[str | Exception]) -> str:
     return answer
 
 
-class Bench:
-    """An executor over a scripted actor and a journal that may be cut off together."""
+class ExecutorBench:
+    """An executor over a scripted actor and the in-memory ledger, which may be cut off together."""
 
     def __init__(self) -> None:
         self.actor = ScriptedActor()
-        self.journal = CasJournal()
+        self.rows = RunRows(run(), incident())
+        self.journal = Journal(run(), self.rows.ledger, ())
         self.gate = OpenGate()
         self.connect(Power())
 
     def connect(self, power: Power) -> None:
-        """Start the process (again): what is in the cluster and in the journal stays."""
-        self.power = self.actor.power = self.journal.power = power
+        """Start the process (again): what is in the cluster and in the ledger stays."""
+        self.power = self.actor.power = self.rows.commits.power = power
         self.executor = Executor(self.actor, Boundary(power=power), clock=virtual_clock)
 
     async def execute(
@@ -99,17 +101,20 @@ class Bench:
         undo: UndoRecord | None = None,
         known: StepRecord | None = None,
     ) -> StepRecord:
-        """Bring the effect to its end, from what the journal knows of it."""
-        record = known or self.journal.known("scale#0") or step("scale#0", state=StepState.PLANNED)
+        """Bring the effect to its end, from what the ledger knows of it."""
+        ledgers.work_at_once()
+        record = known or self.rows.known("scale#0") or step("scale#0", state=StepState.PLANNED)
         effect = Effect(
             record=record,
             journal=self.journal,
             command=command,
             admission=self.gate,
-            circumstances=lambda: Circumstances(
+            change_context=lambda: ChangeContext(
                 incident="inc-1", run=record.run, path=record.path, now=virtual_clock()
             ),
             give_up=give_up,
+            namespace="production",
+            stopping=asyncio.Event(),
             undo=undo,
         )
         return await self.executor.execute(effect)
@@ -117,4 +122,4 @@ class Bench:
     @property
     def states(self) -> list[StepState]:
         """List the states that were committed, in their order."""
-        return next(iter(self.journal.states.values()), [])
+        return self.rows.commits.states

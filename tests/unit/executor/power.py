@@ -13,7 +13,7 @@ class Power:
         self.passed = 0
         self.story: list[str] = []
 
-    def passing(self, what: str) -> None:
+    def hit(self, what: str) -> None:
         """Pass one moment. Raises PowerCutError when it is the one, or when it came before."""
         self.passed += 1
         if self.cut is not None and self.passed >= self.cut:

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from kintsugi.actions.circumstances import Circumstances
-from kintsugi.actions.prepared import Evidence, Happened, PatchWrite, Prepared
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.change_verb import read_intent
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Evidence, PatchWrite, not_undone, undone_by
 from kintsugi.actions.result import Result
-from kintsugi.actions.undo import not_undone, undone_by
 from kintsugi.commands import render
 from kintsugi.errors import OutcomeUnknown
-from kintsugi.model.command import Command, Cordon, Scale
+from kintsugi.model.command import Command, Delete
 from kintsugi.model.records import UndoRecord
+from kintsugi.verbs.cordon import Cordon
+from kintsugi.verbs.scale import Scale
 from tests.unit.executor.power import Power
 
 
@@ -24,7 +26,7 @@ class Lost:
     applied: bool
 
 
-Turn = Exception | Lost | Happened | None
+Turn = Exception | Lost | EffectStatus | None
 
 
 class ScriptedActor:
@@ -50,45 +52,45 @@ class ScriptedActor:
         self.results: dict[str, Mapping[str, object]] = {}
 
     def will(self, stage: str, *turns: Turn) -> None:
-        """Say what happens at the next calls of a stage."""
+        """Script what happens at the next calls of a stage."""
         self.script[stage].extend(turns)
 
-    async def prepare(self, command: Command, circumstances: Circumstances) -> Prepared:
+    async def plan_effect(self, command: Command, context: ChangeContext) -> EffectPlan:
         """Judge a change."""
         self._turn("prepare", command)
-        self.power.passing(f"prepared {render(command)}")
-        return Prepared(
+        self.power.hit(f"prepared {render(command)}")
+        return EffectPlan(
             command=command,
-            facts={"uid": "u-1", "mark": circumstances.mark, **self.facts_of(command)},
+            intent=read_intent(command, {"uid": uid_of(command), "mark": context.mark, **self.facts_of(command)}),
             undo=self.undo_of(command),
             evidence=self.evidence,
             write=PatchWrite(operations=()),
         )
 
-    async def perform(self, prepared: Prepared) -> Result:
+    async def apply(self, prepared: EffectPlan) -> Result:
         """Make a change."""
         text = render(prepared.command)
         turn = self._turn("perform", prepared.command)
-        self.power.passing(f"before the effect of {text}")
+        self.power.hit(f"before the effect of {text}")
         await asyncio.sleep(self.takes.total_seconds())
         if not isinstance(turn, Lost) or turn.applied:
             self.made[str(prepared.facts["mark"])] += 1
             self.texts.append(text)
             self.power.tell(f"effect {text}")
             self.on_change(text)
-        self.power.passing(f"after the effect of {text}")
+        self.power.hit(f"after the effect of {text}")
         if isinstance(turn, Lost):
             raise OutcomeUnknown("the answer was lost")
         return self._result(text)
 
-    async def probe(self, prepared: Prepared) -> Happened:
-        """Tell whether a change was made."""
+    async def probe(self, prepared: EffectPlan) -> EffectStatus:
+        """Return whether a change was made."""
         turn = self._turn("probe", prepared.command)
-        if isinstance(turn, Happened):
+        if isinstance(turn, EffectStatus):
             return turn
-        return Happened.DONE if self.made[str(prepared.facts["mark"])] else Happened.NOT_DONE
+        return EffectStatus.DONE if self.made[str(prepared.facts["mark"])] else EffectStatus.NOT_DONE
 
-    async def look_again(self, prepared: Prepared) -> Result:
+    async def reread(self, prepared: EffectPlan) -> Result:
         """Read the object again."""
         self._turn("look_again", prepared.command)
         return self._result(render(prepared.command))
@@ -107,8 +109,13 @@ class ScriptedActor:
         return turn
 
 
+def uid_of(command: Command) -> str:
+    """Return the uid of what a command is about: of what is deleted, that of its name."""
+    return f"uid-{command.objects[0].name}" if isinstance(command, Delete) else "u-1"
+
+
 def undo_of(command: Command) -> UndoRecord:
-    """Give the way back: three replicas for a scale, the opposite for a cordon, none for the rest."""
+    """Return the way back: three replicas for a scale, the opposite for a cordon, none for the rest."""
     match command:
         case Scale():
             return undone_by(replace(command, replicas=3))

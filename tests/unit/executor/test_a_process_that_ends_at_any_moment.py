@@ -1,21 +1,21 @@
-"""Cut the power at every commit and every effect, twice; start again with the journal as it was (P3, P8, C1, C2)."""
+"""Cut the power at every commit and every effect, twice; start again with the ledger as it was (P3, P8, C1, C2)."""
 
 from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kintsugi.actions.prepared import Evidence, Happened
+from kintsugi.actions.effect_plan import EffectStatus, Evidence
 from kintsugi.errors import Conflict, Forbidden, Refused, ServerUnavailable, TooManyRequests
 from kintsugi.model.records import StepRecord, StepState
-from tests.unit.executor.effects import TEXT, Bench
+from tests.unit.executor.effects import TEXT, ExecutorBench
 from tests.unit.executor.power import Power, PowerCutError
 from tests.unit.executor.scripted_actor import Lost, Turn
 from tests.unit.virtual import play
 
 
-def start(bench: Bench, cut: int | None) -> StepRecord | None:
+def start(bench: ExecutorBench, cut: int | None) -> StepRecord | None:
     """Run one process until it ends by itself, or by the cut (None)."""
     bench.connect(Power(cut))
     try:
@@ -35,8 +35,8 @@ SCENARIOS: dict[str, list[Turn]] = {
 }
 
 
-def prepared_bench(turns: list[Turn]) -> Bench:
-    bench = Bench()
+def prepared_bench(turns: list[Turn]) -> ExecutorBench:
+    bench = ExecutorBench()
     bench.actor.evidence = (Evidence(kind="describe", text="d"),)
     bench.actor.will("perform", *turns)
     return bench
@@ -69,7 +69,7 @@ def test_without_other_trouble_it_is_made_exactly_once_wherever_the_process_ends
         record = start(bench, None)
         assert record is not None
         assert (record.state, bench.actor.texts) == (StepState.DONE, [TEXT]), f"cut {cut}"
-        assert bench.journal.evidence, f"cut {cut}: no evidence"
+        assert bench.rows.evidence, f"cut {cut}: no evidence"
 
 
 def test_an_intent_that_a_dead_process_left_is_probed_before_anything_is_done() -> None:
@@ -103,11 +103,12 @@ judgements = st.sampled_from([None, None, Refused("it is healthy"), ServerUnavai
 cuts = st.lists(st.integers(min_value=1, max_value=16), max_size=4)
 
 
+@settings(deadline=None)
 @given(cuts=cuts, performing=st.lists(turns, max_size=6), preparing=st.lists(judgements, max_size=3))
 def test_no_sequence_of_faults_and_deaths_makes_two_effects(
     cuts: list[int], performing: list[Turn], preparing: list[Turn]
 ) -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", *performing)
     bench.actor.will("prepare", *preparing)
     for cut in cuts:
@@ -118,15 +119,16 @@ def test_no_sequence_of_faults_and_deaths_makes_two_effects(
     assert record.state not in {StepState.PLANNED, StepState.INTENT, StepState.UNKNOWN}
     assert len(bench.actor.texts) <= 1
     assert record.state is not StepState.DONE or bench.actor.texts == [TEXT]
-    assert bench.journal.known("scale#0") == record
+    assert bench.rows.known("scale#0") == record
 
 
+@settings(deadline=None)
 @given(cuts=cuts, performing=st.lists(turns, max_size=4))
 def test_a_probe_that_cannot_tell_never_leads_to_a_second_effect(cuts: list[int], performing: list[Turn]) -> None:
     """At most once for what cannot be probed (P3)."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", *performing)
-    bench.actor.will("probe", *[Happened.UNKNOWN] * 50)
+    bench.actor.will("probe", *[EffectStatus.UNKNOWN] * 50)
     for cut in [*cuts, None]:
         start(bench, cut)
     assert len(bench.actor.texts) <= 1

@@ -2,10 +2,10 @@
 
 import pytest
 
-from kintsugi.actions.prepared import Happened
+from kintsugi.actions.effect_plan import EffectStatus
 from kintsugi.errors import Forbidden, NotFound, Refused, ServerUnavailable, TooManyRequests
 from kintsugi.model.records import StepState
-from tests.unit.executor.effects import TEXT, Bench
+from tests.unit.executor.effects import TEXT, ExecutorBench
 from tests.unit.executor.scripted_actor import Lost
 from tests.unit.factories import moment
 
@@ -15,7 +15,7 @@ PLANNED, INTENT, UNKNOWN, DONE = StepState.PLANNED, StepState.INTENT, StepState.
 
 
 async def test_a_change_that_was_made_is_found_and_not_made_again() -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", Lost(applied=True))
     record = await bench.execute()
     assert record.state is DONE
@@ -25,7 +25,7 @@ async def test_a_change_that_was_made_is_found_and_not_made_again() -> None:
 
 
 async def test_a_change_that_was_not_made_is_judged_anew_and_made_once() -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", Lost(applied=False))
     record = await bench.execute()
     assert (record.state, record.error) == (DONE, "")
@@ -35,7 +35,7 @@ async def test_a_change_that_was_not_made_is_judged_anew_and_made_once() -> None
 
 
 async def test_a_change_that_is_not_wanted_any_more_when_judged_anew_is_skipped() -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("prepare", None, Refused("it is healthy by now"))
     bench.actor.will("perform", Lost(applied=False))
     record = await bench.execute()
@@ -43,27 +43,27 @@ async def test_a_change_that_is_not_wanted_any_more_when_judged_anew_is_skipped(
     assert bench.states == [INTENT, UNKNOWN, PLANNED, StepState.SKIPPED]
 
 
-async def test_what_nobody_can_tell_goes_to_a_person() -> None:
-    bench = Bench()
+async def test_an_effect_whose_outcome_is_unknown_goes_to_a_person() -> None:
+    bench = ExecutorBench()
     bench.actor.will("perform", Lost(applied=True))
-    bench.actor.will("probe", Happened.UNKNOWN)
+    bench.actor.will("probe", EffectStatus.UNKNOWN)
     record = await bench.execute()
-    assert (record.state, record.error) == (StepState.NEEDS_OPERATOR, "nobody can tell whether it has happened")
+    assert (record.state, record.error) == (StepState.NEEDS_OPERATOR, "it is unknown whether it has happened")
     assert bench.states == [INTENT, UNKNOWN, StepState.NEEDS_OPERATOR]
     assert bench.actor.texts == [TEXT]
 
 
 async def test_a_probe_that_is_refused_goes_to_a_person() -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", Lost(applied=True))
     bench.actor.will("probe", Forbidden("may not get deployments"))
     record = await bench.execute()
     assert record.state is StepState.NEEDS_OPERATOR
-    assert record.error == "the outcome could not be looked up: may not get deployments"
+    assert record.error == "the outcome could not be determined: may not get deployments"
 
 
 async def test_a_probe_waits_for_a_server_that_is_away() -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", Lost(applied=True))
     bench.actor.will("probe", ServerUnavailable("no connection"), TooManyRequests("busy"))
     assert (await bench.execute()).state is DONE
@@ -71,7 +71,7 @@ async def test_a_probe_waits_for_a_server_that_is_away() -> None:
 
 
 async def test_a_server_that_stays_away_until_time_is_over_leaves_it_to_a_person() -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", Lost(applied=True))
     bench.actor.will("probe", *[ServerUnavailable("no connection")] * 1000)
     record = await bench.execute(give_up=moment(minutes=1))
@@ -79,27 +79,27 @@ async def test_a_server_that_stays_away_until_time_is_over_leaves_it_to_a_person
     assert bench.actor.texts == [TEXT]
 
 
-async def test_what_was_not_made_in_time_is_not_begun_again() -> None:
-    bench = Bench()
+async def test_an_effect_that_was_not_made_in_time_is_not_begun_again() -> None:
+    bench = ExecutorBench()
     bench.actor.will("perform", Lost(applied=False))
     record = await bench.execute(give_up=moment())
-    assert (record.state, record.error) == (StepState.FAILED, "it has not happened, and its time is over")
+    assert (record.state, record.error) == (StepState.FAILED, "it has not happened, and its time has run out")
     assert not bench.actor.texts
 
 
 @pytest.mark.parametrize("times", [2, 3, 4, 10])
 async def test_an_answer_that_is_lost_again_and_again_still_ends(times: int) -> None:
     """An effect always ends: one that stays unknown would be taken for one that was refused (P3)."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", *[Lost(applied=False)] * times)
     record = await bench.execute()
     assert record.state in {DONE, StepState.NEEDS_OPERATOR}
-    assert bench.journal.known("scale#0") == record
+    assert bench.rows.known("scale#0") == record
     assert len(bench.actor.texts) == (1 if record.state is DONE else 0)
 
 
 async def test_a_change_that_is_lost_at_last_but_was_made_is_found() -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", Lost(applied=False), Lost(applied=False), Lost(applied=True))
     record = await bench.execute()
     assert record.state in {DONE, StepState.NEEDS_OPERATOR}
@@ -110,7 +110,7 @@ async def test_a_change_that_is_lost_at_last_but_was_made_is_found() -> None:
 async def test_a_change_that_was_found_made_is_done_even_when_its_object_cannot_be_read_again(
     trouble: Exception,
 ) -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", Lost(applied=True))
     bench.actor.will("look_again", trouble)
     record = await bench.execute()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.actions.prepared import Evidence, Happened
+from kintsugi.actions.effect_plan import EffectStatus, Evidence
 from kintsugi.commands import encode
 from kintsugi.errors import (
     Conflict,
@@ -23,8 +23,8 @@ from kintsugi.errors import (
 )
 from kintsugi.model.command import Delete, ObjectName
 from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
-from kintsugi.objects.resources import PVCS
-from tests.unit.executor.effects import SCALE, TEXT, Bench
+from kubeobjects.resources import PVCS
+from tests.unit.executor.effects import SCALE, TEXT, ExecutorBench
 from tests.unit.factories import moment, step, virtual_clock
 
 pytestmark = pytest.mark.looptime
@@ -34,7 +34,7 @@ DELETE = Delete(objects=(ObjectName(resource=PVCS, name="data-db-0"),), namespac
 
 async def test_an_effect_is_done_between_its_two_commits() -> None:
     """P8: no effect without a committed intent."""
-    bench = Bench()
+    bench = ExecutorBench()
     record = await bench.execute()
     assert record.state is StepState.DONE
     assert bench.power.story == ["scale#0 intent", f"effect {TEXT}", "scale#0 done"]
@@ -42,9 +42,9 @@ async def test_an_effect_is_done_between_its_two_commits() -> None:
 
 async def test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back() -> None:
     """P8: what is committed before the effect is enough to probe it and to undo it."""
-    bench = Bench()
+    bench = ExecutorBench()
     seen: list[StepRecord | None] = []
-    bench.actor.on_change = lambda _: seen.append(bench.journal.known("scale#0"))
+    bench.actor.on_change = lambda _: seen.append(bench.rows.known("scale#0"))
     await bench.execute()
     intent = seen[0]
     assert intent is not None
@@ -61,17 +61,17 @@ async def test_the_intent_says_what_on_what_until_when_and_how_to_take_it_back()
 
 
 async def test_the_runbooks_word_on_undo_counts_before_the_actions() -> None:
-    record = await Bench().execute(undo=UndoRecord(note="it stays: the runbook says so"))
-    assert record.undo == UndoRecord(note="it stays: the runbook says so")
+    record = await ExecutorBench().execute(undo=UndoRecord(note="it is kept: the runbook says so"))
+    assert record.undo == UndoRecord(note="it is kept: the runbook says so")
 
 
 async def test_evidence_is_kept_before_the_intent() -> None:
     """What a delete destroys is committed before anything may be destroyed."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.evidence = (Evidence(kind="describe", text="d"), Evidence(kind="logs", text="l"))
     await bench.execute()
-    assert bench.power.story[:3] == ["scale#0 evidence describe", "scale#0 evidence logs", "scale#0 intent"]
-    assert bench.journal.evidence == [("scale#0", "describe", "d"), ("scale#0", "logs", "l")]
+    assert bench.power.story[:3] == ["evidence scale#0", "evidence scale#0", "scale#0 intent"]
+    assert bench.rows.evidence == [("scale#0", "describe", "d"), ("scale#0", "logs", "l")]
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ async def test_evidence_is_kept_before_the_intent() -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )
-async def test_what_is_not_prepared_is_not_done(refusal: Exception, state: StepState) -> None:
-    bench = Bench()
+async def test_an_effect_that_was_not_prepared_is_not_made(refusal: Exception, state: StepState) -> None:
+    bench = ExecutorBench()
     bench.actor.will("prepare", refusal)
     record = await bench.execute()
     assert (record.state, record.error, record.text) == (state, str(refusal), TEXT)
@@ -111,7 +111,7 @@ async def test_what_is_not_prepared_is_not_done(refusal: Exception, state: StepS
 )
 async def test_a_write_that_the_server_refuses_is_not_tried_again(refusal: Exception, state: StepState) -> None:
     """The object was overtaken (skipped), or waiting will not cure it (failed)."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", refusal)
     record = await bench.execute()
     assert (record.state, record.error) == (state, str(refusal))
@@ -123,13 +123,13 @@ async def test_a_write_that_the_server_refuses_is_not_tried_again(refusal: Excep
 @pytest.mark.parametrize(
     ("phase", "state"), [(Phase.FORWARD, StepState.SKIPPED), (Phase.UNDO, StepState.DONE)], ids=str
 )
-async def test_what_somebody_else_has_deleted_is_overtaken_but_in_an_undo_it_is_as_it_should_be(
+async def test_an_object_that_somebody_else_has_deleted_is_overtaken_but_in_an_undo_it_is_as_it_should_be(
     phase: Phase, state: StepState
 ) -> None:
     """P3: nothing is deleted twice, and a way back does not end where somebody went it, too."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", NotFound("it is gone"))
-    bench.actor.will("probe", Happened.DONE)
+    bench.actor.will("probe", EffectStatus.DONE)
     known = replace(step("claim#0~0"), phase=phase)
     record = await bench.execute(command=DELETE, known=known)
     assert record.state is state
@@ -138,7 +138,7 @@ async def test_what_somebody_else_has_deleted_is_overtaken_but_in_an_undo_it_is_
 
 async def test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew() -> None:
     """B12: what was judged is no longer so; it is looked at again, and changed once."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", Conflict("the replicas were changed"))
     record = await bench.execute()
     assert record.state is StepState.DONE
@@ -154,7 +154,7 @@ async def test_a_patch_whose_object_has_changed_meanwhile_is_judged_anew() -> No
 
 async def test_a_patch_whose_object_changes_again_and_again_is_given_up() -> None:
     """B12: the tries are bounded."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", *[Conflict("the replicas were changed")] * 9)
     record = await bench.execute()
     assert record.state is StepState.NEEDS_OPERATOR
@@ -173,10 +173,10 @@ async def test_a_patch_whose_object_changes_again_and_again_is_given_up() -> Non
     ],
     ids=["429 with a word", "429", "refused once", "refused four times", "the longest wait"],
 )
-async def test_what_surely_changed_nothing_is_tried_again_later(
+async def test_an_effect_that_surely_changed_nothing_is_tried_again_later(
     stage: str, trouble: list[KubeError], waited: float
 ) -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will(stage, *trouble)
     record = await bench.execute()
     assert record.state is StepState.DONE
@@ -191,7 +191,7 @@ async def test_what_surely_changed_nothing_is_tried_again_later(
 @pytest.mark.parametrize("trouble", [TooManyRequests("busy"), ServerUnavailable("connection refused")], ids=str)
 async def test_when_its_time_is_over_nothing_more_is_tried(stage: str, state: StepState, trouble: KubeError) -> None:
     """What could not even be judged was not made: the run goes on to be watched and, if need be, taken back."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will(stage, *[trouble] * 1000)
     record = await bench.execute(give_up=moment(minutes=2))
     assert (record.state, record.error) == (state, str(trouble))
@@ -201,7 +201,7 @@ async def test_when_its_time_is_over_nothing_more_is_tried(stage: str, state: St
 
 
 async def test_an_effect_that_has_ended_is_left_alone() -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     for state in (StepState.DONE, StepState.FAILED, StepState.SKIPPED, StepState.NEEDS_OPERATOR):
         known = step("scale#0", state=state)
         assert await bench.execute(known=known) == known
@@ -209,9 +209,9 @@ async def test_an_effect_that_has_ended_is_left_alone() -> None:
     assert not bench.states
 
 
-async def test_what_another_has_begun_is_not_begun_again() -> None:
+async def test_an_effect_that_another_daemon_has_begun_is_not_begun_again() -> None:
     """P4: the commit of the intent fails, so that there is no effect."""
-    bench = Bench()
+    bench = ExecutorBench()
     await bench.journal.save_step(step("scale#0", state=StepState.INTENT), expect=None, now=virtual_clock())
     with pytest.raises(WrongState):
         await bench.execute(known=step("scale#0"))

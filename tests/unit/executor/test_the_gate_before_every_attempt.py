@@ -1,24 +1,23 @@
 """The gate is asked before every attempt; what it refuses is settled as not made, and judged anew (P4, P7)."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from kintsugi.errors import BudgetSpent, LedgerUnavailable, NotAdmitted, ServerUnavailable, StaleEpoch
+from kintsugi.errors import LedgerUnavailable, NotAdmitted, ServerUnavailable, StaleEpoch
 from kintsugi.model.bounds import Budget
 from kintsugi.model.records import StepRecord, StepState
-from tests.unit.executor.cas_journal import CasJournal
-from tests.unit.executor.effects import TEXT, Bench
-from tests.unit.executor.power import Power
+from tests.unit.executor.effects import TEXT, ExecutorBench
 from tests.unit.factories import moment
+from tests.unit.run_rows import OTHER, change_of
 
 pytestmark = pytest.mark.looptime
 
 
-async def test_what_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew() -> None:
+async def test_an_effect_that_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew() -> None:
     """E29: a person's no that comes between judging and writing holds."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.gate.objections.append("paused by ada: look")
     bench.gate.waits = timedelta(minutes=1)
     record = await bench.execute()
@@ -29,15 +28,15 @@ async def test_what_the_gate_objects_to_after_the_intent_is_not_made_and_is_judg
 
 
 async def test_a_refused_attempt_says_in_the_ledger_that_it_was_not_made_and_why() -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.gate.objections.append("paused by ada: look")
     bench.gate.admits.append(NotAdmitted("frozen by ada"))
     seen: list[StepRecord | None] = []
-    bench.gate.on_admit = lambda: seen.append(bench.journal.known("scale#0"))
+    bench.gate.on_admit = lambda: seen.append(bench.rows.known("scale#0"))
     with pytest.raises(NotAdmitted):
         await bench.execute()
     assert [(each.state, each.error) for each in seen if each] == [(StepState.PLANNED, "not made: paused by ada: look")]
-    kept = bench.journal.known("scale#0")
+    kept = bench.rows.known("scale#0")
     assert kept is not None
     assert (kept.state, kept.error) == (StepState.SKIPPED, "frozen by ada")
     assert kept.finished is not None
@@ -46,7 +45,7 @@ async def test_a_refused_attempt_says_in_the_ledger_that_it_was_not_made_and_why
 
 async def test_every_retry_passes_the_gate_and_is_judged_on_the_live_object() -> None:
     """B6, B14: after an outage nothing is simply made: it is wanted still, or it is not."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", *[ServerUnavailable("connection refused")] * 3)
     await bench.execute()
     assert bench.gate.asked == ["objection", *["admit", "objection"] * 3]
@@ -55,7 +54,7 @@ async def test_every_retry_passes_the_gate_and_is_judged_on_the_live_object() ->
 
 
 async def test_an_effect_that_is_not_needed_any_more_is_skipped_at_its_retry() -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.will("perform", ServerUnavailable("connection refused"))
     bench.gate.admits.append("the service is healthy")
     record = await bench.execute()
@@ -65,7 +64,7 @@ async def test_an_effect_that_is_not_needed_any_more_is_skipped_at_its_retry() -
 
 async def test_an_intent_of_an_earlier_life_passes_the_gate_after_its_probe() -> None:
     """P3, C2: only probing is exempt."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.gate.objections.append(LedgerUnavailable("this life ends between intent and effect"))
     with pytest.raises(LedgerUnavailable):
         await bench.execute()
@@ -80,7 +79,7 @@ async def test_an_intent_of_an_earlier_life_passes_the_gate_after_its_probe() ->
 
 async def test_an_intent_that_has_grown_old_is_not_made() -> None:
     """P4: a process that was stopped between intent and effect may have a successor by now."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.gate.thinks.append(timedelta(seconds=31))
     record = await bench.execute()
     assert bench.states == [StepState.INTENT, StepState.PLANNED, StepState.INTENT, StepState.DONE]
@@ -90,7 +89,7 @@ async def test_an_intent_that_has_grown_old_is_not_made() -> None:
 
 async def test_a_daemon_that_has_lost_the_lead_makes_nothing() -> None:
     """P4, C4: the epoch is read once more between intent and effect."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.gate.objections.append(StaleEpoch("another leads"))
     with pytest.raises(StaleEpoch):
         await bench.execute()
@@ -100,10 +99,11 @@ async def test_a_daemon_that_has_lost_the_lead_makes_nothing() -> None:
 
 async def test_a_budget_that_is_spent_in_the_intent_s_own_transaction_holds_the_effect() -> None:
     """P7: of several runs that find one change left in the budget, one makes it."""
-    bench = Bench()
-    bench.gate.limit = Budget(most=0, since=moment())
-    bench.journal = SpentJournal()
-    bench.connect(Power())
+    bench = ExecutorBench()
+    bench.gate.limit = Budget(most=1, since=moment())
+    bench.rows.add_other()
+    bench.rows.disrupt(change_of(OTHER, "kubectl cordon one", at=moment(seconds=1)))
+    bench.gate.on_admit = bench.rows.disrupt
     record = await bench.execute()
     assert record.state is StepState.DONE
     assert bench.gate.asked == ["admit", "objection"]
@@ -111,7 +111,7 @@ async def test_a_budget_that_is_spent_in_the_intent_s_own_transaction_holds_the_
 
 
 async def test_waiting_at_the_gate_does_not_use_up_the_effect_s_time() -> None:
-    bench = Bench()
+    bench = ExecutorBench()
     bench.gate.objections.append("paused")
     bench.gate.waits = timedelta(minutes=20)
     bench.actor.will("prepare", None, ServerUnavailable("away"))
@@ -119,23 +119,9 @@ async def test_waiting_at_the_gate_does_not_use_up_the_effect_s_time() -> None:
     assert record.state is StepState.DONE
 
 
-class SpentJournal(CasJournal):
-    """A ledger whose budget is spent until the second intent."""
-
-    refused = 0
-
-    async def save_step(
-        self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
-    ) -> None:
-        if budget is not None and not self.refused:
-            self.refused += 1
-            raise BudgetSpent("20 changes of late")
-        await super().save_step(step, expect=expect, now=now, budget=budget)
-
-
 async def test_cancelled_at_the_gate_an_effect_ends_at_once_and_under_way_it_ends_first() -> None:
     """C3: a stop waits for what was begun, and for nothing else."""
-    bench = Bench()
+    bench = ExecutorBench()
     bench.gate.objections.append("paused")
     bench.gate.waits = timedelta(hours=1)
     task = asyncio.ensure_future(bench.execute())
@@ -145,7 +131,7 @@ async def test_cancelled_at_the_gate_an_effect_ends_at_once_and_under_way_it_end
     assert asyncio.get_running_loop().time() == 1
     assert bench.states == [StepState.INTENT, StepState.PLANNED]
 
-    bench = Bench()
+    bench = ExecutorBench()
     bench.actor.takes = timedelta(seconds=10)
     task = asyncio.ensure_future(bench.execute())
     await asyncio.sleep(1)

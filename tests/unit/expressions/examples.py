@@ -6,7 +6,19 @@ from enum import StrEnum
 
 import msgspec
 
-from kintsugi.expressions import ANY, BOOL, DURATION, INT, STRING, TIMESTAMP, Fact, Function, ListOf, Scope, struct_type
+from kintsugi.expressions import (
+    ANY,
+    BOOL,
+    DURATION,
+    INT,
+    STRING,
+    TIMESTAMP,
+    ComputedField,
+    Function,
+    ListOf,
+    Scope,
+    struct_type,
+)
 from kintsugi.objects.kept import Pod
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -53,14 +65,16 @@ PHASE_OF = Function(
     accepts=((POD,),),
     result=STRING,
     runs="{0}.fact_phase",
-    facts=(Fact(name="phase", of=Pod, tell=lambda pod: pod.status.phase or "none"),),
+    computed_fields=(ComputedField(name="phase", of=Pod, tell=lambda pod: pod.status.phase or "none"),),
 )
 AGED = Function(
     name="aged",
     accepts=((POD,),),
     result=BOOL,
     runs="{0}.fact_aged",
-    facts=(Fact(name="aged", of=Pod, tell=lambda pod, now: now > pod.metadata.creation_timestamp, uses=("now",)),),
+    computed_fields=(
+        ComputedField(name="aged", of=Pod, tell=lambda pod, now: now > pod.metadata.creation_timestamp, uses=("now",)),
+    ),
 )
 ADDED = Function(name="added", accepts=((INT, INT),), result=INT, runs="{0} + {1}")
 
@@ -70,7 +84,7 @@ SCOPE = Scope(
         "vases": ListOf(VASE),
         "shelf": struct_type(Shelf),
         "steps.find.vase": VASE,
-        "steps.find.met": BOOL,
+        "steps.find.passed": BOOL,
         "vases.old_vase": VASE,
         "pod": POD,
         "pods": ListOf(POD),

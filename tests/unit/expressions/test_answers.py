@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from kintsugi.errors import EvaluationError
-from kintsugi.expressions import ANY, BOOL, INT, ListOf, Names
+from kintsugi.expressions import ANY, BOOL, INT, Bindings, ListOf
 from kintsugi.expressions.types import Type
 from kintsugi.objects.kept import Pod
 from tests.unit.expressions.examples import NOW, SCOPE, Piece, Shelf, Vase
@@ -34,7 +34,7 @@ def answer(source: str, values: Mapping[str, object] = VALUES, *, result: Type =
 
 
 def no_answer(source: str, values: Mapping[str, object] = VALUES, *, result: Type = ANY) -> str:
-    """Give what an evaluation without an answer says."""
+    """Return what an evaluation without an answer says."""
     with pytest.raises(EvaluationError) as raised:
         answer(source, values, result=result)
     return str(raised.value)
@@ -91,10 +91,10 @@ def test_zero_false_and_empty_lists_are_answers() -> None:
 
 
 def test_a_name_without_a_value_has_no_answer() -> None:
-    assert no_answer("steps.find.met") == "steps.find.met: no value here"
+    assert no_answer("steps.find.passed") == "steps.find.passed: no value here"
 
 
-def test_one_true_side_is_enough_where_the_other_has_no_answer() -> None:
+def test_a_true_side_is_enough_where_the_other_has_no_answer() -> None:
     assert answer("vase.whole || vase.lid.width > 1") is True
     assert answer("!vase.whole && vase.lid.width > 1") is False
     assert "absent" in no_answer("vase.whole && vase.lid.width > 1")
@@ -161,7 +161,7 @@ class Counting(Mapping[str, object]):
 
 def test_many_expressions_share_one_conversion_and_unread_values_are_never_touched() -> None:
     counting = Counting(VALUES)
-    names = Names(counting)
+    names = Bindings(counting)
     for number in range(100):
         assert SCOPE.expression(f"vase.name == 'vase-{number}'").evaluate(names) is False
     assert counting.values_asked == {"vase": 1}

@@ -42,5 +42,5 @@ def test_a_call_is_replaced_with_its_arguments(source: str, expected: str) -> No
         "",
     ],
 )
-def test_what_is_no_call_of_ours_stays_as_it_is(source: str) -> None:
+def test_a_call_that_is_not_ours_stays_as_it_is(source: str) -> None:
     assert expand(source, FUNCTIONS) == source

@@ -3,12 +3,13 @@
 import pytest
 
 from kintsugi.expressions import ANY, BOOL, STRING, ExpressionProblem, ListOf, Scope, Struct, compile_expression
+from kintsugi.expressions.environment import meant_by
 from kintsugi.expressions.types import Type
 from tests.unit.expressions.examples import AGED, POD, SCOPE, VASE
 
 
 def problem_of(source: str, *, result: Type = BOOL, scope: Scope = SCOPE) -> ExpressionProblem:
-    """Give the problem that compiling ends in."""
+    """Return the problem that compiling ends in."""
     with pytest.raises(ExpressionProblem) as raised:
         scope.expression(source, result=result)
     return raised.value
@@ -21,7 +22,7 @@ def problem_of(source: str, *, result: Type = BOOL, scope: Scope = SCOPE) -> Exp
         ("vase . weigth > 1.0", "did you mean `weight`?", "weigth"),
         ("vases.all(v, v.pieces.exists(p, p.widht > 1))", "did you mean `width`?", "widht"),
         ("vaze.whole", "did you mean `vase`?", "vaze"),
-        ("steps.fnid.met", "did you mean `steps.find.met`?", "steps.fnid.met"),
+        ("steps.fnid.passed", "did you mean `steps.find.passed`?", "steps.fnid.passed"),
         ("steps.find.vase.hole", "did you mean `whole`?", "hole"),
         ("pods.all(p, phase_off(p) == '')", "did you mean `phase_of`?", "phase_off"),
         ("vase.name.startWith('x')", "did you mean `startsWith`?", "startWith"),
@@ -33,6 +34,21 @@ def test_a_misspelt_name_is_refused_with_its_place_and_the_nearest_one(source: s
     problem = problem_of(source)
     assert problem.suggestion == says
     assert source[problem.offset :].startswith(at)
+
+
+def test_an_expression_is_compiled_among_the_names_that_it_may_mean_however_many_its_place_sees() -> None:
+    many = {f"steps.s{number}.passed": BOOL for number in range(1000)}
+    scope = SCOPE.seeing(many)
+    meant = meant_by("steps.s7.passed && vase.whole", scope.names, scope.functions)
+    assert [name for name in meant if name in many] == ["steps.s7.passed"]
+    assert "vase" in meant
+    assert "steps.find.passed" not in meant
+    assert problem_of("steps.s1001.passed", scope=scope).suggestion.startswith("did you mean `steps.s1")
+
+
+def test_a_variable_may_not_be_called_as_a_name_of_its_place_begins_though_nothing_else_mentions_it() -> None:
+    problem = problem_of("vases.all(steps, steps.whole)")
+    assert "steps" in problem.message
 
 
 def test_a_field_that_resembles_no_other_is_answered_with_all_fields() -> None:
@@ -75,7 +91,7 @@ def test_an_answer_of_the_wrong_type_is_refused(source: str, result: Type, messa
     assert problem_of(source, result=result).message == message
 
 
-def test_what_may_be_anything_passes_where_a_truth_is_asked_for_and_is_judged_when_it_runs() -> None:
+def test_an_expression_of_any_type_passes_for_a_truth_and_is_judged_when_it_runs() -> None:
     assert SCOPE.expression("value").result == ANY
 
 
@@ -121,7 +137,7 @@ def test_has_of_a_whole_name_is_refused_because_it_would_give_the_value() -> Non
 
 @pytest.mark.parametrize("source", ["vases.all(vase, vase.whole)", "cel.bind(steps, vase, steps.whole)"])
 def test_a_macro_may_not_hide_a_name(source: str) -> None:
-    """CEL would read steps.find.met as the variable, whatever the macro calls steps."""
+    """CEL would read steps.find.passed as the variable, whatever the macro calls steps."""
     assert "is a name here already" in problem_of(source).message
 
 
@@ -148,9 +164,9 @@ def test_a_function_that_needs_a_name_is_refused_where_the_name_is_unknown() -> 
 
 
 def test_names_may_leave_out_the_container() -> None:
-    expression = compile_expression("met", names={"steps.find.met": BOOL}, container="steps.find", result=BOOL)
-    assert expression.reads == {"steps.find.met"}
-    assert expression.evaluate({"steps.find.met": True}) is True
+    expression = compile_expression("passed", names={"steps.find.passed": BOOL}, container="steps.find", result=BOOL)
+    assert expression.reads == {"steps.find.passed"}
+    assert expression.evaluate({"steps.find.passed": True}) is True
 
 
 def test_two_types_of_one_name_are_an_error_of_the_program() -> None:

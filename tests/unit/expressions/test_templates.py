@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.errors import EvaluationError
-from kintsugi.expressions import ExpressionProblem, Names, Template, holes_in
+from kintsugi.expressions import Bindings, ExpressionProblem, TextTemplate, placeholders_in
 from tests.unit.expressions.examples import NOW, SCOPE, Vase
 
 VALUES = {
@@ -53,7 +53,7 @@ def test_a_single_hole_keeps_its_value(text: str, expected: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["all: ${numbers}", "lid: ${vase.lid}", "m ${vase.marks}", "n ${null}"])
-def test_what_no_text_can_be_made_of_has_no_answer(text: str) -> None:
+def test_a_template_with_a_value_that_is_no_text_has_no_answer(text: str) -> None:
     with pytest.raises(EvaluationError):
         filled(text)
 
@@ -76,15 +76,15 @@ def test_a_mistake_in_a_hole_is_placed_in_the_text(text: str, at: str) -> None:
 
 def test_holes_are_found_with_their_ends() -> None:
     text = "a ${limit} $${no} ${{'x': 1}.x}"
-    assert [text[start:end] for start, end in holes_in(text)] == ["${limit}", "${{'x': 1}.x}"]
+    assert [text[start:end] for start, end in placeholders_in(text)] == ["${limit}", "${{'x': 1}.x}"]
 
 
 def test_a_template_says_what_it_reads_and_is_filled_from_prepared_names() -> None:
     template = SCOPE.template("${vase.name} ${limit}")
-    assert isinstance(template, Template)
+    assert isinstance(template, TextTemplate)
     assert template.reads == {"vase.name", "limit"}
-    assert [hole.source for hole in template.holes] == ["vase.name", "limit"]
-    assert template.evaluate(Names(VALUES)) == "ming 5"
+    assert [hole.source for hole in template.placeholders] == ["vase.name", "limit"]
+    assert template.evaluate(Bindings(VALUES)) == "ming 5"
 
 
 def test_a_long_duration_is_told_in_a_text_without_its_fractions() -> None:

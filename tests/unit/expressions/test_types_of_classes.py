@@ -48,7 +48,7 @@ def test_a_kept_object_says_its_kind() -> None:
 
 
 @pytest.mark.parametrize("kept", KEPT.values(), ids=lambda kept: kept.__name__)
-def test_what_a_kept_object_shows_is_within_its_type(kept: type[msgspec.Struct]) -> None:
+def test_the_fields_of_a_kept_object_are_within_its_type(kept: type[msgspec.Struct]) -> None:
     shown = plain(msgspec.convert({"metadata": {"name": "x"}}, kept))
     assert isinstance(shown, dict)
     assert set(shown) <= set(struct_type(kept).fields)

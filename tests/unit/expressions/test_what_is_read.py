@@ -18,7 +18,7 @@ from tests.unit.expressions.examples import SCOPE
         ("vases.all(v, v.pieces.all(p, p.width > 1))", {"vases", "vases.pieces", "vases.pieces.width"}),
         ("cel.bind(l, vase.lid, l.width)", {"vase.lid", "vase.lid.width"}),
         ("steps.find.vase.name", {"steps.find.vase.name"}),
-        ("steps.find.met && !vases.old_vase.whole", {"steps.find.met", "vases.old_vase.whole"}),
+        ("steps.find.passed && !vases.old_vase.whole", {"steps.find.passed", "vases.old_vase.whole"}),
         ("phase_of(pod)", {"pod"}),
         ("aged(pod)", {"pod", "now"}),
         ("vases.filter(v, v.whole)[0].name", {"vases", "vases.whole"}),

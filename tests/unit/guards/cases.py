@@ -1,13 +1,18 @@
-"""One case for every guard: a claim that only this guard has something to say about, and what it says."""
+"""One case for every guard: a request that only this guard has something to say about, and what it says."""
 
 from dataclasses import replace
 from datetime import datetime
 
-from kintsugi.guards import Circumstances, Observer
-from kintsugi.model.documents import Mode
+from kintsugi.decisions.breaker import ObserverHealth
+from kintsugi.decisions.guards import GuardContext
+from kintsugi.decisions.priorities import Hold, HoldCause
+from kintsugi.decisions.zero_replicas import AtZero
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
-from kintsugi.priorities import Hold
+from kintsugi.model.rules import Mode
+from kintsugi.model.services import WorkloadRef
+from kintsugi.objects.owners import Manager, ManagerKind
+from kubeobjects.resources import DEPLOYMENTS
 from tests.unit.factories import moment, past, pause
 from tests.unit.guards.questions import circumstances
 
@@ -16,7 +21,7 @@ AGAIN = moment(seconds=30)
 
 Answer = tuple[VerdictKind, Reason, datetime | None, str]
 
-CASES: dict[str, tuple[Circumstances, History, Answer]] = {
+CASES: dict[str, tuple[GuardContext, History, Answer]] = {
     "protected": (
         circumstances(namespace="kube-system"),
         History(),
@@ -48,7 +53,7 @@ CASES: dict[str, tuple[Circumstances, History, Answer]] = {
         (VerdictKind.REFUSED, Reason.PAUSED, AGAIN, r"paused \(global\) by ada: a release"),
     ),
     "stale": (
-        circumstances(observer=Observer(blind="the watch of pods has been silent for 40 s")),
+        circumstances(observer=ObserverHealth(stale_reason="the watch of pods has been silent for 40 s")),
         History(),
         (VerdictKind.REFUSED, Reason.STALE, AGAIN, "the watch of pods has been silent"),
     ),
@@ -58,14 +63,24 @@ CASES: dict[str, tuple[Circumstances, History, Answer]] = {
         (VerdictKind.REFUSED, Reason.LOCKED, AGAIN, "production/deployment/web is held by run run-7"),
     ),
     "owned": (
-        circumstances(managers=("Argo CD shop", "operator Postgresql/main")),
+        circumstances(
+            managers=(
+                Manager(kind=ManagerKind.GITOPS, name="Argo CD shop"),
+                Manager(kind=ManagerKind.OPERATOR, name="Postgresql/main"),
+            )
+        ),
         History(),
         (VerdictKind.REFUSED, Reason.OWNED, None, "deployment/web is managed by operator Postgresql/main"),
     ),
-    "breaker": (
-        circumstances(observer=Observer(sick=6, seen=10)),
+    "held_at_zero": (
+        replace(circumstances(), starts=AtZero(workload=WorkloadRef(resource=DEPLOYMENTS, name="web"), uid="uid-web")),
         History(),
-        (VerdictKind.REFUSED, Reason.BREAKER, AGAIN, "6 of 10 unrelated services look unhealthy"),
+        (VerdictKind.REFUSED, Reason.AT_ZERO, AGAIN, "the number of replicas of deployment/web is unknown"),
+    ),
+    "breaker": (
+        circumstances(observer=ObserverHealth(nodes=2, nodes_stale=2)),
+        History(),
+        (VerdictKind.REFUSED, Reason.BREAKER, AGAIN, "the observer is suspected first: 2 of 2 nodes do not report"),
     ),
     "handed_over": (
         circumstances(),
@@ -79,7 +94,12 @@ CASES: dict[str, tuple[Circumstances, History, Answer]] = {
                 past(IncidentState.FAILED, finished=moment(minutes=-n), rule="web-alerts") for n in (10, 20, 30)
             )
         ),
-        (VerdictKind.REFUSED, Reason.FAILURES, moment(minutes=50), "3 runs on end did not help; none before 12:50:00"),
+        (
+            VerdictKind.REFUSED,
+            Reason.FAILURES,
+            moment(minutes=50),
+            "3 consecutive runs did not help; none before 12:50:00",
+        ),
     ),
     "ineffective": (
         circumstances(),
@@ -96,15 +116,15 @@ CASES: dict[str, tuple[Circumstances, History, Answer]] = {
         History(recent=(past(IncidentState.FAILED, finished=moment(minutes=-4)),)),
         (VerdictKind.REFUSED, Reason.COOLDOWN, moment(minutes=16), "cooling down until 12:16:00 .* ended failed"),
     ),
+    "upstream": (
+        circumstances(holds=(Hold(upstream="database", why="database is not serving", cause=HoldCause.DOWN),)),
+        History(),
+        (VerdictKind.HELD, Reason.UPSTREAM, AGAIN, "held, cause first: database is not serving"),
+    ),
     "budget": (
         circumstances(),
         History(disruptions=tuple(moment(minutes=-n) for n in range(1, 21))),
         (VerdictKind.REFUSED, Reason.BUDGET, moment(minutes=40), "20 changes in production .*, the budget is 20"),
-    ),
-    "upstream": (
-        circumstances(hold=Hold(upstream="database", why="database is not serving", until=moment(minutes=15))),
-        History(),
-        (VerdictKind.HELD, Reason.UPSTREAM, AGAIN, "held, cause first: database is not serving"),
     ),
     "approving": (
         circumstances(mode=Mode.APPROVE),

@@ -1,12 +1,14 @@
-"""A claim that nothing speaks against, to be spoiled in one place each."""
+"""A request that nothing speaks against, to be spoiled in one place each."""
 
 from datetime import datetime
 
-from kintsugi.guards import Circumstances, Limits, Observer, check
-from kintsugi.model.documents import Mode, Rule
+from kintsugi.decisions.breaker import ObserverHealth
+from kintsugi.decisions.guards import GuardContext, Limits, check
+from kintsugi.decisions.priorities import Hold
 from kintsugi.model.history import History
 from kintsugi.model.records import Verdict
-from kintsugi.priorities import Hold
+from kintsugi.model.rules import Mode, Rule
+from kintsugi.objects.owners import Manager
 from tests.unit import factories
 
 LIMITS = Limits(ledger_host="postgres.kintsugi.svc.cluster.local")
@@ -18,23 +20,23 @@ def circumstances(
     mode: Mode = Mode.AUTO,
     namespace: str = "production",
     locks: tuple[str, ...] = ("service web", "production/deployment/web"),
-    observer: Observer | None = None,
-    hold: Hold | None = None,
-    managers: tuple[str, ...] = (),
+    observer: ObserverHealth | None = None,
+    holds: tuple[Hold, ...] = (),
+    managers: tuple[Manager, ...] = (),
     annotation: str = "",
     approved: bool = False,
-) -> Circumstances:
-    """Give the circumstances of a claim of web that may start."""
+) -> GuardContext:
+    """Return the circumstances of a request of web that may start."""
     service = factories.catalog(
         factories.service_text(namespace=namespace), factories.rule_text(), factories.runbook_text()
     ).services["web"]
-    return Circumstances(
+    return GuardContext(
         rule=rule or factories.rule(),
         service=service,
         mode=mode,
         locks=locks,
-        observer=observer or Observer(seen=10),
-        hold=hold,
+        observer=observer or ObserverHealth(seen=10),
+        holds=holds,
         managers=managers,
         paused_by_annotation=annotation,
         approved=approved,
@@ -42,11 +44,11 @@ def circumstances(
 
 
 def judged(
-    facts: Circumstances | None = None,
+    context: GuardContext | None = None,
     history: History | None = None,
     *,
     limits: Limits = LIMITS,
     now: datetime = factories.NOW,
 ) -> Verdict:
     """Ask all guards."""
-    return check(facts or circumstances(), history or History(), limits, now=now)
+    return check(context or circumstances(), history or History(), limits, now=now)

@@ -6,11 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.guards import Limits
-from kintsugi.model.documents import Mode
+from kintsugi.decisions.guards import Limits
+from kintsugi.decisions.recurrence import (
+    MOST_SHOWN,
+    PastRecovery,
+    TriedRemedy,
+    recurrence_summary,
+    recurring,
+    tried_in_vain,
+)
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
-from kintsugi.recurrence import MOST_SHOWN, PastRecovery, account, recurring
+from kintsugi.model.remedies import RemedyKind
+from kintsugi.model.rules import Mode
 from tests.unit.factories import NOW, moment
 from tests.unit.guards.questions import circumstances, judged
 
@@ -73,14 +81,14 @@ def test_a_rest_is_never_below_the_window_nor_above_the_longest(hours: list[floa
 RETURNED = History(recoveries=(moment(hours=-3), moment(hours=-2), moment(hours=-1)))
 
 
-def test_nothing_is_started_until_the_rest_is_over() -> None:
+def test_no_run_is_started_until_the_rest_is_over() -> None:
     """The verdict is provisional: the trouble is judged again then."""
     verdict = judged(history=RETURNED)
     assert (verdict.kind, verdict.reason, verdict.until) == (VerdictKind.REFUSED, Reason.INEFFECTIVE, moment(hours=3))
     assert judged(history=RETURNED, now=moment(hours=3)).kind is VerdictKind.STARTED
 
 
-def test_what_a_person_has_approved_for_all_that_is_started() -> None:
+def test_a_run_that_a_person_has_approved_for_all_that_is_started() -> None:
     asked = judged(circumstances(mode=Mode.APPROVE), RETURNED)
     assert asked.reason is Reason.INEFFECTIVE
     assert judged(circumstances(mode=Mode.APPROVE, approved=True), RETURNED).kind is VerdictKind.STARTED
@@ -109,7 +117,27 @@ def test_the_account_says_when_each_run_was_what_it_did_and_how_it_ended() -> No
         state=IncidentState.FAILED,
         did=tuple(f"kubectl delete pod {n}" for n in range(MOST_SHOWN + 3)),
     )
-    told = account("It has returned.", (one, many)).splitlines()
+    told = recurrence_summary("It has returned.", (one, many)).splitlines()
     assert told[:2] == ["It has returned.", "What was done so far:"]
     assert told[2] == f"  {NOW:%Y-%m-%d %H:%M:%S} run-1: kubectl delete pod a: recovered at 12:04:00"
     assert told[3].endswith("kubectl delete pod 4; and 3 more: failed at 14:00:00")
+
+
+@pytest.mark.parametrize(
+    ("states", "tried"),
+    [
+        ((), 0),
+        (("needs-operator", "failed", "rolled-back"), 3),
+        (("ineffective", "recovered", "failed"), 1),
+        (("cancelled", "failed", "no-action", "failed"), 2),
+        (("recovered", "failed"), 0),
+    ],
+    ids=str,
+)
+def test_remedies_count_back_to_the_first_run_that_helped(states: tuple[str, ...], tried: int) -> None:
+    words = tuple(RemedyKind)
+    runs = [
+        TriedRemedy(state=IncidentState(state), remedies=frozenset({word}))
+        for state, word in zip(states, words, strict=False)
+    ]
+    assert len(tried_in_vain(runs)) == tried

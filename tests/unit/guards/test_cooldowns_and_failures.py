@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.guards import Limits, useless_streak
+from kintsugi.decisions.guards import Limits
+from kintsugi.decisions.recurrence import unhelpful_streak
 from kintsugi.model.history import History, PastRun
 from kintsugi.model.records import FINAL_STATES, IncidentState, Reason, VerdictKind
 from tests.unit.factories import NOW, moment, past, rule
@@ -28,7 +29,7 @@ helpful = st.sampled_from(sorted(FINAL_STATES - USELESS - SAYS_NOTHING))
 
 
 def ended(states: list[IncidentState], *, rule_name: str = "web-pods") -> tuple[PastRun, ...]:
-    """Give runs that ended so, the newest first, the last one now and each an hour before the next."""
+    """Return runs that ended so, the newest first, the last one now and each an hour before the next."""
     return tuple(past(state, finished=moment(hours=-n), rule=rule_name) for n, state in enumerate(states))
 
 
@@ -42,14 +43,14 @@ def test_the_cooldown_doubles_and_is_capped(streak: int, minutes: int) -> None:
 
 
 def test_a_rule_that_asks_for_more_than_the_cap_has_it() -> None:
-    facts = circumstances(rule=rule(cooldown=timedelta(hours=6)))
-    verdict = judged(facts, History(recent=ended([IncidentState.FAILED])), limits=MANY)
+    context = circumstances(rule=rule(cooldown=timedelta(hours=6)))
+    verdict = judged(context, History(recent=ended([IncidentState.FAILED])), limits=MANY)
     assert verdict.until == moment(hours=6)
 
 
 def test_a_rule_without_a_cooldown_has_none_however_often_it_was_useless() -> None:
-    facts = circumstances(rule=rule(cooldown=timedelta(0)))
-    assert judged(facts, History(recent=ended([IncidentState.FAILED] * 90)), limits=MANY).kind is VerdictKind.STARTED
+    context = circumstances(rule=rule(cooldown=timedelta(0)))
+    assert judged(context, History(recent=ended([IncidentState.FAILED] * 90)), limits=MANY).kind is VerdictKind.STARTED
 
 
 def test_the_cooldown_of_another_rule_is_not_this_ones() -> None:
@@ -106,7 +107,7 @@ def test_the_cooldown_is_never_below_the_rules_nor_above_the_cap(
 
 
 @given(st.lists(useless, min_size=1, max_size=30))
-def test_one_more_useless_run_never_shortens_the_cooldown(states: list[IncidentState]) -> None:
+def test_another_useless_run_never_shortens_the_cooldown(states: list[IncidentState]) -> None:
     shorter = judged(history=History(recent=ended(states[1:])), limits=MANY).until or NOW
     longer = judged(history=History(recent=ended(states)), limits=MANY).until
     assert longer is not None
@@ -126,7 +127,7 @@ def test_a_run_that_changed_nothing_neither_lengthens_a_streak_nor_ends_it(state
 @given(st.lists(finals, max_size=30))
 def test_a_streak_is_the_same_with_and_without_the_runs_that_changed_nothing(states: list[IncidentState]) -> None:
     told = [state for state in states if state not in SAYS_NOTHING]
-    with_all, without = (useless_streak(list(ended(each))) for each in (states, told))
+    with_all, without = (unhelpful_streak(list(ended(each))) for each in (states, told))
     assert [run.state for run in with_all] == [run.state for run in without]
 
 
@@ -162,7 +163,7 @@ def test_only_the_useless_runs_since_the_last_helpful_one_count(
     assert whole == judged(history=History(recent=ended([*streak, turn])))
 
 
-def test_what_was_handed_over_is_left_to_the_person_whatever_the_rule() -> None:
+def test_a_service_that_was_handed_over_is_left_to_the_person_whatever_the_rule() -> None:
     """E15, E17: a run of another rule would undo under their hands what they do; after an hour it is ours again."""
     handed = past(IncidentState.NEEDS_OPERATOR, rule="web-alerts")
     verdict = judged(history=History(recent=(handed,)))

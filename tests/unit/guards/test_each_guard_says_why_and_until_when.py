@@ -4,17 +4,18 @@ import re
 
 import pytest
 
-from kintsugi.guards import GUARDS, Circumstances
-from kintsugi.model.documents import Mode
+from kintsugi.decisions.guards import GUARDS, GuardContext
+from kintsugi.decisions.priorities import Hold, HoldCause
 from kintsugi.model.history import History
 from kintsugi.model.records import IncidentState, Reason, VerdictKind
-from kintsugi.priorities import Hold
+from kintsugi.model.rules import Mode
+from kintsugi.objects.owners import Manager, ManagerKind
 from tests.unit.factories import NOW, moment, past
 from tests.unit.guards.cases import CASES, Answer
 from tests.unit.guards.questions import circumstances, judged
 
 
-def test_nothing_in_the_way_starts_the_run() -> None:
+def test_a_run_with_nothing_in_the_way_starts() -> None:
     verdict = judged()
     assert (verdict.kind, verdict.reason, verdict.until) == (VerdictKind.STARTED, Reason.MATCHED, None)
     assert verdict.text == "rule web-pods starts mend"
@@ -24,10 +25,10 @@ def test_every_guard_has_a_case_here() -> None:
     assert list(CASES) == [guard.__name__ for guard in GUARDS]
 
 
-@pytest.mark.parametrize(("facts", "history", "answer"), CASES.values(), ids=CASES)
-def test_a_guard_says_why_and_until_when(facts: Circumstances, history: History, answer: Answer) -> None:
+@pytest.mark.parametrize(("context", "history", "answer"), CASES.values(), ids=CASES)
+def test_a_guard_says_why_and_until_when(context: GuardContext, history: History, answer: Answer) -> None:
     kind, reason, until, text = answer
-    verdict = judged(facts, history)
+    verdict = judged(context, history)
     assert (verdict.kind, verdict.reason, verdict.until) == (kind, reason, until)
     assert re.search(text, verdict.text), verdict.text
     assert verdict.rule == "web-pods"
@@ -39,31 +40,40 @@ PROVISIONAL = [name for name, case in CASES.items() if case[2][2] is not None]
 @pytest.mark.parametrize("name", PROVISIONAL)
 def test_a_provisional_refusal_is_judged_again_in_the_future(name: str) -> None:
     """P9: a refusal that will end says when; that moment is never past, or it would be judged without end."""
-    facts, history, _ = CASES[name]
-    verdict = judged(facts, history)
+    context, history, _ = CASES[name]
+    verdict = judged(context, history)
     assert verdict.until is not None
     assert verdict.until > NOW
 
 
 @pytest.mark.parametrize("name", ["failures", "cooldown", "budget"])
 def test_a_refusal_is_over_at_the_moment_that_it_named(name: str) -> None:
-    facts, history, (_, _, until, _) = CASES[name]
+    context, history, (_, _, until, _) = CASES[name]
     assert until is not None
-    assert judged(facts, history, now=until).kind is VerdictKind.STARTED
+    assert judged(context, history, now=until).kind is VerdictKind.STARTED
 
 
 def test_a_hold_is_over_at_its_end() -> None:
-    facts = circumstances(hold=Hold(upstream="database", why="it is not serving", until=moment(minutes=15)))
-    assert judged(facts, now=moment(minutes=14, seconds=59)).until == moment(minutes=15)
-    assert judged(facts, now=moment(minutes=15)).kind is VerdictKind.STARTED
+    context = circumstances(holds=(Hold(upstream="database", why="it is not serving", cause=HoldCause.DOWN),))
+    held = History(held_since=NOW)
+    assert judged(context, held, now=moment(minutes=14, seconds=59)).until == moment(minutes=15)
+    assert judged(context, held, now=moment(minutes=15)).kind is VerdictKind.STARTED
 
 
 def test_an_approved_run_starts() -> None:
     assert judged(circumstances(mode=Mode.APPROVE, approved=True)).kind is VerdictKind.STARTED
 
 
-@pytest.mark.parametrize("manager", ["HPA web", "Argo CD shop", "Flux shop"])
-def test_who_only_writes_the_template_or_the_replicas_does_not_keep_a_run_from_starting(manager: str) -> None:
+@pytest.mark.parametrize(
+    "manager",
+    [
+        Manager(kind=ManagerKind.AUTOSCALER, name="web"),
+        Manager(kind=ManagerKind.GITOPS, name="Argo CD shop"),
+        Manager(kind=ManagerKind.GITOPS, name="Flux shop"),
+    ],
+    ids=str,
+)
+def test_a_manager_of_the_template_or_the_replicas_does_not_keep_a_run_from_starting(manager: Manager) -> None:
     """Their changes are refused one by one where they would fight; deleting a pod fights nobody (B21)."""
     assert judged(circumstances(managers=(manager,))).kind is VerdictKind.STARTED
 
@@ -83,7 +93,7 @@ def test_two_rules_that_want_one_workload_do_not_run_together() -> None:
     assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.LOCKED)
 
 
-def test_what_a_run_causes_is_attached_to_it() -> None:
+def test_a_signal_that_a_run_causes_is_attached_to_it() -> None:
     """E22: the alerts that our own deletes raise join the run; they start no other, whatever else would be said."""
     history = History(active=(past(IncidentState.RUNNING, finished=None),), locks={"service web": "run-1"})
     assert judged(history=history).kind is VerdictKind.ATTACHED

@@ -1,8 +1,10 @@
-"""When most of what we see looks broken, the observer is suspected first (E31, E32)."""
+"""Signs that the observer is at fault stop every change, at any number of services; a share of sick services is none (E31, E32)."""
+
+from datetime import timedelta
 
 import pytest
 
-from kintsugi.guards import Observer
+from kintsugi.decisions.breaker import ObserverHealth, ObserverNotice, doubt, observer_notice
 from kintsugi.model.records import Reason, VerdictKind
 from tests.unit.guards.questions import circumstances, judged
 
@@ -10,29 +12,91 @@ from tests.unit.guards.questions import circumstances, judged
 @pytest.mark.parametrize(
     ("observer", "opens"),
     [
-        (Observer(sick=5, seen=10), False),
-        (Observer(sick=6, seen=10), True),
-        (Observer(sick=10, seen=10), True),
-        (Observer(sick=3, seen=3), False),
-        (Observer(sick=2, seen=4), False),
-        (Observer(sick=3, seen=4), True),
-        (Observer(sick=0, seen=0), False),
-        (Observer(seen=10, nodes=1, nodes_stale=1), False),
-        (Observer(seen=10, nodes=2, nodes_stale=1), False),
-        (Observer(seen=10, nodes=2, nodes_stale=2), True),
-        (Observer(seen=10, nodes=9, nodes_stale=4), False),
-        (Observer(seen=10, nodes=9, nodes_stale=5), True),
-        (Observer(seen=10, nodes=0, nodes_stale=0), False),
+        (ObserverHealth(seen=10, nodes=1, nodes_stale=1), True),
+        (ObserverHealth(seen=2, nodes=2, nodes_stale=1), False),
+        (ObserverHealth(seen=2, nodes=2, nodes_stale=2), True),
+        (ObserverHealth(seen=10, nodes=9, nodes_stale=4), False),
+        (ObserverHealth(seen=10, nodes=9, nodes_stale=5), True),
+        (ObserverHealth(seen=10, nodes=0, nodes_stale=0), False),
+        (ObserverHealth(seen=1, nodes=1, nodes_back=1), True),
+        (ObserverHealth(seen=1, nodes=4, nodes_stale=1, nodes_back=1), False),
+        (ObserverHealth(seen=1, nodes=3, nodes_stale=1, nodes_back=1), True),
     ],
     ids=str,
 )
-def test_more_than_half_opens_the_breaker(observer: Observer, opens: bool) -> None:
-    """E32: taint half of the nodes and nothing is refused; one more, and nothing is done."""
+def test_more_than_half_of_the_nodes_without_a_word_opens_the_breaker(observer: ObserverHealth, opens: bool) -> None:
+    """E32: with one service or with ten; a single node that is silent beside others is that node's affair."""
     verdict = judged(circumstances(observer=observer))
     assert verdict.kind is (VerdictKind.REFUSED if opens else VerdictKind.STARTED)
     assert verdict.reason is (Reason.BREAKER if opens else Reason.MATCHED)
 
 
-def test_stale_nodes_are_told_of_before_services() -> None:
-    verdict = judged(circumstances(observer=Observer(sick=10, seen=10, nodes=4, nodes_stale=3)))
-    assert verdict.text == "3 of 4 nodes do not report: the cluster's state is in doubt"
+@pytest.mark.parametrize(
+    ("observer", "sign"),
+    [
+        (
+            ObserverHealth(seen=1, names="10.96.0.10 does not answer"),
+            "our own name server does not answer (10.96.0.10 does",
+        ),
+        (ObserverHealth(seen=2, checks="2 of 2 services fail our checks"), "2 of 2 services fail our checks"),
+        (ObserverHealth(seen=4, mute=3), "3 of 4 unrelated services are unhealthy, and no container says why"),
+    ],
+)
+def test_each_sign_opens_the_breaker_and_is_named(observer: ObserverHealth, sign: str) -> None:
+    """E31, E32."""
+    verdict = judged(circumstances(observer=observer))
+    assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.BREAKER)
+    assert verdict.text.startswith("the observer is suspected first: ")
+    assert sign in verdict.text
+    assert verdict.until is not None
+
+
+@pytest.mark.parametrize(
+    "observer",
+    [ObserverHealth(mute=2, seen=4), ObserverHealth(mute=3, seen=3), ObserverHealth(mute=0, seen=9)],
+    ids=str,
+)
+def test_a_share_of_few_services_is_no_sign(observer: ObserverHealth) -> None:
+    """E32: of three services one may well be the cause of the other two; what says why is not counted at all."""
+    assert judged(circumstances(observer=observer)).kind is VerdictKind.STARTED
+
+
+def test_all_signs_are_told_the_nodes_first() -> None:
+    verdict = judged(
+        circumstances(observer=ObserverHealth(mute=10, seen=10, nodes=4, nodes_stale=3, names="it is away"))
+    )
+    assert verdict.text == (
+        "the observer is suspected first: 3 of 4 nodes do not report; our own name server does not answer (it is away); "
+        "10 of 10 unrelated services are unhealthy, and no container says why"
+    )
+
+
+def test_to_be_blind_is_a_doubt_as_any_sign_is() -> None:
+    """E31, P6."""
+    assert doubt(
+        ObserverHealth(stale_reason="the watch of pods is interrupted", nodes=1, nodes_stale=1), 0.5
+    ).startswith("the watch")
+    assert (
+        doubt(ObserverHealth(nodes=1, nodes_stale=1), 0.5)
+        == "the observer is suspected first: 1 of 1 nodes do not report"
+    )
+    assert doubt(ObserverHealth(nodes=1), 0.5) == ""
+
+
+@pytest.mark.parametrize(
+    ("problem", "seconds", "told", "owed"),
+    [
+        ("it is away", 59, False, ObserverNotice.NOTHING),
+        ("it is away", 60, False, ObserverNotice.OPEN),
+        ("it is away", 600, True, ObserverNotice.NOTHING),
+        ("", 59, True, ObserverNotice.NOTHING),
+        ("", 60, True, ObserverNotice.CLOSE),
+        ("", 600, False, ObserverNotice.NOTHING),
+    ],
+)
+def test_a_doubt_that_lasts_is_told_once_and_is_over_once_it_is_gone_as_long(
+    problem: str, seconds: int, told: bool, owed: ObserverNotice
+) -> None:
+    """E31: one that comes and goes is one incident."""
+    patience = timedelta(minutes=1)
+    assert observer_notice(problem, timedelta(seconds=seconds), told=told, patience=patience) is owed

@@ -5,9 +5,10 @@ from itertools import combinations
 
 import pytest
 
-from kintsugi.guards import GUARDS, Circumstances, Observer, Question
-from kintsugi.model.documents import Mode
+from kintsugi.decisions.breaker import ObserverHealth
+from kintsugi.decisions.guards import GUARDS, GuardContext, GuardInput
 from kintsugi.model.history import History
+from kintsugi.model.rules import Mode
 from tests.unit.factories import NOW
 from tests.unit.guards.cases import CASES
 from tests.unit.guards.questions import LIMITS, judged
@@ -26,34 +27,36 @@ def test_the_order_is_this_one() -> None:
         "stale",
         "locked",
         "owned",
+        "held_at_zero",
         "breaker",
         "handed_over",
         "failures",
         "ineffective",
         "cooldown",
-        "budget",
         "upstream",
+        "budget",
         "approving",
     ]
 
 
-def both(first: str, second: str) -> tuple[Circumstances, History]:
+def both(first: str, second: str) -> tuple[GuardContext, History]:
     """Put the trouble of two guards together."""
     (one, past_one, _), (other, past_other, _) = CASES[first], CASES[second]
-    observer = Observer(
-        blind=one.observer.blind or other.observer.blind,
-        sick=max(one.observer.sick, other.observer.sick),
-        seen=max(one.observer.seen, other.observer.seen),
+    observer = ObserverHealth(
+        stale_reason=one.observer.stale_reason or other.observer.stale_reason,
+        nodes=max(one.observer.nodes, other.observer.nodes),
+        nodes_stale=max(one.observer.nodes_stale, other.observer.nodes_stale),
     )
-    facts = replace(
+    context = replace(
         one,
         service=one.service if one.service.namespace == "kube-system" else other.service,
         mode=min(one.mode, other.mode, key=list(Mode).index),
         observer=observer,
-        hold=one.hold or other.hold,
+        holds=one.holds or other.holds,
         managers=one.managers or other.managers,
         addresses=one.addresses | other.addresses,
         essential=one.essential or other.essential,
+        starts=one.starts or other.starts,
     )
     history = History(
         active=past_one.active or past_other.active,
@@ -63,7 +66,7 @@ def both(first: str, second: str) -> tuple[Circumstances, History]:
         pauses=past_one.pauses + past_other.pauses,
         recoveries=past_one.recoveries + past_other.recoveries,
     )
-    return facts, history
+    return context, history
 
 
 PAIRS = [pair for pair in combinations(NAMES, 2) if pair != ("observing", "approving")]
@@ -71,9 +74,9 @@ PAIRS = [pair for pair in combinations(NAMES, 2) if pair != ("observing", "appro
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)
-def test_of_two_guards_the_earlier_one_answers(first: str, second: str) -> None:
-    facts, history = both(first, second)
-    question = Question(facts=facts, history=history, limits=LIMITS, now=NOW)
+def test_the_earlier_of_two_guards_answers(first: str, second: str) -> None:
+    context, history = both(first, second)
+    question = GuardInput(context=context, history=history, limits=LIMITS, now=NOW)
     guards = {guard.__name__: guard for guard in GUARDS}
     assert guards[second](question) is not None, "the later guard must have something to say, too"
-    assert judged(facts, history) == guards[first](question)
+    assert judged(context, history) == guards[first](question)

@@ -17,7 +17,7 @@ from kintsugi.errors import (
     TooManyRequests,
     Unauthorized,
 )
-from kintsugi.kube.answers import TOO_LARGE_RESOURCE_VERSION, Request, refusal
+from kintsugi.kube.api_errors import TOO_LARGE_RESOURCE_VERSION, Request, refusal
 
 READ = Request(method="GET", path="/api/v1/pods")
 CHANGE = Request(method="DELETE", path="/api/v1/pods", changes=True)

@@ -1,15 +1,16 @@
 """Lines of a watch: events, poisoned objects and garbage are told apart; nothing else comes out, whatever goes in."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.kube.events import Bookmark, EventKind, EventReader, Failure, Poisoned, WatchEvent
-from kintsugi.kube.lines import GarbledLineError
-from kintsugi.objects.kept import Pod, StorageClass
+from kintsugi.kube.line_splitter import GarbledLineError
+from kintsugi.kube.watch_events import Bookmark, EventReader, Undecodable, WatchError, WatchEvent, WatchEventType
+from kintsugi.objects.kept import EndpointSlice, Pod, StorageClass
 
 READER = EventReader(Pod)
 JSON = st.recursive(
@@ -24,16 +25,16 @@ def line(kind: str, content: object) -> bytes:
     return json.dumps({"type": kind, "object": content}).encode()
 
 
-@given(st.sampled_from([*EventKind]), JSON)
-def test_any_object_in_a_sound_line_is_an_event_or_set_aside(kind: EventKind, content: object) -> None:
+@given(st.sampled_from([*WatchEventType]), JSON)
+def test_any_object_in_a_sound_line_is_an_event_or_set_aside(kind: WatchEventType, content: object) -> None:
     """B16: no object, however malformed, ends the stream."""
     read = READER.read(line(kind, content))
-    if kind is EventKind.ERROR:
-        assert isinstance(read, Failure)
-    elif kind is EventKind.BOOKMARK:
+    if kind is WatchEventType.ERROR:
+        assert isinstance(read, WatchError)
+    elif kind is WatchEventType.BOOKMARK:
         assert isinstance(read, Bookmark)
     else:
-        assert isinstance(read, WatchEvent | Poisoned)
+        assert isinstance(read, WatchEvent | Undecodable)
 
 
 @given(st.binary(max_size=60))
@@ -55,7 +56,7 @@ def test_a_poisoned_object_keeps_its_identity() -> None:
     """B16: it can be named in the log, and the watch goes on after its version."""
     ill = {"metadata": {"name": "a", "namespace": "n", "resourceVersion": "7", "labels": ["odd"]}}
     read = READER.read(line("DELETED", ill))
-    assert isinstance(read, Poisoned)
+    assert isinstance(read, Undecodable)
     assert (read.identity.namespace, read.identity.name, read.identity.resource_version) == ("n", "a", "7")
     assert read.deleted
     assert "labels" in read.reason
@@ -64,13 +65,13 @@ def test_a_poisoned_object_keeps_its_identity() -> None:
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"metadata":' * 20_000, b'{"metadata": {"name": "\xff"}}'])
 def test_a_malicious_object_is_set_aside(body: bytes) -> None:
     """B16: deep nesting and wrong UTF-8 raise other errors than a wrong type does."""
-    assert isinstance(READER.read_object(msgspec.Raw(body)), Poisoned)
+    assert isinstance(READER.read_object(msgspec.Raw(body)), Undecodable)
 
 
 def test_an_error_is_a_failure_for_kinds_that_its_object_would_fit() -> None:
     """B1: a StorageClass has no required field that a `Status` lacks."""
     read = EventReader(StorageClass).read(line("ERROR", {"kind": "Status", "code": 410, "metadata": {}}))
-    assert isinstance(read, Failure)
+    assert isinstance(read, WatchError)
     assert json.loads(read.status)["code"] == 410
 
 
@@ -79,3 +80,50 @@ def test_a_bookmark_of_a_real_server_is_no_poisoned_object() -> None:
     metadata = {"resourceVersion": "1234", "creationTimestamp": None}
     pod = {"kind": "Pod", "apiVersion": "v1", "metadata": metadata, "spec": {"containers": None}, "status": {}}
     assert READER.read(line("BOOKMARK", pod)) == Bookmark(version="1234")
+
+
+MANY: Sequence[tuple[str, Mapping[str, object]]] = (
+    ("containers of nothing", {"spec": {"containers": [{}] * 2500}}),
+    ("states", {"status": {"containerStatuses": [{"state": {"running": {}}, "lastState": {"waiting": {}}}] * 500}}),
+    ("labels", {"metadata": {"labels": {f"l{number}": "" for number in range(2500)}}}),
+    ("finalizers", {"metadata": {"finalizers": ["a/b"] * 2500}}),
+    ("ports", {"spec": {"containers": [{"ports": [{"containerPort": 8080}] * 500}] * 5}}),
+)
+
+
+@pytest.mark.parametrize("kind", ["ADDED", "DELETED"])
+@pytest.mark.parametrize("content", [each for _, each in MANY], ids=[name for name, _ in MANY])
+def test_an_object_of_thousands_of_parts_is_set_aside(content: Mapping[str, Mapping[str, object]], kind: str) -> None:
+    """B16: an expression would hold the loop for them, again and again."""
+    identity = {"name": "a", "namespace": "n", "resourceVersion": "7"}
+    large = {**content, "metadata": {**identity, **content.get("metadata", {})}}
+    watched, listed = READER.read(line(kind, large)), READER.read_object(msgspec.Raw(json.dumps(large).encode()))
+    for read in (watched, listed):
+        assert isinstance(read, Undecodable)
+        assert (read.identity.namespace, read.identity.name, read.identity.resource_version) == ("n", "a", "7")
+        assert read.reason == "more than 2,000 entries: so large an object is not kept"
+    assert watched.deleted is (kind == "DELETED")  # type: ignore[union-attr]
+
+
+def test_an_object_that_is_large_by_fields_that_are_not_kept_is_kept() -> None:
+    """Who changed what, environments and long texts cost nothing that is looked at."""
+    fields: dict[str, object] = {f"f:{number}": {} for number in range(5000)}
+    environment = [{"name": f"V{number}", "value": "x"} for number in range(5000)]
+    body = {
+        "metadata": {
+            "name": "a",
+            "namespace": "n",
+            "managedFields": [{"fieldsV1": fields}],
+            "labels": {"x": ",[{" * 9000},
+        },
+        "spec": {"containers": [{"name": "c", "env": environment}] * 100},
+    }
+    assert isinstance(READER.read(line("ADDED", body)), WatchEvent)
+
+
+def test_a_slice_of_a_thousand_endpoints_is_kept() -> None:
+    """A thousand are the most that the API server takes."""
+    target = {"kind": "Pod", "namespace": "n", "name": "web-1", "uid": "u"}
+    endpoint = {"addresses": ["10.0.0.1"], "conditions": {"ready": True}, "targetRef": target, "nodeName": "a"}
+    body = {"metadata": {"name": "a", "namespace": "n"}, "endpoints": [endpoint] * 1000}
+    assert isinstance(EventReader(EndpointSlice).read(line("ADDED", body)), WatchEvent)

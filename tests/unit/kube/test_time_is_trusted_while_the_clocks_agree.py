@@ -43,7 +43,7 @@ class Clocks:
         """Let time pass; the daemon looks each second, and the API server answers now and then."""
         for second in range(round(seconds)):
             self.passed += 1
-            self.life.look()
+            self.life.check()
             if answers and second % 10 == 0:
                 self.answer()
 

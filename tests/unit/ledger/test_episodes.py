@@ -26,12 +26,12 @@ Delivery = tuple[datetime, datetime | None]
 
 
 def at(minutes: int) -> datetime:
-    """Give a moment."""
+    """Return a moment."""
     return NOW + timedelta(minutes=minutes)
 
 
 def fold(deliveries: Iterable[Delivery]) -> list[Episode]:
-    """Tell deliveries one after the other."""
+    """Deliver them one after the other."""
     episodes: list[Episode] = []
     numbers = itertools.count()
     for began, ended in deliveries:
@@ -40,7 +40,7 @@ def fold(deliveries: Iterable[Delivery]) -> list[Episode]:
 
 
 def spans(deliveries: Iterable[Delivery]) -> list[Delivery]:
-    """Give beginnings and ends of the episodes."""
+    """Return beginnings and ends of the episodes."""
     return [(episode.began, episode.ended) for episode in fold(deliveries)]
 
 
@@ -66,7 +66,7 @@ def test_episodes_have_their_own_ids_and_at_most_the_last_is_open(deliveries: li
     assert all(episode.ended is not None for episode in episodes[:-1])
 
 
-def test_of_several_episodes_that_one_delivery_makes_each_has_an_id_of_its_own() -> None:
+def test_several_episodes_of_one_delivery_have_an_id_each() -> None:
     """A16: one that comes late may split what was one, and be one itself."""
     history = [(at(0), at(0)), (at(0), at(2)), (at(2), None), (at(3), None)]
     assert [episode.id for episode in fold(history)] == ["sig-0", "sig-2"]
@@ -74,7 +74,7 @@ def test_of_several_episodes_that_one_delivery_makes_each_has_an_id_of_its_own()
 
 
 @given(deliveries=anything, data=st.data())
-def test_what_was_told_before_changes_nothing(deliveries: list[Delivery], data: st.DataObject) -> None:
+def test_a_delivery_that_was_told_before_changes_nothing(deliveries: list[Delivery], data: st.DataObject) -> None:
     """A1: the very same sequence comes back, so that nothing is written."""
     episodes = fold(deliveries)
     began, ended = data.draw(st.sampled_from(deliveries))
@@ -169,7 +169,7 @@ lives = st.lists(st.tuples(moments, st.none() | moments) | st.just(LOOK), min_si
 
 
 @given(history=lives, began=moments)
-def test_what_is_told_to_fire_last_is_open_in_the_end(history: History, began: datetime) -> None:
+def test_an_alert_that_is_told_to_fire_last_is_open_in_the_end(history: History, began: datetime) -> None:
     """P1: whatever came before, it is late at most and never lost."""
     episodes = looked([*history, (began, None)])
     assert episodes[-1].ended is None
@@ -186,7 +186,7 @@ def test_after_a_resolved_delivery_nothing_is_provisional(history: History, bega
 
 
 @given(history=lives, since=st.integers(-30, 60).map(at))
-def test_what_fires_again_keeps_the_promises_of_the_table(history: History, since: datetime) -> None:
+def test_a_signal_that_fires_again_keeps_the_promises_of_the_table(history: History, since: datetime) -> None:
     """The unique indexes hold, and nothing is provisional while the key is open: with a clock that is behind, too."""
     for length in range(1, len(history) + 1):
         episodes = live(history[:length], since=since)
@@ -230,7 +230,7 @@ def test_a_firing_delivery_after_the_end_opens_it_again_ten_minutes_later(histor
     assert (episodes[-1].ended is None) is opens
 
 
-def test_what_fires_again_is_an_episode_of_its_own_that_names_the_one_before() -> None:
+def test_an_alert_that_fires_again_is_an_episode_of_its_own_that_names_the_one_before() -> None:
     episodes = live([FIRES, ENDS, FIRES, LOOK, LOOK, LOOK])
     assert len(episodes) == 2
     first, second = episodes

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
-from kintsugi.ledger.inbox import Outcome, Told
-from kintsugi.ledger.intake import MOST_TOGETHER, MOST_WAITING, Intake
-from kintsugi.model.documents import RuleSource
+from kintsugi.ledger.group_committer import MOST_TOGETHER, MOST_WAITING, GroupCommitter
+from kintsugi.ledger.inbox import DeliveryOutcome, DeliveryResult
 from kintsugi.model.records import Signal, SignalSource
+from kintsugi.model.rules import RuleSource
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ class Commits:
         self.down = False
         self.poison = ""
 
-    async def __call__(self, group: Sequence[Signal], now: datetime) -> list[Told]:
+    async def __call__(self, group: Sequence[Signal], now: datetime) -> list[DeliveryResult]:
         """Commit a group."""
         names = [signal.id for signal in group]
         self.groups.append(names)
@@ -50,13 +50,13 @@ class Commits:
             raise LedgerUnavailable("the disk is full")
         if self.poison in names:
             raise LedgerError(f"{self.poison} was refused")
-        return [(Outcome.NEW, name) for name in names]
+        return [(DeliveryOutcome.NEW, name) for name in names]
 
 
 async def test_callers_that_arrive_during_a_commit_share_the_next() -> None:
     """P1: one fsync for all who wait, and nobody is answered before it."""
     commits = Commits()
-    intake = Intake(commits)
+    intake = GroupCommitter(commits)
     calls = [asyncio.create_task(intake.accept(signals(f"c{number}", 2), NOW)) for number in range(5)]
     await commits.begun.wait()
     late = [asyncio.create_task(intake.accept(signals(f"late{number}"), NOW)) for number in range(3)]
@@ -77,28 +77,28 @@ async def test_a_database_that_is_down_is_told_to_everybody_in_the_group() -> No
     commits = Commits()
     commits.down = True
     commits.open.set()
-    intake = Intake(commits)
+    intake = GroupCommitter(commits)
     answers = await asyncio.gather(*(intake.accept(signals(f"c{n}"), NOW) for n in range(4)), return_exceptions=True)
     assert [type(answer) for answer in answers] == [LedgerUnavailable] * 4
     commits.down = False
-    assert await intake.accept(signals("after"), NOW) == [(Outcome.NEW, "after-0")]
+    assert await intake.accept(signals("after"), NOW) == [(DeliveryOutcome.NEW, "after-0")]
 
 
-async def test_one_callers_refused_rows_do_not_cost_the_others_theirs() -> None:
+async def test_a_callers_refused_rows_do_not_cost_the_others_theirs() -> None:
     """A12: the group falls apart into its callers."""
     commits = Commits()
     commits.poison = "c2-0"
     commits.open.set()
-    intake = Intake(commits)
+    intake = GroupCommitter(commits)
     answers = await asyncio.gather(*(intake.accept(signals(f"c{n}"), NOW) for n in range(4)), return_exceptions=True)
     assert [isinstance(answer, LedgerError) for answer in answers] == [False, False, True, False]
 
 
 async def test_a_group_is_bounded_but_one_caller_is_never_cut() -> None:
-    """A4: a claim never waits long behind the intake; a big webhook is one transaction."""
+    """A4: a request never waits long behind the intake; a big webhook is one transaction."""
     commits = Commits()
     commits.open.set()
-    intake = Intake(commits)
+    intake = GroupCommitter(commits)
     sizes = (1, MOST_TOGETHER - 1, 2, 3 * MOST_TOGETHER)
     await asyncio.gather(*(intake.accept(signals(f"c{size}", size), NOW) for size in sizes))
     assert [len(group) for group in commits.groups] == [MOST_TOGETHER, 2, 3 * MOST_TOGETHER]
@@ -107,7 +107,7 @@ async def test_a_group_is_bounded_but_one_caller_is_never_cut() -> None:
 async def test_a_full_intake_refuses_at_once() -> None:
     """A4, A5: bounded memory; 503 rather than a queue without end."""
     commits = Commits()
-    intake = Intake(commits)
+    intake = GroupCommitter(commits)
     first = asyncio.create_task(intake.accept(signals("first"), NOW))
     await commits.begun.wait()
     waiting = asyncio.create_task(intake.accept(signals("waiting", MOST_WAITING), NOW))
@@ -122,9 +122,9 @@ async def test_a_full_intake_refuses_at_once() -> None:
 async def test_closing_waits_for_those_who_wait() -> None:
     """P1: a shutdown answers everybody."""
     commits = Commits()
-    intake = Intake(commits)
+    intake = GroupCommitter(commits)
     call = asyncio.create_task(intake.accept(signals("c"), NOW))
     await commits.begun.wait()
     commits.open.set()
     await intake.close()
-    assert await call == [(Outcome.NEW, "c-0")]
+    assert await call == [(DeliveryOutcome.NEW, "c-0")]

@@ -64,13 +64,13 @@ def test_any_mapping_of_text_can_be_written(mapping: dict[str, str]) -> None:
     load(dump(mapping))
 
 
-def test_what_has_no_json_is_written_as_the_nearest_thing() -> None:
+def test_a_value_without_json_is_written_as_the_nearest_thing() -> None:
     """NaN is no number; tuples and frozen mappings are lists and mappings."""
     value = {"nan": float("nan"), "items": (1, 2), "frozen": MappingProxyType({"a": timedelta(seconds=1)})}
     assert load(dump(value)) == {"nan": None, "items": [1, 2], "frozen": {"a": timedelta(seconds=1)}}
 
 
-def test_what_cannot_be_kept_is_refused() -> None:
+def test_a_value_that_cannot_be_kept_is_refused() -> None:
     """A fault of ours is said, not stored."""
     with pytest.raises(TypeError):
         dump({"object": object()})

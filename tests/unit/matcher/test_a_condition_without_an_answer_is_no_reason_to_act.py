@@ -2,8 +2,8 @@
 
 import pytest
 
-from kintsugi.matcher import condition_holds
-from kintsugi.model.documents import RuleSource
+from kintsugi.decisions.matcher import condition_holds
+from kintsugi.model.rules import RuleSource
 from kintsugi.objects.kept import Pod
 from kintsugi.scope.values import rule_names
 from tests.unit.factories import NOW, catalog, pod, rule_text, runbook_text, service_text, signal
@@ -31,7 +31,7 @@ def test_a_condition_is_yes_no_or_unanswered(when: str, answer: bool | None) -> 
 
 
 def test_a_rule_without_a_condition_holds() -> None:
-    text = rule_text(on="alert", more="match: [alertname=Down]")
+    text = rule_text(on="alert", more="matchers: [alertname=Down]")
     rule = catalog(service_text(), text, runbook_text()).rules["web-pods"]
     alert = signal(kind=RuleSource.ALERT, labels={"alertname": "Down"})
     assert condition_holds(rule, rule_names(RuleSource.ALERT, alert=alert, now=NOW)) is True

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.matcher import Difference, difference, holds
-from kintsugi.model.documents import LabelMatcher, MatchOperator
+from kintsugi.decisions.matcher import Difference, difference, holds
+from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
 
 EQUAL, NOT_EQUAL, MATCH, NOT_MATCH = MatchOperator
 

@@ -5,9 +5,12 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.matcher import Matcher, difference
-from kintsugi.model.documents import Catalog, LabelMatcher, MatchOperator, Rule, RuleSource, Service
-from kintsugi.objects.selectors import Selector
+from kintsugi.decisions.matcher import Matcher, difference
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
+from kintsugi.model.rules import Rule, RuleSource
+from kintsugi.model.services import Service
+from kubeobjects.selectors import Selector
 from tests.unit.factories import rule, shop, web
 
 NAMESPACES = ("production", "staging", "tools")
@@ -32,7 +35,7 @@ def catalogs(draw: st.DrawFn) -> Catalog:
         on = draw(st.sampled_from(RuleSource))
         about = draw(st.sampled_from([*services, *([""] if on is RuleSource.SERVICES else [])]))
         match = draw(st.lists(matchers, min_size=1, max_size=2)) if on is RuleSource.ALERT else []
-        rules[f"r{n}"] = replace(rule(name=f"r{n}"), on=on, service=about, match=tuple(match))
+        rules[f"r{n}"] = replace(rule(name=f"r{n}"), on=on, service=about, matchers=tuple(match))
     return replace(shop(), services=services, rules=rules)
 
 
@@ -49,7 +52,7 @@ alert_labels = st.dictionaries(
 
 
 def service_of(rule_: Rule, catalog: Catalog) -> Service | None:
-    """Give the service that a rule is about."""
+    """Return the service that a rule is about."""
     return catalog.services.get(rule_.service)
 
 
@@ -66,14 +69,9 @@ def test_rules_for_a_pod(catalog: Catalog, namespace: str, labels: dict[str, str
     assert list(Matcher(catalog).rules_for_pod(namespace, labels)) == scanned
 
 
-@given(catalogs(), st.sampled_from(RuleSource), st.sampled_from(NAMESPACES))
-def test_rules_of_a_source_in_a_namespace(catalog: Catalog, source: RuleSource, namespace: str) -> None:
-    matcher = Matcher(catalog)
-    of_source = [each for each in catalog.rules.values() if each.on is source]
-    assert list(matcher.rules(source)) == of_source
-    assert list(matcher.rules_in(source, namespace)) == [
-        each for each in of_source if (s := service_of(each, catalog)) is not None and s.namespace == namespace
-    ]
+@given(catalogs(), st.sampled_from(RuleSource))
+def test_rules_of_a_source(catalog: Catalog, source: RuleSource) -> None:
+    assert list(Matcher(catalog).rules(source)) == [each for each in catalog.rules.values() if each.on is source]
 
 
 @given(catalogs(), alert_labels)
@@ -82,7 +80,7 @@ def test_rules_for_an_alert_come_by_the_priority_of_their_services(catalog: Cata
     scanned = {
         each.name
         for each in catalog.rules.values()
-        if each.on is RuleSource.ALERT and difference(each.match, labels) is None
+        if each.on is RuleSource.ALERT and difference(each.matchers, labels) is None
     }
     assert {each.name for each in found} == scanned
     priorities = [catalog.services[each.service].priority for each in found]

@@ -6,20 +6,20 @@ from kintsugi.objects.metadata import Condition, Metadata
 from kintsugi.objects.pods import (
     Container,
     ContainerState,
+    ContainerStateRunning,
+    ContainerStateTerminated,
+    ContainerStateWaiting,
     ContainerStatus,
     Pod,
     PodSpec,
     PodStatus,
-    Running,
-    Terminated,
-    Waiting,
 )
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 def ago(minutes: float) -> datetime:
-    """Give the moment that many minutes before NOW."""
+    """Return the moment that many minutes before NOW."""
     return NOW - timedelta(minutes=minutes)
 
 
@@ -28,7 +28,7 @@ def running(
 ) -> ContainerStatus:
     """Make a container that runs; `crashed` is how many minutes ago its run before ended."""
     last = (
-        ContainerState(terminated=Terminated(exit_code=1, reason="Error", finished_at=ago(crashed)))
+        ContainerState(terminated=ContainerStateTerminated(exit_code=1, reason="Error", finished_at=ago(crashed)))
         if crashed
         else None
     )
@@ -37,19 +37,21 @@ def running(
         ready=ready,
         started=True,
         restart_count=restarts,
-        state=ContainerState(running=Running(started_at=ago(since))),
+        state=ContainerState(running=ContainerStateRunning(started_at=ago(since))),
         last_state=last or ContainerState(),
     )
 
 
 def waiting(reason: str, restarts: int = 0) -> ContainerStatus:
     """Make a container that waits."""
-    return ContainerStatus(name="main", restart_count=restarts, state=ContainerState(waiting=Waiting(reason=reason)))
+    return ContainerStatus(
+        name="main", restart_count=restarts, state=ContainerState(waiting=ContainerStateWaiting(reason=reason))
+    )
 
 
 def ended(code: int = 0, reason: str = "", *, signal: int = 0, restarts: int = 0) -> ContainerStatus:
     """Make a container that has ended."""
-    terminated = Terminated(exit_code=code, signal=signal, reason=reason)
+    terminated = ContainerStateTerminated(exit_code=code, signal=signal, reason=reason)
     return ContainerStatus(name="main", restart_count=restarts, state=ContainerState(terminated=terminated))
 
 

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kintsugi.objects.cluster import Node, NodeStatus
-from kintsugi.objects.facts import (
+from kintsugi.objects.metadata import Condition, Metadata, OwnerReference
+from kintsugi.objects.network import IngressPoint, KubeService, LoadBalancer, ServiceStatus
+from kintsugi.objects.pods import ClaimVolume, Container, Pod, Probe, Volume
+from kintsugi.objects.predicates import (
     address,
     claim_names,
     controller_of,
@@ -18,16 +21,13 @@ from kintsugi.objects.facts import (
     unhealthy,
     unschedulable,
 )
-from kintsugi.objects.metadata import Condition, Metadata, OwnerReference
-from kintsugi.objects.network import IngressPoint, LoadBalancer, Service, ServiceStatus
-from kintsugi.objects.pods import ClaimVolume, Container, Pod, Probe, Volume
 from tests.unit.objects.pods import NOW, ended, pod, running, waiting
 
 SLOW_START = Probe(initial_delay_seconds=60, period_seconds=10, failure_threshold=54)  # ten minutes
 
 
 def probed(target: Pod, *, startup: Probe | None = None, readiness: Probe | None = None) -> Pod:
-    """Give the pod's container probes."""
+    """Return the pod's container probes."""
     container = Container(name="main", startup_probe=startup, readiness_probe=readiness)
     return msgspec.structs.replace(target, spec=msgspec.structs.replace(target.spec, containers=(container,)))
 
@@ -162,7 +162,7 @@ def test_a_pod_without_a_node_is_known() -> None:
 )
 def test_the_address_of_a_service_is_its_load_balancers(points: tuple[IngressPoint, ...], expected: str) -> None:
     """Empty until it is provisioned."""
-    assert address(Service(status=ServiceStatus(load_balancer=LoadBalancer(ingress=points)))) == expected
+    assert address(KubeService(status=ServiceStatus(load_balancer=LoadBalancer(ingress=points)))) == expected
 
 
 def test_the_controller_is_the_owner_that_recreates() -> None:

@@ -7,8 +7,8 @@ import msgspec
 import orjson
 import pytest
 
+from kintsugi.objects.interning import Interner
 from kintsugi.objects.kept import KEPT, EndpointSlice, Object, Pod
-from kintsugi.objects.sharing import Sharing
 
 PODS_IN_STORE = 500
 
@@ -99,7 +99,7 @@ def a_pod(number: int) -> bytes:
 def test_a_cached_pod_takes_less_than_four_kibibytes() -> None:
     """The figure that the memory of the daemon is planned with."""
     bodies = [a_pod(number) for number in range(PODS_IN_STORE)]
-    decoder, sharing, store = msgspec.json.Decoder(Pod), Sharing(), {}
+    decoder, sharing, store = msgspec.json.Decoder(Pod), Interner(), {}
     gc.collect()
     tracemalloc.start()
     for body in bodies:
@@ -113,7 +113,7 @@ def test_a_cached_pod_takes_less_than_four_kibibytes() -> None:
 
 def test_sharing_changes_no_value() -> None:
     """A pod that shares is equal to one that does not, and differs where it really differs."""
-    sharing = Sharing()
+    sharing = Interner()
     first = msgspec.json.decode(a_pod(1), type=Pod)
     other = msgspec.json.decode(a_pod(2).replace(b"v1.2.3", b"v9"), type=Pod)
     for fresh in (first, other):

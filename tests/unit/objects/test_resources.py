@@ -2,8 +2,8 @@
 
 import pytest
 
-from kintsugi.objects import resources
-from kintsugi.objects.resources import RESOURCES, Resource, find, suggest
+from kubeobjects import resources
+from kubeobjects.resources import RESOURCES, Resource, find, suggest
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_paths_are_those_of_the_api_server(path: str, expected: str) -> None:
     assert path == expected
 
 
-def test_one_object_of_a_namespaced_kind_needs_its_namespace() -> None:
+def test_a_path_to_an_object_of_a_namespaced_kind_needs_its_namespace() -> None:
     """A path without it would name another thing."""
     with pytest.raises(ValueError, match="needs a namespace"):
         resources.PODS.path(None, "web-1")

@@ -1,165 +1,39 @@
-"""The pipeline over told caches and an inbox in memory: what becomes of one signal."""
+"""The pipeline over told caches and the in-memory ledger: what becomes of one signal."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
 
-from kintsugi.errors import KubeError, NotFound, NotRecorded
-from kintsugi.guards import Limits
-from kintsugi.ledger import Claim, Claimed, Decide
-from kintsugi.model.documents import Catalog, Mode, RuleSource
-from kintsugi.model.history import History
-from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, Signal, Verdict, VerdictKind
-from kintsugi.model.trigger import Trigger
-from kintsugi.objects.resources import Resource
-from kintsugi.pipeline.facts import World
-from kintsugi.pipeline.inforce import InForce
+from kintsugi.decisions.guards import Limits
+from kintsugi.decisions.priorities import UnderWay
+from kintsugi.ledger import Ledger
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.records import IncidentState, RunRecord, Signal, Verdict
+from kintsugi.model.rules import Mode, RuleSource
+from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.pending_incidents import PendingIncidents
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.targets import Targets
-from kintsugi.pipeline.waiting import Waiting
 from kintsugi.telemetry import Containment
+from kubeobjects.resources import Resource
+from tests.harness import ledgers
+from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.factories import (
     catalog,
-    incident,
     pod,
     rule_text,
-    run,
     runbook_text,
     service_text,
     signal,
-    trigger_of,
     virtual_clock,
 )
-from tests.unit.services.cluster import Cluster
+from tests.unit.pipeline.noted_requests import NotedRequests
+from tests.unit.views.cluster import FakeCaches
 
-ALERT_RULE = rule_text("web-alerts", on="alert", more="match: ['alertname=\"Down\"']")
+ALERT_RULE = rule_text("web-alerts", on="alert", more="matchers: ['alertname=\"Down\"']")
 LIMITS = Limits(protected=frozenset({"kube-system"}))
-
-
-class MemoryInbox:
-    """
-    Keeps signals, verdicts, claims and questions; decides claims on the history that it is given.
-
-    `answers` is what every claim is answered, whatever is decided. The signals of `unreadable` incidents raise, and the
-    claims of `refused` signals; `trouble` is raised by every claim.
-    """
-
-    def __init__(self) -> None:
-        self.due: list[Signal] = []
-        self.settled: dict[str, Verdict] = {}
-        self.batches: list[int] = []
-        self.claims: list[Claim] = []
-        self.asked: list[Approval] = []
-        self.history = History()
-        self.opened: list[Incident] = []
-        self.of_incident: list[Signal] = []
-        self.runs: list[RunRecord] = []
-        self.closed: list[tuple[IncidentState, str]] = []
-        self.next_due: datetime | None = None
-        self.looks = 0
-        self.told: list[tuple[IncidentState, str]] = []
-        self.verdicts: dict[str, Verdict] = {}
-        self.unreadable: set[str] = set()
-        self.answers: Claimed | None = None
-        self.refused: set[str] = set()
-        self.trouble: Exception | None = None
-
-    async def due_signals(self, now: datetime, limit: int = 500) -> tuple[Signal, ...]:
-        """Give what has no verdict yet."""
-        self.looks += 1
-        return tuple(each for each in self.due if each.id not in self.settled)[:limit]
-
-    async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
-        """Keep verdicts."""
-        self.batches.append(len(verdicts))
-        self.settled |= verdicts
-
-    async def claim(self, claim: Claim, decide: Decide, now: datetime) -> Claimed:
-        """Decide a claim, and keep its verdict."""
-        self.claims.append(claim)
-        assert claim.signal is not None
-        if self.trouble is not None:
-            raise self.trouble
-        if claim.signal.id in self.refused:
-            raise NotRecorded(f"signal {claim.signal.id} was never accepted")
-        if self.answers is not None:
-            self.settled[claim.signal.id] = self.answers.verdict
-            return self.answers
-        verdict = decide(self.history)
-        self.settled[claim.signal.id] = verdict
-        started = verdict.kind is VerdictKind.STARTED
-        waits = verdict.kind in (VerdictKind.HELD, VerdictKind.AWAITING_APPROVAL)
-        return Claimed(
-            verdict=verdict,
-            incident=incident(service=claim.service) if started or waits else None,
-            run=run(service=claim.service) if started else None,
-        )
-
-    async def start_held(self, incident: str, claim: Claim, decide: Decide, now: datetime) -> Claimed:
-        """Decide again."""
-        return await self.claim(claim, decide, now)
-
-    async def ask(self, approval: Approval, *, told: str = "") -> None:
-        """Keep a question, and what a person is told of it."""
-        self.asked.append(approval)
-        if told:
-            self.told.append((IncidentState.AWAITING_APPROVAL, told))
-
-    async def incidents(self, *, limit: int = 50, service: str = "", open_only: bool = False) -> tuple[Incident, ...]:
-        """List the open incidents."""
-        return tuple(self.opened)
-
-    async def due_at(self) -> datetime | None:
-        """Return the moment at which the next provisional verdict ends."""
-        return self.next_due
-
-    async def trigger_of(self, incident: str) -> Trigger:
-        """Sum the incident's signals up."""
-        return trigger_of(self.of_incident)
-
-    async def incident(self, incident: str) -> Incident:
-        """Return one of the open incidents."""
-        return next(each for each in self.opened if each.id == incident)
-
-    async def signals_of(self, incident: str) -> tuple[tuple[Signal, Verdict | None], ...]:
-        """List the signals of the incident."""
-        if incident in self.unreadable:
-            raise ValueError(f"the signals of {incident} cannot be read")
-        return tuple((each, self.verdicts.get(each.id)) for each in self.of_incident)
-
-    async def approvals(self, incident: str) -> tuple[Approval, ...]:
-        """List the questions."""
-        return tuple(self.asked)
-
-    async def runs_of(self, incident: str) -> tuple[RunRecord, ...]:
-        """List the incident's runs."""
-        return tuple(self.runs)
-
-    async def open_runs(self) -> tuple[RunRecord, ...]:
-        """List the runs that are not over."""
-        return tuple(each for each in self.runs if each.finished is None)
-
-    async def tell_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
-        """Tell a person, once for the same words."""
-        if (kind, text) not in self.told:
-            self.told.append((kind, text))
-
-    async def move_incident(
-        self, incident: str, state: IncidentState, reason: str, now: datetime, *, told: bool = False
-    ) -> Incident:
-        """Close an incident."""
-        self.closed.append((state, reason))
-        if told:
-            self.told.append((state, reason))
-        return replace(self.opened[0], state=state, reason=reason)
-
-    async def keep_catalog(self, digest: str, texts: Mapping[str, str]) -> None:
-        """Keep nothing: no restart happens here."""
-
-    async def catalog_texts(self, digest: str) -> Mapping[str, str]:
-        """Give no texts."""
-        return {}
 
 
 class ListedRuns:
@@ -175,8 +49,21 @@ class ListedRuns:
         """Name the services that have a run under way."""
         return frozenset(each.service for each in self.under_way)
 
+    @property
+    def without_slot(self) -> frozenset[str]:
+        """Name the services whose run has given its slot away."""
+        return frozenset(each.service for each in self.under_way if each.state is IncidentState.HELD)
+
+    @property
+    def going(self) -> UnderWay:
+        """Return the recoveries under way."""
+        return UnderWay(runs={each.service: each for each in self.under_way})
+
+    def on_free(self, listener: Callable[[], None]) -> None:
+        """Hear of no end: no run of these ends."""
+
     def run_of(self, service: str) -> RunRecord | None:
-        """Give the run of a service."""
+        """Return the run of a service."""
         return next((each for each in self.under_way if each.service == service), None)
 
     def start(self, started: RunRecord) -> None:
@@ -184,19 +71,18 @@ class ListedRuns:
         self.started.append(started)
 
 
-class FewObjects:
-    """An API that knows the objects named, and fails when told to."""
+class SlowCluster(ClusterOfDicts):
+    """A cluster whose answers take as long as it is `slow`; `asked` names what was asked for, `most_at_once` how many at one time."""
 
     def __init__(self) -> None:
-        self.known: set[tuple[str, str, str]] = set()
-        self.trouble: KubeError | None = None
+        super().__init__()
         self.slow = 0.0
         self.asked: list[str] = []
         self.at_once = 0
         self.most_at_once = 0
 
-    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, object]:
-        """Read one object, which takes as long as it is `slow`."""
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
+        """Read one object."""
         self.asked.append(name)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -204,50 +90,82 @@ class FewObjects:
             await asyncio.sleep(self.slow)
         finally:
             self.at_once -= 1
-        if self.trouble is not None:
-            raise self.trouble
-        if (resource.singular, namespace or "", name) not in self.known:
-            raise NotFound(f"{resource.singular} {name} not found")
-        return {}
+        return await super().get(resource, name, namespace)
 
 
-class Business:
-    """All of it; web has three pods, one of them bad."""
+class PipelineBench:
+    """
+    All of it; web has three pods, one of them bad.
 
-    def __init__(self, *, documents: Sequence[str] = (), mode: Mode = Mode.AUTO, known: Catalog | None = None) -> None:
-        self.cluster = Cluster()
+    Without a `ledger` of the test's own it has an empty one, whose requests for runs are noted.
+    """
+
+    def __init__(
+        self,
+        *,
+        documents: Sequence[str] = (),
+        mode: Mode = Mode.AUTO,
+        known: Catalog | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.cluster = FakeCaches()
         self.cluster.deploy()
         for name, ready in (("web-1", True), ("web-2", True), ("web-3", False)):
             self.cluster.run(name, ready=ready)
         self.catalog = known or catalog(service_text(), rule_text(), ALERT_RULE, runbook_text(), *documents)
-        self.cluster.services.use(self.catalog)
-        self.inbox, self.roster, self.kube = MemoryInbox(), ListedRuns(), FewObjects()
-        self.world = World(
+        self.cluster.services.reload(self.catalog)
+        self.supervisor, self.kube = ListedRuns(), SlowCluster()
+        self.ledger = ledger or self._own()
+        self.observed = ObservedState(
             services=self.cluster.services,
             caches=self.cluster.caches,
             limits=LIMITS,
             mode=mode,
-            hold_limit=timedelta(minutes=15),
             clock=virtual_clock,
+            under_way=lambda: self.supervisor.going,
         )
-        self.in_force = InForce(self.catalog, self.inbox, lambda _: self.catalog)
-        targets = Targets(self.kube, self.cluster.caches, self.cluster.services, LIMITS.protected)  # type: ignore[arg-type]
+        self.active_catalog = ActiveCatalog(self.catalog, self.ledger.catalogs, lambda _: self.catalog)
+        targets = Targets(self.kube, self.cluster.caches, self.cluster.services, LIMITS.protected)
         self.pipeline = Pipeline(
-            self.inbox,
-            self.in_force,
-            self.world,
+            self.ledger,
+            self.active_catalog,
+            self.observed,
             targets,
-            self.roster,  # type: ignore[arg-type]
+            self.supervisor,  # type: ignore[arg-type]
             approval_expiry=timedelta(minutes=30),
         )
-        self.waiting = Waiting(self.inbox, self.pipeline, self.in_force, self.world, self.roster)  # type: ignore[arg-type]
+        self.pending_incidents = PendingIncidents(
+            self.ledger,
+            self.pipeline,
+            self.active_catalog,
+            self.observed,
+            self.supervisor,  # type: ignore[arg-type]
+        )
+
+    def _own(self) -> Ledger:
+        self._memory = ledgers.LedgerAtOnce()
+        ledger = self._memory.ledger
+        ledger.run_requests = self.requests = NotedRequests(ledger._store)
+        return ledger
+
+    async def deliver(self, *given: Signal) -> None:
+        """Let signals be due."""
+        ledgers.work_at_once()
+        accepted = await self.ledger.signals.accept(given, virtual_clock())
+        assert len(accepted.ids) == len(given), "one of them is another one's episode"
+
+    async def verdicts(self) -> dict[str, Verdict]:
+        """Return the verdicts so far, by the ids of the signals."""
+        known = await self.ledger.signals.newest(limit=1000)
+        return {each.id: verdict for each, verdict in known if verdict is not None}
 
     async def judged(self, given: Signal) -> Verdict:
-        """Give the verdict on one signal."""
-        self.inbox.due.append(given)
+        """Return the verdict on one signal."""
+        await self.deliver(given)
         await self.pipeline.step()
-        assert given.id in self.inbox.settled, f"{given.id} has no verdict"
-        return self.inbox.settled[given.id]
+        verdicts = await self.verdicts()
+        assert given.id in verdicts, f"{given.id} has no verdict"
+        return verdicts[given.id]
 
     def bare(self, name: str) -> None:
         """Let there be a pod that nobody would make again."""
@@ -255,5 +173,5 @@ class Business:
 
 
 def alert(**labels: str) -> Signal:
-    """Give an alert Down with these labels."""
+    """Return an alert Down with these labels."""
     return signal(kind=RuleSource.ALERT, key="fp-1", labels={"alertname": "Down", "namespace": "production", **labels})

@@ -1,41 +1,30 @@
 """A person confirms the rollback that was shown: its commands and what would be lost, and no other."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
 from kintsugi.errors import WrongState
-from kintsugi.model.records import RunRecord, StepRecord, UndoRecord
-from kintsugi.pipeline.inforce import InForce
-from kintsugi.pipeline.operations import Deeds
-from tests.unit.factories import virtual_clock
-from tests.unit.pipeline.business import MemoryInbox
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import IncidentState, UndoRecord
+from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.operator_service import OperatorService
+from tests.contract.ledger.build import kept
+from tests.harness.ledger_rows import keep
+from tests.unit.factories import NOW, incident, moment, virtual_clock
 from tests.unit.pipeline.test_what_a_rollback_would_lose import CATALOG, COUNTED, RESTORED, RUN, done, row
 from tests.unit.runner.fakes import ScriptedLooker, ShownWorld
 
+PAST = replace(RUN, catalog=CATALOG.digest, state=IncidentState.RECOVERED, finished=NOW)
 CHANGED = done("data/scale#0", changes=True, undo=UndoRecord(texts=("kubectl scale deployment web --replicas=2",)))
 
 
 @dataclass
-class PastRuns:
-    """A ledger with the runs of one incident and the steps of each."""
-
-    runs: list[RunRecord]
-    known: list[StepRecord]
-    reopened: list[str] = field(default_factory=list)
-
-    async def runs_of(self, _: str) -> tuple[RunRecord, ...]:
-        return tuple(self.runs)
-
-    async def steps(self, _: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
-        return tuple(self.known)
-
-
-@dataclass
 class Carriers:
-    """A roster that carries the run; `begun` tells who asked for it to be taken back."""
+    """A supervisor that carries the run; `begun` tells who asked for it to be taken back."""
 
-    looker: ScriptedLooker
+    prober: ScriptedLooker
     begun: list[str] = field(default_factory=list)
 
     def roll_back(self, _: str, who: str) -> bool:
@@ -43,19 +32,31 @@ class Carriers:
         return True
 
 
-class Scene:
+class RollbackScene:
     """What a person asks: an incident with one run that has restored a database and scaled a deployment."""
 
-    def __init__(self) -> None:
-        self.ledger = PastRuns([replace(RUN, catalog=CATALOG.digest)], [RESTORED, COUNTED, CHANGED])
-        self.roster = Carriers(ScriptedLooker())
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.supervisor = Carriers(ScriptedLooker())
         self.rows = [row("orders", 1012), row("items", 7)]
-        self.roster.looker.will("kubectl exec", lambda: {"rows": self.rows})
-        world = ShownWorld(CATALOG)
-        world.clock = virtual_clock  # type: ignore[attr-defined]
-        in_force = InForce(CATALOG, MemoryInbox(), lambda _: CATALOG)  # type: ignore[arg-type]
-        parts = {"pipeline": None, "explaining": None, "drilling": None, "read_again": None}
-        self.deeds = Deeds(ledger=self.ledger, in_force=in_force, world=world, roster=self.roster, **parts)  # type: ignore[arg-type]
+        self.supervisor.prober.will("kubectl exec", lambda: {"rows": self.rows})
+        observed = ShownWorld(CATALOG)
+        observed.clock = virtual_clock  # type: ignore[attr-defined]
+        active_catalog = ActiveCatalog(CATALOG, ledger.catalogs, lambda _: CATALOG)
+        parts: dict[str, Any] = {
+            "ledger": ledger,
+            "observed": observed,
+            "supervisor": self.supervisor,
+            "pipeline": None,
+            "explainer": None,
+            "diagnoser": None,
+            "diagnoses": None,
+            "differences": None,
+            "drill_scheduler": None,
+            "manual_starts": None,
+            "reread": None,
+        }
+        self.deeds = OperatorService(active_catalog=active_catalog, **parts)
 
     async def shown(self) -> str:
         answer = await self.deeds.roll_back("inc-1", who="ana")
@@ -69,16 +70,17 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Scene:
-    return Scene()
+async def scene(ledger: Ledger) -> RollbackScene:
+    await keep(ledger, incident(), PAST, RESTORED, COUNTED, CHANGED)
+    return RollbackScene(ledger)
 
 
-async def test_what_was_shown_is_begun(scene: Scene) -> None:
+async def test_a_rollback_that_was_shown_is_begun(scene: RollbackScene) -> None:
     assert await scene.confirm(await scene.shown())
-    assert scene.roster.begun == ["ana"]
+    assert scene.supervisor.begun == ["ana"]
 
 
-async def test_a_database_that_goes_on_being_written_to_does_not_make_it_another(scene: Scene) -> None:
+async def test_a_database_that_goes_on_being_written_to_does_not_make_it_another(scene: RollbackScene) -> None:
     shown = await scene.shown()
     scene.rows = [row("orders", 1050), row("items", 7)]
     assert await scene.confirm(shown)
@@ -90,30 +92,37 @@ async def test_a_database_that_goes_on_being_written_to_does_not_make_it_another
         ([row("orders", 2000), row("items", 7)], "1000 rows inserted"),
         ([row("orders", 1012, deleted=1), row("items", 7)], "1 rows deleted"),
         ([row("orders", 1012), row("items", 8)], "public.items: 1 rows inserted"),
-        ([row("orders", 1012)], "the counters began anew"),
+        ([row("orders", 1012)], "the counters were reset"),
     ],
 )
-async def test_more_that_would_be_lost_is_shown_first(scene: Scene, rows: list[dict[str, object]], told: str) -> None:
+async def test_more_that_would_be_lost_is_shown_first(
+    scene: RollbackScene, rows: list[dict[str, object]], told: str
+) -> None:
     shown = await scene.shown()
     scene.rows = rows
-    with pytest.raises(WrongState, match="it is no more what was shown") as caught:
+    with pytest.raises(WrongState, match="it has changed since it was shown") as caught:
         await scene.confirm(shown)
     assert told in str(caught.value)
-    assert scene.roster.begun == []
+    assert scene.supervisor.begun == []
 
 
-async def test_another_change_that_would_be_taken_back_is_shown_first(scene: Scene) -> None:
+async def test_another_change_that_would_be_taken_back_is_shown_first(scene: RollbackScene) -> None:
     shown = await scene.shown()
     more = UndoRecord(texts=("kubectl uncordon node-1",))
-    scene.ledger.known.append(done("data/cordon#0", changes=True, undo=more))
+    await keep(scene.ledger, done("data/cordon#0", changes=True, undo=more))
     with pytest.raises(WrongState, match="kubectl uncordon node-1"):
         await scene.confirm(shown)
-    assert scene.roster.begun == []
+    assert scene.supervisor.begun == []
 
 
-async def test_another_run_of_the_incident_is_shown_first(scene: Scene) -> None:
+async def test_another_run_of_the_incident_is_shown_first(scene: RollbackScene) -> None:
     shown = await scene.shown()
-    scene.ledger.runs.append(replace(scene.ledger.runs[0], id="run-2"))
+    await keep(scene.ledger, replace(PAST, id="run-2", started=moment(minutes=1)))
     with pytest.raises(WrongState):
         await scene.confirm(shown)
-    assert scene.roster.begun == []
+    assert scene.supervisor.begun == []
+
+
+async def test_the_diagnosis_is_shown_with_a_rollback(scene: RollbackScene) -> None:
+    await scene.ledger.diagnoses.keep(kept(RUN))
+    assert (await scene.deeds.roll_back("inc-1", who="ana")).wrong.startswith("ImagePull (certain): deployment/web ")

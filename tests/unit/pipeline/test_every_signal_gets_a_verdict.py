@@ -1,34 +1,96 @@
 """From the inbox to the verdict: what matches, what it is about, what joins, what starts (P9, E20, E22, E23)."""
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
+from itertools import permutations
 
 import pytest
 from msgspec import structs
 from structlog.testing import capture_logs
 
-from kintsugi.errors import LedgerUnavailable, ServerUnavailable, StaleEpoch
-from kintsugi.model.documents import Mode, RuleSource
-from kintsugi.model.history import History
-from kintsugi.model.records import IncidentState, Reason, Signal, Verdict, VerdictKind
+from kintsugi.errors import LedgerUnavailable, NotRecorded, ServerUnavailable, StaleEpoch
+from kintsugi.ledger.signals import SignalRepository
+from kintsugi.ledger.store import Store
+from kintsugi.model.records import IncidentState, Reason, Signal, SignalStatus, Verdict, VerdictKind
+from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.telemetry import Border
-from tests.unit.factories import moment, past, pod, rule_text, run, service_text, signal
-from tests.unit.pipeline.business import Business, alert
-from tests.unit.pipeline.test_what_is_known_of_the_world import node as node_of
+from kubeobjects.resources import PODS
+from tests.harness.ledger_rows import keep
+from tests.unit.factories import (
+    catalog,
+    incident,
+    moment,
+    pod,
+    rule_text,
+    run,
+    runbook_text,
+    service_text,
+    signal,
+    virtual_clock,
+)
+from tests.unit.pipeline.business import PipelineBench, alert
+from tests.unit.pipeline.test_starting_by_hand import recovered
+from tests.unit.pipeline.test_the_observed_state import node as node_of
 
 pytestmark = pytest.mark.looptime
 
 
+class CountedSettles(SignalRepository):
+    """The ledger's signals; how many verdicts were kept together is counted."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.batches: list[int] = []
+
+    async def settle(self, verdicts: Mapping[str, Verdict], now: datetime) -> None:
+        """Keep verdicts."""
+        self.batches.append(len(verdicts))
+        await super().settle(verdicts, now)
+
+
 async def test_a_condition_of_a_rule_starts_its_runbook() -> None:
-    business = Business()
+    business = PipelineBench()
     verdict = await business.judged(signal())
     assert (verdict.kind, verdict.reason, verdict.rule) == (VerdictKind.STARTED, Reason.MATCHED, "web-pods")
-    assert [each.service for each in business.roster.started] == ["web"]
+    assert [each.service for each in business.supervisor.started] == ["web"]
+
+
+STACK_RULE = """\
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {name: several-down}
+spec: {on: services, when: "services.exists(s, !s.serving)", runbook: everything, mode: auto}
+"""
+STACK_ALERT = STACK_RULE.replace("several-down", "stack-alert").replace(
+    """on: services, when: "services.exists(s, !s.serving)\"""", "on: alert, matchers: [alertname=StackDown]"
+)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [signal(rule="several-down", kind=RuleSource.SERVICES), alert(alertname="StackDown", namespace="", pod="gone")],
+    ids=["condition", "alert"],
+)
+async def test_a_rule_about_all_services_starts_a_run_about_all_of_them(given: Signal) -> None:
+    look = runbook_text("- {id: a, run: kubectl get nodes}", name="everything")
+    business = PipelineBench(documents=(STACK_RULE, STACK_ALERT, look))
+    verdict = await business.judged(given)
+    assert verdict.kind is VerdictKind.STARTED, verdict
+    (claim,) = business.requests.asked
+    assert (claim.service, claim.namespace, claim.runbook, claim.locks) == (
+        "stack",
+        "",
+        "everything",
+        ("service stack",),
+    )
 
 
 async def test_the_claim_says_all_that_the_run_will_keep_to() -> None:
-    business = Business()
+    business = PipelineBench()
     await business.judged(signal())
-    (claim,) = business.inbox.claims
+    (claim,) = business.requests.asked
     assert (claim.service, claim.namespace, claim.rule, claim.runbook) == ("web", "production", "web-pods", "mend")
     assert (claim.mode, claim.catalog) == (Mode.AUTO, business.catalog.digest)
     assert claim.deadline == moment(minutes=30)
@@ -36,18 +98,18 @@ async def test_the_claim_says_all_that_the_run_will_keep_to() -> None:
 
 
 @pytest.mark.parametrize("given", [signal(rule="of-yesterday"), alert(alertname="Other")], ids=["gone", "other"])
-async def test_what_no_rule_is_about_is_said_to_be_so(given: Signal) -> None:
-    business = Business()
+async def test_a_signal_that_no_rule_is_about_is_said_to_be_so(given: Signal) -> None:
+    business = PipelineBench()
     verdict = await business.judged(given)
     assert (verdict.kind, verdict.reason) == (VerdictKind.NO_RULE, Reason.NO_RULE)
-    assert not business.inbox.claims
+    assert not business.requests.asked
 
 
 @pytest.mark.parametrize(
     "labels", [{}, {"pod": "web-3"}, {"deployment": "web"}], ids=["only the namespace", "a pod", "the workload"]
 )
 async def test_an_alert_about_the_service_starts_its_runbook(labels: dict[str, str]) -> None:
-    business = Business()
+    business = PipelineBench()
     verdict = await business.judged(alert(**labels))
     assert (verdict.kind, verdict.rule) == (VerdictKind.STARTED, "web-alerts")
 
@@ -59,7 +121,7 @@ async def test_an_alert_about_the_service_starts_its_runbook(labels: dict[str, s
         ({"deployment": "api"}, Reason.NO_TARGET, "deployment production/api does not exist (any more)"),
         ({"namespace": "staging"}, Reason.FOREIGN_TARGET, "namespace staging does not belong to web"),
         ({"pod": "other"}, Reason.FOREIGN_TARGET, "pod production/other does not belong to web"),
-        ({"pod": "lonely"}, Reason.UNMANAGED, "pod production/lonely is a bare pod: nobody would make it again"),
+        ({"pod": "lonely"}, Reason.UNMANAGED, "pod production/lonely is a bare pod: no controller would recreate it"),
         (
             {"namespace": "kube-system", "pod": "coredns"},
             Reason.PROTECTED,
@@ -69,33 +131,34 @@ async def test_an_alert_about_the_service_starts_its_runbook(labels: dict[str, s
 )
 async def test_an_alert_about_something_else_is_refused(labels: dict[str, str], reason: Reason, text: str) -> None:
     """Labels are a hint: the object is looked up again and must be this service's (E23)."""
-    business = Business()
+    business = PipelineBench()
     business.cluster.run("other", app="other")
     business.bare("lonely")
     verdict = await business.judged(alert(**labels))
     assert (verdict.kind, verdict.reason, verdict.text) == (VerdictKind.REFUSED, reason, text)
-    assert not business.inbox.claims
+    assert not business.requests.asked
 
 
-async def test_what_the_cache_does_not_know_is_asked_of_the_api_before_it_is_called_absent() -> None:
-    business = Business()
-    business.kube.known.add(("pod", "production", "web-new"))
+async def test_an_object_that_the_cache_does_not_know_is_asked_of_the_api_before_it_is_called_absent() -> None:
+    business = PipelineBench()
+    business.kube.put(PODS, {"metadata": {"name": "web-new", "namespace": "production"}})
     verdict = await business.judged(alert(pod="web-new"))
-    assert verdict.reason is not Reason.NO_TARGET
+    assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.FOREIGN_TARGET)
+    assert business.kube.asked == ["web-new"]
 
 
 async def test_an_object_that_cannot_be_looked_up_is_asked_for_again_later() -> None:
     """P6: no answer is no absence."""
-    business = Business()
-    business.kube.trouble = ServerUnavailable("no connection")
+    business = PipelineBench()
+    business.kube.broken = ServerUnavailable("no connection")
     verdict = await business.judged(alert(pod="web-9"))
     assert (verdict.kind, verdict.reason, verdict.until) == (VerdictKind.REFUSED, Reason.STALE, moment(seconds=30))
 
 
-async def test_of_several_rules_the_one_that_the_object_belongs_to_counts() -> None:
+async def test_the_rule_that_the_object_belongs_to_counts_among_several() -> None:
     api = service_text("api", priority=1)
-    business = Business(
-        documents=(api, rule_text("api-alerts", service="api", on="alert", more="match: [alertname=Down]"))
+    business = PipelineBench(
+        documents=(api, rule_text("api-alerts", service="api", on="alert", more="matchers: [alertname=Down]"))
     )
     verdict = await business.judged(alert(pod="web-3"))
     assert (verdict.kind, verdict.rule) == (VerdictKind.STARTED, "web-alerts")
@@ -103,11 +166,12 @@ async def test_of_several_rules_the_one_that_the_object_belongs_to_counts() -> N
 
 async def test_a_signal_of_a_service_with_a_run_joins_it_without_a_claim() -> None:
     """E20, E22: a storm costs no transactions, and what our own change raises starts nothing."""
-    business = Business()
-    business.roster.under_way = [run()]
+    business = PipelineBench()
+    business.supervisor.under_way = [run()]
+    await keep(business.ledger, incident(), run())
     verdict = await business.judged(alert(pod="web-3"))
     assert (verdict.kind, verdict.reason, verdict.incident) == (VerdictKind.ATTACHED, Reason.ACTIVE_RUN, "inc-1")
-    assert not business.inbox.claims
+    assert not business.requests.asked
 
 
 @pytest.mark.parametrize(
@@ -119,91 +183,190 @@ async def test_a_signal_of_a_service_with_a_run_joins_it_without_a_claim() -> No
     ],
 )
 async def test_the_more_careful_mode_counts(mode: Mode, kind: VerdictKind) -> None:
-    assert (await Business(mode=mode).judged(signal())).kind is kind
+    assert (await PipelineBench(mode=mode).judged(signal())).kind is kind
 
 
 async def test_a_person_is_asked_for_this_very_plan() -> None:
-    business = Business(mode=Mode.APPROVE)
+    business = PipelineBench(mode=Mode.APPROVE)
     await business.judged(signal())
-    (asked,) = business.inbox.asked
+    (opened,) = await business.ledger.incidents.newest()
+    (asked,) = await business.ledger.approvals.of_incident(opened.id)
     assert asked.question == "Run Mend it on web?\nlook: kubectl get pods"
     assert (asked.path, asked.expires) == ("", moment(minutes=30))
     assert asked.plan
 
 
 async def test_the_guards_decide_with_the_history_of_the_ledger() -> None:
-    business = Business()
-    business.inbox.history = History(recent=(past(IncidentState.RECOVERED, finished=moment(minutes=-1)),))
+    business = PipelineBench()
+    await keep(business.ledger, *recovered(moment(minutes=-1)))
     verdict = await business.judged(signal())
     assert (verdict.reason, verdict.until) == (Reason.COOLDOWN, moment(minutes=9))
-    assert not business.roster.started
+    assert not business.supervisor.started
 
 
 async def test_a_blind_daemon_starts_nothing() -> None:
     """P6."""
-    business = Business()
+    business = PipelineBench()
     business.cluster.caches.pods.silent_for = 99.0
     verdict = await business.judged(signal())
     assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.STALE)
 
 
 async def test_a_batch_is_settled_at_once_and_every_verdict_is_told() -> None:
-    business = Business()
+    business = PipelineBench()
     told: list[tuple[Signal, Verdict]] = []
     business.pipeline.on_verdict(lambda given, verdict: told.append((given, verdict)))
-    business.inbox.due = [replace(alert(alertname="Other"), id=f"sig-{n}") for n in range(50)]
+    business.ledger.signals = counted = CountedSettles(business.ledger._store)
+    await business.deliver(*[replace(alert(alertname="Other"), id=f"sig-{n}", key=f"fp-{n}") for n in range(50)])
     await business.pipeline.step()
-    assert business.inbox.batches == [50]
-    assert len(told) == len(business.inbox.settled) == 50
+    assert counted.batches == [50]
+    assert len(told) == len(await business.verdicts()) == 50
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+async def test_a_batch_is_judged_by_priority_whoever_came_first(order: tuple[int, ...]) -> None:
+    """Equal priorities go by name; what is of no service comes last."""
+    texts = [service_text("api"), service_text("mail"), service_text("database", priority=1)]
+    rules = [rule_text(f"{name}-pods", service=name) for name in ("api", "mail", "database")]
+    business = PipelineBench(known=catalog(*texts, *rules, runbook_text()))
+    given = [
+        signal(id="sig-db", rule="database-pods", key="a"),
+        signal(id="sig-api", rule="api-pods", key="d"),
+        signal(id="sig-mail", rule="mail-pods", key="b"),
+        signal(id="sig-none", rule="of-yesterday", key="c"),
+    ]
+    told: list[str] = []
+    business.pipeline.on_verdict(lambda each, _: told.append(each.id))
+    await business.deliver(*[replace(given[place], received=moment(seconds=at)) for at, place in enumerate(order)])
+    await business.pipeline.step()
+    assert told == ["sig-db", "sig-api", "sig-mail", "sig-none"]
+
+
+async def occupied(business: PipelineBench, slots: int) -> None:
+    """Let that many other services, `s-0` and so on, have a run under way."""
+    for name in (f"s-{number}" for number in range(slots)):
+        about = replace(incident(service=name), id=f"inc-{name}")
+        await keep(business.ledger, about, replace(run(service=name), id=f"run-{name}", incident=about.id))
+
+
+async def freed(business: PipelineBench, name: str) -> None:
+    """Let one of those runs be over."""
+    await business.ledger.runs.move_run(f"run-{name}", IncidentState.RECOVERED, "all is well", virtual_clock())
+
+
+async def test_a_slot_goes_to_the_highest_priority_that_waits_for_one() -> None:
+    """A lower one that comes when a slot is free does not take it from one that was refused before; nor for ever."""
+    texts = [service_text("mail", priority=5), service_text("database", priority=1)]
+    rules = [rule_text(f"{name}-pods", service=name) for name in ("mail", "database")]
+    business = PipelineBench(known=catalog(*texts, *rules, runbook_text()))
+    await occupied(business, 3)
+    database = signal(id="sig-db", rule="database-pods", key="database")
+    assert (await business.judged(database)).reason is Reason.BUDGET
+    await freed(business, "s-0")
+    waits = await business.judged(signal(id="sig-mail", rule="mail-pods", key="mail"))
+    assert (waits.reason, waits.text) == (
+        Reason.BUDGET,
+        "3 services at once is the limit, and before this one comes database",
+    )
+    await business.deliver(replace(database, status=SignalStatus.RESOLVED, ended=moment(seconds=1)))
+    await asyncio.sleep(61)
+    await business.pipeline.step()
+    started = (await business.verdicts())["sig-mail"]
+    assert started.kind is VerdictKind.STARTED, "the database's trouble has ended meanwhile"
+
+
+async def test_the_highest_priority_among_services_released_together_has_the_slot_whoever_is_judged_first() -> None:
+    texts = [
+        service_text("web", priority=1),
+        service_text("mail", priority=2, depends_on=("web",)),
+        service_text("api", priority=3, depends_on=("web",)),
+    ]
+    rules = [rule_text(f"{name}-pods", service=name) for name in ("web", "mail", "api")]
+    business = PipelineBench(known=catalog(*texts, *rules, runbook_text()))
+    for name in ("web-1", "web-2"):
+        business.cluster.run(name, ready=False)
+    business.cluster.services.refresh()
+    for name in ("api", "mail"):
+        verdict = await business.judged(signal(id=f"sig-{name}", rule=f"{name}-pods", key=name))
+        assert verdict.kind is VerdictKind.HELD
+        await asyncio.sleep(5)
+    await occupied(business, 2)
+    for name in ("web-1", "web-2"):
+        business.cluster.run(name)
+    business.cluster.services.refresh()
+    await asyncio.sleep(21)
+    await business.pipeline.step()
+    waits = (await business.verdicts())["sig-api"]
+    assert (waits.reason, waits.text.endswith("before this one comes mail")) == (Reason.BUDGET, True)
+    await asyncio.sleep(5)
+    await business.pipeline.step()
+    assert (await business.verdicts())["sig-mail"].kind is VerdictKind.STARTED
+
+
+async def test_a_service_that_waited_for_a_slot_and_got_one_holds_up_no_other() -> None:
+    texts = [service_text("mail", priority=5), service_text("database", priority=1)]
+    rules = [rule_text(f"{name}-pods", service=name) for name in ("mail", "database")]
+    business = PipelineBench(known=catalog(*texts, *rules, runbook_text()))
+    await occupied(business, 3)
+    assert (await business.judged(signal(id="sig-db", rule="database-pods", key="database"))).reason is Reason.BUDGET
+    for name in ("s-0", "s-1"):
+        await freed(business, name)
+    await asyncio.sleep(31)
+    await business.pipeline.step()
+    assert (await business.verdicts())["sig-db"].kind is VerdictKind.STARTED
+    assert (await business.judged(signal(id="sig-mail", rule="mail-pods", key="mail"))).kind is VerdictKind.STARTED
 
 
 async def test_a_signal_on_an_event_is_judged_like_the_others() -> None:
-    business = Business(documents=(rule_text("web-events", on="event", more='when: object.reason == "BackOff"'),))
+    business = PipelineBench(documents=(rule_text("web-events", on="event", more='when: object.reason == "BackOff"'),))
     verdict = await business.judged(signal(kind=RuleSource.EVENT, rule="web-events"))
     assert (verdict.kind, verdict.rule) == (VerdictKind.STARTED, "web-events")
 
 
 async def test_no_signal_is_judged_while_the_clock_is_in_doubt() -> None:
     """C9: when it was received, and until when a verdict holds, would be written down wrong; it is judged afterwards."""
-    business = Business()
+    business = PipelineBench()
     business.cluster.clock_problem = "this machine's clock is 1h ahead of the API server's"
-    business.inbox.due.append(signal())
+    await business.deliver(signal())
     await business.pipeline.step()
-    assert business.inbox.settled == {}
+    assert await business.verdicts() == {}
 
     business.cluster.clock_problem = ""
     await business.pipeline.step()
-    assert business.inbox.settled["sig-1"].kind is VerdictKind.STARTED
+    assert (await business.verdicts())["sig-1"].kind is VerdictKind.STARTED
 
 
 async def test_a_signal_that_the_ledger_refuses_takes_no_other_with_it() -> None:
     """B16, C8: it is judged again later, and counted; whoever heard of it before may fail, too."""
-    business, counted, heard = Business(), [], []
-    business.roster.containment.on_contained(counted.append)
-    business.inbox.refused = {"strange"}
+    business = PipelineBench()
+    counted: list[Border] = []
+    heard: list[str] = []
+    business.supervisor.containment.on_contained(counted.append)
+    business.requests.raised = {"strange": NotRecorded("signal strange was never accepted")}
 
     def fail(*_: object) -> None:
         raise RuntimeError("nobody expected this")
 
     business.pipeline.on_verdict(fail)
     business.pipeline.on_verdict(lambda told, _: heard.append(told.id))
-    business.inbox.due = [signal(id="strange"), signal(id="sound")]
+    await business.deliver(signal(id="strange", key="a"), signal(id="sound", key="b"))
     with capture_logs():
         await business.pipeline.step()
-    strange = business.inbox.settled["strange"]
+    verdicts = await business.verdicts()
+    strange = verdicts["strange"]
     assert (strange.kind, strange.reason) == (VerdictKind.REFUSED, Reason.UNANSWERABLE)
     assert strange.until is not None
-    assert business.inbox.settled["sound"].kind is VerdictKind.STARTED
+    assert verdicts["sound"].kind is VerdictKind.STARTED
     assert heard == ["strange", "sound"]
     assert sorted(counted) == [Border.LISTENER, Border.LISTENER, Border.SIGNAL]
 
 
 @pytest.mark.parametrize("error", [LedgerUnavailable("away"), StaleEpoch("another leads")], ids=repr)
-async def test_what_concerns_every_signal_is_nobodys_mistake(error: Exception) -> None:
+async def test_a_failure_that_concerns_every_signal_is_counted_against_none(error: Exception) -> None:
     """P4, D1: the ledger is away, or another daemon leads."""
-    business = Business()
-    business.inbox.trouble = error
-    business.inbox.due = [signal()]
+    business = PipelineBench()
+    business.requests.raised = {"sig-1": error}
+    await business.deliver(signal())
     with pytest.raises(type(error)):
         await business.pipeline.step()
 
@@ -219,7 +382,7 @@ async def test_an_alert_without_a_namespace_starts_nothing_and_the_reason_names_
     labels: dict[str, str],
 ) -> None:
     """P9: it may be another cluster's, or anybody's of that name."""
-    verdict = await Business().judged(placeless(**labels))
+    verdict = await PipelineBench().judged(placeless(**labels))
     assert (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.NO_NAMESPACE)
     assert "has no label `namespace`" in verdict.text
 
@@ -227,14 +390,14 @@ async def test_an_alert_without_a_namespace_starts_nothing_and_the_reason_names_
 @pytest.mark.parametrize(
     ("more", "labels"),
     [
-        ("namespace: any\nmatch: [alertname=Placeless]", {}),
-        ("match: [alertname=Placeless, shop=web]", {"shop": "web"}),
+        ("namespace: any\nmatchers: [alertname=Placeless]", {}),
+        ("matchers: [alertname=Placeless, shop=web]", {"shop": "web"}),
     ],
     ids=["the rule says so", "a label of this service alone"],
 )
 async def test_a_rule_may_take_alerts_that_name_no_namespace(more: str, labels: dict[str, str]) -> None:
     rule = rule_text("placeless", service="web", on="alert", more=more)
-    business = Business(documents=(rule,))
+    business = PipelineBench(documents=(rule,))
     verdict = await business.judged(placeless(alertname="Placeless", **labels))
     assert (verdict.kind, verdict.rule) == (VerdictKind.STARTED, "placeless")
 
@@ -242,10 +405,10 @@ async def test_a_rule_may_take_alerts_that_name_no_namespace(more: str, labels: 
 async def test_a_label_that_another_service_s_rule_asks_for_too_says_nothing() -> None:
     documents = (
         service_text("api", priority=1),
-        rule_text("web-shop", service="web", on="alert", more="match: [alertname=Placeless, shop=one]"),
-        rule_text("api-shop", service="api", on="alert", more="match: [alertname=Other, shop=one]"),
+        rule_text("web-shop", service="web", on="alert", more="matchers: [alertname=Placeless, shop=one]"),
+        rule_text("api-shop", service="api", on="alert", more="matchers: [alertname=Other, shop=one]"),
     )
-    verdict = await Business(documents=documents).judged(placeless(alertname="Placeless", shop="one"))
+    verdict = await PipelineBench(documents=documents).judged(placeless(alertname="Placeless", shop="one"))
     assert verdict.reason is Reason.NO_NAMESPACE
 
 
@@ -259,7 +422,7 @@ async def test_a_label_that_another_service_s_rule_asks_for_too_says_nothing() -
     ],
 )
 async def test_an_alert_about_a_node_concerns_the_services_that_have_pods_there(node: str, reason: Reason) -> None:
-    business = Business()
+    business = PipelineBench()
     for name in ("node-1", "node-2"):
         business.cluster.caches.nodes.put(node_of(name, "True"))
     there = pod("web-1", version=business.cluster.version())
@@ -270,36 +433,37 @@ async def test_an_alert_about_a_node_concerns_the_services_that_have_pods_there(
 
 
 @pytest.mark.parametrize("name", ["..", "../../nodes/a", "Web-3", "web_3", "a" * 254, "web-3\n", "web-3%2f"])
-async def test_what_no_object_can_be_called_is_never_asked_for(name: str) -> None:
+async def test_a_name_that_no_object_can_have_is_never_asked_for(name: str) -> None:
     """E5: a stranger's word becomes no path."""
-    business = Business()
+    business = PipelineBench()
     verdict = await business.judged(alert(pod=name))
     assert (verdict.reason, business.kube.asked) == (Reason.NO_TARGET, [])
-    verdict = await business.judged(alert(namespace=name, pod="web-3"))
+    verdict = await business.judged(replace(alert(namespace=name, pod="web-3"), id="sig-2", key="fp-2"))
     assert verdict.reason in (Reason.NO_TARGET, Reason.FOREIGN_TARGET)
     assert business.kube.asked == []
 
 
-async def test_what_needs_no_look_up_is_judged_before_what_does_and_few_are_asked_at_once() -> None:
+async def test_signals_that_need_no_look_up_are_judged_before_others_and_few_are_asked_at_once() -> None:
     """B14, P9: a storm of alerts about what is gone holds up nothing else."""
-    business = Business()
+    business = PipelineBench()
     business.kube.slow = 0.1
-    gone = [replace(alert(pod=f"gone-{n}"), id=f"sig-{n}") for n in range(40)]
-    business.inbox.due = [*gone, replace(alert(pod="web-3"), id="sig-last")]
+    gone = [replace(alert(pod=f"gone-{n}"), id=f"sig-{n}", key=f"fp-{n}") for n in range(40)]
+    await business.deliver(*gone, replace(alert(pod="web-3"), id="sig-last", key="fp-last"))
     await business.pipeline.step()
-    (claim,) = business.inbox.claims
+    (claim,) = business.requests.asked
     assert claim.deadline == moment(minutes=30), "the alert that needs no look-up has waited for none"
     assert business.kube.most_at_once == 8
     assert len(business.kube.asked) == 40
-    assert {business.inbox.settled[each.id].reason for each in gone} == {Reason.NO_TARGET}
+    verdicts = await business.verdicts()
+    assert {verdicts[each.id].reason for each in gone} == {Reason.NO_TARGET}
 
 
-async def test_what_is_not_answered_in_time_is_judged_again_and_holds_up_nothing() -> None:
-    business = Business()
+async def test_a_look_up_that_is_not_answered_in_time_is_judged_again_and_holds_up_no_other() -> None:
+    business = PipelineBench()
     business.kube.slow = 3600.0
-    gone = [replace(alert(pod=f"gone-{n}"), id=f"sig-{n}") for n in range(20)]
-    business.inbox.due = list(gone)
+    gone = [replace(alert(pod=f"gone-{n}"), id=f"sig-{n}", key=f"fp-{n}") for n in range(20)]
+    await business.deliver(*gone)
     await business.pipeline.step()
-    verdicts = [business.inbox.settled[each.id] for each in gone]
-    assert {verdict.reason for verdict in verdicts} == {Reason.STALE}
-    assert all(verdict.until is not None for verdict in verdicts)
+    verdicts = await business.verdicts()
+    assert {verdicts[each.id].reason for each in gone} == {Reason.STALE}
+    assert all(verdict.until is not None for verdict in verdicts.values())

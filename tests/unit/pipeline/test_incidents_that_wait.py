@@ -1,228 +1,309 @@
-"""Held for an upstream, or for a person: looked at again until they start or end (DESIGN 7, E28)."""
+"""Held for an upstream, or for a person: looked at again until they start or end (E28)."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 
-from kintsugi.ledger import Claimed
-from kintsugi.model.documents import Mode
-from kintsugi.model.records import IncidentState, Reason, Verdict, VerdictKind
+from kintsugi.ledger import Ledger
+from kintsugi.ledger.signals import SignalRepository
+from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
+from kintsugi.model.rules import Mode
 from kintsugi.telemetry import Border
-from tests.unit.factories import catalog, incident, moment, rule_text, run, runbook_text, service_text, signal
-from tests.unit.pipeline.business import ALERT_RULE, Business
+from tests.harness.ledger_rows import change, keep
+from tests.unit.factories import (
+    NOW,
+    catalog,
+    incident,
+    moment,
+    pause,
+    rule_text,
+    run,
+    runbook_text,
+    service_text,
+    signal,
+    virtual_clock,
+)
+from tests.unit.pipeline.business import ALERT_RULE, PipelineBench
+from tests.unit.pipeline.noted_requests import NotedRequests
 
 pytestmark = pytest.mark.looptime
 
-
-async def waiting(state: IncidentState) -> Business:
-    """Give an incident that waits; where for a person, with the question asked."""
-    business = Business(mode=Mode.APPROVE if state is IncidentState.AWAITING_APPROVAL else Mode.AUTO)
-    business.inbox.opened = [incident(state=state)]
-    business.inbox.of_incident = [signal()]
-    if state is IncidentState.AWAITING_APPROVAL:
-        await business.judged(signal())
-        business.inbox.claims.clear()
-    return business
+FINAL = Verdict(kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text="it has an incident", incident="inc-1")
+HELD = Verdict(
+    kind=VerdictKind.HELD, reason=Reason.UPSTREAM, text="it waits", incident="inc-1", until=moment(minutes=1)
+)
 
 
-def answer(business: Business, **changes: object) -> None:
-    """Let the question be so."""
-    business.inbox.asked = [replace(each, **changes) for each in business.inbox.asked]  # type: ignore[arg-type]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """A ledger with an incident that waits, and the pipeline over it."""
+
+    ledger: Ledger
+    business: PipelineBench
+    requests: NotedRequests
+
+    async def tend(self) -> None:
+        """Look after the incidents that wait."""
+        await self.business.pending_incidents.tend()
+
+    async def clear(self) -> None:
+        """Let what the incident is about have ended a minute ago."""
+        await self.ledger.signals.accept([signal(ended=moment(minutes=-1))], NOW)
+
+    async def answer(self, **changes: object) -> None:
+        """Let each question be so."""
+        await change(self.ledger, Approval, **changes)
+
+    async def asked(self) -> tuple[Approval, ...]:
+        """List the questions."""
+        (opened,) = await self.ledger.incidents.newest()
+        return await self.ledger.approvals.of_incident(opened.id)
+
+    async def closed(self) -> list[tuple[IncidentState, str]]:
+        """List how the incidents that are closed have ended."""
+        return [(each.state, each.reason) for each in await self.ledger.incidents.newest() if each.closed is not None]
+
+    async def told(self, kind: IncidentState) -> list[str]:
+        """List what a person is told of a state."""
+        return [each.text for each in await self.ledger.outbox.due_notices(moment(hours=24), 100) if each.kind is kind]
 
 
-async def test_what_cleared_while_it_was_held_has_recovered_with_its_upstream() -> None:
-    business = await waiting(IncidentState.HELD)
-    business.inbox.of_incident = [signal(ended=moment(minutes=-1))]
-    await business.waiting.tend()
-    assert business.inbox.closed == [
-        (IncidentState.RECOVERED, "upstream: it cleared while it was held (pod web-1 is unhealthy)")
+async def waiting(ledger: Ledger, state: IncidentState, judged: Verdict = HELD) -> Waiting:
+    """Return an incident that waits; where for a person, with the question asked."""
+    ledger.run_requests = requests = NotedRequests(ledger._store)
+    asks = state is IncidentState.AWAITING_APPROVAL
+    business = PipelineBench(mode=Mode.APPROVE if asks else Mode.AUTO, ledger=ledger)
+    await ledger.signals.accept([signal()], NOW)
+    if asks:
+        await business.pipeline.step()
+        requests.asked.clear()
+    else:
+        await keep(ledger, incident(state=state))
+        await ledger.signals.settle({"sig-1": judged}, NOW)
+    return Waiting(ledger=ledger, business=business, requests=requests)
+
+
+async def test_an_incident_that_cleared_while_it_was_held_has_recovered_with_its_upstream(ledger: Ledger) -> None:
+    scene = await waiting(ledger, IncidentState.HELD)
+    await scene.clear()
+    await scene.tend()
+    assert await scene.closed() == [
+        (IncidentState.RECOVERED, "upstream: it recovered while it was held (pod web-1 is unhealthy)")
     ]
 
 
-async def test_what_cleared_before_anybody_answered_needed_no_action() -> None:
-    business = await waiting(IncidentState.AWAITING_APPROVAL)
-    business.inbox.of_incident = [signal(ended=moment(minutes=-1))]
-    await business.waiting.tend()
-    assert business.inbox.closed == [(IncidentState.NO_ACTION, "it cleared before anybody answered")]
+async def test_an_incident_that_cleared_before_a_person_answered_needed_no_action(ledger: Ledger) -> None:
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    await scene.clear()
+    await scene.tend()
+    assert await scene.closed() == [(IncidentState.NO_ACTION, "it cleared before anyone answered")]
 
 
 @pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
-async def test_what_still_goes_on_goes_on_waiting(state: IncidentState) -> None:
-    business = await waiting(state)
-    await business.waiting.tend()
-    assert not business.inbox.closed
-    assert not business.inbox.claims
+async def test_an_incident_that_still_goes_on_goes_on_waiting(state: IncidentState, ledger: Ledger) -> None:
+    scene = await waiting(ledger, state)
+    await scene.tend()
+    assert not await scene.closed()
+    assert not scene.requests.asked
 
 
-async def test_what_was_approved_starts_after_the_guards_were_asked_again() -> None:
-    business = await waiting(IncidentState.AWAITING_APPROVAL)
-    answer(business, who="ada", answered=moment())
-    await business.waiting.tend()
-    assert len(business.inbox.claims) == 1
-    assert len(business.roster.started) == 1
+async def test_an_approved_run_starts_after_the_guards_were_asked_again(ledger: Ledger) -> None:
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    await scene.answer(who="ada", answered=NOW)
+    await scene.tend()
+    assert len(scene.requests.asked) == 1
+    assert scene.business.supervisor.started == list(await ledger.runs.open_runs())
+    assert len(scene.business.supervisor.started) == 1
 
 
-async def test_an_approved_run_is_not_started_by_a_blind_daemon() -> None:
+async def test_an_approved_run_is_not_started_by_a_blind_daemon(ledger: Ledger) -> None:
     """P6."""
-    business = await waiting(IncidentState.AWAITING_APPROVAL)
-    answer(business, who="ada", answered=moment())
-    business.cluster.caches.pods.silent_for = 99.0
-    await business.waiting.tend()
-    assert not business.roster.started
-    assert not business.inbox.closed
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    await scene.answer(who="ada", answered=NOW)
+    scene.business.cluster.caches.pods.silent_for = 99.0
+    await scene.tend()
+    assert not scene.business.supervisor.started
+    assert not await scene.closed()
 
 
-async def test_an_approval_does_not_hold_for_another_plan() -> None:
+async def test_an_approval_does_not_hold_for_another_plan(ledger: Ledger) -> None:
     """E28: the catalog was reloaded between the question and the answer."""
-    business = await waiting(IncidentState.AWAITING_APPROVAL)
-    answer(business, who="ada", answered=moment())
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    await scene.answer(who="ada", answered=NOW)
     other = runbook_text("- {id: scale, run: kubectl scale deployment/web --replicas=0}")
-    await business.in_force.take(catalog(service_text(), rule_text(), ALERT_RULE, other))
-    await business.waiting.tend()
-    assert business.inbox.closed == [(IncidentState.CANCELLED, "the plan has changed since it was approved")]
-    assert not business.roster.started
+    await scene.business.active_catalog.activate(catalog(service_text(), rule_text(), ALERT_RULE, other))
+    await scene.tend()
+    assert await scene.closed() == [(IncidentState.CANCELLED, "the plan has changed since it was approved")]
+    assert not scene.business.supervisor.started
 
 
-async def test_an_approval_that_expired_cancels_and_a_person_is_told() -> None:
-    business = await waiting(IncidentState.AWAITING_APPROVAL)
-    answer(business, expires=moment())
-    await business.waiting.tend()
-    assert business.inbox.closed == [(IncidentState.CANCELLED, "nobody approved by 12:00:00")]
-    assert business.inbox.told == business.inbox.closed
+async def test_an_approval_that_expired_cancels_and_a_person_is_told(ledger: Ledger) -> None:
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    await scene.answer(expires=NOW)
+    await scene.tend()
+    assert await scene.closed() == [(IncidentState.CANCELLED, "nobody approved by 12:00:00")]
+    assert await scene.told(IncidentState.CANCELLED) == ["nobody approved by 12:00:00"]
 
 
-async def test_an_answer_that_has_expired_starts_nothing_and_is_asked_anew() -> None:
+async def test_an_answer_that_has_expired_starts_nothing_and_is_asked_anew(ledger: Ledger) -> None:
     """E28: a pause, a budget or a lock stood in the way for longer than the answer was good."""
-    business = await waiting(IncidentState.AWAITING_APPROVAL)
-    answer(business, who="ada", answered=moment(minutes=-40), expires=moment(minutes=-10))
-    await business.waiting.tend()
-    assert not business.inbox.claims
-    assert not business.inbox.closed
-    assert [(each.answered, each.expires) for each in business.inbox.asked[1:]] == [(None, moment(minutes=30))]
-    text = "the yes of ada expired at 11:50:00 before anything could start: it is asked anew"
-    assert business.inbox.told == [(IncidentState.AWAITING_APPROVAL, text)]
-    await business.waiting.tend()
-    assert len(business.inbox.asked) == 2, "the new question is open"
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    earlier = moment(minutes=-40)
+    await scene.answer(who="ada", asked=earlier, answered=earlier, expires=moment(minutes=-10))
+    await scene.tend()
+    assert not scene.requests.asked
+    assert not await scene.closed()
+    assert [(each.answered, each.expires) for each in (await scene.asked())[1:]] == [(None, moment(minutes=30))]
+    text = "the approval of ada expired at 11:50:00 before anything could start: approval is requested again"
+    assert text in await scene.told(IncidentState.AWAITING_APPROVAL)
+    await scene.tend()
+    assert len(await scene.asked()) == 2, "the new question is open"
 
 
-async def test_a_question_whose_commit_was_lost_is_asked() -> None:
+async def test_an_answer_that_expires_while_its_claim_waits_for_its_turn_starts_nothing_and_is_asked_anew(
+    ledger: Ledger,
+) -> None:
+    """E28: the ledger is busy; a pause that stood in the way may be lifted before the request is decided."""
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    await scene.answer(who="ada", answered=NOW, expires=moment(seconds=1))
+    scene.requests.turn = 2.0
+    await scene.tend()
+    assert not scene.business.supervisor.started
+    assert not await scene.closed()
+    await scene.tend()
+    assert [each.who for each in await scene.asked()] == ["ada", ""]
+
+
+async def test_a_question_whose_commit_was_lost_is_asked(ledger: Ledger) -> None:
     """D2."""
-    business = await waiting(IncidentState.AWAITING_APPROVAL)
-    business.inbox.asked.clear()
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    await scene.answer(path="of a step")
     for _ in range(2):
-        await business.waiting.tend()
-    assert [each.path for each in business.inbox.asked] == [""]
+        await scene.tend()
+    assert [each.path for each in await scene.asked()] == ["of a step", ""]
 
 
-async def test_a_signal_that_is_judged_again_leaves_a_good_answer_alone() -> None:
+async def test_a_signal_that_is_judged_again_leaves_a_good_answer_alone(ledger: Ledger) -> None:
     """E28: while a pause holds, the pipeline judges the signal again and again; the yes still counts."""
-    business = await waiting(IncidentState.AWAITING_APPROVAL)
-    answer(business, who="ada", answered=moment())
-    business.inbox.settled.clear()
-    await business.judged(signal())
-    assert [each.who for each in business.inbox.asked] == ["ada"]
-    answer(business, expires=moment())
-    business.inbox.settled.clear()
-    await business.judged(signal())
-    assert [each.who for each in business.inbox.asked] == ["ada", ""], "whoever is first asks anew: the tick, or this"
-    assert len(business.inbox.told) == 1
-
-
-async def test_a_hold_that_is_over_is_told_once() -> None:
-    """DESIGN 7: a hold ends after 15 minutes by default, and a person is told."""
-    business = await waiting(IncidentState.HELD)
-    await business.waiting.tend()
-    assert not business.inbox.told
-    business.inbox.opened = [replace(business.inbox.opened[0], opened=moment(minutes=-15))]
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    await scene.answer(who="ada", answered=NOW)
+    await ledger.pauses.pause(pause(until=moment(minutes=5)))
+    await scene.tend()
     for _ in range(3):
-        await business.waiting.tend()
-    assert [kind for kind, _ in business.inbox.told] == [IncidentState.HELD]
-    _, text = business.inbox.told[0]
-    assert text.startswith("It was held since 11:45:00 for what it depends on. After 0:15:00 the hold is over")
+        due = await ledger.signals.due_at()
+        assert due is not None, "a refusal that ends is judged again"
+        await asyncio.sleep((due - virtual_clock()).total_seconds() + 1)
+        await scene.business.pipeline.step()
+        await scene.tend()
+    assert [each.who for each in await scene.asked()] == ["ada"]
+    await scene.answer(expires=virtual_clock())
+    for _ in range(2):
+        await scene.tend()
+        await scene.business.pipeline.step()
+    assert [each.who for each in await scene.asked()] == ["ada", ""], "whoever is first asks anew: the tick, or this"
 
 
-async def test_what_was_held_and_is_judged_by_nobody_is_judged_by_the_tick() -> None:
+async def test_a_hold_that_is_over_is_told_once(ledger: Ledger) -> None:
+    """A hold ends after 15 minutes by default, and a person is told."""
+    scene = await waiting(ledger, IncidentState.HELD)
+    await scene.tend()
+    assert not await scene.told(IncidentState.HELD)
+    await change(ledger, Incident, opened=moment(minutes=-15))
+    for _ in range(3):
+        await scene.tend()
+    (text,) = await scene.told(IncidentState.HELD)
+    assert text.startswith("It was held since 11:45:00 for what it depends on. After 0:15:00 it is judged on its own")
+
+
+async def test_a_held_incident_without_a_signal_is_judged_by_the_tick(ledger: Ledger) -> None:
     """The signal that was held has ended; another one that joined the incident goes on."""
-    business = await waiting(IncidentState.HELD)
-    business.inbox.of_incident = [signal(ended=moment()), signal(id="sig-2", key="other")]
-    joined = Verdict(kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text="it has an incident")
-    business.inbox.verdicts = {"sig-2": joined}
-    await business.waiting.tend()
-    assert [each.signal.id for each in business.inbox.claims if each.signal is not None] == ["sig-2"]
-    assert len(business.roster.started) == 1
+    scene = await waiting(ledger, IncidentState.HELD)
+    await ledger.signals.accept([signal(id="sig-2", key="other"), signal(ended=NOW)], NOW)
+    await ledger.signals.settle({"sig-2": FINAL}, NOW)
+    await scene.tend()
+    assert [each.signal.id for each in scene.requests.asked if each.signal is not None] == ["sig-2"]
+    assert len(scene.business.supervisor.started) == 1
 
 
-async def test_what_was_held_ends_when_the_daemon_only_observes_now() -> None:
-    business = await waiting(IncidentState.HELD)
-    seen = Verdict(kind=VerdictKind.OBSERVED, reason=Reason.MODE, text="mode is observe")
-    business.inbox.verdicts = {"sig-1": seen}
-    business.world.mode = Mode.OBSERVE
-    await business.waiting.tend()
-    assert business.inbox.closed == [(IncidentState.CANCELLED, "mode is observe: mend would have been started")]
+async def test_a_held_incident_ends_when_the_daemon_only_observes_now(ledger: Ledger) -> None:
+    observed = Verdict(kind=VerdictKind.OBSERVED, reason=Reason.MODE, text="mode is observe", incident="inc-1")
+    scene = await waiting(ledger, IncidentState.HELD, observed)
+    scene.business.observed.mode = Mode.OBSERVE
+    await scene.tend()
+    assert await scene.closed() == [(IncidentState.CANCELLED, "mode is observe: mend would have been started")]
 
 
 @pytest.mark.parametrize("state", [IncidentState.RUNNING, IncidentState.VERIFYING, IncidentState.ROLLING_BACK])
-async def test_an_incident_that_no_run_carries_is_handed_over(state: IncidentState) -> None:
-    business = await waiting(state)
-    await business.waiting.tend()
-    ((ended, reason),) = business.inbox.closed
+async def test_an_incident_that_no_run_carries_is_handed_over(state: IncidentState, ledger: Ledger) -> None:
+    scene = await waiting(ledger, state, FINAL)
+    await scene.tend()
+    ((ended, reason),) = await scene.closed()
     assert ended is IncidentState.NEEDS_OPERATOR
-    assert reason == f"it was {state} and no run carried it: look whether web is well"
+    assert reason == f"it was {state} without a run: check whether web is healthy"
 
 
-async def test_an_incident_that_cannot_be_tended_keeps_no_other_from_it() -> None:
+class UnreadableSignals(SignalRepository):
+    """Signals of which those of some incidents cannot be read."""
+
+    async def of_incident(
+        self, incident: str, *, limit: int = 500, skip: int = 0
+    ) -> tuple[tuple[Signal, Verdict | None], ...]:
+        """Return an incident's signals."""
+        if incident.startswith("broken"):
+            raise ValueError(f"the signals of {incident} cannot be read")
+        return await super().of_incident(incident, limit=limit, skip=skip)
+
+
+async def test_an_incident_that_cannot_be_tended_keeps_no_other_from_it(ledger: Ledger) -> None:
     """C8, B16: contained to the one incident, and counted."""
-    business = await waiting(IncidentState.AWAITING_APPROVAL)
-    broken, sound = replace(business.inbox.opened[0], id="broken"), business.inbox.opened[0]
-    business.inbox.opened, business.inbox.unreadable = [broken, sound, broken], {"broken"}
-    business.inbox.of_incident = [signal(ended=moment(minutes=-1))]
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    for name, minutes in (("api", -1), ("mail", 1)):
+        broken = replace(incident(state=IncidentState.HELD, service=name), id=f"broken-{name}")
+        await keep(ledger, replace(broken, opened=NOW + timedelta(minutes=minutes)))
+    await scene.clear()
+    ledger.signals = UnreadableSignals(ledger._store)
     counted: list[Border] = []
-    business.roster.containment.on_contained(counted.append)
-    raised = await asyncio.gather(business.waiting.tend(), return_exceptions=True)
-    assert raised == [None]
-    assert business.inbox.closed == [(IncidentState.NO_ACTION, "it cleared before anybody answered")]
+    scene.business.supervisor.containment.on_contained(counted.append)
+    raised = await asyncio.gather(scene.tend(), return_exceptions=True)
+    assert list(raised) == [None]
+    assert await scene.closed() == [(IncidentState.NO_ACTION, "it cleared before anyone answered")]
     assert counted == [Border.INCIDENT, Border.INCIDENT]
 
 
-async def test_a_run_whose_claim_was_answered_late_is_started_by_the_next_signal() -> None:
+async def test_a_run_whose_claim_was_answered_late_is_started_by_the_next_signal(ledger: Ledger) -> None:
     """D2, P2: the signal joins an incident whose run nobody carries here."""
-    business = Business()
     left = run()
-    business.inbox.answers = Claimed(
-        verdict=Verdict(kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text="joined"),
-        incident=incident(),
-        run=left,
-    )
-    await business.judged(signal())
-    assert business.roster.started == [left]
+    await keep(ledger, incident(), left)
+    business = PipelineBench(ledger=ledger)
+    await ledger.signals.accept([signal()], NOW)
+    await business.pipeline.step()
+    assert business.supervisor.started == [left]
 
 
-async def test_an_approved_run_whose_claim_was_answered_late_is_started() -> None:
+async def test_an_approved_run_whose_claim_was_answered_late_is_started(ledger: Ledger) -> None:
     """D2."""
-    business = await waiting(IncidentState.AWAITING_APPROVAL)
-    answer(business, who="ada", answered=moment())
-    left = run()
-    business.inbox.answers = Claimed(
-        verdict=Verdict(kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text="it is running already"),
-        incident=incident(),
-        run=left,
-    )
-    await business.waiting.tend()
-    assert business.roster.started == [left]
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    await scene.answer(who="ada", answered=NOW)
+    scene.requests.twice = True
+    await scene.tend()
+    assert scene.business.supervisor.started == list(await ledger.runs.open_runs())
+    assert len(scene.business.supervisor.started) == 1
 
 
-async def test_a_rule_that_is_gone_starts_nothing() -> None:
-    business = await waiting(IncidentState.AWAITING_APPROVAL)
-    answer(business, who="ada", answered=moment())
-    await business.in_force.take(catalog(service_text(), rule_text("other"), runbook_text()))
-    await business.waiting.tend()
-    assert business.inbox.closed == [(IncidentState.CANCELLED, "rule web-pods or its service is gone")]
+async def test_a_rule_that_is_gone_starts_nothing(ledger: Ledger) -> None:
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    await scene.answer(who="ada", answered=NOW)
+    await scene.business.active_catalog.activate(catalog(service_text(), rule_text("other"), runbook_text()))
+    await scene.tend()
+    assert await scene.closed() == [(IncidentState.CANCELLED, "rule web-pods or its service is gone")]
 
 
-async def test_an_incident_that_has_its_run_is_the_runs_business() -> None:
-    business = await waiting(IncidentState.AWAITING_APPROVAL)
-    business.inbox.runs = [run()]
-    answer(business, who="ada", answered=moment())
-    await business.waiting.tend()
-    assert not business.inbox.claims
+async def test_an_incident_that_has_its_run_is_the_runs_business(ledger: Ledger) -> None:
+    scene = await waiting(ledger, IncidentState.AWAITING_APPROVAL)
+    (opened,) = await ledger.incidents.newest()
+    await keep(ledger, replace(run(), incident=opened.id))
+    await scene.answer(who="ada", answered=NOW)
+    await scene.tend()
+    assert not scene.requests.asked

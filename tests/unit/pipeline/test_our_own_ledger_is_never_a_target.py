@@ -2,13 +2,13 @@
 
 import pytest
 
-from kintsugi.guards import Limits, check
+from kintsugi.decisions.guards import Limits, check
+from kintsugi.decisions.planner import plan
 from kintsugi.model.history import History
 from kintsugi.model.records import Phase, Reason, StepRecord, StepState, VerdictKind
-from kintsugi.planner import plan
-from kintsugi.runner.memory import Bearings
+from kintsugi.runner.context import StepScope
 from tests.unit.factories import NOW, run
-from tests.unit.pipeline.business import Business
+from tests.unit.pipeline.business import PipelineBench
 
 pytestmark = pytest.mark.looptime
 
@@ -29,16 +29,16 @@ pytestmark = pytest.mark.looptime
 )
 async def test_a_service_that_holds_the_ledger_is_refused(host: str, own: bool) -> None:
     """Nor does the runbook of another service come to it."""
-    business = Business()
+    business = PipelineBench()
     business.cluster.expose()
     rule = business.catalog.rules["web-pods"]
-    claim = business.world.claim(
-        rule, plan(rule, business.catalog.services["web"], business.catalog, now=NOW), None, approved=True
+    request = business.observed.guard_context(
+        rule, plan(rule, business.catalog.services["web"], business.catalog, now=NOW), (), approved=True
     )
-    verdict = check(claim, History(), Limits(ledger_host=host), now=NOW)
+    verdict = check(request, History(), Limits(ledger_host=host), now=NOW)
     refused = (verdict.kind, verdict.reason) == (VerdictKind.REFUSED, Reason.PROTECTED)
     assert refused is own, verdict
-    business.world.limits = Limits(ledger_host=host)
-    at = Bearings(phase=Phase.FORWARD, service="web", runbook="full-stack")
+    business.observed.limits = Limits(ledger_host=host)
+    at = StepScope(phase=Phase.FORWARD, service="web", runbook="full-stack")
     step = StepRecord(run="run-1", path="x", state=StepState.PLANNED)
-    assert bool(business.world.circumstances(run(), at, step).off_limits) is own
+    assert bool(business.observed.change_context(run(), at, step).off_limits) is own

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from kintsugi.commands import encode, parse
 from kintsugi.errors import ProbeFailed
 from kintsugi.model.records import StepRecord, StepState
-from kintsugi.pipeline.losses import KEPT, Losses
+from kintsugi.pipeline.data_loss import KEPT, DataLossEstimator
 from tests.unit.factories import NOW, catalog, rule_text, run, runbook_text, service_text
 from tests.unit.runner.fakes import ScriptedLooker
 
@@ -18,7 +19,7 @@ RESTORE = "pg_restore --exit-on-error --single-transaction -h database.productio
 CHILD = runbook_text(
     f"- {{id: restore, run: {RESTORE}}}\n- id: written\n  run: >-\n    {QUESTION}",
     name="restore",
-    rollback="after: 20m\nthen: park\nloses: written",
+    rollback="after: 20m\nthen: leave\ndataLossCheck: written",
 )
 CATALOG = catalog(service_text(), rule_text(), runbook_text("- {id: data, runbook: restore}"), CHILD)
 RUN = replace(run(), runbook="mend")
@@ -28,9 +29,9 @@ def row(table: str, inserted: int, updated: int = 0, deleted: int = 0) -> dict[s
     return {"schemaname": "public", "relname": table, "inserted": inserted, "updated": updated, "deleted": deleted}
 
 
-def done(path: str, **changes: object) -> StepRecord:
+def done(path: str, **changes: Any) -> StepRecord:
     made = StepRecord(run=RUN.id, path=path, state=StepState.DONE, finished=NOW, met=True)
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 RESTORED = done("data/restore#0", changes=True, command=encode(parse(RESTORE, namespace="production")))
@@ -44,12 +45,12 @@ COUNTED = done(
 
 async def told(steps: tuple[StepRecord, ...], answer: Mapping[str, object] | Exception) -> tuple[str, ...]:
     """Ask what would be lost."""
-    looker = ScriptedLooker()
-    looker.will("kubectl exec", lambda: answer)
-    return tuple(loss.text for loss in await Losses(looker=looker).of(RUN, CATALOG, steps))
+    prober = ScriptedLooker()
+    prober.will("kubectl exec", lambda: answer)
+    return tuple(loss.text for loss in await DataLossEstimator(prober=prober).of(RUN, CATALOG, steps))
 
 
-async def test_what_every_table_has_seen_written_since_is_told() -> None:
+async def test_the_writes_to_every_table_since_the_restore_are_told() -> None:
     now = {"rows": [row("orders", 1012, 3), row("items", 7), row("visits", 0, 0, 2)]}
     said, kept = await told((RESTORED, COUNTED), now)
     assert said == (
@@ -58,7 +59,7 @@ async def test_what_every_table_has_seen_written_since_is_told() -> None:
     assert kept == KEPT
 
 
-async def test_nothing_written_is_told_as_nothing() -> None:
+async def test_a_database_without_writes_is_told_as_nothing_written() -> None:
     said, _ = await told((RESTORED, COUNTED), {"rows": [row("orders", 1000), row("items", 7)]})
     assert said == "written since 2026-05-04 12:05:00 UTC: nothing that the database has counted"
 
@@ -72,18 +73,18 @@ async def test_nothing_written_is_told_as_nothing() -> None:
             ProbeFailed("statefulset/database has no primary that answers"),
             "no primary that answers",
         ),
-        ((RESTORED, COUNTED), {"rows": [row("orders", 3), row("items", 0)]}, "the counters began anew"),
-        ((RESTORED, COUNTED), {"rows": [row("orders", 1012)]}, "the counters began anew"),
-        ((RESTORED, COUNTED), {}, "the counters began anew"),
+        ((RESTORED, COUNTED), {"rows": [row("orders", 3), row("items", 0)]}, "the counters were reset"),
+        ((RESTORED, COUNTED), {"rows": [row("orders", 1012)]}, "the counters were reset"),
+        ((RESTORED, COUNTED), {}, "the counters were reset"),
     ],
 )
-async def test_what_cannot_be_known_is_said(
+async def test_a_loss_that_cannot_be_known_is_said(
     steps: tuple[StepRecord, ...], answer: Mapping[str, object] | Exception, why: str
 ) -> None:
     """P6: no answer is not nothing."""
     said, _ = await told(steps, answer)
     assert said.startswith("whatever was written since")
-    assert "cannot be known" in said
+    assert "amount is unknown" in said
     assert why in said
 
 

@@ -6,38 +6,38 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.actions.circumstances import Circumstances
-from kintsugi.actions.refusals import essential_part
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.preconditions import essential_part
 from kintsugi.clients.resolver import nameservers
-from kintsugi.guards import Limits, check
+from kintsugi.decisions.guards import Limits, check
+from kintsugi.decisions.planner import plan
 from kintsugi.model.command import ObjectName
 from kintsugi.model.essentials import DNS, LEDGER
 from kintsugi.model.history import History
 from kintsugi.model.records import Phase, Reason, StepRecord, StepState, VerdictKind
-from kintsugi.objects.kept import Metadata, Service
+from kintsugi.objects.kept import KubeService, Metadata
 from kintsugi.objects.network import ServiceSpec
 from kintsugi.objects.pods import ClaimVolume, PodSpec, Volume
-from kintsugi.objects.resources import DEPLOYMENTS, PODS, PVCS, PVS, STATEFULSETS, Resource
-from kintsugi.planner import plan
-from kintsugi.runner.memory import Bearings
+from kintsugi.runner.context import StepScope
+from kubeobjects.resources import DEPLOYMENTS, PODS, PVCS, PVS, STATEFULSETS, Resource
 from tests.unit.factories import NOW, pod, run
-from tests.unit.pipeline.business import Business
+from tests.unit.pipeline.business import PipelineBench
 
 pytestmark = pytest.mark.looptime
 
 STEP = StepRecord(run="run-1", path="x", state=StepState.PLANNED)
-AT = Bearings(phase=Phase.FORWARD, service="web", runbook="mend")
+AT = StepScope(phase=Phase.FORWARD, service="web", runbook="mend")
 
 
-def front(name: str, selector: dict[str, str], *, ip: str = "", stands_for: str = "", app: str = "") -> Service:
+def front(name: str, selector: dict[str, str], *, ip: str = "", stands_for: str = "", app: str = "") -> KubeService:
     spec = ServiceSpec(cluster_ip=ip, external_name=stands_for, selector=selector)
     labels = {"k8s-app": app} if app else {}
-    return Service(metadata=Metadata(name=name, namespace="production", labels=labels), spec=spec)
+    return KubeService(metadata=Metadata(name=name, namespace="production", labels=labels), spec=spec)
 
 
-def around(*fronts: Service, ledger: str = "", asks: frozenset[str] = frozenset()) -> Circumstances:
-    """Give the circumstances of a change that web's run makes in a cluster with these Services."""
-    business = Business()
+def around(*fronts: KubeService, ledger: str = "", asks: frozenset[str] = frozenset()) -> ChangeContext:
+    """Return the circumstances of a change that web's run makes in a cluster with these Services."""
+    business = PipelineBench()
     for each in fronts:
         business.cluster.caches.services.put(each)
     claim = Volume(name="data", persistent_volume_claim=ClaimVolume(claim_name="data-pg-0"))
@@ -48,11 +48,11 @@ def around(*fronts: Service, ledger: str = "", asks: frozenset[str] = frozenset(
         status=database.status,
     )
     business.cluster.caches.pods.put(database)
-    business.world.limits = replace(business.world.limits, ledger_host=ledger, nameservers=asks)
-    return business.world.circumstances(run(), AT, STEP)
+    business.observed.limits = replace(business.observed.limits, ledger_host=ledger, nameservers=asks)
+    return business.observed.change_context(run(), AT, STEP)
 
 
-def refused(resource: Resource, name: str, obj: Mapping[str, object], circumstances: Circumstances) -> str:
+def refused(resource: Resource, name: str, obj: Mapping[str, object], circumstances: ChangeContext) -> str:
     return essential_part(ObjectName(resource=resource, name=name), obj, "production", circumstances)
 
 
@@ -75,7 +75,7 @@ OTHER: Mapping[str, object] = {"metadata": {"labels": {"app": "api"}}}
     ],
 )
 async def test_the_ledger_s_pods_workload_claims_and_volumes_are_off_limits_to_every_runbook(
-    host: str, fronts: tuple[Service, ...]
+    host: str, fronts: tuple[KubeService, ...]
 ) -> None:
     """P8: also to the runbook of another service that names them, and where no service of the catalog is about them."""
     circumstances = around(*fronts, ledger=host)
@@ -91,7 +91,7 @@ async def test_the_ledger_s_pods_workload_claims_and_volumes_are_off_limits_to_e
     assert refused(PVCS, "data-api-0", OTHER, circumstances) == ""
 
 
-async def test_where_the_ledger_is_a_file_or_elsewhere_nothing_of_the_like_is_refused() -> None:
+async def test_a_ledger_that_is_a_file_or_elsewhere_protects_no_object() -> None:
     for host in ("", "db.example.com", "ledger.staging", "10.0.0.8"):
         circumstances = around(front("ledger", {"app": "pg"}, ip="10.0.0.9"), ledger=host)
         assert refused(PODS, "pg-0", POD, circumstances) == ""
@@ -107,7 +107,7 @@ async def test_where_the_ledger_is_a_file_or_elsewhere_nothing_of_the_like_is_re
     ],
     ids=["by-name", "by-label", "by-the-address-that-we-ask"],
 )
-async def test_the_dns_is_off_limits_in_whatever_namespace_it_runs(service: Service) -> None:
+async def test_the_dns_is_off_limits_in_whatever_namespace_it_runs(service: KubeService) -> None:
     """E23: a mistake there is seen as everybody's."""
     circumstances = around(service, asks=frozenset({"10.43.0.10"}))
     for resource, obj in ((PODS, POD), (DEPLOYMENTS, WORKLOAD)):
@@ -135,15 +135,15 @@ async def test_the_dns_is_known_by_its_labels_though_its_service_is_gone(labels:
 @pytest.mark.parametrize(("name", "starts"), [("kube-dns", False), ("web-front", True)])
 async def test_no_run_starts_for_a_service_of_the_catalog_that_is_the_dns(name: str, starts: bool) -> None:
     """E23: nor does a drill, or the runbook of another service that comes to it."""
-    business = Business()
+    business = PipelineBench()
     business.cluster.expose(name)
     rule = business.catalog.rules["web-pods"]
     planned = plan(rule, business.catalog.services["web"], business.catalog, now=NOW)
-    verdict = check(business.world.claim(rule, planned, None, approved=True), History(), Limits(), now=NOW)
+    verdict = check(business.observed.guard_context(rule, planned, (), approved=True), History(), Limits(), now=NOW)
     assert (verdict.kind is VerdictKind.STARTED) is starts, verdict
     assert (verdict.reason is Reason.PROTECTED) is not starts
-    assert (DNS in business.world.circumstances(run(), AT, STEP).off_limits) is not starts
-    drill = business.world.drill(business.catalog.services["web"], scheduled=False)
+    assert (DNS in business.observed.change_context(run(), AT, STEP).off_limits) is not starts
+    drill = business.observed.drill(business.catalog.services["web"], scheduled=False)
     assert (DNS in drill.holds_ledger) is not starts
 
 

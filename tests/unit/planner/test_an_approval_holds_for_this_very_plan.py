@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from kintsugi.model.documents import Catalog
-from kintsugi.planner import plan
+from kintsugi.decisions.planner import plan
+from kintsugi.model.catalog import Catalog
 from tests.unit.factories import catalog, moment, rule_text, runbook_text, service_text
 
 CHILD = "- {id: wait, expect: service.healthy, within: 1m}"
@@ -24,7 +24,7 @@ def documents(
 ) -> Catalog:
     """Load the documents of one plan, one of them perhaps another."""
     return catalog(
-        service or service_text(more="with: {replicas: 7}"),
+        service or service_text(more="parameters: {replicas: 7}"),
         rule or rule_text(),
         runbook_text(parent, more=TAKES),
         runbook_text(child, name="child"),
@@ -46,11 +46,13 @@ BEFORE = digest(documents())
     [
         documents(parent="- {id: child, name: Call it, runbook: child}"),
         documents(child="- {id: wait, expect: service.healthy, within: 2m}"),
-        documents(service=service_text(more="with: {replicas: 8}")),
+        documents(service=service_text(more="parameters: {replicas: 8}")),
         documents(service=service_text()),
-        documents(service=service_text(namespace="staging", more="with: {replicas: 7}")),
-        documents(service=service_text(more="with: {replicas: 7}").replace("deployment/web", "deployment/web-canary")),
-        documents(service=service_text(more="with: {replicas: 7}").replace("app=web", "app=web-canary")),
+        documents(service=service_text(namespace="staging", more="parameters: {replicas: 7}")),
+        documents(
+            service=service_text(more="parameters: {replicas: 7}").replace("deployment/web", "deployment/web-canary")
+        ),
+        documents(service=service_text(more="parameters: {replicas: 7}").replace("app=web", "app=web-canary")),
         documents(durations=0.5),
         documents(rule=rule_text(more="runbook: child")),
     ],
@@ -66,7 +68,7 @@ BEFORE = digest(documents())
         "another runbook",
     ],
 )
-def test_what_changes_the_deed_changes_the_digest(known: Catalog) -> None:
+def test_a_change_of_the_deed_changes_the_digest(known: Catalog) -> None:
     assert digest(known) != BEFORE
 
 
@@ -85,7 +87,7 @@ def test_another_service_has_another_digest() -> None:
     ],
     ids=["the same again", "a document that it does not use", "when it starts"],
 )
-def test_what_leaves_the_deed_as_it_is_leaves_the_digest(known: Catalog) -> None:
+def test_a_change_of_anything_else_leaves_the_digest(known: Catalog) -> None:
     assert digest(known) == BEFORE
 
 

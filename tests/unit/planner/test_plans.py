@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from kintsugi.planner import Plan, parameters_for, plan
+from kintsugi.decisions.planner import Plan, parameters_for, plan
 from tests.unit.factories import NOW, catalog, moment, rule_text, runbook_text, service_text
 
 PARAMETERS = """\
@@ -30,13 +30,16 @@ def test_defaults_are_taken_where_the_service_says_nothing() -> None:
 
 
 def test_the_services_word_counts_before_the_default() -> None:
-    found = planned(service="with: {replicas: 7, enough: 2}").parameters
+    found = planned(service="parameters: {replicas: 7, enough: 2}").parameters
     assert found == {"replicas": 7, "enough": 2, "patience": timedelta(seconds=90)}
 
 
-def test_what_a_runbook_does_not_take_is_not_given_to_it() -> None:
+def test_a_parameter_that_a_runbook_does_not_take_is_not_given_to_it() -> None:
     known = catalog(
-        service_text(more="with: {replicas: 7}"), rule_text(), runbook_text(more=PARAMETERS), runbook_text(name="other")
+        service_text(more="parameters: {replicas: 7}"),
+        rule_text(),
+        runbook_text(more=PARAMETERS),
+        runbook_text(name="other"),
     )
     assert parameters_for(known.runbooks["other"], known.services["web"]) == {}
 
@@ -66,7 +69,7 @@ def test_a_person_reads_every_step_in_order() -> None:
     steps = """\
     - {id: look, name: Look at it, run: kubectl get pods, expect: size(items) > 0}
     - id: both
-      together:
+      parallel:
         - {id: one, name: The first, run: kubectl rollout restart deployment/web}
         - id: two
           name: The second

@@ -1,103 +1,365 @@
-"""A dependent waits while an upstream explains its trouble, and no longer (DESIGN 7)."""
+"""A dependent waits while an upstream explains its trouble, and no longer."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
+import pytest
+
+from kintsugi.decisions.priorities import (
+    Held,
+    Hold,
+    HoldCause,
+    HoldTerms,
+    OngoingHold,
+    Trouble,
+    UnderWay,
+    Upstream,
+    affected,
+    fails_dependents,
+    holds,
+    waits,
+)
+from kintsugi.model.history import PastRun
+from kintsugi.model.records import IncidentState
+from kintsugi.model.services import OnUpstreamFailure
 from kintsugi.model.views import ServiceView
-from kintsugi.priorities import Hold, Upstream, hold
-from tests.unit.factories import moment, services, view
+from tests.unit.factories import NOW, moment, past, run, services, view
 
 EDGES = (("web", ("api", "cache")), ("api", ("database",)), ("cache", ("database",)), ("database", ()))
 SERVICES = services(*EDGES)
-LIMIT = timedelta(minutes=15)
+TERMS = HoldTerms()
+MENDED = UnderWay(runs={"database": run(service="database")})
 
 
 def views(**ready: int) -> dict[str, ServiceView]:
-    """Give the views of all services, with three ready pods unless told otherwise."""
+    """Return the views of all services, with three ready pods unless told otherwise; what is down has been since now."""
     found = {name: view(service, ready=ready.get(name, 3)) for name, service in SERVICES.items()}
-    return {name: replace(each, healthy=each.ready == each.desired) for name, each in found.items()}
+    return {
+        name: replace(each, healthy=each.ready == each.desired, lapsed_since=None if each.serving else moment())
+        for name, each in found.items()
+    }
 
 
-def held(name: str, *, seen: dict[str, ServiceView], recovering: tuple[str, ...] = ()) -> Hold | None:
-    """Ask for a service whose trouble was first seen now."""
-    upstream = Upstream(views=seen, recovering=frozenset(recovering), limit=LIMIT)
-    return hold(SERVICES[name], SERVICES, upstream, since=moment())
+def upstream(seen: dict[str, ServiceView], under_way: UnderWay | None = None) -> Upstream:
+    """Put together what decides."""
+    return Upstream(views=seen, under_way=under_way or UnderWay(), terms=TERMS)
 
 
-def test_nothing_is_held_while_all_upstreams_serve() -> None:
-    assert held("web", seen=views()) is None
+def held(
+    name: str,
+    *,
+    seen: dict[str, ServiceView],
+    under_way: UnderWay | None = None,
+    now: datetime | None = None,
+    own: str = "",
+    began: datetime | None = None,
+    choice: OnUpstreamFailure = OnUpstreamFailure.WAIT,
+) -> tuple[Hold, ...]:
+    """Ask for a service whose trouble began now."""
+    service = replace(SERVICES[name], on_upstream_failure=choice)
+    trouble = Trouble(service=service, began=began or moment(), own=own)
+    return holds(trouble, SERVICES, upstream(seen, under_way), now=now or moment())
+
+
+def waiting(
+    found: tuple[Hold, ...],
+    *,
+    after: timedelta = timedelta(0),
+    ended: PastRun | None = None,
+    since: datetime | None = NOW,
+) -> OngoingHold | None:
+    """Ask whether a service that is held since now waits still, so long after."""
+    known = {"database": ended} if ended is not None else {}
+    return waits(found, Held(since=since, ended=known), TERMS, now=moment() + after)
+
+
+def test_no_service_is_held_while_all_upstreams_serve() -> None:
+    assert held("web", seen=views(web=0)) == ()
 
 
 def test_a_service_that_depends_on_nothing_is_never_held() -> None:
-    assert held("database", seen=views(web=0, api=0, cache=0, database=0)) is None
+    assert held("database", seen=views(web=0, api=0, cache=0, database=0)) == ()
 
 
 def test_a_dependent_waits_for_an_upstream_that_does_not_serve() -> None:
-    waits = held("api", seen=views(database=0))
-    assert waits == Hold(upstream="database", why="database is not serving (0 of 3 ready)", until=moment(minutes=15))
+    (found,) = held("api", seen=views(api=0, database=0))
+    assert (found.upstream, found.cause, found.explained, found.recovering) == ("database", HoldCause.DOWN, True, False)
+    assert waiting((found,)) == OngoingHold(
+        upstream="database", why="database is not serving (0 of 3 ready)", until=moment(minutes=15)
+    )
+
+
+def test_a_dependent_waits_for_an_upstream_whose_service_leads_to_none_of_its_ready_pods() -> None:
+    seen = views(api=0)
+    seen["database"] = replace(seen["database"], ready_endpoints=0, lapsed_since=moment())
+    (found,) = held("api", seen=seen)
+    assert (found.upstream, found.cause, found.explained) == ("database", HoldCause.DOWN, True)
+    assert found.why == "database is not serving (3 of 3 ready, and its Service leads to none of them)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "fails"),
+    [
+        ({}, False),
+        ({"ready_endpoints": 0}, True),
+        ({"ready": 0}, True),
+        ({"desired": 0, "ready": 0}, False),
+        ({"desired": 0, "ready": 0, "replicas": 3}, True),
+        ({"desired": 0, "ready": 0, "replicas": 3, "rests": "keda"}, False),
+    ],
+)
+def test_an_upstream_fails_its_dependents_while_nothing_of_it_can_answer(changes: dict[str, Any], fails: bool) -> None:
+    assert fails_dependents(replace(views()["database"], **changes)) is fails
 
 
 def test_the_deepest_cause_is_named() -> None:
     """Everything is down: the one to wait for is the database, level after level."""
     down = views(web=0, api=0, cache=0, database=0)
-    assert [held(name, seen=down).upstream for name in ("web", "api", "cache")] == ["database"] * 3  # type: ignore[union-attr]
+    assert [held(name, seen=down)[0].upstream for name in ("web", "api", "cache")] == ["database"] * 3
 
 
 def test_when_the_deepest_serves_again_the_next_level_is_waited_for() -> None:
     back = views(web=0, api=0, cache=0)
-    assert held("api", seen=back) is None
-    assert held("cache", seen=back) is None
-    waits = held("web", seen=back)
-    assert waits is not None
-    assert waits.upstream in {"api", "cache"}
+    assert held("api", seen=back) == ()
+    assert held("cache", seen=back) == ()
+    assert {each.upstream for each in held("web", seen=back)} == {"api", "cache"}
 
 
-def test_when_all_serve_again_the_last_is_judged_by_itself() -> None:
-    assert held("web", seen=views(web=0)) is None
-
-
-def test_one_arm_of_a_diamond_is_enough_to_wait() -> None:
-    waits = held("web", seen=views(cache=0))
-    assert waits is not None
-    assert waits.upstream == "cache"
+def test_a_single_arm_of_a_diamond_is_enough_to_wait() -> None:
+    (found,) = held("web", seen=views(web=0, cache=0))
+    assert found.upstream == "cache"
 
 
 def test_an_upstream_that_serves_a_little_is_no_reason_to_wait() -> None:
     """Serving is enough for those who depend on it: one of three replicas answers."""
-    assert held("api", seen=views(database=1)) is None
+    assert waiting(held("api", seen=views(api=0, database=1))) is None
 
 
-def test_an_upstream_that_is_being_recovered_is_waited_for_even_when_it_serves() -> None:
-    waits = held("api", seen=views(database=1), recovering=("database",))
-    assert waits == Hold(upstream="database", why="database is being recovered", until=moment(minutes=15))
+def test_an_upstream_that_has_served_all_through_its_own_run_is_not_waited_for() -> None:
+    """One lagging replica blocks nobody."""
+    seen = views(api=0, database=2)
+    seen["database"] = replace(seen["database"], serving_since=moment(hours=-1))
+    assert held("api", seen=seen, under_way=MENDED) == ()
+
+
+def test_an_upstream_that_went_down_is_waited_for_until_its_run_verifies_though_it_may_seem_to_serve() -> None:
+    """A restore: the new database answers, and has nothing in it yet."""
+    seen = views(api=0)
+    seen["database"] = replace(seen["database"], serving_since=moment(minutes=5), lapsed_since=moment())
+    (found,) = held("api", seen=seen, under_way=MENDED, now=moment(minutes=20))
+    assert found.why == "database is being recovered by run run-1"
+    verifying = UnderWay(runs={"database": run(service="database", state=IncidentState.VERIFYING)})
+    assert held("api", seen=seen, under_way=verifying, now=moment(minutes=20)) == ()
 
 
 def test_siblings_and_dependents_that_are_being_recovered_are_not_waited_for() -> None:
-    assert held("api", seen=views(), recovering=("web", "cache")) is None
+    going = UnderWay(runs={name: run(service=name) for name in ("web", "cache")})
+    assert held("api", seen=views(web=0, cache=0, api=0), under_way=going) == ()
 
 
 def test_an_upstream_that_is_meant_to_be_off_is_not_waited_for() -> None:
-    seen = views()
+    seen = views(api=0)
     seen["database"] = replace(seen["database"], ready=0, desired=0)
-    assert held("api", seen=seen) is None
+    assert held("api", seen=seen) == ()
+
+
+def at_zero(**changes: object) -> dict[str, ServiceView]:
+    """Return the views after somebody has scaled the database to none, which had two."""
+    seen = views(api=0, database=0)
+    away = replace(view(SERVICES["database"], ready=0, desired=0), replicas=2, lapsed_since=moment())
+    return {**seen, "database": replace(away, **changes)}  # type: ignore[arg-type]
+
+
+def test_an_upstream_that_was_scaled_to_none_is_named_and_waited_for_until_it_has_replicas_again() -> None:
+    found = held("api", seen=at_zero())
+    assert [(each.cause, each.why) for each in found] == [(HoldCause.AT_ZERO, "database is scaled to none (it had 2)")]
+    assert waiting(found, after=timedelta(hours=5)) is not None
+
+
+def test_a_trouble_that_an_upstream_at_zero_does_not_explain_is_judged_by_itself_at_the_limit() -> None:
+    found = held("api", seen=at_zero(), own="api-1: ErrImagePull")
+    assert waiting(found, after=timedelta(minutes=14)) is not None
+    assert waiting(found, after=timedelta(minutes=15)) is None
+    ready = held("api", seen=at_zero(), choice=OnUpstreamFailure.PROCEED)
+    assert waiting(ready, after=timedelta(minutes=15)) is None
+
+
+def test_an_upstream_that_may_rest_at_zero_or_never_had_a_replica_is_not_waited_for() -> None:
+    assert held("api", seen=at_zero(rests="HorizontalPodAutoscaler database")) == ()
+    assert held("api", seen=at_zero(replicas=None)) == ()
+    assert held("api", seen=at_zero(workload=None)) == ()
+
+
+def test_a_dependent_waits_for_an_upstream_that_serves_badly_just_after_a_person_was_called_for_it() -> None:
+    """One cause is one notice, and a run of the dependent would not help it."""
+    seen = views(database=2)
+    seen["database"] = replace(seen["database"], failing_since=moment(minutes=-1))
+    found = held("api", seen=seen)
+    ended = past(IncidentState.NEEDS_OPERATOR, service="database", finished=moment(minutes=5))
+    assert waiting(found) is None
+    still = waiting(found, after=timedelta(minutes=19), ended=ended)
+    assert still is not None
+    assert (
+        still.why == "database is not well (2 of 3 ready), and its recovery has ended needs-operator: a person has it"
+    )
+    assert waiting(found, after=timedelta(minutes=20), ended=ended) is None
+    assert waiting(held("api", seen=seen, own="api-1: ErrImagePull"), ended=ended) is None
+    recovered = past(IncidentState.RECOVERED, service="database", finished=moment(minutes=5))
+    assert waiting(found, ended=recovered) is None
+
+
+def test_an_upstream_whose_check_is_not_met_counts_as_one_that_serves_badly() -> None:
+    trouble = Trouble(service=SERVICES["api"], began=moment())
+    seen = Upstream(views=views(), unmet={"database"}, terms=TERMS)
+    (found,) = holds(trouble, SERVICES, seen, now=moment())
+    ended = past(IncidentState.INEFFECTIVE, service="database", finished=moment())
+    still = waiting((found,), ended=ended)
+    assert still is not None
+    assert still.why.startswith("database does not answer as its checks expect, and")
+
+
+def test_a_dependent_suffers_from_its_upstream_the_first_by_priority() -> None:
+    assert affected("database", {"web", "cache", "database", "gone"}, SERVICES) == ("cache", "web")
+    assert affected("cache", {"api", "web"}, SERVICES) == ("web",)
 
 
 def test_old_news_of_an_upstream_holds_nobody() -> None:
     """P6: what cannot be seen is no explanation; the guard against staleness speaks for itself."""
-    seen = views(database=0)
-    seen["database"] = replace(seen["database"], fresh=False)
-    assert held("api", seen=seen) is None
+    seen = views(api=0, database=0)
+    seen["database"] = replace(seen["database"], is_current=False)
+    assert held("api", seen=seen) == ()
 
 
 def test_an_upstream_that_was_never_seen_holds_nobody() -> None:
-    seen = views()
+    seen = views(api=0, database=0)
     del seen["database"]
-    assert held("api", seen=seen) is None
+    assert held("api", seen=seen) == ()
 
 
-def test_the_hold_ends_a_while_after_the_trouble_was_first_seen_however_often_it_is_asked() -> None:
-    upstream = Upstream(views=views(database=0), recovering=frozenset(), limit=LIMIT)
-    first = moment(minutes=-10)
-    waits = hold(SERVICES["api"], SERVICES, upstream, since=first)
-    assert waits is not None
-    assert waits.until == first + LIMIT
+def test_an_upstream_that_blinks_holds_until_it_has_served_for_a_while() -> None:
+    seen = views(api=0)
+    seen["database"] = replace(seen["database"], serving_since=moment(seconds=10), lapsed_since=moment())
+    wait = waiting(held("api", seen=seen, now=moment(seconds=15)), after=timedelta(seconds=15))
+    assert wait is not None
+    assert wait.until == moment(seconds=40)
+    assert held("api", seen=seen, now=moment(seconds=40)) == ()
+
+
+@pytest.mark.parametrize(
+    ("own", "began", "explained"),
+    [
+        ("", moment(), True),
+        ("", moment(seconds=-60), True),
+        ("", moment(seconds=-61), False),
+        ("web-1: ImagePullBackOff", moment(minutes=1), False),
+    ],
+)
+def test_a_trouble_that_began_after_its_upstream_and_says_nothing_of_its_own_is_explained(
+    own: str, began: datetime, explained: bool
+) -> None:
+    """The upstream's probes may be slower than the dependent's, by a minute."""
+    (found,) = held("api", seen=views(api=0, database=0), under_way=MENDED, own=own, began=began)
+    assert found.explained is explained
+    assert (own in found.why) is True
+    still = waiting((found,), after=TERMS.limit)
+    assert (still is not None) is explained, "at the limit the others start; the explained wait for the run"
+
+
+def test_a_service_with_a_trouble_of_its_own_is_not_changed_either_before_the_limit() -> None:
+    found = held("api", seen=views(api=0, database=0), under_way=MENDED, own="api-1: ErrImagePull")
+    assert waiting(found, after=timedelta(minutes=14)) is not None
+
+
+def test_an_upstream_without_a_run_is_waited_for_up_to_the_limit() -> None:
+    found = held("api", seen=views(api=0, database=0))
+    assert waiting(found, after=timedelta(minutes=14, seconds=59)) is not None
+    assert waiting(found, after=timedelta(minutes=15)) is None
+
+
+@pytest.mark.parametrize("own", ["", "api-1: ErrImagePull"])
+@pytest.mark.parametrize(
+    "state", [IncidentState.FAILED, IncidentState.NEEDS_OPERATOR, IncidentState.ROLLED_BACK, IncidentState.INEFFECTIVE]
+)
+def test_after_the_upstreams_run_has_ended_in_vain_all_go_by_the_authors_choice(state: IncidentState, own: str) -> None:
+    ended = past(state, service="database", finished=moment(minutes=5))
+    seen = views(api=0, database=0)
+    waits_on = held("api", seen=seen, own=own)
+    for after in (timedelta(minutes=5), timedelta(hours=5)):
+        still = waiting(waits_on, after=after, ended=ended)
+        assert still is not None
+        assert f"its recovery has ended {state}" in still.why
+        assert (
+            waiting(held("api", seen=seen, own=own, choice=OnUpstreamFailure.PROCEED), after=after, ended=ended) is None
+        )
+
+
+def test_a_run_that_ended_in_vain_before_the_upstream_went_down_again_says_nothing() -> None:
+    ended = past(IncidentState.FAILED, service="database", finished=moment(minutes=-5))
+    found = held("api", seen=views(api=0, database=0), choice=OnUpstreamFailure.PROCEED)
+    assert waiting(found, ended=ended) is not None
+
+
+def test_a_new_run_of_an_upstream_counts_more_than_one_that_ended_in_vain() -> None:
+    ended = past(IncidentState.FAILED, service="database", finished=moment(minutes=5))
+    found = held("api", seen=views(api=0, database=0), under_way=MENDED, choice=OnUpstreamFailure.PROCEED)
+    assert waiting(found, after=timedelta(hours=1), ended=ended) is not None
+
+
+def test_an_upstream_that_is_given_up_lets_no_service_past_another_that_is_being_recovered() -> None:
+    ended = past(IncidentState.FAILED, service="database", finished=moment(minutes=5))
+    going = UnderWay(runs={"cache": run(service="cache")})
+    found = held("web", seen=views(web=0, cache=0, database=0), under_way=going, choice=OnUpstreamFailure.PROCEED)
+    still = waiting(found, after=timedelta(minutes=30), ended=ended)
+    assert still is not None
+    assert still.upstream == "cache"
+
+
+def test_while_the_stack_is_being_recovered_every_claim_is_held_whatever_the_limit() -> None:
+    for name in SERVICES:
+        found = held(name, seen=views(**{name: 0}), under_way=UnderWay(covered_by="run-7"))
+        still = waiting(found, after=timedelta(days=1))
+        assert still is not None
+        assert still.why == "the stack is being recovered by run run-7"
+
+
+def test_a_service_that_got_well_with_its_upstream_waits_for_its_alerts_to_clear_only_if_it_was_held() -> None:
+    seen = views()
+    seen["api"] = replace(seen["api"], healthy_since=moment(minutes=2))
+    seen["database"] = replace(seen["database"], serving_since=moment(minutes=1), lapsed_since=moment())
+    found = held("api", seen=seen, now=moment(minutes=3))
+    still = waiting(found, after=timedelta(minutes=3))
+    assert still is not None
+    assert still.why == "database serves again, and api is well since 12:02:00"
+    assert waiting(found, after=timedelta(minutes=3), since=None) is None
+    assert waiting(found, after=timedelta(minutes=17)) is None, "an alert that lags any longer is judged"
+
+
+def test_a_service_that_is_well_when_its_hold_is_over_is_not_judged_by_itself_though_its_upstream_serves_but_a_moment() -> (
+    None
+):
+    seen = views()
+    now = moment(minutes=20)
+    seen["api"] = replace(seen["api"], healthy_since=now)
+    seen["database"] = replace(seen["database"], serving_since=now, lapsed_since=moment())
+    still = waiting(held("api", seen=seen, now=now), after=timedelta(minutes=20))
+    assert still is not None
+    assert still.why == "database serves again, and api is well since 12:20:00"
+
+
+def test_a_service_that_got_well_waits_while_its_upstreams_run_goes_on_and_for_the_lag_of_alerts_after_it() -> None:
+    """A run that verifies for longer than alerts lag: what is well is not run for an alert that clears with the upstream's."""
+    seen = views()
+    seen["api"] = replace(seen["api"], healthy_since=moment(minutes=2))
+    seen["database"] = replace(seen["database"], serving_since=moment(minutes=1), lapsed_since=moment())
+    verifying = UnderWay(runs={"database": run(service="database", state=IncidentState.VERIFYING)})
+    for name in ("api", "web"):
+        seen[name] = replace(seen[name], healthy_since=moment(minutes=2), serving_since=moment(minutes=2))
+        found = held(name, seen=seen, under_way=verifying, now=moment(minutes=30))
+        assert waiting(found, after=timedelta(minutes=30)) is not None, name
+    ended = past(IncidentState.RECOVERED, service="database", finished=moment(minutes=31))
+    found = held("api", seen=seen, now=moment(minutes=32))
+    still = waiting(found, after=timedelta(minutes=32), ended=ended)
+    assert still is not None
+    assert still.until == moment(minutes=46)
+    assert waiting(found, after=timedelta(minutes=46), ended=ended) is None

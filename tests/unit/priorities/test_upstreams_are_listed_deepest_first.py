@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.priorities import upstreams_of
+from kintsugi.decisions.priorities import upstreams_of
 from tests.unit.factories import services, web
 
 CHAIN = (("web", ("api",)), ("api", ("database",)), ("database", ()))

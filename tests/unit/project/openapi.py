@@ -11,10 +11,10 @@ from kintsugi.model.records import DeadLetter, Signal
 from kintsugi.server.api import Api
 from kintsugi.server.contract import Route
 from kintsugi.server.health import Health
-from kintsugi.server.intake import Intake
 from kintsugi.server.openapi import Json, document
 from kintsugi.server.readiness import Component, Readiness
 from kintsugi.server.routes import all_routes, documented, health_routes
+from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import ServerSettings
 from kintsugi.sources.alertmanager import decode
 from kintsugi.telemetry import LoopHeartbeat, Metrics
@@ -24,7 +24,7 @@ from tests.unit.project.tree import ROOT
 FILE = ROOT / "docs" / "openapi.json"
 
 
-class NoInbox:
+class DescribedInbox:
     """An inbox for a port that is only described."""
 
     async def accept(self, delivered: Sequence[Signal], now: datetime) -> NoReturn:
@@ -44,7 +44,9 @@ async def routes() -> tuple[tuple[Route, ...], tuple[Route, ...]]:
         return ()
 
     health = Health(LoopHeartbeat(metrics.event_loop_lag.observe), nothing, metrics, standstill=1)
-    intake = Intake(ServerSettings(), NoInbox(), decode, metrics=metrics, clock=lambda: datetime.now(UTC))
+    intake = WebhookHandler(
+        ServerSettings(), DescribedInbox(), decode, metrics=metrics, clock=lambda: datetime.now(UTC)
+    )
     of_health = health_routes(health)
     return documented(all_routes(intake, Api(RememberingOperations(), decode, Readiness({}))), of_health), of_health
 

@@ -8,7 +8,7 @@ import pytest
 
 from kintsugi.worker import PG_MAJOR
 from tests.harness import product_image
-from tests.unit.project.tree import ROOT
+from tests.unit.project.tree import KUBESIM, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -51,7 +51,8 @@ def default(argument: str) -> str:
 
 def label(name: str) -> str:
     """Return a label as it is written."""
-    return re.findall(rf'org\.opencontainers\.image\.{name}="([^"]*)"', " ".join(values("LABEL")))[0]
+    [value] = re.findall(rf'org\.opencontainers\.image\.{name}="([^"]*)"', " ".join(values("LABEL")))
+    return str(value)
 
 
 def test_the_client_programs_are_of_the_major_version_that_the_worker_expects() -> None:
@@ -69,7 +70,7 @@ def test_every_base_can_be_another() -> None:
     assert default("BASE_IMAGE") == "python:3.12-slim-bookworm"
 
 
-def test_nothing_is_installed_that_is_not_locked() -> None:
+def test_every_package_that_is_installed_is_locked() -> None:
     """By hash and as a wheel, or from what the build itself made."""
     calls = [
         call for run in values("RUN") for call in run.split("&&") if re.search(r"\bpip\b.* (install|wheel) ", call)
@@ -83,7 +84,7 @@ def test_nothing_is_installed_that_is_not_locked() -> None:
     assert re.search(r"\b(apt|apt-get|curl|wget|gcc)\b", DOCKERFILE) is None
 
 
-def test_what_builds_the_wheel_is_locked_as_in_the_tests() -> None:
+def test_the_build_system_is_locked_as_in_the_tests() -> None:
     """requirements-build.lock holds the build system that pyproject.toml names, by hash and without an index."""
     lock, tests = ((ROOT / name).read_text() for name in ("requirements-build.lock", "requirements-test.lock"))
     wanted = [re.split(r"[<>=~]", each)[0] for each in PROJECT["build-system"]["requires"]]
@@ -126,6 +127,13 @@ def test_the_context_is_what_is_copied_and_nothing_else() -> None:
     assert lines[0] == "*"
     assert copied == let_in
     assert {*product_image.CONTEXT} == copied | {"Dockerfile", ".dockerignore"}
+
+
+def test_the_embedded_cluster_stays_out() -> None:
+    """Neither its sources nor what a copy of a folder above them would bring: it is for demonstrations and tests."""
+    copied = [source for rest in values("COPY") if "--from" not in rest for source in rest.split()[:-1]]
+    assert [each for each in copied if KUBESIM.is_relative_to(ROOT / each)] == []
+    assert "kubesim" not in DOCKERFILE + (ROOT / "requirements.lock").read_text()
 
 
 @pytest.mark.parametrize("text", [DOCKERFILE, IGNORE], ids=["Dockerfile", ".dockerignore"])

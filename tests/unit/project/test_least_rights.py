@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from kintsugi.objects.resources import Resource
-from kintsugi.services import Caches
+from kintsugi.views import Caches
+from kubeobjects.resources import Resource
 from tests.unit.project.tree import ROOT
 
 DOCUMENTS = list(yaml.safe_load_all((ROOT / "docs" / "least-rights.yaml").read_text()))
@@ -25,22 +25,52 @@ def test_all_that_is_watched_may_be_read_and_no_more() -> None:
     assert set(rights("kintsugi-see")) == wanted
 
 
-def test_changes_are_deleting_pods_and_patching_workloads() -> None:
+def test_changes_are_deleting_evicting_and_resizing_pods_and_patching_workloads() -> None:
     """The rights to change are bound in namespaces; what is granted everywhere only reads."""
     changing = {"create", "delete", "deletecollection", "patch", "update"}
     assert {right for right in rights("kintsugi-mend") if right[2] in changing} == {
         ("", "events", "create"),
         ("", "pods/exec", "create"),
         ("", "pods", "delete"),
+        ("", "pods/eviction", "create"),
+        ("", "pods/resize", "patch"),
         *(("apps", workload, "patch") for workload in ("daemonsets", "deployments", "statefulsets")),
     }
     bound = {(each["kind"], each["roleRef"]["name"]) for each in DOCUMENTS if "roleRef" in each}
     assert bound == {
         ("ClusterRoleBinding", "kintsugi-see"),
         ("ClusterRoleBinding", "kintsugi-volumes"),
+        ("ClusterRoleBinding", "kintsugi-diagnose"),
         ("ClusterRoleBinding", "kintsugi-keep-volumes"),
         ("RoleBinding", "kintsugi-mend"),
         ("RoleBinding", "kintsugi-restore"),
+    }
+
+
+def test_volumes_of_the_stacks_runbook_are_only_read() -> None:
+    assert set(rights("kintsugi-volumes")) == {
+        (group, resource, verb)
+        for group, resource in (
+            ("", "persistentvolumes"),
+            ("storage.k8s.io", "storageclasses"),
+            ("metrics.k8s.io", "nodes"),
+        )
+        for verb in ("get", "list")
+    }
+
+
+def test_a_diagnosis_only_lists_and_nothing_that_holds_contents() -> None:
+    """What ConfigMaps and Secrets hold is not read with these rights."""
+    assert set(rights("kintsugi-diagnose")) == {
+        (group, resource, "list")
+        for group, resource in (
+            ("networking.k8s.io", "networkpolicies"),
+            ("policy", "poddisruptionbudgets"),
+            ("apps", "controllerrevisions"),
+            ("metrics.k8s.io", "pods"),
+            ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+            ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+        )
     }
 
 

@@ -4,21 +4,31 @@ import re
 import subprocess
 import tomllib
 from collections import Counter
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from tests.unit.project.tree import ROOT
+from tests.unit.project.tree import KUBEOBJECTS, KUBESIM, ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT, *OTHERS = (
+    tomllib.loads((folder / "pyproject.toml").read_text())["project"] for folder in (ROOT, KUBEOBJECTS, KUBESIM)
+)
+LOCAL = {each["name"]: each for each in OTHERS}
 PINNED = re.compile(r"^([\w.-]+)(?:\[[\w,]+\])?==\S+", re.MULTILINE)
 
 
 def test_every_test_is_run_by_one_lane_of_make_test() -> None:
-    """A test that no lane runs rots; one that two run costs twice."""
+    """A test that no lane runs rots; one that two run costs twice, unless each has its share of it."""
     lanes = re.findall(r"^(lane-[\w-]+):", MAKEFILE, re.MULTILINE)
     assert set(lanes) == {f"lane-{name}" for name in _listed("LANES")}
-    run = Counter(path for lane in lanes for path in _tests_of(lane))
-    assert run == Counter((ROOT / "tests").rglob("test_*.py"))
+    shares = dict(re.findall(r"^(lane-[\w-]+):\n\t@\w+_SHARE=(\S+) ", MAKEFILE, re.MULTILINE))
+    run = Counter(path for lane in lanes if lane not in shares for path in _tests_of(lane))
+    shared = {tuple(_tests_of(lane)) for lane in shares}
+    assert sorted(shares.values()) == [f"{number}/{len(shares)}" for number in range(1, len(shares) + 1)]
+    assert len(shared) == 1
+    assert run + Counter(*shared) == Counter((ROOT / "tests").rglob("test_*.py"))
 
 
 def _listed(variable: str) -> list[str]:
@@ -52,18 +62,56 @@ def test_help_tells_of_every_target() -> None:
     assert [line.split()[0] for line in shown.splitlines()] == phony
 
 
+def test_types_are_checked_as_strictly_in_the_tests_as_in_the_packages() -> None:
+    """A fake that no longer has the shape of the real thing is found when it is written."""
+    checked = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
+    assert (checked["files"], checked["strict"]) == (["daemon", "tests"], True)
+    overrides = [{key for key in each if key != "module"} for each in checked["overrides"]]
+    assert overrides == [{"ignore_missing_imports"}]
+
+
 def test_every_dependency_is_pinned_by_hash_and_names_no_index() -> None:
     """A lock that names a host works only where that host does."""
     for lock, wanted in (
-        ("requirements.lock", PROJECT["dependencies"]),
-        ("requirements-test.lock", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]),
+        ("requirements.lock", needed(PROJECT)),
+        ("requirements-test.lock", needed(PROJECT, "test")),
     ):
         text = (ROOT / lock).read_text()
         pinned = PINNED.findall(text)
-        assert {normal(re.split(r"[\[<>=~;]", each)[0]) for each in wanted} - set(map(normal, pinned)) == set()
+        assert wanted - set(map(normal, pinned)) == set()
         assert "://" not in text
         entries = re.split(r"^(?=[\w.-]+(?:\[[\w,]+\])?==)", text, flags=re.MULTILINE)[1:]
         assert [each.splitlines()[0] for each in entries if "--hash=sha256:" not in each] == []
+
+
+def needed(project: Mapping[str, Any], *extras: str) -> set[str]:
+    """Return the distributions that a project needs; of those that stand in this repository, what they need in turn."""
+    found: set[str] = set()
+    for each in chain(project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)):
+        parts = re.fullmatch(r"([\w.-]+)(?:\[([\w,-]+)\])?.*", each)
+        assert parts is not None, each
+        name, of_extras = parts.groups("")
+        if normal(name) in LOCAL:
+            found |= needed(LOCAL[normal(name)], *filter(None, of_extras.split(",")))
+        else:
+            found.add(normal(name))
+    return found
+
+
+def test_packages_of_this_repository_are_required_in_the_version_that_stands_here() -> None:
+    """Another one of that name would come from an index."""
+    projects = (PROJECT, *LOCAL.values())
+    wanted = [
+        each
+        for project in projects
+        for each in chain(project["dependencies"], *project.get("optional-dependencies", {}).values())
+        if normal(re.split(r"[\[<>=~;]", each)[0]) in LOCAL
+    ]
+    versions = {name: project["version"] for name, project in LOCAL.items()}
+    assert len(wanted) >= 4
+    assert [
+        each for each in wanted if re.sub(r"\[.*\]", "", each) not in {f"{n}=={v}" for n, v in versions.items()}
+    ] == []
 
 
 def normal(name: str) -> str:

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from kintsugi.model.records import Incident
-from kintsugi.server.authentication import Action, Authentication, TokenFiles
+from kintsugi.server.authentication import Action, Authenticator, TokenFiles
 from kintsugi.server.contract import Contract, Route
 from kintsugi.server.http import application
 from kintsugi.server.openapi import document
-from kintsugi.server.routes import Gate
+from kintsugi.server.routes import AuthMiddleware
 from kintsugi.telemetry import Metrics
 from tests.unit.project import openapi
 
@@ -35,7 +35,7 @@ async def test_the_document_in_docs_is_the_one_that_is_made() -> None:
 
 async def test_every_route_that_the_server_registers_is_in_the_document() -> None:
     server, health = await openapi.routes()
-    app = application(Gate(Authentication(TokenFiles([]), TokenFiles([], named=True)), Metrics()), server)
+    app = application(AuthMiddleware(Authenticator(TokenFiles([]), TokenFiles([], named=True)), Metrics()), server)
     registered = {
         (route.method, route.resource.canonical) for route in app.router.routes() if route.resource is not None
     }
@@ -130,7 +130,7 @@ async def test_a_field_that_is_added_to_an_answer_is_seen() -> None:
 
 
 @pytest.mark.parametrize("role", ["webhook", "operator"])
-async def test_whoever_needs_a_token_is_told_which(role: str) -> None:
+async def test_the_document_says_which_token_each_operation_needs(role: str) -> None:
     made = await openapi.made()
     assert made["components"]["securitySchemes"][role]["scheme"] == "bearer"
     open_to_all = {

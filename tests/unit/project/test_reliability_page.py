@@ -20,7 +20,7 @@ def test_every_number_in_a_test_has_a_row() -> None:
 
 def test_the_embedded_cluster_shows_nothing_of_the_daemon() -> None:
     """It plays the faults; what the daemon makes of them is shown by tests of the daemon."""
-    stand_in = ROOT / "tests" / "unit" / "rehearsal"
+    stand_in = ROOT / "tests" / "unit" / "kubesim"
     assert {
         number for number, paths in shown().items() if any(path.is_relative_to(stand_in) for path in paths)
     } == set()

@@ -6,11 +6,13 @@ from collections import Counter
 
 import pytest
 
+from tests.sabotage.__main__ import part
 from tests.sabotage.catalogue import ALL
 from tests.sabotage.outcomes import is_assertion
 from tests.sabotage.page import filled, line, rows
 from tests.sabotage.sabotage import Edit, Outcome, Sabotage, objections
 from tests.sabotage.trees import CODE, ROOT, SabotageError, replaced, rounds
+from tests.sabotage.weaknesses import NO_BEHAVIOUR, Weakness
 from tests.unit.project import coverage
 
 FILE, TEST = "unit/test_one.py", "test_that_it_is_so"
@@ -51,6 +53,24 @@ def test_every_promise_has_a_sabotage_and_every_number_a_row() -> None:
     assert shown - set(known) == set()
 
 
+def test_every_weakness_is_brought_back_by_a_sabotage_or_it_is_said_why_none_can() -> None:
+    brought_back = {weakness for each in ALL for weakness in each.against}
+    assert [each.name for each in Weakness if (each in brought_back) is (each in NO_BEHAVIOUR)] == []
+    assert [each.name for each, why in NO_BEHAVIOUR.items() if not why] == []
+
+
+def test_all_parts_of_the_sabotages_are_all_of_them_and_each_is_tried_once() -> None:
+    parts = [part(ALL, f"{number}/5") for number in range(1, 6)]
+    assert sorted(each.takes_out for some in parts for each in some) == sorted(each.takes_out for each in ALL)
+    assert part(ALL, "1/1") == ALL
+
+
+@pytest.mark.parametrize("which", ["", "2", "0/5", "6/5", "1/0", "-1/5", "a/b"])
+def test_a_part_that_there_is_not_is_refused(which: str) -> None:
+    with pytest.raises(ValueError, match="write NUMBER/PARTS"):
+        part(ALL, which)
+
+
 def test_the_page_says_what_each_sabotage_turned_red_and_where() -> None:
     """`make sabotage` writes it; a line without a revision, or of a tree with changes, is none."""
     page = coverage.PAGE.read_text()
@@ -62,12 +82,12 @@ def test_the_page_says_what_each_sabotage_turned_red_and_where() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yes yes"])
-def test_what_does_not_stand_there_once_is_not_replaced(text: str) -> None:
+def test_a_text_that_does_not_stand_there_once_is_not_replaced(text: str) -> None:
     with pytest.raises(SabotageError, match="one\\.py"):
         replaced(text, ONE.edits[0])
 
 
-def test_what_can_be_done_together_is_typed_together() -> None:
+def test_sabotages_that_can_be_done_together_are_typed_together() -> None:
     """Each of them once; those that want the same place are apart."""
     shared = rounds(ALL)
     assert Counter(each.takes_out for together in shared for each in together) == Counter(

@@ -1,44 +1,97 @@
-"""The wheel holds what the daemon needs: code, types, rules, runbooks, migrations."""
+"""The wheels hold what is needed: code, types, rules, runbooks, migrations; and that of the daemon no embedded cluster."""
 
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
+from collections.abc import Mapping
+from email import message_from_string
 from pathlib import Path
 
 import pytest
 
-from tests.unit.project.tree import PACKAGE, ROOT
+from tests.unit.project.tree import KUBEOBJECTS, KUBESIM, PACKAGES, ROOT
+
+FOLDERS = {"kintsugi": ROOT, "kubeobjects": KUBEOBJECTS, "kubesim": KUBESIM}
 
 
 @pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the contents of a wheel that was built now."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    [wheel] = folder.glob("kintsugi_daemon-*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "unpacked")
-    return folder / "unpacked"
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """Return for each package a folder with the contents of its wheel, which was built now."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for name, project in FOLDERS.items():
+        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder / name)]
+        subprocess.run(command, cwd=project, check=True, capture_output=True)
+        [wheel] = (folder / name).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(folder / name / "unpacked")
+    return {name: folder / name / "unpacked" for name in FOLDERS}
 
 
-def test_every_file_of_the_package_is_in_the_wheel(unpacked: Path) -> None:
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda each: each.name)
+def test_every_file_of_a_package_is_in_its_wheel(unpacked: Mapping[str, Path], package: Path) -> None:
     """A migration or a type marker that is left out is missed only by users."""
-    kept = [path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    assert [path for path in kept if not (unpacked / "kintsugi" / path.relative_to(PACKAGE)).is_file()] == []
+    kept = [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    into = unpacked[package.name]
+    assert [path for path in kept if not (into / package.name / path.relative_to(package)).is_file()] == []
+    assert (into / package.name / "py.typed").is_file()
 
 
-def test_the_installed_daemon_finds_the_shipped_documents(unpacked: Path) -> None:
-    """Rules and runbooks come with the wheel and are found without being named."""
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_wheel_holds_one_package_and_its_licence(unpacked: Mapping[str, Path], name: str) -> None:
+    """The embedded cluster is not part of the daemon, and the daemon not of it."""
+    assert [path.name for path in unpacked[name].iterdir() if path.suffix != ".dist-info"] == [name]
+    [licence] = unpacked[name].glob("*.dist-info/licenses/LICENSE")
+    assert licence.read_text() == (ROOT / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_wheel_asks_for_what_its_project_says(unpacked: Mapping[str, Path], name: str) -> None:
+    """The daemon asks for what both need, and for the embedded cluster with the extra `demo` alone."""
+    [metadata] = unpacked[name].glob("*.dist-info/METADATA")
+    asked = [normal(each) for each in message_from_string(metadata.read_text()).get_all("Requires-Dist", [])]
+    project = tomllib.loads((FOLDERS[name] / "pyproject.toml").read_text())["project"]
+    assert {each for each in asked if "extra==" not in each} == set(map(normal, project["dependencies"]))
+    if name == "kintsugi":
+        of_the_cluster = [each for each in asked if each.startswith("kubesim")]
+        assert {each.partition(";")[2] for each in of_the_cluster} == {"extra==demo", "extra==test"}
+
+
+def normal(requirement: str) -> str:
+    """Return a requirement without what two spellings of it may differ in."""
+    name, marker, rest = requirement.replace(" ", "").replace("'", "").replace('"', "").partition(";")
+    head, *versions = name.replace(">", ",>").replace("<", ",<").replace("~", ",~").replace("==", ",==").split(",")
+    return ",".join((head.replace(".", "-"), *sorted(filter(None, versions)))) + marker + rest
+
+
+def test_the_installed_daemon_finds_the_shipped_documents(unpacked: Mapping[str, Path]) -> None:
+    """Rules and runbooks come with the wheel and are found without being named; without the embedded cluster, too."""
     code = (
-        "import kintsugi; from kintsugi.catalog import load; from kintsugi.catalog.shipped import shipped_paths; "
+        "import sys; sys.modules['kubesim'] = None; import kintsugi.app.daemon; from kintsugi.catalog import load; from kintsugi.catalog.shipped import shipped_paths; "
         "print(kintsugi.__file__); print(*sorted(load(shipped_paths()).runbooks))"
     )
-    env = {**os.environ, "PYTHONPATH": str(unpacked)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=unpacked, env=env, capture_output=True, text=True, check=True
-    )
-    where, runbooks = done.stdout.splitlines()
-    assert Path(where).is_relative_to(unpacked)
+    where, runbooks = of_wheels(unpacked, code, "kintsugi", "kubeobjects")
+    assert Path(where).is_relative_to(unpacked["kintsugi"])
     assert runbooks.split() == sorted(path.stem for path in (ROOT / "runbooks").glob("*.yaml"))
+
+
+def test_the_embedded_cluster_runs_without_the_daemon(unpacked: Mapping[str, Path]) -> None:
+    """From its own wheel and that of what both need, in a process that cannot import the daemon."""
+    code = (
+        "import asyncio, sys; sys.modules['kintsugi'] = None; import kubesim; print(kubesim.__file__)\n"
+        "async def main():\n"
+        "    async with kubesim.EmbeddedCluster.start() as cluster: print(cluster.url)\n"
+        "asyncio.run(main())"
+    )
+    where, url = of_wheels(unpacked, code, "kubesim", "kubeobjects")
+    assert Path(where).is_relative_to(unpacked["kubesim"])
+    assert url.startswith("http://127.0.0.1:")
+
+
+def of_wheels(unpacked: Mapping[str, Path], code: str, *names: str) -> list[str]:
+    """Run code with what is in some wheels before everything else; return the lines that it prints."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(str(unpacked[name]) for name in names)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=unpacked[names[0]], env=env, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()

@@ -8,6 +8,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "daemon" / "kintsugi"
+KUBEOBJECTS, KUBESIM = ROOT / "daemon" / "kubeobjects", ROOT / "daemon" / "kubesim"
+SOURCES = (ROOT / "daemon", KUBEOBJECTS, KUBESIM)
+"""What stands on the path of imports: one folder a distribution."""
+
+PACKAGES = (PACKAGE, KUBEOBJECTS / "kubeobjects", KUBESIM / "kubesim")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -44,4 +49,8 @@ def modules(folder: Path) -> tuple[Module, ...]:
 
 def pages() -> list[Path]:
     """List the documents that people read."""
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+    return [
+        *sorted(ROOT.glob("*.md")),
+        *sorted(ROOT.glob("daemon/*/README.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]

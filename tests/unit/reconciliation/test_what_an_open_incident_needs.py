@@ -5,8 +5,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from kintsugi.decisions.reconciliation import (
+    IncidentAction,
+    OpenIncident,
+    asked_anew,
+    hold_over,
+    is_still_asked,
+    need_of,
+)
 from kintsugi.model.records import Approval, IncidentState, Reason, Signal, Verdict, VerdictKind
-from kintsugi.reconciliation import Deed, OpenIncident, asked_anew, hold_over, is_still_asked, need_of
 from tests.unit.factories import NOW, incident, moment, signal
 
 LIMIT = timedelta(minutes=15)
@@ -50,54 +57,54 @@ def standing(
 )
 def test_an_incident_that_should_have_a_run_and_has_none_is_handed_over(state: IncidentState) -> None:
     need = need_of(standing(state), now=NOW)
-    assert (need.deed, need.state, need.told) == (Deed.END, IncidentState.NEEDS_OPERATOR, True)
-    assert need.reason == f"it was {state} and no run carried it: look whether web is well"
+    assert (need.action, need.state, need.told) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
+    assert need.reason == f"it was {state} without a run: check whether web is healthy"
 
 
 @pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
 def test_an_incident_that_waits_although_its_run_is_over_is_handed_over(state: IncidentState) -> None:
     need = need_of(standing(state, had_run=True), now=NOW)
-    assert (need.deed, need.state, need.told) == (Deed.END, IncidentState.NEEDS_OPERATOR, True)
+    assert (need.action, need.state, need.told) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
 
 
 @pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
 def test_an_incident_that_waits_without_a_signal_is_handed_over(state: IncidentState) -> None:
     need = need_of(standing(state, signals=()), now=NOW)
-    assert (need.deed, need.state, need.told) == (Deed.END, IncidentState.NEEDS_OPERATOR, True)
-    assert "without any signal" in need.reason
+    assert (need.action, need.state, need.told) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
+    assert "without a signal" in need.reason
 
 
-def test_what_was_held_recovers_with_its_upstream() -> None:
+def test_a_held_incident_recovers_with_its_upstream() -> None:
     need = need_of(standing(IncidentState.HELD, clear=True), now=NOW)
-    assert (need.deed, need.state, need.told) == (Deed.END, IncidentState.RECOVERED, False)
+    assert (need.action, need.state, need.told) == (IncidentAction.END, IncidentState.RECOVERED, False)
 
 
 @pytest.mark.parametrize(
-    ("signals", "deed"),
+    ("signals", "action"),
     [
-        (((signal(), None),), Deed.WAIT),
-        ((judged(VerdictKind.HELD, until=moment(minutes=1)),), Deed.WAIT),
-        ((judged(VerdictKind.OBSERVED), judged(VerdictKind.REFUSED, until=moment(minutes=1))), Deed.WAIT),
-        ((judged(VerdictKind.OBSERVED),), Deed.JUDGE),
-        ((judged(VerdictKind.ATTACHED), judged(VerdictKind.HELD, until=moment(), ended=True)), Deed.JUDGE),
+        (((signal(), None),), IncidentAction.WAIT),
+        ((judged(VerdictKind.HELD, until=moment(minutes=1)),), IncidentAction.WAIT),
+        ((judged(VerdictKind.OBSERVED), judged(VerdictKind.REFUSED, until=moment(minutes=1))), IncidentAction.WAIT),
+        ((judged(VerdictKind.OBSERVED),), IncidentAction.JUDGE),
+        ((judged(VerdictKind.ATTACHED), judged(VerdictKind.HELD, until=moment(), ended=True)), IncidentAction.JUDGE),
     ],
     ids=["unjudged", "provisional", "one-is-provisional", "all-are-final", "what-was-provisional-has-ended"],
 )
 def test_a_held_incident_whose_signals_are_judged_no_more_is_judged_itself(
-    signals: tuple[tuple[Signal, Verdict | None], ...], deed: Deed
+    signals: tuple[tuple[Signal, Verdict | None], ...], action: IncidentAction
 ) -> None:
-    assert need_of(standing(IncidentState.HELD, signals=signals), now=NOW).deed is deed
+    assert need_of(standing(IncidentState.HELD, signals=signals), now=NOW).action is action
 
 
 def test_a_question_that_was_lost_is_asked() -> None:
-    assert need_of(standing(IncidentState.AWAITING_APPROVAL), now=NOW).deed is Deed.ASK
+    assert need_of(standing(IncidentState.AWAITING_APPROVAL), now=NOW).action is IncidentAction.ASK
 
 
 def test_an_open_question_waits_until_it_expires() -> None:
     waiting = standing(IncidentState.AWAITING_APPROVAL, question())
-    assert need_of(waiting, now=moment(minutes=29)).deed is Deed.WAIT
+    assert need_of(waiting, now=moment(minutes=29)).action is IncidentAction.WAIT
     need = need_of(waiting, now=moment(minutes=30))
-    assert (need.deed, need.state, need.told) == (Deed.END, IncidentState.CANCELLED, True)
+    assert (need.action, need.state, need.told) == (IncidentAction.END, IncidentState.CANCELLED, True)
     assert need.reason == "nobody approved by 12:30:00"
 
 
@@ -106,29 +113,39 @@ def test_an_answer_is_good_until_the_question_expires_and_asked_anew_then() -> N
     yes = question(answered=moment(minutes=5))
     waiting = standing(IncidentState.AWAITING_APPROVAL, yes)
     need = need_of(waiting, now=moment(minutes=29))
-    assert (need.deed, need.approval) == (Deed.START, yes)
+    assert (need.action, need.approval) == (IncidentAction.START, yes)
     late = need_of(waiting, now=moment(minutes=30))
-    assert (late.deed, late.approval) == (Deed.ASK, None)
+    assert (late.action, late.approval) == (IncidentAction.ASK, None)
 
 
 @pytest.mark.parametrize(
     ("known", "minutes", "told"),
     [
-        (question(answered=moment(minutes=5)), 30, "the yes of ana expired at 12:30:00 before anything could start"),
+        (
+            question(answered=moment(minutes=5)),
+            30,
+            "the approval of ana expired at 12:30:00 before anything could start",
+        ),
         (question(answered=moment(minutes=5)), 10, "the plan has changed since ana approved it"),
         (question(), 30, "nobody approved by 12:30:00"),
         (question(), 10, "the plan has changed since it was shown"),
     ],
 )
 def test_a_person_hears_why_a_question_is_asked_anew(known: Approval, minutes: float, told: str) -> None:
-    assert asked_anew([question(plan="older"), known], now=moment(minutes=minutes)) == f"{told}: it is asked anew"
+    assert (
+        asked_anew([question(plan="older"), known], now=moment(minutes=minutes))
+        == f"{told}: approval is requested again"
+    )
     assert asked_anew([], now=moment(minutes=minutes)) == ""
 
 
 def test_only_the_newest_question_counts() -> None:
     older = question(answered=moment(minutes=5))
     newer = question(expires=moment(minutes=60))
-    assert need_of(standing(IncidentState.AWAITING_APPROVAL, older, newer), now=moment(minutes=10)).deed is Deed.WAIT
+    assert (
+        need_of(standing(IncidentState.AWAITING_APPROVAL, older, newer), now=moment(minutes=10)).action
+        is IncidentAction.WAIT
+    )
 
 
 def test_a_question_is_not_asked_again_while_it_or_its_answer_is_good() -> None:
@@ -143,6 +160,6 @@ def test_a_hold_is_over_at_its_limit_and_always_told_in_the_same_words() -> None
     held = incident(state=IncidentState.HELD)
     assert hold_over(held, LIMIT, now=moment(minutes=14)) == ""
     told = hold_over(held, LIMIT, now=moment(minutes=15))
-    assert told.startswith("It was held since 12:00:00 for what it depends on. After 0:15:00 the hold is over")
+    assert told.startswith("It was held since 12:00:00 for what it depends on. After 0:15:00 it is judged on its own")
     assert hold_over(replace(held, reason="another"), LIMIT, now=moment(hours=2)) == told
     assert hold_over(replace(held, state=IncidentState.RUNNING), LIMIT, now=moment(hours=2)) == ""

@@ -4,7 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.reconciliation import MOST_DEATHS, MOST_SILENCE, Attendance, Care, care_of
+from kintsugi.decisions.reconciliation import (
+    MOST_SILENCE,
+    MOST_TASK_FAILURES,
+    ReconcileAction,
+    RunLiveness,
+    reconcile_action,
+)
 from tests.unit.factories import moment, run
 
 PAUSE = timedelta(seconds=5)
@@ -12,36 +18,36 @@ NEVER_DIED = timedelta(0)
 
 
 def care(
-    *, silent_for: timedelta | None = None, deaths: int = 0, dead_for: timedelta = NEVER_DIED, minutes: float = 0
-) -> Care:
+    *, silent_for: timedelta | None = None, failures: int = 0, failed_for: timedelta = NEVER_DIED, minutes: float = 0
+) -> ReconcileAction:
     """Decide on a run whose deadline is half an hour after its start."""
-    attendance = Attendance(silent_for=silent_for, deaths=deaths, dead_for=dead_for)
-    return care_of(run(), attendance, pause=PAUSE, now=moment(minutes=minutes))
+    liveness = RunLiveness(silent_for=silent_for, failures=failures, failed_for=failed_for)
+    return reconcile_action(run(), liveness, pause=PAUSE, now=moment(minutes=minutes))
 
 
 @pytest.mark.parametrize("minutes", [0, 29, 31, 600])
 def test_a_run_without_a_task_is_taken_up_whether_or_not_it_is_overdue(minutes: float) -> None:
-    assert care(minutes=minutes) is Care.TAKE_UP
+    assert care(minutes=minutes) is ReconcileAction.TAKE_UP
 
 
 def test_a_run_that_looks_is_left_alone_even_past_its_deadline() -> None:
     """A rollback, too, takes place after the deadline."""
-    assert care(silent_for=timedelta(seconds=1), minutes=45) is Care.LEAVE
+    assert care(silent_for=timedelta(seconds=1), minutes=45) is ReconcileAction.LEAVE
 
 
 def test_a_run_that_looks_at_nothing_is_restarted_once_it_is_past_its_deadline() -> None:
     silent = MOST_SILENCE + timedelta(seconds=1)
-    assert care(silent_for=silent, minutes=29) is Care.LEAVE
-    assert care(silent_for=silent, minutes=31) is Care.RESTART
-    assert care(silent_for=MOST_SILENCE, minutes=31) is Care.LEAVE
+    assert care(silent_for=silent, minutes=29) is ReconcileAction.LEAVE
+    assert care(silent_for=silent, minutes=31) is ReconcileAction.RESTART
+    assert care(silent_for=MOST_SILENCE, minutes=31) is ReconcileAction.LEAVE
 
 
-@pytest.mark.parametrize("deaths", range(1, MOST_DEATHS + 1))
-def test_a_run_whose_task_died_is_taken_up_again_after_a_pause_that_doubles(deaths: int) -> None:
-    pause = PAUSE * 2**deaths
-    assert care(deaths=deaths, dead_for=pause - timedelta(seconds=1)) is Care.LEAVE
-    assert care(deaths=deaths, dead_for=pause) is Care.TAKE_UP
+@pytest.mark.parametrize("failures", range(1, MOST_TASK_FAILURES + 1))
+def test_a_run_whose_task_died_is_taken_up_again_after_a_pause_that_doubles(failures: int) -> None:
+    pause = PAUSE * 2**failures
+    assert care(failures=failures, failed_for=pause - timedelta(seconds=1)) is ReconcileAction.LEAVE
+    assert care(failures=failures, failed_for=pause) is ReconcileAction.TAKE_UP
 
 
 def test_a_run_that_dies_again_and_again_is_handed_over() -> None:
-    assert care(deaths=MOST_DEATHS + 1, dead_for=timedelta(hours=1)) is Care.HAND_OVER
+    assert care(failures=MOST_TASK_FAILURES + 1, failed_for=timedelta(hours=1)) is ReconcileAction.HAND_OVER

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from kintsugi.model.records import RunRecord, SignalStatus
 from tests.unit.factories import NOW, moment, pod, virtual_clock
-from tests.unit.runner.bench import Bench, clock
+from tests.unit.runner.bench import RunBench, clock
 
 VERIFY, LAG, FAILING = 120.0, 900.0, 180.0
 """The figures of the bench's patience, in seconds."""
@@ -79,7 +79,7 @@ class Course:
     lived long enough to look around.
     """
 
-    bench: Bench
+    bench: RunBench
     well_since: float | None = None
     restarted: float | None = None
     complete: bool = True
@@ -94,8 +94,8 @@ class Course:
 
     async def run(self, plan: Plan, *, until: float) -> RunRecord:
         """Let everything happen as planned while the run is carried; it must be over when `until` has come."""
-        self.bench.world.show(ready=1)
-        process = asyncio.create_task(self.bench.carry())
+        self.bench.observed.show(ready=1)
+        process = asyncio.create_task(self.bench.drive())
         for when, happening in plan:
             await asyncio.wait([process], timeout=max(when - clock(), 0))
             if process.done():
@@ -113,7 +113,7 @@ class Course:
                 return self.bench.ledger.record
             self.comebacks.append(clock())
             self._look_anew()
-            process = asyncio.create_task(self.bench.carry())
+            process = asyncio.create_task(self.bench.drive())
         await asyncio.wait([process], timeout=max(until - clock(), 0))
         assert process.done(), f"after {clock():.0f}s: {self.bench.ledger.record}\n{self.bench.ledger.moves}"
         return process.result()
@@ -164,23 +164,23 @@ class Course:
         ]
 
     def _show(self) -> None:
-        world = self.bench.world
+        observed = self.bench.observed
         if not self.seen:
-            world.hide()
+            observed.hide()
             return
         pods = [
             pod(name, ready=since is not None, made=self.births[name] if since is None else moment(seconds=since))
             for name, since in self.made.items()
         ]
-        world.show(ready=self.ready, pods=tuple(pods), updated=self.updated)
+        observed.show(ready=self.ready, pods=tuple(pods), updated=self.updated)
         last = None if self.restarted is None else NOW + timedelta(seconds=self.restarted)
-        world.views["web"] = replace(
-            world.views["web"], last_restart=last, crash_interval=timedelta(seconds=self.interval)
+        observed.views["web"] = replace(
+            observed.views["web"], last_restart=last, crash_interval=timedelta(seconds=self.interval)
         )
 
     def _look_anew(self) -> None:
         """See everything for the first time, as a new process does: nothing is known of what was."""
-        views = self.bench.world.views
+        views = self.bench.observed.views
         views["web"] = replace(views["web"], healthy=None, healthy_since=None, failing_since=None)
         restarted, interval = self.restarted, self.interval
         self.restarted, self.interval = None, 0

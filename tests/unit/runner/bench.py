@@ -6,14 +6,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
 
+from kintsugi.decisions.guards import Limits
+from kintsugi.decisions.watchdog import WatchdogTimings
+from kintsugi.drivers import RunDriver
+from kintsugi.drivers.run_watchdog import RunWatchdog
 from kintsugi.executor import Executor
-from kintsugi.guards import Limits
-from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import IncidentState, Phase, RunRecord, SignalStatus, StepRecord
-from kintsugi.runner import Carrier, Journal, Tools
+from kintsugi.model.remedies import RemedyKind
+from kintsugi.model.rules import RuleSource
+from kintsugi.objects import predicates
+from kintsugi.objects.kept import Pod
+from kintsugi.runner import Journal, RunnerDeps
+from kintsugi.runner.context import Diagnoses
 from kintsugi.runner.gate import RunGate
-from kintsugi.runner.judging import Judging
-from kintsugi.watchdog import Patience
+from tests.unit.as_ledger import as_ledger
 from tests.unit.executor.effects import Boundary
 from tests.unit.executor.power import Power, PowerCutError
 from tests.unit.executor.scripted_actor import ScriptedActor
@@ -31,17 +37,19 @@ from tests.unit.factories import (
 from tests.unit.runner.fakes import RunLedger, ScriptedLooker, ShownWorld
 from tests.unit.virtual import play
 
-PATIENCE = Patience(verify=timedelta(minutes=2), alert_lag=timedelta(minutes=15), failing_for=timedelta(minutes=3))
+PATIENCE = WatchdogTimings(
+    verify=timedelta(minutes=2), alert_lag=timedelta(minutes=15), failing_for=timedelta(minutes=3)
+)
 SCALE = "kubectl scale deployment web --replicas=5 -n production"
 
 LIMITS = Limits()
 
 
-class Bench:
+class RunBench:
     """
     A run with everything that it works with.
 
-    The service web has one of three pods ready and its signal fires, until a change is made whose text begins with
+    The service web has one of three pods ready (`found`) and its signal fires, until a change is made whose text begins with
     `heals` (or `heal` is called): then all is well after `heals_after`.
     """
 
@@ -63,69 +71,80 @@ class Bench:
         started = run()
         self.ledger = RunLedger(replace(started, deadline=started.started + self.runbook.rollback.after), incident())
         self.ledger.signals = [signal()]
-        self.world = ShownWorld(self.catalog)
-        self.looker = ScriptedLooker()
+        self.observed = ShownWorld(self.catalog)
+        self.prober = ScriptedLooker(lambda: self.observed.views)
         self.actor = ScriptedActor()
         self.actor.on_change = self._changed
         self.heals, self.heals_after = heals, heals_after
-        self.carrier: Carrier | None = None
+        self.driver: RunDriver | None = None
         self.power = Power()
         self.was_cut = False
         self.pace = timedelta(seconds=1)
+        self.prometheus = ""
+        self.diagnoses: Diagnoses | None = None
+        self.tried: frozenset[RemedyKind] = frozenset()
+        self.found: tuple[Pod, ...] = (pod("web-1"), pod("web-2", ready=False), pod("web-3", ready=False))
 
-    async def carry(self, power: Power | None = None) -> RunRecord:
-        """Start a process and let it carry the run to its end."""
-        if self.carrier is None:
-            self.world.show(ready=1, pods=(pod("web-1"), pod("web-2", ready=False), pod("web-3", ready=False)))
+    async def drive(self, power: Power | None = None) -> RunRecord:
+        """Start a process and let it drive the run to its end."""
+        if self.driver is None:
+            self.observed.show(ready=sum(map(predicates.ready, self.found)), pods=self.found)
         self.power = self.actor.power = self.ledger.power = power or Power()
-        journal = await Journal.read(self.ledger.record, self.ledger)
-        tools = self.tools()
-        judging = Judging(
-            tools=tools, journal=journal, runbook=self.runbook, services=self.catalog.services, patience=PATIENCE
+        journal = await Journal.read(self.ledger.record, as_ledger(self.ledger))
+        deps = self.deps()
+        watchdog = RunWatchdog(
+            deps=deps, journal=journal, runbook=self.runbook, services=self.catalog.services, timings=PATIENCE
         )
         gate = RunGate(
-            tools=tools,
-            ledger=self.ledger,
+            deps=deps,
+            ledger=as_ledger(self.ledger),
             journal=journal,
             incident=self.ledger.incident,
             limits=LIMITS,
             plan=self.runbook.digest,
             expiry=timedelta(minutes=30),
         )
-        self.carrier = Carrier(
-            tools=tools,
-            ledger=self.ledger,
+        self.driver = RunDriver(
+            deps=deps,
+            ledger=as_ledger(self.ledger),
             catalog=self.catalog,
             runbook=self.runbook,
             incident=self.ledger.incident,
             journal=journal,
-            judging=judging,
+            watchdog=watchdog,
             gate=gate,
         )
-        return await self.carrier.carry()
+        return await self.driver.drive()
 
-    def tools(self) -> Tools:
-        """Give what runs work with."""
-        return Tools(
+    def deps(self) -> RunnerDeps:
+        """Return what runs work with."""
+        return RunnerDeps(
             executor=Executor(self.actor, Boundary(power=self.power), clock=virtual_clock),
-            looker=self.looker,
-            world=self.world,
+            prober=self.prober,
+            observed=self.observed,
             clock=virtual_clock,
             pace=self.pace,
             command_timeout=timedelta(seconds=30),
+            prometheus=self.prometheus,
+            diagnoses=self.diagnoses,
+            tried=self.tried_in_vain,
         )
+
+    async def tried_in_vain(self, service: str) -> frozenset[RemedyKind]:
+        """Return what did not help the service before."""
+        return self.tried if service == "web" else frozenset()
 
     async def carry_until_cut(self, cut: int) -> bool:
         """Start a process and end it at a moment; False when the run was over before."""
         try:
-            await self.carry(Power(cut))
+            await self.drive(Power(cut))
         except PowerCutError:
             return True
         return False
 
     async def carry_until_killed(self, seconds: float) -> bool:
         """Start a process and end it at a moment, without a word; False when the run was over before."""
-        process = asyncio.create_task(self.carry())
+        process = asyncio.create_task(self.drive())
         await asyncio.wait([process], timeout=max(seconds - clock(), 0))
         if process.done():
             process.result()
@@ -139,13 +158,13 @@ class Bench:
         """Wait until that long after the event loop's start."""
         await asyncio.sleep(max(seconds - clock(), 0))
 
-    def at(self, seconds: float, deed: Callable[[], None]) -> None:
+    def at(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something that long after the event loop's start."""
-        asyncio.get_running_loop().call_at(seconds, deed)
+        asyncio.get_running_loop().call_at(seconds, action)
 
     def heal(self) -> None:
         """Let the service be well and its signal be resolved."""
-        self.world.show(ready=self.world.views["web"].desired, pods=(pod("web-1"), pod("web-4"), pod("web-5")))
+        self.observed.show(ready=self.observed.views["web"].desired, pods=(pod("web-1"), pod("web-4"), pod("web-5")))
         self.resolve()
 
     def resolve(self) -> None:
@@ -160,13 +179,13 @@ class Bench:
         self.ledger.signals = [replace(each, kind=kind) for each in self.ledger.signals]
 
     def step(self, path: str, phase: Phase = Phase.FORWARD) -> StepRecord:
-        """Give what is kept of a step."""
+        """Return what is kept of a step."""
         found = self.ledger.known(path, phase)
         assert found is not None, f"{path} is not among {[key[1] for key in self.ledger.kept]}"
         return found
 
     def has(self, path: str, phase: Phase = Phase.FORWARD) -> bool:
-        """Tell whether anything is kept of a step."""
+        """Return whether anything is kept of a step."""
         return self.ledger.known(path, phase) is not None
 
     def note_times(self) -> dict[str, float]:
@@ -193,7 +212,7 @@ class Bench:
 
     @property
     def deadline(self) -> datetime:
-        """Give the run's deadline as it is now."""
+        """Return the run's deadline as it is now."""
         return self.ledger.record.deadline
 
     def _changed(self, text: str) -> None:
@@ -202,7 +221,7 @@ class Bench:
 
 
 def cut_everywhere(
-    make: Callable[[], Bench], check: Callable[[str, Bench, RunRecord], None], *, down: float = 0
+    make: Callable[[], RunBench], check: Callable[[str, RunBench, RunRecord], None], *, down: float = 0
 ) -> int:
     """
     End the process at every moment of a run, start it again after `down` seconds, and check how the run ended.
@@ -218,16 +237,16 @@ def cut_everywhere(
     raise AssertionError("unreachable")
 
 
-async def through(bench: Bench, cut: int, down: float) -> RunRecord:
+async def through(bench: RunBench, cut: int, down: float) -> RunRecord:
     """Carry a run with one interruption."""
     bench.was_cut = await bench.carry_until_cut(cut)
     if bench.was_cut:
         await asyncio.sleep(down)
         if not bench.ledger.record.state.is_final:
-            await bench.carry()
+            await bench.drive()
     return bench.ledger.record
 
 
 def clock() -> float:
-    """Give the seconds since the event loop's start."""
+    """Return the seconds since the event loop's start."""
     return asyncio.get_running_loop().time()

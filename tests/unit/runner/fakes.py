@@ -1,23 +1,25 @@
 """What a run works with, in memory: a ledger with the real one's rules, a world that is shown, looks that are scripted."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from kintsugi.actions.asker import NOBODY, Asker
-from kintsugi.actions.circumstances import Circumstances
-from kintsugi.actions.job_progress import Stage, Standing
-from kintsugi.actions.prepared import Prepared
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.effect_plan import EffectPlan
+from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext
 from kintsugi.actions.result import Result
 from kintsugi.commands import render
+from kintsugi.decisions.breaker import ObserverHealth
+from kintsugi.drivers.deadlines import is_in_force
 from kintsugi.errors import BudgetSpent, KintsugiError, WrongState
-from kintsugi.guards import Observer
-from kintsugi.ledger.admissions import Stops
-from kintsugi.model.bounds import Budget, Lock
-from kintsugi.model.command import Command, Cordon, Delete, Mark, Scale
-from kintsugi.model.documents import Catalog, Mode
-from kintsugi.model.history import History
+from kintsugi.ledger.admissions import ChangeConstraints
+from kintsugi.model.bounds import Budget, Disruptions, Lock
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.command import Command, Delete, SetMetadata
+from kintsugi.model.history import History, MadeChange
+from kintsugi.model.known import ScaledToZero
 from kintsugi.model.records import (
     Approval,
     Incident,
@@ -29,13 +31,18 @@ from kintsugi.model.records import (
     StepRecord,
     StepState,
 )
+from kintsugi.model.rules import Mode
+from kintsugi.model.run_update import NO_UPDATE, RunUpdate
+from kintsugi.model.services import WorkloadRef
 from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.kept import Pod
-from kintsugi.runner.memory import Bearings
-from kintsugi.runner.standstill import is_in_force
-from tests.unit.executor.cas_journal import CasJournal
+from kintsugi.objects.metadata import Metadata
+from kintsugi.runner.context import StepScope
+from kintsugi.verbs.cordon import Cordon
+from kintsugi.verbs.scale import Scale
 from tests.unit.factories import NOW, deployment, trigger_of, view, virtual_clock
+from tests.unit.runner.cas_journal import CasJournal
 
 
 class RunLedger(CasJournal):
@@ -55,18 +62,21 @@ class RunLedger(CasJournal):
         self.locks: dict[str, Lock] = {}
         self.asked_about: list[str] = []
         self.disruptions: tuple[datetime, ...] = ()
+        self.changes_of_late: tuple[MadeChange, ...] = ()
         self.questions: list[Approval] = []
         self.moves: list[tuple[IncidentState, str]] = []
         self.trouble: KintsugiError | None = None
         self.answers_after: timedelta | None = None
         self.told: list[tuple[IncidentState, str]] = []
+        self.taken = False
+        self.zero: dict[str, ScaledToZero] = {}
 
     async def run(self, run: str) -> RunRecord:
-        """Give the run as it was last committed."""
+        """Return the run as it was last committed."""
         return self.record
 
     async def steps(self, run: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
-        """Give the steps in the order in which they were first written."""
+        """Return the steps in the order in which they were first written."""
         return tuple(self.kept.values())
 
     async def save_step(
@@ -78,7 +88,16 @@ class RunLedger(CasJournal):
         spent = sum(moment > budget.since for moment in self.disruptions) if budget is not None else 0
         if budget is not None and spent >= budget.most:
             raise BudgetSpent(f"{spent} changes of late")
+        uid = str(step.facts.get("uid", ""))
+        for objection in (each.objection(uid, self._changed()) for each in (budget.pods if budget is not None else ())):
+            if objection:
+                raise BudgetSpent(objection)
         await super().save_step(step, expect=expect, now=now)
+
+    def _changed(self) -> frozenset[str]:
+        """List the uids of what was changed, or may have been."""
+        made = (StepState.INTENT, StepState.UNKNOWN, StepState.DONE)
+        return frozenset(str(each.facts.get("uid", "")) for each in self.kept.values() if each.state in made)
 
     async def move_run(
         self,
@@ -88,10 +107,10 @@ class RunLedger(CasJournal):
         now: datetime,
         *,
         deadline: datetime | None = None,
-        walked: datetime | None = None,
+        updates: RunUpdate = NO_UPDATE,
     ) -> RunRecord:
         """Move the run; one that is over stays as it is."""
-        self.power.passing(f"before the move to {state}")
+        self.power.hit(f"before the move to {state}")
         if self.record.finished is not None:
             raise WrongState(f"run {run} is over ({self.record.state}): it cannot become {state}")
         self.record = replace(
@@ -99,22 +118,50 @@ class RunLedger(CasJournal):
             state=state,
             reason=reason,
             deadline=deadline or self.record.deadline,
-            walked=walked or self.record.walked,
             finished=now if state.is_final else None,
+            **updates.given,
         )
         self.moves.append((state, reason))
         self.power.tell(f"run {state}")
-        self.power.passing(f"after the move to {state}")
+        self.power.hit(f"after the move to {state}")
         return self.record
 
-    async def stops(self, namespace: str, since: datetime, now: datetime) -> Stops:
+    async def update_run(self, run: str, updates: RunUpdate) -> RunRecord:
+        """Write what the run has found."""
+        what = " ".join(updates.given)
+        self.power.hit(f"before the marks {what}")
+        self.record = replace(self.record, **updates.given)
+        self.power.tell(f"marks {what}")
+        self.power.hit(f"after the marks {what}")
+        return self.record
+
+    async def take_slot(
+        self, run: str, refusal: Callable[[tuple[str, ...]], str], reason: str, now: datetime, *, deadline: datetime
+    ) -> RunRecord | None:
+        """Let the run go on if it is held, and has a slot in the ledger's eyes, too."""
+        if self.record.state is not IncidentState.HELD:
+            return self.record
+        if refusal(()) or self.taken:
+            return None
+        return await self.move_run(run, IncidentState.RUNNING, reason, now, deadline=deadline)
+
+    async def scaled_to_zero(self, workload: str) -> ScaledToZero | None:
+        """Return which run has scaled a workload to 0."""
+        return self.zero.get(workload)
+
+    async def constraints(
+        self, namespace: str, since: datetime, now: datetime, *, changes: bool = False
+    ) -> ChangeConstraints:
         """Return the pauses that hold, and the changes in the namespace of late."""
         self.asked_about.append(namespace)
         if self.trouble is not None:
             raise self.trouble
-        return Stops(
+        return ChangeConstraints(
             pauses=tuple(each for each in self.pauses if each.until is None or each.until > now),
-            disruptions=tuple(moment for moment in self.disruptions if moment > since),
+            disruptions=Disruptions(
+                moments=tuple(moment for moment in self.disruptions if moment > since), objects=self._changed()
+            ),
+            changes=tuple(each for each in self.changes_of_late if changes and each.finished > since),
         )
 
     async def locks_of(self, run: str) -> tuple[Lock, ...]:
@@ -131,7 +178,7 @@ class RunLedger(CasJournal):
         return None
 
     async def release_locks(self, run: str, path: str) -> None:
-        """Give back the locks of a child."""
+        """Release the locks of a child."""
         self.locks = {name: lock for name, lock in self.locks.items() if (lock.run, lock.path) != (run, path)}
 
     async def trigger_of(self, incident: str) -> Trigger:
@@ -154,24 +201,28 @@ class RunLedger(CasJournal):
         self.pauses = [each if is_in_force(each, now) is False else replace(each, until=now) for each in self.pauses]
 
     async def history(self, service: str, namespace: str, now: datetime) -> History:
-        """Tell of the changes in the namespace of late."""
+        """Return the changes in the namespace of late."""
         return History(disruptions=self.disruptions)
 
     async def ask(self, approval: Approval) -> None:
         """Keep a question."""
-        self.power.passing("before the commit of a question")
+        self.power.hit("before the commit of a question")
         self.questions.append(approval)
         if self.answers_after is not None:
             delay = self.answers_after.total_seconds()
             asyncio.get_running_loop().call_later(delay, self.approve, approval.path)
-        self.power.passing("after the commit of a question")
+        self.power.hit("after the commit of a question")
 
     async def approvals(self, incident: str) -> tuple[Approval, ...]:
         """List the questions."""
         return tuple(self.questions)
 
-    async def tell_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
-        """Tell a person, once for the same words."""
+    async def approvals_of(self, of: Collection[str]) -> tuple[Approval, ...]:
+        """List the questions of several incidents."""
+        return tuple([each for incident in of for each in await self.approvals(incident)])
+
+    async def put_notice_once(self, incident: str, kind: IncidentState, text: str, now: datetime) -> None:
+        """Notify a person, once for the same words."""
         if (kind, text) not in self.told:
             self.told.append((kind, text))
 
@@ -189,14 +240,42 @@ class ShownWorld:
         self.views: dict[str, ServiceView] = {
             name: view(service, template="found") for name, service in catalog.services.items()
         }
-        self.blind = ""
+        self.stale_reason = ""
         self.mode = Mode.AUTO
         self.modes: dict[str, Mode] = {}
-        self.observed = Observer()
+        self.health = ObserverHealth()
         self.annotated: dict[str, str] = {}
         self.silenced: set[str] = set()
         self.known_good: frozenset[str] = frozenset()
         self.last_good_number = 0
+        self.waits_for = ""
+        self.down = ""
+        self.covered = False
+        self.higher = ""
+        self.full = ""
+
+    def overtaker(self, service: str) -> str:
+        """Return who waits for the slot of every service."""
+        return self.higher
+
+    def places(self) -> tuple[str, ...]:
+        """Return none: whether there is a slot is said by `full`."""
+        return ()
+
+    def slot_given(self) -> None:
+        """Hear that a slot was given away."""
+
+    def slot_refusal(self, service: str) -> Callable[[tuple[str, ...]], str]:
+        """Return what refuses every slot while all are taken."""
+        return lambda _: self.full
+
+    def explained_by(self, service: str, began: datetime) -> str:
+        """Return what the test says is down."""
+        return self.down
+
+    def upstream(self, service: str) -> str:
+        """Return what every service depends on that is being recovered just now."""
+        return self.waits_for
 
     def show(
         self,
@@ -222,7 +301,7 @@ class ShownWorld:
         moment = since or virtual_clock()
         self.views[name] = replace(
             before,
-            fresh=True,
+            is_current=True,
             ready=ready,
             desired=desired,
             healthy=well,
@@ -235,37 +314,44 @@ class ShownWorld:
 
     def hide(self, name: str = "web") -> None:
         """Let a service's view be old news."""
-        self.views[name] = replace(self.views[name], fresh=False, healthy=None, healthy_since=None, failing_since=None)
+        self.views[name] = replace(
+            self.views[name], is_current=False, healthy=None, healthy_since=None, failing_since=None
+        )
 
     def mode_of(self, rule: str) -> Mode:
         """Return how far runs of a rule may go."""
         return self.modes.get(rule, Mode.AUTO).at_most(self.mode)
 
-    def observer(self) -> Observer:
+    def observer(self) -> ObserverHealth:
         """Return how well we see."""
-        return replace(self.observed, blind=self.blind)
+        return replace(self.health, stale_reason=self.stale_reason)
 
     def annotation_pause(self, namespace: str) -> str:
-        """Give the pause that stands on the namespace."""
+        """Return the pause that stands on the namespace."""
         return self.annotated.get(namespace, "")
 
     async def silence(self, alerts: AsyncIterable[str]) -> str:
-        """Say that all of these alerts are silenced."""
+        """Return a sentence that all of these alerts are silenced."""
         keys = {alert async for alert in alerts}
         return "silenced" if keys and keys <= self.silenced else ""
 
     def last_good(self, service: str) -> int:
-        """Give the number of the last good revision."""
+        """Return the number of the last good revision."""
         return self.last_good_number
 
     def good(self, service: str) -> frozenset[str]:
         """Name the templates that were seen good."""
         return self.known_good
 
-    def circumstances(self, run: RunRecord, at: Bearings, step: StepRecord) -> Circumstances:
-        """Say for whom a change is made."""
-        return Circumstances(
-            phase=step.phase, incident=run.incident, run=run.id, path=step.path, now=virtual_clock(), service=at.service
+    def change_context(self, run: RunRecord, scope: StepScope, step: StepRecord) -> ChangeContext:
+        """Return for whom a change is made."""
+        return ChangeContext(
+            phase=step.phase,
+            incident=run.incident,
+            run=run.id,
+            path=step.path,
+            now=virtual_clock(),
+            service=scope.service,
         )
 
 
@@ -276,42 +362,56 @@ class ScriptedLooker:
     """
     Answers looks by the beginning of their text; `looked` tells when each was asked.
 
-    `workers` tells how a worker stands, by the beginning of its command's text; it is done where nothing is said.
+    `workers` tells how a worker stands, by the beginning of its command's text; it is done where nothing is said. The API
+    server has of a workload what is seen in `views`, unless `ahead` says what else it has.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, views: Callable[[], Mapping[str, ServiceView]] = dict) -> None:
+        self.views = views
+        self.ahead: Metadata | Exception | None = None
         self.answers: dict[str, Answer] = {}
-        self.workers: dict[str, Callable[[], Standing | Exception]] = {}
+        self.workers: dict[str, Callable[[], WorkerStatus | Exception]] = {}
         self.looked: list[tuple[float, str]] = []
         self.deadlines: list[timedelta] = []
-        self.askers: list[Asker] = []
+        self.askers: list[ProbeContext] = []
 
     def will(self, beginning: str, answer: Answer) -> None:
         """Answer commands that begin so."""
         self.answers[beginning] = answer
 
-    async def look(self, command: Command, *, deadline: timedelta, asker: Asker = NOBODY) -> Result:
+    async def read(
+        self, command: Command, *, deadline: timedelta, probe_context: ProbeContext = ANONYMOUS_PROBE
+    ) -> Result:
         """Answer one look."""
         text = render(command)
         self.looked.append(((virtual_clock() - NOW).total_seconds(), text))
         self.deadlines.append(deadline)
-        self.askers.append(asker)
+        self.askers.append(probe_context)
         answers = [answer for beginning, answer in self.answers.items() if text.startswith(beginning)]
         given = answers[0]() if answers else {"items": [{}]}
         if isinstance(given, Exception):
             raise given
         return given if isinstance(given, Result) else Result(names=given, summary=text)
 
-    async def watch(self, prepared: Prepared, circumstances: Circumstances) -> Standing:
-        """Tell how a worker stands."""
+    async def metadata(self, workload: WorkloadRef, namespace: str) -> Metadata | None:
+        """Return what the API server has of a workload."""
+        if isinstance(self.ahead, Exception):
+            raise self.ahead
+        seen = (each.workload for each in self.views().values() if each.service.namespace == namespace)
+        return self.ahead or next(
+            (each.metadata for each in seen if each and each.metadata.name == workload.name), None
+        )
+
+    async def watch(self, prepared: EffectPlan, circumstances: ChangeContext) -> WorkerStatus:
+        """Return how a worker stands."""
         text = render(prepared.command)
         given = next((stands() for beginning, stands in self.workers.items() if text.startswith(beginning)), None)
         if isinstance(given, Exception):
             raise given
-        return given or Standing(stage=Stage.DONE)
+        return given or WorkerStatus(stage=WorkerStage.DONE)
 
     def split(self, command: Command) -> tuple[Command, ...]:
         """Make a change over several objects into changes of one each."""
-        if isinstance(command, Cordon | Delete | Mark | Scale):
+        if isinstance(command, Cordon | Delete | SetMetadata | Scale):
             return tuple(replace(command, objects=(each,)) for each in command.objects)
         return (command,)

@@ -1,4 +1,4 @@
-"""`for_each`: the items as they were, each looked up afresh before its turn; the gone are passed over."""
+"""`forEach`: the items as they were, each looked up afresh before its turn; the gone are passed over."""
 
 import asyncio
 from datetime import timedelta
@@ -9,27 +9,27 @@ from kintsugi.errors import Forbidden
 from kintsugi.model.records import IncidentState, StepState
 from tests.unit.executor.scripted_actor import Lost
 from tests.unit.factories import pod
-from tests.unit.runner.bench import Bench, clock
+from tests.unit.runner.bench import RunBench, clock
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 RESTART = """\
 - id: restart
-  for_each: service.pods
+  forEach: service.pods
   when: unhealthy(each)
   run: kubectl delete pod ${each}
 """
 BAD = (pod("web-1", ready=False), pod("web-2", ready=False), pod("web-3", ready=False))
 
 
-def bad(bench: Bench) -> None:
-    """Show three bad pods."""
-    bench.at(0, lambda: bench.world.show(ready=0, pods=BAD))
+def bad(bench: RunBench) -> None:
+    """Let all three pods be bad."""
+    bench.found = BAD
 
 
 async def test_only_items_for_which_it_is_wanted_have_their_turn() -> None:
-    bench = Bench(RESTART, heals="kubectl delete pod web-3")
-    await bench.carry()
+    bench = RunBench(RESTART, heals="kubectl delete pod web-3")
+    await bench.drive()
     assert bench.effects == [
         "kubectl delete pod web-2 -n production",
         "kubectl delete pod web-3 -n production",
@@ -38,19 +38,19 @@ async def test_only_items_for_which_it_is_wanted_have_their_turn() -> None:
 
 async def test_an_item_carries_its_uid_as_the_precondition() -> None:
     """P4: the object that was judged is the one that is deleted, not another of its name."""
-    bench = Bench(RESTART, heals="kubectl delete")
-    await bench.carry()
+    bench = RunBench(RESTART, heals="kubectl delete")
+    await bench.drive()
     command = bench.step("restart[1]#0").command
     assert command is not None
     assert "uid-web-2" in str(command)
 
 
 async def test_when_no_item_is_wanted_the_step_is_left_out_and_stops_nothing() -> None:
-    bench = Bench(RESTART + "- {id: after, run: kubectl get pods}")
-    bench.world.show(ready=3, pods=(pod("web-1"),))
-    bench.at(0, lambda: bench.world.show(pods=(pod("web-1"),)))
+    bench = RunBench(RESTART + "- {id: after, run: kubectl get pods}")
+    bench.observed.show(ready=3, pods=(pod("web-1"),))
+    bench.at(0, lambda: bench.observed.show(pods=(pod("web-1"),)))
     bench.at(30, bench.heal)
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert not bench.effects
     assert bench.step("restart").state is StepState.SKIPPED
     assert bench.has("after")
@@ -59,12 +59,12 @@ async def test_when_no_item_is_wanted_the_step_is_left_out_and_stops_nothing() -
 
 async def test_an_item_that_is_gone_at_its_turn_is_passed_over() -> None:
     """P6: what was bad a minute ago may be another pod by now."""
-    bench = Bench(RESTART)
+    bench = RunBench(RESTART)
     bad(bench)
     bench.actor.takes = timedelta(seconds=10)
-    bench.at(5, lambda: bench.world.show(pods=(BAD[2],)))
+    bench.at(5, lambda: bench.observed.show(pods=(BAD[2],)))
     bench.at(40, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert bench.effects == [
         "kubectl delete pod web-1 -n production",
         "kubectl delete pod web-3 -n production",
@@ -72,64 +72,64 @@ async def test_an_item_that_is_gone_at_its_turn_is_passed_over() -> None:
 
 
 async def test_an_item_that_is_well_at_its_turn_is_passed_over() -> None:
-    bench = Bench(RESTART)
+    bench = RunBench(RESTART)
     bad(bench)
     bench.actor.takes = timedelta(seconds=10)
-    bench.at(5, lambda: bench.world.show(pods=(BAD[0], pod("web-2"), BAD[2])))
+    bench.at(5, lambda: bench.observed.show(pods=(BAD[0], pod("web-2"), BAD[2])))
     bench.at(40, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert [text.split()[3] for text in bench.effects] == ["web-1", "web-3"]
 
 
 async def test_a_pod_of_the_same_name_that_came_meanwhile_is_not_an_item() -> None:
-    bench = Bench(RESTART)
+    bench = RunBench(RESTART)
     bad(bench)
     bench.actor.takes = timedelta(seconds=10)
     successor = pod("web-2", ready=False, uid="uid-of-another")
-    bench.at(5, lambda: bench.world.show(pods=(BAD[0], successor, BAD[2])))
+    bench.at(5, lambda: bench.observed.show(pods=(BAD[0], successor, BAD[2])))
     bench.at(40, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert [text.split()[3] for text in bench.effects] == ["web-1", "web-3"]
 
 
 @pytest.mark.parametrize(("at_once", "seconds"), [(1, 30), (2, 20), (3, 10), (10, 10)])
 async def test_so_many_items_go_at_once(at_once: int, seconds: float) -> None:
-    bench = Bench(RESTART + f"  at_once: {at_once}\n- {{id: after, run: kubectl get pods}}")
+    bench = RunBench(RESTART + f"  maxParallel: {at_once}\n- {{id: after, run: kubectl get pods}}")
     bad(bench)
     bench.actor.takes = timedelta(seconds=10)
     bench.at(60, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert len(bench.effects) == 3
-    assert bench.looker.looked[0][0] == seconds
+    assert bench.prober.looked[0][0] == seconds
 
 
 async def test_the_expectation_is_waited_for_once_after_all_items() -> None:
-    bench = Bench(
+    bench = RunBench(
         RESTART + "  expect: service.ready >= service.desired\n  within: 5m\n- {id: after, run: kubectl get pods}",
         heals="kubectl delete pod web-3",
         heals_after=timedelta(seconds=40),
     )
-    await bench.carry()
+    await bench.drive()
     assert bench.step("restart").met is True
-    assert bench.looker.looked[0][0] == 40
+    assert bench.prober.looked[0][0] == 40
 
 
 async def test_a_list_without_an_answer_stops_the_run() -> None:
-    bench = Bench("- {id: cordon, for_each: 'service.pods[9].spec.containers', run: kubectl cordon a}")
+    bench = RunBench("- {id: cordon, forEach: 'service.pods[9].spec.containers', run: kubectl cordon a}")
     bench.at(30, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert not bench.effects
-    assert bench.ledger.moves[0][1].startswith("stopped at cordon: its list cannot be told")
+    assert bench.ledger.moves[0][1].startswith("stopped at cordon: its list cannot be evaluated")
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
 async def test_after_an_item_that_failed_for_good_no_further_item_is_begun(at_once: int) -> None:
     """A run that has failed makes no more changes: nothing goes on behind its back."""
-    bench = Bench(RESTART + f"  at_once: {at_once}")
+    bench = RunBench(RESTART + f"  maxParallel: {at_once}")
     bad(bench)
     bench.actor.takes = timedelta(seconds=10)
     bench.actor.will("perform kubectl delete pod web-1 -n production", Forbidden("may not delete pods"))
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert ended.state is IncidentState.FAILED
     assert clock() == (10 if at_once == 2 else 0), "what was begun has ended before the run is over"
     await asyncio.sleep(60)
@@ -138,34 +138,34 @@ async def test_after_an_item_that_failed_for_good_no_further_item_is_begun(at_on
 
 async def test_an_item_of_which_nobody_can_tell_calls_a_person_whatever_became_of_the_others() -> None:
     """P3: the gravest end counts, not the first."""
-    bench = Bench(RESTART + "  at_once: 3")
+    bench = RunBench(RESTART + "  maxParallel: 3")
     bad(bench)
     bench.actor.will("perform kubectl delete pod web-1 -n production", Forbidden("may not delete pods"))
     bench.actor.will("perform kubectl delete pod web-2 -n production", Lost(applied=True))
     bench.actor.will("probe", Forbidden("may not get pods"))
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
 
 
 async def test_looks_for_each_item_put_their_lists_together() -> None:
-    bench = Bench(
+    bench = RunBench(
         """\
-        - {id: looks, for_each: service.pods, run: "kubectl get pods ${each}", expect: size(items) == 1}
+        - {id: looks, forEach: service.pods, run: "kubectl get pods ${each}", expect: size(items) == 1}
         - {id: all, run: kubectl get pods, when: size(steps.looks.items) == 3}
         """
     )
-    bench.looker.will("kubectl get", lambda: {"items": [{}]})
+    bench.prober.will("kubectl get", lambda: {"items": [{}]})
     bench.at(30, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert bench.step("looks").met is True
     assert bench.step("all").state is StepState.DONE
 
 
 async def test_steps_for_each_item_are_done_item_by_item() -> None:
-    bench = Bench(
+    bench = RunBench(
         """\
         - id: each_pod
-          for_each: service.pods
+          forEach: service.pods
           when: unhealthy(each)
           steps:
             - {id: look, run: kubectl get pods}
@@ -173,7 +173,7 @@ async def test_steps_for_each_item_are_done_item_by_item() -> None:
         """,
         heals="kubectl delete pod web-3",
     )
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert [text.split()[3] for text in bench.effects] == ["web-2", "web-3"]
     assert bench.has("each_pod[1]/delete#0")
     assert ended.state is IncidentState.RECOVERED

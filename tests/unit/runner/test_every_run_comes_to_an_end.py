@@ -26,14 +26,16 @@ from tests.unit.runner.any_course import (
     Sight,
     Trigger,
 )
-from tests.unit.runner.bench import Bench
+from tests.unit.runner.bench import RunBench
 from tests.unit.virtual import play
 
 DEADLINE = 600.0
 END = DEADLINE + LAG + VERIFY
 PACE = 5.0
 SLACK = 4 * PACE
-ROLLBACK = (30 + 5) * VERIFY
+LOOK = 5 * VERIFY
+"""For how long a rollback whose changes are made is looked at, anew by a process that was away."""
+ROLLBACK = 30 * VERIFY + LOOK
 """What a rollback may take at most."""
 
 STEPS = {
@@ -42,7 +44,7 @@ STEPS = {
     "a wait": "- {id: one, run: kubectl cordon one}\n- {id: wait, expect: service.healthy, within: 2h}",
     "a step that is not met": "- {id: one, run: kubectl cordon one}\n- {id: no, expect: service.ready > 99, within: 1m}",
 }
-ROLLBACKS = ["after: 10m", "after: 10m\nthen: park", "after: 10m\nwhen: always"]
+ROLLBACKS = ["after: 10m", "after: 10m\nthen: leave", "after: 10m\npolicy: always"]
 
 happenings: st.SearchStrategy[Happening] = st.one_of(
     st.builds(Ready, pods=st.sampled_from([0, 2, 3, 3, 3])),
@@ -94,14 +96,15 @@ def latest(course: Course, ended: RunRecord) -> float:
     """Return when a run must be over at the latest."""
     taken_up = next((back for back in course.comebacks if back >= DEADLINE), None)
     end = max(END, taken_up + VERIFY + FAILING) if taken_up is not None else END
-    moves = [state for state, _ in course.bench.ledger.moves]
-    end += ROLLBACK if IncidentState.ROLLING_BACK in moves else 0
-    return max([end, *course.comebacks[-1:]]) + SLACK
+    is_rolled_back = IncidentState.ROLLING_BACK in [state for state, _ in course.bench.ledger.moves]
+    end += ROLLBACK if is_rolled_back else 0
+    looks_again = LOOK if is_rolled_back else 0
+    return max([end, *(back + looks_again for back in course.comebacks[-1:])]) + SLACK
 
 
 def judged(plan: Plan, *, steps: str, rollback: str) -> tuple[Course, RunRecord]:
     """Let a run go on as planned, and hold what it says in the end to what is so."""
-    bench = Bench(steps, rollback=rollback)
+    bench = RunBench(steps, rollback=rollback)
     bench.pace = timedelta(seconds=PACE)
     course = Course(bench=bench)
 
@@ -143,6 +146,7 @@ CRASHES: Plan = [(30.0 + 70 * count, Restart()) for count in range(40)]
 @example([(9, Ready(pods=3))], (70.0, [Restart()]), None, "a change", ROLLBACKS[0])
 @example([(9, Sight(sees=False))], None, None, "a change", ROLLBACKS[0])
 @example([(9, Rollout(updated=1)), (1, Ready(pods=3)), (1, Trigger(holds=False))], None, None, "a change", ROLLBACKS[0])
+@example([(150, Ready(pods=0)), (1110, Death(down=4000))], None, None, "a change", ROLLBACKS[0])
 @example([(590, Death(down=4000))], (100.0, [Death(down=1.0)]), None, "a wait", ROLLBACKS[0])
 def test_any_course_of_things_comes_to_a_true_end_in_time(
     once: list[tuple[float, Happening]],
@@ -156,14 +160,12 @@ def test_any_course_of_things_comes_to_a_true_end_in_time(
 
 
 def test_a_pod_that_crashes_beside_old_ones_that_serve_is_not_verified_for_ever() -> None:
-    """It restarts more often than health is asked to last, and what started the run goes on."""
+    """It restarts more often than health is asked to last, and the trigger persists."""
     course, ended = judged(
         sorted([*STUCK, *CRASHES], key=lambda each: each[0]), steps=STEPS["a change"], rollback=ROLLBACKS[0]
     )
     assert ended.state is IncidentState.INEFFECTIVE
-    assert ended.reason.startswith(
-        "web is healthy, but what started the run goes on; it has not been well for 0:02:20 on end"
-    )
+    assert ended.reason.startswith("web is healthy, but the trigger persists; it has not been well for 0:02:20 on end")
     assert "the rollout of deployment/web is not complete: 1 of 3 pods are of the new template" in ended.reason
     assert course.bench.effects == ["kubectl cordon one"]
 
@@ -179,8 +181,8 @@ def test_a_trigger_that_ends_with_its_pod_is_no_recovery_while_the_rollout_is_st
 
 
 def test_the_way_back_is_told_when_a_rollout_is_stuck_beside_pods_that_serve() -> None:
-    bench = Bench(STEPS["a change"], rollback=ROLLBACKS[0])
-    bench.world.last_good_number = 4
+    bench = RunBench(STEPS["a change"], rollback=ROLLBACKS[0])
+    bench.observed.last_good_number = 4
     ended = play(Course(bench=bench).run([*STUCK, (4.0, Trigger(holds=False))], until=END + SLACK))
     assert "kubectl rollout undo deployment/web --to-revision=4 -n production" in ended.reason
 
@@ -191,11 +193,11 @@ def test_a_rollout_that_is_complete_in_the_end_is_recovered() -> None:
     assert ended.state is IncidentState.RECOVERED
 
 
-def test_what_cannot_be_seen_for_ever_is_handed_over_and_nothing_is_done() -> None:
+def test_a_service_that_cannot_be_seen_for_ever_is_handed_over_without_a_change() -> None:
     """P6: a person is called; that is no action."""
     course, ended = judged([(9.0, Sight(sees=False))], steps=STEPS["a change"], rollback=ROLLBACKS[2])
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith("web could not be seen well enough to judge until its time was over")
+    assert ended.reason.startswith("web could not be observed well enough to judge before its time was over")
     assert course.bench.effects == ["kubectl cordon one"]
 
 

@@ -6,30 +6,32 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.errors import CommandError, EvaluationError, Forbidden, ProbeFailed, Refused, ResolverFailed
-from kintsugi.expressions import BOOL, INT, Names
+from kintsugi.expressions import BOOL, INT, Bindings
 from kintsugi.model.records import IncidentState
-from kintsugi.runner.looking import Expectation, Seen, look_until
+from kintsugi.runner.wait import Expectation, Observation, poll_until
 from kintsugi.scope import seen as scope
 from tests.unit.factories import virtual_clock
-from tests.unit.runner.bench import Bench, clock
+from tests.unit.runner.bench import RunBench, clock
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
 SCOPE = scope({"level": INT})
 
 
-def expectation(*, within: float = 0, hold: float = 0, progress: bool = False, expect: bool = True) -> Expectation:
+def expectation(
+    *, within: float = 0, for_duration: float = 0, progress: bool = False, expect: bool = True
+) -> Expectation:
     """Expect `level > 9`; progress is the level itself."""
     return Expectation(
         expect=SCOPE.expression("level > 9", result=BOOL) if expect else None,
         within=timedelta(seconds=within),
-        hold=timedelta(seconds=hold),
+        for_duration=timedelta(seconds=for_duration),
         progress=SCOPE.expression("level", result=INT) if progress else None,
         every=timedelta(seconds=1),
     )
 
 
-async def looked(wanted: Expectation, level: Callable[[float], int | Exception]) -> tuple[Seen, float]:
+async def looked(wanted: Expectation, level: Callable[[float], int | Exception]) -> tuple[Observation, float]:
     """Look at a level that is a function of time; give what was seen last, and when."""
 
     async def look() -> Mapping[str, object]:
@@ -38,7 +40,7 @@ async def looked(wanted: Expectation, level: Callable[[float], int | Exception])
             raise now
         return {"level": now}
 
-    seen = await look_until(wanted, look, Names, virtual_clock)
+    seen = await poll_until(wanted, look, Bindings, virtual_clock)
     return seen, clock()
 
 
@@ -47,8 +49,8 @@ def rises(at: float) -> Callable[[float], int]:
     return lambda now: 10 if now >= at else 0
 
 
-async def test_what_holds_at_once_is_met_at_once() -> None:
-    assert await looked(expectation(within=60), rises(0)) == (Seen(own={"level": 10}, met=True), 0)
+async def test_an_expectation_that_holds_at_once_is_met_at_once() -> None:
+    assert await looked(expectation(within=60), rises(0)) == (Observation(result={"level": 10}, met=True), 0)
 
 
 async def test_without_within_one_looks_once() -> None:
@@ -57,27 +59,27 @@ async def test_without_within_one_looks_once() -> None:
 
 
 @pytest.mark.parametrize(("at", "met", "when"), [(30, True, 30), (60, True, 60), (61, False, 60), (90, False, 60)])
-async def test_one_looks_until_it_holds_or_within_is_over(at: float, met: bool, when: float) -> None:
+async def test_an_expectation_is_looked_at_until_it_holds_or_within_is_over(at: float, met: bool, when: float) -> None:
     seen, ended = await looked(expectation(within=60), rises(at))
     assert (seen.met, ended) == (met, when)
 
 
-async def test_it_must_go_on_holding() -> None:
-    assert (await looked(expectation(within=60, hold=30), rises(10)))[1] == 40
+async def test_an_expectation_must_go_on_holding() -> None:
+    assert (await looked(expectation(within=60, for_duration=30), rises(10)))[1] == 40
 
 
-async def test_what_holds_in_the_last_moment_may_still_hold_its_time() -> None:
-    seen, when = await looked(expectation(within=60, hold=30), rises(60))
+async def test_an_expectation_that_holds_in_the_last_moment_may_still_hold_its_time() -> None:
+    seen, when = await looked(expectation(within=60, for_duration=30), rises(60))
     assert (seen.met, when) == (True, 90)
 
 
 async def test_a_break_starts_the_holding_time_anew() -> None:
-    seen, when = await looked(expectation(within=60, hold=30), lambda now: 0 if now in {0, 20} else 10)
+    seen, when = await looked(expectation(within=60, for_duration=30), lambda now: 0 if now in {0, 20} else 10)
     assert (seen.met, when) == (True, 51)
 
 
 async def test_a_break_after_within_is_the_end() -> None:
-    seen, when = await looked(expectation(within=60, hold=30), lambda now: 10 if 50 <= now < 70 else 0)
+    seen, when = await looked(expectation(within=60, for_duration=30), lambda now: 10 if 50 <= now < 70 else 0)
     assert (seen.met, when) == (False, 70)
 
 
@@ -109,7 +111,7 @@ async def test_without_an_expectation_any_answer_is_enough() -> None:
 )
 async def test_no_answer_is_not_met_and_says_why(trouble: Exception) -> None:
     seen, when = await looked(expectation(within=3), lambda _: trouble)
-    assert (seen.own, seen.met, seen.error, when) == ({}, False, str(trouble), 3)
+    assert (seen.result, seen.met, seen.error, when) == ({}, False, str(trouble), 3)
 
 
 async def test_an_expectation_without_an_answer_is_not_met() -> None:
@@ -118,52 +120,52 @@ async def test_an_expectation_without_an_answer_is_not_met() -> None:
     async def look() -> Mapping[str, object]:
         return {}
 
-    seen = await look_until(expectation(), look, Names, virtual_clock)
+    seen = await poll_until(expectation(), look, Bindings, virtual_clock)
     assert seen.met is False
     assert seen.error.startswith("no answer: ")
 
 
 async def test_a_step_looks_once_a_second() -> None:
-    bench = Bench("- {id: look, run: kubectl get pods, expect: size(items) > 5, within: 4s}")
+    bench = RunBench("- {id: look, run: kubectl get pods, expect: size(items) > 5, within: 4s}")
     bench.at(10, bench.heal)
-    await bench.carry()
-    assert [when for when, _ in bench.looker.looked] == [0, 1, 2, 3, 4]
+    await bench.drive()
+    assert [when for when, _ in bench.prober.looked] == [0, 1, 2, 3, 4]
 
 
 async def test_a_look_may_take_as_long_as_its_timeout_says() -> None:
-    bench = Bench("- {id: look, run: kubectl get pods, timeout: 7s}\n- {id: other, run: kubectl get nodes}")
+    bench = RunBench("- {id: look, run: kubectl get pods, timeout: 7s}\n- {id: other, run: kubectl get nodes}")
     bench.at(10, bench.heal)
-    await bench.carry()
-    assert bench.looker.deadlines == [timedelta(seconds=7), timedelta(seconds=30)]
+    await bench.drive()
+    assert bench.prober.deadlines == [timedelta(seconds=7), timedelta(seconds=30)]
 
 
 async def test_a_log_is_followed_for_as_long_as_the_step_holds() -> None:
-    bench = Bench("- {id: logs, run: kubectl logs deployment/web -f, expect: size(lines) == 0, for: 45s}")
-    bench.looker.will("kubectl logs", lambda: {"lines": []})
+    bench = RunBench("- {id: logs, run: kubectl logs deployment/web -f, expect: size(lines) == 0, for: 45s}")
+    bench.prober.will("kubectl logs", lambda: {"lines": []})
     bench.at(10, bench.heal)
-    await bench.carry()
-    assert bench.looker.deadlines[0] == timedelta(seconds=45)
+    await bench.drive()
+    assert bench.prober.deadlines[0] == timedelta(seconds=45)
 
 
 async def test_a_look_is_told_with_the_moments_of_its_first_and_its_last() -> None:
     """Every step has its times, also one of which nothing is written down before it ends."""
-    bench = Bench("- {id: look, run: kubectl get pods, expect: size(items) > 5, within: 10s, unmet: continue}")
-    await bench.carry()
+    bench = RunBench("- {id: look, run: kubectl get pods, expect: size(items) > 5, within: 10s, onFailure: continue}")
+    await bench.drive()
     look = bench.step("look")
     assert look.started is not None
     assert look.finished is not None
     assert look.finished - look.started >= timedelta(seconds=10)
 
 
-async def test_what_a_change_touched_is_read_afresh_until_it_is_as_expected() -> None:
+async def test_an_object_that_a_change_touched_is_read_afresh_until_it_is_as_expected() -> None:
     """Replicas end after the answer: the object of the answer would never change."""
     step = "- {id: stop, run: kubectl rollout pause deployment/web, expect: 'items.all(w, w.spec.replicas == 0)', within: 1m}"
-    bench = Bench(step + "\n- {id: after, run: kubectl get nodes}")
-    left = {"kubectl rollout": {"items": [{"spec": {"replicas": 3}}]}}
+    bench = RunBench(step + "\n- {id: after, run: kubectl get nodes}")
+    left: dict[str, Mapping[str, object]] = {"kubectl rollout": {"items": [{"spec": {"replicas": 3}}]}}
     bench.actor.results = left
     bench.at(30, lambda: left.update({"kubectl rollout": {"items": [{"spec": {"replicas": 0}}]}}))
     bench.at(40, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert bench.step("stop").met is True
     assert bench.has("after")
 
@@ -174,31 +176,31 @@ async def test_time_in_which_nothing_can_be_trusted_does_not_count() -> None:
     async def look() -> Mapping[str, object]:
         return {"level": 10 if 5 <= clock() < 50 else 0}
 
-    def blind() -> str:
+    def stale_reason() -> str:
         return "this machine's clock was set 1h forward" if 10 <= clock() < 100 else ""
 
-    seen = await look_until(expectation(within=60, hold=30), look, Names, virtual_clock, blind)
+    seen = await poll_until(expectation(within=60, for_duration=30), look, Bindings, virtual_clock, stale_reason)
     assert (seen.met, clock()) == (False, 150)
 
 
 @pytest.mark.parametrize("unmet", ["stop", "rollback"])
-async def test_where_nobody_could_be_asked_through_a_fault_of_our_own_nothing_is_taken_back(unmet: str) -> None:
+async def test_a_look_that_fails_through_a_fault_of_our_own_takes_no_change_back(unmet: str) -> None:
     """E35: also of a step that is made of such steps. What follows is for the watchdog to say, by the service's health."""
     trouble = ResolverFailed("web.production cannot be resolved; nor do the cluster's names")
-    look = f"{{id: ask, run: curl http://web.production/, expect: status == 200, within: 4s, unmet: {unmet}}}"
-    for steps in (f"- {look}", f"- {{id: both, unmet: rollback, steps: [{look}]}}"):
-        bench = Bench(f"- {{id: one, run: kubectl cordon one}}\n{steps}\n- {{id: after, run: kubectl cordon two}}")
-        bench.looker.will("curl", lambda: trouble)
+    look = f"{{id: ask, run: curl http://web.production/, expect: status == 200, within: 4s, onFailure: {unmet}}}"
+    for steps in (f"- {look}", f"- {{id: both, onFailure: rollback, steps: [{look}]}}"):
+        bench = RunBench(f"- {{id: one, run: kubectl cordon one}}\n{steps}\n- {{id: after, run: kubectl cordon two}}")
+        bench.prober.will("curl", lambda: trouble)
         bench.at(10, bench.heal)
-        ended = await bench.carry()
+        ended = await bench.drive()
         assert ended.state is IncidentState.RECOVERED
         assert bench.effects == ["kubectl cordon one"]
 
 
 async def test_a_step_that_goes_on_in_any_case_goes_on_though_nobody_could_be_asked() -> None:
-    look = "- {id: ask, run: curl http://web.production/, expect: status == 200, within: 4s, unmet: continue}"
-    bench = Bench(look + "\n- {id: after, run: kubectl cordon two}")
-    bench.looker.will("curl", lambda: ResolverFailed("web.production cannot be resolved"))
+    look = "- {id: ask, run: curl http://web.production/, expect: status == 200, within: 4s, onFailure: continue}"
+    bench = RunBench(look + "\n- {id: after, run: kubectl cordon two}")
+    bench.prober.will("curl", lambda: ResolverFailed("web.production cannot be resolved"))
     bench.at(10, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert bench.effects == ["kubectl cordon two"]

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.actions.result import Result
-from kintsugi.model.documents import SecretRef
 from kintsugi.model.records import IncidentState
-from tests.unit.runner.bench import Bench, clock
+from kintsugi.model.remedies import RemedyKind
+from kintsugi.model.services import SecretRef
+from tests.unit.runner.bench import RunBench, clock
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
@@ -27,31 +28,44 @@ ENV = "env:\n  PGPASSWORD: {secret: web-credentials, key: password}\n"
 
 
 async def test_a_scan_carries_its_patterns_and_every_look_its_service_s_secrets() -> None:
-    bench = Bench(SCAN, service=ENV, documents=(PATTERNS,))
-    bench.looker.will("kubectl logs", lambda: Result(names={"lines": [], "sources": [], "findings": []}, summary=""))
+    bench = RunBench(SCAN, service=ENV, documents=(PATTERNS,))
+    bench.prober.will("kubectl logs", lambda: Result(names={"lines": [], "sources": [], "findings": []}, summary=""))
     bench.at(60, bench.heal)
-    assert (await bench.carry()).state is IncidentState.NO_ACTION
-    followed, *_, looked = bench.looker.askers
+    assert (await bench.drive()).state is IncidentState.NO_ACTION
+    followed, *_, looked = bench.prober.askers
     assert [pattern.means for pattern in followed.patterns] == ["memory"]
     assert looked.patterns == ()
-    assert {each.namespace for each in bench.looker.askers} == {"production"}
+    assert {each.namespace for each in bench.prober.askers} == {"production"}
     assert followed.env == looked.env == {"PGPASSWORD": SecretRef(secret="web-credentials", key="password")}
 
 
 async def test_a_log_is_followed_as_long_as_its_expectation_must_hold() -> None:
-    bench = Bench(SCAN, documents=(PATTERNS,))
-    bench.looker.will("kubectl logs", lambda: Result(names={"lines": [], "sources": [], "findings": []}, summary=""))
+    bench = RunBench(SCAN, documents=(PATTERNS,))
+    bench.prober.will("kubectl logs", lambda: Result(names={"lines": [], "sources": [], "findings": []}, summary=""))
     bench.at(60, bench.heal)
-    await bench.carry()
-    assert bench.looker.deadlines[0] == timedelta(seconds=20)
+    await bench.drive()
+    assert bench.prober.deadlines[0] == timedelta(seconds=20)
 
 
 async def test_a_hand_over_says_where_the_steps_stopped() -> None:
     """The person who is called reads why; and at once: where nothing is taken back, the deadline brings nothing more."""
-    bench = Bench("- {id: sound, expect: service.ready > 99}", rollback="after: 6h\nthen: park\n")
-    ended = await bench.carry()
+    bench = RunBench("- {id: sound, expect: service.ready > 99}", rollback="after: 6h\nthen: leave\n")
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert (
-        "web is not healthy, and nothing is left to try; stopped at sound: not met: service.ready > 99" in ended.reason
+        "web is not healthy, and there is nothing left to try; stopped at sound: not met: service.ready > 99"
+        in ended.reason
     )
     assert clock() == pytest.approx(3 * 60, abs=2)
+
+
+async def test_a_diagnosis_knows_what_was_tried_and_of_which_workload_the_service_is() -> None:
+    steps = "- {id: cause, run: kintsugi diagnose deployment/web}\n- {id: look, run: kubectl get pods}\n"
+    bench = RunBench(steps + "- {id: wait, expect: service.healthy, within: 1m}")
+    bench.tried = frozenset({RemedyKind.RESTART_CANARY})
+    bench.at(60, bench.heal)
+    await bench.drive()
+    diagnosing, looking, *_ = bench.prober.askers
+    assert diagnosing.seen.tried == {RemedyKind.RESTART_CANARY}
+    assert looking.seen.tried == frozenset()
+    assert (diagnosing.service, diagnosing.seen.reference) == ("web", "deployment/web")

@@ -4,7 +4,7 @@ import pytest
 
 from kintsugi.model.records import IncidentState
 from kintsugi.telemetry import MASK
-from tests.unit.runner.bench import Bench
+from tests.unit.runner.bench import RunBench
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 async def test_a_command_with_a_secret_or_with_what_was_masked_stops_the_run_before_anything_is_written(
     value: str,
 ) -> None:
-    bench = Bench(f"- {{id: one, run: \"kubectl annotate deployment web note='{value}'\"}}")
-    ended = await bench.carry()
+    bench = RunBench(f"- {{id: one, run: \"kubectl annotate deployment web note='{value}'\"}}")
+    ended = await bench.drive()
     assert bench.effects == []
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert any("its command holds a secret" in reason for _, reason in bench.ledger.moves)
@@ -23,6 +23,6 @@ async def test_a_command_with_a_secret_or_with_what_was_masked_stops_the_run_bef
 
 async def test_a_literal_of_an_environment_that_stands_in_the_runbook_is_no_secret() -> None:
     patch = '{\\"spec\\":{\\"template\\":{\\"spec\\":{\\"containers\\":[{\\"name\\":\\"web\\",\\"env\\":[{\\"name\\":\\"A\\",\\"value\\":\\"off\\"}]}]}}}}'
-    bench = Bench(f"- {{id: one, run: \"kubectl patch deployment web -p '{patch}'\"}}", heals="kubectl patch")
-    await bench.carry()
+    bench = RunBench(f"- {{id: one, run: \"kubectl patch deployment web -p '{patch}'\"}}", heals="kubectl patch")
+    await bench.drive()
     assert len(bench.effects) == 1

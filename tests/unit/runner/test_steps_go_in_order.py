@@ -7,7 +7,7 @@ import pytest
 from kintsugi.errors import Refused, ServerUnavailable
 from kintsugi.model.records import IncidentState, Phase, StepState
 from tests.unit.factories import moment
-from tests.unit.runner.bench import SCALE, Bench, clock
+from tests.unit.runner.bench import SCALE, RunBench, clock
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
@@ -19,12 +19,12 @@ WHOLE = """\
 
 
 async def test_a_run_walks_its_steps_is_watched_and_recovers() -> None:
-    bench = Bench(WHOLE, heals="kubectl scale")
-    ended = await bench.carry()
+    bench = RunBench(WHOLE, heals="kubectl scale")
+    ended = await bench.drive()
     assert ended.state is IncidentState.RECOVERED
     assert bench.states == [IncidentState.VERIFYING, IncidentState.RECOVERED]
     assert bench.effects == [SCALE]
-    ordered = [line for line in bench.power.story if "@" not in line]
+    ordered = [line for line in bench.power.story if not line.startswith("marks ")]
     assert ordered == [
         "look done",
         "scale planned",
@@ -40,17 +40,17 @@ async def test_a_run_walks_its_steps_is_watched_and_recovers() -> None:
 
 
 async def test_recovery_is_not_called_before_health_has_lasted() -> None:
-    bench = Bench(WHOLE, heals="kubectl scale")
-    ended = await bench.carry()
-    assert ended.walked is not None
+    bench = RunBench(WHOLE, heals="kubectl scale")
+    ended = await bench.drive()
+    assert ended.steps_finished_at is not None
     assert ended.finished is not None
-    assert ended.finished - ended.walked >= timedelta(minutes=2)
+    assert ended.finished - ended.steps_finished_at >= timedelta(minutes=2)
 
 
 async def test_a_run_without_changes_that_finds_all_well_is_no_action() -> None:
-    bench = Bench("- {id: wait, expect: service.healthy, within: 1m}")
+    bench = RunBench("- {id: wait, expect: service.healthy, within: 1m}")
     bench.at(10, bench.heal)
-    assert (await bench.carry()).state is IncidentState.NO_ACTION
+    assert (await bench.drive()).state is IncidentState.NO_ACTION
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,17 @@ async def test_a_run_without_changes_that_finds_all_well_is_no_action() -> None:
         ("rollback", [IncidentState.ROLLING_BACK, IncidentState.NEEDS_OPERATOR], False),
     ],
 )
-async def test_what_follows_an_unmet_expectation(unmet: str, states: list[IncidentState], goes_on: bool) -> None:
-    bench = Bench(
+async def test_on_failure_decides_what_follows_an_unmet_expectation(
+    unmet: str, states: list[IncidentState], goes_on: bool
+) -> None:
+    bench = RunBench(
         f"""\
-        - {{id: look, run: kubectl get pods, expect: size(items) > 5, unmet: {unmet}}}
+        - {{id: look, run: kubectl get pods, expect: size(items) > 5, onFailure: {unmet}}}
         - {{id: after, run: kubectl get nodes, expect: size(items) > 0}}
         """
     )
     bench.at(30, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert bench.states == states
     assert bench.has("after") == goes_on
     assert bench.step("look").met is False
@@ -77,17 +79,17 @@ async def test_what_follows_an_unmet_expectation(unmet: str, states: list[Incide
 
 
 async def test_a_stop_says_where_and_why() -> None:
-    bench = Bench("- {id: look, run: kubectl get pods, expect: size(items) > 5}")
+    bench = RunBench("- {id: look, run: kubectl get pods, expect: size(items) > 5}")
     bench.at(30, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert bench.ledger.moves[0] == (IncidentState.VERIFYING, "stopped at look: not met: size(items) > 5")
 
 
 async def test_a_stop_says_in_the_runbook_s_own_words_what_was_not_so() -> None:
     """Whoever is called reads the step's name, not an expression alone."""
-    bench = Bench("- {id: look, name: There are six pods, run: kubectl get pods, expect: size(items) > 5}")
+    bench = RunBench("- {id: look, name: There are six pods, run: kubectl get pods, expect: size(items) > 5}")
     bench.at(30, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert bench.ledger.moves[0][1] == "stopped at look: There are six pods: not met: size(items) > 5"
 
 
@@ -101,14 +103,14 @@ async def test_a_stop_says_in_the_runbook_s_own_words_what_was_not_so() -> None:
     ],
 )
 async def test_when_and_unless_leave_a_step_out(condition: str, wanted: bool) -> None:
-    bench = Bench(
+    bench = RunBench(
         f"""\
         - {{id: scale, run: kubectl scale deployment/web --replicas=5, {condition}}}
         - {{id: after, run: kubectl get pods, when: steps.scale.ran}}
         """
     )
     bench.at(30, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert bench.effects == ([SCALE] if wanted else [])
     assert bench.step("scale").state is (StepState.DONE if wanted else StepState.SKIPPED)
     assert bench.step("after").state is (StepState.DONE if wanted else StepState.SKIPPED)
@@ -117,55 +119,55 @@ async def test_when_and_unless_leave_a_step_out(condition: str, wanted: bool) ->
 @pytest.mark.parametrize("key", ["when", "unless"])
 async def test_a_when_without_an_answer_stops_the_run(key: str) -> None:
     """P6: a question that could not be answered is no reason to act."""
-    bench = Bench(
+    bench = RunBench(
         f"""\
         - {{id: scale, run: kubectl scale deployment/web --replicas=5, {key}: 'service.pods[9].spec.nodeName == "a"'}}
         """
     )
     bench.at(30, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert not bench.effects
-    assert bench.ledger.moves[0][1].startswith("stopped at scale: it cannot be said whether it is wanted")
+    assert bench.ledger.moves[0][1].startswith("stopped at scale: its `when` or `unless` cannot be evaluated")
 
 
 async def test_a_look_that_gets_no_answer_is_not_met() -> None:
-    bench = Bench("- {id: look, run: kubectl get pods, expect: size(items) > 0}")
-    bench.looker.will("kubectl get pods", lambda: ServerUnavailable("no answer"))
+    bench = RunBench("- {id: look, run: kubectl get pods, expect: size(items) > 0}")
+    bench.prober.will("kubectl get pods", lambda: ServerUnavailable("no answer"))
     bench.at(30, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert (bench.step("look").met, bench.step("look").error) == (False, "no answer")
 
 
 async def test_earlier_results_are_seen_by_later_steps_but_not_by_a_child() -> None:
-    bench = Bench(
+    bench = RunBench(
         """\
         - {id: look, run: kubectl get pods, expect: size(items) == 3}
         - {id: scale, run: "kubectl scale deployment/web --replicas=${size(steps.look.items) + 2}"}
         """,
         heals="kubectl scale",
     )
-    bench.looker.will("kubectl get pods", lambda: {"items": [{}, {}, {}]})
-    await bench.carry()
+    bench.prober.will("kubectl get pods", lambda: {"items": [{}, {}, {}]})
+    await bench.drive()
     assert bench.effects == [SCALE]
 
 
 async def test_a_change_whose_values_cannot_be_told_stops_the_run() -> None:
     """P6: no command without its values; the watchdog decides the rest."""
-    bench = Bench(
+    bench = RunBench(
         """\
-        - {id: look, run: kubectl get pods, unmet: continue}
+        - {id: look, run: kubectl get pods, onFailure: continue}
         - {id: cordon, run: "kubectl cordon ${steps.look.items[5].spec.nodeName}"}
         """
     )
     bench.at(30, bench.heal)
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert not bench.effects
     assert bench.ledger.moves[0][1].startswith("stopped at cordon: ")
     assert ended.state is IncidentState.NO_ACTION
 
 
 async def test_a_change_that_is_refused_stops_unless_the_runbook_goes_on() -> None:
-    bench = Bench(
+    bench = RunBench(
         """\
         - {id: scale, run: kubectl scale deployment/web --replicas=5}
         - {id: after, run: kubectl get pods}
@@ -173,31 +175,31 @@ async def test_a_change_that_is_refused_stops_unless_the_runbook_goes_on() -> No
     )
     bench.actor.will("prepare", Refused("an autoscaler owns it"))
     bench.at(30, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert bench.ledger.moves[0] == (IncidentState.VERIFYING, "stopped at scale: an autoscaler owns it")
     assert not bench.has("after")
 
 
-async def test_where_nothing_was_done_its_expectation_is_looked_at_only_once() -> None:
-    bench = Bench(
+async def test_the_expectation_of_a_change_that_was_not_made_is_looked_at_only_once() -> None:
+    bench = RunBench(
         """\
         - id: scale
           run: kubectl scale deployment/web --replicas=5
           expect: service.ready >= 3
           within: 10m
-          unmet: continue
+          onFailure: continue
         - {id: after, run: kubectl get pods}
         """
     )
     bench.actor.will("prepare", Refused("an autoscaler owns it"))
     bench.at(60, bench.heal)
-    await bench.carry()
-    assert bench.looker.looked[0][0] < 2
+    await bench.drive()
+    assert bench.prober.looked[0][0] < 2
     assert bench.step("scale").error == "an autoscaler owns it; not met: service.ready >= 3"
 
 
 async def test_an_expectation_that_holds_all_the_same_is_met_after_a_refusal() -> None:
-    bench = Bench(
+    bench = RunBench(
         """\
         - {id: scale, run: kubectl scale deployment/web --replicas=5, expect: service.ready >= 1}
         - {id: after, run: kubectl get pods}
@@ -205,15 +207,15 @@ async def test_an_expectation_that_holds_all_the_same_is_met_after_a_refusal() -
     )
     bench.actor.will("prepare", Refused("an autoscaler owns it"))
     bench.at(30, bench.heal)
-    await bench.carry()
+    await bench.drive()
     assert bench.step("scale").met is True
     assert bench.has("after")
 
 
 async def test_the_way_back_is_written_down_before_the_change() -> None:
     """P8: who, what, why, and how to undo it."""
-    bench = Bench(WHOLE, heals="kubectl scale")
-    await bench.carry()
+    bench = RunBench(WHOLE, heals="kubectl scale")
+    await bench.drive()
     effect = bench.step("scale#0")
     assert effect.why == "pod web-1 is unhealthy (rule web-pods)"
     assert effect.undo is not None
@@ -222,13 +224,13 @@ async def test_the_way_back_is_written_down_before_the_change() -> None:
 
 @pytest.mark.parametrize(
     ("undo", "note"),
-    [("keep", "it stays: the runbook says so"), ("none", "it needs no undo: the runbook says so")],
+    [("keep", "it is kept: the runbook says so"), ("none", "it needs no undo: the runbook says so")],
 )
 async def test_a_runbooks_own_word_on_undo_is_kept_with_the_change(undo: str, note: str) -> None:
-    bench = Bench(
+    bench = RunBench(
         f"- {{id: scale, run: kubectl scale deployment/web --replicas=5, undo: {undo}}}", heals="kubectl scale"
     )
-    await bench.carry()
+    await bench.drive()
     effect = bench.step("scale#0")
     assert effect.undo is not None
     assert (effect.undo.commands, effect.undo.note) == ((), note)
@@ -236,7 +238,19 @@ async def test_a_runbooks_own_word_on_undo_is_kept_with_the_change(undo: str, no
 
 async def test_a_run_with_a_pod_deleted_by_a_person_is_not_confused_by_the_clock() -> None:
     """The moment of every record is the injected clock's."""
-    bench = Bench(WHOLE, heals="kubectl scale")
-    ended = await bench.carry()
+    bench = RunBench(WHOLE, heals="kubectl scale")
+    ended = await bench.drive()
     assert ended.finished == moment(seconds=clock())
     assert bench.step("scale#0", Phase.FORWARD).started == moment()
+
+
+@pytest.mark.parametrize("expect", ["size(items) > 9", "items[9].metadata.name == 'web'"], ids=["not met", "no answer"])
+async def test_a_step_may_call_a_person_however_well_the_service_looks(expect: str) -> None:
+    """P6: what stops a walk is judged by the service's health, and that may be well by then."""
+    for unmet, state in (("escalate", IncidentState.NEEDS_OPERATOR), ("stop", IncidentState.NO_ACTION)):
+        bench = RunBench(
+            f"""- {{id: few, name: Enough are back, run: kubectl get pods, expect: "{expect}", onFailure: {unmet}}}"""
+        )
+        bench.at(0, bench.heal)
+        ended = await bench.drive()
+        assert ended.state is state, ended

@@ -1,4 +1,4 @@
-"""The rollback: the runbook's own steps, then what else the run changed, newest first, then a last look (DESIGN 6, E15)."""
+"""The rollback: the runbook's own steps, then what else the run changed, newest first, then a last look (E15)."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,14 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.actions.undo import undone_by
+from kintsugi.actions.effect_plan import undone_by
 from kintsugi.errors import Forbidden, Refused, TooManyRequests
-from kintsugi.model.command import Cordon, ObjectName, Rollout, Verb
+from kintsugi.model.command import ObjectName, Verb
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState
-from kintsugi.objects import resources
+from kintsugi.verbs.cordon import Cordon
+from kintsugi.verbs.rollout import Rollout
+from kubeobjects import resources
 from tests.unit.executor.scripted_actor import Lost
 from tests.unit.factories import moment, pause, runbook_text
-from tests.unit.runner.bench import Bench, cut_everywhere
+from tests.unit.runner.bench import RunBench, cut_everywhere
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
@@ -26,14 +28,14 @@ steps:
 """
 
 
-def failing(steps: str = TWO, *, rollback: str = "after: 10m", heals: str = "kubectl uncordon one") -> Bench:
+def failing(steps: str = TWO, *, rollback: str = "after: 10m", heals: str = "kubectl uncordon one") -> RunBench:
     """Make a run that does not help; what is taken back last does, at once."""
-    return Bench(steps, rollback=rollback, heals=heals, heals_after=timedelta(0))
+    return RunBench(steps, rollback=rollback, heals=heals, heals_after=timedelta(0))
 
 
 async def test_changes_are_taken_back_newest_first() -> None:
     bench = failing()
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert bench.effects == [
         "kubectl cordon one",
         "kubectl cordon two",
@@ -49,7 +51,7 @@ async def test_changes_are_taken_back_newest_first() -> None:
 
 async def test_the_runbooks_own_steps_come_first() -> None:
     bench = failing(rollback=BACK)
-    await bench.carry()
+    await bench.drive()
     assert bench.effects[2:] == ["kubectl cordon three", "kubectl uncordon two", "kubectl uncordon one"]
     assert bench.step("mark", Phase.ROLLBACK).state is StepState.DONE
 
@@ -57,62 +59,62 @@ async def test_the_runbooks_own_steps_come_first() -> None:
 async def test_a_rollback_is_never_rolled_back() -> None:
     """E15: what the rollback's steps changed has an undo on record, but is not taken back."""
     bench = failing(rollback=BACK)
-    await bench.carry()
+    await bench.drive()
     assert "kubectl uncordon three" not in bench.effects
 
 
-async def test_what_stays_by_the_runbooks_word_is_not_taken_back() -> None:
+async def test_a_change_that_stays_by_the_runbooks_word_is_not_taken_back() -> None:
     bench = failing("- {id: keep, run: kubectl cordon keep, undo: keep}\n" + TWO)
-    await bench.carry()
+    await bench.drive()
     assert "kubectl uncordon keep" not in bench.effects
 
 
-async def test_what_was_refused_or_failed_is_not_taken_back() -> None:
-    bench = failing("- {id: no, run: kubectl cordon no, unmet: continue}\n" + TWO)
+async def test_a_refused_or_failed_change_is_not_taken_back() -> None:
+    bench = failing("- {id: no, run: kubectl cordon no, onFailure: continue}\n" + TWO)
     bench.actor.will("prepare kubectl cordon no", Refused("it is cordoned already"))
-    await bench.carry()
+    await bench.drive()
     assert "kubectl uncordon no" not in bench.effects
 
 
-async def test_what_was_surely_not_made_in_time_is_not_taken_back() -> None:
+async def test_a_change_that_was_surely_not_made_in_time_is_not_taken_back() -> None:
     """A write that the server refused changed nothing: to undo it would change something."""
     bench = failing(TWO + "- {id: late, run: kubectl cordon late}", rollback="after: 1m")
     bench.actor.will("perform kubectl cordon late", *[TooManyRequests("busy")] * 1000)
-    bench.at(30, lambda: bench.carrier.ask_rollback("ada") if bench.carrier else None)
-    ended = await bench.carry()
+    bench.at(30, lambda: bench.driver.ask_rollback("ada") if bench.driver else None)
+    ended = await bench.drive()
     assert (bench.step("late#0").state, bench.step("late#0").error) == (StepState.PLANNED, "not made: busy")
     assert bench.effects[2:] == ["kubectl uncordon two", "kubectl uncordon one"]
     assert ended.state is IncidentState.ROLLED_BACK
 
 
-async def test_what_may_have_happened_is_taken_back_too() -> None:
-    bench = failing(TWO, rollback="after: 1m\nwhen: always")
+async def test_a_change_that_may_have_happened_is_taken_back_too() -> None:
+    bench = failing(TWO, rollback="after: 1m\npolicy: always")
     bench.actor.takes = timedelta(seconds=50)
     bench.actor.will("perform kubectl cordon two", Lost(applied=True))
-    await bench.carry()
+    await bench.drive()
     assert bench.effects[-2:] == ["kubectl uncordon two", "kubectl uncordon one"]
 
 
 async def test_copies_that_were_added_stay_while_the_service_is_not_well() -> None:
-    bench = Bench("- {id: scale, run: kubectl scale deployment/web --replicas=5}", rollback="after: 10m")
-    ended = await bench.carry()
+    bench = RunBench("- {id: scale, run: kubectl scale deployment/web --replicas=5}", rollback="after: 10m")
+    ended = await bench.drive()
     assert bench.effects == ["kubectl scale deployment web --replicas=5 -n production"]
     assert ended.state is IncidentState.NEEDS_OPERATOR
 
 
 async def test_copies_that_were_added_are_taken_away_when_the_rollback_has_made_the_service_well() -> None:
-    bench = Bench(
+    bench = RunBench(
         "- {id: scale, run: kubectl scale deployment/web --replicas=5}",
         rollback="after: 10m\nsteps: [{id: mend, run: kubectl cordon bad}, {id: wait, expect: service.healthy, within: 1m}]",
         heals="kubectl cordon bad",
     )
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert bench.effects[-1] == "kubectl scale deployment web --replicas=3 -n production"
     assert ended.state is IncidentState.ROLLED_BACK
 
 
 async def test_a_workload_that_a_rollback_step_has_set_already_is_not_set_again() -> None:
-    bench = Bench(
+    bench = RunBench(
         "- {id: ahead, run: kubectl rollout undo deployment/web --to-revision=7}",
         rollback="after: 10m\nsteps: [{id: back, run: kubectl rollout undo deployment/web --to-revision=3}]",
         heals="kubectl rollout undo deployment/web --to-revision=3",
@@ -126,7 +128,7 @@ async def test_a_workload_that_a_rollback_step_has_set_already_is_not_set_again(
             revision=6,
         )
     )
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert [text.split("=")[1].split()[0] for text in bench.effects] == ["7", "3"]
     assert ended.state is IncidentState.ROLLED_BACK
 
@@ -141,7 +143,7 @@ async def test_steps_that_the_author_wrote_take_a_change_back_in_their_own_way()
     - {id: two, run: kubectl cordon two}
     """
     bench = failing(steps)
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert bench.effects[2:] == ["kubectl uncordon two", "kubectl uncordon alpha", "kubectl uncordon one"]
     assert bench.has("first", Phase.UNDO)
     assert ended.state is IncidentState.ROLLED_BACK
@@ -155,7 +157,7 @@ async def test_steps_that_the_author_wrote_see_parameters_and_what_the_run_saw()
       undo:
         - {id: back, run: "kubectl uncordon ${params.node}-${size(steps.look.items)}", when: steps.one.ran}
     """
-    bench = Bench(
+    bench = RunBench(
         steps,
         rollback="after: 10m",
         more="parameters: {node: {type: name, default: alpha}}",
@@ -163,8 +165,8 @@ async def test_steps_that_the_author_wrote_see_parameters_and_what_the_run_saw()
         heals_after=timedelta(0),
     )
     bench.ledger.record = replace(bench.ledger.record, parameters={"node": "alpha"})
-    bench.looker.will("kubectl get pods", lambda: {"items": [{}, {}]})
-    ended = await bench.carry()
+    bench.prober.will("kubectl get pods", lambda: {"items": [{}, {}]})
+    ended = await bench.drive()
     assert bench.effects[1:] == ["kubectl uncordon alpha-2"]
     assert ended.state is IncidentState.ROLLED_BACK
 
@@ -175,16 +177,16 @@ async def test_steps_that_the_author_wrote_for_a_change_that_was_not_made_are_le
     - {id: two, run: kubectl cordon two}
     """
     bench = failing(steps, heals="kubectl uncordon two")
-    await bench.carry()
+    await bench.drive()
     assert bench.effects == ["kubectl cordon two", "kubectl uncordon two"]
 
 
 async def test_changes_inside_groups_and_items_are_found_but_not_those_of_a_child_that_recovered() -> None:
     child = runbook_text("- {id: deep, run: kubectl cordon deep}", name="child", rollback="after: 5m")
-    bench = Bench(
+    bench = RunBench(
         """\
-        - {id: group, together: [{id: a, run: kubectl cordon a}, {id: b, run: kubectl cordon b, needs: [a]}]}
-        - {id: items, for_each: service.pods, run: "kubectl cordon ${each.metadata.name}"}
+        - {id: group, parallel: [{id: a, run: kubectl cordon a}, {id: b, run: kubectl cordon b, needs: [a]}]}
+        - {id: items, forEach: service.pods, run: "kubectl cordon ${each.metadata.name}"}
         - {id: call, runbook: child}
         """,
         documents=(child,),
@@ -193,17 +195,17 @@ async def test_changes_inside_groups_and_items_are_found_but_not_those_of_a_chil
         heals_after=timedelta(0),
     )
     bench.actor.takes = timedelta(seconds=1)
-    await bench.carry()
+    await bench.drive()
     undone = [text.split()[-1] for text in bench.effects if "uncordon" in text]
     assert undone == ["web-3", "web-2", "web-1", "b", "a"], "what a child recovered is not undone by its parent"
 
 
 async def test_revert_takes_an_earlier_step_back_in_mid_run_and_only_once() -> None:
     bench = failing(
-        "- {id: one, run: kubectl cordon one}\n- {id: back, revert: one}\n- {id: two, run: kubectl cordon two}",
+        "- {id: one, run: kubectl cordon one}\n- {id: back, undoStep: one}\n- {id: two, run: kubectl cordon two}",
         heals="kubectl uncordon two",
     )
-    await bench.carry()
+    await bench.drive()
     assert bench.effects == ["kubectl cordon one", "kubectl uncordon one", "kubectl cordon two", "kubectl uncordon two"]
 
 
@@ -218,16 +220,16 @@ async def test_revert_takes_an_earlier_step_back_in_mid_run_and_only_once() -> N
     ],
     ids=["a right is missing", "it cannot be looked at"],
 )
-async def test_a_rollback_that_fails_calls_a_person(spoil: Callable[[Bench], None], reason: str) -> None:
+async def test_a_rollback_that_fails_calls_a_person(spoil: Callable[[RunBench], None], reason: str) -> None:
     """E15."""
     bench = failing()
     spoil(bench)
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith("the rollback did not succeed: two#0~0: ")
+    assert ended.reason.startswith("the rollback failed: two#0~0: ")
     assert reason in ended.reason
     assert "Done:\n  kubectl cordon one\n  kubectl cordon two" in ended.reason
-    assert "To take it back, newest first:\n  kubectl uncordon two\n  kubectl uncordon one" in ended.reason
+    assert "To undo it, newest first:\n  kubectl uncordon two\n  kubectl uncordon one" in ended.reason
 
 
 async def test_a_rollback_step_without_its_values_calls_a_person_with_the_commands() -> None:
@@ -240,15 +242,15 @@ async def test_a_rollback_step_without_its_values_calls_a_person_with_the_comman
           - {id: back, run: "kubectl uncordon ${steps.look.items[7].metadata.name}"}
         """
     )
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith("the rollback did not succeed: back: ")
+    assert ended.reason.startswith("the rollback failed: back: ")
     assert "kubectl uncordon one" in ended.reason
 
 
 async def test_a_rollback_that_does_not_help_calls_a_person() -> None:
     bench = failing(heals="nothing")
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith(
         "rolled back (web is still failing at the deadline): kubectl uncordon two, kubectl uncordon one;"
@@ -256,18 +258,18 @@ async def test_a_rollback_that_does_not_help_calls_a_person() -> None:
     )
 
 
-async def test_what_has_been_taken_back_is_not_told_to_be_taken_back() -> None:
+async def test_a_change_that_has_been_taken_back_is_not_told_to_be_taken_back() -> None:
     """A person who is handed commands must not undo twice."""
     bench = failing(heals="nothing")
-    ended = await bench.carry()
-    assert "To take it back" not in ended.reason
+    ended = await bench.drive()
+    assert "To undo it" not in ended.reason
 
 
 async def test_a_run_that_changed_nothing_has_nothing_to_be_taken_back() -> None:
-    bench = Bench("- {id: look, run: kubectl get pods}", rollback="after: 10m\nwhen: always")
-    ended = await bench.carry()
+    bench = RunBench("- {id: look, run: kubectl get pods}", rollback="after: 10m\npolicy: always")
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert "the run has changed nothing that could be taken back" in ended.reason
+    assert "the run has changed nothing that could be undone" in ended.reason
 
 
 async def test_a_rollback_that_is_under_way_goes_on_through_a_pause() -> None:
@@ -276,7 +278,7 @@ async def test_a_rollback_that_is_under_way_goes_on_through_a_pause() -> None:
     bench.actor.takes = timedelta(seconds=20)
     bench.at(610, lambda: bench.ledger.pauses.append(pause(since=moment(seconds=610))))
     times = bench.note_times()
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert times["kubectl uncordon one"] > 610
     assert ended.state is IncidentState.ROLLED_BACK
 
@@ -286,33 +288,33 @@ async def test_under_a_freeze_nothing_is_taken_back_and_a_person_has_the_command
     """E29: freeze is for when even going back must not happen."""
     bench = failing(rollback=rollback)
     bench.at(300, lambda: bench.ledger.pauses.append(pause(freeze=True)))
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert bench.effects == ["kubectl cordon one", "kubectl cordon two"]
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert "frozen by ada: a release" in ended.reason
     assert "kubectl uncordon two\n  kubectl uncordon one" in ended.reason
 
 
-async def test_nothing_is_taken_back_on_old_news() -> None:
+async def test_no_change_is_taken_back_on_old_news() -> None:
     """P6."""
     bench = failing()
-    bench.at(590, lambda: setattr(bench.world, "blind", "the watch is silent"))
-    bench.at(2000, lambda: setattr(bench.world, "blind", ""))
+    bench.at(590, lambda: setattr(bench.observed, "stale_reason", "the watch is silent"))
+    bench.at(2000, lambda: setattr(bench.observed, "stale_reason", ""))
     times = bench.note_times()
-    await bench.carry()
+    await bench.drive()
     assert min(list(times.values())[2:]) >= 1999
 
 
-def soon_failing() -> Bench:
+def soon_failing() -> RunBench:
     """Make a run that does not help, with an early deadline."""
     return failing(rollback="after: 3m")
 
 
 @pytest.mark.long
-def test_wherever_the_process_ends_each_change_is_taken_back_once() -> None:
+def test_every_change_is_taken_back_once_wherever_the_process_ends() -> None:
     """C1, P3."""
 
-    def check(where: str, bench: Bench, ended: RunRecord) -> None:
+    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
         assert ended.state is IncidentState.ROLLED_BACK, f"{where}: {ended.reason}"
         done = ["kubectl cordon one", "kubectl cordon two", "kubectl uncordon two", "kubectl uncordon one"]
         assert bench.effects == done, where
@@ -323,7 +325,7 @@ def test_wherever_the_process_ends_each_change_is_taken_back_once() -> None:
 def test_a_watchdog_that_is_overdue_after_a_long_absence_takes_back_what_was_done() -> None:
     """P5: the process is away beyond the deadline, from any moment on; what was not done by then is not begun."""
 
-    def check(where: str, bench: Bench, ended: RunRecord) -> None:
+    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
         made = [text.split()[-1] for text in bench.effects if text.startswith("kubectl cordon")]
         back = [text.split()[-1] for text in bench.effects if text.startswith("kubectl uncordon")]
         assert back == made[::-1], where
@@ -337,12 +339,12 @@ def test_a_watchdog_that_is_overdue_after_a_long_absence_takes_back_what_was_don
 def test_a_way_back_of_two_commands_is_gone_to_its_end_wherever_the_process_ends() -> None:
     """C1: a volume that is freed but not bound again is worse than before."""
 
-    def make() -> Bench:
+    def make() -> RunBench:
         bench = failing("- {id: one, run: kubectl cordon one}", rollback="after: 3m")
         bench.actor.undo_of = lambda _: undone_by(uncordon("alpha"), uncordon("one"))
         return bench
 
-    def check(where: str, bench: Bench, ended: RunRecord) -> None:
+    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
         assert bench.effects == ["kubectl cordon one", "kubectl uncordon alpha", "kubectl uncordon one"], where
         assert ended.state is IncidentState.ROLLED_BACK, f"{where}: {ended.reason}"
 
@@ -350,5 +352,5 @@ def test_a_way_back_of_two_commands_is_gone_to_its_end_wherever_the_process_ends
 
 
 def uncordon(node: str) -> Cordon:
-    """Give the command that lets pods onto a node again."""
+    """Return the command that lets pods onto a node again."""
     return Cordon(objects=(ObjectName(resource=resources.NODES, name=node),), on=False)

@@ -1,4 +1,4 @@
-"""The undo of our own restart is no rollback: it never leads back to a revision that was not seen good (E13, DESIGN 6)."""
+"""The undo of our own restart is no rollback: it never leads back to a revision that was not seen good (E13)."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,12 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from kintsugi.actions.undo import not_undone, undone_by
+from kintsugi.actions.effect_plan import not_undone, undone_by
 from kintsugi.errors import Refused
-from kintsugi.model.command import Command, Rollout, Verb
+from kintsugi.model.command import Command, Verb
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepState, UndoRecord
+from kintsugi.verbs.rollout import Rollout
 from tests.unit.factories import moment, pause, pod
-from tests.unit.runner.bench import Bench, clock, cut_everywhere
+from tests.unit.runner.bench import RunBench, clock, cut_everywhere
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
@@ -23,19 +24,19 @@ TO_THE_ONE_BEFORE = "kubectl rollout undo deployment/web --to-revision=2 -n prod
 
 def failing(
     steps: str = RESTART, *, before: str = "bad", rollback: str = "after: 10m", heals: str = TO_LAST_GOOD
-) -> Bench:
+) -> RunBench:
     """Make a run that restarts revision 2 in vain; revision 1, whose template is called `good`, was seen good."""
-    bench = Bench(steps, rollback=rollback, heals=heals, heals_after=timedelta(0))
-    bench.world.known_good = frozenset({"good"})
-    bench.world.last_good_number = 1
-    bench.world.show(template=before)
+    bench = RunBench(steps, rollback=rollback, heals=heals, heals_after=timedelta(0))
+    bench.observed.known_good = frozenset({"good"})
+    bench.observed.last_good_number = 1
+    bench.observed.show(template=before)
     bench.actor.facts_of = lambda command: facts(command, before)
     bench.actor.undo_of = way_back
     healed = bench.actor.on_change
 
     def on_change(text: str) -> None:
         if text.startswith(RESTARTED):
-            bench.world.show(template="stamped")
+            bench.observed.show(template="stamped")
         healed(text)
 
     bench.actor.on_change = on_change
@@ -43,7 +44,7 @@ def failing(
 
 
 def facts(command: Command, before: str) -> Mapping[str, object]:
-    """Tell what the action notes of a rollout command."""
+    """Return what the action notes of a rollout command."""
     if not isinstance(command, Rollout):
         return {}
     if command.verb is Verb.ROLLOUT_RESTART:
@@ -60,7 +61,7 @@ def way_back(command: Command) -> UndoRecord:
 
 async def test_a_bad_revision_that_was_restarted_is_left_for_the_last_good_one() -> None:
     bench = failing()
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert bench.effects == [RESTARTED, TO_LAST_GOOD]
     assert (ended.state, ended.reason) == (
         IncidentState.ROLLED_BACK,
@@ -74,18 +75,18 @@ async def test_a_bad_revision_that_was_restarted_is_left_for_the_last_good_one()
 async def test_a_good_revision_that_was_restarted_and_fails_is_not_to_blame() -> None:
     """Its template was seen good but for the stamp: to go back over the restart would only restart it once more."""
     bench = failing(before="good")
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert bench.effects == [RESTARTED]
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith(
-        "not rolled back: the revision that fails now was seen good before, so going back would not help"
+        "not rolled back: the revision that fails now was seen good before, so a rollback would not help"
     )
 
 
 async def test_a_person_s_word_takes_the_restart_of_a_good_revision_back() -> None:
     bench = failing(before="good", heals=TO_THE_ONE_BEFORE)
-    bench.at(30, lambda: bench.carrier.ask_rollback("ada") if bench.carrier else None)
-    ended = await bench.carry()
+    bench.at(30, lambda: bench.driver.ask_rollback("ada") if bench.driver else None)
+    ended = await bench.drive()
     assert bench.effects == [RESTARTED, TO_THE_ONE_BEFORE]
     assert ended.state is IncidentState.ROLLED_BACK
 
@@ -94,48 +95,46 @@ async def test_without_a_good_revision_nothing_is_taken_back_and_a_person_hears_
     bench = failing()
     refusal = "no earlier revision of deployment/web was seen good: a person has to choose one"
     bench.actor.will(f"prepare {TO_LAST_GOOD}", Refused(refusal))
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert bench.effects == [RESTARTED]
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith(
-        "the rollback did not succeed: the run has changed nothing that could be taken back: " + refusal
-    )
+    assert ended.reason.startswith("the rollback failed: the run has changed nothing that could be undone: " + refusal)
 
 
-async def test_of_several_restarts_one_way_back_is_gone() -> None:
+async def test_several_restarts_have_one_way_back() -> None:
     twice = RESTART + "\n- {id: more, run: kubectl rollout restart deployment/web}"
     bench = failing(twice)
-    await bench.carry()
+    await bench.drive()
     assert bench.effects == [RESTARTED, RESTARTED, TO_LAST_GOOD]
 
 
 async def test_a_restart_after_one_that_was_reverted_has_a_way_back_of_its_own() -> None:
     steps = """\
     - {id: first, run: kubectl rollout restart deployment/web}
-    - {id: wait, expect: service.ready > 99, within: 10s, unmet: continue}
-    - {id: back, revert: first}
-    - {id: wait2, expect: service.ready > 99, within: 10s, unmet: continue}
+    - {id: wait, expect: service.ready > 99, within: 10s, onFailure: continue}
+    - {id: back, undoStep: first}
+    - {id: wait2, expect: service.ready > 99, within: 10s, onFailure: continue}
     - {id: second, run: kubectl rollout restart deployment/web}
     """
     bench = failing(steps, heals="nothing")
-    await bench.carry()
+    await bench.drive()
     assert bench.effects == [RESTARTED, TO_THE_ONE_BEFORE, RESTARTED, TO_LAST_GOOD]
 
 
-async def test_what_the_walk_itself_has_reverted_is_no_rollback() -> None:
-    steps = "- {id: one, run: kubectl cordon one}\n- {id: back, revert: one}"
-    bench = Bench(steps, rollback="after: 10m")
-    ended = await bench.carry()
+async def test_a_change_that_the_walk_itself_has_reverted_is_no_rollback() -> None:
+    steps = "- {id: one, run: kubectl cordon one}\n- {id: back, undoStep: one}"
+    bench = RunBench(steps, rollback="after: 10m")
+    ended = await bench.drive()
     assert bench.effects == ["kubectl cordon one", "kubectl uncordon one"]
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert "the run has changed nothing that could be taken back" in ended.reason
+    assert "the run has changed nothing that could be undone" in ended.reason
 
 
 async def test_a_restart_that_a_rollback_step_has_dealt_with_is_not_taken_back() -> None:
     bench = failing(
         rollback="after: 10m\nsteps: [{id: back, run: kubectl rollout undo deployment/web --to-revision=1}]"
     )
-    await bench.carry()
+    await bench.drive()
     assert bench.effects[1:] == ["kubectl rollout undo deployment/web --to-revision=1 -n production"]
 
 
@@ -144,17 +143,17 @@ async def test_a_rollback_step_deals_with_no_other_workload_of_the_name(other: s
     """Workloads are one only by kind, name and namespace."""
     back = f"after: 10m\nsteps: [{{id: back, run: kubectl rollout undo {other} --to-revision=1}}]"
     bench = failing(rollback=back)
-    await bench.carry()
+    await bench.drive()
     assert bench.effects[2:] == [TO_LAST_GOOD]
 
 
 async def test_the_restart_of_a_workload_that_is_no_service_s_goes_back_to_nothing_unknown() -> None:
     """Nobody knows which of its revisions are good: the action is asked for the last good one, and refuses."""
     steps = "- {id: again, run: kubectl rollout restart deployment/stranger}"
-    bench = failing(steps, rollback="after: 10m\nwhen: always")
+    bench = failing(steps, rollback="after: 10m\npolicy: always")
     refusal = Refused("no earlier revision was seen good")
     bench.actor.will("prepare kubectl rollout undo deployment/stranger -n production", refusal)
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert len(bench.effects) == 1
     assert ended.state is IncidentState.NEEDS_OPERATOR
 
@@ -167,11 +166,11 @@ async def test_a_rollback_is_over_when_its_rollout_is_complete_and_all_has_laste
     def on_change(text: str) -> None:
         changed(text)
         if text == TO_LAST_GOOD:
-            bench.world.show(ready=3, updated=1)
-            bench.at(clock() + 240, lambda: bench.world.show(pods=(pod("web-9", made=moment(seconds=clock())),)))
+            bench.observed.show(ready=3, updated=1)
+            bench.at(clock() + 240, lambda: bench.observed.show(pods=(pod("web-9", made=moment(seconds=clock())),)))
 
     bench.actor.on_change = on_change
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert ended.state is IncidentState.ROLLED_BACK
     assert clock() == pytest.approx(600 + 240 + 120, abs=5)
 
@@ -183,18 +182,18 @@ async def test_a_process_that_was_away_after_the_last_change_looks_again(down: f
     await bench.carry_until_killed(610)
     assert bench.effects == [RESTARTED, TO_LAST_GOOD]
     await bench.sleep_until(610 + down)
-    view = bench.world.views["web"]
-    bench.world.views["web"] = replace(view, healthy_since=moment(seconds=clock()))
-    ended = await bench.carry()
+    view = bench.observed.views["web"]
+    bench.observed.views["web"] = replace(view, healthy_since=moment(seconds=clock()))
+    ended = await bench.drive()
     assert ended.state is IncidentState.ROLLED_BACK
     assert clock() == pytest.approx(610 + down + 120, abs=5)
 
 
 async def test_a_rollback_whose_rollout_is_stuck_says_so() -> None:
     bench = failing(heals="nothing")
-    bench.actor.on_change = lambda text: bench.world.show(ready=3, updated=1) if text == TO_LAST_GOOD else None
-    bench.world.show(template="bad")
-    ended = await bench.carry()
+    bench.actor.on_change = lambda text: bench.observed.show(ready=3, updated=1) if text == TO_LAST_GOOD else None
+    bench.observed.show(template="bad")
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith(
         "rolled back (web is still failing at the deadline): deployment/web from revision 3 to 1, which was seen good;"
@@ -205,19 +204,19 @@ async def test_a_rollback_whose_rollout_is_stuck_says_so() -> None:
 async def test_a_rollback_comes_to_its_end_when_nothing_can_be_seen_any_more() -> None:
     """P6: nothing is taken back on old news, and a person hears of it."""
     bench = failing()
-    bench.at(595, lambda: setattr(bench.world, "blind", "the watch is silent"))
-    ended = await bench.carry()
+    bench.at(595, lambda: setattr(bench.observed, "stale_reason", "the watch is silent"))
+    ended = await bench.drive()
     assert bench.effects == [RESTARTED]
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert ended.reason.startswith("the rollback did not succeed: it was not over after 1:00:00")
+    assert ended.reason.startswith("the rollback failed: it did not finish within 1:00:00")
     assert clock() == pytest.approx(600 + 3600, abs=5)
 
 
 async def test_a_rollback_that_a_person_freezes_is_handed_over_at_once() -> None:
     bench = failing()
-    bench.at(595, lambda: setattr(bench.world, "blind", "the watch is silent"))
+    bench.at(595, lambda: setattr(bench.observed, "stale_reason", "the watch is silent"))
     bench.at(700, lambda: bench.ledger.pauses.append(pause(since=moment(seconds=700), freeze=True)))
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert bench.effects == [RESTARTED]
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert "frozen by ada" in ended.reason
@@ -226,23 +225,27 @@ async def test_a_rollback_that_a_person_freezes_is_handed_over_at_once() -> None
 
 async def test_a_rollback_that_is_asked_for_once_more_has_its_whole_time() -> None:
     bench = failing()
-    bench.at(595, lambda: setattr(bench.world, "blind", "the watch is silent"))
-    await bench.carry()
+    bench.at(595, lambda: setattr(bench.observed, "stale_reason", "the watch is silent"))
+    await bench.drive()
     asked = replace(
-        bench.ledger.record, state=IncidentState.ROLLING_BACK, reason="rollback asked for by ada", finished=None
+        bench.ledger.record,
+        state=IncidentState.ROLLING_BACK,
+        reason="rollback asked for by ada",
+        rollback_requested_by="ada",
+        finished=None,
     )
     bench.ledger.record = asked
-    bench.at(clock() + 600, lambda: setattr(bench.world, "blind", ""))
-    ended = await bench.carry()
+    bench.at(clock() + 600, lambda: setattr(bench.observed, "stale_reason", ""))
+    ended = await bench.drive()
     assert ended.state is IncidentState.ROLLED_BACK
     assert ended.reason.startswith("rolled back (rollback asked for by ada): deployment/web from revision 3 to 1")
 
 
 @pytest.mark.long
-def test_wherever_the_process_ends_it_goes_to_the_last_good_revision_once() -> None:
+def test_the_undo_goes_to_the_last_good_revision_once_wherever_the_process_ends() -> None:
     """C1, P3."""
 
-    def check(where: str, bench: Bench, ended: RunRecord) -> None:
+    def check(where: str, bench: RunBench, ended: RunRecord) -> None:
         assert ended.state is IncidentState.ROLLED_BACK, f"{where}: {ended.reason}"
         assert bench.effects == [RESTARTED, TO_LAST_GOOD], where
         assert bench.step("again#0~0", Phase.UNDO).state is StepState.DONE, where

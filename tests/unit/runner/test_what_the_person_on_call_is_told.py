@@ -6,10 +6,10 @@ import pytest
 
 from kintsugi.errors import Forbidden
 from kintsugi.model.records import IncidentState, Phase, StepRecord, StepState, UndoRecord
-from kintsugi.runner.handover import hand_over
+from kintsugi.runner.report import hand_over
 from tests.unit.executor.scripted_actor import Lost
 from tests.unit.factories import step
-from tests.unit.runner.bench import Bench
+from tests.unit.runner.bench import RunBench
 
 pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
 
@@ -24,19 +24,19 @@ def record(
     changes: bool = True,
     phase: Phase = Phase.FORWARD,
 ) -> StepRecord:
-    """Give the record of a change."""
+    """Return the record of a change."""
     made = replace(step(path, state=state), text=text or f"do {path}", error=error, undo=undo, changes=changes)
     return replace(made, phase=phase)
 
 
 def back(text: str) -> UndoRecord:
-    """Give a way back."""
+    """Return a way back."""
     return UndoRecord(commands=({"command": "x"},), texts=(text,))
 
 
 def test_every_part_is_there_in_its_order() -> None:
     text = hand_over(
-        "the deadline has come",
+        "the deadline was reached",
         [
             record("one", StepState.DONE, undo=back("undo one")),
             record("two", StepState.DONE, undo=back("undo two")),
@@ -47,7 +47,7 @@ def test_every_part_is_there_in_its_order() -> None:
     )
     assert text == "\n".join(
         [
-            "the deadline has come",
+            "the deadline was reached",
             "Done:",
             "  do one",
             "  do two",
@@ -56,7 +56,7 @@ def test_every_part_is_there_in_its_order() -> None:
             "Not done:",
             "  do four (forbidden)",
             "  do five (an autoscaler owns it)",
-            "To take it back, newest first:",
+            "To undo it, newest first:",
             "  undo three",
             "  undo two",
             "  undo one",
@@ -64,7 +64,7 @@ def test_every_part_is_there_in_its_order() -> None:
     )
 
 
-def test_what_is_empty_is_left_out() -> None:
+def test_an_empty_part_of_the_message_is_left_out() -> None:
     assert hand_over("nothing was done", []) == "nothing was done"
 
 
@@ -74,7 +74,7 @@ def test_a_step_that_was_not_wanted_is_nothing_to_tell_of() -> None:
 
 
 @pytest.mark.parametrize("state", [StepState.INTENT, StepState.UNKNOWN, StepState.NEEDS_OPERATOR])
-def test_what_may_have_happened_is_uncertain_and_has_its_way_back(state: StepState) -> None:
+def test_a_change_that_may_have_happened_is_uncertain_and_has_its_way_back(state: StepState) -> None:
     text = hand_over("why", [record("one", state, error="e", undo=back("undo one"))])
     assert "Uncertain:\n  do one (e)" in text
     assert "undo one" in text
@@ -95,7 +95,7 @@ def test_looks_and_undone_parts_of_the_rollback_are_no_changes_to_take_back() ->
 
 
 async def test_a_run_that_failed_tells_all_of_it() -> None:
-    bench = Bench(
+    bench = RunBench(
         """\
         - {id: one, run: kubectl cordon one}
         - {id: two, run: kubectl scale deployment/web --replicas=5}
@@ -103,7 +103,7 @@ async def test_a_run_that_failed_tells_all_of_it() -> None:
         """
     )
     bench.actor.will("perform kubectl scale deployment web --replicas=5 -n production", Forbidden("may not patch"))
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert ended.state is IncidentState.FAILED
     assert ended.reason == "\n".join(
         [
@@ -112,17 +112,17 @@ async def test_a_run_that_failed_tells_all_of_it() -> None:
             "  kubectl cordon one",
             "Not done:",
             "  kubectl scale deployment web --replicas=5 -n production (may not patch)",
-            "To take it back, newest first:",
+            "To undo it, newest first:",
             "  kubectl uncordon one",
         ]
     )
 
 
 async def test_a_run_of_which_nobody_can_tell_names_the_uncertain_change() -> None:
-    bench = Bench("- {id: one, run: kubectl cordon one}")
+    bench = RunBench("- {id: one, run: kubectl cordon one}")
     bench.actor.will("perform", Lost(applied=True))
     bench.actor.will("probe", Forbidden("may not get nodes"))
-    ended = await bench.carry()
+    ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert "Uncertain:\n  kubectl cordon one (the outcome could not be looked up: may not get nodes)" in ended.reason
-    assert "To take it back, newest first:\n  kubectl uncordon one" in ended.reason
+    assert "Uncertain:\n  kubectl cordon one (the outcome could not be determined: may not get nodes)" in ended.reason
+    assert "To undo it, newest first:\n  kubectl uncordon one" in ended.reason

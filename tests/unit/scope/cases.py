@@ -21,7 +21,7 @@ from kintsugi.expressions import (
     Type,
     struct_type,
 )
-from kintsugi.model.documents import RuleSource
+from kintsugi.model.rules import RuleSource
 from kintsugi.objects import kept
 from kintsugi.scope import seen
 from kintsugi.scope.types import SERVICE, WORKLOAD, StepPlace, parameter_type, rule_names, service_names, step_names
@@ -30,7 +30,7 @@ DATA = Path(__file__).parents[2] / "data" / "expressions.yaml"
 SERVICES = ("database", "cache-service", "api-service", "web-service", "ingress-controller")
 
 POD, CLAIM, NODE = struct_type(kept.Pod), struct_type(kept.PersistentVolumeClaim), struct_type(kept.Node)
-VOLUME, KUBE_SERVICE = struct_type(kept.PersistentVolume), struct_type(kept.Service)
+VOLUME, KUBE_SERVICE = struct_type(kept.PersistentVolume), struct_type(kept.KubeService)
 BACKUP = Struct("Backup", {"url": STRING, "file": STRING, "proven": BOOL, "taken": TIMESTAMP, "bytes": INT})
 PROGRESS = Struct("Progress", {"bytes": INT})
 
@@ -62,7 +62,7 @@ EACH: Mapping[str, Type] = {"Pod": POD, "PersistentVolumeClaim": CLAIM, "Service
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class ExpressionCase:
     """One expression where it stands."""
 
     name: str
@@ -71,11 +71,11 @@ class Case:
     scope: Scope
 
 
-def cases() -> tuple[Case, ...]:
+def cases() -> tuple[ExpressionCase, ...]:
     """Read every case."""
     entries = yaml.safe_load(DATA.read_text(encoding="utf-8"))
     return tuple(
-        Case(
+        ExpressionCase(
             name=f"{entry['file']}: {entry['path']}",
             source=entry["source"],
             gives=GIVES[entry["gives"]],
@@ -86,7 +86,7 @@ def cases() -> tuple[Case, ...]:
 
 
 def merged(results: Iterable[str]) -> Mapping[str, Type]:
-    """Give the names of several kinds of results together."""
+    """Return the names of several kinds of results together."""
     return {name: kind for result in results for name, kind in RESULTS[result].items()}
 
 

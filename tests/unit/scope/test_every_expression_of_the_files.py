@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kintsugi.expressions import ExpressionProblem
 from kintsugi.expressions.expansion import expand
-from tests.unit.scope.cases import Case, cases
+from tests.unit.scope.cases import ExpressionCase, cases
 
 CASES = cases()
 _STRING_OR_WORD = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|[A-Za-z_]\w*')
@@ -17,22 +17,22 @@ _WORDS_OF_CEL = frozenset({"true", "false", "null", "in"})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_it_compiles_where_it_stands(case: Case) -> None:
+def test_an_expression_compiles_where_it_stands(case: ExpressionCase) -> None:
     expression = case.scope.expression(case.source, result=case.gives)
     assert expression.source == case.source
     assert expression.reads
 
 
-def test_there_are_as_many_as_the_files_hold() -> None:
+def test_the_cases_are_as_many_as_the_files_hold() -> None:
     assert len(CASES) == 110
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_its_text_is_taken_apart_without_loss(case: Case) -> None:
+def test_the_text_of_an_expression_is_taken_apart_without_loss(case: ExpressionCase) -> None:
     assert expand(case.source, {}) == case.source
 
 
-def identifiers(case: Case) -> Iterator[tuple[int, int]]:
+def identifiers(case: ExpressionCase) -> Iterator[tuple[int, int]]:
     """Yield where each identifier of a case starts and ends; macro variables are left out, where they are renamed alike."""
     variables = set(re.findall(r"\((\w+),", case.source))
     for found in _STRING_OR_WORD.finditer(case.source):
@@ -44,8 +44,8 @@ def identifiers(case: Case) -> Iterator[tuple[int, int]]:
 PLACES = [(case, start, end) for case in CASES for start, end in identifiers(case)]
 
 
-def caught(case: Case, start: int, end: int, word: str) -> bool:
-    """Tell whether the case is refused with `word` in the place of an identifier."""
+def caught(case: ExpressionCase, start: int, end: int, word: str) -> bool:
+    """Return whether the case is refused with `word` in the place of an identifier."""
     mutated = case.source[:start] + word + case.source[end:]
     try:
         case.scope.expression(mutated, result=case.gives)
@@ -67,7 +67,9 @@ def test_at_least_95_in_100_misspelt_identifiers_are_caught() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(place=st.sampled_from(PLACES), data=st.data())
-def test_a_field_of_a_known_object_is_never_misspelt_unseen(place: tuple[Case, int, int], data: st.DataObject) -> None:
+def test_a_field_of_a_known_object_is_never_misspelt_unseen(
+    place: tuple[ExpressionCase, int, int], data: st.DataObject
+) -> None:
     """Any other word in the place of any identifier is refused, or is itself a name that is known there."""
     case, start, end = place
     word = case.source[start:end]

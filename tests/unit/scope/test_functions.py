@@ -10,13 +10,13 @@ from kintsugi.commands.results import REVISIONS, SCANNED
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions import ANY, BOOL, INT, ExpressionProblem, Function, ListOf, struct_type
 from kintsugi.expressions.types import Type
-from kintsugi.model.documents import RuleSource
-from kintsugi.objects.kept import KEPT, EndpointSlice, Node, Pod, Service
+from kintsugi.model.rules import RuleSource
+from kintsugi.objects.kept import KEPT, EndpointSlice, Event, KubeService, Node, Pod
 from kintsugi.scope import seen
 from kintsugi.scope.functions import FUNCTIONS
 from kintsugi.scope.types import SERVICE, StepPlace, rule_names
 from kintsugi.scope.types import step_names as type_names
-from kintsugi.scope.values import Surroundings, step_names
+from kintsugi.scope.values import EvaluationContext, step_names
 from tests.unit import factories
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -24,7 +24,7 @@ LONG_AGO = "2026-03-01T09:00:00Z"
 
 
 def pod(name: str = "web-1", *, ready: str = "True", waiting: str = "", restarts: int = 0) -> Pod:
-    """Give a pod that started three hours ago, as the API gives it."""
+    """Return a pod that started three hours ago, as the API gives it."""
     state: Mapping[str, object] = {"waiting": {"reason": waiting}} if waiting else {"running": {"startedAt": LONG_AGO}}
     return msgspec.convert(
         {
@@ -55,17 +55,17 @@ POD = struct_type(Pod)
 @pytest.mark.parametrize(
     ("source", "looked_at", "expected"),
     [
-        ("status_of(x)", pod(), "Running"),
-        ("status_of(x)", pod(ready="False", waiting="CrashLoopBackOff"), "CrashLoopBackOff"),
+        ("statusOf(x)", pod(), "Running"),
+        ("statusOf(x)", pod(ready="False", waiting="CrashLoopBackOff"), "CrashLoopBackOff"),
         ("ready(x)", pod(), True),
         ("ready(x)", pod(ready="Unknown"), False),
         ("unhealthy(x)", pod(), False),
         ("unhealthy(x)", pod(ready="Unknown"), False),
         ("unhealthy(x)", pod(ready="False"), True),
         ("unhealthy(x)", pod(ready="False", waiting="CrashLoopBackOff"), True),
-        ("crash_looping(x)", pod(ready="False", waiting="CrashLoopBackOff"), True),
-        ("crash_looping(x)", pod(ready="False", waiting="ImagePullBackOff"), False),
-        ("image_failing(x)", pod(ready="False", waiting="ImagePullBackOff"), True),
+        ("crashLooping(x)", pod(ready="False", waiting="CrashLoopBackOff"), True),
+        ("crashLooping(x)", pod(ready="False", waiting="ImagePullBackOff"), False),
+        ("imageFailing(x)", pod(ready="False", waiting="ImagePullBackOff"), True),
         ("unschedulable(x)", pod(), False),
         ("restarts(x)", pod(restarts=4), 4),
     ],
@@ -90,7 +90,7 @@ def test_unhealthy_reads_the_moment_it_is_asked_at() -> None:
 def test_a_list_is_asked_one_by_one() -> None:
     pods = [pod("a"), pod("b", ready="False")]
     assert ask("x.filter(p, unhealthy(p)).map(p, p.metadata.name)", ListOf(POD), pods) == ["b"]
-    assert ask("size(x) > 0 && x.all(p, status_of(p) == 'Running')", ListOf(POD), pods) is True
+    assert ask("size(x) > 0 && x.all(p, statusOf(p) == 'Running')", ListOf(POD), pods) is True
 
 
 def test_an_object_that_an_expression_gave_can_be_asked_again() -> None:
@@ -110,8 +110,8 @@ def test_nodes_are_ready_too() -> None:
     ("points", "expected"), [([], ""), ([{"ip": "10.0.0.1"}], "10.0.0.1"), ([{"hostname": "lb.example"}], "lb.example")]
 )
 def test_the_address_of_a_service(points: list[dict[str, str]], expected: str) -> None:
-    service = msgspec.convert({"status": {"loadBalancer": {"ingress": points}}}, Service)
-    assert ask("address(x)", struct_type(Service), service) == expected
+    service = msgspec.convert({"status": {"loadBalancer": {"ingress": points}}}, KubeService)
+    assert ask("address(x)", struct_type(KubeService), service) == expected
 
 
 REVISION_LIST = [
@@ -124,13 +124,13 @@ REVISION_LIST = [
 
 
 def test_the_last_good_revision_is_neither_a_bad_one_nor_the_current_one() -> None:
-    assert ask("last_good(x).number", REVISIONS["revisions"], REVISION_LIST) == 3
+    assert ask("lastGood(x).number", REVISIONS["revisions"], REVISION_LIST) == 3
 
 
 def test_without_a_good_revision_there_is_no_answer() -> None:
     """P6: nothing is rolled back to a revision that nobody has seen good."""
     with pytest.raises(EvaluationError):
-        ask("last_good(x).number", REVISIONS["revisions"], REVISION_LIST[3:])
+        ask("lastGood(x).number", REVISIONS["revisions"], REVISION_LIST[3:])
 
 
 def test_an_object_belongs_to_the_service_that_owns_it() -> None:
@@ -141,6 +141,33 @@ def test_an_object_belongs_to_the_service_that_owns_it() -> None:
     assert asked.evaluate({"x": piece, "s": {"owns": ["u0"]}}) is False
     with pytest.raises(EvaluationError):
         asked.evaluate({"x": EndpointSlice(), "s": {"owns": [""]}})
+
+
+WEB = {"namespace": "production", "owns": ["u1"], "workload": {"metadata": {"name": "web"}}}
+
+
+@pytest.mark.parametrize(
+    ("about", "service", "expected"),
+    [
+        ({"kind": "PersistentVolumeClaim", "namespace": "production", "name": "data", "uid": "u1"}, WEB, True),
+        ({"kind": "Deployment", "namespace": "production", "name": "web", "uid": "u7"}, WEB, True),
+        ({"kind": "ReplicaSet", "namespace": "production", "name": "web-5b9f", "uid": "u8"}, WEB, True),
+        ({"kind": "Pod", "namespace": "production", "name": "web-5b9f-xx", "uid": "gone"}, WEB, True),
+        ({"kind": "Pod", "namespace": "production", "name": "webapp-5b9f-xx", "uid": "u9"}, WEB, False),
+        ({"kind": "Pod", "namespace": "staging", "name": "web-5b9f-xx", "uid": "u9"}, WEB, False),
+        ({"kind": "Node", "name": "node-1"}, WEB, False),
+        ({"kind": "Pod", "namespace": "production", "name": "web-5b9f-xx"}, {**WEB, "workload": None}, False),
+        (None, WEB, False),
+    ],
+)
+def test_an_event_concerns_the_service_whose_object_it_is_about(
+    about: Mapping[str, str] | None, service: Mapping[str, object], expected: bool
+) -> None:
+    """Events are read as the API has them, and of a service without a workload as of any other."""
+    event = {"type": "Warning", **({"involvedObject": about} if about else {})}
+    known = {name: value for name, value in service.items() if value is not None}
+    scope = seen({"x": struct_type(Event), "s": SERVICE})
+    assert scope.expression("concerns(x, s)").evaluate({"x": event, "s": known}) is expected
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
@@ -155,7 +182,7 @@ def test_a_step_may_ask_what_belongs_to_its_own_service() -> None:
     scope = seen(type_names(StepPlace(own={"pods": ListOf(struct_type(Pod))})))
     mine = factories.pod("web-1")
     names = step_names(
-        Surroundings(now=factories.NOW, service=factories.view(pods=(mine,))),
+        EvaluationContext(now=factories.NOW, service=factories.view(pods=(mine,))),
         own={"pods": [mine, factories.pod("other-1")]},
     )
     assert scope.expression("size(pods.filter(p, belongs(p, service)))", result=INT).evaluate(names) == 1
@@ -184,4 +211,4 @@ STARTS = [{"pod": "database-0", "start": f"c{number}", "means": ["corruption", "
 def test_three_starts_are_three_containers_that_told_of_it(starts: list[dict[str, object]], over: bool) -> None:
     """What two looks show of one start counts once."""
     kind = SCANNED["starts"]
-    assert ask('over_three_starts(x, ["corruption", "panic"])', kind, starts, result=BOOL) is over
+    assert ask('overThreeStarts(x, ["corruption", "panic"])', kind, starts, result=BOOL) is over

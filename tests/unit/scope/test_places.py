@@ -7,15 +7,14 @@ import pytest
 
 from kintsugi.errors import EvaluationError
 from kintsugi.expressions import ANY, DURATION, INT, STRING, ExpressionProblem, ListOf
-from kintsugi.model.documents import Mode, RuleSource, WorkloadRef
-from kintsugi.model.documents import Service as ServiceDocument
-from kintsugi.model.places import Place
 from kintsugi.model.records import Incident, IncidentState, Signal, SignalSource
+from kintsugi.model.rules import Mode, RuleSource
+from kintsugi.model.services import Service as ServiceDocument
+from kintsugi.model.services import WorkloadRef
+from kintsugi.model.source_position import SourcePosition
 from kintsugi.model.views import ServiceView
-from kintsugi.objects import resources
 from kintsugi.objects.kept import Deployment, Event, Node, Object, PersistentVolumeClaim, Pod
 from kintsugi.objects.metadata import Metadata
-from kintsugi.objects.selectors import Selector
 from kintsugi.scope import seen, values
 from kintsugi.scope.types import (
     SERVICE,
@@ -26,14 +25,16 @@ from kintsugi.scope.types import (
     service_names,
     step_names,
 )
+from kubeobjects import resources
+from kubeobjects.selectors import Selector
 from tests.unit.scope.cases import POD, merged
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-HERE = Place(file="rules/web.yaml", line=1, column=1)
+HERE = SourcePosition(file="rules/web.yaml", line=1, column=1)
 
 
 def view(name: str, *, ready: int = 1, healthy: bool | None = True) -> ServiceView:
-    """Give a service's view with one pod."""
+    """Return a service's view with one pod."""
     service = ServiceDocument(
         name=name,
         priority=1,
@@ -54,7 +55,7 @@ def view(name: str, *, ready: int = 1, healthy: bool | None = True) -> ServiceVi
         healthy=healthy,
         cluster_ip="10.0.0.1",
         port=80,
-        fresh=True,
+        is_current=True,
     )
 
 
@@ -70,7 +71,7 @@ INCIDENT = Incident(
     reason="",
     opened=NOW - timedelta(hours=1),
 )
-AROUND = values.Surroundings(
+AROUND = values.EvaluationContext(
     now=NOW, incident=INCIDENT, parameters={"replicas": 5, "wait": timedelta(minutes=1)}, service=WEB, services=VIEWS
 )
 
@@ -137,7 +138,7 @@ def test_a_rule_on_services_sees_its_own_and_all_by_list_and_by_name() -> None:
         "service.ready == service.desired",
         "services.filter(s, !s.healthy).map(s, s.name) == ['cache-service']",
         "!services.cache_service.healthy && services.web_service.ready == 2",
-        "services.filter(s, 'database' in s.depends_on).size() == 2",
+        "services.filter(s, 'database' in s.dependsOn).size() == 2",
     ):
         assert scope.expression(source).evaluate(given) is True
 
@@ -183,7 +184,7 @@ def test_a_step_sees_parameters_earlier_steps_its_own_result_each_and_the_servic
     scope = seen(step_names(STEP))
     for source in (
         "status == 200 && params.replicas == 5 && params.wait < duration('2m')",
-        "steps.check.ran && !steps.check.met && steps.check.items.exists(p, p.metadata.name == each.metadata.name)",
+        "steps.check.ran && !steps.check.passed && steps.check.items.exists(p, p.metadata.name == each.metadata.name)",
         "service.ready == 2 && services.all(s, s.port == 80) && !services.cache_service.healthy",
         "now - incident.began == duration('1h') && incident.id == 'i1'",
         "service.workload.metadata.uid in service.owns && service.workload.kind == 'Deployment'",
@@ -202,7 +203,7 @@ def test_the_results_of_a_step_that_did_not_run_have_no_answer() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "steps.later.met",
+        "steps.later.passed",
         "steps.check.lines == []",
         "params.replica == 1",
         "items.all(i, i.metadata.name == '')",
@@ -225,7 +226,7 @@ def test_before_its_command_a_step_has_no_result_and_without_for_each_no_item() 
 
 
 def test_the_values_of_a_view_are_those_of_its_type() -> None:
-    full = replace(WEB, healthy_since=NOW, failing_since=NOW, last_restart=NOW)
+    full = replace(WEB, healthy_since=NOW, failing_since=NOW, last_restart=NOW, replicas=3)
     assert set(values.shown_view(full)) == set(SERVICE.fields)
 
 

@@ -4,24 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.server.authentication import Action, Authentication, Identity, Role, TokenFiles, may
+from kintsugi.server.authentication import Action, ApiRole, Authenticator, Principal, TokenFiles, may
 
 DELIVER, DESCRIBE = {Action.DELIVER}, {Action.DESCRIBE}
-PEOPLE = {Action.READ, Action.APPROVE, Action.ROLL_BACK, Action.PAUSE, Action.DRILL, Action.RESEND}
+PEOPLE = {Action.READ, Action.APPROVE, Action.ROLL_BACK, Action.PAUSE, Action.DRILL, Action.RECOVER, Action.RESEND}
 
 
 @pytest.mark.parametrize("action", list(Action))
 @pytest.mark.parametrize(
     ("role", "rights"),
-    [(Role.NOBODY, DESCRIBE), (Role.WEBHOOK, DESCRIBE | DELIVER), (Role.OPERATOR, DESCRIBE | PEOPLE)],
+    [(ApiRole.NOBODY, DESCRIBE), (ApiRole.WEBHOOK, DESCRIBE | DELIVER), (ApiRole.OPERATOR, DESCRIBE | PEOPLE)],
 )
-def test_each_role_has_its_rights_and_no_other(role: Role, rights: set[Action], action: Action) -> None:
+def test_each_role_has_its_rights_and_no_other(role: ApiRole, rights: set[Action], action: Action) -> None:
     assert may(role, action) == (action in rights)
 
 
-def test_what_is_in_no_table_is_denied() -> None:
+def test_a_role_or_an_action_that_is_in_no_table_is_denied() -> None:
     assert not may("stranger", Action.DESCRIBE)  # type: ignore[arg-type]
-    assert not may(Role.OPERATOR, "reboot")  # type: ignore[arg-type]
+    assert not may(ApiRole.OPERATOR, "reboot")  # type: ignore[arg-type]
 
 
 def token_file(folder: Path, name: str, text: str) -> Path:
@@ -32,32 +32,32 @@ def token_file(folder: Path, name: str, text: str) -> Path:
 
 
 @pytest.fixture
-def authentication(tmp_path: Path) -> Authentication:
+def authentication(tmp_path: Path) -> Authenticator:
     webhook = [token_file(tmp_path, "old", "webhooks-token-1\n"), token_file(tmp_path, "new", "webhooks-token-2\n")]
     operators = token_file(tmp_path, "operators", "ana:operator-token-a\n\noperator-token-b\n")
-    return Authentication(TokenFiles(webhook), TokenFiles([operators], named=True))
+    return Authenticator(TokenFiles(webhook), TokenFiles([operators], named=True))
 
 
 @pytest.mark.parametrize(
     ("headers", "identity"),
     [
-        ([], Identity(role=Role.NOBODY)),
-        (["Bearer webhooks-token-1"], Identity(role=Role.WEBHOOK)),
-        (["bearer  webhooks-token-2 "], Identity(role=Role.WEBHOOK)),
-        (["Bearer operator-token-a"], Identity(role=Role.OPERATOR, name="ana")),
-        (["Bearer operator-token-b"], Identity(role=Role.OPERATOR, taken=frozenset({"ana"}))),
-        (["Bearer webhooks-token-3"], Identity(role=Role.NOBODY)),
-        (["Bearer ana:operator-token-a"], Identity(role=Role.NOBODY)),
-        (["Basic webhooks-token-1"], Identity(role=Role.NOBODY)),
-        (["webhooks-token-1"], Identity(role=Role.NOBODY)),
-        (["Bearer webhooks-token-1", "Bearer operator-token-a"], Identity(role=Role.NOBODY)),
-        (["Bearer "], Identity(role=Role.NOBODY)),
-        ([""], Identity(role=Role.NOBODY)),
-        (["Bearer täken-\udcff-日本"], Identity(role=Role.NOBODY)),
+        ([], Principal(role=ApiRole.NOBODY)),
+        (["Bearer webhooks-token-1"], Principal(role=ApiRole.WEBHOOK)),
+        (["bearer  webhooks-token-2 "], Principal(role=ApiRole.WEBHOOK)),
+        (["Bearer operator-token-a"], Principal(role=ApiRole.OPERATOR, name="ana")),
+        (["Bearer operator-token-b"], Principal(role=ApiRole.OPERATOR, taken=frozenset({"ana"}))),
+        (["Bearer webhooks-token-3"], Principal(role=ApiRole.NOBODY)),
+        (["Bearer ana:operator-token-a"], Principal(role=ApiRole.NOBODY)),
+        (["Basic webhooks-token-1"], Principal(role=ApiRole.NOBODY)),
+        (["webhooks-token-1"], Principal(role=ApiRole.NOBODY)),
+        (["Bearer webhooks-token-1", "Bearer operator-token-a"], Principal(role=ApiRole.NOBODY)),
+        (["Bearer "], Principal(role=ApiRole.NOBODY)),
+        ([""], Principal(role=ApiRole.NOBODY)),
+        (["Bearer täken-\udcff-日本"], Principal(role=ApiRole.NOBODY)),
     ],
 )
 def test_a_request_is_who_its_one_token_says(
-    authentication: Authentication, headers: list[str], identity: Identity
+    authentication: Authenticator, headers: list[str], identity: Principal
 ) -> None:
     """Covers A10: an odd header is refused, and breaks nothing."""
     assert authentication.identify(headers) == identity
@@ -100,18 +100,18 @@ def test_a_file_with_several_lines_holds_several_tokens(tmp_path: Path) -> None:
 
 
 def test_without_a_token_file_nobody_is_let_in(tmp_path: Path) -> None:
-    authentication = Authentication(TokenFiles([]), TokenFiles([], named=True))
+    authentication = Authenticator(TokenFiles([]), TokenFiles([], named=True))
 
-    assert authentication.identify([]) == authentication.identify(["Bearer "]) == Identity(role=Role.NOBODY)
+    assert authentication.identify([]) == authentication.identify(["Bearer "]) == Principal(role=ApiRole.NOBODY)
 
 
 def test_the_explicit_flag_lets_anybody_deliver_and_nothing_else() -> None:
-    authentication = Authentication(TokenFiles([]), TokenFiles([], named=True), open_webhook=True)
+    authentication = Authenticator(TokenFiles([]), TokenFiles([], named=True), open_webhook=True)
 
-    assert authentication.identify([]).role is Role.WEBHOOK
+    assert authentication.identify([]).role is ApiRole.WEBHOOK
 
 
 def test_the_flag_opens_nothing_where_there_is_a_token(tmp_path: Path) -> None:
     files = TokenFiles([token_file(tmp_path, "token", "webhook-token-one")])
 
-    assert Authentication(files, TokenFiles([], named=True), open_webhook=True).identify([]).role is Role.NOBODY
+    assert Authenticator(files, TokenFiles([], named=True), open_webhook=True).identify([]).role is ApiRole.NOBODY

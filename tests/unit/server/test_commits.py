@@ -9,7 +9,7 @@ import pytest
 
 from kintsugi.errors import LedgerUnavailable
 from kintsugi.model.records import DeadLetter, Signal
-from kintsugi.server.intake import Commits
+from kintsugi.server.webhook import CommitQueue
 from kintsugi.sources.alertmanager import decode
 from kintsugi.telemetry import Metrics
 from tests.unit.sources.webhooks import NOW, alert, webhook
@@ -42,8 +42,8 @@ def signals(count: int) -> list[Signal]:
     return [replace(one, id=str(number), key=str(number)) for number in range(count)]
 
 
-def commits(inbox: SlowInbox, *, most_waiting: int = 10_000) -> Commits:
-    return Commits(inbox, Metrics(), most_waiting=most_waiting, patience=timedelta(milliseconds=800))
+def commits(inbox: SlowInbox, *, most_waiting: int = 10_000) -> CommitQueue:
+    return CommitQueue(inbox, Metrics(), most_waiting=most_waiting, patience=timedelta(milliseconds=800))
 
 
 async def test_a_ledger_that_hangs_is_given_up_within_a_second() -> None:
@@ -81,7 +81,7 @@ async def test_above_the_mark_a_delivery_is_refused_at_once() -> None:
     waiting = asyncio.create_task(under_test.commit(signals(90), NOW))
     await asyncio.sleep(0)
 
-    with pytest.raises(LedgerUnavailable, match="90 alerts wait"):
+    with pytest.raises(LedgerUnavailable, match="90 alerts already wait"):
         await under_test.commit(signals(20), NOW)
     await waiting
     await under_test.commit(signals(20), NOW)

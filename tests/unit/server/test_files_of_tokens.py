@@ -38,12 +38,12 @@ def test_a_colon_belongs_to_the_token_except_the_first_after_a_name(
     ("line", "complaint"),
     [
         ("ana:", "line 2: the token is empty: write at least 16 characters"),
-        (":" + OTHER, "line 2: what stands before the colon is no name: write NAME:TOKEN"),
-        ("Ana:" + OTHER, "line 2: what stands before the colon is no name: write NAME:TOKEN"),
-        ("ana b:" + OTHER, "line 2: what stands before the colon is no name"),
-        (f"{OTHER}+/:{OTHER}", "line 2: what stands before the colon is no name"),
-        ("x" * 101 + ":" + OTHER, "line 2: what stands before the colon is no name"),
-        ("\ufeffana:" + OTHER, "line 2: what stands before the colon is no name"),
+        (":" + OTHER, "line 2: what stands before the colon is not a name: write NAME:TOKEN"),
+        ("Ana:" + OTHER, "line 2: what stands before the colon is not a name: write NAME:TOKEN"),
+        ("ana b:" + OTHER, "line 2: what stands before the colon is not a name"),
+        (f"{OTHER}+/:{OTHER}", "line 2: what stands before the colon is not a name"),
+        ("x" * 101 + ":" + OTHER, "line 2: what stands before the colon is not a name"),
+        ("\ufeffana:" + OTHER, "line 2: what stands before the colon is not a name"),
         ("ana:" + OTHER[:15], "line 2: the token is too short: write at least 16 characters"),
         (f"ana:{OTHER} {OTHER}", "line 2: the token holds a blank"),
         (f"ana: {OTHER}", "line 2: the token holds a blank"),
@@ -55,10 +55,9 @@ def test_a_colon_belongs_to_the_token_except_the_first_after_a_name(
 def test_a_line_that_cannot_be_right_is_told_without_its_token(line: str, complaint: str) -> None:
     read = read_tokens(f"first:{LONG}\n{line}\n".encode(), named=True)
 
-    (problem,) = read.problems
-    assert problem.startswith(complaint)
-    assert OTHER[:15] not in problem
-    assert LONG not in problem
+    assert [problem[: len(complaint)] for problem in read.problems] == [complaint]
+    assert OTHER[:15] not in read.problems[0]
+    assert LONG not in read.problems[0]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"# only a comment\n"])
@@ -80,14 +79,14 @@ def test_settings_tell_all_that_is_wrong_in_all_files_and_beside_them(tmp_path: 
 
     told = [line.replace(str(tmp_path), "") for line in caught.value.problems]
     assert [line.split(": the token")[0] for line in told if "the token" in line] == [
-        "environment: KINTSUGI_ALERTMANAGER__TOKEN_FILES: alertmanager.token_files: /webhook: line 1",
-        "environment: KINTSUGI_SERVER__OPERATOR_TOKEN_FILES: server.operator_token_files: /people: line 1",
-        "environment: KINTSUGI_SERVER__OPERATOR_TOKEN_FILES: server.operator_token_files: /people: line 2",
+        "environment: KINTSUGI_ALERTMANAGER__TOKEN_FILES: alertmanager.tokenFiles: /webhook: line 1",
+        "environment: KINTSUGI_SERVER__OPERATOR_TOKEN_FILES: server.operatorTokenFiles: /people: line 1",
+        "environment: KINTSUGI_SERVER__OPERATOR_TOKEN_FILES: server.operatorTokenFiles: /people: line 2",
     ]
-    assert any("kube.request_timeout" in line for line in told)
+    assert any("kube.requestTimeout" in line for line in told)
 
 
-def test_one_token_is_not_the_webhooks_and_an_operators(tmp_path: Path) -> None:
+def test_a_token_is_not_the_webhooks_and_an_operators(tmp_path: Path) -> None:
     """Whoever may deliver alerts must not be able to approve what they start."""
     people, webhook = tmp_path / "people", tmp_path / "webhook"
     people.write_text(f"ana:{LONG}\n")

@@ -43,7 +43,7 @@ def test_a_flag_that_was_not_given_hides_nothing(tmp_path: Path) -> None:
 
 
 def test_lists_come_from_the_file_and_comma_separated_from_the_environment(tmp_path: Path) -> None:
-    file = settings_file(tmp_path, "guards:\n  protected_namespaces: [a, b]\n")
+    file = settings_file(tmp_path, "guards:\n  protectedNamespaces: [a, b]\n")
 
     from_file = load(environ=OPEN, file=file)
     from_environment = load(environ=OPEN | {"KINTSUGI_GUARDS__PROTECTED_NAMESPACES": "c, d"}, file=file)
@@ -78,7 +78,7 @@ def test_durations_scale_the_guards_and_the_watchdog_but_not_the_machines() -> N
         "KINTSUGI_SERVER",
     ],
 )
-def test_what_kubernetes_and_the_command_line_put_into_the_environment_is_no_setting(variable: str) -> None:
+def test_variables_that_kubernetes_and_the_command_line_set_are_no_settings(variable: str) -> None:
     """Kubernetes announces a Service named kintsugi in every pod's environment; the daemon must still start."""
     assert load(environ=OPEN | {variable: "tcp://10.0.0.1:8080"}) == load(environ=OPEN)
 

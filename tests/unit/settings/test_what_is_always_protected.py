@@ -12,9 +12,9 @@ OPEN = {"KINTSUGI_SERVER__INSECURE_NO_TOKEN": "true"}
 
 @pytest.fixture
 def pod(tmp_path: Path) -> dict[str, str]:
-    """Give the environment of a pod that runs in `ops`."""
+    """Return the environment of a pod that runs in `ops`."""
     (tmp_path / "namespace").write_text("ops\n")
-    return OPEN | {"KINTSUGI_KUBE__SERVICE_ACCOUNT": str(tmp_path)}
+    return OPEN | {"KINTSUGI_KUBE__SERVICE_ACCOUNT_DIR": str(tmp_path)}
 
 
 def test_a_setting_adds_to_the_cluster_s_own_and_takes_none_out() -> None:
@@ -38,7 +38,7 @@ def test_another_namespace_than_the_service_account_s_is_refused(pod: dict[str, 
 
     (line,) = caught.value.problems
     assert line.startswith("environment: KINTSUGI_NAMESPACE: namespace: kintsugi, but this pod runs in ops (")
-    assert "guards.protected_namespaces" in line
+    assert "guards.protectedNamespaces" in line
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe", b"no name"])

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kintsugi.settings import SettingsError, check_watchdogs, known_settings, load
+from kintsugi.settings.spellings import EARLIER, camel, snake
 
 OPEN = {"KINTSUGI_SERVER__INSECURE_NO_TOKEN": "true"}
 
@@ -49,13 +50,24 @@ def test_an_unknown_variable_is_refused_too(tmp_path: Path) -> None:
         ("watchdog: {verify: 9000h}", "'9000h' is longer than a year"),
         ("watchdog: {verify: 0}", "k.yaml:1:12: watchdog.verify: must be longer than 0s"),
         ("notifications: {url: 'ftp://x'}", "not an address over HTTP"),
-        ("restore: {room: 20GB}", "k.yaml:1:11: restore.room: '20GB' is not a quantity of Kubernetes"),
-        ("restore: {room: '0'}", "'0' is not a quantity of Kubernetes"),
-        ("restore: {claim: Backups}", "'Backups' is not the name of an object"),
+        ("restore: {volumeSize: 20GB}", "k.yaml:1:11: restore.volumeSize: '20GB' is not a quantity of Kubernetes"),
+        ("restore: {volumeSize: '0'}", "'0' is not a quantity of Kubernetes"),
+        ("restore: {existingClaim: Backups}", "'Backups' is not the name of an object"),
         ("restore: {image: 'a image'}", "'a image' is not an image"),
         ("restore: {s3: {endpoint: 'minio:9000'}}", "restore.s3.endpoint: not an address over HTTP"),
         ("restore: {s3: {credential: x}}", "did you mean restore.s3.credentials?"),
-        ("restore: {start_within: 12h}", "restore.start_within: 43200s is not below restore.longest"),
+        ("restore: {startTimeout: 12h}", "restore.startTimeout: 12h is not below restore.activeDeadline"),
+        (
+            "guards: {maxUnavailable: 0%}",
+            "k.yaml:1:10: guards.maxUnavailable: '0%' is not a percentage from 1% to 100%",
+        ),
+        ("guards: {maxUnavailable: 101%}", "'101%' is not a percentage"),
+        ("guards: {maxUnavailable: '0.5'}", "'0.5' is not a percentage"),
+        (
+            "guards: {maxConcurrentServices: 2, maxConcurrentServicesPerNamespace: 3}",
+            "guards.maxConcurrentServicesPerNamespace: 3 is above guards.maxConcurrentServices (2)",
+        ),
+        ("guards: {maxConcurrentServicesPerNamespace: 0}", "should be greater than or equal to 1"),
         ("mode: reckless", "k.yaml:1:1: mode: Input should be 'observe', 'approve' or 'auto'"),
     ],
 )
@@ -64,11 +76,88 @@ def test_each_mistake_says_where_and_what_would_be_right(tmp_path: Path, text: s
 
 
 @pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "guards: {max_unavailable: 40%}",
+            "k.yaml:1:10: guards.max_unavailable: it is written guards.maxUnavailable now",
+        ),
+        ("restore: {room: 30Gi}", "k.yaml:1:11: restore.room: it is written restore.volumeSize now"),
+        (
+            "restore: {drill_room: 3Gi}",
+            "k.yaml:1:11: restore.drill_room: it is written restore.drillEphemeralStorage now",
+        ),
+        (
+            "restore: {drillRoom: 3Gi}",
+            "k.yaml:1:11: restore.drillRoom: it is written restore.drillEphemeralStorage now",
+        ),
+        ("ledger: {keep: 2160h}", "k.yaml:1:10: ledger.keep: it is written ledger.retention now"),
+    ],
+)
+def test_an_earlier_name_gets_one_error_that_says_the_new_one(tmp_path: Path, text: str, line: str) -> None:
+    assert problems(tmp_path, text) == [line]
+
+
+def test_the_value_under_an_earlier_name_is_checked_with_all_the_others(tmp_path: Path) -> None:
+    assert problems(tmp_path, "restore:\n  room: much\n  cpu: 250q\n") == [
+        "k.yaml:2:3: restore.room: it is written restore.volumeSize now",
+        "k.yaml:2:3: restore.volumeSize: 'much' is not a quantity of Kubernetes: write it as in 20Gi, 512Mi or 250m",
+        "k.yaml:3:3: restore.cpu: '250q' is not a quantity of Kubernetes: write it as in 20Gi, 512Mi or 250m",
+    ]
+
+
+def test_an_earlier_name_of_a_variable_gets_one_error_that_says_the_new_one(tmp_path: Path) -> None:
+    (line,) = problems(tmp_path, KINTSUGI_GUARDS__SERVICES_AT_ONCE="2")
+
+    now = "KINTSUGI_GUARDS__MAX_CONCURRENT_SERVICES"
+    assert line == f"environment: KINTSUGI_GUARDS__SERVICES_AT_ONCE: guards.servicesAtOnce: it is written {now} now"
+
+
+def test_each_earlier_name_leads_to_a_setting_and_is_none() -> None:
+    known = {name for name, _ in known_settings()}
+    assert set(EARLIER.values()) <= known
+    assert not known & set(EARLIER)
+
+
+def test_names_are_camel_case_in_the_file_and_nowhere_else() -> None:
+    names = [name for name, _ in known_settings()]
+    assert not [name for name in names if "_" in name]
+    assert all(camel(snake(name)) == name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (
+            None,
+            "it cannot be read: No such file or directory; it must hold keys, as `openssl rand -base64 32` makes them",
+        ),
+        ("", "there is no key in it: write one a line, 32 bytes in base64, as `openssl rand -base64 32` makes them"),
+        ("# one\nc2hvcnQ=\n", "line 2: the key has 5 bytes: write 32 bytes in base64"),
+        ("hunter2!\n", "line 1: it is not base64"),
+    ],
+)
+def test_a_file_of_keys_that_is_no_good_is_refused_at_start(
+    tmp_path: Path, content: str | None, complaint: str
+) -> None:
+    """E4: what is wrong is said by its place, and no key is."""
+    keys = tmp_path / "keys"
+    if content is not None:
+        keys.write_text(content, encoding="utf-8")
+
+    (line,) = problems(tmp_path, f"ledger:\n  encryptionKeyFile: {keys}\n")
+
+    assert line.startswith("k.yaml:2:3: ledger.encryptionKeyFile: keys: ")
+    assert complaint in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("kube: {request_timeout: 2m}", "120s is not below kube.stale_after (90s)"),
-        ("watchdog: {verify: 15m}", "900s is not below watchdog.alert_lag (900s)"),
-        ("alertmanager: {poll_timeout: 30s}", "30s is not below alertmanager.poll_interval (30s)"),
+        ("kube: {requestTimeout: 2m}", "2m is not below kube.staleAfter (1m30s)"),
+        ("watchdog: {verify: 15m}", "15m is not below watchdog.alertLag (15m)"),
+        ("alertmanager: {pollTimeout: 30s}", "30s is not below alertmanager.pollInterval (30s)"),
     ],
 )
 def test_deadlines_that_contradict_each_other_are_refused_at_start(tmp_path: Path, text: str, complaint: str) -> None:
@@ -113,9 +202,9 @@ def test_every_setting_is_documented() -> None:
     [
         ("server: {port: 9000}\nhealth: {port: 9000}", "k.yaml:2:10: health.port: 9000 is server.port, too"),
         ("server: {port: 8081}", "health.port: 8081 is server.port, too"),
-        ("server: {tls_certificate_file: k.yaml}", "server.tls_key_file: not set, but server.tls_certificate_file is"),
-        ("server: {tls_key_file: k.yaml}", "server.tls_certificate_file: not set, but server.tls_key_file is"),
-        ("server: {tls_key_file: x, tls_certificate_file: y}", "server.tls_key_file: x is not a file"),
+        ("server: {tlsCertificateFile: k.yaml}", "server.tlsKeyFile: not set, but server.tlsCertificateFile is"),
+        ("server: {tlsKeyFile: k.yaml}", "server.tlsCertificateFile: not set, but server.tlsKeyFile is"),
+        ("server: {tlsKeyFile: x, tlsCertificateFile: y}", "server.tlsKeyFile: x is not a file"),
     ],
 )
 def test_ports_and_certificates_that_contradict_each_other_are_refused(

@@ -22,7 +22,7 @@ def nested(depth: int, leaf: Any = 1) -> Any:
 
 
 def depth_of(value: Any) -> int:
-    """Tell the depth the slow way."""
+    """Return the depth the slow way."""
     if isinstance(value, dict):
         return 1 + max(map(depth_of, value.values()), default=0)
     if isinstance(value, list):
@@ -47,7 +47,7 @@ _JSON = st.recursive(
 
 
 @given(st.integers(0, 45), _JSON, st.lists(_JSON, max_size=30))
-def test_it_agrees_with_a_parser_on_all_json(depth: int, leaf: Any, siblings: list[Any]) -> None:
+def test_the_depth_agrees_with_a_parser_on_all_json(depth: int, leaf: Any, siblings: list[Any]) -> None:
     value = [*siblings, nested(depth, leaf), *siblings]
     text = json.dumps(value).encode()
 
@@ -60,7 +60,7 @@ def test_closers_inside_of_strings_hide_nothing() -> None:
     assert is_too_deep(text)
 
 
-def test_it_costs_less_than_reading_the_alerts() -> None:
+def test_the_depth_costs_less_than_reading_the_alerts() -> None:
     body = captured("group1000-firing")
 
     def fastest(work: Callable[[], object]) -> float:

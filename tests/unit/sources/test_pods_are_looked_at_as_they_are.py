@@ -5,34 +5,34 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from kintsugi.matcher import Matcher
+from kintsugi.decisions.matcher import Matcher
 from kintsugi.model.records import SignalStatus
-from kintsugi.services import Services
 from kintsugi.sources.cluster import ClusterWatch
+from kintsugi.views import ServiceViews
 from tests.unit import factories
-from tests.unit.services.caches import told_caches
-from tests.unit.sources.test_conditions_end_once_they_have_ended import BusyLedger
+from tests.unit.sources.watched_ledger import WatchedLedger
+from tests.unit.views.caches import told_caches
 
 CATALOG = factories.catalog(factories.service_text(), factories.rule_text(more="for: 0s\n"), factories.runbook_text())
 
 
-class Scene:
+class PodScene:
     """A watch of the pods of one service, over caches that are told."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: WatchedLedger) -> None:
         self.caches = told_caches()
-        self.ledger = BusyLedger()
+        self.ledger = ledger
         self.now = factories.NOW
-        self.services = Services(self.caches, CATALOG, clock=self.clock, stale_after=timedelta(seconds=30))
-        self.watch = ClusterWatch(self.caches, self.services, self.ledger, clock=self.clock)
-        self.watch.use(CATALOG, Matcher(CATALOG))
+        self.services = ServiceViews(self.caches, CATALOG, clock=self.clock, stale_after=timedelta(seconds=30))
+        self.watch = ClusterWatch(self.caches, self.services, self.ledger.ledger, clock=self.clock)
+        self.watch.reload(CATALOG, Matcher(CATALOG))
 
     def clock(self) -> datetime:
         return self.now
 
 
-async def test_a_pod_that_became_unhealthy_is_told_and_one_that_recovered_is_resolved() -> None:
-    scene = Scene()
+async def test_a_pod_that_became_unhealthy_is_told_and_one_that_recovered_is_resolved(watched: WatchedLedger) -> None:
+    scene = PodScene(watched)
     scene.caches.pods.put(factories.pod(ready=False, version="1"))
     await scene.watch.step()
     scene.caches.pods.put(factories.pod(ready=True, version="2"))
@@ -41,8 +41,8 @@ async def test_a_pod_that_became_unhealthy_is_told_and_one_that_recovered_is_res
     assert scene.ledger.told == [SignalStatus.FIRING, SignalStatus.RESOLVED]
 
 
-async def test_a_burst_of_changes_is_one_look_at_the_last() -> None:
-    scene = Scene()
+async def test_a_burst_of_changes_is_one_look_at_the_last(watched: WatchedLedger) -> None:
+    scene = PodScene(watched)
     scene.caches.pods.put(factories.pod(ready=False, version="1"))
     scene.caches.pods.put(factories.pod(ready=True, version="2"))
     await scene.watch.step()
@@ -50,20 +50,20 @@ async def test_a_burst_of_changes_is_one_look_at_the_last() -> None:
     assert scene.ledger.told == []
 
 
-async def test_a_pod_that_is_gone_before_its_turn_is_not_looked_at() -> None:
-    scene = Scene()
+async def test_a_pod_that_is_gone_before_its_turn_is_not_looked_at(watched: WatchedLedger) -> None:
+    scene = PodScene(watched)
     pod = factories.pod(ready=False)
     scene.caches.pods.put(pod)
     scene.caches.pods.drop(pod)
     await scene.watch.step()
 
     assert scene.ledger.told == []
-    assert scene.ledger.kept == {}
+    assert await scene.ledger.kept() == {}
 
 
-async def test_news_that_comes_during_a_look_is_what_the_look_sees() -> None:
+async def test_news_that_comes_during_a_look_is_what_the_look_sees(watched: WatchedLedger) -> None:
     """The loop breathes between looks; a pod that recovers meanwhile is never told as unhealthy."""
-    scene = Scene()
+    scene = PodScene(watched)
     for name in ("first", "last"):
         scene.caches.pods.put(factories.pod(name, ready=False, uid=name))
     step = asyncio.create_task(scene.watch.step())
@@ -71,12 +71,12 @@ async def test_news_that_comes_during_a_look_is_what_the_look_sees() -> None:
     scene.caches.pods.put(factories.pod("last", ready=True, uid="last", version="2"))
     await step
 
-    assert {uid for _, uid in scene.ledger.kept} == {"first"}
+    assert {uid for _, uid in await scene.ledger.kept()} == {"first"}
 
 
-async def test_a_pod_that_stays_unready_is_looked_at_until_time_makes_it_unhealthy() -> None:
+async def test_a_pod_that_stays_unready_is_looked_at_until_time_makes_it_unhealthy(watched: WatchedLedger) -> None:
     """Nothing changes any more, but whether a pod should be ready by now is a question of time."""
-    scene = Scene()
+    scene = PodScene(watched)
     pod = factories.pod(ready=False)
     never_ready = replace(pod.status.conditions[0], last_transition_time=factories.moment(minutes=-60))
     scene.caches.pods.put(replace(pod, status=replace(pod.status, conditions=(never_ready,))))
@@ -90,8 +90,8 @@ async def test_a_pod_that_stays_unready_is_looked_at_until_time_makes_it_unhealt
     assert scene.ledger.told == [SignalStatus.FIRING]
 
 
-async def test_a_pod_that_is_deleted_is_unhealthy_no_more() -> None:
-    scene = Scene()
+async def test_a_pod_that_is_deleted_is_unhealthy_no_more(watched: WatchedLedger) -> None:
+    scene = PodScene(watched)
     pod = factories.pod(ready=False)
     scene.caches.pods.put(pod)
     await scene.watch.step()

@@ -11,7 +11,7 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager import decode
-from kintsugi.sources.poll import Polled, Poller
+from kintsugi.sources.poll import AlertmanagerSilences, Polled, Poller
 from kintsugi.telemetry import Metrics
 from tests.unit.sources.webhooks import alert, webhook
 
@@ -51,7 +51,7 @@ class FakeAlertmanager:
         return alert(fingerprint=key, status=status, endsAt=ends, receivers=[{"name": "kintsugi"}], updatedAt="x")
 
 
-class MemoryInbox:
+class MemoryPollerInbox:
     """Keeps open episodes by key."""
 
     def __init__(self) -> None:
@@ -79,16 +79,17 @@ class Polling:
 
     def __init__(self) -> None:
         self.now = START
-        self.alertmanager, self.inbox = FakeAlertmanager(), MemoryInbox()
+        self.alertmanager, self.inbox = FakeAlertmanager(), MemoryPollerInbox()
         settings = AlertmanagerSettings(url="http://alertmanager")
         self.clock_problem = ""
+        self.silences = AlertmanagerSilences(self.alertmanager, lambda: self.now)
         self.poller = Poller(
             settings,
             self.alertmanager,
             self.inbox,
             Metrics(),
             lambda: self.now,
-            blind=lambda: self.clock_problem,
+            stale_reason=lambda: self.clock_problem,
         )
 
     async def poll(self) -> Polled:
@@ -140,7 +141,7 @@ async def test_an_alert_that_is_listed_fires_whatever_its_end(polling: Polling) 
     assert {key: each.status for key, each in polling.inbox.open.items()} == {A: SignalStatus.FIRING}
 
 
-async def test_nothing_is_asked_while_the_clock_is_in_doubt(polling: Polling) -> None:
+async def test_alertmanager_is_not_asked_while_the_clock_is_in_doubt(polling: Polling) -> None:
     """C9: how long Alertmanager has been running, and so whether what it does not list is over, could not be told."""
     await polling.deliver(A)
     polling.clock_problem = "this machine's clock is 1h ahead of the API server's"
@@ -195,7 +196,7 @@ async def test_when_nobody_answers_nothing_is_concluded(polling: Polling) -> Non
     assert list(polling.inbox.open) == [A]
 
 
-async def test_what_is_no_list_of_alerts_is_no_answer(polling: Polling) -> None:
+async def test_a_body_that_is_no_list_of_alerts_is_no_answer(polling: Polling) -> None:
     polling.alertmanager.extra = [float("nan")]
 
     with pytest.raises(ProbeFailed, match="cannot be read"):
@@ -245,11 +246,11 @@ async def test_whether_an_alert_is_silenced_can_be_asked(polling: Polling, state
     if state:
         polling.alertmanager.states[A] = state
 
-    assert await polling.poller.suppressed() == (frozenset({A}) if silenced else frozenset())
+    assert await polling.silences.suppressed() == (frozenset({A}) if silenced else frozenset())
 
 
 async def test_whether_it_is_silenced_is_not_guessed_when_nobody_answers(polling: Polling) -> None:
     polling.alertmanager.away = True
 
     with pytest.raises(ProbeFailed):
-        await polling.poller.suppressed()
+        await polling.silences.suppressed()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.model.documents import RuleSource
 from kintsugi.model.records import SignalSource, SignalStatus, Target
+from kintsugi.model.rules import RuleSource
 from kintsugi.sources.alertmanager import LARGEST_PAYLOAD, decode
 from kintsugi.sources.alerts import fingerprint
 from tests.unit.sources.webhooks import NOW, alert, captured, webhook
@@ -26,7 +26,7 @@ from tests.unit.sources.webhooks import NOW, alert, captured, webhook
         ("group1000-firing", 1000, SignalStatus.FIRING, 0),
     ],
 )
-def test_what_a_real_alertmanager_sent_is_read(name: str, alerts: int, status: SignalStatus, truncated: int) -> None:
+def test_webhooks_of_a_real_alertmanager_are_read(name: str, alerts: int, status: SignalStatus, truncated: int) -> None:
     delivery = decode(captured(name), NOW)
 
     assert len(delivery.signals) == alerts
@@ -83,13 +83,13 @@ def test_the_fingerprint_is_computed_as_alertmanager_does_when_it_is_missing() -
         "",
     ],
 )
-def test_what_is_no_fingerprint_is_computed_anew(forged: str) -> None:
+def test_a_fingerprint_that_is_none_is_computed_anew(forged: str) -> None:
     """P9: a key of the watch is RULE/UID, and no alert may have one."""
     (signal,) = decode(webhook(alert(fingerprint=forged)), NOW).signals
     assert signal.key == fingerprint(signal.labels)
 
 
-def test_one_bad_alert_does_not_spoil_its_group() -> None:
+def test_a_bad_alert_does_not_spoil_its_group() -> None:
     """Covers A12: all or nothing would lose the whole group for good."""
     delivery = decode(webhook(alert(fingerprint="a" * 16), alert(startsAt="soon"), alert(fingerprint="c" * 16)), NOW)
 
@@ -161,7 +161,7 @@ def test_unknown_fields_are_skipped_whatever_they_hold() -> None:
     assert len(decode(body, NOW).signals) == 1
 
 
-def test_of_a_key_written_twice_the_last_counts() -> None:
+def test_the_last_of_a_key_written_twice_counts() -> None:
     """Covers A14: the rule that JSON parsers share, and the same answer each time."""
     body = webhook(alert()).replace(b'"fingerprint"', b'"fingerprint": "first", "fingerprint"')
 
@@ -265,7 +265,7 @@ def test_labels_hint_at_the_object(labels: dict[str, str], target: Target | None
     assert signal.target == target
 
 
-def test_of_a_very_large_alert_the_annotations_are_cut() -> None:
+def test_the_annotations_of_a_very_large_alert_are_cut() -> None:
     (signal,) = decode(webhook(alert(annotations={f"a{n}": "x" * 5000 for n in range(100)})), NOW).signals
 
     assert sum(map(len, signal.annotations.values())) <= 64 * 1024
@@ -325,3 +325,9 @@ def test_a_bad_alert_with_a_secret_is_not_kept_whole() -> None:
 
     assert letter.payload is None
     assert "abcdefgh" not in letter.excerpt
+
+
+def test_a_count_of_left_out_alerts_that_no_metric_can_hold_is_bounded() -> None:
+    """A7, B16: it ended the delivery by an error, whose alerts were kept and whose sender came again for ever."""
+    assert decode(webhook(alert(), truncatedAlerts=10**400), NOW).truncated == 1_000_000_000
+    assert decode(webhook(alert(), truncatedAlerts=-1), NOW).truncated == 0

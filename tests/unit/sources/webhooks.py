@@ -9,12 +9,12 @@ DATA = Path(__file__).parents[2] / "data" / "alertmanager"
 
 
 def captured(name: str) -> bytes:
-    """Give a body that a real Alertmanager 0.28.1 sent."""
+    """Return a body that a real Alertmanager 0.28.1 sent."""
     return (DATA / f"{name}.json").read_bytes()
 
 
 def alert(**fields: object) -> dict[str, object]:
-    """Give an alert that fires; None takes a field away."""
+    """Return an alert that fires; None takes a field away."""
     whole: dict[str, object] = {
         "status": "firing",
         "labels": {"alertname": "PodDown", "namespace": "shop", "pod": "web-1"},
@@ -28,7 +28,7 @@ def alert(**fields: object) -> dict[str, object]:
 
 
 def webhook(*alerts: object, **fields: object) -> bytes:
-    """Give a body with these alerts; None takes a field away."""
+    """Return a body with these alerts; None takes a field away."""
     whole: dict[str, object] = {
         "version": "4",
         "receiver": "kintsugi",

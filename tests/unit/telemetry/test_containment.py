@@ -9,7 +9,7 @@ from kintsugi.errors import LedgerUnavailable, ProbeFailed, StaleEpoch
 from kintsugi.telemetry import Border, Containment, Metrics
 
 
-def test_what_one_raises_is_said_with_its_name_and_counted_and_the_next_has_its_turn() -> None:
+def test_an_error_of_one_item_is_said_with_its_name_and_counted_and_the_next_has_its_turn() -> None:
     """B16."""
     containment, metrics, reached = Containment(), Metrics(), []
     containment.on_contained(lambda border: metrics.contained.labels(border).inc())
@@ -45,7 +45,7 @@ def test_a_failure_that_comes_again_and_again_is_said_ever_more_seldom() -> None
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_is_not_the_affair_of_one_item_passes(error: BaseException) -> None:
+def test_an_error_that_is_not_about_one_item_passes(error: BaseException) -> None:
     """P2."""
     containment = Containment()
     with pytest.raises(type(error)), containment.around(Border.INCIDENT, "inc-1"):

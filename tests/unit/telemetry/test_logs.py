@@ -49,7 +49,7 @@ def test_a_line_is_a_sentence_with_keys() -> None:
     }
 
 
-async def test_one_id_goes_through_a_run_and_the_tasks_it_starts() -> None:
+async def test_a_run_and_the_tasks_it_starts_log_one_id() -> None:
     stream = written("json")
     log = get_logger("kintsugi.runner")
 

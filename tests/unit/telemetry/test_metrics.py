@@ -15,6 +15,8 @@ PROMISED = {
     "kintsugi_event_loop_lag_seconds",
     "kintsugi_dead_letters_total",
     "kintsugi_service_healthy",
+    "kintsugi_service_serving",
+    "kintsugi_service_held",
     "kintsugi_drills_total",
     "kintsugi_drill_last_success_timestamp_seconds",
     "kintsugi_drill_age_seconds",

@@ -47,7 +47,7 @@ def test_a_registered_value_is_masked_wherever_it_stands() -> None:
     assert text == f"raw {MASK}, in base64 {MASK}, in a URL {MASK}"
 
 
-def test_of_two_registered_values_the_longer_is_masked_whole() -> None:
+def test_the_longer_of_two_registered_values_is_masked_whole() -> None:
     redactor = Redactor()
     redactor.register("secret")
     redactor.register("secret-and-more")
@@ -102,7 +102,7 @@ def test_a_value_too_short_to_be_a_secret_is_not_masked() -> None:
         ('{"password": 4711, "a": 1}', "4711"),
     ],
 )
-def test_what_looks_like_a_credential_is_masked_unregistered(text: str, hidden: str) -> None:
+def test_a_text_that_looks_like_a_credential_is_masked_unregistered(text: str, hidden: str) -> None:
     redacted = Redactor().text(text)
 
     assert hidden not in redacted
@@ -173,7 +173,9 @@ def test_a_strangers_text_cannot_make_redaction_slow(filler: str) -> None:
 
 
 @pytest.mark.parametrize("filler", FILLERS)
-def test_what_only_looks_like_the_beginning_of_a_secret_costs_little_more_than_an_ordinary_text(filler: str) -> None:
+def test_a_text_that_only_looks_like_the_beginning_of_a_secret_costs_little_more_than_an_ordinary_one(
+    filler: str,
+) -> None:
     """E27: `a.a.a.` cost sixteen times as much where the engine tried each place as the beginning of a name."""
     redactor = Redactor()
     line = "2026-05-04 12:00:00.123 UTC [42] LOG:  checkpoint complete: wrote 3 buffers\n"
@@ -213,7 +215,7 @@ def test_a_token_an_hour_does_not_fill_the_memory_and_the_newest_are_masked() ->
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=8).map("".join))
-def test_what_is_masked_stays_as_it_is_when_it_is_masked_again(text: str) -> None:
+def test_a_masked_text_stays_as_it_is_when_it_is_masked_again(text: str) -> None:
     once = Redactor().text(text)
     assert Redactor().text(once) == once
 
@@ -241,7 +243,7 @@ POD = {
 }
 
 
-def test_what_stands_in_a_secrets_place_is_masked_whatever_it_looks_like_and_all_else_stays() -> None:
+def test_a_value_in_a_secrets_place_is_masked_whatever_it_looks_like_and_all_else_stays() -> None:
     shown = Redactor().value(POD)
     assert CANARY not in json.dumps(shown)
     assert json.dumps(shown).count(MASK) == 4

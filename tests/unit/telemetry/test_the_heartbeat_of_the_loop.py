@@ -81,7 +81,7 @@ def test_work_that_takes_the_loop_is_observed_once_as_lag() -> None:
     assert observed(story()) == [3.0, 0.0]
 
 
-def test_what_waited_for_its_start_is_no_lag() -> None:
+def test_the_wait_for_the_start_of_the_loop_is_no_lag() -> None:
     """The daemon is made long before its loop is asked to beat."""
 
     async def story() -> list[float]:

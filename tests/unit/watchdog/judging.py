@@ -2,13 +2,23 @@
 
 from datetime import datetime, timedelta
 
-from kintsugi.model.documents import RollbackThen, RollbackWhen
+from kintsugi.decisions.watchdog import (
+    DeadlinePolicy,
+    Progress,
+    RollbackEvidence,
+    WatchdogResult,
+    WatchdogTimings,
+    at_deadline,
+    watch,
+)
+from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
 from kintsugi.model.views import ServiceView
-from kintsugi.watchdog import Deadline, Judgement, Patience, Progress, Suspicion, at_deadline, watch
 from tests.unit.factories import NOW, moment
 
-PATIENCE = Patience(verify=timedelta(minutes=2), alert_lag=timedelta(minutes=15), failing_for=timedelta(minutes=3))
-INNOCENT = Suspicion(known_good=False, ours=True)
+PATIENCE = WatchdogTimings(
+    verify=timedelta(minutes=2), alert_lag=timedelta(minutes=15), failing_for=timedelta(minutes=3)
+)
+INNOCENT = RollbackEvidence(known_good=False, last_written_by_us=True)
 """Nothing speaks against going back."""
 
 
@@ -16,14 +26,19 @@ def watched(
     seen: ServiceView,
     *,
     now: datetime,
-    walked: datetime | None = None,
+    steps_finished_at: datetime | None = None,
     changed: bool = True,
     clear_since: datetime | None = None,
     stuck: bool = False,
-) -> Judgement:
+) -> WatchdogResult:
     """Judge before the deadline."""
     progress = Progress(
-        began=NOW, deadline=moment(minutes=30), walked=walked, changed=changed, clear_since=clear_since, stuck=stuck
+        began=NOW,
+        deadline=moment(minutes=30),
+        steps_finished_at=steps_finished_at,
+        changed=changed,
+        clear_since=clear_since,
+        stuck=stuck,
     )
     return watch(seen, progress, PATIENCE, now=now)
 
@@ -32,11 +47,11 @@ def judged_late(
     seen: ServiceView,
     *,
     now: datetime,
-    suspicion: Suspicion = INNOCENT,
-    when: RollbackWhen = RollbackWhen.SAFE,
+    evidence: RollbackEvidence = INNOCENT,
+    when: RollbackPolicy = RollbackPolicy.SAFE,
     then: RollbackThen = RollbackThen.UNDO,
-    looked_since: datetime | None = None,
-) -> Judgement:
+    observed_since: datetime | None = None,
+) -> WatchdogResult:
     """Judge at or after the deadline."""
-    terms = Deadline(when=when, then=then, looked_since=looked_since or now)
-    return at_deadline(seen, suspicion, terms, PATIENCE, now=now)
+    terms = DeadlinePolicy(policy=when, then=then, observed_since=observed_since or now)
+    return at_deadline(seen, evidence, terms, PATIENCE, now=now)

@@ -1,4 +1,4 @@
-"""What a watchdog calls once its deadline has come (P5, P6, DESIGN 6, E16, E17)."""
+"""What a watchdog calls once its deadline has come (P5, P6, E16, E17)."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.model.documents import RollbackThen, RollbackWhen
-from kintsugi.watchdog import FLAPPING, Call, Suspicion
+from kintsugi.decisions.watchdog import FLAPPING, RollbackEvidence, WatchdogDecision
+from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
+from kintsugi.model.views import ServiceView
+from kintsugi.objects.owners import Manager, ManagerKind
 from tests.unit.factories import moment, view
 from tests.unit.watchdog.judging import INNOCENT, PATIENCE, judged_late
 
@@ -16,119 +18,140 @@ FAILING = view(healthy=False, ready=0, since=moment(minutes=20))
 """It has failed since ten minutes before the deadline at 30."""
 LATE = moment(minutes=30)
 
+ARGO = Manager(kind=ManagerKind.GITOPS, name="Argo CD shop")
+FLUX = Manager(kind=ManagerKind.GITOPS, name="Flux shop")
+OPERATOR = Manager(kind=ManagerKind.OPERATOR, name="Web/web")
+
 OBJECTIONS = {
     "upstream": (
         replace(INNOCENT, upstream="database"),
-        "not rolled back: its upstream database is not well, so the revision may be innocent",
+        "not rolled back: its upstream database is unhealthy, so the revision may not be the cause",
     ),
     "managers": (
-        replace(INNOCENT, managers=("Argo CD shop", "operator Web/web")),
+        replace(INNOCENT, managers=(ARGO, OPERATOR)),
         "not rolled back: deployment/web is managed by Argo CD shop, operator Web/web",
     ),
+    "release": (
+        replace(INNOCENT, release="shop"),
+        (
+            "not rolled back: deployment/web is of the Helm release shop, whose owner goes back with"
+            " helm rollback shop -n production"
+        ),
+    ),
     "not ours": (
-        replace(INNOCENT, ours=False),
+        replace(INNOCENT, last_written_by_us=False),
         "not rolled back: someone has changed deployment/web since the run began",
+    ),
+    "not noted": (
+        replace(INNOCENT, last_written_by_us=False, noted=False),
+        "not rolled back: which template deployment/web had when the run began could not be seen",
     ),
     "known good": (
         replace(INNOCENT, known_good=True),
-        "not rolled back: the revision that fails now was seen good before, so going back would not help",
+        "not rolled back: the revision that fails now was seen good before, so a rollback would not help",
     ),
 }
 
 
-def test_what_still_fails_and_nothing_speaks_against_is_rolled_back() -> None:
-    judgement = judged_late(FAILING, now=LATE)
-    assert (judgement.call, judgement.reason) == (Call.ROLL_BACK, "web is still failing at the deadline")
+def test_a_run_whose_service_still_fails_is_rolled_back_where_nothing_speaks_against() -> None:
+    result = judged_late(FAILING, now=LATE)
+    assert (result.decision, result.reason) == (WatchdogDecision.ROLL_BACK, "web is still failing at the deadline")
 
 
-@pytest.mark.parametrize("when", RollbackWhen)
+@pytest.mark.parametrize("when", RollbackPolicy)
 @pytest.mark.parametrize("then", RollbackThen)
-@pytest.mark.parametrize("seen", [view(fresh=False), replace(FAILING, fresh=False), view(healthy=None)])
-def test_a_blind_watchdog_waits_even_when_it_is_overdue(seen: object, when: RollbackWhen, then: RollbackThen) -> None:
+@pytest.mark.parametrize("seen", [view(is_current=False), replace(FAILING, is_current=False), view(healthy=None)])
+def test_a_blind_watchdog_waits_even_when_it_is_overdue(
+    seen: ServiceView, when: RollbackPolicy, then: RollbackThen
+) -> None:
     """P5, P6, E16: after a restart past the deadline nothing happens until the caches are synced."""
-    judgement = judged_late(seen, now=moment(hours=9), when=when, then=then)  # type: ignore[arg-type]
-    assert (judgement.call, judgement.reason) == (
-        Call.WAIT,
-        "the deadline has come, but web cannot be seen well enough to judge",
+    result = judged_late(seen, now=moment(hours=9), when=when, then=then)
+    assert (result.decision, result.reason) == (
+        WatchdogDecision.WAIT,
+        "the deadline was reached, but web cannot be observed well enough to judge",
     )
 
 
-@pytest.mark.parametrize("when", RollbackWhen)
+@pytest.mark.parametrize("when", RollbackPolicy)
 @pytest.mark.parametrize("then", RollbackThen)
-def test_what_has_become_well_meanwhile_is_not_taken_back(when: RollbackWhen, then: RollbackThen) -> None:
+def test_a_run_whose_service_has_become_well_meanwhile_is_not_taken_back(
+    when: RollbackPolicy, then: RollbackThen
+) -> None:
     """P5: an overdue watchdog looks again first."""
-    judgement = judged_late(view(), now=LATE, when=when, then=then)
-    assert (judgement.call, judgement.reason) == (
-        Call.WAIT,
-        "the deadline has come, but web is healthy: it is verified",
+    result = judged_late(view(), now=LATE, when=when, then=then)
+    assert (result.decision, result.reason) == (
+        WatchdogDecision.WAIT,
+        "the deadline was reached, but web is healthy: it is verified",
     )
 
 
-@pytest.mark.parametrize(("suspicion", "reason"), OBJECTIONS.values(), ids=OBJECTIONS)
-def test_each_objection_calls_a_person_instead(suspicion: Suspicion, reason: str) -> None:
-    judgement = judged_late(FAILING, now=LATE, suspicion=suspicion)
-    assert (judgement.call, judgement.reason) == (Call.HAND_OVER, reason)
+@pytest.mark.parametrize(("evidence", "reason"), OBJECTIONS.values(), ids=OBJECTIONS)
+def test_each_objection_calls_a_person_instead(evidence: RollbackEvidence, reason: str) -> None:
+    result = judged_late(FAILING, now=LATE, evidence=evidence)
+    assert (result.decision, result.reason) == (WatchdogDecision.HAND_OVER, reason)
 
 
 def test_the_likeliest_cause_is_named_first() -> None:
-    everything = Suspicion(known_good=True, ours=False, upstream="database", managers=("Flux shop",))
-    assert "its upstream database" in judged_late(FAILING, now=LATE, suspicion=everything).reason
+    everything = RollbackEvidence(known_good=True, last_written_by_us=False, upstream="database", managers=(FLUX,))
+    assert "its upstream database" in judged_late(FAILING, now=LATE, evidence=everything).reason
 
 
-@pytest.mark.parametrize(("suspicion", "_"), OBJECTIONS.values(), ids=OBJECTIONS)
-def test_always_is_the_authors_choice_whatever_speaks_against(suspicion: Suspicion, _: str) -> None:
-    judgement = judged_late(FAILING, now=LATE, suspicion=suspicion, when=RollbackWhen.ALWAYS)
-    assert judgement.call is Call.ROLL_BACK
-    assert judgement.reason == "the deadline has come and the runbook always rolls back"
+@pytest.mark.parametrize(("evidence", "_"), OBJECTIONS.values(), ids=OBJECTIONS)
+def test_always_is_the_authors_choice_whatever_speaks_against(evidence: RollbackEvidence, _: str) -> None:
+    result = judged_late(FAILING, now=LATE, evidence=evidence, when=RollbackPolicy.ALWAYS)
+    assert result.decision is WatchdogDecision.ROLL_BACK
+    assert result.reason == "the deadline was reached and the runbook always rolls back"
 
 
-@pytest.mark.parametrize("when", RollbackWhen)
-def test_park_leaves_everything_for_a_person(when: RollbackWhen) -> None:
-    judgement = judged_late(FAILING, now=LATE, when=when, then=RollbackThen.PARK)
-    assert judgement.call is Call.HAND_OVER
-    assert judgement.reason == "the deadline has come: everything is left as it is for a person"
+@pytest.mark.parametrize("when", RollbackPolicy)
+def test_park_leaves_everything_for_a_person(when: RollbackPolicy) -> None:
+    result = judged_late(FAILING, now=LATE, when=when, then=RollbackThen.LEAVE)
+    assert result.decision is WatchdogDecision.HAND_OVER
+    assert result.reason == "the deadline was reached: everything is left as it is for a person"
 
 
-@pytest.mark.parametrize(("minutes", "call"), [(0, Call.WAIT), (2.9, Call.WAIT), (3, Call.ROLL_BACK)])
-def test_the_failure_must_have_lasted(minutes: float, call: Call) -> None:
+@pytest.mark.parametrize(
+    ("minutes", "decision"), [(0, WatchdogDecision.WAIT), (2.9, WatchdogDecision.WAIT), (3, WatchdogDecision.ROLL_BACK)]
+)
+def test_the_failure_must_have_lasted(minutes: float, decision: WatchdogDecision) -> None:
     failing = view(healthy=False, since=LATE)
-    judgement = judged_late(failing, now=LATE + timedelta(minutes=minutes), looked_since=LATE)
-    assert judgement.call is call
-    if call is Call.WAIT:
-        assert judgement.reason == "the deadline has come; web has not failed for 0:03:00 on end"
+    result = judged_late(failing, now=LATE + timedelta(minutes=minutes), observed_since=LATE)
+    assert result.decision is decision
+    if decision is WatchdogDecision.WAIT:
+        assert result.reason == "the deadline was reached; web has not failed for 0:03:00 without interruption"
 
 
-def test_what_neither_stays_well_nor_fails_for_long_goes_to_a_person() -> None:
+def test_a_service_that_neither_stays_well_nor_fails_for_long_goes_to_a_person() -> None:
     limit = FLAPPING * PATIENCE.failing_for
-    for late, call in ((limit, Call.WAIT), (limit + timedelta(seconds=1), Call.HAND_OVER)):
+    for late, decision in ((limit, WatchdogDecision.WAIT), (limit + timedelta(seconds=1), WatchdogDecision.HAND_OVER)):
         now = LATE + late
-        judgement = judged_late(view(healthy=False, since=now), now=now, looked_since=LATE)
-        assert judgement.call is call
-    assert judgement.reason == "web neither stays well nor fails for long: it flaps"
+        result = judged_late(view(healthy=False, since=now), now=now, observed_since=LATE)
+        assert result.decision is decision
+    assert result.reason == "web is flapping: it neither stays healthy nor fails for long"
 
 
 suspicions = st.builds(
-    Suspicion,
+    RollbackEvidence,
     known_good=st.booleans(),
-    ours=st.booleans(),
+    last_written_by_us=st.booleans(),
     upstream=st.sampled_from(["", "database"]),
-    managers=st.sampled_from([(), ("Flux shop",)]),
+    managers=st.sampled_from([(), (FLUX,)]),
 )
 
 
 @given(
-    suspicion=suspicions,
+    evidence=suspicions,
     healthy=st.sampled_from([True, False, None]),
-    fresh=st.booleans(),
+    is_current=st.booleans(),
     lasting=st.integers(0, 1200),
     then=st.sampled_from(RollbackThen),
 )
-def test_it_never_goes_back_by_itself_unless_everything_speaks_for_it(
-    suspicion: Suspicion, healthy: bool | None, fresh: bool, lasting: int, then: RollbackThen
+def test_a_run_is_never_rolled_back_by_itself_unless_everything_speaks_for_it(
+    evidence: RollbackEvidence, healthy: bool | None, is_current: bool, lasting: int, then: RollbackThen
 ) -> None:
-    seen = view(healthy=healthy, fresh=fresh, since=LATE - timedelta(seconds=lasting))
-    judgement = judged_late(seen, now=LATE, suspicion=suspicion, then=then)
+    seen = view(healthy=healthy, is_current=is_current, since=LATE - timedelta(seconds=lasting))
+    result = judged_late(seen, now=LATE, evidence=evidence, then=then)
     speaks_for_it = (
-        fresh and healthy is False and suspicion == INNOCENT and lasting >= 180 and then is RollbackThen.UNDO
+        is_current and healthy is False and evidence == INNOCENT and lasting >= 180 and then is RollbackThen.UNDO
     )
-    assert (judgement.call is Call.ROLL_BACK) == speaks_for_it
+    assert (result.decision is WatchdogDecision.ROLL_BACK) == speaks_for_it

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from kintsugi.decisions.watchdog import Progress, WatchdogDecision, after_rollback, end_of, in_the_end
 from kintsugi.model.views import ServiceView
-from kintsugi.watchdog import Call, Progress, after_rollback, end_of, in_the_end
 from tests.unit.factories import NOW, deployment, moment, view, web
 from tests.unit.watchdog.judging import PATIENCE
 
@@ -18,8 +18,10 @@ STUCK = deployment(web(), updated=1)
 
 def progress(*, clear: datetime | None = CLEAR, taken_up: datetime | None = None) -> Progress:
     """Return a run of half an hour whose steps ended after ten minutes."""
-    walked = moment(minutes=10)
-    return Progress(began=NOW, deadline=DEADLINE, walked=walked, changed=True, clear_since=clear, taken_up=taken_up)
+    ended = moment(minutes=10)
+    return Progress(
+        began=NOW, deadline=DEADLINE, steps_finished_at=ended, changed=True, clear_since=clear, taken_up=taken_up
+    )
 
 
 @pytest.mark.parametrize(
@@ -41,36 +43,36 @@ RESTARTING = replace(view(), last_restart=moment(minutes=46, seconds=30), crash_
 
 ENDS = {
     "blind": (
-        view(fresh=False, healthy=None),
+        view(is_current=False, healthy=None),
         CLEAR,
-        Call.HAND_OVER,
-        "web could not be seen well enough to judge until its time was over: nobody knows whether it is well",
+        WatchdogDecision.HAND_OVER,
+        "web could not be observed well enough to judge before its time was over: its health is unknown",
     ),
     "without an answer": (
         view(healthy=None),
         None,
-        Call.HAND_OVER,
-        "web could not be seen well enough to judge until its time was over: nobody knows whether it is well",
+        WatchdogDecision.HAND_OVER,
+        "web could not be observed well enough to judge before its time was over: its health is unknown",
     ),
     "failing since a moment": (
         view(healthy=False, since=moment(minutes=46)),
         CLEAR,
-        Call.HAND_OVER,
-        "web neither stays well nor fails for long: it flaps",
+        WatchdogDecision.HAND_OVER,
+        "web is flapping: it neither stays healthy nor fails for long",
     ),
     "well since a moment": (
         view(since=moment(minutes=46)),
         CLEAR,
-        Call.HAND_OVER,
+        WatchdogDecision.HAND_OVER,
         (
             "web is healthy, but it has not been well for 0:02:00 on end:"
-            " all this has been so only since 12:46:00: a person is needed"
+            " all of this has held only since 12:46:00: a person is needed"
         ),
     ),
     "restarting": (
         RESTARTING,
         CLEAR,
-        Call.HAND_OVER,
+        WatchdogDecision.HAND_OVER,
         (
             "web is healthy, but it has not been well for 0:10:00 on end:"
             " a container restarted last at 12:46:30: a person is needed"
@@ -79,16 +81,16 @@ ENDS = {
     "restarting, and it goes on": (
         RESTARTING,
         None,
-        Call.INEFFECTIVE,
+        WatchdogDecision.INEFFECTIVE,
         (
-            "web is healthy, but what started the run goes on; it has not been well for 0:10:00 on end:"
+            "web is healthy, but the trigger persists; it has not been well for 0:10:00 on end:"
             " a container restarted last at 12:46:30: a person is needed"
         ),
     ),
     "stuck": (
         replace(view(), workload=STUCK),
         CLEAR,
-        Call.HAND_OVER,
+        WatchdogDecision.HAND_OVER,
         (
             "web is healthy, but the rollout of deployment/web is not complete:"
             " 1 of 3 pods are of the new template: a person is needed"
@@ -97,10 +99,12 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize(("seen", "clear", "call", "reason"), ENDS.values(), ids=ENDS)
-def test_it_says_what_it_has_waited_for(seen: ServiceView, clear: datetime | None, call: Call, reason: str) -> None:
-    judgement = in_the_end(seen, progress(clear=clear), PATIENCE, now=LATE)
-    assert (judgement.call, judgement.reason) == (call, reason)
+@pytest.mark.parametrize(("seen", "clear", "decision", "reason"), ENDS.values(), ids=ENDS)
+def test_the_watchdog_says_what_it_has_waited_for(
+    seen: ServiceView, clear: datetime | None, decision: WatchdogDecision, reason: str
+) -> None:
+    result = in_the_end(seen, progress(clear=clear), PATIENCE, now=LATE)
+    assert (result.decision, result.reason) == (decision, reason)
 
 
 @pytest.mark.parametrize(
@@ -114,21 +118,21 @@ def test_it_says_what_it_has_waited_for(seen: ServiceView, clear: datetime | Non
             "the rollout of deployment/web is not complete: 1 of 3 pods are of the new template",
         ),
         (view(since=moment(minutes=21)), 22, "web has been healthy only since 12:21:00"),
-        (view(fresh=False), 20, "web cannot be seen well enough to judge"),
+        (view(is_current=False), 20, "web cannot be observed well enough to judge"),
     ],
 )
 def test_a_rollback_is_waited_for_as_long_as_what_it_waits_for_may_take(
     seen: ServiceView, minutes: float, reason: str
 ) -> None:
     """Its last change was made after ten minutes."""
-    for late, call in ((timedelta(seconds=-1), Call.WAIT), (timedelta(0), Call.HAND_OVER)):
+    for late, decision in ((timedelta(seconds=-1), WatchdogDecision.WAIT), (timedelta(0), WatchdogDecision.HAND_OVER)):
         now = moment(minutes=minutes) + late
-        judgement = after_rollback(seen, progress(), PATIENCE, now=now)
-        assert (judgement.call, judgement.reason) == (call, reason)
+        result = after_rollback(seen, progress(), PATIENCE, now=now)
+        assert (result.decision, result.reason) == (decision, reason)
 
 
 def test_a_rollback_has_helped_when_the_service_has_been_well_by_it_for_long_enough() -> None:
-    for minutes, call in ((11.9, Call.WAIT), (12, Call.RECOVERED)):
-        judgement = after_rollback(view(), progress(), PATIENCE, now=moment(minutes=minutes))
-        assert judgement.call is call
-    assert judgement.reason == "web is healthy"
+    for minutes, decision in ((11.9, WatchdogDecision.WAIT), (12, WatchdogDecision.RECOVERED)):
+        result = after_rollback(view(), progress(), PATIENCE, now=moment(minutes=minutes))
+        assert result.decision is decision
+    assert result.reason == "web is healthy"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kintsugi.backups import ArchiveContents
+from kintsugi.decisions.backups import ArchiveContents
 from kintsugi.worker.archive_contents import Script
 
 
@@ -56,7 +56,7 @@ def test_owners_and_tablespaces_are_told_apart() -> None:
     assert (found.tables, found.roles) == (("public.odd; name",), ("the shop",))
 
 
-def test_what_every_server_has_is_not_needed() -> None:
+def test_an_entry_that_every_server_has_is_not_needed() -> None:
     """PostgreSQL's own roles, and the language that it comes with."""
     script = (
         "-- Name: public; Type: SCHEMA; Schema: -; Owner: pg_database_owner\n"

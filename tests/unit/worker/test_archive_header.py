@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.backups import ArchiveHeader, Flaw, Unfit
+from kintsugi.decisions.backups import ArchiveHeader, BackupFlaw, UnfitBackup
 from kintsugi.worker.archive import HEAD, read_header
 
 CREATED = (7, 14, 2, 24, 10, 126, 0)
@@ -59,11 +59,11 @@ def test_old_versions_have_their_first_number() -> None:
         (b"<?xml version", "it is no dump of pg_dump"),
     ],
 )
-def test_what_is_no_dump_is_called_what_it_is(content: bytes, said: str) -> None:
+def test_a_file_that_is_no_dump_is_called_what_it_is(content: bytes, said: str) -> None:
     """With what would be right, where it can be said."""
     found = read_header(content)
-    assert isinstance(found, Unfit)
-    assert found.flaw is Flaw.FORMAT
+    assert isinstance(found, UnfitBackup)
+    assert found.flaw is BackupFlaw.FORMAT
     assert found.reason.startswith(said)
 
 
@@ -71,11 +71,11 @@ def test_what_is_no_dump_is_called_what_it_is(content: bytes, said: str) -> None
 def test_a_header_that_is_cut_off_is_damaged(length: int) -> None:
     """At whatever byte."""
     found = read_header(head()[:length])
-    assert isinstance(found, Unfit)
-    assert found.flaw is Flaw.DAMAGED
+    assert isinstance(found, UnfitBackup)
+    assert found.flaw is BackupFlaw.DAMAGED
 
 
 @given(st.binary(max_size=HEAD))
 def test_no_bytes_after_the_magic_word_do_harm(content: bytes) -> None:
     """Sizes and lengths come from outside."""
-    assert isinstance(read_header(b"PGDMP" + content), ArchiveHeader | Unfit)
+    assert isinstance(read_header(b"PGDMP" + content), ArchiveHeader | UnfitBackup)

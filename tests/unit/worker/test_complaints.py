@@ -2,8 +2,8 @@
 
 import pytest
 
-from kintsugi.model.restore import WorkFailure
-from kintsugi.worker.complaints import Complaints, judge
+from kintsugi.model.worker_results import WorkFailure
+from kintsugi.worker.restore_errors import ErrorOutput, classify
 
 WHERE = "db:5432"
 MISSING_ROLE = b"""pg_restore: connecting to database for restore
@@ -16,9 +16,9 @@ pg_restore: error: something else
 """
 
 
-def heard(text: bytes, *, piece: int = 1 << 16) -> Complaints:
+def heard(text: bytes, *, piece: int = 1 << 16) -> ErrorOutput:
     """Let them be heard in pieces."""
-    complaints = Complaints()
+    complaints = ErrorOutput()
     for at in range(0, len(text), piece):
         complaints.take(text[at : at + piece])
     return complaints
@@ -29,7 +29,7 @@ def test_the_first_error_counts_in_whatever_pieces_it_comes(piece: int) -> None:
     """What follows it is its consequence."""
     complaints = heard(MISSING_ROLE, piece=piece)
     assert complaints.doing == 'creating TABLE "public.orders"'
-    judged = judge(complaints, WHERE, 1)
+    judged = classify(complaints, WHERE, 1)
     assert judged.kind is WorkFailure.MISMATCH
     assert judged.reason == (
         "the dump needs the role app, which db:5432 does not have and which is not declared (at TABLE orders app)"
@@ -58,12 +58,12 @@ def test_the_first_error_counts_in_whatever_pieces_it_comes(piece: int) -> None:
 )
 def test_each_kind_of_failure_is_told_apart(said: str, kind: WorkFailure, word: str) -> None:
     """And the sentence says where."""
-    judged = judge(heard(f"pg_restore: error: {said}\n".encode()), WHERE, 1)
+    judged = classify(heard(f"pg_restore: error: {said}\n".encode()), WHERE, 1)
     assert judged.kind is kind
     assert word in judged.reason
 
 
-def test_what_the_server_adds_is_kept_and_what_the_dump_says_is_not() -> None:
+def test_lines_of_the_server_are_kept_and_those_of_the_dump_are_not() -> None:
     """Rows and commands of a dump may look like anything, an error of ours too."""
     complaints = heard(
         b"pg_restore: error: COPY failed: ERROR:  bad row\nDETAIL:  why\nCommand was: x\n"
@@ -74,7 +74,7 @@ def test_what_the_server_adds_is_kept_and_what_the_dump_says_is_not() -> None:
 
 def test_an_endless_line_takes_no_memory() -> None:
     """A row may have a gigabyte."""
-    complaints = Complaints()
+    complaints = ErrorOutput()
     for _ in range(1000):
         complaints.take(b"x" * 65536)
     assert len(complaints._rest) < 10_000
@@ -83,6 +83,6 @@ def test_an_endless_line_takes_no_memory() -> None:
 @pytest.mark.parametrize(("ended", "how"), [(-9, "ended by signal 9"), (3, "ended with code 3")])
 def test_an_end_without_a_word_is_called_that(ended: int, how: str) -> None:
     """Killed for its memory, say."""
-    judged = judge(Complaints(), WHERE, ended)
+    judged = classify(ErrorOutput(), WHERE, ended)
     assert judged.kind is WorkFailure.FAILED
     assert how in judged.reason

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.model.restore import WorkFailure
+from kintsugi.model.worker_results import WorkFailure
 from kintsugi.worker.dump import Dump
-from kintsugi.worker.lines import WorkFailed
+from kintsugi.worker.log_writer import WorkFailed
 
 SIZE = 5_000_003
 
@@ -44,7 +44,7 @@ def fed(file: Path, sha256: str, meanwhile: Callable[[], None] = lambda: None) -
     return b"".join(got)
 
 
-def test_what_comes_out_of_the_pipe_is_the_file(file: Path) -> None:
+def test_the_bytes_of_the_pipe_are_the_file(file: Path) -> None:
     """To the last byte."""
     content = file.read_bytes()
     assert fed(file, hashlib.sha256(content).hexdigest()) == content

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kintsugi.model.lines import Note, WorkLine, decode, encode, is_last
-from kintsugi.model.restore import (
+from kintsugi.model.worker_log import Note, WorkLine, decode, encode, is_last
+from kintsugi.model.worker_results import (
     Backup,
     Dropped,
     Failed,
@@ -17,7 +17,7 @@ from kintsugi.model.restore import (
     WorkPhase,
     WorkProgress,
 )
-from kintsugi.worker.lines import Lines
+from kintsugi.worker.log_writer import LogWriter
 
 BACKUP = Backup(
     url="s3://bucket/database/app.dump",
@@ -74,7 +74,7 @@ def test_only_how_it_ended_is_a_last_line() -> None:
         "\ud800",
     ],
 )
-def test_what_is_no_line_of_a_worker_says_nothing(text: str) -> None:
+def test_a_line_that_is_not_a_worker_s_says_nothing(text: str) -> None:
     """A log may hold anything."""
     assert decode(text) is None
 
@@ -95,7 +95,7 @@ def test_a_reader_that_has_gone_does_not_end_the_work() -> None:
             raise BrokenPipeError
 
     stream = Broken()
-    lines = Lines(stream)
+    lines = LogWriter(stream)
     lines.say(Note(text="one"))
     lines.say(Note(text="two"))
     assert stream.tries == 1

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from kintsugi.worker.options import (
+    DatabaseRole,
     DropOptions,
     FetchOptions,
     RestoreOptions,
-    Role,
     ServerOptions,
     password_variable,
     read,
@@ -28,11 +28,24 @@ def test_a_restore_is_read_whole() -> None:
         file=Path("/backups/a.dump"),
         server=ServerOptions(host="db", port=5432, user="postgres", password="main"),
         database="app",
-        roles=(Role(name="app-rw", password="its"), Role(name="x")),
+        roles=(DatabaseRole(name="app-rw", password="its"), DatabaseRole(name="x")),
         name="r1",
     )
     assert "main" not in repr(options)
     assert "its" not in repr(options)
+
+
+def test_a_drill_stays_with_its_own_server_and_needs_no_password() -> None:
+    """The server is reached by a socket, and ends with the worker."""
+    words = ["--host", "/server/socket", "--user", "postgres", "--database", "kintsugi_drill_1"]
+    assert read(["restore", "/backups/a.dump", *words, "--scratch", "--name", "r1", "--hold"], {}) == RestoreOptions(
+        file=Path("/backups/a.dump"),
+        server=ServerOptions(host="/server/socket", port=5432, user="postgres"),
+        database="kintsugi_drill_1",
+        scratch=True,
+        name="r1",
+        hold=True,
+    )
 
 
 def test_a_fetch_and_a_drop_are_read_whole() -> None:

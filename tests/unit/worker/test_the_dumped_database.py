@@ -21,7 +21,7 @@ GRANT CONNECT ON DATABASE "my ""app" TO reporting WITH GRANT OPTION;
 """
 
 
-def test_what_a_dump_says_of_its_database_is_told_apart() -> None:
+def test_the_commands_of_a_dump_about_its_database_are_told_apart() -> None:
     """A tablespace is the old machine's; psql's own lines are none of the server's."""
     assert read(SCRIPT) == Database(
         name='my "app',

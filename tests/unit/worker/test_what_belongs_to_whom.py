@@ -38,7 +38,7 @@ def test_owners_are_found_by_the_names_that_the_server_writes() -> None:
     assert owners[key("large object", "", "16500")] == "app"
 
 
-def test_what_only_a_superuser_can_make_is_taken_out_of_the_list() -> None:
+def test_entries_that_only_a_superuser_can_make_are_taken_out_of_the_list() -> None:
     """An extension with the schema that it is in is made before, default rights after; the rest is named."""
     found = read(LISTED, SCRIPT)
     assert [line.split(";")[0] for line in found.listed.splitlines()] == ["8", "220", "3400"]

@@ -1,0 +1,62 @@
+"""The context of a change: all facts besides the live object on which a refusal may depend."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from kintsugi.model.command import ObjectName
+from kintsugi.model.essentials import Essential
+from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
+from kintsugi.model.records import Phase
+from kintsugi.model.services import SecretRef, WorkloadRef
+from kintsugi.objects.predicates import START_UP_ALLOWANCE
+from kubeobjects.selectors import Selector
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeContext:
+    """
+    The run that a change belongs to. `namespace` and `selector` are the service's: they define which pods are its own.
+
+    `good` are the pod templates (pod-template-hash, or the name of a ControllerRevision) of the workload that were seen
+    healthy. `startup` is what a pod may take to become ready. `protected` namespaces are never changed, and nothing of a
+    service that is `off_limits`: that says why; nor anything that is one of `essentials`.
+    `allow_managed`: change also what an autoscaler, GitOps or an operator writes. `may_stop` names (TYPE/NAME) what is
+    stopped for a restore: its replicas may be lowered in the forward phase, too, and other managers are ignored, except an
+    operator of the workload itself.
+    `env` are the service's Secrets. `ledger_host` is where our own ledger's database is, "" where that is a file.
+    `max_allowed` is how far the service lets its limits and claims be raised.
+    """
+
+    phase: Phase = Phase.FORWARD
+    incident: str
+    run: str
+    path: str = ""
+    now: datetime
+    service: str = ""
+    namespace: str = ""
+    selector: Selector | None = None
+    workload: WorkloadRef | None = None
+    good: frozenset[str] = frozenset()
+    startup: timedelta = START_UP_ALLOWANCE
+    protected: frozenset[str] = frozenset()
+    off_limits: str = ""
+    essentials: tuple[Essential, ...] = ()
+    allow_managed: bool = False
+    env: Mapping[str, SecretRef] = field(default_factory=dict)
+    ledger_host: str = ""
+    may_stop: frozenset[str] = frozenset()
+    max_allowed: MaxAllowed = NOTHING_ALLOWED
+
+    def stops(self, asked: ObjectName, namespace: str) -> bool:
+        """Return whether an object is one that is stopped for a restore."""
+        return namespace == self.namespace and str(asked) in self.may_stop
+
+    @property
+    def mark(self) -> str:
+        """
+        Name this very change; it is written onto the object together with it, so that a probe can tell.
+
+        The moment is part of it: a step that is tried again does not take its first attempt for its second.
+        """
+        return f"{self.run}/{self.phase}/{self.path}@{self.now.isoformat()}"

@@ -1,0 +1,216 @@
+"""
+Converts objects to the facts of a diagnosis, which contain no JSON.
+
+Of Secrets and ConfigMaps only the names of keys are used, with the times at which they were written.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from kintsugi.actions import unstructured
+from kintsugi.actions.good_templates import FoundTemplate
+from kintsugi.actions.revisions import Revision
+from kintsugi.actions.templates import differ_in_stamp_only
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.decisions.diagnosis.facts import (
+    ConfigurationFacts,
+    ConfigurationType,
+    EventFacts,
+    FieldChange,
+    NodeFacts,
+    PodFacts,
+    ServiceFacts,
+    SpecifiedPod,
+    TemplateRevision,
+    WebhookFacts,
+)
+from kintsugi.decisions.diagnosis.template_fields import template_fields
+from kintsugi.objects.kept import Condition, Event, LabelSelector, Node, Object
+from kubeobjects.resources import find
+
+MOST_REVISIONS = 2
+"""Revisions whose templates are compared: the one in force with the one before it."""
+
+LOG_LINES = 50
+LOG_BYTES = 64 * 1024
+LOG_TIME = timedelta(seconds=5)
+"""The part of a log that is read."""
+
+_EARLIER = "deployment.kubernetes.io/revision-history"
+"""The annotation in which a ReplicaSet that is in force again has its earlier numbers (k8s.io/kubernetes, deployment/util)."""
+
+_DATA = ("f:data", "f:stringData", "f:binaryData")
+_REPELS = frozenset({"NoSchedule", "NoExecute"})
+
+
+def pods_of_facts(items: Iterable[Unstructured], owners: frozenset[str]) -> tuple[PodFacts, ...]:
+    """Return the pods that one of these owners controls."""
+    found = (unstructured.convert(item, PodFacts) for item in items)
+    return tuple(
+        pod for pod in found if any(each.controller and each.uid in owners for each in pod.metadata.owner_references)
+    )
+
+
+def template_of(workload: Unstructured) -> SpecifiedPod:
+    """Return the facts of the workload's template."""
+    return unstructured.convert(unstructured.nested_map(workload, "spec", "template", "spec"), SpecifiedPod)
+
+
+def created_of(workload: Unstructured) -> datetime | None:
+    """Return when an object was made."""
+    return unstructured.convert(workload, Object).metadata.creation_timestamp
+
+
+def deletion_of(workload: Unstructured) -> tuple[datetime | None, tuple[str, ...]]:
+    """Return the deletion timestamp and the finalizers of the workload."""
+    metadata = unstructured.convert(workload, Object).metadata
+    return metadata.deletion_timestamp, metadata.finalizers
+
+
+def template_labels(workload: Unstructured) -> dict[str, str]:
+    """Return the labels that the workload's pods get."""
+    return unstructured.labels(unstructured.nested_map(workload, "spec", "template"))
+
+
+def match_labels(workload: Unstructured) -> dict[str, str]:
+    """Return the labels that the workload selects its pods by."""
+    selector = unstructured.nested_map(workload, "spec", "selector")
+    return dict(unstructured.convert(selector, LabelSelector).match_labels)
+
+
+def revisions_of(
+    found: Sequence[Revision], pods: Sequence[PodFacts], kept: FoundTemplate | None = None
+) -> tuple[TemplateRevision, ...]:
+    """
+    Return the templates to compare: the one in force, then the newest of the others.
+
+    Where there is no other, the `kept` last good one is used, unless it makes the same pods.
+    """
+    ordered = sorted(found, key=lambda each: (each.current, each.number), reverse=True)
+    of_kubernetes = tuple(
+        TemplateRevision(
+            number=each.number,
+            hash=next((pod.template_hash for pod in pods if each.makes(pod)), each.template),
+            created=each.created,
+            fields=template_fields(each.pods),
+            returned=_EARLIER in each.annotations,
+        )
+        for each in ordered[:MOST_REVISIONS]
+    )
+    if kept is None or len(found) != 1 or differ_in_stamp_only(kept.pods, found[0].pods):
+        return of_kubernetes
+    before = TemplateRevision(
+        number=kept.kept.number, hash=kept.kept.template, created=kept.kept.seen, fields=template_fields(kept.pods)
+    )
+    return (*of_kubernetes, before)
+
+
+def events_of_facts(items: Iterable[Unstructured], about: frozenset[str]) -> Iterator[EventFacts]:
+    """Yield the Events about these objects (TYPE/NAME)."""
+    for item in items:
+        event = unstructured.convert(item, Event)
+        involved = event.involved_object
+        resource = find(involved.kind)
+        holder = f"{resource.singular if resource is not None else involved.kind.lower()}/{involved.name}"
+        if holder not in about:
+            continue
+        series = event.series
+        seen = series.last_observed_time if series is not None else event.last_timestamp
+        yield EventFacts(
+            metadata=event.metadata,
+            type=event.type,
+            reason=event.reason,
+            message=event.message,
+            object=holder,
+            field=involved.field_path,
+            count=max(1, series.count if series is not None else event.count),
+            at=seen or event.event_time or event.metadata.creation_timestamp,
+        )
+
+
+def conditions_of(reference: str, obj: Unstructured) -> Iterator[tuple[str, Condition]]:
+    """Yield an object's conditions, each with the object's name."""
+    for each in unstructured.nested_maps(obj, "status", "conditions"):
+        yield reference, unstructured.convert(each, Condition)
+
+
+def configuration_of(type_: ConfigurationType, name: str, obj: Unstructured) -> ConfigurationFacts:
+    """Return the facts of an existing ConfigMap or Secret, without its values."""
+    keys = {key for part in ("data", "binaryData") for key in unstructured.nested_map(obj, part)}
+    changed: datetime | None = None
+    written: tuple[str, ...] = ()
+    for entry, at in _managed(obj):
+        fields = unstructured.nested_map(entry, "fieldsV1")
+        own = [key[2:] for part in _DATA for key in unstructured.nested_map(fields, part) if key.startswith("f:")]
+        if own and at is not None and (changed is None or at >= changed):
+            changed, written = at, tuple(sorted(own))
+    # Of several keys under one name of a writer nobody says which it wrote last.
+    return ConfigurationFacts(
+        type=type_,
+        name=name,
+        exists=True,
+        keys=frozenset(keys),
+        changed=changed,
+        changed_keys=written if len(written) == 1 else (),
+        created=created_of(obj),
+    )
+
+
+def scaled_by(workload: Unstructured) -> FieldChange | None:
+    """Return who wrote the number of replicas last, by the managed fields."""
+    return written_by(workload, "f:replicas")
+
+
+def templated_by(workload: Unstructured) -> FieldChange | None:
+    """Return who wrote the pod template last, by the managed fields."""
+    return written_by(workload, "f:template")
+
+
+def written_by(obj: Unstructured, field: str) -> FieldChange | None:
+    """Return who wrote a field of an object's `spec` last, by the managed fields."""
+    newest: FieldChange | None = None
+    for entry, at in _managed(obj):
+        spec = unstructured.nested_map(entry, "fieldsV1", "f:spec")
+        if field not in spec:
+            continue
+        if newest is None or newest.at is None or (at is not None and at >= newest.at):
+            newest = FieldChange(manager=unstructured.nested_string(entry, "manager"), at=at)
+    return newest
+
+
+def service_of(obj: Unstructured) -> ServiceFacts:
+    """Return the facts of a Service."""
+    return unstructured.convert(obj, ServiceFacts)
+
+
+def node_of(obj: Unstructured) -> NodeFacts:
+    """Return the facts of a node that keep pods away."""
+    node = unstructured.convert(obj, Node)
+    taints = tuple(taint.key for taint in node.spec.taints if taint.effect in _REPELS)
+    return NodeFacts(
+        name=node.metadata.name,
+        cordoned=node.spec.unschedulable,
+        taints=taints,
+        conditions=node.status.conditions,
+        created=node.metadata.creation_timestamp,
+        marked=written_by(obj, "f:unschedulable"),
+    )
+
+
+def webhooks_of(word: str, obj: Unstructured) -> WebhookFacts:
+    """Return the names of a configuration's webhooks."""
+    names = tuple(unstructured.nested_string(each, "name") for each in unstructured.nested_maps(obj, "webhooks"))
+    return WebhookFacts(reference=f"{word}/{unstructured.name(obj)}", names=names)
+
+
+def _managed(obj: Unstructured) -> Iterator[tuple[Unstructured, datetime | None]]:
+    for entry in unstructured.nested_maps(obj, "metadata", "managedFields"):
+        yield entry, moment(unstructured.nested_string(entry, "time"))
+
+
+def moment(text: str) -> datetime | None:
+    """Parse a time; None where there is none, or it is invalid."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None

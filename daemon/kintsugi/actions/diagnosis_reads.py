@@ -1,0 +1,289 @@
+"""
+Reads one workload for a diagnosis from the API: once, with reads alone, and bounded.
+
+Objects that cannot be read, for instance for want of a right, are listed as not known; only the workload itself is required.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import chain
+
+from kintsugi.actions import diagnosis_facts, surroundings_facts, unstructured
+from kintsugi.actions.good_templates import FoundTemplate, GoodTemplates
+from kintsugi.actions.revisions import Revision, find_revisions
+from kintsugi.actions.surroundings_reads import SurroundingsReader
+from kintsugi.actions.tolerant_reads import TolerantReads
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.decisions.diagnosis import words
+from kintsugi.decisions.diagnosis.facts import (
+    ConfigurationFacts,
+    ConfigurationType,
+    EventFacts,
+    LogFacts,
+    NodeFacts,
+    PodFacts,
+    ServiceFacts,
+    SpecifiedPod,
+    WebhookFacts,
+    WorkloadFacts,
+)
+from kintsugi.decisions.diagnosis.references import references
+from kintsugi.decisions.diagnosis.scheduling import NODE_UNDER_WAY
+from kintsugi.decisions.diagnosis.surroundings import DeclaredFacts
+from kintsugi.errors import Forbidden, KubeError, LedgerUnavailable, NotFound
+from kintsugi.model.command import ObjectName
+from kintsugi.objects import predicates
+from kintsugi.objects.kept import LabelSelector
+from kintsugi.objects.selectors import selector_of
+from kubeobjects import resources
+from kubeobjects.resources import (
+    CONFIGMAPS,
+    DAEMONSETS,
+    DEPLOYMENTS,
+    EVENTS,
+    NODES,
+    PODS,
+    REPLICASETS,
+    SERVICES,
+    STATEFULSETS,
+    Resource,
+)
+
+WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
+"""The kinds of workloads that can be diagnosed."""
+
+MOST_PODS = 50
+TOLD = ("type=Warning", *(f"reason={reason}" for reason in ("Killing", *NODE_UNDER_WAY)))
+"""The selectors of the Events that are read: warnings, and other reasons that say something about a cause."""
+
+MOST_EVENTS = 500
+MOST_LOGS = 4
+MOST_CONFIGURATIONS = 20
+MOST_SERVICES = 5
+
+_WEBHOOKS = tuple(
+    Resource(
+        kind=f"{word}WebhookConfiguration",
+        plural=f"{word.lower()}webhookconfigurations",
+        singular=f"{word.lower()}webhookconfiguration",
+        group="admissionregistration.k8s.io",
+        namespaced=False,
+    )
+    for word in ("Validating", "Mutating")
+)
+_KINDS = {ConfigurationType.CONFIG_MAP: CONFIGMAPS, ConfigurationType.SECRET: resources.SECRETS}
+
+
+@dataclass(kw_only=True, slots=True)
+class WorkloadReader(TolerantReads):
+    """
+    Reads one workload.
+
+    `declared` are the daemon's own facts about it: its checks, and the observer's health; `templates` are the good templates of
+    the ledger.
+    """
+
+    asked: ObjectName
+    declared: DeclaredFacts = field(default_factory=DeclaredFacts)
+    templates: GoodTemplates = field(default_factory=GoodTemplates)
+
+    async def read(self, now: datetime) -> WorkloadFacts:
+        """Read everything. Raises KubeError where the workload itself cannot be read, NotFound where it is absent."""
+        workload = await self.kube.get(self.asked.resource, self.asked.name, self.namespace)
+        selector = _selector_of(workload)
+        sets, revisions, items, services = await asyncio.gather(
+            self._replica_sets(selector, unstructured.uid(workload)),
+            self.known("its revisions", self._revisions(workload), ()),
+            self._list("its pods", PODS, labels=selector),
+            self.listed("the Services of the namespace", SERVICES),
+        )
+        before = await self._kept(workload) if len(revisions) == 1 else None
+        owners = frozenset(unstructured.uid(each) for each in (workload, *sets))
+        deleted, finalizers = diagnosis_facts.deletion_of(workload)
+        pods = self._most(diagnosis_facts.pods_of_facts(items, owners))
+        known = WorkloadFacts(
+            reference=str(self.asked),
+            namespace=self.namespace,
+            now=now,
+            created=diagnosis_facts.created_of(workload),
+            desired=_desired(self.asked.resource, workload),
+            labels=diagnosis_facts.template_labels(workload),
+            selector=diagnosis_facts.match_labels(workload),
+            template=diagnosis_facts.template_of(workload),
+            revisions=diagnosis_facts.revisions_of(revisions, pods, before),
+            pods=pods,
+            conditions=(
+                *diagnosis_facts.conditions_of(str(self.asked), workload),
+                *(one for each in sets for one in diagnosis_facts.conditions_of(_set(each), each)),
+            ),
+            services=tuple(diagnosis_facts.service_of(each) for each in services or ()),
+            services_known=services is not None,
+            governing=unstructured.nested_string(workload, "spec", "serviceName"),
+            scaled=diagnosis_facts.scaled_by(workload),
+            deleted=deleted,
+            finalizers=finalizers,
+            hosts=tuple(surroundings_facts.hosts_of(workload)),
+            service=self.declared.service,
+            checks=self.declared.checks,
+            serving=self.declared.serving,
+            observer=self.declared.observer,
+            templated=diagnosis_facts.templated_by(workload),
+        )
+        completed = await self._completed(known, frozenset(_set(each) for each in sets))
+        around = SurroundingsReader(kube=self.kube, namespace=self.namespace, unknown=self.unknown, owners=owners)
+        found = await around.complete(completed)
+        return replace(found, unknown=tuple(self.unknown))
+
+    async def _completed(self, known: WorkloadFacts, sets: frozenset[str]) -> WorkloadFacts:
+        """Add the objects that those read first refer to."""
+        about = sets | {known.reference, *(pod.reference for pod in known.pods)}
+        said, configurations, logs, selected, nodes = await asyncio.gather(
+            asyncio.gather(*(self._list("Events", EVENTS, fields=each) for each in TOLD)),
+            self._configurations([known.template, *(pod.spec for pod in known.pods)]),
+            self._logs(known.pods),
+            self._selected(known),
+            self._nodes(known.pods),
+        )
+        events = self._newest(diagnosis_facts.events_of_facts(chain(*said), about))
+        texts = (*(each.message for each in events), *(each.message for _, each in known.conditions))
+        webhooks = await self._webhooks(texts)
+        return replace(
+            known,
+            events=events,
+            configurations=configurations,
+            logs=logs,
+            selected=selected,
+            nodes=nodes,
+            webhooks=webhooks,
+        )
+
+    async def _list(
+        self, what: str, resource: Resource, *, labels: str = "", fields: str = ""
+    ) -> Sequence[Unstructured]:
+        return await self.listed(what, resource, labels=labels, fields=fields) or ()
+
+    async def _revisions(self, workload: Unstructured) -> Sequence[Revision]:
+        return await find_revisions(self.kube, self.asked, workload, ())
+
+    async def _kept(self, workload: Unstructured) -> FoundTemplate | None:
+        """Return the last good template of a workload whose own history begins with the one in force."""
+        try:
+            found = await self.templates.find(self.asked, self.namespace, workload)
+        except LedgerUnavailable as error:
+            self.unknown[f"its last good template: {error}"] = None
+            return None
+        if found is not None and found.missing:
+            self.unknown[f"its last good template: not kept are the values of {', '.join(found.missing)}"] = None
+        return found
+
+    async def _replica_sets(self, selector: str, owner: str) -> Sequence[Unstructured]:
+        if self.asked.resource != DEPLOYMENTS:
+            return ()
+        found = await self._list("its ReplicaSets", REPLICASETS, labels=selector)
+        return [
+            each
+            for each in found
+            if any(one.get("uid") == owner for one in unstructured.nested_maps(each, "metadata", "ownerReferences"))
+        ]
+
+    def _most(self, pods: Sequence[PodFacts]) -> tuple[PodFacts, ...]:
+        """Return the first `MOST_PODS` pods, those that are not ready first."""
+        if len(pods) > MOST_PODS:
+            self.unknown[f"its pods: {len(pods)} are there, and {MOST_PODS} were looked at"] = None
+        return tuple(sorted(pods, key=predicates.ready)[:MOST_PODS])
+
+    def _newest(self, events: Iterable[EventFacts]) -> tuple[EventFacts, ...]:
+        """Return the newest `MOST_EVENTS` Events."""
+        found = sorted(events, key=lambda each: each.at.timestamp() if each.at is not None else 0.0)
+        if len(found) > MOST_EVENTS:
+            self.unknown[f"Events: {len(found)} are there, and the newest {MOST_EVENTS} were looked at"] = None
+        return tuple(found[-MOST_EVENTS:])
+
+    async def _configurations(self, specs: Iterable[SpecifiedPod]) -> tuple[ConfigurationFacts, ...]:
+        """Read what the template and the pods name; of many, those that are named first."""
+        named = list(dict.fromkeys((each.type, each.name) for spec in specs for each in references(spec) if each.name))
+        if len(named) > MOST_CONFIGURATIONS:
+            self.unknown[f"ConfigMaps and Secrets: {len(named)} are named, and {MOST_CONFIGURATIONS} were read"] = None
+        return tuple(await asyncio.gather(*(self._configuration(*each) for each in named[:MOST_CONFIGURATIONS])))
+
+    async def _configuration(self, kind: ConfigurationType, name: str) -> ConfigurationFacts:
+        try:
+            obj = await self.kube.get(_KINDS[kind], name, self.namespace)
+        except NotFound:
+            return ConfigurationFacts(type=kind, name=name, exists=False)
+        except Forbidden:
+            self.unknown[f"{_KINDS[kind].plural} of {self.namespace}: no right to get them"] = None
+        except KubeError as error:
+            self.unknown[f"{kind}/{name}: {error}"] = None
+        else:
+            return diagnosis_facts.configuration_of(kind, name, obj)
+        return ConfigurationFacts(type=kind, name=name, exists=None)
+
+    async def _logs(self, pods: Sequence[PodFacts]) -> tuple[LogFacts, ...]:
+        """Read the last lines of containers that have ended and are not ready, of a few pods."""
+        ended = [
+            (pod, status.name, status.state.terminated is None)
+            for pod in pods
+            if not predicates.terminating(pod)
+            for status, _ in pod.statuses()
+            if not status.ready and (status.state.terminated or status.last_state.terminated) and status.restart_count
+        ]
+        found = await asyncio.gather(
+            *(
+                self.known("logs", self.logged(pod, container, previous=previous), None)
+                for pod, container, previous in ended[:MOST_LOGS]
+            )
+        )
+        return tuple(each for each in found if each is not None)
+
+    async def _selected(self, known: WorkloadFacts) -> frozenset[str]:
+        """Return the Services that other pods are behind, of those that do not select this workload; more than a few are left out."""
+        others = [
+            each
+            for each in known.services
+            if each.spec.selector and not each.spec.selector.items() <= known.labels.items()
+        ]
+        near = [each for each in others if each.spec.selector.keys() & known.labels.keys()]
+        asked = await asyncio.gather(
+            *(self._list("pods of other Services", PODS, labels=_as_labels(each)) for each in near[:MOST_SERVICES])
+        )
+        empty = {each.metadata.name for each, pods in zip(near, asked, strict=False) if not pods}
+        return frozenset(each.metadata.name for each in others) - empty
+
+    async def _nodes(self, pods: Sequence[PodFacts]) -> tuple[NodeFacts, ...]:
+        """Read nodes where a pod finds none."""
+        if not any(predicates.unschedulable(pod) for pod in pods):
+            return ()
+        return tuple(diagnosis_facts.node_of(each) for each in await self._list("nodes", NODES))
+
+    async def _webhooks(self, texts: Iterable[str]) -> tuple[WebhookFacts, ...]:
+        """Read who has which webhook, where one refuses pods or fails."""
+        if not any(words.of_webhook(text) for text in texts):
+            return ()
+        found = await asyncio.gather(*(self._list(each.plural, each) for each in _WEBHOOKS))
+        return tuple(
+            diagnosis_facts.webhooks_of(resource.singular, each)
+            for resource, items in zip(_WEBHOOKS, found, strict=True)
+            for each in items
+        )
+
+
+def _selector_of(workload: Unstructured) -> str:
+    selector = unstructured.convert(unstructured.nested_map(workload, "spec", "selector"), LabelSelector)
+    return str(selector_of(selector))
+
+
+def _desired(resource: Resource, workload: Unstructured) -> int:
+    if resource == DAEMONSETS:
+        return unstructured.nested_int(workload, "status", "desiredNumberScheduled")
+    return unstructured.replicas(workload)
+
+
+def _set(obj: Unstructured) -> str:
+    return f"{REPLICASETS.singular}/{unstructured.name(obj)}"
+
+
+def _as_labels(service: ServiceFacts) -> str:
+    return ",".join(f"{key}={value}" for key, value in service.spec.selector.items())

@@ -1,0 +1,115 @@
+"""
+The last good template of a workload as the ledger keeps it: made when a revision became good, and put together again.
+
+What may be a secret in it is kept encrypted where there is a key, and left out otherwise. What is left out is taken from the
+template in force, and the whole is known to be the good one by its fingerprint: else it is said what is missing.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import orjson
+
+from kintsugi.actions.encrypted import Encryption
+from kintsugi.actions.revisions import Revision
+from kintsugi.actions.templates import template_digest, template_of
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.withheld_values import with_values, withheld, without_values
+from kintsugi.encryption import fingerprint, is_of
+from kintsugi.errors import DecryptionFailed
+from kintsugi.ledger.good_templates import TemplateRepository
+from kintsugi.model.command import ObjectName
+from kintsugi.model.known import GoodTemplate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundTemplate:
+    """
+    A good template, with the values of now where its own are not kept.
+
+    `missing` are the fields of which nobody knows what stood there; none: it is the very template that was good.
+    """
+
+    kept: GoodTemplate
+    pods: Unstructured
+    missing: tuple[str, ...] = ()
+
+
+class GoodTemplates:
+    """Keeps templates and finds them again; without a repository there are none."""
+
+    def __init__(self, repository: TemplateRepository | None = None, encryption: Encryption | None = None) -> None:
+        self._repository = repository
+        self._encryption = encryption or Encryption()
+
+    async def keep(
+        self, asked: ObjectName, namespace: str, revision: Revision, *, workload: str, seen: datetime
+    ) -> bool:
+        """
+        Keep the template of a good revision; return whether it was small enough.
+
+        Raises LedgerUnavailable, and DecryptionFailed where the file of keys cannot be used.
+        """
+        if self._repository is None:
+            return False
+        document, values = without_values(revision.pods)
+        kept = GoodTemplate(
+            kind=asked.resource.singular,
+            namespace=namespace,
+            name=asked.name,
+            workload=workload,
+            template=revision.template,
+            number=revision.number,
+            seen=seen,
+            document=orjson.dumps(document).decode(),
+            withheld="",
+            fingerprint=await asyncio.to_thread(fingerprint, template_digest(revision.pods)),
+        )
+        return await self._repository.keep(await self._encrypted(kept, values))
+
+    async def is_kept(self, asked: ObjectName, namespace: str, template: str, *, workload: str) -> bool:
+        """Return whether the template of a revision is kept, with its values where there is a key."""
+        if self._repository is None:
+            return True
+        kept = await self._repository.last(asked.resource.singular, namespace, asked.name)
+        if kept is None or (kept.workload, kept.template) != (workload, template):
+            return False
+        return bool(kept.withheld) or not self._encryption.is_possible or not withheld(orjson.loads(kept.document))
+
+    async def find(self, asked: ObjectName, namespace: str, workload: Unstructured) -> FoundTemplate | None:
+        """Return the last good template of a workload that is there, None where none is kept. Raises LedgerUnavailable."""
+        if self._repository is None:
+            return None
+        kept = await self._repository.last(asked.resource.singular, namespace, asked.name)
+        if kept is None:
+            return None
+        document: Mapping[str, object] = orjson.loads(kept.document)
+        values = await self._decrypted(kept)
+        pods = with_values(document, without_values(template_of(workload))[1] if values is None else values)
+        if left := withheld(pods):
+            return FoundTemplate(kept=kept, pods=pods, missing=left)
+        is_same = await asyncio.to_thread(is_of, kept.fingerprint, template_digest(pods))
+        return FoundTemplate(kept=kept, pods=pods, missing=() if is_same else withheld(document))
+
+    async def _encrypted(self, kept: GoodTemplate, values: Mapping[str, object]) -> GoodTemplate:
+        if not values or not self._encryption.is_possible:
+            return kept
+        text = await self._encryption.encrypted(orjson.dumps(values).decode(), _place(kept))
+        return replace(kept, withheld=text)
+
+    async def _decrypted(self, kept: GoodTemplate) -> Mapping[str, object] | None:
+        """Return the values that are kept encrypted, None where they are not, or cannot be read."""
+        if not kept.withheld:
+            return None
+        try:
+            values: Mapping[str, object] = orjson.loads(await self._encryption.decrypted(kept.withheld, _place(kept)))
+        except DecryptionFailed:
+            return None
+        return values
+
+
+def _place(kept: GoodTemplate) -> str:
+    """Return what the encrypted values are bound to: the workload and the revision."""
+    return orjson.dumps([kept.kind, kept.namespace, kept.name, kept.workload, kept.template]).decode()

@@ -1,0 +1,74 @@
+"""The context of a probe: all facts besides the command on which its answer may depend."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from kintsugi.decisions.diagnosis.surroundings import DeclaredFacts
+from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
+from kintsugi.model.patterns import Pattern
+from kintsugi.model.pod_address import PodAddress
+from kintsugi.model.remedies import RemedyKind
+from kintsugi.model.services import SecretRef
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PodAnswer:
+    """Whether a pod meets the checks of its service, None where no check asks it by itself; `text` is what it answered, or why not."""
+
+    met: bool | None
+    text: str = ""
+
+
+class PodChecks(Protocol):
+    """The port that runs the checks of a service on one of its pods; `sources.Checks` implements it."""
+
+    async def ask_pod(self, service: str, pod: PodAddress) -> PodAnswer:
+        """Return what one pod answers. Raises ResolverFailed where nobody could be asked."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnWorkload:
+    """
+    What the daemon knows of the service's own workload, `reference` (TYPE/NAME, "" for none).
+
+    `replicas` and `rests` are as in a view; `max_allowed` is the service's; `tried` are remedies that did not help against this trouble before.
+    """
+
+    reference: str = ""
+    declared: DeclaredFacts = field(default_factory=DeclaredFacts)
+    replicas: int | None = None
+    rests: str = ""
+    tried: frozenset[RemedyKind] = frozenset()
+    max_allowed: MaxAllowed = NOTHING_ALLOWED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProbeContext:
+    """
+    The step and the `service` behind a probe.
+
+    `env` are the service's Secrets, in its `namespace`. `good` are the pod templates known to be good. `patterns` are
+    what the lines of a log are scanned for; none: they are not scanned. `upstream` names what the service depends on and is not
+    well, "" for none. `now` is the time by the daemon's own clock, None where there is none. `seen` are the daemon's facts about the
+    service's own workload; `checks` asks a single pod, None where that is not possible.
+    """
+
+    namespace: str = ""
+    env: Mapping[str, SecretRef] = field(default_factory=dict)
+    good: frozenset[str] = frozenset()
+    patterns: tuple[Pattern, ...] = ()
+    upstream: str = ""
+    now: datetime | None = None
+    service: str = ""
+    seen: OwnWorkload = field(default_factory=OwnWorkload)
+    checks: PodChecks | None = None
+
+    def seen_of(self, reference: str, namespace: str) -> OwnWorkload:
+        """Return what is known of a workload: something only of the service's own."""
+        return self.seen if (reference, namespace) == (self.seen.reference, self.namespace) else OwnWorkload()
+
+
+ANONYMOUS_PROBE = ProbeContext()

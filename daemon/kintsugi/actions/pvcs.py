@@ -1,0 +1,225 @@
+"""
+Claims and their volumes: a claim is deleted only when its volume is kept, comes back empty, and is bound again in an undo.
+
+A claim that a StatefulSet makes for its pods comes back with the next pod. One of people's own is nobody's to make: it is
+made anew as it was, but for the volume that it had.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import orjson
+
+from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.delete_intent import DeleteIntent
+from kintsugi.actions.effect_plan import (
+    NOTHING_CHANGED,
+    RUN_ANNOTATION,
+    CreateWrite,
+    DeleteWrite,
+    EffectPlan,
+    Intent,
+    not_undone,
+    undone_by,
+)
+from kintsugi.actions.evidence import of_claim
+from kintsugi.actions.loaded_target import LoadedTarget, check_loaded
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.commands import encode
+from kintsugi.errors import NotFound, NotYet, Refused
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import Create, Delete, ObjectName, Patch
+from kintsugi.model.records import UndoRecord
+from kintsugi.objects import predicates
+from kintsugi.objects.kept import Pod, StatefulSet
+from kintsugi.telemetry.secret_places import LAST_APPLIED
+from kubeobjects.resources import PODS, PVCS, PVS, STATEFULSETS
+
+# Annotations that the cluster writes about a claim's volume: a claim without them is a new one.
+_OF_THE_VOLUME = frozenset(
+    {
+        "pv.kubernetes.io/bind-completed",
+        "pv.kubernetes.io/bound-by-controller",
+        "volume.kubernetes.io/selected-node",
+        "volume.kubernetes.io/storage-provisioner",
+        "volume.beta.kubernetes.io/storage-provisioner",
+        "volume.kubernetes.io/storage-resizer",
+    }
+)
+_FREE = '{"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}'
+
+
+async def plan_undo(kube: KubeClient, command: Delete, context: ChangeContext) -> EffectPlan:
+    """
+    Judge the deletion of a claim that has taken another's name since; one that is gone already is deleted by no write.
+
+    It is read once: its StatefulSet may delete it at any moment. Raises NotYet while it is going.
+    """
+    asked = command.objects[0]
+    preconditions.check(preconditions.protected(command.namespace, context))
+    try:
+        obj = await kube.get(PVCS, asked.name, command.namespace)
+    except NotFound:
+        return EffectPlan(command=command, intent=DeleteIntent(uid="", already=True), undo=NOTHING_CHANGED)
+    if preconditions.terminating(asked, obj):
+        raise NotYet(f"{asked} is still being deleted")
+    loaded = check_loaded(asked, obj, command.namespace, context)
+    return await plan_delete(kube, replace(command, objects=(loaded.asked,)), loaded)
+
+
+async def plan_delete(kube: KubeClient, command: Delete, loaded: LoadedTarget) -> EffectPlan:
+    """Judge the deletion of a claim. Raises NotYet while the pods that use it are ending."""
+    asked = loaded.asked
+    volume = await _volume(kube, unstructured.nested_string(loaded.obj, "spec", "volumeName"))
+    preconditions.check(preconditions.unretained(asked, volume))
+    _check_users(asked, [each async for each in kube.each(PODS, Pod, loaded.namespace) if _uses(each, asked)])
+    anew = () if await _has_maker(kube, loaded) else (_create(loaded.obj, command.namespace),)
+    return EffectPlan(
+        command=command,
+        intent=loaded.identified(
+            DeleteIntent(
+                uid=loaded.uid,
+                volume=unstructured.name(volume) if volume else "",
+                then=tuple(encode(each) for each in anew),
+            )
+        ),
+        undo=_bind_again(command, loaded.obj, volume),
+        evidence=tuple([await of_claim(each) for each in (loaded.obj, volume) if each]),
+        write=DeleteWrite(grace=command.grace),
+    )
+
+
+async def plan_create(kube: KubeClient, command: Create, context: ChangeContext) -> EffectPlan:
+    """
+    Judge the making of a claim. Raises Refused when another one has the name, NotYet while the one before it is going.
+
+    A claim of that name which nobody is deleting will do, where no certain volume is asked for.
+    """
+    asked, manifest = command.object, _manifest_of(command)
+    preconditions.check(preconditions.protected(command.namespace, context))
+    wanted = unstructured.nested_string(manifest, "spec", "volumeName")
+    present = await _present(kube, command)
+    if present is not None:
+        has = unstructured.nested_string(present, "spec", "volumeName")
+        if wanted and has != wanted:
+            raise Refused(
+                f"{asked} is bound to {has or 'no volume'}: its name is taken, {wanted} cannot be bound to it"
+            )
+        return EffectPlan(
+            command=command, intent=Intent(uid=unstructured.uid(present), already=True), undo=NOTHING_CHANGED
+        )
+    mark = context.mark
+    marked = unstructured.with_field(manifest, "metadata", "annotations", RUN_ANNOTATION, value=mark)
+    return EffectPlan(
+        command=command,
+        intent=Intent(uid="", mark=mark),
+        undo=not_undone("it goes, and the one before it comes back, when the deletion before it is undone"),
+        write=CreateWrite(manifest=marked),
+    )
+
+
+def _manifest_of(command: Create) -> Unstructured:
+    content = orjson.loads(command.manifest)
+    if not isinstance(content, Mapping) or command.object.resource != PVCS:
+        raise Refused(f"{command.object} is not made: only claims are")
+    return content
+
+
+async def _present(kube: KubeClient, command: Create) -> Unstructured | None:
+    try:
+        obj = await kube.get(PVCS, command.object.name, command.namespace)
+    except NotFound:
+        return None
+    if preconditions.terminating(command.object, obj):
+        raise NotYet(f"the {command.object} before it is still being deleted")
+    return obj
+
+
+def _uses(pod: Pod, asked: ObjectName) -> bool:
+    return asked.name in predicates.claim_names(pod) and not predicates.finished(pod)
+
+
+def _check_users(asked: ObjectName, users: Sequence[Pod]) -> None:
+    """Raise Refused while pods use a claim, NotYet while the last of them are ending."""
+    preconditions.check(preconditions.shared_claim(asked, [pod for pod in users if not predicates.terminating(pod)]))
+    if users:
+        raise NotYet(f"{asked} is in use by {users[0].metadata.name}, which is ending")
+
+
+async def _volume(kube: KubeClient, name: str) -> Unstructured | None:
+    if not name:
+        return None
+    try:
+        return await kube.get(PVS, name)
+    except NotFound:
+        return None
+
+
+async def _has_maker(kube: KubeClient, loaded: LoadedTarget) -> bool:
+    """Return whether a StatefulSet makes this claim, when it makes the pod that uses it."""
+    starts = [
+        f"{template.metadata.name}-{each.metadata.name}-"
+        async for each in kube.each(STATEFULSETS, StatefulSet, loaded.namespace)
+        for template in each.spec.volume_claim_templates
+    ]
+    return any(loaded.asked.name.removeprefix(start).isdecimal() for start in starts)
+
+
+def _create(claim: Unstructured, namespace: str, volume: str = "") -> Create:
+    """Make the command that brings a claim back: as it was, with no volume or a certain one."""
+    asked = unstructured.named(PVCS, claim)
+    return Create(
+        object=replace(asked, uid=""),
+        namespace=namespace,
+        manifest=orjson.dumps(_anew(claim, volume), option=orjson.OPT_SORT_KEYS).decode(),
+    )
+
+
+def _anew(claim: Unstructured, volume: str) -> Unstructured:
+    """
+    Write down a claim without what the cluster has made of it, nor a source to fill its volume from.
+
+    What `kubectl apply` has left on it is a secret's place, and goes: the next `apply` writes it anew.
+    """
+    annotations = {
+        key: value
+        for key, value in unstructured.nested_map(claim, "metadata", "annotations").items()
+        if key not in _OF_THE_VOLUME and key not in (RUN_ANNOTATION, LAST_APPLIED)
+    }
+    labels = unstructured.labels(claim)
+    spec = {
+        key: value
+        for key, value in unstructured.nested_map(claim, "spec").items()
+        if key not in {"volumeName", "dataSource", "dataSourceRef"}
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": PVCS.kind,
+        "metadata": {
+            "name": unstructured.name(claim),
+            "namespace": unstructured.nested_string(claim, "metadata", "namespace"),
+            **({"labels": labels} if labels else {}),
+            **({"annotations": annotations} if annotations else {}),
+        },
+        "spec": {**spec, **({"volumeName": volume} if volume else {})},
+    }
+
+
+def _bind_again(command: Delete, claim: Unstructured, volume: Unstructured | None) -> UndoRecord:
+    """
+    Bind the old volume to the name again.
+
+    The claim that has taken the name since goes (its own volume must be kept, too), the old volume forgets the claim that
+    is no more, and a claim that asks for this very volume is made.
+    """
+    if volume is None:
+        return not_undone("the claim had no volume: there is nothing to bind again")
+    asked = replace(command.objects[0], uid="")
+    name = unstructured.name(volume)
+    return undone_by(
+        replace(command, objects=(asked,), grace=None),
+        Patch(object=unstructured.named(PVS, volume), namespace="", patch=_FREE, kind="merge"),
+        _create(claim, command.namespace, name),
+        note=f"the old volume {name} is kept and bound again",
+    )

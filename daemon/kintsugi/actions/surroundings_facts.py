@@ -1,0 +1,189 @@
+"""Objects around a workload as they were read, made into the facts of a diagnosis: claims, nodes, metrics, hosts."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+from kintsugi.actions import diagnosis_facts, unstructured
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.decisions.diagnosis.facts import FieldChange, NodeFacts, ServiceFacts
+from kintsugi.decisions.diagnosis.surroundings import (
+    ClaimFacts,
+    HostReference,
+    NameServerFacts,
+    SharedService,
+    UsageFacts,
+)
+from kintsugi.model.causes import ObjectChange
+from kintsugi.objects import predicates
+from kintsugi.objects.kept import EndpointSlice, Metadata, PersistentVolumeClaim, Pod
+from kintsugi.objects.metadata import Kept, ObjectReference
+from kubeobjects.resources import HPAS
+
+_SOURCES: Mapping[str, str] = {"hostPath": "path", "local": "path", "nfs": "path", "csi": "volumeHandle"}
+"""The sources of a PersistentVolume, with the field that says where it is."""
+
+_SCHEMES: Mapping[str, int] = {
+    "http": 80,
+    "https": 443,
+    "ws": 80,
+    "wss": 443,
+    "postgres": 5432,
+    "postgresql": 5432,
+    "mysql": 3306,
+    "redis": 6379,
+    "amqp": 5672,
+    "mongodb": 27017,
+    "grpc": 0,
+    "tcp": 0,
+    "nats": 4222,
+}
+_NAME = r"[a-z](?:[a-z0-9.-]{0,251}[a-z0-9])?"
+_HOST = re.compile(_NAME)
+_HOST_AND_PORT = re.compile(rf"(?P<host>{_NAME}):(?P<port>[1-9]\d{{0,4}})")
+MOST_NAMED = 5
+
+
+class _Usage(Kept, frozen=True):
+    """What one container used."""
+
+    name: str = ""
+    usage: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class _PodMetrics(Kept, frozen=True):
+    """What the containers of a pod used (metrics.k8s.io)."""
+
+    metadata: Metadata = Metadata()
+    containers: tuple[_Usage, ...] = ()
+
+
+def claim_of(
+    obj: Unstructured, volume: Unstructured | None, class_: Unstructured | None = None, *, class_exists: bool | None
+) -> ClaimFacts:
+    """Return what is known of a claim that is there, with the volume that it is bound to, and its class where that was read."""
+    claim = unstructured.convert(obj, PersistentVolumeClaim)
+    source = next((each for each in _SOURCES if unstructured.nested_map(volume, "spec", each)), "")
+    return ClaimFacts(
+        name=claim.metadata.name,
+        phase=claim.status.phase,
+        volume=claim.spec.volume_name,
+        volume_field=f"spec.{source}.{_SOURCES[source]}" if source else "",
+        storage_class=claim.spec.storage_class_name or "",
+        class_exists=class_exists,
+        requested=claim.spec.resources.requests.get("storage", ""),
+        capacity=claim.status.capacity.get("storage", ""),
+        grows=unstructured.nested_field(class_, "allowVolumeExpansion") is True if class_ is not None else None,
+    )
+
+
+def with_others(node: NodeFacts, items: Iterable[Unstructured], own: frozenset[str]) -> NodeFacts:
+    """Return a node with how many pods of other workloads run on it, and how many of them are ready."""
+    found = [unstructured.convert(item, Pod) for item in items]
+    others = [
+        pod
+        for pod in found
+        if not pod.spec.host_network
+        and not predicates.terminating(pod)
+        and not predicates.finished(pod)
+        and not any(each.uid in own for each in pod.metadata.owner_references)
+    ]
+    return NodeFacts(
+        name=node.name,
+        cordoned=node.cordoned,
+        taints=node.taints,
+        conditions=node.conditions,
+        others=len(others),
+        others_ready=sum(predicates.ready(pod) for pod in others),
+    )
+
+
+def usage_of(items: Iterable[Unstructured]) -> Iterator[UsageFacts]:
+    """Yield what containers used last."""
+    for item in items:
+        pod = unstructured.convert(item, _PodMetrics)
+        for each in pod.containers:
+            if memory := each.usage.get("memory", ""):
+                yield UsageFacts(pod=pod.metadata.name, container=each.name, memory=memory)
+
+
+def name_server_of(service: str, items: Sequence[Unstructured]) -> NameServerFacts:
+    """Return how many endpoints of the cluster's DNS are ready; None where nobody keeps any."""
+    slices = [unstructured.convert(item, EndpointSlice) for item in items]
+    ready = sum(each.conditions.ready for one in slices for each in one.endpoints or ())
+    return NameServerFacts(service=service, ready=ready if slices else None)
+
+
+def shared_of(
+    service: ServiceFacts, items: Iterable[Unstructured], own: frozenset[str], others: Iterable[ServiceFacts]
+) -> SharedService | None:
+    """Return to which pods of other workloads a Service leads, and which other Services lead to those; None for none."""
+    pods = [unstructured.convert(item, Pod) for item in items]
+    foreign = [pod for pod in pods if not any(each.uid in own for each in pod.metadata.owner_references)]
+    if not foreign:
+        return None
+    theirs = [
+        each.metadata.name
+        for each in others
+        if each.spec.selector and any(each.spec.selector.items() <= pod.metadata.labels.items() for pod in foreign)
+    ]
+    names = tuple(pod.metadata.name for pod in foreign[:MOST_NAMED])
+    return SharedService(name=service.metadata.name, pods=names, own=tuple(theirs))
+
+
+def hosts_of(workload: Unstructured) -> Iterator[HostReference]:
+    """Yield the hosts that variables of the template name as literals; of their values nothing else is kept."""
+    spec = unstructured.nested_map(workload, "spec", "template", "spec")
+    for part in ("initContainers", "containers"):
+        for container in unstructured.nested_maps(spec, part):
+            member = f"{part}[{unstructured.nested_string(container, 'name')}]"
+            for variable in unstructured.nested_maps(container, "env"):
+                host, port = _host(unstructured.nested_string(variable, "value"))
+                if host:
+                    field = f"{member}.env[{unstructured.nested_string(variable, 'name')}]"
+                    yield HostReference(field=field, host=host, port=port)
+
+
+def _host(value: str) -> tuple[str, int]:
+    """
+    Return host and port of a URL, or of `host:port`; ("", 0) for any other value.
+
+    An address is no name, nor is what Kubernetes or the program fills in itself, as `$(DATABASE_SERVICE_HOST)`.
+    """
+    if "://" in value:
+        try:
+            url = urlsplit(value)
+            host, port = url.hostname or "", url.port or _SCHEMES.get(url.scheme, 0)
+        except ValueError:
+            return "", 0
+    elif found := _HOST_AND_PORT.fullmatch(value):
+        host, port = found["host"], int(found["port"])
+    else:
+        return "", 0
+    return (host, port) if _HOST.fullmatch(host) else ("", 0)
+
+
+def changes_of_autoscalers(items: Iterable[Unstructured], workload: str) -> Iterator[ObjectChange]:
+    """Yield what changed of the autoscalers of a workload: that one was made, its bounds, and when it has scaled last."""
+    for each in items:
+        target = unstructured.convert(unstructured.nested_map(each, "spec", "scaleTargetRef"), ObjectReference)
+        if f"{target.kind.lower()}/{target.name}" == workload:
+            yield from _changes_of_autoscaler(each)
+
+
+def _changes_of_autoscaler(obj: Unstructured) -> Iterator[ObjectChange]:
+    reference, created = f"{HPAS.singular}/{unstructured.name(obj)}", diagnosis_facts.created_of(obj)
+    yield _shown(reference, "metadata.creationTimestamp", FieldChange(manager="", at=created), "added")
+    for field in ("minReplicas", "maxReplicas"):
+        written = diagnosis_facts.written_by(obj, f"f:{field}")
+        if written is not None and written.at != created:
+            yield _shown(reference, f"spec.{field}", written, f"{unstructured.nested_int(obj, 'spec', field)}")
+    scaled = diagnosis_facts.moment(unstructured.nested_string(obj, "status", "lastScaleTime"))
+    desired = f"{unstructured.nested_int(obj, 'status', 'desiredReplicas')}"
+    yield _shown(reference, "status.desiredReplicas", FieldChange(manager="", at=scaled), desired)
+
+
+def _shown(reference: str, field: str, by: FieldChange, after: str) -> ObjectChange:
+    return ObjectChange(object=reference, field=field, at=by.at, by=by.manager, after=after, shown=True)

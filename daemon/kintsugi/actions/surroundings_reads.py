@@ -1,0 +1,206 @@
+"""
+What stands around a workload, read once for a diagnosis, bounded: nodes of its pods, claims, policies, budgets, autoscalers.
+
+What only an ailing workload gives reason to read is read of that alone.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from kintsugi.actions import diagnosis_facts, surroundings_facts, unstructured
+from kintsugi.actions.tolerant_reads import TolerantReads
+from kintsugi.decisions.diagnosis import answering, last_change, service_ports
+from kintsugi.decisions.diagnosis.facts import LogFacts, NodeFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.network_policies import PolicyFacts
+from kintsugi.decisions.diagnosis.surroundings import (
+    AutoscalerFacts,
+    BudgetFacts,
+    ClaimFacts,
+    NameServerFacts,
+    SharedService,
+    UsageFacts,
+)
+from kintsugi.errors import KubeError, NotFound
+from kintsugi.objects import predicates
+from kubeobjects.resources import (
+    ENDPOINTSLICES,
+    HPAS,
+    NAMESPACES,
+    NETWORKPOLICIES,
+    NODES,
+    PDBS,
+    POD_METRICS,
+    PODS,
+    PVCS,
+    PVS,
+    STORAGECLASSES,
+)
+
+MOST_NODES = 10
+MOST_CLAIMS = 10
+MOST_SHARED = 5
+MOST_RUNNING_LOGS = 2
+MOST_SUSPECTED_NODES = 2
+
+DNS_NAMESPACE, DNS_SERVICE = "kube-system", "kube-dns"
+"""Where the cluster's DNS has its Service, whatever program it is (github.com/kubernetes/dns, specification)."""
+
+_OOM = "OOMKilled"
+
+
+@dataclass(kw_only=True, slots=True)
+class SurroundingsReader(TolerantReads):
+    """Reads what stands around one workload; `owners` are the uids of the workload and of its ReplicaSets."""
+
+    owners: frozenset[str]
+
+    async def complete(self, known: WorkloadFacts) -> WorkloadFacts:
+        """Add what stands around to what was read of the workload itself."""
+        nodes, claims, autoscalers, policies, labels, shared = await asyncio.gather(
+            self._nodes(known),
+            self._claims(known),
+            self.listed("autoscalers", HPAS),
+            self.listed("NetworkPolicies", NETWORKPOLICIES),
+            self._namespace_labels(),
+            self._shared(known),
+        )
+        budgets = await self.listed("budgets", PDBS) if any(each.cordoned for each in nodes) else ()
+        usage, running, name_server = await asyncio.gather(
+            self._usage(known), self._running_logs(known), self._name_server(known)
+        )
+        return replace(
+            known,
+            nodes=nodes,
+            claims=claims,
+            autoscalers=tuple(unstructured.convert(each, AutoscalerFacts) for each in autoscalers or ()),
+            policies=tuple(unstructured.convert(each, PolicyFacts) for each in policies or ()),
+            budgets=tuple(unstructured.convert(each, BudgetFacts) for each in budgets or ()),
+            namespace_labels=labels,
+            shared=shared,
+            usage=usage,
+            running_logs=running,
+            name_server=name_server,
+            changed_around=tuple(surroundings_facts.changes_of_autoscalers(autoscalers or (), known.reference)),
+        )
+
+    async def _nodes(self, known: WorkloadFacts) -> tuple[NodeFacts, ...]:
+        """Read the nodes of the pods, besides all of them where a pod finds none; of a node whose pods fail alone, its other pods."""
+        there = {each.name for each in known.nodes}
+        wanted = [
+            name for name in dict.fromkeys(pod.spec.node_name for pod in known.pods) if name and name not in there
+        ]
+        if len(wanted) > MOST_NODES:
+            self.unknown[f"nodes: {len(wanted)} have pods of it, and {MOST_NODES} were looked at"] = None
+        found = await asyncio.gather(*(self.got("nodes", NODES, name) for name in wanted[:MOST_NODES]))
+        nodes = [*known.nodes, *(diagnosis_facts.node_of(obj) for obj, _ in found if obj is not None)]
+        suspected = [each.name for each in nodes if _fails_alone(known, each)][:MOST_SUSPECTED_NODES]
+        return tuple([await self._with_others(each) if each.name in suspected else each for each in nodes])
+
+    async def _with_others(self, node: NodeFacts) -> NodeFacts:
+        async def items() -> Sequence[unstructured.Unstructured]:
+            return (await self.kube.list(PODS, None, fields=f"spec.nodeName={node.name}")).items
+
+        return surroundings_facts.with_others(node, await self.known("pods of a node", items(), ()), self.owners)
+
+    async def _claims(self, known: WorkloadFacts) -> tuple[ClaimFacts, ...]:
+        """Read the claims of pods that are not ready, with their volumes and classes."""
+        ailing = [pod for pod in last_change.living(known) if not predicates.ready(pod)]
+        names = list(dict.fromkeys(name for pod in ailing for name in predicates.claim_names(pod)))
+        if len(names) > MOST_CLAIMS:
+            self.unknown[f"claims: {len(names)} are named, and {MOST_CLAIMS} were read"] = None
+        return tuple(await asyncio.gather(*(self._claim(name) for name in names[:MOST_CLAIMS])))
+
+    async def _claim(self, name: str) -> ClaimFacts:
+        obj, is_known = await self.got("persistentvolumeclaims", PVCS, name)
+        if obj is None:
+            return ClaimFacts(name=name, exists=False if is_known else None)
+        bound = unstructured.nested_string(obj, "spec", "volumeName")
+        class_name = unstructured.nested_string(obj, "spec", "storageClassName")
+        volume, _ = await self.got("persistentvolumes", PVS, bound) if bound else (None, True)
+        class_exists: bool | None = None
+        found = None
+        if class_name:
+            found, is_known = await self.got("storageclasses", STORAGECLASSES, class_name)
+            class_exists = found is not None if is_known else None
+        return surroundings_facts.claim_of(obj, volume, found, class_exists=class_exists)
+
+    async def _namespace_labels(self) -> dict[str, str] | None:
+        obj, _ = await self.got("namespaces", NAMESPACES, self.namespace)
+        return unstructured.labels(obj) if obj is not None else None
+
+    async def _shared(self, known: WorkloadFacts) -> tuple[SharedService, ...]:
+        """Read which other pods are behind Services that do not ask for all labels by which the workload knows its pods."""
+        wide = [each for each in service_ports.leading(known) if not service_ports.is_own(known, each)][:MOST_SHARED]
+        others = [
+            each
+            for each in known.services
+            if each.spec.selector and not each.spec.selector.items() <= known.labels.items()
+        ]
+        if not wide or not others:
+            return ()
+        read = await asyncio.gather(
+            *(self.listed("pods of Services", PODS, labels=_as_labels(each.spec.selector)) for each in wide)
+        )
+        found = (
+            surroundings_facts.shared_of(each, items or (), self.owners, others)
+            for each, items in zip(wide, read, strict=True)
+        )
+        return tuple(each for each in found if each is not None)
+
+    async def _usage(self, known: WorkloadFacts) -> tuple[UsageFacts, ...]:
+        """Read what containers used last, where one was ended for its memory and there are metrics."""
+        ends = (
+            end
+            for pod in known.pods
+            for status, _ in pod.statuses()
+            for end in (status.state.terminated, status.last_state.terminated)
+        )
+        if not any(end is not None and end.reason == _OOM for end in ends):
+            return ()
+        try:
+            items = (await self.kube.list(POD_METRICS, self.namespace, labels=_as_labels(known.selector))).items
+        except NotFound:
+            return ()  # nobody has metrics here
+        except KubeError as error:
+            self.unknown[f"metrics of its pods: {error}"] = None
+            return ()
+        return tuple(surroundings_facts.usage_of(items))
+
+    async def _running_logs(self, known: WorkloadFacts) -> tuple[LogFacts, ...]:
+        """Read the last lines of containers that run, of pods that are not ready, or of any while a check is not met."""
+        unmet = bool(answering.unmet(known))
+        asked = [
+            (pod, status.name)
+            for pod in last_change.living(known)
+            if unmet or not predicates.ready(pod)
+            for status, _ in pod.statuses()
+            if status.state.running is not None and not status.last_state.terminated and (unmet or not status.ready)
+        ]
+        found = await asyncio.gather(
+            *(self.known("logs", self.logged(*each, previous=False), None) for each in asked[:MOST_RUNNING_LOGS])
+        )
+        return tuple(each for each in found if each is not None)
+
+    async def _name_server(self, known: WorkloadFacts) -> NameServerFacts | None:
+        """Read whether the cluster's DNS has endpoints, where a pod is not ready or a check is not met."""
+        if not answering.unmet(known) and not answering.lacks_pods(known):
+            return None
+
+        async def items() -> Sequence[unstructured.Unstructured]:
+            labels = f"kubernetes.io/service-name={DNS_SERVICE}"
+            return (await self.kube.list(ENDPOINTSLICES, DNS_NAMESPACE, labels=labels)).items
+
+        found = await self.known("endpoints of the cluster's DNS", items(), ())
+        return surroundings_facts.name_server_of(DNS_SERVICE, found)
+
+
+def _fails_alone(known: WorkloadFacts, node: NodeFacts) -> bool:
+    """Return whether no pod of the workload on a node is ready, and one elsewhere is."""
+    pods = [pod for pod in last_change.living(known) if pod.spec.node_name]
+    here = [pod for pod in pods if pod.spec.node_name == node.name]
+    return bool(here) and not any(predicates.ready(pod) for pod in here) and any(predicates.ready(pod) for pod in pods)
+
+
+def _as_labels(selector: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in selector.items())

@@ -1,0 +1,73 @@
+"""Reads of which each may be refused or fail: what is not read is named, and what was asked for goes on without it."""
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from kintsugi.actions import diagnosis_facts
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.decisions.diagnosis import words
+from kintsugi.decisions.diagnosis.facts import LogFacts, PodFacts
+from kintsugi.errors import Forbidden, KubeError, NotFound
+from kintsugi.kube.client import KubeClient
+from kintsugi.telemetry import SECRETS
+from kubeobjects.resources import Resource
+
+Read = TypeVar("Read")
+
+
+@dataclass(kw_only=True, slots=True)
+class TolerantReads:
+    """Reads of one namespace; `unknown` collects, once each, what could not be read and why."""
+
+    kube: KubeClient
+    namespace: str
+    unknown: dict[str, None] = field(default_factory=dict)
+
+    async def known(self, what: str, read: Awaitable[Read], instead: Read) -> Read:
+        """Return what is read, or what stands for it where it cannot be read: that is said, and is no error."""
+        try:
+            return await read
+        except KubeError as error:
+            self.unknown[f"{what}: {error}"] = None
+            return instead
+
+    async def listed(
+        self, what: str, resource: Resource, *, labels: str = "", fields: str = ""
+    ) -> Sequence[Unstructured] | None:
+        """Return the objects of a kind, of all namespaces where the kind has none; None where they cannot be read."""
+
+        async def items() -> Sequence[Unstructured] | None:
+            namespace = self.namespace if resource.namespaced else None
+            return (await self.kube.list(resource, namespace, labels=labels, fields=fields)).items
+
+        return await self.known(what, items(), None)
+
+    async def logged(self, pod: PodFacts, container: str, *, previous: bool) -> LogFacts | None:
+        """Return the telling line of the end of a container's log, of its run before where that is asked for. Raises KubeError."""
+        read = bytearray()
+        chunks = self.kube.logs(
+            pod.metadata.name,
+            self.namespace,
+            container=container,
+            previous=previous,
+            tail=diagnosis_facts.LOG_LINES,
+            limit_bytes=diagnosis_facts.LOG_BYTES,
+            deadline=diagnosis_facts.LOG_TIME,
+        )
+        async for chunk in chunks:
+            read += chunk
+        line = words.telling_line(bytes(read).decode(errors="replace").splitlines())
+        return LogFacts(pod=pod.metadata.name, container=container, line=SECRETS.text(line)) if line else None
+
+    async def got(self, what: str, resource: Resource, name: str) -> tuple[Unstructured | None, bool]:
+        """Return one object, None where there is none; and whether that is known."""
+        try:
+            return await self.kube.get(resource, name, self.namespace), True
+        except NotFound:
+            return None, True
+        except Forbidden:
+            self.unknown[f"{what}: no right to get them"] = None
+        except KubeError as error:
+            self.unknown[f"{resource.singular}/{name}: {error}"] = None
+        return None, False

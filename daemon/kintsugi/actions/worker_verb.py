@@ -1,0 +1,58 @@
+"""A verb that a worker does, in a Job of its own; the effect is the Job, what comes of it is watched."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import replace
+
+from kintsugi.actions import jobs
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.change_verb import ChangeVerb
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
+from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
+from kintsugi.actions.result import Result
+from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.worker_job_spec import WorkerJobSpec
+from kintsugi.commands.results import ObjectType
+from kintsugi.commands.verb_definition import C
+from kintsugi.expressions import Type
+from kintsugi.model.command import WorkerCommand
+
+
+class WorkerVerb(ChangeVerb[C]):
+    """What is judged and made is the same of every worker: `actions.jobs`."""
+
+    intent = jobs.WorkerIntent
+    makes_job = True
+
+    @abstractmethod
+    def touches(self, command: C) -> str:
+        """Return what a worker that was lost may have touched."""
+
+    async def settle(
+        self, clients: VerbClients, command: C, lost: WorkerStatus, context: ChangeContext
+    ) -> WorkerStatus:
+        """Return what became of the work of a worker that ended without a word: it has failed, unless a verb asks further."""
+        why = f"{lost.why}; nothing but {self.touches(command)} was touched"
+        return replace(lost, stage=WorkerStage.FAILED, why=why)
+
+    def columns(self, command: C, type_of: ObjectType) -> Mapping[str, Type]:
+        """Return nothing besides what the row names."""
+        return {}
+
+    async def plan_effect(self, clients: VerbClients, command: C, context: ChangeContext) -> EffectPlan:
+        """Judge whether its Job can do the work."""
+        assert isinstance(command, WorkerCommand), command
+        order = WorkerJobSpec(command=command, context=context, settings=clients.restore)
+        return await jobs.plan_effect(clients.kube, order)
+
+    async def apply(self, clients: VerbClients, plan: EffectPlan) -> Result:
+        """Make the Job."""
+        return await jobs.apply(clients.kube, plan)
+
+    async def reread(self, clients: VerbClients, plan: EffectPlan) -> Result:
+        """Return that it is there."""
+        return jobs.found(plan)
+
+    async def probe(self, clients: VerbClients, plan: EffectPlan) -> EffectStatus:
+        """Return whether the Job was made."""
+        return await jobs.probe(clients.kube, plan)

@@ -1,0 +1,174 @@
+"""
+Remembers which revisions of a workload were good: seen healthy for long enough, with every pod of theirs, while each check
+of the service was met and no signal about it held; and how many replicas a workload had when it last had any, and what
+checks have counted while their service was well.
+
+A rollback goes to such a revision or nowhere. What was remembered before a restart is read back. In memory are
+the workloads that are in the cluster, and the last revisions of each.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from kintsugi.app.template_keeper import GoodTemplateKeeper
+from kintsugi.decisions.diagnosis.surroundings import CheckFacts
+from kintsugi.decisions.revision_checks import CheckedRevision, not_good
+from kintsugi.ledger import Ledger
+from kintsugi.model.known import GoodRevision
+from kintsugi.model.views import ServiceView
+from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.telemetry import get_logger
+from kintsugi.views import ServiceViews
+
+log = get_logger(__name__)
+
+NOTED_EVERY = timedelta(days=1)
+"""The interval at which a still good revision is written to the ledger; retention counts in days."""
+
+
+class ServiceChecks(Protocol):
+    """The port to the checks of services; `Checks` implements it."""
+
+    def answers(self, service: str) -> tuple[CheckFacts, ...]:
+        """Return how a service's checks were answered last."""
+        ...
+
+    def unasked(self, service: str, since: datetime) -> tuple[str, ...]:
+        """Name the checks of a service that were not asked since a moment."""
+        ...
+
+
+class GoodRevisionTracker:
+    """`lasting` is how long health must have lasted to make a revision good; `templates` keeps their templates, None for nobody."""
+
+    def __init__(
+        self,
+        services: ServiceViews,
+        observed: ObservedState,
+        store: Ledger,
+        checks: ServiceChecks,
+        *,
+        lasting: timedelta,
+        templates: GoodTemplateKeeper | None = None,
+    ) -> None:
+        self._services = services
+        self._observed = observed
+        self._store = store
+        self._checks = checks
+        self._lasting = lasting
+        self._templates = templates
+        self._why_not: dict[str, str] = {}
+        self._recalled: set[str] = set()
+        self._knows_counts = False
+        self._noted: dict[tuple[str, str], datetime] = {}
+
+    async def step(self) -> None:
+        """Recall what is known of workloads that were not seen before, and note what is good now."""
+        there = self.there()
+        if there is not None:
+            self._forget_all_but(there)
+        for uid in sorted(self._workloads() - self._recalled):
+            self._observed.remember(await self._store.revisions.good_revisions(uid))
+            if (seen := await self._store.replicas.seen_replicas(uid)) is not None:
+                self._services.replicas.recall(seen)
+            self._recalled.add(uid)
+        await self._note_replicas()
+        await self._note_counts()
+        good = self._services.good_revisions(self._lasting)
+        due = await self._shown_good([each for each in good if self._is_new(each) or self._is_due(each)])
+        if self._templates is not None:
+            await self._templates.keep([each for each in good if each in due or not self._is_new(each)])
+        if due:
+            await self._store.revisions.note_good(due)
+            for each in due:
+                self._noted[each.workload, each.template] = each.last_good
+                if self._is_new(each):
+                    log.info("good revision noted", workload=each.workload, template=each.template, number=each.number)
+            self._observed.remember(due)
+
+    async def _shown_good(self, revisions: Sequence[GoodRevision]) -> tuple[GoodRevision, ...]:
+        """Leave out those of services of which a check is not met, or about which a signal holds; why is logged once."""
+        found, why_not = list[GoodRevision](), dict[str, str]()
+        if revisions:
+            workloads, holding = self._views_of_workloads(), await self._holding()
+            for each in revisions:
+                why = self._objection(each, workloads.get(each.workload, ()), holding)
+                if not why:
+                    found.append(each)
+                    continue
+                why_not[each.workload] = why
+                if self._why_not.get(each.workload) != why:
+                    log.info("revision is not good", workload=each.workload, template=each.template, why=why)
+        self._why_not = why_not
+        return tuple(found)
+
+    def _objection(
+        self, revision: GoodRevision, views: Sequence[ServiceView], holding: Mapping[str, Sequence[str]]
+    ) -> str:
+        """Return why the services of a revision's workload do not show that it is good, "" when they do."""
+        for view in views:
+            checked = CheckedRevision(
+                since=revision.first_good,
+                unasked=self._checks.unasked(view.name, revision.first_good),
+                checks=self._checks.answers(view.name),
+                signals=holding.get(view.name, ()),
+            )
+            if why := not_good(checked, lasting=self._lasting, now=revision.last_good):
+                return why
+        return ""
+
+    def _views_of_workloads(self) -> Mapping[str, Sequence[ServiceView]]:
+        """Return the views of services by the uid of their workload."""
+        found: dict[str, list[ServiceView]] = {}
+        for view in self._services.views.values():
+            if view.workload is not None:
+                found.setdefault(view.workload.metadata.uid, []).append(view)
+        return found
+
+    async def _holding(self) -> Mapping[str, Sequence[str]]:
+        """Return the rules whose signals hold, by their service."""
+        rules, found = self._services.catalog.rules, dict[str, list[str]]()
+        for name in await self._store.signals.firing_rules(rules):
+            found.setdefault(rules[name].service, []).append(name)
+        return found
+
+    async def _note_replicas(self) -> None:
+        seen = self._services.replicas.unsaved()
+        await self._store.replicas.note_replicas(seen)
+        self._services.replicas.saved(seen)
+
+    async def _note_counts(self) -> None:
+        counts = self._services.counts
+        if not self._knows_counts:
+            counts.recall(await self._store.revisions.good_counts())
+            self._knows_counts = True
+        unsaved = counts.unsaved()
+        await self._store.revisions.note_counts(unsaved)
+        counts.saved(unsaved)
+
+    def there(self) -> frozenset[str] | None:
+        """Name the workloads (by uid) of all services that are in the cluster, None while it is not seen."""
+        return None if self._services.stale_reason else self._workloads()
+
+    def _workloads(self) -> frozenset[str]:
+        views = self._services.views.values()
+        return frozenset(view.workload.metadata.uid for view in views if view.workload is not None) - {""}
+
+    def _forget_all_but(self, there: frozenset[str]) -> None:
+        """Keep in memory what can be asked for; the ledger knows the rest, should it come back."""
+        self._recalled &= there
+        self._observed.forget_all_but(there)
+        self._services.replicas.forget_all_but(there)
+        if self._templates is not None:
+            self._templates.forget_all_but(there)
+        self._noted = {key: moment for key, moment in self._noted.items() if key[0] in there}
+
+    def _is_new(self, revision: GoodRevision) -> bool:
+        known = self._observed.remembered.get(revision.workload, {})
+        return known.get(revision.template) != revision.number
+
+    def _is_due(self, revision: GoodRevision) -> bool:
+        """Return whether it is time to write down again that it is good still: what was not good for long is forgotten."""
+        noted = self._noted.get((revision.workload, revision.template))
+        return noted is None or revision.last_good - noted >= NOTED_EVERY

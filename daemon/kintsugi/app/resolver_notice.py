@@ -1,0 +1,66 @@
+"""
+Notifies a person that the cluster's own names do not resolve where the daemon runs.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from kintsugi.clients.resolver import log_problem
+from kintsugi.ledger import OutboxRepository
+
+
+class NameResolver(Protocol):
+    """The port to what resolves the cluster's names; the resolver implements it."""
+
+    async def resolves(self) -> bool: ...
+
+    async def recheck(self) -> None: ...
+
+
+class ResolverNotice:
+    """
+    Logs at once that names do not resolve, and leaves a notice at the next look if they still do not.
+
+    The breaker asks for the `sign`: where the daemon runs outside of the cluster none of its names ever resolves.
+    """
+
+    def __init__(self, outbox: OutboxRepository, *, clock: Callable[[], datetime]) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._names: NameResolver | None = None
+        self._untold = self._problem = ""
+        self._resolved: bool | None = None
+
+    @property
+    def sign(self) -> str:
+        """Return why names that did resolve do so no longer, "" where they do, or never did: there nothing has changed."""
+        return self._problem if self._resolved else ""
+
+    def ask(self, names: NameResolver) -> None:
+        """Ask these whether they resolve: once at first, and while names that did do not, or nobody might notice their return."""
+        self._names = names
+
+    def hear(self, problem: str) -> None:
+        """Take why the cluster's names do not resolve, or "" that they do again."""
+        log_problem(problem)
+        self._untold = self._problem = problem
+        self._resolved = self._resolved or not problem
+
+    async def step(self) -> None:
+        """Ask again where that is due, and leave the notice. Raises StaleEpoch, LedgerUnavailable; the next look tries again."""
+        if self._names is not None and self._resolved is None:
+            self._resolved = await self._names.resolves()
+        elif self._names is not None and self.sign:
+            await self._names.recheck()
+        if problem := self._untold:
+            await self._outbox.put_daemon_notice(notice_of(problem), self._clock())
+            self._untold = ""
+
+
+def notice_of(problem: str) -> str:
+    """Return the notice: what a person must repair, and what the daemon does until then."""
+    return (
+        "names of the cluster do not resolve where Kintsugi runs: checks that go by them are unknown, and where they did resolve "
+        f"before nothing is changed until they do again. Look at the DNS of Kintsugi's own pod or machine: {problem}"
+    )

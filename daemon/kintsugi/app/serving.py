@@ -1,0 +1,186 @@
+"""
+Starts the two HTTP ports, the poll of Alertmanager and the notifier.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from kintsugi.app.core import Core
+from kintsugi.app.lifecycle import Lifecycle
+from kintsugi.app.notice_headlines import NoticeHeadlines
+from kintsugi.ledger import Accepted, LedgerInbox
+from kintsugi.model.records import Signal
+from kintsugi.notifier import Notifier
+from kintsugi.pipeline.affected_services import AffectedServices
+from kintsugi.pipeline.explainer import Explainer
+from kintsugi.pipeline.operator_service import OperatorService
+from kintsugi.pipeline.rollback_difference import RollbackDifference
+from kintsugi.server.api import Api
+from kintsugi.server.authentication import Authenticator, TokenFiles
+from kintsugi.server.health import Health, asked_on
+from kintsugi.server.health_port import serve_health
+from kintsugi.server.http import serve
+from kintsugi.server.readiness import Component, Readiness
+from kintsugi.server.routes import AuthMiddleware, all_routes, documented, health_routes
+from kintsugi.server.webhook import WebhookHandler
+from kintsugi.settings import Settings
+from kintsugi.sources.alertmanager import Delivery, decode
+from kintsugi.sources.dead_letters import reread
+from kintsugi.sources.poll import Poller
+from kintsugi.telemetry import LoopHeartbeat, Metrics, get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListenAddresses:
+    """The daemon's addresses: `server` for webhooks and the API, `health` for the kubelet and Prometheus."""
+
+    server: str
+    health: str
+
+
+async def serve_on(
+    settings: Settings, core: Core, metrics: Metrics, heartbeat: LoopHeartbeat, life: Lifecycle
+) -> ListenAddresses:
+    """Open both ports; poll and notify where an address is given."""
+    readiness = Readiness(
+        {
+            Component.LEDGER: lambda: ledger_ready(core),
+            Component.CLOCK: lambda: clock_ready(core),
+            Component.CACHES: lambda: caches_ready(core),
+        }
+    )
+    health = health_of(settings, readiness, metrics, heartbeat)
+    on_health = await life.enter("health", serve_health(settings.health, health))
+
+    def read(body: bytes, now: datetime, /, *, sound: bool = False) -> Delivery:
+        return decode(body, now, timed=core.clock.trusted, sound=sound)
+
+    poller = poll(settings, core, metrics, life)
+    webhook = WebhookHandler(
+        settings.server,
+        NotifyingInbox(core),
+        read,
+        metrics=metrics,
+        clock=core.clock.now,
+        on_incomplete=poller.wake if poller is not None else None,
+    )
+    notify(settings, core, metrics, life)
+    routes = documented(all_routes(webhook, Api(operator_service(core), decode, readiness)), health_routes(health))
+    authentication = Authenticator(
+        TokenFiles(settings.alertmanager.token_files),
+        TokenFiles(settings.server.operator_token_files, named=True),
+        open_webhook=settings.server.insecure_no_token,
+    )
+    listening = await life.enter("server", serve(settings.server, AuthMiddleware(authentication, metrics), routes))
+    return ListenAddresses(server=listening.url, health=on_health.url)
+
+
+def notify(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> None:
+    """Send notices, where an address is given."""
+    if settings.notifications.url is None:
+        return
+    notifier = Notifier(
+        settings.notifications,
+        core.ledger.outbox,
+        core.session,
+        metrics=metrics,
+        clock=core.clock.now,
+        complete=headlines_of(core).complete,
+    )
+    life.spawn("notifier", notifier.run())
+
+
+def headlines_of(core: Core) -> NoticeHeadlines:
+    """Return the part that completes notices."""
+    affected = AffectedServices(
+        incidents=core.ledger.incidents, active_catalog=core.active_catalog, observed=core.observed
+    )
+    return NoticeHeadlines(
+        diagnoses=core.ledger.diagnoses,
+        clock=core.clock.now,
+        patience=2 * core.diagnoses.within,
+        affected=affected.of_incident,
+    )
+
+
+def poll(settings: Settings, core: Core, metrics: Metrics, life: Lifecycle) -> Poller | None:
+    """Poll Alertmanager, where its address is given."""
+    if core.alertmanager is None:
+        log.warning(
+            "alertmanager not polled: lost deliveries and lost ends stay unknown",
+            set="alertmanager.url",
+        )
+        return None
+    poller = Poller(
+        settings.alertmanager,
+        core.alertmanager,
+        NotifyingInbox(core),
+        metrics,
+        core.clock.now,
+        stale_reason=lambda: core.clock.problem,
+    )
+    life.spawn("poll", poller.run())
+    return poller
+
+
+def health_of(settings: Settings, readiness: Readiness, metrics: Metrics, heartbeat: LoopHeartbeat) -> Health:
+    """Return the part that answers the kubelet and Prometheus about the running event loop."""
+    return Health(
+        heartbeat,
+        asked_on(asyncio.get_running_loop(), readiness),
+        metrics,
+        standstill=settings.health.standstill.total_seconds(),
+    )
+
+
+class NotifyingInbox(LedgerInbox):
+    """The ledger's inbox, which wakes the pipeline once something new is committed."""
+
+    def __init__(self, core: Core) -> None:
+        super().__init__(core.ledger.signals, core.ledger.dead_letters)
+        self._pipeline = core.pipeline
+
+    async def accept(self, delivered: Sequence[Signal], now: datetime) -> Accepted:
+        """Commit signals, then have them judged."""
+        accepted = await super().accept(delivered, now)
+        self._pipeline.wake()
+        return accepted
+
+
+def operator_service(core: Core) -> OperatorService:
+    """Return the operations of people, bound to the daemon's parts."""
+    explainer = Explainer(core.ledger, core.active_catalog, core.observed, core.targets, core.services, core.supervisor)
+    return OperatorService(
+        ledger=core.ledger,
+        active_catalog=core.active_catalog,
+        observed=core.observed,
+        supervisor=core.supervisor,
+        pipeline=core.pipeline,
+        explainer=explainer,
+        drill_scheduler=core.drill_scheduler,
+        manual_starts=core.manual_starts,
+        reread=reread,
+        diagnoser=core.diagnoser,
+        diagnoses=core.diagnoses,
+        differences=RollbackDifference(kube=core.kube),
+    )
+
+
+async def ledger_ready(core: Core) -> str:
+    """Return "" when the ledger answers. Raises LedgerUnavailable."""
+    await core.ledger.ping()
+    return ""
+
+
+async def clock_ready(core: Core) -> str:
+    """Return why the clock cannot be trusted, "" when it can."""
+    return core.services.clock_problem
+
+
+async def caches_ready(core: Core) -> str:
+    """Return why the caches cannot be trusted, "" when they can or when the clock is the reason."""
+    return "" if core.services.clock_problem else core.services.stale_reason

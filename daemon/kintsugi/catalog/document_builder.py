@@ -1,0 +1,155 @@
+"""
+A document whose shape is right, on its way to a frozen value: what turns its texts into checked things.
+
+Whatever is wrong is noted with its place, and the work goes on, so that all problems come together.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from kintsugi.catalog.problems import Problem, did_you_mean
+from kintsugi.catalog.respell import HOW
+from kintsugi.catalog.respell_text import RespelledText
+from kintsugi.catalog.schema_models import DocumentShape
+from kintsugi.catalog.source import Document, Path
+from kintsugi.commands import CommandProblem, parse_template
+from kintsugi.commands import ParsedTemplate as CommandTemplate
+from kintsugi.expressions import BOOL, Expression, ExpressionProblem, Scope, TextTemplate, Type
+from kintsugi.model.patterns import Patterns
+from kintsugi.model.source_position import SourcePosition
+from kintsugi.objects.predicates import START_UP_ALLOWANCE
+
+T = TypeVar("T")
+ShapeT_co = TypeVar("ShapeT_co", bound=DocumentShape, covariant=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NameIndex:
+    """
+    What the other documents offer: their names, and what is needed of them; None of one with mistakes.
+
+    `vouched` are the functions that each service's SQL may call besides those that all may. `any_spelling`: expressions in the
+    earlier spelling are no mistakes.
+    """
+
+    services: tuple[str, ...]
+    runbooks: tuple[str, ...]
+    patterns: Mapping[str, Patterns | None]
+    checks: dict[str, tuple[str, ...]]
+    vouched: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    durations: float = 1.0
+    deadlines: float = 1.0
+    any_spelling: bool = False
+
+    @property
+    def start_up(self) -> timedelta:
+        """Return what a pod may take to become ready, scaled as all durations are."""
+        return START_UP_ALLOWANCE * self.durations
+
+
+@dataclass(kw_only=True, slots=True)
+class DocumentBuilder(Generic[ShapeT_co]):
+    """
+    One document with its shape, its surroundings and its problems.
+
+    `respelled` are its texts that were in the earlier spelling. `unclear` are steps whose commands are wrong: what reads their results is not judged, so that a mistake is told once.
+    """
+
+    document: Document
+    shape: ShapeT_co
+    known: NameIndex
+    problems: list[Problem] = field(default_factory=list)
+    unclear: set[str] = field(default_factory=set)
+    respelled: dict[Path, RespelledText] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Return the document's name."""
+        return self.shape.metadata.name
+
+    def place(self, path: Path = ()) -> SourcePosition:
+        """Return where a path was written."""
+        return self.document.span(path).place
+
+    def path_of(self, place: SourcePosition) -> Path:
+        """Return the path of what was written at a place."""
+        return next((path for path, span in self.document.values.items() if span.place == place), ())
+
+    def note(
+        self, path: Path, message: str, *, suggestion: str = "", key: bool = False, offset: int | None = None
+    ) -> None:
+        """Note a problem."""
+        problem = self.document.problem(path, message, suggestion=suggestion, key=key, offset=offset)
+        self.problems.append(problem)
+
+    def scaled(self, duration: timedelta) -> timedelta:
+        """Scale a duration of the file by the setting."""
+        return duration * self.known.durations
+
+    def deadline(self, duration: timedelta) -> timedelta:
+        """Scale how long is waited at most, by both settings."""
+        return self.scaled(duration) * self.known.deadlines
+
+    def expression(self, path: Path, source: str | None, scope: Scope | None, result: Type = BOOL) -> Expression | None:
+        """Compile an expression; None when there is none, when its names are not clear, or when it is wrong, which is noted."""
+        if source is None or scope is None:
+            return None
+        try:
+            return self._compiled(path, source, lambda text: scope.expression(text, result=result))
+        except ExpressionProblem as problem:
+            self._note_text(path, source, problem)
+            return None
+
+    def template(self, path: Path, source: str | None, scope: Scope) -> TextTemplate | None:
+        """Compile a text with holes; None when there is none, or when it is wrong, which is noted."""
+        if source is None:
+            return None
+        try:
+            return self._compiled(path, source, scope.template)
+        except ExpressionProblem as problem:
+            self._note_text(path, source, problem)
+            return None
+
+    def command(self, path: Path, source: str, scope: Scope, *, service: str = "") -> CommandTemplate | None:
+        """Parse a command of a step that is about a service; None when it is wrong, which is noted."""
+        try:
+            vouched = self.known.vouched.get(service, frozenset())
+            return self._compiled(
+                path,
+                source,
+                lambda text: parse_template(
+                    text, scope, waits=self.known.durations * self.known.deadlines, vouched=vouched
+                ),
+            )
+        except (CommandProblem, ExpressionProblem) as problem:
+            self._note_text(path, source, problem)
+            return None
+
+    def _compiled(self, path: Path, source: str, compile_text: Callable[[str], T]) -> T:
+        """Compile a text in whichever spelling; the earlier one is noted. Raises CommandProblem and ExpressionProblem."""
+        text = RespelledText(written=source)
+        try:
+            return text.compile(compile_text)
+        finally:
+            if text.edits:
+                self.respelled[path] = text
+            for edit in text.edits if not self.known.any_spelling else ():
+                message = f"`{edit.old}` is written `{edit.new}` now"
+                self.note(path, message, suggestion=HOW, offset=edit.offset)
+
+    def _note_text(self, path: Path, source: str, problem: CommandProblem | ExpressionProblem) -> None:
+        if any(f"steps.{step}." in source for step in self.unclear):
+            return
+        text, offset = self.respelled.get(path), problem.offset
+        if text is not None:
+            offset = text.written_offset(offset)
+        self.note(path, problem.message, suggestion=problem.suggestion, offset=offset)
+
+    def one_of(self, path: Path, word: str, known: tuple[str, ...], what: str) -> bool:
+        """Return whether a name is known; when it is not, that is noted, with the nearest one."""
+        if word in known:
+            return True
+        self.note(path, f"there is no {what} {word!r}", suggestion=did_you_mean(word, known))
+        return False

@@ -1,0 +1,61 @@
+"""The library of a catalog: documents that are taken where they fit, and that must fit where an own document names them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from kintsugi.catalog.source import Plain, documents
+
+_NAMES = "runbook"
+"""The key under which a service, a rule and a step name a runbook."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One file as it was read; `name` is what problems call it. One of a `library` is left out where it does not fit."""
+
+    name: str
+    content: bytes
+    library: bool = False
+
+
+def files_named(sources: Sequence[Source]) -> frozenset[str]:
+    """Name the files of the library with a runbook that an own document names, or one of the library that is named itself."""
+    values = {each.name: [found.value for found in documents(each.content, each.name)[0]] for each in sources}
+    own = [each.name for each in sources if not each.library]
+    taken = {_name(value) for name in own for value in values[name]}
+    homes = {
+        _name(value): each.name
+        for each in sources
+        if each.library
+        for value in values[each.name]
+        if _name(value) not in taken
+    }
+    found: set[str] = set()
+    waiting = own
+    while waiting:
+        named = {runbook for value in values[waiting.pop()] for runbook in _named(value)}
+        files = {homes[runbook] for runbook in named if runbook in homes} - found
+        found |= files
+        waiting.extend(files)
+    return frozenset(found)
+
+
+def _name(document: Plain) -> str:
+    """Return the name of a runbook, "" for any other document."""
+    if not isinstance(document, dict) or document.get("kind") != "Runbook":
+        return ""
+    metadata = document.get("metadata")
+    return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+
+
+def _named(value: Plain) -> Iterator[str]:
+    """Name the runbooks that a document names, wherever in it."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == _NAMES and isinstance(inner, str):
+                yield inner
+            else:
+                yield from _named(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _named(inner)

@@ -1,0 +1,41 @@
+"""What would become of alerts and pods, rule by rule, as people and programs read it."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from kintsugi.cli.diagnosis_report import diagnosis_lines
+from kintsugi.cli.output import emit, plain, say
+from kintsugi.server.operations import Explanation
+
+Explained = Sequence[tuple[str, Explanation]]
+"""What was asked about, and the answer."""
+
+
+def emit_explained(explained: Explained) -> None:
+    """Write the answers as JSON."""
+    emit(
+        {
+            "explanations": [
+                {"about": about, "verdict": each.verdict, "lines": each.lines, "diagnosis": each.diagnosis}
+                for about, each in explained
+            ]
+        }
+    )
+
+
+def show_explained(explained: Explained) -> None:
+    """Write the answers for a person."""
+    say(line for about, each in explained for line in _lines(about, each))
+
+
+def _lines(about: str, explanation: Explanation) -> Iterator[Text]:
+    verdict = explanation.verdict
+    until = f", until {verdict.until:%H:%M:%S} UTC" if verdict.until else ""
+    rule = f" by rule {verdict.rule}" if verdict.rule else ""
+    yield plain(about, "bold")
+    yield plain(f"  it would now be {verdict.kind}{rule} ({verdict.reason}{until}): {verdict.text}")
+    for line in explanation.lines:
+        yield plain(f"  - {line}")
+    if explanation.diagnosis is not None:
+        yield from (Text.assemble("  ", line) for line in diagnosis_lines(explanation.diagnosis))

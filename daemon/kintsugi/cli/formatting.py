@@ -1,0 +1,59 @@
+"""Writes files of rules and runbooks anew, evenly indented and on request in today's spelling, or says which would change."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from kintsugi.catalog import CatalogErrors, files_in, read_sources
+from kintsugi.catalog.rewrite import Rewritten, rewrite
+from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.options import OutputFormat
+from kintsugi.cli.output import emit
+from kintsugi.cli.stderr import printable
+from kintsugi.cli.validation import tell
+from kintsugi.errors import UsageError
+
+
+def fmt(paths: Sequence[Path], output: OutputFormat, *, check: bool, upgrade: bool) -> ExitCode:
+    """Rewrite files, or only say which would change (`check`). One that cannot be read leaves all as they are."""
+    try:
+        changed = _changed(_files(paths), upgrade=upgrade)
+    except CatalogErrors as errors:
+        tell(errors, output)
+        return ExitCode.FINDINGS
+    if not check:
+        for each in changed:
+            _write(Path(each.file), each.text)
+    if output is OutputFormat.JSON:
+        emit({"changed": [{"file": each.file, "respelled": each.respelled} for each in changed]})
+    else:
+        for each in changed:
+            typer.echo(printable(f"{each.file}: {_said(each, check=check)}"))
+    return ExitCode.FINDINGS if check and changed else ExitCode.DONE
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise UsageError(f"{missing[0]}: there is no such file or folder")
+    return list(dict.fromkeys(file for path in paths for file in files_in(path)))
+
+
+def _changed(files: Sequence[Path], *, upgrade: bool) -> list[Rewritten]:
+    """Return the files that would be written differently. Raises CatalogErrors with what is wrong with any of them."""
+    sources = read_sources(files)
+    rewritten = rewrite(sources, upgrade=upgrade)
+    return [new for source, new in zip(sources, rewritten, strict=True) if new.text.encode() != source.content]
+
+
+def _said(new: Rewritten, *, check: bool) -> str:
+    words = f", {new.respelled} words respelled" if new.respelled else ""
+    return f"{'would be rewritten' if check else 'rewritten'}{words}"
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_bytes(text.encode())
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from error

@@ -1,0 +1,59 @@
+"""What a workload's own readiness probe asks, as it is asked through a Service that leads to it: a first check."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from kintsugi.actions import unstructured
+from kintsugi.actions.unstructured import Unstructured
+
+_PATH = "/"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _HttpProbe:
+    """A probe by HTTP: its place, and the container's port, by its number and its name."""
+
+    place: str
+    secure: bool
+    ports: frozenset[object]
+
+
+def check_url(workload: Unstructured, services: Iterable[Unstructured]) -> str:
+    """
+    Return the URL at which a Service of the workload's namespace answers what its readiness probe asks, "" where none does.
+
+    That is a probe by `httpGet` without a host or headers of its own, at a port that the Service leads to.
+    """
+    template = unstructured.nested_map(workload, "spec", "template")
+    labels, probes = unstructured.labels(template), list(_probes(template))
+    for service in sorted(services, key=unstructured.name):
+        selector = unstructured.nested_map(service, "spec", "selector")
+        if not selector or not selector.items() <= labels.items():
+            continue
+        for port in unstructured.nested_maps(service, "spec", "ports"):
+            target = unstructured.nested_field(port, "targetPort") or unstructured.nested_field(port, "port")
+            if found := next((each for each in probes if target in each.ports), None):
+                return _url(service, unstructured.nested_int(port, "port"), found)
+    return ""
+
+
+def _probes(template: Unstructured) -> Iterator[_HttpProbe]:
+    for container in unstructured.nested_maps(template, "spec", "containers"):
+        asked = unstructured.nested_map(container, "readinessProbe", "httpGet")
+        if not asked or "host" in asked or "httpHeaders" in asked:
+            continue
+        port, ports = asked.get("port"), unstructured.nested_maps(container, "ports")
+        numbers = {each.get("containerPort"): each.get("name") for each in ports}
+        known = {port, *(pair for each in numbers.items() if port in each for pair in each)}
+        yield _HttpProbe(
+            place=unstructured.nested_string(asked, "path") or _PATH,
+            secure=asked.get("scheme") == "HTTPS",
+            ports=frozenset(known - {None, ""}),
+        )
+
+
+def _url(service: Unstructured, port: int, probe: _HttpProbe) -> str:
+    host = f"{unstructured.name(service)}.{unstructured.nested_string(service, 'metadata', 'namespace')}"
+    scheme, usual = ("https", 443) if probe.secure else ("http", 80)
+    place = f"/{probe.place.lstrip('/')}"
+    return f"{scheme}://{host}{'' if port == usual else f':{port}'}{place}"

@@ -1,0 +1,105 @@
+"""One incident told to a person: the story once, and with `follow` whatever is new until it is closed."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from rich.text import Text
+
+from kintsugi.cli.client import DaemonClient
+from kintsugi.cli.exit_codes import ExitCode, Unreachable
+from kintsugi.cli.options import OutputFormat
+from kintsugi.cli.output import emit, plain, say, state
+from kintsugi.cli.stderr import print_note
+from kintsugi.cli.story import evidence_texts, parents_of, section, shown, step_lines, story, undo_commands
+from kintsugi.cli.summary_tables import first_line
+from kintsugi.model.records import IncidentState, Phase, SignalStatus
+from kintsugi.retries import Waits, retry
+from kintsugi.server.operations import IncidentDetail
+
+GOOD = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION, IncidentState.PASSED})
+"""Ends after which nobody needs to look; a cancelled incident is one, too, if nothing fires any more."""
+
+_PATIENCE = timedelta(minutes=1)
+"""How long the daemon may be away (it may be restarting) while it is followed."""
+
+
+class IncidentFollower:
+    """Prints one incident; JSON is written once, at the end."""
+
+    def __init__(self, daemon: DaemonClient, incident: str, *, form: OutputFormat) -> None:
+        self._daemon, self._incident, self._form = daemon, incident, form
+        self._detail: IncidentDetail | None = None
+
+    @property
+    def detail(self) -> IncidentDetail:
+        """Return the incident as it was looked at last; there is one after `tell`."""
+        assert self._detail is not None, "tell() comes first"
+        return self._detail
+
+    @property
+    def exit(self) -> ExitCode:
+        """Return whether it ended well."""
+        state = self.detail.incident.state
+        shown = any(each.signal.status is SignalStatus.FIRING for each in self.detail.signals)
+        firing = shown or self.detail.firing  # it may be one that is not shown
+        cleared = state is IncidentState.CANCELLED and not firing
+        return ExitCode.DONE if state in GOOD or cleared else ExitCode.FINDINGS
+
+    async def tell(self) -> None:
+        """Look at the incident and tell its story."""
+        self._detail = await self._daemon.incident(self._incident)
+        if self._form is OutputFormat.TEXT:
+            say(story(self.detail, now=datetime.now(UTC)))
+
+    async def follow(self, every: timedelta) -> None:
+        """Look that often and tell what is new until it is closed. Raises Unreachable when the daemon stays away."""
+        if self._form is OutputFormat.TEXT and not self.detail.incident.state.is_final:
+            say([Text(), Text("From now on", style="bold")])
+        while not self.detail.incident.state.is_final:
+            await asyncio.sleep(every.total_seconds())
+            before, self._detail = self.detail, await self._fetch(every)
+            if self._form is OutputFormat.TEXT:
+                say(news(before, self.detail))
+
+    def finish(self, *, evidence: bool) -> None:
+        """Write what belongs at the end: the evidence if wanted, or everything as JSON."""
+        if self._form is OutputFormat.JSON:
+            emit(self.detail)
+        elif evidence:
+            say(evidence_texts(self.detail))
+
+    async def _fetch(self, every: timedelta) -> IncidentDetail:
+        """Look once more, patiently."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _PATIENCE.total_seconds()
+        told = False
+
+        def again(error: Exception) -> bool:
+            nonlocal told
+            if not isinstance(error, Unreachable) or loop.time() >= until:
+                return False
+            if not told:
+                print_note(f"{str(error).partition('. ')[0]}; trying again")
+                told = True
+            return True
+
+        return await retry(lambda: self._daemon.incident(self._incident), again, Waits.of(every))
+
+
+def news(before: IncidentDetail, after: IncidentDetail) -> Iterator[Text]:
+    """Yield a line for what has changed between two looks: steps first, then where the incident stands."""
+    known = {
+        step for run in before.runs for step in ((each.run, each.phase, each.path, each.state) for each in run.steps)
+    }
+    for run in after.runs:
+        for phase in Phase:
+            steps = shown(run.steps, phase)
+            parents = parents_of(steps)
+            for step in steps:
+                if (step.run, step.phase, step.path, step.state) not in known:
+                    yield from (Text.assemble("  ", line) for line in step_lines(step, parents))
+    if (before.incident.state, before.incident.reason) != (after.incident.state, after.incident.reason):
+        yield Text.assemble(state(after.incident.state), plain(f": {first_line(after.incident.reason)}"))
+    if after.incident.state.is_final and after.incident.state is not before.incident.state:
+        yield from section("To undo it, newest first", undo_commands(after))

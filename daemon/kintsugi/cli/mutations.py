@@ -1,0 +1,110 @@
+"""Commands that do something: what will be done is shown first, and a person is asked."""
+
+from datetime import timedelta
+
+import typer
+
+from kintsugi.cli.client import dial
+from kintsugi.cli.exit_codes import ExitCode
+from kintsugi.cli.options import Connection, Only, OutputFormat
+from kintsugi.cli.output import emit, moment
+from kintsugi.cli.prompts import agreed, show_question, show_rollback, show_trouble, waiting
+from kintsugi.cli.summary_tables import held_back
+from kintsugi.durations import parse_duration
+from kintsugi.errors import Refused, UsageError
+from kintsugi.model.records import PauseScope
+from kintsugi.server.operations import PauseRequest
+
+
+async def pause(connection: Connection, request: PauseRequest) -> ExitCode:
+    """Begin a pause."""
+    async with dial(connection) as daemon:
+        begun = await daemon.pause(request)
+    until = f" until {moment(begun.until)} UTC" if begun.until else ""
+    said = f"Paused: {held_back(begun)}{until}. To end it: kintsugi resume {begun.id} --why TEXT"
+    return _done(connection, begun, said)
+
+
+async def resume(connection: Connection, pause: str, *, why: str) -> ExitCode:
+    """Lift a pause."""
+    async with dial(connection) as daemon:
+        lifted = await daemon.resume(pause, why=why)
+    return _done(connection, lifted, f"Resumed: {held_back(lifted)}. What it blocked is judged again.")
+
+
+async def approve(connection: Connection, incident: str, *, path: str | None, yes: bool) -> ExitCode:
+    """Show the question, ask, and say yes to the very plan that was shown."""
+    async with dial(connection) as daemon:
+        detail = await daemon.incident(incident)
+        question = waiting(detail, path)
+        show_trouble(detail)
+        show_question(question)
+        if not agreed("Approve this plan?", yes=yes):
+            raise Refused(f"nothing was approved: the approval stays open until {question.expires:%H:%M:%S} UTC")
+        given = await daemon.approve(incident, path=question.path, plan=question.plan)
+    return _done(connection, given, f"Approved by {given.who}. {_see(incident)}")
+
+
+async def roll_back(connection: Connection, incident: str, *, yes: bool) -> ExitCode:
+    """Show what would be done and lost, ask, and begin exactly that."""
+    async with dial(connection) as daemon:
+        shown = await daemon.roll_back(incident)
+        show_rollback(shown)
+        if not agreed("Roll it back?", yes=yes):
+            raise Refused("nothing was rolled back")
+        begun = await daemon.roll_back(incident, confirmed=shown.digest)
+    return _done(connection, begun, f"Started: {begun.text}. {_see(incident)}")
+
+
+async def resend(connection: Connection, letter: str, *, yes: bool) -> ExitCode:
+    """Ask, and send a dead letter in again."""
+    async with dial(connection) as daemon:
+        question = f"Resend {letter}? It is judged as if it had arrived now."
+        if not agreed(question, yes=yes):
+            raise Refused("nothing was resent")
+        sent = await daemon.resend(letter)
+    left = f", {sent.dead_letters} still cannot be understood" if sent.dead_letters else ""
+    see = "To follow it: kintsugi signals"
+    return _done(connection, sent, f"Resent: {sent.accepted} {_alerts(sent.accepted)} accepted{left}. {see}")
+
+
+def pause_request(only: Only, *, why: str, freeze: bool, lasts: str) -> PauseRequest:
+    """Make a pause of the options. Raises UsageError."""
+    names = {PauseScope.NAMESPACE: only.namespace, PauseScope.SERVICE: only.service, PauseScope.RULE: only.rule}
+    given = [(scope, name) for scope, name in names.items() if name]
+    if len(given) > 1:
+        raise UsageError(
+            "pause: give one of --namespace NS, --service NAME and --rule NAME, or none to pause everything"
+        )
+    scope, name = given[0] if given else (PauseScope.GLOBAL, "")
+    return PauseRequest(scope=scope, name=name, why=why, freeze=freeze, lasts=_duration(lasts))
+
+
+def _duration(text: str) -> timedelta | None:
+    """Read how long a pause lasts, None when nothing was said. Raises UsageError."""
+    if not text:
+        return None
+    try:
+        lasts = parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--for: {error}") from error
+    if lasts <= timedelta(0):
+        raise UsageError("--for: it must be longer than 0s; leave it out for a pause without an end")
+    return lasts
+
+
+def _done(connection: Connection, value: object, said: str) -> ExitCode:
+    """Write what came of a deed."""
+    if connection.output is OutputFormat.JSON:
+        emit(value)
+    else:
+        typer.echo(said)
+    return ExitCode.DONE
+
+
+def _alerts(number: int) -> str:
+    return "alert" if number == 1 else "alerts"
+
+
+def _see(incident: str) -> str:
+    return f"To follow it: kintsugi incident {incident} --follow"

@@ -1,0 +1,27 @@
+"""How an error is told: on stderr, so that what a program reads from stdout is only ever the result."""
+
+from collections.abc import Sequence
+
+import typer
+
+from kintsugi.errors import KintsugiError
+
+
+def print_error(error: KintsugiError) -> None:
+    """Print an error in a line; several problems a line each, as they stand, and then how many they are."""
+    # By name: the modules of the two errors that carry problems are too heavy to import before they are needed.
+    problems: Sequence[object] = getattr(error, "problems", ())
+    for problem in problems:
+        print_note(str(problem))
+    many = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}, see above"
+    print_note(f"error: {many if problems else str(error) or type(error).__name__}")
+
+
+def print_note(text: str) -> None:
+    """Print a line beside the result."""
+    typer.echo(printable(" ".join(text.splitlines())), err=True)
+
+
+def printable(text: str) -> str:
+    """Escape what a server or a file may have put there to steer the terminal; line ends are escaped, too."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

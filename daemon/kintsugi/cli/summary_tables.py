@@ -1,0 +1,139 @@
+"""The tables that people see: incidents, services, pauses."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from rich.text import Text
+
+from kintsugi.cli.output import moment, plain, state, table, took
+from kintsugi.model.api_types import RunSummary, ServiceSummary, ServiceTree
+from kintsugi.model.records import Incident, IncidentState, Pause
+from kintsugi.model.services import STACK
+
+_HEALTH = {True: Text("yes", style="green"), False: Text("no", style="bold red"), None: Text("unknown", style="yellow")}
+
+
+def show_incidents(incidents: Iterable[Incident], *, now: datetime) -> None:
+    """Show incidents in the order in which they come: of a reason its first line."""
+    table(
+        ("ID", "SERVICE", "STATE", "REASON", "OPENED (UTC)", "TOOK"),
+        (
+            (
+                plain(each.id),
+                plain(each.service),
+                state(each.state),
+                plain(first_line(each.reason)),
+                plain(moment(each.opened)),
+                plain(lasted(each.opened, each.closed, now)),
+            )
+            for each in incidents
+        ),
+    )
+
+
+SERVICES = ("PRIORITY", "SERVICE", "NAMESPACE", "SERVING", "HEALTHY", "READY", "FOR", "DEPENDS ON", "INCIDENT", "NOW")
+
+
+def show_services(services: ServiceTree, *, now: datetime) -> None:
+    """
+    Show how services are: each as far in as it has others beneath it that it depends on.
+
+    `FOR` is how long they have been as healthy as they are, `NOW` what is being done or waited for.
+    """
+    table(SERVICES, service_rows(services, now=now))
+
+
+def service_rows(tree: ServiceTree, *, now: datetime | None) -> Iterator[Sequence[Text]]:
+    """
+    Make a row of each service; without `now` it says since when it has been so, which stays the same while it is.
+
+    What is open about all of them together comes first.
+    """
+    if tree.stack is not None:
+        doing = Text.assemble(*(_of_run(tree.stack.run) if tree.stack.run is not None else [state(tree.stack.state)]))
+        yield (*map(plain, ("-", STACK, *"------", tree.stack.incident)), doing)
+    levels = _levels(tree.services)
+    for each in tree.services:
+        since = "-" if each.since is None else took(now - each.since) if now is not None else f"{each.since:%H:%M:%S}"
+        yield (
+            plain(each.priority),
+            plain(f"{'  ' * levels[each.name]}{each.name}"),
+            plain(each.namespace),
+            _HEALTH[each.serving],
+            _HEALTH[each.healthy],
+            plain(f"{each.ready}/{each.desired}"),
+            plain(since),
+            plain(", ".join(each.depends_on) or "-"),
+            plain(each.incident or "-"),
+            Text.assemble(*_now(each)),
+        )
+
+
+def _levels(services: Iterable[ServiceSummary]) -> dict[str, int]:
+    """Return how many services stand one below the other under each: what depends on nothing is at the left."""
+    needs = {each.name: each.depends_on for each in services}
+    levels: dict[str, int] = {}
+
+    def level(name: str) -> int:
+        if name not in levels:
+            levels[name] = 0  # a ring is refused when documents are loaded; here it must only end
+            levels[name] = 1 + max((level(need) for need in needs[name] if need in needs), default=-1)
+        return levels[name]
+
+    for name in needs:
+        level(name)
+    return levels
+
+
+def _now(service: ServiceSummary) -> Iterator[Text]:
+    """Return what is being done for a service, or waited for, or why nothing is where it is not well."""
+    run, hold = service.run, service.hold
+    if run is not None:
+        yield from _of_run(run)
+    elif hold is not None:
+        until = f" until {hold.until:%H:%M:%S}" if hold.until is not None else ""
+        yield state(IncidentState.HELD)
+        yield plain(f"{f' by {hold.upstream}' if hold.upstream else ''}{until}: {first_line(hold.why)}")
+    else:
+        yield plain(service.inaction or "-")
+
+
+def _of_run(run: RunSummary) -> Iterator[Text]:
+    """Return at which step a run is, and when its watchdog looks."""
+    at = f" {run.step.name or run.step.path} ({run.step.state})" if run.step is not None else ""
+    yield state(run.state)
+    yield plain(f" {run.runbook}{':' if at else ''}{at}; watchdog {run.watchdog:%H:%M:%S}")
+
+
+def show_pauses(pauses: Iterable[Pause]) -> None:
+    """Show the pauses that hold."""
+    table(
+        ("ID", "HOLDS BACK", "WHO", "WHY", "SINCE (UTC)", "UNTIL (UTC)"),
+        (
+            (
+                plain(each.id),
+                plain(held_back(each)),
+                plain(each.who),
+                plain(each.why),
+                plain(moment(each.since)),
+                plain(moment(each.until) if each.until else "it is resumed"),
+            )
+            for each in pauses
+        ),
+    )
+
+
+def held_back(pause: Pause) -> str:
+    """Return what a pause holds back."""
+    what = f"{pause.scope} {pause.name}" if pause.name else "everything"
+    return f"{what}, rollbacks too" if pause.freeze else what
+
+
+def first_line(text: str) -> str:
+    """Return what comes before the details."""
+    return text.partition("\n")[0]
+
+
+def lasted(began: datetime, ended: datetime | None, now: datetime) -> str:
+    """Return how long something took, or takes so far."""
+    return took(ended - began) if ended is not None else f"{took(now - began)} so far"

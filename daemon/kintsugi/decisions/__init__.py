@@ -1,0 +1,1 @@
+"""Pure decisions: facts, history and `now` come in, a verdict with its reason goes out."""

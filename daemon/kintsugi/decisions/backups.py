@@ -1,0 +1,215 @@
+"""
+Whether a backup is one to restore: facts about it come in, a flaw with its reason goes out, or none.
+
+The checks are asked in the order in which their facts cost something to learn: what the listing says, the first bytes,
+the checksum of the whole, what is read from it. The first flaw ends it, and the next older backup is looked at.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from kintsugi.durations import format_duration
+from kintsugi.model.s3_objects import S3Folder, StoredObject
+
+SIDECAR = ".sha256"
+"""A key with this ending holds the checksum of the key without it, as `sha256sum` writes it or bare."""
+
+METADATA = "sha256"
+"""The name of the user's metadata that holds an object's checksum, where there is no sidecar."""
+
+_SHA256 = re.compile(r"\s*([0-9a-fA-F]{64})(?:\s|$)")
+_QUARTER = timedelta(minutes=15)
+_SLACK = timedelta(minutes=1)
+"""How much the clocks of S3 and of the machine that dumps may differ before a time zone is the explanation."""
+
+
+class BackupFlaw(StrEnum):
+    """The flaw of a backup."""
+
+    KEY = "key"
+    EMPTY = "empty"
+    OLD = "old"
+    SHRUNK = "shrunk"
+    CHANGED = "changed"
+    FORMAT = "format"
+    TOOLS = "tools"
+    SERVER = "server"
+    DATABASE = "database"
+    CHECKSUM = "checksum"
+    DAMAGED = "damaged"
+    ROLES = "roles"
+    EXTENSIONS = "extensions"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnfitBackup:
+    """The reason why a backup is not used; `reason` follows its name and a colon."""
+
+    flaw: BackupFlaw
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BackupRequirements:
+    """
+    The requirements of a backup: its database, the server's version, its age, and its size relative to the one before.
+
+    `server` and `tools` are major versions: of the server that takes it, and of the programs that read it. `half` is the
+    least share of the size before. `roles` and `extensions` are those that the server has or will be given; None where
+    nobody could be asked for its extensions.
+    """
+
+    database: str
+    server: int
+    tools: int
+    now: datetime
+    max_age: timedelta | None = None
+    half: float = 0.5
+    roles: frozenset[str] = frozenset()
+    extensions: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchiveHeader:
+    """
+    The header of a dump.
+
+    `created` is when the dump began, by a clock on the wall of its machine that is read as UTC: no zone is recorded.
+    `server` and `tools` are major versions: of the server it was taken from, and of the pg_dump that took it.
+    """
+
+    database: str
+    created: datetime
+    server: int
+    tools: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchiveContents:
+    """The contents of a dump (tables with their schemas) and its needs: the roles that it names, the extensions it creates."""
+
+    tables: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
+
+
+def newest_first(objects: Iterable[StoredObject]) -> tuple[StoredObject, ...]:
+    """Return what may be a backup, newest first: neither a sidecar nor the mark of an empty folder."""
+    backups = [each for each in objects if not each.key.endswith((SIDECAR, "/"))]
+    return tuple(sorted(backups, key=lambda each: (each.modified, each.key), reverse=True))
+
+
+def recorded_sha256(text: str) -> str | None:
+    """Read a checksum as it was recorded, alone or before the name of its file; None where there is none."""
+    found = _SHA256.match(text)
+    return found.group(1).lower() if found else None
+
+
+def taken(header: ArchiveHeader, stored: StoredObject) -> datetime:
+    """
+    Return when a dump began: what was written later is not in it.
+
+    pg_dump records no time zone. A dump that began after its upload ended was taken in a zone ahead of UTC: it is set
+    back by the quarters of an hour that are needed. One that was taken behind UTC looks older than it is. What stays
+    unseen is a dump ahead of UTC that took longer than it is ahead: whoever dumps does it in UTC, as containers do.
+    """
+    ahead = header.created - stored.modified
+    if ahead <= timedelta(0):
+        return header.created
+    if ahead <= _SLACK:
+        return stored.modified
+    return header.created - _QUARTER * -(-ahead // _QUARTER)
+
+
+def check_listed(stored: StoredObject, folder: S3Folder, wanted: BackupRequirements) -> UnfitBackup | None:
+    """Judge what the listing says: its name, whether it is empty, when its upload ended."""
+    return check_key(stored, folder) or _check_age(stored.modified, wanted)
+
+
+def check_key(stored: StoredObject, folder: S3Folder) -> UnfitBackup | None:
+    """Judge whether there is anything under a name that can be a backup's."""
+    rest = stored.key.removeprefix(folder.prefix)
+    if not stored.key.startswith(folder.prefix) or {"", ".", ".."} & set(rest.split("/")) or not rest.isprintable():
+        return UnfitBackup(
+            flaw=BackupFlaw.KEY, reason="its key is not a backup's: it points outside its folder, or cannot be read"
+        )
+    if stored.size == 0:
+        return UnfitBackup(flaw=BackupFlaw.EMPTY, reason="it is empty")
+    return None
+
+
+def check_size(stored: StoredObject, before: StoredObject | None, wanted: BackupRequirements) -> UnfitBackup | None:
+    """Judge its size against that of the backup before, which is of the same database."""
+    if before is None or stored.size >= wanted.half * before.size:
+        return None
+    return UnfitBackup(
+        flaw=BackupFlaw.SHRUNK,
+        reason=f"it has {size(stored.size)}, less than {wanted.half:.0%} of the {size(before.size)} of the one before",
+    )
+
+
+def check_header(header: ArchiveHeader, stored: StoredObject, wanted: BackupRequirements) -> UnfitBackup | None:
+    """Judge what its first bytes say: of which database, from which server, by which pg_dump, when."""
+    if header.database != wanted.database:
+        return UnfitBackup(
+            flaw=BackupFlaw.DATABASE, reason=f"it is of database {header.database}, not of {wanted.database}"
+        )
+    if header.server > wanted.server:
+        return UnfitBackup(
+            flaw=BackupFlaw.SERVER,
+            reason=f"it was taken from PostgreSQL {header.server}, newer than the target's {wanted.server}",
+        )
+    if header.tools > wanted.tools:
+        return UnfitBackup(
+            flaw=BackupFlaw.TOOLS,
+            reason=f"it was written by pg_dump {header.tools}: pg_restore {wanted.tools} cannot read it",
+        )
+    return _check_age(taken(header, stored), wanted)
+
+
+def check_checksum(recorded: str | None, found: str) -> UnfitBackup | None:
+    """Judge the checksum of the whole against the recorded one; where none is recorded it is no flaw, only unproven."""
+    if recorded is None or recorded == found:
+        return None
+    return UnfitBackup(
+        flaw=BackupFlaw.CHECKSUM,
+        reason=f"it is not what was written: its sha256 is {found}, and {recorded} was recorded",
+    )
+
+
+def check_contents(contents: ArchiveContents, wanted: BackupRequirements) -> UnfitBackup | None:
+    """Judge what it needs of the server."""
+    if wanted.extensions is not None and (extensions := _missing(contents.extensions, wanted.extensions)):
+        return UnfitBackup(flaw=BackupFlaw.EXTENSIONS, reason=f"the server lacks what it needs: extension {extensions}")
+    if roles := _missing(contents.roles, wanted.roles):
+        return UnfitBackup(
+            flaw=BackupFlaw.ROLES, reason=f"neither the server nor a declaration has what it needs: role {roles}"
+        )
+    return None
+
+
+def size(count: int) -> str:
+    """Write a number of bytes for people."""
+    if count < 1000:
+        return f"{count} bytes"
+    amount = float(count)
+    for unit in ("kB", "MB", "GB"):
+        amount /= 1000
+        if amount < 999.5:
+            return f"{amount:.3g} {unit}"
+    return f"{amount / 1000:.3g} TB"
+
+
+def _check_age(moment: datetime, wanted: BackupRequirements) -> UnfitBackup | None:
+    age = wanted.now - moment
+    if wanted.max_age is None or age <= wanted.max_age:
+        return None
+    whole = format_duration(timedelta(minutes=age // timedelta(minutes=1)))
+    return UnfitBackup(flaw=BackupFlaw.OLD, reason=f"it is {whole} old, older than {format_duration(wanted.max_age)}")
+
+
+def _missing(needed: Iterable[str], there: frozenset[str]) -> str:
+    return ", ".join(sorted(set(needed) - there))

@@ -1,0 +1,49 @@
+"""How the workload's service does beyond its pods: the checks that are not met, and whether anything at all is wrong with it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from kintsugi.decisions.diagnosis import evidence_items, last_change
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
+from kintsugi.decisions.diagnosis.surroundings import CheckFacts
+from kintsugi.model.causes import EvidenceItem
+from kintsugi.objects import predicates
+
+
+def unmet(facts: WorkloadFacts) -> tuple[CheckFacts, ...]:
+    """Return the checks that are not met; none while the path of the checks is in doubt itself."""
+    if facts.observer.doubt or facts.observer.stale:
+        return ()
+    return tuple(each for each in facts.checks if not each.met)
+
+
+def lacks_pods(facts: WorkloadFacts) -> bool:
+    """Return whether fewer pods serve than are asked for, or one that is there does not."""
+    serving = sum(predicates.serves(pod) for pod in facts.pods)
+    return serving < facts.desired or any(not predicates.ready(pod) for pod in last_change.living(facts))
+
+
+def is_troubled(facts: WorkloadFacts) -> bool:
+    """Return whether something is wrong, or nobody knows that nothing is: no check of the service is asked."""
+    return bool(unmet(facts)) or lacks_pods(facts) or not facts.checks
+
+
+def seen(check: CheckFacts, facts: WorkloadFacts) -> EvidenceItem:
+    """Return what was answered to a check."""
+    return evidence_items.field(facts.reference, f"check {check.name}", check.answer or "not met", check.since)
+
+
+def since(facts: WorkloadFacts) -> datetime | None:
+    """Return since when the first of the unmet checks has not been met, None where nobody knows."""
+    return min((each.since for each in unmet(facts) if each.since is not None), default=None)
+
+
+def said(facts: WorkloadFacts) -> Iterator[tuple[str, EvidenceItem]]:
+    """Yield what the service itself says of its trouble: answers to checks that are not met, and the telling lines of logs."""
+    for check in unmet(facts):
+        if check.answer:
+            yield check.answer, seen(check, facts)
+    for pod in facts.pods:
+        for each in (*facts.running_logs, *facts.logs):
+            if each.pod == pod.metadata.name:
+                yield each.line, evidence_items.log_line(pod, each)

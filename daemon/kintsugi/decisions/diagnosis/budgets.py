@@ -1,0 +1,55 @@
+"""DisruptionBudget: a PodDisruptionBudget that forbids each eviction, while somebody wants a node emptied."""
+
+from collections.abc import Iterator
+
+from kintsugi.decisions.diagnosis import evidence_items, last_change
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
+from kintsugi.decisions.diagnosis.network_policies import selects
+from kintsugi.decisions.diagnosis.surroundings import BudgetFacts
+from kintsugi.model.causes import Cause, CauseKind, Confidence
+
+
+def disruption_budget(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find budgets that allow no eviction though all is well; only what has a pod on a cordoned node is held up by one."""
+    cordoned = sorted(
+        {pod.spec.node_name for pod in last_change.living(facts)} & {n.name for n in facts.nodes if n.cordoned}
+    )
+    if not cordoned:
+        return
+    for budget in facts.budgets:
+        if forbids_all(budget) and budget.spec.selector is not None and selects(budget.spec.selector, facts.labels):
+            yield _cause(budget, cordoned[0])
+
+
+def forbids_all(budget: BudgetFacts) -> bool:
+    """Return whether a budget by itself forbids each eviction: it wants as many pods as there are, and they are well."""
+    status = budget.status
+    known = status.observed_generation >= budget.metadata.generation
+    return (
+        known
+        and not status.disruptions_allowed
+        and 0 < status.expected_pods <= min(status.desired_healthy, status.current_healthy)
+    )
+
+
+def _cause(budget: BudgetFacts, node: str) -> Cause:
+    name = budget.metadata.name
+    holder = f"poddisruptionbudget/{name}"
+    field = "spec.maxUnavailable" if budget.spec.max_unavailable is not None else "spec.minAvailable"
+    terms = budget.spec.max_unavailable if budget.spec.max_unavailable is not None else budget.spec.min_available
+    status = budget.status
+    return Cause(
+        kind=CauseKind.DISRUPTION_BUDGET,
+        object=holder,
+        field=field,
+        confidence=Confidence.CERTAIN,
+        text=(
+            f"budget {name} forbids each eviction ({field.removeprefix('spec.')} {terms}, {status.expected_pods} pods): "
+            f"node {node} cannot be emptied"
+        ),
+        evidence=(
+            evidence_items.field(holder, field, str(terms)),
+            evidence_items.field(holder, "status.disruptionsAllowed", str(status.disruptions_allowed)),
+            evidence_items.field(f"node/{node}", "spec.unschedulable", "true"),
+        ),
+    )

@@ -1,0 +1,114 @@
+"""Upstream and Observer: the service itself is well, and what it depends on is not, or our own sight is not."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from kintsugi.decisions.diagnosis import answering, evidence_items
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
+from kintsugi.model.causes import Cause, CauseKind, Confidence
+from kintsugi.objects import predicates
+
+Found = Callable[[WorkloadFacts], Sequence[Cause]]
+
+STANDING = frozenset({CauseKind.AUTOSCALER, CauseKind.DISRUPTION_BUDGET})
+"""Causes that hold while a service is well: nobody who depends on it is ill for them."""
+
+SYMPTOMS = frozenset(
+    {
+        CauseKind.READINESS_PROBE,
+        CauseKind.LIVENESS_PROBE,
+        CauseKind.STARTUP_PROBE,
+        CauseKind.CONTAINER_EXIT,
+        CauseKind.INIT_CONTAINER,
+        CauseKind.NOT_ANSWERING,
+    }
+)
+"""What a container shows whose upstream is away, and just so one that is broken itself."""
+
+_OF_ANSWERS = frozenset(
+    {
+        CauseKind.SERVICE_ROUTING,
+        CauseKind.NOT_ANSWERING,
+        CauseKind.NAME_RESOLUTION,
+        CauseKind.UPSTREAM,
+        CauseKind.NETWORK_POLICY,
+        CauseKind.STALE_CONFIGURATION,
+        CauseKind.CERTIFICATE,
+    }
+)
+"""Causes for which ready pods do not answer."""
+
+
+def upstream(facts: WorkloadFacts, found: Found) -> Iterator[Cause]:
+    """Find upstreams that do not serve, each with where its own chain ends: `found` are the causes of one, the likeliest first."""
+    if not answering.is_troubled(facts):
+        return
+    for each in facts.upstreams:
+        causes = [cause for cause in found(each) if cause.kind not in STANDING and cause.kind is not CauseKind.OBSERVER]
+        first = next(iter(causes), None)
+        if first is not None and _is_down(each, first):
+            yield _end(each, first)
+        elif first is None and not _serves(each):
+            yield _unexplained(each)
+        elif each.serving is False and _serves(each):
+            routing = next((cause for cause in causes if cause.kind is CauseKind.SERVICE_ROUTING), None)
+            yield _end(each, routing) if routing is not None else _unexplained(each)
+
+
+def without_shared(causes: Sequence[Cause]) -> Sequence[Cause]:
+    """Leave out upstreams that are down for what is wrong here as well, as a node that carries both."""
+    own = {(each.object, each.field) for each in causes if each.kind is not CauseKind.UPSTREAM}
+    return [each for each in causes if each.kind is not CauseKind.UPSTREAM or (each.object, each.field) not in own]
+
+
+def observer(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find our own sight in doubt: certain where nothing is read, likely where our name server or the path of the checks is suspected."""
+    why = facts.observer.stale or facts.observer.doubt
+    if why:
+        yield Cause(
+            kind=CauseKind.OBSERVER,
+            object="",
+            confidence=Confidence.CERTAIN if facts.observer.stale else Confidence.LIKELY,
+            text=f"what is seen is in doubt: {evidence_items.short(why, 300)}",
+            evidence=(evidence_items.field("", "observer", why),),
+        )
+
+
+def _is_down(upstream: WorkloadFacts, first: Cause) -> bool:
+    """Return whether an upstream does not serve: no pod of it, or what is wrong is how it is reached or answers."""
+    return first.kind in _OF_ANSWERS or not _serves(upstream)
+
+
+def _serves(upstream: WorkloadFacts) -> bool:
+    return any(predicates.serves(pod) for pod in upstream.pods)
+
+
+def _end(upstream: WorkloadFacts, first: Cause) -> Cause:
+    """Return the end of the chain: the upstream's cause, its workload alone where only a symptom of that is known."""
+    known = first.kind not in SYMPTOMS
+    return Cause(
+        kind=CauseKind.UPSTREAM,
+        object=first.object if known else upstream.reference,
+        field=first.field if known else "",
+        confidence=first.confidence if known else Confidence.LIKELY,
+        text=f"it depends on {_name(upstream)}: {first.text}",
+        evidence=first.evidence,
+    )
+
+
+def _unexplained(upstream: WorkloadFacts) -> Cause:
+    """Return that an upstream has no pod that serves, or that its Service leads to none of those, and nobody says why."""
+    if ready := sum(predicates.serves(pod) for pod in upstream.pods):
+        what, seen = "whose Service leads to none of its ready pods", f"{ready}, and no ready endpoint"
+    else:
+        what, seen = "of which no pod serves", f"0 of {upstream.desired}"
+    return Cause(
+        kind=CauseKind.UPSTREAM,
+        object=upstream.reference,
+        confidence=Confidence.LIKELY,
+        text=f"it depends on {_name(upstream)}, {what}",
+        evidence=(evidence_items.field(upstream.reference, "status.readyReplicas", seen),),
+    )
+
+
+def _name(upstream: WorkloadFacts) -> str:
+    return f"{upstream.service} ({upstream.reference})" if upstream.service else upstream.reference

@@ -1,0 +1,120 @@
+"""The table of what is looked for, and the one diagnosis that comes of it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from kintsugi.decisions.diagnosis import (
+    autoscalers,
+    budgets,
+    chains,
+    check_causes,
+    configuration,
+    containers,
+    creation,
+    denials,
+    finalizers,
+    images,
+    last_change,
+    name_resolution,
+    nodes,
+    probes,
+    routing,
+    scheduling,
+    services,
+    storage,
+    timeline,
+)
+from kintsugi.decisions.diagnosis.facts import WorkloadFacts
+from kintsugi.decisions.diagnosis.ranking import ranked
+from kintsugi.model.causes import Cause, Confidence, Diagnosis
+from kintsugi.objects import predicates
+
+Finder = Callable[[WorkloadFacts], Iterator[Cause]]
+
+FINDERS: Sequence[Finder] = (
+    routing.scaled_to_zero,
+    finalizers.finalizer,
+    creation.pod_creation,
+    nodes.unreported,
+    nodes.under_pressure,
+    nodes.failing_alone,
+    storage.claims,
+    scheduling.unschedulable,
+    storage.volumes,
+    configuration.missing_configuration,
+    images.pull_secret,
+    images.image_pull,
+    containers.container_start,
+    containers.out_of_memory,
+    probes.startup_probe,
+    probes.liveness_probe,
+    containers.init_container,
+    storage.full,
+    containers.container_exit,
+    probes.readiness_probe,
+    routing.service_routing,
+    services.gone,
+    services.target_number,
+    services.too_wide,
+    check_causes.certificate,
+    check_causes.stale_configuration,
+    name_resolution.cluster_dns,
+    denials.network_policy,
+    name_resolution.resolver,
+    name_resolution.host_name,
+    chains.observer,
+    lambda facts: chains.upstream(facts, lambda each: diagnose(each).causes),
+    check_causes.not_answering,
+    autoscalers.autoscaler,
+    budgets.disruption_budget,
+)
+"""
+What is looked for, in the order of a pod's life and then of a request's way: what stops it earlier stands first among causes
+that are equally sure and of one rank.
+"""
+
+MOST_CAUSES = 10
+MOST_EVIDENCE = 8
+"""Pieces of evidence that are kept of one cause: more pods of the same kind prove no more."""
+
+
+def diagnose(facts: WorkloadFacts) -> Diagnosis:
+    """Return what is wrong with a workload, the likeliest first; no cause rather than a guess."""
+    found = _merged(cause for finder in FINDERS for cause in finder(facts))
+    causes = ranked(facts, chains.without_shared(found))[:MOST_CAUSES]
+    return Diagnosis(
+        object=facts.reference,
+        namespace=facts.namespace,
+        at=facts.now,
+        summary=_summary(facts, causes),
+        causes=causes,
+        unknown=facts.unknown,
+        changes=timeline.changes_before(facts),
+    )
+
+
+def _merged(causes: Iterator[Cause]) -> list[Cause]:
+    """Return each cause once, with the evidence of all pods that show it; certain where one of them is."""
+    found: dict[tuple[str, str, str], Cause] = {}
+    for cause in causes:
+        key = (cause.kind, cause.object, cause.field)
+        known = found.get(key)
+        if known is None:
+            found[key] = replace(cause, evidence=cause.evidence[:MOST_EVIDENCE])
+            continue
+        first = cause if cause.confidence is Confidence.CERTAIN and known.confidence is Confidence.LIKELY else known
+        evidence = tuple(dict.fromkeys((*first.evidence, *known.evidence, *cause.evidence)))[:MOST_EVIDENCE]
+        found[key] = replace(first, evidence=evidence)
+    return list(found.values())
+
+
+def _summary(facts: WorkloadFacts, causes: Sequence[Cause]) -> str:
+    """Return the likeliest cause in one sentence, or how the pods are where there is none."""
+    if causes:
+        return f"{facts.reference}: {causes[0].text}"
+    pods = last_change.living(facts)
+    ready = sum(predicates.ready(pod) for pod in pods)
+    state = f"{ready} of {facts.desired} pods are ready"
+    if ready >= facts.desired and ready == len(pods):
+        return f"{facts.reference}: nothing was found wrong: {state}"
+    return f"{facts.reference}: no cause is known: {state}"

@@ -1,0 +1,86 @@
+"""A diagnosis in one line: the first that a person reads of an incident."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from kintsugi.model.causes import Diagnosis, KeptDiagnosis, ObjectChange
+from kintsugi.model.records import IncidentState
+
+LONGEST = 600
+"""Characters of such a line."""
+
+MOST_CHANGES = 3
+"""Changes that stand in one line."""
+
+MOST_UNKNOWN = 3
+"""Sentences about what is not known that stand in it."""
+
+
+ENDED_WELL = frozenset({IncidentState.RECOVERED, IncidentState.ROLLED_BACK, IncidentState.NO_ACTION})
+"""Ends of an incident after which its trouble is past."""
+
+
+def headline(found: Diagnosis) -> str:
+    """Return what is wrong with its kind, confidence, object and field; where no cause was found what is not known."""
+    if found.causes:
+        first = found.causes[0]
+        where = " ".join(part for part in (first.object, first.field) if part)
+        return _one_line(f"{first.kind} ({first.confidence}): {where}: {found.summary}")
+    return _one_line(_without_cause(found))
+
+
+def what_changed(found: Diagnosis) -> str:
+    """Return in one line what changed before, the latest first; "" where nothing did."""
+    told = [change_text(each) for each in reversed(found.changes[-MOST_CHANGES:])]
+    more = len(found.changes) - len(told)
+    return _one_line("; ".join([*told, *([f"and {more} more"] if more > 0 else [])]))
+
+
+def change_text(change: ObjectChange) -> str:
+    """Return one change: when, of what, from what to what where that is told, and by whom."""
+    at = f"{change.at:%Y-%m-%d %H:%M:%S} " if change.at is not None else ""
+    values = f" {change.before or '-'} -> {change.after or '-'}" if change.shown else ""
+    by = f" (by {change.by})" if change.by else ""
+    return f"{at}{change.object} {change.field}{values}{by}"
+
+
+def told_by(diagnoses: Sequence[KeptDiagnosis], then: datetime) -> Diagnosis | None:
+    """
+    Return, of an incident's diagnoses, oldest first, the one that a notice of `then` tells: the last that was made before.
+
+    Where none was, it is the first one: a question is put to a person before anything was read for it.
+    """
+    return latest([each for each in diagnoses if each.diagnosis.at <= then] or diagnoses[:1])
+
+
+def latest(diagnoses: Sequence[KeptDiagnosis]) -> Diagnosis | None:
+    """
+    Return, of an incident's diagnoses, oldest first, what is known of its trouble: None where there is none.
+
+    Where the last one has found no cause, or could not be made in time, it is the last that has found one; its summary says
+    when that was, and what the last one says.
+    """
+    if not diagnoses:
+        return None
+    last = diagnoses[-1].diagnosis
+    with_cause = [each.diagnosis for each in diagnoses if each.diagnosis.causes]
+    if last.causes or not with_cause:
+        return last
+    earlier = with_cause[-1]
+    since = f"as found at {earlier.at:%Y-%m-%d %H:%M:%S}; at {last.at:%H:%M:%S} {_without_cause(last)}"
+    return replace(earlier, summary=f"{since}: {earlier.summary}", changes=last.changes or earlier.changes)
+
+
+def _without_cause(found: Diagnosis) -> str:
+    """Return what a diagnosis without a cause says, and what is not known."""
+    if not found.unknown:
+        return found.summary
+    more = len(found.unknown) - MOST_UNKNOWN
+    rest = (f"and {more} more",) if more > 0 else ()
+    return f"{found.summary}; not known: {'; '.join((*found.unknown[:MOST_UNKNOWN], *rest))}"
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"

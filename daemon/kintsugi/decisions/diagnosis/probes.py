@@ -1,0 +1,112 @@
+"""LivenessProbe, ReadinessProbe and StartupProbe: which probe of a container fails, and what was answered to it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from kintsugi.decisions.diagnosis import evidence_items, last_change, nodes, words
+from kintsugi.decisions.diagnosis.facts import EventFacts, PodFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.words import ProbeType
+from kintsugi.model.causes import Cause, CauseKind, Confidence
+from kintsugi.objects import predicates
+from kintsugi.objects.pods import ContainerStatus
+
+LATELY = timedelta(minutes=15)
+"""An Event of a probe that is older says nothing of now: the longest pause between two starts of a container is 5 minutes."""
+
+_ONCE_IS_CHANCE = 2
+"""So often has a probe to end a container before it is more than one that hung once."""
+
+
+# Reasons of the kubelet's Events.
+_KILLING, _UNHEALTHY = "Killing", "Unhealthy"
+
+
+def liveness_probe(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find containers that the kubelet ends again and again because they fail their liveness probe."""
+    for pod, status in _containers(facts):
+        kills = _kills(facts, pod, status, ProbeType.LIVENESS)
+        times = max(sum(each.count for each in kills), status.restart_count if kills else 0)
+        if times >= _ONCE_IS_CHANCE:
+            yield _cause(facts, (pod, status), CauseKind.LIVENESS_PROBE, ProbeType.LIVENESS, kills)
+
+
+def startup_probe(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find containers that were ended before their startup probe had passed, and have not started since."""
+    for pod, status in _containers(facts):
+        kills = _kills(facts, pod, status, ProbeType.STARTUP)
+        if kills and not status.started and not status.ready:
+            yield _cause(facts, (pod, status), CauseKind.STARTUP_PROBE, ProbeType.STARTUP, kills)
+
+
+def readiness_probe(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find containers that run and do not become ready, beyond what they have to start; without the kubelet's word it is likely only."""
+    for pod, status in _containers(facts):
+        container, running = pod.container(status.name), status.state.running
+        if running is None or status.ready or container is None or container.readiness_probe is None:
+            continue
+        if (
+            status.started is False
+            or not predicates.unhealthy(pod, facts.now)
+            or predicates.crash_looping(pod, facts.now)
+        ):
+            continue
+        yield _cause(facts, (pod, status), CauseKind.READINESS_PROBE, ProbeType.READINESS, ())
+
+
+def ended_by_probe(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus) -> bool:
+    """Return whether the kubelet says that it ended a container for a probe, and not the container itself."""
+    return any(_kills(facts, pod, status, probe) for probe in (ProbeType.LIVENESS, ProbeType.STARTUP))
+
+
+def _containers(facts: WorkloadFacts) -> Iterator[tuple[PodFacts, ContainerStatus]]:
+    failing = nodes.names_of_failing_alone(facts)
+    for pod in last_change.living(facts):
+        for status, has_to_end in pod.statuses():
+            if not has_to_end and pod.spec.node_name not in failing:
+                yield pod, status
+
+
+def _kills(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus, probe: ProbeType) -> tuple[EventFacts, ...]:
+    """Return the Events by which the kubelet ended a container for this probe, lately."""
+    return tuple(
+        event
+        for event in evidence_items.events_of(facts, pod, status.name)
+        if event.reason == _KILLING
+        and words.killed_by_probe(event.message) == (status.name, probe)
+        and (event.at is None or facts.now - event.at <= LATELY)
+    )
+
+
+def _answers(
+    facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus, probe: ProbeType
+) -> list[tuple[EventFacts, str]]:
+    found = []
+    for event in evidence_items.events_of(facts, pod, status.name):
+        said = words.probe_failed(event.message) if event.reason == _UNHEALTHY else None
+        if said is not None and said[0] is probe:
+            found.append((event, said[1]))
+    return found
+
+
+def _cause(
+    facts: WorkloadFacts,
+    which: tuple[PodFacts, ContainerStatus],
+    kind: CauseKind,
+    probe: ProbeType,
+    kills: tuple[EventFacts, ...],
+) -> Cause:
+    pod, status = which
+    answers = _answers(facts, pod, status, probe)
+    last = evidence_items.newest(event for event, _ in answers)
+    answer = next((text for event, text in answers if event is last), "")
+    seen = [evidence_items.said(each) for each in (last, evidence_items.newest(kills)) if each is not None]
+    told = f": {evidence_items.short(answer, 200)}" if answer else ""
+    does = "is ended because it fails" if kills else "fails"
+    return Cause(
+        kind=kind,
+        object=pod.reference if last_change.is_alone(facts, pod) and not kills else facts.reference,
+        field=f"{pod.field_of(status.name)}.{probe.value}",
+        confidence=Confidence.CERTAIN if seen else Confidence.LIKELY,
+        text=f"container {status.name} {does} its {probe.value.removesuffix('Probe')} probe{told}",
+        evidence=tuple(seen),
+    )

@@ -1,0 +1,122 @@
+"""ScaledToZero and ServiceRouting: a workload that is asked for no pod, and a Service that leads to no pod that is ready."""
+
+from collections.abc import Iterator
+
+from kintsugi.decisions.diagnosis import evidence_items, last_change
+from kintsugi.decisions.diagnosis.facts import ServiceFacts, TargetPort, WorkloadFacts
+from kintsugi.model.causes import Cause, CauseKind, Confidence
+from kintsugi.objects import predicates
+
+
+def scaled_to_zero(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find a workload that is asked for no pod; whether that is meant only who scaled it knows, so it is told by whom and when."""
+    if facts.desired or not facts.reference.startswith(("deployment/", "statefulset/")):
+        return
+    by = facts.scaled
+    at = by.at if by is not None else None
+    if at is not None and facts.created is not None and at <= facts.created:
+        return  # it was made so, and never had pods
+    who = f" by {by.manager}" if by is not None else ""
+    when = f" at {at:%Y-%m-%d %H:%M:%S}" if at is not None else ""
+    yield Cause(
+        kind=CauseKind.SCALED_TO_ZERO,
+        object=facts.reference,
+        field="spec.replicas",
+        confidence=Confidence.CERTAIN if at is not None else Confidence.LIKELY,
+        text=f"it is scaled to 0 replicas{who}{when}",
+        evidence=(evidence_items.field(facts.reference, "spec.replicas", f"0{who and f', written{who}'}", at),),
+    )
+
+
+def service_routing(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find Services that have no endpoints though pods are ready: a port's name that no container has, or a selector that none meets."""
+    if not any(predicates.serves(pod) for pod in facts.pods):
+        return
+    for service in facts.services:
+        selector = service.spec.selector
+        if not selector or service.spec.type == "ExternalName":
+            continue
+        if selector.items() <= facts.labels.items():
+            yield from _ports(facts, service)
+        elif service.metadata.name not in facts.selected and _is_near(facts, service):
+            yield _selector(facts, service)
+
+
+def _ports(facts: WorkloadFacts, service: ServiceFacts) -> Iterator[Cause]:
+    containers = (*facts.template.init_containers, *facts.template.containers)
+    named = {port.name for container in containers for port in container.ports if port.name}
+    for port in service.spec.ports:
+        if isinstance(port.target_port, str) and port.target_port not in named:
+            holder, field = _renamed(facts, service, port)
+            has = ", ".join(sorted(named)) or "none"
+            proof = (
+                evidence_items.field(
+                    _reference(service), f"spec.ports[{port.name or port.port}].targetPort", port.target_port
+                ),
+                evidence_items.field(facts.reference, "containers[*].ports[*].name", has),
+            )
+            text = f"Service {service.metadata.name} leads to the port {port.target_port}, and no container has one of that name ({has})"
+            yield Cause(
+                kind=CauseKind.SERVICE_ROUTING,
+                object=holder,
+                field=field,
+                confidence=Confidence.CERTAIN if _is_own(facts, service) else Confidence.LIKELY,
+                text=text,
+                evidence=proof,
+            )
+
+
+def _renamed(facts: WorkloadFacts, service: ServiceFacts, port: TargetPort) -> tuple[str, str]:
+    """Return the template's field where the revision before had a port of this name, else the Service's."""
+    own = _reference(service), f"spec.ports[{port.name or port.port}].targetPort"
+    if len(facts.revisions) < 2:
+        return own
+    before = facts.revisions[1].fields
+    if not any(
+        ".ports[" in each and each.endswith(".name") and name == port.target_port for each, name in before.items()
+    ):
+        return own
+    new = [each for each in last_change.changes(facts) if ".ports[" in each and each.endswith(".name")]
+    now = facts.revisions[0].fields
+    return facts.reference, next((each for each in new if each in now), new[0] if new else "")
+
+
+def _is_own(facts: WorkloadFacts, service: ServiceFacts) -> bool:
+    """Return whether a Service leads to this workload alone: another one's pods might have the port."""
+    return bool(facts.selector) and facts.selector.items() <= service.spec.selector.items()
+
+
+def _is_near(facts: WorkloadFacts, service: ServiceFacts) -> bool:
+    """Return whether a Service that nothing meets seems meant for this workload: by its name, its labels, or those it asks for."""
+    name = facts.reference.partition("/")[2]
+    selector = service.spec.selector
+    meets = any(facts.labels.get(key) == value for key, value in selector.items())
+    labelled = bool(facts.selector) and facts.selector.items() <= service.metadata.labels.items()
+    asks = meets and selector.keys() <= facts.labels.keys()
+    return labelled or asks or service.metadata.name in (name, facts.governing)
+
+
+def _selector(facts: WorkloadFacts, service: ServiceFacts) -> Cause:
+    key, wanted = next(item for item in service.spec.selector.items() if facts.labels.get(item[0]) != item[1])
+    has = facts.labels.get(key)
+    proof = (
+        evidence_items.field(_reference(service), f"spec.selector[{key}]", wanted),
+        evidence_items.field(
+            facts.reference, f"spec.template.metadata.labels[{key}]", has if has is not None else "not there"
+        ),
+    )
+    text = f"Service {service.metadata.name} selects {key}={wanted}, which no pod has; the pods have {key}={has}"
+    return Cause(
+        kind=CauseKind.SERVICE_ROUTING,
+        object=_reference(service),
+        field=f"spec.selector[{key}]",
+        confidence=Confidence.LIKELY,
+        text=text
+        if has is not None
+        else f"Service {service.metadata.name} selects the label {key}, which the pods do not have",
+        evidence=proof,
+    )
+
+
+def _reference(service: ServiceFacts) -> str:
+    return f"service/{service.metadata.name}"

@@ -1,0 +1,104 @@
+"""ServiceRouting beyond selectors that nothing meets: a number that nobody listens on, a Service that is gone, a selector that is too wide."""
+
+from collections.abc import Iterator
+
+from kintsugi.decisions.diagnosis import answering, evidence_items, last_change, service_ports
+from kintsugi.decisions.diagnosis.facts import ServiceFacts, WorkloadFacts
+from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
+from kintsugi.objects import predicates
+
+
+def target_number(facts: WorkloadFacts) -> Iterator[Cause]:
+    """
+    Find ports of Services that lead to a number that no container says it listens on, while something is wrong.
+
+    Containers may listen on more than they say: that makes it likely only, and nothing is said of containers that say nothing.
+    """
+    numbers = service_ports.numbers(facts.template)
+    if not numbers or not _serves(facts) or not answering.is_troubled(facts):
+        return
+    for service in service_ports.leading(facts):
+        for port in service.spec.ports:
+            if isinstance(port.target_port, str) or service_ports.number_of(port, facts.template) in numbers:
+                continue
+            name, number = service.metadata.name, service_ports.number_of(port, facts.template)
+            field, listens = f"spec.ports[{port.name or port.port}].targetPort", ", ".join(map(str, sorted(numbers)))
+            text = f"Service {name} leads to port {number}, and the containers say that they listen on {listens}"
+            proof = (
+                evidence_items.field(_reference(service), field, str(number)),
+                evidence_items.field(facts.reference, "containers[*].ports[*].containerPort", listens),
+            )
+            yield _cause(_reference(service), field, text, (*proof, *_answers(facts)))
+
+
+def gone(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find Services that are not there: the one by which a StatefulSet's pods have their names, while something is wrong."""
+    there = {each.metadata.name for each in facts.services}
+    if not facts.services_known or not facts.governing or facts.governing in there:
+        return
+    if not _serves(facts) or not answering.is_troubled(facts) or any(True for _ in service_ports.leading(facts)):
+        return
+    text = f"Service {facts.governing}, which leads to the pods by its name, is not there"
+    proof = (
+        evidence_items.field(facts.reference, "spec.serviceName", facts.governing),
+        evidence_items.field(f"service/{facts.governing}", "", "not found"),
+    )
+    yield _cause(f"service/{facts.governing}", "", text, (*proof, *_answers(facts)))
+
+
+def too_wide(facts: WorkloadFacts) -> Iterator[Cause]:
+    """
+    Find the Service of this workload that leads to pods which have a Service of their own, too.
+
+    Pods without one may be a second version of the same service. A Service beside the workload's own leads to all on purpose.
+    """
+    leading = {each.metadata.name: each for each in service_ports.leading(facts)}
+    if any(service_ports.is_own(facts, each) for each in leading.values()):
+        return
+    for shared in facts.shared:
+        service = leading.get(shared.name)
+        if service is None or not shared.own:
+            continue
+        selector = ",".join(f"{key}={value}" for key, value in service.spec.selector.items())
+        others = ", ".join(shared.pods)
+        text = f"Service {shared.name} selects {selector}, and so leads to pods of other Services, too: {others}"
+        proof = (
+            evidence_items.field(_reference(service), "spec.selector", selector),
+            *(evidence_items.field(f"service/{each}", "spec.selector", f"leads to {others}") for each in shared.own),
+        )
+        yield _cause(_reference(service), "spec.selector", text, proof)
+
+
+def missing_host(facts: WorkloadFacts, host: str, field: str) -> Cause | None:
+    """Return the Service that a variable has long named, and that is not there; None where a new template came to name it."""
+    if last_change.covering(last_change.changes(facts), field):
+        return None
+    text = f"Service {host}, which {field} names, is not there"
+    proof = (
+        evidence_items.field(facts.reference, field, f"names {host}"),
+        evidence_items.field(f"service/{host}", "", "not found"),
+    )
+    return _cause(f"service/{host}", "", text, proof)
+
+
+def _serves(facts: WorkloadFacts) -> bool:
+    return any(predicates.serves(pod) for pod in facts.pods)
+
+
+def _answers(facts: WorkloadFacts) -> Iterator[EvidenceItem]:
+    return (answering.seen(each, facts) for each in answering.unmet(facts))
+
+
+def _reference(service: ServiceFacts) -> str:
+    return f"service/{service.metadata.name}"
+
+
+def _cause(holder: str, field: str, text: str, proof: tuple[EvidenceItem, ...]) -> Cause:
+    return Cause(
+        kind=CauseKind.SERVICE_ROUTING,
+        object=holder,
+        field=field,
+        confidence=Confidence.LIKELY,
+        text=text,
+        evidence=proof,
+    )

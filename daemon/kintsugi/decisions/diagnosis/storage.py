@@ -1,0 +1,145 @@
+"""Volume: a claim that is lost, a volume that cannot be attached or mounted, and one that is full."""
+
+from collections.abc import Iterator
+
+from kintsugi.decisions.diagnosis import evidence_items, last_change, words
+from kintsugi.decisions.diagnosis.facts import EventFacts, PodFacts, WorkloadFacts
+from kintsugi.decisions.diagnosis.surroundings import ClaimFacts
+from kintsugi.model.causes import Cause, CauseKind, Confidence, EvidenceItem
+from kintsugi.objects import predicates
+
+# Reasons of the kubelet's and of the attach controller's Events.
+_NOT_MOUNTED, _NOT_ATTACHED = "FailedMount", "FailedAttachVolume"
+_LOST, _PENDING = "Lost", "Pending"
+_TWICE = 2
+"""What failed once may have been too early: a kubelet tries again within a second."""
+
+
+def claims(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find claims of pods that are not ready, where the claim itself says that it is lost, or names a class that is not there."""
+    named = {
+        name for pod in last_change.living(facts) if not predicates.ready(pod) for name in predicates.claim_names(pod)
+    }
+    for claim in facts.claims:
+        if claim.name not in named or not claim.exists:
+            continue
+        if claim.phase == _LOST:
+            yield _of_claim(
+                claim, "status.phase", f"claim {claim.name} is Lost: its volume is not there any more", _LOST
+            )
+        elif lacks_class(claim):
+            yield without_class(claim)
+
+
+def volumes(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find volumes that cannot be attached or mounted, of pods of which nothing has started yet."""
+    for pod in last_change.living(facts):
+        if _has_begun(pod):
+            continue
+        for reason in (_NOT_ATTACHED, _NOT_MOUNTED):
+            event = evidence_items.newest(
+                each
+                for each in evidence_items.events_of(facts, pod)
+                if each.reason == reason and words.failed_volume(each.message)
+            )
+            if event is not None and (cause := _failed(facts, pod, event)) is not None:
+                yield cause
+                break
+
+
+def full(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find claims of a container that says that there is no space left; of several that it mounts nobody knows which it is."""
+    for pod in last_change.living(facts):
+        for log in (*facts.logs, *facts.running_logs):
+            if log.pod != pod.metadata.name or not words.NO_SPACE.search(log.line):
+                continue
+            mounted = _claims_of(pod, log.container)
+            for name in mounted:
+                claim = next((each for each in facts.claims if each.name == name), None)
+                size = f" of {claim.capacity}" if claim is not None and claim.capacity else ""
+                yield Cause(
+                    kind=CauseKind.VOLUME,
+                    object=f"persistentvolumeclaim/{name}",
+                    field="status.capacity[storage]",
+                    confidence=Confidence.LIKELY,
+                    text=f"claim {name}{size} is full: {evidence_items.short(log.line, 200)}",
+                    evidence=(evidence_items.log_line(pod, log),),
+                )
+
+
+def lacks_class(claim: ClaimFacts) -> bool:
+    """Return whether a claim waits for a class that was read to be not there."""
+    return claim.phase == _PENDING and claim.class_exists is False
+
+
+def without_class(claim: ClaimFacts) -> Cause:
+    """Return the cause of a claim whose class is not there."""
+    text = f"claim {claim.name} has no volume: the StorageClass {claim.storage_class} is not there"
+    return _of_claim(claim, "spec.storageClassName", text, claim.storage_class)
+
+
+def _of_claim(claim: ClaimFacts, field: str, text: str, found: str) -> Cause:
+    return Cause(
+        kind=CauseKind.VOLUME,
+        object=claim.reference,
+        field=field,
+        confidence=Confidence.CERTAIN,
+        text=text,
+        evidence=(
+            evidence_items.field(claim.reference, "status.phase", claim.phase),
+            *([evidence_items.field(claim.reference, field, found)] if field != "status.phase" else []),
+        ),
+    )
+
+
+def _has_begun(pod: PodFacts) -> bool:
+    return any(each.state.running or each.state.terminated or each.last_state.terminated for each, _ in pod.statuses())
+
+
+def _failed(facts: WorkloadFacts, pod: PodFacts, event: EventFacts) -> Cause | None:
+    """Return whose volume it is: a claim's (attaching), its PersistentVolume's (mounting), or one that the template has itself."""
+    name = words.failed_volume(event.message)
+    claim = next((each for each in facts.claims if each.volume == name), None)
+    seen = evidence_items.said(event)
+    said = evidence_items.short(event.message, 300)
+    sure = Confidence.CERTAIN if event.count >= _TWICE else Confidence.LIKELY
+    if claim is not None:
+        attaching = event.reason == _NOT_ATTACHED
+        holder, field = (claim.reference, "") if attaching else (f"persistentvolume/{name}", claim.volume_field)
+        does = "attached" if attaching else "mounted"
+        text = f"the volume of claim {claim.name} cannot be {does}: {said}"
+        return _cause((holder, field), sure, text, seen)
+    if not _is_host_path(pod, name):
+        return None
+    new = last_change.covering(last_change.suspected(facts, pod), f"volumes[{name}]")
+    confidence = sure if new else Confidence.LIKELY
+    return _cause((facts.reference, f"volumes[{name}]"), confidence, f"volume {name} cannot be mounted: {said}", seen)
+
+
+def _is_host_path(pod: PodFacts, name: str) -> bool:
+    """Return whether a volume of the pod is neither a claim, nor configuration: those have causes of their own."""
+    return any(
+        each.name == name
+        and each.persistent_volume_claim is None
+        and each.config_map is None
+        and each.secret is None
+        and each.projected is None
+        for each in pod.spec.volumes
+    )
+
+
+def _cause(blamed: tuple[str, str], confidence: Confidence, text: str, seen: EvidenceItem) -> Cause:
+    holder, field = blamed
+    return Cause(kind=CauseKind.VOLUME, object=holder, field=field, confidence=confidence, text=text, evidence=(seen,))
+
+
+def _claims_of(pod: PodFacts, container: str) -> tuple[str, ...]:
+    """Return the claim that a container writes to; none where it mounts several, or none."""
+    spec = pod.container(container)
+    mounts = {each.name for each in spec.volume_mounts} if spec is not None else set()
+    found = [
+        each.persistent_volume_claim.claim_name
+        for each in pod.spec.volumes
+        if each.persistent_volume_claim is not None and each.name in mounts
+    ]
+    return tuple(found) if len(found) == 1 else ()

@@ -1,0 +1,193 @@
+"""
+What stands around a workload, as it was read: claims, budgets, autoscalers, checks, what its pods use, what its name servers are.
+
+Frozen values like those of `facts`; NetworkPolicies have a module of their own.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from kintsugi.model.records import Target
+from kintsugi.objects.metadata import Condition, Kept, LabelSelector, Object, ObjectReference
+
+
+class BudgetSpec(Kept, frozen=True):
+    """What of the selected pods has to stay: one of both is set, a number or a percentage."""
+
+    selector: LabelSelector | None = None
+    min_available: int | str | None = None
+    max_unavailable: int | str | None = None
+
+
+class BudgetStatus(Kept, frozen=True):
+    """What the disruption controller has counted, for the generation that it has seen."""
+
+    observed_generation: int = 0
+    disruptions_allowed: int = 0
+    current_healthy: int = 0
+    desired_healthy: int = 0
+    expected_pods: int = 0
+
+
+class BudgetFacts(Object, frozen=True):
+    """A PodDisruptionBudget of the workload's namespace."""
+
+    spec: BudgetSpec = BudgetSpec()
+    status: BudgetStatus = BudgetStatus()
+
+
+class MetricTarget(Kept, frozen=True):
+    """What a metric is held to; `type` is Utilization, Value or AverageValue."""
+
+    type: str = ""
+
+
+class ResourceMetric(Kept, frozen=True):
+    """A metric of what pods use of a resource."""
+
+    name: str = ""
+    target: MetricTarget = MetricTarget()
+
+
+class Metric(Kept, frozen=True):
+    """One metric of an autoscaler."""
+
+    type: str = ""
+    resource: ResourceMetric | None = None
+
+
+class AutoscalerSpecFacts(Kept, frozen=True):
+    """What is scaled, between which numbers, and by what."""
+
+    scale_target_ref: ObjectReference = ObjectReference()
+    min_replicas: int = 1
+    max_replicas: int = 0
+    metrics: tuple[Metric, ...] = ()
+
+
+class AutoscalerStatusFacts(Kept, frozen=True):
+    """What the autoscaler says of itself."""
+
+    current_replicas: int = 0
+    desired_replicas: int = 0
+    conditions: tuple[Condition, ...] = ()
+
+
+class AutoscalerFacts(Object, frozen=True):
+    """A HorizontalPodAutoscaler of the workload's namespace."""
+
+    spec: AutoscalerSpecFacts = AutoscalerSpecFacts()
+    status: AutoscalerStatusFacts = AutoscalerStatusFacts()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClaimFacts:
+    """
+    A PersistentVolumeClaim that a pod names; `exists` is None where it could not be read.
+
+    `class_exists` is about the StorageClass that it names, None where it names none or nobody could look. `volume_field` is the
+    path of the volume's source in the PersistentVolume (`spec.hostPath.path`), "" where it is not known. `requested` is the size that
+    it asks for, `capacity` the one that it has; `grows` is whether its class allows expansion, None where nobody could look.
+    """
+
+    name: str
+    exists: bool | None = True
+    phase: str = ""
+    volume: str = ""
+    volume_field: str = ""
+    storage_class: str = ""
+    class_exists: bool | None = None
+    requested: str = ""
+    capacity: str = ""
+    grows: bool | None = None
+
+    @property
+    def reference(self) -> str:
+        """Return it as kubectl writes it."""
+        return f"persistentvolumeclaim/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UsageFacts:
+    """What a container used last, by the metrics API: `memory` is a quantity in text."""
+
+    pod: str
+    container: str
+    memory: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostReference:
+    """
+    A host that a variable of the template names as a literal: nothing else of its value is kept.
+
+    `port` is 0 where the value names none, nor a scheme that has one.
+    """
+
+    field: str
+    host: str
+    port: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckFacts:
+    """
+    A check of the service, as it was answered last: `answer` is why it is not met, "" where it is.
+
+    `since` is when it came to be so, None where nobody knows.
+    """
+
+    name: str
+    met: bool
+    answer: str = ""
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedService:
+    """
+    A Service that leads to pods of other workloads, too.
+
+    `pods` names some of them; `own` are other Services that lead to those and to no pod of this workload.
+    """
+
+    name: str
+    pods: tuple[str, ...]
+    own: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NameServerFacts:
+    """The cluster's DNS: its Service, and how many of its endpoints are ready; None where it could not be read."""
+
+    service: str
+    ready: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObserverFacts:
+    """
+    Why what is seen is in doubt; "" for neither.
+
+    `stale`: nothing is read, so nothing is known. `doubt`: our own name server or the path of our checks is suspected.
+    """
+
+    stale: str = ""
+    doubt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeclaredFacts:
+    """
+    What the daemon knows of a workload that no object says: its service, the answers to its checks, and our own sight.
+
+    `upstreams` are the workloads of the services that it depends on. `serving`: anything of the service can answer by what is
+    watched, its Service and that one's endpoints; None where that is not known.
+    """
+
+    service: str = ""
+    checks: tuple[CheckFacts, ...] = ()
+    upstreams: tuple[Target, ...] = ()
+    observer: ObserverFacts = field(default_factory=ObserverFacts)
+    serving: bool | None = None

@@ -1,0 +1,23 @@
+"""
+Drills: whether one may begin and when, what is asked of the scratch database, and what came of it. Pure decisions.
+"""
+
+from kintsugi.decisions.drills.checks import DATABASE, INTEGRITY, RetargetedCommand, turned
+from kintsugi.decisions.drills.decision import DrillGuardInput, may_drill
+from kintsugi.decisions.drills.report import report_of, summary_of
+from kintsugi.decisions.drills.runbook import objections
+from kintsugi.decisions.drills.schedule import due, read_schedule
+
+__all__ = [
+    "DATABASE",
+    "INTEGRITY",
+    "DrillGuardInput",
+    "RetargetedCommand",
+    "due",
+    "may_drill",
+    "objections",
+    "read_schedule",
+    "report_of",
+    "summary_of",
+    "turned",
+]

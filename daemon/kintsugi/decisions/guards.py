@@ -1,0 +1,398 @@
+"""
+Decides whether a run may start now. Each guard returns a verdict with its reason, or None for no objection.
+
+Pure: context, history and `now` are arguments. The ledger calls `check` inside the request's transaction, so that locks,
+budgets and cooldowns hold across replicas and restarts (P7). `GUARDS` is the whole order of asking.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
+from kintsugi.decisions.priorities import Held, Hold, HoldTerms, waits
+from kintsugi.decisions.recurrence import conclusive_runs, recurring, unhelpful_streak
+from kintsugi.decisions.slots import Slots
+from kintsugi.decisions.zero_replicas import AtZero, objection
+from kintsugi.model.history import History, PastRun
+from kintsugi.model.manual import MANUAL
+from kintsugi.model.records import IncidentState, Pause, PauseScope, Reason, Verdict, VerdictKind
+from kintsugi.model.rules import Mode, Rule
+from kintsugi.model.services import STACK, AllServices, Service
+from kintsugi.objects.owners import Manager, ManagerKind
+
+MOST_DOUBLINGS = 16
+"""More never matter below the cap, and a timedelta overflows at fifty of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """
+    The figures of the guards; durations among them are scaled by the setting `durations`. `max_unavailable` is in percent.
+
+    `ledger_host` is the host of our own ledger's database, "" where it is a file. `nameservers` are the addresses of our name
+    servers. `max_concurrent_services_per_namespace` is None where a namespace may have as many as the cluster. `recheck_after`
+    is the time until a refusal without an end of its own (a lock, a stale cache) is evaluated again.
+    """
+
+    protected: frozenset[str] = frozenset({"kube-system", "kube-public", "kube-node-lease"})
+    ledger_host: str = ""
+    nameservers: frozenset[str] = frozenset()
+    cooldown_max: timedelta = timedelta(hours=2)
+    failures: int = 3
+    failures_pause: timedelta = timedelta(hours=1)
+    recoveries: int = 3
+    recoveries_window: timedelta = timedelta(hours=4)
+    recoveries_pause_max: timedelta = timedelta(hours=24)
+    budget: int = 20
+    budget_window: timedelta = timedelta(hours=1)
+    max_unavailable: int = 50
+    max_concurrent_services: int = 3
+    max_concurrent_services_per_namespace: int | None = None
+    breaker_share: float = 0.5
+    recheck_after: timedelta = timedelta(seconds=30)
+    holds: HoldTerms = field(default_factory=HoldTerms)
+
+    def slots(self, taken: tuple[str, ...]) -> Slots:
+        """Return the slots while services of these namespaces, one each, are under recovery."""
+        in_namespace = self.max_concurrent_services_per_namespace or self.max_concurrent_services
+        return Slots(most=self.max_concurrent_services, most_in_namespace=in_namespace, taken=taken)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuardContext:
+    """
+    The facts about one request, except its history.
+
+    `addresses` are the service's own: IPs, and names as NAME.NAMESPACE. `essential` names the essential that the service is, ""
+    for none. `ahead` are services of a higher priority that wait for a slot. `starts` is the workload at 0 replicas that would be
+    started, None for none.
+    """
+
+    rule: Rule
+    service: Service | AllServices
+    mode: Mode
+    locks: tuple[str, ...]
+    observer: ObserverHealth
+    holds: tuple[Hold, ...] = ()
+    managers: tuple[Manager, ...] = ()
+    paused_by_annotation: str = ""
+    approved: bool = False
+    addresses: frozenset[str] = frozenset()
+    essential: str = ""
+    ahead: tuple[Service, ...] = ()
+    starts: AtZero | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuardInput:
+    """One request to be decided."""
+
+    context: GuardContext
+    history: History
+    limits: Limits
+    now: datetime
+
+    @property
+    def again(self) -> datetime:
+        """Return the moment at which an open-ended refusal is evaluated again."""
+        return self.now + self.limits.recheck_after
+
+    def answer(self, kind: VerdictKind, reason: Reason, text: str, until: datetime | None = None) -> Verdict:
+        """Return a verdict on this request."""
+        return Verdict(kind=kind, reason=reason, text=text, until=until, rule=self.context.rule.name)
+
+    def refuse(self, reason: Reason, text: str, until: datetime | None = None) -> Verdict:
+        """Return a refusal; with `until` it is provisional."""
+        return self.answer(VerdictKind.REFUSED, reason, text, until)
+
+
+Guard = Callable[[GuardInput], Verdict | None]
+
+
+def check(context: GuardContext, history: History, limits: Limits, *, now: datetime) -> Verdict:
+    """Ask every guard in order; the first verdict decides, without one the run starts."""
+    return _ask(GUARDS, GuardInput(context=context, history=history, limits=limits, now=now))
+
+
+def check_child(
+    context: GuardContext,
+    history: History,
+    limits: Limits,
+    overruled: Collection[Guard] = (),
+    *,
+    now: datetime,
+) -> Verdict:
+    """Ask the guards about a child run, except those that were asked about its parent, overruled, or that its steps order."""
+    inputs = GuardInput(context=context, history=history, limits=limits, now=now)
+    return _ask((each for each in CHILD_GUARDS if each not in overruled), inputs)
+
+
+def _ask(guards: Iterable[Guard], inputs: GuardInput) -> Verdict:
+    context = inputs.context
+    for guard in guards:
+        verdict = guard(inputs)
+        if verdict is not None:
+            return verdict
+    return inputs.answer(VerdictKind.STARTED, Reason.MATCHED, f"rule {context.rule.name} starts {context.rule.runbook}")
+
+
+def protected(inputs: GuardInput) -> Verdict | None:
+    """Never touch the namespaces that the cluster and we ourselves live on."""
+    namespace = inputs.context.service.namespace
+    if namespace in inputs.limits.protected:
+        return inputs.refuse(Reason.PROTECTED, f"namespace {namespace} is protected: nothing is ever changed there")
+    return None
+
+
+def own_ledger(inputs: GuardInput) -> Verdict | None:
+    """Never touch the database of our own ledger: every change must be recorded first (P8)."""
+    text = holds_ledger(inputs.context.service, inputs.context.addresses, inputs.limits)
+    return inputs.refuse(Reason.PROTECTED, text) if text else None
+
+
+def essential(inputs: GuardInput) -> Verdict | None:
+    """Never touch the cluster's DNS, wherever it runs: a mistake there affects every service (E23)."""
+    what = inputs.context.essential
+    text = f"{inputs.context.service.name} is {what}: nothing is ever changed there"
+    return inputs.refuse(Reason.PROTECTED, text) if what else None
+
+
+def holds_ledger(service: Service | AllServices, addresses: frozenset[str], limits: Limits) -> str:
+    """Return a sentence when a service at these addresses is our own ledger's database, "" otherwise."""
+    host = limits.ledger_host.lower().rstrip(".")
+    labels = host.split(".")
+    names = {host, ".".join(labels[:2]), ".".join(labels[1:3])}  # NAME.NAMESPACE.svc… or POD.NAME.NAMESPACE.svc…
+    if host and names & addresses:
+        return f"{service.name} is where our own ledger is ({host}): nothing is ever changed there"
+    return ""
+
+
+def active(inputs: GuardInput) -> Verdict | None:
+    """Allow one run a service at a time: the signal joins it (P2)."""
+    if any(run.service == inputs.context.service.name for run in inputs.history.active):
+        text = f"{inputs.context.service.name} is being recovered already"
+        return inputs.answer(VerdictKind.ATTACHED, Reason.ACTIVE_RUN, text)
+    return None
+
+
+def observing(inputs: GuardInput) -> Verdict | None:
+    """Start nothing in mode observe, and say what would be done."""
+    if inputs.context.mode is Mode.OBSERVE:
+        text = f"mode is observe: {inputs.context.rule.runbook} would have been started"
+        return inputs.answer(VerdictKind.OBSERVED, Reason.MODE, text)
+    return None
+
+
+def stale(inputs: GuardInput) -> Verdict | None:
+    """Start nothing on a stale view (P6)."""
+    if inputs.context.observer.stale_reason:
+        return inputs.refuse(Reason.STALE, inputs.context.observer.stale_reason, inputs.again)
+    return None
+
+
+def paused(inputs: GuardInput) -> Verdict | None:
+    """Start nothing under a pause: global, of the namespace (also by its annotation), the service or the rule."""
+    if inputs.context.paused_by_annotation:
+        return inputs.refuse(Reason.PAUSED, inputs.context.paused_by_annotation, inputs.again)
+    for pause in inputs.history.pauses:
+        service = inputs.context.service
+        if covers(pause, namespace=service.namespace, rule=inputs.context.rule.name, service=service.name):
+            text = f"paused ({pause.scope}{' ' + pause.name if pause.name else ''}) by {pause.who}: {pause.why}"
+            return inputs.refuse(Reason.PAUSED, text, min(pause.until or inputs.again, inputs.again))
+    return None
+
+
+def covers(pause: Pause, *, namespace: str, rule: str, service: str) -> bool:
+    """Return whether a pause concerns this namespace, rule or service."""
+    match pause.scope:
+        case PauseScope.GLOBAL:
+            return True
+        case PauseScope.NAMESPACE:
+            return pause.name == namespace
+        case PauseScope.RULE:
+            return pause.name == rule
+        case PauseScope.SERVICE:
+            return pause.name == service
+
+
+def locked(inputs: GuardInput) -> Verdict | None:
+    """Wait while another run has locked the service or an owner of its objects."""
+    for lock in inputs.context.locks:
+        run = inputs.history.locks.get(lock)
+        if run is not None:
+            return inputs.refuse(Reason.LOCKED, f"{lock} is held by run {run}", inputs.again)
+    return None
+
+
+def breaker(inputs: GuardInput) -> Verdict | None:
+    """Start nothing while there are signs that the observer is at fault."""
+    text = breaker_reason(inputs.context.observer, inputs.limits.breaker_share)
+    return inputs.refuse(Reason.BREAKER, text, inputs.again) if text else None
+
+
+def cooldown(inputs: GuardInput) -> Verdict | None:
+    """
+    Start nothing within the rule's cooldown, which doubles for each unhelpful run before, up to the limit.
+
+    An inconclusive run has the plain cooldown; the doubled one counts from the unhelpful runs before it. A manual run counts for
+    every rule that starts the runbook, and their runs count for a manual start.
+    """
+    rule = inputs.context.rule
+    past = [run for run in runs_of(inputs) if rests_after(run, inputs.context)]
+    if not past or past[0].finished is None:
+        return None
+    until, last = past[0].finished + rule.cooldown, past[0]
+    streak = unhelpful_streak(past)
+    if streak and streak[0].finished is not None:
+        doubled = rule.cooldown * 2 ** min(len(streak), MOST_DOUBLINGS)
+        until, last = max(
+            (until, last),
+            (streak[0].finished + min(doubled, max(inputs.limits.cooldown_max, rule.cooldown)), streak[0]),
+            key=lambda rest: rest[0],
+        )
+    if inputs.now >= until:
+        return None
+    return inputs.refuse(
+        Reason.COOLDOWN, f"cooling down until {until:%H:%M:%S} after a run that ended {last.state}", until
+    )
+
+
+def handed_over(inputs: GuardInput) -> Verdict | None:
+    """Leave a service to the person who was asked to take it over, for as long as after several failures."""
+    past = conclusive_runs(runs_of(inputs))
+    if not past or past[0].state is not IncidentState.NEEDS_OPERATOR or past[0].finished is None:
+        return None
+    until = past[0].finished + inputs.limits.failures_pause
+    if inputs.now >= until:
+        return None
+    service = inputs.context.service.name
+    text = (
+        f"{service} was handed over to a person at {past[0].finished:%H:%M:%S}: it is left alone until {until:%H:%M:%S}"
+    )
+    return inputs.refuse(Reason.HUMAN, text, until)
+
+
+def failures(inputs: GuardInput) -> Verdict | None:
+    """Start nothing for a while after several consecutive runs that did not help."""
+    streak = unhelpful_streak(runs_of(inputs))
+    if len(streak) < inputs.limits.failures or streak[0].finished is None:
+        return None
+    until = streak[0].finished + inputs.limits.failures_pause
+    if inputs.now >= until:
+        return None
+    return inputs.refuse(
+        Reason.FAILURES, f"{len(streak)} consecutive runs did not help; none before {until:%H:%M:%S}", until
+    )
+
+
+def ineffective(inputs: GuardInput) -> Verdict | None:
+    """
+    Start nothing whose problem has returned after each of several recoveries.
+
+    A person is told of it once, and may approve the plan all the same.
+    """
+    limits, context = inputs.limits, inputs.context
+    found = recurring(
+        inputs.history.recoveries,
+        most=limits.recoveries,
+        window=limits.recoveries_window,
+        longest=limits.recoveries_pause_max,
+    )
+    if found is None or inputs.now >= found.until or context.approved:
+        return None
+    runbook = context.rule.runbook or context.service.runbook
+    text = (
+        f"{context.service.name} has been recovered {found.times} times by {runbook} since"
+        f" {found.since:%Y-%m-%d %H:%M:%S}, and the trouble has returned each time: the runbook is not started"
+        f" before {found.until:%Y-%m-%d %H:%M:%S}"
+    )
+    return inputs.refuse(Reason.INEFFECTIVE, text, found.until)
+
+
+def budget(inputs: GuardInput) -> Verdict | None:
+    """Limit the changes in a namespace, and the services under recovery at once; a run about all services does not count."""
+    limits, now = inputs.limits, inputs.now
+    active = tuple(run.namespace for run in inputs.history.active if run.service != STACK and run.has_slot)
+    full = limits.slots(active).refusal(inputs.context.service.namespace, inputs.context.ahead)
+    if full:
+        return inputs.refuse(Reason.BUDGET, full, inputs.again)
+    spent = sorted(moment for moment in inputs.history.disruptions if moment > now - limits.budget_window)
+    if len(spent) >= limits.budget:
+        until = spent[-limits.budget] + limits.budget_window
+        text = f"{len(spent)} changes in {inputs.context.service.namespace} within the window, the budget is {limits.budget}"
+        return inputs.refuse(Reason.BUDGET, text, until)
+    return None
+
+
+def owned(inputs: GuardInput) -> Verdict | None:
+    """Start nothing for a workload that an operator manages."""
+    operators = [manager for manager in inputs.context.managers if manager.kind is ManagerKind.OPERATOR]
+    if operators:
+        return inputs.refuse(Reason.OWNED, f"{inputs.context.service.workload} is managed by {operators[0]}")
+    return None
+
+
+def held_at_zero(inputs: GuardInput) -> Verdict | None:
+    """Start no workload that a restore holds at 0, that may rest there, or whose replicas are unknown."""
+    starts = inputs.context.starts
+    text = objection(starts, inputs.history.scaled_to_zero) if starts is not None else ""
+    return inputs.refuse(Reason.AT_ZERO, text, inputs.again) if text else None
+
+
+def upstream(inputs: GuardInput) -> Verdict | None:
+    """Wait for the service's upstreams, as long as `priorities` says: the cause comes first."""
+    known = Held(since=inputs.history.held_since, ended=inputs.history.upstreams)
+    wait = waits(inputs.context.holds, known, inputs.limits.holds, now=inputs.now)
+    if wait is None:
+        return None
+    until = min(wait.until or inputs.again, inputs.again)
+    return inputs.answer(VerdictKind.HELD, Reason.UPSTREAM, f"held, cause first: {wait.why}", until)
+
+
+def approving(inputs: GuardInput) -> Verdict | None:
+    """Ask a person where the mode is approve and nobody has approved yet."""
+    if inputs.context.mode is Mode.APPROVE and not inputs.context.approved:
+        text = f"{inputs.context.rule.runbook} waits for a person's approval"
+        return inputs.answer(VerdictKind.AWAITING_APPROVAL, Reason.APPROVAL, text)
+    return None
+
+
+def rests_after(run: PastRun, context: GuardContext) -> bool:
+    """Return whether a run counts for a rule's cooldown: its own, or one of its runbook where either was started by hand."""
+    runbook = context.rule.runbook or context.service.runbook
+    if MANUAL in (run.rule, context.rule.name):
+        return run.runbook == runbook
+    return run.rule == context.rule.name
+
+
+def runs_of(inputs: GuardInput) -> list[PastRun]:
+    """Return this service's finished runs, newest first."""
+    past = [run for run in inputs.history.recent if run.service == inputs.context.service.name]
+    return sorted(past, key=lambda run: run.finished or run.started, reverse=True)
+
+
+GUARDS: tuple[Guard, ...] = (
+    protected,
+    own_ledger,
+    essential,
+    active,
+    observing,
+    paused,
+    stale,
+    locked,
+    owned,
+    held_at_zero,
+    breaker,
+    handed_over,
+    failures,
+    ineffective,
+    cooldown,
+    upstream,
+    budget,
+    approving,
+)
+"""The order of the guards: what is never allowed, what is under way, decisions of people, doubts, then the limits."""
+
+CHILD_GUARDS = tuple(each for each in GUARDS if each not in (cooldown, ineffective, upstream, approving))
+"""The guards that are not asked about a child: they were asked about its parent, which also decides the order."""

@@ -1,0 +1,192 @@
+"""
+Which rules does an observation concern, and does its condition hold?
+
+Pure. Rules are indexed by source, namespace and one required label, so that the cost of an event does not grow with the
+number of rules that cannot concern it.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from kintsugi.errors import EvaluationError
+from kintsugi.model.canary import is_canary
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
+from kintsugi.model.rules import Rule, RuleSource
+from kintsugi.model.services import Service
+from kintsugi.regex import compiled
+from kubeobjects.selectors import Operator, Selector
+
+T = TypeVar("T")
+
+Wanted = tuple[str, frozenset[str]]
+"""A label, and the values of which it must have one."""
+
+_MOST_REMEMBERED = 20_000
+"""Sets of labels whose answer is remembered: the pods of one controller mostly have equal ones."""
+
+_LITERALS = re.compile(r"[\w -]+(\|[\w -]+)*")
+"""Regular expressions that only list values."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """Why a rule does not match: the first condition that differed, what it wanted and what there was."""
+
+    condition: str
+    wanted: str
+    had: str
+
+
+class LabelIndex(Generic[T]):
+    """
+    Items by one label that each of them wants, the one that tells most of them apart.
+
+    A rule without such a label is always found: the caller compares the rest.
+    """
+
+    def __init__(self, items: Sequence[tuple[T, Sequence[Wanted]]]) -> None:
+        self._always: list[tuple[int, T]] = []
+        self._by_label: dict[tuple[str, str], list[tuple[int, T]]] = defaultdict(list)
+        common = Counter((label, value) for _, wants in items for label, values in wants for value in values)
+        for place, (item, wants) in enumerate(items):
+            if not wants:
+                self._always.append((place, item))
+                continue
+            label, values = min(wants, key=lambda want: max(common[want[0], value] for value in want[1]))
+            for value in values:
+                self._by_label[label, value].append((place, item))
+
+    def find(self, labels: Mapping[str, str]) -> Iterable[T]:
+        """List the items that these labels may satisfy, in the order in which they were given."""
+        found = [*self._always]
+        for label in labels.items():
+            found += self._by_label.get(label, ())
+        return (item for _, item in sorted(found, key=_place))
+
+
+class ServiceIndex:
+    """The services of one catalog, found by what they select."""
+
+    def __init__(self, services: Iterable[Service]) -> None:
+        namespaces: dict[str, list[tuple[Service, Sequence[Wanted]]]] = defaultdict(list)
+        for service in services:
+            namespaces[service.namespace].append((service, _wanted_by_selector(service.selector)))
+        self._names = {name: frozenset(each.name for each, _ in items) for name, items in namespaces.items()}
+        self._indexes = {name: LabelIndex(items) for name, items in namespaces.items()}
+        self._answers: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Service, ...]] = {}
+
+    def selecting(self, namespace: str, labels: Mapping[str, str]) -> tuple[Service, ...]:
+        """List the services whose selector takes in a pod with these labels, in the catalog's order."""
+        inputs = (namespace, tuple(labels.items()))
+        answer = self._answers.get(inputs)
+        if answer is None:
+            if len(self._answers) >= _MOST_REMEMBERED:
+                self._answers.clear()
+            answer = self._answers[inputs] = tuple(self._compare(namespace, labels))
+        return answer
+
+    def _compare(self, namespace: str, labels: Mapping[str, str]) -> Iterable[Service]:
+        index = self._indexes.get(namespace)
+        found = index.find(labels) if index is not None else ()
+        return (service for service in found if service.selector.matches(labels))
+
+    def names_in(self, namespace: str) -> frozenset[str]:
+        """Name the services of a namespace."""
+        return self._names.get(namespace, frozenset())
+
+
+class Matcher:
+    """The rules of one catalog, indexed."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._services = catalog.services
+        self._index = ServiceIndex(catalog.services.values())
+        self._by_source: dict[RuleSource, list[Rule]] = defaultdict(list)
+        self._on_pods: dict[str, list[tuple[int, Rule]]] = defaultdict(list)
+        for place, rule in enumerate(catalog.rules.values()):
+            self._by_source[rule.on].append(rule)
+            if rule.on is RuleSource.POD:
+                self._on_pods[rule.service].append((place, rule))
+        self._alerts = LabelIndex(
+            [(rule, _wanted_by_match(rule.matchers)) for rule in self._by_source[RuleSource.ALERT]]
+        )
+
+    def rules(self, source: RuleSource) -> tuple[Rule, ...]:
+        """List the rules on one source."""
+        return tuple(self._by_source.get(source, ()))
+
+    def rules_for_pod(self, namespace: str, labels: Mapping[str, str]) -> tuple[Rule, ...]:
+        """List the rules that a pod with these labels may concern."""
+        selecting = self._index.selecting(namespace, labels)
+        found = [each for service in selecting for each in self._on_pods.get(service.name, ())]
+        return tuple(rule for _, rule in sorted(found, key=_place))
+
+    def rules_for_alert(self, labels: Mapping[str, str]) -> tuple[Rule, ...]:
+        """List the alert rules whose matchers all hold, by the priority of their services; none for a canary."""
+        if is_canary(labels):
+            return ()
+        matched = [rule for rule in self._alerts.find(labels) if difference(rule.matchers, labels) is None]
+        return tuple(sorted(matched, key=self._priority))
+
+    def _priority(self, rule: Rule) -> int:
+        return self._services[rule.service].priority if rule.service else 0
+
+
+def _place(found: tuple[int, object]) -> int:
+    return found[0]
+
+
+def _wanted_by_selector(selector: Selector) -> Sequence[Wanted]:
+    return [(each.key, each.values) for each in selector.requirements if each.operator is Operator.IN]
+
+
+def _wanted_by_match(matchers: Iterable[LabelMatcher]) -> Sequence[Wanted]:
+    """List what must be there; a matcher that an absent label satisfies, too, wants nothing."""
+    return [(each.label, values) for each in matchers if (values := _values_of(each))]
+
+
+def _values_of(matcher: LabelMatcher) -> frozenset[str]:
+    match matcher.operator:
+        case MatchOperator.EQUAL if matcher.value:
+            return frozenset({matcher.value})
+        case MatchOperator.MATCH if _LITERALS.fullmatch(matcher.value):
+            return frozenset(matcher.value.split("|"))
+        case _:
+            return frozenset()
+
+
+def difference(matchers: Iterable[LabelMatcher], labels: Mapping[str, str]) -> Difference | None:
+    """Return the first matcher that does not hold, or None when all do. An absent label is the empty string."""
+    for matcher in matchers:
+        had = labels.get(matcher.label, "")
+        if not holds(matcher, had):
+            wanted = f"{matcher.operator}{matcher.value!r}"
+            return Difference(condition=f"label {matcher.label}", wanted=wanted, had=repr(had))
+    return None
+
+
+def holds(matcher: LabelMatcher, value: str) -> bool:
+    """Compare one label's value in Alertmanager's way: regular expressions are anchored at both ends."""
+    match matcher.operator:
+        case MatchOperator.EQUAL:
+            return value == matcher.value
+        case MatchOperator.NOT_EQUAL:
+            return value != matcher.value
+        case MatchOperator.MATCH:
+            return compiled(matcher.value).matches(value)
+        case MatchOperator.NOT_MATCH:
+            return not compiled(matcher.value).matches(value)
+
+
+def condition_holds(rule: Rule, names: Mapping[str, object]) -> bool | None:
+    """Evaluate a rule's `when` on what is known; None when it has no answer, which is never a reason to act (P6)."""
+    if rule.when is None:
+        return True
+    try:
+        return rule.when.evaluate(names) is True
+    except EvaluationError:
+        return None

@@ -1,0 +1,108 @@
+"""
+A runbook bound to a service: parameters, deadline, locks, and a digest that names exactly this plan.
+
+Pure. The pipeline plans before it requests a run; approvals hold only for the digest that was shown.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.rules import Rule
+from kintsugi.model.runbooks import InOrder, Parallel, Run, Runbook, RunRunbook, Step, Value
+from kintsugi.model.services import AllServices, Service
+from kubeobjects.resources import find
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The plan of a run. No two runs may hold one of its `locks` at once; `lines` are the steps as text for people."""
+
+    service: Service | AllServices
+    runbook: Runbook
+    parameters: Mapping[str, Value]
+    deadline: datetime
+    locks: tuple[str, ...]
+    digest: str
+    lines: tuple[str, ...]
+
+
+def plan(
+    rule: Rule,
+    service: Service | AllServices,
+    catalog: Catalog,
+    *,
+    now: datetime,
+    given: Mapping[str, Value] | None = None,
+) -> Plan:
+    """
+    Bind the rule's runbook to the service, or to all of them.
+
+    `given` are values that a person gives instead of what the documents say.
+    """
+    runbook = catalog.runbooks[rule.runbook or service.runbook]
+    parameters = {**parameters_for(runbook, service), **(given or {})}
+    lines = tuple(outline(runbook.steps))
+    members = service.services.values() if isinstance(service, AllServices) else [service]
+    works_on = [
+        text for each in members for text in (each.name, each.namespace, str(each.workload), each.selector.text)
+    ]
+    return Plan(
+        service=service,
+        runbook=runbook,
+        parameters=parameters,
+        deadline=now + runbook.rollback.after,
+        locks=locks_of(service),
+        digest=digest_of(runbook.digest, *works_on, repr(sorted(parameters.items()))),
+        lines=lines,
+    )
+
+
+def locks_of(service: Service | AllServices) -> tuple[str, ...]:
+    """Name what no two runs may hold at once: a service, and its workload. Runs of its services take those of a stack."""
+    own = f"service {service.name}"
+    return (own,) if isinstance(service, AllServices) else (own, f"{service.namespace}/{service.workload}")
+
+
+def parameters_for(runbook: Runbook, service: Service | AllServices) -> Mapping[str, Value]:
+    """Merge the runbook's defaults with what the service says in its `parameters`."""
+    given = {
+        parameter.name: service.parameters.get(parameter.name, parameter.default) for parameter in runbook.parameters
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def may_stop(runbook: Runbook, service: Service, parameters: Mapping[str, object]) -> frozenset[str]:
+    """
+    Name (TYPE/NAME) what a runbook may stop: nothing, unless it restores a database or empties a volume.
+
+    Then the service's own workload, and the workloads that its parameters name: those who write to it.
+    """
+    if not runbook.restores:
+        return frozenset()
+    named = [parameters.get(each.name) for each in runbook.parameters if each.type.strip("[]") == "workload"]
+    words = [str(word) for value in named for word in (value if isinstance(value, tuple) else (value,)) if word]
+    found = [(find(kind), name) for kind, _, name in (word.partition("/") for word in words)]
+    return frozenset({str(service.workload), *(f"{kind.singular}/{name}" for kind, name in found if kind is not None)})
+
+
+def digest_of(*parts: str) -> str:
+    """Name some texts by a short digest."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def outline(steps: tuple[Step, ...], indent: int = 0) -> list[str]:
+    """Write the steps down, a line each."""
+    lines: list[str] = []
+    for step in steps:
+        command = ""
+        if isinstance(step.do, Run):
+            command = f": {step.do.command.source}"
+        elif isinstance(step.do, RunRunbook):
+            command = f": runbook {step.do.runbook}"
+        lines.append(f"{'  ' * indent}{step.name or step.id}{command}")
+        if isinstance(step.do, InOrder | Parallel):
+            lines.extend(outline(step.do.steps, indent + 1))
+    return lines

@@ -1,0 +1,313 @@
+"""
+Cause first: decides whether a service's problem comes from an upstream, how long it waits for that, and which comes first.
+
+Pure. The pipeline asks before a request, the ledger inside it; held incidents are asked about again.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from graphlib import TopologicalSorter
+
+from kintsugi.model.history import UNHELPFUL_OUTCOMES, UNRESOLVED_OUTCOMES, PastRun
+from kintsugi.model.records import IncidentState, RunRecord
+from kintsugi.model.services import OnUpstreamFailure, Service
+from kintsugi.model.views import ServiceView
+from kintsugi.objects import reasons
+
+NOWHERE = (10**6, "")
+"""The rank of a signal without a service: behind all others."""
+
+
+class HoldCause(Enum):
+    """
+    The reason why a service waits. A `WELL` one waits for its own trigger to clear, only if it was held before.
+
+    An upstream `AT_ZERO` was scaled to 0 from more replicas. One that is `AILING` serves but is unhealthy: dependents wait for
+    it only just after a person was called for it.
+    """
+
+    STACK = "stack"
+    RECOVERING = "recovering"
+    DOWN = "down"
+    AT_ZERO = "at-zero"
+    AILING = "ailing"
+    SETTLING = "settling"
+    WELL = "well"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldTerms:
+    """
+    The figures of holds. After `limit` a person is told, and what its upstream does not explain is judged by itself.
+
+    An upstream must have served unbroken for `steady` before it holds nobody. A dependent's trouble may show up to
+    `head_start` before its upstream's, whose probes are slower. An alert may fire for `alert_lag` after its service is well
+    and what its upstream had to be done is done.
+    """
+
+    limit: timedelta = timedelta(minutes=15)
+    steady: timedelta = timedelta(seconds=30)
+    head_start: timedelta = timedelta(minutes=1)
+    alert_lag: timedelta = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnderWay:
+    """The runs under way, by service. `covered_by` is the run that recovers all services, "" for none."""
+
+    runs: Mapping[str, RunRecord] = field(default_factory=dict)
+    covered_by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upstream:
+    """
+    The facts that decide holds: the views of all services, the recoveries under way, and the time limits.
+
+    `unmet` are the services of which a check is not met.
+    """
+
+    views: Mapping[str, ServiceView]
+    unmet: Collection[str] = frozenset()
+    under_way: UnderWay = UnderWay()
+    terms: HoldTerms = HoldTerms()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trouble:
+    """A service's trouble: since when, and what its own pods say for themselves ("": nothing)."""
+
+    service: Service
+    began: datetime
+    own: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hold:
+    """
+    A dependent waits for `upstream`, as far as is seen; `ends` says whether it still does by what the ledger knows.
+
+    `explained`: the upstream's trouble accounts for this one. `recovering`: a run of the upstream is under way. `lapsed` is
+    when the upstream stopped serving, None where nobody saw it. After `until` the cause is over by itself.
+    """
+
+    upstream: str
+    why: str
+    cause: HoldCause
+    explained: bool = False
+    recovering: bool = False
+    tries: bool = False
+    lapsed: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """What the ledger knows of a hold: since when the service is held (None: not yet), and the last run of each upstream."""
+
+    since: datetime | None = None
+    ended: Mapping[str, PastRun] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OngoingHold:
+    """A hold that goes on: why, and when it is over at the latest, None where something else must end it."""
+
+    upstream: str
+    why: str
+    until: datetime | None = None
+
+
+def own_reason(view: ServiceView, good: Collection[str]) -> str:
+    """
+    Return what a service's own pods say that no upstream explains, "" for nothing.
+
+    An image, a configuration, no node, or a template that has changed since it was good: `good` are the ones known to be.
+    """
+    said = next((f"{pod.metadata.name}: {why}" for pod in view.pods if (why := reasons.own(pod))), "")
+    changed = bool(good) and bool(view.template) and view.template not in good
+    return said or ("its template has changed since it was good" if changed else "")
+
+
+def rank(service: Service | None) -> tuple[int, str]:
+    """Return the rank of a service: by priority, then by name."""
+    return NOWHERE if service is None else (service.priority, service.name)
+
+
+def upstreams_of(name: str, services: Mapping[str, Service]) -> tuple[str, ...]:
+    """Return the upstreams of a service, direct or not, the deepest cause first."""
+    graph: dict[str, tuple[str, ...]] = {}
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if current not in graph:
+            graph[current] = services[current].depends_on
+            waiting.extend(graph[current])
+    order = TopologicalSorter(graph).static_order()
+    return tuple(each for each in order if each != name)
+
+
+def affected(name: str, ill: Collection[str], services: Mapping[str, Service]) -> tuple[str, ...]:
+    """Return the ill services that depend on a service, directly or not, by priority."""
+    found = [services[each] for each in ill if each in services and name in upstreams_of(each, services)]
+    return tuple(each.name for each in sorted(found, key=rank))
+
+
+def holds(trouble: Trouble, services: Mapping[str, Service], upstream: Upstream, *, now: datetime) -> tuple[Hold, ...]:
+    """
+    Return the holds of a service in trouble by the current views, the deepest cause first.
+
+    An upstream counts while it is not *serving*, also where it was scaled to none, has not served unbroken for long enough, or
+    has a run under way that began when it did not serve, up to that run's verification. One that serves throughout blocks
+    nobody, but just after a person was called for it.
+    """
+    name, covered_by = trouble.service.name, upstream.under_way.covered_by
+    if covered_by:
+        why = f"the stack is being recovered by run {covered_by}"
+        return (Hold(upstream=covered_by, why=why, cause=HoldCause.STACK, explained=True, recovering=True),)
+    known = upstreams_of(name, services)
+    found = tuple(hold for each in known if (hold := _hold(trouble, each, upstream, now)) is not None)
+    return (*found, *_well(trouble, known, upstream))
+
+
+def waits(held_by: Iterable[Hold], held: Held, terms: HoldTerms, *, now: datetime) -> OngoingHold | None:
+    """Return the first hold that goes on, the deepest cause first; None when the service may be judged by itself."""
+    return next((wait for each in held_by if (wait := _wait(each, held, terms, now)) is not None), None)
+
+
+def _wait(hold: Hold, held: Held, terms: HoldTerms, now: datetime) -> OngoingHold | None:
+    """Decide one hold: by its limit, by the upstream's run, and after a failed run by the author's choice."""
+    limit = (held.since or now) + terms.limit
+    if hold.cause is HoldCause.STACK:
+        return OngoingHold(upstream=hold.upstream, why=hold.why)
+    if hold.cause is HoldCause.WELL:
+        return _wait_for_alerts(hold, held, terms, now)
+    if hold.cause is HoldCause.AILING:
+        return _wait_for_person(hold, held, terms, now)
+    failed = None if hold.recovering else _in_vain(hold, held.ended.get(hold.upstream))
+    if failed is not None and hold.tries:
+        return None
+    if failed is not None:
+        why = f"{hold.why}, and its recovery has ended {failed.state}: by when_upstream_fails it is waited for"
+        return OngoingHold(upstream=hold.upstream, why=why)
+    if now >= limit and not (hold.explained and (hold.recovering or _stays_away(hold))):
+        return None
+    ends = [each for each in (limit, hold.until) if each is not None and each > now]
+    return OngoingHold(upstream=hold.upstream, why=hold.why, until=min(ends, default=None))
+
+
+def _wait_for_alerts(hold: Hold, held: Held, terms: HoldTerms, now: datetime) -> OngoingHold | None:
+    """Let a service that got healthy wait for its alerts to clear: during an upstream's run, and then for the alert lag."""
+    if held.since is None:
+        return None
+    if hold.recovering:
+        return OngoingHold(upstream=hold.upstream, why=hold.why)
+    ended = held.ended.get(hold.upstream)
+    lag = ended.finished + terms.alert_lag if ended is not None and ended.finished is not None else None
+    until = max((each for each in (hold.until, lag) if each is not None), default=now)
+    return OngoingHold(upstream=hold.upstream, why=hold.why, until=until) if now < until else None
+
+
+def _stays_away(hold: Hold) -> bool:
+    """Return whether only a person can bring the upstream back, so that no run of a dependent would help."""
+    return hold.cause is HoldCause.AT_ZERO and not hold.tries
+
+
+def _wait_for_person(hold: Hold, held: Held, terms: HoldTerms, now: datetime) -> OngoingHold | None:
+    """Let an explained problem wait just after a person was called for the upstream: both have one cause."""
+    if hold.tries or not hold.explained:
+        return None
+    last = held.ended.get(hold.upstream)
+    if last is None or last.finished is None or last.state not in UNRESOLVED_OUTCOMES:
+        return None
+    until = last.finished + terms.limit
+    why = f"{hold.why}, and its recovery has ended {last.state}: a person has it"
+    return OngoingHold(upstream=hold.upstream, why=why, until=until) if now < until else None
+
+
+def _in_vain(hold: Hold, last: PastRun | None) -> PastRun | None:
+    """Return the upstream's last run if it did not help and the upstream was not seen to serve since."""
+    if last is None or last.finished is None or last.state not in UNHELPFUL_OUTCOMES:
+        return None
+    return last if hold.lapsed is None or hold.lapsed <= last.finished else None
+
+
+def _hold(trouble: Trouble, name: str, upstream: Upstream, now: datetime) -> Hold | None:
+    view, run = upstream.views.get(name), upstream.under_way.runs.get(name)
+    if view is None or not view.is_current:
+        return None  # what cannot be seen explains nothing: the guard against staleness speaks for itself
+    settled = view.serving_since is None or now - view.serving_since >= upstream.terms.steady
+    failing = view.failing_since if view.serving else None
+    began = min((each for each in (view.lapsed_since, failing, run.started if run else None) if each), default=None)
+    until: datetime | None = None
+    if run is not None and _holds_up(run, view):
+        cause, why = HoldCause.RECOVERING, f"{name} is being recovered by run {run.id}"
+    elif view.desired > 0 and not view.serving:
+        cause, why = HoldCause.DOWN, f"{name} is not serving ({_standing(view)})"
+    elif _is_away(view):
+        cause, why = HoldCause.AT_ZERO, f"{name} is scaled to none (it had {view.replicas})"
+    elif view.serving and not settled:
+        until = view.serving_since + upstream.terms.steady if view.serving_since is not None else None
+        cause, why = HoldCause.SETTLING, f"{name} serves again, but not yet for {upstream.terms.steady}"
+    elif name in upstream.unmet and run is None:
+        cause, why = HoldCause.AILING, f"{name} does not answer as its checks expect"
+    elif view.healthy is False and run is None:
+        cause, why = HoldCause.AILING, f"{name} is not well ({view.ready} of {view.desired} ready)"
+    else:
+        return None
+    after = began is None or trouble.began >= began - upstream.terms.head_start
+    explained = after and not trouble.own
+    apart = "" if explained else f" (of its own: {trouble.own or 'it was in trouble before'})"
+    return Hold(
+        upstream=name,
+        why=f"{why}{apart}",
+        cause=cause,
+        explained=explained,
+        recovering=run is not None,
+        tries=trouble.service.on_upstream_failure is OnUpstreamFailure.PROCEED,
+        lapsed=view.lapsed_since,
+        until=until,
+    )
+
+
+def _standing(view: ServiceView) -> str:
+    """Return how many pods of a service that does not serve are ready, and whether its Service leads to none of them."""
+    ready = f"{view.ready} of {view.desired} ready"
+    return f"{ready}, and its Service leads to none of them" if view.ready else ready
+
+
+def fails_dependents(view: ServiceView) -> bool:
+    """Return whether a service can answer nobody who depends on it: it does not serve, or was scaled to none."""
+    return _is_away(view) or (view.desired > 0 and not view.serving)
+
+
+def _is_away(view: ServiceView) -> bool:
+    """Return whether a service was scaled to 0 from more replicas, and no autoscaler lets it rest there."""
+    return view.workload is not None and view.desired < 1 and bool(view.replicas) and not view.rests
+
+
+def _holds_up(run: RunRecord, view: ServiceView) -> bool:
+    """Return whether dependents wait for an upstream's run, even if it serves meanwhile (a restore)."""
+    served = view.serving and view.serving_since is not None and view.serving_since <= run.started
+    return run.state is not IncidentState.VERIFYING and not served
+
+
+def _well(trouble: Trouble, known: Iterable[str], upstream: Upstream) -> tuple[Hold, ...]:
+    """Return the holds of a service that got healthy with its upstreams, until its alerts clear; the newest first."""
+    view = upstream.views.get(trouble.service.name)
+    if view is None or not view.is_current or not view.healthy or view.healthy_since is None:
+        return ()
+    back = [(seen.serving_since, each) for each in known if (seen := upstream.views.get(each)) and seen.serving_since]
+    return tuple(
+        Hold(
+            upstream=each,
+            why=f"{each} serves again, and {view.name} is well since {view.healthy_since:%H:%M:%S}",
+            cause=HoldCause.WELL,
+            explained=True,
+            recovering=each in upstream.under_way.runs,
+            until=view.healthy_since + upstream.terms.alert_lag,
+        )
+        for _, each in sorted(back, reverse=True)
+    )

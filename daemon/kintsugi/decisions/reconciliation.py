@@ -1,0 +1,181 @@
+"""
+Decides what is due for open incidents without a run, and for open runs whose task has died or is silent.
+
+Pure. The reconciling tick asks every few seconds, so that incidents and runs that a lost answer, a restart or a defect has
+left over are resumed: the decision depends on the ledger's current state, not on the events that led to it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, Signal, SignalStatus, Verdict
+
+MOST_TASK_FAILURES = 3
+"""How often a run whose task has died is resumed before it is handed over: a defect would only repeat."""
+
+MOST_SILENCE = timedelta(minutes=10)
+"""The time that a run past its deadline may be silent: far longer than any single request takes."""
+
+_WAITING = frozenset({IncidentState.HELD, IncidentState.AWAITING_APPROVAL})
+
+
+class IncidentAction(Enum):
+    """The action that an open incident without a run needs."""
+
+    WAIT = "wait"
+    ASK = "ask"
+    START = "start"
+    JUDGE = "judge"
+    END = "end"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncidentNeed:
+    """
+    An action with its reason; `told` when a person must hear of it.
+
+    `state` is where END leaves the incident, `approval` the answer that START relies on.
+    """
+
+    action: IncidentAction
+    reason: str = ""
+    state: IncidentState = IncidentState.NEEDS_OPERATOR
+    approval: Approval | None = None
+    told: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenIncident:
+    """
+    An open incident without a run, as the ledger has it.
+
+    `had_run` when it had one that is over. `clear` when what it was opened for has ended. `approvals` are the questions
+    about the whole plan, oldest first.
+    """
+
+    incident: Incident
+    had_run: bool
+    clear: bool
+    signals: Sequence[tuple[Signal, Verdict | None]]
+    approvals: Sequence[Approval] = ()
+
+
+def need_of(incident_state: OpenIncident, *, now: datetime) -> IncidentNeed:
+    """Decide which action an open incident without a run needs."""
+    incident = incident_state.incident
+    if incident.state not in _WAITING or incident_state.had_run:
+        text = f"it was {incident.state} without a run: check whether {incident.service} is healthy"
+        return IncidentNeed(action=IncidentAction.END, reason=text, told=True)
+    if not incident_state.signals:
+        text = f"it was {incident.state} without a signal that could be judged again: check whether {incident.service} is healthy"
+        return IncidentNeed(action=IncidentAction.END, reason=text, told=True)
+    held = incident.state is IncidentState.HELD
+    if incident_state.clear and held:
+        text = f"upstream: it recovered while it was held ({incident.reason})"
+        return IncidentNeed(action=IncidentAction.END, state=IncidentState.RECOVERED, reason=text)
+    if incident_state.clear:
+        return IncidentNeed(
+            action=IncidentAction.END, state=IncidentState.NO_ACTION, reason="it cleared before anyone answered"
+        )
+    if held:
+        return IncidentNeed(
+            action=IncidentAction.WAIT if is_judged_again(incident_state.signals) else IncidentAction.JUDGE
+        )
+    return _answered(incident_state.approvals, now)
+
+
+def _answered(approvals: Sequence[Approval], now: datetime) -> IncidentNeed:
+    """Decide by the newest question: an answer is valid until the question expires, too (E28)."""
+    if not approvals:
+        return IncidentNeed(action=IncidentAction.ASK)
+    newest = approvals[-1]
+    if now < newest.expires:
+        return (
+            IncidentNeed(action=IncidentAction.START, approval=newest)
+            if newest.answered is not None
+            else IncidentNeed(action=IncidentAction.WAIT)
+        )
+    if newest.answered is not None:
+        return IncidentNeed(action=IncidentAction.ASK)
+    text = f"nobody approved by {newest.expires:%H:%M:%S}"
+    return IncidentNeed(action=IncidentAction.END, state=IncidentState.CANCELLED, reason=text, told=True)
+
+
+def is_judged_again(signals: Sequence[tuple[Signal, Verdict | None]]) -> bool:
+    """Return whether a firing signal has no verdict yet, or a provisional one: the pipeline evaluates it again."""
+    going_on = [verdict for signal, verdict in signals if signal.status is SignalStatus.FIRING]
+    return any(verdict is None or verdict.until is not None for verdict in going_on)
+
+
+def is_still_asked(approvals: Sequence[Approval], plan: str, *, now: datetime) -> bool:
+    """Return whether the newest question is about this plan and still valid, answered or not: it is not asked again."""
+    return bool(approvals) and approvals[-1].plan == plan and now < approvals[-1].expires
+
+
+def asked_anew(approvals: Sequence[Approval], *, now: datetime) -> str:
+    """Return the notice of a question that follows others, "" for the first."""
+    if not approvals:
+        return ""
+    newest = approvals[-1]
+    until, answered = f"{newest.expires:%H:%M:%S}", newest.answered is not None
+    if now < newest.expires:
+        why = f"the plan has changed since {f'{newest.who} approved it' if answered else 'it was shown'}"
+    elif answered:
+        why = f"the approval of {newest.who} expired at {until} before anything could start"
+    else:
+        why = f"nobody approved by {until}"
+    return f"{why}: approval is requested again"
+
+
+def hold_over(incident: Incident, limit: timedelta, *, now: datetime) -> str:
+    """Return the notice of a hold that has reached its limit, "" before that, or when there is no hold."""
+    over = incident.state is IncidentState.HELD and now >= incident.opened + limit
+    return hold_notice(incident.opened, limit) if over else ""
+
+
+def hold_notice(opened: datetime, limit: timedelta) -> str:
+    """Return the notice that a hold is over: always the same text for one incident, so that it is sent once."""
+    return (
+        f"It was held since {opened:%H:%M:%S} for what it depends on. After {limit} it is judged on its own, unless that explains"
+        " it and is being recovered still, or could not be and the service waits for it (when_upstream_fails)."
+    )
+
+
+class ReconcileAction(Enum):
+    """The action that an open run needs."""
+
+    LEAVE = "leave"
+    TAKE_UP = "taken-up"
+    RESTART = "restarted"
+    HAND_OVER = "handed-over"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunLiveness:
+    """
+    The liveness of an open run in this process.
+
+    `silent_for` is since when its task has looked at nothing, None where it has no task. Its task has died `failures` times,
+    the last time `failed_for` ago.
+    """
+
+    silent_for: timedelta | None = None
+    failures: int = 0
+    failed_for: timedelta = timedelta(0)
+
+
+def reconcile_action(run: RunRecord, liveness: RunLiveness, *, pause: timedelta, now: datetime) -> ReconcileAction:
+    """
+    Decide what an open run needs: a task, a new task, or a person.
+
+    A run whose task died is taken up again after `pause`, doubled each time; after `MOST_TASK_FAILURES` it is handed over. One
+    that is past its deadline and has looked at nothing for `MOST_SILENCE` gets a new task (P5).
+    """
+    if liveness.silent_for is not None:
+        overdue = now > run.deadline and liveness.silent_for > MOST_SILENCE
+        return ReconcileAction.RESTART if overdue else ReconcileAction.LEAVE
+    if liveness.failures and liveness.failed_for < pause * 2**liveness.failures:
+        return ReconcileAction.LEAVE
+    return ReconcileAction.HAND_OVER if liveness.failures > MOST_TASK_FAILURES else ReconcileAction.TAKE_UP

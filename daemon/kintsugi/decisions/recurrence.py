@@ -1,0 +1,102 @@
+"""
+Decides whether a problem returns after every recovery, or whether run after run does not help: then a person is needed.
+
+Pure: moments and figures are arguments. The guards ask `recurring` and `unhelpful_streak`; the ledger writes
+`recurrence_summary` into the notice.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, UNHELPFUL_OUTCOMES, PastRun
+from kintsugi.model.records import IncidentState
+from kintsugi.model.remedies import RemedyKind
+
+MOST_SHOWN = 5
+"""Commands of one run that are shown in the account: a run over many pods makes as many changes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recurrence:
+    """A trouble that has returned: `times` recoveries since `since`. Its remedy is not tried again before `until`."""
+
+    since: datetime
+    times: int
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PastRecovery:
+    """A finished run: its time, the commands of its changes, and its outcome."""
+
+    run: str
+    started: datetime
+    finished: datetime
+    state: IncidentState
+    did: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TriedRemedy:
+    """The outcome of a finished run, and the remedies that it has tried: none where it has changed nothing."""
+
+    state: IncidentState
+    remedies: frozenset[RemedyKind] = frozenset()
+
+
+def recurring(recoveries: Sequence[datetime], *, most: int, window: timedelta, longest: timedelta) -> Recurrence | None:
+    """
+    Return the recurrence that the recoveries of one service by one runbook amount to, None when they do not.
+
+    `recoveries` are the moments at which the runs ended, the oldest first. `most` of them within `window` are a
+    recurrence, which rests for `window` after the last one. A recovery that comes after the rest but within another
+    `window` proves that the trouble is still the same: the rest doubles, up to `longest`.
+    """
+    found: Recurrence | None = None
+    rest = window
+    for number, moment in enumerate(recoveries):
+        if found is not None and moment <= found.until + window:
+            rest = min(rest * 2, max(longest, window))
+            found = Recurrence(since=found.since, times=found.times + 1, until=moment + rest)
+            continue
+        first = recoveries[number - most + 1] if number + 1 >= most else None
+        rest = window
+        found = (
+            Recurrence(since=first, times=most, until=moment + rest)
+            if first is not None and moment - first <= window
+            else None
+        )
+    return found
+
+
+def recurrence_summary(why: str, attempts: Iterable[PastRecovery]) -> str:
+    """Return the text for a person: why nothing is started, and each run so far with its changes and outcome."""
+    return "\n".join([why, "What was done so far:", *(f"  {_line(attempt)}" for attempt in attempts)])
+
+
+def _line(attempt: PastRecovery) -> str:
+    shown = list(attempt.did[:MOST_SHOWN])
+    if len(attempt.did) > MOST_SHOWN:
+        shown.append(f"and {len(attempt.did) - MOST_SHOWN} more")
+    did = "; ".join(shown) or "no change"
+    began, ended = f"{attempt.started:%Y-%m-%d %H:%M:%S}", f"{attempt.finished:%H:%M:%S}"
+    return f"{began} {attempt.run}: {did}: {attempt.state} at {ended}"
+
+
+def unhelpful_streak(past: list[PastRun]) -> list[PastRun]:
+    """Take the newest runs that did not help, up to the first that did."""
+    return list(takewhile(lambda run: run.state in UNHELPFUL_OUTCOMES, conclusive_runs(past)))
+
+
+def conclusive_runs(past: list[PastRun]) -> list[PastRun]:
+    """Return the runs that say something of the remedy."""
+    return [run for run in past if run.state not in INCONCLUSIVE_OUTCOMES]
+
+
+def tried_in_vain(runs: Iterable[TriedRemedy]) -> frozenset[RemedyKind]:
+    """Return the remedies of the newest runs (newest first) up to the first run that helped."""
+    telling = (run for run in runs if run.state not in INCONCLUSIVE_OUTCOMES)
+    streak = takewhile(lambda run: run.state in UNHELPFUL_OUTCOMES, telling)
+    return frozenset().union(*(run.remedies for run in streak))

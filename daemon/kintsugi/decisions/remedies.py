@@ -1,0 +1,146 @@
+"""
+Chooses the remedy for a cause: from none to a rollback at once, and a person where no remedy can help.
+
+Pure. A template is taken back at once only where it is clear: it was never good, the likeliest cause lies in a field that
+it changed, the revision before was seen good, upstreams are well, and nobody else would take the change back.
+"""
+
+from collections.abc import Callable, Mapping
+
+from kintsugi.decisions.diagnosis.last_change import covering
+from kintsugi.decisions.pod_remedies import move_pods, restart_one, scale_back
+from kintsugi.decisions.resource_remedies import grow_claim, raise_memory
+from kintsugi.model.causes import Cause, CauseKind, Diagnosis, RegistryAnswer
+from kintsugi.model.remedies import KeptTemplateFacts, Remedy, RemedyKind, RevisionFacts, WorkloadState
+
+REFUSING = frozenset(
+    {
+        RegistryAnswer.NOT_FOUND,
+        RegistryAnswer.DENIED,
+        RegistryAnswer.UNAUTHORIZED,
+        RegistryAnswer.INVALID_NAME,
+    }
+)
+"""Permanent answers of a registry; all others may be temporary."""
+
+BEYOND_A_RESTART = frozenset(
+    {
+        CauseKind.IMAGE_PULL,
+        CauseKind.MISSING_CONFIGURATION,
+        CauseKind.CONTAINER_START,
+        CauseKind.UNSCHEDULABLE,
+        CauseKind.POD_CREATION,
+        CauseKind.SERVICE_ROUTING,
+        CauseKind.CERTIFICATE,
+        CauseKind.FINALIZER,
+        CauseKind.NAME_RESOLUTION,
+        CauseKind.NETWORK_POLICY,
+        CauseKind.AUTOSCALER,
+        CauseKind.DISRUPTION_BUDGET,
+    }
+)
+"""Causes that each new pod would have, too."""
+
+ELSEWHERE = frozenset({CauseKind.UPSTREAM, CauseKind.OBSERVER})
+"""Causes outside the workload: it gets healthy when they are over."""
+
+RUNGS: Mapping[CauseKind, Callable[[Diagnosis, Cause, RevisionFacts, WorkloadState], Remedy]] = {
+    CauseKind.NOT_ANSWERING: restart_one,
+    CauseKind.STALE_CONFIGURATION: restart_one,
+    CauseKind.SCALED_TO_ZERO: scale_back,
+    CauseKind.NODE: move_pods,
+    CauseKind.OUT_OF_MEMORY: raise_memory,
+    CauseKind.VOLUME: grow_claim,
+}
+"""The function that returns the remedy of a cause."""
+
+_POD = "pod/"
+_NO_STATE = WorkloadState()
+
+NOT_AT_ONCE = frozenset({CauseKind.SERVICE_ROUTING})
+"""Causes for which a template is rolled back only at the deadline: its own pods do not fail."""
+
+
+def remedy(diagnosis: Diagnosis, facts: RevisionFacts, state: WorkloadState = _NO_STATE) -> Remedy:
+    """Return what helps against the likeliest cause."""
+    cause = next(iter(diagnosis.causes), None)
+    if cause is None and is_new(facts):
+        why = f"no cause is known yet; revision {facts.revision} was never seen good, and is taken back at the deadline"
+        return Remedy(kind=RemedyKind.WAIT, reason=why)
+    if cause is None:
+        return Remedy(kind=RemedyKind.RESTART, reason="no cause is known: what is unhealthy may be restarted")
+    if cause.registry is not None and cause.registry not in REFUSING:
+        return Remedy(kind=RemedyKind.WAIT, reason=f"the registry may come back: {cause.text}")
+    if lies_in_change(diagnosis, cause, facts):
+        return _of_template(diagnosis, cause, facts)
+    if cause.kind in ELSEWHERE:
+        return Remedy(kind=RemedyKind.WAIT, reason=f"nothing here helps: {cause.text}")
+    if rung := RUNGS.get(cause.kind):
+        return rung(diagnosis, cause, facts, state)
+    if cause.kind in BEYOND_A_RESTART:
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"no restart helps: {cause.text}")
+    return Remedy(kind=RemedyKind.RESTART, reason=f"a restart may help: {cause.text}")
+
+
+def is_new(facts: RevisionFacts) -> bool:
+    """Return whether the template in force is another one than the last good one, and was never good itself."""
+    return bool(facts.good and facts.changed) and not facts.known_good
+
+
+def lies_in_change(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts) -> bool:
+    """
+    Return whether a cause lies in a field of the template that is not as in the last good revision.
+
+    What was read of pods must be of some pod that the template in force has made: one of an earlier template says nothing of it.
+    """
+    if cause.object != diagnosis.object or not cause.field or not covering(facts.changed, cause.field):
+        return False
+    pods = {each.object for each in cause.evidence if each.object.startswith(_POD)}
+    return not pods or not pods.isdisjoint(facts.pods)
+
+
+def _of_template(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts) -> Remedy:
+    if why := _against(facts):
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"not rolled back, {why}: {cause.text}")
+    if facts.upstream:
+        why = f"not rolled back while {facts.upstream}, on which it depends, is not well: {cause.text}"
+        return Remedy(kind=RemedyKind.WAIT, reason=why)
+    if facts.kept is not None:
+        return _of_kept(diagnosis, cause, facts, facts.kept)
+    if cause.kind in NOT_AT_ONCE or _hangs(cause):
+        return Remedy(
+            kind=RemedyKind.WAIT, reason=f"rolled back at the deadline, if it is not well by then: {cause.text}"
+        )
+    if facts.release:
+        why = f"helm rollback {facts.release} -n {diagnosis.namespace} is the owner's way back: {cause.text}"
+        return Remedy(kind=RemedyKind.ROLL_BACK_ASKED, reason=why)
+    return Remedy(kind=RemedyKind.ROLL_BACK, reason=cause.text)
+
+
+def _of_kept(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, kept: KeptTemplateFacts) -> Remedy:
+    """Return what becomes of a template where only the ledger has the good one: it is gone back to when a person agrees."""
+    if kept.missing:
+        why = f"not rolled back, since of the last good template the values of {', '.join(kept.missing)} are not kept"
+        return Remedy(kind=RemedyKind.HAND_OVER, reason=f"{why}: {cause.text}")
+    if cause.kind in NOT_AT_ONCE or _hangs(cause):
+        return Remedy(kind=RemedyKind.WAIT, reason=f"it may become well without a change: {cause.text}")
+    instead = f" ({kept.difference})" if kept.difference else ""
+    helm = f"helm rollback {facts.release} -n {diagnosis.namespace} is the owner's way back; " if facts.release else ""
+    why = f"{helm}Kubernetes has no good revision any more, the ledger has the last good template{instead}"
+    return Remedy(kind=RemedyKind.ROLL_BACK_ASKED, reason=f"{why}: {cause.text}")
+
+
+def _against(facts: RevisionFacts) -> str:
+    """Return what forbids to take a template back, as a clause; "" for nothing."""
+    if facts.known_good:
+        return f"since revision {facts.revision} was seen good before"
+    if not facts.good and facts.kept is None:
+        return "since no earlier revision was seen good"
+    if facts.managers:
+        return f"since it belongs to {', '.join(facts.managers)}, which would take that back"
+    return ""
+
+
+def _hangs(cause: Cause) -> bool:
+    """Return whether an init container is only known not to have ended: it may wait for something."""
+    return cause.kind is CauseKind.INIT_CONTAINER and cause.field.endswith("]")

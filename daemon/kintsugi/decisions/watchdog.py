@@ -1,0 +1,364 @@
+"""
+The watchdog of a run: decides by the service's current state whether the run has helped.
+
+Pure: the driver asks once a second and acts on the answer. Every answer but WAIT ends the waiting, and there is no WAIT after
+`end_of`: a run ends even if its service flaps or cannot be observed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
+from kintsugi.model.views import ServiceView
+from kintsugi.objects import predicates
+from kintsugi.objects.kept import Pod
+from kintsugi.objects.owners import Manager
+from kintsugi.objects.rollouts import unsettled
+
+FLAPPING = 5
+"""The time, in failing times, to look for a clear failure after the deadline before a person is called."""
+
+ROLLOUT = 5
+"""The limit of a rollout after a rollback, in verification times: 10 minutes by default, as in Kubernetes."""
+
+SKEW = timedelta(seconds=30)
+"""How far the API server's clock may be from ours: a pod that was made so shortly before the run counts as made since."""
+
+MOST_PODS = 3
+"""How many pods are named in a reason; of more their number is said."""
+
+
+class WatchdogDecision(StrEnum):
+    """The decision of the watchdog."""
+
+    WAIT = "wait"
+    RECOVERED = "recovered"
+    NO_ACTION = "no-action"
+    INEFFECTIVE = "ineffective"
+    ROLL_BACK = "roll-back"
+    HAND_OVER = "hand-over"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WatchdogResult:
+    """A decision with its reason, a sentence for a person."""
+
+    decision: WatchdogDecision
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WatchdogTimings:
+    """The watchdog's durations, scaled by `durations`."""
+
+    verify: timedelta = timedelta(minutes=2)
+    alert_lag: timedelta = timedelta(minutes=15)
+    failing_for: timedelta = timedelta(minutes=3)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """
+    The progress of a run.
+
+    `began` is when it started, `steps_finished_at` when its last step ended, `changed` whether it changed anything, `clear_since`
+    when the trigger ended (None: it still holds). `stuck`: its steps were not all done, and at its deadline it would only
+    call a person, or it has left all to others. `untried` is why it has changed nothing, by its own diagnosis, "" where it has, or
+    made none. `taken_up` is when a process first took it up after its deadline; None when one was there in time.
+    """
+
+    began: datetime
+    deadline: datetime
+    steps_finished_at: datetime | None = None
+    taken_up: datetime | None = None
+    changed: bool = False
+    clear_since: datetime | None = None
+    stuck: bool = False
+    untried: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollbackEvidence:
+    """
+    The evidence for and against rolling the workload back.
+
+    `known_good`: the failing template was once seen good, so that the fault is elsewhere. `last_written_by_us`: the template is as
+    our run left it, which is only known where that was `noted`. `upstream`: the name of an unhealthy upstream. `managers`: GitOps
+    or operators that own the workload; `release`: its Helm release.
+    """
+
+    known_good: bool
+    last_written_by_us: bool
+    noted: bool = True
+    upstream: str = ""
+    managers: tuple[Manager, ...] = ()
+    release: str = ""
+
+
+def end_of(progress: Progress, timings: WatchdogTimings) -> datetime:
+    """
+    Return when a run is over at the latest: its deadline, and what an alert may lag and a verification takes.
+
+    A watchdog that is overdue because no process was there has the time to look again before it acts (P5), once.
+    """
+    latest = progress.deadline + timings.alert_lag + timings.verify
+    if progress.taken_up is None:
+        return latest
+    return max(latest, progress.taken_up + timings.verify + timings.failing_for)
+
+
+def settle_time(view: ServiceView, timings: WatchdogTimings) -> timedelta:
+    """Return how long health must last to count: the verification time or twice the observed crash interval."""
+    return max(timings.verify, 2 * view.crash_interval)
+
+
+def whole(span: timedelta) -> timedelta:
+    """Round a duration to seconds, for people."""
+    return timedelta(seconds=round(span.total_seconds()))
+
+
+def watch(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> WatchdogResult:
+    """
+    Judge a run whose steps have ended, before its deadline.
+
+    Recovered takes all of these: health that lasted without a restart, a trigger that is clear (an alert may lag), a
+    rollout that is complete, and readiness of every pod made since the run began.
+    """
+    if (
+        progress.stuck
+        and not is_unseen(view)
+        and (trouble := trouble_since_the_steps(view, progress, timings, now=now))
+    ):
+        why = f": {progress.untried}" if progress.untried else ", and there is nothing left to try"
+        return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{trouble}{why}")
+    if waits := settling(view, progress, timings, now=now):
+        return WatchdogResult(decision=WatchdogDecision.WAIT, reason=waits)
+    lasting = now - (steady_since(view, progress) or now)
+    doubt = unfinished(view, progress.began)
+    if progress.clear_since is not None:
+        return (
+            WatchdogResult(decision=WatchdogDecision.WAIT, reason=f"{view.name} is healthy, but {doubt}")
+            if doubt
+            else well(view, progress)
+        )
+    if lasting < settle_time(view, timings) + timings.alert_lag:
+        return WatchdogResult(
+            decision=WatchdogDecision.WAIT, reason="everything is healthy; the trigger has not cleared yet"
+        )
+    goes_on = "; ".join(["the trigger persists", *([doubt] if doubt else [])])
+    return in_vain(f"{view.name} is healthy, but {goes_on}", progress)
+
+
+def in_vain(trouble: str, progress: Progress) -> WatchdogResult:
+    """Close a run whose trigger persists: ineffective, or handed over with its cause where nothing was tried against that."""
+    if progress.untried:
+        why = f"{trouble}, and nothing was changed: {progress.untried}"
+        return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=why)
+    return WatchdogResult(decision=WatchdogDecision.INEFFECTIVE, reason=f"{trouble}: a person is needed")
+
+
+def settling(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> str:
+    """Return why a run must wait even if its trigger has ended: its service is not healthy, or not for long enough."""
+    if is_unseen(view):
+        return f"{view.name} cannot be observed well enough to judge"
+    since = steady_since(view, progress)
+    if since is None:
+        return f"{view.name} is not healthy: {view.ready} of {view.desired} ready"
+    settle = settle_time(view, timings)
+    if now - since < settle:
+        return f"{view.name} has been well since {since:%H:%M:%S}; {whole(settle)} are asked for"
+    return ""
+
+
+def is_unseen(view: ServiceView) -> bool:
+    """Return whether the service's current state is unknown (P6)."""
+    return not view.is_current or view.healthy is None
+
+
+def unfinished(view: ServiceView, began: datetime) -> str:
+    """Return why a healthy service is not recovered yet (its rollout, or a new pod), "" when it is."""
+    if view.workload is not None and (why := unsettled(view.workload)):
+        return f"the rollout of {view.service.workload} is not complete: {why}"
+    unready = [pod.metadata.name for pod in made_since(view, began) if not predicates.ready(pod)]
+    if not unready:
+        return ""
+    named = ", ".join(unready[:MOST_PODS])
+    more = f" and {len(unready) - MOST_PODS} more" if len(unready) > MOST_PODS else ""
+    return f"made since the run began and not ready: {named}{more}"
+
+
+def made_since(view: ServiceView, began: datetime) -> Iterator[Pod]:
+    """Yield the service's pods that were made since a moment, but those that end or have ended."""
+    for pod in view.pods:
+        made = pod.metadata.creation_timestamp
+        if (
+            made is not None
+            and made >= began - SKEW
+            and not predicates.terminating(pod)
+            and not predicates.finished(pod)
+        ):
+            yield pod
+
+
+def trouble_since_the_steps(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> str:
+    """Return the problem that has lasted long enough since the last step: the service's failure, or the trigger; "" for none."""
+    if progress.steps_finished_at is None or now - progress.steps_finished_at < timings.failing_for:
+        return ""
+    if view.failing_since is not None and now - view.failing_since >= timings.failing_for:
+        return f"{view.name} is not healthy"
+    return f"the trigger on {view.name} persists" if progress.clear_since is None else ""
+
+
+def well(view: ServiceView, progress: Progress) -> WatchdogResult:
+    """Close a run on a healthy service: recovered when the run changed something, else no action."""
+    if progress.changed:
+        return WatchdogResult(
+            decision=WatchdogDecision.RECOVERED, reason=f"{view.name} is healthy and the trigger has cleared"
+        )
+    return WatchdogResult(
+        decision=WatchdogDecision.NO_ACTION, reason=f"{view.name} is healthy; nothing had to be changed"
+    )
+
+
+def steady_since(view: ServiceView, progress: Progress) -> datetime | None:
+    """
+    Return the moment since when the service has been healthy with no restart, never earlier than the last step.
+
+    A pod that was made since the run began counts from when it became ready.
+    """
+    if not view.healthy or view.healthy_since is None:
+        return None
+    turns = [predicates.condition_of(pod.status.conditions, "Ready") for pod in made_since(view, progress.began)]
+    ready = [turn.last_transition_time for turn in turns if turn is not None and turn.status == "True"]
+    moments = [view.healthy_since, view.last_restart, progress.steps_finished_at, *ready]
+    return max(moment for moment in moments if moment is not None)
+
+
+def in_the_end(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> WatchdogResult:
+    """
+    Judge a run whose time is over while it still waits: name the reason, and call a person.
+
+    Nothing is rolled back: a failure that has lasted long enough was acted upon at the deadline.
+    """
+    if is_unseen(view):
+        why = f"{view.name} could not be observed well enough to judge before its time was over: its health is unknown"
+        return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=why)
+    since = steady_since(view, progress)
+    if since is None:
+        return WatchdogResult(
+            decision=WatchdogDecision.HAND_OVER,
+            reason=f"{view.name} is flapping: it neither stays healthy nor fails for long",
+        )
+    doubts = ["the trigger persists"] if progress.clear_since is None else []
+    settle = settle_time(view, timings)
+    if now - since < settle:
+        cause = "a container restarted last at" if since == view.last_restart else "all of this has held only since"
+        doubts.append(f"it has not been well for {whole(settle)} on end: {cause} {since:%H:%M:%S}")
+    if doubt := unfinished(view, progress.began):
+        doubts.append(doubt)
+    trouble = f"{view.name} is healthy, but {'; '.join(doubts)}"
+    if progress.clear_since is None:
+        return in_vain(trouble, progress)
+    return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"{trouble}: a person is needed")
+
+
+def after_rollback(view: ServiceView, progress: Progress, timings: WatchdogTimings, *, now: datetime) -> WatchdogResult:
+    """
+    Judge a rollback whose last change was made at `progress.steps_finished_at`: RECOVERED when the service is well by it.
+
+    Well means what it means after a run, but for the trigger. A service that is not healthy is given the verification
+    time, and while its pods are being replaced the time of a rollout.
+    """
+    since, doubt = steady_since(view, progress), unfinished(view, progress.began)
+    if is_unseen(view):
+        patient, why = ROLLOUT * timings.verify, f"{view.name} cannot be observed well enough to judge"
+    elif since is None:
+        patient = (ROLLOUT if doubt else 1) * timings.verify
+        why = f"{view.name} is not healthy: {view.ready} of {view.desired} ready"
+    elif not doubt and now - since >= timings.verify:
+        return WatchdogResult(decision=WatchdogDecision.RECOVERED, reason=f"{view.name} is healthy")
+    else:
+        patient = (ROLLOUT + 1) * timings.verify
+        why = f"{doubt or f'{view.name} has been healthy only since {since:%H:%M:%S}'}"
+    over = progress.steps_finished_at is not None and now - progress.steps_finished_at >= patient
+    return WatchdogResult(decision=WatchdogDecision.HAND_OVER if over else WatchdogDecision.WAIT, reason=why)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadlinePolicy:
+    """
+    How the runbook wants its deadline treated: with care or always, and what comes after the rollback's steps.
+
+    `observed_since` is when this process first judged the service after the deadline with a current view.
+    """
+
+    policy: RollbackPolicy
+    then: RollbackThen
+    observed_since: datetime
+
+
+def at_deadline(
+    view: ServiceView, evidence: RollbackEvidence, terms: DeadlinePolicy, timings: WatchdogTimings, *, now: datetime
+) -> WatchdogResult:
+    """
+    Judge at the deadline, on what is seen now (P5: an overdue watchdog looks again first).
+
+    A rollback happens by itself only when the failing template was never seen good, is as our run left it, upstreams are
+    well, nobody else manages the workload, and the failure has lasted; `always` is the author's choice.
+    """
+    if not view.is_current or view.healthy is None:
+        return WatchdogResult(
+            decision=WatchdogDecision.WAIT,
+            reason=f"the deadline was reached, but {view.name} cannot be observed well enough to judge",
+        )
+    if view.healthy:
+        return WatchdogResult(
+            decision=WatchdogDecision.WAIT,
+            reason=f"the deadline was reached, but {view.name} is healthy: it is verified",
+        )
+    if terms.then is RollbackThen.LEAVE:
+        return WatchdogResult(
+            decision=WatchdogDecision.HAND_OVER,
+            reason="the deadline was reached: everything is left as it is for a person",
+        )
+    if terms.policy is RollbackPolicy.ALWAYS:
+        return WatchdogResult(
+            decision=WatchdogDecision.ROLL_BACK, reason="the deadline was reached and the runbook always rolls back"
+        )
+    objection = objection_to_rollback(view, evidence)
+    if objection:
+        return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"not rolled back: {objection}")
+    if view.failing_since is not None and now - view.failing_since >= timings.failing_for:
+        return WatchdogResult(
+            decision=WatchdogDecision.ROLL_BACK, reason=f"{view.name} is still failing at the deadline"
+        )
+    if now - terms.observed_since > FLAPPING * timings.failing_for:
+        return WatchdogResult(
+            decision=WatchdogDecision.HAND_OVER,
+            reason=f"{view.name} is flapping: it neither stays healthy nor fails for long",
+        )
+    return WatchdogResult(
+        decision=WatchdogDecision.WAIT,
+        reason=f"the deadline was reached; {view.name} has not failed for {timings.failing_for} without interruption",
+    )
+
+
+def objection_to_rollback(view: ServiceView, evidence: RollbackEvidence) -> str:
+    """Return the first objection to an automatic rollback, "" for none."""
+    if evidence.upstream:
+        return f"its upstream {evidence.upstream} is unhealthy, so the revision may not be the cause"
+    if evidence.managers:
+        return f"{view.service.workload} is managed by {', '.join(map(str, evidence.managers))}"
+    if evidence.release:
+        way = f"helm rollback {evidence.release} -n {view.service.namespace}"
+        return f"{view.service.workload} is of the Helm release {evidence.release}, whose owner goes back with {way}"
+    if not evidence.noted:
+        return f"which template {view.service.workload} had when the run began could not be seen"
+    if not evidence.last_written_by_us:
+        return f"someone has changed {view.service.workload} since the run began"
+    if evidence.known_good:
+        return "the revision that fails now was seen good before, so a rollback would not help"
+    return ""

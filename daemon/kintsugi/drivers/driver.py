@@ -1,0 +1,279 @@
+"""
+Drives one run from its state in the ledger to its end: executes its steps, verifies, and rolls back if needed.
+
+The ledger says how far the run is, however the process ended; the next process resumes it from there.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from kintsugi.decisions.watchdog import WatchdogDecision, WatchdogResult
+from kintsugi.drivers.deadlines import DeadlineClock, RollbackTerm
+from kintsugi.drivers.rollback import RollbackRunner
+from kintsugi.drivers.run_watchdog import RunWatchdog
+from kintsugi.ledger import Ledger
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.causes import Occasion
+from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
+from kintsugi.model.run_update import NO_UPDATE, RunUpdate
+from kintsugi.model.runbooks import Runbook
+from kintsugi.model.step_path import RUN
+from kintsugi.model.trigger import Trigger
+from kintsugi.runner.context import RunContext, RunnerDeps, StepScope
+from kintsugi.runner.ends import (
+    TOO_LATE,
+    ConflictingChange,
+    EffectFailed,
+    ExecutionAborted,
+    ExecutionStopped,
+    HandoverRequested,
+    OutcomeAmbiguous,
+    RollbackRequested,
+    TriggerResolved,
+    WritesForbidden,
+    raise_most_severe,
+    requested,
+)
+from kintsugi.runner.gate import RunGate
+from kintsugi.runner.holds import STANDS_STILL, SlotYielder
+from kintsugi.runner.interpreter import Interpreter
+from kintsugi.runner.journal import Journal
+from kintsugi.runner.report import gone_back, hand_over, left_changed, not_watched, raised, restore_summary
+from kintsugi.runner.restoring import RestoreScope, unfinished
+
+log = structlog.get_logger(__name__)
+
+Ends = Sequence[BaseException | None]
+
+ENDS = {
+    WatchdogDecision.RECOVERED: IncidentState.RECOVERED,
+    WatchdogDecision.NO_ACTION: IncidentState.NO_ACTION,
+    WatchdogDecision.INEFFECTIVE: IncidentState.INEFFECTIVE,
+    WatchdogDecision.ROLL_BACK: IncidentState.ROLLING_BACK,
+    WatchdogDecision.HAND_OVER: IncidentState.NEEDS_OPERATOR,
+    WatchdogDecision.CANCEL: IncidentState.CANCELLED,
+}
+FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
+"""States whose reason is the whole report: what was done, what is left, how to undo it."""
+
+
+@dataclass(kw_only=True)
+class RunDriver:
+    """
+    One run under way.
+
+    `rollback_asked` is set when a person wants it rolled back now; it takes effect at the next step boundary.
+    """
+
+    deps: RunnerDeps
+    ledger: Ledger
+    catalog: Catalog
+    runbook: Runbook
+    incident: Incident
+    journal: Journal
+    watchdog: RunWatchdog
+    gate: RunGate
+    rollback_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    rollback_by: str = ""
+    clock: DeadlineClock = field(init=False)
+
+    def __post_init__(self) -> None:
+        after = self.runbook.rollback.after
+        self.clock = DeadlineClock(deps=self.deps, ledger=self.ledger, journal=self.journal, after=after)
+
+    @property
+    def run(self) -> RunRecord:
+        """Return the run as it was last committed."""
+        return self.journal.run
+
+    async def drive(self) -> RunRecord:
+        """Continue from the run's state until it is final."""
+        await self.watchdog.note_found()
+        await self._diagnose(Occasion.OPENED)  # before anything is changed: what is deleted tells no more
+        while not self.run.state.is_final:
+            match self.run.state:
+                case IncidentState.VERIFYING:
+                    await self._watch()
+                case IncidentState.ROLLING_BACK:
+                    await self._roll_back()
+                case _ if self.journal.has_any(Phase.ROLLBACK):
+                    await self._roll_back()
+                case _:
+                    await self._execute_steps()
+        return self.run
+
+    def ask_rollback(self, who: str) -> None:
+        """Begin a rollback for a person."""
+        self.rollback_by = who
+        self.rollback_asked.set()
+
+    async def _execute_steps(self) -> None:
+        context = self._context(self.run.deadline)
+        service, parameters = self.catalog.services.get(self.run.service), self.run.parameters
+        scope = StepScope(
+            phase=Phase.FORWARD,
+            service=self.run.service,
+            runbook=self.runbook.name,
+            parameters=parameters,
+            restoring=RestoreScope.of(self.runbook, service, parameters, RUN),
+        )
+        state, reason = IncidentState.VERIFYING, "every step was done"
+        updates = NO_UPDATE
+        try:
+            told_after = self.gate.limits.holds.limit
+            slot = SlotYielder(deps=self.deps, ledger=self.ledger, journal=self.journal, told_after=told_after)
+            execution = Interpreter(context, self.catalog, yielding=slot).execute_steps(self.runbook.steps, scope)
+            await until_stopped(execution, self._reasons_to_stop, self._next_check, name=f"steps of {self.run.id}")
+        except ExecutionStopped as stop:
+            reason, updates = stop.told, RunUpdate(stopped_at=str(stop.path))
+        except RollbackRequested as wish:
+            state = IncidentState.ROLLING_BACK
+            reason = f"the runbook asks for the rollback: {wish}" if wish.path else wish.why
+            updates = RunUpdate(rollback_requested_by=wish.who or None)
+        except EffectFailed as failure:
+            state, reason = IncidentState.FAILED, str(failure)
+        except (OutcomeAmbiguous, HandoverRequested) as end:
+            state, reason = IncidentState.NEEDS_OPERATOR, str(end)
+        except ConflictingChange as conflict:
+            state, reason = IncidentState.NEEDS_OPERATOR, conflict.why
+        except WritesForbidden as stop:
+            state, reason = self._end_without_writing(), stop.why
+        except TriggerResolved as cleared:
+            state, reason = IncidentState.CANCELLED, cleared.why
+        if not self.rollback_asked.is_set() and unfinished(self.runbook, self.catalog, self.journal):
+            state, reason = self._left_to_a_person(state), f"the restore is left as it is for a person: {reason}"
+        await self.watchdog.note_left()
+        await self._move(state, reason, replace(updates, steps_finished_at=self.deps.clock()))
+
+    def _end_without_writing(self) -> IncidentState:
+        """End a run for which nothing more may be written: it is handed to a person if it has changed anything."""
+        return IncidentState.NEEDS_OPERATOR if self.journal.changed else IncidentState.CANCELLED
+
+    def _left_to_a_person(self, state: IncidentState) -> IncidentState:
+        """A restore that has begun is neither closed nor taken back by itself: what it stopped stays stopped."""
+        ours = (IncidentState.VERIFYING, IncidentState.ROLLING_BACK, IncidentState.FAILED)
+        return IncidentState.NEEDS_OPERATOR if state in ours else state
+
+    async def _reasons_to_stop(self) -> list[BaseException | None]:
+        """Return why the execution must end now: a person's request, or the deadline."""
+        if self.rollback_asked.is_set():
+            return [RollbackRequested(RUN, requested(self.rollback_by), who=self.rollback_by)]
+        if not await self.clock.check() and self._left() <= timedelta(0):
+            return [ExecutionStopped(RUN, TOO_LATE)]
+        return []
+
+    def _next_check(self) -> timedelta:
+        """Return when the reasons to stop are checked next: soon, and at the deadline at the latest."""
+        left = self._left()
+        return min(self.deps.pace, left) if left > timedelta(0) else self.deps.pace
+
+    def _left(self) -> timedelta:
+        """Return how long it is until the deadline: some time, while a person is asked or a slot is waited for."""
+        if self.run.state in STANDS_STILL:
+            return self.deps.pace
+        return self.run.deadline - self.deps.clock()
+
+    async def _watch(self) -> None:
+        before, updates = self.run.reason, NO_UPDATE
+        result = await self._watchdog_result()
+        while result.decision is WatchdogDecision.WAIT:
+            await asyncio.sleep(self.deps.pace.total_seconds())
+            if self.rollback_asked.is_set():
+                result = WatchdogResult(decision=WatchdogDecision.ROLL_BACK, reason=requested(self.rollback_by))
+                updates = RunUpdate(rollback_requested_by=self.rollback_by)
+                break
+            result = await self._watchdog_result()
+        state = ENDS[result.decision]
+        told = f"{result.reason}; {before}" if state is IncidentState.NEEDS_OPERATOR else result.reason
+        await self._move(state, told, updates)
+
+    async def _watchdog_result(self) -> WatchdogResult:
+        """Ask the watchdog now. While a pause holds no rollback begins by itself: the deadline's clock stands still."""
+        stands = await self.clock.check()
+        upstream = self.watchdog.upstream_cause
+        early = not upstream and self.watchdog.waits_anyway(self.incident)
+        trigger = Trigger() if early else await self.ledger.triggers.of_incident(self.incident.id)
+        if upstream and trigger.firing:
+            reason = f"upstream: {upstream}; nothing was changed, and what started the run waits for it"
+            return WatchdogResult(decision=WatchdogDecision.CANCEL, reason=reason)
+        result = self.watchdog.evaluate(self.incident, trigger)
+        if stands and result.decision is WatchdogDecision.ROLL_BACK:
+            return WatchdogResult(decision=WatchdogDecision.WAIT, reason=f"{stands}: nothing is rolled back meanwhile")
+        return result
+
+    async def _roll_back(self) -> None:
+        rollback, verify = self.runbook.rollback, self.watchdog.timings.verify
+        term = await RollbackTerm.begin(self.deps, self.journal, self.clock, rollback, verify)
+        context = self._context(self.deps.clock() + rollback.after)
+        going = RollbackRunner(context, self.catalog, self.runbook, self.watchdog)
+        try:
+            done = await term.in_time(going.do(asked=self.run.rollback_requested_by != ""))
+            state = IncidentState.ROLLED_BACK if done.helped else IncidentState.NEEDS_OPERATOR
+            standing = done.standing if done.helped else f"but {done.standing}"
+            reason = f"rolled back ({term.why}): {done.what}; {standing}"
+        except ExecutionAborted as trouble:
+            state, reason = IncidentState.NEEDS_OPERATOR, f"the rollback failed: {trouble}"
+        await term.end()
+        await self._move(state, reason)
+
+    async def _diagnose(self, occasion: Occasion) -> None:
+        """Diagnose the service, unless it is no longer in the catalog."""
+        service = self.catalog.services.get(self.run.service)
+        if self.deps.diagnoses is not None and service is not None:
+            await self.deps.diagnoses.make(self.incident.id, service, occasion)
+
+    async def _move(self, state: IncidentState, reason: str, updates: RunUpdate = NO_UPDATE) -> None:
+        if state in FOR_A_PERSON:
+            await self._diagnose(Occasion.HAND_OVER)
+        elif state is IncidentState.ROLLING_BACK:
+            await self._diagnose(Occasion.ROLLBACK)
+        if state.is_final:
+            steps = self.journal.all()
+            unwatched = not_watched(steps, self.deps.prometheus)
+            left = left_changed(steps) if state not in FOR_A_PERSON else ""
+            restored = restore_summary(steps, self.incident.opened)
+            told = (gone_back(steps), raised(steps), reason, restored, unwatched, left)
+            reason = "; ".join(part for part in told if part)
+        text = hand_over(reason, self.journal.all(), self._undo_command()) if state in FOR_A_PERSON else reason
+        self.journal.run = await self.ledger.runs.move_run(self.run.id, state, text, self.deps.clock(), updates=updates)
+        log.info("run state changed", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
+
+    def _undo_command(self) -> str:
+        """Return the command that goes back to the last good revision, while the service is not healthy."""
+        view, number = self.watchdog.view, self.deps.observed.last_good(self.run.service)
+        if view is None or not number or self.watchdog.is_well:
+            return ""
+        return f"kubectl rollout undo {view.service.workload} --to-revision={number} -n {view.service.namespace}"
+
+    def _context(self, give_up: datetime) -> RunContext:
+        return RunContext(deps=self.deps, gate=self.gate, journal=self.journal, incident=self.incident, give_up=give_up)
+
+
+async def until_stopped(
+    execution: Coroutine[Any, Any, None],
+    reasons: Callable[[], Awaitable[Ends]],
+    pause: Callable[[], timedelta],
+    *,
+    name: str,
+    conclude: Callable[[Ends], None] = raise_most_severe,
+) -> None:
+    """
+    Execute steps, and ask for reasons to stop after each pause; the execution is over when this returns.
+
+    Raises what `conclude` makes of all the ends that there were: the most severe, a ExecutionAborted as a rule.
+    """
+    task = asyncio.create_task(execution, name=name)
+    ends: list[BaseException | None] = []
+    try:
+        while not task.done() and not ends:
+            ends += await reasons()
+            await asyncio.wait([task], timeout=0 if ends else pause().total_seconds())
+    finally:
+        task.cancel()
+        ends += await asyncio.gather(task, return_exceptions=True)
+    conclude([end for end in ends if not isinstance(end, asyncio.CancelledError)])

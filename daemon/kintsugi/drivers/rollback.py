@@ -1,0 +1,201 @@
+"""
+Rolls a run back: executes the runbook's rollback steps, undoes the remaining changes, newest first, and checks the service.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from kintsugi.actions.change_verb import is_same_object, object_of
+from kintsugi.actions.effect_plan import undone_by
+from kintsugi.commands import decode
+from kintsugi.commands.registry import definition_of
+from kintsugi.decisions.watchdog import WatchdogDecision
+from kintsugi.drivers.deadlines import noted_of
+from kintsugi.drivers.run_watchdog import RunWatchdog, is_workload_of
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.command import Command
+from kintsugi.model.records import Phase, StepRecord, StepState, UndoRecord
+from kintsugi.model.runbooks import InOrder, Parallel, Runbook, RunRunbook, Step, UndoPolicy
+from kintsugi.model.step_path import RUN, StepPath
+from kintsugi.runner.context import RunContext, StepScope
+from kintsugi.runner.ends import ExecutionStopped
+from kintsugi.runner.interpreter import Interpreter
+from kintsugi.runner.journal import Journal, left_to_undo
+from kintsugi.runner.report import between
+from kintsugi.runner.restoring import restores_below
+
+MOST_CHANGES = 5
+"""The number of changes that the sentence about a rollback lists; the record has them all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollbackResult:
+    """The result of a rollback: its actions as a clause, and whether it `helped`, else the reason why not."""
+
+    what: str
+    helped: bool
+    standing: str
+
+
+class RollbackRunner:
+    """The rollback of one run; after a restart it continues where it was."""
+
+    def __init__(self, context: RunContext, catalog: Catalog, runbook: Runbook, watchdog: RunWatchdog) -> None:
+        self._context = context
+        self._interpreter = Interpreter(context, catalog)
+        self._changes = self._interpreter.changes
+        self._catalog = catalog
+        self._runbook = runbook
+        self._watchdog = watchdog
+
+    async def do(self, *, asked: bool) -> RollbackResult:
+        """
+        Roll back and return the result; a restore only when a person `asked`.
+
+        Raises ExecutionAborted when it fails, or when there was nothing to undo.
+        """
+        run = self._context.journal.run
+        scope = StepScope(
+            phase=Phase.ROLLBACK, service=run.service, runbook=self._runbook.name, parameters=run.parameters
+        )
+        await self._changes.settle(scope)
+        await self._changes.end_workers(scope)
+        await self._interpreter.execute_steps(self._runbook.rollback.steps, scope)
+        await self._undo_the_rest(scope, asked=asked)
+        made = undone_changes(self._context.journal)
+        if not made:
+            raise ExecutionStopped(RUN, nothing_undone(self._context.journal))
+        result = self._watchdog.evaluate_rollback()
+        while result.decision is WatchdogDecision.WAIT:
+            await asyncio.sleep(self._context.deps.pace.total_seconds())
+            result = self._watchdog.evaluate_rollback()
+        helped = result.decision is WatchdogDecision.RECOVERED
+        return RollbackResult(what=self._told(made), helped=helped, standing=result.reason)
+
+    async def _undo_the_rest(self, scope: StepScope, *, asked: bool) -> None:
+        """
+        Undo the run's changes, except those that a rollback step has handled or that are better left for now.
+
+        A restore is undone whole: any part that stayed would block the rest.
+        """
+        journal = self._context.journal
+        restores = [path for path, _ in restores_below(self._runbook.steps, self._catalog)]
+        restores += [RUN] if self._runbook.restores else []
+        committed = [path for path in recovered_children(self._runbook.steps, journal) if path not in restores]
+        left_alone = committed if asked else [*committed, *restores]
+        for step, undo in left_to_undo(journal):
+            if any(step.step_path.is_below(path) for path in left_alone):
+                continue
+            whole = any(step.step_path.is_below(path) for path in restores)
+            if whole or not (self._is_dealt_with(step) or self._is_better_left(step)):
+                way, there = self._undo_of(step, undo, scope)
+                await self._changes.undo(step, way, there)
+        changed = [step.step_path for step in journal.changes(Phase.FORWARD)]
+        there = replace(scope, phase=Phase.FORWARD, outcomes={})
+        self._interpreter.recall(self._runbook.steps, there)
+        for written in own_undo_steps(self._runbook.steps, changed):
+            await self._interpreter.execute_steps(written, replace(there, phase=Phase.UNDO))
+
+    def _undo_of(self, step: StepRecord, undo: UndoRecord, scope: StepScope) -> tuple[UndoRecord, StepScope]:
+        """
+        Return the undo of a change, and its service. The undo of our own restart leads only to a template that was seen good.
+
+        The restart did not help the template before it. Where that was never seen good, the undo leads to the last good
+        revision; the action refuses when there is none.
+        """
+        command = command_of(step)
+        back = definition_of(command).to_good_revision(command) if command is not None else None
+        if command is None or back is None or not undo.commands:
+            return undo, scope
+        observed = self._context.deps.observed
+        service = next(
+            (name for name, view in observed.views.items() if is_workload_of(command, view.service)), scope.service
+        )
+        there = replace(scope, service=service)
+        if step.facts.get("revision_template") in observed.good(service):
+            return undo, there
+        return undone_by(back), there
+
+    def _is_dealt_with(self, step: StepRecord) -> bool:
+        """Return whether a rollback step, or after a restart an undo, has set the same workload's template already."""
+        command, journal = command_of(step), self._context.journal
+        if command is None or not definition_of(command).rolls_out:
+            return False
+        later = list(journal.changes(Phase.ROLLBACK))
+        if definition_of(command).restarts:
+            later += [each for each in journal.changes(Phase.UNDO) if is_after(each, step)]
+        others = [decode(each.command) for each in later if each.state is StepState.DONE and each.command is not None]
+        return any(definition_of(other).rolls_out and is_same_object(command, other) for other in others)
+
+    def _is_better_left(self, step: StepRecord) -> bool:
+        """Return whether added replicas are kept while the service is not healthy: fewer would make it worse."""
+        view = self._watchdog.view
+        command = command_of(step)
+        scales = command is not None and definition_of(command).changes_replicas
+        return scales and (view is None or view.healthy is not True)
+
+    def _told(self, made: Sequence[StepRecord]) -> str:
+        """Return what was undone: for workloads the revisions, for the rest the commands."""
+        told = [self._told_of(each) for each in made[:MOST_CHANGES]]
+        more = [f"and {len(made) - MOST_CHANGES} more changes"] if len(made) > MOST_CHANGES else []
+        return ", ".join([*told, *more])
+
+    def _told_of(self, step: StepRecord) -> str:
+        command = command_of(step)
+        if command is None or not definition_of(command).rolls_out or not step.facts.get("to"):
+            return step.text
+        observed = self._context.deps.observed
+        good = any(step.facts.get("to_template") in observed.good(name) for name in observed.views)
+        return f"{object_of(command)} {between(step)}{', which was seen good' if good else ''}"
+
+
+def command_of(step: StepRecord) -> Command | None:
+    """Return the command of a step, None when it has none."""
+    return decode(step.command) if step.command is not None else None
+
+
+def is_after(one: StepRecord, other: StepRecord) -> bool:
+    """Return whether a change was begun after another."""
+    return one.started is not None and other.started is not None and one.started > other.started
+
+
+def undone_changes(journal: Journal) -> list[StepRecord]:
+    """Return the changes that rollbacks of the run have made, in order; undo steps of its execution are not among them."""
+    began = journal.fact(noted_of(0), "when")
+    made = [*journal.changes(Phase.ROLLBACK), *journal.changes(Phase.UNDO)]
+    return [
+        each
+        for each in made
+        if each.state is StepState.DONE and isinstance(began, datetime) and each.started and each.started >= began
+    ]
+
+
+def nothing_undone(journal: Journal) -> str:
+    """Return a sentence that nothing was undone, with the refusals, if any."""
+    refused = [each.error for each in journal.all() if each.phase is not Phase.FORWARD and each.text and each.error]
+    return ": ".join(["the run has changed nothing that could be undone", *refused[:1]])
+
+
+def recovered_children(steps: Sequence[Step], journal: Journal, above: StepPath = RUN) -> Iterator[StepPath]:
+    """Yield the paths of steps by which a child runbook recovered its service: the parent does not undo these."""
+    for step in steps:
+        path = above.down(step.id)
+        if isinstance(step.do, InOrder | Parallel):
+            yield from recovered_children(step.do.steps, journal, path)
+        ended = journal.ended(Phase.FORWARD, path)
+        if isinstance(step.do, RunRunbook) and ended is not None and ended.met:
+            yield path
+
+
+def own_undo_steps(steps: Sequence[Step], changed: Sequence[StepPath], above: StepPath = RUN) -> list[tuple[Step, ...]]:
+    """Return the authors' undo steps of steps that changed something, the last step's first."""
+    found: list[tuple[Step, ...]] = []
+    for step in reversed(steps):
+        path = above.down(step.id)
+        if isinstance(step.do, InOrder | Parallel):
+            found.extend(own_undo_steps(step.do.steps, changed, path))
+        if not isinstance(step.undo, UndoPolicy) and any(each.is_below(path) for each in changed):
+            found.append(step.undo)
+    return found

@@ -1,0 +1,267 @@
+"""
+Gathers the watchdog's facts for one run: how the workload was found and left, and the service's current state.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from kintsugi.actions.change_verb import namespace_of, object_of
+from kintsugi.commands import decode
+from kintsugi.commands.registry import definition_of
+from kintsugi.commands.verb_definition import VerbDefinition
+from kintsugi.decisions.priorities import fails_dependents, upstreams_of
+from kintsugi.decisions.watchdog import (
+    DeadlinePolicy,
+    Progress,
+    RollbackEvidence,
+    WatchdogDecision,
+    WatchdogResult,
+    WatchdogTimings,
+    after_rollback,
+    at_deadline,
+    end_of,
+    in_the_end,
+    settling,
+    unfinished,
+    watch,
+)
+from kintsugi.errors import KubeError
+from kintsugi.model.command import Command
+from kintsugi.model.manual import MANUAL
+from kintsugi.model.records import Incident, Phase, StepRecord, StepState
+from kintsugi.model.run_update import RunUpdate, SeenWorkload
+from kintsugi.model.runbooks import RollbackThen, Runbook
+from kintsugi.model.services import Service
+from kintsugi.model.trigger import Trigger, clear_since
+from kintsugi.model.views import ServiceView
+from kintsugi.objects.metadata import Metadata
+from kintsugi.objects.owners import ManagerKind, helm_release
+from kintsugi.objects.workloads import Deployment
+from kintsugi.runner.context import RunnerDeps
+from kintsugi.runner.journal import Journal
+from kintsugi.runner.report import not_tried, waited_for
+
+log = structlog.get_logger(__name__)
+
+CATCH_UP = timedelta(seconds=30)
+"""The time that the watch may lag behind the API server for a workload; it takes milliseconds on a healthy cluster."""
+
+
+@dataclass(kw_only=True)
+class RunWatchdog:
+    """The watchdog of one run."""
+
+    deps: RunnerDeps
+    journal: Journal
+    runbook: Runbook
+    services: Mapping[str, Service]
+    timings: WatchdogTimings
+    observed_since: datetime | None = None
+    rolled_back_since: datetime | None = None
+
+    @property
+    def view(self) -> ServiceView | None:
+        """Return the current view of the service."""
+        return self.deps.observed.views.get(self.journal.run.service)
+
+    @property
+    def is_well(self) -> bool:
+        """Return whether the service is healthy, its rollout complete, and each pod made since the run began ready."""
+        view = self.view
+        return view is not None and view.healthy is True and not unfinished(view, self.journal.run.started)
+
+    @property
+    def upstream_cause(self) -> str:
+        """
+        Return what the service depends on that is down and explains its trouble; "" for nothing.
+
+        Nor where the run has changed anything, which it must see through, or where a person or another run wants it.
+        """
+        run = self.journal.run
+        if self.journal.changed or run.parent or run.rule == MANUAL:
+            return ""
+        return self.deps.observed.explained_by(run.service, run.started)
+
+    async def note_found(self) -> None:
+        """Note once how the workload was found, and whether no process ran at the deadline."""
+        now = self.deps.clock()
+        if self.journal.run.workload_found is None and (seen := await self._seen()) is not None:
+            await self.journal.update(RunUpdate(workload_found=seen))
+        if now >= self.journal.run.deadline and self.journal.run.taken_up is None:
+            await self.journal.update(RunUpdate(taken_up=now))
+
+    async def note_left(self) -> None:
+        """Note once how the workload was left, if our own steps changed its template."""
+        if (
+            any(self._rollouts())
+            and self.journal.run.workload_left is None
+            and (seen := await self._seen()) is not None
+        ):
+            await self.journal.update(RunUpdate(workload_left=seen))
+
+    def waits_anyway(self, incident: Incident) -> bool:
+        """Return whether it is too early to judge, whether or not the trigger has ended."""
+        view, now = self.view, self.deps.clock()
+        progress = self._progress(incident, Trigger())
+        if view is None or now >= progress.deadline or progress.stuck:
+            return False
+        return bool(settling(view, progress, self.timings, now=now))
+
+    def evaluate(self, incident: Incident, trigger: Trigger) -> WatchdogResult:
+        """Judge now: before the deadline whether the run helped, after it whether to roll back."""
+        view, now = self.view, self.deps.clock()
+        if view is None:
+            return WatchdogResult(
+                decision=WatchdogDecision.HAND_OVER, reason=f"{self.journal.run.service} is no longer in the catalog"
+            )
+        progress = self._progress(incident, trigger)
+        if now >= progress.deadline and not view.healthy:
+            result = self._after_deadline(view, now)
+        else:
+            result = watch(view, progress, self.timings, now=now)
+        if result.decision is WatchdogDecision.WAIT and now >= end_of(progress, self.timings):
+            return in_the_end(view, progress, self.timings, now=now)
+        return result
+
+    def evaluate_rollback(self) -> WatchdogResult:
+        """
+        Judge a rollback whose changes are made: RECOVERED when the service is well by them.
+
+        Its time counts from when this process first asked: one that was away looks again before it says anything (P5).
+        """
+        view, run, now = self.view, self.journal.run, self.deps.clock()
+        self.rolled_back_since = self.rolled_back_since or now
+        if view is None:
+            return WatchdogResult(
+                decision=WatchdogDecision.HAND_OVER, reason=f"{run.service} is no longer in the catalog"
+            )
+        progress = Progress(began=run.started, deadline=run.deadline, steps_finished_at=self.rolled_back_since)
+        return after_rollback(view, progress, self.timings, now=now)
+
+    def _progress(self, incident: Incident, trigger: Trigger) -> Progress:
+        run, steps = self.journal.run, () if self.journal.changed else self.journal.all()
+        left = not_tried(steps)
+        return Progress(
+            began=run.started,
+            deadline=run.deadline,
+            steps_finished_at=run.steps_finished_at,
+            taken_up=run.taken_up,
+            changed=self.journal.changed,
+            clear_since=clear_since(incident, trigger),
+            stuck=self._is_stuck
+            or (left != "" and not trigger.alerts_only),  # an alert may lag behind what somebody has mended
+            untried=left or waited_for(steps),
+        )
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Return whether nothing is left to try: the steps were not all done, and there is nothing to go back to."""
+        parks = self.runbook.rollback.then is RollbackThen.LEAVE
+        return parks and self.journal.run.stopped_at is not None
+
+    def _after_deadline(self, view: ServiceView, now: datetime) -> WatchdogResult:
+        if not view.is_current:
+            self.observed_since = None
+        self.observed_since = self.observed_since or now
+        terms = DeadlinePolicy(
+            policy=self.runbook.rollback.policy, then=self.runbook.rollback.then, observed_since=self.observed_since
+        )
+        return at_deadline(view, self._rollback_evidence(view), terms, self.timings, now=now)
+
+    async def _seen(self) -> SeenWorkload | None:
+        """Return how the workload is; without its template where the watch does not catch up with it in time."""
+        view = self.view
+        if view is None:
+            return None
+        try:
+            async with asyncio.timeout(CATCH_UP.total_seconds()):
+                return seen_of(await self._caught_up(view))
+        except TimeoutError:
+            log.warning("watch lags behind the API server", workload=str(view.service.workload))
+            return replace(seen_of(view), template="")
+
+    async def _caught_up(self, view: ServiceView) -> ServiceView:
+        """
+        Return the service once its view shows the workload as the API server has it.
+
+        An alert may be here sooner than the watch: what was rolled out before it would pass for somebody's change since.
+        """
+        while True:
+            # Nothing is known while the API server does not answer: it is asked again.
+            with suppress(KubeError):
+                live = await self.deps.prober.metadata(view.service.workload, view.service.namespace)
+                view = self.view or view
+                if shows(view, live):
+                    return view
+            await asyncio.sleep(self.deps.pace.total_seconds())
+
+    def _rollback_evidence(self, view: ServiceView) -> RollbackEvidence:
+        run = self.journal.run
+        seen = run.workload_left or run.workload_found
+        noted = seen.template if seen is not None else ""
+        last_written_by_us = view.template != "" and noted == view.template
+        failing = self._before_our_restarts() if last_written_by_us else ""
+        workload = view.workload
+        return RollbackEvidence(
+            release=helm_release(workload.metadata) if workload is not None else "",
+            known_good=bool(({view.template, failing} - {""}) & self.deps.observed.good(view.name)),
+            last_written_by_us=last_written_by_us,
+            noted=bool(noted),
+            upstream=self._ailing_upstream(view.name),
+            managers=tuple(each for each in view.managers if each.kind is not ManagerKind.AUTOSCALER),
+        )
+
+    def _before_our_restarts(self) -> str:
+        """Return the template before our first restart, "" when the run made no restart or another change of the template."""
+        writes = [(step, verb) for step, verb in self._rollouts() if verb.writes_template]
+        if not writes or not all(verb.restarts for _, verb in writes):
+            return ""
+        return str(writes[0][0].facts.get("revision_template", ""))
+
+    def _ailing_upstream(self, service: str) -> str:
+        views = self.deps.observed.views
+        for name in upstreams_of(service, self.services):
+            view = views.get(name)
+            if view is None:
+                continue
+            if fails_dependents(view) or (view.desired > 0 and view.healthy is not True):
+                return name
+        return ""
+
+    def _rollouts(self) -> Iterator[tuple[StepRecord, VerbDefinition[Command]]]:
+        """Yield the run's own `rollout` commands on the service's workload, oldest first."""
+        view = self.view
+        for step in self.journal.changes(Phase.FORWARD):
+            command = decode(step.command) if step.command is not None and step.state is StepState.DONE else None
+            if command is None or view is None:
+                continue
+            verb = definition_of(command)
+            if verb.rolls_out and is_workload_of(command, view.service):
+                yield step, verb
+
+
+def is_workload_of(command: Command, service: Service) -> bool:
+    """Return whether a change is about a service's workload."""
+    asked, own = object_of(command), service.workload
+    return (asked.resource, asked.name, namespace_of(command)) == (own.resource, own.name, service.namespace)
+
+
+def shows(view: ServiceView, live: Metadata | None) -> bool:
+    """Return whether a view shows the template that a workload asks for, as the API server has it."""
+    workload = view.workload
+    if workload is None or live is None:
+        return workload is None and live is None
+    kept = workload.metadata
+    seen = kept.uid == live.uid and kept.generation >= live.generation
+    settled = workload.status.observed_generation >= kept.generation
+    return seen and settled and (view.template != "" or not isinstance(workload, Deployment))
+
+
+def seen_of(view: ServiceView) -> SeenWorkload:
+    """Return the facts of a workload that are noted."""
+    return SeenWorkload(template=view.template, revision=view.revision, desired=view.desired, ready=view.ready)

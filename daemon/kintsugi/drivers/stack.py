@@ -1,0 +1,242 @@
+"""
+Drives a run about all services from its state in the ledger to its end: its steps look, and start child runs.
+
+It changes nothing itself, so that there is nothing to undo: the recoveries of its children stay, and a person who is called is
+told which services are healthy and which are not. Each child has its own incident, locks, watchdog and undo. While a child
+waits for a person its parent waits, too: that time does not count towards the parent's deadline.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from kintsugi.drivers.deadlines import DeadlineClock
+from kintsugi.drivers.driver import Ends, until_stopped
+from kintsugi.ledger import Ledger
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.manual import Override
+from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord
+from kintsugi.model.run_update import RunUpdate
+from kintsugi.model.runbooks import Runbook
+from kintsugi.model.step_path import RUN, StepPath
+from kintsugi.runner.context import HELPED, ChildCall, Children, RunContext, RunnerDeps, StepScope
+from kintsugi.runner.ends import TOO_LATE, ExecutionAborted, ExecutionStopped, TriggerResolved, WritesForbidden
+from kintsugi.runner.gate import RunGate
+from kintsugi.runner.interpreter import Interpreter
+from kintsugi.runner.journal import Journal
+from kintsugi.runner.report import asking, not_watched, section, told, undo_texts
+
+log = structlog.get_logger(__name__)
+
+WAITS_FOR = "child"
+"""The note, for each step, of the run that it waits for, which others may have started."""
+
+GOES_ON = "a person has answered, and it continues"
+
+
+@dataclass(kw_only=True)
+class ChildWaits:
+    """
+    The child runs of one run; implements `ChildWaiter`. `catch_up` moves the run's deadline past the time of waiting.
+
+    All of them are read once; afterwards only those that are open, and each of the others once it is over: this is asked at
+    each look, and a run may have started hundreds.
+    """
+
+    deps: RunnerDeps
+    ledger: Ledger
+    journal: Journal
+    children: Children
+    catch_up: Callable[[], Awaitable[None]]
+    _known: dict[str, RunRecord] = field(default_factory=dict)
+    _joined: set[str] = field(default_factory=set)
+    _has_read: bool = False
+
+    async def run(self, call: ChildCall) -> RunRecord:
+        """Start or join a child run, and return it when it is over. Raises ExecutionStopped, LedgerUnavailable, StaleEpoch."""
+        await self.catch_up()  # what is left of the deadline is what the child may take
+        child = await self.children.start(replace(call, run=self.journal.run))
+        path, facts = StepPath.noted(WAITS_FOR, call.step), {"run": child.id, "incident": child.incident}
+        await self.journal.note(path, "The run that it waits for", facts, now=self.deps.clock())
+        self._joined.add(child.id)
+        return await self.children.until_over(child)
+
+    async def all(self) -> Sequence[RunRecord]:
+        """Return the child runs that were started or waited for so far, as they are now, oldest first."""
+        found = await self._read()
+        self._known |= found  # at once: another look may be under way
+        over = {run for run, each in self._known.items() if each.finished is not None}
+        for run in (self._known.keys() | self._joined) - found.keys() - over:
+            self._known[run] = await self.ledger.runs.get(run)
+        return sorted(self._known.values(), key=lambda each: (each.started, each.id))
+
+    async def _read(self) -> dict[str, RunRecord]:
+        """Read what may have changed of the runs that were started: at first all of them, then those that are open."""
+        if self._has_read:
+            return {each.id: each for each in await self.ledger.runs.open_children_of(self.journal.run.id)}
+        started = await self.ledger.runs.children_of(self.journal.run.id)
+        self._joined.update(self._noted())
+        self._has_read = True
+        return {each.id: each for each in started}
+
+    def _noted(self) -> Sequence[str]:
+        notes = [each for each in self.journal.all() if each.step_path.note == WAITS_FOR]
+        return [str((each.result or {})["run"]) for each in notes]
+
+
+@dataclass(kw_only=True)
+class StackDriver:
+    """One run about all services. A person may end it (`ask_rollback`): the runs that it has started go on by themselves."""
+
+    deps: RunnerDeps
+    ledger: Ledger
+    catalog: Catalog
+    runbook: Runbook
+    incident: Incident
+    journal: Journal
+    gate: RunGate
+    children: Children
+    clock: DeadlineClock = field(init=False)
+    waits: ChildWaits = field(init=False)
+    _ended_by: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        after = self.runbook.rollback.after
+        self.clock = DeadlineClock(deps=self.deps, ledger=self.ledger, journal=self.journal, after=after)
+        self.waits = ChildWaits(
+            deps=self.deps,
+            ledger=self.ledger,
+            journal=self.journal,
+            children=self.children,
+            catch_up=self.clock.catch_up,
+        )
+        self.clock.others = self.waits.all
+
+    @property
+    def run(self) -> RunRecord:
+        """Return the run as it was last committed."""
+        return self.journal.run
+
+    def ask_rollback(self, who: str) -> None:
+        """End the run now: it has changed nothing itself."""
+        self._ended_by = who
+
+    async def drive(self) -> RunRecord:
+        """Continue from the run's state to its end."""
+        if not self.run.state.is_final:
+            state, reason = await self._execute_steps()
+            await self._move(state, reason)
+        return self.run
+
+    async def _execute_steps(self) -> tuple[IncidentState, str]:
+        scope = StepScope(
+            phase=Phase.FORWARD,
+            service=self.run.service,
+            runbook=self.runbook.name,
+            parameters=self.run.parameters,
+        )
+        execution = Interpreter(self._context(), self.catalog, self.waits).execute_steps(self.runbook.steps, scope)
+        try:
+            await until_stopped(
+                execution, self._reasons_to_stop, lambda: self.deps.pace, name=f"steps of {self.run.id}"
+            )
+        except TriggerResolved as cleared:
+            return IncidentState.CANCELLED, cleared.why
+        except WritesForbidden as stop:
+            return IncidentState.NEEDS_OPERATOR, stop.why
+        except ExecutionAborted as stop:
+            return IncidentState.NEEDS_OPERATOR, f"stopped at {stop}" if stop.path else f"stopped: {stop}"
+        return await self._judged()
+
+    async def _judged(self) -> tuple[IncidentState, str]:
+        """Evaluate a finished execution: it has recovered if the services are healthy now, whatever its steps expected."""
+        ill = self._ill()
+        if ill:
+            return IncidentState.NEEDS_OPERATOR, f"every step was done, and not healthy: {', '.join(ill)}"
+        children = await self.waits.all()
+        what = [told(each) for each in children] or ["nothing had to be started"]
+        text = "; ".join(["every service is healthy", *what])
+        return IncidentState.RECOVERED if children else IncidentState.NO_ACTION, text
+
+    async def _reasons_to_stop(self) -> Ends:
+        """Return why the execution must end now: a person's request, or the deadline."""
+        if self._ended_by:
+            return [
+                TriggerResolved(RUN, f"ended by {self._ended_by}; the runs that it has started continue on their own")
+            ]
+        await self._tell_what_is_waited_for()
+        waits = self.run.state is IncidentState.AWAITING_APPROVAL or await self.clock.check()
+        over = self.run.deadline <= self.deps.clock()
+        return [ExecutionStopped(RUN, TOO_LATE)] if over and not waits else []
+
+    async def _tell_what_is_waited_for(self) -> None:
+        """Write into the incident that a child waits for a person and how to answer, and afterwards that it continues."""
+        if self.run.state is not IncidentState.RUNNING:
+            return
+        text = asking(await self.waits.all())
+        updates = RunUpdate(awaits_person=bool(text))
+        if not text and self.run.awaits_person:
+            text = GOES_ON
+        if text and text != self.run.reason:
+            now = self.deps.clock()
+            self.journal.run = await self.ledger.runs.move_run(self.run.id, self.run.state, text, now, updates=updates)
+            log.info("stack run waiting", run=self.run.id, why=text)
+
+    async def _move(self, state: IncidentState, reason: str) -> None:
+        unwatched = not_watched(self.journal.all(), self.deps.prometheus)
+        reason = f"{reason}; {unwatched}" if unwatched else reason
+        text = await self._handed_over(reason) if state is IncidentState.NEEDS_OPERATOR else reason
+        self.journal.run = await self.ledger.runs.move_run(
+            self.run.id, state, text, self.deps.clock(), updates=RunUpdate(steps_finished_at=self.deps.clock())
+        )
+        log.info("run state changed", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
+
+    async def _handed_over(self, reason: str) -> str:
+        """Return the message for a person: the started runs with their outcomes, and the services that are (not) healthy."""
+        children = await self.waits.all()
+        open_runs = [f"kintsugi incident {each.incident}" for each in children if each.finished is None]
+        ill = self._ill()
+        parts = [
+            reason,
+            section("Started", [told(each) for each in children]),
+            section("Still running, each with its own watchdog", open_runs),
+            section("Not healthy", ill),
+            section("Healthy", [name for name in self.deps.observed.views if name not in ill]),
+            *[await self._left_by(each) for each in children if each.finished is not None and each.state not in HELPED],
+            section("To continue, once that is fixed", self._commands(ill)),
+            "What has recovered is left as it is: nothing of it is undone.",
+        ]
+        return "\n".join(part for part in parts if part)
+
+    async def _left_by(self, child: RunRecord) -> str:
+        """Return the commands that undo the changes of a child that did not help."""
+        made = [each for each in await self.ledger.runs.steps(child.id, strict=False) if each.changes]
+        title = f"To undo what {child.runbook} on {child.service} has done, newest first"
+        return section(title, undo_texts(made))
+
+    def _commands(self, ill: list[str]) -> list[str]:
+        """
+        Return the commands that start the remaining recoveries: service by service, or all of them again.
+
+        They overrule both guards that follow a run that did not help: a person who has repaired something wants to go on now.
+        """
+        views = self.deps.observed.views
+        own = [f"kintsugi recover {views[name].service.runbook} --service {name}" for name in ill]
+        everything = f"kintsugi recover {self.runbook.name} --service {self.run.service}"
+        how = f"--override {Override.HANDED_OVER} --override {Override.COOLDOWN} --why ..."
+        return [f"{command} {how}" for command in (*own, everything)] if ill else []
+
+    def _ill(self) -> list[str]:
+        """Return the services that are not known to be healthy, by priority."""
+        views = sorted(self.deps.observed.views.values(), key=lambda view: (view.service.priority, view.name))
+        return [view.name for view in views if view.healthy is not True]
+
+    def _context(self) -> RunContext:
+        return RunContext(
+            deps=self.deps,
+            gate=self.gate,
+            journal=self.journal,
+            incident=self.incident,
+            give_up=self.run.deadline,
+        )

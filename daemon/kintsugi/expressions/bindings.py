@@ -1,0 +1,87 @@
+"""The values of one moment, by name, prepared once and asked by many expressions."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from cel_expr_python import cel
+
+from kintsugi.errors import EvaluationError
+from kintsugi.expressions.function import COMPUTED_PREFIX, ComputedField
+from kintsugi.expressions.lost import NOTHING_LOST, Lost
+from kintsugi.expressions.values import Getter, GettersByType, plain
+
+_BARE = cel.NewEnv()
+
+
+class Bindings(Mapping[str, object]):
+    """
+    The values of one moment, by name.
+
+    A value is converted when the first expression reads it; then an answer takes a few microseconds. The values must
+    not change afterwards: a new moment takes new Names. `lost` says which of them are not what they were.
+    """
+
+    __slots__ = ("_activations", "_values", "lost")
+
+    def __init__(self, values: Mapping[str, object], lost: Lost = NOTHING_LOST) -> None:
+        self._values = values
+        self.lost = lost
+        self._activations: dict[tuple[frozenset[str], tuple[ComputedField, ...]], cel.Activation] = {}
+
+    def __getitem__(self, name: str) -> object:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def activation(self, variables: frozenset[str], computed_fields: tuple[ComputedField, ...]) -> cel.Activation:
+        """
+        Return the prepared values of `variables`, their objects with these facts; a name without a value is left out.
+
+        Raises EvaluationError when a fact needs a name that has none.
+        """
+        key = (variables, computed_fields)
+        found = self._activations.get(key)
+        if found is None:
+            told = self._told(computed_fields)
+            present = variables & self._values.keys()
+            found = _BARE.Activation({name: plain(self._values[name], told) for name in present})
+            self._activations[key] = found
+        return found
+
+    def missing(self, variables: frozenset[str]) -> str:
+        """Return which of these names have no value, "" when all have one."""
+        absent = sorted(variables - self._values.keys())
+        return f"{', '.join(absent)}: no value here" if absent else ""
+
+    def _told(self, computed_fields: tuple[ComputedField, ...]) -> GettersByType:
+        told: dict[type, tuple[tuple[str, Getter], ...]] = {}
+        for computed_field in computed_fields:
+            if missing := self.missing(frozenset(computed_field.uses)):
+                raise EvaluationError(missing)
+            used = [self._values[name] for name in computed_field.uses]
+            told[computed_field.of] = (
+                *told.get(computed_field.of, ()),
+                (computed_field.field, partial(_tell, computed_field, used)),
+            )
+        return told
+
+
+def _tell(computed_field: ComputedField, used: list[object], value: object) -> object:
+    return computed_field.tell(value, *used)
+
+
+def without_computed_fields(value: object) -> object:
+    """Take the facts out of an answer again."""
+    if isinstance(value, dict):
+        return {
+            name: without_computed_fields(item)
+            for name, item in value.items()
+            if not str(name).startswith(COMPUTED_PREFIX)
+        }
+    if isinstance(value, list):
+        return [without_computed_fields(item) for item in value]
+    return value

@@ -1,0 +1,120 @@
+"""CEL's complaints in our words: where the mistake is, what it is, and what would be right."""
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from kintsugi.expressions.environment import Environment
+from kintsugi.expressions.expression_problem import ExpressionProblem
+from kintsugi.expressions.types import Struct
+
+_PLACE = re.compile(r"ERROR: <input>:(\d+):(-?\d+): (.*)")
+_NO_FIELD = re.compile(r"undefined field '(.+?)' not found in struct '(?:kintsugi\.)?(.+?)'")
+_NO_NAME = re.compile(r"undeclared reference to '(.+?)' \(in container")
+_NO_OVERLOAD = re.compile(r"found no matching overload for '(.+?)' applied to '\((.*)\)'")
+_NO_FIELDS = re.compile(r"expression of type '(.+?)' cannot be the operand of a select operation")
+_RESERVED = re.compile(r"reserved identifier: (\w+)")
+_WORD = re.compile(r"[A-Za-z_][\w.]*")
+_DASHED = re.compile(r"[\w.]*\w-\w")
+
+_OPERATORS = {"_?_:_": "?:", "_[_]": "[]", "!_": "!", "-_": "-", "@in": "in"}
+_KNOWN = (
+    "all", "exists", "exists_one", "filter", "map", "has", "size", "matches", "contains", "startsWith", "endsWith", "join",
+    "split", "lowerAscii", "upperAscii", "replace", "trim", "substring", "indexOf", "format", "timestamp", "duration", "int",
+    "double", "string", "orValue", "hasValue", "getHours", "getMinutes", "getDayOfWeek", "getFullYear", "optional", "math",
+)  # fmt: skip
+
+
+def explain(error: str, source: str, environment: Environment) -> ExpressionProblem:
+    """Turn the text of a compile error into a problem: its first complaint, the others follow from it."""
+    found = _PLACE.search(error)
+    if found is None:
+        return ExpressionProblem(error.removeprefix("INVALID_ARGUMENT: ").split("\n")[0])
+    offset = _offset(source, int(found[1]), int(found[2]))
+    text = found[3]
+    if missing := _NO_FIELD.search(text):
+        return _no_field(missing[1], environment.structs[missing[2]], source, offset)
+    if missing := _NO_NAME.search(text):
+        return _no_name(missing[1], source, offset, environment)
+    if wrong := _NO_OVERLOAD.search(text):
+        return _no_overload(wrong[1], _clean(wrong[2]), offset, environment)
+    if wrong := _NO_FIELDS.search(text):
+        return _no_fields(_clean(wrong[1]), source, offset)
+    if wrong := _RESERVED.search(text):
+        hint = f"write it after what it belongs to, as in service.{wrong[1]}"
+        return ExpressionProblem(f"`{wrong[1]}` is a reserved word of expressions", offset=offset, suggestion=hint)
+    return ExpressionProblem(_clean(text.partition(" expecting {")[0]), offset=offset)
+
+
+def closest(word: str, candidates: Iterable[str]) -> str:
+    """Return "did you mean `x`?" for the candidate nearest to a word, "" when none is near."""
+    near = get_close_matches(word, sorted(candidates), n=1, cutoff=0.6)
+    return f"did you mean `{near[0]}`?" if near else ""
+
+
+def _offset(source: str, line: int, column: int) -> int:
+    before = source.split("\n")[: line - 1]
+    return min(sum(len(text) + 1 for text in before) + max(column - 1, 0), len(source))
+
+
+def _no_field(name: str, struct: Struct, source: str, offset: int) -> ExpressionProblem:
+    offset = max(source.find(name, offset), offset)
+    hint = closest(name, struct.fields) or f"it has {', '.join(sorted(struct.fields))}"
+    return ExpressionProblem(
+        f"{struct.name} has no field `{name}`", offset=offset, suggestion=_dash(source, offset) or hint
+    )
+
+
+def _no_name(name: str, source: str, offset: int, environment: Environment) -> ExpressionProblem:
+    offset = max(source.rfind(name, 0, offset + len(name)), 0)
+    called = source[offset + len(name) :].lstrip().startswith("(")
+    if called and name in environment.functions:
+        hint = f"it is {environment.functions[name]}"
+        return ExpressionProblem(f"{name} does not take these arguments", offset=offset, suggestion=hint)
+    kind = "function" if called else "name"
+    known: list[str] = [*environment.functions, *_KNOWN] if called else list(environment.names)
+    prefix = f"{environment.container}."
+    known += [known_name.removeprefix(prefix) for known_name in environment.names if known_name.startswith(prefix)]
+    hint = _dash(source, offset) or closest(name, known) or _closest_stem(name, known)
+    return ExpressionProblem(f"there is no {kind} `{name}` here", offset=offset, suggestion=hint)
+
+
+def _closest_stem(name: str, known: Iterable[str]) -> str:
+    """Look for the nearest name while leaving out the last fields of a dotted one."""
+    stem, _, _ = name.rpartition(".")
+    return (closest(stem, known) or _closest_stem(stem, known)) if stem else ""
+
+
+def _no_overload(name: str, given: str, offset: int, environment: Environment) -> ExpressionProblem:
+    function = environment.functions.get(name)
+    if function is not None:
+        return ExpressionProblem(f"{name} does not take ({given})", offset=offset, suggestion=f"it is {function}")
+    if re.search(r"[a-z]", name.removeprefix("@")) and name not in _OPERATORS:
+        return ExpressionProblem(f"{name} does not take ({given})", offset=offset)
+    operator = _OPERATORS.get(name, name.strip("_"))
+    hint = "write both as the same type, as in double(x)" if given in {"int, double", "double, int"} else ""
+    return ExpressionProblem(f"`{operator}` does not work on ({given})", offset=offset, suggestion=hint)
+
+
+def _no_fields(kind: str, source: str, offset: int) -> ExpressionProblem:
+    hint = _dash(source, offset)
+    if not hint and kind.startswith("list("):
+        hint = "choose an item with [0], or ask all of them with .all(x, …) or .exists(x, …)"
+    return ExpressionProblem(f"a {kind} has no fields", offset=offset, suggestion=hint)
+
+
+def _dash(source: str, offset: int) -> str:
+    """Return a hint that a dash is a minus, when the place stands on either side of one inside a word."""
+    start = offset
+    while start > 0 and (source[start - 1].isalnum() or source[start - 1] in "._-"):
+        start -= 1
+    found = _DASHED.match(source, start)
+    if found is None:
+        return ""
+    word = _WORD.match(source, found.end() - 1)
+    return f"a dash is a minus in expressions: write {found[0][:-2]}_{word[0] if word else ''}"
+
+
+def _clean(text: str) -> str:
+    text = re.sub(r"google\.protobuf\.(\w+)", lambda found: found[1].lower(), text)
+    return text.replace("kintsugi.", "").replace("null_type", "null").replace("dyn", "any")

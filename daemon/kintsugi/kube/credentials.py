@@ -1,0 +1,114 @@
+"""
+The API server's address, TLS and our credentials, from a kubeconfig or from the pod's service account.
+
+kubernetes-asyncio reads both (client certificates, tokens, token files, exec plugins, OIDC); nothing else of it is
+used. It takes two seconds to import, so this is the only module that imports it.
+"""
+
+import asyncio
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from kubernetes_asyncio.client.configuration import Configuration
+from kubernetes_asyncio.config.incluster_config import InClusterConfigLoader
+from kubernetes_asyncio.config.kube_config import load_kube_config
+
+from kintsugi.errors import KubeError, Unauthorized
+from kintsugi.settings import KubeSettings
+from kintsugi.telemetry import SECRETS, refused_as
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Access:
+    """One reading of the credentials. `host` has no slash at its end; `headers` authenticate a request."""
+
+    host: str
+    headers: Mapping[str, str] = field(repr=False)
+    tls: ssl.SSLContext | bool
+    server_hostname: str | None
+    proxy: str | None
+
+
+class Credentials:
+    """The current credentials, read anew when the server no longer takes them."""
+
+    def __init__(self, settings: KubeSettings, access: Access) -> None:
+        self._settings = settings
+        self._renewing = asyncio.Lock()
+        self.access = access
+
+    @classmethod
+    async def load(cls, settings: KubeSettings) -> "Credentials":
+        """Read the credentials. Raises KubeError when they cannot be read; the text says where they were sought."""
+        return cls(settings, await _read(settings))
+
+    async def renew(self, refused: Access) -> Access:
+        """
+        Read the credentials again because `refused` got a 401, once for all requests that were refused together.
+
+        Raises Unauthorized when they cannot be read.
+        """
+        async with self._renewing:
+            if self.access is refused:
+                try:
+                    self.access = await _read(self._settings)
+                except KubeError as error:
+                    raise Unauthorized(f"the API server answered 401, and {error}", status=401) from error
+            return self.access
+
+
+async def _read(settings: KubeSettings) -> Access:
+    configuration = Configuration()
+    where = settings.kubeconfig or settings.service_account_dir
+
+    def refusal(error: Exception) -> KubeError:
+        return KubeError(f"credentials for Kubernetes cannot be read from {where}: {error or type(error).__name__}")
+
+    # A malformed kubeconfig, a missing file or a failing exec plugin surfaces as any kind of exception.
+    with refused_as(refusal, passing=()):
+        if settings.kubeconfig is None:
+            _read_service_account(settings, configuration)
+        else:
+            await load_kube_config(
+                config_file=str(settings.kubeconfig),
+                context=settings.context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+        return await _access(configuration)
+
+
+def _read_service_account(settings: KubeSettings, configuration: Configuration) -> None:
+    loader = InClusterConfigLoader(
+        token_filename=str(settings.service_account_dir / "token"),
+        cert_filename=str(settings.service_account_dir / "ca.crt"),
+        try_refresh_token=False,
+        environ=os.environ,
+    )
+    loader.load_and_set(configuration)
+
+
+async def _access(configuration: Configuration) -> Access:
+    token = await configuration.get_api_key_with_prefix("BearerToken")
+    SECRETS.register(str(token or "").strip().removeprefix("Bearer "))
+    host = str(configuration.host).rstrip("/")
+    return Access(
+        host=host,
+        headers=MappingProxyType({"Authorization": str(token).strip()} if token else {}),
+        tls=_tls(configuration) if host.startswith("https:") else True,
+        server_hostname=configuration.tls_server_name,
+        proxy=configuration.proxy,
+    )
+
+
+def _tls(configuration: Configuration) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,74 @@
+"""Diagnoses of workloads, kept with their incidents: people read them, and notices contain them."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.rows import columns, values
+from kintsugi.ledger.tables import diagnoses
+from kintsugi.model.causes import Cause, Diagnosis, KeptDiagnosis, Occasion
+from kintsugi.telemetry import SECRETS
+
+_DIAGNOSIS = columns(KeptDiagnosis, diagnoses)
+
+LONGEST = 2000
+"""Characters kept of one text of a diagnosis."""
+
+MOST_UNKNOWN = 50
+"""Sentences about what is not known that are kept of one diagnosis."""
+
+
+class DiagnosisRepository(Repository):
+    """The diagnoses of incidents."""
+
+    async def keep(self, kept: KeptDiagnosis) -> None:
+        """
+        Keep a diagnosis, without secrets and bounded; of the occasion `opened` only the first is kept.
+
+        Raises `StaleEpoch`, `LedgerUnavailable`.
+        """
+        row = values(replace(kept, diagnosis=_to_be_stored(kept.diagnosis))) | {"at": kept.diagnosis.at}
+        same = select(diagnoses.c.number).where(
+            diagnoses.c.incident == kept.incident, diagnoses.c.occasion == kept.occasion
+        )
+        if kept.occasion is not Occasion.OPENED:
+            same = same.where(diagnoses.c.at == kept.diagnosis.at)
+
+        async def work(connection: AsyncConnection) -> None:
+            if (await connection.execute(same.limit(1))).first() is None:
+                await connection.execute(insert(diagnoses).values(row))
+
+        await self._store.write(f"keep-diagnosis {kept.occasion}", work, fenced=True)
+
+    async def of_incident(self, incident: str) -> tuple[KeptDiagnosis, ...]:
+        """Return an incident's diagnoses, oldest first."""
+        return await self.of_incidents([incident])
+
+    async def of_incidents(self, of: Collection[str]) -> tuple[KeptDiagnosis, ...]:
+        """Return the diagnoses of several incidents, oldest first."""
+        query = select(*_DIAGNOSIS).where(diagnoses.c.incident.in_(of)).order_by(diagnoses.c.number)
+        return await self._whole(KeptDiagnosis, query) if of else ()
+
+
+def _to_be_stored(found: Diagnosis) -> Diagnosis:
+    """Return a diagnosis in the form that is stored: bounded, without secrets."""
+    return replace(
+        found,
+        summary=_text(found.summary),
+        causes=tuple(_cause(each) for each in found.causes),
+        unknown=tuple(_text(each) for each in found.unknown[:MOST_UNKNOWN]),
+        changes=tuple(replace(each, before=_text(each.before), after=_text(each.after)) for each in found.changes),
+    )
+
+
+def _cause(cause: Cause) -> Cause:
+    evidence = tuple(replace(each, text=_text(each.text)) for each in cause.evidence)
+    return replace(cause, text=_text(cause.text), evidence=evidence)
+
+
+def _text(text: str) -> str:
+    masked = SECRETS.text(text)
+    return masked if len(masked) <= LONGEST else f"{masked[:LONGEST]}…"

@@ -1,0 +1,58 @@
+"""Good revisions, and good counts: kept longer than incidents."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.ledger.known_tables import good_counts, good_revisions
+from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.rows import columns, moment, values
+from kintsugi.model.known import GoodCount, GoodRevision
+
+
+class RevisionRepository(Repository):
+    """Good revisions and good counts."""
+
+    async def note_good(self, revisions: Sequence[GoodRevision]) -> None:
+        """Note revisions seen healthy: `first_good` stays as first noted, `last_good` only moves on."""
+
+        async def work(connection: AsyncConnection) -> None:
+            for revision in revisions:
+                await _note(connection, revision)
+
+        if revisions:
+            await self._store.write("note-good", work)
+
+    async def good_revisions(self, workload: str) -> tuple[GoodRevision, ...]:
+        """Return the revisions of a workload (by uid) that were seen healthy, the one seen last first."""
+        query = select(*columns(GoodRevision, good_revisions)).where(good_revisions.c.workload == workload)
+        query = query.order_by(good_revisions.c.last_good.desc(), good_revisions.c.number.desc())
+
+        return await self._whole(GoodRevision, query)
+
+    async def note_counts(self, counts: Sequence[GoodCount]) -> None:
+        """Keep counts in place of earlier ones."""
+
+        async def work(connection: AsyncConnection) -> None:
+            known = [(each.service, each.name) for each in counts]
+            key = tuple_(good_counts.c.service, good_counts.c.name)
+            await connection.execute(delete(good_counts).where(key.in_(known)))
+            await connection.execute(insert(good_counts), [values(each) for each in counts])
+
+        if counts:
+            await self._store.write("note-counts", work)
+
+    async def good_counts(self) -> tuple[GoodCount, ...]:
+        """Return the last counts of checks while their services were healthy: a row a step."""
+        return await self._whole(GoodCount, select(*columns(GoodCount, good_counts)))
+
+
+async def _note(connection: AsyncConnection, revision: GoodRevision) -> None:
+    same = (good_revisions.c.workload == revision.workload, good_revisions.c.template == revision.template)
+    last_good = moment(await connection.scalar(select(good_revisions.c.last_good).where(*same)))
+    if last_good is None:
+        await connection.execute(insert(good_revisions).values(values(revision)))
+    elif last_good < revision.last_good:
+        moved = update(good_revisions).where(*same)
+        await connection.execute(moved.values(last_good=revision.last_good, number=revision.number))

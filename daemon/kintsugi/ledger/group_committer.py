@@ -1,0 +1,113 @@
+"""
+Group commit: callers that arrive while a commit is under way are committed together in the next.
+
+Webhooks with a single alert each would cost one fsync each. The next transaction commits the rows of all waiting callers, and
+each caller is answered only after its own rows are durable (P1).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from kintsugi.errors import LedgerError, LedgerUnavailable
+from kintsugi.ledger.inbox import DeliveryResult
+from kintsugi.model.records import Signal
+
+MOST_WAITING = 50_000
+"""Signals that may wait for their commit: two and a half seconds' worth; beyond it the sender is told to come back."""
+
+MOST_TOGETHER = 2_000
+"""Signals in one transaction, so that a request never waits long behind the intake."""
+
+Commit = Callable[[Sequence[Signal], datetime], Awaitable[list[DeliveryResult]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    signals: Sequence[Signal]
+    now: datetime
+    answer: asyncio.Future[list[DeliveryResult]]
+
+
+class GroupCommitter:
+    """The queue in front of `accept`. One task commits as long as somebody waits; `close` waits for it."""
+
+    def __init__(self, commit: Commit) -> None:
+        self._commit = commit
+        self._callers: deque[_Caller] = deque()
+        self._waiting = 0
+        self._committing: asyncio.Task[None] | None = None
+
+    async def accept(self, signals: Sequence[Signal], now: datetime) -> list[DeliveryResult]:
+        """Wait until these signals are durable. A caller that is cancelled does not take its signals back."""
+        if self._waiting and self._waiting + len(signals) > MOST_WAITING:
+            raise LedgerUnavailable(f"the intake is full: {self._waiting} signals wait for their commit")
+        caller = _Caller(signals, now, asyncio.get_running_loop().create_future())
+        self._callers.append(caller)
+        self._waiting += len(signals)
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_all(), name="ledger-intake")
+        return await caller.answer
+
+    async def close(self) -> None:
+        """Wait until every caller has an answer."""
+        if self._committing is not None:
+            await self._committing
+
+    async def _commit_all(self) -> None:
+        try:
+            while self._callers:
+                await self._commit_group(self._next_group())
+        finally:
+            self._committing = None
+            for caller in self._callers:  # only when this task itself was cancelled
+                caller.answer.cancel()
+
+    def _next_group(self) -> list[_Caller]:
+        group = [self._callers.popleft()]
+        size = len(group[0].signals)
+        while self._callers and size + len(self._callers[0].signals) <= MOST_TOGETHER:
+            group.append(self._callers.popleft())
+            size += len(group[-1].signals)
+        self._waiting -= size
+        return group
+
+    async def _commit_group(self, group: Sequence[_Caller]) -> None:
+        signals = [signal for caller in group for signal in caller.signals]
+        try:
+            told = await self._commit(signals, max(caller.now for caller in group))
+        except LedgerUnavailable as error:
+            _fail(group, error)
+        except LedgerError as error:
+            await self._commit_singly(group, error)
+        except BaseException as error:  # any error: no caller may wait for ever; it is raised at each of them
+            _fail(group, error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            _answer(group, told)
+
+    async def _commit_singly(self, group: Sequence[_Caller], error: LedgerError) -> None:
+        # one caller's rows were refused: the others must not suffer for it (A12)
+        if len(group) == 1:
+            _fail(group, error)
+            return
+        for caller in group:
+            await self._commit_group([caller])
+
+
+def _answer(group: Sequence[_Caller], told: Sequence[DeliveryResult]) -> None:
+    start = 0
+    for caller in group:
+        end = start + len(caller.signals)
+        if not caller.answer.done():
+            caller.answer.set_result(list(told[start:end]))
+        start = end
+
+
+def _fail(group: Sequence[_Caller], error: BaseException) -> None:
+    for caller in group:
+        if not caller.answer.done():
+            caller.answer.set_exception(error)

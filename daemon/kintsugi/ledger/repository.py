@@ -1,0 +1,44 @@
+"""The base of the repositories: the store that they write to, and the reading of many rows."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Row, Select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.ledger.rows import readable, shown, unreadable
+from kintsugi.ledger.store import Store
+from kintsugi.model.records import DeadLetter, Signal, StepRecord
+
+T = TypeVar("T")
+
+_OF_STRANGERS = (DeadLetter, Signal, StepRecord)
+"""Records that hold what strangers have written: so many rows may have as many MiB, and are decoded in a thread."""
+
+
+class Repository:
+    """One concern of the ledger; `Ledger` binds the repositories together."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def _rows(self, kind: type[object], query: Select[Any]) -> Sequence[Row[Any]]:
+        """Run a query, and log each row that cannot be read whole, once."""
+
+        async def work(connection: AsyncConnection) -> Sequence[Row[Any]]:
+            result = await connection.execute(query)  # all that the database has said; what is left is to decode it
+            return await asyncio.to_thread(result.all) if kind in _OF_STRANGERS else result.all()
+
+        rows = await self._store.read(work)
+        for row in rows:
+            self._store.note(unreadable(kind, row))
+        return rows
+
+    async def _whole(self, kind: type[T], query: Select[Any]) -> tuple[T, ...]:
+        """Return the records that can be read whole: only these are acted upon."""
+        return readable(kind, await self._rows(kind, query))
+
+    async def _shown(self, kind: type[T], query: Select[Any]) -> tuple[T, ...]:
+        """Return every record as far as it can be read, to be shown, counted or closed."""
+        return tuple(shown(kind, row) for row in await self._rows(kind, query))

@@ -1,0 +1,373 @@
+"""
+Run requests: may a run start for this service? Decided and written in one transaction, one at a time (P2, P7).
+
+Requests take turns across all replicas, so that what `decide` reads stays true until its answer is written. A request is
+known by its signal: repeated after a lost answer, it gives what was decided the first time (D2).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from kintsugi.decisions.reconciliation import hold_over
+from kintsugi.decisions.recurrence import recurrence_summary
+from kintsugi.errors import NotRecorded
+from kintsugi.ledger.drills import note_slot
+from kintsugi.ledger.history import read_history, read_upstreams
+from kintsugi.ledger.incidents import find_child, find_incident, last_run
+from kintsugi.ledger.manual_starts import find_start, keep_start, read_overrides
+from kintsugi.ledger.outbox import put_notice, put_notice_once
+from kintsugi.ledger.recurrences import read_attempts, read_recoveries, told_since
+from kintsugi.ledger.replicas import read_scaled_to_zero
+from kintsugi.ledger.repository import Repository
+from kintsugi.ledger.rows import columns, shown, values, verdict, verdict_values
+from kintsugi.ledger.store import Store
+from kintsugi.ledger.tables import incidents, locks, runs, signals
+from kintsugi.model.history import History
+from kintsugi.model.identity import new_id
+from kintsugi.model.manual import ManualStart, Override
+from kintsugi.model.records import Incident, IncidentState, Reason, RunKind, RunRecord, Signal, Verdict, VerdictKind
+from kintsugi.model.rules import Mode
+
+Decide = Callable[[History], Verdict]
+
+LOOK_AGAIN = timedelta(seconds=30)
+"""When a request whose lock is held is judged again."""
+
+TURN = 0x6B696E02
+"""Whoever decides by locks, budgets or history and writes what follows has this turn."""
+
+_OPENS = {
+    VerdictKind.STARTED: IncidentState.RUNNING,
+    VerdictKind.HELD: IncidentState.HELD,
+    VerdictKind.AWAITING_APPROVAL: IncidentState.AWAITING_APPROVAL,
+}
+"""The verdicts that an incident comes of, with the state that it is opened in."""
+
+_WAITING = frozenset({IncidentState.HELD, IncidentState.AWAITING_APPROVAL})
+
+_RESOLVED = Verdict(kind=VerdictKind.OBSERVED, reason=Reason.RESOLVED, text="It ended before anything was started.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRequest:
+    """
+    A plan that asks to be started. `signal` is None for what a person asked for.
+
+    `upstreams` are the services that it may have to wait for; `hold_limit` is how long that may last before a person is told,
+    where there are any.
+    `locks` are names (the service, the owners of its objects) that one run holds at a time. `deadline` is the
+    watchdog's moment, `catalog` the digest of the documents that the run keeps to. `slot` is the moment of a drill's
+    schedule that is dealt with when it starts. `parent` and `parent_step` name who asks for a child run: it takes over an
+    incident of its service that waits. `manual` is what is kept of a person's start. `starts` is the workload (its uid) that it
+    would start from 0, "" for none.
+    """
+
+    signal: Signal | None
+    service: str
+    namespace: str
+    rule: str
+    runbook: str
+    mode: Mode
+    catalog: str
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    deadline: datetime
+    locks: tuple[str, ...] = ()
+    kind: RunKind = RunKind.RECOVERY
+    slot: datetime | None = None
+    upstreams: tuple[str, ...] = ()
+    hold_limit: timedelta | None = None
+    parent: str = ""
+    parent_step: str = ""
+    manual: ManualStart | None = None
+    starts: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRequestResult:
+    """The decision, with the incident that it concerns and the run that it started or joined."""
+
+    verdict: Verdict
+    incident: Incident | None = None
+    run: RunRecord | None = None
+
+
+class RunRequestRepository(Repository):
+    """Incidents and runs begin here."""
+
+    async def request_run(self, request: RunRequest, decide: Decide, now: datetime) -> RunRequestResult:
+        """
+        Decide on a request and write all that follows, atomically.
+
+        STARTED: incident, run, locks and the signal's verdict. HELD, AWAITING_APPROVAL: the incident in that state
+        (its earlier one again when it is judged anew), no run. A refusal as INEFFECTIVE: an incident that is closed so at
+        once, with a notice, the first time since the last recovery. Other verdicts only settle the signal. A signal of a
+        service that has an open incident is ATTACHED to it without asking `decide`. A person's wish that has started a run
+        before is STARTED with that run, also when it is over.
+        Raises `StaleEpoch`, `LedgerUnavailable`, `NotRecorded` for a signal that was never accepted.
+        """
+
+        async def work(connection: AsyncConnection) -> RunRequestResult:
+            await self._store.take_turns(connection, TURN)
+            decision = _Decision(connection, request, now, self._store)
+            if request.parent:
+                return await decision.of_child(decide)
+            if request.signal is None:
+                return await decision.of_start_request(decide)
+            return await decision.of_signal(request.signal.id, decide)
+
+        return await self._store.write("request-run", work, fenced=True)
+
+    async def manual_start(self, service: str, key: str) -> RunRequestResult | None:
+        """Return what a person's wish has started, None when it has started nothing yet."""
+        return await self._store.read(lambda connection: _known_start(connection, service, key))
+
+    async def overrides(self, run: str) -> frozenset[Override]:
+        """Return what the person who started a run has overruled; nothing for one that nobody started by hand."""
+        return await self._store.read(lambda connection: read_overrides(connection, run))
+
+    async def history(
+        self,
+        service: str,
+        namespace: str,
+        now: datetime,
+        runbook: str = "",
+        upstreams: Sequence[str] = (),
+        starts: str = "",
+    ) -> History:
+        """Read what a request (of `runbook`, where one is given) would be decided by, without asking for a run."""
+        windows = self._store.windows
+
+        async def work(connection: AsyncConnection) -> History:
+            history = await read_history(connection, service, namespace, now, windows)
+            history = replace(
+                history,
+                upstreams=await read_upstreams(connection, upstreams),
+                scaled_to_zero=await read_scaled_to_zero(connection, starts) if starts else None,
+            )
+            if not runbook:
+                return history
+            return replace(history, recoveries=await read_recoveries(connection, service, runbook))
+
+        return await self._store.read(work)
+
+    async def start_held(self, incident: str, request: RunRequest, decide: Decide, now: datetime) -> RunRequestResult:
+        """
+        Decide again on an incident that was held or awaits approval; its waiting signals get the new verdict.
+
+        An incident that has its run already, or is closed, is given back as ATTACHED and nothing is done.
+        """
+
+        async def work(connection: AsyncConnection) -> RunRequestResult:
+            await self._store.take_turns(connection, TURN)
+            found = await find_incident(connection, incident)
+            if found.state not in _WAITING:
+                text = f"incident {incident} is {found.state} already"
+                attached = Verdict(
+                    kind=VerdictKind.ATTACHED, reason=Reason.ACTIVE_RUN, text=text, rule=request.rule, incident=incident
+                )
+                return RunRequestResult(verdict=attached, incident=found, run=await last_run(connection, incident))
+            decision = _Decision(connection, request, now, self._store)
+            result = await decision.make(decide, own=incident)
+            await decision.settle_waiting(incident, result.verdict)
+            return result
+
+        return await self._store.write("start-held", work, fenced=True)
+
+
+class _Decision:
+    """One request inside its transaction."""
+
+    def __init__(self, connection: AsyncConnection, request: RunRequest, now: datetime, store: Store) -> None:
+        self._connection = connection
+        self._request = request
+        self._now = now
+        self._epoch = store.epoch or 0
+        self._windows = store.windows
+
+    async def of_signal(self, known_as: str, decide: Decide) -> RunRequestResult:
+        """Decide for a signal, unless that was done before or it has ended."""
+        row = (await self._connection.execute(select(signals).where(signals.c.id == known_as))).one_or_none()
+        if row is None:
+            raise NotRecorded(f"signal {known_as} was never accepted: accept it before asking for a run for it")
+        known = verdict(row)
+        if known is not None and known.until is None:
+            return await self._told_before(known)
+        if row.ended is not None:
+            result = RunRequestResult(verdict=replace(_RESOLVED, rule=self._request.rule, incident=row.incident or ""))
+        else:
+            result = await self.make(decide, own=row.incident or "")
+        await self._settle(signals.c.id == known_as, result.verdict)
+        return result
+
+    async def of_child(self, decide: Decide) -> RunRequestResult:
+        """Decide for a step of another run, unless that was done before; signals of an incident that waits go with it."""
+        child = await find_child(self._connection, self._request.parent, self._request.parent_step)
+        if child is not None:
+            started = Verdict(kind=VerdictKind.STARTED, reason=Reason.MATCHED, text="it was started before")
+            return RunRequestResult(
+                verdict=started, incident=await find_incident(self._connection, child.incident), run=child
+            )
+        opened = await self._open_incident()
+        waiting = opened.id if opened is not None and opened.state in _WAITING else ""
+        result = await self.make(decide, own=waiting)
+        if waiting and result.run is not None:
+            await self.settle_waiting(waiting, result.verdict)
+        return result
+
+    async def of_start_request(self, decide: Decide) -> RunRequestResult:
+        """Decide for a person or a schedule; a person's wish that has been started is that start."""
+        start, known = self._request.manual, None
+        if start is not None:
+            known = await _known_start(self._connection, self._request.service, start.key)
+        return known or await self.make(decide, own="")
+
+    async def make(self, decide: Decide, *, own: str) -> RunRequestResult:
+        """Decide; `own` is the incident that this request opened when it was held before, or takes over."""
+        opened = await self._open_incident()
+        if opened is not None and (opened.id != own or opened.state not in _WAITING):
+            return await self._attach(opened)
+        request = self._request
+        history = await read_history(self._connection, request.service, request.namespace, self._now, self._windows)
+        history = replace(
+            history,
+            recoveries=await read_recoveries(self._connection, request.service, request.runbook),
+            upstreams=await read_upstreams(self._connection, request.upstreams),
+            scaled_to_zero=await read_scaled_to_zero(self._connection, request.starts) if request.starts else None,
+        )
+        judged = replace(self._respect_locks(decide(history), history), rule=request.rule)
+        if judged.reason is Reason.INEFFECTIVE and history.recoveries:
+            return await self._tell_ineffective(opened, judged, history.recoveries)
+        state = _OPENS.get(judged.kind)
+        if state is None:
+            return RunRequestResult(
+                verdict=judged if opened is None else replace(judged, incident=opened.id), incident=opened
+            )
+        incident = await self._put_incident(opened, state, judged.text)
+        run = await self._start(incident) if judged.kind is VerdictKind.STARTED else None
+        return RunRequestResult(verdict=replace(judged, incident=incident.id), incident=incident, run=run)
+
+    async def settle_waiting(self, incident: str, judged: Verdict) -> None:
+        """Store the verdict of the signals that wait with their incident."""
+        waiting = signals.c.verdict.in_([VerdictKind.HELD, VerdictKind.AWAITING_APPROVAL])
+        await self._settle((signals.c.incident == incident) & (waiting | signals.c.until.is_not(None)), judged)
+
+    async def _tell_ineffective(
+        self, opened: Incident | None, judged: Verdict, recoveries: tuple[datetime, ...]
+    ) -> RunRequestResult:
+        """Close an incident of a trouble that returns, with all that was done; once, not for each of its signals."""
+        connection, request = self._connection, self._request
+        told = (
+            await told_since(connection, request.service, request.runbook, recoveries[-1]) if opened is None else None
+        )
+        if told is None:
+            attempts = await read_attempts(connection, request.service, request.runbook, recoveries)
+            told = await self._put_incident(
+                opened, IncidentState.INEFFECTIVE, recurrence_summary(judged.text, attempts)
+            )
+        return RunRequestResult(verdict=replace(judged, incident=told.id), incident=told)
+
+    async def _told_before(self, known: Verdict) -> RunRequestResult:
+        if not known.incident:
+            return RunRequestResult(verdict=known)
+        incident = await find_incident(self._connection, known.incident)
+        return RunRequestResult(verdict=known, incident=incident, run=await last_run(self._connection, incident.id))
+
+    async def _attach(self, incident: Incident) -> RunRequestResult:
+        text = f"{incident.service} has incident {incident.id} open ({incident.state})"
+        joined = Verdict(
+            kind=VerdictKind.ATTACHED,
+            reason=Reason.ACTIVE_RUN,
+            text=text,
+            rule=self._request.rule,
+            incident=incident.id,
+        )
+        return RunRequestResult(verdict=joined, incident=incident, run=await last_run(self._connection, incident.id))
+
+    def _respect_locks(self, judged: Verdict, history: History) -> Verdict:
+        # the guards check locks, too; here they are enforced, whatever `decide` has checked
+        held = [name for name in self._request.locks if name in history.locks]
+        if judged.kind is not VerdictKind.STARTED or not held:
+            return judged
+        text = f"{held[0]} is held by run {history.locks[held[0]]}"
+        return Verdict(kind=VerdictKind.REFUSED, reason=Reason.LOCKED, text=text, until=self._now + LOOK_AGAIN)
+
+    async def _open_incident(self) -> Incident | None:
+        query = select(*columns(Incident, incidents))
+        query = query.where(incidents.c.service == self._request.service, incidents.c.closed.is_(None))
+        query = query.where(incidents.c.kind == self._request.kind)
+        row = (await self._connection.execute(query)).one_or_none()
+        return None if row is None else shown(Incident, row)
+
+    async def _put_incident(self, opened: Incident | None, state: IncidentState, reason: str) -> Incident:
+        request = self._request
+        incident = Incident(
+            id=opened.id if opened else new_id("inc", self._now),
+            service=request.service,
+            rule=request.rule,
+            runbook=request.runbook,
+            mode=request.mode,
+            state=state,
+            reason=reason,
+            opened=opened.opened if opened else self._now,
+            closed=self._now if state.is_final else None,
+            kind=request.kind,
+        )
+        if opened is None:
+            await self._connection.execute(insert(incidents).values(values(incident)))
+        else:
+            await self._connection.execute(
+                update(incidents).where(incidents.c.id == opened.id).values(values(incident))
+            )
+        if opened is None or opened.state is not state:
+            await put_notice(self._connection, incident.id, state, reason, self._now)
+        over = hold_over(opened, request.hold_limit, now=self._now) if opened and request.hold_limit is not None else ""
+        if over:
+            await put_notice_once(self._connection, incident.id, IncidentState.HELD, over, self._now)
+        return incident
+
+    async def _start(self, incident: Incident) -> RunRecord:
+        request = self._request
+        run = RunRecord(
+            id=new_id("run", self._now),
+            incident=incident.id,
+            service=request.service,
+            namespace=request.namespace,
+            rule=request.rule,
+            runbook=request.runbook,
+            catalog=request.catalog,
+            parameters=request.parameters,
+            epoch=self._epoch,
+            state=IncidentState.RUNNING,
+            reason=incident.reason,
+            started=self._now,
+            deadline=request.deadline,
+            kind=request.kind,
+            parent=request.parent,
+            parent_step=request.parent_step,
+        )
+        await self._connection.execute(insert(runs).values(values(run)))
+        held = [{"name": name, "run": run.id, "since": self._now} for name in dict.fromkeys(request.locks)]
+        if held:
+            await self._connection.execute(insert(locks), held)
+        if request.manual is not None:
+            await keep_start(self._connection, run, request.manual)
+        if request.slot is not None:
+            await note_slot(self._connection, request.service, request.slot)
+        return run
+
+    async def _settle(self, which: ColumnElement[bool], judged: Verdict) -> None:
+        await self._connection.execute(update(signals).where(which).values(verdict_values(judged, self._now)))
+
+
+async def _known_start(connection: AsyncConnection, service: str, key: str) -> RunRequestResult | None:
+    run = await find_start(connection, service, key)
+    if run is None:
+        return None
+    incident = await find_incident(connection, run.incident)
+    text = f"it was started before, as incident {incident.id}"
+    known = Verdict(kind=VerdictKind.STARTED, reason=Reason.MATCHED, text=text, rule=run.rule, incident=incident.id)
+    return RunRequestResult(verdict=known, incident=incident, run=run)

@@ -1,0 +1,22 @@
+"""How a rule on alerts says which: comparisons of labels in Alertmanager's matcher language."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class MatchOperator(StrEnum):
+    """Alertmanager's four ways to compare a label."""
+
+    EQUAL = "="
+    NOT_EQUAL = "!="
+    MATCH = "=~"
+    NOT_MATCH = "!~"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelMatcher:
+    """One comparison of Alertmanager's matcher language; an absent label is the empty string, a regex is anchored."""
+
+    label: str
+    operator: MatchOperator
+    value: str

@@ -1,0 +1,18 @@
+"""How far what a service has may be raised without a change of its manifests: the word is the VerticalPodAutoscaler's."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaxAllowed:
+    """
+    The most that a service lets be set, as quantities; "" where nothing is raised.
+
+    `memory` is the limit of any one container of its pods, `storage` what any one of its claims asks for.
+    """
+
+    memory: str = ""
+    storage: str = ""
+
+
+NOTHING_ALLOWED = MaxAllowed()

@@ -1,0 +1,60 @@
+"""Rules, as people write them in `rules/`: on which observation which runbook is started, and how far it may go."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+from kintsugi.expressions import Expression
+from kintsugi.model.label_matchers import LabelMatcher
+from kintsugi.model.source_position import SourcePosition
+
+
+class Mode(StrEnum):
+    """How far a rule may go: only report, ask first, or act."""
+
+    OBSERVE = "observe"
+    APPROVE = "approve"
+    AUTO = "auto"
+
+    def at_most(self, other: "Mode") -> "Mode":
+        """Return the more careful of the two."""
+        order = list(Mode)
+        return order[min(order.index(self), order.index(other))]
+
+
+class RuleSource(StrEnum):
+    """The kind of observation that a rule is about."""
+
+    POD = "pod"
+    PVC = "pvc"
+    NODE = "node"
+    EVENT = "event"
+    ALERT = "alert"
+    SERVICES = "services"
+    CHECK = "check"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """
+    A rule: when an observation starts a runbook, and how far that may go.
+
+    `service` is empty where a rule is about all of them (on services or alerts). `for_duration` is `for` in the file;
+    `matchers` are for alerts. `check` names the service's list of checks that a rule on a check runs, at the interval `every`.
+    `any_namespace`: alerts without a namespace are its service's, too. `digest` changes with any change of the rule.
+    """
+
+    name: str
+    on: RuleSource
+    service: str
+    runbook: str
+    when: Expression | None = None
+    matchers: tuple[LabelMatcher, ...] = ()
+    any_namespace: bool = False
+    for_duration: timedelta = timedelta(0)
+    check: str = ""
+    every: timedelta = timedelta(seconds=30)
+    mode: Mode = Mode.OBSERVE
+    cooldown: timedelta = timedelta(minutes=10)
+    digest: str
+    place: SourcePosition

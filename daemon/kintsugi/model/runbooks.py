@@ -1,0 +1,238 @@
+"""
+Runbooks: steps with their commands and expectations, and the rollback; checked and frozen.
+
+`catalog` makes them from YAML. An `Expression` or a `TextTemplate` here is compiled and type-checked already, so that at run
+time only its values can be wrong.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from kintsugi.expressions import Expression, TextTemplate
+from kintsugi.model.command import Command
+from kintsugi.model.patterns import Patterns
+from kintsugi.model.source_position import SourcePosition
+
+Value = str | int | float | bool | timedelta | tuple[object, ...]
+
+
+class OnFailure(StrEnum):
+    """The consequence when a step's expectation is not met."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+    ROLLBACK = "rollback"
+    ESCALATE = "escalate"
+
+
+class CommandTemplate(Protocol):
+    """A command as written, with holes for values; made by `commands.parse_template`."""
+
+    @property
+    def verb(self) -> str: ...
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def changes(self) -> bool: ...
+
+    @property
+    def sends(self) -> bool:
+        """Return whether it is a request that changes something."""
+
+    @property
+    def removes(self) -> bool:
+        """Return whether it removes objects."""
+
+    @property
+    def starts(self) -> bool:
+        """Return whether it starts a workload that is scaled to 0."""
+
+    @property
+    def replaces_data(self) -> bool:
+        """Return whether it replaces a service's data."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Return the dotted paths that its values are read from."""
+
+    @property
+    def variables(self) -> frozenset[str]: ...
+
+    def sample(self, *, namespace: str = "sample") -> Command:
+        """Bind plausible values, to see what kind of command it is. Raises CommandError."""
+
+    def bind(self, names: Mapping[str, object], *, namespace: str) -> Command:
+        """Put values in; each is one argument. Raises CommandError or EvaluationError."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """Execute one command."""
+
+    command: CommandTemplate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRunbook:
+    """Run another runbook, as a child."""
+
+    runbook: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InOrder:
+    """Execute steps in order."""
+
+    steps: tuple["Step", ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parallel:
+    """Execute steps in parallel, each after those that it needs."""
+
+    steps: tuple["Step", ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunChecks:
+    """Execute a service's named list of checks."""
+
+    checks: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UndoStep:
+    """Undo an earlier step now."""
+
+    step: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Await:
+    """Only wait until the expectation holds."""
+
+
+Do = Run | RunRunbook | InOrder | Parallel | RunChecks | UndoStep | Await
+
+
+class UndoPolicy(StrEnum):
+    """The undo of a step: its action's own inverse, none because the change stays, or none because none is needed."""
+
+    INVERSE = "inverse"
+    KEEP = "keep"
+    NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """
+    One step of a runbook.
+
+    `within` is how long to wait until `expect` holds, `for_duration` how long it must hold without interruption (`for` in the
+    file), `timeout` the limit of its command; durations are scaled already. `keep` selects the part of its result that is kept,
+    `count` the number in it that is kept as the last good count. `even_if_resolved`: its change is made even after the end of the
+    trigger.
+    """
+
+    id: str
+    name: str
+    do: Do
+    for_each: Expression | None = None
+    max_parallel: int = 1
+    when: Expression | None = None
+    unless: Expression | None = None
+    approve: TextTemplate | None = None
+    expect: Expression | None = None
+    within: timedelta = timedelta(0)
+    for_duration: timedelta = timedelta(0)
+    progress: Expression | None = None
+    on_failure: OnFailure = OnFailure.STOP
+    timeout: timedelta | None = None
+    retries: int = 0
+    even_if_resolved: bool = False
+    undo: UndoPolicy | tuple["Step", ...] = UndoPolicy.INVERSE
+    scan: Patterns | None = None
+    keep: Expression | None = None
+    count: Expression | None = None
+    service: TextTemplate | None = None
+    needs: tuple[str, ...] = ()
+    place: SourcePosition
+
+
+class RollbackPolicy(StrEnum):
+    """Whether a rollback happens only where it is safe, or always (the author's choice)."""
+
+    SAFE = "safe"
+    ALWAYS = "always"
+
+
+class RollbackThen(StrEnum):
+    """The action after the rollback's own steps."""
+
+    UNDO = "undo"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rollback:
+    """
+    The rollback at the deadline (`after`, from the run's start; holds, approvals and pauses do not count).
+
+    `data_loss_check` names the step whose query is repeated before a person's rollback, to show what was written since.
+    """
+
+    after: timedelta = timedelta(minutes=30)
+    policy: RollbackPolicy = RollbackPolicy.SAFE
+    steps: tuple[Step, ...] = ()
+    then: RollbackThen = RollbackThen.UNDO
+    data_loss_check: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parameter:
+    """A value that a runbook takes; `type` is the word in the file (integer, string, duration, url, …)."""
+
+    name: str
+    type: str
+    default: Value | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Runbook:
+    """Named steps with their rollback. `service` empty: it works on its caller's service. `digest` identifies this version."""
+
+    name: str
+    title: str
+    service: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    steps: tuple[Step, ...]
+    rollback: Rollback
+    digest: str
+    place: SourcePosition
+
+    @property
+    def restores(self) -> bool:
+        """
+        Return whether it restores a database, or gives a service an empty volume.
+
+        A workload that it stops stays stopped until it has ended or a person decides.
+        """
+        return any(isinstance(step.do, Run) and step.do.command.replaces_data for step in _flat(self.steps))
+
+    @property
+    def starts(self) -> bool:
+        """Return whether one of its own commands starts a workload that is scaled to 0 (`--current-replicas=0`)."""
+        return any(isinstance(step.do, Run) and step.do.command.starts for step in _flat(self.steps))
+
+
+def _flat(steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        yield step
+        if isinstance(step.do, InOrder | Parallel):
+            yield from _flat(step.do.steps)

@@ -1,0 +1,95 @@
+"""Services, as people write them in `rules/`: the workload, its dependencies, its checks, and when it is healthy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from kintsugi.expressions import Expression
+from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
+from kintsugi.model.runbooks import Step, Value
+from kintsugi.model.source_position import SourcePosition
+from kubeobjects.resources import Resource
+from kubeobjects.selectors import Selector
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkloadRef:
+    """kubectl's TYPE/NAME of the object that owns a service's pods."""
+
+    resource: Resource
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.resource.singular}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecretRef:
+    """A key of a Secret; resolved only where the command runs, no expression can read it."""
+
+    secret: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DrillTerms:
+    """The drills of a service's backups: the runbook, and the schedule (a cron expression in UTC, "" for none)."""
+
+    runbook: str
+    schedule: str = ""
+
+
+class OnUpstreamFailure(StrEnum):
+    """Whether a service's recovery waits or proceeds when that of an upstream has failed."""
+
+    WAIT = "wait"
+    PROCEED = "proceed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """
+    A service: its workload, its dependencies, and when it is healthy. Lower `priority` comes first.
+
+    `expendable`: its data can be made again, so that a person may be asked whether it may start on an empty volume.
+    `replicas` is the number it is started with where it was scaled to 0; None: the number that it was last seen with.
+    """
+
+    name: str
+    priority: int
+    depends_on: tuple[str, ...]
+    namespace: str
+    selector: Selector
+    workload: WorkloadRef
+    replicas: int | None = None
+    healthy: Expression
+    runbook: str
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    env: Mapping[str, SecretRef] = field(default_factory=dict)
+    checks: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    drill: DrillTerms | None = None
+    on_upstream_failure: OnUpstreamFailure = OnUpstreamFailure.WAIT
+    expendable: bool = False
+    max_allowed: MaxAllowed = NOTHING_ALLOWED
+    place: SourcePosition
+
+
+STACK = "stack"
+"""The name of all services together: incidents, runs and locks about them bear it, and no Service may."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AllServices:
+    """
+    All services of a catalog together: the subject of a rule without `service`, and of the run that it starts.
+
+    It has no objects of its own: only runs of its services make changes.
+    """
+
+    name: ClassVar[str] = STACK
+    namespace: ClassVar[str] = ""
+    workload: ClassVar[str] = ""
+    runbook: ClassVar[str] = ""
+    parameters: ClassVar[Mapping[str, Value]] = {}
+    services: Mapping[str, Service]

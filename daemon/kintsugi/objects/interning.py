@@ -1,0 +1,64 @@
+"""
+One copy of what many objects have in common, so that a cached pod stays under 4 KiB.
+
+The pods of one controller differ in little: their containers, labels and owners are equal, and the texts of their
+conditions are the same in the whole cluster. A freshly decoded object is made to share these before anyone sees it;
+its value does not change.
+"""
+
+from msgspec.structs import force_setattr
+
+from kintsugi.objects.metadata import Kept, Object
+from kintsugi.objects.pods import Pod
+from kintsugi.objects.predicates import controller_of
+
+# Far more than a cluster has at one time; what outlives its controllers is dropped by starting over.
+_MOST_PATTERNS = 4_000
+_MOST_TEXTS = 50_000
+
+
+class Interner:
+    """
+    The common parts of the objects of one kind.
+
+    Only what weighs most is shared: this runs for every event of the watch.
+    """
+
+    def __init__(self) -> None:
+        self._patterns: dict[str, Object] = {}
+        self._texts: dict[str, str] = {}
+
+    def share(self, fresh: Object) -> None:
+        """Let a freshly decoded object use the parts that are known already."""
+        if len(self._texts) >= _MOST_TEXTS:
+            self._texts.clear()
+        namespace = fresh.metadata.namespace
+        force_setattr(fresh.metadata, "namespace", self._texts.setdefault(namespace, namespace))
+        controller = controller_of(fresh)
+        pattern = self._pattern(controller.uid, fresh) if controller else fresh
+        if pattern is not fresh:
+            _take_equal(fresh.metadata, pattern.metadata, ("labels", "annotations", "owner_references"))
+        if isinstance(fresh, Pod) and isinstance(pattern, Pod):
+            self._share_pod(fresh, pattern)
+
+    def _pattern(self, uid: str, fresh: Object) -> Object:
+        if len(self._patterns) >= _MOST_PATTERNS:
+            self._patterns.clear()
+        return self._patterns.setdefault(uid, fresh)
+
+    def _share_pod(self, pod: Pod, pattern: Pod) -> None:
+        if pod is not pattern:
+            _take_equal(pod.spec, pattern.spec, ("containers", "init_containers"))
+        text = self._texts.setdefault
+        for condition in pod.status.conditions:
+            force_setattr(condition, "type", text(condition.type, condition.type))
+        for status in pod.status.container_statuses:
+            force_setattr(status, "name", text(status.name, status.name))
+            force_setattr(status, "image", text(status.image, status.image))
+
+
+def _take_equal(part: Kept, pattern: Kept, names: tuple[str, ...]) -> None:
+    for name in names:
+        known = getattr(pattern, name)
+        if getattr(part, name) == known:
+            force_setattr(part, name, known)

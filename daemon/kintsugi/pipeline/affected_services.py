@@ -1,0 +1,56 @@
+"""
+The services that another service's problem affects: a person is told of them together with their cause.
+"""
+
+from dataclasses import dataclass
+
+from kintsugi.decisions.diagnosis.headline import ENDED_WELL
+from kintsugi.decisions.priorities import affected
+from kintsugi.ledger import IncidentRepository
+from kintsugi.model.history import UNRESOLVED_OUTCOMES
+from kintsugi.model.records import Incident, IncidentState, RunKind
+from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.observed_state import ObservedState
+
+MOST_INCIDENTS = 1_000
+"""Open incidents that are looked at; there is one a service at most, and one drill."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AffectedServices:
+    """Finds the services that an incident's problem affects, and whether a held incident is told of with its cause."""
+
+    incidents: IncidentRepository
+    active_catalog: ActiveCatalog
+    observed: ObservedState
+
+    async def of_incident(self, incident: str) -> tuple[str, ...]:
+        """
+        Return the dependents of an incident's service that are held, unhealthy, or fail their checks.
+
+        Raises LedgerUnavailable, NotRecorded.
+        """
+        return await self._by(await self.incidents.get(incident, strict=False))
+
+    async def now(self, about: Incident) -> tuple[str, ...]:
+        """Name what suffers now: nothing once an incident has ended well, or is closed and its service is well. Raises LedgerUnavailable."""
+        is_over = about.state in ENDED_WELL or (about.closed is not None and about.service not in self._ill())
+        return () if is_over else await self._by(about)
+
+    async def _by(self, about: Incident) -> tuple[str, ...]:
+        if about.kind is not RunKind.RECOVERY:
+            return ()
+        opened = await self.incidents.newest(limit=MOST_INCIDENTS, open_only=True)
+        held = {each.service for each in opened if each.state is IncidentState.HELD}
+        return affected(about.service, held | self._ill(), self.active_catalog.catalog.services)
+
+    def _ill(self) -> frozenset[str]:
+        """Return the services that are not well, or do not answer as their checks expect."""
+        ill = {name for name, view in self.observed.views.items() if view.is_current and view.healthy is False}
+        return self.observed.unmet() | ill
+
+    async def is_told_elsewhere(self, incident: Incident) -> bool:
+        """Return whether an upstream explains a held incident and has an incident of its own that a person is told of."""
+        upstream = self.observed.explaining(incident.service, incident.opened)
+        found = await self.incidents.newest(limit=1, service=upstream) if upstream else ()
+        return any(each.closed is None or each.state in UNRESOLVED_OUTCOMES for each in found if each.id != incident.id)

@@ -1,0 +1,55 @@
+"""The facts for a diagnosis that no object shows: the workload's dependencies, its checks, and the observer's health."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
+from kintsugi.decisions.diagnosis.surroundings import CheckFacts, DeclaredFacts, ObserverFacts
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.records import Target
+from kintsugi.model.services import Service
+from kubeobjects.resources import find
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeclaredWorkloads:
+    """
+    The catalog's services, by their workloads.
+
+    `answers` returns the last results of a service's checks, `observer` the observer's health. A failing `share` of nodes or
+    services puts the observer in doubt. `serving` returns whether anything of a service can answer,
+    None where nobody sees that.
+    """
+
+    catalog: Callable[[], Catalog]
+    answers: Callable[[str], tuple[CheckFacts, ...]]
+    observer: Callable[[], ObserverHealth]
+    share: float
+    serving: Callable[[str], bool | None] = lambda _: None
+
+    def __call__(self, target: Target) -> DeclaredFacts:
+        """Return the declared facts of a workload; for one without a service only the observer's health."""
+        services, observer = self.catalog().services, self.observer()
+        sight = ObserverFacts(stale=observer.stale_reason, doubt=breaker_reason(observer, self.share))
+        service = next((each for each in services.values() if _is_of(each, target)), None)
+        if service is None:
+            return DeclaredFacts(observer=sight)
+        upstreams = (services[name] for name in service.depends_on if name in services)
+        return DeclaredFacts(
+            service=service.name,
+            checks=self.answers(service.name),
+            upstreams=tuple(_target(each) for each in upstreams),
+            observer=sight,
+            serving=self.serving(service.name),
+        )
+
+
+def _is_of(service: Service, target: Target) -> bool:
+    workload = service.workload
+    return (service.namespace, workload.name) == (target.namespace, target.name) and workload.resource == find(
+        target.kind
+    )
+
+
+def _target(service: Service) -> Target:
+    return Target(kind=service.workload.resource.kind, namespace=service.namespace, name=service.workload.name)

@@ -1,0 +1,130 @@
+"""A diagnosis on demand: it reads one workload and its upstreams, then decides."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from kintsugi.actions.diagnosis_reads import WORKLOADS, WorkloadReader
+from kintsugi.actions.good_templates import GoodTemplates
+from kintsugi.decisions.diagnosis import WorkloadFacts, answering, diagnose
+from kintsugi.decisions.diagnosis.surroundings import DeclaredFacts
+from kintsugi.errors import KubeError, LedgerUnavailable, NotFound, NotRecorded
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.causes import Diagnosis, ObjectChange
+from kintsugi.model.command import ObjectName
+from kintsugi.model.records import Incident, Target
+from kintsugi.threads import computed
+from kubeobjects.resources import Resource, find
+
+_WORK = 1 << 20
+"""A diagnosis goes through templates, Events and logs: a thread has it, and the loop goes on."""
+
+MOST_UPSTREAMS = 8
+"""The most upstream workloads that are read: the end of a longer chain stays unknown."""
+
+Declared = Callable[[Target], DeclaredFacts]
+
+
+Incidents = Callable[[str], Awaitable[Sequence[Incident]]]
+
+
+def undeclared(_: Target) -> DeclaredFacts:
+    """Return no declared facts: the default where nothing declares any."""
+    return DeclaredFacts()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnoser:
+    """
+    Reads and decides; changes nothing and keeps nothing.
+
+    `declared` returns the facts of a workload that its objects do not show, `templates` are the good templates of the ledger,
+    `incidents` returns the newest incident of a service.
+    """
+
+    kube: KubeClient
+    clock: Callable[[], datetime]
+    declared: Declared = undeclared
+    templates: GoodTemplates = field(default_factory=GoodTemplates)
+    incidents: Incidents | None = None
+
+    async def diagnose(self, target: Target) -> Diagnosis:
+        """
+        Return what is wrong with a workload.
+
+        Raises NotRecorded where it is not there, or is no workload, and KubeError where it cannot be read.
+        """
+        facts = await self.facts(target)
+        return await computed(_WORK, lambda: diagnose(facts))
+
+    async def facts(self, target: Target) -> WorkloadFacts:
+        """Return the facts of a workload, and of its upstreams where it has a problem. Raises as `diagnose`."""
+        resource = find(target.kind)
+        if resource is None or resource not in WORKLOADS:
+            known = ", ".join(each.singular for each in WORKLOADS)
+            raise NotRecorded(f"there is no workload of the type {target.kind}: diagnosed are {known}")
+        asked = _key(resource, target)
+        try:
+            return await self._with_upstreams(resource, target, {asked})
+        except NotFound as error:
+            raise NotRecorded(f"there is no {resource.singular}/{target.name} in {target.namespace}") from error
+
+    async def _with_upstreams(
+        self, resource: Resource, target: Target, seen: set[tuple[str, str, str]]
+    ) -> WorkloadFacts:
+        """
+        Read a workload and, where it has a problem, its upstreams: each once, and up to a limit.
+
+        `seen` are the workloads that are read already, so that a cycle ends.
+        """
+        declared = self.declared(target)
+        asked = ObjectName(resource=resource, name=target.name)
+        reader = WorkloadReader(
+            kube=self.kube, asked=asked, namespace=target.namespace, declared=declared, templates=self.templates
+        )
+        facts = await reader.read(self.clock())
+        if not answering.is_troubled(facts):
+            return facts
+        upstreams, unknown = [], list(facts.unknown)
+        for each in declared.upstreams:
+            found = find(each.kind)
+            if found is None or found not in WORKLOADS or _key(found, each) in seen:
+                continue
+            if len(seen) > MOST_UPSTREAMS:
+                unknown.append(f"{found.singular}/{each.name}: {MOST_UPSTREAMS} upstreams were looked at, and no more")
+                continue
+            seen.add(_key(found, each))
+            try:
+                upstreams.append(await self._with_upstreams(found, each, seen))
+            except KubeError as error:
+                unknown.append(f"upstream {found.singular}/{each.name}: {error}")
+        theirs = (policy for each in upstreams for policy in each.policies)
+        policies = {(one.metadata.namespace, one.metadata.name): one for one in (*facts.policies, *theirs)}
+        had = [change for each in upstreams for change in await self._incidents_of(each.service, unknown)]
+        return replace(
+            facts,
+            upstreams=tuple(upstreams),
+            policies=tuple(policies.values()),
+            changed_around=(*facts.changed_around, *had),
+            unknown=tuple(dict.fromkeys(unknown)),
+        )
+
+    async def _incidents_of(self, upstream: str, unknown: list[str]) -> Sequence[ObjectChange]:
+        """Return the newest incident of an upstream, as an entry of the timeline."""
+        if self.incidents is None or not upstream:
+            return ()
+        try:
+            found = await self.incidents(upstream)
+        except LedgerUnavailable as error:
+            unknown.append(f"incidents of {upstream}: {error}")
+            return ()
+        return [
+            ObjectChange(
+                object=f"incident/{each.id}", field=upstream, at=each.opened, after=str(each.state), shown=True
+            )
+            for each in found
+        ]
+
+
+def _key(resource: Resource, target: Target) -> tuple[str, str, str]:
+    return resource.plural, target.namespace, target.name

@@ -1,0 +1,344 @@
+"""
+What the guards and the runner need to know of the world now: one place that puts views, caches and limits together.
+"""
+
+from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.decisions.breaker import ObserverHealth
+from kintsugi.decisions.dependencies import causes
+from kintsugi.decisions.drills import DrillGuardInput
+from kintsugi.decisions.guards import GuardContext, Limits, holds_ledger
+from kintsugi.decisions.planner import Plan
+from kintsugi.decisions.priorities import Hold, HoldCause, Trouble, UnderWay, Upstream, holds, own_reason, rank
+from kintsugi.decisions.slots import overtaker
+from kintsugi.decisions.zero_replicas import at_zero
+from kintsugi.errors import ProbeFailed
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.essentials import Essential, essential, essentials, ledger_hosts, with_claims
+from kintsugi.model.known import GoodRevision
+from kintsugi.model.manual import MANUAL
+from kintsugi.model.max_allowed import NOTHING_ALLOWED
+from kintsugi.model.records import RunRecord, StepRecord
+from kintsugi.model.rules import Mode, Rule
+from kintsugi.model.services import Service
+from kintsugi.model.views import ServiceView
+from kintsugi.objects import predicates, reasons
+from kintsugi.runner.context import StepScope
+from kintsugi.views import Caches, ServiceViews
+
+PAUSED = "kintsugi.dev/paused"
+"""Annotation of a namespace that pauses all rules in it; its value is the reason."""
+
+MOST_GOOD = 20
+"""Good revisions remembered of a workload: twice what Kubernetes keeps of a Deployment (revisionHistoryLimit)."""
+
+
+class Silences(Protocol):
+    """The port to the silences of alerts; Alertmanager implements it, where its address is given."""
+
+    async def suppressed(self) -> frozenset[str]: ...
+
+
+_DOWN = frozenset({HoldCause.DOWN, HoldCause.AT_ZERO, HoldCause.RECOVERING})
+"""The causes of a hold by which an upstream explains the problem of its dependents."""
+
+_AILING = _DOWN | {HoldCause.AILING}
+
+
+@dataclass(kw_only=True)
+class ObservedState:
+    """
+    The facts of this moment. `mode` is the global one; `start_up` is what a pod may take to become ready.
+
+    `waiting` are the services that wait for a slot, the first of them first, and `taken` the namespaces of those that have one;
+    `on_slot_given` is called when a run under way has given one away.
+    `under_way` are the runs that are being driven; `names` and `checks` say why our own name server, or the path of our own
+    checks, is in doubt. `remembered` are the good revisions by workload uid, template and number, as the ledger knows them.
+    """
+
+    services: ServiceViews
+    caches: Caches
+    limits: Limits
+    mode: Mode
+    clock: Callable[[], datetime]
+    under_way: Callable[[], UnderWay] = UnderWay
+    waiting: Callable[[], tuple[Service, ...]] = tuple
+    taken: Callable[[], tuple[str, ...]] = tuple
+    on_slot_given: Callable[[], None] = lambda: None
+    start_up: timedelta = predicates.START_UP_ALLOWANCE
+    silences: Silences | None = None
+    names: Callable[[], str] = str
+    checks: Callable[[], str] = str
+    unmet: Callable[[], frozenset[str]] = frozenset
+    remembered: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def views(self) -> Mapping[str, ServiceView]:
+        """Return the current views of the services."""
+        return self.services.views
+
+    @property
+    def stale_reason(self) -> str:
+        """Return why what is seen cannot be trusted now; "" when it can."""
+        return self.services.stale_reason
+
+    @property
+    def clock_problem(self) -> str:
+        """Return why the clock cannot be trusted now; "" when it can."""
+        return self.services.clock_problem
+
+    def mode_of(self, rule: str) -> Mode:
+        """
+        Return how far runs of a rule may go now. A rule that somebody has taken out of the catalog acts no more.
+
+        What a person starts by hand has no rule, and only the daemon's own mode to keep to.
+        """
+        if rule == MANUAL:
+            return self.mode
+        found = self.services.catalog.rules.get(rule)
+        return found.mode.at_most(self.mode) if found is not None else Mode.OBSERVE
+
+    def good(self, service: str) -> frozenset[str]:
+        """Name the pod templates of a service's workload that were seen good."""
+        view = self.views.get(service)
+        workload = view.workload if view is not None else None
+        return frozenset(self.remembered.get(workload.metadata.uid, ())) if workload is not None else frozenset()
+
+    def last_good(self, service: str) -> int:
+        """Return the number of the newest good revision that is not the current one; 0 when none is known."""
+        view = self.views.get(service)
+        if view is None or view.workload is None:
+            return 0
+        known = self.remembered.get(view.workload.metadata.uid, {})
+        return max((number for template, number in known.items() if template != view.template), default=0)
+
+    def remember(self, revisions: tuple[GoodRevision, ...]) -> None:
+        """Know these revisions to be good; of each workload the last `MOST_GOOD` by number."""
+        for each in revisions:
+            known = self.remembered.setdefault(each.workload, {})
+            known[each.template] = each.number
+            if len(known) > MOST_GOOD:
+                del known[min(known, key=known.__getitem__)]
+
+    def forget_all_but(self, workloads: Collection[str]) -> None:
+        """Forget the revisions of workloads that are not there any more."""
+        for gone in self.remembered.keys() - set(workloads):
+            del self.remembered[gone]
+
+    def serving(self, service: str) -> bool | None:
+        """Return whether anything of a service can answer, None where that cannot be seen now."""
+        view = self.views.get(service)
+        return view.serving if view is not None and view.is_current else None
+
+    def change_context(self, run: RunRecord, scope: StepScope, step: StepRecord) -> ChangeContext:
+        """Return the context of a change."""
+        view = self.views.get(scope.service)
+        return ChangeContext(
+            phase=step.phase,
+            incident=run.incident,
+            run=run.id,
+            path=step.path,
+            now=self.clock(),
+            service=scope.service,
+            namespace=view.service.namespace if view is not None else run.namespace,
+            selector=view.service.selector if view is not None else None,
+            workload=view.service.workload if view is not None else None,
+            good=self.good(scope.service),
+            startup=self.start_up,
+            protected=self.limits.protected,
+            env=view.service.env if view is not None else {},
+            ledger_host=self.limits.ledger_host,
+            essentials=with_claims(self._essentials(), self.caches.pods.store.values()),
+            off_limits=self._off_limits(view),
+            may_stop=scope.restoring.may_stop if scope.restoring is not None else frozenset(),
+            max_allowed=view.service.max_allowed if view is not None else NOTHING_ALLOWED,
+        )
+
+    def guard_context(self, rule: Rule, plan: Plan, held_by: tuple[Hold, ...], *, approved: bool) -> GuardContext:
+        """Return the facts by which the guards judge a request, besides its history."""
+        view = self.views.get(plan.service.name)
+        return GuardContext(
+            rule=rule,
+            service=plan.service,
+            mode=rule.mode.at_most(self.mode),
+            locks=plan.locks,
+            observer=self.observer(),
+            holds=held_by,
+            managers=view.managers if view is not None else (),
+            paused_by_annotation=self.annotation_pause(plan.service.namespace),
+            approved=approved,
+            addresses=self._addresses(view) if view is not None else frozenset(),
+            essential=self._essential(view),
+            starts=at_zero(view) if plan.runbook.starts else None,
+        )
+
+    def starts(self, plan: Plan) -> str:
+        """Return the workload (its uid) that a plan would start from 0, "" for none."""
+        found = at_zero(self.views.get(plan.service.name)) if plan.runbook.starts else None
+        return found.uid if found is not None else ""
+
+    def drill(self, service: Service, *, scheduled: bool) -> DrillGuardInput:
+        """Return the facts by which a drill is judged, besides its history."""
+        view = self.views.get(service.name)
+        return DrillGuardInput(
+            service=service,
+            view=view,
+            mode=self.mode,
+            scheduled=scheduled,
+            stale_reason=self.stale_reason,
+            paused_by_annotation=self.annotation_pause(service.namespace),
+            holds_ledger=self._off_limits(view),
+        )
+
+    def _off_limits(self, view: ServiceView | None) -> str:
+        """Return why no runbook may change a service, "" when one may."""
+        if view is None:
+            return ""
+        if what := self._essential(view):
+            return f"{view.name} is {what}: nothing is ever changed there"
+        return holds_ledger(view.service, self._addresses(view), self.limits) if self.limits.ledger_host else ""
+
+    def _essentials(self, namespace: str = "") -> tuple[Essential, ...]:
+        """Find what nothing may be done to among what the cluster runs now, in one namespace or in all."""
+        store = self.caches.services.store
+        hosts = ledger_hosts(self.limits.ledger_host, lambda place, name: store.get((place, name)))
+        there = (each for each in store.values() if namespace in ("", each.metadata.namespace))
+        return essentials(there, ledger_hosts=hosts, nameservers=self.limits.nameservers)
+
+    def _essential(self, view: ServiceView | None) -> str:
+        """Return what the cluster or we ourselves cannot do without, where a service is that."""
+        if view is None:
+            return ""
+        labels = [pod.metadata.labels for pod in view.pods]
+        labels += [view.workload.spec.template.metadata.labels] if view.workload is not None else []
+        known = self._essentials(view.service.namespace)
+        found = (essential(view.service.namespace, each, known) for each in labels)
+        return next((what for what in found if what), "")
+
+    def _addresses(self, view: ServiceView) -> frozenset[str]:
+        """Name where a service is reached: its pods, and the Services in front of them."""
+        pods = [pod for pod in view.pods if pod.status.pod_ip]
+        found = {pod.status.pod_ip for pod in pods}
+        for kube_service in self.caches.services.store.values():
+            chosen = kube_service.spec.selector.items()
+            same_place = kube_service.metadata.namespace == view.service.namespace
+            if same_place and chosen and any(chosen <= pod.metadata.labels.items() for pod in view.pods):
+                found |= {
+                    f"{kube_service.metadata.name}.{kube_service.metadata.namespace}",
+                    kube_service.spec.cluster_ip,
+                }
+                found |= {point.ip or point.hostname for point in kube_service.status.load_balancer.ingress}
+        return frozenset(found - {"", "None"})
+
+    def holds(self, service: Service, catalog: Catalog, began: datetime) -> tuple[Hold, ...]:
+        """List what a service whose trouble began then must wait for, as far as it is seen."""
+        view, now = self.views.get(service.name), self.clock()
+        own = own_reason(view, self.good(service.name)) if view is not None else ""
+        failing = view.failing_since if view is not None else None
+        trouble = Trouble(service=service, began=min(began, failing or began), own=own)
+        upstream = Upstream(views=self.views, unmet=self.unmet(), under_way=self.under_way(), terms=self.limits.holds)
+        return holds(trouble, catalog.services, upstream, now=now)
+
+    @property
+    def covered(self) -> bool:
+        """Return whether a run about all services is under way, which recovers next what is left."""
+        return bool(self.under_way().covered_by)
+
+    def upstream(self, service: str) -> str:
+        """
+        Return what a service depends on that went down and is being recovered just now; "" for nothing.
+
+        A run waits for no longer than a hold may last: its locks may be what the upstream's run needs.
+        """
+        declared, runs, now = self.services.catalog.services.get(service), self.under_way().runs, self.clock()
+        for each in self.holds(declared, self.services.catalog, now) if declared is not None else ():
+            if each.cause is HoldCause.RECOVERING:
+                since = each.lapsed or runs[each.upstream].started
+                return each.why if now < since + self.limits.holds.limit else ""
+        return ""
+
+    def explained_by(self, service: str, began: datetime) -> str:
+        """Return what a service depends on that is down, and explains a trouble that began then; "" for nothing."""
+        return next((each.why for each in self._explained(service, began) if each.cause in _DOWN), "")
+
+    def explaining(self, service: str, began: datetime) -> str:
+        """Name what a service depends on that is not well, and explains a trouble that began then; "" for nothing."""
+        return next((each.upstream for each in self._explained(service, began) if each.cause in _AILING), "")
+
+    def _explained(self, service: str, began: datetime) -> Iterable[Hold]:
+        declared = self.services.catalog.services.get(service)
+        found = self.holds(declared, self.services.catalog, began) if declared is not None else ()
+        return (each for each in found if each.explained)
+
+    def places(self) -> tuple[str, ...]:
+        """Return the namespaces of the services that have a slot, one for each."""
+        return self.taken()
+
+    def overtaker(self, service: str) -> str:
+        """Return a service of higher priority that waits for the slot of a service under recovery; "" for none."""
+        declared = self.services.catalog.services.get(service)
+        return overtaker(declared, self.waiting(), self.limits.slots(self.taken())) if declared is not None else ""
+
+    def slot_given(self) -> None:
+        """Have who waits for a slot judged now: a run has given one away."""
+        self.on_slot_given()
+
+    def slot_refusal(self, service: str) -> Callable[[tuple[str, ...]], str]:
+        """Return what says why a service gets no slot now, behind those that come before it; one that is gone is let go on."""
+        declared = self.services.catalog.services.get(service)
+        if declared is None:
+            return lambda taken: ""
+        ahead = [each for each in self.waiting() if rank(each) < rank(declared)]
+        return lambda taken: self.limits.slots(taken).refusal(declared.namespace, ahead)
+
+    def annotation_pause(self, namespace: str) -> str:
+        """Return the pause in the namespace's annotations, "" for none: a person can set it without us (reliability S10)."""
+        found = self.caches.namespaces.store.get(("", namespace))
+        reason = found.metadata.annotations.get(PAUSED) if found is not None else None
+        return (
+            f"paused by annotation {PAUSED} on namespace {namespace}: {reason or 'no reason given'}"
+            if reason is not None
+            else ""
+        )
+
+    async def silence(self, alerts: AsyncIterable[str]) -> str:
+        """
+        Return whether all of these alerts are silenced; what cannot be asked counts as silenced, for now (P6).
+
+        One question to Alertmanager, and no more keys are read than up to the first that is not silenced.
+        """
+        if self.silences is None:
+            return ""
+        try:
+            quiet = await self.silences.suppressed()
+        except ProbeFailed as error:
+            return f"it is unknown whether the alerts are silenced: {error}"
+        if not quiet:
+            return ""
+        async for alert in alerts:
+            if alert not in quiet:
+                return ""
+        return "every alert that still fires is silenced in Alertmanager"
+
+    def observer(self) -> ObserverHealth:
+        """Return how well we see: failures under one unhealthy upstream count once, and only those of which nobody says why."""
+        views = self.views
+        ill = {name for name, view in views.items() if view.healthy is False}
+        roots = causes(ill, {name: view.service for name, view in views.items()})
+        nodes, now = self.caches.nodes.store, self.clock()
+        silent = {name for (_, name), node in nodes.items() if predicates.unheard(node)}
+        back = {name for (_, name), node in nodes.items() if predicates.heard_again(node, now, self.start_up)}
+        return ObserverHealth(
+            stale_reason=self.stale_reason,
+            mute=sum(not reasons.told(views[name].pods, silent | back) for name in roots),
+            seen=len(views),
+            nodes_stale=len(silent),
+            nodes_back=len(back),
+            nodes=len(nodes),
+            names=self.names(),
+            checks=self.checks(),
+        )

@@ -1,0 +1,64 @@
+"""
+The one incident about the observer itself: what is seen is in doubt, and nothing is changed. Opened and closed here.
+"""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from kintsugi.decisions.breaker import ObserverNotice, doubt, observer_notice
+from kintsugi.errors import WrongState
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import Incident, IncidentState
+from kintsugi.pipeline.observed_state import ObservedState
+
+log = structlog.get_logger(__name__)
+
+
+class ObserverIncident:
+    """Looks again and again whether what is seen is in doubt; `patience` is how long before a person hears of a change."""
+
+    def __init__(self, ledger: Ledger, observed: ObservedState, *, patience: timedelta) -> None:
+        self._ledger = ledger
+        self._observed = observed
+        self._patience = patience
+        self._in_doubt: bool | None = None
+        self._since = 0.0
+
+    async def step(self) -> None:
+        """Look, and open or close the incident where that is owed. Raises LedgerUnavailable, StaleEpoch."""
+        problem = doubt(self._observed.observer(), self._observed.limits.breaker_share)
+        now = asyncio.get_running_loop().time()
+        if bool(problem) is not self._in_doubt:
+            self._in_doubt, self._since = bool(problem), now
+        lasting = timedelta(seconds=now - self._since)
+        if lasting < self._patience:
+            return
+        known = await self._ledger.incidents.observer_incident()
+        match observer_notice(problem, lasting, told=known is not None, patience=self._patience):
+            case ObserverNotice.OPEN:
+                await self._open(problem)
+            case ObserverNotice.CLOSE:
+                assert known is not None, "only an incident that is open is closed"
+                await self._close(known)
+            case ObserverNotice.NOTHING:
+                pass
+
+    async def _open(self, problem: str) -> None:
+        reason = f"nothing is changed while what is seen is in doubt: {problem}"
+        opened = await self._ledger.incidents.open_observer_incident(
+            reason, self._observed.mode, self._observed.clock()
+        )
+        log.warning("observer in doubt", incident=opened.id, why=problem)
+
+    async def _close(self, known: Incident) -> None:
+        reason = f"what is seen can be trusted again; it could not be since {known.opened:%H:%M:%S}: {known.reason}"
+        try:
+            await self._ledger.incidents.move_incident(
+                known.id, IncidentState.NO_ACTION, reason, self._observed.clock(), told=True
+            )
+        except WrongState as moved:
+            log.info("incident moved meanwhile", incident=known.id, error=str(moved))
+            return
+        log.info("observer trusted again", incident=known.id)

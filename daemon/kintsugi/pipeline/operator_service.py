@@ -1,0 +1,325 @@
+"""
+The operations behind the API: what people may read and do.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import structlog
+
+from kintsugi.commands.registry import definitions_by_verb
+from kintsugi.decisions.diagnosis.headline import headline, latest
+from kintsugi.decisions.drills.decision import RULE
+from kintsugi.decisions.inaction import why_nothing_acts
+from kintsugi.decisions.planner import digest_of
+from kintsugi.decisions.priorities import Held, OngoingHold, waits
+from kintsugi.errors import NotRecorded, UsageError, WrongState
+from kintsugi.ledger import Ledger
+from kintsugi.model.api_types import (
+    SIGNALS,
+    DeadLetterSummary,
+    Explanation,
+    IncidentDetail,
+    JudgedSignal,
+    KeptText,
+    PauseRequest,
+    RecoverPreview,
+    Resent,
+    RollbackPreview,
+    RunDetail,
+    ServiceTree,
+    SignalQuery,
+)
+from kintsugi.model.causes import Diagnosis
+from kintsugi.model.decoded import Decoded
+from kintsugi.model.identity import new_id
+from kintsugi.model.manual import MANUAL, RecoverRequest
+from kintsugi.model.records import (
+    Approval,
+    DeadLetter,
+    Incident,
+    IncidentState,
+    Pause,
+    PauseScope,
+    RunKind,
+    RunRecord,
+    Signal,
+    StepState,
+    Target,
+)
+from kintsugi.model.rules import Rule
+from kintsugi.model.runbooks import CommandTemplate, Run
+from kintsugi.model.services import STACK
+from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.affected_services import AffectedServices
+from kintsugi.pipeline.data_loss import DataLossEstimator
+from kintsugi.pipeline.diagnoser import Diagnoser
+from kintsugi.pipeline.drill_scheduler import DrillScheduler
+from kintsugi.pipeline.explainer import Explainer
+from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
+from kintsugi.pipeline.manual_starts import ManualStarts
+from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.pending_incidents import MOST_INCIDENTS
+from kintsugi.pipeline.pipeline import Pipeline
+from kintsugi.pipeline.rollback_difference import RollbackDifference
+from kintsugi.pipeline.run_supervisor import RunSupervisor
+from kintsugi.pipeline.service_tree import OpenRecords, covered, tree
+from kintsugi.runner.ends import requested
+from kintsugi.runner.report import undo_texts
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorService:
+    """Implements `server.Operations` on the ledger and the live daemon."""
+
+    ledger: Ledger
+    active_catalog: ActiveCatalog
+    observed: ObservedState
+    supervisor: RunSupervisor
+    pipeline: Pipeline
+    explainer: Explainer
+    drill_scheduler: DrillScheduler
+    manual_starts: ManualStarts
+    reread: Callable[[DeadLetter, datetime], Decoded]
+    diagnoser: Diagnoser
+    diagnoses: IncidentDiagnoses
+    differences: RollbackDifference
+
+    @property
+    def _affected(self) -> AffectedServices:
+        """Return who names the services that suffer from another one's trouble."""
+        return AffectedServices(
+            incidents=self.ledger.incidents, active_catalog=self.active_catalog, observed=self.observed
+        )
+
+    async def incidents(self, *, limit: int, service: str, open_only: bool) -> Sequence[Incident]:
+        """List incidents, newest first."""
+        return await self.ledger.incidents.newest(limit=limit, service=service, open_only=open_only)
+
+    async def incident(self, incident: str, *, signals: int = SIGNALS, skip: int = 0) -> IncidentDetail:
+        """Return an incident as far as it can be read, with a page of its signals after the first `skip`."""
+        found = await self.ledger.incidents.get(incident, strict=False)
+        page = await self.ledger.signals.of_incident(incident, limit=signals, skip=skip)
+        runs = [await self._detail(run) for run in await self.ledger.runs.of_incident(incident)]
+        children = [child for each in runs for child in await self.ledger.runs.children_of(each.run.id)]
+        return IncidentDetail(
+            incident=found,
+            signals=tuple(JudgedSignal(signal=signal, verdict=verdict) for signal, verdict in page),
+            runs=tuple(runs),
+            approvals=await self.ledger.approvals.of_incident(incident),
+            signals_total=await self.ledger.signals.count_of(incident),
+            firing=(await self.ledger.triggers.of_incident(incident)).firing,
+            diagnoses=await self.ledger.diagnoses.of_incident(incident),
+            covers=covered(self.observed.views.values(), children) if found.service == STACK else (),
+            affected=await self._affected.now(found),
+        )
+
+    async def signals(self, request: SignalQuery) -> Sequence[JudgedSignal]:
+        """List signals with their verdicts, newest first."""
+        return await self.ledger.signal_pages.list_signals(request)
+
+    async def dead_letters(self, *, limit: int, before: str) -> Sequence[DeadLetterSummary]:
+        """Return the dead letters, newest first."""
+        return await self.ledger.dead_letters.summaries(limit=limit, before=before)
+
+    async def resend(self, letter: str, *, who: str) -> Resent:
+        """
+        Accept a dead letter as if it arrived now.
+
+        Its signals are committed before it goes, so that one that is sent in twice is taken once. Raises NotRecorded for no
+        such letter, WrongState while nothing of it can be understood.
+        """
+        kept = await self.ledger.dead_letters.get(letter)
+        now = self.observed.clock()
+        read = self.reread(kept, now)
+        if not read.signals:
+            why = read.unreadable or next((each.reason for each in read.dead_letters), "it holds no alert")
+            raise WrongState(f"dead letter {letter} cannot be resent: {why}")
+        await self.ledger.signals.accept(read.signals, now)
+        await self.ledger.dead_letters.keep(read.dead_letters)
+        await self.ledger.dead_letters.forget(letter)
+        log.info("dead letter resent", letter=letter, who=who, signals=len(read.signals))
+        self.pipeline.wake()
+        return Resent(id=letter, accepted=len(read.signals), dead_letters=len(read.dead_letters))
+
+    async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
+        """Approve the plan that was shown; the waiting run or incident continues within moments."""
+        return await self.ledger.approvals.approve(incident, path, plan, who, self.observed.clock())
+
+    async def roll_back(self, incident: str, *, who: str, confirmed: str = "") -> RollbackPreview:
+        """
+        Roll a run back now; unless the digest of the shown plan is `confirmed`, only show what would be done.
+
+        A run under way rolls back at its next step boundary; one that is over is reopened for it. Raises WrongState when
+        there is nothing to undo, or the plan or its losses have changed since it was shown.
+        """
+        runs = await self.ledger.runs.of_incident(incident)
+        if not runs:
+            raise WrongState(f"incident {incident} never had a run: there is nothing to undo")
+        run = runs[-1]
+        if run.kind is RunKind.DRILL and run.finished is not None:
+            raise WrongState(f"run {run.id} was a drill: it has undone all that it made, and changed nothing else")
+        shown = await self._shown(run)
+        if not confirmed:
+            return shown
+        if confirmed != shown.digest:
+            what = "; ".join([*shown.commands, *(f"lost: {loss}" for loss in shown.losses)])
+            raise WrongState(
+                f"incident {incident}: nothing is started: it has changed since it was shown. Now {shown.text}: {what}"
+            )
+        if not self.supervisor.roll_back(incident, who):
+            now = self.observed.clock()
+            self.supervisor.start(await self.ledger.runs.reopen_run(run.id, requested(who), now, who=who))
+        return replace(shown, begun=True, text=f"{run.runbook} on {run.service} is being rolled back")
+
+    async def pauses(self) -> Sequence[Pause]:
+        """Return the pauses in force."""
+        return await self.ledger.pauses.in_force(self.observed.clock())
+
+    async def pause(self, request: PauseRequest, *, who: str) -> Pause:
+        """
+        Begin a pause.
+
+        Raises UsageError for a rule, service or namespace that is not named, NotRecorded for a rule or service that is not
+        there, WrongState for one with an end while the clock is in doubt: once that is set, the end might be past.
+        """
+        if request.scope is not PauseScope.GLOBAL and not request.name:
+            raise UsageError(f"a pause of one {request.scope} needs its name")
+        if request.scope is PauseScope.RULE and request.name not in (*self.active_catalog.catalog.rules, RULE, MANUAL):
+            raise NotRecorded(f"there is no rule {request.name}")
+        if request.scope is PauseScope.SERVICE and request.name not in self.active_catalog.catalog.services:
+            raise NotRecorded(f"there is no service {request.name}")
+        if request.lasts is not None and self.observed.clock_problem:
+            why = f"it is unknown when the pause would end: {self.observed.clock_problem}"
+            raise WrongState(f"{why}. Pause without an end, and resume later")
+        now = self.observed.clock()
+        pause = Pause(
+            id=new_id("pau", now),
+            scope=request.scope,
+            name=request.name,
+            who=who,
+            why=request.why,
+            freeze=request.freeze,
+            since=now,
+            until=now + request.lasts if request.lasts is not None else None,
+        )
+        await self.ledger.pauses.pause(pause)
+        return pause
+
+    async def resume(self, pause: str, *, who: str, why: str) -> Pause:
+        """Lift a pause; the signals that it held back are evaluated again."""
+        lifted = await self.ledger.pauses.resume(pause, who, why, self.observed.clock())
+        self.pipeline.wake()
+        return lifted
+
+    async def services(self) -> ServiceTree:
+        """Return how each service is, what holds it and which run is under way, and the run about all of them."""
+        found = await self.ledger.incidents.newest(limit=MOST_INCIDENTS, open_only=True)
+        runs = await self.ledger.runs.open_runs()
+        held = [each for each in found if each.state is IncidentState.HELD]
+        opened = OpenRecords(
+            incidents=found,
+            runs=runs,
+            steps=await self.ledger.runs.current_steps([each.id for each in runs]),
+            holds={each.service: hold for each in held if (hold := await self._hold(each)) is not None},
+            inaction=await self._inaction(),
+        )
+        return tree(self.observed.views.values(), opened)
+
+    async def drill(self, service: str, *, who: str) -> Incident:
+        """Begin a drill. Raises NotRecorded for no such service, WrongState with the reason when it may not be now."""
+        return await self.drill_scheduler.begin(service, who)
+
+    async def recover(self, request: RecoverRequest, *, who: str) -> RecoverPreview:
+        """Start a runbook by hand, or only show its plan. Raises NotRecorded, UsageError, and WrongState with the reason."""
+        return await self.manual_starts.recover(request, who)
+
+    async def explain(self, about: Signal | Target) -> Explanation:
+        """Explain what would happen to an alert or an object, without changing or keeping anything."""
+        found = await self.explainer.explain(about)
+        catalog = self.active_catalog.catalog
+        rule = catalog.rules.get(found.verdict.rule)
+        service = catalog.services.get(rule.service) if rule is not None else None
+        return found if service is None else replace(found, diagnosis=await self.diagnoses.look(service))
+
+    async def diagnose(self, target: Target) -> Diagnosis:
+        """Return a diagnosis of a workload by its current state. Raises NotRecorded, KubeError."""
+        return await self.diagnoser.diagnose(target)
+
+    async def _inaction(self) -> Mapping[str, str]:
+        """Return why nothing is done for unhealthy services, with or without an incident."""
+        rules = {name: list[Rule]() for name, view in self.observed.views.items() if view.healthy is False}
+        if not rules:
+            return {}
+        for rule in self.active_catalog.catalog.rules.values():
+            if rule.service in rules:
+                rules[rule.service].append(rule)
+        holding = {each.rule: each.since for each in await self.ledger.pending_matches.conditions()}
+        firing = await self.ledger.signals.firing_rules([rule.name for own in rules.values() for rule in own])
+        return {name: why_nothing_acts(own, holding, firing) for name, own in rules.items()}
+
+    async def _hold(self, incident: Incident) -> OngoingHold | None:
+        """Return the upstream for which a held incident waits now."""
+        catalog, now = self.active_catalog.catalog, self.observed.clock()
+        service = catalog.services.get(incident.service)
+        if service is None:
+            return None
+        found = self.observed.holds(service, catalog, incident.opened)
+        upstreams = [each.upstream for each in found]
+        history = await self.ledger.run_requests.history(service.name, service.namespace, now, upstreams=upstreams)
+        held = Held(since=incident.opened, ended=history.upstreams)
+        return waits(found, held, self.observed.limits.holds, now=now)
+
+    async def _detail(self, run: RunRecord) -> RunDetail:
+        kept = await self.ledger.evidence.of_run(run.id)
+        return RunDetail(
+            run=run,
+            steps=await self.ledger.runs.steps(run.id, strict=False),
+            evidence=tuple(KeptText(path=each.path, kind=each.kind, text=each.text) for each in kept),
+        )
+
+    async def _shown(self, run: RunRecord) -> RollbackPreview:
+        """Return the commands and losses of a run's rollback, with their digest."""
+        commands = await self._undo_commands(run)
+        losses = await DataLossEstimator(prober=self.supervisor.prober).of(
+            run, await self.active_catalog.by_digest(run.catalog), await self.ledger.runs.steps(run.id, strict=False)
+        )
+        return RollbackPreview(
+            begun=False,
+            text=f"{run.runbook} on {run.service} would be rolled back",
+            commands=commands,
+            losses=tuple(loss.text for loss in losses),
+            wrong=await self._wrong(run),
+            changes=await self._changes(run, commands),
+            digest=digest_of(run.id, *commands, *(repr(loss.scale) for loss in losses)),
+        )
+
+    async def _wrong(self, run: RunRecord) -> str:
+        found = latest(await self.ledger.diagnoses.of_incident(run.incident))
+        return headline(found) if found is not None else ""
+
+    async def _changes(self, run: RunRecord, commands: Sequence[str]) -> str:
+        """Return the rollback's difference of templates, where it leads to the last good revision."""
+        view, number = self.observed.views.get(run.service), self.observed.last_good(run.service)
+        if view is None or not any(f"--to-revision={number} " in command for command in commands):
+            return ""
+        return await self.differences.to_revision(view.service.workload, run.namespace, number)
+
+    def _written(self, command: CommandTemplate, run: RunRecord) -> str:
+        """Return a command of the rollback as text; where its values come only later, with the revision that it would go to."""
+        view, number = self.observed.views.get(run.service), self.observed.last_good(run.service)
+        if definitions_by_verb()[command.verb].rolls_back and view is not None and number:
+            return f"kubectl rollout undo {view.service.workload} --to-revision={number} -n {run.namespace}"
+        return command.source
+
+    async def _undo_commands(self, run: RunRecord) -> tuple[str, ...]:
+        """Return the commands of a rollback: the runbook's own, as far as they are known now, then each undo."""
+        catalog = await self.active_catalog.by_digest(run.catalog)
+        steps = catalog.runbooks[run.runbook].rollback.steps
+        known = await self.ledger.runs.steps(run.id, strict=False)
+        made = [step for step in known if step.changes and step.state is StepState.DONE]
+        written = [self._written(step.do.command, run) for step in steps if isinstance(step.do, Run)]
+        return (*written, *undo_texts(made))

@@ -1,0 +1,167 @@
+"""
+Incidents without a run: held for an upstream, waiting for a person, or left over. They are reconciled until they start or end.
+"""
+
+from collections.abc import Sequence
+
+import structlog
+
+from kintsugi.decisions.planner import Plan, plan
+from kintsugi.decisions.reconciliation import IncidentAction, IncidentNeed, OpenIncident, hold_over, need_of
+from kintsugi.errors import WrongState
+from kintsugi.ledger import Ledger
+from kintsugi.model.records import (
+    Approval,
+    Incident,
+    IncidentState,
+    RunKind,
+    Signal,
+    SignalStatus,
+    VerdictKind,
+)
+from kintsugi.model.rules import Rule
+from kintsugi.model.trigger import clear_since
+from kintsugi.pipeline.active_catalog import ActiveCatalog
+from kintsugi.pipeline.affected_services import AffectedServices
+from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.pipeline.pipeline import Pipeline
+from kintsugi.pipeline.run_supervisor import RunSupervisor
+from kintsugi.telemetry import Border
+
+log = structlog.get_logger(__name__)
+
+MOST_INCIDENTS = 10_000
+"""Open incidents looked at; there is one a service at most, and one drill."""
+
+_ENDS = frozenset({VerdictKind.REFUSED, VerdictKind.OBSERVED})
+
+
+class PendingIncidents:
+    """Reconciles the incidents without a run."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        pipeline: Pipeline,
+        active_catalog: ActiveCatalog,
+        observed: ObservedState,
+        supervisor: RunSupervisor,
+    ) -> None:
+        self._ledger = ledger
+        self._pipeline = pipeline
+        self._active_catalog = active_catalog
+        self._observed = observed
+        self._supervisor = supervisor
+        self._containment = supervisor.containment
+        self._affected = AffectedServices(incidents=ledger.incidents, active_catalog=active_catalog, observed=observed)
+
+    async def tend(self) -> None:
+        """
+        Evaluate again, ask about, start or close each open incident without a run.
+
+        A held incident is evaluated by its signals while they fire. A failure with one does not affect the others.
+        Raises LedgerUnavailable, StaleEpoch.
+        """
+        found = await self._ledger.incidents.newest(limit=MOST_INCIDENTS, open_only=True)
+        with_run = {run.incident for run in await self._ledger.runs.open_runs()}
+        for incident in found:
+            if incident.id not in with_run and incident.kind is not RunKind.OBSERVER:
+                with self._containment.around(Border.INCIDENT, incident.id):
+                    await self._tend(incident.id)
+
+    async def _tend(self, known_as: str) -> None:
+        incident_state = await self._incident_state(known_as)
+        if incident_state is None:
+            return
+        now, incident = self._observed.clock(), incident_state.incident
+        self._pipeline.waiting.note(incident)
+        over = hold_over(incident, self._observed.limits.holds.limit, now=now)
+        if over and not incident_state.clear and not await self._affected.is_told_elsewhere(incident):
+            await self._ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, over, now)
+        need = need_of(incident_state, now=now)
+        try:
+            await self._do(need, incident, [signal for signal, _ in incident_state.signals])
+        except WrongState as moved:
+            log.info("incident moved meanwhile", incident=incident.id, error=str(moved))
+
+    async def _incident_state(self, known_as: str) -> OpenIncident | None:
+        """Return the state of an incident; None when it has been closed or got a run meanwhile."""
+        # the signals first: verdict and state change together, and an older state would not fit to a newer verdict
+        signals = await self._ledger.signals.of_incident(known_as)
+        incident, runs = await self._ledger.incidents.get(known_as), await self._ledger.runs.of_incident(known_as)
+        if incident.closed is not None or any(run.finished is None for run in runs):
+            return None
+        trigger = await self._ledger.triggers.of_incident(known_as)
+        asked = (
+            await self._ledger.approvals.of_incident(incident.id)
+            if incident.state is IncidentState.AWAITING_APPROVAL
+            else ()
+        )
+        return OpenIncident(
+            incident=incident,
+            had_run=bool(runs),
+            clear=trigger.lasting and clear_since(incident, trigger) is not None,
+            signals=signals,
+            approvals=[approval for approval in asked if approval.path == ""],
+        )
+
+    async def _do(self, need: IncidentNeed, incident: Incident, signals: Sequence[Signal]) -> None:
+        match need.action:
+            case IncidentAction.END:
+                await self._end(incident, need.state, need.reason, told=need.told)
+            case IncidentAction.ASK:
+                await self._ask(incident)
+            case IncidentAction.START:
+                await self._evaluate(incident, signals[-1], need.approval)
+            case IncidentAction.JUDGE:
+                going_on = [signal for signal in signals if signal.status is SignalStatus.FIRING]
+                await self._evaluate(incident, (going_on or signals)[0], None)
+            case IncidentAction.WAIT:
+                pass
+
+    async def _ask(self, incident: Incident) -> None:
+        """Ask a question that was not asked yet, or whose answer cannot be used any more."""
+        planned = self._plan(incident)
+        if planned is None:
+            await self._end(incident, IncidentState.CANCELLED, f"rule {incident.rule} or its service is gone")
+            return
+        _, bound = planned
+        log.info("approval requested", incident=incident.id)
+        await self._pipeline.requester.ask(incident.id, bound)
+
+    async def _evaluate(self, incident: Incident, signal: Signal, approval: Approval | None) -> None:
+        """Start what was approved, if it still is the plan that was shown, or was held; the guards are asked again."""
+        planned = self._plan(incident)
+        if planned is None:
+            await self._end(incident, IncidentState.CANCELLED, f"rule {incident.rule} or its service is gone")
+            return
+        rule, bound = planned
+        if approval is not None and bound.digest != approval.plan:
+            await self._end(incident, IncidentState.CANCELLED, "the plan has changed since it was approved")
+            return
+        request = self._pipeline.requester.request_of(signal, rule, bound)
+        approved_until = approval.expires if approval is not None else None
+        decide = self._pipeline.requester.decision(rule, bound, signal, approved_until=approved_until)
+        result = await self._ledger.run_requests.start_held(incident.id, request, decide, self._observed.clock())
+        verdict = result.verdict
+        if result.run is not None and result.run.finished is None:
+            log.info(
+                "run started", incident=incident.id, approved_by=approval.who if approval is not None else "nobody"
+            )
+            self._supervisor.start(result.run)  # once: also one whose request's answer was lost
+            return
+        self._pipeline.wake()  # it has another verdict now, and with it another moment
+        if verdict.kind in _ENDS and verdict.until is None:
+            await self._end(incident, IncidentState.CANCELLED, verdict.text)
+
+    def _plan(self, incident: Incident) -> tuple[Rule, Plan] | None:
+        """Bind the incident's rule as it is now; None when it is gone."""
+        catalog = self._active_catalog.catalog
+        rule, service = catalog.rules.get(incident.rule), catalog.subject(incident.service)
+        if rule is None or service is None:
+            return None
+        return rule, plan(rule, service, catalog, now=self._observed.clock())
+
+    async def _end(self, incident: Incident, state: IncidentState, reason: str, *, told: bool = False) -> None:
+        await self._ledger.incidents.move_incident(incident.id, state, reason, self._observed.clock(), told=told)
+        log.info("incident closed", incident=incident.id, state=state, reason=reason)

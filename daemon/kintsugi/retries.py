@@ -1,0 +1,55 @@
+"""
+Try again what has failed: the one loop for it, with the waits of stamina.
+
+Whoever has something tried again says which failures may pass, and logs them in its own words; stamina's, which would be
+printed by a command line that has set up no log, are left out.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import stamina
+from stamina.instrumentation import set_on_retry_hooks
+
+T = TypeVar("T")
+
+Again = Callable[[Exception], bool | timedelta]
+"""Decides after a failure: False passes it on, True tries again after the usual wait, a time after that one."""
+
+set_on_retry_hooks(())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waits:
+    """The waits between attempts: `first`, then twice the one before up to `longest`, with up to `jitter` more."""
+
+    first: timedelta
+    longest: timedelta
+    jitter: timedelta = timedelta(0)
+
+    @classmethod
+    def of(cls, wait: timedelta) -> "Waits":
+        """Return waits that are all alike."""
+        return cls(first=wait, longest=wait)
+
+
+async def retry(attempt: Callable[[], Awaitable[T]], again: Again, waits: Waits, *, attempts: int | None = None) -> T:
+    """
+    Return what the first attempt that does not fail returns.
+
+    Raises what the last one raised: when `again` says so, or after so many `attempts`. A time limit is the caller's: `again`
+    knows it, or `asyncio.timeout` cuts the wait.
+    """
+    async for each in stamina.retry_context(
+        on=again,
+        attempts=attempts,
+        timeout=None,
+        wait_initial=waits.first,
+        wait_max=waits.longest,
+        wait_jitter=waits.jitter,
+    ):
+        with each:
+            return await attempt()
+    raise AssertionError("attempts end with a value or an error")

@@ -1,0 +1,306 @@
+"""
+The context that the parts of one run share: the scope of a step, and the ports that `app` and `pipeline` implement.
+"""
+
+import asyncio
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.effect_plan import EffectPlan
+from kintsugi.actions.evaluation import gone_through, read_of
+from kintsugi.actions.job_progress import WorkerStatus
+from kintsugi.actions.probe_context import PodChecks
+from kintsugi.actions.prober import Prober
+from kintsugi.decisions.breaker import ObserverHealth
+from kintsugi.decisions.diagnosis.surroundings import DeclaredFacts
+from kintsugi.effect import Admission
+from kintsugi.executor import Executor
+from kintsugi.expressions import NOTHING_LOST, Bindings, Lost, TextTemplate
+from kintsugi.model.causes import Occasion
+from kintsugi.model.command import Command
+from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, StepRecord, Target
+from kintsugi.model.remedies import RemedyKind
+from kintsugi.model.rules import Mode
+from kintsugi.model.runbooks import CommandTemplate, Runbook
+from kintsugi.model.services import Service, WorkloadRef
+from kintsugi.model.step_path import RUN, StepPath
+from kintsugi.model.views import ServiceView
+from kintsugi.objects.metadata import Metadata
+from kintsugi.runner.journal import WHY_LOST, Journal, masked_paths
+from kintsugi.runner.restoring import RestoreScope
+from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
+from kintsugi.telemetry import MASK
+
+HELPED = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION})
+"""Ends of a child after which its parent goes on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepScope:
+    """
+    The scope of a step: the interpreter's stack frame.
+
+    `outcomes` maps step ids to outcomes, and is shared by all steps of one runbook (a child has its own). `prefix` is the
+    path above, `service` the current service. `restoring` is None except in a runbook that restores. `child` is the path of
+    the innermost step that runs another runbook, RUN outside of any. `completing`: the changes here complete one that was
+    made, and are needed as long as that one stands.
+    """
+
+    phase: Phase
+    service: str
+    runbook: str
+    prefix: StepPath = RUN
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    outcomes: dict[str, StepOutcome] = field(default_factory=dict)
+    item: object = None
+    restoring: RestoreScope | None = None
+    child: StepPath = RUN
+    completing: bool = False
+
+    def path(self, step: str) -> StepPath:
+        """Return the path of a step here."""
+        return self.prefix.down(step)
+
+    def below(self, step: str) -> "StepScope":
+        """Return the scope of the steps inside a step."""
+        return replace(self, prefix=self.path(step))
+
+    def lost(self, own: Iterable[str]) -> Lost:
+        """Return which names of an expression are lost; `own` are the lost paths of the step's own result."""
+        paths = {f"steps.{step}.{path}" for step, outcome in self.outcomes.items() for path in outcome.lost}
+        if paths:
+            paths.update(masked_paths(self.item, "each"))
+        paths.update(own)
+        return Lost(paths=frozenset(paths), mark=MASK, why=WHY_LOST) if paths else NOTHING_LOST
+
+
+class RunProber(Prober, Protocol):
+    """A prober that also splits commands, and reads workloads and the state of workers."""
+
+    def split(self, command: Command) -> tuple[Command, ...]: ...
+
+    async def metadata(self, workload: WorkloadRef, namespace: str) -> Metadata | None:
+        """Return a workload's metadata from the API server, None where there is none. Raises KubeError."""
+        ...
+
+    async def watch(self, prepared: EffectPlan, context: ChangeContext) -> WorkerStatus:
+        """Return the state of the worker whose Job was made. Raises KubeError."""
+        ...
+
+
+class ChangeGate(Protocol):
+    """The gate of one run: it is asked before every change and every question to a person."""
+
+    def admission(self, scope: StepScope, command: Command | None = None, *, phase: Phase | None = None) -> Admission:
+        """Return the gate before a change in this scope, of the command's object where that is known already."""
+        ...
+
+    async def release(self, child: StepPath) -> None:
+        """Release the locks that a child of the run has taken, once it is over."""
+        ...
+
+    async def ask(self, scope: StepScope, path: StepPath, question: str) -> None:
+        """Wait for a person's approval. Raises ExecutionStopped when it does not come in time."""
+        ...
+
+
+class Diagnoses(Protocol):
+    """The port that diagnoses a service and keeps the result with its incident: `pipeline.IncidentDiagnoses`."""
+
+    async def make(self, incident: str, service: Service, occasion: Occasion) -> None:
+        """Make and keep a diagnosis in bounded time, even if it fails. Raises LedgerUnavailable, StaleEpoch."""
+        ...
+
+
+class ClusterView(Protocol):
+    """The current state of the services; `stale_reason` says why it cannot be trusted, "" when it can."""
+
+    @property
+    def views(self) -> Mapping[str, ServiceView]: ...
+
+    @property
+    def stale_reason(self) -> str: ...
+
+    def annotation_pause(self, namespace: str) -> str:
+        """Return the pause that a person has set by an annotation on the namespace, "" for none."""
+        ...
+
+    async def silence(self, alerts: AsyncIterable[str]) -> str:
+        """Return a sentence when all of these alerts (by fingerprint) are silenced or that is unknown; "" otherwise."""
+        ...
+
+    @property
+    def mode(self) -> Mode: ...
+
+    def mode_of(self, rule: str) -> Mode:
+        """Return how far runs of a rule may go now: the lower of the daemon's mode and the rule's own."""
+        ...
+
+    def observer(self) -> ObserverHealth:
+        """Return the health of the observer."""
+        ...
+
+    def upstream(self, service: str) -> str:
+        """Return an upstream that went down and is being recovered now; "" for none."""
+        ...
+
+    def explained_by(self, service: str, began: datetime) -> str:
+        """Return an upstream that is down and explains a problem that began at `began`; "" for none."""
+        ...
+
+    def overtaker(self, service: str) -> str:
+        """Return a service of higher priority that waits for the slot of a service under recovery; "" for none."""
+        ...
+
+    def places(self) -> tuple[str, ...]:
+        """Return the namespaces of the services that have a slot, one for each."""
+        ...
+
+    def slot_given(self) -> None:
+        """Note that a run has given its slot away and that the ledger has it."""
+        ...
+
+    def slot_refusal(self, service: str) -> Callable[[tuple[str, ...]], str]:
+        """Return a function from the namespaces with a slot to why the service gets none, "" when it gets one."""
+        ...
+
+    @property
+    def covered(self) -> bool:
+        """Return whether a run about all services is under way, which will recover the others."""
+        ...
+
+    def good(self, service: str) -> frozenset[str]: ...
+
+    def last_good(self, service: str) -> int:
+        """Return the number of the newest good revision that is not the current one; 0 when none is known."""
+        ...
+
+    def change_context(self, run: RunRecord, scope: StepScope, step: StepRecord) -> ChangeContext: ...
+
+
+async def nothing_tried(_service: str) -> frozenset[RemedyKind]:
+    """Return no remedies: the default where nothing keeps them."""
+    return frozenset()
+
+
+def undeclared(_: Target) -> DeclaredFacts:
+    """Return no declared facts: the default where nothing declares any."""
+    return DeclaredFacts()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunnerDeps:
+    """
+    The dependencies that all runs share. `pace` is the pause between two looks, `command_timeout` the limit of a look,
+    `prometheus` the URL of a Prometheus ("" for none).
+
+    `diagnoses` None: no causes are looked for. `declared` returns the facts of a workload that its objects do not show,
+    `checks` asks a single pod, `tried` returns the remedies that did not help a service recently. `stopping` is set when the
+    daemon stops: nothing new is begun then. A run holds `yielding` while it gives its slot away, so that no two runs make
+    room for one.
+    """
+
+    executor: Executor
+    prober: RunProber
+    observed: ClusterView
+    clock: Callable[[], datetime]
+    pace: timedelta
+    command_timeout: timedelta
+    prometheus: str = ""
+    diagnoses: Diagnoses | None = None
+    declared: Callable[[Target], DeclaredFacts] = undeclared
+    checks: PodChecks | None = None
+    tried: Callable[[str], Awaitable[frozenset[RemedyKind]]] = nothing_tried
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    yielding: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChildCall:
+    """The call of a step that runs a runbook on a service."""
+
+    run: RunRecord
+    step: str
+    runbook: Runbook
+    service: str
+
+
+class Children(Protocol):
+    """The port that starts child runs; `pipeline.ChildRuns` implements it."""
+
+    async def start(self, call: ChildCall) -> RunRecord:
+        """
+        Start the run that a step calls for, once, or join the one that its service has under way.
+
+        A run that may not start yet is requested again. Raises ExecutionStopped when it may not start at all,
+        LedgerUnavailable, StaleEpoch.
+        """
+        ...
+
+    async def until_over(self, child: RunRecord) -> RunRecord:
+        """Wait until a child run is over, and return it as it ended."""
+        ...
+
+
+class ChildWaiter(Protocol):
+    """The port that runs a child from its start to its end; `ChildWaits` implements it."""
+
+    async def run(self, call: ChildCall) -> RunRecord:
+        """Start or join a child run, and return it when it is over. Raises as `Children.start`."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """The context of one run. After `give_up`, or a later deadline of the run, no change is tried again."""
+
+    deps: RunnerDeps
+    gate: ChangeGate
+    journal: Journal
+    incident: Incident
+    give_up: datetime
+
+    def names(
+        self, scope: StepScope, result: Mapping[str, object] | None = None, lost: frozenset[str] = frozenset()
+    ) -> Bindings:
+        """Return the names that an expression in this scope sees now; `lost` are the paths of `result` that were lost."""
+        views = self.deps.observed.views
+        around = EvaluationContext(
+            now=self.deps.clock(),
+            incident=self.incident,
+            parameters=scope.parameters,
+            service=views.get(scope.service),
+            services=views,
+            prometheus=self.deps.prometheus,
+            covered=self.deps.observed.covered,
+        )
+        return step_names(around, earlier=scope.outcomes, own=result, each=scope.item, lost=scope.lost(lost))
+
+    async def bound(self, template: CommandTemplate, scope: StepScope) -> Command:
+        """Bind a command in this scope. Raises CommandError or EvaluationError."""
+        names = self.names(scope)
+        bind = partial(template.bind, names, namespace=self.namespace(scope))
+        return await gone_through(read_of(names, template.variables), bind)
+
+    async def text(self, template: TextTemplate, scope: StepScope) -> str:
+        """Evaluate a text in this scope. Raises EvaluationError."""
+        names = self.names(scope)
+        return str(await gone_through(read_of(names, template.variables), partial(template.evaluate, names)))
+
+    async def wait_until_current(self, scope: StepScope) -> None:
+        """Wait until the service's view is current: a stale view is no reason to act (P6)."""
+        observed = self.deps.observed
+        while True:
+            view = observed.views.get(scope.service)
+            if not observed.stale_reason and (view is None or view.is_current):
+                return
+            await asyncio.sleep(self.deps.pace.total_seconds())
+
+    def namespace(self, scope: StepScope) -> str:
+        """Return the namespace of a command without `-n`."""
+        view = self.deps.observed.views.get(scope.service)
+        return view.service.namespace if view is not None else self.journal.run.namespace

@@ -1,0 +1,191 @@
+"""
+Holds of a run, during which the clock of its deadline stands still: a question to a person, and a slot given away.
+
+A run that asks is AWAITING_APPROVAL. One that has given its slot to a service of higher priority is HELD: it takes none of the
+limits' slots and keeps its locks. It goes on by itself once there is a slot that nobody before it waits for, also after any kind
+of restart.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+
+from kintsugi.ledger import Ledger
+from kintsugi.model.manual import MANUAL
+from kintsugi.model.records import Approval, Incident, IncidentState, Phase
+from kintsugi.model.step_path import RUN, StepPath
+from kintsugi.runner.context import RunnerDeps
+from kintsugi.runner.ends import ApprovalExpired
+from kintsugi.runner.journal import Journal
+from kintsugi.telemetry import get_logger
+
+log = get_logger(__name__)
+
+STANDS_STILL = frozenset({IncidentState.AWAITING_APPROVAL, IncidentState.HELD})
+"""States during which the clock of a run's deadline stands still."""
+
+GAVE, TOOK = "slot-given", "slot-taken"
+"""The notes of when a run gave its slot away and had one again, each with a number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Approvals:
+    """The questions of one run to a person. `parent` is the incident of a child's parent; a question is good for `expiry`."""
+
+    deps: RunnerDeps
+    ledger: Ledger
+    journal: Journal
+    incident: Incident
+    plan: str
+    expiry: timedelta
+    parent: str = ""
+
+    async def cover_run(self) -> bool:
+        """Return whether a person has approved the whole run, or wants it taken back."""
+        if self.journal.run.rollback_requested_by:
+            return True
+        asked = [
+            *await self._asked(RUN),
+            *(await self.ledger.approvals.of_incident(self.parent) if self.parent else ()),
+        ]
+        return any(each.answered is not None for each in asked if each.path == str(RUN))
+
+    async def ask(
+        self, path: StepPath, question: str, phase: Phase, raise_if_forbidden: Callable[[], Awaitable[None]]
+    ) -> None:
+        """
+        Ask, and wait. The time of waiting does not count towards the deadline.
+
+        Raises ApprovalExpired on expiry, and what `raise_if_forbidden` raises as soon as a yes could not be acted on.
+        """
+        await raise_if_forbidden()
+        approval = await self._valid(path) or await self._put(path, question)
+        while approval.answered is None:
+            if self.journal.run.state is not IncidentState.AWAITING_APPROVAL:
+                await self._move(IncidentState.AWAITING_APPROVAL, question)
+            if self.deps.clock() >= approval.expires:
+                await self._tell_expired(approval)
+                raise ApprovalExpired(path, f"nobody approved within {self.expiry}: {question}")
+            await asyncio.sleep(self.deps.pace.total_seconds())
+            await raise_if_forbidden()
+            approval = await self._newest(path) or approval
+        state = IncidentState.RUNNING if phase is Phase.FORWARD else IncidentState.ROLLING_BACK
+        await self._go_on(path, approval, state, waited=approval.answered - approval.asked)
+
+    async def _go_on(self, path: StepPath, approval: Approval, state: IncidentState, *, waited: timedelta) -> None:
+        """Move the deadline by the time of waiting, once: the new one is noted before the run is moved."""
+        earlier = [each for each in await self._asked(path) if each.asked < approval.asked]
+        note, reason = path.asking(len(earlier)), f"approved by {approval.who}"
+        facts = {"deadline": self.journal.run.deadline + waited}
+        await self.journal.note(note, reason, facts, now=self.deps.clock())
+        moved = self.journal.fact(note, "deadline")
+        assert isinstance(moved, datetime), moved
+        await self._move(state, reason, deadline=max(moved, self.journal.run.deadline))
+
+    async def _put(self, path: StepPath, question: str) -> Approval:
+        now = self.deps.clock()
+        approval = Approval(
+            incident=self.incident.id,
+            path=str(path),
+            question=question,
+            plan=self.plan,
+            asked=now,
+            expires=now + self.expiry,
+        )
+        await self.ledger.approvals.ask(approval)
+        return approval
+
+    async def _tell_expired(self, approval: Approval) -> None:
+        """Notify a person that a question has expired: not every end of a run tells of it."""
+        text = f"Nobody approved by {approval.expires:%H:%M:%S}, so it is not done: {approval.question}"
+        await self.ledger.outbox.put_notice_once(
+            self.incident.id, IncidentState.AWAITING_APPROVAL, text, self.deps.clock()
+        )
+
+    async def _move(self, state: IncidentState, reason: str, *, deadline: datetime | None = None) -> None:
+        now, run = self.deps.clock(), self.journal.run.id
+        self.journal.run = await self.ledger.runs.move_run(run, state, reason, now, deadline=deadline)
+
+    async def _valid(self, path: StepPath) -> Approval | None:
+        """Return the newest question of a path while it, or its answer, is good; one that was waited for may run out."""
+        newest = await self._newest(path)
+        waited_for = self.journal.run.state is IncidentState.AWAITING_APPROVAL
+        expired = newest is not None and newest.expires <= self.deps.clock()
+        return None if expired and not (waited_for and newest is not None and newest.answered is None) else newest
+
+    async def _newest(self, path: StepPath) -> Approval | None:
+        return next(reversed(await self._asked(path)), None)
+
+    async def _asked(self, path: StepPath) -> Sequence[Approval]:
+        """Return the questions of a path, oldest first."""
+        return [each for each in await self.ledger.approvals.of_incident(self.incident.id) if each.path == str(path)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlotYielder:
+    """Asked before each step of a run. `told_after` is how long a run may be without a slot before a person is told."""
+
+    deps: RunnerDeps
+    ledger: Ledger
+    journal: Journal
+    told_after: timedelta
+
+    async def before_step(self, *, restoring: bool) -> None:
+        """
+        Yield the slot if somebody of higher priority waits for it; return once the run has one.
+
+        What a person started keeps its slot, and so does a child, whose time is its parent's, and a restore that has touched
+        anything: half of it would be worse than none.
+        """
+        run = self.journal.run
+        keeps = run.rule == MANUAL or bool(run.parent) or restoring
+        if run.state is IncidentState.HELD or (not keeps and await self._given()):
+            await self._taken_back()
+
+    async def _given(self) -> bool:
+        """Return the slot away to who waits for it, and to nobody whom another run has just made room for."""
+        async with self.deps.yielding:
+            run, now = self.journal.run, self.deps.clock()
+            other = self.deps.observed.overtaker(run.service)
+            if not other:
+                return False
+            why = f"it has yielded its slot to {other}, whose priority is higher, and continues when a slot is free"
+            number = len(slotless(self.journal)) + 1
+            await self.journal.note(StepPath.noted(GAVE, str(number)), why, {"at": now}, now=now)
+            self.journal.run = await self.ledger.runs.move_run(run.id, IncidentState.HELD, why, now)
+            self.deps.observed.slot_given()
+            log.info("slot yielded", run=run.id, to=other)
+            return True
+
+    async def _taken_back(self) -> None:
+        spans = slotless(self.journal)
+        since = spans[-1][0]
+        while True:
+            await asyncio.sleep(self.deps.pace.total_seconds())
+            run, observed, now = self.journal.run, self.deps.observed, self.deps.clock()
+            if now - since >= self.told_after:
+                text = f"It has waited for a slot since {since:%H:%M:%S}: {run.reason}."
+                await self.ledger.outbox.put_notice_once(run.incident, IncidentState.HELD, text, now)
+            refusal = observed.slot_refusal(run.service)
+            if refusal(observed.places()):
+                continue
+            deadline, reason = run.deadline + (now - since), "it has a slot again and continues"
+            moved = await self.ledger.admissions.take_slot(run.id, refusal, reason, now, deadline=deadline)
+            if moved is not None:
+                self.journal.run = moved
+                await self.journal.note(StepPath.noted(TOOK, str(len(spans))), reason, {"at": now}, now=now)
+                log.info("slot regained", run=run.id)
+                return
+
+
+def slotless(journal: Journal) -> list[tuple[datetime, datetime | None]]:
+    """List the spans in which a run had no slot; one without an end goes on, or its end was not kept."""
+    spans: list[tuple[datetime, datetime | None]] = []
+    for number in count(1):
+        given, taken = (journal.fact(StepPath.noted(note, str(number)), "at") for note in (GAVE, TOOK))
+        if not isinstance(given, datetime):
+            break
+        spans.append((given, taken if isinstance(taken, datetime) else None))
+    return spans

@@ -1,0 +1,299 @@
+"""
+Executes the steps of a runbook: in order, in parallel or for each item; it skips steps, and stops at a failure.
+
+The start and the end of every step are committed, so that a resumed execution skips the steps that have ended. `wait` runs
+commands that only look, `changes` those that change something.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+import structlog
+
+from kintsugi.actions.evaluation import gone_through
+from kintsugi.decisions.planner import parameters_for
+from kintsugi.errors import EvaluationError
+from kintsugi.expressions import TextTemplate
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.records import Phase, StepRecord, StepState
+from kintsugi.model.runbooks import (
+    Await,
+    InOrder,
+    OnFailure,
+    Parallel,
+    Run,
+    Runbook,
+    RunChecks,
+    RunRunbook,
+    Step,
+    UndoStep,
+)
+from kintsugi.model.step_path import StepPath
+from kintsugi.runner.changes import Changes
+from kintsugi.runner.context import HELPED, ChildCall, ChildWaiter, RunContext, StepScope
+from kintsugi.runner.ends import (
+    EffectFailed,
+    ExecutionStopped,
+    ExpectationUndecided,
+    HandoverRequested,
+    RollbackRequested,
+    StepEnd,
+    raise_most_severe,
+)
+from kintsugi.runner.for_each import is_wanted, run_for_each
+from kintsugi.runner.holds import SlotYielder
+from kintsugi.runner.journal import storable
+from kintsugi.runner.report import told
+from kintsugi.runner.restoring import RestoreScope, has_touched
+from kintsugi.runner.wait import probe, settled, wait
+from kintsugi.scope.values import StepOutcome
+
+LEFT_OUT = StepEnd(ran=False, met=False, state=StepState.SKIPPED, error="not needed", left_out=True)
+
+log = structlog.get_logger(__name__)
+
+
+class Interpreter:
+    """One execution of one run's steps. Raises an ExecutionAborted when it does not reach the end."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        catalog: Catalog,
+        children: ChildWaiter | None = None,
+        yielding: SlotYielder | None = None,
+    ) -> None:
+        self.context = context
+        self.changes = Changes(context)
+        self._catalog = catalog
+        self._children = children
+        self._yielding = yielding
+        self._began: dict[tuple[Phase, StepPath], datetime] = {}
+
+    async def execute_steps(self, steps: Sequence[Step], scope: StepScope) -> None:
+        """Execute steps in order."""
+        for step in steps:
+            if self._yielding is not None and not scope.prefix and not self._has_begun(step, scope):
+                restore = scope.restoring
+                restoring = restore is not None and has_touched(self.context.journal, restore.path)
+                await self._yielding.before_step(restoring=restoring)
+            await self.execute_step(step, scope)
+
+    async def execute_step(self, step: Step, scope: StepScope) -> None:
+        """Execute one step unless it has ended already, and apply its `onFailure`."""
+        known = self.context.journal.ended(scope.phase, scope.path(step.id))
+        try:
+            ended = self._recalled(known) if known is not None else await self._do(step, scope)
+        except ExpectationUndecided as unanswered:
+            if step.on_failure is not OnFailure.ESCALATE:
+                raise
+            raise HandoverRequested(unanswered.path, unanswered.why) from unanswered
+        self._remember(step, scope, ended)
+        if known is not None and isinstance(step.do, InOrder | Parallel):
+            self.recall(step.do.steps, scope.below(step.id))
+        self._conclude(step, scope, ended)
+
+    def recall(self, steps: Sequence[Step], scope: StepScope) -> None:
+        """Restore the outcomes of ended steps, and of the steps inside them, for the expressions of later steps."""
+        for step in steps:
+            known = self.context.journal.ended(scope.phase, scope.path(step.id))
+            if known is not None:
+                self._remember(step, scope, self._recalled(known))
+            if isinstance(step.do, InOrder | Parallel):
+                self.recall(step.do.steps, scope.below(step.id))
+
+    def _remember(self, step: Step, scope: StepScope, ended: StepEnd) -> None:
+        """Keep the outcome of a step for the expressions of later steps."""
+        scope.outcomes[step.id] = StepOutcome(ran=ended.ran, met=ended.met, result=ended.result, lost=ended.lost)
+
+    def _recalled(self, known: StepRecord) -> StepEnd:
+        return StepEnd.of(known, from_ledger=self.context.journal.is_from_ledger(known.phase, known.step_path))
+
+    def _has_begun(self, step: Step, scope: StepScope) -> bool:
+        """Return whether the step was begun before a restart: its conditions are not evaluated again."""
+        return self.context.journal.known(scope.phase, scope.path(step.id)) is not None
+
+    async def _do(self, step: Step, scope: StepScope) -> StepEnd:
+        """
+        Begin a step (unless it was begun before a restart), execute it, commit its end.
+
+        With `forEach`, `when` and `unless` are evaluated for each item instead.
+        """
+        if not self._has_begun(step, scope):
+            if step.for_each is None and not await is_wanted(self.context, step, scope):
+                return await self._end(step, scope, LEFT_OUT)
+            if step.approve is not None:
+                await self._ask(step, step.approve, scope)
+            await self._begin(step, scope)
+        here = await self._at_service(step, scope) if step.for_each is None else scope
+        return await self._end(step, scope, await self._execute(step, here))
+
+    async def _ask(self, step: Step, question: TextTemplate, scope: StepScope) -> None:
+        """Ask a person and wait for the answer. Raises ExecutionStopped when nobody answers in time."""
+        try:
+            text = await self.context.text(question, scope)
+        except EvaluationError as error:
+            raise ExecutionStopped(scope.path(step.id), f"its question cannot be resolved: {error}") from error
+        await self.context.gate.ask(scope, scope.path(step.id), text)
+
+    async def _begin(self, step: Step, scope: StepScope) -> None:
+        """Commit that a step begins; a single probe is not committed, since it can be repeated."""
+        self._began[scope.phase, scope.path(step.id)] = self.context.deps.clock()
+        if not isinstance(step.do, Run) or step.do.command.changes or step.for_each is not None:
+            await self.context.journal.save_step(self._record(step, scope), expect=None, now=self.context.deps.clock())
+
+    async def _end(self, step: Step, scope: StepScope, ended: StepEnd) -> StepEnd:
+        """Commit how a step ended."""
+        known = self.context.journal.known(scope.phase, scope.path(step.id))
+        record = known or self._record(step, scope)
+        over = replace(
+            record,
+            state=ended.state,
+            result=await gone_through((ended.result,), partial(storable, ended.result)),
+            met=ended.met,
+            error=ended.error,
+            text=ended.text or record.text,
+            facts={"ran": ended.ran, "left_out": ended.left_out},
+            finished=self.context.deps.clock(),
+        )
+        await self.context.journal.save_step(over, expect=known.state if known else None, now=self.context.deps.clock())
+        return ended
+
+    def _record(self, step: Step, scope: StepScope) -> StepRecord:
+        record = self.context.journal.blank(scope.path(step.id), name=step.name or step.id, phase=scope.phase)
+        began = self._began.get((scope.phase, scope.path(step.id)), self.context.deps.clock())
+        if not isinstance(step.do, Run):
+            return replace(record, started=began)
+        return replace(record, started=began, verb=str(step.do.command.verb), text=step.do.command.source)
+
+    async def _at_service(self, step: Step, scope: StepScope) -> StepScope:
+        """Return the scope of the service that the step names."""
+        if step.service is None:
+            return scope
+        try:
+            return replace(scope, service=await self.context.text(step.service, scope))
+        except EvaluationError as error:
+            raise ExecutionStopped(scope.path(step.id), f"its service cannot be resolved: {error}") from error
+
+    async def _execute(self, step: Step, scope: StepScope) -> StepEnd:
+        """Execute the step's `do`, for each item with `forEach`; after a change wait for its expectation."""
+        match step.do:
+            case Run(command=command):
+                once = self.changes.change if command.changes else partial(probe, self.context)
+                each = step.for_each is not None
+                ended = await (run_for_each(self.context, step, scope, once) if each else once(step, scope))
+                return await settled(self.context, step, scope, ended) if command.changes else ended
+            case Await():
+                return await wait(self.context, step, scope)
+            case UndoStep(step=earlier):
+                await self.changes.undo_below(scope, scope.path(earlier))
+                return await wait(self.context, step, scope)
+            case _ if step.for_each is not None:
+
+                async def each_at_its_service(one: Step, here: StepScope) -> StepEnd:
+                    return await self._once(one, await self._at_service(one, here))
+
+                return await run_for_each(self.context, step, scope, each_at_its_service)
+            case _:
+                return await self._once(step, scope)
+
+    async def _once(self, step: Step, scope: StepScope) -> StepEnd:
+        """Execute the steps inside a step, then check its own expectation; an execution that stopped counts as not met."""
+        try:
+            text = await self._inside(step, scope)
+        except ExecutionStopped as stop:
+            if step.on_failure is OnFailure.STOP or (
+                isinstance(stop, ExpectationUndecided) and step.on_failure is OnFailure.ROLLBACK
+            ):
+                raise
+            return StepEnd(ran=True, met=False, error=str(stop))
+        return replace(await wait(self.context, step, scope), text=text)
+
+    async def _inside(self, step: Step, scope: StepScope) -> str:
+        """Execute the steps inside a step, and return its text for people, "" for none."""
+        match step.do:
+            case InOrder(steps=steps):
+                await self.execute_steps(steps, scope.below(step.id))
+            case Parallel(steps=steps):
+                await self._execute_parallel(steps, scope.below(step.id))
+            case RunChecks(checks=name):
+                checks = self._catalog.services[scope.service].checks
+                if name not in checks:
+                    raise ExecutionStopped(scope.path(step.id), f"{scope.service} has no checks {name}")
+                await self.execute_steps(checks[name], replace(scope.below(step.id), outcomes={}))
+            case RunRunbook(runbook=name):
+                return await self._child(self._catalog.runbooks[name], step, scope)
+            case _:
+                raise AssertionError(f"{step.id} contains no steps")
+        return ""
+
+    async def _child(self, runbook: Runbook, step: Step, scope: StepScope) -> str:
+        """Run another runbook: as a child run where this run may start some, else as part of this run."""
+        service = runbook.service or scope.service
+        if self._children is not None:
+            call = ChildCall(
+                run=self.context.journal.run,
+                step=str(scope.path(step.id)),
+                runbook=runbook,
+                service=service,
+            )
+            child = await self._children.run(call)
+            if child.state not in HELPED:
+                raise ExecutionStopped(scope.path(step.id), told(child))
+            return told(child)
+        parameters = parameters_for(runbook, self._catalog.services[service])
+        path = scope.path(step.id)
+        below = replace(
+            scope.below(step.id),
+            service=service,
+            runbook=runbook.name,
+            parameters=parameters,
+            outcomes={},
+            item=None,
+            restoring=RestoreScope.of(runbook, self._catalog.services[service], parameters, path),
+            child=path,
+        )
+        await self.execute_steps(runbook.steps, below)
+        await self.context.gate.release(path)
+        return ""
+
+    async def _execute_parallel(self, steps: Sequence[Step], scope: StepScope) -> None:
+        """
+        Execute steps in parallel, each after the steps that it needs; it is skipped when one of those was aborted.
+
+        All of them end before the most severe failure is raised.
+        """
+        over = {step.id: asyncio.Event() for step in steps}
+        reached: set[str] = set()
+
+        async def one(step: Step) -> None:
+            for other in step.needs:
+                await over[other].wait()
+            try:
+                if reached.issuperset(step.needs):
+                    await self.execute_step(step, scope)
+                    reached.add(step.id)
+            finally:
+                over[step.id].set()
+
+        raise_most_severe(await asyncio.gather(*(one(step) for step in steps), return_exceptions=True))
+
+    def _conclude(self, step: Step, scope: StepScope, ended: StepEnd) -> None:
+        if ended.met or ended.left_out:
+            return
+        path, why = scope.path(step.id), ended.error or "its expectation was not met"
+        if ended.state is StepState.FAILED and step.on_failure is OnFailure.STOP:
+            raise EffectFailed(path, why)
+        log.info("expectation not met", step=str(path), why=why, on_failure=step.on_failure)
+        match step.on_failure:
+            case OnFailure.CONTINUE:
+                return
+            case OnFailure.STOP:
+                raise ExecutionStopped(path, why if step.name in ("", step.id) else f"{step.name}: {why}")
+            case OnFailure.ROLLBACK:
+                raise RollbackRequested(path, why)
+            case OnFailure.ESCALATE:
+                raise HandoverRequested(path, why if step.name in ("", step.id) else f"{step.name}: {why}")

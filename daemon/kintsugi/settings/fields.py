@@ -1,0 +1,95 @@
+"""What a setting may be: durations, names, quantities and addresses, each refused with what would be right."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+from kintsugi.durations import parse_duration
+from kintsugi.settings.spellings import camel
+
+STRICT = ConfigDict(
+    extra="forbid",
+    use_attribute_docstrings=True,
+    hide_input_in_errors=True,
+    alias_generator=camel,
+    populate_by_name=True,
+)
+"""How each class of settings is made: no unknown field, texts kept as documentation, no value in an error, camelCase outside."""
+
+
+def _as_list(value: object) -> object:
+    """Split `a,b` into a list, so that a variable of the environment can hold several."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _http_url(value: str) -> str:
+    """Accept an address over HTTP, without the slash at its end."""
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("not an address over HTTP: write http://HOST:PORT or https://HOST")
+    return value.rstrip("/")
+
+
+def _duration(value: object) -> object:
+    """Read a duration from its text; anything else is left to the next reader."""
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _positive(value: timedelta) -> timedelta:
+    """Refuse a wait of nothing."""
+    if value <= timedelta(0):
+        raise ValueError("must be longer than 0s")
+    return value
+
+
+def _quantity(value: str) -> str:
+    """Accept a quantity of Kubernetes that is above nothing."""
+    if not _QUANTITY.fullmatch(value):
+        raise ValueError(f"{value!r} is not a quantity of Kubernetes: write it as in 20Gi, 512Mi or 250m")
+    return value
+
+
+def _object_name(value: str) -> str:
+    """Accept the name of an object of Kubernetes."""
+    if not _OBJECT_NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not the name of an object: lower-case letters, digits, and -. between them")
+    return value
+
+
+def _object_names(values: frozenset[str]) -> frozenset[str]:
+    """Accept names of objects only: one that is misspelt would protect nothing."""
+    return frozenset(map(_object_name, values))
+
+
+def _image(value: str) -> str:
+    """Accept the name of an image, with a tag or a digest."""
+    if not _IMAGE.fullmatch(value):
+        raise ValueError(f"{value!r} is not an image: write it as in registry.example.com/kintsugi:1.0")
+    return value
+
+
+def _percentage(value: str) -> str:
+    """Accept a percentage above nothing."""
+    if not _PERCENTAGE.fullmatch(value):
+        raise ValueError(f"{value!r} is not a percentage from 1% to 100%: write it as in 50%")
+    return value
+
+
+_PERCENTAGE = re.compile(r"([1-9][0-9]?|100)%")
+_QUANTITY = re.compile(r"(?=.*[1-9])\d{1,12}(\.\d{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+_OBJECT_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
+_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]{0,400}")
+
+Wait = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=1)]
+Paths = Annotated[tuple[Path, ...], BeforeValidator(_as_list)]
+Names = Annotated[frozenset[str], BeforeValidator(_as_list)]
+Namespaces = Annotated[frozenset[str], BeforeValidator(_as_list), AfterValidator(_object_names)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Percentage = Annotated[str, AfterValidator(_percentage)]
+Quantity = Annotated[str, AfterValidator(_quantity)]
+ObjectName = Annotated[str, AfterValidator(_object_name)]
+ImageName = Annotated[str, AfterValidator(_image)]

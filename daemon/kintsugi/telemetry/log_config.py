@@ -1,0 +1,144 @@
+"""
+Structured logs: a constant sentence, keys beside it, one id through a run.
+
+Our own lines and those of the libraries go the same way: context, redaction, escaping, then JSON or a console line.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any, Literal, TextIO
+
+import orjson
+import structlog
+
+from kintsugi.telemetry.escaping import for_console, for_json, for_traceback
+from kintsugi.telemetry.redaction import MASK, SECRETS, is_secret_key
+
+Format = Literal["auto", "json", "console"]
+Logger = structlog.stdlib.BoundLogger
+_Line = MutableMapping[str, Any]
+
+_LONGEST = 8192
+"""Characters of one value in a line; the rest is cut, so that a stranger's text cannot fill the disk."""
+
+_LONGEST_MASKED = 65_536
+"""Characters of one value that are looked through for secrets."""
+
+_TRACEBACKS = frozenset({"exception", "stack"})
+# The scheduler warns of each tick whose predecessor is still under way; on a slow machine nothing else is left to read.
+_QUIET = {"aiohttp.access": logging.WARNING, "apscheduler": logging.ERROR, "alembic": logging.WARNING}
+
+
+def configure_logging(*, level: str = "info", format: Format = "auto", stream: TextIO = sys.stderr) -> None:  # noqa: A002
+    """Set up the logs of the whole process; called once by the composition root, again by a test."""
+    console = format == "console" or (format == "auto" and stream.isatty())
+    first: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    last: list[structlog.typing.Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        _redact,
+        _escape_for_console if console else _escape_for_json,
+        structlog.dev.ConsoleRenderer(colors=stream.isatty()) if console else structlog.processors.JSONRenderer(_json),
+    ]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=first, processors=last))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(least)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *first,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger(name: str) -> Logger:
+    """Return the logger of a module: `log = get_logger(__name__)`."""
+    logger: Logger = structlog.stdlib.get_logger(name)
+    return logger
+
+
+@contextmanager
+def log_context(**ids: str) -> Iterator[None]:
+    """Put ids (`run`, `incident`) on every line written inside, in tasks started there too."""
+    with structlog.contextvars.bound_contextvars(**ids):
+        yield
+
+
+def _redact(_logger: object, _method: str, line: _Line) -> _Line:
+    """
+    Make every value a text, a number, or a list or mapping of these, mask secrets, then cut: never through a secret.
+
+    What is so long that masking it would take long is cut before that, far beyond what is shown.
+    """
+    for key, value in line.items():
+        line[key] = MASK if is_secret_key(key) else _each_text(SECRETS.value(_plain(value)), _cut)
+    return line
+
+
+def _plain(value: object) -> object:
+    """Turn a value into what JSON knows; cut what is far too long."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case datetime():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case dict():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(item) for item in value]
+        case _:
+            return str(value)[:_LONGEST_MASKED]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text) - _LONGEST} more)"
+
+
+def _escape_for_json(_logger: object, _method: str, line: _Line) -> _Line:
+    """Escape what the encoder would let through."""
+    return {key: _each_text(value, for_json) for key, value in line.items()}
+
+
+def _escape_for_console(_logger: object, _method: str, line: _Line) -> _Line:
+    """Escape every value for one line; tracebacks keep theirs, indented."""
+    return {
+        key: for_traceback(str(value)) if key in _TRACEBACKS else _each_text(value, for_console)
+        for key, value in line.items()
+    }
+
+
+def _each_text(value: object, escape: Any) -> object:
+    """Apply an escape to every text of a nested value."""
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {escape(key): _each_text(item, escape) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_each_text(item, escape) for item in value]
+    return value
+
+
+def _json(line: object, **_options: object) -> str:
+    """Encode one line."""
+    return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,0 +1,76 @@
+"""`kubectl create` of a claim: how one that was deleted comes back. No line of a runbook means it."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+
+from kintsugi.actions import pvcs, unstructured
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.change_verb import SingleObjectVerb, is_marked
+from kintsugi.actions.confidential import json_content
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.commands.verb_definition import Content
+from kintsugi.commands.words import content, namespace_option
+from kintsugi.errors import NotFound
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import Create
+
+
+class CreateVerb(SingleObjectVerb[Create]):
+    """The creation of a claim, judged by `actions.pvcs`."""
+
+    command = Create
+    completes_restore = True
+
+    def words(self, command: Create) -> Iterator[str]:
+        """Yield where it is made; what is made is the command's input."""
+        yield from [*namespace_option(command.namespace), "-f", "-"]
+
+    def argv(self, command: Create) -> list[str]:
+        """Return the words of `kubectl create`."""
+        return ["kubectl", "create", *self.words(command)]
+
+    def text(self, command: Create) -> str:
+        """Return the command with its input, or with which key that is kept encrypted."""
+        manifest = content(command.manifest, encrypted=command.encrypted)
+        return f"{shlex.join(self.argv(command))} <<<{shlex.quote(manifest)}"
+
+    def content(self, command: Create) -> Content:
+        """Return the manifest."""
+        return Content(text=command.manifest, kind="create", encrypted=command.encrypted)
+
+    def with_content(self, command: Create, content: Content) -> Create:
+        """Return the making of the same object with another manifest."""
+        return replace(command, manifest=content.text, encrypted=content.encrypted)
+
+    def payload(self, command: Create) -> object:
+        """Return what is made, unless it is encrypted."""
+        return [] if command.encrypted else json_content(command.manifest)
+
+    async def plan_effect(self, clients: VerbClients, command: Create, context: ChangeContext) -> EffectPlan:
+        """Judge it."""
+        return await pvcs.plan_create(clients.kube, command, context)
+
+    async def find(self, kube: KubeClient, plan: EffectPlan) -> Unstructured | None:
+        """Read what was made: it has our mark, since its uid is known only afterwards."""
+        if plan.already:
+            return await super().find(kube, plan)
+        asked = self.object_of(plan)
+        try:
+            obj = await kube.get(asked.resource, asked.name, self.namespace_of(plan))
+        except NotFound:
+            return None
+        return unstructured.without_managed_fields(obj) if is_marked(obj, plan) else None
+
+    async def happened(self, kube: KubeClient, plan: EffectPlan) -> EffectStatus:
+        """Return whether it is there."""
+        return EffectStatus.NOT_DONE if await self.find(kube, plan) is None else EffectStatus.DONE
+
+    def summary(self, plan: EffectPlan) -> str:
+        """Return what was made."""
+        return f"{self.object_of(plan)} created"
+
+
+VERBS = (CreateVerb(),)

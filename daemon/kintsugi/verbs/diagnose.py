@@ -1,0 +1,109 @@
+"""`kintsugi diagnose`: what is wrong with a workload, and what helps against it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from kintsugi.actions.diagnosis_reads import WorkloadReader
+from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.actions.probe_verb import ProbeVerb
+from kintsugi.actions.remedy_facts import read_revisions
+from kintsugi.actions.result import Result
+from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.actions.workload_state import state_of
+from kintsugi.commands import arg_types, flags, results
+from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
+from kintsugi.commands.kinds import ROLLED_OUT
+from kintsugi.commands.references import place_of, single
+from kintsugi.commands.results import ObjectType
+from kintsugi.commands.words import namespace_option
+from kintsugi.decisions.diagnosis import diagnose
+from kintsugi.decisions.remedies import remedy
+from kintsugi.expressions import Type
+from kintsugi.model.command import Command, ObjectName, Verb
+from kintsugi.threads import computed
+
+_WORK = 1 << 20
+"""A diagnosis goes through templates, Events and logs: a thread has it, and the loop goes on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnose(Command):
+    """Find out what is wrong with one workload, and what helps against it."""
+
+    object: ObjectName
+    namespace: str
+
+
+def build(parsed: ParsedCommand) -> Diagnose:
+    """Build `kintsugi diagnose` of one workload."""
+    return Diagnose(object=single(parsed), namespace=place_of(parsed))
+
+
+class DiagnoseVerb(ProbeVerb[Diagnose]):
+    """Reads alone: of the workload, its pods and Events, and what they name."""
+
+    command = Diagnose
+    knows_tried = True
+    diagnoses = True
+    spec = CommandSpec(
+        verb=Verb.DIAGNOSE,
+        changes=False,
+        usage="kintsugi diagnose TYPE/NAME [-n NS]",
+        example="kintsugi diagnose deployment/web",
+        flags=(flags.NAMESPACE,),
+        arguments=(arg_types.REFERENCE, arg_types.NAME),
+        build=build,
+        resources=ROLLED_OUT,
+        result=results.DIAGNOSIS,
+    )
+
+    def words(self, command: Diagnose) -> Iterator[str]:
+        """Yield the workload, and its namespace."""
+        yield from [str(command.object), *namespace_option(command.namespace)]
+
+    def columns(self, command: Diagnose, type_of: ObjectType) -> Mapping[str, Type]:
+        """Return the names that depend on what is asked for."""
+        return {}
+
+    async def read(
+        self, clients: VerbClients, command: Diagnose, *, deadline: timedelta, probe_context: ProbeContext
+    ) -> Result:
+        """Read, and decide."""
+        asked = command.object
+        seen = probe_context.seen_of(str(asked), command.namespace)
+        reader = WorkloadReader(
+            kube=clients.kube,
+            asked=asked,
+            namespace=command.namespace,
+            declared=seen.declared,
+            templates=clients.templates,
+        )
+        facts = await reader.read(probe_context.now or datetime.now(UTC))
+        revisions = await read_revisions(clients, asked, facts, probe_context)
+        found = await computed(_WORK, lambda: diagnose(facts))
+        helps = remedy(found, revisions, state_of(facts, seen))
+        cause = next(iter(found.causes), None)
+        return Result(
+            names={
+                "cause": str(cause.kind) if cause is not None else "",
+                "object": cause.object if cause is not None else "",
+                "field": cause.field if cause is not None else "",
+                "confidence": str(cause.confidence) if cause is not None else "",
+                "text": cause.text if cause is not None else "",
+                "remedy": str(helps.kind),
+                "reason": helps.reason,
+                "name": helps.name,
+                "amount": helps.amount,
+                "request": helps.request,
+                "pods": list(helps.pods),
+                "revision": revisions.revision,
+                "template": revisions.template,
+                "good": revisions.good,
+                "kept": revisions.to_kept,
+            },
+            summary=f"{found.summary}; {helps.kind}: {helps.reason}",
+        )
+
+
+VERBS = (DiagnoseVerb(),)

@@ -1,0 +1,265 @@
+"""
+`kubectl drain`: cordon a node, then evict its pods one by one, as their PodDisruptionBudgets allow.
+
+All is judged before anything is changed, as kubectl judges it: pods of DaemonSets, pods with an `emptyDir` and pods that no
+controller would make anew hold it up. The cordon is the first effect; an eviction of each pod follows, and at last the look
+that all of them are gone, each of them an effect of its own with the gate before it. An eviction that a budget forbids is
+asked for again until the step's time is over. Its undo is `kubectl uncordon`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.change_verb import ObjectVerb
+from kintsugi.actions.effect_plan import EffectPlan, Intent, undone_by
+from kintsugi.actions.loaded_target import load_target
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.commands import arg_types, encode, flags
+from kintsugi.commands.command_problem import CommandProblem
+from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
+from kintsugi.commands.references import single
+from kintsugi.commands.verb_definition import PolicyRule
+from kintsugi.commands.words import duration, number, option, switch
+from kintsugi.errors import NotYet, Refused
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import Command, ObjectName
+from kintsugi.objects import predicates
+from kintsugi.objects.kept import Node, Pod
+from kintsugi.verbs.cordon import Cordon
+from kintsugi.verbs.eviction import Evict, check_ours_to_evict, is_going, is_over
+from kubeobjects.resources import DAEMONSETS, NODES, PODS
+
+_NOT_FORCED = "a pod that no controller would make anew is gone for good: move it by hand"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drain(Command):
+    """Evict every pod of a node that `pod_selector` chooses (all, where it is empty), once no new ones come."""
+
+    object: ObjectName
+    ignore_daemonsets: bool = False
+    delete_emptydir_data: bool = False
+    grace: timedelta | None = None
+    timeout: timedelta | None = None
+    pod_selector: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AwaitDrained(Command):
+    """See that no pod is left on a node that a drain was to evict; by when as for `Evict`."""
+
+    object: ObjectName
+    ignore_daemonsets: bool = False
+    pod_selector: str = ""
+    until: str = ""
+
+
+class DrainIntent(Intent, frozen=True, kw_only=True):
+    """Whether the node was cordoned before, and how many pods are to be evicted."""
+
+    unschedulable: bool = False
+    pods: int = 0
+
+
+def build(parsed: ParsedCommand) -> Drain:
+    """Build `kubectl drain` of one node, its pods always with grace."""
+    grace = parsed.number("grace")
+    if grace == 0:
+        raise CommandProblem("kubectl drain: --grace-period=0 kills without warning: leave it out")
+    return Drain(
+        object=single(parsed),
+        ignore_daemonsets=parsed.on("ignore_daemonsets"),
+        delete_emptydir_data=parsed.on("delete_emptydir_data"),
+        grace=None if grace is None or grace < 0 else timedelta(seconds=grace),
+        timeout=parsed.duration("timeout") or None,
+        pod_selector=parsed.text("pod_selector"),
+    )
+
+
+class DrainVerb(ObjectVerb[Drain]):
+    """The drain itself: judges all of it, and cordons the node."""
+
+    command = Drain
+    intent = DrainIntent
+    outlasts_run = True
+    spec = CommandSpec(
+        verb="kubectl drain",
+        changes=True,
+        usage="kubectl drain NODE [--ignore-daemonsets] [--delete-emptydir-data] [--grace-period=SECONDS] "
+        "[--timeout=DURATION] [--pod-selector=SELECTOR]",
+        example="kubectl drain node-1 --ignore-daemonsets",
+        flags=(
+            *(*flags.KUBECTL, *flags.CHANGES),
+            Flag(names=("--ignore-daemonsets",), key="ignore_daemonsets"),
+            Flag(names=("--delete-emptydir-data",), key="delete_emptydir_data"),
+            Flag(names=("--force",), refused=_NOT_FORCED),
+            Flag(
+                names=("--disable-eviction",), refused="it deletes pods past their PodDisruptionBudgets: leave it out"
+            ),
+            Flag(names=("--grace-period",), key="grace", kind=arg_types.INTEGER),
+            Flag(names=("--timeout",), key="timeout", kind=arg_types.DURATION, waits=True),
+            Flag(names=("--pod-selector",), key="pod_selector", kind=arg_types.SELECTOR),
+        ),
+        arguments=(arg_types.BARE, arg_types.NAME),
+        build=build,
+        resources=(NODES,),
+        bare=NODES,
+    )
+    rules = (
+        PolicyRule(api_group="", resource="nodes", verb="patch"),
+        PolicyRule(api_group="", resource="pods", verb="list"),
+        PolicyRule(api_group="", resource="pods/eviction", verb="create"),
+    )
+
+    def words(self, command: Drain) -> Iterator[str]:
+        """Yield the node and the flags."""
+        yield command.object.name
+        yield from switch("--ignore-daemonsets", command.ignore_daemonsets)
+        yield from switch("--delete-emptydir-data", command.delete_emptydir_data)
+        yield from number("--grace-period=", int(command.grace.total_seconds()) if command.grace else None)
+        yield from [*duration("--timeout=", command.timeout), *option("--pod-selector=", command.pod_selector)]
+
+    def objects(self, command: Drain) -> tuple[ObjectName, ...]:
+        """Return the node."""
+        return (command.object,)
+
+    def compared(self, command: Drain) -> Command:
+        """Return its cordon, which is what it may take another rule's change back by."""
+        return Cordon(objects=(command.object,), on=True)
+
+    async def plan_effect(self, clients: VerbClients, command: Drain, context: ChangeContext) -> EffectPlan:
+        """Judge a drain: refused as a whole for a pod that kubectl would not evict, or that we never touch."""
+        loaded = await load_target(clients.kube, command.object, "", context)
+        bound = replace(command, object=loaded.asked)
+        pods = await _pods_on(clients.kube, command.object.name, command.pod_selector)
+        preconditions.check(*_objections(pods, command))
+        evicted = [each for each in pods if _is_evicted(each) and not is_going(each)]
+        for each in evicted:
+            check_ours_to_evict(each, context)
+        until = "" if command.timeout is None else (context.now + command.timeout).isoformat()
+        follow: list[Command] = [_eviction(each, command, until) for each in evicted]
+        follow.append(
+            AwaitDrained(
+                object=loaded.asked,
+                ignore_daemonsets=command.ignore_daemonsets,
+                pod_selector=command.pod_selector,
+                until=until,
+            )
+        )
+        cordoned = unstructured.nested_field(loaded.obj, "spec", "unschedulable") is True
+        intent = DrainIntent(
+            uid=loaded.uid,
+            unschedulable=cordoned,
+            pods=len(evicted),
+            then=tuple(encode(each) for each in follow),
+        )
+        if cordoned:
+            return loaded.already(bound, intent)
+        nodes = clients.kube.each(NODES, Node)
+        take = [preconditions.takes_pods(node) async for node in nodes if node.metadata.name != command.object.name]
+        preconditions.check(preconditions.last_node(loaded.asked, any(take)))
+        after = unstructured.with_field(loaded.obj, "spec", "unschedulable", value=True)
+        return loaded.patch(bound, after, intent, undone_by(Cordon(objects=(loaded.asked,), on=False)))
+
+    def summary(self, plan: EffectPlan) -> str:
+        """Return that the node is cordoned, and how many pods will be evicted."""
+        assert isinstance(plan.command, Drain), plan.command
+        return f"{plan.command.object} cordoned to be drained of {plan.remembered(DrainIntent).pods} pods"
+
+
+class AwaitDrainedVerb(ObjectVerb[AwaitDrained]):
+    """The end of a drain: it writes nothing, and is not done before the pods are gone."""
+
+    command = AwaitDrained
+
+    def words(self, command: AwaitDrained) -> Iterator[str]:
+        """Yield what lists the pods that are waited for."""
+        yield from ["pods", "-A", f"--field-selector=spec.nodeName={command.object.name}"]
+        yield from option("-l", command.pod_selector)
+
+    def argv(self, command: AwaitDrained) -> list[str]:
+        """Return the words of `kubectl get`."""
+        return ["kubectl", "get", *self.words(command)]
+
+    def objects(self, command: AwaitDrained) -> tuple[ObjectName, ...]:
+        """Return the node."""
+        return (command.object,)
+
+    async def plan_effect(self, clients: VerbClients, command: AwaitDrained, context: ChangeContext) -> EffectPlan:
+        """Raise NotYet while pods are stopping, Refused for one that has come before the node was cordoned."""
+        loaded = await load_target(clients.kube, command.object, "", context)
+        left = [
+            each
+            for each in await _pods_on(clients.kube, command.object.name, command.pod_selector)
+            if _is_evicted(each)
+        ]
+        if staying := [each for each in left if not is_going(each)]:
+            raise Refused(f"{_named(staying)} came onto {command.object} before it was cordoned: drain it once more")
+        if left and is_over(command.until, context.now):
+            raise Refused(f"{_named(left)} did not stop within the drain's --timeout")
+        if left:
+            raise NotYet(f"{_named(left)} of {command.object} are still stopping")
+        return loaded.already(replace(command, object=loaded.asked), Intent(uid=loaded.uid))
+
+    def summary(self, plan: EffectPlan) -> str:
+        """Return that the node is drained."""
+        assert isinstance(plan.command, AwaitDrained), plan.command
+        return f"{plan.command.object} is drained"
+
+
+VERBS = (DrainVerb(), AwaitDrainedVerb())
+
+
+async def _pods_on(kube: KubeClient, node: str, selector: str) -> Sequence[Unstructured]:
+    return (await kube.list(PODS, labels=selector, fields=f"spec.nodeName={node}")).items
+
+
+def _objections(pods: Sequence[Unstructured], command: Drain) -> Iterator[str]:
+    """Yield why kubectl would not drain a node of these pods, all of a kind together."""
+    unfinished = [each for each in pods if _is_evicted(each, daemonsets=True) and not _is_finished(each)]
+    daemons = [] if command.ignore_daemonsets else [each for each in unfinished if _is_of_daemonset(each)]
+    local = [each for each in unfinished if not _is_of_daemonset(each) and _has_emptydir(each)]
+    bare = [each for each in unfinished if predicates.controller_of(unstructured.convert(each, Pod)) is None]
+    for found, what in (
+        (daemons, "belongs to a DaemonSet, which would make it anew there: --ignore-daemonsets leaves it"),
+        (bare, f"has no controller: {_NOT_FORCED}"),
+        ([] if command.delete_emptydir_data else local, "has an emptyDir, which goes with it: --delete-emptydir-data"),
+    ):
+        if found:
+            yield f"{command.object} is not drained: {_named(found)} {what}"
+
+
+def _is_evicted(pod: Unstructured, *, daemonsets: bool = False) -> bool:
+    """Return whether a drain is about a pod: not about static ones, and of a DaemonSet's only about those that have ended."""
+    if "kubernetes.io/config.mirror" in unstructured.nested_map(pod, "metadata", "annotations"):
+        return False
+    return daemonsets or not _is_of_daemonset(pod) or _is_finished(pod)
+
+
+def _is_of_daemonset(pod: Unstructured) -> bool:
+    owner = predicates.controller_of(unstructured.convert(pod, Pod))
+    return owner is not None and owner.kind == DAEMONSETS.kind
+
+
+def _is_finished(pod: Unstructured) -> bool:
+    return predicates.finished(unstructured.convert(pod, Pod))
+
+
+def _has_emptydir(pod: Unstructured) -> bool:
+    return any("emptyDir" in volume for volume in unstructured.nested_maps(pod, "spec", "volumes"))
+
+
+def _eviction(pod: Unstructured, command: Drain, until: str) -> Evict:
+    namespace = unstructured.nested_string(pod, "metadata", "namespace")
+    return Evict(object=unstructured.named(PODS, pod), namespace=namespace, grace=command.grace, until=until)
+
+
+def _named(pods: Sequence[Unstructured]) -> str:
+    names = sorted(
+        f"{unstructured.nested_string(each, 'metadata', 'namespace')}/{unstructured.name(each)}" for each in pods
+    )
+    return f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"

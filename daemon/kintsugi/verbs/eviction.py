@@ -1,0 +1,114 @@
+"""
+The eviction of one pod, through its `eviction` subresource: the API server asks the PodDisruptionBudgets.
+
+`kubectl evict-pod` is one, `kubectl drain` one for each pod. An eviction that a budget forbids is asked for again until its
+time is over: the executor does that.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from msgspec import UNSET, UnsetType, structs
+
+from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.effect_plan import NOTHING_CHANGED, CreateWrite, EffectPlan, Intent, not_undone
+from kintsugi.actions.loaded_target import check_loaded
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.errors import NotFound, Refused
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import ObjectCommand, ObjectName
+from kintsugi.objects import predicates
+from kintsugi.objects.kept import Pod
+from kintsugi.verbs.delete import without_successor
+from kubeobjects.resources import DAEMONSETS, PODS
+
+_SUCCESSOR = "nothing to undo: its controller makes a successor on another node"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evict(ObjectCommand):
+    """Evict one pod, no later than `until` (ISO 8601, "" for as long as the step lasts); a drain says so, and the grace."""
+
+    grace: timedelta | None = None
+    until: str = ""
+
+
+class EvictIntent(Intent, frozen=True, kw_only=True):
+    """The pod's status and node."""
+
+    status: str | UnsetType = UNSET
+    node: str | UnsetType = UNSET
+
+
+async def plan_eviction(kube: KubeClient, command: Evict, context: ChangeContext) -> EffectPlan:
+    """
+    Judge an eviction: nothing is left to do where the pod that was meant is gone, or going.
+
+    Raises Refused for a pod that nobody would make anew, or only where it is, and for one that is never touched; NotFound for
+    a name that nobody has and that was not meant by its uid.
+    """
+    asked = command.object
+    intent = EvictIntent(uid=asked.uid)
+    gone = EffectPlan(command=command, intent=structs.replace(intent, already=True), undo=NOTHING_CHANGED)
+    try:
+        obj = await kube.get(PODS, asked.name, command.namespace)
+    except NotFound:
+        if not asked.uid:
+            raise
+        return gone
+    if (asked.uid and unstructured.uid(obj) != asked.uid) or is_going(obj):
+        return gone
+    check_ours_to_evict(obj, context)
+    pod = unstructured.convert(obj, Pod)
+    if not predicates.finished(pod):
+        preconditions.check(without_successor(asked, pod), _stays(asked, pod))
+    if is_over(command.until, context.now):
+        raise Refused(f"{asked} was not evicted within the drain's --timeout")
+    bound = replace(command, object=unstructured.named(PODS, obj))
+    intent = EvictIntent(
+        uid=bound.object.uid,
+        status=predicates.status_of(pod),
+        node=unstructured.nested_string(obj, "spec", "nodeName"),
+    )
+    write = CreateWrite(manifest=manifest_of(bound), subresource="eviction")
+    return EffectPlan(command=bound, intent=intent, undo=not_undone(_SUCCESSOR), write=write)
+
+
+def check_ours_to_evict(pod: Unstructured, context: ChangeContext) -> None:
+    """Refuse a pod that is never touched: of a protected namespace, of the cluster's DNS, of our own ledger's database."""
+    asked, namespace = unstructured.named(PODS, pod), unstructured.nested_string(pod, "metadata", "namespace")
+    preconditions.check(preconditions.protected(namespace, context))
+    check_loaded(asked, pod, namespace, context)
+
+
+def is_going(pod: Unstructured) -> bool:
+    """Return whether a pod is being deleted."""
+    return bool(unstructured.nested_string(pod, "metadata", "deletionTimestamp"))
+
+
+def is_over(until: str, now: datetime) -> bool:
+    """Return whether a moment that was set has come."""
+    return bool(until) and now >= datetime.fromisoformat(until)
+
+
+def manifest_of(command: Evict) -> Mapping[str, object]:
+    """Write the eviction that is created."""
+    options: dict[str, object] = {"preconditions": {"uid": command.object.uid}} if command.object.uid else {}
+    if command.grace is not None:
+        options["gracePeriodSeconds"] = int(command.grace.total_seconds())
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": command.object.name, "namespace": command.namespace},
+        "deleteOptions": options,
+    }
+
+
+def _stays(asked: ObjectName, pod: Pod) -> str:
+    """Refuse a pod of a DaemonSet: it comes back where it was, cordoned or not."""
+    owner = predicates.controller_of(pod)
+    if owner is None or owner.kind != DAEMONSETS.kind:
+        return ""
+    return f"{asked} belongs to the DaemonSet {owner.name}, which would make it anew on the same node"

@@ -1,0 +1,130 @@
+"""`kubectl get`: read objects."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from kintsugi.actions.object_reads import by_name, check_entries, listed, summary
+from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.actions.probe_verb import ProbeVerb
+from kintsugi.actions.result import Result, of_objects
+from kintsugi.actions.sorting import sorted_by
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.commands import flags, results
+from kintsugi.commands.arg_types import NAME, REFERENCE
+from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
+from kintsugi.commands.kinds import READABLE, SECRETS_STAY
+from kintsugi.commands.references import kinds_of, named, scope_of
+from kintsugi.commands.results import ObjectType, column_name
+from kintsugi.commands.words import named_objects, option, scope, switch
+from kintsugi.expressions import ListOf, Type
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import Command, ObjectName, Verb
+from kubeobjects.resources import Resource
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Get(Command):
+    """Read objects: by name, or lists of one or several kinds. `namespace` None means all of them (-A)."""
+
+    resources: tuple[Resource, ...] = ()
+    words: tuple[str, ...] = ()
+    objects: tuple[ObjectName, ...] = ()
+    namespace: str | None
+    labels: str = ""
+    fields: str = ""
+    sort_by: str = ""
+    ignore_not_found: bool = False
+
+
+def build(parsed: ParsedCommand) -> Get:
+    """Build `kubectl get`: names, or lists of one or several kinds."""
+    found = named(parsed)
+    labels, fields = parsed.text("labels"), parsed.text("fields")
+    everywhere = parsed.on("everywhere")
+    if found.objects and (labels or fields):
+        raise parsed.misused("names and a selector exclude each other")
+    if found.objects and everywhere:
+        raise parsed.misused("an object is not looked for by name in all namespaces: write -n NAMESPACE")
+    return Get(
+        resources=found.resources,
+        words=found.words,
+        objects=found.objects,
+        namespace=scope_of(parsed, found.resources + kinds_of(found.objects)),
+        labels=labels,
+        fields=fields,
+        sort_by=parsed.text("sort_by"),
+        ignore_not_found=parsed.on("ignore_not_found"),
+    )
+
+
+class GetVerb(ProbeVerb[Get]):
+    """Objects by name, or lists of one kind or several."""
+
+    command = Get
+    spec = CommandSpec(
+        verb=Verb.GET,
+        changes=False,
+        usage="kubectl get TYPE[,TYPE…] | TYPE NAME… | TYPE/NAME… [-n NS | -A] [-l SELECTOR] [--field-selector=FIELDS] "
+        "[--sort-by=FIELD] [--ignore-not-found]",
+        example="kubectl get pods -l app=web",
+        flags=(
+            *flags.KUBECTL,
+            *(flags.EVERYWHERE, flags.LABELS, flags.FIELDS, flags.SORT_BY, flags.OUTPUT, flags.NO_HEADERS),
+            *(flags.SHOW_LABELS, flags.WATCH, Flag(names=("--ignore-not-found",), key="ignore_not_found")),
+        ),
+        arguments=(REFERENCE, NAME),
+        build=build,
+        resources=READABLE,
+        only=SECRETS_STAY,
+    )
+
+    def words(self, command: Get) -> Iterator[str]:
+        """Yield the words that follow."""
+        yield from [*named_objects(command.objects), *([",".join(command.words)] if command.words else [])]
+        yield from scope(command.namespace, *command.resources, *(each.resource for each in command.objects))
+        yield from [*option("-l", command.labels), *option("--field-selector=", command.fields)]
+        yield from [*option("--sort-by=", command.sort_by), *switch("--ignore-not-found", command.ignore_not_found)]
+
+    def columns(self, command: Get, type_of: ObjectType) -> Mapping[str, Type]:
+        """Return the names that depend on what is asked for."""
+        if len(command.resources) > 1:
+            return {
+                results.column_name(word): ListOf(type_of(of))
+                for word, of in zip(command.words, command.resources, strict=True)
+            }
+        return results.items(command.objects, command.resources, type_of)
+
+    def objects(self, command: Get) -> tuple[ObjectName, ...]:
+        """Return what is named."""
+        return command.objects
+
+    async def read(
+        self, clients: VerbClients, command: Get, *, deadline: timedelta, probe_context: ProbeContext
+    ) -> Result:
+        """Ask."""
+        return await get(clients.kube, command)
+
+
+VERBS = (GetVerb(),)
+
+
+async def get(kube: KubeClient, command: Get) -> Result:
+    """Read objects by name, or lists of one or several kinds. Raises NotFound in kubectl's words, for all at once."""
+    if command.objects:
+        items = await by_name(kube, command.objects, command.namespace, missing_ok=command.ignore_not_found)
+        return of_objects(_ordered(items, command), named=len(command.objects), summary=summary(items))
+    lists: list[list[Unstructured]] = []
+    for resource in command.resources:
+        lists.append(await listed(kube, resource, command.namespace, labels=command.labels, fields=command.fields))
+        await check_entries(lists)
+    everything = [item for items in lists for item in items]
+    if len(lists) == 1:
+        return of_objects(_ordered(everything, command), named=0, summary=summary(everything))
+    columns = {column_name(word): _ordered(items, command) for word, items in zip(command.words, lists, strict=True)}
+    return Result(names=columns, summary=summary(everything))
+
+
+def _ordered(items: list[Unstructured], command: Get) -> list[Unstructured]:
+    return sorted_by(items, command.sort_by) if command.sort_by else items

@@ -1,0 +1,65 @@
+"""`nslookup`: resolve a name."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.actions.probe_verb import ProbeVerb
+from kintsugi.actions.result import Result
+from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.commands import arg_types, results
+from kintsugi.commands.command_spec import CommandSpec, ParsedCommand
+from kintsugi.commands.results import ObjectType
+from kintsugi.expressions import Type
+from kintsugi.model.command import Command, Verb
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Nslookup(Command):
+    """Resolve a name; `server` asks that one."""
+
+    name: str
+    server: str = ""
+
+
+def build(parsed: ParsedCommand) -> Nslookup:
+    """Build `nslookup NAME [SERVER]`."""
+    if not 1 <= len(parsed.arguments) <= 2:
+        raise parsed.misused(f"it takes a name and perhaps a server, not {len(parsed.arguments)} arguments")
+    name, *server = (argument.text for argument in parsed.arguments)
+    return Nslookup(name=name, server=server[0] if server else "")
+
+
+class NslookupVerb(ProbeVerb[Nslookup]):
+    """By our own resolver, or the server that is named."""
+
+    command = Nslookup
+    spec = CommandSpec(
+        verb=Verb.NSLOOKUP,
+        changes=False,
+        usage="nslookup NAME [SERVER]",
+        example="nslookup web.production",
+        flags=(),
+        arguments=(arg_types.HOST,),
+        build=build,
+        result=results.LOOKUP,
+    )
+
+    def words(self, command: Nslookup) -> Iterator[str]:
+        """Yield the words that follow."""
+        yield from [command.name, *([command.server] if command.server else [])]
+
+    def columns(self, command: Nslookup, type_of: ObjectType) -> Mapping[str, Type]:
+        """Return the names that depend on what is asked for."""
+        return {}
+
+    async def read(
+        self, clients: VerbClients, command: Nslookup, *, deadline: timedelta, probe_context: ProbeContext
+    ) -> Result:
+        """Ask."""
+        addresses = await clients.clients.dns.resolve(command.name, server=command.server, within=deadline)
+        return Result(names={"addresses": list(addresses)}, summary=f"{command.name} is {', '.join(addresses)}")
+
+
+VERBS = (NslookupVerb(),)

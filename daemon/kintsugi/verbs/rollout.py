@@ -1,0 +1,189 @@
+"""The common parts of the commands of `kubectl rollout`; each has a module of its own."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from msgspec import UNSET, UnsetType
+
+from kintsugi.actions import unstructured
+from kintsugi.actions.change_verb import SingleObjectVerb
+from kintsugi.actions.effect_plan import Intent, not_undone, undone_by
+from kintsugi.actions.loaded_target import LoadedTarget
+from kintsugi.actions.probe_verb import ProbeVerb
+from kintsugi.actions.revisions import Revision, current_of
+from kintsugi.actions.templates import template_digest, template_of
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.commands import arg_types, flags, results
+from kintsugi.commands.command_spec import CommandSpec, Flag, ParsedCommand
+from kintsugi.commands.kinds import ROLLED_OUT
+from kintsugi.commands.references import named, place_of, single
+from kintsugi.commands.results import ObjectType
+from kintsugi.commands.verb_definition import PolicyRule
+from kintsugi.commands.words import duration, namespace_option, number, switch
+from kintsugi.expressions import Type
+from kintsugi.model.command import ObjectCommand, ObjectName, TemplateReference, Verb
+from kintsugi.model.records import UndoRecord
+from kubeobjects.resources import Resource
+
+REVISION = Flag(names=("--revision",), key="revision", kind=arg_types.NATURAL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rollout(ObjectCommand):
+    """
+    history, undo, status, restart, pause or resume of one workload; history without a name is that of all of a type.
+
+    An undo with a `template` goes back to that one, also under another number; no runbook can contain it. One `to_kept` goes to the
+    last good template in the ledger. `current` is the revision that an undo expects to be in force, 0 for any.
+    """
+
+    verb: Verb
+    revision: int = 0
+    timeout: timedelta | None = None
+    template: TemplateReference | None = None
+    to_kept: bool = False
+    current: int = 0
+
+
+def build_rollout(verb: Verb) -> Callable[[ParsedCommand], Rollout]:
+    """Make the builder of one `kubectl rollout` command; the history of a whole type is a look, too."""
+
+    def build(parsed: ParsedCommand) -> Rollout:
+        whole = _whole_type(parsed) if verb is Verb.ROLLOUT_HISTORY else None
+        if parsed.on("to_kept") and parsed.number("revision"):
+            raise parsed.misused("--to-revision and --to-good-template are two ways back: give one of them")
+        return Rollout(
+            verb=verb,
+            object=whole or single(parsed),
+            namespace=place_of(parsed),
+            revision=parsed.number("revision") or 0,
+            to_kept=parsed.on("to_kept"),
+            current=parsed.number("current") or 0,
+            timeout=parsed.duration("timeout"),
+        )
+
+    return build
+
+
+def _whole_type(parsed: ParsedCommand) -> ObjectName | None:
+    """Return the type whose objects are meant, all of them, None where one is named."""
+    found = named(parsed)
+    if len(found.resources) != 1:
+        return None
+    if parsed.number("revision"):
+        raise parsed.misused("--revision is one workload's: name it")
+    return ObjectName(resource=found.resources[0], name="")
+
+
+class RolloutIntent(Intent, frozen=True, kw_only=True):
+    """
+    The digest of the template that was found, the revision (0 for none) and its template, and where it goes back `to`.
+
+    `had` and `gets` say in words in what both templates differ; `kept`: it goes to the template that the ledger keeps, `to` being the number
+    that it had. Of a restart the stamp that is written; of a pause or its
+    end, whether it was paused before.
+    """
+
+    template: str | UnsetType = UNSET
+    revision: int | UnsetType = UNSET
+    revision_template: str | UnsetType = UNSET
+    to: int | UnsetType = UNSET
+    to_template: str | UnsetType = UNSET
+    had: str | UnsetType = UNSET
+    gets: str | UnsetType = UNSET
+    kept: bool | UnsetType = UNSET
+    restarted_at: str | UnsetType = UNSET
+    paused: bool | UnsetType = UNSET
+
+
+class RolloutVerb(SingleObjectVerb[Rollout]):
+    """
+    One of the four that change the workload.
+
+    Every change of a workload leaves a digest of its pod template on it, so that a later undo or rollback can tell whether
+    somebody has changed the template since, and then leaves it alone (E17).
+    """
+
+    command = Rollout
+    intent = RolloutIntent
+    rules = tuple(PolicyRule(api_group=each.group, resource=each.plural, verb="patch") for each in ROLLED_OUT)
+    rolls_out = True
+    verb: Verb
+
+    def is_of(self, command: Rollout) -> bool:
+        """Return whether it is this one of them."""
+        return command.verb is self.verb
+
+    def words(self, command: Rollout) -> Iterator[str]:
+        """Yield the workload, and the revision that it goes back to."""
+        yield from [str(command.object), *number("--to-revision=", command.revision or None)]
+        yield from switch("--to-good-template", command.to_kept)
+        yield from number("--current-revision=", command.current or None)
+        yield from [*duration("--timeout=", command.timeout), *namespace_option(command.namespace)]
+
+    def takes_back(self, command: Rollout, undo: Rollout) -> bool:
+        """Return whether both go in one direction."""
+        return command.verb is undo.verb
+
+
+def changing(
+    verb: Verb, *, option: str = "", own: tuple[Flag, ...] = (), resources: tuple[Resource, ...] = ROLLED_OUT
+) -> CommandSpec:
+    """Return the row of one that changes its workload, with its own flags."""
+    return CommandSpec(
+        verb=verb,
+        changes=True,
+        usage=f"{verb} TYPE/NAME{option} [-n NS]",
+        example=f"{verb} deployment/web",
+        flags=(*flags.KUBECTL, *flags.CHANGES, *own),
+        arguments=(arg_types.REFERENCE, arg_types.NAME),
+        build=build_rollout(verb),
+        resources=resources,
+    )
+
+
+class RolloutProbe(ProbeVerb[Rollout]):
+    """The base of the two rollout commands that only look."""
+
+    command = Rollout
+    verb: Verb
+
+    def is_of(self, command: Rollout) -> bool:
+        """Return whether it is this one of them."""
+        return command.verb is self.verb
+
+    def words(self, command: Rollout) -> Iterator[str]:
+        """Yield the workload or the type, and the revision."""
+        about = str(command.object) if command.object.name else command.object.resource.singular
+        yield from [about, *number("--revision=", command.revision or None)]
+        yield from [*duration("--timeout=", command.timeout), *namespace_option(command.namespace)]
+
+    def columns(self, command: Rollout, type_of: ObjectType) -> Mapping[str, Type]:
+        """Return the workload, or the workloads of a type."""
+        if not command.object.name:
+            return results.items((), (command.object.resource,), type_of)
+        return results.items((command.object,), (), type_of)
+
+
+def intent_of(loaded: LoadedTarget, revisions: tuple[Revision, ...]) -> RolloutIntent:
+    """Return what a change of the template remembers of what it found."""
+    current = current_of(revisions)
+    return RolloutIntent(
+        uid=loaded.uid,
+        template=template_digest(template_of(loaded.obj)),
+        revision=current.number if current else 0,
+        revision_template=current.template if current else "",
+    )
+
+
+def back_to(command: Rollout, former: Revision | None) -> UndoRecord:
+    """Return the way back to the revision that was there."""
+    if former is None:
+        return not_undone("the revision before this change has no name yet: it cannot be gone back to")
+    return undone_by(replace(command, verb=Verb.ROLLOUT_UNDO, revision=former.number, timeout=None, current=0))
+
+
+def annotations_of(obj: Unstructured) -> Mapping[str, object]:
+    """Return the annotations of a workload."""
+    return unstructured.nested_map(obj, "metadata", "annotations")

@@ -1,0 +1,143 @@
+"""`kubectl rollout restart`: make the pods of a workload anew."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from msgspec import structs
+
+from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.difference import pointer, test
+from kintsugi.actions.effect_plan import EffectPlan
+from kintsugi.actions.loaded_target import LoadedTarget, load_target
+from kintsugi.actions.pods import made_by
+from kintsugi.actions.revisions import Revision, alike, current_of, find_revisions
+from kintsugi.actions.survivors import good_pods, how_it_rolls, survivors
+from kintsugi.actions.templates import RESTARTED, template_of
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.model.command import ObjectName, Verb
+from kintsugi.objects import predicates
+from kintsugi.objects.kept import Object, Pod
+from kintsugi.objects.starting import start_failure
+from kintsugi.verbs.rollout import Rollout, RolloutVerb, back_to, changing, intent_of
+from kubeobjects.resources import DEPLOYMENTS, STATEFULSETS
+
+
+class RolloutRestartVerb(RolloutVerb):
+    """It makes the same pods once more; its undo goes back to the revision that was there."""
+
+    verb = Verb.ROLLOUT_RESTART
+    spec = changing(Verb.ROLLOUT_RESTART)
+    writes_template = True
+    restarts = True
+
+    def to_good_revision(self, command: Rollout) -> Rollout:
+        """Return the undo without a number: what stood before a restart is what the restart did not help."""
+        return replace(command, verb=Verb.ROLLOUT_UNDO, revision=0, timeout=None)
+
+    async def plan_effect(self, clients: VerbClients, command: Rollout, context: ChangeContext) -> EffectPlan:
+        """
+        Judge a restart; of the managers only operators mind it, GitOps tools leave the stamp alone.
+
+        Where one of the pods fails to start, so will all; and whatever it is to cure, it never ends the last pod that serves.
+        """
+        loaded = await load_target(clients.kube, command.object, command.namespace, context)
+        bound = replace(command, object=loaded.asked)
+        preconditions.check(
+            preconditions.paused(loaded.asked, loaded.obj, "restart it"),
+            operated(loaded.asked, loaded.obj, loaded.context),
+        )
+        revisions = await find_revisions(clients.kube, loaded.asked, loaded.obj, loaded.context.good)
+        pods = await made_by(clients.kube, loaded.asked, loaded.obj)
+        resource = loaded.asked.resource
+        preconditions.check(
+            cannot_start(loaded.asked, failures_of(loaded, revisions, pods), "restart it"),
+            last_good_pod(
+                loaded.asked,
+                len(good_pods(pods)),
+                survivors(resource, loaded.obj, pods),
+                how_it_rolls(resource, loaded.obj),
+            ),
+        )
+        stamp = loaded.context.now.isoformat(timespec="seconds").replace("+00:00", "Z")
+        template = unstructured.with_field(template_of(loaded.obj), "metadata", "annotations", RESTARTED, value=stamp)
+        intent = structs.replace(intent_of(loaded, revisions), restarted_at=stamp)
+        return loaded.patch(
+            bound,
+            unstructured.with_field(loaded.obj, "spec", "template", value=template),
+            intent,
+            back_to(bound, current_of(revisions)),
+            test(pointer("spec", "template"), template_of(loaded.obj)),
+        )
+
+    def summary(self, plan: EffectPlan) -> str:
+        """Return which workload was restarted."""
+        return f"{self.object_of(plan)} restarted"
+
+
+VERBS = (RolloutRestartVerb(),)
+
+
+def failures_of(loaded: LoadedTarget, revisions: Sequence[Revision], pods: Sequence[Pod]) -> list[str]:
+    """List how pods of the template that the workload asks for now fail to be made or started."""
+    same, context = alike(revisions), loaded.context
+    ill = [
+        f"pod/{pod.metadata.name}: {why}"
+        for pod in sorted(pods, key=lambda pod: pod.metadata.name)
+        if any(revision.makes(pod) for revision in same) and (why := start_failure(pod, context.now, context.startup))
+    ]
+    unmade = [f"{loaded.asked}: {why}" for why in (*(each.failure for each in same), missing(loaded, pods)) if why]
+    return [*unmade, *ill]
+
+
+def missing(loaded: LoadedTarget, pods: Sequence[Pod]) -> str:
+    """
+    Return whether a StatefulSet or DaemonSet has fewer pods than it should, though nothing keeps it from making them.
+
+    Its controller reports in Events only that it could not make one (a quota, a webhook). While a pod is on its way out, or
+    one before it is not ready yet, it has a reason to wait.
+    """
+    workload = loaded.obj
+    if loaded.asked.resource == DEPLOYMENTS or not _is_observed(workload):
+        return ""
+    ordered = unstructured.nested_string(workload, "spec", "podManagementPolicy") != "Parallel"
+    stateful = loaded.asked.resource == STATEFULSETS
+    if any(predicates.terminating(pod) or (stateful and ordered and not predicates.ready(pod)) for pod in pods):
+        return ""
+    wanted = (
+        unstructured.replicas(workload)
+        if stateful
+        else unstructured.nested_int(workload, "status", "desiredNumberScheduled")
+    )
+    return f"only {len(pods)} of its {wanted} pods have been made" if len(pods) < wanted else ""
+
+
+def _is_observed(workload: Unstructured) -> bool:
+    return unstructured.nested_int(workload, "status", "observedGeneration") >= unstructured.nested_int(
+        workload, "metadata", "generation"
+    )
+
+
+def operated(asked: ObjectName, obj: Unstructured, context: ChangeContext) -> str:
+    """Refuse what an operator owns; GitOps tools do not mind what a restart writes."""
+    owner = predicates.controller_of(unstructured.convert(obj, Object))
+    if owner is not None and not context.allow_managed:
+        return f"{asked} belongs to operator {owner.kind}/{owner.name}: a change of ours would be reverted"
+    return ""
+
+
+def cannot_start(asked: ObjectName, failures: Sequence[str], what: str) -> str:
+    """Refuse to make all pods anew while one of the very template fails to be made or started: they would fail alike."""
+    if failures:
+        more = f" (and {len(failures) - 1} more like it)" if len(failures) > 1 else ""
+        return f"{failures[0]}{more}: to {what} would make more of the same template, which would not start either"
+    return ""
+
+
+def last_good_pod(asked: ObjectName, good: int, left: int, strategy: str) -> str:
+    """Refuse a rollout that would end the last pod that is ready before a new one is."""
+    if good and not left:
+        pods = "its only ready pod" if good == 1 else f"all of its {good} ready pods"
+        return f"a restart of {asked} ({strategy}) would end {pods} before a new one is ready"
+    return ""

@@ -1,0 +1,172 @@
+"""`kubectl rollout status`: how far a rollout is, in kubectl's words (polymorphichelpers/rollout_status.go)."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from kintsugi.actions import unstructured
+from kintsugi.actions.object_reads import by_name
+from kintsugi.actions.polling import poll_until
+from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.actions.result import Result, of_objects
+from kintsugi.actions.revisions import NUMBER
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.commands import arg_types, flags, results
+from kintsugi.commands.command_spec import CommandSpec, Flag
+from kintsugi.commands.kinds import ROLLED_OUT
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import Verb
+from kintsugi.objects.kept import DaemonSet, Deployment, StatefulSet
+from kintsugi.objects.predicates import condition_of
+from kintsugi.verbs.rollout import REVISION, Rollout, RolloutProbe, build_rollout
+
+_ROLLING = "RollingUpdate"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolloutStatus:
+    """One look at a rollout. `error`: it will not come to an end by itself."""
+
+    message: str
+    done: bool = False
+    error: bool = False
+
+
+class RolloutStatusVerb(RolloutProbe):
+    """It lasts until the rollout has ended, or cannot end."""
+
+    verb = Verb.ROLLOUT_STATUS
+    lasts = True
+    spec = CommandSpec(
+        verb=Verb.ROLLOUT_STATUS,
+        changes=False,
+        usage="kubectl rollout status TYPE/NAME [--timeout=DURATION] [-n NS]",
+        example="kubectl rollout status deployment/web --timeout=5m",
+        flags=(*flags.KUBECTL, flags.TIMEOUT, Flag(names=("-w", "--watch")), REVISION),
+        arguments=(arg_types.REFERENCE, arg_types.NAME),
+        build=build_rollout(Verb.ROLLOUT_STATUS),
+        resources=ROLLED_OUT,
+        result=results.PROGRESS,
+    )
+
+    async def read(
+        self, clients: VerbClients, command: Rollout, *, deadline: timedelta, probe_context: ProbeContext
+    ) -> Result:
+        """Ask."""
+        return await status(clients.kube, command, deadline)
+
+
+VERBS = (RolloutStatusVerb(),)
+
+
+async def status(kube: KubeClient, command: Rollout, deadline: timedelta) -> Result:
+    """Watch a rollout until it has ended or cannot end; kubectl's own wait has no end without --timeout."""
+
+    async def read_once() -> tuple[Unstructured, RolloutStatus]:
+        (workload,) = await by_name(kube, (command.object,), command.namespace)
+        return workload, status_of(workload, command.revision)
+
+    within = min(command.timeout or deadline, deadline)
+    workload, status = await poll_until(read_once, lambda seen: seen[1].done or seen[1].error, within=within)
+    failed = "" if status.done else status.message
+    if not status.done and not status.error:
+        failed = f"timed out waiting for the condition ({status.message})"
+    names = of_objects([workload], named=1, summary="").names
+    return Result(
+        names={**names, "complete": status.done, "message": status.message},
+        summary=failed or status.message,
+        failed=failed,
+    )
+
+
+def status_of(workload: Unstructured, revision: int = 0) -> RolloutStatus:
+    """Return how far a Deployment, StatefulSet or DaemonSet is; of a `revision`, when one is named."""
+    match unstructured.nested_string(workload, "kind"):
+        case "StatefulSet":
+            return _of_stateful_set(unstructured.convert(workload, StatefulSet), workload)
+        case "DaemonSet":
+            return _of_daemon_set(unstructured.convert(workload, DaemonSet))
+        case _:
+            return _of_deployment(unstructured.convert(workload, Deployment), workload, revision)
+
+
+def _of_deployment(kept: Deployment, workload: Unstructured, revision: int) -> RolloutStatus:
+    name, status = kept.metadata.name, kept.status
+    running = kept.metadata.annotations.get(NUMBER, "0")
+    if revision and str(revision) != running:
+        return _error(f"desired revision ({revision}) is different from the running revision ({running})")
+    if kept.metadata.generation > status.observed_generation:
+        return _waiting("Waiting for deployment spec update to be observed...")
+    progressing = condition_of(status.conditions, "Progressing")
+    if progressing is not None and progressing.reason == "ProgressDeadlineExceeded":
+        return _error(f'deployment "{name}" exceeded its progress deadline')
+    wanted = unstructured.replicas(workload)
+    rollout = f'Waiting for deployment "{name}" rollout to finish'
+    if status.updated_replicas < wanted:
+        return _waiting(f"{rollout}: {status.updated_replicas} out of {wanted} new replicas have been updated...")
+    if status.replicas > status.updated_replicas:
+        old = status.replicas - status.updated_replicas
+        return _waiting(f"{rollout}: {old} old replicas are pending termination...")
+    if status.available_replicas < status.updated_replicas:
+        return _waiting(
+            f"{rollout}: {status.available_replicas} of {status.updated_replicas} updated replicas are available..."
+        )
+    return _done(f'deployment "{name}" successfully rolled out')
+
+
+def _of_daemon_set(kept: DaemonSet) -> RolloutStatus:
+    name, status = kept.metadata.name, kept.status
+    if kept.spec.update_strategy.type != _ROLLING:
+        return _error(f"rollout status is only available for {_ROLLING} strategy type")
+    if kept.metadata.generation > status.observed_generation:
+        return _waiting("Waiting for daemon set spec update to be observed...")
+    desired = status.desired_number_scheduled
+    rollout = f'Waiting for daemon set "{name}" rollout to finish'
+    if status.updated_number_scheduled < desired:
+        return _waiting(f"{rollout}: {status.updated_number_scheduled} out of {desired} new pods have been updated...")
+    if status.number_available < desired:
+        return _waiting(f"{rollout}: {status.number_available} of {desired} updated pods are available...")
+    return _done(f'daemon set "{name}" successfully rolled out')
+
+
+def _of_stateful_set(kept: StatefulSet, workload: Unstructured) -> RolloutStatus:
+    status = kept.status
+    if kept.spec.update_strategy.type != _ROLLING:
+        return _error(f"rollout status is only available for {_ROLLING} strategy type")
+    if status.observed_generation == 0 or kept.metadata.generation > status.observed_generation:
+        return _waiting("Waiting for statefulset spec update to be observed...")
+    wanted = unstructured.replicas(workload)
+    if status.ready_replicas < wanted:
+        return _waiting(f"Waiting for {wanted - status.ready_replicas} pods to be ready...")
+    if unstructured.nested_field(workload, "spec", "updateStrategy", "rollingUpdate") is not None:
+        return _partitioned(kept, workload, wanted)
+    if status.update_revision != status.current_revision:
+        return _waiting(
+            f"waiting for statefulset rolling update to complete {status.updated_replicas} pods "
+            f"at revision {status.update_revision}..."
+        )
+    return _done(
+        f"statefulset rolling update complete {status.current_replicas} pods at revision {status.current_revision}..."
+    )
+
+
+def _partitioned(kept: StatefulSet, workload: Unstructured, wanted: int) -> RolloutStatus:
+    partition = unstructured.nested_field(workload, "spec", "updateStrategy", "rollingUpdate", "partition")
+    updated = kept.status.updated_replicas
+    if isinstance(partition, int) and updated < wanted - partition:
+        return _waiting(
+            f"Waiting for partitioned roll out to finish: {updated} out of {wanted - partition} new pods have been updated..."
+        )
+    return _done(f"partitioned roll out complete: {updated} new pods have been updated...")
+
+
+def _waiting(message: str) -> RolloutStatus:
+    return RolloutStatus(message=message)
+
+
+def _done(message: str) -> RolloutStatus:
+    return RolloutStatus(message=message, done=True)
+
+
+def _error(message: str) -> RolloutStatus:
+    return RolloutStatus(message=message, error=True)

@@ -1,0 +1,235 @@
+"""`kubectl rollout undo`: go back to a revision."""
+
+from dataclasses import replace
+
+from msgspec import structs
+
+from kintsugi.actions import preconditions, unstructured
+from kintsugi.actions.change_context import ChangeContext
+from kintsugi.actions.confidential import hide
+from kintsugi.actions.difference import Operation, pointer, test
+from kintsugi.actions.difference import difference as difference_of
+from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectPlan, PatchWrite, not_undone
+from kintsugi.actions.good_templates import FoundTemplate
+from kintsugi.actions.loaded_target import LoadedTarget, load_target
+from kintsugi.actions.revisions import NUMBER, Revision, current_of, find_revisions, referred, target_of
+from kintsugi.actions.templates import differ_in_stamp_only, template_digest, template_of, unstamped_digest
+from kintsugi.actions.unstructured import Unstructured
+from kintsugi.actions.verb_clients import VerbClients
+from kintsugi.commands import arg_types
+from kintsugi.commands.command_spec import Flag
+from kintsugi.decisions.diagnosis.template_difference import difference
+from kintsugi.decisions.diagnosis.template_fields import template_fields
+from kintsugi.errors import KintsugiError
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.command import TemplateReference, Verb
+from kintsugi.model.records import Phase, UndoRecord
+from kintsugi.verbs.rollout import (
+    Rollout,
+    RolloutIntent,
+    RolloutVerb,
+    annotations_of,
+    back_to,
+    changing,
+    intent_of,
+)
+from kintsugi.verbs.set_template import judged
+from kintsugi.verbs.undo_by_revision import undo_by_revision
+from kubeobjects.resources import DEPLOYMENTS
+
+_TO_REVISION = Flag(names=("--to-revision",), key="revision", kind=arg_types.NATURAL)
+_TO_KEPT = Flag(names=("--to-good-template",), key="to_kept")
+_CURRENT = Flag(names=("--current-revision",), key="current", kind=arg_types.NATURAL)
+
+# Annotations that a Deployment keeps when it goes back; the others come from the ReplicaSet (kubectl's own list).
+_KEPT_ANNOTATIONS = (
+    "kubectl.kubernetes.io/last-applied-configuration",
+    NUMBER,
+    "deployment.kubernetes.io/revision-history",
+    "deployment.kubernetes.io/desired-replicas",
+    "deployment.kubernetes.io/max-replicas",
+    "deprecated.deployment.rollback.to",
+)
+
+
+class RolloutUndoVerb(RolloutVerb):
+    """
+    Goes back to a revision; its own undo goes to the one before, where that was seen good.
+
+    kubectl has no `--current-revision`, the revision that is expected to be in force, and no `--to-good-template`, which goes back
+    to the last good template in the ledger where Kubernetes has no good revision any more.
+    """
+
+    verb = Verb.ROLLOUT_UNDO
+    spec = changing(
+        Verb.ROLLOUT_UNDO,
+        option=" [--to-revision=N | --to-good-template] [--current-revision=N]",
+        own=(_TO_REVISION, _TO_KEPT, _CURRENT),
+    )
+    writes_template = True
+    rolls_back = True
+
+    async def plan_effect(self, clients: VerbClients, command: Rollout, context: ChangeContext) -> EffectPlan:
+        """Judge an undo: to a revision by its number, or to the named template."""
+        loaded = await load_target(clients.kube, command.object, command.namespace, context)
+        bound = replace(command, object=loaded.asked)
+        if bound.template is not None:
+            return await _restore_template(clients.kube, bound, loaded, bound.template)
+        if bound.to_kept:
+            return await _plan_to_kept(clients, bound, loaded)
+        return await _plan_undo(clients.kube, bound, loaded)
+
+    def summary(self, plan: EffectPlan) -> str:
+        """Return the revisions before and after."""
+        intent = plan.remembered(RolloutIntent)
+        had, gets = (f" ({words})" if words else "" for words in (intent.had, intent.gets))
+        to = f"its last good template{gets} as the ledger kept it" if intent.kept is True else f"{intent.to}{gets}"
+        return f"{self.object_of(plan)} rolled back from revision {intent.revision}{had} to {to}"
+
+
+VERBS = (RolloutUndoVerb(),)
+
+
+async def _plan_undo(kube: KubeClient, command: Rollout, loaded: LoadedTarget) -> EffectPlan:
+    preconditions.check(
+        preconditions.paused(loaded.asked, loaded.obj, "go back"),
+        preconditions.managed(loaded.asked, loaded.obj, loaded.context),
+        edited_since(loaded),
+    )
+    revisions = await find_revisions(kube, loaded.asked, loaded.obj, loaded.context.good)
+    preconditions.check(_overtaken(command, revisions))
+    target = target_of(loaded.asked, revisions, command.revision, loaded.context.phase)
+    after = unstructured.with_field(_annotated(command, loaded.obj, target), "spec", "template", value=target.pods)
+    former = current_of(revisions)
+    undo = back_to(command, former) if former is not None and former.good else _never_back(former)
+    return loaded.patch(
+        replace(command, revision=target.number),
+        after,
+        _going_to(loaded, revisions, target),
+        undo,
+        test(pointer("spec", "template"), template_of(loaded.obj)),
+        *_of_number(loaded),
+    )
+
+
+async def _plan_to_kept(clients: VerbClients, command: Rollout, loaded: LoadedTarget) -> EffectPlan:
+    """Put the last good template back as the ledger keeps it, where Kubernetes has no good revision; all of it or nothing."""
+    asked = loaded.asked
+    preconditions.check(
+        preconditions.paused(asked, loaded.obj, "go back"),
+        preconditions.managed(asked, loaded.obj, loaded.context),
+        edited_since(loaded),
+    )
+    revisions = await find_revisions(clients.kube, asked, loaded.obj, loaded.context.good)
+    found = await clients.templates.find(asked, loaded.namespace, loaded.obj)
+    preconditions.check(_overtaken(command, revisions), _no_way_to_kept(loaded, revisions, found))
+    assert found is not None, asked
+    wanted = unstructured.with_field(loaded.obj, "spec", "template", value=found.pods)
+    try:
+        after = await judged(clients.kube, loaded, wanted, "")
+    except KintsugiError as error:
+        hide(error, PatchWrite(operations=difference_of(loaded.obj, wanted)))
+        raise
+    had, gets = difference(template_fields(template_of(loaded.obj)), template_fields(found.pods))
+    intent = structs.replace(
+        intent_of(loaded, revisions),
+        to=found.kept.number,
+        to_template=found.kept.template,
+        had=had,
+        gets=gets,
+        kept=True,
+    )
+    return loaded.patch(
+        command,
+        after,
+        intent,
+        await undo_by_revision(clients.kube, loaded, after),
+        test(pointer("spec", "template"), template_of(loaded.obj)),
+        *_of_number(loaded),
+    )
+
+
+def _of_number(loaded: LoadedTarget) -> tuple[Operation, ...]:
+    """Return the test that a Deployment is at the judged revision; a path within an absent map would fail any patch."""
+    annotations = annotations_of(loaded.obj)
+    return (test(pointer("metadata", "annotations", NUMBER), annotations[NUMBER]),) if NUMBER in annotations else ()
+
+
+def _overtaken(command: Rollout, revisions: tuple[Revision, ...]) -> str:
+    """Refuse where another revision is in force than the one that is expected, or none has its number yet."""
+    if not command.current:
+        return ""
+    current = current_of(revisions)
+    if current is not None and current.number == command.current:
+        return ""
+    found = f"revision {current.number}" if current is not None else "one without a number yet"
+    return f"{command.object} is not at revision {command.current} any more, but at {found}: it is left as it is"
+
+
+def _no_way_to_kept(loaded: LoadedTarget, revisions: tuple[Revision, ...], found: FoundTemplate | None) -> str:
+    asked = loaded.asked
+    if good := [each.number for each in revisions if each.good and not each.current]:
+        return f"revision {good[-1]} of {asked} was seen good: go back to that"
+    if found is None:
+        return f"no good template of {asked} is kept: a person has to apply one"
+    if found.missing:
+        return f"of the last good template of {asked} the values of {', '.join(found.missing)} are not kept"
+    if differ_in_stamp_only(found.pods, template_of(loaded.obj)):
+        return f"{asked} has its last good template already: going back to it would change nothing"
+    return ""
+
+
+async def _restore_template(
+    kube: KubeClient, command: Rollout, loaded: LoadedTarget, reference: TemplateReference
+) -> EffectPlan:
+    """Restore a former template from its revision, unless somebody has changed the current one (E17)."""
+    preconditions.check(
+        preconditions.paused(loaded.asked, loaded.obj, "go back"),
+        preconditions.managed(loaded.asked, loaded.obj, loaded.context),
+        "" if unstamped_digest(template_of(loaded.obj)) == reference.over else _edited(loaded),
+    )
+    revisions = await find_revisions(kube, loaded.asked, loaded.obj, loaded.context.good)
+    target = referred(loaded.asked, revisions, reference)
+    return loaded.patch(
+        replace(command, revision=target.number),
+        unstructured.with_field(loaded.obj, "spec", "template", value=target.pods),
+        _going_to(loaded, revisions, target),
+        not_undone("it is itself the undo of a change"),
+        test(pointer("spec", "template"), template_of(loaded.obj)),
+    )
+
+
+def _going_to(loaded: LoadedTarget, revisions: tuple[Revision, ...], target: Revision) -> RolloutIntent:
+    had, gets = difference(template_fields(template_of(loaded.obj)), template_fields(target.pods))
+    return structs.replace(
+        intent_of(loaded, revisions), to=target.number, to_template=target.template, had=had, gets=gets
+    )
+
+
+def edited_since(loaded: LoadedTarget) -> str:
+    """Refuse to undo over a template that is not as this run left it (E17)."""
+    annotations = annotations_of(loaded.obj)
+    ours = str(annotations.get(RUN_ANNOTATION, "")).startswith(f"{loaded.context.run}/")
+    left = annotations.get(TEMPLATE_ANNOTATION)
+    if loaded.context.phase is Phase.FORWARD or not ours or left is None:
+        return ""
+    return _edited(loaded) if left != template_digest(template_of(loaded.obj)) else ""
+
+
+def _edited(loaded: LoadedTarget) -> str:
+    return f"{loaded.asked} has been changed by another client since this run changed it: it is left as it is"
+
+
+def _never_back(former: Revision | None) -> UndoRecord:
+    which = f"revision {former.number}" if former else "the revision before"
+    return not_undone(f"{which} was never seen good: it is not gone back to")
+
+
+def _annotated(command: Rollout, obj: Unstructured, target: Revision) -> Unstructured:
+    """Return a Deployment the annotations of the revision that it goes back to, as kubectl does."""
+    if command.object.resource != DEPLOYMENTS:
+        return obj
+    present = annotations_of(obj)
+    kept = {key: present[key] for key in _KEPT_ANNOTATIONS if key in present}
+    theirs = {key: value for key, value in target.annotations.items() if key not in _KEPT_ANNOTATIONS}
+    return unstructured.with_field(obj, "metadata", "annotations", value={**theirs, **kept})

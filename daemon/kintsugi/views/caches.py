@@ -1,0 +1,138 @@
+"""
+The daemon's reflectors: one a kind, started together, with one answer to whether they can be trusted.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+from kintsugi.kube.client import KubeClient
+from kintsugi.kube.object_cache import Change
+from kintsugi.kube.reflector import Reflector
+from kintsugi.objects.kept import (
+    DaemonSet,
+    Deployment,
+    EndpointSlice,
+    Event,
+    HorizontalPodAutoscaler,
+    KubeService,
+    Namespace,
+    Node,
+    Object,
+    PersistentVolumeClaim,
+    Pod,
+    ReplicaSet,
+    StatefulSet,
+)
+from kubeobjects import resources
+
+T = TypeVar("T", bound=Object)
+
+_TELLING = frozenset({"Pod", "PersistentVolumeClaim"})
+"""The kinds of objects whose Events a rule may be about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caches:
+    """
+    The reflectors of every kind that decisions use.
+
+    Events are only hints (they are lost, aggregated and expire), so that they do not count for freshness.
+    """
+
+    pods: Reflector[Pod]
+    pvcs: Reflector[PersistentVolumeClaim]
+    nodes: Reflector[Node]
+    events: Reflector[Event]
+    services: Reflector[KubeService]
+    endpoints: Reflector[EndpointSlice]
+    deployments: Reflector[Deployment]
+    replica_sets: Reflector[ReplicaSet]
+    stateful_sets: Reflector[StatefulSet]
+    daemon_sets: Reflector[DaemonSet]
+    autoscalers: Reflector[HorizontalPodAutoscaler]
+    namespaces: Reflector[Namespace]
+
+    @classmethod
+    def of(cls, kube: KubeClient, make: Callable[..., Reflector[Any]] = Reflector) -> "Caches":
+        """Create one reflector a kind over `kube`; none runs yet."""
+        return cls(
+            pods=make(kube, resources.PODS, Pod),
+            pvcs=make(kube, resources.PVCS, PersistentVolumeClaim),
+            nodes=make(kube, resources.NODES, Node),
+            events=make(kube, resources.EVENTS, Event),
+            services=make(kube, resources.SERVICES, KubeService),
+            endpoints=make(kube, resources.ENDPOINTSLICES, EndpointSlice),
+            deployments=make(kube, resources.DEPLOYMENTS, Deployment),
+            replica_sets=make(kube, resources.REPLICASETS, ReplicaSet),
+            stateful_sets=make(kube, resources.STATEFULSETS, StatefulSet),
+            daemon_sets=make(kube, resources.DAEMONSETS, DaemonSet),
+            autoscalers=make(kube, resources.HPAS, HorizontalPodAutoscaler),
+            namespaces=make(kube, resources.NAMESPACES, Namespace),
+        )
+
+    def keep_events_in(self, namespaces: Collection[str]) -> None:
+        """Keep the Events about pods and claims in these namespaces; no other is ever asked for, and they are most."""
+        self.events.keep_only(
+            lambda event: event.involved_object.kind in _TELLING and event.involved_object.namespace in namespaces
+        )
+
+    def __iter__(self) -> Iterator[tuple[str, Reflector[Any]]]:
+        return ((each.name, getattr(self, each.name)) for each in fields(self))
+
+    async def run(self) -> None:
+        """Keep all of them up to date until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, reflector in self:
+                tasks.create_task(reflector.run(), name=f"watch {name}")
+
+    async def synced(self) -> None:
+        """Wait until every kind that decisions rest on has been listed completely."""
+        for _, reflector in self._decisive():
+            await reflector.wait_synced(timedelta.max)
+
+    def ages(self) -> Iterator[tuple[str, float]]:
+        """Yield for each kind how many seconds ago its watch was heard; infinite when it never was."""
+        now = asyncio.get_running_loop().time()
+        return ((name, reflector.age(now)) for name, reflector in self)
+
+    def stale_reason(self, monotonic: float, stale_after: timedelta) -> str:
+        """Return which kind cannot be trusted now and why; empty when all can."""
+        for name, reflector in self._decisive():
+            if not reflector.synced:
+                return f"the cache of {name.replace('_', ' ')} is not synced yet"
+            if reflector.problem:
+                return f"the watch of {name.replace('_', ' ')} is interrupted: {reflector.problem}"
+            age = reflector.age(monotonic)
+            if age > stale_after.total_seconds():
+                return f"the watch of {name.replace('_', ' ')} has been silent for {age:.0f} s"
+        return ""
+
+    def _decisive(self) -> Iterator[tuple[str, Reflector[Any]]]:
+        """Yield the kinds that decisions rest on: all but events, which are only hints."""
+        return ((name, reflector) for name, reflector in self if name != "events")
+
+
+class ByNamespace(Generic[T]):
+    """A reflector's objects, found by namespace without going through all of them."""
+
+    def __init__(self, reflector: Reflector[T]) -> None:
+        self._objects: dict[str, dict[str, T]] = {}
+        for item in reflector.store.values():
+            self._put(item)
+        reflector.subscribe(self._note)
+
+    def within(self, namespace: str) -> Iterable[T]:
+        """List the objects of one namespace."""
+        return self._objects.get(namespace, {}).values()
+
+    def _put(self, item: T) -> None:
+        self._objects.setdefault(item.metadata.namespace, {})[item.metadata.name] = item
+
+    def _note(self, change: Change[T]) -> None:
+        if change.new is not None:
+            self._put(change.new)
+        elif change.old is not None:
+            self._objects.get(change.old.metadata.namespace, {}).pop(change.old.metadata.name, None)

@@ -1,0 +1,378 @@
+"""
+Keeps the view of every service up to date from the watch, and calls listeners.
+
+A change of an object marks its services; the views of marked services are rebuilt once, however many changes came.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from kintsugi.decisions.matcher import ServiceIndex
+from kintsugi.errors import KubeError
+from kintsugi.kube.object_cache import Change
+from kintsugi.kube.reflector import Reflector
+from kintsugi.model.catalog import Catalog
+from kintsugi.model.known import GoodRevision
+from kintsugi.model.services import Service
+from kintsugi.model.views import ServiceView, Workload
+from kintsugi.objects.kept import DaemonSet, Deployment, EndpointSlice, KubeService, Object, Pod, StatefulSet
+from kintsugi.objects.rollouts import unsettled
+from kintsugi.scope.values import health_names
+from kintsugi.telemetry import Border, Containment, get_logger
+from kintsugi.views.caches import ByNamespace, Caches
+from kintsugi.views.counts import CountMemory
+from kintsugi.views.kube_services import host_of, kube_service_of, meant_for
+from kintsugi.views.pvcs import PvcNames
+from kintsugi.views.replicas import ReplicaMemory
+from kintsugi.views.view_builder import (
+    REVISION,
+    Restarts,
+    ServiceObjects,
+    is_owned_by,
+    ready_endpoints,
+    revision_number,
+    unreadable,
+    view_of,
+    with_health,
+    with_replicas,
+    with_serving,
+)
+from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resource
+
+log = get_logger(__name__)
+
+SERVICE_NAME = "kubernetes.io/service-name"
+
+REST = 9
+"""The pause after a refresh, in multiples of its duration: during a flood of changes, following them comes first."""
+
+CRASHES_WITHIN = timedelta(minutes=30)
+"""The longest time between two restarts of one crash loop: the kubelet waits 5 minutes at most, and a start takes its time."""
+
+Listener = Callable[[ServiceView], None]
+
+
+@dataclass(kw_only=True)
+class RestartTally:
+    """Restarts seen so far of one service, by container."""
+
+    seen: dict[tuple[str, str], int] = field(default_factory=dict)
+    moments: dict[str, datetime] = field(default_factory=dict)
+    restarts: Restarts = field(default_factory=Restarts)
+
+    def restarted(self, uid: str, times: int, now: datetime) -> None:
+        """Count restarts of a pod. Those more than `CRASHES_WITHIN` apart are no crash loop and ask for no longer health."""
+        last, before = self.restarts.last, self.moments.get(uid)
+        recent = self.restarts.interval if last is not None and now - last <= CRASHES_WITHIN else timedelta(0)
+        since = now - before if before is not None and now - before <= CRASHES_WITHIN else timedelta(0)
+        self.moments[uid] = now
+        self.restarts = Restarts(count=self.restarts.count + times, last=now, interval=max(since, recent))
+
+    def forget(self, uid: str) -> None:
+        """Forget a pod that is gone; its restarts stay counted."""
+        self.moments.pop(uid, None)
+        for key in [key for key in self.seen if key[0] == uid]:
+            del self.seen[key]
+
+    def shift(self, by: timedelta) -> None:
+        """Move all moments by as much as the clock was set."""
+        self.moments = {uid: moment + by for uid, moment in self.moments.items()}
+        if self.restarts.last is not None:
+            self.restarts = replace(self.restarts, last=self.restarts.last + by)
+
+
+class ServiceViews:
+    """
+    The live view of each service of the catalog.
+
+    `views` is never older than the last `refresh`. Views of services that the catalog no longer has are dropped.
+    """
+
+    def __init__(
+        self,
+        caches: Caches,
+        catalog: Catalog,
+        *,
+        clock: Callable[[], datetime],
+        stale_after: timedelta,
+        containment: Containment | None = None,
+        clock_problem: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._caches = caches
+        self._containment = containment or Containment()
+        self._clock = clock
+        self._clock_problem = clock_problem
+        self._stale_after = stale_after
+        self.catalog = catalog
+        self._index = ServiceIndex(())
+        self._pods: dict[str, dict[str, Pod]] = defaultdict(dict)
+        self._tallies: dict[str, RestartTally] = defaultdict(RestartTally)
+        self._shown: dict[str, tuple[str, datetime]] = {}
+        self.replicas, self.counts = ReplicaMemory(), CountMemory()
+        self._led: dict[str, str] = {}
+        self._dirty: set[str] = set()
+        self._lost: set[tuple[str, str, str]] = set()
+        self._odd_revisions: dict[str, str] = {}
+        self._is_current = False
+        self._listeners: list[Listener] = []
+        self.views: dict[str, ServiceView] = {}
+        self._workloads: Mapping[Resource, Reflector[Any]] = {
+            DEPLOYMENTS: caches.deployments,
+            STATEFULSETS: caches.stateful_sets,
+            DAEMONSETS: caches.daemon_sets,
+        }
+        self._kube_services = ByNamespace(caches.services)
+        self._pvcs = ByNamespace(caches.pvcs)
+        self._endpoints = ByNamespace(caches.endpoints)
+        self._replica_sets = ByNamespace(caches.replica_sets)
+        self._autoscalers = ByNamespace(caches.autoscalers)
+        for name, reflector in caches:
+            if name not in {"events", "nodes", "namespaces"}:
+                reflector.subscribe(self._note)
+        self.reload(catalog)
+
+    def reload(self, catalog: Catalog) -> None:
+        """Replace the catalog."""
+        self.catalog = catalog
+        self._index = ServiceIndex(catalog.services.values())
+        self._pods.clear()
+        for gone in self._tallies.keys() - set(catalog.services):
+            del self._tallies[gone]
+        for pod in self._caches.pods.store.values():
+            self._place(pod)
+        self._dirty = set(catalog.services)
+        self.views = {name: view for name, view in self.views.items() if name in catalog.services}
+        self.refresh()
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with each rebuilt view."""
+        self._listeners.append(listener)
+
+    @property
+    def stale_reason(self) -> str:
+        """Return why the caches, or the times in them, cannot be trusted now; "" when they can."""
+        return self.clock_problem or self._caches.stale_reason(asyncio.get_running_loop().time(), self._stale_after)
+
+    @property
+    def clock_problem(self) -> str:
+        """Return why the clock cannot be trusted now; "" when it can."""
+        return self._clock_problem()
+
+    def clock_set(self, by: timedelta) -> None:
+        """Count the moments of restarts that were seen from the new time, too."""
+        for tally in self._tallies.values():
+            tally.shift(by)
+
+    def services_of(self, pod: Pod) -> tuple[Service, ...]:
+        """Return the services whose selector matches this pod."""
+        return self._index.selecting(pod.metadata.namespace, pod.metadata.labels)
+
+    def refresh(self, *, everything: bool = False) -> tuple[ServiceView, ...]:
+        """
+        Rebuild the marked views and call the listeners.
+
+        All views are rebuilt with `everything`, since time alone may have changed them, and when the caches become stale or
+        current again. A service with unreadable objects gets a view that is not current; the others are not affected.
+        """
+        is_current = not self.stale_reason
+        everything = everything or is_current is not self._is_current
+        names = set(self.catalog.services) if everything else self._dirty & set(self.catalog.services)
+        self._dirty, self._is_current = set(), is_current
+        made = tuple(self._view(self.catalog.services[name], is_current=is_current) for name in sorted(names))
+        self.views.update({view.name: view for view in made})
+        for view in made:
+            self._notify(view)
+        return made
+
+    def _view(self, service: Service, *, is_current: bool) -> ServiceView:
+        """Build one view; where that fails, one without any facts, which is never current."""
+        with self._containment.around(Border.SERVICE, service.name):
+            return self._make(service, is_current=is_current)
+        self._shown.pop(service.name, None)
+        return unreadable(service)
+
+    def _notify(self, view: ServiceView) -> None:
+        for listener in self._listeners:
+            with self._containment.around(Border.SERVICE, view.name):
+                listener(view)
+
+    async def run(self, every: timedelta) -> None:
+        """Refresh what is marked, `every` so often, but not most of the time, until cancelled."""
+        clock, took = asyncio.get_running_loop(), 0.0
+        while True:
+            await asyncio.sleep(max(every.total_seconds(), REST * took))
+            began = clock.time()
+            self.refresh()
+            took = clock.time() - began
+
+    def good_revisions(self, lasting: timedelta) -> tuple[GoodRevision, ...]:
+        """Return the revisions that have been healthy for `lasting` with all of their pods."""
+        now = self._clock()
+        since = {name: moment for name, (_, moment) in self._shown.items()}
+        return tuple(
+            GoodRevision(
+                workload=view.workload.metadata.uid,
+                template=view.template,
+                number=view.revision,
+                first_good=since[view.name],
+                last_good=now,
+            )
+            for view in self.views.values()
+            if view.workload and view.name in since and now - since[view.name] >= lasting
+        )
+
+    def _note(self, change: Change[Object]) -> None:
+        """Apply a change. One that fails leaves views unreadable until the next change of the same object is applied."""
+        subject = change.subject
+        key = (type(subject).__name__, subject.metadata.namespace, subject.metadata.name)
+        try:
+            self._mark(change)
+            if self._lost:
+                self._lost.discard(key)
+        # Contained: one unreadable object must not keep the services from seeing all others.
+        except Exception as error:  # noqa: BLE001
+            self._lost.add(key)
+            self._dirty |= self._index.names_in(subject.metadata.namespace)
+            self._containment.contain(Border.OBJECT, " ".join(key), error)
+
+    def _mark(self, change: Change[Object]) -> None:
+        """Mark the services that a change concerns: of a pod those that select it, of other objects all in the namespace."""
+        subject = change.subject
+        if not isinstance(subject, Pod):
+            self._dirty |= self._index.names_in(subject.metadata.namespace)
+            return
+        if isinstance(change.old, Pod) and _moves(change.old, change.new):
+            self._remove(change.old)
+        if isinstance(change.new, Pod):
+            self._place(change.new)
+
+    def _place(self, pod: Pod) -> None:
+        for service in self.services_of(pod):
+            self._dirty.add(service.name)
+            self._pods[service.name][pod.metadata.uid] = pod
+            self._count_restarts(service.name, pod)
+
+    def _remove(self, pod: Pod) -> None:
+        for service in self.services_of(pod):
+            self._dirty.add(service.name)
+            self._pods[service.name].pop(pod.metadata.uid, None)
+            self._tallies[service.name].forget(pod.metadata.uid)
+
+    def _count_restarts(self, service: str, pod: Pod) -> None:
+        tally = self._tallies[service]
+        for status in pod.status.container_statuses:
+            key = (pod.metadata.uid, status.name)
+            before = tally.seen.get(key, status.restart_count)
+            tally.seen[key] = status.restart_count
+            if status.restart_count <= before:
+                continue
+            tally.restarted(pod.metadata.uid, status.restart_count - before, self._clock())
+
+    def _make(self, service: Service, *, is_current: bool) -> ServiceView:
+        self._check_readable(service)
+        objects = self._objects(service)
+        view = view_of(service, objects, self._tallies[service.name].restarts, is_current=is_current)
+        before, now = self.views.get(service.name), self._clock()
+        view = with_replicas(view, self.replicas.note(view.workload, now) if is_current else None)
+        view = replace(view, counts=self.counts.of(service.name))
+        view = with_health(with_serving(view, before, now=now), before, health_names(view), now=now)
+        self._note_template(view)
+        self._note_revision(view)
+        return view
+
+    def _check_readable(self, service: Service) -> None:
+        """Raise KubeError when an object of the service could not be read or applied: the view would be wrong without it."""
+        for kind, namespace, name in self._lost:
+            if namespace == service.namespace:
+                raise KubeError(f"{kind} {name} in {namespace} could not be taken in")
+        reflector = self._workloads.get(service.workload.resource)
+        reason = reflector.undecodable_objects.get((service.namespace, service.workload.name)) if reflector else None
+        if reason is not None:
+            raise KubeError(f"{service.workload} in {service.namespace} cannot be read: {reason}")
+
+    def _note_revision(self, view: ServiceView) -> None:
+        """Log once that a Deployment's revision is no number: it counts for none."""
+        written = view.workload.metadata.annotations.get(REVISION, "") if isinstance(view.workload, Deployment) else ""
+        odd = written if written and not revision_number(written) else ""
+        if odd and self._odd_revisions.get(view.name) != odd:
+            log.warning("deployment revision is not a number", service=view.name, revision=odd[:80])
+        self._odd_revisions[view.name] = odd
+
+    def _note_template(self, view: ServiceView) -> None:
+        """Keep since when the service has been well with this very template: a rolling update breaks no health."""
+        if not view.healthy or not view.template or not settled(view):
+            self._shown.pop(view.name, None)
+        elif self._shown.get(view.name, ("",))[0] != view.template:
+            self._shown[view.name] = (view.template, self._clock())
+
+    def _objects(self, service: Service) -> ServiceObjects:
+        namespace = service.namespace
+        pods = tuple(sorted(self._pods[service.name].values(), key=lambda pod: pod.metadata.name))
+        workload = self._workload(service)
+        kube_service, is_led_to = self._kube_service(service, workload)
+        claims = PvcNames.of(pods, workload)
+        return ServiceObjects(
+            pods=pods,
+            pvcs=tuple(
+                each
+                for each in self._pvcs.within(namespace)
+                if each.metadata.name in claims or service.selector.matches(each.metadata.labels)
+            ),
+            endpoints=self._endpoints_of(kube_service),
+            kube_service=kube_service,
+            is_led_to=is_led_to,
+            workload=workload,
+            replica_sets=tuple(
+                each
+                for each in self._replica_sets.within(namespace)
+                if workload is not None and is_owned_by(each.metadata, workload.metadata.uid)
+            ),
+            autoscalers=tuple(self._autoscalers.within(namespace)),
+        )
+
+    def _kube_service(self, service: Service, workload: Workload | None) -> tuple[KubeService | None, bool]:
+        """
+        Return the Kubernetes Service that leads to a service's pods, and that it does.
+
+        Where none does, it is the one that should and leads nowhere: one that leads elsewhere is somebody else's by now.
+        """
+        there = self._kube_services.within(service.namespace)
+        if (leading := kube_service_of(workload, there)) is not None:
+            self._led[service.name] = host_of(leading)
+            return leading, True
+        meant = meant_for(workload, there, self._led.get(service.name, ""))
+        if meant is None or ready_endpoints(self._endpoints_of(meant)):
+            return None, True
+        return meant, False
+
+    def _endpoints_of(self, kube_service: KubeService | None) -> tuple[EndpointSlice, ...]:
+        if kube_service is None:
+            return ()
+        name = kube_service.metadata.name
+        within = self._endpoints.within(kube_service.metadata.namespace)
+        return tuple(each for each in within if each.metadata.labels.get(SERVICE_NAME) == name)
+
+    def _workload(self, service: Service) -> Workload | None:
+        reflector = self._workloads.get(service.workload.resource)
+        return reflector.store.get((service.namespace, service.workload.name)) if reflector is not None else None
+
+
+def _moves(old: Pod, new: Object | None) -> bool:
+    """Return whether a pod may leave services: those of one that keeps its labels stay the same."""
+    return new is None or new.metadata.labels != old.metadata.labels
+
+
+def settled(view: ServiceView) -> bool:
+    """Return whether the workload's rollout is complete, so that health speaks of its current template."""
+    match view.workload:
+        case Deployment() | StatefulSet():
+            status = view.workload.status
+            return not unsettled(view.workload) and status.replicas == status.updated_replicas
+        case DaemonSet():
+            return not unsettled(view.workload)
+        case _:
+            return False

@@ -1,0 +1,106 @@
+"""
+What the API server says about itself: versions, groups and resources, as far as kubectl asks.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from kubeobjects.resources import RESOURCES, Resource
+from kubesim.manifest import Json
+from kubesim.storage.kinds import IN_ALL, SUBRESOURCES
+
+VERSION: Final[Json] = {
+    "major": "1",
+    "minor": "34",
+    "gitVersion": "v1.34.4",
+    "gitCommit": "",
+    "gitTreeState": "",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "",
+    "compiler": "",
+    "platform": "linux/amd64",
+}
+VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+METRICS: Final = "metrics.k8s.io"
+REVIEWS: Final = ("authorization.k8s.io/v1", "authentication.k8s.io/v1")
+
+
+def document(path: str) -> Json | None:
+    """Find the discovery document at a path; None when there is none."""
+    path = path.rstrip("/")
+    if path == "/version":
+        return VERSION
+    if path == "/api":
+        return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+    if path == "/apis":
+        groups = [_group(group, version) for group, version in _group_versions()]
+        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+    if path == "/api/v1":
+        return _resource_list("v1", [each for each in RESOURCES if not each.group])
+    return _group_document(path)
+
+
+def _group_document(path: str) -> Json | None:
+    for group, version in _group_versions():
+        if path == f"/apis/{group}":
+            return {"kind": "APIGroup", "apiVersion": "v1", **_group(group, version)}
+        if path == f"/apis/{group}/{version}":
+            members = [each for each in RESOURCES if (each.group, each.version) == (group, version)]
+            return _resource_list(f"{group}/{version}", members)
+    return None
+
+
+def _group_versions() -> list[tuple[str, str]]:
+    served = {(each.group, each.version) for each in RESOURCES if each.group}
+    reviews = {(group, version) for group, _, version in (each.partition("/") for each in REVIEWS)}
+    return sorted(served | reviews)
+
+
+def _group(group: str, version: str) -> Json:
+    entry = {"groupVersion": f"{group}/{version}", "version": version}
+    return {"name": group, "versions": [entry], "preferredVersion": entry}
+
+
+def _resource_list(group_version: str, members: Iterable[Resource]) -> Json:
+    entries = [entry for each in members for entry in _entries(each)]
+    if group_version == REVIEWS[0]:
+        entries = [_review(kind) for kind in ("SelfSubjectAccessReview", "SubjectAccessReview")]
+    if group_version == REVIEWS[1]:
+        entries = [_review("SelfSubjectReview")]
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": entries}
+
+
+def _review(kind: str) -> Json:
+    plural = f"{kind.lower()}s"
+    return {"name": plural, "singularName": kind.lower(), "namespaced": False, "kind": kind, "verbs": ["create"]}
+
+
+def _entries(resource: Resource) -> Iterable[Json]:
+    verbs = ["get", "list"] if resource.group == METRICS else VERBS
+    entry = {"name": resource.plural, "singularName": resource.singular, "namespaced": resource.namespaced}
+    entry |= {"kind": resource.kind, "verbs": verbs, "shortNames": list(resource.short)}
+    yield {**entry, "categories": ["all"]} if resource in IN_ALL else entry
+    parts = [name for name, owners in SUBRESOURCES.items() if resource in owners]
+    for part in parts:
+        yield {**_part(resource, part), "namespaced": resource.namespaced}
+
+
+def _part(resource: Resource, part: str) -> Json:
+    entry = {"name": f"{resource.plural}/{part}", "singularName": "", "kind": resource.kind}
+    match part:
+        case "scale":
+            return {
+                **entry,
+                "group": "autoscaling",
+                "version": "v1",
+                "kind": "Scale",
+                "verbs": ["get", "patch", "update"],
+            }
+        case "eviction":
+            return {**entry, "group": "policy", "version": "v1", "kind": "Eviction", "verbs": ["create"]}
+        case "exec":
+            return {**entry, "kind": "PodExecOptions", "verbs": ["create", "get"]}
+        case "log":
+            return {**entry, "verbs": ["get"]}
+        case _:
+            return {**entry, "verbs": ["get", "patch", "update"]}

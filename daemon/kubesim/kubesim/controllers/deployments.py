@@ -1,0 +1,235 @@
+"""
+The Deployment controller: one ReplicaSet a template, revisions, rolling updates, progress and its deadline.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from kubeobjects import resources
+from kubesim.cluster_time import ClusterTime
+from kubesim.controllers.control import Key
+from kubesim.controllers.deployment_status import Progress, deployment_status
+from kubesim.controllers.recorder import Recorder
+from kubesim.controllers.rollout import Size, bounds_of, grown, shrunk
+from kubesim.controllers.workload_pods import controllers_of, owned, owner_keys
+from kubesim.manifest import (
+    Json,
+    annotations_of,
+    controller_reference,
+    copy,
+    deleting,
+    dig,
+    labels_of,
+    name_of,
+    namespace_of,
+)
+from kubesim.storage.registry import NAME_LETTERS, STATUS, Registry
+from kubesim.storage.store import Change, ChangeType
+
+REVISION: Final = "deployment.kubernetes.io/revision"
+DESIRED: Final = "deployment.kubernetes.io/desired-replicas"
+MOST: Final = "deployment.kubernetes.io/max-replicas"
+HASH: Final = "pod-template-hash"
+NOT_COPIED: Final = frozenset({REVISION, DESIRED, MOST, "kubectl.kubernetes.io/last-applied-configuration"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generations:
+    """A Deployment's ReplicaSets: the one of its template, and the others, oldest first."""
+
+    new: Json | None
+    old: tuple[Json, ...]
+
+    @property
+    def all(self) -> tuple[Json, ...]:
+        """List all of them."""
+        return (*self.old, self.new) if self.new is not None else self.old
+
+
+class Deployments:
+    """Roll Deployments out."""
+
+    def __init__(self, registry: Registry, time: ClusterTime) -> None:
+        self._registry = registry
+        self._events = Recorder(registry, "deployment-controller")
+        self._progress = Progress(time)
+
+    def affected(self, change: Change) -> Iterable[Key]:
+        """Look at a Deployment when it or one of its ReplicaSets changes, and when a pod is gone: `Recreate` waits for that."""
+        if change.resource == resources.DEPLOYMENTS:
+            yield (namespace_of(change.object), name_of(change.object))
+        if change.resource == resources.REPLICASETS:
+            yield from owner_keys(resources.DEPLOYMENTS, change)
+        if change.resource == resources.PODS and change.type is ChangeType.DELETED:
+            for namespace, name in owner_keys(resources.REPLICASETS, change):
+                replicaset = self._registry.store.get(resources.REPLICASETS, namespace, name)
+                yield from controllers_of(resources.DEPLOYMENTS, replicaset) if replicaset is not None else ()
+
+    def reconcile(self, key: Key) -> float | None:
+        """Take a rollout one step further, then write the status."""
+        found = self._registry.store.get(resources.DEPLOYMENTS, *key)
+        if found is None:
+            return None
+        generations = self._generations(found)
+        if not deleting(found):
+            if not found["spec"].get("paused"):
+                generations = self._with_new(found, generations)
+            self._resize(found, generations)
+            self._prune(found, self._generations(found))
+        return self._write_status(key)
+
+    def _generations(self, found: Json) -> Generations:
+        sets = sorted(owned(self._registry.store, resources.REPLICASETS, found), key=revision_of)
+        same = [each for each in sets if _bare(each["spec"]["template"]) == _bare(found["spec"]["template"])]
+        new = same[-1] if same else None
+        return Generations(new=new, old=tuple(each for each in sets if each is not new))
+
+    def _with_new(self, found: Json, generations: Generations) -> Generations:
+        """See to it that the template has a ReplicaSet, and that this one has the highest revision."""
+        latest = max((revision_of(each) for each in generations.old), default=0)
+        if generations.new is None:
+            new = self._make(found, latest + 1, generations)
+        elif revision_of(generations.new) <= latest:
+            new = self._annotate(generations.new, {REVISION: str(latest + 1)})
+        else:
+            new = generations.new
+        revision = annotations_of(new)[REVISION]
+        if annotations_of(found).get(REVISION) != revision:
+            self._registry.update(
+                resources.DEPLOYMENTS,
+                namespace_of(found),
+                name_of(found),
+                lambda now: _annotated(now, {REVISION: revision}),
+            )
+        return Generations(new=new, old=generations.old)
+
+    def _make(self, found: Json, revision: int, generations: Generations) -> Json:
+        template = copy(found["spec"]["template"])
+        label = {HASH: template_hash(template)}
+        template["metadata"]["labels"] = {**labels_of(template), **label}
+        selector = copy(found["spec"]["selector"])
+        selector["matchLabels"] = {**(selector.get("matchLabels") or {}), **label}
+        bounds = bounds_of(found["spec"])
+        none = Size(name="", wanted=0, available=0)
+        rolling = found["spec"]["strategy"]["type"] == "RollingUpdate"
+        size = grown(none, _sizes(generations.old), bounds) if rolling else 0
+        metadata = {
+            "name": f"{name_of(found)}-{label[HASH]}",
+            "labels": template["metadata"]["labels"],
+            "annotations": {**_copied(found), REVISION: str(revision), **_counts(found)},
+            "ownerReferences": [controller_reference(found)],
+        }
+        spec: Json = {"replicas": size, "selector": selector, "template": template}
+        if found["spec"].get("minReadySeconds"):
+            spec["minReadySeconds"] = found["spec"]["minReadySeconds"]
+        made = self._registry.create(resources.REPLICASETS, namespace_of(found), {"metadata": metadata, "spec": spec})
+        if size:
+            self._tell(found, name_of(made), 0, size)
+        return made
+
+    def _annotate(self, replicaset: Json, annotations: dict[str, str]) -> Json:
+        return self._registry.update(
+            resources.REPLICASETS,
+            namespace_of(replicaset),
+            name_of(replicaset),
+            lambda current: _annotated(current, annotations),
+        )
+
+    def _resize(self, found: Json, generations: Generations) -> None:
+        if generations.new is None:
+            return
+        new, old = _sizes([generations.new])[0], _sizes(generations.old)
+        if found["spec"]["strategy"]["type"] == "Recreate":
+            wanted = self._recreated(found, generations, old)
+        else:
+            bounds = bounds_of(found["spec"])
+            wanted = {**shrunk(new, old, bounds), new.name: grown(new, old, bounds)}
+        for replicaset in generations.all:
+            self._scale(found, replicaset, wanted[name_of(replicaset)])
+
+    def _recreated(self, found: Json, generations: Generations, old: Sequence[Size]) -> dict[str, int]:
+        """Remove every old pod before the first new one is made."""
+        left = any(owned(self._registry.store, resources.PODS, each) for each in generations.old)
+        wanted = {each.name: 0 for each in old}
+        new = generations.new or {}
+        return {**wanted, name_of(new): new["spec"]["replicas"] if left else found["spec"]["replicas"]}
+
+    def _scale(self, found: Json, replicaset: Json, size: int) -> None:
+        before = replicaset["spec"]["replicas"]
+
+        def change(current: Json) -> Json:
+            current["spec"]["replicas"] = size
+            return _annotated(current, _counts(found))
+
+        self._registry.update(resources.REPLICASETS, namespace_of(found), name_of(replicaset), change)
+        if before != size:
+            self._tell(found, name_of(replicaset), before, size)
+
+    def _tell(self, found: Json, name: str, before: int, after: int) -> None:
+        way = "up" if after > before else "down"
+        message = f"Scaled {way} replica set {name} from {before} to {after}"
+        self._events.normal(resources.DEPLOYMENTS, found, "ScalingReplicaSet", message)
+
+    def _prune(self, found: Json, generations: Generations) -> None:
+        """Remove the oldest empty ReplicaSets beyond `revisionHistoryLimit`."""
+        empty = [each for each in generations.old if not each["spec"]["replicas"] and not each["status"]["replicas"]]
+        excess = len(empty) - found["spec"]["revisionHistoryLimit"]
+        for replicaset in empty[: max(0, excess)]:
+            self._registry.delete_now(resources.REPLICASETS, replicaset)
+
+    def _write_status(self, key: Key) -> float | None:
+        found = self._registry.get(resources.DEPLOYMENTS, *key)
+        generations = self._generations(found)
+        status = deployment_status(found, generations.new, generations.all, self._progress)
+        self._registry.update(resources.DEPLOYMENTS, *key, lambda now: {**now, "status": status}, STATUS)
+        return self._progress.time_left(found, status)
+
+
+def revision_of(replicaset: Json) -> int:
+    """Read the revision that a ReplicaSet stands for; one that is no number counts for none, as in Kubernetes."""
+    written = str(annotations_of(replicaset).get(REVISION, 0))
+    return int(written) if written.isdecimal() else 0
+
+
+def template_hash(template: Json) -> str:
+    """Name a template: ten letters, the same for the same template."""
+    number = int.from_bytes(hashlib.sha256(orjson.dumps(template, option=orjson.OPT_SORT_KEYS)).digest()[:8], "big")
+    letters = []
+    for _ in range(10):
+        number, rest = divmod(number, len(NAME_LETTERS))
+        letters.append(NAME_LETTERS[rest])
+    return "".join(letters)
+
+
+def _bare(template: Json) -> Json:
+    labels = {key: value for key, value in labels_of(template).items() if key != HASH}
+    return {**template, "metadata": {**template["metadata"], "labels": labels}}
+
+
+def _sizes(replicasets: Iterable[Json]) -> list[Size]:
+    return [
+        Size(
+            name=name_of(each),
+            wanted=each["spec"]["replicas"],
+            available=dig(each, "status", "availableReplicas", default=0),
+        )
+        for each in replicasets
+    ]
+
+
+def _copied(found: Json) -> dict[str, str]:
+    return {key: value for key, value in annotations_of(found).items() if key not in NOT_COPIED}
+
+
+def _counts(found: Json) -> dict[str, str]:
+    bounds = bounds_of(found["spec"])
+    return {DESIRED: str(bounds.replicas), MOST: str(bounds.most)}
+
+
+def _annotated(obj: Json, annotations: dict[str, str]) -> Json:
+    obj["metadata"]["annotations"] = {**annotations_of(obj), **annotations}
+    return obj

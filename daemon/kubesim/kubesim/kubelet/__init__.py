@@ -1,0 +1,1 @@
+"""The kubelet: containers and their states, logs, and what a pod says of itself."""

@@ -1,0 +1,76 @@
+"""
+What distinguishes one kind of object from another in the API: its subresources, and what its deletion answers.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from kubeobjects import resources
+from kubeobjects.resources import Resource
+
+WITH_STATUS: Final = frozenset({
+    resources.PODS,
+    resources.DEPLOYMENTS,
+    resources.REPLICASETS,
+    resources.STATEFULSETS,
+    resources.DAEMONSETS,
+    resources.JOBS,
+    resources.CRONJOBS,
+    resources.SERVICES,
+    resources.PVCS,
+    resources.PVS,
+    resources.NAMESPACES,
+    resources.NODES,
+    resources.HPAS,
+    resources.PDBS,
+    resources.INGRESSES,
+})  # fmt: skip
+"""Kinds whose status is changed only through the `status` subresource."""
+
+WITH_GENERATION: Final = frozenset({
+    resources.PODS,
+    resources.DEPLOYMENTS,
+    resources.REPLICASETS,
+    resources.STATEFULSETS,
+    resources.DAEMONSETS,
+    resources.JOBS,
+    resources.CRONJOBS,
+    resources.PDBS,
+    resources.INGRESSES,
+    resources.NETWORKPOLICIES,
+})  # fmt: skip
+"""Kinds whose specification is counted in `metadata.generation`."""
+
+SUBRESOURCES: Final[Mapping[str, frozenset[Resource]]] = {
+    "status": WITH_STATUS,
+    "scale": frozenset({resources.DEPLOYMENTS, resources.REPLICASETS, resources.STATEFULSETS}),
+    "log": frozenset({resources.PODS}),
+    "exec": frozenset({resources.PODS}),
+    "eviction": frozenset({resources.PODS}),
+    "resize": frozenset({resources.PODS}),
+}
+"""Subresources, and who has them."""
+
+RETURNED_WHEN_DELETED: Final = frozenset({
+    resources.PODS,
+    resources.SERVICES,
+    resources.PVCS,
+    resources.PVS,
+    resources.SERVICEACCOUNTS,
+    resources.RESOURCEQUOTAS,
+    resources.STORAGECLASSES,
+})  # fmt: skip
+"""Kinds whose deletion is answered with the object; the others are answered with a Status."""
+
+IN_ALL: Final = frozenset({
+    resources.PODS,
+    resources.SERVICES,
+    resources.DEPLOYMENTS,
+    resources.REPLICASETS,
+    resources.STATEFULSETS,
+    resources.DAEMONSETS,
+    resources.JOBS,
+    resources.CRONJOBS,
+    resources.HPAS,
+})  # fmt: skip
+"""Kinds that `kubectl get all` shows."""

@@ -1,0 +1,125 @@
+"""
+Which objects a request or a controller speaks about: label selectors, field selectors, `matchLabels`.
+
+The text language of `labelSelector` is that of `kubeobjects.selectors`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from kubeobjects import resources
+from kubeobjects.resources import Resource
+from kubeobjects.selectors import Selector, SelectorError
+from kubesim.manifest import Json, dig, labels_of
+from kubesim.storage.status import bad_request
+
+Matcher = Callable[[Json], bool]
+
+FIELDS: Final[Mapping[Resource, frozenset[str]]] = {
+    resources.PODS: frozenset({
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.podIP",
+        "status.nominatedNodeName",
+    }),
+    resources.EVENTS: frozenset({
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
+    }),
+    resources.NAMESPACES: frozenset({"status.phase"}),
+    resources.NODES: frozenset({"spec.unschedulable"}),
+    resources.SECRETS: frozenset({"type"}),
+    resources.REPLICASETS: frozenset({"status.replicas"}),
+    resources.JOBS: frozenset({"status.successful"}),
+    resources.SERVICES: frozenset({"spec.clusterIP", "spec.type"}),
+}  # fmt: skip
+"""The fields that the API server selects by, besides `metadata.name` and `metadata.namespace`."""
+
+ALWAYS: Final = frozenset({"metadata.name", "metadata.namespace"})
+
+
+def query_matcher(resource: Resource, labels: str, fields: str) -> Matcher:
+    """Compile the two selectors of a request; raise ApiRefusal 400 when one cannot be read."""
+    by_label = _label_matcher(labels)
+    by_field = _field_matcher(resource, fields)
+    return lambda obj: by_label(obj) and by_field(obj)
+
+
+def matches(selector: Json | None, labels: Mapping[str, str]) -> bool:
+    """Return whether labels meet a `LabelSelector`; a missing or empty one meets nothing here."""
+    if not selector:
+        return False
+    wanted: dict[str, str] = selector.get("matchLabels") or {}
+    expressions: list[Json] = selector.get("matchExpressions") or []
+    if any(labels.get(key) != value for key, value in wanted.items()):
+        return False
+    return all(_expression_holds(each, labels) for each in expressions)
+
+
+def _expression_holds(expression: Json, labels: Mapping[str, str]) -> bool:
+    key, values = expression["key"], expression.get("values") or ()
+    match expression["operator"]:
+        case "In":
+            return labels.get(key) in values
+        case "NotIn":
+            return labels.get(key) not in values
+        case "Exists":
+            return key in labels
+        case _:
+            return key not in labels
+
+
+def _label_matcher(text: str) -> Matcher:
+    if not text.strip():
+        return lambda _: True
+    try:
+        selector = Selector.parse(text)
+    except SelectorError as problem:
+        raise bad_request(f"unable to parse requirement: {problem}") from problem
+    return lambda obj: selector.matches(labels_of(obj))
+
+
+def _field_matcher(resource: Resource, fields: str) -> Matcher:
+    terms = [_term(part) for part in fields.split(",") if part]
+    for path, _, _ in terms:
+        if path not in ALWAYS | FIELDS.get(resource, frozenset()):
+            raise bad_request(_unsupported(resource, path))
+    return lambda obj: all((_field(obj, path) == value) is wanted for path, value, wanted in terms)
+
+
+def _unsupported(resource: Resource, path: str) -> str:
+    if resource in FIELDS:
+        return f"field label not supported: {path}"
+    return f'"{path}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+
+
+def _term(text: str) -> tuple[str, str, bool]:
+    for operator, wanted in (("!=", False), ("==", True), ("=", True)):
+        path, found, value = text.partition(operator)
+        if found:
+            return path, value, wanted
+    raise bad_request(f"invalid selector: '{text}'; can't understand '{text}'")
+
+
+def _field(obj: Json, path: str) -> str:
+    if path == "source":
+        return str(dig(obj, "source", "component", default=""))
+    if path == "reportingComponent":
+        return str(dig(obj, "reportingComponent", default=""))
+    if path == "status.successful":
+        return str(dig(obj, "status", "succeeded", default=0))
+    value = dig(obj, *path.split("."), default="")
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,107 @@
+"""docs/network-policy.yaml on a network that enforces it: who may come to the daemon's ports, and nobody else."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import network_policies
+from tests.harness.cluster import KubectlError, RealCluster
+from tests.harness.daemon import RIGHTS
+from tests.harness.deployed_daemon import UID, DeployedDaemon
+from tests.harness.images import WEB_GOOD
+from tests.harness.waiting import wait_for
+
+POLICY = RIGHTS.with_name("network-policy.yaml")
+PORTS = (8080, 8081)
+CALLERS: Mapping[str, tuple[str, str, Mapping[str, str], frozenset[int]]] = {
+    "alertmanager": ("monitoring", "caller-a", {"app.kubernetes.io/name": "alertmanager"}, frozenset({8080})),
+    "prometheus": ("monitoring", "caller-p", {"app.kubernetes.io/name": "prometheus"}, frozenset({8081})),
+    "another pod of monitoring": ("monitoring", "caller-m", {}, frozenset()),
+    "who only calls itself alertmanager": (
+        "default",
+        "caller-d",
+        {"app.kubernetes.io/name": "alertmanager"},
+        frozenset(),
+    ),
+    "the chart's test": ("kintsugi", "caller-t", {"app.kubernetes.io/name": "kintsugi-test"}, frozenset({8080})),
+    "a neighbour": ("kintsugi", "caller-k", {}, frozenset()),
+}
+"""Namespace, name and labels of each pod that calls, and the ports that let it in."""
+
+
+def pod(namespace: str, name: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return a pod that only waits, and may run under the pod security standard `restricted`."""
+    secured = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {
+        "name": "main",
+        "image": WEB_GOOD,
+        "imagePullPolicy": "Never",
+        "command": ["/bin/sh", "-c", "exec sleep 3600"],
+        "securityContext": secured,
+    }
+    spec = {
+        "containers": [container],
+        "terminationGracePeriodSeconds": 0,
+        "automountServiceAccountToken": False,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": UID, "seccompProfile": {"type": "RuntimeDefault"}},
+    }
+    metadata = {"name": name, "namespace": namespace, "labels": {"app": name, **labels}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+@pytest.fixture
+def address(own_cluster: RealCluster, product_image: str, tmp_path: Path) -> Iterator[str]:
+    """Return the address of the daemon, in its own pod; those who call it run, too."""
+    own_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}})
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "monitoring"}}
+    own_cluster.apply(account)
+    daemon = DeployedDaemon(
+        cluster=own_cluster, image=product_image, kubeconfig=own_cluster.kubeconfig, folder=tmp_path
+    )
+    try:
+        daemon.start()
+        own_cluster.apply(*(pod(*call[:3]) for call in CALLERS.values()))
+
+        def all_run() -> bool:
+            found = [own_cluster.get("pod", name, namespace) for namespace, name, *_ in CALLERS.values()]
+            return all(each["status"].get("phase") == "Running" for each in found)
+
+        wait_for(all_run, within=120, describe="all callers run")
+        [itself] = daemon.pods()
+        yield str(itself["status"]["podIP"])
+    finally:
+        for namespace, name, *_ in CALLERS.values():
+            own_cluster.kubectl("-n", namespace, "delete", "pod", name, "--wait=false", "--ignore-not-found")
+        own_cluster.kubectl("delete", "--ignore-not-found", "-f", str(POLICY))
+        daemon.stop()
+
+
+def let_in(cluster: RealCluster, caller: str, address: str) -> frozenset[int]:
+    """Return the ports to which a caller can connect."""
+    namespace, name, *_ = CALLERS[caller]
+
+    def connects(port: int) -> bool:
+        try:
+            cluster.kubectl("-n", namespace, "exec", name, "--", "sh", "-c", f"nc -w 2 {address} {port} </dev/null")
+        except KubectlError:
+            return False
+        return True
+
+    return frozenset(port for port in PORTS if connects(port))
+
+
+def test_the_network_lets_in_whom_the_policy_names_and_nobody_else(own_cluster: RealCluster, address: str) -> None:
+    """Before it is applied, everybody comes in."""
+    everybody = {caller: frozenset(PORTS) for caller in CALLERS}
+
+    def reached() -> dict[str, frozenset[int]]:
+        return {caller: let_in(own_cluster, caller, address) for caller in CALLERS}
+
+    with network_policies.enforced(own_cluster):
+        wait_for(lambda: reached() == everybody, within=60, describe=reached)
+        own_cluster.kubectl("apply", "-f", str(POLICY))
+        wait_for(
+            lambda: reached() == {caller: ports for caller, (*_, ports) in CALLERS.items()}, within=60, describe=reached
+        )

@@ -1,0 +1,298 @@
+"""Kintsugi installed by Helm on a real Kubernetes, as people install it: it heals, is upgraded, goes back, and goes."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kintsugi.commands import parse
+from kintsugi.commands.registry import definition_of
+from kintsugi.commands.verb_definition import PolicyRule
+from tests.cluster.conftest import PATIENT, clear, remove
+from tests.cluster.database import free_volume, secret
+from tests.cluster.installed_daemon import InstalledDaemon, asked_in
+from tests.cluster.story import ClusterStory
+from tests.harness import deployed_daemon, parts
+from tests.harness.cluster import RealCluster
+from tests.harness.faults import Faults
+from tests.harness.helm import CHART, DOCUMENTED, NAME, TEMPLATES, Helm, HelmError, documented
+from tests.harness.waiting import wait_for
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+OTHER = "a-webhook-s-token-of-elsewhere"
+IMAGE = {"image": {"repository": "registry.example.com/kintsugi"}}
+
+SHOP = """
+apiVersion: kintsugi.dev/v1alpha1
+kind: Service
+metadata: {name: shop-front}
+spec:
+  priority: 1
+  namespace: production
+  selector: app=web-app
+  workload: deployment/web-app-deployment
+  healthy: desired > 0 && ready >= desired
+  runbook: shop-recovery
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {name: shop-front-pods}
+spec:
+  on: pod
+  service: shop-front
+  when: unhealthy(object)
+  for: 2m
+  mode: auto
+  cooldown: 10m
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Runbook
+metadata: {name: shop-recovery}
+spec:
+  title: Recover the shop's front
+  steps:
+    - id: restart
+      forEach: service.pods
+      when: unhealthy(each)
+      run: kubectl delete pod ${each}
+      expect: service.ready >= service.desired
+      within: 20h
+    - id: open
+      name: Wait until the shop is open again
+      run: kubectl get pods -l shop=open
+      expect: size(items) > 0
+      within: 20h
+  rollback:
+    after: 48h
+"""
+"""What a user adds to the shipped runbooks."""
+
+ACCEPTED: Mapping[str, Mapping[str, Any]] = {
+    "as it comes": {},
+    "as documented": DOCUMENTED,
+    "approving, in two namespaces": {"mode": "approve", "namespaces": ["production", "ingress"]},
+    "with nodes and evictions": {
+        "namespaces": ["production"],
+        "nodes": {"cordon": True, "drain": True},
+        "evictions": True,
+    },
+    "on PostgreSQL": {"ledger": {"postgresql": {"existingSecret": "ledger"}}},
+    "a claim that is there": {"ledger": {"sqlite": {"existingClaim": "old"}}},
+    "a class": {"ledger": {"sqlite": {"storageClassName": "fast", "size": "5Gi"}}},
+    "documents of one's own": {"catalog": {"documents": {"shop.yaml": SHOP}, "configMaps": ["more"]}},
+    "encrypted": {"ledger": {"encryption": {"enabled": True}}},
+    "TLS and an ingress": {
+        "tls": {"existingSecret": "cert"},
+        "ingress": {"enabled": True, "className": "nginx", "hosts": ["kintsugi.example.com"]},
+    },
+    "an account that is there": {"serviceAccount": {"create": False, "name": "default"}, "rbac": {"create": False}},
+    "by digest": {"image": {"repository": "registry.example.com/kintsugi", "digest": f"sha256:{'0' * 64}"}},
+    "as people place pods": {
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "infra", "operator": "Exists"}],
+        "env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        "volumes": [{"name": "ca", "configMap": {"name": "ca"}}],
+        "volumeMounts": [{"name": "ca", "mountPath": "/etc/ca"}],
+        "podAnnotations": {"example.com/team": "platform"},
+        "priorityClassName": "system-cluster-critical",
+        "settings": {"guards": {"protectedNamespaces": ["payments"]}, "telemetry": {"logFormat": "console"}},
+    },
+}
+
+REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "no image": ({"image": {"repository": ""}}, "image.repository: say where the image of Kintsugi was pushed"),
+    "no such mode": ({"mode": "on"}, "mode"),
+    "a key that is none": ({"namespace": "production"}, "namespace"),
+    "a namespace that is none": ({"namespaces": ["Production"]}, "namespaces"),
+    "a digest that is none": ({"image": {"repository": "registry.example.com/kintsugi", "digest": "latest"}}, "digest"),
+    "documents that are none": ({"catalog": {"documents": {"shop": SHOP}}}, "catalog/documents"),
+    "no account": ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the account that is there"),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _built() -> None:
+    reason = parts.obstacle("helm")
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def helm(cluster: RealCluster, tmp_path: Path) -> Helm:
+    """Return helm for a release in a namespace that enforces the pod security standard `restricted`."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.apply(
+        *(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": each}
+            for each in ({"name": "kintsugi", "labels": labels}, {"name": "production"}, {"name": "ingress"})
+        )
+    )
+    return Helm(folder=tmp_path, kubeconfig=cluster.kubeconfig)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_manifest_of_the_documentation_is_what_the_chart_renders(helm: Helm, name: str) -> None:
+    assert (CHART.parents[1] / "docs" / name).read_text() == documented(helm, name), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    ("values", "lines"),
+    [
+        ({}, ()),
+        ({"nodes": {"cordon": True}}, ("kubectl cordon node-1",)),
+        ({"nodes": {"drain": True}}, ("kubectl cordon node-1", "kubectl drain node-1", "kubectl evict-pod web-1")),
+        ({"evictions": True, "namespaces": ["production"]}, ("kubectl evict-pod web-1",)),
+    ],
+    ids=["as it comes", "cordon", "drain", "evictions"],
+)
+def test_rights_to_nodes_and_evictions_are_granted_where_the_values_say_so(
+    helm: Helm, values: Mapping[str, Any], lines: Sequence[str]
+) -> None:
+    """Each right that the verb says it needs, beside what everything is watched with; and none of it unless it is said."""
+    granted = granted_by(helm.template({**IMAGE, **values}))
+    for line in ("kubectl cordon node-1", "kubectl drain node-1", "kubectl evict-pod web-1"):
+        needed = {str(rule) for rule in definition_of(parse(line, namespace="production")).rules}
+        assert (needed <= granted) is (line in lines), (line, needed - granted)
+
+
+def granted_by(rendered: str) -> set[str]:
+    """Return the rights of all roles, as a verb names them."""
+    rules = [rule for each in yaml.safe_load_all(rendered) if each for rule in each.get("rules", ())]
+    return {
+        str(PolicyRule(api_group=group, resource=resource, verb=verb))
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_the_chart_is_accepted_whole_by_an_api_server(cluster: RealCluster, helm: Helm, name: str) -> None:
+    """By a dry run on the server's side, where pods must be `restricted`; and by `helm lint --strict`."""
+    values = {**IMAGE, **ACCEPTED[name]}
+    assert "0 chart(s) failed" in helm.lint(values)
+    file = helm.folder / "rendered.yaml"
+    file.write_text(helm.template(values))
+    said = cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(file))
+    assert "Deployment" not in said
+    assert "deployment.apps/kintsugi" in said
+
+
+@pytest.mark.parametrize(("catalog", "example"), [({}, False), ({"example": True}, True)])
+def test_the_services_of_the_example_are_off_until_they_are_asked_for(
+    helm: Helm, catalog: Mapping[str, bool], example: bool
+) -> None:
+    """That they are off shows in the stories: the daemon knows no service but the test's own."""
+    rendered = yaml.safe_load(helm.template({**IMAGE, "catalog": catalog}, "--show-only=templates/settings.yaml"))
+    assert yaml.safe_load(rendered["data"]["kintsugi.yaml"])["catalog"]["example"] is example
+
+
+@pytest.mark.parametrize("text", [SHOP, SHOP.lstrip(), "  - odd: |\n      text\n", "a: 'x'"])
+def test_documents_come_to_the_daemon_as_they_were_written(helm: Helm, text: str) -> None:
+    values = {**IMAGE, "catalog": {"documents": {"shop.yaml": text}}}
+    rendered = yaml.safe_load(helm.template(values, "--show-only=templates/documents.yaml"))
+    assert rendered["data"] == {"shop.yaml": text}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_values_get_an_error_that_names_them(helm: Helm, name: str) -> None:
+    values, expected = REFUSED[name]
+    with pytest.raises(HelmError) as refused:
+        helm.template({**IMAGE, **values})
+    assert expected in str(refused.value)
+    assert str(refused.value).count("\n") <= 4, str(refused.value)
+
+
+def test_every_value_is_in_the_schema_and_has_a_word() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert set(values) | {"global"} == set(schema["properties"])
+    assert schema["additionalProperties"] is False
+
+
+@pytest.fixture
+def room(cluster: RealCluster, helm: Helm) -> Iterator[None]:
+    """A volume that the ledger's claim may take; the release and what it keeps go with the test."""
+    cluster.apply(free_volume(NAME, "ledger", "1Gi"), secret(NAME, "elsewhere", webhook=OTHER))
+    yield
+    helm.uninstall()
+    clear(cluster, NAME)
+    for each in ("kintsugi-webhook", "kintsugi-operators", "elsewhere"):
+        remove(cluster, "secret", each, NAME)
+
+
+def open_run(daemon: InstalledDaemon) -> str:
+    """Return the one run that there is, which is not over, and its one pod is deleted already."""
+    [incident] = daemon.incidents()
+    [run] = daemon.incident(incident["id"])["runs"]
+    assert run["run"]["finished"] is None, run
+    done = {each["path"] for each in run["steps"] if each["state"] == "done"}
+    assert "restart[0]#0" in done, run
+    return str(run["run"]["id"])
+
+
+def test_a_release_of_the_chart_heals_and_an_open_run_outlives_an_upgrade_a_rollback_and_the_release(
+    cluster: RealCluster, faults: Faults, web: str, names: None, helm: Helm, room: None, product_image: str
+) -> None:
+    """P2, P8: with the rights that the chart grants, under the pod security standard `restricted`, and with tokens that it has made."""
+    repository, _, tag = product_image.partition(":")
+    values = {
+        "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+        "catalog": {"documents": {"shop.yaml": SHOP}},
+        "namespaces": ["production"],
+        "mode": "auto",
+        "settings": {"durations": 0.03, "deadlines": PATIENT},
+    }
+    notes = helm.install(values)
+    daemon = InstalledDaemon(
+        cluster=cluster, image=product_image, kubeconfig=cluster.kubeconfig, folder=helm.folder
+    ).find()
+    assert "shop-front" in cluster.kubectl(*asked_in(notes, "kintsugi services"))
+    assert [each["name"] for each in daemon.get("/api/v1/services")[1]["services"]] == ["shop-front"]
+    assert "canary was accepted and judged no-rule" in helm.test()
+    story = ClusterStory(cluster, "production", daemon, user=deployed_daemon.USER).begin(good="shop-front")
+    victim = story.pods()[0]
+    story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
+    story.within(90).sees("the pod is deleted", lambda: bool(story.deleted_by_daemon())).ready(3)
+    run = wait_for(lambda: open_run(daemon), within=30, describe=story.state)
+
+    story.at("upgraded", lambda: helm.upgrade(elsewhere(values)))
+    assert "mode: observe" in daemon.find().execute("cat", "/etc/kintsugi-catalog/own/shop.yaml")
+    assert open_run(daemon) == run
+    with pytest.raises(HelmError) as failed:
+        helm.test()
+    said = [line for line in str(failed.value).splitlines() if "error: the webhook does not take the token" in line]
+    assert len(said) == 1, failed.value
+    story.at("rolled back", helm.rollback)
+    assert "mode: observe" not in daemon.find().execute("cat", "/etc/kintsugi-catalog/own/shop.yaml")
+    assert open_run(daemon) == run
+    tokens = daemon.tokens()
+    story.at("uninstalled", helm.uninstall)
+    wait_for(lambda: not daemon.pods(), within=60, describe=daemon.pods)
+    assert [each["metadata"]["name"] for each in cluster.list("pvc", NAME)] == ["kintsugi-ledger"]
+    story.at("installed again", lambda: helm.install(values))
+    assert open_run(daemon.find()) == run
+    assert daemon.tokens() == tokens
+    pod = story.pods()[0]["metadata"]["name"]
+    story.at("the shop opens", lambda: cluster.kubectl("label", "pod", pod, "shop=open", "-n", "production"))
+    story.within(90).ends("recovered")
+    assert story.deleted_by_daemon() == [victim["metadata"]["uid"]]
+    assert story.answers(web) == 200
+
+
+def elsewhere(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the values with a rule that only observes, and a daemon that takes another webhook's token than the chart's."""
+    calm = SHOP.replace("mode: auto", "mode: observe")
+    secret = {"name": "elsewhere", "projected": {"sources": [{"secret": {"name": "elsewhere"}}]}}
+    return {
+        **values,
+        "catalog": {"documents": {"shop.yaml": calm}},
+        "settings": {**values["settings"], "alertmanager": {"tokenFiles": ["/var/run/elsewhere/webhook"]}},
+        "volumes": [secret],
+        "volumeMounts": [{"name": "elsewhere", "mountPath": "/var/run/elsewhere"}],
+    }

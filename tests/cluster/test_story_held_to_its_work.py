@@ -1,0 +1,110 @@
+"""The daemon under docs/admission-policies.yaml, as its own service account and with no more than its rights: it heals as before."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import bound_account
+from tests.cluster.conftest import HASTY, TIME_FOR_PODS, StartDaemon
+from tests.cluster.story import ClusterStory
+from tests.harness import admission_policies
+from tests.harness.cluster import KubectlError, RealCluster
+from tests.harness.faults import Faults
+from tests.harness.images import WEB_BAD, WEB_GOOD
+
+ALERT = {"namespace": "production", "deployment": "web-app-deployment", "severity": "warning"}
+STUCK = {**ALERT, "alertname": "KubeDeploymentRolloutStuck"}
+MISMATCH = {**ALERT, "alertname": "KubeDeploymentReplicasMismatch"}
+NODE = {"spec": {"template": {"spec": {"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}}}}
+
+
+@pytest.fixture(scope="module")
+def token(cluster: RealCluster) -> Iterator[Path]:
+    """Put the policies in force, and return the account's kubeconfig: it is bound in `production` alone."""
+    path = bound_account.login(cluster)
+    admission_policies.enforce(cluster)
+    yield path
+    admission_policies.lift(cluster)
+
+
+@pytest.fixture
+def held(cluster: RealCluster, token: Path, web: str, production: str) -> Iterator[Path]:
+    """Return the kubeconfig; when the story is told the same account is still held to its work."""
+    yield token
+    patch = ("patch", "deployment/web-app-deployment", "-n", production, "--dry-run=server", "-p", json.dumps(NODE))
+    with pytest.raises(KubectlError, match=r"'kintsugi-workloads'.*no volume that it does not have"):
+        cluster.kubectl(f"--kubeconfig={token}", *patch)
+
+
+def test_a_crash_looping_pod_is_healed(
+    cluster: RealCluster, faults: Faults, held: Path, web: str, production: str, daemon: StartDaemon
+) -> None:
+    """P2: deleting pods is held by nothing but its right."""
+    story = ClusterStory(cluster, production, daemon(kubeconfig=held), user=bound_account.USER).begin(
+        good="web-service"
+    )
+    victim = story.pods()[0]
+
+    story.at("the pod crash-loops", lambda: faults.crash_loop(victim))
+
+    story.within(90).ends("recovered")
+    assert story.deleted_by_daemon() == [victim["metadata"]["uid"]]
+    assert story.answers(web) == 200
+
+
+def test_too_few_pods_become_five(
+    cluster: RealCluster, faults: Faults, held: Path, web: str, production: str, daemon: StartDaemon
+) -> None:
+    """Scaling is a patch of replicas and of our own mark."""
+    cluster.kubectl("scale", "deployment/web-app-deployment", "--replicas=2", "-n", production)
+    story = ClusterStory(cluster, production, daemon(kubeconfig=held), user=bound_account.USER).begin(
+        good="web-service"
+    )
+    victim = story.pods()[0]
+
+    story.at("one of two pods stops to answer", lambda: faults.make_unready(victim))
+    story.within(20).ready(1).at("the alert fires", lambda: story.alert("firing", MISMATCH))
+    story.within(60).ready(5).at("the alert is resolved", lambda: story.alert("resolved", MISMATCH))
+
+    story.within(60).ends("recovered")
+    assert len(story.written_by_daemon("deployments")) == 1
+
+
+def test_a_bad_version_is_taken_back(
+    cluster: RealCluster, faults: Faults, held: Path, web: str, production: str, daemon: StartDaemon
+) -> None:
+    """P5: back to another tag of the same image."""
+    started = daemon(kubeconfig=held, deadlines=HASTY, durations=0.01, environment=TIME_FOR_PODS)
+    story = ClusterStory(cluster, production, started, user=bound_account.USER).begin(good="web-service")
+
+    story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
+    story.within(20).rolls(2).at("the alert fires", lambda: story.alert("firing", STUCK))
+
+    story.within(120).ends("rolled-back")
+    assert image_of(story) == WEB_GOOD
+    assert story.answers(web) == 200
+
+
+def test_a_change_that_a_policy_denies_is_handed_to_a_person_in_its_words(
+    cluster: RealCluster, faults: Faults, held: Path, web: str, production: str, daemon: StartDaemon
+) -> None:
+    """P5, P8: the bad version came with a variable less, and to go back would bring it in."""
+    started = daemon(kubeconfig=held, deadlines=HASTY, durations=0.01, environment=TIME_FOR_PODS)
+    story = ClusterStory(cluster, production, started, user=bound_account.USER).begin(good="web-service")
+
+    story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
+    story.at("it needs a variable less", lambda: story.set_variable("POD_UID-"))
+    story.within(20).rolls(3).at("the alert fires", lambda: story.alert("firing", STUCK))
+
+    incident = story.within(120).ends("needs-operator")
+    assert "a container gets no variable and no mount that it does not have already" in incident["reason"]
+    assert "kubectl rollout undo deployment/web-app-deployment --to-revision=1" in incident["reason"]
+    assert image_of(story) == WEB_BAD
+
+
+def image_of(story: ClusterStory) -> str:
+    """Return the image of the web service's container."""
+    (container,) = story.deployment()["spec"]["template"]["spec"]["containers"]
+    return str(container["image"])

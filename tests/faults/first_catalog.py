@@ -1,0 +1,77 @@
+"""
+The catalog of parcels: what `kintsugi init` writes for its workloads, and by hand what that leaves open, as docs/faults.md says.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.faults import page
+from tests.harness.daemon import ROOT
+from tests.harness.parcels import PARCELS
+
+_NOTHING = "dependsOn: []"
+_CHECK = """\
+        run: "curl http://{service}.{namespace}/{place}"
+        expect: status == 200
+"""
+_CEILINGS = {"pricing": "maxAllowed: {memory: 256Mi}"}
+"""How far a service lets be raised what it has, by its name."""
+_TIMEOUT = "        timeout: 60s\n"
+_BY_HTTPS = """\
+    https:
+      - id: answer
+        run: curl https://{service}.{namespace}/
+        expect: status == 200
+        timeout: 60s
+"""
+_LASTING = "  every: 30s\n  for: {minutes}m\n"
+_RULE = """\
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {{name: {service}-by-https}}
+spec:
+  on: check
+  service: {service}
+  check: https
+  every: 30s
+  for: 5m
+  mode: auto
+  cooldown: 10m
+"""
+
+
+def write(kubeconfig: Path, folder: Path) -> Path:
+    """Write the catalog into a folder, and return that. The workloads are there."""
+    found = {name: each for name, each in page.workloads().items() if name in page.services_of(PARCELS)}
+    command = [sys.executable, "-m", "kintsugi.cli", "init", str(folder), "-n", PARCELS, *found.values()]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "daemon"), "KUBECONFIG": str(kubeconfig)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    for service in found:
+        file = folder / f"{service}.yaml"
+        file.write_text(completed(file.read_text(), service))
+    return folder
+
+
+def completed(text: str, service: str) -> str:
+    """Return the documents of a service with what it depends on, its checks and their rules; all rules may act."""
+    ports, needed = page.services_of(PARCELS)[service], ", ".join(page.upstreams()[service])
+    text = _replaced(text, _NOTHING, f"dependsOn: [{needed}]").replace("mode: observe", "mode: auto")
+    if service in _CEILINGS:
+        text = _replaced(text, "\n  priority: ", f"\n  {_CEILINGS[service]}\n  priority: ")
+    if not ports:
+        return text
+    asked, asks = (_CHECK.format(service=service, namespace=PARCELS, place=each) for each in ("ready", ""))
+    more = _BY_HTTPS.format(service=service, namespace=PARCELS) if ":443" in ports else ""
+    text = _replaced(text, asked, f"{asks}{_TIMEOUT}{more}")
+    text = _replaced(text, _LASTING.format(minutes=2), _LASTING.format(minutes=5))
+    return text + (_RULE.format(service=service) if more else "")
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    """Return a text with what stands in it once replaced."""
+    assert text.count(old) == 1, (old, text)
+    return text.replace(old, new)

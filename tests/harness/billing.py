@@ -1,0 +1,39 @@
+"""A second database for the shipped runbooks, in a namespace of its own: its document, and what its objects are called there."""
+
+FINANCE, LEDGER, INVOICES, FRONT = "finance", "ledger-postgres", "invoices-deployment", "ledger"
+LABELS = {"app": "ledger", "tier": "data"}
+SERVICE = "billing"
+BILLING = """\
+apiVersion: kintsugi.dev/v1alpha1
+kind: Service
+metadata: {name: billing}
+spec:
+  priority: 1
+  namespace: finance
+  selector: app=ledger,tier=data
+  workload: statefulset/ledger-postgres
+  healthy: desired > 0 && ready >= desired && claims.all(c, c.status.phase == "Bound")
+  runbook: database-recovery
+  parameters:
+    database: app
+    backups: s3://backup-bucket/billing/
+    host: ledger.finance
+    writers: [deployment/invoices-deployment]
+  env:
+    PGPASSWORD: {secret: database-credentials, key: password}
+  checks:
+    integrity:
+      - id: orders
+        run: kubectl exec -it statefulset/ledger-postgres -- psql -U postgres -d app -c 'SELECT count(*) FROM orders'
+        expect: value > 0
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {name: billing-pods-unhealthy}
+spec: {on: pod, service: billing, when: unhealthy(object), for: 1m, mode: auto, cooldown: 30m}
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {name: billing-claim-lost}
+spec: {on: pvc, service: billing, when: object.status.phase == "Lost", for: 30s, mode: auto, cooldown: 30m}
+"""

@@ -1,0 +1,127 @@
+"""A real helm, and the manifests of the documentation, which are what the chart renders."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.harness import parts
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "helm" / "kintsugi"
+DOCS = ROOT / "docs"
+NAME = "kintsugi"
+
+DOCUMENTED: Mapping[str, Any] = {
+    "image": {"repository": "registry.example.com/kintsugi"},
+    "catalog": {"example": True},
+    "namespaces": ["production"],
+    "restore": {"namespaces": ["production"]},
+    "tokens": {
+        "webhook": {"existingSecret": "kintsugi-webhook"},
+        "operators": {"existingSecret": "kintsugi-operators"},
+    },
+}
+"""The values by which the documentation's manifests are rendered."""
+
+TEMPLATES: Mapping[str, tuple[str, ...]] = {
+    "deployment.yaml": ("settings", "ledger", "deployment", "service"),
+    "least-rights.yaml": ("rights",),
+}
+"""Which templates each of them is made of."""
+
+RENDERED = "# From here on it is what the chart renders (helm/kintsugi)."
+"""The line that parts a manifest's own words from the chart's."""
+
+OF_A_RELEASE = ("# Source:", "checksum/settings:", "helm.sh/resource-policy:")
+"""Lines that mean something to helm alone."""
+
+
+class HelmError(Exception):
+    """helm refused; the message is what it said."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Helm:
+    """Runs helm on the chart, for one release; what it keeps for itself lies in `folder`."""
+
+    folder: Path
+    kubeconfig: Path | None = None
+    namespace: str = NAME
+    release: str = NAME
+
+    def lint(self, values: Mapping[str, Any]) -> str:
+        """Return what `helm lint --strict` said. Raises HelmError."""
+        return self._run("lint", "--strict", str(CHART), values=values)
+
+    def template(self, values: Mapping[str, Any], *arguments: str) -> str:
+        """Return the rendered manifests, as YAML. Raises HelmError."""
+        return self._run("template", self.release, str(CHART), *arguments, values=values)
+
+    def install(self, values: Mapping[str, Any]) -> str:
+        """Install the release and wait until it is ready; return the notes. Raises HelmError."""
+        return self._run("install", self.release, str(CHART), "--wait", "--timeout=10m", values=values)
+
+    def upgrade(self, values: Mapping[str, Any]) -> str:
+        """Upgrade the release and wait until it is ready; return the notes. Raises HelmError."""
+        return self._run("upgrade", self.release, str(CHART), "--wait", "--timeout=10m", values=values)
+
+    def rollback(self) -> str:
+        """Go back to the revision before. Raises HelmError."""
+        return self._run("rollback", self.release, "--wait", "--timeout=10m")
+
+    def test(self) -> str:
+        """Run the chart's own tests; return what they printed. Raises HelmError."""
+        return self._run("test", self.release, "--logs", "--timeout=5m")
+
+    def uninstall(self) -> str:
+        """Take the release away; what is to be kept stays. Raises HelmError."""
+        return self._run("uninstall", self.release, "--wait", "--ignore-not-found", "--timeout=5m")
+
+    def _run(self, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
+        command = [str(parts.parts("helm").binary("helm")), *arguments, f"--namespace={self.namespace}"]
+        if values is not None:
+            file = self.folder / "values.json"
+            file.write_text(json.dumps(values))
+            command.append(f"--values={file}")
+        environment = {**os.environ, **{f"HELM_{kind}_HOME": str(self.folder) for kind in ("CACHE", "CONFIG", "DATA")}}
+        if self.kubeconfig is not None:
+            environment["KUBECONFIG"] = str(self.kubeconfig)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise HelmError(f"{done.stdout}{done.stderr}")
+        return done.stdout
+
+
+def documented(helm: Helm, name: str) -> str:
+    """Return what a manifest of the documentation must say: its own words up to RENDERED, then what the chart renders."""
+    own, _, _ = (DOCS / name).read_text().partition(RENDERED)
+    rendered = helm.template(DOCUMENTED, *(f"--show-only=templates/{each}.yaml" for each in TEMPLATES[name]))
+    lines = [line for line in rendered.splitlines() if not line.strip().startswith(OF_A_RELEASE)]
+    kept = [line for line, after in zip(lines, [*lines[1:], ""], strict=True) if not _is_empty_mapping(line, after)]
+    return own + "\n".join([RENDERED, *kept[kept.index("---") + 1 :], ""])
+
+
+def _is_empty_mapping(line: str, after: str) -> bool:
+    """Return whether all annotations below this line were helm's."""
+    indent = len(line) - len(line.lstrip())
+    return line.strip() == "annotations:" and len(after) - len(after.lstrip()) <= indent
+
+
+def main() -> int:
+    """Write the manifests of the documentation anew from the chart."""
+    reason = parts.obstacle("helm")
+    if reason:
+        print(f"docs/{', docs/'.join(TEMPLATES)} are left as they are: {reason}", file=sys.stderr)
+        return 0
+    for name in TEMPLATES:
+        (DOCS / name).write_text(documented(Helm(folder=parts.home()), name))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

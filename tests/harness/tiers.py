@@ -1,0 +1,101 @@
+"""The services of the stack: where each is in the cluster, what it runs from, and the ways to break it."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from tests.harness.images import POSTGRES, REDIS, SHOP_GOOD, SKIPPER
+from tests.harness.parts import obstacle as parts_obstacle
+
+
+class Tier(StrEnum):
+    """The services, by the names of their documents, upstreams first."""
+
+    DATABASE = "database"
+    CACHE = "cache-service"
+    API = "api-service"
+    WEB = "web-service"
+    INGRESS = "ingress-controller"
+
+
+class Fault(Enum):
+    """How a service is broken, and what mends it."""
+
+    CRASH_LOOP = "a pod's process is killed, and ends at each start: mended by deleting the pod"
+    STUCK = "a pod's process hangs: mended by deleting the pod"
+    DELETED = "a pod is deleted: Kubernetes makes it again"
+    SCALED_TO_NONE = "no pod is asked for: mended by scaling up"
+    BAD_ROLLOUT = "an image whose pods end at once is rolled out: mended by a rollback"
+    DUMP_BROKEN = (
+        "a bit of the cache's dump turns, and its process is killed: no start reads it, and no restart mends it"
+    )
+    VOLUME_LOST = "the volume of its claim is gone: its pod runs on until it ends, and no other starts"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TierPlace:
+    """Where a tier is: its workload, its pods, the program in them, the Service in front of them."""
+
+    kind: str
+    workload: str
+    selector: str
+    program: str
+    image: str
+    front: str
+    claim: str = ""
+
+
+PLACES: Mapping[Tier, TierPlace] = {
+    Tier.DATABASE: TierPlace(
+        kind="statefulset",
+        workload="database",
+        selector="app=database",
+        program="postgres",
+        image=POSTGRES,
+        front="database",
+        claim="database-pvc",
+    ),
+    Tier.CACHE: TierPlace(
+        kind="statefulset",
+        workload="cache",
+        selector="app=cache",
+        program="redis-server",
+        image=REDIS,
+        front="cache",
+        claim="data-cache-0",
+    ),
+    Tier.API: TierPlace(
+        kind="deployment",
+        workload="api-deployment",
+        selector="app=api",
+        program="shop",
+        image=SHOP_GOOD,
+        front="api-service",
+    ),
+    Tier.WEB: TierPlace(
+        kind="deployment",
+        workload="web-app-deployment",
+        selector="app=web-app",
+        program="shop",
+        image=SHOP_GOOD,
+        front="web-app-service",
+    ),
+    Tier.INGRESS: TierPlace(
+        kind="deployment",
+        workload="ingress-controller",
+        selector="app.kubernetes.io/name=ingress-controller",
+        program="skipper",
+        image=SKIPPER,
+        front="ingress-controller",
+    ),
+}
+
+
+def obstacle(tiers: Sequence[Tier] = tuple(Tier)) -> str | None:
+    """Return why these services cannot be had here, or None."""
+    if Tier.CACHE in tiers and shutil.which("redis-server") is None:
+        return "not installed: redis-server (tests/harness/setup installs it)"
+    modules = {"shop": {Tier.API, Tier.WEB}, "skipper": {Tier.INGRESS}}
+    found = (parts_obstacle(module) for module, wanted in modules.items() if wanted & set(tiers))
+    return next((each for each in found if each), None)

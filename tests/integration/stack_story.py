@@ -1,0 +1,146 @@
+"""The story of three services that are down at once: the cause, and two that depend on it, healed by a run about all of them."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kintsugi.cli.demo.shop import NAMESPACE, WEB, deployment
+from kintsugi.executor import Executor
+from kintsugi.ledger import Ledger
+from kubeobjects import resources
+from tests.integration.crash_daemon import DaemonStart
+from tests.integration.crash_stage import API, SELDOM, CrashStage
+from tests.integration.crash_story import CrashStoryEnd, end_of_services
+
+STORE = "store"
+WORKLOADS: Mapping[str, str] = {"store": STORE, "api": API, "web": WEB}
+"""Services, and their Deployments."""
+
+SERVICE = """
+apiVersion: kintsugi.dev/v1alpha1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  priority: {priority}
+  namespace: production
+  selector: app={app}
+  workload: deployment/{workload}
+  healthy: desired > 0 && ready >= desired
+  runbook: restart
+"""
+
+RUNBOOKS = """
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {name: several-down}
+spec:
+  on: services
+  when: size(services.filter(s, s.desired > 0 && !s.serving)) >= 2
+  for: 2m
+  runbook: stack-recovery
+  mode: auto
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Runbook
+metadata: {name: restart}
+spec:
+  title: Restart
+  steps:
+    - id: pods
+      forEach: service.pods
+      when: unhealthy(each)
+      run: kubectl delete pod ${each}
+    - {id: well, expect: service.healthy, within: 10m}
+  rollback: {after: 1h, then: leave}
+---
+apiVersion: kintsugi.dev/v1alpha1
+kind: Runbook
+metadata: {name: stack-recovery}
+spec:
+  title: Everything, the cause first
+  steps:
+    - {id: nodes, run: kubectl get nodes, expect: size(items) > 0}
+    - {id: store, unless: services.store.healthy, service: store, runbook: restart}
+    - id: front
+      parallel:
+        - {id: api, unless: services.api.healthy, service: api, runbook: restart}
+        - {id: web, unless: services.web.healthy, service: web, runbook: restart}
+    - {id: well, expect: "services.all(s, s.healthy)", within: 10m}
+  rollback: {after: 10h}
+"""
+
+
+def catalog(folder: Path) -> Path:
+    """Write a catalog of three services, each of which the next ones depend on."""
+    folder.mkdir(parents=True)
+    apps = {STORE: STORE, API: "api", WEB: "web-app"}
+    services = [
+        SERVICE.format(name=name, priority=priority, app=apps[workload], workload=workload)
+        for priority, (name, workload) in enumerate(WORKLOADS.items(), 1)
+    ]
+    (folder / "stack.yaml").write_text("---".join([*services, RUNBOOKS]))
+    return folder
+
+
+def break_all(stage: CrashStage) -> None:
+    """Let every pod of the stack crash-loop until it is made again."""
+    for pod in stage.cluster.find(resources.PODS, NAMESPACE):
+        stage.cluster.faults.crash_loop(pod["metadata"]["uid"])
+
+
+async def well(stage: CrashStage) -> None:
+    """Wait until every pod of the stack is ready."""
+
+    async def are_well() -> bool:
+        return all(stage.is_well(each) for each in WORKLOADS.values())
+
+    await stage.until(are_well)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StackScene:
+    """Every pod of three services crash-loops at once, once the daemon knows what is good."""
+
+    title: str = "three services are down at once"
+    durations: float = 0.015
+
+    def birth(self, folder: Path, *, kill_at: Collection[str] = (), executor: type[Executor] = Executor) -> DaemonStart:
+        """Return how this scene's daemon is started."""
+        documents = folder.parent / "catalog"
+        return DaemonStart(
+            folder=folder,
+            durations=self.durations,
+            replicas=1,
+            kill_at=kill_at,
+            catalog=documents if documents.exists() else catalog(documents),
+            executor=executor,
+        )
+
+    @asynccontextmanager
+    async def stage(self, birth: DaemonStart) -> AsyncIterator[CrashStage]:
+        """Have all three services well."""
+        async with CrashStage.set(birth) as stage:
+            stage.cluster.apply(deployment(STORE, {"app": STORE}, image="shop/store:good", replicas=1))
+            await well(stage)
+            yield stage
+
+    async def play(self, stage: CrashStage, ledger: Ledger) -> CrashStoryEnd:
+        """Break everything, wait until nothing is left to do, and gather how it ended."""
+
+        async def is_known() -> bool:
+            workloads = [stage.deployment(name)["metadata"]["uid"] for name in WORKLOADS.values()]
+            return all([await ledger.revisions.good_revisions(each) for each in workloads])
+
+        await stage.until(is_known)
+        before = {each["metadata"]["uid"] for each in stage.cluster.find(resources.PODS, NAMESPACE)}
+        break_all(stage)
+
+        async def is_quiet() -> bool:
+            incidents = await ledger.incidents.newest(limit=50)
+            over = bool(incidents) and all(each.closed for each in incidents)
+            return over and not await ledger.signals.firing() and not await ledger.signals.unjudged()
+
+        await stage.until(is_quiet, every=SELDOM)
+        await well(stage)
+        return await end_of_services(stage, ledger, before, WORKLOADS.values())

@@ -1,0 +1,330 @@
+"""What is wrong with a workload, read from the embedded cluster and said by a real daemon and its command line."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kintsugi.decisions.diagnosis.surroundings import DeclaredFacts
+from kintsugi.errors import NotRecorded
+from kintsugi.kube.client import KubeClient
+from kintsugi.model.causes import Cause, CauseKind, Confidence, Diagnosis, RegistryAnswer
+from kintsugi.model.records import Target
+from kintsugi.pipeline.diagnoser import Diagnoser
+from kintsugi.settings import KubeSettings
+from kubeobjects.resources import CONFIGMAPS, DEPLOYMENTS, NODES, PODS, REPLICASETS, SERVICES
+from kubesim import EmbeddedCluster
+from kubesim.apiserver.rights import Rule
+from kubesim.images import GOOD
+from tests.harness.waiting import eventually
+from tests.integration.process_stage import NAMESPACE, PYTHON, ProcessStage
+from tests.integration.test_cli_runs_the_daemon import kintsugi
+
+pytestmark = pytest.mark.long
+
+LABELS = {"app": "front"}
+SERVES = "import time; time.sleep(3600)"
+
+
+def deployment(image: str, *, replicas: int = 2, **container: Any) -> dict[str, Any]:
+    """Describe a Deployment of pods with one container."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "front", "namespace": NAMESPACE},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": LABELS},
+            "template": {
+                "metadata": {"labels": LABELS},
+                "spec": {"containers": [{"name": "web", "image": image, **container}]},
+            },
+        },
+    }
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[ProcessStage]:
+    """Yield a cluster with images that serve, and one that runs Python."""
+    async with ProcessStage.set(tmp_path, {"web:good": GOOD, "python:3": PYTHON}) as stage:
+        yield stage
+
+
+def ready(stage: ProcessStage) -> int:
+    """Return how many pods are ready."""
+    found = stage.cluster.get(DEPLOYMENTS, "front", NAMESPACE)
+    return int((found or {}).get("status", {}).get("readyReplicas") or 0)
+
+
+def is_ready(pod: Any) -> bool:
+    """Return whether a pod is ready."""
+    return all(each["ready"] for each in pod["status"].get("containerStatuses", [{"ready": False}]))
+
+
+async def diagnosed(kube: KubeClient, kind: str = "deployment") -> Diagnosis:
+    """Return the diagnosis of the Deployment."""
+    diagnoser = Diagnoser(kube=kube, clock=lambda: datetime.now(UTC))
+    return await diagnoser.diagnose(Target(kind=kind, namespace=NAMESPACE, name="front"))
+
+
+async def cause(stage: ProcessStage, kind: CauseKind, of: str = "deployment") -> Cause:
+    """Wait until the first cause is of a kind, and return it."""
+    seen: list[Diagnosis] = []
+
+    async def first() -> bool:
+        seen.append(await diagnosed(stage.kube, of))
+        return bool(seen[-1].causes) and seen[-1].causes[0].kind is kind
+
+    await eventually_async(first, lambda: f"{seen[-1:]}")
+    return seen[-1].causes[0]
+
+
+async def eventually_async(condition: Callable[[], Any], describe: Callable[[], str]) -> None:
+    """Wait for something that is asked of the API."""
+    await eventually(condition, within=15, describe=describe, every=0.1)
+
+
+async def test_a_workload_that_is_well_has_no_cause(stage: ProcessStage) -> None:
+    stage.cluster.apply(deployment("web:good"))
+    await stage.until(lambda: ready(stage) == 2)
+    found = await diagnosed(stage.kube)
+    assert (found.causes, found.unknown) == ((), ())
+    assert found.summary == "deployment/front: nothing was found wrong: 2 of 2 pods are ready"
+
+
+async def test_an_image_that_does_not_exist_is_the_template_s_beside_pods_that_serve(stage: ProcessStage) -> None:
+    stage.cluster.apply(deployment("web:good"))
+    await stage.until(lambda: ready(stage) == 2)
+    stage.cluster.apply(deployment("web:gone"))
+    found = await cause(stage, CauseKind.IMAGE_PULL)
+    assert (found.object, found.field) == ("deployment/front", "containers[web].image")
+    assert (found.confidence, found.registry) == (Confidence.CERTAIN, RegistryAnswer.NOT_FOUND)
+    assert ready(stage) == 2
+
+
+async def test_a_crash_loop_has_its_exit_code_and_its_last_telling_line(stage: ProcessStage) -> None:
+    stage.cluster.apply(deployment("web:good"))
+    await stage.until(lambda: ready(stage) == 2)
+    stage.cluster.apply(deployment("web:bad"))
+    found = await cause(stage, CauseKind.CONTAINER_EXIT)
+    assert (found.object, found.field) == ("deployment/front", "containers[web].image")
+    assert found.confidence is Confidence.LIKELY
+    assert "exit code 1" in found.text
+    assert found.text.endswith("fatal: cannot go on")
+
+
+async def test_a_template_of_a_statefulset_is_known_by_its_revision(stage: ProcessStage) -> None:
+    """Its pods are labelled with the revision's name, and not with the hash of a template."""
+
+    def stateful(image: str) -> dict[str, Any]:
+        made = deployment(image)
+        return {**made, "kind": "StatefulSet", "spec": {**made["spec"], "serviceName": "front"}}
+
+    stage.cluster.apply(stateful("web:good"))
+    await stage.until(lambda: len([each for each in stage.cluster.find(PODS, NAMESPACE) if is_ready(each)]) == 2)
+    stage.cluster.apply(stateful("web:bad"))
+    found = await cause(stage, CauseKind.CONTAINER_EXIT, "sts")
+    assert (found.object, found.field) == ("statefulset/front", "containers[web].image")
+
+
+async def test_a_key_that_is_gone_is_the_configmap_s_and_a_name_that_never_was_the_template_s(
+    stage: ProcessStage,
+) -> None:
+    def with_key(name: str) -> dict[str, Any]:
+        reference = {"configMapKeyRef": {"name": name, "key": "currency"}}
+        return deployment(
+            "python:3", replicas=1, args=["-c", SERVES], env=[{"name": "CURRENCY", "valueFrom": reference}]
+        )
+
+    stage.cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "settings", "namespace": NAMESPACE},
+            "data": {"currency": "EUR"},
+        }
+    )
+    stage.cluster.apply(with_key("settings"))
+    await stage.until(lambda: ready(stage) == 1)
+    created = datetime.fromisoformat(stage.cluster.find(REPLICASETS, NAMESPACE)[0]["metadata"]["creationTimestamp"])
+    await stage.until(lambda: datetime.now(UTC) - created > timedelta(seconds=1))
+    stage.cluster.apply(with_key("setings"))
+    found = await cause(stage, CauseKind.MISSING_CONFIGURATION)
+    assert (found.object, found.field) == ("deployment/front", "containers[web].env[CURRENCY]")
+    stage.cluster.apply(with_key("settings"))
+    stage.cluster.delete(CONFIGMAPS, "settings", NAMESPACE)
+    (pod,) = [each for each in stage.cluster.find(PODS, NAMESPACE) if not stage.waiting(each["metadata"]["name"])]
+    stage.cluster.delete(PODS, pod["metadata"]["name"], NAMESPACE)
+
+    async def lost() -> bool:
+        causes = (await diagnosed(stage.kube)).causes
+        return bool(causes) and (causes[0].object, causes[0].field) == ("configmap/settings", "")
+
+    await eventually_async(lost, lambda: f"{stage.cluster.find(PODS, NAMESPACE)}")
+
+
+async def test_pods_that_no_node_takes_are_the_selector_s(stage: ProcessStage) -> None:
+    stage.cluster.apply(deployment("web:good"))
+    await stage.until(lambda: ready(stage) == 2)
+    chosen = deployment("web:good")
+    chosen["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "ssd"}
+    stage.cluster.apply(chosen)
+    found = await cause(stage, CauseKind.UNSCHEDULABLE)
+    assert (found.object, found.field, found.confidence) == (
+        "deployment/front",
+        "nodeSelector[disk]",
+        Confidence.CERTAIN,
+    )
+
+
+async def test_a_cordoned_node_is_the_cause_where_the_template_is_the_good_one(stage: ProcessStage) -> None:
+    stage.cluster.apply(deployment("web:good"))
+    await stage.until(lambda: ready(stage) == 2)
+    (node,) = stage.cluster.find(NODES)
+    stage.cluster.apply({**node, "spec": {**node.get("spec", {}), "unschedulable": True}})
+    pod = stage.cluster.find(PODS, NAMESPACE)[0]["metadata"]["name"]
+    stage.cluster.delete(PODS, pod, NAMESPACE)
+    found = await cause(stage, CauseKind.NODE)
+    assert (found.object, found.field) == (f"node/{node['metadata']['name']}", "spec.unschedulable")
+
+
+async def test_a_workload_that_is_scaled_to_zero_says_so(stage: ProcessStage) -> None:
+    stage.cluster.apply(deployment("web:good"))
+    await stage.until(lambda: ready(stage) == 2)
+    stage.cluster.apply({**deployment("web:good"), "spec": {"replicas": 0}})
+    found = await cause(stage, CauseKind.SCALED_TO_ZERO)
+    assert (found.object, found.field) == ("deployment/front", "spec.replicas")
+
+
+async def test_a_service_whose_selector_no_pod_meets_is_the_cause_of_no_endpoints(stage: ProcessStage) -> None:
+    stage.cluster.apply(deployment("web:good"))
+    await stage.until(lambda: ready(stage) == 2)
+    stage.cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "front", "namespace": NAMESPACE},
+            "spec": {"selector": {"app": "frontend"}, "ports": [{"name": "main", "port": 80, "targetPort": "http"}]},
+        }
+    )
+    found = await cause(stage, CauseKind.SERVICE_ROUTING)
+    assert (found.object, found.field) == ("service/front", "spec.selector[app]")
+    assert stage.get(SERVICES, "front")
+
+
+async def test_a_right_that_is_missing_is_not_known_and_no_error(tmp_path: Path) -> None:
+    async with EmbeddedCluster.start(speed=10, images={"web:good": GOOD}) as cluster:
+        reference = {"secretKeyRef": {"name": "token", "key": "token"}}
+        cluster.apply(deployment("web:good", env=[{"name": "TOKEN", "valueFrom": reference}]))
+        few = (Rule(verbs=("get", "list"), resources=("deployments", "replicasets", "pods")),)
+        path = cluster.kubeconfig(tmp_path / "kubeconfig", "few", few)
+        async with KubeClient.connect(KubeSettings(kubeconfig=path)) as kube:
+            found = await diagnosed(kube)
+    assert any(each.startswith("secrets of production: no right") for each in found.unknown), found.unknown
+    assert any(each.startswith("Events: ") for each in found.unknown), found.unknown
+
+
+async def test_another_object_than_a_workload_is_refused(stage: ProcessStage) -> None:
+    with pytest.raises(NotRecorded, match="deployment, statefulset, daemonset"):
+        await diagnosed(stage.kube, "service")
+    with pytest.raises(NotRecorded, match="there is no deployment/front in production"):
+        await diagnosed(stage.kube)
+
+
+async def test_the_command_line_says_the_cause_of_a_stuck_rollout_in_its_first_line(tmp_path: Path) -> None:
+    tokens = tmp_path / "people"
+    tokens.write_text("ana:the-token-of-ana\n", encoding="utf-8")
+    async with EmbeddedCluster.start(speed=10, images={"web:good": GOOD}) as cluster:
+        cluster.apply(deployment("web:good"))
+        flags = (
+            *("--kubeconfig", cluster.kubeconfig(tmp_path / "kubeconfig"), "--mode", "observe"),
+            *("--ledger", f"sqlite:///{tmp_path / 'ledger.db'}", "--host", "127.0.0.1", "--port", "0"),
+            *("--health-port", "0", "--insecure-no-token", "--operator-tokens", tokens),
+        )
+        async with kintsugi("run", *flags) as daemon:
+            url = (await daemon.says("Kintsugi takes webhooks on")).split()[-1]
+
+            async def asked(*more: str) -> tuple[int, str]:
+                command = ("diagnose", "deployment/front", "-n", NAMESPACE, "--server", url, "--token-file", tokens)
+                async with kintsugi(*command, *more) as looks:
+                    return await looks.ends()
+
+            cluster.apply(deployment("web:gone"))
+            told: list[tuple[int, str]] = []
+
+            async def pulled() -> bool:
+                told.append(await asked())
+                return "cannot pull" in told[-1][1]
+
+            await eventually_async(pulled, lambda: f"{told[-1:]}")
+            code, out = told[-1]
+            first = out.splitlines()[0]
+            assert code == 1
+            assert "container web cannot pull image web:gone: the registry does not have it" in first
+            assert 'failed to pull and unpack image "web:gone": not found' in first
+            code, out = await asked("-o", "json")
+            (found,) = json.loads(out)["causes"]
+            assert (code, found["kind"], found["field"]) == (1, "ImagePull", "containers[web].image")
+
+
+def named(name: str, *, replicas: int = 2) -> dict[str, Any]:
+    """Describe a Deployment of another name."""
+    made, labels = deployment("web:good", replicas=replicas), {"app": name}
+    template = {**made["spec"]["template"], "metadata": {"labels": labels}}
+    spec = {**made["spec"], "selector": {"matchLabels": labels}, "template": template}
+    return {**made, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+
+
+async def test_a_chain_of_upstreams_is_read_to_its_end_and_each_of_them_once(stage: ProcessStage) -> None:
+    """Also where it leads back: front needs middle, middle needs back and front."""
+    needs = {"front": ("middle",), "middle": ("back", "front"), "back": ()}
+    asked: list[str] = []
+
+    def declared(target: Target) -> DeclaredFacts:
+        asked.append(target.name)
+        upstreams = (Target(kind="Deployment", namespace=NAMESPACE, name=name) for name in needs[target.name])
+        return DeclaredFacts(service=target.name, upstreams=tuple(upstreams))
+
+    async def diagnosed_once() -> Diagnosis:
+        asked.clear()
+        diagnoser = Diagnoser(kube=stage.kube, clock=lambda: datetime.now(UTC), declared=declared)
+        return await diagnoser.diagnose(Target(kind="deployment", namespace=NAMESPACE, name="front"))
+
+    stage.cluster.apply(named("front"))
+    stage.cluster.apply(named("middle"))
+    stage.cluster.apply(named("back"))
+    await stage.until(lambda: ready(stage) == 2)
+
+    async def is_well() -> bool:
+        return (await diagnosed_once()).causes == ()
+
+    await eventually_async(is_well, lambda: f"{stage.cluster.find(PODS, NAMESPACE)}")
+    stage.cluster.apply(named("back", replicas=0))
+    seen: list[Diagnosis] = []
+
+    async def is_named() -> bool:
+        seen.append(await diagnosed_once())
+        return [(each.kind, each.object, each.field) for each in seen[-1].causes] == [
+            (CauseKind.UPSTREAM, "deployment/back", "spec.replicas")
+        ]
+
+    await eventually_async(is_named, lambda: f"{seen[-1:]}")
+    assert asked == ["front", "middle", "back"]
+
+
+async def test_a_service_that_leads_to_pods_of_others_is_found_by_those(stage: ProcessStage) -> None:
+    stage.cluster.apply(deployment("web:good"))
+    stage.cluster.apply(named("other"))
+    await stage.until(lambda: ready(stage) == 2)
+    both, ports = {"part-of": "shop"}, [{"name": "main", "port": 80, "targetPort": 8080}]
+    for name, labels in (("front", LABELS), ("other", {"app": "other"})):
+        changed = named(name)
+        changed["spec"]["template"]["metadata"] = {"labels": {**labels, **both}}
+        stage.cluster.apply(changed)
+        service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE}}
+        stage.cluster.apply({**service, "spec": {"selector": both if name == "front" else labels, "ports": ports}})
+    found = await cause(stage, CauseKind.SERVICE_ROUTING)
+    assert (found.object, found.field) == ("service/front", "spec.selector")

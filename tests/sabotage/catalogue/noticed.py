@@ -1,0 +1,112 @@
+"""What counts as well, whose trouble is whose, and who hears of it."""
+
+from collections.abc import Sequence
+
+from tests.sabotage.sabotage import Edit, Sabotage
+
+GOOD = "decisions/revision_checks.py"
+
+CAUSES = "decisions/priorities.py"
+
+SABOTAGES: Sequence[Sabotage] = (
+    Sabotage(
+        takes_out="a revision is good only while each check of its service is met",
+        edits=(
+            Edit(
+                file=GOOD,
+                old="    if unmet := next((check for check in revision.checks if not check.met), None):\n",
+                new="    if unmet := next((check for check in revision.checks if check.met is None), None):\n",
+            ),
+        ),
+        tests="unit/app/test_remembering_good_revisions.py",
+        red=("test_a_revision_is_not_good_while_a_check_of_its_service_is_not_met",),
+    ),
+    Sabotage(
+        takes_out="a revision is good only once each check was asked since it is well",
+        edits=(
+            Edit(file=GOOD, old="    if revision.unasked:\n", new="    if revision.unasked and revision.signals:\n"),
+        ),
+        tests="unit/app/test_remembering_good_revisions.py",
+        red=("test_a_revision_is_not_good_before_each_check_was_asked_since_it_is_well",),
+    ),
+    Sabotage(
+        takes_out="a revision is good only while no signal about its service holds",
+        edits=(
+            Edit(file=GOOD, old="    if revision.signals:\n", new="    if revision.signals and revision.unasked:\n"),
+        ),
+        tests="unit/app/test_remembering_good_revisions.py",
+        red=("test_a_revision_is_not_good_while_a_signal_about_its_service_holds",),
+    ),
+    Sabotage(
+        takes_out="an upstream that was scaled to none is waited for",
+        edits=(Edit(file=CAUSES, old="    elif _is_away(view):\n", new="    elif _is_away(view) and view.serving:\n"),),
+        tests="unit/priorities/test_cause_comes_first.py",
+        red=(
+            "test_an_upstream_that_was_scaled_to_none_is_named_and_waited_for_until_it_has_replicas_again",
+            "test_a_trouble_that_an_upstream_at_zero_does_not_explain_is_judged_by_itself_at_the_limit",
+        ),
+    ),
+    Sabotage(
+        takes_out="a dependent is not run just after a person was called for its upstream",
+        edits=(
+            Edit(
+                file=CAUSES,
+                old="    until = last.finished + terms.limit\n",
+                new="    until = last.finished\n",
+            ),
+        ),
+        tests="unit/priorities/test_cause_comes_first.py",
+        red=(
+            "test_a_dependent_waits_for_an_upstream_that_serves_badly_just_after_a_person_was_called_for_it",
+            "test_an_upstream_whose_check_is_not_met_counts_as_one_that_serves_badly",
+        ),
+    ),
+    Sabotage(
+        takes_out="a run that has changed nothing ends while an upstream is down that explains what started it",
+        edits=(
+            Edit(
+                file="drivers/driver.py",
+                old="        if upstream and trigger.firing:\n",
+                new="        if upstream and not trigger.firing:\n",
+            ),
+        ),
+        tests="unit/runner/test_a_run_whose_upstream_went_down.py",
+        red=("test_a_run_that_has_changed_nothing_is_cancelled_while_its_upstream_is_down",),
+    ),
+    Sabotage(
+        takes_out="a notice names the services that suffer from the same cause",
+        edits=(
+            Edit(
+                file="app/notice_headlines.py",
+                old="        names = await self.affected(notice.incident)\n",
+                new="        names: Sequence[str] = ()\n",
+            ),
+        ),
+        tests="unit/app/test_headlines_of_notices.py",
+        red=("test_a_notice_names_the_services_that_suffer_too_unless_it_is_over",),
+    ),
+    Sabotage(
+        takes_out="what is only observed is told",
+        edits=(
+            Edit(
+                file="pipeline/verdict_diagnoses.py",
+                old="        if self._tells and asked.verdict.kind is VerdictKind.OBSERVED:\n",
+                new="        if self._tells and asked.verdict.kind is VerdictKind.STARTED:\n",
+            ),
+        ),
+        tests="unit/pipeline/test_diagnoses_of_verdicts.py",
+        red=("test_a_verdict_of_mode_observe_says_what_is_wrong_and_is_told_once_an_episode",),
+    ),
+    Sabotage(
+        takes_out="a hold is not told by itself where a person hears of its upstream",
+        edits=(
+            Edit(
+                file="pipeline/affected_services.py",
+                old="        return any(each.closed is None or each.state in UNRESOLVED_OUTCOMES for",
+                new="        return any(each.closed is not None and each.state not in UNRESOLVED_OUTCOMES for",
+            ),
+        ),
+        tests="unit/pipeline/test_services_that_suffer_too.py",
+        red=("test_a_hold_is_told_by_itself_only_where_nobody_is_told_of_its_upstream",),
+    ),
+)

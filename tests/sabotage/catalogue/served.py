@@ -1,0 +1,66 @@
+"""The ports: room for everybody, and nothing said to nobody."""
+
+from collections.abc import Sequence
+
+from tests.sabotage.sabotage import Edit, Sabotage
+from tests.sabotage.weaknesses import Weakness
+
+SABOTAGES: Sequence[Sabotage] = (
+    Sabotage(
+        takes_out="no peer holds more than half of the connections",
+        shows=("A15",),
+        against=(Weakness.TAKEN_PORT,),
+        edits=(
+            Edit(
+                file="server/connections.py",
+                old="        if self._total >= self._most or self._held[peer] >= self._share:\n",
+                new="        if self._total >= self._most:\n",
+            ),
+        ),
+        tests="integration/test_health_port.py",
+        red=("test_a_peer_that_takes_all_connections_keeps_neither_a_webhook_nor_the_kubelet_out",),
+    ),
+    Sabotage(
+        takes_out="readiness is asked for once a second however many ask",
+        against=(Weakness.TAKEN_PORT,),
+        edits=(
+            Edit(
+                file="server/health.py",
+                old="            if self._steady() >= self._parts_until:\n",
+                new="            if self._steady() >= self._parts_until - _FRESH:\n",
+            ),
+        ),
+        tests="integration/test_health_port.py",
+        red=("test_however_often_strangers_ask_the_ledger_is_asked_once_a_second",),
+    ),
+    Sabotage(
+        takes_out="a certificate that is renewed is shown from the next connection on",
+        against=(Weakness.OPEN_PORT,),
+        edits=(
+            Edit(
+                file="server/tls.py",
+                old="            if stamp != self._stamp:\n",
+                new="            if len(stamp) != len(self._stamp):\n",
+            ),
+        ),
+        tests="integration/test_tls_of_the_port.py",
+        red=(
+            "test_a_certificate_that_is_renewed_is_shown_from_the_next_connection_on",
+            "test_a_renewal_that_makes_no_sense_leaves_the_last_certificate_in_use",
+            "test_connections_that_are_open_keep_their_certificate",
+        ),
+    ),
+    Sabotage(
+        takes_out="what the daemon knows is told to nobody without a token",
+        against=(Weakness.OPEN_PORT,),
+        edits=(
+            Edit(
+                file="server/authentication.py",
+                old="    ApiRole.NOBODY: frozenset({Action.DESCRIBE}),\n",
+                new="    ApiRole.NOBODY: frozenset({Action.DESCRIBE, Action.READ}),\n",
+            ),
+        ),
+        tests="unit/server/test_authentication.py",
+        red=("test_each_role_has_its_rights_and_no_other",),
+    ),
+)

@@ -1,0 +1,65 @@
+"""What a change of a pod template refuses, keeps and hides."""
+
+from collections.abc import Sequence
+
+from tests.sabotage.sabotage import Edit, Sabotage
+from tests.sabotage.weaknesses import Weakness
+
+_TESTS = "unit/actions/test_changes_of_a_template.py"
+
+SABOTAGES: Sequence[Sabotage] = (
+    Sabotage(
+        takes_out="a template that GitOps or an operator keeps is not changed by `kubectl set`",
+        shows=("B21",),
+        edits=(
+            Edit(
+                file="verbs/set_template.py",
+                old="        preconditions.managed(asked, loaded.obj, loaded.context),\n",
+                new="",
+            ),
+        ),
+        tests=_TESTS,
+        red=("test_the_template_of_somebody_else_is_not_changed",),
+    ),
+    Sabotage(
+        takes_out="the undo of `kubectl set image` goes no further than what was changed",
+        edits=(
+            Edit(
+                file="verbs/set_image.py",
+                old="replace(command, images=former, ",
+                new="replace(command, images=images, ",
+            ),
+        ),
+        tests=_TESTS,
+        red=(
+            "test_an_image_is_set_and_the_former_one_is_its_undo",
+            "test_a_way_back_goes_no_further_than_what_was_changed",
+        ),
+    ),
+    Sabotage(
+        takes_out="the undo of `kubectl set resources` leaves a template alone that somebody has changed since",
+        shows=("E17",),
+        edits=(
+            Edit(
+                file="verbs/set_resources.py",
+                old="requests=requests, over=over))",
+                new="requests=requests, over=over[:0]))",
+            ),
+        ),
+        tests=_TESTS,
+        red=("test_a_template_that_somebody_has_changed_since_is_not_taken_back",),
+    ),
+    Sabotage(
+        takes_out="what a variable holds stands in no text of `kubectl set env`",
+        against=(Weakness.SECRET_WRITTEN_DOWN,),
+        edits=(
+            Edit(
+                file="verbs/set_env.py",
+                old="name: MASK if value else value for",
+                new="name: value or (MASK if value else value) for",
+            ),
+        ),
+        tests=_TESTS,
+        red=("test_the_value_of_a_variable_stands_in_no_text",),
+    ),
+)

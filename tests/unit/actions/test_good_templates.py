@@ -1,0 +1,204 @@
+"""The last good template of a workload: kept without its secrets or with them encrypted, found again, and gone back to."""
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from kintsugi.actions.actions import Actions
+from kintsugi.actions.encrypted import Encryption
+from kintsugi.actions.good_templates import GoodTemplates
+from kintsugi.actions.revisions import find_revisions
+from kintsugi.actions.withheld_values import with_values, withheld, without_values
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
+from kintsugi.commands import decode
+from kintsugi.errors import Refused
+from kintsugi.ledger import Ledger
+from kintsugi.model.command import ObjectName, Verb
+from kintsugi.model.records import Phase
+from kintsugi.verbs.rollout import Rollout
+from kubeobjects.resources import DEPLOYMENTS, REPLICASETS
+from tests.unit.actions.cluster_of_dicts import NOW, ClusterOfDicts
+from tests.unit.actions.samples import NAMESPACE, change_context, deployment, replica_set
+
+WEB = ObjectName(resource=DEPLOYMENTS, name="web")
+SECRET, PROGRAM = "hunter2", "serve --token=hunter2"
+
+
+def container(image: str, token: str = SECRET, **more: object) -> dict[str, Any]:
+    """Make a container with a variable, a program and a probe that may each hold a secret."""
+    return {
+        "name": "web",
+        "image": image,
+        "env": [
+            {"name": "API_TOKEN", "value": token},
+            {"name": "GREETING", "value": SECRET},
+            {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "web", "key": "password"}}},
+        ],
+        "args": ["-c", PROGRAM],
+        "readinessProbe": {"exec": {"command": ["check", SECRET]}, "periodSeconds": 5},
+        **more,
+    }
+
+
+def template(image: str, token: str = SECRET) -> dict[str, Any]:
+    """Make a pod template."""
+    metadata = {"labels": {"app": "web"}, "creationTimestamp": None, "annotations": {"api-key": SECRET}}
+    return {"metadata": metadata, "spec": {"containers": [container(image, token)], "nodeSelector": {"disk": "ssd"}}}
+
+
+def cluster(image: str, token: str = SECRET, uid: str = "uid-web") -> ClusterOfDicts:
+    """Make a Deployment with one revision, its ReplicaSet's hash being `hash-1`."""
+    workload, revision = deployment(revision=1), replica_set(1, image)
+    workload["metadata"]["uid"] = revision["metadata"]["ownerReferences"][0]["uid"] = uid
+    workload["spec"]["template"] = template(image, token)
+    pods = template(image, token)
+    pods["metadata"]["labels"]["pod-template-hash"] = "hash-1"
+    revision["spec"]["template"] = pods
+    return ClusterOfDicts((DEPLOYMENTS, workload), (REPLICASETS, revision))
+
+
+def key_file(folder: Path) -> Path:
+    """Write a file with one key."""
+    file = folder / "keys"
+    file.write_text(base64.b64encode(bytes([1]) * 32).decode())
+    return file
+
+
+async def kept_good(ledger: Ledger, keys: Path | None = None) -> GoodTemplates:
+    """Keep web:1 as the last good template of a Deployment that has another uid by now."""
+    templates, kube = GoodTemplates(ledger.templates, Encryption(keys)), cluster("web:1", uid="uid-before")
+    workload = await kube.get(DEPLOYMENTS, "web", NAMESPACE)
+    (revision,) = await find_revisions(kube, WEB, workload, ())
+    assert await templates.keep(WEB, NAMESPACE, revision, workload="uid-before", seen=NOW)
+    return templates
+
+
+def actions(kube: ClusterOfDicts, templates: GoodTemplates) -> Actions:
+    """Make the actions on a fake cluster."""
+    return Actions(kube, Clients.under(AddressRule()), templates=templates)
+
+
+def back(current: int = 0) -> Rollout:
+    """Make the command that goes to the kept template."""
+    return Rollout(verb=Verb.ROLLOUT_UNDO, object=WEB, namespace=NAMESPACE, to_kept=True, current=current)
+
+
+def pods_of(kube: ClusterOfDicts) -> Mapping[str, Any]:
+    """Return the template in force."""
+    pods: Mapping[str, Any] = kube.at(DEPLOYMENTS, "web")["spec"]["template"]
+    return pods
+
+
+def test_values_that_may_be_secrets_are_withheld_by_their_field_and_put_in_again() -> None:
+    whole = template("web:1")
+    document, values = without_values(whole)
+    assert SECRET not in orjson.dumps(document).decode()
+    assert set(values) == {
+        "containers[web].env[API_TOKEN]",
+        "containers[web].env[GREETING]",
+        "containers[web].args",
+        "containers[web].readinessProbe.exec",
+        "annotations.api-key",
+    }
+    assert set(withheld(document)) == set(values)
+    del whole["metadata"]["creationTimestamp"]
+    assert with_values(document, values) == whole
+
+
+def test_containers_of_one_name_each_keep_their_own_values() -> None:
+    pair = {"spec": {"containers": [container("a", "one"), {**container("b", "two")}]}}
+    document, values = without_values(pair)
+    assert with_values(document, values) == pair
+    assert len(values) == 8
+
+
+async def test_no_secret_of_a_template_is_written_down(ledger: Ledger, tmp_path: Path) -> None:
+    """P8: neither without a key nor with one."""
+    for keys in (None, key_file(tmp_path)):
+        await kept_good(ledger, keys)
+        kept = await ledger.templates.last("deployment", NAMESPACE, "web")
+        assert kept is not None
+        assert SECRET not in f"{kept}"
+        assert kept.withheld.startswith("enc:aesgcm:v1:") is (keys is not None)
+
+
+async def test_a_template_is_found_whole_where_what_is_not_kept_is_as_it_was(ledger: Ledger) -> None:
+    templates, kube = await kept_good(ledger), cluster("web:2")
+    found = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
+    assert found is not None
+    assert found.missing == ()
+    assert found.pods["spec"] == template("web:1")["spec"]
+
+
+async def test_a_template_names_what_is_not_kept_where_it_is_another_by_now(ledger: Ledger) -> None:
+    templates, kube = await kept_good(ledger), cluster("web:2", token="changed")
+    found = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
+    assert found is not None
+    assert "containers[web].env[API_TOKEN]" in found.missing
+    gone = cluster("web:2")
+    del pods_of(gone)["spec"]["containers"][0]["env"][0]
+    less = await templates.find(WEB, NAMESPACE, gone.at(DEPLOYMENTS, "web"))
+    assert less is not None
+    assert less.missing == ("containers[web].env[API_TOKEN]",)
+
+
+async def test_a_template_is_found_whole_with_its_key_whatever_stands_there_by_now(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    file = key_file(tmp_path)
+    templates, kube = await kept_good(ledger, file), cluster("web:2", token="changed")
+    found = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
+    assert found is not None
+    assert found.missing == ()
+    assert found.pods["spec"] == template("web:1")["spec"]
+    file.write_text(base64.b64encode(bytes([2]) * 32).decode())
+    without = await templates.find(WEB, NAMESPACE, kube.at(DEPLOYMENTS, "web"))
+    assert without is not None
+    assert "containers[web].env[API_TOKEN]" in without.missing
+
+
+async def test_a_workload_goes_back_to_its_kept_template_and_forth_again(ledger: Ledger) -> None:
+    kube = cluster("web:2")
+    does = actions(kube, await kept_good(ledger))
+    prepared = await does.plan_effect(back(current=1), change_context())
+    result = await does.apply(prepared)
+    assert pods_of(kube)["spec"] == template("web:1")["spec"]
+    assert result.summary == (
+        "deployment/web rolled back from revision 1 (image web:2) to its last good template (image web:1)"
+        " as the ledger kept it"
+    )
+    assert SECRET not in f"{prepared.facts} {prepared.undo}"
+    undo = decode(prepared.undo.commands[0])
+    assert isinstance(undo, Rollout)
+    assert undo.template is not None
+    await does.apply(await does.plan_effect(undo, change_context(phase=Phase.UNDO)))
+    assert pods_of(kube)["spec"] == template("web:2")["spec"]
+
+
+async def test_no_way_back_to_a_kept_template_is_refused(ledger: Ledger) -> None:
+    kube = cluster("web:2")
+    with pytest.raises(Refused, match="no good template of deployment/web is kept"):
+        await actions(kube, GoodTemplates(ledger.templates)).plan_effect(back(), change_context())
+    templates = await kept_good(ledger)
+    for kube, command, good, reason in (
+        (cluster("web:1"), back(), "", "has its last good template already"),
+        (cluster("web:2"), back(current=3), "", "is not at revision 3 any more, but at revision 1"),
+        (cluster("web:2", token="changed"), back(), "", r"the values of .*API_TOKEN.* are not kept"),
+    ):
+        with pytest.raises(Refused, match=reason):
+            await actions(kube, templates).plan_effect(command, change_context(good=frozenset({good})))
+        assert kube.writes == []
+
+
+async def test_a_good_revision_of_kubernetes_goes_before_a_kept_template(ledger: Ledger) -> None:
+    kube = ClusterOfDicts(
+        (DEPLOYMENTS, deployment()), (REPLICASETS, replica_set(1, "web:1")), (REPLICASETS, replica_set(2, "web:2"))
+    )
+    does = actions(kube, await kept_good(ledger))
+    with pytest.raises(Refused, match="revision 1 of deployment/web was seen good: go back to that"):
+        await does.plan_effect(back(), change_context(good=frozenset({"hash-1"})))

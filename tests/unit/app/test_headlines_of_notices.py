@@ -1,0 +1,73 @@
+"""A notice begins with what was found wrong; a question whose diagnosis is under way waits for it, for a moment."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from kintsugi.app.notice_headlines import NoticeHeadlines
+from kintsugi.ledger import Ledger
+from kintsugi.model.causes import ObjectChange
+from kintsugi.model.records import IncidentState, Notice
+from tests.contract.ledger.build import MINUTE, NOW, begin, kept
+
+PATIENCE = timedelta(seconds=10)
+
+
+def notice(incident: str | None, kind: IncidentState = IncidentState.NEEDS_OPERATOR) -> Notice:
+    """Make a notice of now."""
+    return Notice(id=f"ntc-{incident}-{kind}", incident=incident, kind=kind, text="it is so", created=NOW, due=NOW)
+
+
+def headlines(ledger: Ledger, *, after: timedelta = timedelta(0), affected: Sequence[str] = ()) -> NoticeHeadlines:
+    """Return what completes notices, so long after they were made."""
+
+    async def of_incident(incident: str) -> Sequence[str]:
+        return affected
+
+    return NoticeHeadlines(
+        diagnoses=ledger.diagnoses, clock=lambda: NOW + after, patience=PATIENCE, affected=of_incident
+    )
+
+
+async def test_a_notice_begins_with_the_diagnosis_of_its_own_incident(ledger: Ledger) -> None:
+    web, api = await begin(ledger, "web"), await begin(ledger, "api")
+    await ledger.diagnoses.keep(kept(web))
+    found = await headlines(ledger).complete([notice(web.incident), notice(api.incident), notice(None)])
+    assert [each.text.splitlines() for each in found] == [
+        [
+            "is wrong: ImagePull (certain): deployment/web containers[web].image: web: it cannot start",
+            "it is so",
+        ],
+        ["it is so"],
+        ["it is so"],
+    ]
+
+
+async def test_a_notice_says_in_its_second_line_what_changed_before(ledger: Ledger) -> None:
+    run = await begin(ledger)
+    change = ObjectChange(object="deployment/web", field="spec.replicas", at=NOW, by="kubectl", after="2", shown=True)
+    found = kept(run)
+    await ledger.diagnoses.keep(replace(found, diagnosis=replace(found.diagnosis, changes=(change,))))
+    (told,) = await headlines(ledger).complete([notice(run.incident)])
+    assert told.text.splitlines()[1:] == [
+        "changed before: 2026-03-01 12:00:00 deployment/web spec.replicas - -> 2 (by kubectl)",
+        "it is so",
+    ]
+
+
+async def test_a_question_waits_for_its_diagnosis_and_not_for_ever(ledger: Ledger) -> None:
+    run = await begin(ledger)
+    asked = notice(run.incident, IncidentState.AWAITING_APPROVAL)
+    assert await headlines(ledger).complete([asked]) == []
+    assert await headlines(ledger, after=PATIENCE).complete([asked]) == [asked]
+    await ledger.diagnoses.keep(kept(run, at=NOW + MINUTE))
+    (told,) = await headlines(ledger).complete([asked])
+    assert told.text.startswith("is wrong: ImagePull (certain)")
+
+
+async def test_a_notice_names_the_services_that_suffer_too_unless_it_is_over(ledger: Ledger) -> None:
+    run = await begin(ledger)
+    going, over = notice(run.incident), notice(run.incident, IncidentState.RECOVERED)
+    daemon_s = notice(None)
+    told = await headlines(ledger, affected=("frontend", "web")).complete([going, over, daemon_s])
+    assert [each.text for each in told] == ["it is so\nalso affected: frontend, web", "it is so", "it is so"]

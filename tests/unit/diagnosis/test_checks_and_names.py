@@ -1,0 +1,266 @@
+"""StaleConfiguration, NotAnswering, Certificate and NameResolution: pods are ready, and what they answer is wrong."""
+
+import pytest
+
+from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
+from kintsugi.decisions.diagnosis.surroundings import HostReference, NameServerFacts, ObserverFacts
+from kintsugi.decisions.diagnosis.words import resolver_silent, unresolved
+from kintsugi.model.causes import CauseKind, Confidence
+from tests.unit.diagnosis.around import check, service, written
+from tests.unit.diagnosis.workload import Workload, ago, crashes, row, runs
+
+CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
+NOT_ANSWERING, STALE, NAME = CauseKind.NOT_ANSWERING, CauseKind.STALE_CONFIGURATION, CauseKind.NAME_RESOLUTION
+APP = ("spec", "containers", 0)
+MAP = ConfigurationType.CONFIG_MAP
+FIELD = "containers[app].env[UPSTREAM]"
+
+
+def unmet(answer: str = "HTTP 502", seconds: float = 60) -> Workload:
+    """Let a check not be met, of pods that are ready."""
+    web = Workload()
+    web.more["checks"] = (check(answer=answer, seconds=seconds),)
+    return web
+
+
+def rolled_out(seconds: float = 300) -> Workload:
+    """Let a rollout of another image have ended well, and a check not be met since."""
+    web = unmet()
+    web.change((*APP, "image"), "shop:2")
+    web.roll_out(runs())
+    web.pods = web.pods[2:]
+    return web
+
+
+def test_a_check_that_is_not_met_without_any_change_is_the_workload_s_with_what_was_answered() -> None:
+    (cause,) = unmet("no answer within 2s").causes()
+    assert row(cause) == (NOT_ANSWERING, "deployment/web", "", LIKELY)
+    assert cause.text.endswith("the check answers is not met: no answer within 2s")
+
+
+def test_checks_that_are_met_are_no_cause() -> None:
+    web = Workload()
+    web.more["checks"] = (check(met=True),)
+    assert web.causes() == ()
+
+
+def test_a_check_that_fails_since_a_rollout_is_of_its_image() -> None:
+    assert row(rolled_out().causes()[0]) == (NOT_ANSWERING, "deployment/web", "containers[app].image", LIKELY)
+
+
+def test_a_check_that_failed_before_a_rollout_is_not_of_it() -> None:
+    web = rolled_out()
+    web.more["checks"] = (check(seconds=3000),)
+    assert row(web.causes()[0])[2] == ""
+
+
+def test_a_configmap_that_changed_right_before_is_the_cause() -> None:
+    web = unmet()
+    web.more["configurations"] = (written("routes", "routes", 90, kind=MAP),)
+    assert row(web.causes()[0]) == (NOT_ANSWERING, "configmap/routes", "data[routes]", LIKELY)
+
+
+@pytest.mark.parametrize("seconds", [3000, 10], ids=["long before", "after"])
+def test_a_configmap_that_changed_at_another_time_is_not_the_cause(seconds: float) -> None:
+    web = unmet()
+    web.more["configurations"] = (written("routes", "routes", seconds, kind=MAP),)
+    assert row(web.causes()[0])[1] == "deployment/web"
+
+
+def test_a_configmap_that_is_as_it_was_when_the_workload_was_made_is_not_the_cause() -> None:
+    web = unmet()
+    web.more |= {"created": ago(80), "configurations": (written("routes", "routes", 90, kind=MAP, made=90),)}
+    assert row(web.causes()[0])[1:3] == ("deployment/web", "")
+
+
+def test_a_secret_that_images_are_pulled_with_is_not_the_cause() -> None:
+    web = unmet()
+    web.template["spec"]["imagePullSecrets"] = [{"name": "registry"}]
+    web.more["configurations"] = (written("registry", ".dockerconfigjson", 90),)
+    assert row(web.causes()[0])[1:3] == ("deployment/web", "")
+
+
+def test_pods_that_are_older_than_the_secret_in_their_environment_are_stale_where_a_check_is_not_met() -> None:
+    web = unmet()
+    web.more["configurations"] = (written("token", "token", 90),)
+    causes = web.causes()
+    assert row(causes[0]) == (STALE, "secret/token", "data[token]", LIKELY)
+
+
+def test_pods_that_are_newer_than_the_secret_do_not_answer_for_what_it_holds() -> None:
+    web = unmet()
+    web.pods = [web.pod(name, "7d9f", created=ago(80), app=runs(seconds=75)) for name in ("a", "b")]
+    web.more["configurations"] = (written("token", "token", 90),)
+    causes = web.causes()
+    assert row(causes[0]) == (NOT_ANSWERING, "secret/token", "data[token]", LIKELY)
+    assert STALE not in {each.kind for each in causes}
+
+
+def test_a_setting_that_nobody_has_read_yet_is_certain_and_the_last_to_be_named() -> None:
+    web = Workload()
+    web.more |= {"checks": (check(met=True),), "configurations": (written("settings", "currency", 90, kind=MAP),)}
+    (cause,) = web.causes()
+    assert row(cause) == (STALE, "configmap/settings", "data[currency]", CERTAIN)
+
+
+def test_a_pod_that_a_rollout_is_about_to_replace_is_not_stale_while_all_is_answered() -> None:
+    web = Workload()
+    web.change(("spec", "containers", 0, "image"), "shop:2.0")
+    web.roll_out(runs(seconds=60))
+    web.more |= {"checks": (check(met=True),), "configurations": (written("settings", "currency", 130, kind=MAP),)}
+    assert web.causes() == ()
+    web.more["checks"] = (check(),)
+    assert STALE in {each.kind for each in web.causes()}
+
+
+def test_pods_that_do_not_know_a_change_are_none_the_worse_while_one_that_knows_it_does_not_come_up() -> None:
+    web = Workload()
+    web.more |= {"checks": (check(met=True),), "configurations": (written("settings", "currency", 90, kind=MAP),)}
+    web.replace_pod(crashes(3))
+    (cause,) = web.causes()
+    assert row(cause)[:3] == (CauseKind.CONTAINER_EXIT, "configmap/settings", "data[currency]")
+    web.replace_pod(runs(seconds=50))
+    assert {each.kind for each in web.causes()} == {STALE}
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        written("settings", "other", 90, kind=MAP),
+        written("routes", "routes", 90, kind=MAP),
+        written("settings", "currency", 900, kind=MAP),
+    ],
+    ids=["a key that nobody uses", "a volume, which follows", "before the pods began"],
+)
+def test_configuration_that_the_pods_know_of_is_not_stale(configuration: ConfigurationFacts) -> None:
+    web = Workload()
+    web.more["configurations"] = (configuration,)
+    assert web.causes() == ()
+
+
+@pytest.mark.parametrize("made", [90.0, 10**6])
+def test_a_configmap_that_was_made_anew_may_hold_what_it_held(made: float) -> None:
+    web = Workload()
+    web.more["configurations"] = (written("settings", "currency", 90, kind=MAP, made=made),)
+    assert web.causes()[0].confidence is (LIKELY if made == 90.0 else CERTAIN)
+
+
+EXPIRED = "x509: certificate has expired or is not yet valid"
+
+
+@pytest.mark.parametrize(("known", "thing"), [(True, "secret/tls"), (False, "deployment/web")])
+def test_a_certificate_that_has_expired_is_the_secret_s_where_it_can_be_read(known: bool, thing: str) -> None:
+    web = unmet(EXPIRED)
+    web.more["configurations"] = (written("tls", "tls.crt", 9000),) if known else ()
+    assert row(web.causes()[0])[:2] == (CauseKind.CERTIFICATE, thing)
+
+
+def named(host: str, *, new: bool = False, answer: str = "HTTP 502") -> Workload:
+    """Let a variable name a host, since the newest template or for long, while a check is not met."""
+    web = unmet(answer)
+    if new:
+        web.change((*APP, "env", 0, "value"), f"http://{host}")
+        web.roll_out(runs())
+        web.pods = web.pods[2:]
+    web.more |= {"hosts": (HostReference(field=FIELD, host=host, port=80),), "services": (service("db", app="db"),)}
+    web.more["selected"] = frozenset({"db"})
+    return web
+
+
+@pytest.mark.parametrize("host", ["depo", "depo.shop", "depo.shop.svc.cluster.local"])
+def test_a_name_that_a_new_template_has_wrong_is_the_variable_s(host: str) -> None:
+    assert row(named(host, new=True).causes()[0]) == (NAME, "deployment/web", FIELD, LIKELY)
+
+
+def test_a_name_that_the_template_has_long_had_is_the_service_s_that_went() -> None:
+    causes = named("depot").causes()
+    assert (CauseKind.SERVICE_ROUTING, "service/depot", "", LIKELY) in [row(each) for each in causes]
+    assert NAME not in {each.kind for each in causes}
+
+
+@pytest.mark.parametrize("host", ["db", "db.shop", "db.other", "example.com", "localhost"])
+def test_a_name_that_is_there_or_is_not_of_this_namespace_is_no_cause(host: str) -> None:
+    assert {each.kind for each in named(host, new=True).causes()} == {NOT_ANSWERING}
+
+
+def test_no_name_is_wrong_while_services_cannot_be_read() -> None:
+    web = named("depo", new=True)
+    web.more |= {"services": (), "services_known": False}
+    assert {each.kind for each in web.causes()} == {NOT_ANSWERING}
+
+
+def test_a_resolver_of_its_own_that_a_new_template_has_is_the_cause() -> None:
+    web = unmet()
+    web.change(("spec", "dnsPolicy"), "None")
+    web.roll_out(runs())
+    web.pods = web.pods[2:]
+    assert row(web.causes()[0]) == (NAME, "deployment/web", "dnsPolicy", LIKELY)
+
+
+SILENT = "lookup depot on 10.96.0.10:53: read udp 10.0.0.7:4711->10.96.0.10:53: i/o timeout"
+
+
+@pytest.mark.parametrize(("ready", "answer"), [(0, "HTTP 502"), (2, SILENT)], ids=["no endpoint", "no answer"])
+def test_the_cluster_s_dns_is_the_cause_where_it_has_no_endpoint_or_gives_no_answer(ready: int, answer: str) -> None:
+    web = unmet(answer)
+    web.more["name_server"] = NameServerFacts(service="kube-dns", ready=ready)
+    assert row(web.causes()[0]) == (NAME, "service/kube-dns", "", LIKELY)
+
+
+def test_the_cluster_s_dns_is_heard_of_in_the_log_of_a_pod_too() -> None:
+    web = unmet()
+    web.more["name_server"] = NameServerFacts(service="kube-dns", ready=2)
+    web.more["running_logs"] = (LogFacts(pod="web-good-1", container="app", line=f"error: {SILENT}"),)
+    (first, *_) = web.causes()
+    assert row(first)[:2] == (NAME, "service/kube-dns")
+    assert first.evidence[0].object == "pod/web-good-1"
+
+
+def test_a_cluster_s_dns_that_is_well_is_no_cause() -> None:
+    web = unmet()
+    web.more["name_server"] = NameServerFacts(service="kube-dns", ready=2)
+    assert {each.kind for each in web.causes()} == {NOT_ANSWERING}
+
+
+def test_our_own_name_server_in_doubt_is_the_observer_s_and_no_check_counts() -> None:
+    web = unmet("api.production: cannot be resolved")
+    web.more["observer"] = ObserverFacts(doubt="our own name server does not answer")
+    assert [row(each) for each in web.causes()] == [(CauseKind.OBSERVER, "", "", LIKELY)]
+
+
+def test_the_observer_is_certain_by_nothing_that_is_read() -> None:
+    web = Workload()
+    web.more["observer"] = ObserverFacts(stale="the watch of pods is stale")
+    assert row(web.causes()[0]) == (CauseKind.OBSERVER, "", "", CERTAIN)
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("dial tcp: lookup depo on 10.96.0.10:53: no such host", "depo"),
+        ("Error: getaddrinfo ENOTFOUND depo", "depo"),
+        ("java.net.UnknownHostException: depo.shop: Name or service not known", "depo.shop"),
+        ("curl: (6) Could not resolve host: depo", "depo"),
+        ("wget: bad address 'depo:80'", "depo"),
+        ('could not translate host name "db" to address: Name or service not known', "db"),
+        ("connection refused", ""),
+        (SILENT, ""),
+    ],
+)
+def test_a_name_that_does_not_resolve_is_read_in_the_words_of_many_languages(text: str, host: str) -> None:
+    assert unresolved(text) == host
+
+
+@pytest.mark.parametrize(
+    ("text", "silent"),
+    [
+        (SILENT, True),
+        ("dial tcp: lookup depot: i/o timeout", True),
+        ("getaddrinfo EAI_AGAIN depot", True),
+        ("socket.gaierror: [Errno -3] Temporary failure in name resolution", True),
+        ("lookup depo on 10.96.0.10:53: no such host", False),
+        ("dial tcp 10.0.0.8:8080: i/o timeout", False),
+    ],
+)
+def test_a_name_server_that_gives_no_answer_is_told_from_a_name_that_is_wrong(text: str, silent: bool) -> None:
+    assert resolver_silent(text) is silent

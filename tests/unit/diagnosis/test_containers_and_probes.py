@@ -1,0 +1,317 @@
+"""ContainerStart, ContainerExit, OutOfMemory, InitContainer and the three probes, each with what looks like it."""
+
+from dataclasses import replace
+
+import pytest
+
+from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
+from kintsugi.decisions.diagnosis.words import telling_line
+from kintsugi.model.causes import CauseKind, Confidence
+from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, ends, row, runs, waits
+
+CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
+APP = ("spec", "containers", 0)
+EXIT = CauseKind.CONTAINER_EXIT
+NOT_RUN = (
+    "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: "
+    'unable to start container process: exec: "/bin/shopp": stat /bin/shopp: no such file or directory: unknown'
+)
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        waits("RunContainerError", NOT_RUN),
+        waits("CrashLoopBackOff", "back-off", restarts=3, ended=ends(128, "StartError", NOT_RUN)),
+    ],
+)
+def test_a_command_that_cannot_be_run_is_the_template_s(container: Json) -> None:
+    web = Workload()
+    web.change((*APP, "command"), ["/bin/shopp"])
+    web.roll_out(container)
+    (cause,) = web.causes()
+    assert row(cause) == (CauseKind.CONTAINER_START, "deployment/web", "containers[app].command", CERTAIN)
+    assert "/bin/shopp" in cause.text
+
+
+def test_an_image_that_would_run_as_root_is_the_security_context_s() -> None:
+    web = Workload()
+    web.change((*APP, "securityContext"), {"runAsNonRoot": True})
+    web.roll_out(waits("CreateContainerConfigError", "container has runAsNonRoot and image will run as root (pod: …)"))
+    (cause,) = web.causes()
+    field = "containers[app].securityContext.runAsNonRoot"
+    assert row(cause) == (CauseKind.CONTAINER_START, "deployment/web", field, CERTAIN)
+
+
+def test_a_new_image_that_runs_as_root_is_likelier_than_the_rule_that_forbids_it() -> None:
+    web = Workload()
+    web.change((*APP, "securityContext"), {"runAsNonRoot": True})
+    web = Workload(template=web.template)
+    web.change((*APP, "image"), "shop:root")
+    web.roll_out(waits("CreateContainerConfigError", "container has runAsNonRoot and image will run as root"))
+    assert row(web.causes()[0]) == (CauseKind.CONTAINER_START, "deployment/web", "containers[app].image", LIKELY)
+
+
+def test_a_runtime_that_fails_for_another_reason_is_never_certain() -> None:
+    web = Workload()
+    web.replace_pod(waits("CreateContainerError", "context deadline exceeded"))
+    assert row(web.causes()[0]) == (CauseKind.CONTAINER_START, "deployment/web", "containers[app]", LIKELY)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "field"),
+    [
+        ((*APP, "image"), "shop:bad", "containers[app].image"),
+        ((*APP, "env", 0), {"name": "OTHER", "value": "x"}, "containers[app].env[OTHER]"),
+        ((*APP, "env", 0, "value"), "http://nowhere", "containers[app].env[UPSTREAM]"),
+        ((*APP, "command"), ["/bin/sh", "-c", "exit 137"], "containers[app].command"),
+    ],
+)
+def test_a_crash_of_a_new_template_is_of_the_field_that_changed(
+    path: tuple[str | int, ...], value: object, field: str
+) -> None:
+    web = Workload()
+    web.change(path, value)
+    web.roll_out(crashes(137))
+    (cause,) = web.causes()
+    assert row(cause) == (EXIT, "deployment/web", field, LIKELY)
+    assert "exit code 137" in cause.text
+
+
+def test_a_crash_of_a_sidecar_is_of_its_own_field() -> None:
+    web = Workload()
+    web.change(("spec", "containers", 1, "env", 0, "value"), "8080")
+    web.roll_out(runs(), metrics=crashes(5))
+    assert row(web.causes()[0]) == (EXIT, "deployment/web", "containers[metrics].env[PORT]", LIKELY)
+
+
+def test_a_crash_has_the_last_telling_line_of_the_log() -> None:
+    web = Workload()
+    web.replace_pod(crashes(3))
+    web.more["logs"] = (LogFacts(pod="web-good-3", container="app", line="fatal: CURRENCY is XYZ"),)
+    (cause,) = web.causes()
+    assert cause.text.endswith("fatal: CURRENCY is XYZ")
+    assert cause.evidence[-1].text == "fatal: CURRENCY is XYZ"
+
+
+def test_a_pod_that_crashes_among_good_ones_is_its_own_cause() -> None:
+    web = Workload()
+    web.replace_pod(crashes(1))
+    assert row(web.causes()[0]) == (EXIT, "pod/web-good-3", "containers[app]", LIKELY)
+
+
+def test_pods_that_all_crash_are_their_workload_s() -> None:
+    web = Workload()
+    web.replace_pod(crashes(1))
+    web.pods[1] = web.pod("web-good-4", "7d9f", created=ago(50), app=crashes(1))
+    (cause,) = web.causes()
+    assert row(cause) == (EXIT, "deployment/web", "containers[app]", LIKELY)
+    assert {each.object for each in cause.evidence} == {"pod/web-good-3", "pod/web-good-4"}
+
+
+def setting(seconds: float) -> ConfigurationFacts:
+    """Return the settings as they were written so long ago."""
+    return ConfigurationFacts(
+        type=ConfigurationType.CONFIG_MAP,
+        name="settings",
+        exists=True,
+        keys=frozenset({"currency"}),
+        changed=ago(seconds),
+        changed_keys=("currency",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "thing", "field"),
+    [
+        (90, "configmap/settings", "data[currency]"),
+        (30, "pod/web-good-3", "containers[app]"),
+        (10 * 86400, "pod/web-good-3", "containers[app]"),
+    ],
+    ids=["after the template and before the pod", "after the pod was made", "long before the template"],
+)
+def test_configuration_that_changed_last_before_a_crash_is_the_cause(seconds: float, thing: str, field: str) -> None:
+    web = Workload()
+    web.replace_pod(crashes(3))
+    web.more["configurations"] = (setting(seconds),)
+    assert row(web.causes()[0]) == (EXIT, thing, field, LIKELY)
+
+
+@pytest.mark.parametrize("returned", [True, False], ids=["it says so", "it is older"])
+def test_a_template_that_came_back_is_not_suspected(returned: bool) -> None:
+    """A rollback took it back: what the template before it had other is not what broke."""
+    web = Workload()
+    web.change((*APP, "image"), "shop:2")
+    web.roll_out(crashes(1))
+    first, second = web.revisions
+    before = replace(first, created=ago(600) if returned else ago(60))
+    web.revisions = [before, replace(second, returned=returned)]
+    assert row(web.causes()[0])[2] == "containers[app]"
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        runs(restarts=1, ended=ends(137)),
+        waits("ContainerCreating"),
+        {**runs(ready=False, seconds=5, restarts=1, ended=ends(1))},
+        {"ready": False, "restartCount": 0, "state": {"terminated": ends(1)}},
+    ],
+    ids=["ready again", "made anew", "started again", "its first end"],
+)
+def test_a_container_that_was_ended_once_is_no_cause(container: Json) -> None:
+    web = Workload()
+    web.replace_pod(container)
+    assert web.causes() == ()
+
+
+OOM = ends(137, "OOMKilled")
+
+
+@pytest.mark.parametrize(
+    ("container", "certain"),
+    [
+        (waits("CrashLoopBackOff", "back-off", restarts=3, ended=OOM), True),
+        (runs(restarts=2, seconds=20, ended=OOM), True),
+        (runs(restarts=1, ended=OOM), None),
+        (runs(restarts=5, ended=ends(137, "OOMKilled", seconds=7200)), None),
+        (crashes(137), False),
+    ],
+    ids=["again and again", "between two ends", "once", "long ago", "137 without the kernel"],
+)
+def test_only_what_the_kernel_ended_for_its_memory_is_out_of_memory(container: Json, certain: bool | None) -> None:
+    web = Workload()
+    web.replace_pod(container)
+    found = [row(each) for each in web.causes()]
+    limit = (CauseKind.OUT_OF_MEMORY, "deployment/web", "containers[app].resources.limits.memory", CERTAIN)
+    other = (EXIT, "pod/web-good-3", "containers[app]", LIKELY)
+    assert found == ([] if certain is None else [limit] if certain else [other])
+
+
+def test_memory_of_a_container_without_a_limit_is_only_likely_its_own() -> None:
+    web = Workload()
+    web.change((*APP, "resources"), {})
+    web.replace_pod(waits("CrashLoopBackOff", "", restarts=3, ended=OOM))
+    assert row(web.causes()[0]) == (CauseKind.OUT_OF_MEMORY, "deployment/web", "containers[app]", LIKELY)
+
+
+def test_an_init_container_that_fails_is_of_its_own_changed_field() -> None:
+    web = Workload()
+    web.change(("spec", "initContainers", 0, "image"), "shop:bad")
+    web.roll_out(waits("PodInitializing"), migrate=crashes(1), metrics=waits("PodInitializing"))
+    (cause,) = web.causes()
+    assert row(cause) == (CauseKind.INIT_CONTAINER, "deployment/web", "initContainers[migrate].image", LIKELY)
+
+
+def test_an_init_container_that_hangs_and_is_new_is_named_as_a_whole() -> None:
+    web = Workload()
+    web.template["spec"]["initContainers"].append({"name": "wait", "image": "shop:1", "args": ["wait"]})
+    hangs = runs(ready=False, seconds=180)
+    web.roll_out(waits("PodInitializing"), wait=hangs, metrics=waits("PodInitializing"))
+    (cause,) = web.causes()
+    assert row(cause) == (CauseKind.INIT_CONTAINER, "deployment/web", "initContainers[wait]", LIKELY)
+
+
+def test_an_init_container_that_has_just_begun_is_no_cause() -> None:
+    web = Workload()
+    web.replace_pod(waits("PodInitializing"), migrate=runs(ready=False, seconds=20), metrics=waits("PodInitializing"))
+    assert web.causes() == ()
+
+
+def killed(web: Workload, pod: str, probe: str, *, count: int = 1, seconds: float = 20) -> None:
+    """Let the kubelet end the container for a probe."""
+    web.event(
+        pod, "Unhealthy", f"{probe.title()} probe failed: HTTP probe failed with statuscode: 404", container="app"
+    )
+    said = f"Container app failed {probe} probe, will be restarted"
+    web.event(pod, "Killing", said, count=count, container="app", seconds=seconds)
+
+
+def test_a_liveness_probe_that_ends_its_container_again_and_again_is_certain() -> None:
+    web = Workload()
+    web.change((*APP, "livenessProbe", "httpGet", "port"), 8081)
+    web.roll_out(runs(restarts=3, seconds=5, ended=ends(137)))
+    killed(web, "pod/web-new-1", "liveness", count=3)
+    (cause,) = web.causes()
+    assert row(cause) == (CauseKind.LIVENESS_PROBE, "deployment/web", "containers[app].livenessProbe", CERTAIN)
+    assert cause.text.endswith("HTTP probe failed with statuscode: 404")
+
+
+def test_a_container_in_back_off_for_its_liveness_probe_did_not_end_by_itself() -> None:
+    web = Workload()
+    web.change((*APP, "livenessProbe", "httpGet", "port"), 8081)
+    web.roll_out(crashes(137))
+    killed(web, "pod/web-new-1", "liveness", count=4)
+    assert [each.kind for each in web.causes()] == [CauseKind.LIVENESS_PROBE]
+
+
+@pytest.mark.parametrize(("restarts", "seconds"), [(1, 20), (3, 3600)], ids=["hung once", "long ago"])
+def test_a_container_that_hung_once_or_long_ago_has_no_liveness_cause(restarts: int, seconds: float) -> None:
+    web = Workload()
+    web.replace_pod(runs(restarts=restarts, ended=ends(137)))
+    killed(web, "pod/web-good-3", "liveness", seconds=seconds)
+    assert web.causes() == ()
+
+
+def test_a_container_that_is_ended_before_it_has_started_fails_its_startup_probe() -> None:
+    web = Workload()
+    web.change((*APP, "env", 0, "value"), "120")
+    web.roll_out(runs(ready=False, started=False, restarts=1, seconds=5, ended=ends(137)))
+    killed(web, "pod/web-new-1", "startup")
+    (cause,) = web.causes()
+    assert row(cause) == (CauseKind.STARTUP_PROBE, "deployment/web", "containers[app].startupProbe", CERTAIN)
+
+
+def test_a_container_that_starts_slowly_and_in_time_is_no_cause() -> None:
+    web = Workload()
+    web.roll_out(runs(ready=False, started=False, seconds=20))
+    said = "Startup probe failed: HTTP probe failed with statuscode: 503"
+    web.event("pod/web-new-1", "Unhealthy", said, count=4, container="app")
+    assert web.causes() == ()
+
+
+UNREADY = "Readiness probe failed: HTTP probe failed with statuscode: 503"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_container_that_stays_unready_beyond_its_start_fails_its_readiness_probe(told: bool) -> None:
+    web = Workload()
+    web.change((*APP, "readinessProbe", "httpGet", "path"), "/healthz")
+    web.roll_out(runs(ready=False, seconds=300))
+    if told:
+        web.event("pod/web-new-1", "Unhealthy", UNREADY, count=30, container="app")
+    (cause,) = web.causes()
+    expected = CERTAIN if told else LIKELY
+    assert row(cause) == (CauseKind.READINESS_PROBE, "deployment/web", "containers[app].readinessProbe", expected)
+
+
+def test_a_pod_that_is_unready_among_good_ones_is_its_own_cause() -> None:
+    web = Workload()
+    web.pods[0] = web.pod("web-good-1", "7d9f", app=runs(ready=False, seconds=600))
+    web.event("pod/web-good-1", "Unhealthy", UNREADY, count=30, container="app")
+    assert row(web.causes()[0]) == (
+        CauseKind.READINESS_PROBE,
+        "pod/web-good-1",
+        "containers[app].readinessProbe",
+        CERTAIN,
+    )
+
+
+def test_a_container_that_has_just_started_is_not_unready_yet() -> None:
+    web = Workload()
+    web.replace_pod(runs(ready=False, seconds=20))
+    web.pods[0]["status"]["conditions"][0]["lastTransitionTime"] = web.pods[0]["metadata"]["creationTimestamp"]
+    web.event("pod/web-good-3", "Unhealthy", UNREADY, count=2, container="app")
+    assert web.causes() == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (["listening", "ERROR no database", "bye"], "ERROR no database"),
+        (["one", "two", "  "], "two"),
+        ([], ""),
+    ],
+)
+def test_the_telling_line_of_a_log_is_the_last_that_says_what_went_wrong(lines: list[str], told: str) -> None:
+    assert telling_line(lines) == told

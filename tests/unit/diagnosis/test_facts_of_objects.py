@@ -1,0 +1,74 @@
+"""Objects as the API has them, made into facts: who wrote what last, and nothing of what a Secret holds."""
+
+from typing import Any
+
+import pytest
+
+from kintsugi.actions import diagnosis_facts
+from kintsugi.decisions.diagnosis.facts import ConfigurationType, FieldChange
+from tests.unit.diagnosis.workload import ago, iso
+
+
+def managed(manager: str, seconds: float, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry of the managed fields."""
+    return {"manager": manager, "operation": "Update", "time": iso(ago(seconds)), "fieldsV1": fields}
+
+
+def keys(*names: str) -> dict[str, Any]:
+    """Return the fields of data with these keys."""
+    return {"f:data": {".": {}, **{f"f:{name}": {} for name in names}}}
+
+
+def test_a_secret_passes_with_the_names_of_its_keys_alone() -> None:
+    secret = {"kind": "Secret", "metadata": {"name": "token"}, "data": {"token": "aHVudGVyMg=="}}
+    found = diagnosis_facts.configuration_of(ConfigurationType.SECRET, "token", secret)
+    assert (found.reference, found.exists, found.keys) == ("secret/token", True, frozenset({"token"}))
+    assert "aHVudGVyMg" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("last", "changed"),
+    [(("currency",), ("currency",)), (("currency", "locale"), ())],
+    ids=["one key", "several, of which nobody says which"],
+)
+def test_the_key_that_was_written_last_is_known_where_its_writer_wrote_no_other(
+    last: tuple[str, ...], changed: tuple[str, ...]
+) -> None:
+    entries = [
+        managed("kubectl-create", 900, keys("currency", "locale")),
+        managed("kubectl-patch", 60, keys(*last)),
+        managed("labeller", 5, {"f:metadata": {"f:labels": {}}}),
+    ]
+    obj = {"metadata": {"name": "settings", "managedFields": entries}, "data": {"currency": "EUR", "locale": "de"}}
+    found = diagnosis_facts.configuration_of(ConfigurationType.CONFIG_MAP, "settings", obj)
+    assert (found.changed, found.changed_keys) == (ago(60), changed)
+
+
+def test_the_one_who_wrote_the_replicas_last_is_who_scaled() -> None:
+    entries = [
+        managed("helm", 900, {"f:spec": {"f:replicas": {}, "f:template": {}}}),
+        managed("kubectl", 60, {"f:spec": {"f:replicas": {}}}),
+        managed("controller", 5, {"f:status": {}}),
+    ]
+    assert diagnosis_facts.scaled_by({"metadata": {"managedFields": entries}}) == FieldChange(
+        manager="kubectl", at=ago(60)
+    )
+    assert diagnosis_facts.scaled_by({"metadata": {}}) is None
+
+
+def test_events_are_those_of_the_objects_that_were_asked_about() -> None:
+    def event(name: str, **more: Any) -> dict[str, Any]:
+        involved = {"kind": "Pod", "name": name, "fieldPath": "spec.containers{app}"}
+        return {"kind": "Event", "metadata": {}, "reason": "Failed", "message": "x", "involvedObject": involved, **more}
+
+    series = {"count": 7, "lastObservedTime": iso(ago(3))}
+    found = list(
+        diagnosis_facts.events_of_facts(
+            [event("web-1", count=4, lastTimestamp=iso(ago(9))), event("web-1", series=series), event("other")],
+            frozenset({"pod/web-1"}),
+        )
+    )
+    assert [(each.object, each.count, each.at) for each in found] == [
+        ("pod/web-1", 4, ago(9)),
+        ("pod/web-1", 7, ago(3)),
+    ]

@@ -1,0 +1,319 @@
+"""Node, Volume and Finalizer: what stands under a pod, and what does not let go of one, each with what looks like it."""
+
+from typing import Any
+
+import pytest
+
+from kintsugi.decisions.diagnosis.facts import LogFacts, NodeFacts
+from kintsugi.decisions.diagnosis.surroundings import UsageFacts
+from kintsugi.model.causes import CauseKind, Confidence
+from tests.unit.diagnosis.around import claim, mounting_claim, node
+from tests.unit.diagnosis.test_containers_and_probes import OOM, killed
+from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, iso, row, runs, waits
+
+CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
+NODE, VOLUME, FINALIZER = CauseKind.NODE, CauseKind.VOLUME, CauseKind.FINALIZER
+FOLDER = 'MountVolume.SetUp failed for volume "pv-1" : hostPath type check failed: /data/1 is not a directory'
+ATTACHED = 'Multi-Attach error for volume "pv-1" Volume is already exclusively attached to one node'
+
+
+def unready(web: Workload, index: int = 0, *, on: str = "node-1") -> Json:
+    """Let the cluster say that a pod is not ready, though its kubelet last said that its containers are."""
+    pod = web.pods[index]
+    pod["status"]["conditions"][0] |= {"status": "False", "lastTransitionTime": iso(ago(90))}
+    pod["spec"]["nodeName"] = on
+    return pod
+
+
+@pytest.mark.parametrize("status", ["Unknown", "False"])
+def test_a_node_that_does_not_report_is_the_cause_of_its_unready_pods(status: str) -> None:
+    web = Workload()
+    unready(web, on="node-2")
+    web.more["nodes"] = (node(), node("node-2", Ready=status))
+    (cause,) = web.causes()
+    assert row(cause) == (NODE, "node/node-2", "status.conditions[Ready]", CERTAIN)
+
+
+def test_a_node_that_does_not_report_is_no_cause_for_pods_that_are_ready() -> None:
+    web = Workload()
+    web.more["nodes"] = (node(Ready="Unknown"),)
+    assert web.causes() == ()
+
+
+def test_an_unready_pod_on_a_node_that_reports_is_its_own_cause() -> None:
+    web = Workload()
+    web.replace_pod(crashes(1))
+    web.more["nodes"] = (node(),)
+    assert [each.kind for each in web.causes()] == [CauseKind.CONTAINER_EXIT]
+
+
+def evicted(web: Workload, message: str) -> None:
+    """Let the kubelet evict a pod."""
+    pod = web.pods[0]
+    pod["status"] |= {"phase": "Failed", "reason": "Evicted", "message": message}
+    pod["status"]["conditions"][0]["status"] = "False"
+
+
+@pytest.mark.parametrize(
+    ("message", "pressure"),
+    [
+        ("The node was low on resource: ephemeral-storage. Threshold quantity: 1Gi, available: 2Mi. ", "DiskPressure"),
+        ("The node was low on resource: memory. Threshold quantity: 100Mi, available: 90Mi. ", "MemoryPressure"),
+        ("The node was low on resource: pids. ", "PIDPressure"),
+        ("The node had condition: [DiskPressure]. ", "DiskPressure"),
+    ],
+)
+@pytest.mark.parametrize("holds", [True, False])
+def test_a_node_that_evicts_for_want_of_something_is_the_cause_while_its_condition_holds_it_is_certain(
+    message: str, pressure: str, holds: bool
+) -> None:
+    web = Workload()
+    evicted(web, message)
+    conditions: dict[str, Any] = {pressure: "True" if holds else "False"}
+    web.more["nodes"] = (node(**conditions),)
+    (cause,) = web.causes()
+    assert row(cause) == (NODE, "node/node-1", f"status.conditions[{pressure}]", CERTAIN if holds else LIKELY)
+
+
+def test_an_eviction_for_another_reason_is_not_the_node_s() -> None:
+    """A pod that uses more than its own limit of a volume is evicted, too."""
+    web = Workload()
+    evicted(web, 'Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". ')
+    web.more["nodes"] = (node(),)
+    assert web.causes() == ()
+
+
+def test_an_eviction_that_was_made_good_elsewhere_is_over() -> None:
+    web = Workload()
+    evicted(web, "The node was low on resource: memory. ")
+    web.pods.append(web.pod("web-good-9", "7d9f"))
+    web.more["nodes"] = (node(MemoryPressure="True"),)
+    assert web.causes() == ()
+
+
+@pytest.mark.parametrize(
+    ("others", "named"),
+    [((3, 0), True), ((3, 1), False), ((1, 0), False)],
+    ids=["nobody there is ready", "others there are", "too few to tell"],
+)
+def test_a_node_whose_pods_fail_of_whichever_workload_is_likely_the_cause(others: tuple[int, int], named: bool) -> None:
+    web = Workload()
+    unready(web, 1, on="node-2")
+    web.more["nodes"] = (node(), node("node-2", others=others))
+    found = [row(each) for each in web.causes()]
+    assert found == ([(NODE, "node/node-2", "", LIKELY)] if named else [])
+
+
+@pytest.mark.parametrize(("others", "kind"), [((3, 0), NODE), ((3, 3), CauseKind.LIVENESS_PROBE)])
+def test_a_probe_that_fails_on_a_node_where_all_pods_fail_says_nothing_of_the_container(
+    others: tuple[int, int], kind: CauseKind
+) -> None:
+    web = Workload()
+    unready(web, 1, on="node-2")
+    killed(web, "pod/web-good-2", "liveness", count=3)
+    web.more["nodes"] = (node(), node("node-2", others=others))
+    assert [each.kind for each in web.causes()] == [kind]
+
+
+def test_an_upstream_that_is_down_for_the_same_node_is_no_further_cause() -> None:
+    down = Workload(reference="statefulset/depot")
+    web = Workload()
+    for each in (down, web):
+        for index in range(2):
+            unready(each, index)
+        each.more["nodes"] = (node(Ready="Unknown"),)
+    web.more["upstreams"] = (down.facts(),)
+    (cause,) = web.causes()
+    assert row(cause) == (NODE, "node/node-1", "status.conditions[Ready]", CERTAIN)
+
+
+@pytest.mark.parametrize(
+    ("taint", "condition"),
+    [("disk-pressure", "DiskPressure"), ("memory-pressure", "MemoryPressure"), ("pid-pressure", "PIDPressure")],
+)
+def test_a_taint_that_a_node_s_condition_sets_is_that_condition(taint: str, condition: str) -> None:
+    web = Workload()
+    key = f"node.kubernetes.io/{taint}"
+    web.replace_pod(waits(""), scheduling=f"0/1 nodes are available: 1 node(s) had untolerated taint {{{key}: }}.")
+    conditions: dict[str, Any] = {condition: "True"}
+    tainted = node(**conditions)
+    web.more["nodes"] = (type(tainted)(name="node-1", cordoned=False, taints=(key,), conditions=tainted.conditions),)
+    assert row(web.causes()[0]) == (NODE, "node/node-1", f"status.conditions[{condition}]", CERTAIN)
+
+
+@pytest.mark.parametrize(
+    ("taints", "borne", "confidence"),
+    [
+        (("dedicated",), (), CERTAIN),
+        (("dedicated", "gpu"), ("gpu",), CERTAIN),
+        (("dedicated", "gpu"), (), LIKELY),
+        (("dedicated",), ("",), None),
+    ],
+    ids=["one", "another is borne", "several", "each is borne"],
+)
+def test_a_taint_that_the_scheduler_does_not_name_is_one_that_the_pods_do_not_bear(
+    taints: tuple[str, ...], borne: tuple[str, ...], confidence: Confidence | None
+) -> None:
+    web = Workload()
+    web.template["spec"]["tolerations"] = [{"key": key, "operator": "Exists"} for key in borne]
+    web.replace_pod(waits(""), scheduling="0/1 nodes are available: 1 node(s) had untolerated taint(s).")
+    web.more["nodes"] = (NodeFacts(name="node-1", cordoned=False, taints=taints),)
+    found = [row(each) for each in web.causes() if each.field == "spec.taints[dedicated]"]
+    assert found == ([(NODE, "node/node-1", "spec.taints[dedicated]", confidence)] if confidence else [])
+
+
+def starting(reason: str, message: str, *, count: int = 3) -> Workload:
+    """Let a pod wait for its volume, with the kubelet's word."""
+    web = mounting_claim(Workload())
+    creating = waits("ContainerCreating")
+    web.replace_pod(creating, migrate=waits("PodInitializing"), metrics=waits("PodInitializing"))
+    web.event("pod/web-good-3", reason, message, count=count)
+    return web
+
+
+def test_a_folder_that_is_gone_is_the_persistent_volume_s() -> None:
+    web = starting("FailedMount", FOLDER)
+    web.more["claims"] = (claim(volume_field="spec.hostPath.path"),)
+    assert row(web.causes()[0]) == (VOLUME, "persistentvolume/pv-1", "spec.hostPath.path", CERTAIN)
+
+
+def test_a_mount_that_failed_once_is_only_likely() -> None:
+    web = starting("FailedMount", FOLDER, count=1)
+    web.more["claims"] = (claim(volume_field="spec.hostPath.path"),)
+    assert web.causes()[0].confidence is LIKELY
+
+
+def test_a_volume_that_is_attached_elsewhere_is_the_claim_s() -> None:
+    web = starting("FailedAttachVolume", ATTACHED)
+    web.more["claims"] = (claim(),)
+    assert row(web.causes()[0]) == (VOLUME, "persistentvolumeclaim/data", "", CERTAIN)
+
+
+def test_a_configmap_that_cannot_be_mounted_is_no_volume_that_fails() -> None:
+    said = 'MountVolume.SetUp failed for volume "routes" : configmap "routes" not found'
+    web = starting("FailedMount", said)
+    web.more["claims"] = (claim(),)
+    assert [each.kind for each in web.causes()] == [CauseKind.MISSING_CONFIGURATION]
+
+
+def test_a_mount_that_failed_before_the_pod_began_is_over() -> None:
+    web = mounting_claim(Workload())
+    web.event("pod/web-good-1", "FailedMount", FOLDER, count=3)
+    web.more["claims"] = (claim(volume_field="spec.hostPath.path"),)
+    assert web.causes() == ()
+
+
+def test_a_claim_that_is_lost_is_the_cause_of_a_pod_that_does_not_start() -> None:
+    web = mounting_claim(Workload())
+    said = '0/1 nodes are available: persistentvolumeclaim "data" bound to non-existent persistentvolume "pv-1".'
+    web.replace_pod(waits(""), scheduling=said)
+    web.more["claims"] = (claim("Lost"),)
+    assert row(web.causes()[0]) == (VOLUME, "persistentvolumeclaim/data", "status.phase", CERTAIN)
+
+
+UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"class_exists": False, "storage_class": "fast"}, "spec.storageClassName"),
+        ({"class_exists": True, "storage_class": "slow"}, "status.phase"),
+        ({"class_exists": None}, "status.phase"),
+    ],
+    ids=["no such class", "the class is there", "nobody could look"],
+)
+def test_a_claim_without_a_volume_is_its_class_s_where_that_is_not_there(more: dict[str, Any], field: str) -> None:
+    web = mounting_claim(Workload())
+    web.replace_pod(waits(""), scheduling=UNBOUND)
+    web.more["claims"] = (claim("Pending", volume="", **more),)
+    (cause,) = web.causes()
+    assert row(cause) == (VOLUME, "persistentvolumeclaim/data", field, CERTAIN)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [("write /data/log: no space left on device", VOLUME), ("fatal: bad setting", CauseKind.CONTAINER_EXIT)],
+)
+def test_a_container_that_ends_for_want_of_space_names_the_claim_that_it_writes_to(line: str, kind: CauseKind) -> None:
+    web = mounting_claim(Workload())
+    web.replace_pod(crashes(4))
+    web.more |= {"claims": (claim(),), "logs": (LogFacts(pod="web-good-3", container="app", line=line),)}
+    first = web.causes()[0]
+    assert first.kind is kind
+    if kind is VOLUME:
+        assert row(first) == (VOLUME, "persistentvolumeclaim/data", "status.capacity[storage]", LIKELY)
+
+
+def test_a_container_that_mounts_no_claim_has_none_that_is_full() -> None:
+    web = Workload()
+    web.replace_pod(crashes(4))
+    web.more["logs"] = (LogFacts(pod="web-good-3", container="app", line="no space left on device"),)
+    assert [each.kind for each in web.causes()] == [CauseKind.CONTAINER_EXIT]
+
+
+def terminating(web: Workload, seconds: float, *finalizers: str, running: bool = False) -> None:
+    """Let a pod be deleted, with its grace over since."""
+    pod = web.pods[0]
+    pod["metadata"] |= {"deletionTimestamp": iso(ago(seconds)), "finalizers": list(finalizers)}
+    if not running:
+        pod["status"]["containerStatuses"] = []
+        pod["status"]["initContainerStatuses"] = []
+
+
+@pytest.mark.parametrize(("running", "confidence"), [(False, CERTAIN), (True, LIKELY)])
+def test_a_finalizer_that_holds_a_pod_is_the_cause(running: bool, confidence: Confidence) -> None:
+    web = Workload()
+    terminating(web, 120, "parcels.test/hold", running=running)
+    (cause,) = web.causes()
+    assert row(cause) == (FINALIZER, "pod/web-good-1", "metadata.finalizers[parcels.test/hold]", confidence)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "finalizers"),
+    [(120, ()), (5, ("parcels.test/hold",)), (120, ("foregroundDeletion",))],
+    ids=["no finalizer", "its grace is just over", "the garbage collector's"],
+)
+def test_a_pod_that_takes_its_time_to_end_is_held_by_no_finalizer(seconds: float, finalizers: tuple[str, ...]) -> None:
+    web = Workload()
+    terminating(web, seconds, *finalizers)
+    assert web.causes() == ()
+
+
+def test_a_workload_that_a_finalizer_holds_says_so() -> None:
+    web = Workload()
+    web.more |= {"deleted": ago(300), "finalizers": ("parcels.test/hold",)}
+    assert row(web.causes()[0])[:3] == (FINALIZER, "deployment/web", "metadata.finalizers[parcels.test/hold]")
+
+
+@pytest.mark.parametrize(
+    ("pod", "container", "told"),
+    [("web-good-3", "app", True), ("web-good-2", "app", True), ("web-good-2", "metrics", False)],
+    ids=["its own", "of another pod", "of another container"],
+)
+def test_memory_that_was_used_last_is_evidence_of_a_container_that_was_ended_for_it(
+    pod: str, container: str, told: bool
+) -> None:
+    web = Workload()
+    web.replace_pod(waits("CrashLoopBackOff", restarts=3, ended=OOM))
+    web.more["usage"] = (UsageFacts(pod=pod, container=container, memory="63Mi"),)
+    (cause,) = web.causes()
+    assert any(each.text == "memory 63Mi" and each.object == f"pod/{pod}" for each in cause.evidence) is told
+
+
+def test_a_key_of_a_projected_volume_is_its_configmap_s() -> None:
+    web = Workload()
+    part = {"configMap": {"name": "routes", "items": [{"key": "main", "path": "main"}]}}
+    web.template["spec"]["volumes"] = [{"name": "all", "projected": {"sources": [{"secret": {"name": "x"}}, part]}}]
+    web.replace_pod(waits("ContainerCreating"), migrate=waits("PodInitializing"), metrics=waits("PodInitializing"))
+    said = 'MountVolume.SetUp failed for volume "all" : configmap references non-existent config key: main'
+    web.event("pod/web-good-3", "FailedMount", said, count=3)
+    found = row(web.causes()[0])
+    assert found[:3] == (CauseKind.MISSING_CONFIGURATION, "configmap/routes", "data[main]")
+
+
+def test_a_running_container_is_no_sign_of_a_node_that_fails() -> None:
+    web = Workload()
+    web.replace_pod(runs(ready=False, seconds=300))
+    web.more["nodes"] = (node(others=(4, 4)),)
+    assert [each.kind for each in web.causes()] == [CauseKind.READINESS_PROBE]

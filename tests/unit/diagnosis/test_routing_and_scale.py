@@ -1,0 +1,128 @@
+"""ScaledToZero and ServiceRouting: nobody is asked for, or nobody is led to."""
+
+from datetime import datetime
+
+import pytest
+
+from kintsugi.decisions.diagnosis.facts import FieldChange, RoutingSpec, ServiceFacts, TargetPort
+from kintsugi.model.causes import CauseKind, Confidence
+from kintsugi.objects.metadata import Metadata
+from tests.unit.diagnosis.workload import Workload, ago, row, runs
+
+CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
+ROUTING = CauseKind.SERVICE_ROUTING
+PORTS = ("spec", "containers", 0, "ports")
+
+
+def service(name: str = "web", target: int | str = 8080, **selector: str) -> ServiceFacts:
+    """Return a Service."""
+    ports = (TargetPort(name="main", port=80, target_port=target),)
+    return ServiceFacts(
+        metadata=Metadata(name=name), spec=RoutingSpec(selector=selector or {"app": "web"}, ports=ports)
+    )
+
+
+@pytest.mark.parametrize(("at", "confidence"), [(ago(60), CERTAIN), (None, LIKELY)], ids=["told when", "not told when"])
+def test_a_workload_that_was_scaled_to_zero_is_the_cause_with_who_did_it(
+    at: datetime | None, confidence: Confidence
+) -> None:
+    web = Workload()
+    web.pods = []
+    web.more |= {"desired": 0, "scaled": FieldChange(manager="kubectl", at=at)}
+    (cause,) = web.causes()
+    assert row(cause) == (CauseKind.SCALED_TO_ZERO, "deployment/web", "spec.replicas", confidence)
+    assert "by kubectl" in cause.text
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"desired": 0, "scaled": FieldChange(manager="helm", at=ago(2 * 86400))},
+        {"desired": 1},
+        {"desired": 0, "reference": "daemonset/web"},
+    ],
+    ids=["made so", "scaled to one", "no node for a DaemonSet"],
+)
+def test_a_workload_that_never_had_pods_or_has_some_is_not_scaled_to_zero(more: dict[str, object]) -> None:
+    web = Workload()
+    web.pods = web.pods[:1] if more["desired"] else []
+    web.more |= more
+    assert web.causes() == ()
+
+
+@pytest.mark.parametrize("name", ["web", "shop"], ids=["by its name", "by another label"])
+def test_a_selector_that_no_pod_meets_is_the_service_s(name: str) -> None:
+    web = Workload()
+    web.more["services"] = (service(name, app="wep", **{"part-of": "shop"}),)
+    (cause,) = web.causes()
+    assert row(cause) == (ROUTING, f"service/{name}", "spec.selector[app]", LIKELY)
+    assert "app=wep" in cause.text
+    assert "app=web" in cause.text
+
+
+@pytest.mark.parametrize(
+    ("found", "selected"),
+    [
+        (service("other", app="other"), ()),
+        (service("web", app="other"), ("web",)),
+        (service("web"), ()),
+        (service("web", "http"), ()),
+        (ServiceFacts(metadata=Metadata(name="web"), spec=RoutingSpec(type="ExternalName")), ()),
+    ],
+    ids=["of another workload", "of other pods", "leads to it", "by a port's name", "of no pods"],
+)
+def test_a_service_that_leads_to_ready_pods_or_is_not_about_these_is_no_cause(
+    found: ServiceFacts, selected: tuple[str, ...]
+) -> None:
+    web = Workload()
+    web.more |= {"services": (found,), "selected": frozenset(selected)}
+    assert web.causes() == ()
+
+
+def test_a_service_without_endpoints_is_no_cause_while_no_pod_is_ready() -> None:
+    web = Workload()
+    web.pods = [web.pod("web-1", "7d9f", created=ago(30), app=runs(ready=False, seconds=20))]
+    web.more["services"] = (service(app="wep"),)
+    assert web.causes() == ()
+
+
+def test_a_port_s_name_that_no_container_has_is_the_service_s() -> None:
+    web = Workload()
+    web.more["services"] = (service("web", "web"),)
+    assert row(web.causes()[0]) == (ROUTING, "service/web", "spec.ports[main].targetPort", CERTAIN)
+
+
+def test_a_port_s_name_is_only_likely_wrong_where_other_workloads_may_have_it() -> None:
+    web = Workload()
+    web.more["services"] = (service("web", "web", **{"part-of": "shop"}),)
+    assert row(web.causes()[0])[3] is LIKELY
+
+
+def test_a_port_that_a_rollout_renamed_is_the_template_s() -> None:
+    web = Workload()
+    web.change(PORTS, [{"name": "web", "containerPort": 8080}])
+    web.roll_out(runs())
+    web.more["services"] = (service("web", "http"),)
+    (cause,) = web.causes()
+    assert row(cause) == (ROUTING, "deployment/web", "containers[app].ports[web].name", CERTAIN)
+
+
+def test_a_statefulset_s_governing_service_is_its_own() -> None:
+    web = Workload()
+    web.more |= {"services": (service("nodes", app="db"),), "governing": "nodes"}
+    assert row(web.causes()[0])[:2] == (ROUTING, "service/nodes")
+
+
+def test_a_service_that_bears_the_workload_s_labels_is_meant_for_it_whatever_it_selects() -> None:
+    web = Workload()
+    other = service("front", app="other")
+    labelled = Metadata(name="front", labels={"app": "web"})
+    web.more["services"] = (ServiceFacts(metadata=labelled, spec=other.spec),)
+    (cause,) = web.causes()
+    assert row(cause) == (ROUTING, "service/front", "spec.selector[app]", LIKELY)
+
+
+def test_another_workload_s_service_is_not_suspected() -> None:
+    web = Workload()
+    web.more["services"] = (service("api", app="api"),)
+    assert web.causes() == ()

@@ -1,0 +1,193 @@
+"""The rows of docs/faults.md: of a workload that is broken as a row says, the row's cause is the first, and no surer than it may be."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from kintsugi.decisions.diagnosis.facts import (
+    ConfigurationFacts,
+    ConfigurationType,
+    FieldChange,
+    NodeFacts,
+    WebhookFacts,
+)
+from kintsugi.model.causes import Cause, CauseKind, Confidence
+from tests.faults import page
+from tests.faults.page import Row
+from tests.unit.diagnosis.test_containers_and_probes import NOT_RUN, OOM, UNREADY, killed, setting
+from tests.unit.diagnosis.test_images_and_configuration import new_image
+from tests.unit.diagnosis.test_nodes_and_admission import EXPIRED, NONE, POD, REFUSED, WEBHOOK
+from tests.unit.diagnosis.test_routing_and_scale import service
+from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, ends, runs, waits
+
+APP, SPEC = ("spec", "containers", 0), ("spec",)
+HTTP = "unexpected status from HEAD request to http://r/v2/: "
+CONFIG = "CreateContainerConfigError"
+Path = tuple[str | int, ...]
+
+
+def new(path: Path, value: object, container: Json | None = None, **more: Any) -> Workload:
+    """Roll out a template with one other field, whose first pod is like this."""
+    web = Workload()
+    web.change(path, value)
+    web.roll_out(container, **more)
+    return web
+
+
+def old(container: Json, **more: Any) -> Workload:
+    """Let one pod of the good template be made anew, like this."""
+    web = Workload()
+    web.replace_pod(container, **more)
+    return web
+
+
+def also(web: Workload, **more: Any) -> Workload:
+    """Read something besides."""
+    web.more |= more
+    return web
+
+
+def told(web: Workload, *said: tuple[str, str, str]) -> Workload:
+    """Let Events say something of the pods' container."""
+    for about, reason, message in said:
+        web.event(about, reason, message, count=3, container="app")
+    return web
+
+
+def refused(said: str, web: Workload | None = None, **more: Any) -> Workload:
+    """Let the controller be refused a pod."""
+    web = web or Workload()
+    del web.pods[-1 if len(web.pods) > 2 else 0]
+    web.condition("replicaset/web", said)
+    return also(web, **more)
+
+
+def ended_by(web: Workload, probe: str) -> Workload:
+    """Let the kubelet end the new pod's container for a probe, again and again."""
+    killed(web, "pod/web-new-1", probe, count=3)
+    return web
+
+
+def node(*, cordoned: bool = False, taints: tuple[str, ...] = ()) -> dict[str, tuple[NodeFacts, ...]]:
+    """Return the one node."""
+    return {"nodes": (NodeFacts(name="node-1", cordoned=cordoned, taints=taints),)}
+
+
+NO_PULL_SECRET = ConfigurationFacts(type=ConfigurationType.SECRET, name="registry", exists=False)
+GUARD = WebhookFacts(reference="validatingwebhookconfiguration/guard", names=("guard.shop.test",))
+SECRET_REF = (*APP, "env", 2, "valueFrom", "secretKeyRef", "name")
+MEMORY = (*APP, "resources", "limits", "memory")
+ANTI = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "x"}]}}
+HOST_PORT = [{"containerPort": 8080, "hostPort": 9301}]
+PORT_NAME = [{"name": "web", "containerPort": 8080}]
+LIVE_PORT = (*APP, "livenessProbe", "httpGet", "port")
+READY_PATH = (*APP, "readinessProbe", "httpGet", "path")
+UNSTARTED = waits("PodInitializing")
+SHORT = "exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1"
+
+BROKEN: Mapping[str, Callable[[], Workload]] = {
+    "image-not-found": lambda: new_image("r/shop:2: not found"),
+    "image-denied": lambda: new_image(f"{HTTP}403 Forbidden"),
+    "image-registry-busy": lambda: new_image(f"{HTTP}429 Too Many Requests"),
+    "image-registry-down": lambda: new_image(f"{HTTP}503 Service Unavailable", in_state=False),
+    "image-of-good-revision-gone": lambda: old(UNSTARTED, migrate=waits("ImagePullBackOff", "shop:1: not found")),
+    "pull-secret-deleted": lambda: also(new_image(f"{HTTP}401 Unauthorized"), configurations=(NO_PULL_SECRET,)),
+    "configmap-deleted": lambda: old(waits(CONFIG, 'configmap "settings" not found')),
+    "configmap-key-gone": lambda: old(waits(CONFIG, "couldn't find key currency in ConfigMap shop/settings")),
+    "secret-deleted": lambda: old(waits(CONFIG, 'secret "token" not found')),
+    "secret-reference-wrong": lambda: new(SECRET_REF, "tokens", waits(CONFIG, 'secret "tokens" not found')),
+    "command-not-found": lambda: new((*APP, "command"), ["/bin/shopp"], waits("RunContainerError", NOT_RUN)),
+    "runs-as-root": lambda: new(
+        (*APP, "securityContext"),
+        {"runAsNonRoot": True},
+        waits(CONFIG, "container has runAsNonRoot and image will run as root"),
+    ),
+    "bad-version": lambda: new((*APP, "image"), "web:bad", crashes(1)),
+    "variable-removed": lambda: new((*APP, "env", 0), None, crashes(3)),
+    "setting-not-known": lambda: also(old(crashes(3)), configurations=(setting(90),)),
+    "sidecar-port-taken": lambda: new(("spec", "containers", 1, "env", 0, "value"), "8080", runs(), metrics=crashes(5)),
+    "one-pod-crashes": lambda: old(crashes(1)),
+    "killed-once": lambda: old(runs(restarts=1, ended=ends(137))),
+    "exit-137-without-oom": lambda: new((*APP, "command"), ["/bin/sh", "-c", "exit 137"], crashes(137)),
+    "memory-limit-lowered": lambda: new(MEMORY, "24Mi", waits("CrashLoopBackOff", restarts=3, ended=OOM)),
+    "memory-need-grew": lambda: old(waits("CrashLoopBackOff", restarts=3, ended=OOM)),
+    "liveness-wrong-port": lambda: ended_by(new(LIVE_PORT, 8081, runs(restarts=3, seconds=5)), "liveness"),
+    "process-hangs-once": lambda: old(runs(restarts=1, ended=ends(137))),
+    "readiness-wrong-path": lambda: told(
+        new(READY_PATH, "/healthz", runs(ready=False, seconds=300)), ("pod/web-new-1", "Unhealthy", UNREADY)
+    ),
+    "one-pod-unready": lambda: told(old(runs(ready=False, seconds=300)), ("pod/web-good-3", "Unhealthy", UNREADY)),
+    "start-too-slow": lambda: ended_by(
+        new((*APP, "env", 0, "value"), "120", runs(ready=False, started=False, restarts=1)), "startup"
+    ),
+    "start-slow-in-time": lambda: new((*APP, "env", 0, "value"), "20", runs(ready=False, started=False, seconds=20)),
+    "init-fails": lambda: new(
+        ("spec", "initContainers", 0, "image"), "web:bad", UNSTARTED, migrate=crashes(1), metrics=UNSTARTED
+    ),
+    "requests-too-large": lambda: new(
+        (*APP, "resources", "requests", "memory"), "900Gi", scheduling=f"{NONE}1 Insufficient memory."
+    ),
+    "node-selector-wrong": lambda: new(
+        (*SPEC, "nodeSelector"),
+        {"disk": "ssd"},
+        scheduling=f"{NONE}1 node(s) didn't match Pod's node affinity/selector.",
+    ),
+    "anti-affinity": lambda: new(
+        (*SPEC, "affinity"), ANTI, scheduling=f"{NONE}1 node(s) didn't match pod anti-affinity rules."
+    ),
+    "host-port-taken": lambda: new(
+        (*APP, "ports"), HOST_PORT, scheduling=f"{NONE}1 node(s) didn't have free ports for the requested pod ports."
+    ),
+    "node-cordoned": lambda: also(
+        old(waits(""), scheduling=f"{NONE}1 node(s) were unschedulable."), **node(cordoned=True)
+    ),
+    "node-tainted": lambda: also(
+        old(waits(""), scheduling=f"{NONE}1 node(s) had untolerated taint {{dedicated: batch}}."),
+        **node(taints=("dedicated",)),
+    ),
+    "node-full": lambda: also(old(waits(""), scheduling=f"{NONE}1 Insufficient memory."), **node()),
+    "quota-used-up": lambda: refused(POD + SHORT),
+    "quota-wants-limits": lambda: refused(f"{POD}failed quota: memory: must specify limits.memory for: app"),
+    "limit-range": lambda: refused(
+        f"{POD}maximum memory usage per Container is 256Mi, but limit is 512Mi", new(MEMORY, "512Mi")
+    ),
+    "webhook-down": lambda: refused(WEBHOOK + REFUSED, webhooks=(GUARD,)),
+    "webhook-certificate-expired": lambda: refused(WEBHOOK + EXPIRED, webhooks=(GUARD,)),
+    "pod-security": lambda: refused(f'{POD}violates PodSecurity "restricted:latest": x'),
+    "service-account-deleted": lambda: refused(
+        f'{POD}error looking up service account shop/web: serviceaccount "web" not found'
+    ),
+    "scaled-to-zero": lambda: also(Workload(), pods=(), desired=0, scaled=FieldChange(manager="kubectl", at=ago(60))),
+    "selector-wrong": lambda: also(Workload(), services=(service(app="wep"),)),
+    "port-renamed": lambda: also(new((*APP, "ports"), PORT_NAME, runs()), services=(service("web", "http"),)),
+}
+ROWS = {row.id: row for row in page.rows()}
+
+
+def shape(thing: str, field: str) -> tuple[str, str]:
+    """Return object and field without names: the page's applications are not the one of these tests."""
+    word = thing.partition("/")[0].removesuffix("-")
+    workload = word in ("deployment", "statefulset", "daemonset")
+    return "workload" if workload else word, re.sub(r"\[[^]]*\]", "[]", field).removesuffix("-")
+
+
+def assert_first(fault: str, causes: Sequence[Cause]) -> None:
+    """Hold the first of the causes to a row: kind, object, field, and no surer than the row allows."""
+    row: Row = ROWS[fault]
+    if row.cause == page.NONE:
+        assert not causes
+        return
+    expected = (row.cause, shape(row.object, row.field))
+    assert (causes[0].kind, shape(causes[0].object, causes[0].field)) == expected, causes[0]
+    assert causes[0].confidence is Confidence.LIKELY or row.confidence == Confidence.CERTAIN
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_row_s_cause_is_the_first_one_and_no_surer_than_the_row_allows(fault: str) -> None:
+    assert_first(fault, BROKEN[fault]().causes())
+
+
+def test_each_cause_that_is_looked_for_is_a_word_of_the_page() -> None:
+    assert {each.value for each in CauseKind} <= set(page.causes())

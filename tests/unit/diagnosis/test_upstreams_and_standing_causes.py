@@ -1,0 +1,257 @@
+"""Upstream, ServiceRouting, Autoscaler and DisruptionBudget: whose fault it is, and what holds though all is well."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kintsugi.decisions.diagnosis.facts import FieldChange
+from kintsugi.decisions.diagnosis.surroundings import SharedService
+from kintsugi.model.causes import CauseKind, Confidence
+from tests.unit.diagnosis.around import autoscaler, budget, check, depot, node, service
+from tests.unit.diagnosis.test_containers_and_probes import UNREADY
+from tests.unit.diagnosis.workload import Workload, ago, crashes, row, runs, waits
+
+CERTAIN, LIKELY = Confidence.CERTAIN, Confidence.LIKELY
+UPSTREAM, ROUTING = CauseKind.UPSTREAM, CauseKind.SERVICE_ROUTING
+AT_ZERO: dict[str, Any] = {"pods": False, "desired": 0, "scaled": FieldChange(manager="kubectl", at=ago(60))}
+APP = ("spec", "containers", 0)
+
+
+def dependent(**upstream: Any) -> Workload:
+    """Let a check not be met, of a workload that depends on this one."""
+    web = Workload()
+    web.more |= {"checks": (check(),), "upstreams": (depot(**upstream),)}
+    return web
+
+
+def test_a_chain_ends_at_the_upstream_s_own_cause() -> None:
+    causes = dependent(**AT_ZERO).causes()
+    assert row(causes[0]) == (UPSTREAM, "statefulset/depot", "spec.replicas", CERTAIN)
+    assert causes[0].text.startswith("it depends on depot (statefulset/depot): ")
+    assert [each.kind for each in causes[1:]] == [CauseKind.NOT_ANSWERING]
+
+
+def test_a_chain_of_three_ends_at_the_last() -> None:
+    end = depot(**AT_ZERO)
+    web = dependent(upstreams=(replace(end, reference="statefulset/far"),), checks=(check(),))
+    assert row(web.causes()[0])[:3] == (UPSTREAM, "statefulset/far", "spec.replicas")
+
+
+def test_an_upstream_of_which_only_a_symptom_is_known_is_named_as_a_whole_and_is_likely() -> None:
+    down = Workload(reference="statefulset/depot")
+    down.pods = [down.pod("depot-0", "7d9f", app=runs(ready=False, seconds=300))]
+    down.event("pod/depot-0", "Unhealthy", UNREADY, count=9, container="app")
+    web = dependent()
+    web.more["upstreams"] = (down.facts(),)
+    assert row(web.causes()[0]) == (UPSTREAM, "statefulset/depot", "", LIKELY)
+
+
+def test_an_upstream_that_serves_is_no_cause_whatever_else_is_wrong_with_it() -> None:
+    """A rollout that is stuck beside old pods that serve is nobody else's trouble."""
+    stuck = Workload(reference="statefulset/depot")
+    stuck.change((*APP, "image"), "shop:2")
+    stuck.roll_out(waits("ImagePullBackOff", "shop:2: not found"))
+    web = dependent()
+    web.more["upstreams"] = (stuck.facts(),)
+    assert [each.kind for each in web.causes()] == [CauseKind.NOT_ANSWERING]
+
+
+def test_an_upstream_to_whose_ready_pods_its_service_does_not_lead_is_a_cause() -> None:
+    """Its rollout that is stuck beside them is none: what serves of it is not reached."""
+    stuck = Workload(reference="statefulset/depot")
+    stuck.change((*APP, "image"), "shop:2")
+    stuck.roll_out(waits("ImagePullBackOff", "shop:2: not found"))
+    web = dependent()
+    web.more["upstreams"] = (replace(stuck.facts(), serving=False),)
+    causes = web.causes()
+    assert row(causes[0]) == (UPSTREAM, "statefulset/depot", "", LIKELY)
+    assert causes[0].text.endswith("whose Service leads to none of its ready pods")
+
+
+def test_an_upstream_that_is_well_is_no_cause() -> None:
+    assert [each.kind for each in dependent().causes()] == [CauseKind.NOT_ANSWERING]
+
+
+def test_an_upstream_is_no_cause_while_every_check_is_met() -> None:
+    web = dependent(**AT_ZERO)
+    web.more["checks"] = (check(met=True),)
+    assert web.causes() == ()
+
+
+def test_pods_that_are_unready_for_want_of_an_upstream_are_so_for_it() -> None:
+    web = dependent(**AT_ZERO)
+    web.pods = [web.pod(name, "7d9f", app=runs(ready=False, seconds=300)) for name in ("web-1", "web-2")]
+    for pod in ("pod/web-1", "pod/web-2"):
+        web.event(pod, "Unhealthy", UNREADY, count=9, container="app")
+    assert [each.kind for each in web.causes()] == [UPSTREAM, CauseKind.READINESS_PROBE]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "kind"),
+    [
+        ((*APP, "env", 0), None, CauseKind.CONTAINER_EXIT),
+        ((*APP, "readinessProbe", "httpGet", "path"), "/healthz", CauseKind.READINESS_PROBE),
+    ],
+)
+def test_a_workload_that_broke_by_its_own_change_is_its_own_cause_beside_an_upstream_that_is_away(
+    path: tuple[str | int, ...], value: object, kind: CauseKind
+) -> None:
+    web = dependent(**AT_ZERO)
+    web.change(path, value)
+    exits = kind is CauseKind.CONTAINER_EXIT
+    web.roll_out(crashes(3) if exits else runs(ready=False, seconds=300))
+    if not exits:
+        web.event("pod/web-new-1", "Unhealthy", UNREADY, count=9, container="app")
+    assert [each.kind for each in web.causes()][:2] == [kind, UPSTREAM]
+
+
+def test_an_init_container_that_waits_for_an_upstream_waits_for_that() -> None:
+    web = dependent(**AT_ZERO)
+    hangs = runs(ready=False, seconds=200)
+    web.replace_pod(waits("PodInitializing"), migrate=hangs, metrics=waits("PodInitializing"))
+    assert next(each.kind for each in web.causes()) is UPSTREAM
+
+
+def test_a_standing_cause_of_an_upstream_that_is_well_is_not_why_it_does_not_serve() -> None:
+    scaler = autoscaler("ScalingLimited", "True", "TooManyReplicas", target="depot")
+    web = dependent(pods=False, reference="deployment/depot", autoscalers=(scaler,))
+    assert row(web.causes()[0]) == (UPSTREAM, "deployment/depot", "", LIKELY)
+
+
+@pytest.mark.parametrize(
+    ("target", "checks", "named"),
+    [(9999, (check(),), True), (9999, (), True), (9999, (check(met=True),), False), (8080, (check(),), False)],
+    ids=["a check is not met", "nobody asks", "every check is met", "it listens there"],
+)
+def test_a_number_that_no_container_listens_on_is_likely_wrong_unless_all_is_known_to_be_well(
+    target: int, checks: tuple[Any, ...], named: bool
+) -> None:
+    web = Workload()
+    web.more |= {"services": (service("web", target, app="web"),), "checks": checks}
+    found = [row(each) for each in web.causes() if each.kind is ROUTING]
+    assert found == ([(ROUTING, "service/web", "spec.ports[main].targetPort", LIKELY)] if named else [])
+
+
+def test_containers_that_say_nothing_of_their_ports_may_listen_anywhere() -> None:
+    web = Workload()
+    web.change((*APP, "ports"), None)
+    web.more["services"] = (service("web", 9999, app="web"),)
+    assert web.causes() == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({}, True),
+        ({"services_known": False}, False),
+        ({"services": (service("nodes", app="web"),)}, False),
+        ({"checks": (check(met=True),)}, False),
+    ],
+    ids=["it is gone", "nobody could look", "it is there", "nobody needs it"],
+)
+def test_a_statefulset_s_service_that_is_gone_is_the_cause(more: dict[str, Any], named: bool) -> None:
+    web = Workload()
+    web.more |= {"governing": "nodes", **more}
+    found = [row(each) for each in web.causes()]
+    assert found == ([(ROUTING, "service/nodes", "", LIKELY)] if named else [])
+
+
+WIDE = {"part-of": "shop"}
+
+
+@pytest.mark.parametrize(
+    ("shared", "beside", "named"),
+    [
+        (SharedService(name="web", pods=("depot-0",), own=("depot",)), (), True),
+        (SharedService(name="web", pods=("web-canary-1",), own=()), (), False),
+        (SharedService(name="web", pods=("depot-0",), own=("depot",)), (service("mine", app="web"),), False),
+    ],
+    ids=["pods of another Service", "a second version", "a Service over all, beside its own"],
+)
+def test_a_selector_that_takes_other_services_pods_is_too_wide(
+    shared: SharedService, beside: tuple[Any, ...], named: bool
+) -> None:
+    web = Workload()
+    web.more |= {"services": (service("web", **WIDE), *beside), "shared": (shared,)}
+    found = [row(each) for each in web.causes()]
+    assert found == ([(ROUTING, "service/web", "spec.selector", LIKELY)] if named else [])
+
+
+def test_an_autoscaler_without_a_metric_says_so() -> None:
+    web = Workload()
+    web.change((*APP, "resources", "requests", "cpu"), "10m")
+    web.change(("spec", "containers", 1, "resources"), {"requests": {"cpu": "10m"}})
+    said = "unable to fetch metrics from resource metrics API"
+    web.more["autoscalers"] = (autoscaler("ScalingActive", "False", "FailedGetResourceMetric", said),)
+    expected = (CauseKind.AUTOSCALER, "horizontalpodautoscaler/web", "status.conditions[ScalingActive]", CERTAIN)
+    assert [row(each) for each in web.causes()] == [expected]
+
+
+def test_an_autoscaler_that_has_no_request_to_measure_by_is_the_template_s() -> None:
+    web = Workload()
+    web.more["autoscalers"] = (autoscaler("ScalingActive", "False", "FailedGetResourceMetric", "missing request"),)
+    expected = (CauseKind.AUTOSCALER, "deployment/web", "containers[app].resources.requests.cpu", CERTAIN)
+    assert [row(each) for each in web.causes()] == [expected]
+
+
+def test_an_autoscaler_at_its_maximum_says_so() -> None:
+    web = Workload()
+    web.more["autoscalers"] = (autoscaler("ScalingLimited", "True", "TooManyReplicas"),)
+    assert row(web.causes()[0]) == (CauseKind.AUTOSCALER, "horizontalpodautoscaler/web", "spec.maxReplicas", CERTAIN)
+
+
+@pytest.mark.parametrize(
+    "scaler",
+    [
+        autoscaler("ScalingActive", "False", "FailedGetResourceMetric", seconds=10),
+        autoscaler("ScalingActive", "False", "ScalingDisabled"),
+        autoscaler("ScalingLimited", "True", "TooFewReplicas"),
+        autoscaler("ScalingActive", "True", "ValidMetricFound"),
+        autoscaler("ScalingLimited", "True", "TooManyReplicas", target="other"),
+    ],
+    ids=["just begun", "scaled to none", "at its minimum", "it acts", "another's"],
+)
+def test_an_autoscaler_that_acts_or_has_just_begun_is_no_cause(scaler: Any) -> None:
+    web = Workload()
+    web.more["autoscalers"] = (scaler,)
+    assert web.causes() == ()
+
+
+def emptied(*budgets: Any, cordoned: bool = True) -> Workload:
+    """Let somebody want the node of the pods emptied."""
+    web = Workload()
+    web.more |= {"nodes": (node(cordoned=cordoned),), "budgets": budgets}
+    return web
+
+
+@pytest.mark.parametrize(
+    ("terms", "field"), [({}, "spec.minAvailable"), ({"maxUnavailable": 0}, "spec.maxUnavailable")]
+)
+def test_a_budget_that_forbids_each_eviction_is_the_cause_of_a_node_that_is_not_emptied(
+    terms: dict[str, Any], field: str
+) -> None:
+    (cause,) = emptied(budget(**terms)).causes()
+    assert row(cause) == (CauseKind.DISRUPTION_BUDGET, "poddisruptionbudget/web", field, CERTAIN)
+
+
+@pytest.mark.parametrize(
+    "web",
+    [
+        emptied(budget(), cordoned=False),
+        emptied(budget(allowed=1, desired=1)),
+        emptied(budget(healthy=1, desired=2)),
+        emptied(budget(generation=0)),
+        emptied(budget(selector={"matchLabels": {"app": "other"}}, minAvailable=2)),
+    ],
+    ids=["nobody empties", "it allows one", "a pod is ill", "not yet counted", "another's"],
+)
+def test_a_budget_that_lets_pods_go_or_waits_for_one_that_is_ill_is_no_cause(web: Workload) -> None:
+    assert CauseKind.DISRUPTION_BUDGET not in {each.kind for each in web.causes()}
+
+
+def test_a_standing_cause_comes_after_the_others() -> None:
+    """However sure it is."""
+    web = emptied(budget())
+    web.replace_pod(crashes(1))
+    assert [each.kind for each in web.causes()] == [CauseKind.CONTAINER_EXIT, CauseKind.DISRUPTION_BUDGET]

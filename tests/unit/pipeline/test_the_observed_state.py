@@ -1,0 +1,223 @@
+"""The facts that guards judge by: how well we see, who pauses, who must wait."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+import pytest
+
+from kintsugi.decisions.breaker import ObserverHealth
+from kintsugi.decisions.planner import plan
+from kintsugi.errors import ProbeFailed
+from kintsugi.model.known import GoodRevision
+from kintsugi.model.rules import Mode
+from kintsugi.objects.cluster import NodeStatus
+from kintsugi.objects.kept import Condition, Metadata, Namespace, Node, Pod
+from kintsugi.objects.pods import ContainerState, ContainerStateTerminated
+from tests.unit.factories import catalog, moment, pod, rule_text, run, runbook_text, service_text
+from tests.unit.pipeline.business import ALERT_RULE, PipelineBench
+
+pytestmark = pytest.mark.looptime
+
+
+def chain() -> PipelineBench:
+    """Return the service web that depends on a database of which there is nothing."""
+    texts = [service_text("database", priority=1), service_text(depends_on=("database",))]
+    business = PipelineBench(known=catalog(*texts, rule_text(), ALERT_RULE, runbook_text()))
+    business.cluster.services.refresh()
+    return business
+
+
+def crashed(name: str, app: str, where: str) -> Pod:
+    """Return a pod on a node whose container has ended, and says why."""
+    found = pod(name, ready=False, labels={"app": app})
+    ended = ContainerState(terminated=ContainerStateTerminated(exit_code=1, reason="Error"))
+    (main,) = found.status.container_statuses
+    told = msgspec.structs.replace(main, last_state=ended)
+    status = msgspec.structs.replace(found.status, container_statuses=(told,))
+    spec = msgspec.structs.replace(found.spec, node_name=where)
+    return msgspec.structs.replace(found, spec=spec, status=status)
+
+
+def node(name: str, ready: str, *, since: datetime | None = None, created: datetime | None = None) -> Node:
+    """Return a node that reports itself so."""
+    conditions = (Condition(type="Ready", status=ready, last_transition_time=since),) if ready else ()
+    metadata = Metadata(name=name, uid=name, resource_version=f"{ready}-{since}", creation_timestamp=created)
+    return Node(metadata=metadata, status=NodeStatus(conditions=conditions))
+
+
+async def test_nodes_that_do_not_report_are_stale() -> None:
+    business = PipelineBench()
+    for name, ready in (("a", "True"), ("b", "Unknown"), ("c", "False"), ("d", "")):
+        business.cluster.caches.nodes.put(node(name, ready))
+    seen = business.observed.observer()
+    assert (seen.nodes, seen.nodes_stale) == (4, 2), "a kubelet that says False reports"
+
+
+async def test_a_node_that_reports_again_counts_as_silent_until_its_pods_have_had_the_time_of_a_start() -> None:
+    """E32: the cluster says that all its pods are not ready, until its kubelet has asked them."""
+    business = PipelineBench()
+    observed, long_ago = business.observed, business.observed.clock() - timedelta(days=9)
+    just_now, before = observed.clock() - observed.start_up / 2, observed.clock() - observed.start_up * 2
+    for name, since, created in (("back", just_now, long_ago), ("new", just_now, just_now), ("old", before, long_ago)):
+        business.cluster.caches.nodes.put(node(name, "True", since=since, created=created))
+    assert (observed.observer().nodes_stale, observed.observer().nodes_back) == (0, 1)
+
+
+async def test_services_that_fail_under_one_upstream_count_once() -> None:
+    """E32: a database that is down is one trouble, however many services feel it."""
+    texts = [
+        service_text("database", priority=1),
+        service_text("api", depends_on=("database",)),
+        service_text(depends_on=("api",)),
+        service_text("mail", priority=9),
+    ]
+    business = PipelineBench(known=catalog(*texts, rule_text(), ALERT_RULE, runbook_text()))
+    for name in ("database", "api", "mail"):
+        business.cluster.run(f"{name}-1", app=name, ready=False)
+    business.cluster.services.refresh()
+    assert business.observed.observer() == ObserverHealth(mute=2, seen=4)
+
+
+async def test_a_service_of_which_a_fresh_kubelet_says_why_its_containers_ended_is_broken_and_not_the_observer() -> (
+    None
+):
+    """E32: two of two; what a node that does not report has last said is old news."""
+    texts = [service_text("database", priority=1), service_text()]
+    business = PipelineBench(known=catalog(*texts, rule_text(), ALERT_RULE, runbook_text()))
+    for app, where in (("database", "a"), ("web", "b")):
+        business.cluster.caches.pods.put(crashed(f"{app}-crashed", app, where))
+    for name in ("web-1", "web-2", "web-3"):
+        business.cluster.gone(name)
+    business.cluster.caches.nodes.put(node("a", "True"))
+    business.cluster.caches.nodes.put(node("b", "True"))
+    business.cluster.services.refresh()
+    assert business.observed.observer() == ObserverHealth(mute=0, seen=2, nodes=2)
+    business.cluster.caches.nodes.put(node("b", "Unknown"))
+    assert business.observed.observer() == ObserverHealth(mute=1, seen=2, nodes=2, nodes_stale=1)
+
+
+async def test_the_signs_of_our_own_names_and_checks_are_the_observers() -> None:
+    business = PipelineBench()
+    business.observed.names = lambda: "10.96.0.10 does not answer"
+    business.observed.checks = lambda: "all checks fail"
+    seen = business.observed.observer()
+    assert (seen.names, seen.checks) == ("10.96.0.10 does not answer", "all checks fail")
+
+
+@pytest.mark.parametrize(("value", "reason"), [("a release", "a release"), ("", "no reason given")])
+async def test_an_annotation_of_the_namespace_is_a_pause(value: str, reason: str) -> None:
+    business = PipelineBench()
+    meta = Metadata(name="production", annotations={"kintsugi.dev/paused": value})
+    business.cluster.caches.namespaces.put(Namespace(metadata=meta))
+    said = business.observed.annotation_pause("production")
+    assert said == f"paused by annotation kintsugi.dev/paused on namespace production: {reason}"
+    assert business.observed.annotation_pause("staging") == ""
+
+
+async def test_the_good_templates_are_those_of_this_very_workload() -> None:
+    business = PipelineBench()
+    for workload, template in (("uid-web", "hash-1"), ("uid-web", "hash-2"), ("uid-other", "hash-3")):
+        business.observed.remember(
+            (GoodRevision(workload=workload, template=template, number=1, first_good=moment(), last_good=moment()),)
+        )
+    assert business.observed.good("web") == {"hash-1", "hash-2"}
+    assert business.observed.good("nothing") == frozenset()
+
+
+async def test_a_service_does_not_wait_for_its_own_run() -> None:
+    business = PipelineBench()
+    business.supervisor.under_way = [run()]
+    assert business.observed.holds(business.catalog.services["web"], business.catalog, moment()) == ()
+
+
+async def test_a_change_waits_for_the_run_of_an_upstream_that_went_down_but_no_longer_than_a_hold_may_last() -> None:
+    """The run of the upstream may need a lock that the waiting run has."""
+    business = chain()
+    assert business.observed.upstream("web") == ""
+    business.supervisor.under_way = [run(service="database"), run()]
+    assert business.observed.upstream("web") == "database is being recovered by run run-1"
+    assert business.observed.upstream("database") == ""
+    assert business.observed.upstream("stack") == ""
+    await asyncio.sleep(15 * 60)
+    assert business.observed.upstream("web") == ""
+
+
+@pytest.mark.parametrize("good", ["hash-1", "hash-0"])
+async def test_a_template_that_has_changed_since_it_was_good_is_no_upstreams_fault(good: str) -> None:
+    business = chain()
+    revision = GoodRevision(workload="uid-web", template=good, number=1, first_good=moment(), last_good=moment())
+    business.observed.remember((revision,))
+    business.supervisor.under_way = [run(service="database")]
+    (held,) = business.observed.holds(business.catalog.services["web"], business.catalog, moment())
+    assert held.explained is (good == "hash-1")
+    assert ("of its own" in held.why) is (good == "hash-0")
+
+
+@pytest.mark.parametrize("mode", Mode)
+async def test_the_global_mode_caps_the_rules(mode: Mode) -> None:
+    business = PipelineBench(mode=mode)
+    rule = business.catalog.rules["web-pods"]
+    bound = plan(rule, business.catalog.services["web"], business.catalog, now=moment())
+    assert business.observed.guard_context(rule, bound, (), approved=False).mode is mode
+
+
+@dataclass
+class FakeSilences:
+    """Holds what is suppressed there, and counts how often it is asked."""
+
+    quiet: frozenset[str] = frozenset()
+    away: bool = False
+    asked: int = 0
+
+    async def suppressed(self) -> frozenset[str]:
+        """Answer once."""
+        self.asked += 1
+        if self.away:
+            raise ProbeFailed("Alertmanager cannot be asked")
+        return self.quiet
+
+
+@dataclass
+class Keys:
+    """Ten thousand alerts of one incident, and how many of them were read."""
+
+    read: list[str] = field(default_factory=list)
+
+    async def all(self) -> AsyncIterator[str]:
+        """Yield them one by one."""
+        for number in range(10_000):
+            self.read.append(f"fp-{number}")
+            yield self.read[-1]
+
+
+@pytest.mark.parametrize(
+    ("quiet", "read"),
+    [(frozenset(), 0), (frozenset({"another"}), 1), (frozenset({"fp-0", "fp-1"}), 3)],
+    ids=["nothing is silenced", "something else is", "two of them are"],
+)
+async def test_silences_are_asked_for_once_and_no_more_alerts_are_read_than_needed(
+    quiet: frozenset[str], read: int
+) -> None:
+    """A19."""
+    business, keys = PipelineBench(), Keys()
+    business.observed.silences = alertmanager = FakeSilences(quiet)
+    assert await business.observed.silence(keys.all()) == ""
+    assert (alertmanager.asked, len(keys.read)) == (1, read)
+
+
+async def test_all_of_ten_thousand_alerts_being_silenced_takes_one_question_to_alertmanager() -> None:
+    """A19."""
+    business, keys = PipelineBench(), Keys()
+    business.observed.silences = alertmanager = FakeSilences(frozenset(f"fp-{number}" for number in range(10_000)))
+    assert "silenced" in await business.observed.silence(keys.all())
+    assert alertmanager.asked == 1
+
+
+async def test_silences_that_cannot_be_asked_for_hold_changes() -> None:
+    """P6, A19."""
+    business = PipelineBench()
+    business.observed.silences = FakeSilences(away=True)
+    assert "it is unknown" in await business.observed.silence(Keys().all())

@@ -1,0 +1,342 @@
+"""A run about all services: its steps start runs of services, it changes nothing itself, and says what is well and what not."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.drivers.stack import StackDriver
+from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, StepRecord, StepState, UndoRecord
+from kintsugi.model.services import STACK
+from kintsugi.model.step_path import StepPath
+from kintsugi.runner import Journal
+from kintsugi.runner.context import ChildCall
+from kintsugi.runner.ends import ExecutionStopped
+from kintsugi.runner.gate import RunGate
+from tests.unit.as_ledger import as_ledger
+from tests.unit.factories import NOW, catalog, incident, rule_text, run, runbook_text, service_text, virtual_clock
+from tests.unit.runner.bench import LIMITS
+from tests.unit.runner.bench import RunBench as ServiceBench
+from tests.unit.runner.fakes import RunLedger, ShownWorld
+
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+
+NAMES = ("database", "api", "web")
+STEPS = """\
+- {id: nodes, run: kubectl get nodes}
+- {id: database, unless: services.database.healthy, service: database, runbook: mend}
+- id: front
+  parallel:
+    - {id: api, unless: services.api.healthy, service: api, runbook: mend}
+    - {id: web, unless: services.web.healthy, service: web, runbook: mend}
+"""
+
+
+QUESTION = Approval(incident="", path="restore/agreed", question="Restore it?", plan="", asked=NOW, expires=NOW)
+SCALED = StepRecord(
+    run="run-database",
+    path="writers#0",
+    name="Stop the writers",
+    state=StepState.DONE,
+    changes=True,
+    text="kubectl scale deployment/api --replicas=0",
+    undo=UndoRecord(texts=("kubectl scale deployment/api --replicas=2 --current-replicas=0",)),
+)
+
+
+class StackLedger(RunLedger):
+    """The ledger of a run about all services; `started` are the runs that its steps have started."""
+
+    started: tuple[RunRecord, ...] = ()
+
+    def __init__(self, run: RunRecord, about: Incident) -> None:
+        super().__init__(run, about)
+        self.done_by: dict[str, tuple[StepRecord, ...]] = {}
+        self.listed = 0
+
+    async def approvals(self, incident: str) -> tuple[Approval, ...]:
+        """Return the questions of one incident."""
+        return tuple(each for each in self.questions if each.incident == incident)
+
+    async def steps(self, run: str, *, strict: bool = True) -> tuple[StepRecord, ...]:
+        """Return the steps of a run."""
+        return await super().steps(run, strict=strict) if run == self.record.id else self.done_by.get(run, ())
+
+    async def children_of(self, run: str) -> tuple[RunRecord, ...]:
+        """Return them."""
+        self.listed += 1
+        return tuple(each for each in self.started if each.parent == run)
+
+    async def open_children_of(self, run: str) -> tuple[RunRecord, ...]:
+        """Return those that are not over."""
+        return tuple(each for each in self.started if each.parent == run and each.finished is None)
+
+    async def run(self, run: str) -> RunRecord:
+        """Return a run as it was last committed."""
+        return next((each for each in self.started if each.id == run), self.record)
+
+
+class StackBench(ServiceBench):
+    """
+    A run about a database, an API and a web front end that are all down.
+
+    Each child `takes` a minute, and ends as `ends` says; one that recovers has its service well. Before that, it waits for
+    a person for as long as `asks_for` says. What is `joined` was begun by others.
+    """
+
+    def __init__(self, steps: str = STEPS, *, rollback: str = "") -> None:
+        super().__init__("- {id: look, run: kubectl get pods}\n")
+        texts = (service_text(name) for name in NAMES)
+        everything = runbook_text(steps, name="everything", rollback=rollback)
+        self.catalog = catalog(*texts, rule_text(), runbook_text(), everything)
+        self.runbook = self.catalog.runbooks["everything"]
+        record = replace(run(service=STACK), runbook="everything")
+        record = replace(record, deadline=record.started + self.runbook.rollback.after)
+        self.ledger: StackLedger = StackLedger(record, incident(service=STACK))
+        self.observed = ShownWorld(self.catalog)
+        self.ends = dict.fromkeys(NAMES, IncidentState.RECOVERED)
+        self.takes = timedelta(minutes=1)
+        self.well: set[str] = set()
+        self.calls: dict[str, tuple[float, float]] = {}
+        self.stack: StackDriver | None = None
+        self.before_child: Callable[[ChildCall], None] = lambda _: None
+        self.asks_for: dict[str, timedelta] = {}
+        self.joined: set[str] = set()
+
+    async def start(self, call: ChildCall) -> RunRecord:
+        """Be the one who starts children."""
+        self.before_child(call)
+        child = replace(
+            run(service=call.service), id=f"run-{call.service}", incident=f"inc-{call.service}", parent=call.run.id
+        )
+        child = replace(child, parent_step=call.step, runbook=call.runbook.name, deadline=call.run.deadline)
+        child = replace(child, parent="", parent_step="") if call.service in self.joined else child
+        self.ledger.started += (child,)
+        return child
+
+    async def until_over(self, child: RunRecord) -> RunRecord:
+        """Let a child take its time, and end as it must."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await self.ask(child, self.asks_for.get(child.service, timedelta()))
+        now = virtual_clock()
+        await asyncio.sleep(self.takes.total_seconds())
+        child = self.show(replace(child, state=self.ends[child.service], finished=now + self.takes))
+        if child.state is IncidentState.RECOVERED:
+            self.observed.show(child.service, ready=3)
+        self.calls[child.service] = (began, loop.time())
+        return child
+
+    async def ask(self, child: RunRecord, patience: timedelta) -> None:
+        """Let a child ask a person, who answers after a while; before the child's own ledger hears of it."""
+        if not patience:
+            return
+        asked = replace(
+            QUESTION, incident=child.incident, asked=virtual_clock(), expires=virtual_clock() + timedelta(hours=9)
+        )
+        self.ledger.questions.append(asked)
+        self.show(replace(child, state=IncidentState.AWAITING_APPROVAL))
+        await asyncio.sleep(patience.total_seconds())
+        self.ledger.questions[-1] = replace(asked, answered=virtual_clock(), who="ann")
+        self.show(child)
+
+    def show(self, child: RunRecord) -> RunRecord:
+        """Let the ledger know a child as it is now."""
+        self.ledger.started = tuple(child if each.id == child.id else each for each in self.ledger.started)
+        return child
+
+    async def carry_all(self) -> RunRecord:
+        """Start a process and let it drive the run to its end."""
+        if self.stack is None:
+            for name in set(NAMES) - self.well:
+                self.observed.show(name, ready=0)
+        journal = await Journal.read(self.ledger.record, as_ledger(self.ledger))
+        deps = self.deps()
+        self.stack = StackDriver(
+            deps=deps,
+            ledger=as_ledger(self.ledger),
+            catalog=self.catalog,
+            runbook=self.runbook,
+            incident=self.ledger.incident,
+            journal=journal,
+            gate=RunGate(
+                deps=deps,
+                ledger=as_ledger(self.ledger),
+                journal=journal,
+                incident=self.ledger.incident,
+                limits=LIMITS,
+                plan=self.runbook.digest,
+                expiry=timedelta(minutes=30),
+            ),
+            children=self,
+        )
+        return await self.stack.drive()
+
+
+async def test_a_run_heals_level_by_level_and_what_may_go_together_at_once() -> None:
+    bench = StackBench()
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.RECOVERED, ended.reason
+    assert bench.calls["api"][0] >= bench.calls["database"][1]
+    assert bench.calls["web"][0] < bench.calls["api"][1]
+    assert "mend on database: recovered (incident inc-database)" in ended.reason
+    assert bench.step("front/api").text == "mend on api: recovered (incident inc-api)"
+
+
+async def test_the_runs_that_a_run_has_started_are_all_listed_once_and_afterwards_those_that_are_open() -> None:
+    bench = StackBench()
+    ended = await bench.carry_all()
+    assert all(f"mend on {name}: recovered" in ended.reason for name in NAMES), ended.reason
+    assert bench.ledger.listed == 1
+
+
+async def test_a_service_that_is_well_has_no_run_started() -> None:
+    bench = StackBench()
+    bench.well |= {"database", "api"}
+    ended = await bench.carry_all()
+    assert (ended.state, list(bench.calls)) == (IncidentState.RECOVERED, ["web"])
+
+
+async def test_a_run_that_finds_every_service_well_has_nothing_to_do() -> None:
+    bench = StackBench()
+    bench.well |= set(NAMES)
+    ended = await bench.carry_all()
+    assert (ended.state, bench.calls) == (IncidentState.NO_ACTION, {})
+
+
+async def test_a_child_that_does_not_help_ends_the_run_and_what_recovered_stays() -> None:
+    bench = StackBench()
+    bench.ends["api"] = IncidentState.NEEDS_OPERATOR
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    head, *lines = ended.reason.splitlines()
+    assert head.startswith("stopped at front/api: mend on api: needs-operator (incident inc-api)"), head
+    text = "\n".join(lines)
+    assert "Not healthy:\n  api" in text
+    assert "Healthy:\n  database\n  web" in text
+    assert "mend on web: recovered (incident inc-web)" in text
+    assert lines[-1] == "What has recovered is left as it is: nothing of it is undone."
+    assert bench.effects == []
+
+
+async def test_a_run_at_its_deadline_leaves_its_children_at_work_and_takes_nothing_back() -> None:
+    bench = StackBench(rollback="after: 30m")
+    bench.takes = timedelta(minutes=20)
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert ended.reason.startswith("stopped: the deadline was reached before all steps had finished")
+    assert "Still running, each with its own watchdog:\n  kintsugi incident inc-api" in ended.reason
+    assert bench.effects == []
+
+
+async def test_a_run_whose_steps_are_done_is_not_recovered_while_a_service_is_ill() -> None:
+    bench = StackBench("- {id: database, service: database, runbook: mend}\n")
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert ended.reason.startswith("every step was done, and not healthy: api, web")
+
+
+@pytest.mark.parametrize("joined", [False, True], ids=["its own", "one that others have begun"])
+async def test_while_a_child_waits_for_a_person_the_deadline_waits_too_and_the_next_have_the_time_that_was_left(
+    joined: bool,
+) -> None:
+    bench = StackBench(rollback="after: 30m")
+    bench.asks_for["database"] = timedelta(hours=2)
+    bench.joined |= {"database"} if joined else set()
+    began = bench.ledger.record.started
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.RECOVERED, ended.reason
+    assert "mend on database: recovered (incident inc-database)" in ended.reason
+    [api] = [each for each in bench.ledger.started if each.service == "api"]
+    assert abs(api.deadline - (began + timedelta(hours=2, minutes=30))) < timedelta(seconds=5)
+
+
+async def test_time_for_which_a_person_was_waited_for_is_not_lost_to_the_next_children_before_the_deadline_has_come() -> (
+    None
+):
+    bench = StackBench(rollback="after: 30m")
+    bench.asks_for["database"] = timedelta(minutes=25)
+    bench.takes = timedelta(minutes=4)
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.RECOVERED, ended.reason
+    [api] = [each for each in bench.ledger.started if each.service == "api"]
+    assert abs(api.deadline - (bench.ledger.record.started + timedelta(minutes=55))) < timedelta(seconds=5)
+
+
+async def test_a_run_says_for_which_child_a_person_is_waited_and_how_it_is_answered_and_then_that_it_goes_on() -> None:
+    bench = StackBench()
+    bench.asks_for["database"] = timedelta(minutes=5)
+    await bench.carry_all()
+    said = [reason for state, reason in bench.ledger.moves if state is IncidentState.RUNNING]
+    assert list(dict.fromkeys(said)) == [
+        "waits for a person: mend on database: awaiting-approval (incident inc-database), kintsugi approve inc-database",
+        "a person has answered, and it continues",
+    ]
+
+
+async def test_a_person_who_is_waited_for_when_a_run_is_taken_up_again_is_no_reason_to_end_it() -> None:
+    bench = StackBench(rollback="after: 30m")
+    bench.asks_for["database"] = timedelta(hours=2)
+    bench.joined |= {"database"}
+    process = asyncio.create_task(bench.carry_all())
+    await bench.sleep_until(3600)
+    process.cancel()
+    await asyncio.wait([process])
+    bench.asks_for.clear()
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.RECOVERED, ended.reason
+
+
+async def test_the_changes_of_a_child_that_did_not_help_are_handed_over_with_the_commands_that_take_them_back() -> None:
+    bench = StackBench()
+    bench.ends["database"] = IncidentState.NEEDS_OPERATOR
+    bench.ledger.done_by["run-database"] = (SCALED,)
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert (
+        "To undo what mend on database has done, newest first:\n"
+        "  kubectl scale deployment/api --replicas=2 --current-replicas=0\n"
+        "To continue, once that is fixed:\n"
+    ) in ended.reason
+    overruling = "--override handed-over --override cooldown --why ..."
+    assert f"  kintsugi recover mend --service database {overruling}\n" in ended.reason
+    assert f"  kintsugi recover everything --service stack {overruling}\n" in ended.reason
+
+
+async def test_a_person_may_end_a_run_and_its_children_go_on() -> None:
+    bench = StackBench()
+
+    def end() -> None:
+        assert bench.stack is not None
+        bench.stack.ask_rollback("ann")
+
+    bench.at(90, end)
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.CANCELLED
+    assert ended.reason == "ended by ann; the runs that it has started continue on their own"
+
+
+async def test_a_child_that_may_not_start_stops_the_run() -> None:
+    bench = StackBench()
+
+    def refuse(call: ChildCall) -> None:
+        raise ExecutionStopped(StepPath.parse(call.step), "mend on database may not start: a person has it")
+
+    bench.before_child = refuse
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert "a person has it" in ended.reason
+
+
+async def test_a_step_that_has_ended_is_not_called_for_again_after_a_restart() -> None:
+    bench = StackBench()
+    process = asyncio.create_task(bench.carry_all())
+    await bench.sleep_until(90)
+    process.cancel()
+    await asyncio.wait([process])
+    called: list[str] = []
+    bench.before_child = lambda call: called.append(call.service)
+    ended = await bench.carry_all()
+    assert (ended.state, sorted(called)) == (IncidentState.RECOVERED, ["api", "web"])

@@ -1,0 +1,218 @@
+"""The shipped full-stack runbook, carried from its first look to its end: what each look decides, and whose runs are started."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kintsugi.catalog import load, shipped_paths
+from kintsugi.errors import ProbeFailed
+from kintsugi.model.records import IncidentState
+from kintsugi.model.services import STACK
+from kintsugi.model.views import SocketAddress
+from kintsugi.objects.kept import EndpointSlice, Metadata, PersistentVolumeClaim
+from kintsugi.objects.storage import ClaimStatus
+from kintsugi.runner.context import ChildCall
+from kintsugi.runner.journal import recalled
+from tests.unit.factories import NOW, run
+from tests.unit.runner.fakes import ShownWorld
+from tests.unit.runner.test_runs_about_all_services import NAMES, StackBench, StackLedger
+
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+
+CATALOG = load(shipped_paths())
+PSQL = "kubectl exec statefulset/database -n production -- psql -U postgres"
+PROMETHEUS = "http://prometheus.monitoring:9090"
+IN_ORDER = ["database", "cache-service", "api-service", "web-service", "ingress-controller"]
+RUNNING = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "p"},
+    "status": {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "True"}],
+        "containerStatuses": [
+            {"name": "c", "ready": True, "state": {"running": {"startedAt": "2026-05-04T11:00:00Z"}}}
+        ],
+    },
+}
+NODE = {
+    "apiVersion": "v1",
+    "kind": "Node",
+    "metadata": {"name": "node-1"},
+    "spec": {},
+    "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+}
+CLAIM = PersistentVolumeClaim(
+    metadata=Metadata(name="data-database-0", namespace="production", uid="uid-claim"),
+    status=ClaimStatus(phase="Bound"),
+)
+BALANCER = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "web-app-service"},
+    "status": {"loadBalancer": {"ingress": [{"ip": "10.9.9.9"}]}},
+}
+ANSWERS: Mapping[str, Mapping[str, object]] = {
+    "kubectl get nodes": {"items": [NODE]},
+    "kubectl get pvc,sc": {"pvc": [], "sc": [{"metadata": {"name": "standard"}}]},
+    "kubectl get pods": {"items": [RUNNING]},
+    "kubectl get service": {"item": BALANCER, "items": [BALANCER]},
+    "nslookup kubernetes.default.svc": {"addresses": ["10.0.0.1"]},
+    "nc -z": {"open": True},
+    "curl": {"status": 200, "body": "", "headers": {}},
+    "kubectl exec statefulset/cache": {"lines": ["PONG"], "text": "PONG", "exit_code": 0},
+    f"{PSQL} -d app -c 'SELECT count": {"rows": [{"count": 1000}], "value": 1000},
+    f"{PSQL} -d app -c 'SELECT max": {"rows": [{"newest": NOW.isoformat()}], "value": NOW.isoformat()},
+    f"{PSQL} -d app -c 'SELECT conname": {"rows": []},
+    f"{PSQL} -d app -c 'SELECT last_value": {"rows": [{"ahead": True}], "value": True},
+    f"{PSQL} -d app -c 'SELECT extname": {"rows": []},
+    f"{PSQL} -c 'SELECT 1'": {"rows": [{"one": 1}], "value": 1},
+}
+
+
+class Shipped(StackBench):
+    """A run of the shipped runbook about the five services, which are all down; every look is answered as if all were well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.catalog = CATALOG
+        self.runbook = CATALOG.runbooks["full-stack-recovery"]
+        record = replace(run(service=STACK), runbook=self.runbook.name)
+        record = replace(record, deadline=record.started + self.runbook.rollback.after)
+        self.ledger = StackLedger(record, replace(self.ledger.incident, runbook=self.runbook.name))
+        self.observed = ShownWorld(CATALOG)
+        self.ends = dict.fromkeys(IN_ORDER, IncidentState.RECOVERED)
+        self.well |= set(NAMES)  # whose states this bench shows itself
+        for number, name in enumerate(IN_ORDER, 1):
+            self._stand(name, f"10.0.0.{number}")
+        for beginning, answer in ANSWERS.items():
+            self.prober.will(beginning, lambda answer=answer: answer)  # type: ignore[misc]
+        self.prober.will("kubectl top nodes", lambda: ProbeFailed("the metrics API is not available"))
+        self.prober.will(
+            "kubectl get events", lambda: {"items": [warning("web-app-deployment-1"), warning("nobody-1")]}
+        )
+        self.prober.will("kubectl get endpointslices", lambda: {"items": self.slices()})
+
+    def _stand(self, name: str, address: str) -> None:
+        """Let a service be down, with its Service."""
+        host = f"{name}.{CATALOG.services[name].namespace}.svc"
+        self.prober.will(f"nslookup {host}", lambda: {"addresses": [address]})
+        self.observed.views[name] = replace(
+            self.observed.views[name],
+            host=host,
+            cluster_ip=address,
+            addresses=(SocketAddress(host=address, port=80),),
+            pvcs=(CLAIM,) if name == "database" else (),
+            endpoints=(EndpointSlice(metadata=Metadata(name=name, uid=f"uid-of-{name}")),),
+        )
+        self.observed.show(name, ready=0)
+
+    def slices(self) -> list[Mapping[str, object]]:
+        """Return the EndpointSlices: ready where the service is."""
+        return [
+            {
+                "metadata": {"uid": f"uid-of-{name}", "name": name},
+                "endpoints": [{"addresses": ["10.1.0.1"], "conditions": {"ready": view.ready > 0}}],
+            }
+            for name, view in self.observed.views.items()
+        ]
+
+    def asked(self, beginning: str) -> list[str]:
+        """List the looks that begin so."""
+        return [text for _, text in self.prober.looked if text.startswith(beginning)]
+
+
+def warning(about: str) -> Mapping[str, Any]:
+    """Return an Event about a pod."""
+    involved = {"kind": "Pod", "namespace": "production", "name": about, "uid": f"uid-{about}"}
+    return {"metadata": {"name": about}, "type": "Warning", "reason": "BackOff", "involvedObject": involved}
+
+
+async def test_all_five_are_recovered_in_the_order_of_the_page_and_what_nobody_watched_is_said() -> None:
+    bench = Shipped()
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.RECOVERED, ended.reason
+    assert sorted(bench.calls, key=lambda name: bench.calls[name][1]) == IN_ORDER
+    assert bench.calls["cache-service"][0] < bench.calls["database"][1], "these two go at once"
+    assert ended.reason.endswith("not watched: Every volume has room, Watch the metrics")
+    assert bench.asked("promtool") == []
+    assert bench.step("before/top").error == "the metrics API is not available"
+    kept: Any = recalled(bench.step("before/events").result)["kept"]
+    assert [each["metadata"]["name"] for each in kept] == ["web-app-deployment-1"]
+    assert len(bench.asked("nc -z")) == 2 * len(IN_ORDER)
+
+
+async def test_a_service_that_is_well_again_because_its_upstream_is_needs_no_run() -> None:
+    bench = Shipped()
+
+    def mend_dependents(call: ChildCall) -> None:
+        if call.service == "database":
+            for name in ("api-service", "web-service", "ingress-controller"):
+                bench.observed.show(name, ready=3)
+
+    bench.before_child = mend_dependents
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.RECOVERED, ended.reason
+    assert set(bench.calls) == {"database", "cache-service"}
+
+
+async def test_without_the_cluster_s_dns_nothing_is_started() -> None:
+    """P6."""
+    bench = Shipped()
+    bench.prober.will("nslookup kubernetes.default.svc", lambda: ProbeFailed("kubernetes.default.svc has no address"))
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert ended.reason.startswith("stopped at infrastructure/network/dns")
+    assert bench.calls == {}
+
+
+async def test_without_a_node_that_takes_pods_nothing_is_started() -> None:
+    """P6."""
+    bench = Shipped()
+    bench.prober.will("kubectl get nodes", lambda: {"items": [{**NODE, "spec": {"unschedulable": True}}]})
+    ended = await bench.carry_all()
+    assert ended.reason.startswith("stopped at infrastructure/node_health")
+    assert bench.calls == {}
+
+
+async def test_front_ends_wait_until_what_they_need_is_discovered() -> None:
+    bench = Shipped()
+    bench.prober.will("nslookup api-service", lambda: {"addresses": ["10.7.7.7"]})
+    bench.prober.answers = dict(
+        sorted(bench.prober.answers.items(), key=lambda item: item[0] != "nslookup api-service")
+    )
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert ended.reason.startswith("stopped at applications/discovery/answers")
+    assert set(bench.calls) == {"database", "cache-service", "api-service"}
+
+
+async def test_data_that_are_not_whole_keep_the_applications_down() -> None:
+    bench = Shipped()
+    bench.prober.will(f"{PSQL} -d app -c 'SELECT count", lambda: {"rows": [{"count": 0}], "value": 0})
+    ended = await bench.carry_all()
+    assert ended.reason.startswith("stopped at data/integrity/orders")
+    assert set(bench.calls) == {"database", "cache-service"}
+
+
+@pytest.mark.parametrize("answer", [{}, {"value": 0.5}], ids=["no sample", "many errors"])
+async def test_with_a_prometheus_no_sample_is_not_success(answer: Mapping[str, object]) -> None:
+    """P6."""
+    bench = Shipped()
+    bench.prometheus = PROMETHEUS
+    bench.prober.will("promtool query instant", lambda: {"samples": [], "warnings": [], **answer})
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert ended.reason.startswith("stopped at verification/metrics: Watch the metrics: ")
+    assert "not watched" not in ended.reason
+
+
+async def test_with_a_prometheus_that_counts_few_errors_it_ends_well() -> None:
+    bench = Shipped()
+    bench.prometheus = PROMETHEUS
+    bench.prober.will("promtool query instant", lambda: {"samples": [], "warnings": [], "value": 0.001})
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.RECOVERED, ended.reason
+    assert "not watched" not in ended.reason

@@ -1,0 +1,52 @@
+"""Caches without a server: reflectors that are told what there is, and how old their news is."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from kintsugi.kube.object_cache import Key, ObjectCache, Subscriber
+from kintsugi.objects.kept import Object
+from kintsugi.views import Caches
+
+
+class ToldReflector:
+    """A reflector whose objects are put in by the test."""
+
+    def __init__(self, _kube: object, _resource: object, _kept: object) -> None:
+        self.mirror: ObjectCache[Any] = ObjectCache()
+        self.store: Mapping[Key, Any] = self.mirror.objects
+        self.undecodable_objects: Mapping[Key, str] = self.mirror.undecodable_objects
+        self.synced = True
+        self.problem = ""
+        self.silent_for = 0.0
+
+    def age(self, _now: float) -> float:
+        """Return the seconds since the server was last heard."""
+        return self.silent_for
+
+    async def wait_synced(self, _within: timedelta) -> None:
+        """Wait for the first list: for ever, where there is none."""
+        if not self.synced:
+            await asyncio.Event().wait()
+
+    def subscribe(self, subscriber: Subscriber[Any]) -> None:
+        """Call `subscriber` with every change."""
+        self.mirror.subscribe(subscriber)
+
+    def keep_only(self, wanted: Callable[[Any], bool]) -> None:
+        """Keep what is wanted."""
+        self.wanted = wanted
+
+    def put(self, item: Object) -> None:
+        """Let an object be so."""
+        self.mirror.put((item.metadata.namespace, item.metadata.name), item)
+
+    def drop(self, item: Object) -> None:
+        """Let an object be gone."""
+        self.mirror.remove((item.metadata.namespace, item.metadata.name))
+
+
+def told_caches() -> Any:
+    """Make caches of nothing."""
+    return Caches.of(None, ToldReflector)  # type: ignore[arg-type]

@@ -1,0 +1,121 @@
+"""The service web in a cluster that is told: a Deployment, its ReplicaSets, pods and a Kubernetes Service."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from kintsugi.objects.kept import Deployment, KubeService, Metadata, OwnerReference, PodTemplate, ReplicaSet
+from kintsugi.objects.network import Endpoint, EndpointConditions, EndpointPort, EndpointSlice, ServicePort, ServiceSpec
+from kintsugi.objects.workloads import DeploymentSpec, DeploymentStatus
+from kintsugi.views import ServiceViews
+from kintsugi.views.service_views import SERVICE_NAME
+from tests.unit.factories import pod, shop, virtual_clock
+from tests.unit.views.caches import told_caches
+
+REVISION = "deployment.kubernetes.io/revision"
+
+
+class FakeCaches:
+    """What the daemon sees; `services` are its views of it."""
+
+    def __init__(self) -> None:
+        self.caches = told_caches()
+        self.versions = 0
+        self.clock_problem = ""
+        self.services = ServiceViews(
+            self.caches,
+            shop(),
+            clock=virtual_clock,
+            stale_after=timedelta(seconds=30),
+            clock_problem=lambda: self.clock_problem,
+        )
+
+    def deploy(self, revision: int = 1, *, replicas: int = 3, rolled_out: bool = True) -> None:
+        """Let the Deployment ask for a revision, whose template is called `hash-N`."""
+        meta = Metadata(
+            name="web",
+            namespace="production",
+            uid="uid-web",
+            generation=revision,
+            annotations={REVISION: str(revision)},
+            resource_version=self.version(),
+        )
+        updated = replicas if rolled_out else 1
+        status = DeploymentStatus(
+            observed_generation=revision,
+            replicas=replicas,
+            updated_replicas=updated,
+            ready_replicas=replicas,
+            available_replicas=replicas,
+        )
+        template = PodTemplate(metadata=Metadata(labels={"app": "web"}))
+        spec = DeploymentSpec(replicas=replicas, template=template)
+        self.caches.deployments.put(Deployment(metadata=meta, spec=spec, status=status))
+        owner = OwnerReference(kind="Deployment", name="web", uid="uid-web", controller=True)
+        replica_set = Metadata(
+            name=f"web-{revision}",
+            namespace="production",
+            uid=f"uid-web-{revision}",
+            labels={"pod-template-hash": f"hash-{revision}"},
+            annotations={REVISION: str(revision)},
+            owner_references=(owner,),
+            resource_version=self.version(),
+        )
+        self.caches.replica_sets.put(ReplicaSet(metadata=replica_set))
+
+    def expose(
+        self,
+        name: str = "web-front",
+        *,
+        selector: dict[str, str] | None = None,
+        cluster_ip: str = "10.0.0.7",
+        ports: tuple[ServicePort, ...] = (ServicePort(port=80),),
+        unready_too: bool = False,
+    ) -> None:
+        """Let a Kubernetes Service lead to the pods; `unready_too` lists those that are not ready as if they were."""
+        wanted = {"app": "web"} if selector is None else selector
+        spec = ServiceSpec(cluster_ip=cluster_ip, selector=wanted, ports=ports, publish_not_ready_addresses=unready_too)
+        meta = Metadata(name=name, namespace="production", resource_version=self.version())
+        self.caches.services.put(KubeService(metadata=meta, spec=spec))
+
+    def point(self, service: str, addresses: Mapping[str, bool]) -> None:
+        """Let a Kubernetes Service have endpoints, each ready or not, on a TCP and a UDP port."""
+        endpoints = tuple(
+            Endpoint(addresses=(address,), conditions=EndpointConditions(ready=ready))
+            for address, ready in addresses.items()
+        )
+        meta = Metadata(name=f"{service}-1", namespace="production", labels={SERVICE_NAME: service})
+        ports = (EndpointPort(port=5432), EndpointPort(port=5433, protocol="UDP"))
+        self.caches.endpoints.put(EndpointSlice(metadata=meta, endpoints=endpoints, ports=ports, address_type="IPv4"))
+
+    def answer(self, ready: int, unready: int = 0) -> None:
+        """Let so many endpoints stand behind that Service."""
+        labels, version = {"kubernetes.io/service-name": "web-front"}, self.version()
+        metadata = Metadata(name="web-front-1", namespace="production", labels=labels, resource_version=version)
+        endpoints = tuple(
+            Endpoint(conditions=EndpointConditions(ready=each)) for each in (True,) * ready + (False,) * unready
+        )
+        self.caches.endpoints.put(EndpointSlice(metadata=metadata, endpoints=endpoints))
+
+    def run(
+        self,
+        name: str,
+        *,
+        ready: bool = True,
+        restarts: int = 0,
+        uid: str = "",
+        app: str = "web",
+        made: datetime | None = None,
+    ) -> None:
+        """Let a pod be so."""
+        labels = {"app": app}
+        found = pod(name, ready=ready, restarts=restarts, uid=uid, labels=labels, version=self.version(), made=made)
+        self.caches.pods.put(found)
+
+    def gone(self, name: str) -> None:
+        """Let a pod be gone."""
+        self.caches.pods.drop(pod(name))
+
+    def version(self) -> str:
+        """Return the next resourceVersion."""
+        self.versions += 1
+        return str(self.versions)

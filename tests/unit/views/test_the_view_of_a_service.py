@@ -1,0 +1,440 @@
+"""One value says how a service is: from the watch, since when, and whether it can be trusted (P6)."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+from structlog.testing import capture_logs
+
+from kintsugi.model.views import ServiceView
+from kintsugi.objects.kept import HorizontalPodAutoscaler, Metadata, Object, PodTemplate, StatefulSet
+from kintsugi.objects.network import ServicePort
+from kintsugi.objects.pods import ClaimVolume, PodSpec, Volume
+from kintsugi.objects.workloads import AutoscalerSpec, ScaleTarget, StatefulSetSpec
+from kintsugi.views.pvcs import PvcNames
+from tests.unit.factories import catalog, moment, rule_text, runbook_text, service_text
+from tests.unit.views.cluster import REVISION, FakeCaches
+
+pytestmark = pytest.mark.looptime
+
+
+def seen(cluster: FakeCaches) -> ServiceView:
+    """Look at the service web now."""
+    cluster.services.refresh()
+    return cluster.services.views["web"]
+
+
+async def whole() -> FakeCaches:
+    """Return a cluster in which web is well."""
+    cluster = FakeCaches()
+    cluster.deploy()
+    cluster.expose()
+    cluster.answer(3)
+    for name in ("web-1", "web-2", "web-3"):
+        cluster.run(name)
+    return cluster
+
+
+async def test_a_service_that_is_well() -> None:
+    view = seen(await whole())
+    assert (view.ready, view.desired, view.healthy, view.healthy_since) == (3, 3, True, moment())
+    assert (view.template, view.revision) == ("hash-1", 1)
+    assert (view.cluster_ip, view.port) == ("10.0.0.7", 80)
+    assert [pod.metadata.name for pod in view.pods] == ["web-1", "web-2", "web-3"]
+    assert view.serving
+
+
+async def test_a_service_is_reached_at_its_cluster_ip_by_its_tcp_ports() -> None:
+    cluster = await whole()
+    ports = (ServicePort(port=53, protocol="UDP"), ServicePort(port=80), ServicePort(port=8443))
+    cluster.expose(ports=ports)
+    view = seen(cluster)
+    assert view.host == "web-front.production.svc"
+    assert [(each.host, each.port) for each in view.addresses] == [("10.0.0.7", 80), ("10.0.0.7", 8443)]
+
+
+async def test_a_service_without_a_cluster_ip_is_reached_at_its_ready_endpoints() -> None:
+    cluster = await whole()
+    cluster.expose(cluster_ip="None")
+    cluster.point("web-front", {"10.1.0.2": True, "10.1.0.1": True, "10.1.0.3": False})
+    view = seen(cluster)
+    assert view.host == "web-front.production.svc"
+    assert [(each.host, each.port) for each in view.addresses] == [("10.1.0.1", 5432), ("10.1.0.2", 5432)]
+
+
+async def test_a_service_without_a_kubernetes_service_is_reached_nowhere() -> None:
+    cluster = FakeCaches()
+    cluster.deploy()
+    view = seen(cluster)
+    assert (view.host, view.addresses) == ("", ())
+
+
+async def test_a_service_of_which_nothing_is_there() -> None:
+    view = seen(FakeCaches())
+    assert (view.ready, view.desired, view.healthy, view.serving) == (0, 0, False, False)
+    assert (view.template, view.revision, view.workload) == ("", 0, None)
+
+
+@pytest.mark.parametrize(
+    ("ready", "endpoints", "serving"),
+    [
+        (False, (1, 2), True),
+        (True, (0, 3), False),
+        (True, (0, 0), False),
+    ],
+    ids=["one replica answers", "all of them are taken out of the Service", "the Service leads nowhere"],
+)
+async def test_a_service_serves_by_the_ready_endpoints_of_its_kubernetes_service(
+    ready: bool, endpoints: tuple[int, int], serving: bool
+) -> None:
+    """Serving and healthy are two things."""
+    cluster = await whole()
+    cluster.answer(*endpoints)
+    cluster.run("web-2", ready=ready)
+    view = seen(cluster)
+    assert (view.serving, view.healthy) == (serving, ready)
+
+
+@pytest.mark.parametrize("unready_too", [False, True])
+async def test_a_service_without_endpoints_to_go_by_serves_by_its_ready_pods(unready_too: bool) -> None:
+    cluster = FakeCaches()
+    cluster.deploy()
+    if unready_too:
+        cluster.expose(unready_too=True)
+        cluster.answer(1)
+    cluster.run("web-1", ready=False)
+    assert not seen(cluster).serving
+    cluster.run("web-1")
+    assert seen(cluster).serving
+
+
+@pytest.mark.parametrize("unready_too", [False, True])
+async def test_a_service_whose_kubernetes_service_selects_none_of_its_pods_does_not_serve(unready_too: bool) -> None:
+    """It is the one that has led to them so far: where that was never seen, the one of the workload's own name."""
+    cluster = await whole()
+    assert seen(cluster).serving
+    cluster.expose(selector={"app": "wbe"}, unready_too=unready_too)
+    assert seen(cluster).serving, "its endpoints are there still"
+    cluster.answer(0)
+    view = seen(cluster)
+    assert (view.serving, view.ready, view.ready_endpoints) == (False, 3, 0)
+    assert (view.host, view.lapsed_since) == ("web-front.production.svc", moment())
+    cluster.expose()
+    cluster.answer(3)
+    assert seen(cluster).serving
+
+
+@pytest.mark.parametrize(("name", "serving"), [("web", False), ("metrics", True)])
+async def test_a_kubernetes_service_that_was_never_seen_to_lead_to_the_pods_is_theirs_by_the_workload_s_name(
+    name: str, serving: bool
+) -> None:
+    cluster = FakeCaches()
+    cluster.deploy()
+    cluster.run("web-1")
+    cluster.expose(name, selector={"app": "other"})
+    assert seen(cluster).serving is serving
+
+
+async def test_a_kubernetes_service_that_leads_to_other_pods_by_now_is_not_the_workload_s() -> None:
+    cluster = FakeCaches()
+    cluster.deploy()
+    cluster.run("web-1")
+    cluster.expose("web", selector={"app": "web-green"})
+    cluster.point("web", {"10.1.0.9": True})
+    view = seen(cluster)
+    assert (view.serving, view.host, view.ready_endpoints) == (True, "", None)
+
+
+async def test_the_view_says_since_when_a_service_serves_and_when_it_last_stopped() -> None:
+    cluster = await whole()
+    first = seen(cluster)
+    assert (first.serving_since, first.lapsed_since) == (moment(minutes=-60), None), "a restart of ours is no lapse"
+    await asyncio.sleep(10)
+    cluster.answer(0, 1)
+    down = seen(cluster)
+    assert (down.serving_since, down.lapsed_since) == (None, moment(seconds=10))
+    await asyncio.sleep(10)
+    assert seen(cluster).lapsed_since == moment(seconds=10)
+    for name in ("web-1", "web-2", "web-3"):
+        cluster.gone(name)
+    cluster.run("web-4", made=moment(seconds=20))
+    cluster.answer(1)
+    back = seen(cluster)
+    assert (back.serving_since, back.lapsed_since) == (moment(seconds=20), moment(seconds=10))
+
+
+async def test_a_service_that_was_down_when_it_was_first_looked_at_stopped_at_no_known_moment() -> None:
+    cluster = await whole()
+    cluster.answer(0, 1)
+    assert seen(cluster).lapsed_since is None
+
+
+async def test_unready_pods_do_not_count() -> None:
+    cluster = await whole()
+    cluster.run("web-2", ready=False)
+    view = seen(cluster)
+    assert (view.ready, view.healthy) == (2, False)
+
+
+async def test_pods_of_others_do_not_count() -> None:
+    cluster = await whole()
+    cluster.run("api-1", app="api")
+    assert seen(cluster).ready == 3
+
+
+async def test_a_pod_that_is_gone_is_gone() -> None:
+    cluster = await whole()
+    seen(cluster)
+    cluster.gone("web-2")
+    assert [pod.metadata.name for pod in seen(cluster).pods] == ["web-1", "web-3"]
+
+
+async def test_a_pod_that_is_relabelled_away_is_gone() -> None:
+    cluster = await whole()
+    cluster.run("web-2", app="other")
+    assert seen(cluster).ready == 2
+
+
+async def test_health_and_failure_last_unbroken() -> None:
+    cluster = await whole()
+    assert seen(cluster).healthy_since == moment()
+    await asyncio.sleep(60)
+    cluster.run("web-1")
+    assert seen(cluster).healthy_since == moment()
+    cluster.run("web-2", ready=False)
+    view = seen(cluster)
+    assert (view.healthy_since, view.failing_since) == (None, moment(seconds=60))
+    await asyncio.sleep(60)
+    cluster.run("web-2")
+    view = seen(cluster)
+    assert (view.healthy_since, view.failing_since) == (moment(seconds=120), None)
+
+
+@pytest.mark.parametrize("blindness", ["silent", "unsynced", "interrupted"])
+async def test_a_view_that_cannot_be_trusted_is_neither_well_nor_failing(blindness: str) -> None:
+    """P6: and when it is seen again, its time starts anew."""
+    cluster = await whole()
+    seen(cluster)
+    await asyncio.sleep(600)
+    match blindness:
+        case "silent":
+            cluster.caches.pods.silent_for = 31.0
+        case "unsynced":
+            cluster.caches.pods.synced = False
+        case _:
+            cluster.caches.pods.problem = "the connection was reset"
+    cluster.services.refresh(everything=True)
+    view = cluster.services.views["web"]
+    assert (view.is_current, view.healthy, view.healthy_since, view.failing_since) == (False, None, None, None)
+    cluster.caches.pods.silent_for, cluster.caches.pods.synced, cluster.caches.pods.problem = 0.0, True, ""
+    cluster.services.refresh(everything=True)
+    assert cluster.services.views["web"].healthy_since == moment(seconds=600)
+
+
+async def test_a_health_that_cannot_be_answered_is_unknown() -> None:
+    cluster = FakeCaches()
+    text = service_text(healthy="workload.status.unavailableReplicas == 0")
+    cluster.services.reload(catalog(text, rule_text(), runbook_text()))
+    assert seen(cluster).healthy is None
+
+
+async def test_the_watch_that_is_blind_is_named() -> None:
+    cluster = FakeCaches()
+    assert cluster.services.stale_reason == ""
+    cluster.caches.replica_sets.silent_for = 45.0
+    assert cluster.services.stale_reason == "the watch of replica sets has been silent for 45 s"
+    cluster.caches.services.problem = "the connection was reset"
+    assert cluster.services.stale_reason == "the watch of services is interrupted: the connection was reset"
+    cluster.caches.pods.synced = False
+    assert cluster.services.stale_reason == "the cache of pods is not synced yet"
+
+
+async def test_going_blind_and_seeing_again_are_noticed_without_any_change_of_an_object() -> None:
+    """P6: a view that was made before a watch broke off must not pass for what is so."""
+    cluster = await whole()
+    seen(cluster)
+    running = asyncio.create_task(cluster.services.run(timedelta(milliseconds=100)))
+    cluster.caches.pods.problem = "the connection was reset"
+    await asyncio.sleep(0.2)
+    blind = cluster.services.views["web"]
+    assert blind.is_current is False
+    cluster.caches.pods.problem = ""
+    await asyncio.sleep(0.2)
+    again = cluster.services.views["web"]
+    assert again.is_current is True
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_clock_in_doubt_blinds_and_what_holds_is_counted_anew_afterwards() -> None:
+    """C9: neither well nor failing meanwhile; restarts that were seen move with the time that is set."""
+    cluster = FakeCaches()
+    cluster.deploy()
+    cluster.run("web-1", restarts=7)
+    await asyncio.sleep(10)
+    cluster.run("web-1", restarts=8)
+    assert seen(cluster).failing_since == moment()
+    cluster.clock_problem = "this machine's clock was set 1h back"
+    assert cluster.services.stale_reason == cluster.clock_problem
+    assert (seen(cluster).healthy, seen(cluster).failing_since) == (None, None)
+    await asyncio.sleep(60)
+    cluster.clock_problem = ""
+    cluster.services.clock_set(timedelta(hours=-1))
+    view = seen(cluster)
+    assert (view.failing_since, view.last_restart) == (moment(seconds=70), moment(hours=-1, seconds=10))
+
+
+async def test_events_are_hints_whose_silence_blinds_nobody() -> None:
+    """B20."""
+    cluster = FakeCaches()
+    cluster.caches.events.synced = False
+    cluster.caches.events.silent_for = 1e9
+    cluster.caches.events.problem = "forbidden"
+    assert cluster.services.stale_reason == ""
+
+
+async def test_restarts_are_counted_from_when_they_were_first_seen() -> None:
+    cluster = FakeCaches()
+    cluster.run("web-1", restarts=7)
+    assert (seen(cluster).restarts, seen(cluster).last_restart) == (0, None)
+    await asyncio.sleep(10)
+    cluster.run("web-1", restarts=9)
+    view = seen(cluster)
+    assert (view.restarts, view.last_restart, view.crash_interval) == (2, moment(seconds=10), timedelta(0))
+    await asyncio.sleep(40)
+    cluster.run("web-1", restarts=10)
+    view = seen(cluster)
+    assert (view.restarts, view.last_restart, view.crash_interval) == (3, moment(seconds=50), timedelta(seconds=40))
+
+
+async def test_a_successor_has_restarted_nothing() -> None:
+    cluster = FakeCaches()
+    cluster.run("web-1", restarts=7)
+    cluster.gone("web-1")
+    cluster.run("web-1", restarts=0, uid="another")
+    assert seen(cluster).restarts == 0
+
+
+async def test_other_managers_of_the_workload_are_named() -> None:
+    cluster = await whole()
+    for kind, name in (("Deployment", "web"), ("Deployment", "api"), ("StatefulSet", "web")):
+        target = AutoscalerSpec(scale_target_ref=ScaleTarget(kind=kind, name=name))
+        meta = Metadata(name=f"{kind}-{name}".lower(), namespace="production")
+        cluster.caches.autoscalers.put(HorizontalPodAutoscaler(metadata=meta, spec=target))
+    assert [str(each) for each in seen(cluster).managers] == ["HPA deployment-web"]
+
+
+async def test_the_front_leads_to_the_pods_and_is_the_first_by_name() -> None:
+    cluster = FakeCaches()
+    cluster.deploy()
+    cluster.expose("a-nothing", selector={})
+    cluster.expose("b-other", selector={"app": "api"})
+    assert seen(cluster).port == 0
+    cluster.expose("d-web")
+    cluster.expose("c-web")
+    assert seen(cluster).port == 80
+
+
+async def test_only_what_changed_is_looked_at_again() -> None:
+    cluster = await whole()
+    told: list[str] = []
+    cluster.services.listen(lambda view: told.append(view.name))
+    cluster.services.refresh()
+    assert told == ["web"]
+    assert cluster.services.refresh() == ()
+    cluster.run("web-1", ready=False)
+    cluster.run("web-2", ready=False)
+    assert len(cluster.services.refresh()) == 1
+
+
+async def test_a_new_catalog_drops_the_services_that_it_no_longer_has() -> None:
+    cluster = await whole()
+    text = service_text("api")
+    cluster.services.reload(catalog(text, rule_text(service="api"), runbook_text()))
+    assert set(cluster.services.views) == {"api"}
+
+
+def test_the_claims_of_a_workload_are_known_when_it_has_no_pods() -> None:
+    """One that stands at zero, as while its database is restored."""
+    claim = ClaimVolume(claim_name="database-pvc")
+    template = PodTemplate(spec=PodSpec(volumes=(Volume(name="data", persistent_volume_claim=claim),)))
+    made = Object(metadata=Metadata(name="logs"))
+    stopped = StatefulSet(
+        metadata=Metadata(name="database"),
+        spec=StatefulSetSpec(replicas=0, template=template, volume_claim_templates=(made,)),
+    )
+    known = PvcNames.of([], stopped)
+    assert all(name in known for name in ("database-pvc", "logs-database-0"))
+    assert not any(name in known for name in ("logs-database-1", "logs-database-00", "logs-database-", "database-0"))
+
+
+async def test_a_revision_that_is_no_number_counts_for_none() -> None:
+    """B16: whoever may write a Deployment may write what they like into its annotations."""
+    cluster = await whole()
+    for store in (cluster.caches.deployments, cluster.caches.replica_sets):
+        for item in tuple(store.store.values()):
+            metadata = replace(
+                item.metadata, annotations={**item.metadata.annotations, REVISION: "v7"}, resource_version="v7"
+            )
+            store.put(replace(item, metadata=metadata))
+    (view,) = cluster.services.refresh()
+    assert (view.revision, view.template, view.is_current, view.healthy) == (0, "hash-1", True, True)
+
+
+async def test_a_workload_that_cannot_be_read_leaves_its_service_unreadable_and_no_other() -> None:
+    """B16, P6: without its Deployment a service would look as if nothing were wanted of it."""
+    cluster = await whole()
+    cluster.caches.deployments.mirror.mark_undecodable(("production", "web"), "replicas: expected int")
+    cluster.services.refresh()
+    view = cluster.services.views["web"]
+    assert (view.is_current, view.healthy) == (False, None)
+    cluster.deploy(2)
+    cluster.services.refresh()
+    assert cluster.services.views["web"].is_current
+
+
+async def test_a_listener_that_fails_keeps_the_news_from_nobody() -> None:
+    """B16."""
+    cluster = await whole()
+    told: list[str] = []
+    cluster.services.listen(lambda view: told.append(view.name[999]))
+    cluster.services.listen(lambda view: told.append(view.name))
+    with capture_logs() as said:
+        cluster.services.refresh(everything=True)
+    assert told == ["web"]
+    assert [line["name"] for line in said] == ["web"]
+
+
+def test_the_claims_of_two_million_replicas_are_not_listed() -> None:
+    """B16: a typo in `kubectl scale`; listed they take seconds of every refresh, and memory without need."""
+    made = Object(metadata=Metadata(name="data"))
+    spec = StatefulSetSpec(replicas=2_000_000, volume_claim_templates=(made,))
+    names = PvcNames.of([], StatefulSet(metadata=Metadata(name="database"), spec=spec))
+    assert "data-database-1999999" in names
+    assert not any(name in names for name in ("data-database-2000000", "data-database-01", "data-other-1"))
+    assert (len(names.prefixes), len(names.mounted)) == (1, 0)
+
+
+async def test_events_that_cannot_be_listed_hold_nobody_up() -> None:
+    """B20: a daemon that may not list them says that it is ready, and then it must act."""
+    cluster = FakeCaches()
+    cluster.caches.events.synced = False
+    async with asyncio.timeout(1):
+        await cluster.caches.synced()
+
+    cluster.caches.pods.synced = False
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await cluster.caches.synced()
+
+
+async def test_pods_that_came_and_went_leave_their_restarts_and_nothing_else() -> None:
+    cluster = FakeCaches()
+    for number in range(50):
+        cluster.run("web-1", restarts=0, uid=f"uid-{number}")
+        cluster.run("web-1", restarts=1, uid=f"uid-{number}")
+        cluster.gone("web-1")
+    tally = cluster.services._tallies["web"]
+    assert (len(tally.seen), len(tally.moments)) == (0, 0)
+    assert tally.restarts.count == 50
