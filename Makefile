@@ -34,11 +34,12 @@ EARLY_INTEGRATION := $(filter-out $(ELSEWHERE),$(sort $(wildcard tests/integrati
 # the machine is busy until the end.
 LANES := $(addprefix lane-,late-stories integration early-stories early-integration database-stories faults other-faults ends restores)
 LANES += $(addprefix lane-,cluster crashes told-no databases lost-answers contracts units restore-crashes)
-QUICK := $(addprefix quick-,contract cluster unit integration)
+# Two of them go at a time: the longest first.
+QUICK := $(addprefix quick-,unit integration contract)
 ROUNDS ?= 10
 EXAMPLES ?= 10000
 
-.PHONY: help demo test test-fast check bench chaos sabotage docs
+.PHONY: help demo check test test-cluster test-all bench chaos sabotage docs
 .PHONY: $(LANES) $(QUICK)
 
 help: ## List the targets
@@ -49,10 +50,33 @@ help: ## List the targets
 demo: $(READY) ## Break services on embedded clusters and watch them being mended
 	@$(BIN)/kintsugi demo
 
+check: $(READY) ## Check format, style, types and layers
+	@$(BIN)/ruff format --check --quiet . || { echo 'format: run ruff format'; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo >.venv/layers.txt || { cat .venv/layers.txt; exit 1; }
+
+test: $(READY) check ## Check everything, and run the tests that need no Kubernetes but the embedded one: ten minutes
+	@$(MAKE) --jobs=2 --keep-going --output-sync=target $(QUICK) QUICKLY="$(PYTEST) --maxfail=10 --timeout=300 -m 'not long and not cluster'"
+
+quick-unit:
+	@$(QUICKLY) tests/unit
+
+quick-integration:
+	@$(QUICKLY) tests/integration
+
+quick-contract:
+	@$(QUICKLY) tests/contract
+
+# What takes minutes to build is built after `make test` is green, and only what these tests use.
+test-cluster: $(READY) ## Run the tests marked heart on a real Kubernetes, those that are red once more: twelve minutes
+	@if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ]; then tests/harness/setup; $(PARTS) kubernetes coredns >/dev/null; $(IMAGE) >/dev/null; fi
+	@$(BIN)/python -m tests.harness.heart
+
 # Where no network of our own can be had (not root, not Linux), or a cluster is lent to us, the tests run as they are:
 # those that need what is not there say so, and with CI=true that is a failure. Most tests wait for something, so that
 # several lanes go at the same time, each with a cluster of its own where it needs one and it is ours to start.
-test: $(READY) ## Check everything and run every test, on a real Kubernetes where one can be had
+test-all: $(READY) ## Check everything and run every test, on a real Kubernetes where one can be had: an hour
 	@tests/harness/setup
 	@alone=; lanes=1; if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ] && $(ALONE) true; then \
 	    $(IMAGE) >/dev/null & image=$$!; \
@@ -113,27 +137,6 @@ lane-told-no:
 
 lane-lost-answers:
 	@$(LANE) --capture=no $(LOST_ANSWERS)
-
-test-fast: $(READY) ## Run the tests that need no Kubernetes but the embedded one, in some minutes
-	@CI= $(MAKE) --jobs=4 --keep-going --output-sync=target $(QUICK) QUICKLY="$(PYTEST) -m 'not long and not cluster'"
-
-quick-integration:
-	@$(QUICKLY) $(foreach file,$(ELSEWHERE),--ignore=$(file)) tests/integration
-
-quick-contract:
-	@$(QUICKLY) --ignore=tests/contract/kube tests/contract
-
-quick-cluster:
-	@$(QUICKLY) tests/contract/kube
-
-quick-unit:
-	@$(QUICKLY) tests/unit
-
-check: $(READY) ## Check format, style, types and layers
-	@$(BIN)/ruff format --check --quiet . || { echo 'format: run ruff format'; exit 1; }
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-logo >.venv/layers.txt || { cat .venv/layers.txt; exit 1; }
 
 bench: $(READY) ## Measure what the daemon carries, beside what the machine could
 	@alone=; if $(ALONE) true 2>/dev/null; then alone='$(ALONE)'; fi; $$alone $(BIN)/python -m tests.bench

@@ -161,8 +161,9 @@ def daemon(cluster: RealCluster, tmp_path: Path) -> Iterator[StartDaemon]:
             print(each.tail())
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Allow a story as long as a busy machine may need; each wait in it has a deadline of its own, far below."""
+    """Mark all of this folder `cluster`: some need no cluster, and yet root, or what is installed and built for one."""
     for item in items:
-        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(900))
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.cluster)

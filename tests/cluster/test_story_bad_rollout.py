@@ -1,5 +1,7 @@
 """Case 3: a bad rollout. Restarts do not help; the watchdog goes back to what was good, or hands over with the commands."""
 
+import pytest
+
 from tests.cluster.conftest import HASTY, PAUSED, TIME_FOR_PODS, StartDaemon
 from tests.cluster.story import ClusterStory
 from tests.harness.api import Object
@@ -20,11 +22,12 @@ STUCK = {
 }
 
 
+@pytest.mark.heart
 def test_a_bad_rollout_is_taken_back_at_the_deadline_to_the_good_revision(
     cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
     """P5: pods of the bad revision are restarted in vain; one patch goes back, and the service is verified."""
-    story = ClusterStory(cluster, production, daemon(deadlines=HASTY, durations=0.01, environment=TIME_FOR_PODS)).begin(
+    story = ClusterStory(cluster, production, daemon(deadlines=HASTY, durations=0.05, environment=TIME_FOR_PODS)).begin(
         good="web-service"
     )
 
@@ -35,7 +38,7 @@ def test_a_bad_rollout_is_taken_back_at_the_deadline_to_the_good_revision(
     assert story.written_by_daemon("pods") == []
     story.at("the person gives up and lifts the pause", lambda: annotate(cluster, f"{PAUSED}-"))
 
-    incident = story.within(120).ends("rolled-back")
+    incident = story.within(240).ends("rolled-back")
     assert story.deleted_by_daemon()
     assert [(each.verb, each.name) for each in story.written_by_daemon("deployments")] == [
         ("patch", "web-app-deployment")

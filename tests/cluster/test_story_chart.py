@@ -21,7 +21,7 @@ from tests.harness.faults import Faults
 from tests.harness.helm import CHART, DOCUMENTED, NAME, TEMPLATES, Helm, HelmError, documented
 from tests.harness.waiting import wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.cluster
 
 OTHER = "a-webhook-s-token-of-elsewhere"
 IMAGE = {"image": {"repository": "registry.example.com/kintsugi"}}

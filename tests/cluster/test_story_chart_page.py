@@ -28,7 +28,7 @@ from tests.harness.processes import Program
 from tests.harness.stack_manifests import INGRESS
 from tests.harness.waiting import wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.cluster
 
 HOST = "kintsugi.example.com"
 MONITORING = "monitoring"

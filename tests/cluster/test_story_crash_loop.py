@@ -8,11 +8,12 @@ from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 
 
+@pytest.mark.heart
 def test_a_crash_looping_pod_is_deleted_and_its_service_recovers(
     cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
     """P2, P8: that pod, by uid, no other; its successor is ready, the address answers, every step has its times."""
-    story = ClusterStory(cluster, production, daemon(from_scratch=True)).begin(good="web-service")
+    story = ClusterStory(cluster, production, daemon(from_scratch=True, durations=0.05)).begin(good="web-service")
     victim = story.pods()[0]
 
     story.at("the pod crash-loops", lambda: faults.crash_loop(victim))

@@ -1,6 +1,6 @@
-"""Case 5 on the real cluster: the daemon is killed at three points that a printed seed draws, and each pod is deleted once."""
+"""Case 5 on the real cluster: the daemon is killed at three points, named or drawn by a seed, and each pod is deleted once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,10 @@ from tests.harness.crash_points import KILL_AT, TRACE
 from tests.harness.faults import Faults
 
 DRAWN = 3
+FIXED = ("before effect restart[]#0 1", "after effect restart[]#0 1", "before commit move-run verifying 1")
+"""Around the deletion, and after it: where a death would make a second one, or lose how the story goes on."""
 ALERT = {"alertname": "KubePodCrashLooping", "namespace": "production", "severity": "warning"}
+StartStory = Callable[[str, str], ClusterStory]
 OF_THE_RUN = frozenset({"request-run", "save-step", "keep-diagnosis", "keep-evidence", "move-run"})
 """Commits that every story has. How many the watch needs hangs on chance: those are died at on the embedded cluster."""
 
@@ -30,24 +33,50 @@ class ClusterStoryEnd:
     changes: Mapping[str, str]
 
 
-@pytest.mark.timeout(900)  # four stories
-def test_killed_at_three_points_drawn_by_a_seed_it_goes_on_and_deletes_each_pod_once(
-    own_cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
-) -> None:
-    """C1, C2: the witness is the API server's audit log; every point is died at on the embedded cluster."""
-    seed, draws = lot()
-    trace = tmp_path / "points"
+@pytest.fixture
+def start(own_cluster: RealCluster, production: str, daemon: StartDaemon) -> StartStory:
+    """Return what starts a daemon with one variable in its environment, and a story with it."""
 
     def start(variable: str, value: str) -> ClusterStory:
         return ClusterStory(own_cluster, production, daemon(durations=0.05, environment={variable: value}))
 
+    return start
+
+
+@pytest.mark.heart
+def test_killed_at_three_points_it_goes_on_and_deletes_each_pod_once(
+    start: StartStory, faults: Faults, web: str, tmp_path: Path
+) -> None:
+    """C1, C2: the witness is the API server's audit log."""
+    trace = tmp_path / "points"
+    undisturbed = tell(start(TRACE, str(trace)), faults)
+    passed = [line.partition(" ")[2] for line in trace.read_text().splitlines()]
+    assert set(FIXED) <= set(passed), passed
+
+    ends_the_same(FIXED, undisturbed, start, faults, web)
+
+
+@pytest.mark.long
+def test_killed_at_three_points_drawn_by_a_seed_it_goes_on_and_deletes_each_pod_once(
+    start: StartStory, faults: Faults, web: str, tmp_path: Path
+) -> None:
+    """C1, C2: every point is died at on the embedded cluster."""
+    seed, draws = lot()
+    trace = tmp_path / "points"
     undisturbed = tell(start(TRACE, str(trace)), faults)
     points = [line.partition(" ")[2] for line in trace.read_text().splitlines()]
     drawn = draws.sample([each for each in points if is_of_the_run(each)], DRAWN)
     print(f"N = {len(points)} crash points; {SEED}={seed} draws {drawn}")
 
+    ends_the_same(drawn, undisturbed, start, faults, web)
+
+
+def ends_the_same(
+    points: Sequence[str], undisturbed: ClusterStoryEnd, start: StartStory, faults: Faults, web: str
+) -> None:
+    """Kill a daemon at each point of a story of its own, and expect the end of the one that nobody disturbed."""
     assert undisturbed.incidents == ["recovered"]
-    for point in drawn:
+    for point in points:
         story = start(KILL_AT, point)
         assert tell(story, faults, killed_at=point) == undisturbed
     assert story.answers(web) == 200

@@ -22,7 +22,6 @@ from tests.harness.s3 import KEY, SECRET
 from tests.harness.stack import Fault, ServiceStack, Tier
 from tests.harness.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(900)
 PACE = 0.1
 """What every duration of the shipped files is multiplied by: Jobs and new pods take their real time."""
 

@@ -25,7 +25,6 @@ from tests.harness.images import POSTGRES
 from tests.harness.product_image import NAME
 from tests.harness.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(900)
 DRILL = "/api/v1/services/database/drill"
 DOWN = {"alertname": "PostgreSQLDown", "severity": "critical", "namespace": "production"}
 SYSTEM = "SELECT system_identifier FROM pg_control_system()"
@@ -99,6 +98,7 @@ def shop(
     s3.stop()
 
 
+@pytest.mark.heart
 def test_damaged_data_are_restored_by_a_persons_word_and_taken_back_by_another(
     shop: Database, daemon: StartDaemon
 ) -> None:

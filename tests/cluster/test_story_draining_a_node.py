@@ -15,8 +15,6 @@ from tests.harness.daemon import kubeconfig, rights
 from tests.harness.second_node import SecondNode
 from tests.harness.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(900)
-
 WEB, PODS = "web-app", 4
 ACCOUNT = "drains"
 RULES: list[Json] = [

@@ -19,7 +19,7 @@ from tests.harness.faults import Faults
 from tests.harness.images import PAUSE
 from tests.harness.waiting import wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.cluster
 
 PAGE = Path(__file__).parents[2] / "docs" / "first-catalog.md"
 SCALE = "0.05"

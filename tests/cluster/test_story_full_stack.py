@@ -16,8 +16,6 @@ from tests.harness.deployed_daemon import DeployedDaemon
 from tests.harness.stack import Fault, ServiceStack, Tier
 from tests.harness.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(900)
-
 
 @pytest.fixture
 def story(names: None, stack: ServiceStack, product_image: str, tmp_path: Path) -> Iterator[ClusterStory]:

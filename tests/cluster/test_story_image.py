@@ -48,6 +48,7 @@ def deployed(cluster: RealCluster, product_image: str, tmp_path: Path) -> Iterat
         daemon.stop()
 
 
+@pytest.mark.heart
 def test_the_daemon_heals_a_crash_looping_pod_from_its_image(
     cluster: RealCluster, faults: Faults, web: str, production: str, deployed: DeployedDaemon
 ) -> None:

@@ -17,8 +17,6 @@ from tests.harness.cluster import RealCluster
 from tests.harness.daemon import ROOT, kubeconfig, rights
 from tests.harness.faults import Faults
 
-pytestmark = pytest.mark.timeout(900)
-
 API, PODS = "api", 3
 LESSER = "evicts-none"
 """An account without the right that the chart grants by `evictions`."""

@@ -13,8 +13,6 @@ from tests.harness.daemon import ROOT, kubeconfig, rights
 from tests.harness.second_node import SecondNode
 from tests.harness.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(900)
-
 WEB, PODS = "web-app", 4
 ACCOUNT = "moves"
 RULES: list[Json] = [

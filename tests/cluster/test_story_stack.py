@@ -20,7 +20,6 @@ from tests.harness.crash_points import KILL_AT
 from tests.harness.stack import Fault, ServiceStack, Tier
 from tests.harness.waiting import wait_for
 
-pytestmark = pytest.mark.timeout(900)
 PACE = 0.1
 """What every duration is multiplied by where a container's starts must be waited for, which Kubernetes spaces out."""
 

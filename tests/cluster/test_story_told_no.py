@@ -27,7 +27,7 @@ async def freeze(ledger: str) -> None:
         )
 
 
-@pytest.mark.parametrize("no", ["observe", "a freeze"])
+@pytest.mark.parametrize("no", ["observe", pytest.param("a freeze", marks=pytest.mark.heart)])
 def test_killed_between_intent_and_effect_it_deletes_nothing_once_it_was_told_no(
     cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon, no: str
 ) -> None:

@@ -4,8 +4,6 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from tests.cluster.conftest import StartDaemon
 from tests.cluster.story import ClusterStory
 from tests.cluster.test_story_api_outage import is_counted
@@ -13,8 +11,6 @@ from tests.harness.cluster import RealCluster
 from tests.harness.daemon import DaemonProcess, kubeconfig
 from tests.harness.fake_time import RIGHT, FakeTime
 from tests.harness.faults import Faults
-
-pytestmark = pytest.mark.timeout(900)
 
 DURATIONS = 0.1
 """A pod must be unhealthy for twelve seconds before the rule on it says so."""

@@ -29,8 +29,12 @@ class Tally:
                 self._counted.add(item.nodeid)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Count a test that was left out on the command line."""
-        self._not_run.update({item.nodeid: "deselected" for item in items if item.nodeid in self._counted})
+        """Count a test that was left out by name. Marks sort the tests into commands: another one runs those left out by mark."""
+        for item in items:
+            if item.nodeid in self._counted and item.config.option.keyword:
+                self._not_run[item.nodeid] = "deselected"
+            else:
+                self._counted.discard(item.nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a test as run when its body ran, and as not run when it was skipped or expected to fail."""

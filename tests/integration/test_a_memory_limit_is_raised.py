@@ -10,7 +10,7 @@ from tests.integration.crash_story import made
 from tests.integration.ladder_stage import NAME, SERVICE, LadderStage, ladder
 from tests.integration.process_stage import NAMESPACE
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 UNHEALTHY = """
 apiVersion: kintsugi.dev/v1alpha1

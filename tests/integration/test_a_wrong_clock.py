@@ -25,7 +25,7 @@ from tests.harness.waiting import eventually
 from tests.integration.answering_service import serving
 from tests.unit.factories import rule_text, runbook_text, service_text
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 USER = "kintsugi"
 PATIENCE = 120.0

@@ -17,7 +17,7 @@ from kubesim import EmbeddedCluster
 from tests.harness.waiting import HopelessError, eventually
 from tests.integration.test_cli_runs_the_daemon import CliProcess, kintsugi
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 DURATIONS = 0.01
 """Half an hour, for which an answer is good, is 18 seconds; the rule's two minutes are 1.2."""

@@ -27,7 +27,7 @@ from tests.integration.test_no_secret_is_written_down import (
     with_secrets,
 )
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 STEPS = """
     - {{id: ask, name: Ask, run: 'curl {url}/answer', expect: 'body.contains("canary-of-a-pass")'}}

@@ -20,7 +20,7 @@ from tests.harness.daemon import OPERATOR, ROOT, TOKEN, DaemonProcess
 from tests.harness.waiting import eventually
 from tests.unit.sources.webhooks import alert, webhook
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 PATIENCE = 120.0
 EXAMPLES = os.environ.get("KINTSUGI_EXAMPLES", "20")

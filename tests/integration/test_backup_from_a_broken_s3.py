@@ -38,6 +38,8 @@ from tests.integration.backup_stage import (
 )
 from tests.integration.restore_stage import PATIENCE
 
+pytestmark = pytest.mark.long
+
 GET = b"GET /backup-bucket/database/2.dump "
 
 

@@ -19,6 +19,8 @@ from tests.harness.postgres import Postgres
 from tests.harness.s3 import S3Server
 from tests.integration.backup_stage import DAY, HOUR, URL, Backups, BackupStage, live_shop, made, served
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def backups() -> Iterator[Backups]:

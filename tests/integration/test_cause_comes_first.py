@@ -29,7 +29,7 @@ from kubeobjects.resources import PODS
 from kubesim import EmbeddedCluster
 from tests.harness.waiting import eventually
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 SPEED, FACTOR, PATIENCE = 20.0, 0.05, 300.0
 SERVICES: Mapping[str, tuple[int, str, str]] = {

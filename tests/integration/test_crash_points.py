@@ -24,10 +24,11 @@ from tests.integration.crash_story import (
     tell,
 )
 
+pytestmark = pytest.mark.long
+
 DEPLOYMENT = "/apis/apps/v1/namespaces/production/deployments/web-app-deployment"
 
 
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("scene", "deaths", "state", "effects"),
     [

@@ -9,7 +9,7 @@ from kintsugi.model.records import IncidentState
 from tests.integration.crash_cache import RESET
 from tests.integration.crash_story import tell
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 EFFECTS = {
     "patch persistentvolumes the old one: persistentVolumeReclaimPolicy=Retain": 1,

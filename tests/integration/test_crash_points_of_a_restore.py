@@ -11,6 +11,8 @@ from tests.integration.crash_enumeration import Enumeration, is_sure
 from tests.integration.crash_restore import RESTORE
 from tests.integration.crash_story import tell
 
+pytestmark = pytest.mark.long
+
 BEGINS = "before commit save-step restore planned 1"
 """Where the recovery, which has only looked until then, proposes the restore."""
 
@@ -44,7 +46,6 @@ LEFT = {
 }
 
 
-@pytest.mark.timeout(900)
 async def test_killed_before_and_after_every_commit_and_every_effect_a_restore_ends_the_same(tmp_path: Path) -> None:
     """
     C1, C2, P6: from the proposal to the recovery, the person's two answers among it; no point is drawn by lot.

@@ -24,7 +24,8 @@ from kubesim.faults import PodFault
 from tests.integration.database_doubles import OWN_CLAIM, images, with_a_claim_of_its_own
 from tests.integration.database_stage import DATABASE, NAMESPACE, Change, DatabaseStage
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.long
+
 
 CACHE, API, WEB = "cache-service", "api-service", "web-service"
 WORKLOADS: Mapping[str, str] = {CACHE: "cache", API: "api-deployment", WEB: "web-app-deployment"}

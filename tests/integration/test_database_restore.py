@@ -15,7 +15,7 @@ from kubeobjects import resources
 from kubeobjects.resources import PODS, PVS
 from tests.integration.database_stage import API, CLAIM, DATABASE, NIGHTLY, SHOP, DatabaseStage, postgres
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from kubeobjects.resources import PODS, PVCS
 from tests.integration.database_doubles import OWN_CLAIM, images, with_a_claim_of_its_own
 from tests.integration.database_stage import API, DATABASE, NAMESPACE, NIGHTLY, POD, DatabaseStage
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.long
 
 
 def damage(stage: DatabaseStage) -> None:

@@ -10,7 +10,7 @@ from kubeobjects import resources
 from tests.harness.waiting import eventually
 from tests.integration.manual_stage import PATIENCE, Json, ManualStage, staged
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 NODES = ("node-1", "node-2")
 

@@ -14,7 +14,7 @@ from kubesim import EmbeddedCluster
 from kubesim.manifest import is_true
 from tests.harness.waiting import eventually
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 PATIENCE = 120.0
 DEPENDENTS = ("api-service", "web-service", "ingress-controller")

@@ -22,7 +22,7 @@ from tests.integration.crash_daemon import DaemonStart
 from tests.integration.crash_stage import API, SELDOM, CrashStage
 from tests.integration.crash_story import good_is_known, made
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 GOOD, GONE = "shop/api:good", "shop/api:gone"
 TOKEN = secrets.token_hex(16)

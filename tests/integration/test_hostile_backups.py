@@ -17,8 +17,6 @@ from kintsugi.model.records import IncidentState
 from kintsugi.model.worker_results import OWNER
 from tests.integration.database_stage import DATABASE, SHOP, DatabaseStage, postgres
 
-pytestmark = pytest.mark.timeout(600)
-
 HARMED = Path(tempfile.gettempdir()) / f"harmed-{token_hex(8)}"
 """What a program of the backup's would write, on whichever server: all of them are processes of this machine."""
 

@@ -98,7 +98,6 @@ async def test_an_alert_only_hints_at_an_object_and_names_no_runbook(daemon: Web
     assert signal.target.uid == ""
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.long
 async def test_a_storm_of_ten_thousand_alerts_is_taken(daemon: WebhookDaemon) -> None:
     """Covers A4: one group of 5,000 and 5,000 groups of one, with no answer in the four hundreds."""

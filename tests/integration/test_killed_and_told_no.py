@@ -10,6 +10,8 @@ from tests.integration.crash_no import Refusals, all_noes, dealt
 from tests.integration.crash_restore import RESTORE
 from tests.integration.crash_story import CRASH_LOOP, SLOWLY_TAKEN_BACK, WebScene, tell
 
+pytestmark = pytest.mark.long
+
 ALL_PAIRS = bool(os.environ.get("KINTSUGI_ALL_PAIRS"))
 """Every point with every no, which takes an hour: `make chaos` asks for it."""
 

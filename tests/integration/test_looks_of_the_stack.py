@@ -35,8 +35,6 @@ from tests.harness.waiting import eventually
 from tests.integration.database_stage import stateful_set
 from tests.integration.process_stage import NAMESPACE, PYTHON
 
-pytestmark = pytest.mark.timeout(300)
-
 CATALOG = load(shipped_paths())
 STEPS: Mapping[str, Step] = {step.id: step for step, _ in steps_of(CATALOG.runbooks["full-stack-recovery"])}
 PATIENCE = 60.0

@@ -13,6 +13,8 @@ from tests.harness.postgres import Postgres
 from tests.integration.lossy_ledger import LossyConnection, lossy
 from tests.integration.lossy_story import LossyStory, LossyStoryEnd
 
+pytestmark = pytest.mark.long
+
 AT_ONCE = 4
 """Stories told at the same time: they mostly wait."""
 

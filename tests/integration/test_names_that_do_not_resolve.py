@@ -13,7 +13,7 @@ from tests.harness.daemon import DaemonProcess
 from tests.harness.waiting import eventually
 from tests.unit.factories import rule_text, runbook_text, service_text
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.long
 
 PATIENCE = 120.0
 A_WHILE = 12.0

@@ -23,7 +23,7 @@ from tests.integration.asked_catalog import asked_catalog
 from tests.integration.crash_daemon import DaemonStart
 from tests.integration.crash_stage import SELDOM, CrashStage
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 DIRECT = build_opener(ProxyHandler({}))
 OPERATOR = "canary-operators-own-token"

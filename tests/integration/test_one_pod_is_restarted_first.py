@@ -9,7 +9,7 @@ from kintsugi.model.records import IncidentState
 from tests.integration.crash_story import made
 from tests.integration.ladder_stage import DOES_NOT_ANSWER, PORT, LadderStage, ladder
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 
 def evicted(stage: LadderStage) -> list[str]:

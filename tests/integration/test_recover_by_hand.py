@@ -10,7 +10,7 @@ from tests.harness.crash_points import KILL_AT
 from tests.harness.waiting import eventually
 from tests.integration.manual_stage import PATIENCE, Json, ManualStage, staged, told
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 LONG_COOLDOWN = """
 apiVersion: kintsugi.dev/v1alpha1

@@ -18,7 +18,7 @@ from tests.integration.crash_stage import API, SELDOM, CrashStage
 from tests.integration.crash_story import CRASH_LOOP, good_is_known, made
 from tests.integration.process_stage import PYTHON
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 ALL_DAY = GuardSettings(recoveries_window=timedelta(days=10), recoveries_pause_max=timedelta(days=10))
 """Scaled, hours in which recoveries count: on a machine where each takes minutes they still do."""

@@ -22,7 +22,8 @@ from tests.harness.postgres_programs import PostgresPrograms
 from tests.harness.waiting import eventually
 from tests.integration.database_stage import DATABASE, NAMESPACE, POD, SHOP, DatabaseStage, postgres
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.long
+
 
 ENDED = (IncidentState.PASSED, IncidentState.FAILED, IncidentState.CANCELLED, IncidentState.NEEDS_OPERATOR)
 DATABASES = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE NOT datistemplate"

@@ -20,6 +20,8 @@ from kintsugi.pipeline.drill_scheduler import DrillScheduler
 from kintsugi.telemetry import Containment
 from tests.unit.factories import view
 
+pytestmark = pytest.mark.long
+
 SUNDAY = datetime(2026, 5, 3, 4, 0, tzinfo=UTC)
 WEEK, MINUTE = timedelta(days=7), timedelta(minutes=1)
 SHIPPED = load(catalog_paths(None))

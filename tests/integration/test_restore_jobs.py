@@ -13,6 +13,8 @@ from kubesim.images import Program
 from tests.harness.daemon import rights
 from tests.harness.worker_stories import IMAGE, STORIES, Story, StoryNamespace, script
 
+pytestmark = pytest.mark.long
+
 NAMESPACE = "production"
 
 

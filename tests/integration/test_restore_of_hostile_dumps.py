@@ -12,7 +12,8 @@ from tests.harness.waiting import wait_for
 from tests.integration.hostile_dump import ORDERS, hostile, running
 from tests.integration.restore_stage import PATIENCE, Dumps, RestoreStage, dumps
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.long
+
 
 INTRUDER = "CREATE ROLE intruder SUPERUSER LOGIN;"
 AS_BEFORE = "RESET SESSION AUTHORIZATION; RESET ROLE; "

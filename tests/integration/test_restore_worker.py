@@ -23,10 +23,9 @@ from tests.integration.restore_stage import (
     sql_of,
 )
 
+pytestmark = pytest.mark.long
+
 ROLES = ("app", "reporting")
-
-
-pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")

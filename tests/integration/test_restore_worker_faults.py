@@ -17,11 +17,10 @@ from tests.harness.fixtures import scratch
 from tests.harness.waiting import eventually, wait_for
 from tests.integration.restore_stage import PATIENCE, Dumps, RestoreStage, dumps, restored_sql, sql_of
 
+pytestmark = pytest.mark.long
+
 SLOWLY = 0.1
 PHASES = {"rows": 'data for table "public.slow"', "index": "INDEX"}
-
-
-pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")

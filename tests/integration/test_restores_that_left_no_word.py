@@ -31,7 +31,8 @@ from tests.integration.database_stage import (
 )
 from tests.unit.factories import NOW
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.long
+
 
 RESTORE = PgRestore(file="/backups/app.dump", host="database.production", user="postgres", database="app")
 LOST = WorkerStatus(stage=WorkerStage.LOST, why="job/kintsugi-x has ended without the worker's last word")

@@ -20,7 +20,7 @@ from tests.integration.crash_stage import SELDOM, CrashStage
 from tests.integration.crash_story import made, tell
 from tests.integration.stack_story import WORKLOADS, StackScene, break_all
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.long
 
 SCENE = StackScene()
 

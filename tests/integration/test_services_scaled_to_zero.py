@@ -11,7 +11,7 @@ from tests.harness.daemon import ROOT
 from tests.harness.waiting import eventually
 from tests.integration.manual_stage import PATIENCE, Json, ManualStage, staged
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 START = "\n" + (ROOT / "runbooks" / "start-service.yaml").read_text()
 

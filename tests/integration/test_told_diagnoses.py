@@ -23,7 +23,7 @@ from tests.integration.test_cli_runs_the_daemon import CliProcess, kintsugi
 from tests.integration.test_diagnosis import deployment
 from tests.integration.test_notifier import NoticeReceiver
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 CATALOG = """
 apiVersion: kintsugi.dev/v1alpha1

@@ -14,7 +14,7 @@ from tests.integration.crash_daemon import DaemonStart
 from tests.integration.crash_stage import SELDOM, CrashStage
 from tests.integration.test_no_secret_is_written_down import OPERATOR, ask, delivery, told
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 STEPS = """
     - {{id: ask, name: Ask, run: 'curl {url}/answer', expect: status == 200}}

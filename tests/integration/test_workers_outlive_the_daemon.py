@@ -7,7 +7,7 @@ import pytest
 from kintsugi.model.records import IncidentState, StepState
 from tests.integration.worker_stage import WorkerStage
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.long
 
 
 async def test_a_daemon_that_dies_while_a_job_runs_is_followed_by_one_that_takes_up_its_result(tmp_path: Path) -> None:

@@ -67,7 +67,6 @@ async def test_claims_of_two_leaders_in_a_row_start_one_run(postgres: str) -> No
         assert (await other.run_requests.request_run(run_request(told), refuse_to_decide, NOW)).run == run
 
 
-@pytest.mark.timeout(60)
 async def test_a_limit_counted_inside_the_claim_holds_for_a_hundred_claims_at_once(ledger: Ledger) -> None:
     """P7: a read-modify-write of a hundred concurrent callers loses none."""
     told = [signal(labels={"n": str(number)}) for number in range(100)]
@@ -85,7 +84,6 @@ async def test_a_limit_counted_inside_the_claim_holds_for_a_hundred_claims_at_on
     assert await ledger.signals.unjudged() == 0
 
 
-@pytest.mark.timeout(60)
 async def test_the_slots_of_each_namespace_and_of_the_cluster_hold_for_many_claims_at_once(ledger: Ledger) -> None:
     """P7: two in a namespace, five in all; who is refused is told which of the two limits it was."""
     limits = Limits(max_concurrent_services=5, max_concurrent_services_per_namespace=2)

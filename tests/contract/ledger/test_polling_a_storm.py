@@ -16,7 +16,7 @@ from tests.unit.sources.webhooks import alert
 
 STORM = 55_000
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.long
 
 
 class Storm:

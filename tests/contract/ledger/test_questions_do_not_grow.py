@@ -139,7 +139,6 @@ async def old(ledger: Ledger) -> Ledger:
     return ledger
 
 
-@pytest.mark.timeout(300)
 async def test_no_question_of_a_daemon_at_work_reads_a_table_that_grows_from_end_to_end(old: Ledger) -> None:
     """Whatever the ledger sends for it, on either database, begins at an index."""
     run = await begin(old, "web")
@@ -152,7 +151,6 @@ async def test_no_question_of_a_daemon_at_work_reads_a_table_that_grows_from_end
     assert not found, "\n".join(found)
 
 
-@pytest.mark.timeout(300)
 async def test_an_incident_of_ten_thousand_signals_costs_a_change_no_more_than_one_of_ten(tmp_path: Path) -> None:
     """What is asked before each change and at each look: whether it goes on, and whether all of it is silenced."""
     few, many = [await _steps_of_a_change(tmp_path / str(count), count) for count in (10, 10_000)]
@@ -185,7 +183,6 @@ IDLE = ("due_signals", "due_at", "rearm", "unjudged", "open_runs", "open inciden
 """What a daemon asks its ledger again and again while nothing happens."""
 
 
-@pytest.mark.timeout(300)
 async def test_an_idle_daemon_asks_no_more_of_a_hundred_thousand_rows_than_of_none(tmp_path: Path) -> None:
     """Counted in instructions of SQLite; `python -m tests.bench idle` shows the processor time."""
     empty, full = [await _idle_steps(tmp_path / str(past), past) for past in (0, 10_000)]
@@ -204,7 +201,6 @@ async def _idle_steps(folder: Path, past: int) -> int:
         return steps.count - before
 
 
-@pytest.mark.timeout(300)
 async def test_a_question_takes_as_many_steps_in_a_ledger_with_a_past_as_in_one_that_is_new(tmp_path: Path) -> None:
     """Counted in instructions of SQLite, which no other work of the machine changes."""
     young, old = [await _steps(tmp_path / str(past), past) for past in (200, PAST)]

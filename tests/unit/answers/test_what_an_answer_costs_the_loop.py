@@ -34,7 +34,8 @@ from tests.unit.answers.mutations import FUZZ, written, wrong_bytes, wrong_json
 from tests.unit.answers.test_answers_to_probes import BEGUN, FINE, PREPARED, WELCOME, message
 from tests.unit.answers.wire import Answering, answering
 
-pytestmark = pytest.mark.timeout(900)  # a fuzzer beside all other lanes takes ten times what it takes alone
+pytestmark = pytest.mark.long
+
 
 SOON = timedelta(seconds=60)
 HANGS = 60.0

@@ -65,7 +65,8 @@ from tests.unit.pipeline.handed_signals import HandedSignals
 from tests.unit.sources.webhooks import alert
 from tests.unit.sources.webhooks import webhook as delivered
 
-pytestmark = pytest.mark.timeout(900)  # a fuzzer beside all other lanes takes ten times what it takes alone
+pytestmark = pytest.mark.long
+
 
 SMALL, ORDINARY, LARGE = MOST_DECODED_ON_LOOP - (1 << 10), 64 << 10, 2 << 20
 TIMES = 10

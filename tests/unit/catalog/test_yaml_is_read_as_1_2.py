@@ -97,6 +97,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     ],
     ids=["billion-laughs", "aliases", "ring", "deep", "very-deep", "very-deep-block", "very-deep-maps", "large"],
 )
+@pytest.mark.long
 def test_a_bomb_is_refused_for_less_than_an_ordinary_document_costs(content: str, why: str) -> None:
     assert why in complaints(content)
     assert cost(content) < cost("".join(f"k{number}: {{a: [1, 2], b: x}}\n" for number in range(1200)))

@@ -16,7 +16,7 @@ from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed, ResolverFailed
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 WITHIN = timedelta(seconds=30)
 HOST = "web.production"

@@ -10,7 +10,7 @@ from kintsugi.errors import KubeError, OutcomeUnknown, ServerUnavailable, TooMan
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.repeats import persist
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 READ = Request(method="GET", path="/api/v1/pods/web-1")
 CHANGE = Request(method="DELETE", path="/api/v1/pods/web-1", changes=True)

@@ -8,7 +8,7 @@ from kintsugi.errors import ServerUnavailable
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.throttle import Throttle
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 READ = Request(method="GET", path="/api/v1/pods")
 CHANGE = Request(method="DELETE", path="/api/v1/pods/web-1", changes=True)

@@ -28,6 +28,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("pattern", "filler"), HOSTILE, ids=[pattern for pattern, _ in HOSTILE])
 @pytest.mark.parametrize("operator", [MatchOperator.MATCH, MatchOperator.NOT_MATCH])
+@pytest.mark.long
 def test_a_label_cannot_make_a_rule_slow(operator: MatchOperator, pattern: str, filler: str) -> None:
     """E27: an engine that goes back takes longer for 64 KiB than the universe has."""
     matcher = LabelMatcher(label="summary", operator=operator, value=pattern)

@@ -34,7 +34,7 @@ from tests.harness.ledger_rows import keep
 from tests.unit.factories import catalog, incident, moment, rule_text, run, runbook_text, service_text, virtual_clock
 from tests.unit.guards.questions import LIMITS, circumstances
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 CATALOG = catalog(service_text(), rule_text(), runbook_text())
 PARENT = replace(run(service=STACK), id="run-stack", incident="inc-stack", rule="web-pods")

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,8 +30,6 @@ from kintsugi.model.rules import RuleSource
 from tests.bench.recovering import PACE, UNLIMITED, RecoveryBench, staged
 from tests.unit.factories import catalog, runbook_text, service_text, virtual_clock
 from tests.unit.virtual import play
-
-pytestmark = pytest.mark.timeout(900)
 
 STEP = 10.0
 """How long each step of a recovery takes, in seconds."""

@@ -25,7 +25,7 @@ from tests.unit.factories import pod
 from tests.unit.runner.bench import PATIENCE, SCALE, RunBench, clock
 from tests.unit.runner.fakes import RunLedger
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 
 from kintsugi.pipeline.slot_queue import SlotQueue
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 
 class Places:

@@ -16,7 +16,7 @@ from kintsugi.pipeline.pipeline import IDLE
 from tests.unit.factories import moment, virtual_clock
 from tests.unit.pipeline.business import PipelineBench, alert
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 EVERY = timedelta(milliseconds=200)
 

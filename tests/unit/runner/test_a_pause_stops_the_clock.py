@@ -12,7 +12,7 @@ from kintsugi.model.records import IncidentState, PauseScope
 from tests.unit.factories import moment, pause
 from tests.unit.runner.bench import RunBench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 ONE = "- {id: one, run: kubectl cordon one}"
 TWO = (

@@ -18,7 +18,7 @@ from kubeobjects.resources import PVCS, PVS
 from tests.unit.factories import NOW, runbook_text
 from tests.unit.runner.bench import RunBench, clock, cut_everywhere
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 STOP = "kubectl scale deployment api --replicas=0 -n production"
 START = "kubectl scale deployment api --replicas=3 -n production"

@@ -11,8 +11,6 @@ from tests.unit.factories import pod, runbook_text
 from tests.unit.runner.bench import SCALE, RunBench, cut_everywhere, through
 from tests.unit.virtual import play
 
-pytestmark = pytest.mark.timeout(100)
-
 CHILD = runbook_text(
     "- {id: deep, run: kubectl cordon deep, expect: service.ready >= 1, within: 1m}", name="child", rollback="after: 5m"
 )

@@ -11,7 +11,7 @@ from kintsugi.model.records import IncidentState, RunRecord, StepState
 from tests.unit.factories import approval, moment
 from tests.unit.runner.bench import SCALE, RunBench, cut_everywhere
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 ASKS = """\
 - {id: look, run: kubectl get pods}

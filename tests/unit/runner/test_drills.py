@@ -30,7 +30,7 @@ from tests.unit.runner.bench import RunBench, cut_everywhere
 from tests.unit.runner.fakes import RunLedger, ScriptedLooker, ShownWorld
 from tests.unit.virtual import play
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 CATALOG = load(catalog_paths(None))
 SCRATCH = "kintsugi_drill_inc-1"

@@ -134,7 +134,6 @@ STUCK: Plan = [(3.0, Rollout(updated=1)), (3.0, Ready(pods=3))]
 CRASHES: Plan = [(30.0 + 70 * count, Restart()) for count in range(40)]
 
 
-@pytest.mark.timeout(900)
 @settings(max_examples=300, deadline=None)
 @given(
     once=st.lists(st.tuples(gaps, happenings), max_size=14),

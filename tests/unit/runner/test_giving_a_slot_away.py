@@ -12,7 +12,7 @@ from tests.unit.factories import moment, pause
 from tests.unit.runner.bench import RunBench, clock
 from tests.unit.virtual import play
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 STEPS = """\
 - id: first

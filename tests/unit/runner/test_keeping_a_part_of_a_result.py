@@ -8,7 +8,7 @@ from kintsugi.runner.journal import recalled
 from kintsugi.runner.wait import MOST_KEPT
 from tests.unit.runner.bench import RunBench
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 STEPS = """
     - id: events

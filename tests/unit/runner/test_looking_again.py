@@ -13,7 +13,7 @@ from kintsugi.scope import seen as scope
 from tests.unit.factories import virtual_clock
 from tests.unit.runner.bench import RunBench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 SCOPE = scope({"level": INT})
 

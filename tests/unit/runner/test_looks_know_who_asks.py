@@ -10,7 +10,7 @@ from kintsugi.model.remedies import RemedyKind
 from kintsugi.model.services import SecretRef
 from tests.unit.runner.bench import RunBench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 PATTERNS = """\
 apiVersion: kintsugi.dev/v1alpha1

@@ -6,7 +6,7 @@ from kintsugi.model.records import IncidentState
 from kintsugi.telemetry import MASK
 from tests.unit.runner.bench import RunBench
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 
 @pytest.mark.parametrize("value", ["password=hunter2", "ghp_abcdefghijklmnopqrstuvwxyz0123456789", f"url {MASK}"])

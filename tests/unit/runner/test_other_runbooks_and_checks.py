@@ -6,7 +6,7 @@ from kintsugi.model.records import IncidentState
 from tests.unit.factories import runbook_text, service_text
 from tests.unit.runner.bench import RunBench
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 API = service_text("api", namespace="backend", more="parameters: {replicas: 7}")
 CHILD = runbook_text(

@@ -8,7 +8,7 @@ from kintsugi.model.records import IncidentState
 from tests.unit.factories import pod
 from tests.unit.runner.bench import RunBench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 NAMES = tuple(f"web-{number}" for number in range(4))
 EACH = "- {id: restart, forEach: service.pods, maxParallel: 4, run: 'kubectl delete pod ${each}'}"

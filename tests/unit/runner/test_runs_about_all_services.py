@@ -21,7 +21,7 @@ from tests.unit.runner.bench import LIMITS
 from tests.unit.runner.bench import RunBench as ServiceBench
 from tests.unit.runner.fakes import RunLedger, ShownWorld
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 NAMES = ("database", "api", "web")
 STEPS = """\

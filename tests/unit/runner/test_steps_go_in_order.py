@@ -9,7 +9,7 @@ from kintsugi.model.records import IncidentState, Phase, StepState
 from tests.unit.factories import moment
 from tests.unit.runner.bench import SCALE, RunBench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 WHOLE = """\
 - {id: look, run: kubectl get pods, expect: size(items) > 0}

@@ -9,7 +9,7 @@ from kintsugi.model.records import IncidentState
 from tests.unit.executor.scripted_actor import Lost
 from tests.unit.runner.bench import RunBench
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 TWO = """\
 - id: both

@@ -17,7 +17,7 @@ from tests.unit.executor.scripted_actor import Lost
 from tests.unit.factories import moment, pause, runbook_text
 from tests.unit.runner.bench import RunBench, cut_everywhere
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 TWO = "- {id: one, run: kubectl cordon one}\n- {id: two, run: kubectl cordon two}\n"
 BACK = """\

@@ -11,7 +11,7 @@ from kintsugi.objects.metadata import Metadata
 from tests.unit.factories import moment, pod
 from tests.unit.runner.bench import SCALE, RunBench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 WAITS = "- {id: wait, expect: service.healthy, within: 2h}\n- {id: after, run: kubectl get pods}"
 

@@ -19,7 +19,7 @@ from kintsugi.model.rules import Mode, RuleSource
 from tests.unit.factories import approval, moment, pause, pod, runbook_text, service_text, signal
 from tests.unit.runner.bench import SCALE, RunBench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 TWO = """\
 - {id: one, run: kubectl cordon one}

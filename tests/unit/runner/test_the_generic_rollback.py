@@ -13,7 +13,7 @@ from tests.harness.daemon import ROOT
 from tests.unit.factories import pod
 from tests.unit.runner.bench import RunBench
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 ROLLBACK = dedent((ROOT / "runbooks" / "workload-recovery.yaml").read_text().partition("  rollback:\n")[2])
 BAD, GOOD = "web-bad", "web-good"

@@ -19,7 +19,7 @@ from tests.unit.factories import NOW, run
 from tests.unit.runner.fakes import ShownWorld
 from tests.unit.runner.test_runs_about_all_services import NAMES, StackBench, StackLedger
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 CATALOG = load(shipped_paths())
 PSQL = "kubectl exec statefulset/database -n production -- psql -U postgres"

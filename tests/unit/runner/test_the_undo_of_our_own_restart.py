@@ -14,7 +14,7 @@ from kintsugi.verbs.rollout import Rollout
 from tests.unit.factories import moment, pause, pod
 from tests.unit.runner.bench import RunBench, clock, cut_everywhere
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 RESTART = "- {id: again, run: kubectl rollout restart deployment/web}"
 RESTARTED = "kubectl rollout restart deployment/web -n production"

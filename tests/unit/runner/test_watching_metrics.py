@@ -7,7 +7,7 @@ import pytest
 from kintsugi.model.records import IncidentState, RunRecord, StepState
 from tests.unit.runner.bench import RunBench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 STEPS = """
     - id: restart

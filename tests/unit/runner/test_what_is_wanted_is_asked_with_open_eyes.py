@@ -6,7 +6,7 @@ from kintsugi.model.records import StepState
 from tests.unit.factories import pod
 from tests.unit.runner.bench import SCALE, RunBench, clock
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 IF_FEW = """\
 - {id: wait, run: kubectl get pods, expect: 'false', within: 30s, onFailure: continue}

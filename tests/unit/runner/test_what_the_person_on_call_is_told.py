@@ -11,7 +11,7 @@ from tests.unit.executor.scripted_actor import Lost
 from tests.unit.factories import step
 from tests.unit.runner.bench import RunBench
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 
 def record(

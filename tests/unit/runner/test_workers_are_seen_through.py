@@ -15,7 +15,7 @@ from tests.unit.executor.scripted_actor import undo_of as usual_undo
 from tests.unit.factories import pause
 from tests.unit.runner.bench import RunBench, clock, cut_everywhere
 
-pytestmark = [pytest.mark.looptime, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.looptime
 
 FETCH = "kintsugi backup fetch s3://backup-bucket/database/ --database=app --max-age=26h -n production"
 RESTORE = "pg_restore --exit-on-error --single-transaction -h database.production -U postgres -d app /backups/a.dump"

@@ -60,6 +60,7 @@ def test_closers_inside_of_strings_hide_nothing() -> None:
     assert is_too_deep(text)
 
 
+@pytest.mark.long
 def test_the_depth_costs_less_than_reading_the_alerts() -> None:
     body = captured("group1000-firing")
 
@@ -75,6 +76,7 @@ def test_the_depth_costs_less_than_reading_the_alerts() -> None:
 
 
 @pytest.mark.parametrize("unit", [b"[", b"{", b'"', b"\\", b'\\"', b'{"a":', b"[[]", b'""[', b"]"])
+@pytest.mark.long
 def test_a_large_hostile_body_is_judged_in_time_that_grows_with_its_length(unit: bytes) -> None:
     def seconds(size: int) -> float:
         text = unit * (size // len(unit))

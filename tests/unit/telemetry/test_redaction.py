@@ -165,6 +165,7 @@ def filled(filler: str, length: int) -> str:
 
 
 @pytest.mark.parametrize("filler", [*FILLERS, "token=x ", '"token":"x" ', "bearer xxxxxxxx "])
+@pytest.mark.long
 def test_a_strangers_text_cannot_make_redaction_slow(filler: str) -> None:
     """E27: the time grows with the length, not with its square: 8 times the text takes nowhere near 64 times as long."""
     redactor = Redactor()
