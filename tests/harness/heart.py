@@ -37,22 +37,20 @@ def red(cache: Path) -> Sequence[str]:
     return sorted(json.loads(kept.read_text())) if kept.exists() else []
 
 
-def verdict(first: Sequence[str], code: int) -> Sequence[str] | None:
-    """Return which tests are run once more after the first run ended with this code: none where it was green, None where it is final."""
-    if code == 0:
-        return ()
-    return first if code == _SOME_RED and 0 < len(first) <= MOST_RED else None
+def repeated(red_at_first: Sequence[str], code: int) -> Sequence[str]:
+    """Return which tests are run once more after a first run that ended with this code of pytest's."""
+    return red_at_first if code == _SOME_RED and len(red_at_first) <= MOST_RED else ()
 
 
 def main() -> int:
     """Run them, and return pytest's exit code of the run that counts."""
     code = subprocess.call(command("--cache-clear", "--durations=20"), cwd=ROOT)
-    repeated = verdict(red(ROOT / CACHE), code)
-    if not repeated:
+    again = repeated(red(ROOT / CACHE), code)
+    if not again:
         return code
     code = subprocess.call(command(*_ONCE_MORE), cwd=ROOT)
     if code == 0:
-        print("\n".join(f"unstable: {each}" for each in repeated))
+        print("\n".join(f"unstable: {each}" for each in again))
     return code
 
 

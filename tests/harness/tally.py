@@ -1,4 +1,4 @@
-"""Counts the tests that need real parts, so that one which did not run is never mistaken for one that passed."""
+"""Counts the tests that were skipped or left out by name, so that one which did not run is never mistaken for one that passed."""
 
 import os
 from collections import Counter
@@ -11,11 +11,11 @@ _REAL = frozenset({"cluster", "alertmanager", "prometheus", "debian_postgres"})
 
 
 class Tally:
-    """What became of each test that carries the mark `cluster`."""
+    """What became of each test that carries the mark `cluster`, and which others did not run."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
-        self._counted: set[str] = set()
+        self._cluster: set[str] = set()
         self._run: set[str] = set()
         self._not_run: dict[str, str] = {}
 
@@ -26,20 +26,18 @@ class Tally:
             if _REAL & set(getattr(item, "fixturenames", ())):
                 item.add_marker(pytest.mark.cluster)
             if item.get_closest_marker("cluster"):
-                self._counted.add(item.nodeid)
+                self._cluster.add(item.nodeid)
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Count a test that was left out by name. Marks sort the tests into commands: another one runs those left out by mark."""
+        """Count a test that was left out by name; one that was left out by its mark is another command's."""
         for item in items:
-            if item.nodeid in self._counted and item.config.option.keyword:
+            if item.config.option.keyword:
                 self._not_run[item.nodeid] = "deselected"
             else:
-                self._counted.discard(item.nodeid)
+                self._cluster.discard(item.nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count a test as run when its body ran, and as not run when it was skipped or expected to fail."""
-        if report.nodeid not in self._counted:
-            return
         if hasattr(report, "wasxfail"):
             self._not_run[report.nodeid] = "expected to fail"
         elif report.skipped:
@@ -49,8 +47,8 @@ class Tally:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print at the end how many ran, and why the others did not."""
-        if self._counted:
-            terminalreporter.write_line(self.line())
+        for line in self.lines():
+            terminalreporter.write_line(line)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -62,14 +60,19 @@ class Tally:
         ):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def line(self) -> str:
-        """Return the summary: `cluster: 10 run` or `cluster: 0 run, 10 NOT RUN: why`."""
-        ran = f"cluster: {len(self._run)} run" + "".join(f", {each}" for each in self.notes)
-        if not self._not_run:
-            return ran
-        reasons = Counter(self._not_run.values()).most_common()
-        why = "; ".join(reason if len(reasons) == 1 else f"{reason} ({count})" for reason, count in reasons)
-        return f"{ran}, {len(self._not_run)} NOT RUN: {why}"
+    def lines(self) -> list[str]:
+        """Return the summary: `cluster: 10 run, 2 NOT RUN: why`, and `other tests: 1 NOT RUN: why`."""
+        ran = ", ".join([f"cluster: {len(self._run & self._cluster)} run", *self.notes])
+        cluster = [why for test, why in self._not_run.items() if test in self._cluster]
+        others = [why for test, why in self._not_run.items() if test not in self._cluster]
+        lines = [f"{ran}, {_told(cluster)}" if cluster else ran] if self._cluster else []
+        return [*lines, f"other tests: {_told(others)}"] if others else lines
+
+
+def _told(reasons: Sequence[str]) -> str:
+    counted = Counter(reasons).most_common()
+    why = "; ".join(reason if len(counted) == 1 else f"{reason} ({count})" for reason, count in counted)
+    return f"{len(reasons)} NOT RUN: {why}"
 
 
 _TALLY = pytest.StashKey[Tally]()
