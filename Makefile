@@ -11,6 +11,7 @@ READY := .venv/ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -q
 ALONE := $(BIN)/python -m tests.harness.network --
+ALONE_WITHOUT_CLUSTER := $(BIN)/python -m tests.harness.network --without-cluster --
 PARTS := $(BIN)/python -m tests.harness.parts
 IMAGE := $(BIN)/python -m tests.harness.product_image
 
@@ -30,17 +31,16 @@ DATABASE_STORIES := $(filter tests/cluster/test_story_database% tests/cluster/te
 EARLY_STORIES := $(filter tests/cluster/test_story_a% tests/cluster/test_story_b% tests/cluster/test_story_c%,$(STORIES))
 ELSEWHERE := $(CRASHES) $(RESTORE_CRASHES) $(TOLD_NO) $(LOST_ANSWERS) $(DATABASES) $(RESTORES)
 EARLY_INTEGRATION := $(filter-out $(ELSEWHERE),$(sort $(wildcard tests/integration/test_[a-k]*.py)))
-# Five go at a time, the next when one ends: first the long ones that mostly wait, and last what computes most, so that
-# the machine is busy until the end.
-LANES := $(addprefix lane-,late-stories integration early-stories early-integration database-stories faults other-faults ends restores)
-LANES += $(addprefix lane-,cluster crashes told-no databases lost-answers contracts units restore-crashes)
+# One real cluster at a time, and one lane without beside it.
+CLUSTER_LANES := $(addprefix lane-,late-stories early-stories database-stories faults ends cluster)
+LANES := $(addprefix lane-,integration early-integration restores crashes told-no databases lost-answers contracts units restore-crashes)
 # Two of them go at a time: the longest first.
 QUICK := $(addprefix quick-,unit integration contract)
 ROUNDS ?= 10
 EXAMPLES ?= 10000
 
 .PHONY: help demo check test test-cluster test-all bench chaos sabotage docs
-.PHONY: $(LANES) $(QUICK)
+.PHONY: lanes lanes-cluster $(LANES) $(CLUSTER_LANES) $(QUICK)
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r target does; do \
@@ -74,21 +74,23 @@ test-cluster: $(READY) ## Run the tests marked heart on a real Kubernetes, those
 	@$(BIN)/python -m tests.harness.heart
 
 # Where no network of our own can be had (not root, not Linux), or a cluster is lent to us, the tests run as they are:
-# those that need what is not there say so, and with CI=true that is a failure. Most tests wait for something, so that
-# several lanes go at the same time, each with a cluster of its own where it needs one and it is ours to start.
-test-all: $(READY) ## Check everything and run every test, on a real Kubernetes where one can be had: an hour
+# those that need what is not there say so, and with CI=true that is a failure.
+test-all: $(READY) check ## Run every test, on a real Kubernetes where one can be had: two hours
 	@tests/harness/setup
-	@alone=; lanes=1; if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ] && $(ALONE) true; then \
-	    $(IMAGE) >/dev/null & image=$$!; \
+	@alone=; without=; if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ] && $(ALONE) true; then \
 	    $(PARTS) >/dev/null || [ "$${CI:-}" != true ]; \
-	    wait $$image || [ "$${CI:-}" != true ]; \
-	    alone='$(ALONE)'; lanes=5; \
+	    $(IMAGE) >/dev/null || [ "$${CI:-}" != true ]; \
+	    alone='$(ALONE)'; without='$(ALONE_WITHOUT_CLUSTER)'; \
 	fi; \
-	$(MAKE) --jobs=$$lanes --keep-going --output-sync=target LANE="$$alone $(PYTEST) --durations=20" check $(LANES)
+	$(MAKE) --jobs=2 --keep-going lanes-cluster lanes \
+	    CLUSTER_LANE="$$alone $(PYTEST) --durations=20" LANE="$$without $(PYTEST) --durations=20"
 
-# These only compute, most in virtual time: they take what the others, which must be in time, leave.
+# One after the other, each to its end.
+lanes-cluster lanes:
+	@red=0; for lane in $(if $(filter lanes,$@),$(LANES),$(CLUSTER_LANES)); do $(MAKE) --output-sync=target $$lane || red=1; done; exit $$red
+
 lane-units:
-	@nice -n 5 $(LANE) tests/unit
+	@$(LANE) tests/unit
 
 lane-contracts:
 	@$(LANE) $(CONTRACTS)
@@ -100,25 +102,22 @@ lane-integration:
 	@$(LANE) $(foreach file,$(ELSEWHERE) $(EARLY_INTEGRATION),--ignore=$(file)) tests/integration
 
 lane-cluster:
-	@$(LANE) $(foreach story,$(STORIES),--ignore=$(story)) --ignore=$(FAULTS) --ignore=$(ENDS) $(REAL)
+	@$(CLUSTER_LANE) $(foreach story,$(STORIES),--ignore=$(story)) --ignore=$(FAULTS) --ignore=$(ENDS) $(REAL)
 
 lane-faults:
-	@KINTSUGI_FAULTS_SHARE=1/2 $(LANE) $(FAULTS)
-
-lane-other-faults:
-	@KINTSUGI_FAULTS_SHARE=2/2 $(LANE) $(FAULTS)
+	@$(CLUSTER_LANE) $(FAULTS)
 
 lane-ends:
-	@$(LANE) $(ENDS)
+	@$(CLUSTER_LANE) $(ENDS)
 
 lane-database-stories:
-	@$(LANE) $(DATABASE_STORIES)
+	@$(CLUSTER_LANE) $(DATABASE_STORIES)
 
 lane-early-stories:
-	@$(LANE) $(EARLY_STORIES)
+	@$(CLUSTER_LANE) $(EARLY_STORIES)
 
 lane-late-stories:
-	@$(LANE) $(filter-out $(DATABASE_STORIES) $(EARLY_STORIES),$(STORIES))
+	@$(CLUSTER_LANE) $(filter-out $(DATABASE_STORIES) $(EARLY_STORIES),$(STORIES))
 
 lane-databases:
 	@$(LANE) $(DATABASES)

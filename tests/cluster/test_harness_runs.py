@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -108,6 +109,34 @@ def test_a_killed_run_leaves_nothing_behind(own_cluster: RealCluster) -> None:
     done = inside(_WHOLE_LIFE, {"HOW": "die"})
     assert done.returncode == 128 + 9, done.stderr
     assert traces(done.stdout.splitlines()[0]) == []
+
+
+def test_a_second_run_on_the_machine_waits_for_the_first(tmp_path: Path) -> None:
+    """Two real clusters at once make each other's stories late. A run that starts none waits for nobody."""
+    env = {**{name: value for name, value in os.environ.items() if name != RUN}, "TMPDIR": str(tmp_path)}
+    go = tmp_path / "go"
+
+    def start(*options: str, script: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "tests.harness.network", *options, "--", "sh", "-c", script]
+        return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def line(stream: IO[str] | None) -> str:
+        assert stream is not None
+        return stream.readline()
+
+    first = start(script=f"echo began; while ! test -e {go}; do sleep 0.1; done; echo ended > {tmp_path}/first")
+    assert line(first.stdout) == "began\n"
+    second = start(script=f"cat {tmp_path}/first")
+    assert "waits for another run" in line(second.stderr)
+    third = start(network.WITHOUT_CLUSTER, script="echo ran")
+    assert third.communicate()[0] == "ran\n"
+    assert second.poll() is None
+
+    go.touch()
+
+    assert second.communicate()[0] == "ended\n"
+    first.communicate()
+    assert first.returncode == 0
 
 
 def pytest_in_a_run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -3,6 +3,9 @@
 `python -m tests.harness.network -- COMMAND…` is how the Makefile runs the tests that need a Kubernetes. The command
 finds loopback up and a bridge with the node's address; no packet of it can leave. Whatever it started, mounted or
 routed is gone when it ends, because the namespaces are gone; its cgroups and its scratch folder are removed after it.
+
+A machine has one real cluster at a time: a second run waits before its command starts, where no test's time limit counts. With
+`--without-cluster` it does not: that command starts none.
 """
 
 import ctypes
@@ -15,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -27,6 +30,7 @@ BRIDGE = "node0"
 UNAVAILABLE = 69
 # Names the scratch folder of this run to everything inside; its last element is also the name of the run's cgroup.
 RUN = "KINTSUGI_TEST_RUN"
+WITHOUT_CLUSTER = "--without-cluster"
 
 _PREFIX = "kintsugi-run-"
 _CLONE_NEWNS, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
@@ -76,6 +80,21 @@ def run(command: Sequence[str]) -> int:
         finally:
             child.kill()
             child.wait()
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Have the machine's only real cluster, once all other runs that may have one are over; a run inside of a run has its turn."""
+    if run_folder() is not None:
+        yield
+        return
+    with Path(tempfile.gettempdir(), "kintsugi-cluster.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("network: waits for another run on this machine to end", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
@@ -200,17 +219,20 @@ def _libc(function: str, *arguments: int) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run `-- COMMAND…` inside; exit with its code, or with 69 when no namespace can be had."""
+    """Run `[--without-cluster] -- COMMAND…` inside; exit with its code, or with 69 when no namespace can be had."""
     if arguments[:1] == ["--inside"]:
         return _inside(arguments[1:])
+    may_have_cluster = arguments[:1] != [WITHOUT_CLUSTER]
+    arguments = arguments if may_have_cluster else arguments[1:]
     if arguments[:1] != ["--"] or len(arguments) < 2:
-        print("usage: python -m tests.harness.network -- COMMAND [ARGUMENT…]", file=sys.stderr)
+        print("usage: python -m tests.harness.network [--without-cluster] -- COMMAND [ARGUMENT…]", file=sys.stderr)
         return 2
     reason = obstacle()
     if reason:
         print(f"network: {reason}; nothing was run", file=sys.stderr)
         return UNAVAILABLE
-    return run(arguments[1:])
+    with turn() if may_have_cluster else nullcontext():
+        return run(arguments[1:])
 
 
 if __name__ == "__main__":
