@@ -12,6 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -q
 ALONE := $(BIN)/python -m tests.harness.network --
 ALONE_WITHOUT_CLUSTER := $(BIN)/python -m tests.harness.network --without-cluster --
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kintsugi
 PARTS := $(BIN)/python -m tests.harness.parts
 IMAGE := $(BIN)/python -m tests.harness.product_image
 
@@ -53,7 +54,7 @@ demo: $(READY) ## Break services on embedded clusters and watch them being mende
 check: $(READY) ## Check format, style, types and layers
 	@$(BIN)/ruff format --check --quiet . || { echo 'format: run ruff format'; exit 1; }
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/mypy --no-error-summary --cache-dir=$(CACHE)/mypy-$(firstword $(shell cksum requirements-test.lock))
 	@$(BIN)/lint-imports --no-logo >.venv/layers.txt || { cat .venv/layers.txt; exit 1; }
 
 test: $(READY) check ## Check everything, and run the tests that need no Kubernetes but the embedded one: ten minutes
@@ -161,7 +162,7 @@ chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the r
 sabotage: $(READY) ## Take one behaviour after the other out of a copy, and see that its tests fail (ONLY='P3 freeze', REST=yes)
 	@CI= $(BIN)/python -m tests.sabotage $(ONLY)
 
-docs: $(READY) ## Write down which test covers what, the tables of commands, the document of the API, and the manifests that the chart renders
+docs: $(READY) ## Write down which tests show what, the tables of commands, the document of the API, and the manifests that the chart renders
 	@$(BIN)/python -m tests.unit.project.coverage
 	@$(BIN)/python -m tests.unit.project.guides
 	@$(BIN)/python -m tests.harness.helm

@@ -4,6 +4,8 @@ import asyncio
 import signal
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import PendingMatch
 from tests.cluster.conftest import StartDaemon
@@ -13,7 +15,7 @@ from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
 from tests.harness.machine import API_SERVER
 
-DURATIONS = 0.03
+DURATIONS = 0.05
 FOR = timedelta(minutes=2) * DURATIONS
 """How long a pod must be unhealthy before the rule on it says so."""
 
@@ -21,6 +23,7 @@ A_WHILE = 2
 """Seconds in which the daemon would have acted, had it been able to see."""
 
 
+@pytest.mark.heart
 def test_while_the_api_server_hangs_and_is_gone_nothing_is_done_and_then_what_is_still_needed(
     own_cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:

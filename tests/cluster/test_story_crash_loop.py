@@ -41,12 +41,13 @@ def test_three_of_three_crash_looping_pods_are_all_healed(
     assert story.answers(web) == 200
 
 
+@pytest.mark.heart
 @pytest.mark.parametrize("mode", ["observe"])
 def test_the_same_pod_stays_broken_while_the_daemon_only_observes(
     cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon, mode: str
 ) -> None:
     """The control: nothing but Kintsugi heals this fault."""
-    story = ClusterStory(cluster, production, daemon(mode=mode)).begin(good="web-service")
+    story = ClusterStory(cluster, production, daemon(mode=mode, durations=0.05)).begin(good="web-service")
     victim = story.pods()[0]
 
     story.at("the pod crash-loops", lambda: faults.crash_loop(victim))

@@ -73,6 +73,7 @@ def test_with_the_disk_full_webhooks_are_refused_and_nothing_is_done_until_there
     is_complete(story)
 
 
+@pytest.mark.heart
 def test_without_its_postgresql_nothing_is_done_and_a_run_under_way_goes_on_when_it_is_back(
     cluster: RealCluster,
     two: str,
@@ -84,7 +85,7 @@ def test_without_its_postgresql_nothing_is_done_and_a_run_under_way_goes_on_when
 ) -> None:
     """D1, C12, P1, P8: gone twice: before anything was begun, and in the middle of the run."""
     story, began = (
-        ClusterStory(cluster, production, daemon(ledger=postgres)).begin(good="web-service"),
+        ClusterStory(cluster, production, daemon(durations=0.05, ledger=postgres)).begin(good="web-service"),
         datetime.now(UTC),
     )
     sender = alertmanager(f"{story.daemon.url}/alertmanager")

@@ -42,11 +42,12 @@ def database(cluster: RealCluster, production: str) -> str:
     return "database-0"
 
 
+@pytest.mark.heart
 def test_the_runbook_goes_as_on_its_page_and_a_healthy_database_is_left_alone(
     cluster: RealCluster, database: str, production: str, daemon: StartDaemon
 ) -> None:
     """P6, P8: every check of the page is asked, by its own command, and met; nothing is changed."""
-    story = on_stage(cluster, production, daemon())
+    story = on_stage(cluster, production, daemon(durations=0.05))
 
     story.at("an alert about nothing", lambda: story.alert("firing", DOWN))
     incident = story.within(30).reaches("running")
@@ -64,11 +65,12 @@ def test_the_runbook_goes_as_on_its_page_and_a_healthy_database_is_left_alone(
     assert story.written_by_daemon("pods") == story.written_by_daemon("statefulsets") == []
 
 
+@pytest.mark.heart
 def test_a_postgres_that_was_killed_mends_itself_and_kintsugi_waits(
     cluster: RealCluster, faults: Faults, database: str, production: str, daemon: StartDaemon
 ) -> None:
     """Section 5, story 1: kill -9 in the pod; it is seen, waited for, nothing is done, and that is said."""
-    story = on_stage(cluster, production, daemon())
+    story = on_stage(cluster, production, daemon(durations=0.05))
     before = pod_of(cluster, production)
 
     story.at("kill -9", lambda: faults.kill(before, "postgres"))

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.cluster.conftest import HASTY, StartDaemon
 from tests.cluster.story import ClusterStory
 from tests.harness.cluster import RealCluster
@@ -15,13 +17,14 @@ USER = f"system:serviceaccount:default:{ACCOUNT}"
 DELETE = {"apiGroups": [""], "resources": ["pods"], "verbs": ["delete"]}
 
 
+@pytest.mark.heart
 def test_without_the_right_to_delete_pods_the_run_fails_and_names_it(
     cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon, tmp_path: Path
 ) -> None:
     """A person is asked before the restart, and while they think RBAC takes the right away; their yes comes too late."""
     assert DELETE in rights()
     login = kubeconfig(cluster, "default", account=ACCOUNT)
-    started = daemon(deadlines=HASTY, durations=0.01, kubeconfig=login, catalog=asking(tmp_path / "catalog"))
+    started = daemon(deadlines=HASTY, durations=0.05, kubeconfig=login, catalog=asking(tmp_path / "catalog"))
     story = ClusterStory(cluster, production, started, user=USER).begin(good="web-service")
     victim = story.pods()[0]
 

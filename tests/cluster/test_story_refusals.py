@@ -25,11 +25,12 @@ def system_pod(cluster: RealCluster) -> Iterator[str]:
     cluster.api.delete("pod", "of-the-cluster", "kube-system", grace=0)
 
 
+@pytest.mark.heart
 def test_a_claim_that_is_pending_and_later_lost_is_told_and_left_alone(
     cluster: RealCluster, faults: Faults, web: str, production: str, daemon: StartDaemon
 ) -> None:
     """P9: signal, rule and verdict, each time; no restart mends a volume."""
-    story = ClusterStory(cluster, production, daemon(durations=0.01)).begin(good="web-service")
+    story = ClusterStory(cluster, production, daemon(durations=0.05)).begin(good="web-service")
     volume, claim = manifests.volume(production, claim=CLAIM)
 
     story.at("a claim waits for its volume", lambda: cluster.apply(claim))
@@ -47,11 +48,12 @@ def test_a_claim_that_is_pending_and_later_lost_is_told_and_left_alone(
     assert story.written_by_daemon("persistentvolumeclaims") == story.written_by_daemon("pods") == []
 
 
+@pytest.mark.heart
 def test_alerts_about_what_is_not_the_services_own_are_refused_each_for_its_reason(
     cluster: RealCluster, web: str, system_pod: str, production: str, daemon: StartDaemon
 ) -> None:
     """A20: an alert's labels only say where to look; what they name must be a pod of the service, and come back."""
-    story = ClusterStory(cluster, production, daemon(durations=0.01)).begin(good="web-service")
+    story = ClusterStory(cluster, production, daemon(durations=0.05)).begin(good="web-service")
     own = story.pods()[0]["metadata"]["name"]
     cluster.apply(bare_pod(production, "by-hand", app="web-app"))
 

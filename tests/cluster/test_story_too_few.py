@@ -31,11 +31,12 @@ def two(cluster: RealCluster, web: str, production: str) -> str:
     return web
 
 
+@pytest.mark.heart
 def test_two_pods_are_too_few_after_the_restart_and_become_five(
     cluster: RealCluster, faults: Faults, two: str, production: str, daemon: StartDaemon
 ) -> None:
     """The alert goes on, so that the restart is not enough; one patch scales, and the incident says why and how back."""
-    story = ClusterStory(cluster, production, daemon()).begin(good="web-service")
+    story = ClusterStory(cluster, production, daemon(durations=0.05)).begin(good="web-service")
     victim = story.pods()[0]
 
     story.at("one of two pods stops to answer", lambda: faults.make_unready(victim))

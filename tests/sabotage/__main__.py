@@ -1,8 +1,8 @@
 """
-Try every sabotage on copies of the tree, and write what was red into docs/reliability.md.
+Try every sabotage on copies of the tree, and write into their entries at which revision they were red.
 
 `python -m tests.sabotage [WORD …]` tries those whose description, numbers or tests contain one of the words; JOBS says how
-many go at a time, and SLICE=2/5 takes the second of five parts. With REST=yes those are left out that the page says were red
+many go at a time, and SLICE=2/5 takes the second of five parts. With REST=yes those are left out whose entries say that they were red
 at this very revision: a run that was ended goes on. With TYPES=no mypy is not asked, and nothing is written. Ends with 1 when
 one is not red.
 """
@@ -17,11 +17,9 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from tests.sabotage.catalogue import ALL
-from tests.sabotage.page import filled, rows
 from tests.sabotage.sabotage import Sabotage
 from tests.sabotage.trees import ROOT, SabotageError, Tree, rounds
-
-PAGE = ROOT / "docs" / "reliability.md"
+from tests.sabotage.verdicts import note
 
 
 def main(words: Sequence[str]) -> int:
@@ -29,8 +27,7 @@ def main(words: Sequence[str]) -> int:
     jobs, types, at = int(os.environ.get("JOBS", "2")), os.environ.get("TYPES") != "no", _revision()
     chosen = part(_asked_for(words), os.environ.get("SLICE", "1/1"))
     if os.environ.get("REST") == "yes":
-        red = {name for name, row in rows(PAGE.read_text()).items() if row.revision == at}
-        chosen = [each for each in chosen if each.takes_out not in red]
+        chosen = [each for each in chosen if each.red_at != at]
         if not chosen:
             print(f"nothing is left to try at {at}")
             return 0
@@ -47,7 +44,7 @@ def main(words: Sequence[str]) -> int:
             green += bool(wrong)
             print(f"{'NOT RED' if wrong else 'red'}: {sabotage.takes_out}", *wrong, sep="\n    ", flush=True)
             if types:
-                PAGE.write_text(filled(PAGE.read_text(), ALL, {sabotage.takes_out: "" if wrong else at}))
+                note(sabotage.takes_out, "" if wrong else at)
         for _ in range(jobs):
             trees.get().close()
     print(f"{len(chosen) - green} of {len(chosen)} sabotages are red at {at}")

@@ -21,12 +21,13 @@ class Sabotage:
     """
     One behaviour that is taken out of the code by a few lines, so that the package can still be imported and is typed.
 
-    `takes_out` names the behaviour in words, `shows` its numbers in docs/reliability.md, `against` what would go wrong
+    `takes_out` names the behaviour in words, `red_at` the revision at which it was last seen red, `shows` its numbers in docs/reliability.md, `against` what would go wrong
     without it. `red` are the tests of the file `tests`, a path below tests/, that must fail by assertion; of a test with
     cases, one of them at least.
     """
 
     takes_out: str
+    red_at: str = ""
     shows: tuple[str, ...] = ()
     against: tuple[Weakness, ...] = ()
     edits: tuple[Edit, ...]

@@ -8,6 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="in mode observe nothing more is written, whatever was begun before",
+        red_at="375e3b26e7",
         against=(Weakness.CHANGES_AFTER_A_NO,),
         edits=(Edit(file="decisions/admission.py", old=("    observing,\n    frozen,\n"), new="    frozen,\n"),),
         tests="unit/admission/test_what_is_asked_before_every_attempt.py",
@@ -19,6 +20,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="under a freeze nothing more is written",
+        red_at="375e3b26e7",
         shows=("E29",),
         against=(Weakness.CHANGES_AFTER_A_NO,),
         edits=(Edit(file="decisions/admission.py", old=("    observing,\n    frozen,\n"), new="    observing,\n"),),
@@ -31,6 +33,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what an earlier life has begun passes the gate before it is tried again",
+        red_at="569c5f1c21",
         shows=("C3",),
         against=(Weakness.CHANGES_AFTER_A_NO,),
         edits=(
@@ -45,6 +48,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="every retry passes the gate",
+        red_at="375e3b26e7",
         shows=("P4",),
         against=(Weakness.NOTHING_ASKED_AGAIN,),
         edits=(
@@ -66,6 +70,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the gate is asked once more between intent and effect",
+        red_at="569c5f1c21",
         shows=(
             "P4",
             "C4",
@@ -92,6 +97,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an intent that has grown old is judged anew",
+        red_at="375e3b26e7",
         shows=(
             "P4",
             "B14",
@@ -109,6 +115,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="nothing is begun while the daemon stops",
+        red_at="375e3b26e7",
         shows=("C3",),
         against=(Weakness.NOTHING_ASKED_AGAIN,),
         edits=(
@@ -126,6 +133,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="nothing is changed while the observer is blind",
+        red_at="375e3b26e7",
         shows=("P6",),
         against=(Weakness.NOTHING_ASKED_AGAIN,),
         edits=(
@@ -144,6 +152,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the breaker is asked before every change",
+        red_at="375e3b26e7",
         shows=("E32",),
         against=(Weakness.CHANGE_ELSEWHERE,),
         edits=(Edit(file="decisions/admission.py", old=("    broken,\n    upstream,\n"), new="    upstream,\n"),),
@@ -152,6 +161,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answer is good until its question expires",
+        red_at="375e3b26e7",
         shows=("E28",),
         against=(Weakness.EVERLASTING_ANSWER,),
         edits=(
@@ -168,6 +178,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a second rollback asks its own question",
+        red_at="569c5f1c21",
         against=(Weakness.OLD_ANSWER,),
         edits=(
             Edit(
@@ -184,6 +195,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a pause counts where the object is that is changed",
+        red_at="375e3b26e7",
         shows=("P7",),
         against=(Weakness.CHANGE_ELSEWHERE,),
         edits=(
@@ -201,6 +213,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="no rollback begins by itself while a pause holds",
+        red_at="375e3b26e7",
         shows=("E29",),
         against=(Weakness.PAUSED_ROLLBACK,),
         edits=(
@@ -218,6 +231,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the budget is counted in the intent's own transaction",
+        red_at="375e3b26e7",
         shows=("P7",),
         against=(Weakness.OVERSPENT_BUDGET,),
         edits=(
@@ -232,6 +246,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a person is told of a hold that has reached its limit",
+        red_at="375e3b26e7",
         against=(Weakness.SILENT_EXPIRY,),
         edits=(
             Edit(
@@ -245,6 +260,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a person is told of a question that nobody answered",
+        red_at="375e3b26e7",
         shows=("E28",),
         against=(Weakness.SILENT_EXPIRY,),
         edits=(
@@ -259,6 +275,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the budget is counted where the object is that is changed",
+        red_at="375e3b26e7",
         shows=("P7",),
         against=(Weakness.CHANGE_ELSEWHERE,),
         edits=(
@@ -273,6 +290,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a step at another service takes that one's locks",
+        red_at="569c5f1c21",
         shows=("P2", "P7"),
         against=(Weakness.CHANGE_ELSEWHERE,),
         edits=(
@@ -292,6 +310,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an approval is still good when the claim that it allows is decided",
+        red_at="290b5343b8",
         shows=("E28",),
         against=(Weakness.EVERLASTING_ANSWER,),
         edits=(
@@ -306,6 +325,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answer of an earlier life is good until its question expires",
+        red_at="569c5f1c21",
         shows=("E28",),
         against=(Weakness.EVERLASTING_ANSWER,),
         edits=(

@@ -8,6 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a clock that is not the API server's is not trusted",
+        red_at="375e3b26e7",
         shows=("C9",),
         against=(Weakness.WRONG_CLOCK,),
         edits=(
@@ -26,6 +27,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a jump of the clock is noticed",
+        red_at="375e3b26e7",
         shows=("C9",),
         against=(Weakness.WRONG_CLOCK,),
         edits=(
@@ -48,6 +50,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="no signal is judged while the clock is in doubt",
+        red_at="375e3b26e7",
         shows=(
             "C9",
             "P6",
@@ -65,6 +68,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an alert that Alertmanager lists fires whatever its end",
+        red_at="375e3b26e7",
         shows=("C9",),
         against=(Weakness.WRONG_CLOCK,),
         edits=(

@@ -7,6 +7,7 @@ from tests.sabotage.sabotage import Edit, Sabotage
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a NetworkPolicy that lets a connection through is enough, whatever others deny",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/network_policies.py",
@@ -19,6 +20,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a node that does not report is a cause only of pods that are not ready",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/nodes.py",
@@ -31,6 +33,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a mount that failed before a pod began is over",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/storage.py",
@@ -43,6 +46,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a finalizer is blamed only once the grace is over",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/finalizers.py",
@@ -55,6 +59,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="configuration is stale only for containers that are older",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/check_causes.py",
@@ -70,6 +75,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a check that is not met is blamed only on what changed right before",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/check_causes.py",
@@ -85,6 +91,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a name that a template has long had is the Service's that went",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/services.py",
@@ -97,6 +104,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="no check counts while our own name server is in doubt",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/answering.py",
@@ -109,6 +117,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an upstream that serves is nobody else's cause",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/chains.py",
@@ -121,6 +130,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what a pod shows for want of an upstream comes after that upstream",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/ranking.py",
@@ -137,6 +147,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a Service's number is not suspected while every check is met",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/services.py",
@@ -149,6 +160,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an autoscaler that has just begun is given time",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/autoscalers.py",
@@ -161,6 +173,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a budget that waits for a pod which is ill is not the cause",
+        red_at="d29f41804d",
         edits=(
             Edit(
                 file="decisions/diagnosis/budgets.py",

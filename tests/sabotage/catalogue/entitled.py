@@ -8,6 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a comment in a file of tokens is no token",
+        red_at="375e3b26e7",
         shows=("A9",),
         against=(Weakness.WEAK_TOKEN,),
         edits=(
@@ -22,6 +23,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a token that can be guessed is refused",
+        red_at="375e3b26e7",
         against=(Weakness.WEAK_TOKEN,),
         edits=(Edit(file="tokens.py", old="    if len(one.token) < SHORTEST:\n", new="    if not one.token:\n"),),
         tests="unit/server/test_files_of_tokens.py",
@@ -33,6 +35,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an empty token is refused",
+        red_at="375e3b26e7",
         against=(Weakness.WEAK_TOKEN,),
         edits=(
             Edit(
@@ -60,6 +63,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a file of tokens in which anything is wrong keeps the tokens that it had",
+        red_at="375e3b26e7",
         shows=("A9",),
         against=(Weakness.WEAK_TOKEN,),
         edits=(
@@ -74,6 +78,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a token of nobody cannot borrow the name of somebody who has one",
+        red_at="375e3b26e7",
         against=(Weakness.WEAK_TOKEN,),
         edits=(
             Edit(
@@ -87,6 +92,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a rollback is begun only as it was shown",
+        red_at="375e3b26e7",
         against=(Weakness.UNSEEN_ROLLBACK,),
         edits=(
             Edit(
@@ -104,6 +110,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answered question is approved again for no other plan",
+        red_at="375e3b26e7",
         against=(Weakness.UNSEEN_ROLLBACK,),
         edits=(
             Edit(
@@ -117,6 +124,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a request that sends something is a change",
+        red_at="375e3b26e7",
         shows=("P8",),
         against=(Weakness.UNNOTICED_CHANGE,),
         edits=(
@@ -136,6 +144,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a forged fingerprint is none of the watch's keys",
+        red_at="375e3b26e7",
         shows=("P9",),
         against=(Weakness.FORGED_FINGERPRINT,),
         edits=(
@@ -153,6 +162,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an alert without a namespace starts nothing",
+        red_at="375e3b26e7",
         shows=("A20",),
         against=(Weakness.NAMELESS_ALERT,),
         edits=(
@@ -170,6 +180,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what no object can be called is never asked for",
+        red_at="375e3b26e7",
         shows=("A20",),
         against=(Weakness.NAMELESS_ALERT,),
         edits=(
@@ -189,6 +200,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="few objects of alerts are asked for at once",
+        red_at="375e3b26e7",
         against=(Weakness.NAMELESS_ALERT,),
         edits=(
             Edit(
@@ -202,6 +214,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an object of an alert that is not answered for in time holds up no other signal",
+        red_at="375e3b26e7",
         shows=("P9",),
         against=(Weakness.NAMELESS_ALERT,),
         edits=(
@@ -216,6 +229,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a rule that no alert could ever start is warned of",
+        red_at="375e3b26e7",
         against=(Weakness.NAMELESS_ALERT,),
         edits=(
             Edit(
@@ -229,6 +243,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the cluster's own namespaces stay protected whatever is added",
+        red_at="375e3b26e7",
         shows=("E23",),
         against=(Weakness.UNPROTECTED_NAMESPACE,),
         edits=(
@@ -243,6 +258,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the namespace of the service account is protected",
+        red_at="375e3b26e7",
         shows=("E23",),
         against=(Weakness.UNPROTECTED_NAMESPACE,),
         edits=(
@@ -261,6 +277,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the cluster's DNS is changed by nobody",
+        red_at="375e3b26e7",
         shows=("E23",),
         against=(Weakness.UNPROTECTED_NAMESPACE,),
         edits=(
@@ -278,6 +295,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the database of our own ledger is changed by nobody",
+        red_at="375e3b26e7",
         shows=("E23", "P8"),
         against=(Weakness.UNPROTECTED_NAMESPACE,),
         edits=(

@@ -8,6 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="the budget counts as far back as its window reaches",
+        red_at="375e3b26e7",
         shows=("P7",),
         against=(Weakness.SHORT_MEMORY,),
         edits=(
@@ -22,6 +23,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="runs that changed nothing neither lengthen a streak nor end it",
+        red_at="375e3b26e7",
         against=(Weakness.BROKEN_STREAK,),
         edits=(
             Edit(
@@ -40,6 +42,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a trouble that returns after every recovery is ineffective",
+        red_at="375e3b26e7",
         shows=("E34",),
         against=(Weakness.RETURNING_TROUBLE,),
         edits=(
@@ -58,6 +61,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a person is told once of a trouble that returns",
+        red_at="375e3b26e7",
         shows=("E34",),
         against=(Weakness.RETURNING_TROUBLE,),
         edits=(
@@ -72,6 +76,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="signs that the observer is at fault stop every change, with few services as well",
+        red_at="0c8a73c359",
         shows=("E32",),
         against=(Weakness.SMALL_CLUSTER,),
         edits=(
@@ -89,6 +94,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what an upstream explains waits for its run beyond the limit of a hold",
+        red_at="52ce04662c",
         edits=(
             Edit(
                 file="decisions/priorities.py",
@@ -105,6 +111,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a hold does not end by a blink of the upstream",
+        red_at="0c8a73c359",
         edits=(
             Edit(
                 file="decisions/priorities.py",
@@ -117,6 +124,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what another rule has just changed is not taken back by the next one",
+        red_at="7f8f1ddd1b",
         shows=("E21",),
         against=(Weakness.OPPOSED_RULES,),
         edits=(Edit(file="decisions/admission.py", old="    opposing,\n    overspent,\n", new="    overspent,\n"),),
@@ -125,6 +133,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a doubt in what is seen that lasts is told by an incident of its own",
+        red_at="7f8f1ddd1b",
         shows=("E31",),
         against=(Weakness.SILENT_DOUBT,),
         edits=(
@@ -142,6 +151,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a node that reports again counts as silent until its pods have had the time of a start",
+        red_at="7f8f1ddd1b",
         shows=("E32",),
         against=(Weakness.RETURNED_NODE,),
         edits=(

@@ -8,6 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="secrets of a step are masked before it is stored",
+        red_at="3ed9aa20e4",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(file="ledger/runs.py", old="        step = await without_secrets(step)\n", new=""),
@@ -18,6 +19,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answer of the API holds no secret",
+        red_at="3ed9aa20e4",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
@@ -31,6 +33,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a Kubernetes Event holds no secret",
+        red_at="3ed9aa20e4",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
@@ -44,6 +47,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a value in a secret's place is masked whatever it looks like",
+        red_at="3ed9aa20e4",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
@@ -64,6 +68,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice holds no secret",
+        red_at="3ed9aa20e4",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
@@ -77,6 +82,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a command that holds a secret is told as one",
+        red_at="3ed9aa20e4",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
@@ -90,6 +96,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a value of a log is masked before it is cut",
+        red_at="3ed9aa20e4",
         against=(Weakness.CUT_SECRET,),
         edits=(
             Edit(
@@ -103,6 +110,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a token file that holds no token ends no notifier",
+        red_at="3ed9aa20e4",
         shows=("E24",),
         against=(Weakness.BAD_FILE,),
         edits=(
@@ -117,6 +125,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is kept encrypted is decrypted only for the step and the object that it belongs to",
+        red_at="eb17862f94",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
@@ -131,6 +140,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a file of keys that holds no good one is refused at the start",
+        red_at="eb17862f94",
         edits=(
             Edit(file="settings/load.py", old="    wrong += check_keys(settings)\n", new="    check_keys(settings)\n"),
         ),
@@ -139,6 +149,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what was masked or cut when it was stored is not used after a restart",
+        red_at="eb17862f94",
         edits=(
             Edit(
                 file="runner/context.py",

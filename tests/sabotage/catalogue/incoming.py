@@ -8,6 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a canary starts nothing, whatever the rules match",
+        red_at="1b94dd6a9d",
         edits=(
             Edit(
                 file="decisions/matcher.py",
@@ -20,6 +21,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a map of a stranger that looks like a mark of the ledger stays a map",
+        red_at="375e3b26e7",
         shows=("A14",),
         against=(Weakness.FOREIGN_MARKS,),
         edits=(
@@ -34,6 +36,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="nothing in labels and annotations is a mark of the ledger",
+        red_at="375e3b26e7",
         shows=("A14",),
         against=(Weakness.FOREIGN_MARKS,),
         edits=(Edit(file="ledger/texts.py", old="    labels = orjson.loads(text)\n", new="    labels = load(text)\n"),),
@@ -42,6 +45,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run whose steps cannot be read is closed all the same",
+        red_at="375e3b26e7",
         shows=("D11",),
         against=(Weakness.UNREADABLE_RUN,),
         edits=(
@@ -59,6 +63,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an alert that fires again with its old beginning is opened ten minutes later",
+        red_at="375e3b26e7",
         shows=("A22",),
         against=(Weakness.LOST_ALERT,),
         edits=(
@@ -78,6 +83,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="signals can be listed by their verdict",
+        red_at="375e3b26e7",
         against=(Weakness.UNREAD_VERDICT,),
         edits=(
             Edit(
@@ -96,6 +102,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a storm that is polled is committed in pieces",
+        red_at="375e3b26e7",
         shows=("A4",),
         against=(Weakness.POLLED_STORM,),
         edits=(
@@ -110,6 +117,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="dead letters can be read the newest first",
+        red_at="375e3b26e7",
         shows=("A11",),
         against=(Weakness.UNREAD_VERDICT,),
         edits=(
@@ -124,6 +132,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a dead letter that was understood is one no more",
+        red_at="375e3b26e7",
         against=(Weakness.UNREAD_VERDICT,),
         edits=(
             Edit(
@@ -137,6 +146,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a signal that cannot be read is put aside and keeps no other from being judged",
+        red_at="375e3b26e7",
         shows=("P9",),
         against=(Weakness.FOREIGN_MARKS,),
         edits=(
@@ -154,6 +164,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="alerts that were left out and that nobody can ask for are told",
+        red_at="873684e20d",
         shows=("A7",),
         against=(Weakness.LOST_ALERT,),
         edits=(

@@ -8,6 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a ledger has one lock by whatever name it is called",
+        red_at="3ed9aa20e4",
         shows=("C13",),
         against=(Weakness.TWO_DAEMONS,),
         edits=(
@@ -18,6 +19,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a daemon that has lost the session of its lock stops",
+        red_at="3ed9aa20e4",
         shows=("P4",),
         against=(Weakness.TWO_DAEMONS,),
         edits=(
@@ -32,6 +34,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a ledger that cannot be opened is told with the flag that says where it is to be",
+        red_at="3ed9aa20e4",
         against=(Weakness.UNHELPFUL_ERROR,),
         edits=(
             Edit(
@@ -45,6 +48,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="who takes the lead reads what the open runs of an earlier version told by sentences",
+        red_at="569c5f1c21",
         shows=("C16",),
         edits=(Edit(file="ledger/epoch_fence.py", old="            await fill_in(connection)\n", new=""),),
         tests="contract/ledger/test_open_runs_of_an_earlier_version.py",

@@ -8,6 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="no more pods of a service are deleted at a time than its share",
+        red_at="ca82ecd048",
         shows=("P7",),
         against=(Weakness.EMPTIED_SERVICE,),
         edits=(
@@ -26,6 +27,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the pods that must stay are counted in the intent's own transaction",
+        red_at="ca82ecd048",
         shows=("P7",),
         against=(Weakness.EMPTIED_SERVICE, Weakness.OVERSPENT_BUDGET),
         edits=(
@@ -36,6 +38,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the gate holds the deletion of a pod while too few others serve",
+        red_at="ca82ecd048",
         shows=("P7",),
         against=(Weakness.EMPTIED_SERVICE,),
         edits=(Edit(file="decisions/admission.py", old="    overspent,\n    too_few,\n)", new="    overspent,\n)"),),
@@ -44,6 +47,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a pod that does not serve is deleted without waiting",
+        red_at="ca82ecd048",
         shows=("P7",),
         against=(Weakness.STUCK_RECOVERY,),
         edits=(
@@ -61,6 +65,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="of several pods that are deleted those that do not serve go first",
+        red_at="ca82ecd048",
         against=(Weakness.STUCK_RECOVERY,),
         edits=(
             Edit(
@@ -74,6 +79,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="only so many services of one namespace are recovered at once",
+        red_at="ca82ecd048",
         shows=("P7",),
         against=(Weakness.CROWDED_NAMESPACE,),
         edits=(
@@ -92,6 +98,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="who waits for a slot of its namespace keeps none from others",
+        red_at="ca82ecd048",
         against=(Weakness.CROWDED_NAMESPACE,),
         edits=(
             Edit(
@@ -105,6 +112,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run gives its slot to a higher priority before its next step",
+        red_at="580dc0e597",
         against=(Weakness.KEPT_SLOT,),
         edits=(
             Edit(
@@ -118,6 +126,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="who waits for a slot is judged as soon as one is free",
+        red_at="77dbcbbe9e",
         edits=(
             Edit(
                 file="pipeline/pipeline.py",
@@ -133,6 +142,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="after a restart it is known who waits for a slot",
+        red_at="77dbcbbe9e",
         edits=(
             Edit(
                 file="pipeline/pipeline.py",
@@ -145,6 +155,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a step is never torn for a higher priority",
+        red_at="580dc0e597",
         against=(Weakness.TORN_STEP,),
         edits=(
             Edit(
@@ -162,6 +173,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="only a higher priority that has no slot and could use it is given one",
+        red_at="217f4c78c0",
         against=(Weakness.KEPT_SLOT,),
         edits=(
             Edit(
@@ -178,6 +190,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the time without a slot does not count towards the deadline",
+        red_at="580dc0e597",
         against=(Weakness.KEPT_SLOT,),
         edits=(
             Edit(
@@ -194,6 +207,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that gave its slot away has one again only where the ledger says so",
+        red_at="217f4c78c0",
         shows=("P7",),
         against=(Weakness.CROWDED_NAMESPACE,),
         edits=(
@@ -211,6 +225,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is left of each limit is a metric",
+        red_at="ca82ecd048",
         against=(Weakness.UNTOLD_LIMIT,),
         edits=(Edit(file="app/metrics_recorder.py", old="        await self._collect_limits(now)\n", new=""),),
         tests="unit/app/test_what_is_left_of_the_limits.py",

@@ -12,6 +12,7 @@ _BINDING = "unit/pipeline/test_what_a_person_starts.py"
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a person overrules only what judges the remedy, each by its name",
+        red_at="0c8a73c359",
         shows=("P6", "P7"),
         edits=(
             Edit(
@@ -28,6 +29,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a service with an open incident is not started by hand",
+        red_at="cf7ac4fc06",
         shows=("P2",),
         edits=(
             Edit(
@@ -41,6 +43,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a rule rests after a start by hand of its runbook, and the other way round",
+        red_at="cf7ac4fc06",
         shows=("E19",),
         edits=(
             Edit(
@@ -54,6 +57,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a wish that comes again starts nothing again",
+        red_at="cf7ac4fc06",
         shows=("P2",),
         edits=(
             Edit(
@@ -67,6 +71,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="who started a run, and why, is committed with it as the approval of its plan",
+        red_at="cf7ac4fc06",
         shows=("E28",),
         edits=(
             Edit(
@@ -84,6 +89,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is overruled belongs to the plan that a person confirms",
+        red_at="ef40e81643",
         shows=("E28",),
         against=(Weakness.UNSEEN_ROLLBACK,),
         edits=(
@@ -98,6 +104,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that a person started goes on when an alert that joined it ends or is silenced",
+        red_at="abceb1a70c",
         shows=("E18",),
         edits=(Edit(file="runner/gate.py", old="rule == MANUAL and not", new='rule == "" and not'),),
         tests="unit/runner/test_the_gate_before_every_change.py",
@@ -105,6 +112,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what a person overrules for all services counts for the runs that are started for it",
+        red_at="45f958ac1e",
         edits=(
             Edit(
                 file="pipeline/children.py",

@@ -11,6 +11,7 @@ CAUSES = "decisions/priorities.py"
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a revision is good only while each check of its service is met",
+        red_at="f197ad4491",
         edits=(
             Edit(
                 file=GOOD,
@@ -23,6 +24,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a revision is good only once each check was asked since it is well",
+        red_at="f197ad4491",
         edits=(
             Edit(file=GOOD, old="    if revision.unasked:\n", new="    if revision.unasked and revision.signals:\n"),
         ),
@@ -31,6 +33,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a revision is good only while no signal about its service holds",
+        red_at="f197ad4491",
         edits=(
             Edit(file=GOOD, old="    if revision.signals:\n", new="    if revision.signals and revision.unasked:\n"),
         ),
@@ -39,6 +42,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an upstream that was scaled to none is waited for",
+        red_at="f197ad4491",
         edits=(Edit(file=CAUSES, old="    elif _is_away(view):\n", new="    elif _is_away(view) and view.serving:\n"),),
         tests="unit/priorities/test_cause_comes_first.py",
         red=(
@@ -48,6 +52,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a dependent is not run just after a person was called for its upstream",
+        red_at="f197ad4491",
         edits=(
             Edit(
                 file=CAUSES,
@@ -63,6 +68,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that has changed nothing ends while an upstream is down that explains what started it",
+        red_at="f197ad4491",
         edits=(
             Edit(
                 file="drivers/driver.py",
@@ -75,6 +81,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice names the services that suffer from the same cause",
+        red_at="f197ad4491",
         edits=(
             Edit(
                 file="app/notice_headlines.py",
@@ -87,6 +94,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is only observed is told",
+        red_at="f197ad4491",
         edits=(
             Edit(
                 file="pipeline/verdict_diagnoses.py",
@@ -99,6 +107,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a hold is not told by itself where a person hears of its upstream",
+        red_at="f197ad4491",
         edits=(
             Edit(
                 file="pipeline/affected_services.py",

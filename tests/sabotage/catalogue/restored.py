@@ -8,6 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a restored database is asked as its owner",
+        red_at="6c04389ee5",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(
@@ -25,6 +26,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what a dump says of its database is written anew and never run as it stands",
+        red_at="3ed9aa20e4",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(
@@ -39,6 +41,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what only a superuser can make is left out of a restore",
+        red_at="3ed9aa20e4",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(Edit(file="worker/belongings.py", old='_LEFT_OUT = ("EVENT TRIGGER - ", ', new="_LEFT_OUT = ("),),
@@ -47,6 +50,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a dump is restored as an owner without a superuser's rights",
+        red_at="3ed9aa20e4",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(
@@ -66,6 +70,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="only a rollback of the very same workload makes an undo of ours needless",
+        red_at="3ed9aa20e4",
         shows=("E13",),
         against=(Weakness.NAMESAKE,),
         edits=(
@@ -83,6 +88,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a drill's checks are asked on the server of its Job",
+        red_at="eb17862f94",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(Edit(file="runner/restoring.py", old="    if where.job:\n", new='    if where.job == "none":\n'),),
@@ -91,6 +97,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a drill's Job has no Secret of the live server",
+        red_at="eb17862f94",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(
@@ -105,6 +112,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a drill restores into no live server",
+        red_at="eb17862f94",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(

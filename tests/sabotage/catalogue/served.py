@@ -8,6 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="no peer holds more than half of the connections",
+        red_at="3ed9aa20e4",
         shows=("A15",),
         against=(Weakness.TAKEN_PORT,),
         edits=(
@@ -22,6 +23,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="readiness is asked for once a second however many ask",
+        red_at="3ed9aa20e4",
         against=(Weakness.TAKEN_PORT,),
         edits=(
             Edit(
@@ -35,6 +37,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a certificate that is renewed is shown from the next connection on",
+        red_at="3ed9aa20e4",
         against=(Weakness.OPEN_PORT,),
         edits=(
             Edit(
@@ -52,6 +55,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what the daemon knows is told to nobody without a token",
+        red_at="3ed9aa20e4",
         against=(Weakness.OPEN_PORT,),
         edits=(
             Edit(

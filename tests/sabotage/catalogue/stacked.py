@@ -8,6 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a rule about all services starts a run about all of them",
+        red_at="efd2cccebc",
         against=(Weakness.RULE_OF_NOBODY,),
         edits=(
             Edit(
@@ -21,6 +22,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is about all services changes nothing itself",
+        red_at="efd2cccebc",
         shows=("P8",),
         edits=(
             Edit(
@@ -34,6 +36,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a step of a run starts one run of a service, however often it asks",
+        red_at="efd2cccebc",
         shows=("P2",),
         edits=(
             Edit(
@@ -47,6 +50,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that a step asks for takes over the incident of its service that is held, with its signals",
+        red_at="efd2cccebc",
         shows=("P9",),
         edits=(
             Edit(
@@ -60,6 +64,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that another one starts is held to what keeps others safe",
+        red_at="efd2cccebc",
         shows=("P7",),
         edits=(
             Edit(
@@ -73,6 +78,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run about all services is not recovered while one of them is ill",
+        red_at="efd2cccebc",
         edits=(
             Edit(file="drivers/stack.py", old="        if ill:\n", new="        if ill and not self.run.service:\n"),
         ),
@@ -81,6 +87,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what may not start now for a reason that passes is asked for again",
+        red_at="efd2cccebc",
         edits=(
             Edit(
                 file="pipeline/children.py",
@@ -93,6 +100,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what a restore has stopped is held at 0 until somebody has started it",
+        red_at="f4633298f8",
         shows=("P6",),
         edits=(
             Edit(
@@ -109,6 +117,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the gate asks who holds at 0 what a step would start",
+        red_at="f4633298f8",
         shows=("P6",),
         edits=(
             Edit(
@@ -122,6 +131,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what somebody has scaled to 0 is scaled up only by a command that says so",
+        red_at="f4633298f8",
         shows=("E14",),
         edits=(
             Edit(
@@ -135,6 +145,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what a check has counted is remembered only while nothing is done for its service",
+        red_at="f4633298f8",
         shows=("P6",),
         edits=(
             Edit(
@@ -148,6 +159,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a step may call a person however well the service looks",
+        red_at="f4633298f8",
         shows=("P6",),
         edits=(
             Edit(
@@ -161,6 +173,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="while a child waits for a person the deadline of its parent waits, too",
+        red_at="36a5dab20b",
         edits=(Edit(file="drivers/stack.py", old="        self.clock.others = self.waits.all\n", new=""),),
         tests="unit/runner/test_runs_about_all_services.py",
         red=(
@@ -171,6 +184,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="time for which a person was waited for is not taken from the children that come next",
+        red_at="e0d94182e1",
         edits=(Edit(file="drivers/stack.py", old="        await self.catch_up()", new="        pass"),),
         tests="unit/runner/test_runs_about_all_services.py",
         red=(
@@ -179,24 +193,28 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run about all services says which child of it asks a person",
+        red_at="e0d94182e1",
         edits=(Edit(file="drivers/stack.py", old="if text and text != self.run.reason:", new="if text and not text:"),),
         tests="unit/runner/test_runs_about_all_services.py",
         red=("test_a_run_says_for_which_child_a_person_is_waited_and_how_it_is_answered_and_then_that_it_goes_on",),
     ),
     Sabotage(
         takes_out="what a child that did not help has done is handed over with the commands that take it back",
+        red_at="e0d94182e1",
         edits=(Edit(file="drivers/stack.py", old="return section(title, undo_texts(made))", new='return ""'),),
         tests="unit/runner/test_runs_about_all_services.py",
         red=("test_the_changes_of_a_child_that_did_not_help_are_handed_over_with_the_commands_that_take_them_back",),
     ),
     Sabotage(
         takes_out="the commands of a stack that is handed over overrule its cooldown, too",
+        red_at="604fa02c91",
         edits=(Edit(file="drivers/stack.py", old=" --override {Override.COOLDOWN}", new=""),),
         tests="unit/runner/test_runs_about_all_services.py",
         red=("test_the_changes_of_a_child_that_did_not_help_are_handed_over_with_the_commands_that_take_them_back",),
     ),
     Sabotage(
         takes_out="a restore in a stack does not stop for a dependent that the stack recovers next",
+        red_at="d8e303f12d",
         edits=(
             Edit(file="pipeline/observed_state.py", old="return bool(self.under_way().covered_by)", new="return False"),
         ),

@@ -8,6 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a regular expression that is large once it is written out is refused",
+        red_at="375e3b26e7",
         shows=("E27",),
         against=(Weakness.SLOW_EXPRESSION,),
         edits=(
@@ -22,6 +23,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a regular expression takes time like the text",
+        red_at="375e3b26e7",
         shows=("E27",),
         against=(Weakness.SLOW_EXPRESSION,),
         edits=(
@@ -41,6 +43,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a password exchange has a limit of rounds",
+        red_at="375e3b26e7",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -59,6 +62,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a loop that has stood still is told by /healthz",
+        red_at="375e3b26e7",
         shows=("E27",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -73,6 +77,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the loop has its turn after each 64 KiB of text that is judged",
+        red_at="31c2c8284b",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -87,6 +92,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="alerts are searched for secrets beside the loop on their way into the ledger",
+        red_at="31c2c8284b",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -101,6 +107,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an object of thousands of parts is set aside",
+        red_at="873684e20d",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -115,6 +122,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an object of tens of thousands of entries is not read",
+        red_at="3ed9aa20e4",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -132,6 +140,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a list of tens of thousands of entries is not taken in",
+        red_at="3ed9aa20e4",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -149,6 +158,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="how long the loop has stood still is counted from its last beat",
+        red_at="375e3b26e7",
         shows=("E27",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -169,6 +179,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a quoted name of a function is a call like another",
+        red_at="375e3b26e7",
         against=(Weakness.ACTING_QUESTION,),
         edits=(
             Edit(
@@ -186,6 +197,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a function that is on no list is not called",
+        red_at="375e3b26e7",
         shows=("E5",),
         against=(Weakness.ACTING_QUESTION,),
         edits=(
@@ -204,6 +216,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is no part of a question is refused",
+        red_at="3ed9aa20e4",
         against=(Weakness.ACTING_QUESTION,),
         edits=(
             Edit(
@@ -217,6 +230,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a question is asked in a read-only transaction",
+        red_at="3ed9aa20e4",
         shows=("E5",),
         against=(Weakness.ACTING_QUESTION,),
         edits=(
@@ -232,6 +246,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an address that carries a forbidden one is refused",
+        red_at="3ed9aa20e4",
         against=(Weakness.FORBIDDEN_ADDRESS,),
         edits=(
             Edit(
@@ -248,6 +263,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the server of a look-up is held to the rule for addresses",
+        red_at="3ed9aa20e4",
         shows=("E6",),
         against=(Weakness.FORBIDDEN_ADDRESS,),
         edits=(
@@ -262,6 +278,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a redirect to another port or a weaker scheme is not followed",
+        red_at="3ed9aa20e4",
         shows=("E6",),
         against=(Weakness.FORBIDDEN_ADDRESS,),
         edits=(
@@ -276,6 +293,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="one semicolon at the end of a statement is as good as none",
+        red_at="3ed9aa20e4",
         against=(Weakness.REFUSED_LOOK,),
         edits=(
             Edit(
@@ -292,6 +310,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a catalog that the ledger has kept in the earlier spelling is read under the digests that it had",
+        red_at="15a903cfe1",
         edits=(
             Edit(
                 file="catalog/build.py",

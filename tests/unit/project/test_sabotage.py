@@ -1,4 +1,4 @@
-"""Each sabotage still fits the code, what it was found to turn red stands on the page, and only an assertion counts."""
+"""Each sabotage still fits the code, its entry says where it was seen red, and only an assertion counts."""
 
 import ast
 import re
@@ -9,9 +9,9 @@ import pytest
 from tests.sabotage.__main__ import part
 from tests.sabotage.catalogue import ALL
 from tests.sabotage.outcomes import is_assertion
-from tests.sabotage.page import filled, line, rows
 from tests.sabotage.sabotage import Edit, Outcome, Sabotage, objections
 from tests.sabotage.trees import CODE, ROOT, SabotageError, replaced, rounds
+from tests.sabotage.verdicts import noted
 from tests.sabotage.weaknesses import NO_BEHAVIOUR, Weakness
 from tests.unit.project import coverage
 
@@ -41,9 +41,9 @@ def test_a_sabotage_names_tests_that_are_there(sabotage: Sabotage) -> None:
     assert [name for name in sabotage.red if name not in there] == []
 
 
-def test_each_behaviour_is_taken_out_once_and_by_words_that_fit_into_a_table() -> None:
+def test_each_behaviour_is_taken_out_once_and_in_one_line() -> None:
     assert [name for name, times in Counter(each.takes_out for each in ALL).items() if times > 1] == []
-    assert [each.takes_out for each in ALL if re.search(r"[|\n]", each.takes_out)] == []
+    assert [each.takes_out for each in ALL if re.search(r"[\"\n]", each.takes_out)] == []
 
 
 def test_every_promise_has_a_sabotage_and_every_number_a_row() -> None:
@@ -71,14 +71,10 @@ def test_a_part_that_there_is_not_is_refused(which: str) -> None:
         part(ALL, which)
 
 
-def test_the_page_says_what_each_sabotage_turned_red_and_where() -> None:
-    """`make sabotage` writes it; a line without a revision, or of a tree with changes, is none."""
-    page = coverage.PAGE.read_text()
-    found = rows(page)
-    missing = [each.takes_out for each in ALL if each.takes_out not in found]
-    assert missing == [], "no result: run `make sabotage`"
-    assert page == filled(page, ALL, {}), "docs/reliability.md is not what the sabotages say: run `make sabotage`"
-    assert [row for row in found.values() if not re.fullmatch(r"[0-9a-f]{7,40}", row.revision)] == []
+def test_each_sabotage_was_seen_red_at_a_revision() -> None:
+    """`make sabotage` writes it; that of a tree with changes is none."""
+    unseen = [each.takes_out for each in ALL if not re.fullmatch(r"[0-9a-f]{7,40}", each.red_at)]
+    assert unseen == [], "no result: run `make sabotage`"
 
 
 @pytest.mark.parametrize("text", ["", "yes yes"])
@@ -133,13 +129,21 @@ def test_only_an_assertion_is_red() -> None:
     assert not is_assertion(ExceptionGroup("both", [AssertionError("no"), RuntimeError("no")]))
 
 
-def test_the_table_keeps_what_was_not_tried_and_drops_what_is_not_red() -> None:
-    other = Sabotage(takes_out="that it stays", edits=ONE.edits, tests=FILE, red=(TEST,))
-    page = "# Page\n\n| what is taken out | shows | went red | at |\n|---|---|---|---|\n\nEnd\n"
-    both = filled(page, [ONE, other], {ONE.takes_out: "abc1234", other.takes_out: "abc1234"})
-    assert both.endswith(f"|---|---|---|---|\n{line(ONE, 'abc1234')}{line(other, 'abc1234')}\nEnd\n")
-    assert "| that it is so | P1 | [that it is so](../tests/unit/test_one.py) | abc1234 |" in both
-    later = filled(both, [ONE, other], {ONE.takes_out: "def5678"})
-    assert (rows(later)[ONE.takes_out].revision, rows(later)[other.takes_out].revision) == ("def5678", "abc1234")
-    assert list(rows(filled(later, [ONE, other], {other.takes_out: ""}))) == [ONE.takes_out]
-    assert list(rows(filled(later, [other], {}))) == [other.takes_out]
+def test_a_revision_is_noted_in_the_entry_of_its_sabotage_and_in_no_other() -> None:
+    source = """
+    Sabotage(
+        takes_out="that it is so (or not)",
+        edits=(),
+    ),
+    Sabotage(
+        takes_out="that it stays",
+        red_at="abc1234",
+        edits=(),
+    ),
+"""
+    noted_once = noted(source, "that it is so (or not)", "def5678")
+    assert noted_once.count('        red_at="def5678",\n') == 1
+    assert noted_once.index("def5678") < noted_once.index("that it stays")
+    assert noted(noted_once, "that it is so (or not)", "") == source
+    later = noted(source, "that it stays", "def5678")
+    assert later == source.replace("abc1234", "def5678")
