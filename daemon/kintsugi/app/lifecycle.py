@@ -61,18 +61,24 @@ class Lifecycle:
         self.on_stop(name, lambda: cancelled(task))
 
     async def stop(self) -> None:
-        """Stop everything, newest first, within the shutdown time; say what failed and go on."""
-        try:
-            async with asyncio.timeout(self._shutdown.total_seconds()):
-                while self._cleanups:
-                    await self._stop_one(self._cleanups.pop())
-        except TimeoutError:
-            log.warning("shutdown incomplete", left=[each.name for each in self._cleanups])
+        """
+        Stop everything, newest first, within the shutdown time; say what failed and go on.
 
-    async def _stop_one(self, cleanup: Cleanup) -> None:
+        Each part has half of the time that is left: one that hangs leaves some to those after it, of which the ledger is the last.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._shutdown.total_seconds()
+        while self._cleanups:
+            await self._stop_one(self._cleanups.pop(), (end - loop.time()) / 2)
+
+    async def _stop_one(self, cleanup: Cleanup, seconds: float) -> None:
         try:
-            await cleanup.stop()
+            async with asyncio.timeout(seconds) as limit:
+                await cleanup.stop()
         except Exception:
+            if limit.expired():
+                log.warning("component did not stop in time", what=cleanup.name, seconds=seconds)
+                return
             # A resource that cannot be closed must not keep the next from being closed; the process ends anyway.
             log.exception("component failed to stop", what=cleanup.name)
 

@@ -1,12 +1,25 @@
-"""Work that goes on until a signal: the first one asks it to stop in order, the second one to leave off stopping."""
+"""
+Work that goes on until a signal: the first one asks it to stop in order, the second one to leave off stopping.
+
+Whatever hangs then, the process ends by itself, and says on standard error where each thread was.
+"""
 
 import asyncio
+import faulthandler
 import signal
+import sys
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any
 
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.stderr import print_note
+
+GRACE = timedelta(seconds=28)
+"""How long after a first signal the process ends at the latest: Kubernetes kills a pod after 30 s, and nobody learns what hung."""
+
+GRACE_AT_ONCE = timedelta(seconds=5)
+"""The same after a second signal."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -16,7 +29,8 @@ async def run_until_signal(work: Coroutine[Any, Any, object]) -> ExitCode:
     Do some work in the event loop until it ends or SIGTERM or SIGINT comes.
 
     Stopped in order it is `DONE`. At the second signal its cleaning up is cut short, too, and it is `FINDINGS`; a third
-    one kills the process. What the work raises by itself is passed on.
+    one kills the process. What the work raises by itself is passed on. A process that is still there `GRACE` after the
+    first signal, or `GRACE_AT_ONCE` after the second, exits with 1, wherever it hangs: in the loop, a thread, or later.
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(_as_task(work), name="until-told")
@@ -26,8 +40,10 @@ async def run_until_signal(work: Coroutine[Any, Any, object]) -> ExitCode:
         told.append(which)
         task.cancel()
         if len(told) == 1:
+            _end_within(GRACE)
             print_note(f"{which.name}: stopping; press again to stop at once")
         else:
+            _end_within(GRACE_AT_ONCE)
             _let_go(loop)
 
     for each in _SIGNALS:
@@ -47,6 +63,11 @@ async def run_until_signal(work: Coroutine[Any, Any, object]) -> ExitCode:
 
 async def _as_task(work: Coroutine[Any, Any, object]) -> None:
     await work
+
+
+def _end_within(grace: timedelta) -> None:
+    """End the process after this time at the latest, from a thread that needs neither the loop nor the interpreter's lock."""
+    faulthandler.dump_traceback_later(grace.total_seconds(), exit=True, file=sys.__stderr__)
 
 
 def _let_go(loop: asyncio.AbstractEventLoop) -> None:

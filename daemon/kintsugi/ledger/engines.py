@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from kintsugi.errors import LedgerError
 from kintsugi.telemetry import SECRETS
 
-BUSY_TIMEOUT = timedelta(seconds=5)
-"""How long to wait for a lock, a statement or a connect; a webhook is better told 503 than left waiting."""
+BUSY_TIMEOUT = timedelta(seconds=10)
+"""How long to wait for a lock, a statement or a connect: more than a busy disk takes, and less than a person waits."""
 
 QUEUE = timedelta(seconds=15)
 """How long to queue for a connection: SQLite has one that writes, and unlike a stuck statement a queue moves."""

@@ -55,9 +55,10 @@ class ServerSettings:
     max_waiting: Count = 20_000
     """Alerts that may wait for their commit; above it webhooks are answered 503. About a second of work."""
 
-    commit_wait: Wait = timedelta(milliseconds=800)
-    """How long one commit may take before its webhooks are answered 503. Below a second, so that the sender learns
-    soon that nothing is accepted; a commit that finishes later is harmless, its alerts come again as repeats."""
+    commit_wait: Wait = timedelta(seconds=5)
+    """How long one commit may take before its webhooks are answered 503. More than a busy disk takes: a 503 makes more
+    work than it saves. Half of the ten seconds that Alertmanager gives a notification at least (its `MinTimeout`), so that
+    it hears the answer. A commit that finishes later is harmless, its alerts come again as repeats."""
 
     max_connections: Count = 4096
     """Open connections; more are closed at once, and so are those of one address above half of them. An Alertmanager

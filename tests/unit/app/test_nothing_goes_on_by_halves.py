@@ -89,3 +89,25 @@ async def test_only_the_first_reason_counts() -> None:
     daemon.fail("two", RuntimeError("what followed"))
     with pytest.raises(RuntimeError, match="the cause"):
         await daemon.failed
+
+
+async def test_a_part_that_hangs_while_it_stops_leaves_time_for_those_after_it() -> None:
+    """The ledger, which was opened first, is closed last: its lock and its file must not be left as they are."""
+    daemon, stopped = Lifecycle(shutdown=timedelta(seconds=0.2)), []
+
+    def part(name: str, *, hangs: bool = False) -> Callable[[], Awaitable[object]]:
+        async def stop() -> None:
+            if hangs:
+                await asyncio.Event().wait()
+            stopped.append(name)
+
+        return stop
+
+    daemon.on_stop("ledger", part("ledger"))
+    daemon.on_stop("runs", part("runs", hangs=True))
+    daemon.on_stop("server", part("server", hangs=True))
+    daemon.on_stop("clock", part("clock"))
+
+    await daemon.stop()
+
+    assert stopped == ["clock", "ledger"]

@@ -1,14 +1,25 @@
 """The first signal asks the daemon to stop in order, the second one to leave off stopping."""
 
 import asyncio
+import faulthandler
 import os
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
 
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.shutdown import run_until_signal
 from kintsugi.errors import LedgerHeld
+
+
+@pytest.fixture(autouse=True)
+def spared() -> Iterator[None]:
+    """Keep the process of the tests from ending as the daemon's would."""
+    yield
+    faulthandler.cancel_dump_traceback_later()
 
 
 class Work:
@@ -73,3 +84,40 @@ async def test_a_cancellation_that_is_no_signal_is_passed_on() -> None:
     told.cancel()
     with pytest.raises(asyncio.CancelledError):
         await told
+
+
+HUNG = """
+import asyncio, os, signal, threading, time
+from datetime import timedelta
+from kintsugi.cli import shutdown
+
+shutdown.GRACE = timedelta(seconds=0.2)
+
+async def work():
+    os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        {hangs}
+
+asyncio.run(shutdown.run_until_signal(work()))
+"""
+
+
+@pytest.mark.parametrize(
+    "hangs",
+    [
+        "await asyncio.Event().wait()",
+        "time.sleep(3600)",
+        "asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)",
+        "threading.Thread(target=time.sleep, args=(3600,)).start()",
+    ],
+    ids=["cleaning up", "the loop", "a thread of the loop", "a thread"],
+)
+def test_a_process_that_hangs_while_it_stops_ends_all_the_same_and_says_where(hangs: str) -> None:
+    """Kubernetes would kill it without a word, and keep the pod's place for the rest of its grace."""
+    command = [sys.executable, "-c", HUNG.format(hangs=hangs)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "Timeout" in done.stderr
+    assert "most recent call first" in done.stderr
