@@ -23,6 +23,9 @@ from kintsugi.retries import Waits
 
 FIRST_WAIT = timedelta(seconds=0.5)
 LONGEST_WAIT = timedelta(seconds=10)
+LONGEST_WAIT_REFUSED = timedelta(minutes=1)
+"""The longest pause after the gate has refused an attempt at its intent: each such attempt reads the object and commits."""
+
 WAITS = Waits(first=FIRST_WAIT, longest=LONGEST_WAIT)
 NOT_YET_LIMIT = timedelta(minutes=5)
 """The time that a change waits for a condition that ends by itself: a pod or a claim that is terminating."""
@@ -62,7 +65,7 @@ class Admission(Protocol):
         ...
 
     async def objection(self) -> str:
-        """Return the current objection to the attempt, "" for none. Raises StaleEpoch."""
+        """Return the current objection to an attempt whose intent is committed, "" for none. Raises StaleEpoch."""
         ...
 
     def budget(self, now: datetime) -> Budget | None:
@@ -111,6 +114,7 @@ class EffectExecution:
         self._patient = clock() + NOT_YET_LIMIT
         self._pause = FIRST_WAIT
         self._next = FIRST_WAIT
+        self._refused = FIRST_WAIT
 
     def pause_after(self, trouble: KubeError | NotYet) -> timedelta:
         """Return the pause after a failed attempt: the server's Retry-After, else longer each time."""
@@ -118,6 +122,11 @@ class EffectExecution:
         self._pause = asked or self._next
         self._next = min(self._next * 2, LONGEST_WAIT)
         return self._pause
+
+    def pause_refused(self) -> timedelta:
+        """Return the pause after an attempt that the gate refused once it was planned: longer each time."""
+        pause, self._refused = self._refused, min(self._refused * 2, LONGEST_WAIT_REFUSED)
+        return pause
 
     def has_time_for(self, trouble: KubeError | NotYet) -> bool:
         """Return whether the pause ends before the effect's time is over."""

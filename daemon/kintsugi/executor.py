@@ -22,7 +22,7 @@ from kintsugi.cancellation import to_its_end
 from kintsugi.commands import decode, render, verb_of
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.admission import INTENT_AGE
-from kintsugi.effect import FIRST_WAIT, WAITS, Actor, Effect, EffectExecution, effect_plan_of, intent_of
+from kintsugi.effect import WAITS, Actor, Effect, EffectExecution, effect_plan_of, intent_of
 from kintsugi.errors import (
     BudgetSpent,
     Conflict,
@@ -137,7 +137,7 @@ class Executor:
             await self._save(execution, StepState.INTENT, budget=execution.effect.admission.budget(self._clock()))
         except BudgetSpent as spent:
             execution.record = replace(planned, error=f"not made: {spent}")
-            execution.rest = FIRST_WAIT
+            execution.rest = execution.pause_refused()
             return
         committed = loop.time()
         objection = await execution.effect.admission.objection()
@@ -146,6 +146,7 @@ class Executor:
         if objection:
             log.info("effect not made", step=planned.path, why=objection)
             await self._save(execution, StepState.PLANNED, error=f"not made: {objection}")
+            execution.rest = execution.pause_refused()
             return
         await self._perform(execution, plan)
         if execution.record.state is StepState.UNKNOWN:

@@ -67,7 +67,7 @@ async def _as_task(work: Coroutine[Any, Any, object]) -> None:
 
 def _end_within(grace: timedelta) -> None:
     """End the process after this time at the latest, from a thread that needs neither the loop nor the interpreter's lock."""
-    faulthandler.dump_traceback_later(grace.total_seconds(), exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(grace.total_seconds(), exit=True, file=sys.__stderr__ or 2)
 
 
 def _let_go(loop: asyncio.AbstractEventLoop) -> None:

@@ -21,7 +21,7 @@ from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.opposition import can_oppose, opposition
 from kintsugi.decisions.zero_replicas import AtZero, objection
 from kintsugi.ledger import Ledger
-from kintsugi.model.bounds import Budget, PodBudget
+from kintsugi.model.bounds import Budget, Disruptions, PodBudget
 from kintsugi.model.command import Command
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.records import Incident, Phase
@@ -152,14 +152,21 @@ class RunAdmission:
         Return why the change is no longer needed, "" when it is. Raises TriggerResolved, WritesForbidden, ConflictingChange,
         ApprovalExpired, ExecutionStopped.
         """
+        said = ""
         while blocked_by := await self._blocked_by():
-            log.info("change waiting", run=self.gate.journal.run.id, why=blocked_by)
+            if blocked_by != said:
+                log.info("change waiting", run=self.gate.journal.run.id, why=blocked_by)
+                said = blocked_by
             await asyncio.sleep(self.gate.deps.pace.total_seconds())
         return "" if self.scope.completing else await self.gate.needless(self._attempt())
 
     async def objection(self) -> str:
-        """Return the current objection to the attempt, "" for none. Raises StaleEpoch."""
-        return (await self._decide()).reason
+        """
+        Return the current objection to an attempt whose intent is committed, "" for none. Raises StaleEpoch.
+
+        The intent's own transaction has asked the budgets: now they hold that very intent.
+        """
+        return (await self._decide(counted=True)).reason
 
     async def raise_if_forbidden(self) -> None:
         """Raise WritesForbidden where nothing more may be written: then no person is asked, and no answer is waited for."""
@@ -189,7 +196,7 @@ class RunAdmission:
             case AdmissionDecision.ADMIT:
                 return await self._locked() or await self._blocked_at_zero()
 
-    async def _decide(self, *, silence: bool = False) -> AdmissionResult:
+    async def _decide(self, *, silence: bool = False, counted: bool = False) -> AdmissionResult:
         gate, observed, attempt = self.gate, self.gate.deps.observed, self._attempt()
         now, mode = gate.deps.clock(), observed.mode_of(gate.journal.run.rule)
         since, opposable = now - gate.limits.budget_window, goes_forward(attempt) and can_oppose(self.command)
@@ -204,8 +211,8 @@ class RunAdmission:
             silence=await gate.silence() if silence else "",
             upstream=observed.upstream(gate.journal.run.service),
             opposed=opposition(self.command, constraints.changes, rule=gate.journal.run.rule, run=gate.journal.run.id),
-            disruptions=constraints.disruptions,
-            pods=self._pods(),
+            disruptions=Disruptions() if counted else constraints.disruptions,
+            pods=() if counted else self._pods(),
         )
         return admit(attempt, inputs, gate.limits)
 
