@@ -1,7 +1,7 @@
 """
 Notices that the catalog's files have changed, and loads them anew.
 
-A version with mistakes is refused whole and the last good one stays in force in force (C17); running runs keep the version they began with.
+A version with mistakes is refused whole and the last good one stays in force (C17); running runs keep the version they began with.
 Files are looked at every second by name, place, time and inode, so that the link swap of a ConfigMap is seen.
 """
 
@@ -114,7 +114,7 @@ class CatalogFiles:
         self._mistakes = errors.problems
         kept = self._catalog.digest if self._catalog else ""
         log.error(
-            "catalog refused, the last good one stays in force in force",
+            "catalog refused, the last good one stays in force",
             problems=[str(each) for each in errors.problems],
             kept=kept,
         )

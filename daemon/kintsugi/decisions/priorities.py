@@ -190,7 +190,7 @@ def _wait(hold: Hold, held: Held, terms: HoldTerms, now: datetime) -> OngoingHol
     if failed is not None and hold.tries:
         return None
     if failed is not None:
-        why = f"{hold.why}, and its recovery has ended {failed.state}: by when_upstream_fails it is waited for"
+        why = f"{hold.why}, and its recovery has ended {failed.state}: by onUpstreamFailure it is waited for"
         return OngoingHold(upstream=hold.upstream, why=why)
     if now >= limit and not (hold.explained and (hold.recovering or _stays_away(hold))):
         return None

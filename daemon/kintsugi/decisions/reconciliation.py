@@ -139,7 +139,7 @@ def hold_notice(opened: datetime, limit: timedelta) -> str:
     """Return the notice that a hold is over: always the same text for one incident, so that it is sent once."""
     return (
         f"It was held since {opened:%H:%M:%S} for what it depends on. After {limit} it is judged on its own, unless that explains"
-        " it and is being recovered still, or could not be and the service waits for it (when_upstream_fails)."
+        " it and is being recovered still, or could not be and the service waits for it (onUpstreamFailure: wait)."
     )
 
 

@@ -57,7 +57,8 @@ async def test_a_scalar_is_a_value_too(prometheus: Prometheus) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        'sum(rate(http_requests_total{code=~"5.."}[2m])) / sum(rate(http_requests_total[2m]))',  # nobody measures it
+        # nobody measures it
+        '(sum(rate(http_requests_total{code=~"5.."}[2m])) or vector(0)) / sum(rate(http_requests_total[2m]))',
         "vector(0) / 0",  # NaN: no request was made at all
         "vector(0) or label_replace(vector(0), 'a', 'b', '', '')",  # two samples: which is the one?
         "vector(1) / 0",
@@ -71,6 +72,14 @@ async def test_an_answer_that_is_not_one_number_meets_no_expectation(
     result = await ask(prometheus, query)
     assert "value" not in result.names
     assert not met(result, expectation)
+
+
+async def test_a_share_of_failures_is_zero_where_nothing_has_failed_yet(prometheus: Prometheus) -> None:
+    """Prometheus has no series of what has never happened: the shipped stack runbook says what that counts as."""
+    failed, asked = 'prometheus_http_requests_total{code=~"5.."}', "prometheus_http_requests_total"
+    await ask(prometheus, asked)
+    assert "value" not in (await ask(prometheus, f"sum({failed}) / sum({asked})")).names
+    assert (await ask(prometheus, f"(sum({failed}) or vector(0)) / sum({asked})")).names["value"] == 0
 
 
 async def test_several_samples_have_their_labels_and_values(prometheus: Prometheus) -> None:

@@ -246,7 +246,7 @@ def test_metrics_are_asked_of_the_prometheus_of_the_settings_only(catalog: Catal
     do = steps["metrics"].do
     assert isinstance(do, Run)
     bound = do.command.bind(names(shown, prometheus="http://prometheus.monitoring:9090"), namespace="")
-    assert render(bound).startswith("promtool query instant http://prometheus.monitoring:9090 'sum(rate(")
+    assert render(bound).startswith("promtool query instant http://prometheus.monitoring:9090 '(sum(rate(")
 
 
 def test_the_stack_is_well_when_every_service_is_known_to_be(catalog: Catalog, steps: Mapping[str, Step]) -> None:
