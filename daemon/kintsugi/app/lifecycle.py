@@ -76,11 +76,11 @@ class Lifecycle:
             async with asyncio.timeout(seconds) as limit:
                 await cleanup.stop()
         except Exception:
+            # A resource that cannot be closed must not keep the next from being closed; the process ends anyway.
             if limit.expired():
                 log.warning("component did not stop in time", what=cleanup.name, seconds=seconds)
-                return
-            # A resource that cannot be closed must not keep the next from being closed; the process ends anyway.
-            log.exception("component failed to stop", what=cleanup.name)
+            else:
+                log.exception("component failed to stop", what=cleanup.name)
 
     def fail(self, name: str, error: BaseException) -> None:
         """Let the daemon end because of this: only the first reason counts."""
