@@ -70,7 +70,7 @@ quick-contract:
 	@$(QUICKLY) tests/contract
 
 # What takes minutes to build is built after `make test` is green, and only what these tests use.
-test-cluster: $(READY) ## Run the tests marked heart on a real Kubernetes, those that are red once more: twelve minutes
+test-cluster: $(READY) ## Run the tests marked heart on a real Kubernetes, those that are red once more: a quarter of an hour
 	@if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ]; then tests/harness/setup; $(PARTS) kubernetes coredns >/dev/null; $(IMAGE) >/dev/null; fi
 	@$(BIN)/python -m tests.harness.heart
 

@@ -40,7 +40,12 @@ true
 def deployed(cluster: RealCluster, product_image: str, tmp_path: Path) -> Iterator[DeployedDaemon]:
     """Return a daemon that runs from the image, ready; it goes with the test."""
     daemon = DeployedDaemon(
-        cluster=cluster, image=product_image, kubeconfig=cluster.kubeconfig, folder=tmp_path, deadlines=PATIENT
+        cluster=cluster,
+        image=product_image,
+        kubeconfig=cluster.kubeconfig,
+        folder=tmp_path,
+        durations=0.05,
+        deadlines=PATIENT,
     )
     try:
         yield daemon.start()

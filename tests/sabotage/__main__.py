@@ -21,10 +21,13 @@ from tests.sabotage.sabotage import Sabotage
 from tests.sabotage.trees import ROOT, SabotageError, Tree, rounds
 from tests.sabotage.verdicts import note
 
+TRIED = ("daemon", "tests", "rules", "runbooks", ":(exclude)tests/sabotage/catalogue")
+"""What a verdict is about; the verdicts themselves stand in the catalogue."""
+
 
 def main(words: Sequence[str]) -> int:
     """Try what was asked for, say of each how it went, and write each result down as it comes."""
-    jobs, types, at = int(os.environ.get("JOBS", "2")), os.environ.get("TYPES") != "no", _revision()
+    jobs, types, at = int(os.environ.get("JOBS", "2")), os.environ.get("TYPES") != "no", revision(ROOT)
     chosen = part(_asked_for(words), os.environ.get("SLICE", "1/1"))
     if os.environ.get("REST") == "yes":
         chosen = [each for each in chosen if each.red_at != at]
@@ -85,12 +88,12 @@ def _described(sabotage: Sabotage) -> str:
     return " ".join((sabotage.takes_out, *sabotage.shows, *sabotage.against, sabotage.tests, *sabotage.red))
 
 
-def _revision() -> str:
-    """Return the revision of what is tried; changes that are not committed are told."""
+def revision(root: Path) -> str:
+    """Return the revision of what is tried; changes that are not committed are told, but for the verdicts of this very run."""
     asked = ["git", "describe", "--always", "--abbrev=10", "--exclude=*"]
-    named = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    status = ["git", "status", "--porcelain", "--", "daemon", "tests", "rules", "runbooks"]
-    changed = subprocess.run(status, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    named = subprocess.run(asked, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    status = ["git", "status", "--porcelain", "--", *TRIED]
+    changed = subprocess.run(status, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
     return f"{named}-dirty" if changed else named
 
 

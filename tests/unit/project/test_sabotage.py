@@ -2,11 +2,13 @@
 
 import ast
 import re
+import subprocess
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from tests.sabotage.__main__ import part
+from tests.sabotage.__main__ import part, revision
 from tests.sabotage.catalogue import ALL
 from tests.sabotage.outcomes import is_assertion
 from tests.sabotage.sabotage import Edit, Outcome, Sabotage, objections
@@ -127,6 +129,25 @@ def test_only_an_assertion_is_red() -> None:
     assert not is_assertion(late.value)
     assert not is_assertion(RuntimeError("no"))
     assert not is_assertion(ExceptionGroup("both", [AssertionError("no"), RuntimeError("no")]))
+
+
+def test_a_run_that_was_ended_goes_on_at_its_revision_although_it_has_noted_verdicts(tmp_path: Path) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@x", *words], cwd=tmp_path, check=True)
+
+    entry, code = tmp_path / "tests/sabotage/catalogue/one.py", tmp_path / "daemon/one.py"
+    for file in (entry, code):
+        file.parent.mkdir(parents=True)
+        file.write_text("before\n")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "x")
+    at = revision(tmp_path)
+
+    entry.write_text("after\n")
+    assert revision(tmp_path) == at
+    code.write_text("after\n")
+    assert revision(tmp_path) == f"{at}-dirty"
 
 
 def test_a_revision_is_noted_in_the_entry_of_its_sabotage_and_in_no_other() -> None:
