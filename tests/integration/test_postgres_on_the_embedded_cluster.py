@@ -23,7 +23,8 @@ from kubeobjects.resources import PODS
 from kubesim import postgres
 from kubesim.postgres import PostgresMissing, postgres_image, programs_folder
 from tests.harness import manifests
-from tests.integration.process_stage import NAMESPACE, ProcessStage, alive
+from tests.harness.waiting import eventually
+from tests.integration.process_stage import NAMESPACE, PATIENCE, Json, ProcessStage, alive
 
 POD, CLAIM = "database-0", "database-pvc"
 PASSWORD = "of the secret"
@@ -89,14 +90,26 @@ async def test_postgresql_is_reached_by_its_service_with_the_password_of_the_sec
         said, _ = await process.communicate()
         return process.returncode, said.decode()
 
+    async def is_led_there() -> bool:
+        _, said = await ask(PASSWORD)
+        return "Connection refused" not in said
+
+    await eventually(is_led_there, within=PATIENCE)  # a Service learns a moment later that its pod is ready
     code, said = await ask(PASSWORD)
     assert (code, said.partition(".")[0]) == (0, str(PG_MAJOR))
     code, said = await ask("another")
     assert (code, "password authentication failed" in said) == (2, True)
     stage.cluster.faults.make_unready(stage.get(PODS, POD)["metadata"]["uid"])
-    await stage.until(lambda: not stage.container(POD)["ready"])
+    await stage.until(lambda: not any(each["conditions"]["ready"] for each in endpoints(stage, "database-service")))
     code, said = await ask(PASSWORD)
     assert (code, "Connection refused" in said) == (2, True)
+
+
+def endpoints(stage: ProcessStage, service: str) -> Sequence[Json]:
+    """Return where a Service leads, ready or not."""
+    slices = stage.cluster.find(resources.ENDPOINTSLICES, NAMESPACE)
+    own = [each for each in slices if each["metadata"]["labels"]["kubernetes.io/service-name"] == service]
+    return [endpoint for each in own for endpoint in each["endpoints"] or ()]
 
 
 async def test_killed_it_is_started_again_and_recovers_what_was_committed(stage: ProcessStage) -> None:
