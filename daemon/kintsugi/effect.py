@@ -5,14 +5,14 @@ The executor brings it to a final state. After a restart it is restored from its
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import namespace_of, read_intent
-from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Evidence
 from kintsugi.actions.result import Result
 from kintsugi.commands import decode, encode, render
 from kintsugi.errors import KubeError, NotYet, TooManyRequests
@@ -115,6 +115,7 @@ class EffectExecution:
         self._pause = FIRST_WAIT
         self._next = FIRST_WAIT
         self._refused = FIRST_WAIT
+        self._kept: set[Evidence] = set()
 
     def pause_after(self, trouble: KubeError | NotYet) -> timedelta:
         """Return the pause after a failed attempt: the server's Retry-After, else longer each time."""
@@ -127,6 +128,12 @@ class EffectExecution:
         """Return the pause after an attempt that the gate refused once it was planned: longer each time."""
         pause, self._refused = self._refused, min(self._refused * 2, LONGEST_WAIT_REFUSED)
         return pause
+
+    def new(self, evidence: Iterable[Evidence]) -> list[Evidence]:
+        """Return what no earlier attempt has found and kept."""
+        found = [each for each in evidence if each not in self._kept]
+        self._kept.update(found)
+        return found
 
     def has_time_for(self, trouble: KubeError | NotYet) -> bool:
         """Return whether the pause ends before the effect's time is over."""

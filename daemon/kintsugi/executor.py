@@ -125,7 +125,7 @@ class Executor:
         except KubeError as error:
             await self._save(execution, StepState.FAILED, error=str(error))
         else:
-            for each in plan.evidence:
+            for each in execution.new(plan.evidence):
                 await effect.journal.keep_evidence(record.run, record.path, each.kind, each.text, self._clock())
             await to_its_end(self._make(execution, plan))
 

@@ -16,24 +16,26 @@ from kubesim.apiserver.api_faults import Fault, FaultKind
 from tests.integration.crash_stage import CrashStage
 from tests.integration.crash_story import CRASH_LOOP, broken, made
 
+PATIENTLY = Fault(kind=FaultKind.TOO_MANY, verb="delete", path="*/pods/*", times=None, retry_after=20)
+"""The API asks for more time than a person needs to say no."""
+
 BUSY = Fault(kind=FaultKind.TOO_MANY, verb="delete", path="*/pods/*", times=None)
-PUT_OFF = "not made: too many requests"
 
 
 @asynccontextmanager
-async def put_off(folder: Path) -> AsyncIterator[tuple[CrashStage, Ledger]]:
-    """Have a daemon whose deletion of a crash-looping pod was put off by the API at least once, and is still."""
+async def put_off(folder: Path, busy: Fault) -> AsyncIterator[tuple[CrashStage, Ledger]]:
+    """Have a daemon whose deletion of a crash-looping pod the API has refused for now, and goes on to refuse."""
     async with CrashStage.set(CRASH_LOOP.birth(folder)) as stage:
         stage.birth.operators.write_text(f"ada:{secrets.token_hex(32)}\n")
-        stage.cluster.api_faults.order(BUSY)
+        stage.cluster.api_faults.order(busy)
         stage.start()
         async with stage.ledger() as ledger:
             await broken(CRASH_LOOP, stage, ledger)
 
-            async def is_put_off() -> bool:
-                return any(PUT_OFF in step.error for step in await deletions(ledger))
+            async def is_refused() -> bool:
+                return bool(made(stage))
 
-            await stage.until(is_put_off)
+            await stage.until(is_refused)
             yield stage, ledger
 
 
@@ -63,11 +65,12 @@ async def stop(stage: CrashStage) -> None:
     await stage.ended()
 
 
+@pytest.mark.parametrize("busy", [BUSY, PATIENTLY], ids=["again and again", "for long"])
 @pytest.mark.parametrize("no", [freeze, stop], ids=["a freeze", "a stop"])
 async def test_a_change_that_the_api_has_put_off_is_not_made_after_a_no(
-    tmp_path: Path, no: Callable[[CrashStage], Awaitable[None]]
+    tmp_path: Path, no: Callable[[CrashStage], Awaitable[None]], busy: Fault
 ) -> None:
-    async with put_off(tmp_path / "story") as (stage, ledger):
+    async with put_off(tmp_path / "story", busy) as (stage, ledger):
         asked = len(stage.cluster.requests.changes())
         await no(stage)
 

@@ -6,6 +6,7 @@ afterwards (`job_progress`), also by a later process.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from msgspec import UNSET
 
@@ -16,16 +17,19 @@ from kintsugi.actions.job_server import with_server
 from kintsugi.actions.result import Result
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.worker_job_spec import RUN, STEP, WorkerJobSpec
-from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
+from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused, TooManyRequests
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import BackupFetch, Delete, Dropdb, ObjectName, PgRestore, WorkerCommand
 from kintsugi.model.hosts import service_of
+from kintsugi.retries import Waits, retry
 from kubeobjects.resources import JOBS, PODS, PVCS, SECRETS, SERVICES
 
 _NO_IMAGE = "restore.image is not set: name the image of the workers, which is the daemon's own"
 _FETCH_UNDONE = "what was fetched goes with the Job; it can be fetched again"
 _RESTORE_UNDONE = "its worker is ended; what it restored stays in the database"
 _SERVER_GOES = "its worker is ended, and the server that it restored into goes with it"
+_TAKE_AWAY = Waits(first=timedelta(seconds=0.5), longest=timedelta(seconds=10))
+_TRIES = 8
 _UNDONE: Mapping[type[WorkerCommand], str] = {
     BackupFetch: _FETCH_UNDONE,
     PgRestore: _RESTORE_UNDONE,
@@ -261,9 +265,16 @@ async def _check_claim(kube: KubeClient, plan: EffectPlan) -> None:
 
 
 async def _take_away(kube: KubeClient, made: Unstructured, namespace: str, why: KubeError) -> None:
-    """Take a Job away that cannot start; when that fails, too, both reasons are told."""
-    try:
+    """Take a Job away that cannot start, also while the API server is busy; when that fails, too, both reasons are told."""
+
+    async def delete() -> None:
         await kube.delete(JOBS, unstructured.name(made), namespace, uid=unstructured.uid(made))
+
+    def again(error: Exception) -> bool | timedelta:
+        return isinstance(error, TooManyRequests) and (error.retry_after or True)
+
+    try:
+        await retry(delete, again, _TAKE_AWAY, attempts=_TRIES)
     except NotFound:
         return
     except KubeError as error:

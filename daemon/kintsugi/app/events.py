@@ -6,15 +6,17 @@ They are a courtesy: one that cannot be written is logged and forgotten, the led
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 from kintsugi.decisions.diagnosis.headline import headline
-from kintsugi.errors import KubeError
+from kintsugi.errors import KubeError, TooManyRequests
 from kintsugi.kube.client import Json, KubeClient
 from kintsugi.model.causes import KeptDiagnosis
 from kintsugi.model.records import IncidentState, RunRecord, StepRecord
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
+from kintsugi.retries import Waits, retry
 from kintsugi.telemetry import SECRETS, get_logger
 from kintsugi.views import ServiceViews
 from kubeobjects import resources
@@ -24,6 +26,11 @@ log = get_logger(__name__)
 WELL = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION, IncidentState.CANCELLED, IncidentState.PASSED})
 LONGEST = 1000
 """Characters of an Event's message; the API takes 1,024."""
+
+
+WAITS = Waits(first=timedelta(seconds=1), longest=timedelta(seconds=10))
+ATTEMPTS = 5
+"""How often an Event is sent while the API server is busy."""
 
 
 class ObjectEvents:
@@ -52,12 +59,14 @@ class ObjectEvents:
         """Write what waits, for ever."""
         while True:
             view, reason, message, well = await self._waiting.get()
+            event = self._event(view, reason, message, well=well)
             try:
-                await self._kube.create(
-                    resources.EVENTS, view.service.namespace, self._event(view, reason, message, well=well)
-                )
+                await retry(partial(self._write, view.service.namespace, event), _again, WAITS, attempts=ATTEMPTS)
             except KubeError as error:
                 log.info("event not written", reason=reason, error=str(error))
+
+    async def _write(self, namespace: str, event: Json) -> None:
+        await self._kube.create(resources.EVENTS, namespace, event)
 
     def _note(self, service: str, reason: str, message: str, *, well: bool) -> None:
         view = self._services.views.get(service)
@@ -87,3 +96,7 @@ class ObjectEvents:
             "lastTimestamp": now,
             "count": 1,
         }
+
+
+def _again(error: Exception) -> bool | timedelta:
+    return isinstance(error, TooManyRequests) and (error.retry_after or True)

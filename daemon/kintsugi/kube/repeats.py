@@ -1,7 +1,8 @@
 """
-Decides whether a request is sent again: reads after any temporary failure, changes only after a 429.
+Decides whether a request is sent again: reads after any temporary failure, changes never.
 
-A 429 says that nothing was applied. A disruption budget's 429 is a decision, not overload: it is not repeated.
+A 429 says that a change was not applied, and yet it is the caller's to try again: each attempt of an effect passes the gate.
+A disruption budget's 429 is a decision, not overload: it is not repeated.
 """
 
 import asyncio
@@ -46,6 +47,8 @@ async def persist(send: Callable[[Request], Awaitable[bytes]], request: Request,
 
 def _again(request: Request, error: Exception) -> bool | timedelta:
     """Decide whether to send again: no, after the usual wait, or after the wait that the server asked for."""
+    if request.changes:
+        return False
     if isinstance(error, TooManyRequests):
         return error.reason != DISRUPTION_BUDGET and (error.retry_after or True)
-    return isinstance(error, ServerUnavailable) and not request.changes
+    return isinstance(error, ServerUnavailable)
