@@ -63,7 +63,7 @@ class AdmissionInput:
     The facts at this moment.
 
     `mode` is the lower of the daemon's and the rule's as they are now, `approved` whether a person has approved this run.
-    `annotations` and `silence` are pauses in words ("" for none), `upstream` is what the run's service depends on and is being
+    `annotations` and `silence` are pauses in words ("" for none), `retired` says that the run's rule was taken out, `upstream` is what the run's service depends on and is being
     recovered just now, in words; `opposed` says which other rule has just changed the same the other way. `disruptions` is what
     was changed in the object's namespace within the budget's window, `pods` is what must stay of the services that a pod belongs
     to which is deleted.
@@ -76,6 +76,7 @@ class AdmissionInput:
     pauses: Sequence[Pause] = ()
     annotations: Sequence[str] = ()
     silence: str = ""
+    retired: str = ""
     upstream: str = ""
     opposed: str = ""
     disruptions: Disruptions = field(default_factory=Disruptions)
@@ -140,6 +141,11 @@ def stale(_attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> Admissi
 def silenced(attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> AdmissionResult | None:
     """Hold forward changes while people have silenced all alerts of the run (A19)."""
     return wait(inputs.silence) if inputs.silence and goes_forward(attempt) else None
+
+
+def retired(attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> AdmissionResult | None:
+    """Hold forward changes of a rule that was taken out of the catalog; what it has begun is taken back or finished all the same."""
+    return wait(inputs.retired) if inputs.retired and goes_forward(attempt) else None
 
 
 def broken(attempt: Attempt, inputs: AdmissionInput, limits: Limits) -> AdmissionResult | None:
@@ -209,6 +215,7 @@ CHECKS: tuple[Check, ...] = (
     paused,
     stale,
     silenced,
+    retired,
     broken,
     upstream,
     opposing,

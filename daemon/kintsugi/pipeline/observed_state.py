@@ -93,14 +93,18 @@ class ObservedState:
 
     def mode_of(self, rule: str) -> Mode:
         """
-        Return how far runs of a rule may go now. A rule that somebody has taken out of the catalog acts no more.
+        Return how far runs of a rule may go now.
 
-        What a person starts by hand has no rule, and only the daemon's own mode to keep to.
+        What a person starts by hand has no rule, and only the daemon's own mode to keep to; so has what a rule has begun that was
+        taken out of the catalog since.
         """
-        if rule == MANUAL:
-            return self.mode
         found = self.services.catalog.rules.get(rule)
-        return found.mode.at_most(self.mode) if found is not None else Mode.OBSERVE
+        return found.mode.at_most(self.mode) if found is not None else self.mode
+
+    def retired(self, rule: str) -> str:
+        """Return a sentence when a rule was taken out of the catalog, or has another name there; "" otherwise."""
+        gone = rule != MANUAL and rule not in self.services.catalog.rules
+        return f"rule {rule} is no longer in the catalog" if gone else ""
 
     def good(self, service: str) -> frozenset[str]:
         """Name the pod templates of a service's workload that were seen good."""

@@ -140,6 +140,10 @@ class ClusterView(Protocol):
         """Return how far runs of a rule may go now: the lower of the daemon's mode and the rule's own."""
         ...
 
+    def retired(self, rule: str) -> str:
+        """Return a sentence when a rule is no longer in the catalog, "" otherwise."""
+        ...
+
     def observer(self) -> ObserverHealth:
         """Return the health of the observer."""
         ...

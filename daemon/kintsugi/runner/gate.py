@@ -209,6 +209,7 @@ class RunAdmission:
             pauses=constraints.pauses,
             annotations=[observed.annotation_pause(each) for each in sorted(attempt.namespaces)],
             silence=await gate.silence() if silence else "",
+            retired=observed.retired(gate.journal.run.rule),
             upstream=observed.upstream(gate.journal.run.service),
             opposed=opposition(self.command, constraints.changes, rule=gate.journal.run.rule, run=gate.journal.run.id),
             disruptions=Disruptions() if counted else constraints.disruptions,

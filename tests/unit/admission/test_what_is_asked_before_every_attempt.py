@@ -32,6 +32,7 @@ HINDRANCES = {
     "annotation": replace(CLEAR, annotations=("", "paused by annotation")),
     "blind": replace(CLEAR, observer=ObserverHealth(stale_reason="the watch is silent")),
     "silence": replace(CLEAR, silence="everything is silenced"),
+    "retired": replace(CLEAR, retired="rule web-pods is no longer in the catalog"),
     "breaker": replace(CLEAR, observer=ObserverHealth(nodes=1, nodes_stale=1)),
     "upstream": replace(CLEAR, upstream="database is being recovered by run run-2"),
     "opposed": replace(CLEAR, opposed="rules a and b pull in opposite directions"),
@@ -47,6 +48,7 @@ RULINGS = {
     "annotation": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
     "blind": (AdmissionDecision.WAIT, AdmissionDecision.WAIT),
     "silence": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
+    "retired": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
     "breaker": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
     "upstream": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
     "opposed": (AdmissionDecision.HAND_OVER, AdmissionDecision.ADMIT),
@@ -73,7 +75,7 @@ def test_each_hindrance_holds_what_it_should_and_says_why(hindrance: str) -> Non
 @pytest.mark.parametrize("hindrance", HINDRANCES)
 def test_a_restore_under_way_is_held_by_people_and_by_blindness_only(hindrance: str) -> None:
     decision = admit(replace(FORWARD, restoring=True), HINDRANCES[hindrance], LIMITS).decision
-    free = hindrance in {"silence", "breaker", "upstream", "opposed", "budget", "pods"}
+    free = hindrance in {"silence", "retired", "breaker", "upstream", "opposed", "budget", "pods"}
     assert decision is (AdmissionDecision.ADMIT if free else RULINGS[hindrance][0])
 
 

@@ -245,6 +245,7 @@ class ShownWorld:
         self.modes: dict[str, Mode] = {}
         self.health = ObserverHealth()
         self.annotated: dict[str, str] = {}
+        self.taken_out = ""
         self.silenced: set[str] = set()
         self.known_good: frozenset[str] = frozenset()
         self.last_good_number = 0
@@ -321,6 +322,10 @@ class ShownWorld:
     def mode_of(self, rule: str) -> Mode:
         """Return how far runs of a rule may go."""
         return self.modes.get(rule, Mode.AUTO).at_most(self.mode)
+
+    def retired(self, rule: str) -> str:
+        """Return whether the test has taken a rule out."""
+        return self.taken_out
 
     def observer(self) -> ObserverHealth:
         """Return how well we see."""

@@ -49,6 +49,15 @@ async def test_changes_are_taken_back_newest_first() -> None:
     assert bench.step("two#0~0", Phase.UNDO).name == "Undo: two"
 
 
+async def test_the_changes_of_a_rule_that_was_taken_out_meanwhile_are_taken_back_and_no_more_are_made() -> None:
+    """Somebody who removes or renames a rule has said nothing about what it has left half done."""
+    bench = failing(TWO.replace("- {id: two", "- {id: rest, for: 1m, expect: 1 == 1}\n- {id: two"))
+    bench.at(30, lambda: setattr(bench.observed, "taken_out", "rule web-pods is no longer in the catalog"))
+    ended = await bench.drive()
+    assert bench.effects == ["kubectl cordon one", "kubectl uncordon one"]
+    assert ended.state is IncidentState.ROLLED_BACK
+
+
 async def test_the_runbooks_own_steps_come_first() -> None:
     bench = failing(rollback=BACK)
     await bench.drive()

@@ -99,6 +99,7 @@ async def test_a_change_that_another_rule_has_just_made_the_other_way_is_not_tak
 HINDRANCES: dict[str, Callable[[RunBench, str], None]] = {
     "an annotation": lambda bench, why: bench.observed.annotated.update(production=why),
     "blindness": lambda bench, why: setattr(bench.observed, "stale_reason", why),
+    "a rule that was taken out": lambda bench, why: setattr(bench.observed, "taken_out", why),
 }
 
 
