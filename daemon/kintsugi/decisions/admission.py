@@ -214,12 +214,12 @@ CHECKS: tuple[Check, ...] = (
     unapproved,
     paused,
     stale,
-    silenced,
     retired,
     broken,
     upstream,
     opposing,
     overspent,
     too_few,
+    silenced,
 )
-"""The order of the checks: decisions of people come before observations, and the limits come last."""
+"""The order of the checks: decisions of people before observations, then the limits; last what is dear to find out."""

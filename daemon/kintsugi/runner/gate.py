@@ -5,8 +5,8 @@ The gate of one run: it gathers the current state, asks `admission`, and then wa
 """
 
 import asyncio
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from kintsugi.decisions.admission import (
     AdmissionDecision,
@@ -38,6 +38,9 @@ from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
 
+SILENCE_AGE = timedelta(seconds=30)
+"""How long a run that is silenced takes that for so."""
+
 
 @dataclass(kw_only=True)
 class RunGate:
@@ -52,6 +55,8 @@ class RunGate:
     expiry: timedelta
     parent: str = ""
     approvals: Approvals = field(init=False)
+    _silence: str = field(init=False, default="")
+    _silent_until: datetime = field(init=False, default=datetime.min.replace(tzinfo=UTC))
 
     def __post_init__(self) -> None:
         self.approvals = Approvals(
@@ -124,10 +129,19 @@ class RunGate:
         return "the trigger has ended and the service is healthy" if view is not None and view.healthy else ""
 
     async def silence(self) -> str:
-        """Return a sentence when people have silenced all alerts of the run, "" otherwise (reliability A19)."""
+        """
+        Return a sentence when people have silenced all alerts of the run, "" otherwise (reliability A19).
+
+        The answer lists all of Alertmanager's alerts: while they are silenced it is asked for anew after `SILENCE_AGE` only.
+        """
+        if self.deps.clock() < self._silent_until:
+            return self._silence
         if self.is_manual or not (await self.ledger.triggers.of_incident(self.incident.id)).alerts_only:
             return ""
-        return await self.deps.observed.silence(self.ledger.triggers.firing_keys(self.incident.id))
+        self._silence = await self.deps.observed.silence(self.ledger.triggers.firing_keys(self.incident.id))
+        if self._silence:
+            self._silent_until = self.deps.clock() + SILENCE_AGE
+        return self._silence
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,14 +222,16 @@ class RunAdmission:
             stopping=gate.deps.stopping.is_set(),
             pauses=constraints.pauses,
             annotations=[observed.annotation_pause(each) for each in sorted(attempt.namespaces)],
-            silence=await gate.silence() if silence else "",
             retired=observed.retired(gate.journal.run.rule),
             upstream=observed.upstream(gate.journal.run.service),
             opposed=opposition(self.command, constraints.changes, rule=gate.journal.run.rule, run=gate.journal.run.id),
             disruptions=Disruptions() if counted else constraints.disruptions,
             pods=() if counted else self._pods(),
         )
-        return admit(attempt, inputs, gate.limits)
+        result = admit(attempt, inputs, gate.limits)
+        if silence and result.decision is AdmissionDecision.ADMIT:
+            return admit(attempt, replace(inputs, silence=await gate.silence()), gate.limits)
+        return result
 
     async def _locked(self) -> str:
         """

@@ -246,6 +246,7 @@ class ShownWorld:
         self.health = ObserverHealth()
         self.annotated: dict[str, str] = {}
         self.taken_out = ""
+        self.asked_for_silences = 0
         self.silenced: set[str] = set()
         self.known_good: frozenset[str] = frozenset()
         self.last_good_number = 0
@@ -337,6 +338,7 @@ class ShownWorld:
 
     async def silence(self, alerts: AsyncIterable[str]) -> str:
         """Return a sentence that all of these alerts are silenced."""
+        self.asked_for_silences += 1
         keys = {alert async for alert in alerts}
         return "silenced" if keys and keys <= self.silenced else ""
 

@@ -122,7 +122,8 @@ async def test_alerts_that_people_have_silenced_hold_changes() -> None:
     bench.observed.silenced = {"fp-1"}
     bench.at(90, bench.observed.silenced.clear)
     await bench.drive()
-    assert times["kubectl cordon one"] == pytest.approx(90, abs=1.5)
+    assert 90 <= times["kubectl cordon one"] < 125
+    assert bench.observed.asked_for_silences < 10, "the whole list of alerts is read for each answer"
 
 
 async def test_an_alert_that_is_not_silenced_is_enough_to_go_on() -> None:
