@@ -81,7 +81,7 @@ SABOTAGES: Sequence[Sabotage] = (
         red=(
             "test_a_delete_of_a_pod_that_is_another_by_now_is_a_conflict",
             "test_a_patch_that_the_server_finds_invalid_says_why",
-            "test_a_change_that_is_shed_for_too_long_says_so",
+            "test_a_change_that_was_shed_is_not_sent_again_by_the_client",
             "test_a_read_gives_up_at_its_deadline_with_the_last_reason",
             "test_a_refusal_is_told_in_the_servers_words",
             "test_the_log_of_a_missing_container_is_refused_in_the_servers_words",

@@ -41,7 +41,7 @@ SABOTAGES: Sequence[Sabotage] = (
         red_at="ca82ecd048",
         shows=("P7",),
         against=(Weakness.EMPTIED_SERVICE,),
-        edits=(Edit(file="decisions/admission.py", old="    overspent,\n    too_few,\n)", new="    overspent,\n)"),),
+        edits=(Edit(file="decisions/admission.py", old="    overspent,\n    too_few,\n", new="    overspent,\n"),),
         tests="unit/admission/test_what_is_asked_before_every_attempt.py",
         red=("test_each_hindrance_holds_what_it_should_and_says_why",),
     ),
