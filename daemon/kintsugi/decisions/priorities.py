@@ -55,10 +55,15 @@ class HoldTerms:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnderWay:
-    """The runs under way, by service. `covered_by` is the run that recovers all services, "" for none."""
+    """
+    The runs under way, by service. `covered_by` is the run that recovers all services, "" for none.
+
+    `covered_until` says of each service that this run has seen to when the last of its child runs ended.
+    """
 
     runs: Mapping[str, RunRecord] = field(default_factory=dict)
     covered_by: str = ""
+    covered_until: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,15 +166,11 @@ def holds(trouble: Trouble, services: Mapping[str, Service], upstream: Upstream,
 
     An upstream counts while it is not *serving*, also where it was scaled to none, has not served unbroken for long enough, or
     has a run under way that began when it did not serve, up to that run's verification. One that serves throughout blocks
-    nobody, but just after a person was called for it.
+    nobody, but just after a person was called for it. A run that recovers all services comes before every upstream.
     """
-    name, covered_by = trouble.service.name, upstream.under_way.covered_by
-    if covered_by:
-        why = f"the stack is being recovered by run {covered_by}"
-        return (Hold(upstream=covered_by, why=why, cause=HoldCause.STACK, explained=True, recovering=True),)
-    known = upstreams_of(name, services)
+    known = upstreams_of(trouble.service.name, services)
     found = tuple(hold for each in known if (hold := _hold(trouble, each, upstream, now)) is not None)
-    return (*found, *_well(trouble, known, upstream))
+    return (*_stack(trouble.service.name, upstream), *found, *_well(trouble, known, upstream))
 
 
 def waits(held_by: Iterable[Hold], held: Held, terms: HoldTerms, *, now: datetime) -> OngoingHold | None:
@@ -232,6 +233,16 @@ def _in_vain(hold: Hold, last: PastRun | None) -> PastRun | None:
     if last is None or last.finished is None or last.state not in UNHELPFUL_OUTCOMES:
         return None
     return last if hold.lapsed is None or hold.lapsed <= last.finished else None
+
+
+def _stack(name: str, upstream: Upstream) -> tuple[Hold, ...]:
+    """Return the hold by the run that recovers all services, unless it has seen to this one, which has failed again since."""
+    run, view = upstream.under_way.covered_by, upstream.views.get(name)
+    seen_to, failing = upstream.under_way.covered_until.get(name), view.failing_since if view is not None else None
+    if not run or (seen_to is not None and failing is not None and failing > seen_to):
+        return ()
+    why = f"the stack is being recovered by run {run}"
+    return (Hold(upstream=run, why=why, cause=HoldCause.STACK, explained=True, recovering=True),)
 
 
 def _hold(trouble: Trouble, name: str, upstream: Upstream, now: datetime) -> Hold | None:

@@ -10,6 +10,7 @@ import structlog
 
 from kintsugi.decisions.priorities import UnderWay
 from kintsugi.decisions.reconciliation import ReconcileAction, reconcile_action
+from kintsugi.drivers.stack import StackDriver
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord
@@ -97,7 +98,11 @@ class RunSupervisor:
         going = (self._current(run) for run in self._runs.values() if run.kind is RunKind.RECOVERY)
         runs = {run.service: run for run in going}
         stack = runs.get(STACK)
-        return UnderWay(runs=runs, covered_by=stack.id if stack is not None else "")
+        if stack is None:
+            return UnderWay(runs=runs)
+        driver = self._drivers.get(stack.id)
+        seen_to = driver.waits.ended if isinstance(driver, StackDriver) else {}
+        return UnderWay(runs=runs, covered_by=stack.id, covered_until=seen_to)
 
     def run_of(self, service: str) -> RunRecord | None:
         """Return the run that is under way for a service."""

@@ -11,6 +11,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import IncidentState, RunRecord, Signal, Verdict
 from kintsugi.model.rules import Mode, RuleSource
+from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.pending_incidents import PendingIncidents
@@ -57,7 +58,8 @@ class ListedRuns:
     @property
     def going(self) -> UnderWay:
         """Return the recoveries under way."""
-        return UnderWay(runs={each.service: each for each in self.under_way})
+        runs = {each.service: each for each in self.under_way}
+        return UnderWay(runs=runs, covered_by=runs[STACK].id if STACK in runs else "")
 
     def on_free(self, listener: Callable[[], None]) -> None:
         """Hear of no end: no run of these ends."""

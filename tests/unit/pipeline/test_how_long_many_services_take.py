@@ -14,7 +14,7 @@ from tests.bench.graphs import SHAPES
 from tests.bench.recovering import UNLIMITED, declared, recover
 from tests.unit.virtual import play
 
-SIZES = (5, pytest.param(50, marks=pytest.mark.long))
+SIZES = (5, 50)
 
 
 def account(shape: str, size: int, *, at_once: int = 0) -> tuple[bool, str]:

@@ -141,6 +141,8 @@ async def test_a_change_waits_for_the_run_of_an_upstream_that_went_down_but_no_l
     assert business.observed.upstream("web") == "database is being recovered by run run-1"
     assert business.observed.upstream("database") == ""
     assert business.observed.upstream("stack") == ""
+    business.supervisor.under_way = [run(service="stack"), run(service="database"), run()]
+    assert business.observed.upstream("web") == "database is being recovered by run run-1", "in a run about all, too"
     await asyncio.sleep(15 * 60)
     assert business.observed.upstream("web") == ""
 

@@ -323,6 +323,25 @@ def test_while_the_stack_is_being_recovered_every_claim_is_held_whatever_the_lim
         assert still.why == "the stack is being recovered by run run-7"
 
 
+def test_a_service_that_fails_again_after_its_run_of_the_stack_is_judged_by_itself_cause_first() -> None:
+    """Else nobody would heal it before the stack's end, which waits for it."""
+    covered = UnderWay(covered_by="run-7", covered_until={"database": moment(minutes=5), "api": moment(minutes=6)})
+    for failing, cause in ((moment(minutes=4), HoldCause.STACK), (moment(minutes=7), HoldCause.DOWN)):
+        seen = views(web=0, api=0, database=0)
+        seen = {name: replace(each, failing_since=failing) for name, each in seen.items()}
+        assert [bool(held(each, seen=seen, under_way=covered)) for each in ("database", "web")] == [
+            cause is HoldCause.STACK,
+            True,
+        ]
+        assert held("api", seen=seen, under_way=covered)[0].cause is cause
+        assert held("web", seen=seen, under_way=covered)[0].cause is HoldCause.STACK, "its run is still to come"
+
+
+def test_a_service_that_is_well_after_its_run_of_the_stack_stays_covered_while_its_alert_lags() -> None:
+    covered = UnderWay(covered_by="run-7", covered_until={"database": moment(minutes=5)})
+    assert [each.cause for each in held("database", seen=views(), under_way=covered)] == [HoldCause.STACK]
+
+
 def test_a_service_that_got_well_with_its_upstream_waits_for_its_alerts_to_clear_only_if_it_was_held() -> None:
     seen = views()
     seen["api"] = replace(seen["api"], healthy_since=moment(minutes=2))

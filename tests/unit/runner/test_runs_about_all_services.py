@@ -192,6 +192,20 @@ async def test_the_runs_that_a_run_has_started_are_all_listed_once_and_afterward
     assert bench.ledger.listed == 1
 
 
+async def test_a_run_knows_when_it_has_seen_to_a_service_also_after_a_restart() -> None:
+    """A service that fails again after that is no longer covered by it."""
+    bench = StackBench()
+    driving = asyncio.create_task(bench.carry_all())
+    await asyncio.sleep(90)
+    assert bench.stack is not None
+    assert bench.stack.waits.ended == {"database": NOW + timedelta(minutes=1)}
+    driving.cancel()
+    again = asyncio.create_task(bench.carry_all())
+    await asyncio.sleep(5)
+    assert bench.stack.waits.ended == {"database": NOW + timedelta(minutes=1)}
+    again.cancel()
+
+
 async def test_a_service_that_is_well_has_no_run_started() -> None:
     bench = StackBench()
     bench.well |= {"database", "api"}
