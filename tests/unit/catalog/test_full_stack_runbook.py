@@ -63,7 +63,9 @@ def test_the_runbook_s_own_steps_only_look_and_changes_are_made_by_runbooks_of_s
         if isinstance(step.do, RunRunbook)
     }
     assert children == {
+        "database_at_zero": ("database", "start-service"),
         "database": ("database", "database-recovery"),
+        "cache_at_zero": ("cache-service", "start-service"),
         "cache": ("cache-service", "cache-recovery"),
         "backend_at_zero": ("api-service", "start-service"),
         "backend": ("api-service", "workload-recovery"),

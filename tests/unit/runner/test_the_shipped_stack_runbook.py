@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from kintsugi.objects.kept import EndpointSlice, Metadata, PersistentVolumeClaim
 from kintsugi.objects.storage import ClaimStatus
 from kintsugi.runner.context import ChildCall
 from kintsugi.runner.journal import recalled
-from tests.unit.factories import NOW, run
+from tests.unit.factories import NOW, deployment, run
 from tests.unit.runner.fakes import ShownWorld
 from tests.unit.runner.test_runs_about_all_services import NAMES, StackBench, StackLedger
 
@@ -142,6 +143,25 @@ async def test_all_five_are_recovered_in_the_order_of_the_page_and_what_nobody_w
     kept: Any = recalled(bench.step("before/events").result)["kept"]
     assert [each["metadata"]["name"] for each in kept] == ["web-app-deployment-1"]
     assert len(bench.asked("nc -z")) == 2 * len(IN_ORDER)
+
+
+@pytest.mark.parametrize(
+    ("name", "step"), [("database", "data/database_at_zero"), ("cache-service", "data/cache_at_zero")]
+)
+async def test_data_that_somebody_has_scaled_to_0_are_started_once_a_person_agrees(name: str, step: str) -> None:
+    """No recovery of theirs starts what is stopped on purpose; what needs them waits for the answer."""
+    bench = Shipped()
+    bench.observed.views[name] = replace(
+        bench.observed.views[name], workload=deployment(CATALOG.services[name], desired=0, ready=0)
+    )
+    bench.ledger.answers_after = timedelta(minutes=3)
+    runbooks: dict[str, str] = {}
+    bench.before_child = lambda call: runbooks.setdefault(call.service, call.runbook.name) and None
+    ended = await bench.carry_all()
+    assert ended.state is IncidentState.RECOVERED, ended.reason
+    assert [each.path for each in bench.ledger.questions] == [step]
+    assert runbooks[name] == "start-service"
+    assert bench.calls["api-service"][0] >= bench.calls[name][1] >= 180
 
 
 async def test_a_service_that_is_well_again_because_its_upstream_is_needs_no_run() -> None:
