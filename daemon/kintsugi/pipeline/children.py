@@ -136,7 +136,9 @@ class ChildRuns:
     ) -> tuple[Rule, frozenset[Guard]]:
         """Return the rule that starts a child, and the guards that a person has overruled for its parent."""
         if parent.rule != MANUAL:
-            return replace(catalog.rules[parent.rule], service=service.name, runbook=runbook.name), frozenset()
+            mode = self._observed.mode_of(parent.rule, runbook.name, {service.name})
+            rule = catalog.rules[parent.rule]
+            return replace(rule, service=service.name, runbook=runbook.name, mode=mode), frozenset()
         overrides = await self._ledger.run_requests.overrides(parent.id)
         guards = frozenset(guard for guard, name in OVERRULED.items() if name in overrides)
         return manual_rule(runbook, service, cooldown=timedelta(0)), guards

@@ -12,6 +12,7 @@ from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.decisions.dependencies import causes
 from kintsugi.decisions.drills import DrillGuardInput
 from kintsugi.decisions.guards import GuardContext, Limits, holds_ledger
+from kintsugi.decisions.modes import mode_for
 from kintsugi.decisions.planner import Plan
 from kintsugi.decisions.priorities import Hold, HoldCause, Trouble, UnderWay, Upstream, holds, own_reason, rank
 from kintsugi.decisions.slots import overtaker
@@ -91,15 +92,16 @@ class ObservedState:
         """Return why the clock cannot be trusted now; "" when it can."""
         return self.services.clock_problem
 
-    def mode_of(self, rule: str) -> Mode:
+    def mode_of(self, rule: str, runbook: str, services: Collection[str]) -> Mode:
         """
-        Return how far runs of a rule may go now.
+        Return how far runs of a rule may go now with a runbook that changes these services.
 
         What a person starts by hand has no rule, and only the daemon's own mode to keep to; so has what a rule has begun that was
         taken out of the catalog since.
         """
-        found = self.services.catalog.rules.get(rule)
-        return found.mode.at_most(self.mode) if found is not None else self.mode
+        catalog = self.services.catalog
+        found = catalog.rules.get(rule)
+        return mode_for(found, runbook, services, catalog).at_most(self.mode) if found is not None else self.mode
 
     def retired(self, rule: str) -> str:
         """Return a sentence when a rule was taken out of the catalog, or has another name there; "" otherwise."""

@@ -3,7 +3,7 @@ The context that the parts of one run share: the scope of a step, and the ports 
 """
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -136,8 +136,8 @@ class ClusterView(Protocol):
     @property
     def mode(self) -> Mode: ...
 
-    def mode_of(self, rule: str) -> Mode:
-        """Return how far runs of a rule may go now: the lower of the daemon's mode and the rule's own."""
+    def mode_of(self, rule: str, runbook: str, services: Collection[str]) -> Mode:
+        """Return how far runs of a rule may go now: as the daemon's mode, the rule and those of other services let a runbook."""
         ...
 
     def retired(self, rule: str) -> str:

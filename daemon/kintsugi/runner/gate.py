@@ -212,7 +212,8 @@ class RunAdmission:
 
     async def _decide(self, *, silence: bool = False, counted: bool = False) -> AdmissionResult:
         gate, observed, attempt = self.gate, self.gate.deps.observed, self._attempt()
-        now, mode = gate.deps.clock(), observed.mode_of(gate.journal.run.rule)
+        now = gate.deps.clock()
+        mode = observed.mode_of(gate.journal.run.rule, self.scope.runbook, self.affected.services)
         since, opposable = now - gate.limits.budget_window, goes_forward(attempt) and can_oppose(self.command)
         constraints = await gate.ledger.admissions.constraints(self.affected.namespace, since, now, changes=opposable)
         inputs = AdmissionInput(

@@ -43,14 +43,13 @@ class Approvals:
     parent: str = ""
 
     async def cover_run(self) -> bool:
-        """Return whether a person has approved the whole run, or wants it taken back."""
+        """Return whether a person has approved the whole run (or the step of its parent that starts it), or wants it taken back."""
         if self.journal.run.rollback_requested_by:
             return True
-        asked = [
-            *await self._asked(RUN),
-            *(await self.ledger.approvals.of_incident(self.parent) if self.parent else ()),
-        ]
-        return any(each.answered is not None for each in asked if each.path == str(RUN))
+        of_parent = await self.ledger.approvals.of_incident(self.parent) if self.parent else ()
+        covering = (str(RUN), self.journal.run.parent_step)
+        asked = [*await self._asked(RUN), *(each for each in of_parent if each.path in covering)]
+        return any(each.answered is not None for each in asked)
 
     async def ask(
         self, path: StepPath, question: str, phase: Phase, raise_if_forbidden: Callable[[], Awaitable[None]]

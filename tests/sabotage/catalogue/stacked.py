@@ -223,4 +223,28 @@ SABOTAGES: Sequence[Sabotage] = (
             "test_a_dependent_that_no_data_help_is_left_to_the_next_level_of_its_stack_and_no_reason_to_leave_the_restore",
         ),
     ),
+    Sabotage(
+        takes_out="a run about all services asks how far the rules of each service let its runbook go",
+        red_at="a87c499a2c-dirty",
+        shows=("P8",),
+        edits=(
+            Edit(
+                file="decisions/modes.py",
+                old="return reduce(Mode.at_most, others, rule.mode)",
+                new="return reduce(Mode.at_most, others[:0], rule.mode)",
+            ),
+        ),
+        tests="unit/admission/test_how_far_a_run_may_go.py",
+        red=(
+            "test_a_run_about_all_services_does_no_more_to_one_than_its_own_rules_let_the_same_runbook",
+            "test_the_most_careful_of_several_services_counts",
+        ),
+    ),
+    Sabotage(
+        takes_out="a service that fails again after its run in the stack's is no longer covered by that one",
+        red_at="a87c499a2c-dirty",
+        edits=(Edit(file="decisions/priorities.py", old="failing > seen_to)", new="failing < seen_to)"),),
+        tests="unit/priorities/test_cause_comes_first.py",
+        red=("test_a_service_that_fails_again_after_its_run_of_the_stack_is_judged_by_itself_cause_first",),
+    ),
 )

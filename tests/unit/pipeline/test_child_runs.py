@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -73,7 +73,9 @@ class Scene:
     started: list[RunRecord]
 
 
-async def scene(ledger: Ledger, refusals: Sequence[Reason] = (), *, parent: RunRecord = PARENT) -> Scene:
+async def scene(
+    ledger: Ledger, refusals: Sequence[Reason] = (), *, parent: RunRecord = PARENT, own: Mode = Mode.AUTO
+) -> Scene:
     """Let the parent be under way; the task of a child ends twice, and only then it is over."""
     await keep(ledger, replace(incident(service=STACK), id=PARENT.incident), parent)
     ledger.run_requests = asked = ChildRequests(ledger._store, refusals)
@@ -101,9 +103,11 @@ async def scene(ledger: Ledger, refusals: Sequence[Reason] = (), *, parent: RunR
     observed = SimpleNamespace(
         clock=virtual_clock,
         limits=LIMITS,
-        mode=Mode.AUTO,
+        mode_of=lambda *_: own,
         starts=lambda _: "",
-        guard_context=lambda rule, _plan, _hold, *, approved: replace(circumstances(), rule=rule, approved=approved),
+        guard_context=lambda rule, _plan, _hold, *, approved: replace(
+            circumstances(), rule=rule, mode=rule.mode, approved=approved
+        ),
     )
     made: Any = ChildRuns(ledger, SimpleNamespace(by_digest=by_digest), observed, supervisor)  # type: ignore[arg-type]
     return Scene(ledger=ledger, runs=made, asked=asked, started=started)
@@ -148,6 +152,20 @@ async def test_a_child_is_claimed_in_the_name_of_its_parent_and_within_its_time(
     assert request.deadline <= PARENT.deadline
     assert request.locks == ("service web", "production/deployment/web")
     assert made.asked.verdicts[0].kind is VerdictKind.STARTED
+
+
+@pytest.mark.parametrize(("own", "starts"), [(Mode.AUTO, True), (Mode.APPROVE, True), (Mode.OBSERVE, False)])
+async def test_a_child_goes_no_further_than_its_services_own_rules_let_it(
+    own: Mode, starts: bool, ledger: Ledger
+) -> None:
+    """P8: one that may do nothing is not started, one that must ask asks before its first change."""
+    made = await scene(ledger, own=own)
+    with (
+        nullcontext() if starts else pytest.raises(ExecutionStopped, match="mend on web may not start: mode is observe")
+    ):
+        await run_to_its_end(made.runs, call())
+    (request,) = made.asked.requests
+    assert (request.mode, bool(made.started)) == (own, starts)
 
 
 @pytest.mark.parametrize(

@@ -135,11 +135,14 @@ async def test_in_mode_observe_it_is_only_shown(ledger: Ledger) -> None:
 async def test_a_run_by_hand_keeps_to_the_daemons_own_mode(mode: Mode) -> None:
     """It has no rule in the catalog that could forbid it, or be taken out."""
     observed = PipelineBench(mode=mode).observed
-    assert (observed.mode_of(MANUAL), observed.retired(MANUAL)) == (mode, "")
+    assert (observed.mode_of(MANUAL, "mend", {"web"}), observed.retired(MANUAL)) == (mode, "")
 
 
 @pytest.mark.parametrize("mode", list(Mode))
 async def test_a_run_of_a_rule_that_was_taken_out_keeps_to_the_daemons_own_mode(mode: Mode) -> None:
     """Its removal is no *observe*: what it has begun is taken back or finished, and only further changes wait."""
     observed = PipelineBench(mode=mode).observed
-    assert (observed.mode_of("gone"), observed.retired("gone")) == (mode, "rule gone is no longer in the catalog")
+    assert (observed.mode_of("gone", "mend", {"web"}), observed.retired("gone")) == (
+        mode,
+        "rule gone is no longer in the catalog",
+    )

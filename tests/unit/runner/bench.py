@@ -79,6 +79,7 @@ class RunBench:
         self.driver: RunDriver | None = None
         self.power = Power()
         self.was_cut = False
+        self.parent = ""
         self.pace = timedelta(seconds=1)
         self.prometheus = ""
         self.diagnoses: Diagnoses | None = None
@@ -103,6 +104,7 @@ class RunBench:
             limits=LIMITS,
             plan=self.runbook.digest,
             expiry=timedelta(minutes=30),
+            parent=self.parent,
         )
         self.driver = RunDriver(
             deps=deps,

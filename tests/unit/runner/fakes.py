@@ -214,8 +214,8 @@ class RunLedger(CasJournal):
         self.power.hit("after the commit of a question")
 
     async def approvals(self, incident: str) -> tuple[Approval, ...]:
-        """List the questions."""
-        return tuple(self.questions)
+        """List the questions of an incident."""
+        return tuple(each for each in self.questions if each.incident == incident)
 
     async def approvals_of(self, of: Collection[str]) -> tuple[Approval, ...]:
         """List the questions of several incidents."""
@@ -320,7 +320,7 @@ class ShownWorld:
             self.views[name], is_current=False, healthy=None, healthy_since=None, failing_since=None
         )
 
-    def mode_of(self, rule: str) -> Mode:
+    def mode_of(self, rule: str, runbook: str, services: Collection[str]) -> Mode:
         """Return how far runs of a rule may go."""
         return self.modes.get(rule, Mode.AUTO).at_most(self.mode)
 

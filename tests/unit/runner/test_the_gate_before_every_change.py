@@ -354,6 +354,20 @@ async def test_a_run_whose_plan_was_approved_goes_on_in_mode_approve() -> None:
     assert ended.state is IncidentState.RECOVERED
 
 
+@pytest.mark.parametrize(("step", "changes"), [("data/web_at_zero", 2), ("", 2), ("data/api_at_zero", 0)])
+async def test_a_child_is_approved_with_its_parents_plan_or_with_the_step_that_starts_it(
+    step: str, changes: int
+) -> None:
+    """A yes to another step of its parent says nothing about it."""
+    bench = RunBench(TWO, heals="kubectl cordon two")
+    bench.observed.mode = Mode.APPROVE
+    bench.ledger.record = replace(bench.ledger.record, parent="run-stack", parent_step="data/web_at_zero")
+    bench.parent = "inc-stack"
+    bench.ledger.questions = [replace(approval(answered=moment()), incident="inc-stack", path=step)]
+    await bench.drive()
+    assert len(bench.effects) == changes
+
+
 async def test_a_change_waits_for_an_upstream_that_went_down_in_mid_run_and_is_being_recovered() -> None:
     bench = RunBench(TWO, heals="kubectl cordon two")
     bench.actor.takes = timedelta(seconds=10)
