@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kintsugi.cli.demo.shop import deployment
 from kintsugi.model.records import IncidentState
 from kubeobjects import resources
@@ -18,6 +20,8 @@ from tests.harness.billing import BILLING, FINANCE, FRONT, INVOICES, LABELS, LED
 from tests.harness.s3 import KEY, SECRET
 from tests.integration.database_doubles import OWN_CLAIM, PROBE, SERVER, images, with_a_claim_of_its_own
 from tests.integration.database_stage import NAMESPACE, POD, DatabaseStage, secret, stateful_set
+
+pytestmark = pytest.mark.long
 
 LEDGER_POD, LEDGER_CLAIM = f"{LEDGER}-0", f"data-{LEDGER}-0"
 
