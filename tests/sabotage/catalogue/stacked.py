@@ -225,7 +225,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run about all services asks how far the rules of each service let its runbook go",
-        red_at="a87c499a2c-dirty",
+        red_at="4454cfe8cb",
         shows=("P8",),
         edits=(
             Edit(
@@ -242,7 +242,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a service that fails again after its run in the stack's is no longer covered by that one",
-        red_at="a87c499a2c-dirty",
+        red_at="4454cfe8cb",
         edits=(Edit(file="decisions/priorities.py", old="failing > seen_to)", new="failing < seen_to)"),),
         tests="unit/priorities/test_cause_comes_first.py",
         red=("test_a_service_that_fails_again_after_its_run_of_the_stack_is_judged_by_itself_cause_first",),
