@@ -258,3 +258,27 @@ def test_the_stack_is_well_when_every_service_is_known_to_be(catalog: Catalog, s
     assert expect.evaluate(names(views(catalog, healthy=False))) is False
     with pytest.raises(EvaluationError, match="absent"):
         expect.evaluate(names(views(catalog, healthy=None)))
+
+
+@pytest.mark.parametrize(
+    ("down", "at_zero", "starts"),
+    [
+        (["web-service"], [], False),
+        (["database", "cache-service"], [], True),
+        (["database", "api-service", "web-service", "ingress-controller"], [], False),
+        (["database", "cache-service", "api-service", "web-service"], [], True),
+        (["cache-service", "web-service"], [], True),
+        (["cache-service", "web-service"], ["api-service"], False),
+        (["api-service", "web-service"], ["database"], False),
+    ],
+)
+def test_the_stack_is_recovered_when_two_services_are_down_that_no_upstream_explains(
+    catalog: Catalog, down: list[str], at_zero: list[str], starts: bool
+) -> None:
+    """One that somebody has scaled to 0 explains its dependents, as it does where they are held."""
+    shown = dict(views(catalog))
+    shown |= {name: replace(shown[name], ready=0, healthy=False) for name in down}
+    shown |= {name: replace(shown[name], ready=0, desired=0) for name in at_zero}
+    when = catalog.rules["several-services-down"].when
+    assert when is not None
+    assert when.evaluate(names(shown)) is starts

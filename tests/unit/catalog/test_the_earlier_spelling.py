@@ -238,7 +238,7 @@ def named(document: Document) -> str:
     return f"{value['kind']}/{value['metadata']['name']}"
 
 
-CHANGED_SINCE = frozenset({"Runbook/full-stack-recovery", "Runbook/workload-recovery"})
+CHANGED_SINCE = frozenset({"Rule/several-services-down", "Runbook/full-stack-recovery", "Runbook/workload-recovery"})
 """Documents that mean something else today; others were added."""
 
 
