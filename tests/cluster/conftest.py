@@ -97,13 +97,14 @@ def names(cluster: RealCluster) -> Iterator[None]:
 
 
 @pytest.fixture
-def stack(own_cluster: RealCluster, production: str) -> Iterator[ServiceStack]:
-    """Return the five services of the shipped rules, up, in their namespaces; they go with the test."""
-    reason = tiers.obstacle()
+def stack(request: pytest.FixtureRequest, own_cluster: RealCluster, production: str) -> Iterator[ServiceStack]:
+    """Return the services of the shipped rules (those of the parameter, else all), up, in their namespaces; they go with the test."""
+    wanted = getattr(request, "param", tuple(tiers.Tier))
+    reason = tiers.obstacle(wanted)
     if reason:
         pytest.skip(reason)
     try:
-        with stacks.stack(own_cluster, production) as made:
+        with stacks.stack(own_cluster, production, wanted) as made:
             yield made
     finally:
         clear(own_cluster, INGRESS)
