@@ -147,7 +147,7 @@ bench: $(READY) ## Measure what the daemon carries, beside what the machine coul
 chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the real cluster again and again (ROUNDS=10)
 	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
 	    echo "wrong answers: $(EXAMPLES) of each kind, seed $$seed (again: make chaos SEED=$$seed)"; \
-	    drawn="$(PYTEST) --hypothesis-profile=default --hypothesis-seed=$$seed"; \
+	    drawn="$(PYTEST) --hypothesis-profile=drawn --hypothesis-seed=$$seed"; \
 	    CI= KINTSUGI_EXAMPLES=$(EXAMPLES) $$drawn --timeout=7200 tests/unit/answers; \
 	    CI= $$drawn -m hypothesis --ignore=tests/unit/answers tests/unit
 	@KINTSUGI_ALL_PAIRS=1 $(PYTEST) --capture=no $(TOLD_NO) $(STACKS)

@@ -8,8 +8,10 @@ from hypothesis import settings
 # In this order: a module that another has imported comes too late for pytest to rewrite its asserts.
 pytest_plugins = ["tests.harness.tally", "tests.harness.fixtures"]
 
-# One revision fails or passes, whoever runs it; `make chaos` draws other examples, with a seed that it prints.
-settings.register_profile("repeatable", derandomize=True, database=None)
+# One revision fails or passes, whoever runs it, and however busy the machine is. `make chaos` draws other examples, with a seed
+# that it prints.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.register_profile("drawn", deadline=None)
 settings.load_profile("repeatable")
 
 

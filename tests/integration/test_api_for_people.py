@@ -353,7 +353,7 @@ async def test_dead_letters_are_listed_without_what_they_hold(api: OperatorApiPo
 async def test_a_dead_letter_is_sent_in_again_by_a_person_with_a_name(api: OperatorApiPort) -> None:
     assert await api.ask("POST", "/api/v1/dead-letters/dead-1/resend") == (
         200,
-        {"id": "dead-1", "accepted": 1, "dead_letters": 0},
+        {"id": "dead-1", "accepted": 1, "dead_letters": 0, "stale": 0},
     )
     assert api.operations.asked == [("resend", "dead-1", "ana")]
     assert (await api.ask("POST", "/api/v1/dead-letters/other/resend"))[0] == 404

@@ -163,7 +163,7 @@ def operator_service(core: Core) -> OperatorService:
         explainer=explainer,
         drill_scheduler=core.drill_scheduler,
         manual_starts=core.manual_starts,
-        reread=reread,
+        reread=lambda letter, now: reread(letter, now, timed=core.clock.trusted),
         diagnoser=core.diagnoser,
         diagnoses=core.diagnoses,
         differences=RollbackDifference(kube=core.kube),

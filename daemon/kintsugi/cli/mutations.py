@@ -59,11 +59,12 @@ async def roll_back(connection: Connection, incident: str, *, yes: bool) -> Exit
 async def resend(connection: Connection, letter: str, *, yes: bool) -> ExitCode:
     """Ask, and send a dead letter in again."""
     async with dial(connection) as daemon:
-        question = f"Resend {letter}? It is judged as if it had arrived now."
+        question = f"Resend {letter}? What it says is taken where it still counts."
         if not agreed(question, yes=yes):
             raise Refused("nothing was resent")
         sent = await daemon.resend(letter)
     left = f", {sent.dead_letters} still cannot be understood" if sent.dead_letters else ""
+    left += f", {sent.stale} left out as too old: Alertmanager sends again what still fires" if sent.stale else ""
     see = "To follow it: kintsugi signals"
     return _done(connection, sent, f"Resent: {sent.accepted} {_alerts(sent.accepted)} accepted{left}. {see}")
 

@@ -65,11 +65,16 @@ class DeadLetterSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resent:
-    """What came of a dead letter that was sent in again: signals that were taken, and letters that it left in its place."""
+    """
+    What came of a dead letter that was sent in again: signals that were taken, and letters that it left in its place.
+
+    `stale` counts the alerts that were left out, because the letter is too old to say whether they still fire.
+    """
 
     id: str
     accepted: int
     dead_letters: int
+    stale: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

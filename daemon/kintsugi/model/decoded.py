@@ -17,3 +17,10 @@ class Decoded(Protocol):
 
     @property
     def unreadable(self) -> str: ...
+
+
+class DecodedAgain(Decoded, Protocol):
+    """What a dead letter held; `stale` counts alerts that were left out: whether they still fire is not known."""
+
+    @property
+    def stale(self) -> int: ...

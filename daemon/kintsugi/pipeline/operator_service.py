@@ -32,7 +32,7 @@ from kintsugi.model.api_types import (
     SignalQuery,
 )
 from kintsugi.model.causes import Diagnosis
-from kintsugi.model.decoded import Decoded
+from kintsugi.model.decoded import DecodedAgain
 from kintsugi.model.identity import new_id
 from kintsugi.model.manual import MANUAL, RecoverRequest
 from kintsugi.model.records import (
@@ -70,6 +70,8 @@ from kintsugi.runner.report import undo_texts
 
 log = structlog.get_logger(__name__)
 
+COMES_AGAIN = "Alertmanager sends again what does"
+
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorService:
@@ -83,7 +85,7 @@ class OperatorService:
     explainer: Explainer
     drill_scheduler: DrillScheduler
     manual_starts: ManualStarts
-    reread: Callable[[DeadLetter, datetime], Decoded]
+    reread: Callable[[DeadLetter, datetime], DecodedAgain]
     diagnoser: Diagnoser
     diagnoses: IncidentDiagnoses
     differences: RollbackDifference
@@ -127,23 +129,26 @@ class OperatorService:
 
     async def resend(self, letter: str, *, who: str) -> Resent:
         """
-        Accept a dead letter as if it arrived now.
+        Accept what a dead letter says that still counts: alerts that had ended, and, where it is new, those that fire.
 
         Its signals are committed before it goes, so that one that is sent in twice is taken once. Raises NotRecorded for no
-        such letter, WrongState while nothing of it can be understood.
+        such letter, WrongState while nothing of it can be understood, or nothing of it counts any more.
         """
         kept = await self.ledger.dead_letters.get(letter)
         now = self.observed.clock()
         read = self.reread(kept, now)
         if not read.signals:
-            why = read.unreadable or next((each.reason for each in read.dead_letters), "it holds no alert")
+            why = read.unreadable or next((each.reason for each in read.dead_letters), "") or "it holds no alert"
+            if read.stale:
+                why = f"it is of {kept.received:%Y-%m-%d %H:%M:%S}, and whether its alerts still fire is not known: {COMES_AGAIN}"
             raise WrongState(f"dead letter {letter} cannot be resent: {why}")
         await self.ledger.signals.accept(read.signals, now)
         await self.ledger.dead_letters.keep(read.dead_letters)
         await self.ledger.dead_letters.forget(letter)
-        log.info("dead letter resent", letter=letter, who=who, signals=len(read.signals))
+        log.info("dead letter resent", letter=letter, who=who, signals=len(read.signals), stale=read.stale)
         self.pipeline.wake()
-        return Resent(id=letter, accepted=len(read.signals), dead_letters=len(read.dead_letters))
+        left = len(read.dead_letters)
+        return Resent(id=letter, accepted=len(read.signals), dead_letters=left, stale=read.stale)
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         """Approve the plan that was shown; the waiting run or incident continues within moments."""

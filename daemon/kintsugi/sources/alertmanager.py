@@ -42,7 +42,8 @@ class Delivery:
 
     `truncated` counts alerts that the sender left out (A7); `left_out` is a dead letter that says so, for where nobody can
     be asked for them. `unreadable` says why the body as a whole could not be read; then there are no signals, and one
-    dead letter. `postponed`: something could not be read, and what was not looked at.
+    dead letter. `postponed`: something could not be read, and what was not looked at. `stale` counts alerts of a dead letter
+    that were left out, because they fired when it came in.
     """
 
     signals: tuple[Signal, ...] = ()
@@ -51,6 +52,7 @@ class Delivery:
     left_out: DeadLetter | None = None
     unreadable: str = ""
     postponed: bool = False
+    stale: int = 0
 
 
 _POSTPONED = Delivery(postponed=True)

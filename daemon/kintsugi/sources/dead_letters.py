@@ -1,23 +1,44 @@
-"""A dead letter that is sent in again: its payload is read as it was when it came in, by what is known now."""
+"""
+A dead letter that is sent in again: its payload is read by what is known now, and what it says is as old as the letter.
+"""
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from kintsugi.errors import ProbeFailed
-from kintsugi.model.records import DeadLetter, SignalSource
+from kintsugi.model.records import DeadLetter, SignalSource, SignalStatus
 from kintsugi.sources.alertmanager import Delivery, decode
 from kintsugi.sources.alertmanager_api import decode_alerts
 
+NEWS_FOR = timedelta(minutes=5)
+"""How long "it fires" is the newest word about an alert: Alertmanager tells of a group's changes every `group_interval`, which is
+5 minutes by default (https://prometheus.io/docs/alerting/latest/configuration)."""
 
-def reread(letter: DeadLetter, now: datetime) -> Delivery:
-    """Read the payload of a letter as received at `now`; without one there is nothing, and that is said."""
+
+def reread(letter: DeadLetter, now: datetime, *, timed: bool) -> Delivery:
+    """
+    Read the payload of a letter at `now`; without one there is nothing, and that is said.
+
+    Whether an alert still fires that an old letter says fires is not known: it is left out, and counted in `stale`. What has
+    ended has ended. `timed`: whether our clock may be compared with the times in it.
+    """
     if letter.payload is None:
         return Delivery(unreadable="it was not stored whole: it is too large, or contains what looks like a secret")
-    if letter.source is not SignalSource.POLL:
-        return decode(letter.payload, now)
     try:
-        alerts, letters = decode_alerts(letter.payload, now)
+        found = _read(letter, letter.payload, now, timed=timed)
     except ProbeFailed as error:
         return Delivery(unreadable=str(error))
+    if timed and now - letter.received <= NEWS_FOR:
+        return found
+    ended = tuple(each for each in found.signals if each.status is SignalStatus.RESOLVED)
+    return replace(found, signals=ended, stale=len(found.signals) - len(ended))
+
+
+def _read(letter: DeadLetter, payload: bytes, now: datetime, *, timed: bool) -> Delivery:
+    """Read a payload as its source does. Raises ProbeFailed for a poll's answer that cannot be read."""
+    if letter.source is not SignalSource.POLL:
+        return decode(payload, now, timed=timed)
+    alerts, letters = decode_alerts(payload, now)
     return Delivery(
         signals=tuple(alert.signal for alert in alerts if not alert.suppressed), dead_letters=tuple(letters)
     )
