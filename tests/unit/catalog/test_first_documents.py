@@ -40,9 +40,13 @@ def test_the_documents_of_a_workload_load_beside_the_shipped_runbooks(tmp_path: 
     }
 
 
-@pytest.mark.parametrize("name", ["web", "123", "true", "null", "1e3", "0x1f", "web.v1", f"{'w' * 120}", "off"])
+NAMES = ["web", "123", "true", "null", "1e3", "0x1f", "web.v1", f"{'w' * 120}", "off"]
+SELECTORS = ["app in (a, b)", "!canary", "version=1.0", "app=web,!x,y notin (z)"]
+
+
 @pytest.mark.parametrize(
-    "selector", ["app=web,tier=front", "app in (a, b)", "!canary", "version=1.0", "app=web,!x,y notin (z)"]
+    ("name", "selector"),
+    [*((name, "app=web,tier=front") for name in NAMES), *(("web", selector) for selector in SELECTORS)],
 )
 def test_names_and_selectors_are_never_read_as_something_else(tmp_path: Path, name: str, selector: str) -> None:
     catalog = loaded(tmp_path, found(DEPLOYMENTS, name, selector))
