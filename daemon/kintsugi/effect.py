@@ -5,7 +5,7 @@ The executor brings it to a final state. After a restart it is restored from its
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -115,7 +115,7 @@ class EffectExecution:
         self._pause = FIRST_WAIT
         self._next = FIRST_WAIT
         self._refused = FIRST_WAIT
-        self._kept: set[Evidence] = set()
+        self.kept: set[Evidence] = set()
 
     def pause_after(self, trouble: KubeError | NotYet) -> timedelta:
         """Return the pause after a failed attempt: the server's Retry-After, else longer each time."""
@@ -128,12 +128,6 @@ class EffectExecution:
         """Return the pause after an attempt that the gate refused once it was planned: longer each time."""
         pause, self._refused = self._refused, min(self._refused * 2, LONGEST_WAIT_REFUSED)
         return pause
-
-    def new(self, evidence: Iterable[Evidence]) -> list[Evidence]:
-        """Return what no earlier attempt has found and kept."""
-        found = [each for each in evidence if each not in self._kept]
-        self._kept.update(found)
-        return found
 
     def has_time_for(self, trouble: KubeError | NotYet) -> bool:
         """Return whether the pause ends before the effect's time is over."""

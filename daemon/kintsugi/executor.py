@@ -125,8 +125,10 @@ class Executor:
         except KubeError as error:
             await self._save(execution, StepState.FAILED, error=str(error))
         else:
-            for each in execution.new(plan.evidence):
-                await effect.journal.keep_evidence(record.run, record.path, each.kind, each.text, self._clock())
+            for each in plan.evidence:
+                if each not in execution.kept:
+                    await effect.journal.keep_evidence(record.run, record.path, each.kind, each.text, self._clock())
+                    execution.kept.add(each)
             await to_its_end(self._make(execution, plan))
 
     async def _make(self, execution: "EffectExecution", plan: EffectPlan) -> None:

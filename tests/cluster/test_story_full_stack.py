@@ -106,6 +106,7 @@ def test_a_database_that_takes_its_dependents_with_it_is_recovered_first_and_the
         for alert in alerts_of(stack, tier):
             story.at(f"{tier}: {alert['alertname']}", partial(story.alert, "firing", alert))
 
+    assert "database" in story.within(120).verdict("held", "upstream")["text"]
     dependents = [tier for tier in down if tier is not Tier.DATABASE]
     for tier in dependents:
         story.within(120).sees(f"{tier} is held by the database", lambda tier=tier: is_held(story, tier, Tier.DATABASE))  # type: ignore[misc]

@@ -17,8 +17,9 @@ from kintsugi.actions.job_server import with_server
 from kintsugi.actions.result import Result
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.worker_job_spec import RUN, STEP, WorkerJobSpec
-from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused, TooManyRequests
+from kintsugi.errors import Conflict, Forbidden, KubeError, NotFound, OutcomeUnknown, Refused
 from kintsugi.kube.client import KubeClient
+from kintsugi.kube.repeats import when_busy
 from kintsugi.model.command import BackupFetch, Delete, Dropdb, ObjectName, PgRestore, WorkerCommand
 from kintsugi.model.hosts import service_of
 from kintsugi.retries import Waits, retry
@@ -270,11 +271,8 @@ async def _take_away(kube: KubeClient, made: Unstructured, namespace: str, why: 
     async def delete() -> None:
         await kube.delete(JOBS, unstructured.name(made), namespace, uid=unstructured.uid(made))
 
-    def again(error: Exception) -> bool | timedelta:
-        return isinstance(error, TooManyRequests) and (error.retry_after or True)
-
     try:
-        await retry(delete, again, _TAKE_AWAY, attempts=_TRIES)
+        await retry(delete, when_busy, _TAKE_AWAY, attempts=_TRIES)
     except NotFound:
         return
     except KubeError as error:

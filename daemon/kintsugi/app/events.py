@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from kintsugi.decisions.diagnosis.headline import headline
-from kintsugi.errors import KubeError, TooManyRequests
+from kintsugi.errors import KubeError
 from kintsugi.kube.client import Json, KubeClient
+from kintsugi.kube.repeats import when_busy
 from kintsugi.model.causes import KeptDiagnosis
 from kintsugi.model.records import IncidentState, RunRecord, StepRecord
 from kintsugi.model.services import Service
@@ -26,7 +27,6 @@ log = get_logger(__name__)
 WELL = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION, IncidentState.CANCELLED, IncidentState.PASSED})
 LONGEST = 1000
 """Characters of an Event's message; the API takes 1,024."""
-
 
 WAITS = Waits(first=timedelta(seconds=1), longest=timedelta(seconds=10))
 ATTEMPTS = 5
@@ -61,7 +61,7 @@ class ObjectEvents:
             view, reason, message, well = await self._waiting.get()
             event = self._event(view, reason, message, well=well)
             try:
-                await retry(partial(self._write, view.service.namespace, event), _again, WAITS, attempts=ATTEMPTS)
+                await retry(partial(self._write, view.service.namespace, event), when_busy, WAITS, attempts=ATTEMPTS)
             except KubeError as error:
                 log.info("event not written", reason=reason, error=str(error))
 
@@ -96,7 +96,3 @@ class ObjectEvents:
             "lastTimestamp": now,
             "count": 1,
         }
-
-
-def _again(error: Exception) -> bool | timedelta:
-    return isinstance(error, TooManyRequests) and (error.retry_after or True)

@@ -63,10 +63,10 @@ class AdmissionInput:
     The facts at this moment.
 
     `mode` is the lower of the daemon's and the rule's as they are now, `approved` whether a person has approved this run.
-    `annotations` and `silence` are pauses in words ("" for none), `retired` says that the run's rule was taken out, `upstream` is what the run's service depends on and is being
-    recovered just now, in words; `opposed` says which other rule has just changed the same the other way. `disruptions` is what
-    was changed in the object's namespace within the budget's window, `pods` is what must stay of the services that a pod belongs
-    to which is deleted.
+    `annotations` and `silence` are pauses in words ("" for none), `retired` says that the run's rule was taken out, `upstream`
+    is what the run's service depends on and is being recovered just now, in words; `opposed` says which other rule has just
+    changed the same the other way. `disruptions` is what was changed in the object's namespace within the budget's window,
+    `pods` is what must stay of the services that a pod belongs to which is deleted.
     """
 
     mode: Mode

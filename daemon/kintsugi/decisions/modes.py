@@ -14,11 +14,12 @@ from kintsugi.model.rules import Mode, Rule
 
 def mode_for(rule: Rule, runbook: str, services: Collection[str], catalog: Catalog) -> Mode:
     """Return how far a rule's run may go with a runbook that changes these services."""
-    others = [_own(each, runbook, catalog) for each in services if each != rule.service]
+    others = [_own(each, runbook, catalog) for each in services if each != catalog.service_of(rule)]
     return reduce(Mode.at_most, others, rule.mode)
 
 
 def _own(service: str, runbook: str, catalog: Catalog) -> Mode:
     """Return the most that any of a service's own rules lets a runbook do; no limit where none of them starts it."""
-    modes = {each.mode for each in catalog.rules.values() if (each.service, each.runbook) == (service, runbook)}
+    started = [each for each in catalog.rules.values() if each.runbook == runbook]
+    modes = {each.mode for each in started if catalog.service_of(each) == service}
     return max(modes, key=list(Mode).index, default=Mode.AUTO)

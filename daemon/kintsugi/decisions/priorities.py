@@ -58,7 +58,7 @@ class UnderWay:
     """
     The runs under way, by service. `covered_by` is the run that recovers all services, "" for none.
 
-    `covered_until` says of each service that this run has seen to when the last of its child runs ended.
+    `covered_until` is when the last of its child runs for a service ended, of services without an open one.
     """
 
     runs: Mapping[str, RunRecord] = field(default_factory=dict)
@@ -236,10 +236,14 @@ def _in_vain(hold: Hold, last: PastRun | None) -> PastRun | None:
 
 
 def _stack(name: str, upstream: Upstream) -> tuple[Hold, ...]:
-    """Return the hold by the run that recovers all services, unless it has seen to this one, which has failed again since."""
-    run, view = upstream.under_way.covered_by, upstream.views.get(name)
-    seen_to, failing = upstream.under_way.covered_until.get(name), view.failing_since if view is not None else None
-    if not run or (seen_to is not None and failing is not None and failing > seen_to):
+    """Return the hold by the run that recovers all services, unless its run for this one is over and it has failed again since."""
+    run, until, view = (
+        upstream.under_way.covered_by,
+        upstream.under_way.covered_until.get(name),
+        upstream.views.get(name),
+    )
+    failing = view.failing_since if view is not None else None
+    if not run or (until is not None and failing is not None and failing > until):
         return ()
     why = f"the stack is being recovered by run {run}"
     return (Hold(upstream=run, why=why, cause=HoldCause.STACK, explained=True, recovering=True),)

@@ -6,7 +6,7 @@ told which services are healthy and which are not. Each child has its own incide
 waits for a person its parent waits, too: that time does not count towards the parent's deadline.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -41,7 +41,6 @@ class ChildWaits:
     """
     The child runs of one run; implements `ChildWaiter`. `catch_up` moves the run's deadline past the time of waiting.
 
-    `ended` says when the last child run of a service ended, by the last look, of each service without an open one.
     All of them are read once; afterwards only those that are open, and each of the others once it is over: this is asked at
     each look, and a run may have started hundreds.
     """
@@ -51,10 +50,17 @@ class ChildWaits:
     journal: Journal
     children: Children
     catch_up: Callable[[], Awaitable[None]]
-    ended: Mapping[str, datetime] = field(init=False, default_factory=dict)
     _known: dict[str, RunRecord] = field(default_factory=dict)
     _joined: set[str] = field(default_factory=set)
     _has_read: bool = False
+
+    @property
+    def ended(self) -> Mapping[str, datetime]:
+        """Return when the last child run of each service ended, by the last look, of services without an open one."""
+        known = self._known.values()
+        underway = {each.service for each in known if each.finished is None}
+        over = sorted((each.finished, each.service) for each in known if each.finished is not None)
+        return {service: finished for finished, service in over if service not in underway}
 
     async def run(self, call: ChildCall) -> RunRecord:
         """Start or join a child run, and return it when it is over. Raises ExecutionStopped, LedgerUnavailable, StaleEpoch."""
@@ -72,7 +78,6 @@ class ChildWaits:
         over = {run for run, each in self._known.items() if each.finished is not None}
         for run in (self._known.keys() | self._joined) - found.keys() - over:
             self._known[run] = await self.ledger.runs.get(run)
-        self.ended = _ends(self._known.values())
         return sorted(self._known.values(), key=lambda each: (each.started, each.id))
 
     async def _read(self) -> dict[str, RunRecord]:
@@ -87,13 +92,6 @@ class ChildWaits:
     def _noted(self) -> Sequence[str]:
         notes = [each for each in self.journal.all() if each.step_path.note == WAITS_FOR]
         return [str((each.result or {})["run"]) for each in notes]
-
-
-def _ends(runs: Collection[RunRecord]) -> Mapping[str, datetime]:
-    """Return when the last run of each service ended, of those that have no open one among these."""
-    open_ones = {each.service for each in runs if each.finished is None}
-    over = sorted((each.finished, each.service) for each in runs if each.finished is not None)
-    return {service: finished for finished, service in over if service not in open_ones}
 
 
 @dataclass(kw_only=True)

@@ -49,6 +49,11 @@ def _again(request: Request, error: Exception) -> bool | timedelta:
     """Decide whether to send again: no, after the usual wait, or after the wait that the server asked for."""
     if request.changes:
         return False
-    if isinstance(error, TooManyRequests):
-        return error.reason != DISRUPTION_BUDGET and (error.retry_after or True)
-    return isinstance(error, ServerUnavailable)
+    return when_busy(error) or isinstance(error, ServerUnavailable)
+
+
+def when_busy(error: Exception) -> bool | timedelta:
+    """Decide whether to try again for the server's being busy, and after which wait; for writes that pass no gate, too."""
+    if not isinstance(error, TooManyRequests) or error.reason == DISRUPTION_BUDGET:
+        return False
+    return error.retry_after or True

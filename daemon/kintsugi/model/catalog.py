@@ -26,7 +26,11 @@ class Catalog:
 
     def subject_of(self, rule: Rule) -> Service | AllServices | None:
         """Return the subject of a rule's run: its service, else that of its runbook, else all services."""
-        return self.subject(rule.service or self.runbook_of(rule).service)
+        return self.subject(self.service_of(rule))
+
+    def service_of(self, rule: Rule) -> str:
+        """Return the service of a rule, else of its runbook; "" for a rule about all services."""
+        return rule.service or self.runbook_of(rule).service
 
     def runbook_of(self, rule: Rule) -> Runbook:
         """Return the runbook that a rule starts."""

@@ -70,8 +70,6 @@ from kintsugi.runner.report import undo_texts
 
 log = structlog.get_logger(__name__)
 
-COMES_AGAIN = "Alertmanager sends again what does"
-
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorService:
@@ -138,9 +136,12 @@ class OperatorService:
         now = self.observed.clock()
         read = self.reread(kept, now)
         if not read.signals:
-            why = read.unreadable or next((each.reason for each in read.dead_letters), "") or "it holds no alert"
+            why = read.unreadable or next((each.reason for each in read.dead_letters), "it holds no alert")
             if read.stale:
-                why = f"it is of {kept.received:%Y-%m-%d %H:%M:%S}, and whether its alerts still fire is not known: {COMES_AGAIN}"
+                why = (
+                    f"it is of {kept.received:%Y-%m-%d %H:%M:%S}, and whether its alerts still fire is not known:"
+                    " Alertmanager sends again what does"
+                )
             raise WrongState(f"dead letter {letter} cannot be resent: {why}")
         await self.ledger.signals.accept(read.signals, now)
         await self.ledger.dead_letters.keep(read.dead_letters)

@@ -101,8 +101,8 @@ class RunSupervisor:
         if stack is None:
             return UnderWay(runs=runs)
         driver = self._drivers.get(stack.id)
-        seen_to = driver.waits.ended if isinstance(driver, StackDriver) else {}
-        return UnderWay(runs=runs, covered_by=stack.id, covered_until=seen_to)
+        ended = driver.waits.ended if isinstance(driver, StackDriver) else {}
+        return UnderWay(runs=runs, covered_by=stack.id, covered_until=ended)
 
     def run_of(self, service: str) -> RunRecord | None:
         """Return the run that is under way for a service."""

@@ -243,7 +243,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a service that fails again after its run in the stack's is no longer covered by that one",
         red_at="4454cfe8cb",
-        edits=(Edit(file="decisions/priorities.py", old="failing > seen_to)", new="failing < seen_to)"),),
+        edits=(Edit(file="decisions/priorities.py", old="failing > until)", new="failing < until)"),),
         tests="unit/priorities/test_cause_comes_first.py",
         red=("test_a_service_that_fails_again_after_its_run_of_the_stack_is_judged_by_itself_cause_first",),
     ),

@@ -9,7 +9,7 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.model.rules import Mode, Rule
 from tests.unit.factories import rule, shop
 
-ABOUT_ALL = replace(rule(name="stack-down"), service="", runbook="everything")
+ABOUT_ALL = replace(rule(name="stack-down"), service="")
 
 
 def known(*rules: Rule) -> Catalog:
@@ -47,3 +47,14 @@ def test_a_rule_of_a_service_about_another_runbook_or_another_rule_of_its_own_se
     other = replace(rule(name="web-other", mode=Mode.OBSERVE), runbook="other")
     assert mode_for(ABOUT_ALL, "mend", ["web"], known(other)) is Mode.AUTO
     assert mode_for(rule(), "other", ["web"], known(rule(), other)) is Mode.AUTO
+
+
+def test_a_rule_is_its_runbooks_services_own_where_it_names_none() -> None:
+    """It neither limits itself nor is limited by that service's other rules, and a run about all services goes by it."""
+    runbook = replace(shop().runbooks["mend"], name="mend-web", service="web")
+    by_runbook = replace(rule(name="web-by-runbook"), service="", runbook="mend-web")
+    careful = replace(rule(name="web-careful", mode=Mode.OBSERVE), runbook="mend-web")
+    catalog = replace(known(by_runbook, careful), runbooks={**shop().runbooks, "mend-web": runbook})
+    assert mode_for(by_runbook, "mend-web", ["web"], catalog) is Mode.AUTO
+    alone = replace(catalog, rules={each.name: each for each in (ABOUT_ALL, replace(by_runbook, mode=Mode.APPROVE))})
+    assert mode_for(ABOUT_ALL, "mend-web", ["web"], alone) is Mode.APPROVE
