@@ -58,6 +58,9 @@ ENDS = {
     WatchdogDecision.HAND_OVER: IncidentState.NEEDS_OPERATOR,
     WatchdogDecision.CANCEL: IncidentState.CANCELLED,
 }
+FORBIDDEN_EVERY = timedelta(seconds=5)
+"""How often it is asked whether anything may still be written for a run, which may write nothing for hours."""
+
 FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
 """States whose reason is the whole report: what was done, what is left, how to undo it."""
 
@@ -81,6 +84,7 @@ class RunDriver:
     rollback_asked: asyncio.Event = field(default_factory=asyncio.Event)
     rollback_by: str = ""
     clock: DeadlineClock = field(init=False)
+    _asked_at: datetime | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         after = self.runbook.rollback.after
@@ -113,15 +117,7 @@ class RunDriver:
         self.rollback_asked.set()
 
     async def _execute_steps(self) -> None:
-        context = self._context(self.run.deadline)
-        service, parameters = self.catalog.services.get(self.run.service), self.run.parameters
-        scope = StepScope(
-            phase=Phase.FORWARD,
-            service=self.run.service,
-            runbook=self.runbook.name,
-            parameters=parameters,
-            restoring=RestoreScope.of(self.runbook, service, parameters, RUN),
-        )
+        context, scope = self._context(self.run.deadline), self._scope()
         state, reason = IncidentState.VERIFYING, "every step was done"
         updates = NO_UPDATE
         try:
@@ -150,6 +146,16 @@ class RunDriver:
         await self.watchdog.note_left()
         await self._move(state, reason, replace(updates, steps_finished_at=self.deps.clock()))
 
+    def _scope(self) -> StepScope:
+        service, parameters = self.catalog.services.get(self.run.service), self.run.parameters
+        return StepScope(
+            phase=Phase.FORWARD,
+            service=self.run.service,
+            runbook=self.runbook.name,
+            parameters=parameters,
+            restoring=RestoreScope.of(self.runbook, service, parameters, RUN),
+        )
+
     def _end_without_writing(self) -> IncidentState:
         """End a run for which nothing more may be written: it is handed to a person if it has changed anything."""
         return IncidentState.NEEDS_OPERATOR if self.journal.changed else IncidentState.CANCELLED
@@ -160,12 +166,26 @@ class RunDriver:
         return IncidentState.NEEDS_OPERATOR if state in ours else state
 
     async def _reasons_to_stop(self) -> list[BaseException | None]:
-        """Return why the execution must end now: a person's request, or the deadline."""
+        """Return why the execution must end now: a person's request, mode observe or a freeze, or the deadline."""
         if self.rollback_asked.is_set():
             return [RollbackRequested(RUN, requested(self.rollback_by), who=self.rollback_by)]
+        if (forbidden := await self._forbidden()) is not None:
+            return [forbidden]
         if not await self.clock.check() and self._left() <= timedelta(0):
             return [ExecutionStopped(RUN, TOO_LATE)]
         return []
+
+    async def _forbidden(self) -> WritesForbidden | None:
+        """Return why nothing more may be written, None while something may, or it was asked for just now."""
+        now = self.deps.clock()
+        if self._asked_at is not None and now - self._asked_at < FORBIDDEN_EVERY:
+            return None
+        self._asked_at = now
+        try:
+            await self.gate.admission(self._scope()).raise_if_forbidden()
+        except WritesForbidden as forbidden:
+            return forbidden
+        return None
 
     def _next_check(self) -> timedelta:
         """Return when the reasons to stop are checked next: soon, and at the deadline at the latest."""
@@ -204,7 +224,17 @@ class RunDriver:
         result = self.watchdog.evaluate(self.incident, trigger)
         if stands and result.decision is WatchdogDecision.ROLL_BACK:
             return WatchdogResult(decision=WatchdogDecision.WAIT, reason=f"{stands}: nothing is rolled back meanwhile")
+        if result.decision is WatchdogDecision.WAIT and not self.watchdog.is_well:
+            return await self._unless_forbidden(result)
         return result
+
+    async def _unless_forbidden(self, waits: WatchdogResult) -> WatchdogResult:
+        """Hand a run over whose service is not well yet and for which nothing could be written if it stays so; else let it wait."""
+        forbidden = await self._forbidden()
+        if forbidden is None:
+            return waits
+        decision = WatchdogDecision.HAND_OVER if self.journal.changed else WatchdogDecision.CANCEL
+        return WatchdogResult(decision=decision, reason=forbidden.why)
 
     async def _roll_back(self) -> None:
         rollback, verify = self.runbook.rollback, self.watchdog.timings.verify

@@ -12,7 +12,7 @@ from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.durations import format_seconds
 from kintsugi.model.records import IncidentState, Phase, RunRecord, StepRecord, StepState
 from kintsugi.model.remedies import RemedyKind
-from kintsugi.runner.journal import recalled
+from kintsugi.runner.journal import ENDED, recalled
 
 
 def hand_over(reason: str, steps: Iterable[StepRecord], way_back: str = "") -> str:
@@ -21,7 +21,8 @@ def hand_over(reason: str, steps: Iterable[StepRecord], way_back: str = "") -> s
 
     `way_back` is the command that goes back to the last good revision, when the service fails and one is known.
     """
-    ordered = [step for step in steps if step.text]
+    known = list(steps)
+    ordered = [step for step in known if step.text]
     changes = [step for step in ordered if step.changes]
     failed = {(step.phase, step.step_path) for step in ordered if step.state is StepState.FAILED}
 
@@ -34,6 +35,7 @@ def hand_over(reason: str, steps: Iterable[StepRecord], way_back: str = "") -> s
         reason,
         section("Nothing is changed for it", [why] if why else []),
         section("Done", [f"{step.text}" for step in changes if step.state is StepState.DONE and not has_failed(step)]),
+        section("Still running", [f"{step.text} (its Job)" for step in changes if _works_on(step, known)]),
         section("Uncertain", [f"{step.text} ({step.error})" for step in changes if is_uncertain(step)]),
         section("Not done", [f"{step.text} ({step.error})" for step in ordered if was_not_applied(step)]),
         section("To undo it, newest first", undo_texts(changes)),
@@ -124,6 +126,15 @@ def between(step: StepRecord) -> str:
     kept = step.facts.get("kept") is True
     to = f"its last good template{gets} as the ledger kept it" if kept else f"{step.facts.get('to')}{gets}"
     return f"from revision {step.facts.get('revision')}{had} to {to}"
+
+
+def _works_on(change: StepRecord, steps: Iterable[StepRecord]) -> bool:
+    """Return whether the worker whose Job a change has created was not seen to end."""
+    verb = definitions_by_verb().get(change.verb)
+    if verb is None or not verb.makes_job or change.state is not StepState.DONE:
+        return False
+    place = change.phase, change.step_path.step
+    return not any(step.state in ENDED for step in steps if (step.phase, step.step_path) == place)
 
 
 def is_uncertain(step: StepRecord) -> bool:

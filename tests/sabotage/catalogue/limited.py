@@ -37,6 +37,23 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_runs_that_delete_pods_of_one_service_take_no_more_than_may_be_down",),
     ),
     Sabotage(
+        takes_out="a run that waits asks whether anything may still be written for it",
+        shows=("P8",),
+        edits=(
+            Edit(
+                file="drivers/driver.py",
+                old="        if (forbidden := await self._forbidden()) is not None:\n            return [forbidden]\n",
+                new="",
+            ),
+        ),
+        tests="unit/runner/test_a_no_is_told_at_once.py",
+        red=(
+            "test_a_run_that_waits_for_a_service_that_is_not_well_is_handed_over_at_once",
+            "test_a_run_that_has_changed_nothing_is_cancelled_at_once",
+            "test_a_person_is_told_of_a_worker_that_goes_on",
+        ),
+    ),
+    Sabotage(
         takes_out="the gate holds the deletion of a pod while too few others serve",
         red_at="ca82ecd048",
         shows=("P7",),

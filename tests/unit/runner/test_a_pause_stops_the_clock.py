@@ -26,9 +26,9 @@ def failing(steps: str = ONE) -> RunBench:
     return RunBench(steps, rollback="after: 10m", heals="kubectl uncordon one", heals_after=timedelta(0))
 
 
-def paused(bench: RunBench, seconds: float, *, freeze: bool = False) -> None:
+def paused(bench: RunBench, seconds: float) -> None:
     """Let Ada pause everything at a moment."""
-    bench.at(seconds, lambda: bench.ledger.pauses.append(pause(since=moment(seconds=seconds), freeze=freeze)))
+    bench.at(seconds, lambda: bench.ledger.pauses.append(pause(since=moment(seconds=seconds))))
 
 
 async def test_a_change_that_was_held_up_has_the_time_that_was_left() -> None:
@@ -54,19 +54,6 @@ async def test_no_rollback_begins_by_itself_while_a_pause_holds(began: float) ->
     left = 600 - (began + 2)
     assert times["kubectl uncordon one"] == pytest.approx(9000 + left, abs=3)
     assert ended.state is IncidentState.ROLLED_BACK
-
-
-@pytest.mark.parametrize("began", [60, 590])
-async def test_under_a_freeze_the_deadline_hands_the_run_over(began: float) -> None:
-    """A freeze stops no clock: nothing is written, and a person has the commands."""
-    bench = failing()
-    paused(bench, began, freeze=True)
-    ended = await bench.drive()
-    assert bench.effects == ["kubectl cordon one"]
-    assert ended.state is IncidentState.NEEDS_OPERATOR
-    assert "frozen by ada" in ended.reason
-    assert "kubectl uncordon one" in ended.reason
-    assert clock() == pytest.approx(600, abs=5)
 
 
 async def test_the_reason_of_a_postponed_deadline_is_logged_once() -> None:
