@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from kintsugi.catalog.alert_rules import names_its_service
 from kintsugi.catalog.build import build_patterns, build_rule, build_runbook, build_service, content_of, digest_of
 from kintsugi.catalog.cross_checks import CrossChecks
 from kintsugi.catalog.document_builder import DocumentBuilder, NameIndex
@@ -30,7 +29,6 @@ from kintsugi.catalog.shipped import CatalogPaths
 from kintsugi.catalog.source import Document, Path, Plain, documents
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.patterns import Patterns
-from kintsugi.model.rules import Rule
 
 ShapeT = TypeVar("ShapeT", bound=DocumentShape)
 
@@ -189,7 +187,7 @@ class _Loading:
         built = {name: build_service(draft, priorities) for name, draft in services.items()}
         whole = CrossChecks(
             services={name: service for name, service in built.items() if service is not None},
-            rules=_placed({name: build_rule(draft, starts) for name, draft in rules.items()}),
+            rules={name: build_rule(draft, starts) for name, draft in rules.items()},
             runbooks={name: build_runbook(draft) for name, draft in runbooks.items()},
             patterns=scans,
             service_drafts=services,
@@ -238,14 +236,6 @@ class _Loading:
                 drafts.setdefault(shape.metadata.name, DocumentBuilder(document=document, shape=shape, known=known))
         self.drafts += drafts.values()
         return drafts
-
-
-def _placed(rules: Mapping[str, Rule]) -> dict[str, Rule]:
-    """Mark the rules that know their service by a label of its own: they take its alerts wherever these are."""
-    return {
-        name: replace(rule, any_namespace=rule.any_namespace or names_its_service(rule.matchers, rule.service, rules))
-        for name, rule in rules.items()
-    }
 
 
 def _without(value: Plain, paths: Iterable[tuple[str | int, ...]]) -> Plain:

@@ -86,8 +86,10 @@ class Targets:
         `anywhere`: its rule takes alerts that name no namespace for the service's.
         """
         word = _word(labels)
+        if not labels.get("namespace") and labels.get("node") and not word:
+            return self._of_node(labels["node"], service)
         if not labels.get("namespace") and not anywhere:
-            return self._of_node(labels["node"], service) if labels.get("node") and not word else _NO_NAMESPACE
+            return _NO_NAMESPACE
         namespace = labels.get("namespace") or service.namespace
         what = f"{word} {namespace}/{labels[word]}" if word else f"namespace {namespace}"
         if namespace in self._protected:

@@ -169,12 +169,12 @@ SABOTAGES: Sequence[Sabotage] = (
             Edit(
                 file="pipeline/targets.py",
                 old='        if not labels.get("namespace") and not anywhere:\n',
-                new='        if not labels.get("namespace") and not anywhere and labels.get("node"):\n',
+                new="        if False:\n",
             ),
         ),
         tests="unit/pipeline/test_every_signal_gets_a_verdict.py",
         red=(
-            "test_a_label_that_another_service_s_rule_asks_for_too_says_nothing",
+            "test_a_label_that_a_rule_asks_for_names_no_service",
             "test_an_alert_without_a_namespace_starts_nothing_and_the_reason_names_the_label",
         ),
     ),

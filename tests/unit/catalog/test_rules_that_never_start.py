@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kintsugi.cli import main
-from tests.unit.catalog.documents import RUNBOOK, SERVICE, loaded, said
+from tests.unit.catalog.documents import RUNBOOK, SERVICE, loaded, runbook, said
 
 
 def rule(*match: str, more: str = "") -> str:
@@ -68,6 +68,24 @@ def test_only_rules_on_alerts_say_where_alerts_may_come_from() -> None:
     assert "`namespace: any` is for rules on alerts" in problem
 
 
-def test_a_rule_that_asks_for_a_label_of_its_service_takes_its_alerts_anywhere() -> None:
-    assert loaded(SERVICE, RUNBOOK, rule("alertname=Down", "shop=web")).rules["told"].any_namespace
-    assert not loaded(SERVICE, RUNBOOK, rule("alertname=Down", "severity=critical")).rules["told"].any_namespace
+@pytest.mark.parametrize("label", ["shop=web", "env=production", "team=payments"])
+def test_no_label_is_a_name_of_a_service(label: str) -> None:
+    """Alerts of other clusters have it, too: whose an alert without a namespace is, a rule's author says in so many words."""
+    assert not loaded(SERVICE, RUNBOOK, rule("alertname=Down", label)).rules["told"].any_namespace
+
+
+def test_a_rule_on_alerts_that_names_no_service_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about_all = rule("alertname=Down", more="  runbook: nodes\n").replace("  service: web\n", "")
+    nodes = runbook("- {id: nodes, run: kubectl get nodes}", name="nodes")
+    (warning,) = warnings(tmp_path, f"{about_all}---\n{nodes}", capsys)
+    assert "rule told names no service: one of its alerts starts nodes for all services" in warning
+
+
+def test_a_service_where_nothing_is_ever_changed_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dns = SERVICE.replace("name: web", "name: dns").replace("namespace: production", "namespace: kube-system")
+    (warning,) = warnings(tmp_path, f"{rule('alertname=Down')}---\n{dns}", capsys)
+    assert warning.startswith("service dns is in kube-system, a namespace that the cluster lives on")

@@ -387,28 +387,17 @@ async def test_an_alert_without_a_namespace_starts_nothing_and_the_reason_names_
     assert "has no label `namespace`" in verdict.text
 
 
-@pytest.mark.parametrize(
-    ("more", "labels"),
-    [
-        ("namespace: any\nmatchers: [alertname=Placeless]", {}),
-        ("matchers: [alertname=Placeless, shop=web]", {"shop": "web"}),
-    ],
-    ids=["the rule says so", "a label of this service alone"],
-)
-async def test_a_rule_may_take_alerts_that_name_no_namespace(more: str, labels: dict[str, str]) -> None:
-    rule = rule_text("placeless", service="web", on="alert", more=more)
+async def test_a_rule_may_take_alerts_that_name_no_namespace() -> None:
+    rule = rule_text("placeless", service="web", on="alert", more="namespace: any\nmatchers: [alertname=Placeless]")
     business = PipelineBench(documents=(rule,))
-    verdict = await business.judged(placeless(alertname="Placeless", **labels))
+    verdict = await business.judged(placeless(alertname="Placeless"))
     assert (verdict.kind, verdict.rule) == (VerdictKind.STARTED, "placeless")
 
 
-async def test_a_label_that_another_service_s_rule_asks_for_too_says_nothing() -> None:
-    documents = (
-        service_text("api", priority=1),
-        rule_text("web-shop", service="web", on="alert", more="matchers: [alertname=Placeless, shop=one]"),
-        rule_text("api-shop", service="api", on="alert", more="matchers: [alertname=Other, shop=one]"),
-    )
-    verdict = await PipelineBench(documents=documents).judged(placeless(alertname="Placeless", shop="one"))
+async def test_a_label_that_a_rule_asks_for_names_no_service() -> None:
+    """An alert of another cluster with the same label starts nothing here."""
+    rule = rule_text("web-shop", service="web", on="alert", more="matchers: [alertname=Placeless, shop=web]")
+    verdict = await PipelineBench(documents=(rule,)).judged(placeless(alertname="Placeless", shop="web"))
     assert verdict.reason is Reason.NO_NAMESPACE
 
 
@@ -421,14 +410,19 @@ async def test_a_label_that_another_service_s_rule_asks_for_too_says_nothing() -
         ("..", Reason.NO_TARGET),
     ],
 )
-async def test_an_alert_about_a_node_concerns_the_services_that_have_pods_there(node: str, reason: Reason) -> None:
-    business = PipelineBench()
+@pytest.mark.parametrize("more", ["", "namespace: any\n"])
+async def test_an_alert_about_a_node_concerns_the_services_that_have_pods_there(
+    node: str, reason: Reason, more: str
+) -> None:
+    """Also where a rule takes alerts that name no namespace: a node has none."""
+    rule = rule_text("node-down", service="web", on="alert", more=f"{more}matchers: [alertname=NodeDown]")
+    business = PipelineBench(documents=(rule,))
     for name in ("node-1", "node-2"):
         business.cluster.caches.nodes.put(node_of(name, "True"))
     there = pod("web-1", version=business.cluster.version())
     business.cluster.caches.pods.put(structs.replace(there, spec=structs.replace(there.spec, node_name="node-1")))
     business.cluster.services.refresh()
-    verdict = await business.judged(placeless(node=node))
+    verdict = await business.judged(placeless(alertname="NodeDown", node=node))
     assert verdict.reason is reason
 
 
