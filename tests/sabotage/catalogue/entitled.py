@@ -162,7 +162,6 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an alert without a namespace starts nothing",
-        red_at="375e3b26e7",
         shows=("A20",),
         against=(Weakness.NAMELESS_ALERT,),
         edits=(

@@ -38,6 +38,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that waits asks whether anything may still be written for it",
+        red_at="05f0deea31",
         shows=("P8",),
         edits=(
             Edit(
