@@ -168,7 +168,7 @@ SABOTAGES: Sequence[Sabotage] = (
             Edit(
                 file="pipeline/targets.py",
                 old='        if not labels.get("namespace") and not anywhere:\n',
-                new="        if False:\n",
+                new='        if not labels.get("namespace") and not anywhere and "alertname" not in labels:\n',
             ),
         ),
         tests="unit/pipeline/test_every_signal_gets_a_verdict.py",
