@@ -162,6 +162,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an alert without a namespace starts nothing",
+        red_at="7e604ec7c5",
         shows=("A20",),
         against=(Weakness.NAMELESS_ALERT,),
         edits=(
