@@ -56,7 +56,7 @@ from kintsugi.sources.alertmanager_api import AlertmanagerApi
 from kintsugi.sources.checks import Checks, CheckTerms
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.sources.poll import AlertmanagerSilences
-from kintsugi.telemetry import Containment, get_logger
+from kintsugi.telemetry import SECRETS, Containment, get_logger
 from kintsugi.views import Caches, ServiceViews
 
 log = get_logger(__name__)
@@ -293,6 +293,7 @@ def subscribe(clock: SteadyClock, state: ClusterState, finders: Finders, busines
     clock.on_trusted(finders.watch.judge_anew)
     active_catalog.on_change(lambda changed, _: state.services.reload(changed))
     active_catalog.on_change(lambda changed, _: state.caches.keep_events_in(namespaces_of(changed)))
+    active_catalog.on_change(lambda changed, _: spare_names(changed))
     active_catalog.on_change(finders.watch.reload)
     active_catalog.on_change(finders.checks.reload)
 
@@ -355,6 +356,17 @@ def good_revisions_of(
         lasting=settings.watchdog.verify,
         templates=GoodTemplateKeeper(state.services, outside.kube, finders.templates),
     )
+
+
+def spare_names(catalog: Catalog) -> None:
+    """Mask no name of the catalog, and warn where a secret has such a value; which one it is nobody is told."""
+    services = catalog.services.values()
+    places = [
+        name for each in services for name in (each.namespace, each.workload.name if each.workload else each.name)
+    ]
+    names = {*catalog.services, *catalog.rules, *catalog.runbooks, *places}
+    if found := SECRETS.spare(names):
+        log.warning("secrets have the values of names in the catalog, and are not masked there", secrets=len(found))
 
 
 def namespaces_of(catalog: Catalog) -> frozenset[str]:

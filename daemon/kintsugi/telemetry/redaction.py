@@ -7,7 +7,7 @@ then on it is masked wherever it turns up, also in base64 and in a URL.
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import quote
 
 from kintsugi.regex import Substitutions
@@ -104,12 +104,45 @@ def is_secret_key(key: str) -> bool:
     return _SECRET_KEY.search(key) is not None
 
 
+def _without_word(text: str, word: str) -> str:
+    """Mask a word where it is not a part of a longer one."""
+    parts, begins, searched = [], 0, 0
+    while (at := text.find(word, searched)) >= 0:
+        searched = end = at + len(word)
+        if _is_border(text, at) and _is_border(text, end):
+            parts += [text[begins:at], MASK]
+            begins = end
+    return "".join([*parts, text[begins:]])
+
+
+def _is_border(text: str, at: int) -> bool:
+    """Return whether no word goes on at a place of a text; the letter of an escape, as in `\\n`, belongs to none."""
+    before, after = text[max(0, at - 1) : at], text[at : at + 1]
+    is_escape = before.isalpha() and text[max(0, at - 2) : at - 1] == "\\"
+    return is_escape or not (_is_part(before) and _is_part(after))
+
+
+def _is_part(letter: str) -> bool:
+    return letter.isalnum() or letter == "_"
+
+
 class Redactor:
-    """Masks secrets in texts and nested values; knows those that were registered."""
+    """
+    Masks secrets in texts and nested values; knows those that were registered.
+
+    A registered value is masked at the borders of words, and not at all while it is the name of something (`spare`): what is done
+    must not depend on what a password happens to be.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, ...]] = {}
         self._forms: tuple[str, ...] = ()
+        self._names: frozenset[str] = frozenset()
+
+    def spare(self, names: Collection[str]) -> tuple[str, ...]:
+        """Mask none of these names from now on, in place of those before, and return which of them are registered secrets."""
+        self._names = frozenset(names)
+        return tuple(sorted(self._names & self._known.keys()))
 
     def register(self, secret: str) -> None:
         """Mask this value from now on, also in base64 and percent-encoded."""
@@ -129,7 +162,8 @@ class Redactor:
     def text(self, text: str) -> str:
         """Mask registered values, then whatever looks like a credential."""
         for form in self._forms:
-            text = text.replace(form, MASK)
+            if form in text and form not in self._names:
+                text = _without_word(text, form)
         return _SHAPES.apply(text)
 
     def labels(self, labels: Mapping[str, str]) -> dict[str, str]:

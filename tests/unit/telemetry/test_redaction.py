@@ -47,6 +47,28 @@ def test_a_registered_value_is_masked_wherever_it_stands() -> None:
     assert text == f"raw {MASK}, in base64 {MASK}, in a URL {MASK}"
 
 
+def test_a_registered_value_is_masked_at_the_borders_of_words_only() -> None:
+    """A password that is a part of an ordinary word hides none of it."""
+    redactor = Redactor()
+    redactor.register("hunter22")
+    redactor.register("//quiet//")
+    assert redactor.text("hunter22, x=hunter22;hunter22-x hunter22") == f"{MASK}, x={MASK};{MASK}-x {MASK}"
+    assert redactor.text("hunter221 thehunter22 my_hunter22_x") == "hunter221 thehunter22 my_hunter22_x"
+    assert redactor.text(r'{"log":"one\nhunter22\tand"}') == rf'{{"log":"one\n{MASK}\tand"}}', "an escape is no word"
+    assert redactor.text("so//quiet//now") == f"so{MASK}now", "its own borders are none"
+
+
+def test_a_registered_value_that_is_a_name_is_not_masked_while_it_is_one() -> None:
+    """What is done must not depend on a password: `-n production` is the same command with any."""
+    redactor = Redactor()
+    redactor.register("production")
+    assert redactor.spare({"production", "web"}) == ("production",)
+    assert redactor.text("kubectl get pods -n production") == "kubectl get pods -n production"
+    assert redactor.text("cHJvZHVjdGlvbg== password=production") == f"{MASK} password={MASK}"
+    assert redactor.spare(()) == ()
+    assert redactor.text("-n production") == f"-n {MASK}"
+
+
 def test_the_longer_of_two_registered_values_is_masked_whole() -> None:
     redactor = Redactor()
     redactor.register("secret")
@@ -174,6 +196,7 @@ def test_a_strangers_text_cannot_make_redaction_slow(filler: str) -> None:
 
 
 @pytest.mark.parametrize("filler", FILLERS)
+@pytest.mark.long
 def test_a_text_that_only_looks_like_the_beginning_of_a_secret_costs_little_more_than_an_ordinary_one(
     filler: str,
 ) -> None:
@@ -184,6 +207,7 @@ def test_a_text_that_only_looks_like_the_beginning_of_a_secret_costs_little_more
     assert seconds(redactor, filled(filler, 65_536)) < 20 * seconds(redactor, ordinary) + 0.002
 
 
+@pytest.mark.long
 def test_a_hundred_registered_tokens_that_begin_alike_cost_little_more_than_none() -> None:
     """Of the cluster's tokens everybody knows how they begin."""
     beginning = "eyJhbGciOiJSUzI1NiIsImtpZCI6Ik"
