@@ -12,6 +12,7 @@ from kintsugi.ledger.rows import columns
 from kintsugi.ledger.tables import evidence
 from kintsugi.ledger.texts import clean
 from kintsugi.telemetry import SECRETS
+from kintsugi.threads import computed
 
 MOST_EVIDENCE = 256 * 1024
 """Characters kept of one piece of evidence: the end of a log matters most, its beginning next."""
@@ -33,7 +34,7 @@ class EvidenceRepository(Repository):
 
     async def keep(self, run: str, path: str, kind: str, text: str, now: datetime) -> None:
         """Keep a piece of evidence, with secrets masked; of more than 256 Ki characters the middle is left out."""
-        text = _bounded(clean(SECRETS.text(text)))
+        text = await computed(len(text), lambda: _bounded(clean(SECRETS.text(text))))
         digest = hashlib.sha256(text.encode()).hexdigest()
         row = {"run": run, "path": clean(path), "kind": clean(kind), "digest": digest}
 

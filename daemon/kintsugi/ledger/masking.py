@@ -5,15 +5,12 @@ Commands stay as they are, also those of an undo and those that complete a chang
 A change whose commands hold a secret is refused beforehand (`actions.confidential`).
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
 from kintsugi.model.records import StepRecord, UndoRecord
 from kintsugi.telemetry import SECRETS
-
-LARGE = 64 * 1024
-"""Characters of a result from which on it is masked in a thread, so that the event loop goes on."""
+from kintsugi.threads import computed, size_of
 
 _READ_AGAIN = frozenset(
     {"claim", "digest", "job", "mark", "name", "namespace", "run", "step", "template", "then", "uid", "volume"}
@@ -23,22 +20,8 @@ _READ_AGAIN = frozenset(
 
 async def without_secrets(step: StepRecord) -> StepRecord:
     """Return a step in the form that is stored: texts, facts and result masked by place, shape and known values."""
-    if weight(step.result, LARGE) + weight(step.facts, LARGE) > LARGE:
-        return await asyncio.to_thread(_masked, step)
-    return _masked(step)
-
-
-def weight(value: object, enough: int) -> int:
-    """Count the characters of all texts in a value, up to `enough`."""
-    if isinstance(value, str):
-        return len(value)
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
-    total = 0
-    for each in inner:
-        total += weight(each, enough - total)
-        if total > enough:
-            break
-    return total
+    texts = (step.name, step.text, step.why, step.error, *(step.undo.texts if step.undo is not None else ()))
+    return await computed(size_of((*texts, step.facts, step.result)), lambda: _masked(step))
 
 
 def _masked(step: StepRecord) -> StepRecord:

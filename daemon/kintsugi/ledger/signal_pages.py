@@ -1,8 +1,10 @@
 """Pages of signals for people: the newest of all, of one verdict, or of one reason."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.errors import NotRecorded
@@ -32,14 +34,14 @@ class SignalPageRepository(Repository):
                 if place is None:
                     raise NotRecorded(f"there is no signal {request.before}")
                 query = query.where(is_before(_ORDER, place))
-            return [
-                JudgedSignal(
-                    signal=signal(row), verdict=verdict(row), refired=row.refired, continues=row.continues or ""
-                )
-                for row in await connection.execute(query)
-            ]
+            found = await connection.execute(query)
+            return await asyncio.to_thread(lambda: [_judged(row) for row in found])
 
         return await self._store.read(work)
+
+
+def _judged(row: Row[Any]) -> JudgedSignal:
+    return JudgedSignal(signal=signal(row), verdict=verdict(row), refired=row.refired, continues=row.continues or "")
 
 
 def page_of(request: SignalQuery) -> Select[tuple[object, ...]]:

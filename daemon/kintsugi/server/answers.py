@@ -17,6 +17,7 @@ from kintsugi.errors import (
 from kintsugi.server.contract import Handler
 from kintsugi.server.responses import ErrorResponse
 from kintsugi.telemetry import SECRETS
+from kintsugi.threads import computed, size_of
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -32,15 +33,28 @@ _STATUSES: tuple[tuple[type[KintsugiError], int], ...] = (
 )
 
 
-def answer(value: object, status: int = 200) -> web.Response:
+async def answer(value: object, status: int = 200) -> web.Response:
     """Write a value (records, enums, times and all) as JSON, without secrets: an earlier version may have stored some."""
-    shown = SECRETS.value(msgspec.to_builtins(value, str_keys=True))
-    return web.Response(body=_ENCODER.encode(shown), status=status, content_type="application/json")
+    plain = msgspec.to_builtins(value, str_keys=True)
+    return _response(await computed(size_of(plain), lambda: _written(plain)), status)
+
+
+def short_answer(value: object, status: int = 200) -> web.Response:
+    """Write a value of ours that holds no foreign text to speak of as JSON, without secrets."""
+    return _response(_written(msgspec.to_builtins(value, str_keys=True)), status)
+
+
+def _written(plain: object) -> bytes:
+    return _ENCODER.encode(SECRETS.value(plain))
+
+
+def _response(body: bytes, status: int) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json")
 
 
 def refusal(status: int, text: str) -> web.Response:
     """Write an error, without secrets."""
-    response = answer(ErrorResponse(error=SECRETS.text(text)), status)
+    response = short_answer(ErrorResponse(error=SECRETS.text(text)), status)
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -128,11 +128,11 @@ class Api:
             service=request.query.get("service", ""),
             open_only=_flag(request, "open"),
         )
-        return answer(responses.IncidentList(incidents=tuple(found)))
+        return await answer(responses.IncidentList(incidents=tuple(found)))
 
     async def incident(self, request: web.Request) -> web.Response:
         """Show one with runs, steps, undo texts, evidence, questions, and a page of signals: `?signals=`, `?skip=`."""
-        return answer(
+        return await answer(
             await self._operations.incident(
                 request.match_info["id"],
                 signals=_number(request, "signals", SIGNALS),
@@ -148,26 +148,26 @@ class Api:
             before=request.query.get("before", ""),
             limit=_number(request, "limit", PAGE),
         )
-        return answer(responses.SignalList(signals=tuple(await self._operations.signals(asked))))
+        return await answer(responses.SignalList(signals=tuple(await self._operations.signals(asked))))
 
     async def dead_letters(self, request: web.Request) -> web.Response:
         """List what could not be understood: `?limit=`, `?before=ID` for the next page."""
         found = await self._operations.dead_letters(
             limit=_number(request, "limit", PAGE), before=request.query.get("before", "")
         )
-        return answer(responses.DeadLetterList(dead_letters=tuple(found)))
+        return await answer(responses.DeadLetterList(dead_letters=tuple(found)))
 
     async def resend(self, request: web.Request) -> web.Response:
         """Send a dead letter in again."""
         body = await self._body(request, ResendBody)
-        return answer(await self._operations.resend(request.match_info["id"], who=_who(request, body.who)))
+        return await answer(await self._operations.resend(request.match_info["id"], who=_who(request, body.who)))
 
     async def approve(self, request: web.Request) -> web.Response:
         """Approve the plan that was shown."""
         body = await self._body(request, ApproveBody)
         if not body.plan:
             raise UsageError("plan: empty; send the digest of the plan that was shown, so that no other is approved")
-        return answer(
+        return await answer(
             await self._operations.approve(
                 request.match_info["id"], path=body.path, plan=body.plan, who=_who(request, body.who)
             )
@@ -181,11 +181,11 @@ class Api:
         done = await self._operations.roll_back(
             request.match_info["id"], who=_who(request, body.who), confirmed=body.digest if body.confirm else ""
         )
-        return answer(done, 202 if done.begun else 200)
+        return await answer(done, 202 if done.begun else 200)
 
     async def pauses(self, _request: web.Request) -> web.Response:
         """List the pauses that hold."""
-        return answer(responses.PauseList(pauses=tuple(await self._operations.pauses())))
+        return await answer(responses.PauseList(pauses=tuple(await self._operations.pauses())))
 
     async def pause(self, request: web.Request) -> web.Response:
         """Begin a pause."""
@@ -198,12 +198,12 @@ class Api:
             raise UsageError("minutes: more than none and up to a year; leave it out for no end")
         lasts = None if body.minutes is None else timedelta(minutes=body.minutes)
         asked = PauseRequest(scope=body.scope, name=body.name, why=body.why[:_LONGEST], freeze=body.freeze, lasts=lasts)
-        return answer(await self._operations.pause(asked, who=_who(request, body.who)), 201)
+        return await answer(await self._operations.pause(asked, who=_who(request, body.who)), 201)
 
     async def resume(self, request: web.Request) -> web.Response:
         """Lift a pause."""
         body = await self._body(request, ResumeBody)
-        return answer(
+        return await answer(
             await self._operations.resume(
                 request.match_info["id"], who=_who(request, body.who), why=body.why[:_LONGEST]
             )
@@ -211,18 +211,18 @@ class Api:
 
     async def services(self, _request: web.Request) -> web.Response:
         """Return how each service is."""
-        return answer(await self._operations.services())
+        return await answer(await self._operations.services())
 
     async def readiness(self, _request: web.Request) -> web.Response:
         """Return what is waited for, and why: `/readyz` tells strangers only which part."""
         waiting_for = await self._ready.check()
-        return answer(responses.ReadinessDetail(ready=not waiting_for, waiting_for=waiting_for))
+        return await answer(responses.ReadinessDetail(ready=not waiting_for, waiting_for=waiting_for))
 
     async def drill(self, request: web.Request) -> web.Response:
         """Begin a drill of a service's backups."""
         body = await self._body(request, DrillBody)
         begun = await self._operations.drill(request.match_info["name"], who=_who(request, body.who))
-        return answer(begun, 202)
+        return await answer(begun, 202)
 
     async def recover(self, request: web.Request) -> web.Response:
         """Start a runbook by hand as it was shown, or without `confirm` preview it."""
@@ -243,7 +243,7 @@ class Api:
             key=body.key,
         )
         done = await self._operations.recover(asked, who=_who(request, body.who))
-        return answer(done, 202 if done.begun else 200)
+        return await answer(done, 202 if done.begun else 200)
 
     async def diagnosis(self, request: web.Request) -> web.Response:
         """Diagnose a workload."""
@@ -251,7 +251,7 @@ class Api:
         target = Target(kind=asked["type"], namespace=asked["namespace"], name=asked["name"])
         if not re.fullmatch(NAMESPACED, f"{target.namespace}/{target.name}"):
             raise NotRecorded("nothing has such a name: write namespace and name as Kubernetes has names")
-        return answer(await self._operations.diagnose(target))
+        return await answer(await self._operations.diagnose(target))
 
     async def explain_object(self, request: web.Request) -> web.Response:
         """Explain `?pod=NAMESPACE/NAME`."""
@@ -259,12 +259,12 @@ class Api:
         namespace, _, name = pod.partition("/")
         if not re.fullmatch(NAMESPACED, pod):
             raise UsageError("pod: write ?pod=NAMESPACE/NAME, or POST an alert with its labels")
-        return answer(await self._operations.explain(Target(kind="Pod", namespace=namespace, name=name)))
+        return await answer(await self._operations.explain(Target(kind="Pod", namespace=namespace, name=name)))
 
     async def explain_alert(self, request: web.Request) -> web.Response:
         """Explain an alert given by its labels, read as the webhook would read it."""
         body = await self._body(request, AlertBody)
-        return answer(await self._operations.explain(self._signal(body)))
+        return await answer(await self._operations.explain(self._signal(body)))
 
     def _signal(self, alert: AlertBody) -> Signal:
         """Make the signal that a webhook with this alert would bring now."""

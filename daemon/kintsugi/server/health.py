@@ -13,7 +13,7 @@ from typing import Protocol
 
 from aiohttp import web
 
-from kintsugi.server.answers import answer
+from kintsugi.server.answers import short_answer
 from kintsugi.server.readiness import Component, Readiness
 from kintsugi.telemetry import Metrics
 
@@ -78,7 +78,7 @@ class Health:
         """Return whether the event loop goes on. A ledger that is away must not get the daemon restarted."""
         still = self._heartbeat.stood_still_for(self._steady())
         alive = still <= self._standstill
-        return answer(Alive(alive=alive, stood_still_seconds=round(still, 3)), 200 if alive else 503)
+        return short_answer(Alive(alive=alive, stood_still_seconds=round(still, 3)), 200 if alive else 503)
 
     async def ready(self, _request: web.Request) -> web.Response:
         """Answer 200 when every part is well, else 503 and which is not."""
@@ -86,7 +86,7 @@ class Health:
             if self._steady() >= self._parts_until:
                 self._parts = tuple(sorted(await self._waiting_for()))
                 self._parts_until = self._steady() + _FRESH
-        return answer(Ready(ready=not self._parts, waiting_for=self._parts), 503 if self._parts else 200)
+        return short_answer(Ready(ready=not self._parts, waiting_for=self._parts), 503 if self._parts else 200)
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """Write the metrics in Prometheus' text format."""

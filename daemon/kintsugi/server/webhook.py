@@ -16,7 +16,7 @@ from kintsugi.errors import KintsugiError, LedgerError, LedgerUnavailable
 from kintsugi.ledger import DeliveryInbox
 from kintsugi.model.decoded import Decoded
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
-from kintsugi.server.answers import answer, refusal
+from kintsugi.server.answers import refusal, short_answer
 from kintsugi.server.bodies import BodyError, BodyReader
 from kintsugi.server.responses import DeliveryResponse
 from kintsugi.settings import ServerSettings
@@ -169,7 +169,7 @@ class WebhookHandler:
         self._metrics.signals_received.labels(SignalSource.ALERTMANAGER).inc(len(delivery.signals))
         if delivery.truncated or delivery.dead_letters:
             self._ask_for_the_rest()
-        return answer(DeliveryResponse(accepted=len(delivery.signals), dead_letters=len(delivery.dead_letters)))
+        return short_answer(DeliveryResponse(accepted=len(delivery.signals), dead_letters=len(delivery.dead_letters)))
 
     async def _understand(self, body: bytes) -> DecodedBody:
         """Decode a body: one that is large or unsound in a thread, and only one at a time, or they would starve the loop."""

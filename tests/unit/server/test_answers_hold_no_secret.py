@@ -8,7 +8,7 @@ from kintsugi.server.answers import answer, failure, refusal
 from kintsugi.telemetry import MASK
 
 
-def test_an_answer_masks_what_stands_in_a_secrets_place_or_has_its_shape() -> None:
+async def test_an_answer_masks_what_stands_in_a_secrets_place_or_has_its_shape() -> None:
     env = [{"name": "PLAIN", "value": "canary of a place"}]
     kept = StepRecord(
         run="run-1",
@@ -17,7 +17,7 @@ def test_an_answer_masks_what_stands_in_a_secrets_place_or_has_its_shape() -> No
         error="password: canary",
         result={"item": {"spec": {"containers": [{"env": env}]}}, "headers": {"Set-Cookie": "canary"}},
     )
-    body = answer({"steps": [kept]}).body
+    body = (await answer({"steps": [kept]})).body
     assert isinstance(body, bytes)
     assert b"canary" not in body
     (shown,) = json.loads(body)["steps"]
