@@ -24,8 +24,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="server/answers.py",
-                old="    shown = SECRETS.value(msgspec.to_builtins(value, str_keys=True))\n",
-                new="    shown = msgspec.to_builtins(value, str_keys=True)\n",
+                old="    return _ENCODER.encode(SECRETS.value(plain))\n",
+                new="    return _ENCODER.encode(plain)\n",
             ),
         ),
         tests="unit/server/test_answers_hold_no_secret.py",
