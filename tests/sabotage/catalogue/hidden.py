@@ -19,7 +19,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answer of the API holds no secret",
-        red_at="3ed9aa20e4",
+        red_at="e238bc27dd",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
