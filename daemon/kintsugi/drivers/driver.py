@@ -84,9 +84,11 @@ class RunDriver:
     rollback_asked: asyncio.Event = field(default_factory=asyncio.Event)
     rollback_by: str = ""
     clock: DeadlineClock = field(init=False)
-    _asked_at: datetime | None = field(init=False, default=None)
+    _asked_at: datetime = field(init=False)
 
     def __post_init__(self) -> None:
+        # A run that is resumed settles first what was in doubt when the process ended: looking is not writing.
+        self._asked_at = self.deps.clock()
         after = self.runbook.rollback.after
         self.clock = DeadlineClock(deps=self.deps, ledger=self.ledger, journal=self.journal, after=after)
 
@@ -178,7 +180,7 @@ class RunDriver:
     async def _forbidden(self) -> WritesForbidden | None:
         """Return why nothing more may be written, None while something may, or it was asked for just now."""
         now = self.deps.clock()
-        if self._asked_at is not None and now - self._asked_at < FORBIDDEN_EVERY:
+        if now - self._asked_at < FORBIDDEN_EVERY:
             return None
         self._asked_at = now
         try:

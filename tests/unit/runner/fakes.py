@@ -50,7 +50,7 @@ class RunLedger(CasJournal):
     The ledger of one run.
 
     `moves` tells every state with its reason, `trouble` is raised when pauses are read, `answers_after` is how long Ada
-    takes to say yes (None: she does not).
+    takes to say yes (None: she does not). `commit_takes` is how long it is until a step is committed.
     """
 
     def __init__(self, run: RunRecord, incident: Incident) -> None:
@@ -69,6 +69,7 @@ class RunLedger(CasJournal):
         self.answers_after: timedelta | None = None
         self.told: list[tuple[IncidentState, str]] = []
         self.taken = False
+        self.commit_takes = timedelta(0)
         self.zero: dict[str, ScaledToZero] = {}
 
     async def run(self, run: str) -> RunRecord:
@@ -92,6 +93,7 @@ class RunLedger(CasJournal):
         for objection in (each.objection(uid, self._changed()) for each in (budget.pods if budget is not None else ())):
             if objection:
                 raise BudgetSpent(objection)
+        await asyncio.sleep(self.commit_takes.total_seconds())
         await super().save_step(step, expect=expect, now=now)
 
     def _changed(self) -> frozenset[str]:

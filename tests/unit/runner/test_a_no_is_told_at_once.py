@@ -1,5 +1,7 @@
 """A freeze or mode observe that comes while a run waits: what is half done is handed over at once, with its commands (P8)."""
 
+from datetime import timedelta
+
 import pytest
 
 from kintsugi.model.records import IncidentState
@@ -68,3 +70,21 @@ async def test_a_person_is_told_of_a_worker_that_goes_on(no: str, why: str) -> N
     assert clock() == pytest.approx(400, abs=7)
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert f"Still running:\n  {RESTORE} (its Job)" in ended.reason, ended.reason
+
+
+@NOES
+async def test_an_effect_in_doubt_when_the_process_ended_is_settled_before_the_no_ends_the_run(no: str, why: str) -> None:
+    """C1: whether a change was made is found out by looking, which nobody has forbidden."""
+    for moments in range(1, 100):
+        bench = RunBench(f"{ONE}\n{LOOK}")
+        bench.ledger.commit_takes = timedelta(seconds=0.1)
+        if not await bench.carry_until_cut(moments):
+            break
+        if no == "freeze":
+            bench.ledger.pauses.append(pause(since=moment(seconds=clock()), freeze=True))
+        else:
+            bench.observed.mode = Mode.OBSERVE
+        ended = await bench.drive()
+        assert ended.state is (IncidentState.NEEDS_OPERATOR if bench.effects else IncidentState.CANCELLED), ended.reason
+        assert "Uncertain" not in ended.reason
+    assert moments > 5
