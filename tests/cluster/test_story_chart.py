@@ -262,14 +262,14 @@ def test_a_release_of_the_chart_heals_and_an_open_run_outlives_an_upgrade_a_roll
     run = wait_for(lambda: open_run(daemon), within=30, describe=story.state)
 
     story.at("upgraded", lambda: helm.upgrade(elsewhere(values)))
-    assert "mode: observe" in daemon.find().execute("cat", "/etc/kintsugi-catalog/own/shop.yaml")
+    assert "cooldown: 20m" in daemon.find().execute("cat", "/etc/kintsugi-catalog/own/shop.yaml")
     assert open_run(daemon) == run
     with pytest.raises(HelmError) as failed:
         helm.test()
     said = [line for line in str(failed.value).splitlines() if "error: the webhook does not take the token" in line]
     assert len(said) == 1, failed.value
     story.at("rolled back", helm.rollback)
-    assert "mode: observe" not in daemon.find().execute("cat", "/etc/kintsugi-catalog/own/shop.yaml")
+    assert "cooldown: 20m" not in daemon.find().execute("cat", "/etc/kintsugi-catalog/own/shop.yaml")
     assert open_run(daemon) == run
     tokens = daemon.tokens()
     story.at("uninstalled", helm.uninstall)
@@ -286,8 +286,8 @@ def test_a_release_of_the_chart_heals_and_an_open_run_outlives_an_upgrade_a_roll
 
 
 def elsewhere(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the values with a rule that only observes, and a daemon that takes another webhook's token than the chart's."""
-    calm = SHOP.replace("mode: auto", "mode: observe")
+    """Return the values with a rule that cools down for longer, and a daemon that takes another webhook's token than the chart's."""
+    calm = SHOP.replace("cooldown: 10m", "cooldown: 20m")
     secret = {"name": "elsewhere", "projected": {"sources": [{"secret": {"name": "elsewhere"}}]}}
     return {
         **values,
