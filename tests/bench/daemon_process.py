@@ -55,7 +55,7 @@ class BenchDaemon:
         return [
             *(*pinned, sys.executable, "-m", "kintsugi.cli", "run", "--mode", self.mode, "--insecure-no-token"),
             *("--host", "127.0.0.1", "--port", "0", "--health-port", "0", "--kubeconfig", str(self._kubeconfig())),
-            *("--ledger", f"sqlite:///{self.ledger}", "--catalog", str(self.catalog), "--log-format", "json"),
+            *("--ledger", f"sqlite:///{self.ledger}", "--catalog-directory", str(self.catalog), "--log-format", "json"),
         ]
 
     def _environment(self) -> dict[str, str]:

@@ -40,7 +40,7 @@ def test_an_alert_that_many_alertmanagers_send_many_times_starts_one_run(
     # Between its first crashes a container runs, and nobody can tell: what the daemon finds must be beyond doubt.
     story.within(30).held_back(victim, restarts=CRASH_LOOP_RESTARTS)
     story.at("all three Alertmanagers fire", lambda: fire(labels, began, pair, cut_off))
-    story.within(30).verdict("started", rule="web-alerts")
+    story.within(30).verdict("started", rule="web-service-alerts")
     story.within(30).sees("it was told many times", lambda: told(story) >= 6)
     story.within(30).ready(3).at("the pair resolves it", lambda: pair.resolve(labels, starts_at=began))
 

@@ -100,7 +100,7 @@ def conditions(story: ClusterStory) -> tuple[PendingMatch, ...]:
 def is_counted(story: ClusterStory, pod: Object) -> bool:
     """Return whether the daemon has written down that this pod is unhealthy."""
     kept = {(each.rule, each.target.uid) for each in conditions(story)}
-    return ("web-pods-unhealthy", pod["metadata"]["uid"]) in kept
+    return ("web-service-pods-unhealthy", pod["metadata"]["uid"]) in kept
 
 
 def replace(story: ClusterStory, pod: Object) -> None:

@@ -61,7 +61,7 @@ def test_the_bad_rollout_stays_while_the_daemon_only_observes(
     story.at("a bad version is rolled out", lambda: faults.bad_rollout(story.deployment()))
 
     story.at("the alert fires", lambda: story.alert("firing", STUCK))
-    story.within(60).verdict("observed", rule="web-alerts")
+    story.within(60).verdict("observed", rule="web-service-alerts")
     story.stays(lambda: image_of(story.deployment()) == WEB_BAD, 6, "the bad version stays")
     assert story.daemon.incidents() == []
     assert not story.service("web-service")["healthy"]
@@ -80,7 +80,7 @@ def test_after_two_bad_rollouts_it_goes_back_to_the_good_one_not_to_the_one_befo
     story.at("a second one on top of it", lambda: story.set_variable("HASTE=yes"))
     story.within(20).rolls(3).within(60).sees("it has crashed again and again", lambda: is_held_back(story))
     story.at("the alert fires", lambda: story.alert("firing", STUCK))
-    story.within(60).verdict("refused", "paused", rule="web-alerts")
+    story.within(60).verdict("refused", "paused", rule="web-service-alerts")
     story.at("the person gives up and lifts the pause", lambda: annotate(cluster, f"{PAUSED}-"))
 
     story.within(120).ends("rolled-back")

@@ -51,7 +51,7 @@ def test_an_image_that_the_registry_does_not_have_is_taken_back_at_once_and_told
         story.at("an image that nobody has is rolled out", lambda: roll_out(story, image))
 
         story.within(120).sees(
-            "the rollout is noticed", lambda: "api-rollout-stuck" in {each["rule"] for each in story.verdicts()}
+            "the rollout is noticed", lambda: "api-service-rollout-stuck" in {each["rule"] for each in story.verdicts()}
         )
         incident = story.within(120).ends("recovered", service=SERVICE)
 

@@ -3,6 +3,7 @@ The catalog of parcels: what `kintsugi init` writes for its workloads, and by ha
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from tests.faults import page
 from tests.harness.daemon import ROOT
 from tests.harness.parcels import PARCELS
 
-_NOTHING = "dependsOn: []"
+_DERIVED = re.compile(r"  # (dependsOn|rules): [^\n]*\n")
+_LASTING = "  rules: {does-not-answer: {for: 5m, cooldown: 10m}}\n"
 _CHECK = """\
         run: "curl http://{service}.{namespace}/{place}"
         expect: status == 200
@@ -26,7 +28,6 @@ _BY_HTTPS = """\
         expect: status == 200
         timeout: 60s
 """
-_LASTING = "  every: 30s\n  for: {minutes}m\n"
 _RULE = """\
 ---
 apiVersion: kintsugi.dev/v1alpha1
@@ -57,17 +58,17 @@ def write(kubeconfig: Path, folder: Path) -> Path:
 
 
 def completed(text: str, service: str) -> str:
-    """Return the documents of a service with what it depends on, its checks and their rules; all rules may act."""
+    """Return the document of a service with what it depends on, its checks and their rules."""
     ports, needed = page.services_of(PARCELS)[service], ", ".join(page.upstreams()[service])
-    text = _replaced(text, _NOTHING, f"dependsOn: [{needed}]").replace("mode: observe", "mode: auto")
+    said = f"  dependsOn: [{needed}]\n{_LASTING if ports else ''}"
     if service in _CEILINGS:
-        text = _replaced(text, "\n  priority: ", f"\n  {_CEILINGS[service]}\n  priority: ")
+        said += f"  {_CEILINGS[service]}\n"
+    text = _replaced(text, "".join(each.group() for each in _DERIVED.finditer(text)), said)
     if not ports:
         return text
     asked, asks = (_CHECK.format(service=service, namespace=PARCELS, place=each) for each in ("ready", ""))
     more = _BY_HTTPS.format(service=service, namespace=PARCELS) if ":443" in ports else ""
     text = _replaced(text, asked, f"{asks}{_TIMEOUT}{more}")
-    text = _replaced(text, _LASTING.format(minutes=2), _LASTING.format(minutes=5))
     return text + (_RULE.format(service=service) if more else "")
 
 

@@ -14,6 +14,7 @@ spec:
   workload: statefulset/ledger-postgres
   healthy: desired > 0 && ready >= desired && claims.all(c, c.status.phase == "Bound")
   runbook: database-recovery
+  rules: {not-healthy: {enabled: false}, does-not-answer: {enabled: false}}
   parameters:
     database: app
     backups: s3://backup-bucket/billing/

@@ -217,7 +217,7 @@ class DaemonProcess:
         arguments += ["--kubeconfig", str(self.kubeconfig), "--ledger", self.ledger]
         arguments += ["--durations", str(self.durations), "--webhook-tokens", str(self.folder / "webhook")]
         arguments += ["--operator-tokens", str(self.folder / "operators"), "--log-format", "json"]
-        return arguments + (["--catalog", str(self.catalog)] if self.catalog is not None else [])
+        return arguments + (["--catalog-directory", str(self.catalog)] if self.catalog is not None else [])
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KINTSUGI_")}

@@ -309,11 +309,11 @@ def catalog(folder: Path) -> Path:
 
 
 def catalog_of(folder: Path, *rules: str) -> Path:
-    """Copy the shipped files with these rules alone, and without the runbooks that are about services which are left out."""
+    """Copy the shipped files with these services alone, and without the runbooks that are about those which are left out."""
     for shipped in shipped_paths():
         shutil.copytree(shipped, folder / shipped.name)
     for file in (folder / "rules").iterdir():
-        if file.name not in rules:
+        if file.name not in (*rules, "any-service.yaml"):
             file.unlink()
     for name in ("web-service-recovery.yaml", "full-stack-recovery.yaml"):
         (folder / "runbooks" / name).unlink()

@@ -15,12 +15,23 @@ from tests.integration.test_cli_runs_the_daemon import kintsugi
 pytestmark = pytest.mark.long
 
 NAMESPACE = "market"
+KEEPER = {"apiVersion": "market.io/v1", "kind": "Market", "name": "main", "uid": "u-1", "controller": True}
+LEDGER = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "ledger", "namespace": NAMESPACE},
+    "spec": {
+        "selector": {"app.kubernetes.io/name": "ledger"},
+        "ports": [{"port": 80, "targetPort": 8080}],
+    },
+}
 
 
 def workload(kind: str, name: str, **metadata: Any) -> dict[str, Any]:
     """Describe a workload, its pods labelled with two labels."""
     labels = {"app.kubernetes.io/name": name, "tier": "back"}
-    containers = [{"name": "main", "image": "main:1"}, {"name": "proxy", "image": "proxy:1"}]
+    probe = {"httpGet": {"path": "/health", "port": 8080}}
+    containers = [{"name": "main", "image": "main:1", "readinessProbe": probe}, {"name": "proxy", "image": "proxy:1"}]
     return {
         "apiVersion": "apps/v1",
         "kind": kind,
@@ -35,18 +46,22 @@ def workload(kind: str, name: str, **metadata: Any) -> dict[str, Any]:
 
 @pytest.fixture
 async def kubeconfig(tmp_path: Path) -> AsyncIterator[Path]:
-    """Yield the way to a cluster with three workloads."""
+    """Yield the way to a cluster with three workloads of one's own, and three that others keep."""
     async with EmbeddedCluster.start(speed=20, images={"main:1": GOOD, "proxy:1": GOOD}) as cluster:
         cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         cluster.apply(workload("Deployment", "cart", labels={"argocd.argoproj.io/instance": "market"}))
         cluster.apply(workload("DaemonSet", "shipper"))
-        cluster.apply(workload("StatefulSet", "ledger"))
+        cluster.apply(workload("StatefulSet", "ledger", labels={"team": "sales"}))
+        cluster.apply(LEDGER)
+        cluster.apply(workload("Deployment", "migrate", annotations={"helm.sh/hook": "pre-upgrade"}))
+        cluster.apply(workload("Deployment", "kept", ownerReferences=[KEEPER]))
+        cluster.apply(workload("Deployment", "dns", namespace="kube-system"))
         yield cluster.kubeconfig(tmp_path / "kubeconfig")
 
 
 async def init(kubeconfig: Path, folder: Path, *words: str) -> tuple[int, str, str]:
     """Run `kintsugi init`; return its exit code and what it has written on stdout and stderr."""
-    async with kintsugi("init", folder, "-n", NAMESPACE, "--kubeconfig", kubeconfig, *words) as process:
+    async with kintsugi("init", folder, "--kubeconfig", kubeconfig, *words) as process:
         code, out = await process.ends()
         return code, out, "".join(process.told)
 
@@ -60,14 +75,16 @@ def nowhere(kubeconfig: Path) -> Path:
 
 async def test_a_first_catalog_is_written_for_the_workloads_that_are_named(kubeconfig: Path, tmp_path: Path) -> None:
     folder = tmp_path / "market"
-    code, out, err = await init(kubeconfig, folder, "deployment/cart", "ds/shipper", "statefulset/ledger")
+    code, out, err = await init(
+        kubeconfig, folder, "deployment/cart", "ds/shipper", "statefulset/ledger", "-n", NAMESPACE
+    )
     assert code == 0, err
-    assert out.startswith("OK: 3 services, 6 rules, ")
+    assert "OK: 3 services, 19 rules, " in out
     assert sorted(each.name for each in folder.iterdir()) == ["cart.yaml", "ledger.yaml", "shipper.yaml"]
     text = (folder / "cart.yaml").read_text()
-    assert "selector: app.kubernetes.io/name=cart,tier=back\n" in text
+    assert "# selector: app.kubernetes.io/name=cart,tier=back\n" in text
     assert "# Argo CD market would take changes of its template back" in text
-    async with kintsugi("validate", "--with-shipped", "-o", "json", folder) as process:
+    async with kintsugi("validate", "-o", "json", folder) as process:
         code, out = await process.ends()
     assert (code, json.loads(out)["ok"]) == (0, True)
 
@@ -77,7 +94,15 @@ async def test_obstacles_are_told_all_at_once_and_nothing_is_written(kubeconfig:
     folder.mkdir()
     (folder / "cart.yaml").write_text("# mine\n")
     code, _, err = await init(
-        kubeconfig, folder, "deployment/cart", "daemonset/shipper", "deployment/gone", "pod/cart-1", "cart"
+        kubeconfig,
+        folder,
+        "-n",
+        NAMESPACE,
+        "deployment/cart",
+        "daemonset/shipper",
+        "deployment/gone",
+        "pod/cart-1",
+        "cart",
     )
     assert code == 2
     assert f"{folder}/cart.yaml is there already: it is not overwritten" in err
@@ -88,7 +113,44 @@ async def test_obstacles_are_told_all_at_once_and_nothing_is_written(kubeconfig:
     assert [each.read_text() for each in folder.iterdir()] == ["# mine\n"]
 
 
+async def test_a_first_catalog_is_written_for_all_workloads_of_a_namespace_but_those_that_others_keep(
+    kubeconfig: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "market"
+    folder.mkdir()
+    (folder / "cart.yaml").write_text("# mine\n")
+    code, out, err = await init(kubeconfig, folder, "-n", NAMESPACE)
+    assert code == 0, err
+    assert sorted(each.name for each in folder.iterdir()) == ["cart.yaml", "ledger.yaml", "shipper.yaml"]
+    assert (folder / "cart.yaml").read_text() == "# mine\n"
+    assert re.search(rf"ledger.yaml +{NAMESPACE}/statefulset/ledger +ledger +http://ledger.{NAMESPACE}/health", out), (
+        out
+    )
+    assert f"left out {NAMESPACE}/deployment/cart: {folder}/cart.yaml is there already" in err
+    assert f"left out {NAMESPACE}/deployment/migrate: it is a hook of Helm" in err
+    assert f"left out {NAMESPACE}/deployment/kept: Market main has made it" in err
+    code, _, err = await init(kubeconfig, folder, "-n", NAMESPACE)
+    assert code == 0, err
+    assert err.count("is there already") == 3, err
+
+
+async def test_a_first_catalog_of_all_namespaces_leaves_out_those_that_the_cluster_lives_on(
+    kubeconfig: Path, tmp_path: Path
+) -> None:
+    code, _, err = await init(kubeconfig, tmp_path / "all", "-o", "json")
+    assert code == 0, err
+    everywhere = json.loads(_)
+    assert {each["workload"]: each["namespace"] for each in everywhere["left_out"]}["deployment/dns"] == "kube-system"
+    code, _, err = await init(kubeconfig, tmp_path / "some", "-l", "team=sales", "-o", "json")
+    assert [Path(each).name for each in json.loads(_)["written"]] == ["ledger.yaml"]
+    code, _, err = await init(kubeconfig, tmp_path / "none", "-n", NAMESPACE, "-l", "team=none")
+    assert code == 2
+    assert (
+        f"there is no Deployment, StatefulSet or DaemonSet in the namespace {NAMESPACE} that 'team=none' selects" in err
+    )
+
+
 async def test_a_cluster_that_cannot_be_asked_is_said_to_be_unreachable(kubeconfig: Path, tmp_path: Path) -> None:
-    code, _, err = await init(nowhere(kubeconfig), tmp_path / "market", "deployment/cart")
+    code, _, err = await init(nowhere(kubeconfig), tmp_path / "market")
     assert code == 3, err
     assert not (tmp_path / "market").exists()

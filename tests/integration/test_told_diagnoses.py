@@ -94,7 +94,7 @@ class ToldStory:
             settings.write_text(yaml.safe_dump({"notifications": notifications}))
             flags = (
                 *("--kubeconfig", cluster.kubeconfig(folder / "kubeconfig"), "--config", settings, "--mode", "auto"),
-                *("--catalog", catalog, "--ledger", f"sqlite:///{folder / 'ledger.db'}"),
+                *("--catalog-directory", catalog, "--ledger", f"sqlite:///{folder / 'ledger.db'}"),
                 *("--host", "127.0.0.1", "--port", "0", "--health-port", "0"),
                 *("--insecure-no-token", "--operator-tokens", tokens),
             )

@@ -7,7 +7,15 @@ from datetime import timedelta
 from kintsugi.catalog.document_builder import DocumentBuilder
 from kintsugi.catalog.matchers import parse_matcher, takes_everything
 from kintsugi.catalog.parameters import known_type, read_value
-from kintsugi.catalog.schema_models import ParameterShape, PatternsShape, RuleShape, RunbookShape, ServiceShape
+from kintsugi.catalog.schema_models import (
+    LOWEST_PRIORITY,
+    ParameterShape,
+    PatternsShape,
+    RuleShape,
+    RunbookShape,
+    ServiceShape,
+    ServiceSpecShape,
+)
 from kintsugi.catalog.source import Document, Path
 from kintsugi.catalog.steps import Steps
 from kintsugi.catalog.type_scope import TypeScope
@@ -25,12 +33,15 @@ from kintsugi.regex import compiled
 from kintsugi.scope import seen
 from kintsugi.scope.types import PARAMETERS, parameter_type, rule_names, service_names
 from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, find, suggest
-from kubeobjects.selectors import Selector
+from kubeobjects.selectors import NOTHING, Selector
 
 EVERY = timedelta(seconds=30)
 """How often a rule on a check asks, where it does not say."""
 
 WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
+
+HEALTHY = "desired > 0 && ready >= desired && rolloutComplete && serving && checksMet"
+"""When a service is healthy that does not say it: what Kubernetes and its own checks show of it is all right."""
 
 
 def digest_of(*parts: object) -> str:
@@ -43,10 +54,16 @@ def content_of(document: Document) -> object:
     return document.value if document.written is None else document.written
 
 
+def priority_of(spec: ServiceSpecShape) -> int:
+    """Return a service's priority: one that says none is mended last, so that nothing waits for it that does not say so."""
+    return LOWEST_PRIORITY if spec.priority is None else spec.priority
+
+
 def build_service(draft: DocumentBuilder[ServiceShape], priorities: dict[str, int]) -> Service | None:
-    """Build a service; without `dependsOn` it depends on all services of higher priority."""
+    """Build a service; with a priority and without `dependsOn` it depends on all services of higher priority."""
     spec, path = draft.shape.spec, ("spec",)
-    healthy = draft.expression((*path, "healthy"), spec.healthy, seen(service_names(), start_up=draft.known.start_up))
+    names = seen(service_names(), start_up=draft.known.start_up)
+    healthy = draft.expression((*path, "healthy"), spec.healthy or HEALTHY, names)
     workload, selector = _workload(draft), _selector(draft)
     checks = {name: _checks(draft, name) for name in spec.checks}
     draft.one_of((*path, "runbook"), spec.runbook, draft.known.runbooks, "runbook")
@@ -57,11 +74,10 @@ def build_service(draft: DocumentBuilder[ServiceShape], priorities: dict[str, in
         draft.one_of((*path, "dependsOn", index), needed, others, "other service")
     if healthy is None or workload is None or selector is None:
         return None
-    higher = tuple(sorted(name for name, priority in priorities.items() if priority < spec.priority))
     return Service(
         name=draft.name,
-        priority=spec.priority,
-        depends_on=higher if spec.depends_on is None else tuple(spec.depends_on),
+        priority=priority_of(spec),
+        depends_on=_depends_on(spec, priorities),
         namespace=spec.namespace,
         selector=selector,
         workload=workload,
@@ -76,6 +92,14 @@ def build_service(draft: DocumentBuilder[ServiceShape], priorities: dict[str, in
         max_allowed=MaxAllowed(memory=spec.max_allowed.memory, storage=spec.max_allowed.storage),
         place=draft.place(("metadata", "name")),
     )
+
+
+def _depends_on(spec: ServiceSpecShape, priorities: dict[str, int]) -> tuple[str, ...]:
+    if spec.depends_on is not None:
+        return tuple(spec.depends_on)
+    if spec.priority is None:
+        return ()
+    return tuple(sorted(name for name, priority in priorities.items() if priority < spec.priority))
 
 
 def _replicas(draft: DocumentBuilder[ServiceShape], workload: WorkloadRef) -> int | None:
@@ -103,8 +127,10 @@ def _workload(draft: DocumentBuilder[ServiceShape]) -> WorkloadRef | None:
 
 
 def _selector(draft: DocumentBuilder[ServiceShape]) -> Selector | None:
+    """Read a service's selector, NOTHING where it is the workload's own; None when it is wrong, which is noted."""
+    text = draft.shape.spec.selector
     try:
-        return label_selector(draft.shape.spec.selector)
+        return NOTHING if text is None else label_selector(text)
     except UsageError as error:
         draft.note(("spec", "selector"), str(error))
         return None

@@ -8,13 +8,22 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from kintsugi.catalog.build import build_patterns, build_rule, build_runbook, build_service, content_of, digest_of
+from kintsugi.catalog.build import (
+    build_patterns,
+    build_rule,
+    build_runbook,
+    build_service,
+    content_of,
+    digest_of,
+    priority_of,
+)
 from kintsugi.catalog.cross_checks import CrossChecks
 from kintsugi.catalog.document_builder import DocumentBuilder, NameIndex
 from kintsugi.catalog.library import Source, files_named
 from kintsugi.catalog.problems import CatalogErrors, Problem, did_you_mean
 from kintsugi.catalog.respell import problems_of_spelling, respelled, respellings
 from kintsugi.catalog.respell_text import RespelledText
+from kintsugi.catalog.rule_templates import RuleTemplates
 from kintsugi.catalog.schema_errors import path_of, problems_of
 from kintsugi.catalog.schema_models import (
     SHAPES,
@@ -22,6 +31,7 @@ from kintsugi.catalog.schema_models import (
     DocumentShape,
     PatternsShape,
     RuleShape,
+    RuleTemplateShape,
     RunbookShape,
     ServiceShape,
 )
@@ -180,14 +190,16 @@ class _Loading:
         scans = {name: build_patterns(draft) for name, draft in patterns.items()}
         known = self._known(scans)
         services = self._drafts(ServiceShape, known)
-        rules = self._drafts(RuleShape, known)
+        rules, templates = self._drafts(RuleShape, known), self._drafts(RuleTemplateShape, known)
         runbooks = self._drafts(RunbookShape, known)
-        priorities = {name: draft.shape.spec.priority for name, draft in services.items()}
+        priorities = {name: priority_of(draft.shape.spec) for name, draft in services.items()}
         starts = {name: draft.shape.spec.runbook for name, draft in services.items()}
         built = {name: build_service(draft, priorities) for name, draft in services.items()}
+        written = {name: build_rule(draft, starts) for name, draft in rules.items()}
+        of_all = RuleTemplates(templates=templates, services=services, rules=rules).expand(starts)
         whole = CrossChecks(
             services={name: service for name, service in built.items() if service is not None},
-            rules={name: build_rule(draft, starts) for name, draft in rules.items()},
+            rules={**written, **of_all},
             runbooks={name: build_runbook(draft) for name, draft in runbooks.items()},
             patterns=scans,
             service_drafts=services,
@@ -196,7 +208,7 @@ class _Loading:
         )
         whole.check()
         bound = whole.bound_services()
-        for drafts in (services, rules, runbooks, patterns):
+        for drafts in (services, rules, templates, runbooks, patterns):
             self.problems += [problem for draft in drafts.values() for problem in draft.problems]
         if self.problems:
             raise CatalogErrors(self.problems)

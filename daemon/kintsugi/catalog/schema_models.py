@@ -5,8 +5,9 @@ pydantic checks a whole document and reports everything that is wrong at once. W
 compiles an expression, comes afterwards.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +32,7 @@ from kubeobjects.quantities import quantity
 API_VERSION = "kintsugi.dev/v1alpha1"
 ACTIONS = ("run", "runbook", "steps", "parallel", "checks", "undoStep")
 MOST_STEPS_IN_A_ROW = 1000
+LOWEST_PRIORITY = 1000
 
 
 def _duration(value: object) -> object:
@@ -193,18 +195,34 @@ class MaxAllowedShape(Shape):
     storage: Amount = ""
 
 
-class ServiceSpecShape(Shape):
-    """What a service is, what it needs, how to tell that it is well, which runbook mends it."""
+class RuleOverridesShape(Shape):
+    """What a service says otherwise of a rule that every service gets; what is not given is the template's."""
 
-    priority: Annotated[int, Field(ge=1, le=1000)]
+    enabled: bool = True
+    for_duration: Duration | None = Field(default=None, alias="for")
+    every: Duration | None = None
+    runbook: Name | None = None
+    mode: Mode | None = Field(default=None, strict=False)
+    cooldown: Duration | None = None
+
+
+class ServiceSpecShape(Shape):
+    """
+    What a service is, what it needs, how to tell that it is well, which runbook mends it.
+
+    Only `namespace` and `workload` must be given; `build` derives the others.
+    """
+
+    priority: Annotated[int, Field(ge=1, le=LOWEST_PRIORITY)] | None = None
     depends_on: list[Name] | None = None
     on_upstream_failure: OnUpstreamFailure = Field(default=OnUpstreamFailure.WAIT, strict=False)
     namespace: Namespace
-    selector: Text
+    selector: Text | None = None
     workload: Text
     replicas: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    healthy: ExpressionText
-    runbook: Name
+    healthy: ExpressionText | None = None
+    runbook: Name = "workload-recovery"
+    rules: dict[Name, RuleOverridesShape] = {}
     parameters: dict[Id, ParameterValue] = {}
     env: dict[EnvName, SecretShape] = {}
     checks: dict[Id, Annotated[list[StepShape], Field(min_length=1, max_length=MOST_STEPS_IN_A_ROW)]] = {}
@@ -214,14 +232,12 @@ class ServiceSpecShape(Shape):
     sql_functions: list[FunctionName] = []
 
 
-class RuleSpecShape(Shape):
-    """When something is a reason to act."""
+class RuleTemplateSpecShape(Shape):
+    """When something about any one service is a reason to act."""
 
     on: RuleSource = Field(strict=False)
-    service: Name | None = None
     when: ExpressionText | None = None
     matchers: Annotated[list[Text], Field(min_length=1)] | None = None
-    namespace: Literal["any"] | None = None
     for_duration: Duration = Field(default=timedelta(0), alias="for")
     check: Id | None = None
     every: Duration | None = None
@@ -230,22 +246,14 @@ class RuleSpecShape(Shape):
     cooldown: Duration = timedelta(minutes=10)
 
     @model_validator(mode="after")
-    def _has_a_condition(self) -> "RuleSpecShape":
+    def _has_a_condition(self) -> Self:
         if self.on is RuleSource.ALERT and self.matchers is None:
             raise ValueError("a rule on alerts needs `matchers`, as in - alertname=KubePodCrashLooping")
-        if self.on is not RuleSource.ALERT and self.namespace is not None:
-            raise ValueError(
-                f"`namespace: any` is for rules on alerts: a rule on {self.on} is about its service's objects"
-            )
         if self.on is not RuleSource.ALERT and self.matchers is not None:
             raise ValueError(f"`matchers` is for rules on alerts: a rule on {self.on} has `when`")
         self._asks_a_check()
         if self.on not in (RuleSource.ALERT, RuleSource.CHECK) and self.when is None:
             raise ValueError(f"a rule on {self.on} needs `when`")
-        if self.on not in (RuleSource.SERVICES, RuleSource.ALERT) and self.service is None:
-            raise ValueError("`service` is missing: only a rule on services or on alerts can be about all of them")
-        if self.service is None and self.runbook is None:
-            raise ValueError("a rule about all services needs `runbook`")
         return self
 
     def _asks_a_check(self) -> None:
@@ -256,6 +264,25 @@ class RuleSpecShape(Shape):
             raise ValueError("a rule on a check needs `check`, the name of one of its service's lists of checks")
         elif self.every is not None and not timedelta(seconds=5) <= self.every <= timedelta(hours=1):
             raise ValueError("`every` is between 5s and 1h: a check that asks more often is a load of its own")
+
+
+class RuleSpecShape(RuleTemplateSpecShape):
+    """When something is a reason to act."""
+
+    service: Name | None = None
+    namespace: Literal["any"] | None = None
+
+    @model_validator(mode="after")
+    def _is_about_something(self) -> Self:
+        if self.on is not RuleSource.ALERT and self.namespace is not None:
+            raise ValueError(
+                f"`namespace: any` is for rules on alerts: a rule on {self.on} is about its service's objects"
+            )
+        if self.on not in (RuleSource.SERVICES, RuleSource.ALERT) and self.service is None:
+            raise ValueError("`service` is missing: only a rule on services or on alerts can be about all of them")
+        if self.service is None and self.runbook is None:
+            raise ValueError("a rule about all services needs `runbook`")
+        return self
 
 
 class ParameterShape(Shape):
@@ -316,6 +343,13 @@ class RuleShape(DocumentShape):
     spec: RuleSpecShape
 
 
+class RuleTemplateShape(DocumentShape):
+    """A RuleTemplate document: a rule that every service gets."""
+
+    kind: Literal["RuleTemplate"]
+    spec: RuleTemplateSpecShape
+
+
 class RunbookShape(DocumentShape):
     """A Runbook document."""
 
@@ -330,10 +364,11 @@ class PatternsShape(DocumentShape):
     spec: Annotated[list[PatternShape], Field(min_length=1)]
 
 
-AnyShape = ServiceShape | RuleShape | RunbookShape | PatternsShape
-SHAPES: dict[str, type[ServiceShape] | type[RuleShape] | type[RunbookShape] | type[PatternsShape]] = {
+AnyShape = ServiceShape | RuleShape | RuleTemplateShape | RunbookShape | PatternsShape
+SHAPES: Mapping[str, type[ServiceShape | RuleShape | RuleTemplateShape | RunbookShape | PatternsShape]] = {
     "Service": ServiceShape,
     "Rule": RuleShape,
+    "RuleTemplate": RuleTemplateShape,
     "Runbook": RunbookShape,
     "Patterns": PatternsShape,
 }

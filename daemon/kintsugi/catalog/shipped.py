@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _RULES, _RUNBOOKS = "rules", "runbooks"
+_OF_EVERY_SERVICE = "any-service.yaml"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,13 +34,14 @@ def catalog_paths(directory: Path | None, additions: Sequence[Path] = (), *, exa
     """
     Return what to load: a folder that replaces what is shipped, or that, and whatever is added.
 
-    The services of the `example` and their rules are left out where it is off: then the shipped runbooks are a library.
+    The services of the `example` and their rules are left out where it is off: then the rules that every service gets stay, and the
+    shipped runbooks are a library.
     """
     if directory is not None:
         return CatalogPaths(own=(directory, *additions))
     if example:
         return CatalogPaths(own=(*shipped_paths(), *additions))
-    return CatalogPaths(own=tuple(additions), library=(_home() / _RUNBOOKS,))
+    return CatalogPaths(own=(_home() / _RULES / _OF_EVERY_SERVICE, *additions), library=(_home() / _RUNBOOKS,))
 
 
 def _home() -> Path:

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from kintsugi.cli.exit_codes import ExitCode
-from kintsugi.cli.options import Output, OutputFormat, spread
+from kintsugi.cli.options import ClusterAccess, Output, OutputFormat, spread
+from kintsugi.errors import UsageError
 
 
 def validate(
@@ -15,10 +16,11 @@ def validate(
         typer.Argument(metavar="PATH", help="Files and folders that make one catalog; the shipped ones unless given."),
     ] = None,
     *,
-    with_shipped: Annotated[
+    alone: Annotated[
         bool,
         typer.Option(
-            "--with-shipped", help="As `catalog.additions`: together with the shipped runbooks that apply to them."
+            "--alone",
+            help="As `catalog.directory`: without the shipped runbooks and the rules that every service gets.",
         ),
     ] = False,
     verbs: Annotated[
@@ -32,41 +34,45 @@ def validate(
     from kintsugi.commands import enable
 
     enable(verbs or ())
-    return validation.validate(paths or [], output, with_shipped=with_shipped)
+    return validation.validate(paths or [], output, alone=alone)
 
 
 async def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder that the files are written into.")],
     workloads: Annotated[
-        list[str],
-        typer.Argument(metavar="TYPE/NAME", help="Workloads, as in deployment/web, statefulset/db, daemonset/agent."),
-    ],
-    *,
-    namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NS", help="Their namespace.")] = "default",
-    kubeconfig: Annotated[
-        Path | None,
-        typer.Option(
-            envvar=["KINTSUGI_KUBE__KUBECONFIG", "KUBECONFIG"],
-            metavar="FILE",
-            help="How to reach the cluster; the pod's own service account unless given.",
+        list[str] | None,
+        typer.Argument(
+            metavar="TYPE/NAME",
+            help="Workloads, as in deployment/web, statefulset/db, daemonset/agent; all that there are unless given.",
         ),
     ] = None,
-    context: Annotated[
+    *,
+    namespace: Annotated[
         str | None,
-        typer.Option(envvar="KINTSUGI_KUBE__CONTEXT", metavar="NAME", help="The kubeconfig's context to use."),
+        typer.Option(
+            "--namespace", "-n", metavar="NS", help="Their namespace; every one, or of workloads named here default."
+        ),
     ] = None,
+    selector: Annotated[
+        str, typer.Option("--selector", "-l", metavar="LABELS", help="Only workloads that have these labels.")
+    ] = "",
+    cluster: ClusterAccess,
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:
     """
-    Write a first catalog for workloads of the cluster: a service each, and rules that only report.
+    Write a first catalog for workloads of the cluster: a file each, with a Service of three lines.
 
-    The cluster is only read. No file is overwritten, and none is written where something is in the way of one.
+    The cluster is only read. No file is overwritten. Left out are, unless they are named, what an operator or a hook of Helm
+    has made and what is in a namespace that the cluster lives on. Nothing is written where a workload that is named is not there.
     """
     from kintsugi.cli import scaffolding
     from kintsugi.settings import KubeSettings
 
-    settings = KubeSettings(kubeconfig=kubeconfig, context=context)
-    return await scaffolding.init(folder, workloads, settings, namespace=namespace, output=output)
+    if workloads and selector:
+        raise UsageError("--selector is for all workloads: name them or select them")
+    settings = KubeSettings(kubeconfig=cluster.kubeconfig, context=cluster.context)
+    wanted = scaffolding.Wanted(workloads=workloads or (), namespace=namespace, selector=selector)
+    return await scaffolding.init(folder, wanted, settings, output)
 
 
 def fmt(

@@ -44,9 +44,15 @@ class RunFlags:
         Path | None,
         typer.Option(
             "--catalog",
-            "--catalog-directory",
+            "--catalog-additions",
             metavar="DIR",
-            help="Rules and runbooks that replace the shipped ones.",
+            help="Services and rules of your own, with the shipped runbooks and the rules that every service gets.",
+        ),
+    ] = None
+    catalog_directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--catalog-directory", metavar="DIR", help="Services, rules and runbooks that replace all that is shipped."
         ),
     ] = None
     ledger: Annotated[
@@ -127,7 +133,9 @@ class RunFlags:
         """Return what was said by dotted setting; None was not said."""
         return {
             "mode": self.mode,
-            "catalog.directory": self.catalog,
+            "catalog.additions": None if self.catalog is None else (self.catalog,),
+            "catalog.example": None if self.catalog is None else False,
+            "catalog.directory": self.catalog_directory,
             "ledger.url": self.ledger,
             "kube.kubeconfig": self.kubeconfig,
             "kube.context": self.context,

@@ -1,6 +1,6 @@
 """What a workload's own readiness probe asks, as it is asked through a Service that leads to it: a first check."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kintsugi.actions import unstructured
@@ -18,18 +18,27 @@ class _HttpProbe:
     ports: frozenset[object]
 
 
+def leading_services(workload: Unstructured, services: Iterable[Unstructured]) -> Sequence[Unstructured]:
+    """Return the Kubernetes Services of the workload's namespace that lead to its pods, by name."""
+    labels = unstructured.labels(unstructured.nested_map(workload, "spec", "template"))
+    place = unstructured.nested_string(workload, "metadata", "namespace")
+    return [
+        each
+        for each in sorted(services, key=unstructured.name)
+        if unstructured.nested_string(each, "metadata", "namespace") == place
+        and (selector := unstructured.nested_map(each, "spec", "selector"))
+        and selector.items() <= labels.items()
+    ]
+
+
 def check_url(workload: Unstructured, services: Iterable[Unstructured]) -> str:
     """
-    Return the URL at which a Service of the workload's namespace answers what its readiness probe asks, "" where none does.
+    Return the URL at which one of the Services that lead to a workload answers what its readiness probe asks, "" where none does.
 
     That is a probe by `httpGet` without a host or headers of its own, at a port that the Service leads to.
     """
-    template = unstructured.nested_map(workload, "spec", "template")
-    labels, probes = unstructured.labels(template), list(_probes(template))
-    for service in sorted(services, key=unstructured.name):
-        selector = unstructured.nested_map(service, "spec", "selector")
-        if not selector or not selector.items() <= labels.items():
-            continue
+    probes = list(_probes(unstructured.nested_map(workload, "spec", "template")))
+    for service in services:
         for port in unstructured.nested_maps(service, "spec", "ports"):
             target = unstructured.nested_field(port, "targetPort") or unstructured.nested_field(port, "port")
             if found := next((each for each in probes if target in each.ports), None):

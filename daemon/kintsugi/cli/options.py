@@ -65,6 +65,27 @@ class Connection:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterAccess:
+    """How a command that needs no daemon reaches the cluster itself."""
+
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(
+            "--kubeconfig",
+            envvar=["KINTSUGI_KUBE__KUBECONFIG", "KUBECONFIG"],
+            metavar="FILE",
+            help="How to reach the cluster; the pod's own service account unless given.",
+        ),
+    ] = None
+    context: Annotated[
+        str | None,
+        typer.Option(
+            "--context", envvar="KINTSUGI_KUBE__CONTEXT", metavar="NAME", help="The kubeconfig's context to use."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Only:
     """What a pause is about; everything when nothing is named."""
 

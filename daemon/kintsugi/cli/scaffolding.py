@@ -1,16 +1,19 @@
-"""`kintsugi init`: reads the workloads that are named from the cluster, and writes a first catalog for them."""
+"""`kintsugi init`: reads workloads from the cluster, those that are named or all that there are, and writes a Service for each."""
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from rich.text import Text
 
 from kintsugi.actions import unstructured
 from kintsugi.actions.unstructured import Unstructured
-from kintsugi.catalog.scaffold import FoundWorkload, documents, file_names
+from kintsugi.catalog.scaffold import FoundWorkload, document, file_names
 from kintsugi.cli.exit_codes import ExitCode
-from kintsugi.cli.found_check import check_url
+from kintsugi.cli.found_check import check_url, leading_services
 from kintsugi.cli.options import OutputFormat
-from kintsugi.cli.output import emit
+from kintsugi.cli.output import emit, table
 from kintsugi.cli.stderr import print_note
 from kintsugi.cli.validation import validate
 from kintsugi.errors import Forbidden, NotFound, UsageError
@@ -20,11 +23,31 @@ from kintsugi.objects.kept import LabelSelector, Object
 from kintsugi.objects.owners import managers
 from kintsugi.objects.selectors import selector_of
 from kintsugi.settings import KubeSettings
+from kintsugi.settings.settings import CLUSTER_NAMESPACES
 from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, SERVICES, STATEFULSETS, find
 
 _WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _KNOWN = ", ".join(f"{each.singular}/NAME" for each in _WORKLOADS)
+_HOOK = "helm.sh/hook"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What the catalog is written for: workloads that are named, else all of a namespace (None: of all) that a selector takes in."""
+
+    workloads: Sequence[str] = ()
+    namespace: str | None = None
+    selector: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """A workload for which nothing is written, and why."""
+
+    workload: str
+    namespace: str
+    why: str
 
 
 class InitErrors(UsageError):
@@ -35,35 +58,83 @@ class InitErrors(UsageError):
         self.problems = tuple(problems)
 
 
-async def init(
-    folder: Path, workloads: Sequence[str], settings: KubeSettings, *, namespace: str, output: OutputFormat
-) -> ExitCode:
+async def init(folder: Path, wanted: Wanted, settings: KubeSettings, output: OutputFormat) -> ExitCode:
     """
     Write one file a workload, and check the folder as the daemon would.
 
     Raises InitErrors with all that is in the way, KubeError where the cluster cannot be asked.
     """
-    asked = {text: _workload(text) for text in workloads}
-    problems = [f"{text!r}: write one of {_KNOWN}" for text, each in asked.items() if each is None]
-    known = list(dict.fromkeys(each for each in asked.values() if each is not None))
-    files = {each: folder / f"{name}.yaml" for each, name in zip(known, file_names(known), strict=True)}
-    problems += [f"{file} is there already: it is not overwritten" for file in files.values() if file.exists()]
+    left_out: list[LeftOut] = []
     async with KubeClient.connect(settings) as kube:
-        services = await _services(kube, namespace)
-        found = [await _read(kube, each, namespace, services) for each in known]
-    problems += [each for each in found if isinstance(each, str)]
+        if wanted.workloads:
+            found = await _named(kube, wanted, folder)
+        else:
+            found, left_out = await _all(kube, wanted)
+    names = file_names([(each.namespace, each.workload) for each in found])
+    files = {folder / f"{name}.yaml": each for name, each in zip(names, found, strict=True)}
+    there = {file: files.pop(file) for file in list(files) if file.exists()}
+    left_out += [
+        LeftOut(workload=str(each.workload), namespace=each.namespace, why=f"{file} is there already")
+        for file, each in there.items()
+    ]
+    for file, each in files.items():
+        _write(file, document(each, file.stem, str(folder)))
+    return _tell(folder, files, left_out, output)
+
+
+async def _named(kube: KubeClient, wanted: Wanted, folder: Path) -> list[FoundWorkload]:
+    """Read the workloads that are named. Raises InitErrors with all that is in the way of a file for each."""
+    namespace = wanted.namespace or "default"
+    asked = {text: _workload(text) for text in wanted.workloads}
+    known = list(dict.fromkeys(each for each in asked.values() if each is not None))
+    files = [folder / f"{name}.yaml" for name in file_names([(namespace, each) for each in known])]
+    problems = [f"{text!r}: write one of {_KNOWN}" for text, each in asked.items() if each is None]
+    problems += [f"{file} is there already: it is not overwritten" for file in files if file.exists()]
+    services = await _services(kube, namespace)
+    found: list[FoundWorkload] = []
+    for each in known:
+        try:
+            found.append(_found(each, await kube.get(each.resource, each.name, namespace), services))
+        except NotFound:
+            problems.append(f"{each} is not in the namespace {namespace}: say with -n in which it is")
+        except UsageError as error:
+            problems.append(f"{each}: {error}")
     if problems:
         raise InitErrors(problems)
-    for each in found:
-        assert isinstance(each, FoundWorkload), each
-        _write(files[each.workload], documents(each, files[each.workload].stem))
-    written = [str(file) for file in files.values()]
-    if output is OutputFormat.JSON:
-        emit({"written": written})
-        return ExitCode.DONE
-    for name in written:
-        print_note(f"wrote {name}")
-    return validate([folder], output, with_shipped=True)
+    return found
+
+
+async def _all(kube: KubeClient, wanted: Wanted) -> tuple[list[FoundWorkload], list[LeftOut]]:
+    """Read all workloads that there are, and say of which nothing is written. Raises InitErrors where there are none."""
+    services = await _services(kube, wanted.namespace)
+    found: list[FoundWorkload] = []
+    left_out: list[LeftOut] = []
+    for resource in _WORKLOADS:
+        for obj in (await kube.list(resource, wanted.namespace, labels=wanted.selector)).items:
+            workload = WorkloadRef(resource=resource, name=unstructured.name(obj))
+            try:
+                if not (why := _not_ours(obj)):
+                    found.append(_found(workload, obj, services))
+            except UsageError as error:
+                why = str(error)
+            if why:
+                left_out.append(LeftOut(workload=str(workload), namespace=_namespace(obj), why=why))
+    if not found and not left_out:
+        where = f"in the namespace {wanted.namespace}" if wanted.namespace else "in any namespace"
+        which = f" that {wanted.selector!r} selects" if wanted.selector else ""
+        raise InitErrors([f"there is no Deployment, StatefulSet or DaemonSet {where}{which}"])
+    return found, left_out
+
+
+def _not_ours(obj: Unstructured) -> str:
+    """Return why nothing is written for a workload that nobody named, "" where something is."""
+    metadata = unstructured.convert(obj, Object).metadata
+    if metadata.namespace in CLUSTER_NAMESPACES:
+        return f"{metadata.namespace} is a namespace that the cluster lives on: nothing is ever changed there"
+    if _HOOK in metadata.annotations:
+        return "it is a hook of Helm, which removes it again"
+    owner = next((each for each in metadata.owner_references if each.controller), None)
+    return f"{owner.kind} {owner.name} has made it, and keeps it as it is" if owner is not None else ""
 
 
 def _workload(text: str) -> WorkloadRef | None:
@@ -75,35 +146,48 @@ def _workload(text: str) -> WorkloadRef | None:
     return WorkloadRef(resource=resource, name=name)
 
 
-async def _services(kube: KubeClient, namespace: str) -> Sequence[Unstructured]:
-    """Return the Services of a namespace; none where they may not be read, for a check is only a proposal."""
+async def _services(kube: KubeClient, namespace: str | None) -> Sequence[Unstructured]:
+    """Return the Kubernetes Services; none where they may not be read, for a check is only a proposal."""
     try:
         return (await kube.list(SERVICES, namespace)).items
     except Forbidden:
         return ()
 
 
-async def _read(
-    kube: KubeClient, workload: WorkloadRef, namespace: str, services: Sequence[Unstructured]
-) -> FoundWorkload | str:
-    """Return a workload of the cluster, or what is wrong with it."""
-    try:
-        obj = await kube.get(workload.resource, workload.name, namespace)
-    except NotFound:
-        return f"{workload} is not in the namespace {namespace}: say with -n in which it is"
+def _found(workload: WorkloadRef, obj: Unstructured, services: Sequence[Unstructured]) -> FoundWorkload:
+    """Return what is known of a workload. Raises UsageError where its selector cannot be read."""
     selector = unstructured.convert(unstructured.nested_map(obj, "spec", "selector"), LabelSelector)
-    try:
-        chosen = str(selector_of(selector))
-    except UsageError as error:
-        return f"{workload}: {error}"
-    owners = managers(unstructured.convert(obj, Object).metadata)
+    leading = leading_services(obj, services)
     return FoundWorkload(
         workload=workload,
-        namespace=namespace,
-        selector=chosen,
-        managers=tuple(map(str, owners)),
-        check=check_url(obj, services),
+        namespace=_namespace(obj),
+        selector=str(selector_of(selector)),
+        managers=tuple(map(str, managers(unstructured.convert(obj, Object).metadata))),
+        kube_services=tuple(map(unstructured.name, leading)),
+        check=check_url(obj, leading),
     )
+
+
+def _namespace(obj: Unstructured) -> str:
+    return unstructured.nested_string(obj, "metadata", "namespace")
+
+
+def _tell(
+    folder: Path, files: dict[Path, FoundWorkload], left_out: Sequence[LeftOut], output: OutputFormat
+) -> ExitCode:
+    """Print what would be watched, what was left out and why, and whether the folder is right."""
+    if output is OutputFormat.JSON:
+        emit({"written": list(map(str, files)), "left_out": [asdict(each) for each in left_out]})
+        return ExitCode.DONE
+    if files:
+        rows = [
+            (str(file), f"{each.namespace}/{each.workload}", ", ".join(each.kube_services), each.check)
+            for file, each in files.items()
+        ]
+        table(("FILE", "WORKLOAD", "SERVICE", "CHECK"), [[Text(cell or "-") for cell in row] for row in rows])
+    for each in left_out:
+        print_note(f"left out {each.namespace}/{each.workload}: {each.why}")
+    return validate([folder], output) if folder.exists() else ExitCode.DONE
 
 
 def _write(file: Path, content: str) -> None:

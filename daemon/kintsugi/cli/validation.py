@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from kintsugi.catalog import CatalogErrors, CatalogPaths, catalog_paths, load, schemas, shipped_paths
+from kintsugi.catalog import CatalogErrors, CatalogPaths, catalog_paths, load, schemas
 from kintsugi.catalog import schema as schema_of_all
 from kintsugi.catalog.alert_rules import never_starts
 from kintsugi.cli.exit_codes import ExitCode
@@ -21,9 +21,13 @@ from kintsugi.model.services import AllServices
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
 
 
-def validate(paths: Sequence[Path], output: OutputFormat, *, with_shipped: bool = False) -> ExitCode:
-    """Load some files and folders as one catalog, or the shipped ones, and say what is wrong or how much there is."""
-    chosen = catalog_paths(None, paths, example=False) if with_shipped else CatalogPaths(own=paths or shipped_paths())
+def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False) -> ExitCode:
+    """
+    Load some files and folders as one catalog, or the shipped ones, and say what is wrong or how much there is.
+
+    The shipped runbooks that fit and the rules that every service gets are added, unless the paths are all there is (`alone`).
+    """
+    chosen = CatalogPaths(own=paths) if paths and alone else catalog_paths(None, paths, example=not paths)
     try:
         catalog = load(chosen)
     except CatalogErrors as errors:

@@ -56,7 +56,7 @@ class LabelIndex(Generic[T]):
             if not wants:
                 self._always.append((place, item))
                 continue
-            label, values = min(wants, key=lambda want: max(common[want[0], value] for value in want[1]))
+            label, values = min(wants, key=lambda want: max((common[want[0], value] for value in want[1]), default=0))
             for value in values:
                 self._by_label[label, value].append((place, item))
 
@@ -104,7 +104,6 @@ class Matcher:
 
     def __init__(self, catalog: Catalog) -> None:
         self._services = catalog.services
-        self._index = ServiceIndex(catalog.services.values())
         self._by_source: dict[RuleSource, list[Rule]] = defaultdict(list)
         self._on_pods: dict[str, list[tuple[int, Rule]]] = defaultdict(list)
         for place, rule in enumerate(catalog.rules.values()):
@@ -119,10 +118,9 @@ class Matcher:
         """List the rules on one source."""
         return tuple(self._by_source.get(source, ()))
 
-    def rules_for_pod(self, namespace: str, labels: Mapping[str, str]) -> tuple[Rule, ...]:
-        """List the rules that a pod with these labels may concern."""
-        selecting = self._index.selecting(namespace, labels)
-        found = [each for service in selecting for each in self._on_pods.get(service.name, ())]
+    def rules_on_pods(self, services: Iterable[Service]) -> tuple[Rule, ...]:
+        """List the rules on pods of the services that select one."""
+        found = [each for service in services for each in self._on_pods.get(service.name, ())]
         return tuple(rule for _, rule in sorted(found, key=_place))
 
     def rules_for_alert(self, labels: Mapping[str, str]) -> tuple[Rule, ...]:

@@ -10,7 +10,7 @@ from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
 from kintsugi.model.runbooks import Step, Value
 from kintsugi.model.source_position import SourcePosition
 from kubeobjects.resources import Resource
-from kubeobjects.selectors import Selector
+from kubeobjects.selectors import NOTHING, Selector
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,13 +54,14 @@ class Service:
 
     `expendable`: its data can be made again, so that a person may be asked whether it may start on an empty volume.
     `replicas` is the number it is started with where it was scaled to 0; None: the number that it was last seen with.
+    `selector` is NOTHING where the document has none: it is the workload's own, which is known once that was seen (`views`).
     """
 
     name: str
     priority: int
     depends_on: tuple[str, ...]
     namespace: str
-    selector: Selector
+    selector: Selector = NOTHING
     workload: WorkloadRef
     replicas: int | None = None
     healthy: Expression

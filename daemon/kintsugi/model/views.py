@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from kintsugi.model.services import Service
 from kintsugi.objects.kept import DaemonSet, Deployment, EndpointSlice, PersistentVolumeClaim, Pod, StatefulSet
 from kintsugi.objects.owners import Manager
-from kintsugi.objects.rollouts import stuck
+from kintsugi.objects.rollouts import stuck, unsettled
 
 TEMPLATE_LABELS = ("pod-template-hash", "controller-revision-hash")
 """Labels by which the pods of a Deployment or a StatefulSet name their template."""
@@ -42,7 +42,7 @@ class ServiceView:
     `serving_since` is unbroken; `lapsed_since` is when it last stopped serving, None where nobody saw that. `replicas` is
     what it is started with from 0: its document's word, else the number that it was last seen with, None where neither is known;
     `running_since` is when it last began to have any. `counts` are the numbers that its checks have counted last while it was
-    well, by the step's id. `rests` says which autoscaler may let it rest at 0, "" for none.
+    well, by the step's id; `unmet` names the checks that were not met when they were last answered. `rests` says which autoscaler may let it rest at 0, "" for none.
     """
 
     service: Service
@@ -72,6 +72,7 @@ class ServiceView:
     running_since: datetime | None = None
     rests: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    unmet: frozenset[str] = frozenset()
     is_current: bool = False
 
     @property
@@ -83,6 +84,11 @@ class ServiceView:
     def serving(self) -> bool:
         """Return whether anything of it can answer: enough for those who depend on it, however many replicas lag."""
         return (self.ready if self.ready_endpoints is None else self.ready_endpoints) > 0
+
+    @property
+    def rollout_complete(self) -> bool:
+        """Return whether the workload is there, and its rollout is complete."""
+        return self.workload is not None and not unsettled(self.workload)
 
     @property
     def rollout_stuck(self) -> bool:

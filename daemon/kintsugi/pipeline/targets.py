@@ -134,16 +134,16 @@ class Targets:
             case "":
                 return True
             case "pod":
-                return service in self._services_of(service.namespace, name)
+                return service.name in self._services_of(service.namespace, name)
             case "persistentvolumeclaim":
                 view = self._services.views.get(service.name)
                 return view is not None and any(pvc.metadata.name == name for pvc in view.pvcs)
             case _:
                 return KINDS[word] == service.workload.resource and name == service.workload.name
 
-    def _services_of(self, namespace: str, name: str) -> tuple[Service, ...]:
+    def _services_of(self, namespace: str, name: str) -> frozenset[str]:
         pod = self._caches.pods.store.get((namespace, name))
-        return self._services.services_of(pod) if pod is not None else ()
+        return frozenset(each.name for each in self._services.services_of(pod)) if pod is not None else frozenset()
 
     def _is_bare(self, namespace: str, name: str) -> bool:
         pod = self._caches.pods.store.get((namespace, name))

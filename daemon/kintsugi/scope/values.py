@@ -162,7 +162,9 @@ def shown_view(view: ServiceView) -> dict[str, object]:
         "lastRestart": view.last_restart,
         "clusterIP": view.cluster_ip,
         "claims": view.pvcs,
+        "rolloutComplete": view.rollout_complete,
         "rolloutStuck": view.rollout_stuck,
+        "checksMet": not view.unmet,
     }
     fields = {name: of_document[name] if name in of_document else getattr(view, name) for name in SERVICE.fields}
     return _known(fields)

@@ -377,8 +377,9 @@ class CatalogSettings:
     no two may have the same name."""
 
     example: bool = True
-    """Whether the five services of the shipped example and their rules are there. Without them the shipped runbooks are a
-    library: those that name a service or a check that is not there are left out, unless a document of yours names them."""
+    """Whether the five services of the shipped example and their rules are there. Without them the rules that every service gets
+    stay, and the shipped runbooks are a library: those that name a service or a check that is not there are left out, unless a
+    document of yours names them."""
 
     verbs: Names = frozenset()
     """Verbs of other distributions, by the names of their entry points in the group `kintsugi.verbs`; what is installed and not

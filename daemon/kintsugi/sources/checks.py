@@ -257,6 +257,8 @@ class Checks:
         if self._said.get(rule.name, True) is not met:
             log.info("check result changed", rule=rule.name, check=rule.check, met=met, why=why)
         self._said[rule.name] = met
+        if met is not None:
+            self._services.note_check(rule.service, rule.check, met=met)
 
     def _keep(self, rule: Rule, met: bool | None, context: CheckContext) -> None:
         """Keep an answer for a diagnosis, with when it came to be so; it is masked, for a probed service may answer anything."""

@@ -70,6 +70,7 @@ class ClusterWatch:
         self._listeners: list[Callable[[int], None]] = []
         caches.pods.subscribe(self._note_pod)
         services.listen(self._check_view)
+        services.on_new_selector(self._note_all)
 
     def reload(self, catalog: Catalog, matcher: Matcher) -> None:
         """Take a new catalog into force; conditions of rules that are gone end."""
@@ -80,6 +81,9 @@ class ClusterWatch:
             if rule.on not in (RuleSource.POD, RuleSource.ALERT):
                 self._on_views[rule.service].append(rule)
         self._end_what_has_no_rule()
+        self._note_all()
+
+    def _note_all(self) -> None:
         self._changed, self._unready = {}, {}
         for pod in self._caches.pods.store.values():
             self._note(pod)
@@ -160,7 +164,7 @@ class ClusterWatch:
 
     def _rules_of(self, pod: Pod) -> tuple[Rule, ...]:
         assert self._matcher is not None
-        return self._matcher.rules_for_pod(pod.metadata.namespace, pod.metadata.labels)
+        return self._matcher.rules_on_pods(self._services.services_of(pod))
 
     async def _check_pods(self) -> None:
         """Look at pods that changed, and at those for which time may change the answer, each as it is when its turn comes."""

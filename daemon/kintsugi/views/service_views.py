@@ -7,11 +7,10 @@ A change of an object marks its services; the views of marked services are rebui
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from kintsugi.decisions.matcher import ServiceIndex
 from kintsugi.errors import KubeError
 from kintsugi.kube.object_cache import Change
 from kintsugi.kube.reflector import Reflector
@@ -28,9 +27,10 @@ from kintsugi.views.counts import CountMemory
 from kintsugi.views.kube_services import host_of, kube_service_of, meant_for
 from kintsugi.views.pvcs import PvcNames
 from kintsugi.views.replicas import ReplicaMemory
+from kintsugi.views.restart_tally import RestartTally
+from kintsugi.views.service_selectors import ServiceSelectors
 from kintsugi.views.view_builder import (
     REVISION,
-    Restarts,
     ServiceObjects,
     is_owned_by,
     ready_endpoints,
@@ -50,39 +50,7 @@ SERVICE_NAME = "kubernetes.io/service-name"
 REST = 9
 """The pause after a refresh, in multiples of its duration: during a flood of changes, following them comes first."""
 
-CRASHES_WITHIN = timedelta(minutes=30)
-"""The longest time between two restarts of one crash loop: the kubelet waits 5 minutes at most, and a start takes its time."""
-
 Listener = Callable[[ServiceView], None]
-
-
-@dataclass(kw_only=True)
-class RestartTally:
-    """Restarts seen so far of one service, by container."""
-
-    seen: dict[tuple[str, str], int] = field(default_factory=dict)
-    moments: dict[str, datetime] = field(default_factory=dict)
-    restarts: Restarts = field(default_factory=Restarts)
-
-    def restarted(self, uid: str, times: int, now: datetime) -> None:
-        """Count restarts of a pod. Those more than `CRASHES_WITHIN` apart are no crash loop and ask for no longer health."""
-        last, before = self.restarts.last, self.moments.get(uid)
-        recent = self.restarts.interval if last is not None and now - last <= CRASHES_WITHIN else timedelta(0)
-        since = now - before if before is not None and now - before <= CRASHES_WITHIN else timedelta(0)
-        self.moments[uid] = now
-        self.restarts = Restarts(count=self.restarts.count + times, last=now, interval=max(since, recent))
-
-    def forget(self, uid: str) -> None:
-        """Forget a pod that is gone; its restarts stay counted."""
-        self.moments.pop(uid, None)
-        for key in [key for key in self.seen if key[0] == uid]:
-            del self.seen[key]
-
-    def shift(self, by: timedelta) -> None:
-        """Move all moments by as much as the clock was set."""
-        self.moments = {uid: moment + by for uid, moment in self.moments.items()}
-        if self.restarts.last is not None:
-            self.restarts = replace(self.restarts, last=self.restarts.last + by)
 
 
 class ServiceViews:
@@ -108,17 +76,19 @@ class ServiceViews:
         self._clock_problem = clock_problem
         self._stale_after = stale_after
         self.catalog = catalog
-        self._index = ServiceIndex(())
+        self._selectors = ServiceSelectors((), self._workload)
         self._pods: dict[str, dict[str, Pod]] = defaultdict(dict)
         self._tallies: dict[str, RestartTally] = defaultdict(RestartTally)
         self._shown: dict[str, tuple[str, datetime]] = {}
         self.replicas, self.counts = ReplicaMemory(), CountMemory()
+        self._unmet: set[tuple[str, str]] = set()
         self._led: dict[str, str] = {}
         self._dirty: set[str] = set()
         self._lost: set[tuple[str, str, str]] = set()
         self._odd_revisions: dict[str, str] = {}
         self._is_current = False
         self._listeners: list[Listener] = []
+        self._on_new_selector: list[Callable[[], None]] = []
         self.views: dict[str, ServiceView] = {}
         self._workloads: Mapping[Resource, Reflector[Any]] = {
             DEPLOYMENTS: caches.deployments,
@@ -138,12 +108,11 @@ class ServiceViews:
     def reload(self, catalog: Catalog) -> None:
         """Replace the catalog."""
         self.catalog = catalog
-        self._index = ServiceIndex(catalog.services.values())
-        self._pods.clear()
+        self._selectors = ServiceSelectors(catalog.services.values(), self._workload)
+        self._unmet &= {(rule.service, rule.check) for rule in catalog.rules.values()}
         for gone in self._tallies.keys() - set(catalog.services):
             del self._tallies[gone]
-        for pod in self._caches.pods.store.values():
-            self._place(pod)
+        self._place_all()
         self._dirty = set(catalog.services)
         self.views = {name: view for name, view in self.views.items() if name in catalog.services}
         self.refresh()
@@ -151,6 +120,10 @@ class ServiceViews:
     def listen(self, listener: Listener) -> None:
         """Call `listener` with each rebuilt view."""
         self._listeners.append(listener)
+
+    def on_new_selector(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when services select other pods than before, because a workload was seen that says which."""
+        self._on_new_selector.append(listener)
 
     @property
     def stale_reason(self) -> str:
@@ -167,9 +140,19 @@ class ServiceViews:
         for tally in self._tallies.values():
             tally.shift(by)
 
+    def note_check(self, service: str, check: str, *, met: bool) -> None:
+        """Note the answer of a service's check: one that has none keeps the answer before."""
+        if met is not ((service, check) in self._unmet):
+            return
+        self._dirty.add(service)
+        if met:
+            self._unmet.discard((service, check))
+        else:
+            self._unmet.add((service, check))
+
     def services_of(self, pod: Pod) -> tuple[Service, ...]:
         """Return the services whose selector matches this pod."""
-        return self._index.selecting(pod.metadata.namespace, pod.metadata.labels)
+        return self._selectors.of_pod(pod)
 
     def refresh(self, *, everything: bool = False) -> tuple[ServiceView, ...]:
         """
@@ -182,7 +165,7 @@ class ServiceViews:
         everything = everything or is_current is not self._is_current
         names = set(self.catalog.services) if everything else self._dirty & set(self.catalog.services)
         self._dirty, self._is_current = set(), is_current
-        made = tuple(self._view(self.catalog.services[name], is_current=is_current) for name in sorted(names))
+        made = tuple(self._view(self._selectors.services[name], is_current=is_current) for name in sorted(names))
         self.views.update({view.name: view for view in made})
         for view in made:
             self._notify(view)
@@ -236,19 +219,31 @@ class ServiceViews:
         # Contained: one unreadable object must not keep the services from seeing all others.
         except Exception as error:  # noqa: BLE001
             self._lost.add(key)
-            self._dirty |= self._index.names_in(subject.metadata.namespace)
+            self._dirty |= self._selectors.names_in(subject.metadata.namespace)
             self._containment.contain(Border.OBJECT, " ".join(key), error)
 
     def _mark(self, change: Change[Object]) -> None:
         """Mark the services that a change concerns: of a pod those that select it, of other objects all in the namespace."""
         subject = change.subject
         if not isinstance(subject, Pod):
-            self._dirty |= self._index.names_in(subject.metadata.namespace)
+            self._dirty |= self._selectors.names_in(subject.metadata.namespace)
+            if isinstance(subject, Workload) and self._selectors.seen(subject):
+                self._select_anew()
             return
         if isinstance(change.old, Pod) and _moves(change.old, change.new):
             self._remove(change.old)
         if isinstance(change.new, Pod):
             self._place(change.new)
+
+    def _select_anew(self) -> None:
+        self._place_all()
+        for listener in self._on_new_selector:
+            listener()
+
+    def _place_all(self) -> None:
+        self._pods.clear()
+        for pod in self._caches.pods.store.values():
+            self._place(pod)
 
     def _place(self, pod: Pod) -> None:
         for service in self.services_of(pod):
@@ -278,7 +273,8 @@ class ServiceViews:
         view = view_of(service, objects, self._tallies[service.name].restarts, is_current=is_current)
         before, now = self.views.get(service.name), self._clock()
         view = with_replicas(view, self.replicas.note(view.workload, now) if is_current else None)
-        view = replace(view, counts=self.counts.of(service.name))
+        unmet = frozenset(check for name, check in self._unmet if name == service.name)
+        view = replace(view, counts=self.counts.of(service.name), unmet=unmet)
         view = with_health(with_serving(view, before, now=now), before, health_names(view), now=now)
         self._note_template(view)
         self._note_revision(view)

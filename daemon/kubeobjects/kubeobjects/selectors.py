@@ -112,6 +112,10 @@ class Selector:
         return self.text
 
 
+NOTHING = Selector("", (Requirement(key="", operator=Operator.IN),))
+"""The selector that no object meets, as `labels.Nothing()` of Kubernetes; it has no text, and none can be asked for by it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldRequirement:
     """One field, by its dotted JSON path, that must (or must not) have a value; an absent field reads as ""."""

@@ -101,7 +101,9 @@ def test_a_mistake_is_told_with_its_place_and_what_would_be_right(text: str, old
 
 
 def test_a_mistake_in_one_document_is_told_once_and_not_of_those_that_name_it() -> None:
-    assert len(said(wrong(SERVICE, "priority", "priorty"), RULE, RUNBOOK)) == 2  # the unknown key, and the missing one
+    assert (
+        len(said(wrong(SERVICE, "namespace", "namspace"), RULE, RUNBOOK)) == 2
+    )  # the unknown key, and the missing one
     assert len(said(SERVICE, RULE, wrong(RUNBOOK, "title: Mend it", "title: 5"))) == 1
 
 

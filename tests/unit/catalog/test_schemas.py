@@ -12,7 +12,7 @@ def taken_apart(made: Mapping[str, object]) -> dict[str, Any]:
 
 
 def test_every_kind_has_a_schema() -> None:
-    assert set(schemas()) == {"Service", "Rule", "Runbook", "Patterns"}
+    assert set(schemas()) == {"Service", "Rule", "RuleTemplate", "Runbook", "Patterns"}
     for kind, found in schemas().items():
         assert taken_apart(found)["properties"]["kind"]["const"] == kind
 

@@ -299,7 +299,7 @@ def test_a_rule_on_the_check_smoke_leaves_pods_that_are_not_ready_yet_to_other_r
     """A cache that reads its dump does not answer either, and a restart would make it begin anew."""
     conditions = {name: rule.when for name, rule in catalog.rules.items() if rule.check == "smoke"}
     assert {name: when and when.source for name, when in conditions.items()} == dict.fromkeys(
-        ("api-does-not-answer", "cache-does-not-answer", "ingress-does-not-answer", "web-does-not-answer"),
+        (f"{each}-does-not-answer" for each in ("api-service", "cache-service", "ingress-controller", "web-service")),
         "service.serving",
     )
 

@@ -76,7 +76,7 @@ def test_schemas_come_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert "spec" in json.loads(run(capsys, "schema", "--kind", "Rule")[1])["properties"]
     code, _, err = run(capsys, "schema", "--kind", "Rul")
     assert code == 2
-    assert "Service, Rule, Runbook" in err
+    assert "Service, Rule, RuleTemplate, Runbook" in err
 
 
 def test_schemas_are_written_one_a_kind_and_one_for_all(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

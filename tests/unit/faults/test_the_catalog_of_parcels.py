@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kintsugi.catalog.scaffold import FoundWorkload, documents
+from kintsugi.catalog.scaffold import FoundWorkload, document
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.validation import validate
@@ -22,7 +22,7 @@ def written(service: str) -> str:
     workload = WorkloadRef(resource=resource, name=name)
     check = f"http://{name}.{PARCELS}/ready" if page.services_of(PARCELS)[service] else ""
     found = FoundWorkload(workload=workload, namespace=PARCELS, selector=f"app={name}", check=check)
-    return first_catalog.completed(documents(found, service), service)
+    return first_catalog.completed(document(found, service, "catalog"), service)
 
 
 def test_the_documents_are_valid_beside_those_that_are_shipped(
@@ -30,7 +30,13 @@ def test_the_documents_are_valid_beside_those_that_are_shipped(
 ) -> None:
     for service in page.services_of(PARCELS):
         (tmp_path / f"{service}.yaml").write_text(written(service))
-    assert validate([tmp_path], OutputFormat.TEXT, with_shipped=True) is ExitCode.DONE, capsys.readouterr()
+    assert (
+        validate(
+            [tmp_path],
+            OutputFormat.TEXT,
+        )
+        is ExitCode.DONE
+    ), capsys.readouterr()
 
 
 def test_a_service_depends_on_what_the_page_says_and_is_asked_by_each_of_its_ports() -> None:

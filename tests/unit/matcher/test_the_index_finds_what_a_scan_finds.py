@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.decisions.matcher import Matcher, difference
+from kintsugi.decisions.matcher import Matcher, ServiceIndex, difference
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
 from kintsugi.model.rules import Rule, RuleSource
@@ -66,7 +66,8 @@ def test_rules_for_a_pod(catalog: Catalog, namespace: str, labels: dict[str, str
         and service.namespace == namespace
         and service.selector.matches(labels)
     ]
-    assert list(Matcher(catalog).rules_for_pod(namespace, labels)) == scanned
+    selecting = ServiceIndex(catalog.services.values()).selecting(namespace, labels)
+    assert list(Matcher(catalog).rules_on_pods(selecting)) == scanned
 
 
 @given(catalogs(), st.sampled_from(RuleSource))

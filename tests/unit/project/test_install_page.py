@@ -24,7 +24,7 @@ def test_every_file_of_the_page_is_used_by_a_command_of_it() -> None:
 def test_the_service_of_the_page_is_valid_beside_what_is_shipped(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(FILES["shop.yaml"])
     with pytest.raises(SystemExit) as left:
-        main(["validate", "--with-shipped", str(tmp_path / "shop.yaml")])
+        main(["validate", str(tmp_path / "shop.yaml")])
     assert left.value.code == 0
 
 

@@ -73,7 +73,9 @@ async def test_a_person_is_told_of_a_worker_that_goes_on(no: str, why: str) -> N
 
 
 @NOES
-async def test_an_effect_in_doubt_when_the_process_ended_is_settled_before_the_no_ends_the_run(no: str, why: str) -> None:
+async def test_an_effect_in_doubt_when_the_process_ended_is_settled_before_the_no_ends_the_run(
+    no: str, why: str
+) -> None:
     """C1: whether a change was made is found out by looking, which nobody has forbidden."""
     for moments in range(1, 100):
         bench = RunBench(f"{ONE}\n{LOOK}")

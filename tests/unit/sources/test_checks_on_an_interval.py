@@ -107,6 +107,10 @@ def service() -> ServiceView:
     return factories.view(CATALOG.services["web"], pods=(factories.pod(),))
 
 
+def nothing_noted(_service: str, _check: str, *, met: bool) -> None:
+    """Take an answer that the views would keep."""
+
+
 def checks(
     looks: ScriptedProber,
     told: RecordedAnswers,
@@ -117,7 +121,7 @@ def checks(
 ) -> Checks:
     """Make what is tested, over one service."""
     view = view or service()
-    services = SimpleNamespace(views={view.name: view}, stale_reason=stale_reason)
+    services = SimpleNamespace(views={view.name: view}, stale_reason=stale_reason, note_check=nothing_noted)
     made = Checks(services, looks, told, clock=factories.virtual_clock, terms=CheckTerms(within=SOON))  # type: ignore[arg-type]
     made.reload(catalog, Matcher(catalog))
     return made
@@ -276,7 +280,7 @@ async def test_a_path_on_which_every_check_fails_is_doubted_before_the_services(
     ]
     catalog = factories.catalog(*texts, factories.runbook_text())
     views = {name: factories.view(catalog.services[name], ready=ready) for name in names}
-    services = SimpleNamespace(views=views, stale_reason="", catalog=catalog)
+    services = SimpleNamespace(views=views, stale_reason="", catalog=catalog, note_check=nothing_noted)
     looks = ScriptedProber()
     checks = Checks(services, looks, lambda *_: None, clock=factories.virtual_clock, terms=CheckTerms(within=SOON))  # type: ignore[arg-type]
     checks.reload(catalog, Matcher(catalog))
@@ -313,7 +317,7 @@ async def test_a_count_of_a_check_is_remembered_while_its_service_is_well_and_no
     """P6: what has just come back may have lost what it is counted by."""
     since = None if well_for is None else factories.virtual_clock() - timedelta(seconds=well_for)
     view = replace(factories.view(COUNTING.services["web"]), healthy_since=since)
-    services = SimpleNamespace(views={"web": view}, stale_reason="", counts=CountMemory())
+    services = SimpleNamespace(views={"web": view}, stale_reason="", counts=CountMemory(), note_check=nothing_noted)
     terms = CheckTerms(within=SOON, lasting=timedelta(minutes=2), is_open=lambda _: is_open)
     looks = ScriptedProber({"kubectl get pods": {"items": items}})
     made = Checks(services, looks, RecordedAnswers(), clock=factories.virtual_clock, terms=terms)  # type: ignore[arg-type]
@@ -356,7 +360,7 @@ def asking_pods(looks: ScriptedProber, checks_of_web: str) -> tuple[Checks, Reco
     """Make checks of the web service, and what is told of them."""
     catalog = factories.catalog(factories.service_text(more=checks_of_web), ON_CHECK, factories.runbook_text())
     view = factories.view(catalog.services["web"], pods=(factories.pod(),))
-    services, told = SimpleNamespace(views={"web": view}, stale_reason=""), RecordedAnswers()
+    services, told = SimpleNamespace(views={"web": view}, stale_reason="", note_check=nothing_noted), RecordedAnswers()
     made = Checks(services, looks, told, clock=factories.virtual_clock, terms=CheckTerms(within=SOON))  # type: ignore[arg-type]
     made.reload(catalog, Matcher(catalog))
     return made, told

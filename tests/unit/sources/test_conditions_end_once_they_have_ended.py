@@ -43,6 +43,9 @@ class ServiceScene:
     def listen(self, listener: Callable[[ServiceView], None]) -> None:
         self.listeners.append(listener)
 
+    def on_new_selector(self, _listener: Callable[[], None]) -> None:
+        """Call nobody: the selector is the document's."""
+
     def see(self, *, ready: int) -> None:
         """Show the service with so many of three pods ready, a second later."""
         self.now += timedelta(seconds=1)

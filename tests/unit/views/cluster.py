@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from kintsugi.objects.kept import Deployment, KubeService, Metadata, OwnerReference, PodTemplate, ReplicaSet
+from kintsugi.model.catalog import Catalog
+from kintsugi.objects.kept import (
+    Deployment,
+    KubeService,
+    LabelSelector,
+    Metadata,
+    OwnerReference,
+    PodTemplate,
+    ReplicaSet,
+)
 from kintsugi.objects.network import Endpoint, EndpointConditions, EndpointPort, EndpointSlice, ServicePort, ServiceSpec
 from kintsugi.objects.workloads import DeploymentSpec, DeploymentStatus
 from kintsugi.views import ServiceViews
@@ -12,24 +21,27 @@ from tests.unit.factories import pod, shop, virtual_clock
 from tests.unit.views.caches import told_caches
 
 REVISION = "deployment.kubernetes.io/revision"
+SELECTED = {"app": "web"}
 
 
 class FakeCaches:
     """What the daemon sees; `services` are its views of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, catalog: Catalog | None = None) -> None:
         self.caches = told_caches()
         self.versions = 0
         self.clock_problem = ""
         self.services = ServiceViews(
             self.caches,
-            shop(),
+            catalog or shop(),
             clock=virtual_clock,
             stale_after=timedelta(seconds=30),
             clock_problem=lambda: self.clock_problem,
         )
 
-    def deploy(self, revision: int = 1, *, replicas: int = 3, rolled_out: bool = True) -> None:
+    def deploy(
+        self, revision: int = 1, *, replicas: int = 3, rolled_out: bool = True, selects: Mapping[str, str] = SELECTED
+    ) -> None:
         """Let the Deployment ask for a revision, whose template is called `hash-N`."""
         meta = Metadata(
             name="web",
@@ -48,7 +60,8 @@ class FakeCaches:
             available_replicas=replicas,
         )
         template = PodTemplate(metadata=Metadata(labels={"app": "web"}))
-        spec = DeploymentSpec(replicas=replicas, template=template)
+        selector = LabelSelector(match_labels=dict(selects))
+        spec = DeploymentSpec(replicas=replicas, template=template, selector=selector)
         self.caches.deployments.put(Deployment(metadata=meta, spec=spec, status=status))
         owner = OwnerReference(kind="Deployment", name="web", uid="uid-web", controller=True)
         replica_set = Metadata(

@@ -72,7 +72,7 @@ PART = DemoPart(
         DemoScene(
             name=SceneName.CRASH_LOOP,
             title="One pod crash-loops",
-            rule="web-pods-unhealthy",
+            rule="web-service-pods-unhealthy",
             waits="the run to recover the web service",
             break_it=crash_one,
             service=SERVICE,
@@ -81,7 +81,7 @@ PART = DemoPart(
         DemoScene(
             name=SceneName.TOO_FEW_READY,
             title="Too few pods are ready",
-            rule="web-alerts",
+            rule="web-service-alerts",
             waits="the run to recover the web service",
             break_it=shrink_and_hang,
             service=SERVICE,
@@ -90,7 +90,7 @@ PART = DemoPart(
         DemoScene(
             name=SceneName.MISSING_IMAGE,
             title="An image that does not exist is rolled out",
-            rule="api-rollout-stuck",
+            rule="api-service-rollout-stuck",
             waits="the cause to be found, and the rollout to be taken back",
             break_it=roll_out_nothing,
             service=API_SERVICE,
@@ -100,7 +100,7 @@ PART = DemoPart(
         DemoScene(
             name=SceneName.BAD_ROLLOUT,
             title="A bad version is rolled out",
-            rule="web-pods-unhealthy",
+            rule="web-service-pods-unhealthy",
             waits="the runbook's steps, its watchdog (the runbook says 30m), and the rollback",
             break_it=roll_out_badly,
             service=SERVICE,

@@ -1,4 +1,4 @@
-"""docs/first-catalog.md from its first command to its last: an application of nobody's rules, its first catalog, its first verdict."""
+"""docs/quickstart.md from its first command to its last: an application of nobody's rules, its first catalog, its first verdict."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from tests.harness.waiting import wait_for
 
 pytestmark = pytest.mark.cluster
 
-PAGE = Path(__file__).parents[2] / "docs" / "first-catalog.md"
+PAGE = Path(__file__).parents[2] / "docs" / "quickstart.md"
 SCALE = "0.05"
 """Two minutes of the rules are six seconds."""
 
@@ -100,7 +100,7 @@ def reader(cluster: RealCluster, tmp_path: Path) -> Iterator[Reader]:
     """Yield the reader, with a kubeconfig where the page expects one and the application in a namespace of its own."""
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").symlink_to(cluster.kubeconfig)
-    with cluster.namespace("first-catalog") as namespace:
+    with cluster.namespace("quickstart") as namespace:
         cluster.apply(cart(namespace), log_shipper(namespace))
         for workload in ("deployment/cart", "daemonset/log-shipper"):
             kubectl(cluster, namespace, f"kubectl rollout status {workload} --timeout=120s")

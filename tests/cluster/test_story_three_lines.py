@@ -1,0 +1,98 @@
+"""An application of nobody's rules on the real cluster, with nothing but what `kintsugi init` wrote for it: four faults, each mended."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import TIME_FOR_PODS, StartDaemon
+from tests.cluster.kubectl import workload
+from tests.cluster.story import ClusterStory, Json
+from tests.harness import manifests
+from tests.harness.cluster import RealCluster
+from tests.harness.faults import Faults
+from tests.harness.registry import Registry, served
+
+MARKET, FRONT = "market", "front"
+SERVICE = "front-deployment"
+MISSING = "front:gone"
+
+
+@pytest.fixture
+def market(cluster: RealCluster) -> Iterator[str]:
+    """Deploy a front end of two pods, a back end, a StatefulSet and a DaemonSet, ready; return their namespace."""
+    with cluster.namespace(MARKET) as namespace:
+        cluster.apply(*manifests.tier(namespace, FRONT, replicas=2), *manifests.tier(namespace, "back"))
+        cluster.apply(
+            workload("statefulset", namespace, "store", replicas=1),
+            workload("daemonset", namespace, "agent", replicas=1),
+        )
+        for each in (f"deployment/{FRONT}-deployment", "deployment/back-deployment"):
+            cluster.kubectl("rollout", "status", each, "-n", namespace, "--timeout=120s")
+        yield namespace
+
+
+@pytest.fixture
+def story(cluster: RealCluster, market: str, daemon: StartDaemon, tmp_path: Path) -> ClusterStory:
+    """Begin a story with the catalog that `kintsugi init` writes for the namespace."""
+    catalog = tmp_path / "catalog"
+    command = (sys.executable, "-m", "kintsugi.cli", "init", str(catalog), "-n", market, "--kubeconfig")
+    done = subprocess.run([*command, str(cluster.kubeconfig)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    own = {"KINTSUGI_CATALOG__EXAMPLE": "false", "KINTSUGI_CATALOG__ADDITIONS": str(catalog)}
+    started = daemon(durations=0.01, environment={**TIME_FOR_PODS, **own})
+    return ClusterStory(cluster, market, started, app=FRONT).begin(good=SERVICE)
+
+
+def container_of(deployment: Json) -> dict[str, Any]:
+    """Return the one container of a Deployment."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def roll_out(story: ClusterStory, **changed: Any) -> None:
+    """Roll out the front end with a container that differs in this."""
+    container = {**container_of(story.deployment()), **changed}
+    story.patch({"spec": {"template": {"spec": {"containers": [container]}}}})
+
+
+def test_a_pod_of_a_three_line_service_that_crash_loops_is_restarted(story: ClusterStory, faults: Faults) -> None:
+    victim = story.pods()[0]
+    story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
+    story.within(120).ends("recovered", service=SERVICE)
+    assert story.deleted_by_daemon() == [victim["metadata"]["uid"]]
+    story.within(60).ready(2)
+
+
+@pytest.mark.heart
+def test_an_image_that_does_not_exist_is_taken_back_by_what_init_wrote_beside_pods_that_serve(
+    story: ClusterStory,
+) -> None:
+    good, before = container_of(story.deployment())["image"], story.uids()
+    with Registry().running():
+        image = served(MISSING)
+        story.at("an image is rolled out", lambda: roll_out(story, image=image, imagePullPolicy="IfNotPresent"))
+        incident = story.within(120).ends("recovered", service=SERVICE)
+    assert incident["reason"].startswith(f"rolled back from revision 2 (image {image}, ")
+    assert container_of(story.deployment())["image"] == good
+    assert set(before) <= set(story.uids())
+    assert [(each.verb, each.resource) for each in story.writes()] == [("patch", "deployments")]
+
+
+def test_a_readiness_probe_on_a_wrong_port_is_taken_back_by_what_init_wrote(story: ClusterStory) -> None:
+    probe = container_of(story.deployment())["readinessProbe"]
+    wrong = {**probe, "httpGet": {**probe["httpGet"], "port": 8081}}
+    story.at("a wrong probe is rolled out", lambda: roll_out(story, readinessProbe=wrong))
+    story.within(240).closes(service=SERVICE)
+    assert container_of(story.deployment())["readinessProbe"] == probe, story.state()
+    assert story.deployment()["status"]["readyReplicas"] == 2
+
+
+def test_a_node_selector_that_fits_no_node_is_noticed_and_taken_back_by_what_init_wrote(story: ClusterStory) -> None:
+    selector = {"spec": {"template": {"spec": {"nodeSelector": {"disk": "none"}}}}}
+    story.at("no node fits any more", lambda: story.patch(selector))
+    story.within(240).closes(service=SERVICE)
+    assert "nodeSelector" not in story.deployment()["spec"]["template"]["spec"], story.state()
