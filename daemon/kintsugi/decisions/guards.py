@@ -303,7 +303,7 @@ def ineffective(inputs: GuardInput) -> Verdict | None:
         return None
     runbook = context.rule.runbook or context.service.runbook
     text = (
-        f"{context.service.name} has been recovered {found.times} times by {runbook} since"
+        f"{context.service.name} has got well {found.times} times in runs of {runbook} since"
         f" {found.since:%Y-%m-%d %H:%M:%S}, and the trouble has returned each time: the runbook is not started"
         f" before {found.until:%Y-%m-%d %H:%M:%S}"
     )

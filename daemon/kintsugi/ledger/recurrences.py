@@ -19,16 +19,21 @@ MOST = 32
 """Recoveries read of one service by one runbook, and runs told of: more than the limit may be set to, and than the rest has doublings."""
 
 
+WELL_AGAIN = (IncidentState.RECOVERED, IncidentState.NO_ACTION)
+"""How a run ends whose service is well: a trouble that comes and goes by itself is a trouble that returns, too."""
+
+
 async def read_recoveries(connection: AsyncConnection, service: str, runbook: str) -> tuple[datetime, ...]:
-    """Read when runs of one runbook recovered a service, the oldest first; the newest `MOST` at most."""
-    return tuple(reversed(list(await connection.scalars(recoveries_of(service, runbook)))))
+    """Read when runs of one runbook ended with the service well, the oldest first; the newest `MOST` at most."""
+    found = [each for state in WELL_AGAIN for each in await connection.scalars(recoveries_of(service, runbook, state))]
+    return tuple(sorted(found)[-MOST:])
 
 
-def recoveries_of(service: str, runbook: str) -> Select[tuple[datetime]]:
-    """Build the query for the newest recoveries, which an index answers however many runs there are."""
+def recoveries_of(service: str, runbook: str, state: IncidentState) -> Select[tuple[datetime]]:
+    """Build the query for the newest of them in one state, which an index answers however many runs there are."""
     return (
         select(runs.c.finished)
-        .where(runs.c.service == service, runs.c.runbook == runbook, runs.c.state == IncidentState.RECOVERED)
+        .where(runs.c.service == service, runs.c.runbook == runbook, runs.c.state == state)
         .where(runs.c.finished.is_not(None), runs.c.kind == RunKind.RECOVERY)
         .order_by(runs.c.finished.desc())
         .limit(MOST)

@@ -78,10 +78,20 @@ async def test_the_recoveries_of_one_service_by_one_runbook_are_told(ledger: Led
     assert (await ledger.run_requests.history("web", "shop", NOW)).recoveries == ()
 
 
+async def test_a_trouble_that_comes_and_goes_without_a_change_is_one_that_returns(ledger: Ledger) -> None:
+    """P9: nobody would hear of a service that fails again and again and is well each time before anything is changed."""
+    ended: list[datetime] = []
+    for hours, state in ((3, IncidentState.NO_ACTION), (2, IncidentState.RECOVERED), (1, IncidentState.NO_ACTION)):
+        run = await begin(ledger, "web", now=NOW - hours * HOUR)
+        ended.append(NOW - hours * HOUR + MINUTE)
+        await ledger.runs.move_run(run.id, state, "web is healthy", ended[-1])
+    assert (await ledger.run_requests.history("web", "shop", NOW, "web-service-recovery")).recoveries == tuple(ended)
+
+
 async def test_the_recoveries_are_found_by_an_index_in_their_order(tmp_path: Path) -> None:
     """A claim takes as long with many runs as with few: nothing is scanned, and nothing sorted."""
     async with Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", holder="kintsugi-0") as ledger:
-        query = recoveries_of("web", "web-service-recovery").compile(
+        query = recoveries_of("web", "web-service-recovery", IncidentState.NO_ACTION).compile(
             dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
         )
         async with ledger._store.engines.reader.connect() as connection:

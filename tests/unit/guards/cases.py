@@ -108,7 +108,7 @@ CASES: dict[str, tuple[GuardContext, History, Answer]] = {
             VerdictKind.REFUSED,
             Reason.INEFFECTIVE,
             moment(hours=3),
-            "web has been recovered 3 times by mend since 2026-.*, and the trouble has returned each time",
+            "web has got well 3 times in runs of mend since 2026-.*, and the trouble has returned each time",
         ),
     ),
     "cooldown": (
