@@ -87,7 +87,7 @@ class RollbackEvidence:
 
     `known_good`: the failing template was once seen good, so that the fault is elsewhere. `last_written_by_us`: the template is as
     our run left it, which is only known where that was `noted`. `upstream`: the name of an unhealthy upstream. `managers`: GitOps
-    or operators that own the workload; `release`: its Helm release.
+    or operators that own the workload; `release`: its Helm release. `progresses`: its rollout gets on.
     """
 
     known_good: bool
@@ -96,6 +96,18 @@ class RollbackEvidence:
     upstream: str = ""
     managers: tuple[Manager, ...] = ()
     release: str = ""
+    progresses: bool = False
+
+
+def progresses(view: ServiceView, *, start_up: timedelta, now: datetime) -> bool:
+    """
+    Return whether a rollout gets on beside pods that serve: no pod is unhealthy by what its probes allow, and none has failed to start.
+
+    Kubernetes says of a Deployment when it does not any more (`progressDeadlineSeconds`). `start_up` is what a pod may take at least.
+    """
+    if view.workload is None or view.rollout_complete or view.rollout_stuck or not view.serving:
+        return False
+    return not any(predicates.unhealthy(pod, now, start_up) for pod in view.pods)
 
 
 def end_of(progress: Progress, timings: WatchdogTimings) -> datetime:
@@ -248,10 +260,10 @@ def in_the_end(view: ServiceView, progress: Progress, timings: WatchdogTimings, 
         return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=why)
     since = steady_since(view, progress)
     if since is None:
-        return WatchdogResult(
-            decision=WatchdogDecision.HAND_OVER,
-            reason=f"{view.name} is flapping: it neither stays healthy nor fails for long",
-        )
+        rollout = unsettled(view.workload) if view.workload is not None else ""
+        flapping = f"{view.name} is flapping: it neither stays healthy nor fails for long"
+        slow = f"the rollout of {view.service.workload} has not come to its end in time: {rollout}"
+        return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=slow if rollout else flapping)
     doubts = ["the trigger persists"] if progress.clear_since is None else []
     settle = settle_time(view, timings)
     if now - since < settle:
@@ -331,6 +343,11 @@ def at_deadline(
     objection = objection_to_rollback(view, evidence)
     if objection:
         return WatchdogResult(decision=WatchdogDecision.HAND_OVER, reason=f"not rolled back: {objection}")
+    if evidence.progresses:
+        return WatchdogResult(
+            decision=WatchdogDecision.WAIT,
+            reason=f"the deadline was reached, but the rollout of {view.service.workload} gets on beside pods that serve",
+        )
     if view.failing_since is not None and now - view.failing_since >= timings.failing_for:
         return WatchdogResult(
             decision=WatchdogDecision.ROLL_BACK, reason=f"{view.name} is still failing at the deadline"

@@ -26,6 +26,7 @@ from kintsugi.decisions.watchdog import (
     at_deadline,
     end_of,
     in_the_end,
+    progresses,
     settling,
     unfinished,
     watch,
@@ -171,7 +172,10 @@ class RunWatchdog:
         terms = DeadlinePolicy(
             policy=self.runbook.rollback.policy, then=self.runbook.rollback.then, observed_since=self.observed_since
         )
-        return at_deadline(view, self._rollback_evidence(view), terms, self.timings, now=now)
+        evidence = replace(
+            self._rollback_evidence(view), progresses=progresses(view, start_up=self.deps.observed.start_up, now=now)
+        )
+        return at_deadline(view, evidence, terms, self.timings, now=now)
 
     async def _seen(self) -> SeenWorkload | None:
         """Return how the workload is; without its template where the watch does not catch up with it in time."""

@@ -25,7 +25,9 @@ WELL_AGAIN = (IncidentState.RECOVERED, IncidentState.NO_ACTION)
 
 async def read_recoveries(connection: AsyncConnection, service: str, runbook: str) -> tuple[datetime, ...]:
     """Read when runs of one runbook ended with the service well, the oldest first; the newest `MOST` at most."""
-    found = [each for state in WELL_AGAIN for each in await connection.scalars(recoveries_of(service, runbook, state))]
+    found: list[datetime] = []
+    for state in WELL_AGAIN:
+        found += await connection.scalars(recoveries_of(service, runbook, state))
     return tuple(sorted(found)[-MOST:])
 
 

@@ -125,6 +125,9 @@ class ClusterView(Protocol):
     @property
     def stale_reason(self) -> str: ...
 
+    @property
+    def start_up(self) -> timedelta: ...
+
     def annotation_pause(self, namespace: str) -> str:
         """Return the pause that a person has set by an annotation on the namespace, "" for none."""
         ...

@@ -38,6 +38,7 @@ from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
 from kintsugi.objects.kept import Pod
 from kintsugi.objects.metadata import Metadata
+from kintsugi.objects.predicates import START_UP_ALLOWANCE
 from kintsugi.runner.context import StepScope
 from kintsugi.verbs.cordon import Cordon
 from kintsugi.verbs.scale import Scale
@@ -84,6 +85,8 @@ class RunLedger(CasJournal):
         self, step: StepRecord, *, expect: StepState | None, now: datetime, budget: Budget | None = None
     ) -> None:
         """Commit a step; there is no new intent for a run that is over, nor beyond the budget."""
+        if self.commit_takes:
+            await asyncio.sleep(self.commit_takes.total_seconds())
         if step.state is StepState.INTENT and self.record.finished is not None:
             raise WrongState(f"run {step.run} is over: no new intent for {step.path}")
         spent = sum(moment > budget.since for moment in self.disruptions) if budget is not None else 0
@@ -93,7 +96,6 @@ class RunLedger(CasJournal):
         for objection in (each.objection(uid, self._changed()) for each in (budget.pods if budget is not None else ())):
             if objection:
                 raise BudgetSpent(objection)
-        await asyncio.sleep(self.commit_takes.total_seconds())
         await super().save_step(step, expect=expect, now=now)
 
     def _changed(self) -> frozenset[str]:
@@ -243,6 +245,7 @@ class ShownWorld:
             name: view(service, template="found") for name, service in catalog.services.items()
         }
         self.stale_reason = ""
+        self.start_up = START_UP_ALLOWANCE
         self.mode = Mode.AUTO
         self.modes: dict[str, Mode] = {}
         self.health = ObserverHealth()
