@@ -164,8 +164,13 @@ class Executor:
         except OutcomeUnknown as error:
             await self._save(execution, StepState.UNKNOWN, error=str(error))
         except (Conflict, NotFound) as overtaken:
-            over = is_over(execution.record, plan, overtaken)
-            await self._save(execution, StepState.SKIPPED if over else StepState.UNKNOWN, error=str(overtaken))
+            if is_over(execution.record, plan, overtaken):
+                await self._save(execution, StepState.SKIPPED, error=str(overtaken))
+            elif execution.probes == PROBES:
+                # refused for sure, and each earlier attempt was probed: nothing of it is in doubt
+                await self._save(execution, StepState.FAILED, error=f"not made: {overtaken}")
+            else:
+                await self._save(execution, StepState.UNKNOWN, error=str(overtaken))
         except (KubeError, Refused) as error:
             await self._save(execution, StepState.FAILED, error=str(error))
         else:

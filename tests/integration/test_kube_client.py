@@ -156,7 +156,7 @@ async def test_a_json_patch_whose_test_fails_is_a_conflict(api: ScriptedApi, kub
         refuse(422, "Invalid", "the server rejected our request due to an error in our request"),
     )
     patch = [{"op": "test", "path": "/metadata/uid", "value": "u"}, {"op": "remove", "path": "/spec/paused"}]
-    with pytest.raises(Conflict, match="tested field has changed"):
+    with pytest.raises(Conflict, match="a field is not as it was judged"):
         await kube.patch(resources.DEPLOYMENTS, "web", "production", patch, kind=PatchKind.JSON)
 
 

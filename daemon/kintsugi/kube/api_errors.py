@@ -111,14 +111,16 @@ def refusal(request: Request, http_status: int, body: bytes, retry_after: str | 
     Return the error for an answer that is not a success.
 
     A 5xx answer to a change leaves its outcome unknown: the server may have applied it before it failed. A JSON patch
-    whose `test` fails is answered 422 without a cause, and is a Conflict: the object is not as it was judged.
+    whose `test` fails, or that has a path which leads nowhere, is answered 422 without a cause, and is a Conflict: the object is not as
+    it was judged.
     """
     status = read_status(body)
     message = status.message[:LONGEST_MESSAGE] or f"{request}: HTTP {http_status} {_excerpt(body)}".rstrip()
     if http_status == 429:
         return TooManyRequests(message, retry_after=_retry_after(status, retry_after), reason=_why_too_many(status))
     if http_status == 422 and request.tests and not status.causes:
-        return Conflict(f"{request}: a tested field has changed ({message})", status=422, reason=status.reason)
+        why = "a field is not as it was judged, or a path leads nowhere"
+        return Conflict(f"{request}: refused: {why} ({message})", status=422, reason=status.reason)
     if status.reason in _GONE:
         return Gone(message, status=http_status, reason=status.reason)
     if http_status >= 500:

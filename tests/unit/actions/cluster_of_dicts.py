@@ -100,7 +100,7 @@ class ClusterOfDicts(KubeClient):
             else:
                 changed = merge_patch(present, patch)
         except ApiRefusal as refusal:
-            raise Conflict(f"a tested field has changed ({refusal})", status=422) from refusal
+            raise Conflict(f"a field is not as it was judged ({refusal})", status=422) from refusal
         if not options.get("dry_run"):
             self.writes.append(("patch", f"{resource.singular}/{name}", patch))
             if subresource := options.get("subresource"):

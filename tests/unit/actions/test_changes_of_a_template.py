@@ -158,7 +158,7 @@ async def test_a_judged_template_that_is_changed_before_the_write_is_not_written
     kube = cluster()
     plan = await planned(kube, line)
     kube.at(DEPLOYMENTS, "web")["spec"]["template"]["spec"]["containers"].reverse()
-    with pytest.raises(Exception, match="a tested field has changed"):
+    with pytest.raises(Exception, match="a field is not as it was judged"):
         await actions(kube).apply(plan)
     assert kube.writes == []
 
