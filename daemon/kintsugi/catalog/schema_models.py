@@ -64,6 +64,15 @@ Duration = Annotated[
     timedelta,
     BeforeValidator(_duration, json_schema_input_type=Annotated[str, Field(pattern=r"^([0-9.]+(ms|s|m|h))+$|^0$")]),
 ]
+
+
+def _interval(value: timedelta) -> timedelta:
+    if not timedelta(seconds=5) <= value <= timedelta(hours=1):
+        raise ValueError("`every` is between 5s and 1h: a check that asks more often is a load of its own")
+    return value
+
+
+Interval = Annotated[Duration, AfterValidator(_interval)]
 ParameterType = Annotated[str, BeforeValidator(_parameter_type, json_schema_input_type=str | list[str])]
 ExpressionText = Annotated[
     str, BeforeValidator(_expression, json_schema_input_type=str | bool), StringConstraints(min_length=1)
@@ -200,7 +209,7 @@ class RuleOverridesShape(Shape):
 
     enabled: bool = True
     for_duration: Duration | None = Field(default=None, alias="for")
-    every: Duration | None = None
+    every: Interval | None = None
     runbook: Name | None = None
     mode: Mode | None = Field(default=None, strict=False)
     cooldown: Duration | None = None
@@ -240,7 +249,7 @@ class RuleTemplateSpecShape(Shape):
     matchers: Annotated[list[Text], Field(min_length=1)] | None = None
     for_duration: Duration = Field(default=timedelta(0), alias="for")
     check: Id | None = None
-    every: Duration | None = None
+    every: Interval | None = None
     runbook: Name | None = None
     mode: Mode = Field(default=Mode.OBSERVE, strict=False)
     cooldown: Duration = timedelta(minutes=10)
@@ -262,8 +271,6 @@ class RuleTemplateSpecShape(Shape):
                 raise ValueError(f"`check` and `every` are for rules on a check: a rule on {self.on} has none")
         elif self.check is None:
             raise ValueError("a rule on a check needs `check`, the name of one of its service's lists of checks")
-        elif self.every is not None and not timedelta(seconds=5) <= self.every <= timedelta(hours=1):
-            raise ValueError("`every` is between 5s and 1h: a check that asks more often is a load of its own")
 
 
 class RuleSpecShape(RuleTemplateSpecShape):
