@@ -110,10 +110,8 @@ def reader(cluster: RealCluster, tmp_path: Path) -> Iterator[Reader]:
 def test_a_stranger_s_application_gets_a_first_catalog_and_a_first_verdict(
     cluster: RealCluster, faults: Faults, reader: Reader
 ) -> None:
-    """No rule but those of `kintsugi init`; what is broken is said, and left alone."""
-    assert reader.runs("kintsugi init").startswith("OK: 2 services, 4 rules, ")
-    assert reader.runs("kintsugi validate").startswith("OK: ")
-    reader.runs("openssl rand")
+    """No document but those of `kintsugi init`; what is broken is said, and left alone."""
+    assert "OK: 2 services, 12 rules, " in reader.runs("kintsugi init")
     with reader.keeps_running("kintsugi run") as log:
         wait_for(
             lambda: "takes webhooks" in log.read_text(), within=90, describe=lambda: f"it is up:\n{log.read_text()}"
