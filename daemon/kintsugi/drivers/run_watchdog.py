@@ -172,10 +172,7 @@ class RunWatchdog:
         terms = DeadlinePolicy(
             policy=self.runbook.rollback.policy, then=self.runbook.rollback.then, observed_since=self.observed_since
         )
-        evidence = replace(
-            self._rollback_evidence(view), progresses=progresses(view, start_up=self.deps.observed.start_up, now=now)
-        )
-        return at_deadline(view, evidence, terms, self.timings, now=now)
+        return at_deadline(view, self._rollback_evidence(view, now), terms, self.timings, now=now)
 
     async def _seen(self) -> SeenWorkload | None:
         """Return how the workload is; without its template where the watch does not catch up with it in time."""
@@ -204,7 +201,7 @@ class RunWatchdog:
                     return view
             await asyncio.sleep(self.deps.pace.total_seconds())
 
-    def _rollback_evidence(self, view: ServiceView) -> RollbackEvidence:
+    def _rollback_evidence(self, view: ServiceView, now: datetime) -> RollbackEvidence:
         run = self.journal.run
         seen = run.workload_left or run.workload_found
         noted = seen.template if seen is not None else ""
@@ -218,6 +215,7 @@ class RunWatchdog:
             noted=bool(noted),
             upstream=self._ailing_upstream(view.name),
             managers=tuple(each for each in view.managers if each.kind is not ManagerKind.AUTOSCALER),
+            progresses=progresses(view, start_up=self.deps.observed.start_up, now=now),
         )
 
     def _before_our_restarts(self) -> str:
