@@ -12,6 +12,7 @@ import pytest
 
 from kintsugi.cli import main
 from kintsugi.errors import LedgerUnavailable, NotRecorded, WrongState
+from kintsugi.model.api_types import ServiceExplanation, ServiceValue
 from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import (
     Approval,
@@ -441,6 +442,25 @@ class Night:
         if target.name != DIAGNOSIS.object.partition("/")[2]:
             raise NotRecorded(f"there is no {target.kind}/{target.name} in {target.namespace}")
         return DIAGNOSIS
+
+    async def explain_service(self, service: str) -> ServiceExplanation:
+        self.asked.append(("explain_service", service))
+        if service != "web-service":
+            raise NotRecorded(f"the rules in force declare no service {service}")
+        return ServiceExplanation(
+            service=service,
+            values=(
+                ServiceValue(key="namespace", value="production", place="rules/web-service.yaml:8:14"),
+                ServiceValue(key="selector", value="app=web-app"),
+            ),
+            rules=(
+                ServiceValue(
+                    key="web-service-pods-unhealthy",
+                    value="auto: web-service-recovery on pod for 2m: unhealthy(object)",
+                    place="rules/any-service.yaml:6:18",
+                ),
+            ),
+        )
 
     async def explain(self, about: Signal | Target) -> Explanation:
         self.asked.append(("explain", about))

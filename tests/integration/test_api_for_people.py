@@ -28,6 +28,7 @@ PEOPLE = [
     ("DELETE", "/api/v1/pauses/pause-1"),
     ("GET", "/api/v1/readiness"),
     ("GET", "/api/v1/services"),
+    ("GET", "/api/v1/services/web-service"),
     ("POST", "/api/v1/runbooks/web-service-recovery/recover"),
     ("GET", "/api/v1/explain"),
     ("POST", "/api/v1/explain"),

@@ -274,6 +274,23 @@ def test_a_file_without_alerts_is_a_mistake_of_usage(
     assert says in ended.err
 
 
-@pytest.mark.parametrize("arguments", [(), ("--pod", "a/b", "--alert", "x"), ("--pod", "no-namespace")])
+def test_a_service_is_explained_value_by_value_with_where_each_comes_from(kintsugi: CommandLine, night: Night) -> None:
+    ended = kintsugi("explain", "web-service")
+    assert night.asked == [("explain_service", "web-service")]
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert ["namespace", "production", "rules/web-service.yaml:8:14"] in lines
+    assert ["selector", "app=web-app", "derived"] in lines
+    assert lines[-1][0] == "web-service-pods-unhealthy"
+    assert lines[-1][-1] == "rules/any-service.yaml:6:18"
+    told = json.loads(kintsugi("explain", "web-service", "-o", "json").out)
+    assert told["values"][1] == {"key": "selector", "value": "app=web-app", "place": ""}
+    unknown = kintsugi("explain", "nothing")
+    assert unknown.code != 0
+    assert "no service nothing" in unknown.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--pod", "a/b", "--alert", "x"), ("web", "--pod", "a/b"), ("--pod", "no-namespace")]
+)
 def test_explain_wants_one_thing(kintsugi: CommandLine, arguments: tuple[str, ...]) -> None:
     assert kintsugi("explain", *arguments).code == 2

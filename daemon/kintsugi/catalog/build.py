@@ -4,6 +4,8 @@ import hashlib
 import json
 from datetime import timedelta
 
+from pydantic.alias_generators import to_camel
+
 from kintsugi.catalog.document_builder import DocumentBuilder
 from kintsugi.catalog.matchers import parse_matcher, takes_everything
 from kintsugi.catalog.parameters import known_type, read_value
@@ -91,6 +93,7 @@ def build_service(draft: DocumentBuilder[ServiceShape], priorities: dict[str, in
         expendable=spec.expendable,
         max_allowed=MaxAllowed(memory=spec.max_allowed.memory, storage=spec.max_allowed.storage),
         place=draft.place(("metadata", "name")),
+        said={to_camel(key): draft.place(("spec", to_camel(key))) for key in spec.model_fields_set},
     )
 
 

@@ -34,7 +34,7 @@ spec:
   # runbook: workload-recovery              # takes a bad rollout back, restarts what a restart may help, else calls a person
   # priority: 1000                          # 1 is mended first: a lower number for what others need
   # dependsOn: []                           # the services that this one needs; it waits while one of them does not serve
-  # rules: {{}}                               # those that every service gets: take one otherwise, as in {{alerts: {{enabled: false}}}}
+  # rules: {{}}                               # those that every service gets (kintsugi explain {service}), as in {{alerts: {{enabled: false}}}}
 """
 
 _NO_CHECK = """\

@@ -31,6 +31,7 @@ from kintsugi.server.operations import (
     RecoverRequest,
     Resent,
     RollbackPreview,
+    ServiceExplanation,
     ServiceTree,
 )
 from kintsugi.server.responses import (
@@ -141,6 +142,10 @@ class DaemonClient:
     async def diagnose(self, kind: str, name: str, namespace: str) -> Diagnosis:
         """Learn what is wrong with a workload now."""
         return await self._ask("GET", f"diagnosis/{_part(namespace)}/{_part(kind)}/{_part(name)}", Diagnosis)
+
+    async def explain_service(self, service: str) -> ServiceExplanation:
+        """Learn what a service is, and where each of its values comes from."""
+        return await self._ask("GET", f"services/{_part(service)}", ServiceExplanation)
 
     async def explain_pod(self, namespace: str, name: str) -> Explanation:
         """Learn what would become of a pod as it is now."""

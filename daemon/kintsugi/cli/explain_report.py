@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from kintsugi.cli.diagnosis_report import diagnosis_lines
-from kintsugi.cli.output import emit, plain, say
-from kintsugi.server.operations import Explanation
+from kintsugi.cli.output import emit, plain, say, table
+from kintsugi.server.operations import Explanation, ServiceExplanation
 
 Explained = Sequence[tuple[str, Explanation]]
 """What was asked about, and the answer."""
@@ -39,3 +39,12 @@ def _lines(about: str, explanation: Explanation) -> Iterator[Text]:
         yield plain(f"  - {line}")
     if explanation.diagnosis is not None:
         yield from (Text.assemble("  ", line) for line in diagnosis_lines(explanation.diagnosis))
+
+
+def show_service_explanation(explained: ServiceExplanation) -> None:
+    """Write what a service is for a person: a table of its values, and one of its rules."""
+    for key, listed in (("KEY", explained.values), ("RULE", explained.rules)):
+        table(
+            (key, "VALUE", "FROM"),
+            [[plain(each.key), plain(each.value), plain(each.place or "derived")] for each in listed],
+        )

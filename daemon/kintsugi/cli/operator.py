@@ -89,6 +89,9 @@ async def resend(
 
 
 async def explain(
+    service: Annotated[
+        str, typer.Argument(metavar="[SERVICE]", help="What this service is, and where each of its values comes from.")
+    ] = "",
     *,
     alert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="An alert as YAML or JSON, or a whole webhook; - is stdin.")
@@ -96,10 +99,10 @@ async def explain(
     pod: Annotated[str, typer.Option(metavar="NAMESPACE/NAME", help="A pod, as it is now.")] = "",
     connection: Connection,
 ) -> ExitCode:
-    """Show rule by rule what would become of an alert or a pod now. Nothing is done or kept."""
+    """Show what a service is made of, or rule by rule what would become of an alert or a pod now. Nothing is done or kept."""
     from kintsugi.cli import queries
 
-    return await queries.explain(connection, alert=alert, pod=pod)
+    return await queries.explain(connection, service=service, alert=alert, pod=pod)
 
 
 async def diagnose(

@@ -8,7 +8,7 @@ from kintsugi.cli.alert_input import read_alerts
 from kintsugi.cli.client import DaemonClient, dial
 from kintsugi.cli.diagnosis_report import show_diagnosis
 from kintsugi.cli.exit_codes import ExitCode
-from kintsugi.cli.explain_report import emit_explained, show_explained
+from kintsugi.cli.explain_report import emit_explained, show_explained, show_service_explanation
 from kintsugi.cli.incident_follower import IncidentFollower
 from kintsugi.cli.options import Connection, OutputFormat
 from kintsugi.cli.output import emit
@@ -93,16 +93,28 @@ async def pauses(connection: Connection) -> ExitCode:
     return ExitCode.DONE
 
 
-async def explain(connection: Connection, *, alert: Path | None, pod: str) -> ExitCode:
-    """Explain a pod, or every alert of a file."""
-    if (alert is None) == (not pod):
-        raise UsageError("explain: give either --alert FILE or --pod NAMESPACE/NAME")
+async def explain(connection: Connection, *, service: str, alert: Path | None, pod: str) -> ExitCode:
+    """Explain a service, a pod, or every alert of a file."""
+    if sum([bool(service), alert is not None, bool(pod)]) != 1:
+        raise UsageError("explain: give one of SERVICE, --alert FILE and --pod NAMESPACE/NAME")
+    if service:
+        return await _explain_service(connection, service)
     async with dial(connection) as daemon:
         found = await _of_pod(daemon, pod) if alert is None else await _of_alerts(daemon, alert)
     if connection.output is OutputFormat.JSON:
         emit_explained(found)
     else:
         show_explained(found)
+    return ExitCode.DONE
+
+
+async def _explain_service(connection: Connection, service: str) -> ExitCode:
+    async with dial(connection) as daemon:
+        found = await daemon.explain_service(service)
+    if connection.output is OutputFormat.JSON:
+        emit(found)
+    else:
+        show_service_explanation(found)
     return ExitCode.DONE
 
 

@@ -280,6 +280,24 @@ class ServiceTree:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceValue:
+    """A value of a service by its key; `place` is the file, line and column that say it, "" where it is derived."""
+
+    key: str
+    value: str
+    place: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServiceExplanation:
+    """What a service is, value by value, and the rules that it has, by their names: what is said, and what is derived."""
+
+    service: str
+    values: tuple[ServiceValue, ...]
+    rules: tuple[ServiceValue, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Explanation:
     """
     What would become of a signal now, and why: the rules that were looked at in `lines`, in order.

@@ -28,6 +28,7 @@ from kintsugi.model.api_types import (
     Resent,
     RollbackPreview,
     RunDetail,
+    ServiceExplanation,
     ServiceTree,
     SignalQuery,
 )
@@ -64,6 +65,7 @@ from kintsugi.pipeline.pending_incidents import MOST_INCIDENTS
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.rollback_difference import RollbackDifference
 from kintsugi.pipeline.run_supervisor import RunSupervisor
+from kintsugi.pipeline.service_explanation import service_explanation
 from kintsugi.pipeline.service_tree import OpenRecords, covered, tree
 from kintsugi.runner.ends import requested
 from kintsugi.runner.report import undo_texts
@@ -250,6 +252,13 @@ class OperatorService:
         rule = catalog.rules.get(found.verdict.rule)
         service = catalog.services.get(rule.service) if rule is not None else None
         return found if service is None else replace(found, diagnosis=await self.diagnoses.look(service))
+
+    async def explain_service(self, service: str) -> ServiceExplanation:
+        """Explain what a service is and which rules it has. Raises NotRecorded for no such service."""
+        view = self.observed.views.get(service)
+        if view is None:
+            raise NotRecorded(f"the rules in force declare no service {service}")
+        return service_explanation(view.service, self.active_catalog.catalog.rules.values())
 
     async def diagnose(self, target: Target) -> Diagnosis:
         """Return a diagnosis of a workload by its current state. Raises NotRecorded, KubeError."""

@@ -253,6 +253,10 @@ class Api:
             raise NotRecorded("nothing has such a name: write namespace and name as Kubernetes has names")
         return await answer(await self._operations.diagnose(target))
 
+    async def explain_service(self, request: web.Request) -> web.Response:
+        """Explain a service."""
+        return await answer(await self._operations.explain_service(request.match_info["name"]))
+
     async def explain_object(self, request: web.Request) -> web.Response:
         """Explain `?pod=NAMESPACE/NAME`."""
         pod = request.query.get("pod", "")

@@ -11,6 +11,7 @@ from kintsugi.model.api_types import (
     RecoverPreview,
     Resent,
     RollbackPreview,
+    ServiceExplanation,
     ServiceTree,
 )
 from kintsugi.model.causes import Diagnosis
@@ -145,6 +146,11 @@ READINESS = Contract(
     summary="List what is waited for, and why", answers={200: responses.ReadinessDetail}, errors=(503,)
 )
 SERVICES = Contract(summary="List the services and their health", answers={200: ServiceTree}, errors=(503,))
+EXPLAIN_SERVICE = Contract(
+    summary="Explain a service: its values and rules, and where each was written",
+    answers={200: ServiceExplanation},
+    errors=(404, 503),
+)
 DRILL = Contract(
     summary="Start a drill of a service's backups",
     answers={202: Incident},

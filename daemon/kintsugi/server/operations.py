@@ -21,6 +21,7 @@ from kintsugi.model.api_types import (
     RollbackPreview,
     RunDetail,
     RunSummary,
+    ServiceExplanation,
     ServiceSummary,
     ServiceTree,
     SignalQuery,
@@ -47,6 +48,7 @@ __all__ = [
     "RollbackPreview",
     "RunDetail",
     "RunSummary",
+    "ServiceExplanation",
     "ServiceSummary",
     "ServiceTree",
     "SignalQuery",
@@ -127,4 +129,8 @@ class Operations(Protocol):
 
     async def explain(self, about: Signal | Target) -> Explanation:
         """Return what would become of an alert, or of an object of the cluster, without doing or keeping anything."""
+        ...
+
+    async def explain_service(self, service: str) -> ServiceExplanation:
+        """Return what a service is and which rules it has, with where each value comes from."""
         ...

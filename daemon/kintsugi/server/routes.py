@@ -40,6 +40,7 @@ def all_routes(webhook: WebhookHandler, api: Api) -> tuple[Route, ...]:
         Route("DELETE", "/api/v1/pauses/{id}", Action.PAUSE, api.resume, contracts.RESUME),
         Route("GET", "/api/v1/readiness", Action.READ, api.readiness, contracts.READINESS),
         Route("GET", "/api/v1/services", Action.READ, api.services, contracts.SERVICES),
+        Route("GET", "/api/v1/services/{name}", Action.READ, api.explain_service, contracts.EXPLAIN_SERVICE),
         Route("POST", "/api/v1/services/{name}/drill", Action.DRILL, api.drill, contracts.DRILL),
         Route("POST", "/api/v1/runbooks/{name}/recover", Action.RECOVER, api.recover, contracts.RECOVER),
         Route("GET", "/api/v1/diagnosis/{namespace}/{type}/{name}", Action.READ, api.diagnosis, contracts.DIAGNOSIS),

@@ -1,0 +1,46 @@
+"""
+What a service is and which rules it has, with where each value was written, or that it is derived.
+
+Pure: the answer of `kintsugi explain SERVICE`.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from kintsugi.commands import format_duration
+from kintsugi.model.api_types import ServiceExplanation, ServiceValue
+from kintsugi.model.rules import Rule
+from kintsugi.model.services import Service
+
+UNSEEN = "not known yet: the workload was not seen"
+
+
+def service_explanation(service: Service, rules: Iterable[Rule]) -> ServiceExplanation:
+    """Explain a service as the views have it, with the selector of its workload; of `rules` those about it are taken."""
+    own = sorted((rule for rule in rules if rule.service == service.name), key=lambda rule: rule.name)
+    return ServiceExplanation(
+        service=service.name,
+        values=tuple(
+            ServiceValue(key=key, value=value, place=str(service.said[key]) if key in service.said else "")
+            for key, value in _values(service)
+        ),
+        rules=tuple(ServiceValue(key=rule.name, value=_terms(rule), place=str(rule.place)) for rule in own),
+    )
+
+
+def _values(service: Service) -> Iterator[tuple[str, str]]:
+    yield "namespace", service.namespace
+    yield "workload", str(service.workload)
+    yield "selector", service.selector.text or UNSEEN
+    yield "healthy", service.healthy.source
+    yield "runbook", service.runbook
+    yield "priority", str(service.priority)
+    yield "dependsOn", ", ".join(service.depends_on) or "none"
+
+
+def _terms(rule: Rule) -> str:
+    """Return when a rule starts what, in one line."""
+    when = rule.when.source if rule.when is not None else ""
+    asks = f"check {rule.check} not met" if rule.check else ", ".join(map(str, rule.matchers))
+    lasting = f" for {format_duration(rule.for_duration)}" if rule.for_duration else ""
+    condition = " and ".join(part for part in (asks, when) if part)
+    return f"{rule.mode}: {rule.runbook} on {rule.on}{lasting}: {' '.join(condition.split())}"

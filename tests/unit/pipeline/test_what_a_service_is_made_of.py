@@ -1,0 +1,41 @@
+"""What a service is, value by value: where it was written, or that it is derived; and the rules that it has."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from kintsugi.model.api_types import ServiceValue
+from kintsugi.objects.selectors import label_selector
+from kintsugi.pipeline.service_explanation import UNSEEN, service_explanation
+from tests.unit.catalog.test_a_service_in_three_lines import short, taken
+
+
+def by_key(values: tuple[ServiceValue, ...]) -> dict[str, tuple[str, str]]:
+    """Return each value and the file, line and column that say it."""
+    return {each.key: (each.value, each.place.rpartition("/")[2]) for each in values}
+
+
+def test_a_value_of_a_service_comes_from_its_document_or_is_derived(tmp_path: Path) -> None:
+    catalog = taken(tmp_path, short(more="dependsOn: [till]"), short("till", "statefulset/till"))
+    seen = replace(catalog.services["cart"], selector=label_selector("app=cart"))
+    found = service_explanation(seen, catalog.rules.values())
+    values = by_key(found.values)
+    assert values["namespace"] == ("shop", "own.yaml:5:14")
+    assert values["workload"] == ("deployment/cart", "own.yaml:6:13")
+    assert values["dependsOn"] == ("till", "own.yaml:7:14")
+    assert values["selector"] == ("app=cart", "")
+    assert values["runbook"] == ("workload-recovery", "")
+    assert values["priority"] == ("1000", "")
+
+
+def test_a_rule_of_a_service_is_told_with_what_it_starts_when_and_from_where(tmp_path: Path) -> None:
+    catalog = taken(tmp_path, short(more="rules: {pods-unhealthy: {for: 5m}}"), short("till", "statefulset/till"))
+    rules = by_key(service_explanation(catalog.services["cart"], catalog.rules.values()).rules)
+    value, place = rules["cart-pods-unhealthy"]
+    assert value == "auto: workload-recovery on pod for 5m: unhealthy(object)"
+    assert place.startswith("any-service.yaml:")
+    assert not any(name.startswith("till") for name in rules)
+
+
+def test_the_selector_of_a_workload_that_was_never_seen_is_said_to_be_unknown(tmp_path: Path) -> None:
+    catalog = taken(tmp_path, short())
+    assert by_key(service_explanation(catalog.services["cart"], ()).values)["selector"] == (UNSEEN, "")
