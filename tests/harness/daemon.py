@@ -30,6 +30,9 @@ _SAYS = "Kintsugi takes webhooks on "
 _HEALTH = "Health and metrics are on "
 _ON_HEALTH = ("/healthz", "/readyz", "/metrics")
 
+SOON_GOOD = {"KINTSUGI_WATCHDOG__GOOD_AFTER": "2m"}
+"""Many stories begin once a revision is known to be good: it is so after a fifth of the time that it takes users'."""
+
 Json = dict[str, Any]
 
 
@@ -222,7 +225,7 @@ class DaemonProcess:
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KINTSUGI_")}
         set_here = {"PYTHONPATH": str(ROOT / "daemon"), "KINTSUGI_DEADLINES": str(self.deadlines)}
-        return {**kept, **set_here, **self.environment}
+        return {**kept, **set_here, **SOON_GOOD, **self.environment}
 
 
 def _told(says: str, text: str) -> str | None:

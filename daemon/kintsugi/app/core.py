@@ -353,7 +353,7 @@ def good_revisions_of(
         state.observed,
         outside.ledger,
         finders.checks,
-        lasting=settings.watchdog.verify,
+        lasting=settings.watchdog.good_after,
         templates=GoodTemplateKeeper(state.services, outside.kube, finders.templates),
     )
 

@@ -1,6 +1,6 @@
 """
 Remembers which revisions of a workload were good: seen healthy for long enough, with every pod of theirs, while each check
-of the service was met and no signal about it held; and how many replicas a workload had when it last had any, and what
+of the service was met and no signal about it held. One that fails by itself soon after is forgotten again. It also knows how many replicas a workload had when it last had any, and what
 checks have counted while their service was well.
 
 A rollback goes to such a revision or nowhere. What was remembered before a restart is read back. In memory are
@@ -13,11 +13,12 @@ from typing import Protocol
 
 from kintsugi.app.template_keeper import GoodTemplateKeeper
 from kintsugi.decisions.diagnosis.surroundings import CheckFacts
-from kintsugi.decisions.revision_checks import CheckedRevision, not_good
+from kintsugi.decisions.revision_checks import ON_TRIAL, CheckedRevision, fails_by_itself, not_good
 from kintsugi.ledger import Ledger
 from kintsugi.model.known import GoodRevision
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.observed_state import ObservedState
+from kintsugi.runner.wait import ailing_upstream
 from kintsugi.telemetry import get_logger
 from kintsugi.views import ServiceViews
 
@@ -62,6 +63,7 @@ class GoodRevisionTracker:
         self._recalled: set[str] = set()
         self._knows_counts = False
         self._noted: dict[tuple[str, str], datetime] = {}
+        self._first_good: dict[tuple[str, str], datetime] = {}
 
     async def step(self) -> None:
         """Recall what is known of workloads that were not seen before, and note what is good now."""
@@ -69,10 +71,11 @@ class GoodRevisionTracker:
         if there is not None:
             self._forget_all_but(there)
         for uid in sorted(self._workloads() - self._recalled):
-            self._observed.remember(await self._store.revisions.good_revisions(uid))
+            self._remember(await self._store.revisions.good_revisions(uid))
             if (seen := await self._store.replicas.seen_replicas(uid)) is not None:
                 self._services.replicas.recall(seen)
             self._recalled.add(uid)
+        await self._forget_what_fails()
         await self._note_replicas()
         await self._note_counts()
         good = self._services.good_revisions(self._lasting)
@@ -85,7 +88,28 @@ class GoodRevisionTracker:
                 self._noted[each.workload, each.template] = each.last_good
                 if self._is_new(each):
                     log.info("good revision noted", workload=each.workload, template=each.template, number=each.number)
-            self._observed.remember(due)
+            self._remember(due)
+
+    def _remember(self, revisions: tuple[GoodRevision, ...]) -> None:
+        self._observed.remember(revisions)
+        for each in revisions:
+            self._first_good.setdefault((each.workload, each.template), each.first_good)
+
+    async def _forget_what_fails(self) -> None:
+        """Forget the good revisions in force that fail by themselves while they are on trial."""
+        views = self._services.views
+        for view in views.values():
+            key = (view.workload.metadata.uid if view.workload is not None else "", view.template)
+            first, now = self._first_good.get(key), self._services.now()
+            if first is None or not view.is_current or now - first > ON_TRIAL * self._lasting:
+                continue
+            upstream = ailing_upstream(view.name, views)
+            if why := fails_by_itself(view, since=first, upstream=upstream, now=now):
+                await self._store.revisions.forget_good(*key)
+                self._observed.forget_good(*key)
+                self._services.begin_anew(view.name)
+                del self._first_good[key]
+                log.warning("good revision forgotten", workload=key[0], template=key[1], why=why)
 
     async def _shown_good(self, revisions: Sequence[GoodRevision]) -> tuple[GoodRevision, ...]:
         """Leave out those of services of which a check is not met, or about which a signal holds; why is logged once."""
@@ -163,6 +187,7 @@ class GoodRevisionTracker:
         if self._templates is not None:
             self._templates.forget_all_but(there)
         self._noted = {key: moment for key, moment in self._noted.items() if key[0] in there}
+        self._first_good = {key: moment for key, moment in self._first_good.items() if key[0] in there}
 
     def _is_new(self, revision: GoodRevision) -> bool:
         known = self._observed.remembered.get(revision.workload, {})

@@ -1,5 +1,5 @@
 """
-Decides whether a revision of a workload is good: what a rollback may lead to.
+Decides whether a revision of a workload is good, and whether one that was is so no more: what a rollback may lead to.
 
 Pure. Health alone does not make it so: pods can be ready and answer every request with an error.
 """
@@ -9,6 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kintsugi.decisions.diagnosis.surroundings import CheckFacts
+from kintsugi.model.views import ServiceView
+from kintsugi.objects import predicates
+from kintsugi.objects.pods import Pod
+
+ON_TRIAL = 6
+"""How long a good revision may turn out not to be one, in multiples of what made it good: an hour by default."""
+
+_OUT_OF_MEMORY = "OOMKilled"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,4 +44,28 @@ def not_good(revision: CheckedRevision, *, lasting: timedelta, now: datetime) ->
         return f"{', '.join(sorted(revision.unasked))} has not been checked yet"
     if revision.signals:
         return f"signals about the service hold: {', '.join(sorted(revision.signals))}"
+    return ""
+
+
+def fails_by_itself(view: ServiceView, *, since: datetime, upstream: str, now: datetime) -> str:
+    """
+    Return how a revision that was good `since` a moment fails by itself, "" where it does not.
+
+    Each of its pods is ended for want of memory or in a crash loop, and no upstream is unwell (`upstream` names one): a single pod
+    may fail for its node or its volume, and one that waits for an upstream crashes as well.
+    """
+    pods = [pod for pod in view.new_pods if not predicates.terminating(pod) and not predicates.finished(pod)]
+    if upstream or not pods:
+        return ""
+    ends = [_end(pod, since, now) for pod in pods]
+    return ends[0] if all(ends) else ""
+
+
+def _end(pod: Pod, since: datetime, now: datetime) -> str:
+    if predicates.crash_looping(pod, now):
+        return f"each of its pods is in a crash loop or ended for want of memory ({pod.metadata.name}: crash loop)"
+    for status in pod.status.container_statuses:
+        ended = status.state.terminated or status.last_state.terminated
+        if ended is not None and ended.reason == _OUT_OF_MEMORY and (ended.finished_at or since) > since:
+            return f"each of its pods is in a crash loop or ended for want of memory ({pod.metadata.name}: {_OUT_OF_MEMORY})"
     return ""

@@ -363,6 +363,11 @@ def at_deadline(
     )
 
 
+def helps_to_go_back(evidence: RollbackEvidence) -> bool:
+    """Return whether a person who goes back to the last good revision may be helped: the fault may lie in this one, and nobody reverts that."""
+    return not (evidence.known_good or evidence.managers or evidence.release)
+
+
 def objection_to_rollback(view: ServiceView, evidence: RollbackEvidence) -> str:
     """Return the first objection to an automatic rollback, "" for none."""
     if evidence.upstream:

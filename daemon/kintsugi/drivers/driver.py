@@ -271,16 +271,10 @@ class RunDriver:
             restored = restore_summary(steps, self.incident.opened)
             told = (gone_back(steps), raised(steps), reason, restored, unwatched, left)
             reason = "; ".join(part for part in told if part)
-        text = hand_over(reason, self.journal.all(), self._undo_command()) if state in FOR_A_PERSON else reason
-        self.journal.run = await self.ledger.runs.move_run(self.run.id, state, text, self.deps.clock(), updates=updates)
+        now = self.deps.clock()
+        text = hand_over(reason, self.journal.all(), self.watchdog.way_back(now)) if state in FOR_A_PERSON else reason
+        self.journal.run = await self.ledger.runs.move_run(self.run.id, state, text, now, updates=updates)
         log.info("run state changed", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
-
-    def _undo_command(self) -> str:
-        """Return the command that goes back to the last good revision, while the service is not healthy."""
-        view, number = self.watchdog.view, self.deps.observed.last_good(self.run.service)
-        if view is None or not number or self.watchdog.is_well:
-            return ""
-        return f"kubectl rollout undo {view.service.workload} --to-revision={number} -n {view.service.namespace}"
 
     def _context(self, give_up: datetime) -> RunContext:
         return RunContext(deps=self.deps, gate=self.gate, journal=self.journal, incident=self.incident, give_up=give_up)

@@ -25,6 +25,7 @@ from kintsugi.decisions.watchdog import (
     after_rollback,
     at_deadline,
     end_of,
+    helps_to_go_back,
     in_the_end,
     progresses,
     settling,
@@ -75,6 +76,13 @@ class RunWatchdog:
         """Return whether the service is healthy, its rollout complete, and each pod made since the run began ready."""
         view = self.view
         return view is not None and view.healthy is True and not unfinished(view, self.journal.run.started)
+
+    def way_back(self, now: datetime) -> str:
+        """Return the command that goes back to the last good revision, "" where the service is well, or that would not help it."""
+        view, number = self.view, self.deps.observed.last_good(self.journal.run.service)
+        if view is None or not number or self.is_well or not helps_to_go_back(self._rollback_evidence(view, now)):
+            return ""
+        return f"kubectl rollout undo {view.service.workload} --to-revision={number} -n {view.service.namespace}"
 
     @property
     def upstream_cause(self) -> str:

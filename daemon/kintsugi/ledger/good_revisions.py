@@ -24,6 +24,15 @@ class RevisionRepository(Repository):
         if revisions:
             await self._store.write("note-good", work)
 
+    async def forget_good(self, workload: str, template: str) -> None:
+        """Forget that a revision was good: it has failed by itself since."""
+
+        async def work(connection: AsyncConnection) -> None:
+            same = (good_revisions.c.workload == workload, good_revisions.c.template == template)
+            await connection.execute(delete(good_revisions).where(*same))
+
+        await self._store.write("forget-good", work)
+
     async def good_revisions(self, workload: str) -> tuple[GoodRevision, ...]:
         """Return the revisions of a workload (by uid) that were seen healthy, the one seen last first."""
         query = select(*columns(GoodRevision, good_revisions)).where(good_revisions.c.workload == workload)

@@ -94,7 +94,12 @@ class ServiceView:
     def rollout_stuck(self) -> bool:
         """Return whether the workload's rollout does not get on, also beside old pods that serve."""
         workload = self.workload
-        return workload is not None and stuck(workload, (pod for pod in self.pods if self._is_new(pod)))
+        return workload is not None and stuck(workload, self.new_pods)
+
+    @property
+    def new_pods(self) -> tuple[Pod, ...]:
+        """Return the pods of the template that the workload now asks for."""
+        return tuple(pod for pod in self.pods if self._is_new(pod))
 
     def _is_new(self, pod: Pod) -> bool:
         """Return whether a pod is of the template that the workload now asks for; of a DaemonSet's that is not known, and each counts."""

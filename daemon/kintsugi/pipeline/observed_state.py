@@ -130,6 +130,10 @@ class ObservedState:
             if len(known) > MOST_GOOD:
                 del known[min(known, key=known.__getitem__)]
 
+    def forget_good(self, workload: str, template: str) -> None:
+        """Know a revision to be good no more."""
+        self.remembered.get(workload, {}).pop(template, None)
+
     def forget_all_but(self, workloads: Collection[str]) -> None:
         """Forget the revisions of workloads that are not there any more."""
         for gone in self.remembered.keys() - set(workloads):

@@ -252,6 +252,10 @@ class WatchdogSettings:
     verify: Wait = timedelta(minutes=2)
     """The least time that a service must stay healthy to count as recovered."""
 
+    good_after: Wait = timedelta(minutes=10)
+    """How long a service must have been well with a new revision, its checks met and its endpoints ready without a break, before
+    that revision is one to go back to. One that fails by itself within six times as long is none any more."""
+
     alert_lag: Wait = timedelta(minutes=15)
     """How long an alert may go on firing after its service is healthy."""
 

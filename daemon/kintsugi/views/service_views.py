@@ -135,6 +135,14 @@ class ServiceViews:
         """Return why the clock cannot be trusted now; "" when it can."""
         return self._clock_problem()
 
+    def begin_anew(self, service: str) -> None:
+        """Count from the next look on how long a service has been well with its template."""
+        self._shown.pop(service, None)
+
+    def now(self) -> datetime:
+        """Return the time by which the views are made."""
+        return self._clock()
+
     def clock_set(self, by: timedelta) -> None:
         """Count the moments of restarts that were seen from the new time, too."""
         for tally in self._tallies.values():
@@ -299,8 +307,13 @@ class ServiceViews:
         self._odd_revisions[view.name] = odd
 
     def _note_template(self, view: ServiceView) -> None:
-        """Keep since when the service has been well with this very template: a rolling update breaks no health."""
-        if not view.healthy or not view.template or not settled(view):
+        """
+        Keep since when the service has been well with this very template: a rolling update breaks no health.
+
+        Whatever its author calls healthy: what does not serve, or does not answer its checks, shows no template to be good.
+        """
+        is_well = view.healthy and view.serving and not view.unmet
+        if not is_well or not view.template or not settled(view):
             self._shown.pop(view.name, None)
         elif self._shown.get(view.name, ("",))[0] != view.template:
             self._shown[view.name] = (view.template, self._clock())

@@ -81,6 +81,7 @@ async def test_a_good_revision_that_was_restarted_and_fails_is_not_to_blame() ->
     assert ended.reason.startswith(
         "not rolled back: the revision that fails now was seen good before, so a rollback would not help"
     )
+    assert "To roll back to the last revision" not in ended.reason, "the notice recommends what it has just refused"
 
 
 async def test_a_person_s_word_takes_the_restart_of_a_good_revision_back() -> None:
@@ -99,6 +100,7 @@ async def test_without_a_good_revision_nothing_is_taken_back_and_a_person_hears_
     assert bench.effects == [RESTARTED]
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith("the rollback failed: the run has changed nothing that could be undone: " + refusal)
+    assert "To roll back to the last revision that was seen healthy" in ended.reason
 
 
 async def test_several_restarts_have_one_way_back() -> None:

@@ -69,3 +69,27 @@ async def test_a_failure_starts_the_time_anew() -> None:
     assert good(cluster) == []
     await asyncio.sleep(120)
     assert good(cluster) == [1]
+
+
+async def test_a_check_that_was_not_met_starts_the_time_anew_whatever_its_author_calls_healthy() -> None:
+    cluster = await well()
+    await asyncio.sleep(600)
+    cluster.services.note_check("web", "smoke", met=False)
+    assert good(cluster) == []
+    cluster.services.note_check("web", "smoke", met=True)
+    assert good(cluster) == []
+    await asyncio.sleep(120)
+    assert good(cluster) == [1]
+
+
+async def test_a_template_whose_pods_no_endpoint_leads_to_is_not_good() -> None:
+    """A Service without a port, or of another name for it: the pods are ready, and nobody reaches them."""
+    cluster = await well()
+    cluster.expose()
+    cluster.answer(ready=0)
+    await asyncio.sleep(600)
+    assert good(cluster) == []
+    cluster.answer(ready=3)
+    assert good(cluster) == []
+    await asyncio.sleep(120)
+    assert good(cluster) == [1]

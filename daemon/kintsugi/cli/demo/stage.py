@@ -23,7 +23,7 @@ from kintsugi.clients.resolver import Address, LookUp, look_up
 from kintsugi.errors import KintsugiError
 from kintsugi.kube.steady_clock import wall_clock
 from kintsugi.model.api_types import ServiceTree
-from kintsugi.settings import HealthSettings, KubeSettings, LedgerSettings, ServerSettings, Settings
+from kintsugi.settings import HealthSettings, KubeSettings, LedgerSettings, ServerSettings, Settings, WatchdogSettings
 from kubesim import EmbeddedCluster
 
 PATIENCE = timedelta(minutes=4)
@@ -113,6 +113,7 @@ def settings_of(cluster: EmbeddedCluster, folder: Path, *, durations: float) -> 
     return Settings(
         mode="auto",
         durations=durations,
+        watchdog=WatchdogSettings(good_after=timedelta(minutes=2)),  # nobody waits ten minutes for a scene to begin
         kube=KubeSettings(kubeconfig=cluster.kubeconfig(folder / "kubeconfig")),
         ledger=LedgerSettings(url=f"sqlite:///{folder / 'ledger.db'}"),
         server=ServerSettings(host="127.0.0.1", port=0, insecure_no_token=True, operator_token_files=(tokens,)),
