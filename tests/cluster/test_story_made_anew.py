@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import TIME_FOR_PODS, StartDaemon
+from tests.cluster.conftest import PAUSED, TIME_FOR_PODS, StartDaemon
 from tests.cluster.small_catalog import service, write
 from tests.cluster.story import ClusterStory, Json, log_lines
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster
-from tests.harness.daemon import ROOT
-from tests.harness.images import WEB_BAD, WEB_GOOD
+from tests.harness.daemon import ROOT, DaemonProcess
+from tests.harness.images import WEB_BAD, WEB_BETTER, WEB_GOOD
 from tests.harness.registry import Registry, served
 from tests.harness.waiting import wait_for
 
@@ -24,6 +24,19 @@ DEPLOYMENT, STATEFUL_SET = "deployment/api-deployment", "statefulset/depot"
 MISSING = "shop:2.1"
 GREETING = {"name": "GREETING", "value": "a value that is kept nowhere"}
 RUNBOOKS = [ROOT / "runbooks" / f"{name}.yaml" for name in ("workload-recovery", "start-service")]
+
+UNREADY = """\
+apiVersion: kintsugi.dev/v1alpha1
+kind: Rule
+metadata: {name: depot-too-few}
+spec:
+  on: services
+  service: depot
+  when: service.ready < service.desired
+  for: 2m
+  mode: auto
+  cooldown: 10m
+"""
 
 STUCK = """\
 apiVersion: kintsugi.dev/v1alpha1
@@ -79,11 +92,10 @@ def test_a_deployment_that_was_deleted_and_applied_with_a_missing_image_is_taken
     assert GREETING in container["env"]
 
 
-@pytest.fixture
-def catalog(tmp_path: Path) -> Path:
-    """Write a service that is a StatefulSet, with the shipped generic runbook."""
+def catalog(folder: Path, rule: str) -> Path:
+    """Write a service that is a StatefulSet, with a rule and the shipped generic runbook."""
     text = service("depot", runbook="workload-recovery").replace("deployment/depot-deployment", STATEFUL_SET)
-    return write(tmp_path / "catalog", text, STUCK, *(each.read_text() for each in RUNBOOKS))
+    return write(folder / "catalog", text, rule, *(each.read_text() for each in RUNBOOKS))
 
 
 def depot(namespace: str) -> Json:
@@ -98,6 +110,19 @@ def depot(namespace: str) -> Json:
     }
 
 
+def roll_out(cluster: RealCluster, namespace: str, image: str) -> str:
+    """Roll an image out to the StatefulSet, and return the name of the revision that its controller makes of it."""
+    container = depot(namespace)["spec"]["template"]["spec"]["containers"][0]["name"]
+    before = cluster.get("statefulset", "depot", namespace)["status"]["updateRevision"]
+    cluster.kubectl("set", "image", STATEFUL_SET, f"{container}={image}", "-n", namespace)
+
+    def made() -> str:
+        found = str(cluster.get("statefulset", "depot", namespace)["status"]["updateRevision"])
+        return "" if found == before else found
+
+    return wait_for(made, within=60, describe=lambda: cluster.get("statefulset", "depot", namespace))
+
+
 def good_is_kept(story: ClusterStory, uid: str) -> Callable[[], bool]:
     """Return what says whether the daemon has noted a good revision of a workload."""
     return lambda: any(
@@ -106,25 +131,62 @@ def good_is_kept(story: ClusterStory, uid: str) -> Callable[[], bool]:
 
 
 def test_a_stateful_set_is_taken_back_together_with_the_bad_pod_that_it_waits_for(
-    cluster: RealCluster, production: str, catalog: Path, daemon: StartDaemon
+    cluster: RealCluster, production: str, tmp_path: Path, daemon: StartDaemon
 ) -> None:
     """kubernetes.io, StatefulSets, "Forced rollback"."""
-    cluster.apply(depot(production), manifests.service(production, app="depot", kind="ClusterIP"))
-    cluster.kubectl("rollout", "status", STATEFUL_SET, "-n", production, "--timeout=60s")
-    started = daemon(durations=0.01, environment=TIME_FOR_PODS, catalog=catalog)
-    story = ClusterStory(cluster, production, started, app="depot").begin()
-    uid = str(cluster.get("statefulset", "depot", production)["metadata"]["uid"])
-    wait_for(good_is_kept(story, uid), within=60, describe=story.state)
-
-    def roll_out() -> None:
-        container = depot(production)["spec"]["template"]["spec"]["containers"][0]["name"]
-        cluster.kubectl("set", "image", STATEFUL_SET, f"{container}={WEB_BAD}", "-n", production)
-
-    story.at("a version that ends at once is rolled out", roll_out)
+    story = begun(
+        cluster, production, daemon(durations=0.01, environment=TIME_FOR_PODS, catalog=catalog(tmp_path, STUCK))
+    )
+    story.at("a version that ends at once is rolled out", lambda: roll_out(cluster, production, WEB_BAD))
     ended = story.within(180).ends("recovered", service="depot")
 
     assert ended["reason"].startswith(f"rolled back from revision 2 (image {WEB_BAD}) to 1 (image {WEB_GOOD})"), ended
-    live = cluster.get("statefulset", "depot", production)
-    pods = {each["metadata"]["labels"]["controller-revision-hash"] for each in story.pods()}
-    assert pods == {live["status"]["updateRevision"]}
+    assert_all_of_the_template_in_force(story)
+
+
+@pytest.mark.parametrize("is_good", [False, True], ids=["another bad one", "a good one"])
+def test_a_stateful_set_gets_past_a_pod_of_a_bad_rollout_that_another_rollout_has_replaced(
+    cluster: RealCluster, production: str, tmp_path: Path, daemon: StartDaemon, *, is_good: bool
+) -> None:
+    """Its controller waits for a pod of a template that nobody asks for any more: the next one is not even tried."""
+    given = catalog(tmp_path, UNREADY)
+    story = begun(cluster, production, daemon(durations=0.01, environment=TIME_FOR_PODS, catalog=given))
+
+    def waits() -> bool:
+        return any("ImagePull" in str(each["status"].get("containerStatuses")) for each in story.pods())
+
+    cluster.kubectl("annotate", "namespace", production, f"{PAUSED}=two rollouts")
+    with Registry().running():
+        first = roll_out(cluster, production, served(MISSING))
+        wait_for(waits, within=60, describe=story.state)
+    second = roll_out(cluster, production, WEB_BETTER if is_good else WEB_BAD)
+    assert first in revisions(story), "Kubernetes itself has replaced the pod that it waits for"
+    story.at("nobody pauses it any more", lambda: cluster.kubectl("annotate", "namespace", production, f"{PAUSED}-"))
+    ended = story.within(240).ends("recovered", service="depot")
+
+    assert_all_of_the_template_in_force(story)
+    assert (revisions(story) == {second}) is is_good
+    back = f"rolled back from revision 3 (image {WEB_BAD}) to 1 (image {WEB_GOOD})"
+    assert ended["reason"].startswith("healthy" if is_good else back), ended
+
+
+def begun(cluster: RealCluster, namespace: str, daemon: DaemonProcess) -> ClusterStory:
+    """Begin a story about the StatefulSet, whose first revision is known to be good."""
+    cluster.apply(depot(namespace), manifests.service(namespace, app="depot", kind="ClusterIP"))
+    cluster.kubectl("rollout", "status", STATEFUL_SET, "-n", namespace, "--timeout=60s")
+    story = ClusterStory(cluster, namespace, daemon, app="depot").begin()
+    uid = str(cluster.get("statefulset", "depot", namespace)["metadata"]["uid"])
+    wait_for(good_is_kept(story, uid), within=60, describe=story.state)
+    return story
+
+
+def revisions(story: ClusterStory) -> set[str]:
+    """Return the names of the revisions that its pods are of."""
+    return {each["metadata"]["labels"]["controller-revision-hash"] for each in story.pods()}
+
+
+def assert_all_of_the_template_in_force(story: ClusterStory) -> None:
+    """Assert that both of its pods are ready, and of the template that it asks for."""
+    live = story.cluster.get("statefulset", "depot", story.namespace)
+    assert revisions(story) == {live["status"]["updateRevision"]}
     assert live["status"]["readyReplicas"] == 2

@@ -28,6 +28,7 @@ BEYOND_A_RESTART = frozenset(
         CauseKind.IMAGE_PULL,
         CauseKind.MISSING_CONFIGURATION,
         CauseKind.CONTAINER_START,
+        CauseKind.READINESS_GATE,
         CauseKind.UNSCHEDULABLE,
         CauseKind.POD_CREATION,
         CauseKind.SERVICE_ROUTING,

@@ -20,6 +20,7 @@ class CauseKind(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"
     LIVENESS_PROBE = "LivenessProbe"
     READINESS_PROBE = "ReadinessProbe"
+    READINESS_GATE = "ReadinessGate"
     STARTUP_PROBE = "StartupProbe"
     INIT_CONTAINER = "InitContainer"
     UNSCHEDULABLE = "Unschedulable"

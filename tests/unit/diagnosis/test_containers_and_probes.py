@@ -297,6 +297,21 @@ def test_a_pod_that_is_unready_among_good_ones_is_its_own_cause() -> None:
     )
 
 
+def test_a_pod_that_waits_for_a_condition_which_is_false_says_which_and_why() -> None:
+    web = Workload()
+    web.change(("spec", "readinessGates"), [{"conditionType": "shop.test/checked"}])
+    pod = web.roll_out(runs(seconds=300))
+    ready = pod["status"]["conditions"][0]
+    ready |= {"status": "False", "reason": "ReadinessGatesNotReady", "message": "the status of it is not True"}
+    gate = {"type": "shop.test/checked", "status": "False", "reason": "Unregistered", "message": "no target group"}
+    pod["status"]["conditions"].append(gate)
+    (cause,) = web.causes()
+    assert row(cause) == (CauseKind.READINESS_GATE, "deployment/web", "readinessGates[shop.test/checked]", CERTAIN)
+    assert cause.text.endswith("which the pod waits for, is False (Unregistered: no target group)")
+    gate["status"] = "True"
+    assert web.causes() == ()
+
+
 def test_a_container_that_has_just_started_is_not_unready_yet() -> None:
     web = Workload()
     web.replace_pod(runs(ready=False, seconds=20))

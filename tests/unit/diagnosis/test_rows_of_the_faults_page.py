@@ -70,6 +70,14 @@ def ended_by(web: Workload, probe: str) -> Workload:
     return web
 
 
+def gated(web: Workload) -> Workload:
+    """Let the new pod wait for its readiness gate, its containers being ready."""
+    condition = web.pods[-1]["status"]["conditions"][0]
+    said = f'corresponding condition of pod readiness gate "{GATE}" does not exist.'
+    condition |= {"status": "False", "reason": "ReadinessGatesNotReady", "message": said}
+    return web
+
+
 def node(*, cordoned: bool = False, taints: tuple[str, ...] = ()) -> dict[str, tuple[NodeFacts, ...]]:
     """Return the one node."""
     return {"nodes": (NodeFacts(name="node-1", cordoned=cordoned, taints=taints),)}
@@ -83,6 +91,7 @@ ANTI = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{
 HOST_PORT = [{"containerPort": 8080, "hostPort": 9301}]
 PORT_NAME = [{"name": "web", "containerPort": 8080}]
 LIVE_PORT = (*APP, "livenessProbe", "httpGet", "port")
+GATES, GATE = (*SPEC, "readinessGates"), "shop.test/checked"
 READY_PATH = (*APP, "readinessProbe", "httpGet", "path")
 UNSTARTED = waits("PodInitializing")
 SHORT = "exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1"
@@ -115,6 +124,7 @@ BROKEN: Mapping[str, Callable[[], Workload]] = {
     "memory-need-grew": lambda: old(waits("CrashLoopBackOff", restarts=3, ended=OOM)),
     "liveness-wrong-port": lambda: ended_by(new(LIVE_PORT, 8081, runs(restarts=3, seconds=5)), "liveness"),
     "process-hangs-once": lambda: old(runs(restarts=1, ended=ends(137))),
+    "readiness-gate-unset": lambda: gated(new(GATES, [{"conditionType": GATE}], runs(seconds=300))),
     "readiness-wrong-path": lambda: told(
         new(READY_PATH, "/healthz", runs(ready=False, seconds=300)), ("pod/web-new-1", "Unhealthy", UNREADY)
     ),

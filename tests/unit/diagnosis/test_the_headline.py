@@ -1,15 +1,19 @@
 """The first line that a person reads of an incident: the cause with object, field and confidence, or what is not known."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from kintsugi.app.notice_headlines import with_headline
+from kintsugi.decisions.diagnosis import diagnose
 from kintsugi.decisions.diagnosis.headline import LONGEST, headline, latest, told_by, what_changed
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis, Occasion
 from kintsugi.model.records import IncidentState
 from tests.integration.told_diagnosis import DIAGNOSIS
+from tests.unit.diagnosis.test_rows_of_the_faults_page import BROKEN
+from tests.unit.diagnosis.workload import Workload
 
 NOW = datetime(2026, 11, 24, 3, 2, tzinfo=UTC)
 
@@ -98,3 +102,21 @@ def test_the_headline_of_a_trouble_that_is_over_says_was_wrong() -> None:
             f"{word} wrong: deployment/web: no cause is known: 0 of 2 pods are ready",
             "the rest",
         ]
+
+
+@pytest.mark.parametrize(
+    ("broken", "named"),
+    [
+        (BROKEN["configmap-deleted"], "ConfigMap settings, which the pods need, is not there"),
+        (BROKEN["secret-deleted"], "Secret token, which the pods need, is not there"),
+        (BROKEN["bad-version"], "container app"),
+        (BROKEN["readiness-wrong-path"], "HTTP probe failed with statuscode: 503"),
+        (BROKEN["readiness-gate-unset"], "the condition shop.test/checked, which the pod waits for, was never set"),
+        (BROKEN["memory-need-grew"], "ended at its memory limit of 64Mi (OOMKilled"),
+    ],
+    ids=["ConfigMap", "Secret", "crash", "probe", "readiness gate", "memory"],
+)
+def test_the_first_line_of_a_notice_names_what_the_evidence_names(broken: Callable[[], Workload], named: str) -> None:
+    found = diagnose(broken().facts())
+    first = with_headline(IncidentState.NEEDS_OPERATOR, found, "it is so").splitlines()[0]
+    assert named in first

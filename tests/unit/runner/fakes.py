@@ -36,7 +36,7 @@ from kintsugi.model.run_update import NO_UPDATE, RunUpdate
 from kintsugi.model.services import WorkloadRef
 from kintsugi.model.trigger import Trigger
 from kintsugi.model.views import ServiceView
-from kintsugi.objects.kept import Pod
+from kintsugi.objects.kept import Pod, StatefulSet
 from kintsugi.objects.metadata import Metadata
 from kintsugi.objects.predicates import START_UP_ALLOWANCE
 from kintsugi.runner.context import StepScope
@@ -257,6 +257,7 @@ class ShownWorld:
         self.last_good_number = 0
         self.waits_for = ""
         self.down = ""
+        self.stateful_set: StatefulSet | None = None
         self.covered = False
         self.higher = ""
         self.full = ""
@@ -298,7 +299,7 @@ class ShownWorld:
         """
         Show a service anew; what is not given stays. Health follows readiness unless it is given.
 
-        The rollout is complete unless fewer pods are `updated` than are asked for.
+        The rollout is complete unless fewer pods are `updated` than are asked for. Its workload is a Deployment, or `stateful_set`.
         """
         before = self.views[name]
         ready = before.ready if ready is None else ready
@@ -315,7 +316,7 @@ class ShownWorld:
             healthy_since=moment if well else None,
             failing_since=None if well else moment,
             pods=before.pods if pods is None else pods,
-            workload=deployment(before.service, desired=desired, ready=ready, updated=updated),
+            workload=self.stateful_set or deployment(before.service, desired=desired, ready=ready, updated=updated),
             template=before.template if template is None else template,
         )
 

@@ -52,6 +52,7 @@ FINDERS: Sequence[Finder] = (
     storage.full,
     containers.container_exit,
     probes.readiness_probe,
+    probes.readiness_gate,
     routing.service_routing,
     services.gone,
     services.target_number,

@@ -1,4 +1,8 @@
-"""LivenessProbe, ReadinessProbe and StartupProbe: which probe of a container fails, and what was answered to it."""
+"""
+LivenessProbe, ReadinessProbe and StartupProbe: which probe of a container fails, and what was answered to it.
+
+ReadinessGate: which condition a pod waits for although its containers are ready.
+"""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,8 +21,9 @@ _ONCE_IS_CHANCE = 2
 """So often has a probe to end a container before it is more than one that hung once."""
 
 
-# Reasons of the kubelet's Events.
+# Reasons of the kubelet's Events, and of a condition that it sets.
 _KILLING, _UNHEALTHY = "Killing", "Unhealthy"
+_GATES_NOT_READY = "ReadinessGatesNotReady"
 
 
 def liveness_probe(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -51,6 +56,30 @@ def readiness_probe(facts: WorkloadFacts) -> Iterator[Cause]:
         ):
             continue
         yield _cause(facts, (pod, status), CauseKind.READINESS_PROBE, ProbeType.READINESS, ())
+
+
+def readiness_gate(facts: WorkloadFacts) -> Iterator[Cause]:
+    """Find pods whose containers are ready, and that a readiness gate keeps unready beyond their start-up (kubernetes.io, Pod readiness)."""
+    for pod in last_change.living(facts):
+        ready = predicates.condition_of(pod.status.conditions, "Ready")
+        if ready is None or ready.reason != _GATES_NOT_READY or not predicates.unhealthy(pod, facts.now):
+            continue
+        for gate in pod.spec.readiness_gates:
+            met = predicates.condition_of(pod.status.conditions, gate.condition_type)
+            if met is not None and met.status == "True":
+                continue
+            stands = f"is {met.status}" if met is not None else "was never set"
+            said = (
+                f" ({met.reason}: {evidence_items.short(met.message, 200)})" if met is not None and met.reason else ""
+            )
+            yield Cause(
+                kind=CauseKind.READINESS_GATE,
+                object=pod.reference if last_change.is_alone(facts, pod) else facts.reference,
+                field=f"readinessGates[{gate.condition_type}]",
+                confidence=Confidence.CERTAIN,
+                text=f"the containers are ready, but the condition {gate.condition_type}, which the pod waits for, {stands}{said}",
+                evidence=(evidence_items.field(pod.reference, "status.conditions[Ready]", ready.message),),
+            )
 
 
 def ended_by_probe(facts: WorkloadFacts, pod: PodFacts, status: ContainerStatus) -> bool:

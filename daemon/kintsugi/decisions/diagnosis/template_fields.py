@@ -106,6 +106,8 @@ def _name_of(each: object, key: str) -> str:
         return ""
     if key == "volumeMounts":
         return str(each.get("mountPath") or "")
+    if key == "readinessGates":
+        return str(each.get("conditionType") or "")
     if key == "envFrom":
         source = each.get("configMapRef") or each.get("secretRef")
         return str(source.get("name") or "") if isinstance(source, Mapping) else ""

@@ -1,0 +1,52 @@
+"""The shipped generic runbook first deletes what a StatefulSet waits for in vain, and looks then at the template in force."""
+
+from textwrap import dedent
+
+import pytest
+from msgspec import structs
+
+from kintsugi.objects.kept import Pod, StatefulSet
+from kintsugi.objects.metadata import Metadata
+from kintsugi.objects.workloads import StatefulSetStatus
+from tests.harness.daemon import ROOT
+from tests.unit.factories import pod
+from tests.unit.runner.bench import RunBench
+
+pytestmark = pytest.mark.looptime
+
+TEXT = (ROOT / "runbooks" / "workload-recovery.yaml").read_text()
+STEPS = dedent(TEXT.partition("  steps:\n")[2].partition("  rollback:\n")[0])
+IN_FORCE, FIRST_BAD, GOOD = "web-3", "web-2", "web-1"
+
+
+def of(name: str, template: str, *, ready: bool) -> Pod:
+    """Return a pod that the StatefulSet has made of a template."""
+    made = pod(name, ready=ready)
+    labels = {**made.metadata.labels, "controller-revision-hash": template}
+    return structs.replace(made, metadata=structs.replace(made.metadata, labels=labels))
+
+
+def stuck(*pods: Pod) -> RunBench:
+    """Make a run on a StatefulSet that asks for one template and has these pods; no cause is known."""
+    bench = RunBench(STEPS, documents=((ROOT / "runbooks" / "start-service.yaml").read_text(),))
+    bench.found = pods
+    metadata = Metadata(name="web", namespace="production", uid="uid-web")
+    bench.observed.stateful_set = StatefulSet(metadata=metadata, status=StatefulSetStatus(update_revision=IN_FORCE))
+    names = ("cause", "object", "field", "confidence", "text", "reason", "name", "template")
+    bench.prober.will("kintsugi diagnose", lambda: {**dict.fromkeys(names, ""), "remedy": "hand-over"})
+    return bench
+
+
+async def test_an_unhealthy_pod_of_an_earlier_template_is_deleted_before_the_cause_is_looked_for() -> None:
+    bench = stuck(of("web-0", GOOD, ready=True), of("web-1", FIRST_BAD, ready=False))
+    bench.at(60, lambda: bench.observed.show(pods=(bench.found[0], of("web-1", IN_FORCE, ready=False))))
+    await bench.drive()
+    assert [each.split()[:4] for each in bench.effects] == [["kubectl", "delete", "pod", "web-1"]]
+    first = next(moment for moment, text in bench.prober.looked if text.startswith("kintsugi diagnose"))
+    assert first >= 60, "it has looked before the template in force has shown what it is"
+
+
+async def test_a_pod_of_the_template_in_force_is_not_deleted_before_the_cause_is_known() -> None:
+    bench = stuck(of("web-0", GOOD, ready=True), of("web-1", IN_FORCE, ready=False))
+    await bench.drive()
+    assert bench.effects == []
