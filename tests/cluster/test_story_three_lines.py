@@ -1,4 +1,4 @@
-"""An application of nobody's rules on the real cluster, with nothing but what `kintsugi init` wrote for it: four faults, each mended."""
+"""An application of nobody's rules on the real cluster, with nothing but what `kintsugi init` wrote for it: what is mended, and what is a person's."""
 
 import subprocess
 import sys
@@ -14,6 +14,7 @@ from tests.cluster.story import ClusterStory, Json
 from tests.harness import manifests
 from tests.harness.cluster import RealCluster
 from tests.harness.faults import Faults
+from tests.harness.notices import NoticeReceiver, receiver
 from tests.harness.registry import Registry, served
 
 MARKET, FRONT = "market", "front"
@@ -36,14 +37,23 @@ def market(cluster: RealCluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def story(cluster: RealCluster, market: str, daemon: StartDaemon, tmp_path: Path) -> ClusterStory:
+def notices() -> Iterator[NoticeReceiver]:
+    """Yield what takes the daemon's notices."""
+    with receiver() as made:
+        yield made
+
+
+@pytest.fixture
+def story(
+    cluster: RealCluster, market: str, daemon: StartDaemon, tmp_path: Path, notices: NoticeReceiver
+) -> ClusterStory:
     """Begin a story with the catalog that `kintsugi init` writes for the namespace."""
     catalog = tmp_path / "catalog"
     command = (sys.executable, "-m", "kintsugi.cli", "init", str(catalog), "-n", market, "--kubeconfig")
     done = subprocess.run([*command, str(cluster.kubeconfig)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     own = {"KINTSUGI_CATALOG__EXAMPLE": "false", "KINTSUGI_CATALOG__ADDITIONS": str(catalog)}
-    started = daemon(durations=0.01, environment={**TIME_FOR_PODS, **own})
+    started = daemon(durations=0.01, environment={**TIME_FOR_PODS, **own, **notices.environment})
     return ClusterStory(cluster, market, started, app=FRONT).begin(good=SERVICE)
 
 
@@ -96,3 +106,20 @@ def test_a_node_selector_that_fits_no_node_is_noticed_and_taken_back_by_what_ini
     story.at("no node fits any more", lambda: story.patch(selector))
     story.within(240).closes(service=SERVICE)
     assert "nodeSelector" not in story.deployment()["spec"]["template"]["spec"], story.state()
+
+
+def test_a_quota_that_is_used_up_is_handed_over_by_its_name(
+    story: ClusterStory, cluster: RealCluster, notices: NoticeReceiver
+) -> None:
+    """A pod that goes gets no successor."""
+    spec = {"hard": {"pods": "1"}}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small", "namespace": story.namespace}}
+    victim = story.pods()[0]["metadata"]["name"]
+    cluster.apply({**quota, "spec": spec})
+    story.at("a pod goes", lambda: cluster.kubectl("delete", "pod", victim, "-n", story.namespace))
+    incident = story.within(240).closes(service=SERVICE)
+    assert incident["state"] in ("needs-operator", "ineffective"), story.state()
+    story.within(60).sees("a person is called", lambda: bool(notices.about(incident["id"])))
+    first = str(notices.about(incident["id"])[-1]).splitlines()[0]
+    assert "resourcequota/small" in first, first
+    assert story.writes() == []

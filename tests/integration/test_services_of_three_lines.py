@@ -21,7 +21,8 @@ from tests.integration.init_stage import (
 pytestmark = pytest.mark.long
 
 SERVER = """
-import http.server, os
+import http.server, os, time
+time.sleep(float(os.environ.get("STARTS_FOR", 0)))
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
@@ -29,7 +30,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *_):
         pass
-http.server.ThreadingHTTPServer((os.environ["ADDRESS"], 8080), Handler).serve_forever()
+address = os.environ["ADDRESS"], int(os.environ.get("PORT", 8080))
+http.server.ThreadingHTTPServer(address, Handler).serve_forever()
 """
 PROBE = {"httpGet": {"path": "/health", "port": 8080}, "periodSeconds": 10, "timeoutSeconds": 30}
 BETTER = "market:2"
@@ -115,6 +117,32 @@ async def test_a_version_that_crashes_is_taken_back_and_a_good_one_is_left_alone
         stage.image(BETTER)
         await stage.until("the better one is good", lambda: stage.daemon.tail(400).count("good revision noted") >= 4)
         assert (stage.runs(), stage.changes()) == (BETTER, made)
+
+
+async def test_a_variable_with_which_pods_start_and_do_not_answer_is_noticed_and_taken_back(tmp_path: Path) -> None:
+    front = workload("Deployment", FRONT, GOOD, replicas=2, containers=[probed(PROBE)])
+    async with init_stage(tmp_path, front=front) as stage:
+        stage.template(containers=[probed(PROBE, {"name": "PORT", "value": "8081"})])
+        await stage.incident("recovered", "rolled-back")
+        names = [each["name"] for each in stage.found()["spec"]["template"]["spec"]["containers"][0]["env"]]
+        assert names == ["ADDRESS"]
+
+
+async def test_a_start_that_takes_as_long_as_its_probes_allow_is_left_alone(tmp_path: Path) -> None:
+    """Longer than the rule that waits longest: a run begins, and changes nothing."""
+    started = {"startupProbe": {**PROBE, "failureThreshold": 90}}
+    front = workload("Deployment", FRONT, GOOD, replicas=2, containers=[{**probed(PROBE), **started}])
+    async with init_stage(tmp_path, front=front) as stage:
+        slow = probed(PROBE, {"name": "STARTS_FOR", "value": "15"})
+        stage.template(containers=[{**slow, **started}])
+
+        def rolled_out() -> bool:
+            status = stage.found()["status"]
+            return bool(status.get("updatedReplicas") == status.get("readyReplicas") == status.get("replicas") == 2)
+
+        await stage.until("the rollout is complete", rolled_out)
+        await stage.until("all is well", lambda: all(each["closed"] for each in stage.daemon.incidents()))
+        assert stage.changes() == []
 
 
 async def test_an_application_that_is_well_is_left_alone(tmp_path: Path) -> None:
