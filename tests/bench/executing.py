@@ -31,18 +31,22 @@ _SHARES = (("p50", 0.5), ("p90", 0.9))
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """Run a shell that ends at once, again and again, in turn by both."""
+    """Measure on a cluster of its own."""
     reason = clusters.obstacle()
     if reason is not None:
         print(f"exec: NOT RUN: {reason}", file=sys.stderr)
         return
-    each = 5 if plan.quick else 30
     cluster = RealCluster.start()
     try:
-        _deploy(cluster)
-        rounds = asyncio.run(_measured(cluster, each, plan.rounds))
+        yield from measure_on(cluster, plan)
     finally:
         cluster.stop()
+
+
+def measure_on(cluster: RealCluster, plan: Plan) -> Iterator[Figure]:
+    """Run a shell that ends at once, again and again, in turn by both."""
+    _deploy(cluster)
+    rounds = asyncio.run(_measured(cluster, 5 if plan.quick else 30, plan.rounds))
     for name, share in _SHARES:
         yield Figure(
             name=f"exec in a container, {name}",
