@@ -75,7 +75,7 @@ quick-contract:
 
 # What takes minutes to build is built after `make test` is green, and only what these tests use.
 test-cluster: $(READY) ## Run the tests marked heart on a real Kubernetes, those that are red once more: a quarter of an hour
-	@if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ]; then tests/harness/setup; $(PARTS) kubernetes coredns shop >/dev/null; $(IMAGE) >/dev/null; fi
+	@if [ -z "$${KINTSUGI_TEST_KUBECONFIG:-}" ]; then tests/harness/setup; $(PARTS) kubernetes coredns shop helm >/dev/null; $(IMAGE) >/dev/null; fi
 	@$(BIN)/python -m tests.harness.heart
 
 # Where no network of our own can be had (not root, not Linux), or a cluster is lent to us, the tests run as they are:

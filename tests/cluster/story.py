@@ -42,7 +42,7 @@ class ClusterStory:
         """Start the clock, once the daemon has seen the service healthy for long enough to call its revision good."""
         if good:
             wait_for(lambda: self.service(good).get("healthy"), within=30, describe=self.state)
-            wait_for(self.knows_good, within=30, describe=self.state)
+            wait_for(self.knows_good, within=60, describe=self.state)
         self._began = time.monotonic()
         self._writes_before = len(self._writes())
         return self

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from kintsugi.catalog import load
+from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.commands import parse
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import PolicyRule
@@ -71,6 +73,17 @@ spec:
 """
 """What a user adds to the shipped runbooks."""
 
+THREE_LINES = [
+    {"name": "shop-front", "namespace": "production", "workload": "deployment/web-app-deployment"},
+    {
+        "name": "shop-store",
+        "namespace": "shop",
+        "workload": "statefulset/store",
+        "dependsOn": [],
+        "rules": {"alerts": {"enabled": False}},
+    },
+]
+
 ACCEPTED: Mapping[str, Mapping[str, Any]] = {
     "as it comes": {},
     "as documented": DOCUMENTED,
@@ -83,7 +96,8 @@ ACCEPTED: Mapping[str, Mapping[str, Any]] = {
     "on PostgreSQL": {"ledger": {"postgresql": {"existingSecret": "ledger"}}},
     "a claim that is there": {"ledger": {"sqlite": {"existingClaim": "old"}}},
     "a class": {"ledger": {"sqlite": {"storageClassName": "fast", "size": "5Gi"}}},
-    "documents of one's own": {"catalog": {"documents": {"shop.yaml": SHOP}, "configMaps": ["more"]}},
+    "services in three lines": {"services": THREE_LINES, "namespaces": ["production"]},
+    "documents of one's own": {"catalog": {"documents": {"shop.yaml": SHOP}, "configMaps": ["more", "of.others"]}},
     "encrypted": {"ledger": {"encryption": {"enabled": True}}},
     "TLS and an ingress": {
         "tls": {"existingSecret": "cert"},
@@ -109,6 +123,11 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "a key that is none": ({"namespace": "production"}, "namespace"),
     "a namespace that is none": ({"namespaces": ["Production"]}, "namespaces"),
     "a digest that is none": ({"image": {"repository": "registry.example.com/kintsugi", "digest": "latest"}}, "digest"),
+    "a service without its workload": ({"services": [{"name": "front", "namespace": "shop"}]}, "workload"),
+    "a workload that is none": (
+        {"services": [{"name": "front", "namespace": "shop", "workload": "pod/front"}]},
+        "services/0/workload",
+    ),
     "documents that are none": ({"catalog": {"documents": {"shop": SHOP}}}, "catalog/documents"),
     "no account": ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the account that is there"),
 }
@@ -199,6 +218,17 @@ def test_documents_come_to_the_daemon_as_they_were_written(helm: Helm, text: str
     assert rendered["data"] == {"shop.yaml": text}
 
 
+def test_services_in_three_lines_come_to_the_daemon_as_documents_with_what_else_they_say(helm: Helm) -> None:
+    """As the daemon reads them, with what is shipped."""
+    rendered = yaml.safe_load(helm.template({**IMAGE, "services": THREE_LINES}, "--show-only=templates/services.yaml"))
+    [(name, text)] = rendered["data"].items()
+    (folder := helm.folder / "services").mkdir()
+    (folder / name).write_text(text)
+    services = load(catalog_paths(None, [folder], example=False)).services
+    assert sorted(services) == ["shop-front", "shop-store"]
+    assert str(services["shop-store"].workload) == "statefulset/store"
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_bad_values_get_an_error_that_names_them(helm: Helm, name: str) -> None:
     values, expected = REFUSED[name]
@@ -236,13 +266,44 @@ def open_run(daemon: InstalledDaemon) -> str:
     return str(run["run"]["id"])
 
 
+@pytest.mark.heart
+def test_installed_by_helm_with_a_service_of_three_lines_it_heals_a_pod_that_crash_loops(
+    cluster: RealCluster, faults: Faults, web: str, names: None, helm: Helm, room: None, product_image: str
+) -> None:
+    """With the rights that the chart grants, and no document but what its values say."""
+    values = {
+        "image": pushed(product_image),
+        "services": THREE_LINES[:1],
+        "namespaces": ["production"],
+        "mode": "auto",
+        "settings": {"durations": 0.05, "deadlines": PATIENT},
+    }
+    notes = helm.install(values)
+    daemon = InstalledDaemon(
+        cluster=cluster, image=product_image, kubeconfig=cluster.kubeconfig, folder=helm.folder
+    ).find()
+    assert "shop-front" in cluster.kubectl(*asked_in(notes, "kintsugi services"))
+    assert "canary was accepted and judged no-rule" in helm.test()
+    story = ClusterStory(cluster, "production", daemon, user=deployed_daemon.USER).begin(good="shop-front")
+    victim = story.pods()[0]
+    story.at("a pod crash-loops", lambda: faults.crash_loop(victim))
+    story.within(180).ends("recovered", service="shop-front")
+    assert story.deleted_by_daemon() == [victim["metadata"]["uid"]]
+    assert story.answers(web) == 200
+
+
+def pushed(image: str) -> Mapping[str, str]:
+    """Return the values for an image that the node has."""
+    repository, _, tag = image.partition(":")
+    return {"repository": repository, "tag": tag, "pullPolicy": "Never"}
+
+
 def test_a_release_of_the_chart_heals_and_an_open_run_outlives_an_upgrade_a_rollback_and_the_release(
     cluster: RealCluster, faults: Faults, web: str, names: None, helm: Helm, room: None, product_image: str
 ) -> None:
     """P2, P8: with the rights that the chart grants, under the pod security standard `restricted`, and with tokens that it has made."""
-    repository, _, tag = product_image.partition(":")
     values = {
-        "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+        "image": pushed(product_image),
         "catalog": {"documents": {"shop.yaml": SHOP}},
         "namespaces": ["production"],
         "mode": "auto",

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from tests.harness.cluster import KubectlError, RealCluster
-from tests.harness.daemon import OPERATOR, RIGHTS, TOKEN, DaemonProcess
+from tests.harness.daemon import OPERATOR, RIGHTS, SOON_GOOD, TOKEN, DaemonProcess
 from tests.harness.waiting import wait_for
 
 NAMESPACE = "kintsugi"
@@ -87,7 +87,7 @@ class DeployedDaemon(DaemonProcess):
         [container] = pod["containers"]
         container |= {"image": self.image, "imagePullPolicy": "Never"}
         container["readinessProbe"]["periodSeconds"] = 1
-        environment = {"KINTSUGI_IMAGE": self.image, **self.environment}
+        environment = {"KINTSUGI_IMAGE": self.image, **SOON_GOOD, **self.environment}
         container["env"] = [{"name": name, "value": value} for name, value in environment.items()]
         [ledger] = [each for each in pod["volumes"] if each["name"] == "ledger"]
         del ledger["persistentVolumeClaim"]

@@ -40,6 +40,11 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end -}}
 {{- end -}}
 
+{{/* The volume of a ConfigMap of documents: no name of a volume has a dot. */}}
+{{- define "kintsugi.documents" -}}
+{{- printf "documents-%s" . | replace "." "-" | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
 {{- define "kintsugi.subjects" -}}
 subjects:
   - kind: ServiceAccount
@@ -55,7 +60,7 @@ subjects:
     "server" (dict "operatorTokenFiles" (list "/var/run/kintsugi/operators"))
     "catalog" (dict "example" .Values.catalog.example)
     "telemetry" (dict "logFormat" "json") -}}
-{{- if or .Values.catalog.documents .Values.catalog.configMaps -}}
+{{- if or .Values.services .Values.catalog.documents .Values.catalog.configMaps -}}
 {{- $base = merge $base (dict "catalog" (dict "additions" (list "/etc/kintsugi-catalog"))) -}}
 {{- end -}}
 {{- if .Values.ledger.encryption.enabled -}}
