@@ -1,6 +1,7 @@
 """Kintsugi installed by Helm on a real Kubernetes, as people install it: it heals, is upgraded, goes back, and goes."""
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tests.cluster.database import free_volume, secret
 from tests.cluster.installed_daemon import InstalledDaemon, asked_in
 from tests.cluster.story import ClusterStory
 from tests.harness import deployed_daemon, parts
-from tests.harness.cluster import RealCluster
+from tests.harness.cluster import KubectlError, RealCluster
 from tests.harness.faults import Faults
 from tests.harness.helm import CHART, DOCUMENTED, NAME, TEMPLATES, Helm, HelmError, documented
 from tests.harness.waiting import wait_for
@@ -84,6 +85,12 @@ THREE_LINES = [
     },
 ]
 
+DEFINED = ("servicemonitors", "prometheusrules")
+WATCHED = {
+    "serviceMonitor": {"enabled": True, "labels": {"release": "kube-prometheus-stack"}, "interval": "15s"},
+    "prometheusRule": {"enabled": True, "severity": "page"},
+}
+
 ACCEPTED: Mapping[str, Mapping[str, Any]] = {
     "as it comes": {},
     "as documented": DOCUMENTED,
@@ -104,6 +111,7 @@ ACCEPTED: Mapping[str, Mapping[str, Any]] = {
         "ingress": {"enabled": True, "className": "nginx", "hosts": ["kintsugi.example.com"]},
     },
     "an account that is there": {"serviceAccount": {"create": False, "name": "default"}, "rbac": {"create": False}},
+    "watched by a Prometheus": WATCHED,
     "by digest": {"image": {"repository": "registry.example.com/kintsugi", "digest": f"sha256:{'0' * 64}"}},
     "as people place pods": {
         "nodeSelector": {"disk": "ssd"},
@@ -143,7 +151,8 @@ def _built() -> None:
 @pytest.fixture
 def helm(cluster: RealCluster, tmp_path: Path) -> Helm:
     """Return helm for a release in a namespace that enforces the pod security standard `restricted`."""
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    # What is enforced looks at pods alone; the warning looks at what makes them, too.
+    labels = {f"pod-security.kubernetes.io/{each}": "restricted" for each in ("enforce", "warn")}
     cluster.apply(
         *(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": each}
@@ -151,6 +160,24 @@ def helm(cluster: RealCluster, tmp_path: Path) -> Helm:
         )
     )
     return Helm(folder=tmp_path, kubeconfig=cluster.kubeconfig)
+
+
+@pytest.fixture
+def definitions(cluster: RealCluster) -> Iterator[None]:
+    """Let the API server know what a Prometheus operator defines, for as long as the test."""
+    if reason := parts.obstacle("prometheus-operator"):
+        pytest.skip(reason)
+    found = parts.parts("prometheus-operator")
+    files = [f"--filename={found.binary(f'monitoring.coreos.com_{kind}.yaml')}" for kind in DEFINED]
+    cluster.kubectl("create", *files)
+    state = ("get", *files, "-o", "jsonpath={.items[*].status.conditions[?(@.status=='True')].type}")
+
+    def known() -> bool:
+        return cluster.kubectl(*state).split().count("Established") == len(DEFINED)
+
+    wait_for(known, within=60, describe=lambda: cluster.kubectl(*state))
+    yield
+    cluster.kubectl("delete", *files)
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
@@ -191,15 +218,66 @@ def granted_by(rendered: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_the_chart_is_accepted_whole_by_an_api_server(cluster: RealCluster, helm: Helm, name: str) -> None:
+def test_the_chart_is_accepted_whole_by_an_api_server(
+    cluster: RealCluster, helm: Helm, definitions: None, name: str
+) -> None:
     """By a dry run on the server's side, where pods must be `restricted`; and by `helm lint --strict`."""
     values = {**IMAGE, **ACCEPTED[name]}
     assert "0 chart(s) failed" in helm.lint(values)
     file = helm.folder / "rendered.yaml"
     file.write_text(helm.template(values))
-    said = cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(file))
-    assert "Deployment" not in said
-    assert "deployment.apps/kintsugi" in said
+    assert "deployment.apps/kintsugi" in dry_run(cluster, file)
+
+
+def test_a_pod_that_asks_for_more_than_restricted_is_refused_by_the_dry_run(cluster: RealCluster, helm: Helm) -> None:
+    file = helm.folder / "rendered.yaml"
+    file.write_text(helm.template(IMAGE).replace("allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true"))
+    with pytest.raises(KubectlError, match="would violate PodSecurity"):
+        dry_run(cluster, file)
+
+
+def dry_run(cluster: RealCluster, file: Path) -> str:
+    """Return what an API server would make of a file; a warning is an error. Raises KubectlError."""
+    strict = ("--dry-run=server", "--validate=strict", "--warnings-as-errors")
+    return cluster.kubectl("apply", *strict, "-f", str(file))
+
+
+ALERTS: Mapping[str, Mapping[str, str]] = {
+    "KintsugiDown": {"up{SERIES}": "0x60"},
+    "KintsugiBlind": {"kintsugi_blind{SERIES}": "1x60"},
+    "KintsugiWatchdogOverdue": {'kintsugi_watchdogs{state="overdue", SERIES}': "1x60"},
+    "KintsugiDeadLetters": {"kintsugi_dead_letters_total{SERIES}": "0x50 1x10"},
+    "KintsugiCatalogRefused": {'kintsugi_catalog_loads_total{outcome="refused", SERIES}': "0x50 1x10"},
+}
+WELL = {
+    "up{SERIES}": "1x60",
+    "kintsugi_blind{SERIES}": "0x60",
+    'kintsugi_watchdogs{state="overdue", SERIES}': "0x60",
+    "kintsugi_dead_letters_total{SERIES}": "3x60",
+    'kintsugi_catalog_loads_total{outcome="refused", SERIES}': "1x60",
+}
+SERIES = f'job="{NAME}", namespace="{NAME}"'
+
+
+@pytest.mark.parametrize("fires", ["", *ALERTS])
+def test_an_alert_of_the_chart_fires_by_its_own_series_alone(helm: Helm, fires: str) -> None:
+    """By promtool, after an hour of a sample each minute."""
+    rendered = yaml.safe_load(helm.template({**IMAGE, **WATCHED}, "--show-only=templates/prometheusrule.yaml"))
+    (helm.folder / "rules.yaml").write_text(yaml.safe_dump(rendered["spec"]))
+    shown = {**WELL, **ALERTS.get(fires, {})}
+    series = [{"series": name.replace("SERIES", SERIES), "values": values} for name, values in shown.items()]
+    tests = [{"alertname": each, "eval_time": "1h", "exp_alerts": []} for each in ALERTS if each != fires]
+    case = {"interval": "1m", "input_series": series, "alert_rule_test": tests}
+    checks = helm.folder / "checks.yaml"
+
+    def passes(cases: Sequence[Mapping[str, Any]]) -> bool:
+        checks.write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": cases}))
+        done = subprocess.run(["promtool", "test", "rules", str(checks)], capture_output=True, text=True, check=False)
+        return done.returncode == 0
+
+    assert passes([case])
+    if fires:
+        assert not passes([{**case, "alert_rule_test": [{"alertname": fires, "eval_time": "1h", "exp_alerts": []}]}])
 
 
 @pytest.mark.parametrize(("catalog", "example"), [({}, False), ({"example": True}, True)])

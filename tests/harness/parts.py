@@ -46,14 +46,17 @@ FLAGS: Mapping[str, tuple[str, ...]] = {
         ),
     ),
 }
-FILES: Mapping[str, tuple[str, str]] = {
-    # What is no program: the definition of AlertmanagerConfig, as the operator's own release has it.
+FILES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    # What is no program: definitions of objects, as the operator's own release has them.
     "prometheus-operator": (
         "github.com/prometheus-operator/prometheus-operator",
-        "example/prometheus-operator-crd/monitoring.coreos.com_alertmanagerconfigs.yaml",
+        tuple(
+            f"example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml"
+            for kind in ("alertmanagerconfigs", "servicemonitors", "prometheusrules")
+        ),
     ),
 }
-"""A file that is taken from one of a module's requirements, instead of programs that are built."""
+"""Files that are taken from one of a module's requirements, instead of programs that are built."""
 PLAIN_FLAGS = ("-trimpath", "-ldflags", "-s -w")
 # go names a binary after the last element of its package, whose major version it leaves out.
 BUILT_AS = {"server": "etcd"}
@@ -155,7 +158,7 @@ def _assets() -> Path | None:
 
 def _covered(module: str, assets: Path | None) -> bool:
     names = [binary_name(package) for package in packages(MODULES / module)]
-    names += [Path(FILES[module][1]).name] if module in FILES else []
+    names += [Path(each).name for each in FILES[module][1]] if module in FILES else []
     return assets is not None and all((assets / name).is_file() for name in names)
 
 
@@ -186,9 +189,10 @@ def _build(module: str, target: Path) -> None:
 
 def _compile(module: str, into: Path) -> None:
     if module in FILES:
-        required, file = FILES[module]
+        required, files = FILES[module]
         found = json.loads(_go(module, "mod", "download", "-json", required))["Dir"]
-        shutil.copyfile(Path(found) / file, into / Path(file).name)
+        for file in files:
+            shutil.copyfile(Path(found) / file, into / Path(file).name)
         return
     _go(module, "build", *flags(module), "-o", f"{into}/", *packages(MODULES / module))
 

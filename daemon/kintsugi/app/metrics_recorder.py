@@ -8,6 +8,7 @@ from datetime import datetime
 
 from kintsugi.app.core import Core
 from kintsugi.commands import by_verb
+from kintsugi.decisions.breaker import doubt
 from kintsugi.decisions.disruptions import pod_budget
 from kintsugi.decisions.reconciliation import ReconcileAction
 from kintsugi.model.catalog import Catalog
@@ -63,6 +64,8 @@ class MetricsRecorder:
     async def collect(self) -> None:
         """Set the gauges to what is so now."""
         core, metrics, now = self._core, self._metrics, self._core.observed.clock()
+        # First: without the ledger the other gauges stay as they were.
+        metrics.blind.set(bool(doubt(core.observed.observer(), core.observed.limits.breaker_share)))
         metrics.signals_unjudged.set(await core.ledger.signals.unjudged())
         metrics.dead_letters.inc(core.ledger.signals.strays - self._strays)
         self._strays = core.ledger.signals.strays

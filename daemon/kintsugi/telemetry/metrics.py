@@ -65,6 +65,7 @@ class Metrics:
             "Open runs found without a task, or overdue and silent: taken up, restarted, or handed to a person.",
             ["care"],
         )
+        self.blind = gauge("kintsugi_blind", "1 while what is seen is in doubt, and nothing is changed.")
         self.watch_lag = gauge("kintsugi_watch_lag_seconds", "Since a watch was last heard of.", ["resource"])
         self.ledger_commit_seconds = histogram(
             "kintsugi_ledger_commit_seconds", "One commit of signals.", buckets=_COMMIT_BUCKETS

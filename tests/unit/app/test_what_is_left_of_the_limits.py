@@ -5,7 +5,10 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from kintsugi.app.metrics_recorder import MetricsRecorder
+from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.decisions.guards import Limits
 from kintsugi.ledger import Ledger
 from kintsugi.model.records import IncidentState, StepState
@@ -27,7 +30,7 @@ async def change_two(ledger: Ledger) -> None:
         await keep(ledger, made)
 
 
-def core_of(ledger: Ledger, limits: Limits, places: tuple[str, ...]) -> Any:
+def core_of(ledger: Ledger, limits: Limits, places: tuple[str, ...] = (), *, stale: str = "") -> Any:
     """Return as much of a daemon as its metrics look at: web in production with five of six pods ready, api in staging."""
     known = catalog(service_text(), service_text(name="api", namespace="staging"), rule_text(), runbook_text())
     ignored = SimpleNamespace(
@@ -35,7 +38,7 @@ def core_of(ledger: Ledger, limits: Limits, places: tuple[str, ...]) -> Any:
     )
     return SimpleNamespace(
         ledger=ledger,
-        observed=SimpleNamespace(clock=moment, limits=limits),
+        observed=SimpleNamespace(clock=moment, limits=limits, observer=lambda: ObserverHealth(stale_reason=stale)),
         active_catalog=SimpleNamespace(catalog=known),
         services=SimpleNamespace(
             views={
@@ -83,3 +86,10 @@ async def test_an_overspent_limit_has_none_left(ledger: Ledger) -> None:
     ).collect()
     assert metrics.registry.get_sample_value("kintsugi_namespace_changes_left", {"namespace": "production"}) == 0
     assert metrics.registry.get_sample_value("kintsugi_slots_left") == 0
+
+
+@pytest.mark.parametrize("stale", ["", "the watch of pods is silent"])
+async def test_a_metric_tells_whether_what_is_seen_is_in_doubt(ledger: Ledger, stale: str) -> None:
+    metrics = Metrics()
+    await MetricsRecorder(core_of(ledger, Limits(), stale=stale), metrics).collect()
+    assert metrics.registry.get_sample_value("kintsugi_blind") == bool(stale)

@@ -10,6 +10,7 @@ PROMISED = {
     "kintsugi_steps_total",
     "kintsugi_run_seconds",
     "kintsugi_watchdogs",
+    "kintsugi_blind",
     "kintsugi_watch_lag_seconds",
     "kintsugi_ledger_commit_seconds",
     "kintsugi_event_loop_lag_seconds",
