@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 
-from tests.harness import network_policies
+from tests.harness import network_policies, parts
 from tests.harness.cluster import KubectlError, RealCluster
 from tests.harness.daemon import RIGHTS
 from tests.harness.deployed_daemon import UID, DeployedDaemon
+from tests.harness.helm import DOCUMENTED, Helm
 from tests.harness.images import WEB_GOOD
 from tests.harness.waiting import wait_for
 
 POLICY = RIGHTS.with_name("network-policy.yaml")
 PORTS = (8080, 8081)
+FROM_DEFAULT = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}}
 CALLERS: Mapping[str, tuple[str, str, Mapping[str, str], frozenset[int]]] = {
     "alertmanager": ("monitoring", "caller-a", {"app.kubernetes.io/name": "alertmanager"}, frozenset({8080})),
     "prometheus": ("monitoring", "caller-p", {"app.kubernetes.io/name": "prometheus"}, frozenset({8081})),
@@ -92,8 +94,15 @@ def let_in(cluster: RealCluster, caller: str, address: str) -> frozenset[int]:
     return frozenset(port for port in PORTS if connects(port))
 
 
-def test_the_network_lets_in_whom_the_policy_names_and_nobody_else(own_cluster: RealCluster, address: str) -> None:
-    """Before it is applied, everybody comes in."""
+def test_the_network_lets_in_whom_the_policy_names_and_nobody_else(
+    own_cluster: RealCluster, address: str, tmp_path: Path
+) -> None:
+    """Before it is applied, everybody comes in; with the chart's values those of a namespace that is named there, too."""
+    if reason := parts.obstacle("helm"):
+        pytest.skip(reason)
+    named = {caller: ports for caller, (*_, ports) in CALLERS.items()}
+    people = {**DOCUMENTED, "networkPolicy": {"enabled": True, "operators": [FROM_DEFAULT]}}
+    rendered = Helm(folder=tmp_path).template(people, "--show-only=templates/networkpolicy.yaml")
     everybody = {caller: frozenset(PORTS) for caller in CALLERS}
 
     def reached() -> dict[str, frozenset[int]]:
@@ -102,6 +111,7 @@ def test_the_network_lets_in_whom_the_policy_names_and_nobody_else(own_cluster: 
     with network_policies.enforced(own_cluster):
         wait_for(lambda: reached() == everybody, within=60, describe=reached)
         own_cluster.kubectl("apply", "-f", str(POLICY))
-        wait_for(
-            lambda: reached() == {caller: ports for caller, (*_, ports) in CALLERS.items()}, within=60, describe=reached
-        )
+        wait_for(lambda: reached() == named, within=60, describe=reached)
+        own_cluster.kubectl("apply", "-f", "-", stdin=rendered)
+        theirs = {caller: frozenset({8080}) for caller, (namespace, *_) in CALLERS.items() if namespace == "default"}
+        wait_for(lambda: reached() == {**named, **theirs}, within=60, describe=reached)

@@ -112,6 +112,13 @@ ACCEPTED: Mapping[str, Mapping[str, Any]] = {
     },
     "an account that is there": {"serviceAccount": {"create": False, "name": "default"}, "rbac": {"create": False}},
     "watched by a Prometheus": WATCHED,
+    "beside a network policy that bounds both ways": {
+        "networkPolicy": {
+            "enabled": True,
+            "operators": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}],
+            "egress": [{"to": [{"ipBlock": {"cidr": "203.0.113.10/32"}}], "ports": [{"port": 6443}]}],
+        }
+    },
     "by digest": {"image": {"repository": "registry.example.com/kintsugi", "digest": f"sha256:{'0' * 64}"}},
     "as people place pods": {
         "nodeSelector": {"disk": "ssd"},
@@ -137,6 +144,20 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
         "services/0/workload",
     ),
     "documents that are none": ({"catalog": {"documents": {"shop": SHOP}}}, "catalog/documents"),
+    "an ingress to nowhere": ({"ingress": {"enabled": True}}, "ingress.hosts: name the host"),
+    "one port for both": ({"service": {"port": 8080, "healthPort": 8080}}, "service.healthPort: it is service.port"),
+    "two ledgers": (
+        {"ledger": {"postgresql": {"existingSecret": "url"}, "sqlite": {"existingClaim": "old"}}},
+        "ledger: there is one",
+    ),
+    "a size that is none": ({"ledger": {"sqlite": {"size": "1.2.3Gi"}}}, "ledger/sqlite/size"),
+    "a namespace of the cluster itself": (
+        {"namespaces": ["kube-system"]},
+        "namespaces: kube-system is the cluster's own",
+    ),
+    "the mode among the settings": ({"settings": {"mode": "auto"}}, "settings.mode: say it as mode"),
+    "a port among the settings": ({"settings": {"server": {"port": 80}}}, "settings.server.port: in the pod"),
+    "a variable without a name": ({"env": [{"nam": "A"}]}, "env"),
     "no account": ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the account that is there"),
 }
 

@@ -21,6 +21,7 @@ DOCUMENTED: Mapping[str, Any] = {
     "catalog": {"example": True},
     "namespaces": ["production"],
     "restore": {"namespaces": ["production"]},
+    "networkPolicy": {"enabled": True},
     "tokens": {
         "webhook": {"existingSecret": "kintsugi-webhook"},
         "operators": {"existingSecret": "kintsugi-operators"},
@@ -31,6 +32,7 @@ DOCUMENTED: Mapping[str, Any] = {
 TEMPLATES: Mapping[str, tuple[str, ...]] = {
     "deployment.yaml": ("settings", "ledger", "deployment", "service"),
     "least-rights.yaml": ("rights",),
+    "network-policy.yaml": ("networkpolicy",),
 }
 """Which templates each of them is made of."""
 

@@ -6,6 +6,32 @@
 {{- end -}}
 {{- end -}}
 
+{{/* What no schema can say of several values together: nothing where they fit, else one error that names them. */}}
+{{- define "kintsugi.refuse" -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
+{{- fail "ingress.hosts: name the host that leads to the API, or leave ingress.enabled off" -}}
+{{- end -}}
+{{- if eq (int .Values.service.port) (int .Values.service.healthPort) -}}
+{{- fail "service.healthPort: it is service.port already; give them two ports" -}}
+{{- end -}}
+{{- if and .Values.ledger.postgresql.existingSecret .Values.ledger.sqlite.existingClaim -}}
+{{- fail "ledger: there is one; name ledger.postgresql.existingSecret or ledger.sqlite.existingClaim" -}}
+{{- end -}}
+{{- range .Values.namespaces -}}
+{{- if has . (list "kube-system" "kube-public" "kube-node-lease") -}}
+{{- fail (printf "namespaces: %s is the cluster's own, and nothing is changed there" .) -}}
+{{- end -}}
+{{- end -}}
+{{- if hasKey .Values.settings "mode" -}}
+{{- fail "settings.mode: say it as mode" -}}
+{{- end -}}
+{{- range list "server" "health" -}}
+{{- if hasKey (get $.Values.settings . | default dict) "port" -}}
+{{- fail (printf "settings.%s.port: in the pod it is the chart's; service.port and service.healthPort are where it is reached" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "kintsugi.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}

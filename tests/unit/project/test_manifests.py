@@ -65,7 +65,10 @@ def test_each_port_of_the_pod_is_open_to_whom_the_network_policy_names_and_to_no
     (container,) = pod()["containers"]
     named = [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]]
     assert named == [port["name"] for port in container["ports"]]
-    assert all(each["namespaceSelector"]["matchLabels"] for rule in policy["spec"]["ingress"] for each in rule["from"])
+    peers = [each for rule in policy["spec"]["ingress"] for each in rule["from"]]
+    own = [each for each in peers if "namespaceSelector" not in each]
+    assert own == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "kintsugi-test"}}}]
+    assert all(each["namespaceSelector"]["matchLabels"] for each in peers if each not in own)
 
 
 def test_every_manifest_is_applied_where_people_are_told_how_it_is_run() -> None:
