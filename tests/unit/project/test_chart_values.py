@@ -1,0 +1,53 @@
+"""Each value of the chart is in its schema and has a comment, and its alerts ask for metrics that there are."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from kintsugi.telemetry import Metrics
+from tests.unit.project.tree import ROOT
+
+CHART = ROOT / "helm" / "kintsugi"
+VALUES = (CHART / "values.yaml").read_text()
+LEAF = re.compile(r"( *)(\w+): \S")
+
+
+def paths(values: Mapping[str, Any], schema: Mapping[str, Any], at: str = "") -> Iterator[str]:
+    """Yield the values that are not in the schema, by their paths."""
+    for name, value in values.items():
+        known = schema.get("properties", {}).get(name)
+        if known is None:
+            yield f"{at}{name}"
+        elif isinstance(value, dict) and "properties" in known:
+            yield from paths(value, known, f"{at}{name}.")
+
+
+def test_each_value_is_in_the_schema() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert list(paths(yaml.safe_load(VALUES), schema)) == []
+    assert set(yaml.safe_load(VALUES)) | {"global"} == set(schema["properties"])
+    assert schema["additionalProperties"] is False
+
+
+def test_each_value_has_a_comment_above_it_or_above_the_values_that_it_stands_among() -> None:
+    bare, commented = [], dict[int, bool]()
+    for number, line in enumerate(VALUES.splitlines(), start=1):
+        indent = len(line) - len(line.lstrip())
+        if not line.strip():
+            commented.clear()
+        elif line.lstrip().startswith("#"):
+            commented[indent] = True
+        elif LEAF.match(line) and not any(depth <= indent for depth in commented):
+            bare.append(f"{number}: {line}")
+    assert bare == []
+
+
+def test_each_metric_of_an_alert_is_one_that_the_daemon_has() -> None:
+    text = (CHART / "templates" / "prometheusrule.yaml").read_text()
+    asked = set(re.findall(r"\b(kintsugi_\w+)\{", text))
+    exposition = Metrics().exposition().decode()
+    assert asked
+    assert asked - {line.split()[2] for line in exposition.splitlines() if line.startswith("# TYPE")} == set()
