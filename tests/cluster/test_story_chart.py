@@ -414,6 +414,13 @@ def test_a_release_of_the_chart_heals_and_an_open_run_outlives_an_upgrade_a_roll
     run = wait_for(lambda: open_run(daemon), within=30, describe=story.state)
     tokens = daemon.tokens()
 
+    [before] = daemon.pods()
+    documents = {"shop.yaml": SHOP.replace("priority: 1", "priority: 2")}
+    story.at("a document changes", lambda: helm.upgrade({**values, "catalog": {"documents": documents}}))
+    story.within(240).sees("it is in force", lambda: priority(daemon) == "2")
+    assert [each["metadata"]["uid"] for each in daemon.pods()] == [before["metadata"]["uid"]]
+    assert open_run(daemon) == run
+
     story.at("upgraded", lambda: helm.upgrade(elsewhere(values)))
     assert "cooldown: 20m" in daemon.find().execute("cat", "/etc/kintsugi-catalog/own/shop.yaml")
     assert open_run(daemon) == run
@@ -436,6 +443,12 @@ def test_a_release_of_the_chart_heals_and_an_open_run_outlives_an_upgrade_a_roll
     story.within(90).ends("recovered")
     assert story.deleted_by_daemon() == [victim["metadata"]["uid"]]
     assert story.answers(web) == 200
+
+
+def priority(daemon: InstalledDaemon) -> str:
+    """Return the priority of the shop's front, as the daemon has it."""
+    values = daemon.get("/api/v1/services/shop-front")[1]["values"]
+    return next(str(each["value"]) for each in values if each["key"] == "priority")
 
 
 def elsewhere(values: Mapping[str, Any]) -> Mapping[str, Any]:
