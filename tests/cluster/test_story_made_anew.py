@@ -33,7 +33,7 @@ spec:
   on: services
   service: depot
   when: service.ready < service.desired
-  for: 2m
+  for: 20m
   mode: auto
   cooldown: 10m
 """
@@ -177,6 +177,7 @@ def begun(cluster: RealCluster, namespace: str, daemon: DaemonProcess) -> Cluste
     story = ClusterStory(cluster, namespace, daemon, app="depot").begin()
     uid = str(cluster.get("statefulset", "depot", namespace)["metadata"]["uid"])
     wait_for(good_is_kept(story, uid), within=60, describe=story.state)
+    wait_for(lambda: all(each["closed"] for each in daemon.incidents()), within=60, describe=story.state)
     return story
 
 
