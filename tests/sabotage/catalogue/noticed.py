@@ -41,6 +41,65 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_a_revision_is_not_good_while_a_signal_about_its_service_holds",),
     ),
     Sabotage(
+        takes_out="a revision is good only after a time in which its service served and met its checks without a break",
+        red_at="e00c2f522f",
+        edits=(
+            Edit(
+                file="views/service_views.py",
+                old="        is_well = view.healthy and view.serving and not view.unmet\n",
+                new="        is_well = view.healthy\n",
+            ),
+        ),
+        tests="unit/views/test_which_revisions_are_good.py",
+        red=(
+            "test_a_check_that_was_not_met_starts_the_time_anew_whatever_its_author_calls_healthy",
+            "test_a_template_whose_pods_no_endpoint_leads_to_is_not_good",
+        ),
+    ),
+    Sabotage(
+        takes_out="a revision that fails by itself soon after it was good is good no more",
+        edits=(
+            Edit(
+                file=GOOD,
+                old='    return ends[0] if all(ends) else ""\n',
+                new='    return ends[0] if all(ends) and now < since else ""\n',
+            ),
+        ),
+        tests="unit/app/test_forgetting_good_revisions.py",
+        red=(
+            "test_a_revision_whose_pods_all_crash_again_and_again_soon_after_it_was_good_is_good_no_more",
+            "test_a_revision_whose_pods_were_all_ended_for_want_of_memory_since_it_was_good_is_good_no_more",
+            "test_a_revision_stays_on_trial_across_a_restart_of_the_daemon",
+            "test_a_revision_that_is_well_again_without_a_break_is_good_again",
+        ),
+    ),
+    Sabotage(
+        takes_out="one pod that fails says nothing against its revision",
+        red_at="e00c2f522f",
+        edits=(
+            Edit(
+                file=GOOD,
+                old='    return ends[0] if all(ends) else ""\n',
+                new='    return next(filter(None, ends), "")\n',
+            ),
+        ),
+        tests="unit/app/test_forgetting_good_revisions.py",
+        red=("test_a_revision_stays_good_while_one_of_its_pods_does_not_fail",),
+    ),
+    Sabotage(
+        takes_out="a notice does not recommend what was refused because it would not help",
+        red_at="e00c2f522f",
+        edits=(
+            Edit(
+                file="decisions/watchdog.py",
+                old="    return not (evidence.known_good or evidence.managers or evidence.release)\n",
+                new="    return not (evidence.managers or evidence.release)\n",
+            ),
+        ),
+        tests="unit/runner/test_the_undo_of_our_own_restart.py",
+        red=("test_a_good_revision_that_was_restarted_and_fails_is_not_to_blame",),
+    ),
+    Sabotage(
         takes_out="an upstream that was scaled to none is waited for",
         red_at="f197ad4491",
         edits=(Edit(file=CAUSES, old="    elif _is_away(view):\n", new="    elif _is_away(view) and view.serving:\n"),),
