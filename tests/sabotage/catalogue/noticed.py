@@ -42,7 +42,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a revision is good only after a time in which its service served and met its checks without a break",
-        red_at="e00c2f522f",
+        red_at="f85629f459",
         edits=(
             Edit(
                 file="views/service_views.py",
@@ -58,6 +58,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a revision that fails by itself soon after it was good is good no more",
+        red_at="f85629f459",
         edits=(
             Edit(
                 file=GOOD,
@@ -75,7 +76,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="one pod that fails says nothing against its revision",
-        red_at="e00c2f522f",
+        red_at="f85629f459",
         edits=(
             Edit(
                 file=GOOD,
@@ -88,7 +89,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice does not recommend what was refused because it would not help",
-        red_at="e00c2f522f",
+        red_at="f85629f459",
         edits=(
             Edit(
                 file="decisions/watchdog.py",
