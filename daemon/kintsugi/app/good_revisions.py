@@ -1,7 +1,7 @@
 """
 Remembers which revisions of a workload were good: seen healthy for long enough, with every pod of theirs, while each check
-of the service was met and no signal about it held. One that fails by itself soon after is forgotten again. It also knows how many replicas a workload had when it last had any, and what
-checks have counted while their service was well.
+of the service was met and no signal about it held. One that fails by itself soon after is forgotten again. It also remembers
+how many replicas a workload had when it last had any, and what checks have counted while their service was well.
 
 A rollback goes to such a revision or nowhere. What was remembered before a restart is read back. In memory are
 the workloads that are in the cluster, and the last revisions of each.

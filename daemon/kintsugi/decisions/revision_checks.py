@@ -58,14 +58,14 @@ def fails_by_itself(view: ServiceView, *, since: datetime, upstream: str, now: d
     if upstream or not pods:
         return ""
     ends = [_end(pod, since, now) for pod in pods]
-    return ends[0] if all(ends) else ""
+    return f"each of its pods fails by itself: {', '.join(ends)}" if all(ends) else ""
 
 
 def _end(pod: Pod, since: datetime, now: datetime) -> str:
     if predicates.crash_looping(pod, now):
-        return f"each of its pods is in a crash loop or ended for want of memory ({pod.metadata.name}: crash loop)"
+        return f"{pod.metadata.name} is in a crash loop"
     for status in pod.status.container_statuses:
         ended = status.state.terminated or status.last_state.terminated
         if ended is not None and ended.reason == _OUT_OF_MEMORY and (ended.finished_at or since) > since:
-            return f"each of its pods is in a crash loop or ended for want of memory ({pod.metadata.name}: {_OUT_OF_MEMORY})"
+            return f"{pod.metadata.name} was ended for want of memory"
     return ""

@@ -62,8 +62,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file=GOOD,
-                old='    return ends[0] if all(ends) else ""\n',
-                new='    return ends[0] if all(ends) and now < since else ""\n',
+                old='if all(ends) else ""\n',
+                new='if all(ends) and now < since else ""\n',
             ),
         ),
         tests="unit/app/test_forgetting_good_revisions.py",
@@ -80,8 +80,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file=GOOD,
-                old='    return ends[0] if all(ends) else ""\n',
-                new='    return next(filter(None, ends), "")\n',
+                old='if all(ends) else ""\n',
+                new='if any(ends) else ""\n',
             ),
         ),
         tests="unit/app/test_forgetting_good_revisions.py",
