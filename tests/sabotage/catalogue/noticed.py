@@ -58,7 +58,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a revision that fails by itself soon after it was good is good no more",
-        red_at="f85629f459",
+        red_at="d428d7c9a7",
         edits=(
             Edit(
                 file=GOOD,
@@ -76,7 +76,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="one pod that fails says nothing against its revision",
-        red_at="f85629f459",
+        red_at="d428d7c9a7",
         edits=(
             Edit(
                 file=GOOD,
