@@ -4,6 +4,7 @@ What `kubectl rollout undo` alone does not mend: a Deployment that was deleted a
 Without Alertmanager, by the shipped generic runbook.
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,9 +113,11 @@ def depot(namespace: str) -> Json:
 
 def roll_out(cluster: RealCluster, namespace: str, image: str) -> str:
     """Roll an image out to the StatefulSet, and return the name of the revision that its controller makes of it."""
-    container = depot(namespace)["spec"]["template"]["spec"]["containers"][0]["name"]
+    name = depot(namespace)["spec"]["template"]["spec"]["containers"][0]["name"]
     before = cluster.get("statefulset", "depot", namespace)["status"]["updateRevision"]
-    cluster.kubectl("set", "image", STATEFUL_SET, f"{container}={image}", "-n", namespace)
+    container = {"name": name, "image": image, "imagePullPolicy": "IfNotPresent"}
+    changed = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    cluster.kubectl("patch", STATEFUL_SET, "-n", namespace, "--patch", json.dumps(changed))
 
     def made() -> str:
         found = str(cluster.get("statefulset", "depot", namespace)["status"]["updateRevision"])
