@@ -163,12 +163,13 @@ def test_a_stateful_set_gets_past_a_pod_of_a_bad_rollout_that_another_rollout_ha
     second = roll_out(cluster, production, WEB_BETTER if is_good else WEB_BAD)
     assert first in revisions(story), "Kubernetes itself has replaced the pod that it waits for"
     story.at("nobody pauses it any more", lambda: cluster.kubectl("annotate", "namespace", production, f"{PAUSED}-"))
-    ended = story.within(240).ends("recovered", service="depot")
+    ended = story.within(240).closes(service="depot")
 
     assert_all_of_the_template_in_force(story)
     assert (revisions(story) == {second}) is is_good
-    back = f"rolled back from revision 3 (image {WEB_BAD}) to 1 (image {WEB_GOOD})"
-    assert ended["reason"].startswith("depot is healthy" if is_good else back), ended
+    # At once, or where the machine is slow at the deadline of a run that is hasty at this pace.
+    assert ended["state"] in ({"recovered"} if is_good else {"recovered", "rolled-back"}), ended
+    assert (f"from revision 3 (image {WEB_BAD}) to 1 (image {WEB_GOOD})" in ended["reason"]) is not is_good, ended
 
 
 def begun(cluster: RealCluster, namespace: str, daemon: DaemonProcess) -> ClusterStory:
