@@ -129,7 +129,9 @@ async def test_a_workload_that_a_restore_has_stopped_is_started_by_no_rule_and_b
     tmp_path: Path,
 ) -> None:
     """P6: the run is over, a person was called, and it holds what it has stopped until somebody has started it."""
-    documents = "---".join([START, RULE.format(mode="auto"), PARKING])
+    # It has to come after the run that has stopped it, and is judged by itself then.
+    later = RULE.format(mode="auto").replace("for: 1m", "for: 10m")
+    documents = "---".join([START, later, PARKING])
     async with staged(tmp_path, documents=documents, KINTSUGI_GUARDS__FAILURES_PAUSE="1s") as stage:
         begun = await stage.begun("empty-it", service="web")
         ended = await stage.ended(begun["incident"])
