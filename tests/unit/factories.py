@@ -163,8 +163,14 @@ def view(
     )
 
 
-def deployment(service: Service, *, desired: int = 3, ready: int = 3, updated: int | None = None) -> Deployment:
-    """Return a service's Deployment; with fewer `updated` pods its rollout is stuck beside old ones that are ready."""
+def deployment(
+    service: Service, *, desired: int = 3, ready: int = 3, updated: int | None = None, release: str = ""
+) -> Deployment:
+    """
+    Return a service's Deployment, of a Helm release where one is named.
+
+    With fewer `updated` pods its rollout is stuck beside old ones that are ready.
+    """
     rolls = updated is not None and updated < desired
     progressing = Condition(type="Progressing", status="True", reason="ReplicaSetUpdated" if rolls else COMPLETE)
     status = DeploymentStatus(
@@ -175,7 +181,13 @@ def deployment(service: Service, *, desired: int = 3, ready: int = 3, updated: i
         conditions=(progressing,),
     )
     name = service.workload.name
-    metadata = Metadata(name=name, namespace=service.namespace, uid=f"uid-{name}")
+    metadata = Metadata(
+        name=name,
+        namespace=service.namespace,
+        uid=f"uid-{name}",
+        labels={"app.kubernetes.io/managed-by": "Helm"} if release else {},
+        annotations={"meta.helm.sh/release-name": release} if release else {},
+    )
     return Deployment(metadata=metadata, spec=DeploymentSpec(replicas=desired), status=status)
 
 

@@ -13,12 +13,12 @@ from typing import Protocol
 
 from kintsugi.app.template_keeper import GoodTemplateKeeper
 from kintsugi.decisions.diagnosis.surroundings import CheckFacts
+from kintsugi.decisions.priorities import ailing_upstream
 from kintsugi.decisions.revision_checks import ON_TRIAL, CheckedRevision, fails_by_itself, not_good
 from kintsugi.ledger import Ledger
 from kintsugi.model.known import GoodRevision
 from kintsugi.model.views import ServiceView
 from kintsugi.pipeline.observed_state import ObservedState
-from kintsugi.runner.wait import ailing_upstream
 from kintsugi.telemetry import get_logger
 from kintsugi.views import ServiceViews
 
@@ -186,8 +186,9 @@ class GoodRevisionTracker:
         self._services.replicas.forget_all_but(there)
         if self._templates is not None:
             self._templates.forget_all_but(there)
-        self._noted = {key: moment for key, moment in self._noted.items() if key[0] in there}
-        self._first_good = {key: moment for key, moment in self._first_good.items() if key[0] in there}
+        known = {(uid, template) for uid, templates in self._observed.remembered.items() for template in templates}
+        self._noted = {key: moment for key, moment in self._noted.items() if key in known}
+        self._first_good = {key: moment for key, moment in self._first_good.items() if key in known}
 
     def _is_new(self, revision: GoodRevision) -> bool:
         known = self._observed.remembered.get(revision.workload, {})

@@ -298,6 +298,20 @@ def fails_dependents(view: ServiceView) -> bool:
     return _is_away(view) or (view.desired > 0 and not view.serving)
 
 
+def ailing_upstream(name: str, views: Mapping[str, ServiceView]) -> str:
+    """
+    Return the deepest upstream of a service, direct or not, that cannot answer or is not known to be healthy.
+
+    "" for none, and for a run about all services, whose name no service has. `views` has every service of the catalog.
+    """
+    services = {each: view.service for each, view in views.items()}
+    for each in upstreams_of(name, services) if name in services else ():
+        view = views[each]
+        if fails_dependents(view) or (view.desired > 0 and view.healthy is not True):
+            return each
+    return ""
+
+
 def _is_away(view: ServiceView) -> bool:
     """Return whether a service was scaled to 0 from more replicas, and no autoscaler lets it rest there."""
     return view.workload is not None and view.desired < 1 and bool(view.replicas) and not view.rests

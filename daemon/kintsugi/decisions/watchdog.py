@@ -363,9 +363,22 @@ def at_deadline(
     )
 
 
-def helps_to_go_back(evidence: RollbackEvidence) -> bool:
-    """Return whether a person who goes back to the last good revision may be helped: the fault may lie in this one, and nobody reverts that."""
-    return not (evidence.known_good or evidence.managers or evidence.release)
+def command_back(view: ServiceView, evidence: RollbackEvidence, *, last_good: int) -> str:
+    """
+    Return the command with which a person rolls the workload back, "" for none; a shell takes it as it is.
+
+    `last_good` is the number of the last revision that was seen good, 0 where none is known. There is no command where the
+    failing template was seen good, or where GitOps or an operator would revert it. What Helm owns goes back by Helm alone.
+    """
+    if evidence.known_good or evidence.managers:
+        return ""
+    namespace = view.service.namespace
+    if evidence.release:
+        return f"helm rollback {evidence.release} -n {namespace}  # to the release before"
+    if not last_good:
+        return ""
+    undo = f"kubectl rollout undo {view.service.workload} --to-revision={last_good} -n {namespace}"
+    return f"{undo}  # it was seen healthy"
 
 
 def objection_to_rollback(view: ServiceView, evidence: RollbackEvidence) -> str:
@@ -375,8 +388,7 @@ def objection_to_rollback(view: ServiceView, evidence: RollbackEvidence) -> str:
     if evidence.managers:
         return f"{view.service.workload} is managed by {', '.join(map(str, evidence.managers))}"
     if evidence.release:
-        way = f"helm rollback {evidence.release} -n {view.service.namespace}"
-        return f"{view.service.workload} is of the Helm release {evidence.release}, whose owner goes back with {way}"
+        return f"{view.service.workload} is of the Helm release {evidence.release}, whose owner rolls it back"
     if not evidence.noted:
         return f"which template {view.service.workload} had when the run began could not be seen"
     if not evidence.last_written_by_us:

@@ -272,7 +272,9 @@ class RunDriver:
             told = (gone_back(steps), raised(steps), reason, restored, unwatched, left)
             reason = "; ".join(part for part in told if part)
         now = self.deps.clock()
-        text = hand_over(reason, self.journal.all(), self.watchdog.way_back(now)) if state in FOR_A_PERSON else reason
+        text = reason
+        if state in FOR_A_PERSON:
+            text = hand_over(reason, self.journal.all(), self.watchdog.command_back(now))
         self.journal.run = await self.ledger.runs.move_run(self.run.id, state, text, now, updates=updates)
         log.info("run state changed", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
 

@@ -3,7 +3,7 @@ Gathers the watchdog's facts for one run: how the workload was found and left, a
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from kintsugi.actions.change_verb import namespace_of, object_of
 from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import VerbDefinition
-from kintsugi.decisions.priorities import fails_dependents, upstreams_of
+from kintsugi.decisions.priorities import ailing_upstream
 from kintsugi.decisions.watchdog import (
     DeadlinePolicy,
     Progress,
@@ -24,8 +24,8 @@ from kintsugi.decisions.watchdog import (
     WatchdogTimings,
     after_rollback,
     at_deadline,
+    command_back,
     end_of,
-    helps_to_go_back,
     in_the_end,
     progresses,
     settling,
@@ -61,7 +61,6 @@ class RunWatchdog:
     deps: RunnerDeps
     journal: Journal
     runbook: Runbook
-    services: Mapping[str, Service]
     timings: WatchdogTimings
     observed_since: datetime | None = None
     rolled_back_since: datetime | None = None
@@ -77,12 +76,13 @@ class RunWatchdog:
         view = self.view
         return view is not None and view.healthy is True and not unfinished(view, self.journal.run.started)
 
-    def way_back(self, now: datetime) -> str:
-        """Return the command that goes back to the last good revision, "" where the service is well, or that would not help it."""
-        view, number = self.view, self.deps.observed.last_good(self.journal.run.service)
-        if view is None or not number or self.is_well or not helps_to_go_back(self._rollback_evidence(view, now)):
+    def command_back(self, now: datetime) -> str:
+        """Return the command with which a person rolls the workload back, "" where the service is well, or that would not help it."""
+        view = self.view
+        if view is None or self.is_well:
             return ""
-        return f"kubectl rollout undo {view.service.workload} --to-revision={number} -n {view.service.namespace}"
+        last_good = self.deps.observed.last_good(view.name)
+        return command_back(view, self._rollback_evidence(view, now), last_good=last_good)
 
     @property
     def upstream_cause(self) -> str:
@@ -221,7 +221,7 @@ class RunWatchdog:
             known_good=bool(({view.template, failing} - {""}) & self.deps.observed.good(view.name)),
             last_written_by_us=last_written_by_us,
             noted=bool(noted),
-            upstream=self._ailing_upstream(view.name),
+            upstream=ailing_upstream(view.name, self.deps.observed.views),
             managers=tuple(each for each in view.managers if each.kind is not ManagerKind.AUTOSCALER),
             progresses=progresses(view, start_up=self.deps.observed.start_up, now=now),
         )
@@ -232,16 +232,6 @@ class RunWatchdog:
         if not writes or not all(verb.restarts for _, verb in writes):
             return ""
         return str(writes[0][0].facts.get("revision_template", ""))
-
-    def _ailing_upstream(self, service: str) -> str:
-        views = self.deps.observed.views
-        for name in upstreams_of(service, self.services):
-            view = views.get(name)
-            if view is None:
-                continue
-            if fails_dependents(view) or (view.desired > 0 and view.healthy is not True):
-                return name
-        return ""
 
     def _rollouts(self) -> Iterator[tuple[StepRecord, VerbDefinition[Command]]]:
         """Yield the run's own `rollout` commands on the service's workload, oldest first."""

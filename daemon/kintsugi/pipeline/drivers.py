@@ -106,7 +106,6 @@ class DriverFactory:
                 deps=deps,
                 journal=journal,
                 runbook=runbook,
-                services=catalog.services,
                 timings=self._policy.timings,
             ),
             gate=gate,

@@ -15,11 +15,11 @@ from kintsugi.model.remedies import RemedyKind
 from kintsugi.runner.journal import ENDED, recalled
 
 
-def hand_over(reason: str, steps: Iterable[StepRecord], way_back: str = "") -> str:
+def hand_over(reason: str, steps: Iterable[StepRecord], command_back: str = "") -> str:
     """
     Write the message: the reason, what was done in order, what is open, and how to undo it, newest first.
 
-    `way_back` is the command that goes back to the last good revision, when the service fails and one is known.
+    `command_back` is the command that rolls the workload back, "" for none.
     """
     known = list(steps)
     ordered = [step for step in known if step.text]
@@ -39,7 +39,7 @@ def hand_over(reason: str, steps: Iterable[StepRecord], way_back: str = "") -> s
         section("Uncertain", [f"{step.text} ({step.error})" for step in changes if is_uncertain(step)]),
         section("Not done", [f"{step.text} ({step.error})" for step in ordered if was_not_applied(step)]),
         section("To undo it, newest first", undo_texts(changes)),
-        section("To roll back to the last revision that was seen healthy", [way_back] if way_back else []),
+        section("To roll the workload back", [command_back] if command_back else []),
     ]
     return "\n".join(part for part in parts if part)
 

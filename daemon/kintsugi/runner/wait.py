@@ -14,7 +14,7 @@ from kintsugi.actions.probe_context import OwnWorkload, ProbeContext
 from kintsugi.commands import render
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.results import PART
-from kintsugi.decisions.priorities import fails_dependents
+from kintsugi.decisions.priorities import ailing_upstream
 from kintsugi.errors import CommandError, EvaluationError, KubeError, ProbeFailed, Refused, ResolverFailed
 from kintsugi.expressions import Expression
 from kintsugi.model.records import Phase, StepState, Target
@@ -167,22 +167,6 @@ def seen_workload(deps: RunnerDeps, view: ServiceView) -> OwnWorkload:
         rests=view.rests,
         max_allowed=view.service.max_allowed,
     )
-
-
-def ailing_upstream(service: str, views: Mapping[str, ServiceView]) -> str:
-    """Return a deployed upstream, direct or not, that does not serve or is not known to be healthy; "" for none."""
-    waiting, seen = [service], {service}
-    while waiting:
-        view = views.get(waiting.pop())
-        for name in view.service.depends_on if view is not None else ():
-            upstream = views.get(name)
-            deployed = upstream if upstream is not None and upstream.workload is not None else None
-            if deployed is not None and (deployed.healthy is not True or fails_dependents(deployed)):
-                return name
-            if name not in seen:
-                seen.add(name)
-                waiting.append(name)
-    return ""
 
 
 async def until(

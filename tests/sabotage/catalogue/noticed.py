@@ -93,12 +93,25 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="decisions/watchdog.py",
-                old="    return not (evidence.known_good or evidence.managers or evidence.release)\n",
-                new="    return not (evidence.managers or evidence.release)\n",
+                old="    if evidence.known_good or evidence.managers:\n",
+                new="    if evidence.managers:\n",
             ),
         ),
         tests="unit/runner/test_the_undo_of_our_own_restart.py",
         red=("test_a_good_revision_that_was_restarted_and_fails_is_not_to_blame",),
+    ),
+    Sabotage(
+        takes_out="a notice never recommends an undo behind the back of Helm",
+        red_at="0000000000",
+        edits=(
+            Edit(
+                file="decisions/watchdog.py",
+                old='    if evidence.release:\n        return f"helm',
+                new='    if evidence.release and not last_good:\n        return f"helm',
+            ),
+        ),
+        tests="unit/runner/test_the_undo_of_our_own_restart.py",
+        red=("test_a_step_that_calls_a_person_for_a_release_of_helm_names_the_command_of_helm",),
     ),
     Sabotage(
         takes_out="an upstream that was scaled to none is waited for",

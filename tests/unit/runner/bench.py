@@ -93,9 +93,7 @@ class RunBench:
         self.power = self.actor.power = self.ledger.power = power or Power()
         journal = await Journal.read(self.ledger.record, as_ledger(self.ledger))
         deps = self.deps()
-        watchdog = RunWatchdog(
-            deps=deps, journal=journal, runbook=self.runbook, services=self.catalog.services, timings=PATIENCE
-        )
+        watchdog = RunWatchdog(deps=deps, journal=journal, runbook=self.runbook, timings=PATIENCE)
         gate = RunGate(
             deps=deps,
             ledger=as_ledger(self.ledger),

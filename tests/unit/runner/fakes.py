@@ -258,6 +258,7 @@ class ShownWorld:
         self.waits_for = ""
         self.down = ""
         self.stateful_set: StatefulSet | None = None
+        self.release = ""
         self.covered = False
         self.higher = ""
         self.full = ""
@@ -299,7 +300,7 @@ class ShownWorld:
         """
         Show a service anew; what is not given stays. Health follows readiness unless it is given.
 
-        The rollout is complete unless fewer pods are `updated` than are asked for. Its workload is a Deployment, or `stateful_set`.
+        The rollout is complete unless fewer pods are `updated` than are asked for. Its workload is a Deployment, of `release`, or `stateful_set`.
         """
         before = self.views[name]
         ready = before.ready if ready is None else ready
@@ -316,7 +317,8 @@ class ShownWorld:
             healthy_since=moment if well else None,
             failing_since=None if well else moment,
             pods=before.pods if pods is None else pods,
-            workload=self.stateful_set or deployment(before.service, desired=desired, ready=ready, updated=updated),
+            workload=self.stateful_set
+            or deployment(before.service, desired=desired, ready=ready, updated=updated, release=self.release),
             template=before.template if template is None else template,
         )
 

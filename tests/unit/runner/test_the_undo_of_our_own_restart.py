@@ -81,7 +81,7 @@ async def test_a_good_revision_that_was_restarted_and_fails_is_not_to_blame() ->
     assert ended.reason.startswith(
         "not rolled back: the revision that fails now was seen good before, so a rollback would not help"
     )
-    assert "To roll back to the last revision" not in ended.reason, "the notice recommends what it has just refused"
+    assert "To roll the workload back" not in ended.reason, "the notice recommends what it has just refused"
 
 
 async def test_a_person_s_word_takes_the_restart_of_a_good_revision_back() -> None:
@@ -100,7 +100,17 @@ async def test_without_a_good_revision_nothing_is_taken_back_and_a_person_hears_
     assert bench.effects == [RESTARTED]
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert ended.reason.startswith("the rollback failed: the run has changed nothing that could be undone: " + refusal)
-    assert "To roll back to the last revision that was seen healthy" in ended.reason
+    assert "To roll the workload back:\n  kubectl rollout undo deployment/web --to-revision=1" in ended.reason
+
+
+async def test_a_step_that_calls_a_person_for_a_release_of_helm_names_the_command_of_helm() -> None:
+    """An undo behind Helm's back would be overwritten by its next upgrade."""
+    bench = failing("- {id: enough, expect: service.ready > 99, within: 10s, onFailure: escalate}")
+    bench.observed.release = "shop"
+    ended = await bench.drive()
+    assert ended.state is IncidentState.NEEDS_OPERATOR
+    assert "To roll the workload back:\n  helm rollback shop -n production" in ended.reason
+    assert "kubectl rollout undo" not in ended.reason
 
 
 async def test_several_restarts_have_one_way_back() -> None:

@@ -33,10 +33,7 @@ OBJECTIONS = {
     ),
     "release": (
         replace(INNOCENT, release="shop"),
-        (
-            "not rolled back: deployment/web is of the Helm release shop, whose owner goes back with"
-            " helm rollback shop -n production"
-        ),
+        "not rolled back: deployment/web is of the Helm release shop, whose owner rolls it back",
     ),
     "not ours": (
         replace(INNOCENT, last_written_by_us=False),
