@@ -30,7 +30,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice that did not arrive is sent again",
-        red_at="375e3b26e7",
+        red_at="949e525edb",
         shows=("E24",),
         against=(Weakness.UNEARNED_EVIDENCE,),
         edits=(

@@ -68,7 +68,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice holds no secret",
-        red_at="3ed9aa20e4",
+        red_at="949e525edb",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(

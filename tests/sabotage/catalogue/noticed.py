@@ -89,7 +89,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice does not recommend what was refused because it would not help",
-        red_at="f85629f459",
+        red_at="949e525edb",
         edits=(
             Edit(
                 file="decisions/watchdog.py",
@@ -102,7 +102,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice never recommends an undo behind the back of Helm",
-        red_at="0000000000",
+        red_at="949e525edb",
         edits=(
             Edit(
                 file="decisions/watchdog.py",
@@ -154,7 +154,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice names the services that suffer from the same cause",
-        red_at="f197ad4491",
+        red_at="949e525edb",
         edits=(
             Edit(
                 file="app/notice_headlines.py",
