@@ -107,6 +107,8 @@ class GoodRevisionTracker:
             if why := fails_by_itself(view, since=first, upstream=upstream, now=now):
                 await self._store.revisions.forget_good(*key)
                 self._observed.forget_good(*key)
+                if self._templates is not None:
+                    self._templates.forget(key[0])
                 self._services.begin_anew(view.name)
                 del self._first_good[key]
                 log.warning("good revision forgotten", workload=key[0], template=key[1], why=why)

@@ -49,6 +49,10 @@ class GoodTemplateKeeper:
             else:
                 self._again[each.workload] = each.last_good + AGAIN_AFTER
 
+    def forget(self, workload: str) -> None:
+        """Forget that the template of a workload (by uid) is kept."""
+        self._kept.pop(workload, None)
+
     def forget_all_but(self, workloads: Collection[str]) -> None:
         """Keep in memory what can be asked for."""
         self._kept = {uid: template for uid, template in self._kept.items() if uid in workloads}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.known_tables import good_counts, good_revisions
+from kintsugi.ledger.known_tables import good_counts, good_revisions, good_templates
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, moment, values
 from kintsugi.model.known import GoodCount, GoodRevision
@@ -25,11 +25,12 @@ class RevisionRepository(Repository):
             await self._store.write("note-good", work)
 
     async def forget_good(self, workload: str, template: str) -> None:
-        """Forget that a revision was good: it has failed by itself since."""
+        """Forget that a revision was good, and the template that is kept of it: it has failed by itself since."""
 
         async def work(connection: AsyncConnection) -> None:
-            same = (good_revisions.c.workload == workload, good_revisions.c.template == template)
-            await connection.execute(delete(good_revisions).where(*same))
+            for table in (good_revisions, good_templates):
+                same = (table.c.workload == workload, table.c.template == template)
+                await connection.execute(delete(table).where(*same))
 
         await self._store.write("forget-good", work)
 

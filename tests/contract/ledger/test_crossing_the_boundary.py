@@ -55,6 +55,7 @@ CHANGES: dict[str, Change] = {
     "note-good": lambda ledger, _: ledger.revisions.note_good(
         [GoodRevision(workload="uid", template="abc", number=3, first_good=NOW, last_good=NOW)]
     ),
+    "forget-good": lambda ledger, _: ledger.revisions.forget_good("uid", "abc"),
     "keep-template": lambda ledger, _: ledger.templates.keep(good_template()),
     "keep-catalog": lambda ledger, _: ledger.catalogs.keep_catalog("digest", {"web.yaml": "service: web"}),
     "notice-sent": lambda ledger, _: ledger.outbox.notice_sent("ntc-x"),

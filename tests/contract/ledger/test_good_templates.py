@@ -47,3 +47,12 @@ async def test_a_template_is_forgotten_with_its_good_revision(ledger: Ledger) ->
     assert await ledger.retention.prune(NOW - 90 * DAY, NOW, kept=terms) == 2
     left = [name for name in ("gone", "just-gone", "there") if await ledger.templates.last("deployment", "shop", name)]
     assert left == ["just-gone", "there"]
+
+
+async def test_a_good_revision_is_forgotten_with_its_template_and_no_other(ledger: Ledger) -> None:
+    """Else a rollback to the template that is kept would go back to what has failed by itself."""
+    await ledger.templates.keep(WEB)
+    await ledger.revisions.forget_good(WEB.workload, "another")
+    assert await ledger.templates.last("deployment", "shop", "web") == WEB
+    await ledger.revisions.forget_good(WEB.workload, WEB.template)
+    assert await ledger.templates.last("deployment", "shop", "web") is None

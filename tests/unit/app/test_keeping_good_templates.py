@@ -78,3 +78,14 @@ async def test_a_revision_of_a_workload_that_is_gone_is_passed_over(ledger: Ledg
     await keeper(ledger, kube).keep([*gone, GOOD])
     assert kube.asked == 1
     assert timedelta() < AGAIN_AFTER
+
+
+async def test_a_template_that_became_good_again_is_kept_again(ledger: Ledger) -> None:
+    """A revision that failed by itself is forgotten with its template."""
+    part = keeper(ledger, web())
+    await part.keep([GOOD])
+    await ledger.revisions.forget_good(GOOD.workload, GOOD.template)
+    part.forget(GOOD.workload)
+    assert await ledger.templates.last("deployment", "production", "web") is None
+    await part.keep([GOOD])
+    assert await ledger.templates.last("deployment", "production", "web") is not None
