@@ -1,4 +1,4 @@
-"""docs/network-policy.yaml on a network that enforces it: who may come to the daemon's ports, and nobody else."""
+"""The chart's NetworkPolicy on a network that enforces it: who may come to the daemon's ports, whom it may ask, and nobody else."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,6 +32,17 @@ CALLERS: Mapping[str, tuple[str, str, Mapping[str, str], frozenset[int]]] = {
 }
 """Namespace, name and labels of each pod that calls, and the ports that let it in."""
 
+CONNECT = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], 9), timeout=3)
+except ConnectionRefusedError:
+    print("reached")
+except TimeoutError:
+    print("dropped")
+"""
+"""Connects to a port where nobody listens: a pod that it reaches says so at once."""
+
 
 def pod(namespace: str, name: str, labels: Mapping[str, str]) -> dict[str, Any]:
     """Return a pod that only waits, and may run under the pod security standard `restricted`."""
@@ -54,8 +65,8 @@ def pod(namespace: str, name: str, labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def address(own_cluster: RealCluster, product_image: str, tmp_path: Path) -> Iterator[str]:
-    """Return the address of the daemon, in its own pod; those who call it run, too."""
+def daemon(own_cluster: RealCluster, product_image: str, tmp_path: Path) -> Iterator[DeployedDaemon]:
+    """Return the daemon in a pod of its own; those who call it run, too."""
     own_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}})
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "monitoring"}}
     own_cluster.apply(account)
@@ -71,13 +82,25 @@ def address(own_cluster: RealCluster, product_image: str, tmp_path: Path) -> Ite
             return all(each["status"].get("phase") == "Running" for each in found)
 
         wait_for(all_run, within=120, describe="all callers run")
-        [itself] = daemon.pods()
-        yield str(itself["status"]["podIP"])
+        yield daemon
     finally:
         for namespace, name, *_ in CALLERS.values():
             own_cluster.kubectl("-n", namespace, "delete", "pod", name, "--wait=false", "--ignore-not-found")
         own_cluster.kubectl("delete", "--ignore-not-found", "-f", str(POLICY))
         daemon.stop()
+
+
+def address_of(pod: Mapping[str, Any]) -> str:
+    """Return the address of a pod."""
+    return str(pod["status"]["podIP"])
+
+
+def rendered(folder: Path, **policy: Any) -> str:
+    """Return the chart's NetworkPolicy with some of its values."""
+    if reason := parts.obstacle("helm"):
+        pytest.skip(reason)
+    values = {**DOCUMENTED, "networkPolicy": {"enabled": True, **policy}}
+    return Helm(folder=folder).template(values, "--show-only=templates/networkpolicy.yaml")
 
 
 def let_in(cluster: RealCluster, caller: str, address: str) -> frozenset[int]:
@@ -95,23 +118,39 @@ def let_in(cluster: RealCluster, caller: str, address: str) -> frozenset[int]:
 
 
 def test_the_network_lets_in_whom_the_policy_names_and_nobody_else(
-    own_cluster: RealCluster, address: str, tmp_path: Path
+    own_cluster: RealCluster, daemon: DeployedDaemon, tmp_path: Path
 ) -> None:
     """Before it is applied, everybody comes in; with the chart's values those of a namespace that is named there, too."""
-    if reason := parts.obstacle("helm"):
-        pytest.skip(reason)
     named = {caller: ports for caller, (*_, ports) in CALLERS.items()}
-    people = {**DOCUMENTED, "networkPolicy": {"enabled": True, "operators": [FROM_DEFAULT]}}
-    rendered = Helm(folder=tmp_path).template(people, "--show-only=templates/networkpolicy.yaml")
+    people = rendered(tmp_path, operators=[FROM_DEFAULT])
     everybody = {caller: frozenset(PORTS) for caller in CALLERS}
+    [itself] = daemon.pods()
 
     def reached() -> dict[str, frozenset[int]]:
-        return {caller: let_in(own_cluster, caller, address) for caller in CALLERS}
+        return {caller: let_in(own_cluster, caller, address_of(itself)) for caller in CALLERS}
 
     with network_policies.enforced(own_cluster):
         wait_for(lambda: reached() == everybody, within=60, describe=reached)
         own_cluster.kubectl("apply", "-f", str(POLICY))
         wait_for(lambda: reached() == named, within=60, describe=reached)
-        own_cluster.kubectl("apply", "-f", "-", stdin=rendered)
+        own_cluster.kubectl("apply", "-f", "-", stdin=people)
         theirs = {caller: frozenset({8080}) for caller, (namespace, *_) in CALLERS.items() if namespace == "default"}
         wait_for(lambda: reached() == {**named, **theirs}, within=60, describe=reached)
+
+
+def test_the_daemon_reaches_whom_the_policy_names_and_nobody_else(
+    own_cluster: RealCluster, daemon: DeployedDaemon, tmp_path: Path
+) -> None:
+    """Everybody, unless the chart's values name one; only connections to pods are judged here."""
+
+    def reached() -> dict[str, str]:
+        found = {name: own_cluster.get("pod", name, namespace) for namespace, name, *_ in CALLERS.values()}
+        return {name: daemon.execute("python", "-c", CONNECT, address_of(each)).strip() for name, each in found.items()}
+
+    everybody = {name: "reached" for _, name, *_ in CALLERS.values()}
+    named = {name: "reached" if namespace == "default" else "dropped" for namespace, name, *_ in CALLERS.values()}
+    with network_policies.enforced(own_cluster):
+        own_cluster.kubectl("apply", "-f", str(POLICY))
+        wait_for(lambda: reached() == everybody, within=60, describe=reached)
+        own_cluster.kubectl("apply", "-f", "-", stdin=rendered(tmp_path, egress=[{"to": [FROM_DEFAULT]}]))
+        wait_for(lambda: reached() == named, within=60, describe=reached)

@@ -156,6 +156,7 @@ REFUSED: Mapping[str, tuple[Mapping[str, Any], str]] = {
     ),
     "the mode among the settings": ({"settings": {"mode": "auto"}}, "settings.mode: say it as mode"),
     "a port among the settings": ({"settings": {"server": {"port": 80}}}, "settings.server.port: in the pod"),
+    "a setting that is none": ({"settings": {"guards": {"cooldwn": "5m"}}}, "settings/guards"),
     "a variable without a name": ({"env": [{"nam": "A"}]}, "env"),
     "no account": ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the account that is there"),
 }

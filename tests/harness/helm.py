@@ -1,4 +1,4 @@
-"""A real helm, and the manifests of the documentation, which are what the chart renders."""
+"""A real helm, the manifests of the documentation, which are what the chart renders, and the schema of the settings among its values."""
 
 import json
 import os
@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kintsugi.settings import known_settings
 from tests.harness import parts
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "kintsugi"
 DOCS = ROOT / "docs"
+SCHEMA = CHART / "values.schema.json"
 NAME = "kintsugi"
 
 DOCUMENTED: Mapping[str, Any] = {
@@ -114,8 +116,26 @@ def _is_empty_mapping(line: str, after: str) -> bool:
     return line.strip() == "annotations:" and len(after) - len(after.lstrip()) <= indent
 
 
+def schema() -> str:
+    """Return what the schema of the chart's values must say: below `settings` it knows each setting of the daemon by its name."""
+    found: dict[str, Any] = json.loads(SCHEMA.read_text())
+    found["properties"]["settings"] = _section()
+    for name, _ in known_settings():
+        *sections, last = name.split(".")
+        at = found["properties"]["settings"]
+        for section in sections:
+            at = at["properties"].setdefault(section, _section())
+        at["properties"][last] = {}
+    return json.dumps(found, indent=2) + "\n"
+
+
+def _section() -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": {}}
+
+
 def main() -> int:
-    """Write the manifests of the documentation anew from the chart."""
+    """Write the schema of the chart's values, and the manifests of the documentation, anew."""
+    SCHEMA.write_text(schema())
     reason = parts.obstacle("helm")
     if reason:
         print(f"docs/{', docs/'.join(TEMPLATES)} are left as they are: {reason}", file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from kintsugi.telemetry import Metrics
+from tests.harness import helm
 from tests.unit.project.tree import ROOT
 
 CHART = ROOT / "helm" / "kintsugi"
@@ -30,6 +31,12 @@ def test_each_value_is_in_the_schema() -> None:
     assert list(paths(yaml.safe_load(VALUES), schema)) == []
     assert set(yaml.safe_load(VALUES)) | {"global"} == set(schema["properties"])
     assert schema["additionalProperties"] is False
+
+
+def test_the_schema_knows_each_setting_and_no_other() -> None:
+    """A misspelt one is refused by helm; a daemon that refuses it has taken the place of one that worked."""
+    assert helm.SCHEMA.read_text() == helm.schema(), "run `make docs`"
+    assert "goodAfter" in helm.schema()
 
 
 def test_each_value_has_a_comment_above_it_or_above_the_values_that_it_stands_among() -> None:
