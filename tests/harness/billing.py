@@ -25,7 +25,7 @@ spec:
   checks:
     integrity:
       - id: orders
-        run: kubectl exec -it statefulset/ledger-postgres -- psql -U postgres -d app -c 'SELECT count(*) FROM orders'
+        run: kubectl exec -it statefulset/ledger-postgres -- psql -U postgres -d app -c 'SELECT count(*) FROM public.orders'
         expect: value > 0
 ---
 apiVersion: kintsugi.dev/v1alpha1

@@ -1,7 +1,8 @@
 """
 `psql -c`: one question to a database, in a container or directly, with the same answer either way.
 
-The server itself makes JSON of the rows (`row_to_json`), so that a value has one type whichever way it came.
+The server itself makes JSON of the rows (`row_to_json`), so that a value has one type whichever way it came. Each name of ours
+has its schema: whoever owns the database could make a function or an operator that fits better than the server's own.
 """
 
 import asyncio
@@ -15,7 +16,14 @@ from kintsugi.actions.container_exec import ContainerExec, ContainerRef, running
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.result import Result
 from kintsugi.actions.unstructured import Unstructured
-from kintsugi.clients.postgres import READ_ONLY, USUAL_PORT, PostgresClient, PostgresServer, settings
+from kintsugi.clients.postgres import (
+    READ_ONLY,
+    USUAL_PORT,
+    PostgresClient,
+    PostgresServer,
+    settings,
+    where_names_are,
+)
 from kintsugi.commands.sql import shown_setting
 from kintsugi.depth import DEEPEST_ANSWER, is_too_deep
 from kintsugi.entries import MOST_IN_ANSWER, has_more
@@ -28,10 +36,10 @@ MOST_ROWS = 1000
 """A longer answer counts as none: an expression that counts its rows would be wrong. Let the database count."""
 
 PASSWORD = "PGPASSWORD"  # noqa: S105  the name of the variable
-IN_RECOVERY = "SELECT pg_is_in_recovery() AS standby"
+IN_RECOVERY = "SELECT pg_catalog.pg_is_in_recovery() AS standby"
 
 _QUESTION = """\
-SELECT coalesce(json_agg(row_to_json(answer)), '[]'::json)::text
+SELECT coalesce(pg_catalog.json_agg(pg_catalog.row_to_json(answer)), '[]'::pg_catalog.json)::pg_catalog.text
 FROM (SELECT * FROM (
 {statement}
 ) AS asked LIMIT {most}) AS answer"""
@@ -65,7 +73,7 @@ async def inside(containers: ContainerExec, container: ContainerRef, command: Ps
     executed = await containers.run(container, words(command, within), within=within)
     if executed.exit_code != 0:
         said = executed.stderr.decode(errors="replace").strip() or f"psql exited {executed.exit_code}"
-        raise ProbeFailed(f"{container}: {said}")
+        raise ProbeFailed(f"{container}: {said}{where_names_are(said, command.search_path)}")
     if executed.truncated:
         raise ProbeFailed(f"{container}: the answer is longer than 1 MiB: ask for less")
     printed = executed.stdout
@@ -108,7 +116,7 @@ async def primary(
 def question(statement: str) -> str:
     """Wrap a statement, so that the server answers with one JSON array of its rows."""
     if setting := shown_setting(statement):
-        statement = f"SELECT current_setting('{setting}') AS \"{setting}\""
+        statement = f"SELECT pg_catalog.current_setting('{setting}') AS \"{setting}\""
     return _QUESTION.format(statement=statement, most=MOST_ROWS + 1)
 
 

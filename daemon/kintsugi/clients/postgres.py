@@ -23,13 +23,19 @@ LONGEST_ANSWER = 1 << 20
 READ_ONLY = "BEGIN TRANSACTION READ ONLY"
 """Said besides the session's default, which a pooler between may drop; the connection's end ends it."""
 
+SEARCH_PATH = "pg_catalog,pg_temp"
+"""
+Where names without a schema are looked up. What the database or the user says would let whoever owns the database lay functions
+for ours, which run with our rights. `pg_temp` would come first if it were not named.
+"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PostgresServer:
     """
     The server's address, database and user. `sslmode` and the files are libpq's; an empty `database` is the user's own.
 
-    A password in `passfile` comes before `password`. An empty `search_path` is the user's or the database's.
+    A password in `passfile` comes before `password`. An empty `search_path` is SEARCH_PATH.
     """
 
     host: str
@@ -63,7 +69,8 @@ class PostgresClient:
             if isinstance(error, TimeoutError):
                 return ProbeFailed(f"{where}: no answer within {within.total_seconds():g} s")
             why = connecting.refused if connecting is not None else ""
-            return ProbeFailed(f"{where}: {why or in_words(error)}")
+            said = why or in_words(error)
+            return ProbeFailed(f"{where}: {said}{where_names_are(said, server.search_path)}")
 
         try:
             # What listens there may be no PostgreSQL. Beside its own errors asyncpg raises InternalClientError, and
@@ -108,14 +115,20 @@ class PostgresClient:
 
 def settings(within: timedelta, search_path: str = "") -> dict[str, str]:
     """Return what a session is held to: it reads, it ends in time, its times are in UTC, and where it looks up names."""
-    looks = {"search_path": search_path} if search_path else {}
     return {
-        **looks,
+        "search_path": search_path or SEARCH_PATH,
         "application_name": "kintsugi",
         "default_transaction_read_only": "on",
         "statement_timeout": str(max(1, int(within.total_seconds() * 1000))),
         "timezone": "UTC",
     }
+
+
+def where_names_are(error: str, search_path: str) -> str:
+    """Return what a server's error about a name does not say: where it was looked up; "" for another error, or path."""
+    if search_path or "does not exist" not in error:
+        return ""
+    return "; names without a schema are looked up in pg_catalog alone: write SCHEMA.NAME"
 
 
 def _password(server: PostgresServer) -> str:

@@ -156,7 +156,7 @@ class Psql(Command):
     Ask a PostgreSQL server one question, in a read-only transaction.
 
     Empty texts and port 0 stand for what libpq takes then. `rootcert` and `passfile` are files, as libpq reads them.
-    `search_path` is where names without a schema are looked up, whatever the database or the user says.
+    `search_path` is where names without a schema are looked up, whatever the database or the user says; empty: in pg_catalog alone.
     """
 
     statement: str

@@ -161,7 +161,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answer is good until its question expires",
-        red_at="375e3b26e7",
+        red_at="cccf4f81be",
         shows=("E28",),
         against=(Weakness.EVERLASTING_ANSWER,),
         edits=(
@@ -178,7 +178,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a second rollback asks its own question",
-        red_at="569c5f1c21",
+        red_at="cccf4f81be",
         against=(Weakness.OLD_ANSWER,),
         edits=(
             Edit(
@@ -246,7 +246,6 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a person is told of a hold that has reached its limit",
-        red_at="375e3b26e7",
         against=(Weakness.SILENT_EXPIRY,),
         edits=(
             Edit(
@@ -260,7 +259,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a person is told of a question that nobody answered",
-        red_at="375e3b26e7",
+        red_at="cccf4f81be",
         shows=("E28",),
         against=(Weakness.SILENT_EXPIRY,),
         edits=(
@@ -325,7 +324,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answer of an earlier life is good until its question expires",
-        red_at="569c5f1c21",
+        red_at="cccf4f81be",
         shows=("E28",),
         against=(Weakness.EVERLASTING_ANSWER,),
         edits=(

@@ -110,7 +110,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answered question is approved again for no other plan",
-        red_at="375e3b26e7",
+        red_at="cccf4f81be",
         against=(Weakness.UNSEEN_ROLLBACK,),
         edits=(
             Edit(

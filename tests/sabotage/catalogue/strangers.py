@@ -179,7 +179,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a quoted name of a function is a call like another",
-        red_at="375e3b26e7",
+        red_at="cccf4f81be",
         against=(Weakness.ACTING_QUESTION,),
         edits=(
             Edit(
@@ -197,7 +197,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a function that is on no list is not called",
-        red_at="375e3b26e7",
+        red_at="cccf4f81be",
         shows=("E5",),
         against=(Weakness.ACTING_QUESTION,),
         edits=(
@@ -216,7 +216,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is no part of a question is refused",
-        red_at="3ed9aa20e4",
+        red_at="cccf4f81be",
         against=(Weakness.ACTING_QUESTION,),
         edits=(
             Edit(
@@ -229,8 +229,32 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_a_statement_that_does_more_or_could_be_read_in_two_ways_is_refused",),
     ),
     Sabotage(
+        takes_out="a question's names are looked up in pg_catalog alone, whatever the database says",
+        edits=(
+            Edit(
+                file="clients/postgres.py",
+                old='        "search_path": search_path or SEARCH_PATH,\n',
+                new='        **({"search_path": search_path} if search_path else {}),\n',
+            ),
+        ),
+        tests="contract/psql/test_what_an_owner_can_do.py",
+        red=("test_a_superuser_s_question_calls_no_function_of_the_owner_by_its_name",),
+    ),
+    Sabotage(
+        takes_out="each name of our own question has its schema",
+        edits=(
+            Edit(
+                file="actions/psql.py",
+                old="coalesce(pg_catalog.json_agg(pg_catalog.row_to_json(answer))",
+                new="coalesce(json_agg(row_to_json(answer))",
+            ),
+        ),
+        tests="contract/psql/test_what_an_owner_can_do.py",
+        red=("test_our_own_call_is_the_server_s_also_where_the_owner_s_schema_is_looked_at",),
+    ),
+    Sabotage(
         takes_out="a question is asked in a read-only transaction",
-        red_at="3ed9aa20e4",
+        red_at="cccf4f81be",
         shows=("E5",),
         against=(Weakness.ACTING_QUESTION,),
         edits=(

@@ -43,7 +43,7 @@ spec:
   checks:
     integrity:
       - id: invoices
-        run: kubectl exec -it statefulset/ledger-postgres -- psql -U postgres -d billing -c 'SELECT count(*) FROM invoices'
+        run: kubectl exec -it statefulset/ledger-postgres -- psql -U postgres -d billing -c 'SELECT count(*) FROM public.invoices'
         expect: value > 0
 ---
 apiVersion: kintsugi.dev/v1alpha1

@@ -1,0 +1,121 @@
+"""
+Whoever owns a database that is asked gets no right of whoever asks it (P10).
+
+The owner of a real database lays in wait for the names that a question uses: its function runs a program on the server's machine
+as soon as a superuser calls it, in a read-only transaction, too.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import pytest
+
+from kintsugi.actions.actions import Actions
+from kintsugi.actions.probe_context import ProbeContext
+from kintsugi.clients.addresses import AddressRule
+from kintsugi.clients.clients import Clients
+from kintsugi.commands import parse
+from kintsugi.errors import ProbeFailed
+from tests.contract.psql.test_one_answer_either_way import WAYS, LocalContainer, quoted
+from tests.harness.postgres import Postgres
+
+SOON = timedelta(seconds=20)
+OWNER, READER, DATABASE = "laying_owner", "laying_reader", "laying"
+RUNS = "LANGUAGE plpgsql AS $$BEGIN COPY (SELECT 1) TO PROGRAM 'touch a-program-ran'; RETURN NULL; END$$"
+
+SEARCH_PATH = (
+    "CREATE SCHEMA evil",
+    f"CREATE FUNCTION evil.row_to_json(record) RETURNS json {RUNS}",
+    f"CREATE FUNCTION evil.version() RETURNS text {RUNS}",
+    f"ALTER DATABASE {DATABASE} SET search_path = evil, pg_catalog",
+)
+"""Names are looked up in the owner's schema first."""
+
+CLOSER_CALL = (
+    f"CREATE FUNCTION public.collected(json, json) RETURNS json {RUNS}",
+    "CREATE AGGREGATE public.json_agg(json) (SFUNC = public.collected, STYPE = json, INITCOND = '[]')",
+)
+"""An aggregate that fits our own call better than the server's own: of the very type, where that takes any."""
+
+VIEW = (
+    f"CREATE FUNCTION public.counted() RETURNS bigint {RUNS}",
+    "CREATE VIEW public.orders AS SELECT public.counted() AS id",
+    f"GRANT SELECT ON public.orders TO {READER}",
+)
+"""A view in a table's place, which calls a function."""
+
+
+@pytest.fixture
+def server(postgres_server: Postgres) -> Iterator[Postgres]:
+    """The run's own server, with a database that its owner may change as they like."""
+
+    def clear() -> None:
+        postgres_server.psql("COPY (SELECT 1) TO PROGRAM 'rm -f a-program-ran'")
+        postgres_server.psql(f"DROP DATABASE IF EXISTS {DATABASE}")
+        for role in (OWNER, READER):
+            postgres_server.psql(f"DROP ROLE IF EXISTS {role}")
+
+    clear()
+    for role in (OWNER, READER):
+        postgres_server.psql(f"CREATE ROLE {role} LOGIN")
+    postgres_server.psql(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
+    yield postgres_server
+    clear()
+
+
+def lay(server: Postgres, statements: Sequence[str]) -> None:
+    """Let the owner do what they may in their database."""
+    for statement in statements:
+        server.psql(statement, dsn=f"host=127.0.0.1 port={server.port} user={OWNER} dbname={DATABASE}")
+
+
+def program_ran(server: Postgres) -> bool:
+    """Return whether the owner's program has run on the server's machine."""
+    return server.psql("SELECT count(*) FROM pg_ls_dir('.') AS name WHERE name = 'a-program-ran'") == "1"
+
+
+async def ask(server: Postgres, way: str, statement: str, *, user: str = "postgres", connection: str = "") -> object:
+    """Ask the owner's database, in a container or directly, with more words of the connection string."""
+    database = quoted(f"dbname={DATABASE} {connection}") if connection else DATABASE
+    words = f"psql -h 127.0.0.1 -p {server.port} -U {user} -d {database} -c {quoted(statement)}"
+    line = words if way == "directly" else f"kubectl exec database-0 -- {words}"
+    actions = Actions(LocalContainer(server.programs.bin), Clients.under(AddressRule(allow_loopback=True)))
+    command = parse(line, namespace="production")
+    return (await actions.read(command, deadline=SOON, probe_context=ProbeContext())).names.get("value")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("trap", [SEARCH_PATH, CLOSER_CALL], ids=["a search path", "a closer call"])
+async def test_a_superuser_s_question_calls_no_function_of_the_owner_by_its_name(
+    server: Postgres, way: str, trap: Sequence[str]
+) -> None:
+    lay(server, trap)
+    assert str(await ask(server, way, "SELECT version()")).startswith("PostgreSQL ")
+    assert not program_ran(server)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_our_own_call_is_the_server_s_also_where_the_owner_s_schema_is_looked_at(
+    server: Postgres, way: str
+) -> None:
+    lay(server, CLOSER_CALL)
+    assert await ask(server, way, "SELECT 1", connection="options=-csearch_path=pg_catalog,public") == 1
+    assert not program_ran(server)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_view_of_the_owner_runs_with_the_rights_of_whoever_asks(server: Postgres, way: str) -> None:
+    """So an application's tables are asked as a role that is no superuser (docs/security.md)."""
+    lay(server, VIEW)
+    with pytest.raises(ProbeFailed, match="permission denied to COPY to or from an external program"):
+        await ask(server, way, "SELECT max(id) FROM public.orders", user=READER)
+    assert not program_ran(server)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_name_outside_of_pg_catalog_needs_its_schema_and_the_error_says_so(server: Postgres, way: str) -> None:
+    lay(server, ("CREATE TABLE public.orders (id bigint)", "INSERT INTO public.orders VALUES (7)"))
+    lay(server, (f"GRANT SELECT ON public.orders TO {READER}",))
+    with pytest.raises(ProbeFailed, match=r'(?s)relation "orders" does not exist.*names without a schema.*pg_catalog'):
+        await ask(server, way, "SELECT max(id) FROM orders", user=READER)
+    assert await ask(server, way, "SELECT max(id) FROM public.orders", user=READER) == 7
