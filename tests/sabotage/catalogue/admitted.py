@@ -161,7 +161,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answer is good until its question expires",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         shows=("E28",),
         against=(Weakness.EVERLASTING_ANSWER,),
         edits=(
@@ -178,7 +178,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a second rollback asks its own question",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         against=(Weakness.OLD_ANSWER,),
         edits=(
             Edit(
@@ -246,6 +246,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a person is told of a hold that has reached its limit",
+        red_at="555588916a",
         against=(Weakness.SILENT_EXPIRY,),
         edits=(
             Edit(
@@ -259,7 +260,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a person is told of a question that nobody answered",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         shows=("E28",),
         against=(Weakness.SILENT_EXPIRY,),
         edits=(
@@ -324,7 +325,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answer of an earlier life is good until its question expires",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         shows=("E28",),
         against=(Weakness.EVERLASTING_ANSWER,),
         edits=(

@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="one question to Alertmanager tells of all silences",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         shows=("A19",),
         against=(Weakness.MANY_ALERTS,),
         edits=(
@@ -26,7 +26,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an incident of ten thousand signals costs a change no more than one of ten",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         against=(Weakness.MANY_ALERTS,),
         edits=(
             Edit(
@@ -159,7 +159,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="no question of a daemon at work reads the whole inbox",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         against=(Weakness.GROWING_QUESTION,),
         edits=(
             Edit(

@@ -110,7 +110,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answered question is approved again for no other plan",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         against=(Weakness.UNSEEN_ROLLBACK,),
         edits=(
             Edit(

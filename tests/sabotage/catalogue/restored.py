@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a restored database is asked as its owner",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(

@@ -179,7 +179,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a quoted name of a function is a call like another",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         against=(Weakness.ACTING_QUESTION,),
         edits=(
             Edit(
@@ -197,7 +197,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a function that is on no list is not called",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         shows=("E5",),
         against=(Weakness.ACTING_QUESTION,),
         edits=(
@@ -216,7 +216,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is no part of a question is refused",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         against=(Weakness.ACTING_QUESTION,),
         edits=(
             Edit(
@@ -230,6 +230,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a question's names are looked up in pg_catalog alone, whatever the database says",
+        red_at="d053d79583",
         edits=(
             Edit(
                 file="clients/postgres.py",
@@ -238,10 +239,14 @@ SABOTAGES: Sequence[Sabotage] = (
             ),
         ),
         tests="contract/psql/test_what_an_owner_can_do.py",
-        red=("test_a_superuser_s_question_calls_no_function_of_the_owner_by_its_name",),
+        red=(
+            "test_a_superuser_s_question_calls_no_function_of_the_owner_by_its_name",
+            "test_a_name_outside_of_pg_catalog_needs_its_schema_and_the_error_says_so",
+        ),
     ),
     Sabotage(
         takes_out="each name of our own question has its schema",
+        red_at="ede2b42d65",
         edits=(
             Edit(
                 file="actions/psql.py",
@@ -254,7 +259,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a question is asked in a read-only transaction",
-        red_at="cccf4f81be",
+        red_at="ede2b42d65",
         shows=("E5",),
         against=(Weakness.ACTING_QUESTION,),
         edits=(
