@@ -183,9 +183,9 @@ def helm(cluster: RealCluster, tmp_path: Path) -> Helm:
     return Helm(folder=tmp_path, kubeconfig=cluster.kubeconfig)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def definitions(cluster: RealCluster) -> Iterator[None]:
-    """Let the API server know what a Prometheus operator defines, for as long as the test."""
+    """Let the API server know what a Prometheus operator defines."""
     if reason := parts.obstacle("prometheus-operator"):
         pytest.skip(reason)
     found = parts.parts("prometheus-operator")
@@ -198,7 +198,7 @@ def definitions(cluster: RealCluster) -> Iterator[None]:
 
     wait_for(known, within=60, describe=lambda: cluster.kubectl(*state))
     yield
-    cluster.kubectl("delete", *files)
+    cluster.kubectl("delete", "--wait=false", *files)
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
