@@ -13,8 +13,9 @@ from kintsugi.actions.effect_plan import CreateWrite, EffectPlan, PatchWrite, Wr
 from kintsugi.commands import decode, render
 from kintsugi.commands.registry import definition_of
 from kintsugi.errors import KintsugiError, Refused
+from kintsugi.mask import MASK
 from kintsugi.model.command import Command
-from kintsugi.telemetry import MASK, SECRETS
+from kintsugi.telemetry import SECRETS
 from kintsugi.telemetry.redaction import Redactor
 
 WITH_A_KEY = "with a key in ledger.encryptionKeyFile it would be kept encrypted"

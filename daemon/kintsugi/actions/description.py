@@ -11,10 +11,11 @@ import yaml
 from kintsugi.actions import unstructured
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.kube.client import KubeClient
+from kintsugi.mask import MASK
 from kintsugi.model.command import ObjectName
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import Object, Pod
-from kintsugi.telemetry.redaction import MASK, SECRETS, is_secret_key
+from kintsugi.telemetry.redaction import SECRETS, is_secret_key
 from kintsugi.telemetry.secret_places import LAST_APPLIED, environment
 from kintsugi.threads import computed, size_of
 from kubeobjects.resources import EVENTS

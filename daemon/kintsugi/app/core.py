@@ -27,6 +27,7 @@ from kintsugi.app.good_revisions import GoodRevisionTracker
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.resolver_notice import ResolverNotice
 from kintsugi.app.template_keeper import GoodTemplateKeeper
+from kintsugi.app.unmasked import spare_names
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.clients.resolver import LookUp, Resolver, look_up
@@ -56,7 +57,7 @@ from kintsugi.sources.alertmanager_api import AlertmanagerApi
 from kintsugi.sources.checks import Checks, CheckTerms
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.sources.poll import AlertmanagerSilences
-from kintsugi.telemetry import SECRETS, Containment, get_logger
+from kintsugi.telemetry import Containment, get_logger
 from kintsugi.views import Caches, ServiceViews
 
 log = get_logger(__name__)
@@ -356,17 +357,6 @@ def good_revisions_of(
         lasting=settings.watchdog.good_after,
         templates=GoodTemplateKeeper(state.services, outside.kube, finders.templates),
     )
-
-
-def spare_names(catalog: Catalog) -> None:
-    """Mask no name of the catalog, and warn where a secret has such a value; which one it is nobody is told."""
-    services = catalog.services.values()
-    places = [
-        name for each in services for name in (each.namespace, each.workload.name if each.workload else each.name)
-    ]
-    names = {*catalog.services, *catalog.rules, *catalog.runbooks, *places}
-    if found := SECRETS.spare(names):
-        log.warning("secrets have the values of names in the catalog, and are not masked there", secrets=len(found))
 
 
 def namespaces_of(catalog: Catalog) -> frozenset[str]:

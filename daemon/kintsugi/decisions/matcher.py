@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from kintsugi.errors import EvaluationError
+from kintsugi.mask import MASK
 from kintsugi.model.canary import is_canary
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.label_matchers import LabelMatcher, MatchOperator
@@ -158,10 +159,14 @@ def _values_of(matcher: LabelMatcher) -> frozenset[str]:
 
 
 def difference(matchers: Iterable[LabelMatcher], labels: Mapping[str, str]) -> Difference | None:
-    """Return the first matcher that does not hold, or None when all do. An absent label is the empty string."""
+    """
+    Return the first matcher that does not hold, or None when all do. An absent label is the empty string.
+
+    None holds of a label that was masked: its value is not known, whatever the operator (P6).
+    """
     for matcher in matchers:
         had = labels.get(matcher.label, "")
-        if not holds(matcher, had):
+        if MASK in had or not holds(matcher, had):
             wanted = f"{matcher.operator}{matcher.value!r}"
             return Difference(condition=f"label {matcher.label}", wanted=wanted, had=repr(had))
     return None

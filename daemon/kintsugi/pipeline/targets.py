@@ -27,6 +27,8 @@ The labels by which the kube-prometheus alerts name objects; the first that an a
 `pod` comes last: in alerts on workloads and claims it may name the exporter's own.
 """
 
+TARGET_LABELS = frozenset({"alertname", "namespace", "node", *KINDS})
+"""The labels by which an alert is told from another, and its object found."""
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")

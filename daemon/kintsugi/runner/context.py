@@ -20,6 +20,7 @@ from kintsugi.decisions.diagnosis.surroundings import DeclaredFacts
 from kintsugi.effect import Admission
 from kintsugi.executor import Executor
 from kintsugi.expressions import NOTHING_LOST, Bindings, Lost, TextTemplate
+from kintsugi.mask import MASK
 from kintsugi.model.causes import Occasion
 from kintsugi.model.command import Command
 from kintsugi.model.records import Incident, IncidentState, Phase, RunRecord, StepRecord, Target
@@ -33,7 +34,6 @@ from kintsugi.objects.metadata import Metadata
 from kintsugi.runner.journal import WHY_LOST, Journal, masked_paths
 from kintsugi.runner.restoring import RestoreScope
 from kintsugi.scope.values import EvaluationContext, StepOutcome, step_names
-from kintsugi.telemetry import MASK
 
 HELPED = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION})
 """Ends of a child after which its parent goes on."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from kintsugi.actions.evaluation import evaluated
 from kintsugi.decisions.disruptions import serving
 from kintsugi.errors import EvaluationError
+from kintsugi.mask import MASK
 from kintsugi.model.records import StepState
 from kintsugi.model.runbooks import InOrder, Parallel, Run, Step
 from kintsugi.model.step_path import RUN
 from kintsugi.runner.context import RunContext, StepScope
 from kintsugi.runner.ends import ExecutionStopped, StepEnd, merge_results, raise_most_severe
 from kintsugi.runner.journal import WHY_LOST
-from kintsugi.telemetry import MASK
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

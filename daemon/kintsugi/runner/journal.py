@@ -13,11 +13,11 @@ from itertools import count
 from kintsugi.expressions import from_json, to_json
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.texts import dump
+from kintsugi.mask import MASK
 from kintsugi.model.bounds import Budget
 from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState, UndoRecord
 from kintsugi.model.run_update import RunUpdate
 from kintsugi.model.step_path import StepPath
-from kintsugi.telemetry import MASK
 
 ENDED = frozenset({StepState.DONE, StepState.FAILED, StepState.SKIPPED, StepState.NEEDS_OPERATOR})
 NOT_MADE = frozenset({StepState.PLANNED, StepState.SKIPPED, StepState.FAILED})

@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import cached_property
 
 from kintsugi.expressions import NOTHING_LOST, Bindings, Lost
+from kintsugi.mask import MASK
 from kintsugi.model.records import Incident, Signal
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.views import ServiceView
@@ -71,10 +72,16 @@ def rule_names(
     service: ServiceView | None = None,
     services: Views | None = None,
 ) -> Bindings:
-    """Return the values for a Rule's `when`: `object` for pods, claims, nodes and events, `alert` or the views for others."""
+    """
+    Return the values for a Rule's `when`: `object` for pods, claims, nodes and events, `alert` or the views for others.
+
+    A label or annotation of the alert that was masked is lost: who asks for it gets no answer.
+    """
     match on:
+        case RuleSource.ALERT if alert is not None:
+            return Bindings({"now": now, "alert": shown_alert(alert)}, _masked(alert))
         case RuleSource.ALERT:
-            return Bindings({"now": now, **({"alert": shown_alert(alert)} if alert else {})})
+            return Bindings({"now": now})
         case RuleSource.SERVICES:
             return Bindings(WithServices({"now": now, **_own(service)}, services or {}))
         case RuleSource.CHECK:
@@ -188,6 +195,13 @@ def shown_alert(signal: Signal) -> dict[str, object]:
             "fingerprint": signal.key,
         }
     )
+
+
+def _masked(alert: Signal) -> Lost:
+    """Return the labels and annotations of an alert that are not what they were."""
+    texts = {"labels": alert.labels, "annotations": alert.annotations}
+    paths = {f"alert.{which}.{name}" for which, named in texts.items() for name, text in named.items() if MASK in text}
+    return Lost(paths=frozenset(paths), mark=MASK, why="was masked, and is not known") if paths else NOTHING_LOST
 
 
 def shown_incident(incident: Incident, *, covered: bool) -> dict[str, object]:

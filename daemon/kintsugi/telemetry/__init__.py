@@ -4,10 +4,9 @@ from kintsugi.telemetry.containment import Border, Containment, Turn, in_words, 
 from kintsugi.telemetry.log_config import Format, Logger, configure_logging, get_logger, log_context
 from kintsugi.telemetry.loop_lag import LoopHeartbeat
 from kintsugi.telemetry.metrics import KnownLabels, Metrics
-from kintsugi.telemetry.redaction import MASK, SECRETS, Redactor, is_secret_key
+from kintsugi.telemetry.redaction import SECRETS, Redactor, is_secret_key
 
 __all__ = [
-    "MASK",
     "SECRETS",
     "Border",
     "Containment",

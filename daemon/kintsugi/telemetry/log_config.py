@@ -14,8 +14,9 @@ from typing import Any, Literal, TextIO
 import orjson
 import structlog
 
+from kintsugi.mask import MASK
 from kintsugi.telemetry.escaping import for_console, for_json, for_traceback
-from kintsugi.telemetry.redaction import MASK, SECRETS, is_secret_key
+from kintsugi.telemetry.redaction import SECRETS, is_secret_key
 
 Format = Literal["auto", "json", "console"]
 Logger = structlog.stdlib.BoundLogger

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from urllib.parse import quote
 
+from kintsugi.mask import MASK
 from kintsugi.regex import Substitutions
 from kintsugi.telemetry.secret_places import (
     LAST_APPLIED,
@@ -19,8 +20,6 @@ from kintsugi.telemetry.secret_places import (
     is_label_of_name,
     is_reference,
 )
-
-MASK = "[redacted]"
 
 _SHORTEST = 6
 """Shorter values are not registered: masking `ab` everywhere would leave nothing readable and hide nothing."""
@@ -130,18 +129,23 @@ class Redactor:
     """
     Masks secrets in texts and nested values; knows those that were registered.
 
-    A registered value is masked at the borders of words, and not at all while it is the name of something (`spare`): what is done
-    must not depend on what a password happens to be.
+    A registered value is masked at the borders of words, and not at all while it is the name of something (`spare`); labels that
+    are judged by are kept as they are. What is done must not depend on what a password happens to be.
     """
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, ...]] = {}
         self._forms: tuple[str, ...] = ()
         self._names: frozenset[str] = frozenset()
+        self._judged: frozenset[str] = frozenset()
 
-    def spare(self, names: Collection[str]) -> tuple[str, ...]:
-        """Mask none of these names from now on, in place of those before, and return which of them are registered secrets."""
-        self._names = frozenset(names)
+    def spare(self, names: Collection[str], labels: Collection[str] = ()) -> tuple[str, ...]:
+        """
+        Mask none of these names from now on, in place of those before, and return which of them are registered secrets.
+
+        `labels` are the names of labels and annotations that `labels` leaves as they are: rules judge by them, also after a restart.
+        """
+        self._names, self._judged = frozenset(names), frozenset(labels)
         return tuple(sorted(self._names & self._known.keys()))
 
     def register(self, secret: str) -> None:
@@ -167,11 +171,15 @@ class Redactor:
         return _SHAPES.apply(text)
 
     def labels(self, labels: Mapping[str, str]) -> dict[str, str]:
-        """Mask inside labels and annotations; those that only name a Secret stay, as metrics about Secrets have them."""
-        return {
-            name: MASK if is_secret_key(name) and not is_label_of_name(name) else self.text(label)
-            for name, label in labels.items()
-        }
+        """
+        Mask inside labels and annotations.
+
+        Those that rules judge by stay, and those that only name a Secret, as metrics about Secrets have them.
+        """
+        return {name: label if name in self._judged else self._label(name, label) for name, label in labels.items()}
+
+    def _label(self, name: str, label: str) -> str:
+        return MASK if is_secret_key(name) and not is_label_of_name(name) else self.text(label)
 
     def value(self, value: object) -> object:
         """

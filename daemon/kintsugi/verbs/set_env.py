@@ -24,8 +24,8 @@ from kintsugi.commands.references import place_of
 from kintsugi.commands.template_args import CONTAINERS, VARIABLE, pairs, target
 from kintsugi.commands.words import namespace_option, option
 from kintsugi.errors import Refused
+from kintsugi.mask import MASK
 from kintsugi.model.records import UndoRecord
-from kintsugi.telemetry import MASK
 from kintsugi.verbs.set_template import SetCommand, SetVerb, chosen, containers_of, name_of, unmatched
 from kintsugi.verbs.undo_by_revision import undo_by_revision
 

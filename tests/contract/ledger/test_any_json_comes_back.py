@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from kintsugi.expressions import to_json
 from kintsugi.ledger import Ledger
+from kintsugi.mask import MASK
 from kintsugi.model.records import DeadLetter, SignalSource, StepState, UndoRecord
 from kintsugi.runner.journal import recalled, storable
-from kintsugi.telemetry import MASK, SECRETS
+from kintsugi.telemetry import SECRETS
 from tests.contract.ledger.build import NOW, run_request, signal, start, started, step
 
 MARKS = [f"$kintsugi.{word}" for word in ("", "time", "duration", "bytes", "integer", "map", "future")]

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.tables import metadata
+from kintsugi.mask import MASK
 from kintsugi.model.causes import KeptDiagnosis, Occasion
 from kintsugi.model.records import (
     DeadLetter,
@@ -17,7 +18,7 @@ from kintsugi.model.records import (
     StepState,
     UndoRecord,
 )
-from kintsugi.telemetry import MASK, SECRETS
+from kintsugi.telemetry import SECRETS
 from tests.contract.ledger.build import MINUTE, NOW, diagnosis, run_request, signal, start, started, step
 
 KNOWN = "canary-that-was-loaded"

@@ -7,6 +7,26 @@ from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
+        takes_out="labels that rules judge by are kept as they are",
+        red_at="0000000000",
+        edits=(
+            Edit(
+                file="app/unmasked.py",
+                old="SECRETS.spare(names, judged_labels(catalog))",
+                new="SECRETS.spare(names)",
+            ),
+        ),
+        tests="unit/app/test_names_that_are_a_secret_s_value.py",
+        red=("test_a_verdict_is_the_same_with_and_without_a_secret_of_any_word",),
+    ),
+    Sabotage(
+        takes_out="no matcher holds of a label that was masked",
+        red_at="0000000000",
+        edits=(Edit(file="decisions/matcher.py", old="if MASK in had or not holds", new="if not holds"),),
+        tests="unit/app/test_names_that_are_a_secret_s_value.py",
+        red=("test_a_label_that_was_masked_before_a_rule_asked_for_it_matches_nothing",),
+    ),
+    Sabotage(
         takes_out="secrets of a step are masked before it is stored",
         red_at="3ed9aa20e4",
         against=(Weakness.SECRET_WRITTEN_DOWN,),

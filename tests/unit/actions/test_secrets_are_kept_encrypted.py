@@ -17,9 +17,10 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, encode
 from kintsugi.errors import DecryptionFailed, Invalid, Refused
+from kintsugi.mask import MASK
 from kintsugi.model.command import Command, ObjectName, Patch, SetMetadata, Verb
 from kintsugi.model.records import Phase
-from kintsugi.telemetry import MASK, SECRETS
+from kintsugi.telemetry import SECRETS
 from kubeobjects.resources import CRONJOBS, DEPLOYMENTS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import NAMESPACE, change_context, deployment

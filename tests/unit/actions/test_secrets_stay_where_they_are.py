@@ -14,9 +14,9 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, encode
 from kintsugi.errors import NotYet, Refused
+from kintsugi.mask import MASK
 from kintsugi.model.command import Command, ObjectName, Patch, SetMetadata, TemplateReference, Verb
 from kintsugi.model.records import Phase
-from kintsugi.telemetry import MASK
 from kintsugi.verbs.curl import Curl
 from kintsugi.verbs.rollout import Rollout
 from kubeobjects.resources import CONTROLLERREVISIONS, CRONJOBS, DEPLOYMENTS, REPLICASETS, STATEFULSETS, Resource

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from kintsugi.app.events import ObjectEvents
-from kintsugi.telemetry import MASK
+from kintsugi.mask import MASK
 from kubeobjects.resources import DEPLOYMENTS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.factories import moment, run

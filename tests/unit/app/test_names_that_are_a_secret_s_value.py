@@ -1,16 +1,26 @@
 """What is done does not depend on the value of a secret: no name of the catalog is masked (E27)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 import pytest
 from structlog.testing import capture_logs
 
-from kintsugi.app.core import spare_names
+from kintsugi.app.unmasked import spare_names
+from kintsugi.mask import MASK
+from kintsugi.model.records import Reason, Verdict
 from kintsugi.telemetry import SECRETS
-from tests.unit.factories import shop
+from tests.unit.factories import rule_text, shop
 from tests.unit.pipeline.business import PipelineBench, alert
 
 pytestmark = pytest.mark.looptime
+
+MATCHERS = """\
+when: alert.labels.tier == "golden"
+matchers: ['team=~"yellow.*"', 'token_type!="refresh"']
+"""
+JUDGED = rule_text("by-team", on="alert", more=MATCHERS)
+"""Judges by labels whose values may be secrets' values, or whose names look like a secret's."""
 
 WORDS = ("production", "web-pods", "web-alerts", "deployment", "mend-it")
 
@@ -38,3 +48,41 @@ async def test_a_secret_with_the_value_of_a_name_is_warned_of_and_not_named() ->
     (line,) = [each for each in said if "not masked there" in each["event"]]
     assert line["secrets"] == 2
     assert not any(word in str(line) for word in WORDS)
+
+
+async def verdict_on(labels: Mapping[str, str], *secrets: str) -> Verdict:
+    """Judge an alert while these are values of secrets."""
+    known, forms = dict(SECRETS._known), SECRETS._forms
+    bench = PipelineBench(documents=[JUDGED])
+    spare_names(bench.catalog)
+    for secret in secrets:
+        SECRETS.register(secret)
+    try:
+        return await bench.judged(alert(**labels))
+    finally:
+        SECRETS._known, SECRETS._forms = known, forms
+
+
+VALUES: Mapping[str, Sequence[str]] = {
+    "team": ("yellow", "yellow-two", "orange"),
+    "token_type": ("refresh", "bearer"),
+    "tier": ("golden", "silver"),
+}
+
+
+@pytest.mark.parametrize("values", list(product(*VALUES.values())), ids="-".join)
+async def test_a_verdict_is_the_same_with_and_without_a_secret_of_any_word(values: Sequence[str]) -> None:
+    labels = dict(zip(VALUES, values, strict=True), alertname="Other")
+    without = await verdict_on(labels)
+    assert (without.rule == "by-team") == (values[0] != "orange" and values[1:] == ("bearer", "golden"))
+    for secret in ("yellow", *values):
+        with_it = await verdict_on(labels, secret)
+        assert (with_it.kind, with_it.reason, with_it.rule) == (without.kind, without.reason, without.rule), secret
+
+
+async def test_a_label_that_was_masked_before_a_rule_asked_for_it_matches_nothing() -> None:
+    """P6: what was kept masked under an earlier catalog is not known, and no operator holds of it."""
+    labels = {"team": "yellow", "tier": "golden", "alertname": "Other"}
+    assert (await verdict_on(labels)).rule == "by-team"
+    assert (await verdict_on({**labels, "token_type": MASK})).reason is Reason.NO_RULE
+    assert (await verdict_on({**labels, "tier": MASK})).reason is Reason.UNANSWERABLE

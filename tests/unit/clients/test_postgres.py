@@ -18,8 +18,9 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import NotFound, ProbeFailed
+from kintsugi.mask import MASK
 from kintsugi.model.services import SecretRef
-from kintsugi.telemetry import MASK, SECRETS
+from kintsugi.telemetry import SECRETS
 from kubeobjects.resources import SECRETS as KIND
 from tests.harness.certificates import Authority
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts

@@ -215,7 +215,9 @@ async def test_a_hold_that_is_over_is_told_once(ledger: Ledger) -> None:
         await scene.tend()
     told = await scene.told(IncidentState.HELD)
     assert len(told) == 1
-    assert told[0].startswith("It was held since 11:45:00 for what it depends on. After 0:15:00 it is judged on its own")
+    assert told[0].startswith(
+        "It was held since 11:45:00 for what it depends on. After 0:15:00 it is judged on its own"
+    )
 
 
 async def test_a_held_incident_without_a_signal_is_judged_by_the_tick(ledger: Ledger) -> None:

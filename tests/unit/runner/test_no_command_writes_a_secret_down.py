@@ -2,8 +2,8 @@
 
 import pytest
 
+from kintsugi.mask import MASK
 from kintsugi.model.records import IncidentState
-from kintsugi.telemetry import MASK
 from tests.unit.runner.bench import RunBench
 
 pytestmark = pytest.mark.looptime

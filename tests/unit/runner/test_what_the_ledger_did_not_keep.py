@@ -3,8 +3,8 @@
 import pytest
 
 from kintsugi.ledger.masking import without_secrets
+from kintsugi.mask import MASK
 from kintsugi.model.records import Phase, RunRecord
-from kintsugi.telemetry import MASK
 from tests.unit.runner.bench import RunBench
 from tests.unit.virtual import play
 

@@ -3,9 +3,9 @@
 import json
 
 from kintsugi.errors import ProbeFailed
+from kintsugi.mask import MASK
 from kintsugi.model.records import StepRecord, StepState
 from kintsugi.server.answers import answer, failure, refusal
-from kintsugi.telemetry import MASK
 
 
 async def test_an_answer_masks_what_stands_in_a_secrets_place_or_has_its_shape() -> None:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import structlog
 
-from kintsugi.telemetry import MASK, SECRETS, Format, configure_logging, get_logger, log_context
+from kintsugi.mask import MASK
+from kintsugi.telemetry import SECRETS, Format, configure_logging, get_logger, log_context
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.telemetry import MASK, Redactor, is_secret_key
+from kintsugi.mask import MASK
+from kintsugi.telemetry import Redactor, is_secret_key
 from kintsugi.telemetry.redaction import MOST_SECRETS
 
 PARTS = [
