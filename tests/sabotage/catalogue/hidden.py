@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="labels that rules judge by are kept as they are",
-        red_at="0000000000",
+        red_at="303e73fe1f",
         edits=(
             Edit(
                 file="app/unmasked.py",
@@ -21,7 +21,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="no matcher holds of a label that was masked",
-        red_at="0000000000",
+        red_at="303e73fe1f",
         edits=(Edit(file="decisions/matcher.py", old="if MASK in had or not holds", new="if not holds"),),
         tests="unit/app/test_names_that_are_a_secret_s_value.py",
         red=("test_a_label_that_was_masked_before_a_rule_asked_for_it_matches_nothing",),
