@@ -15,6 +15,7 @@ from urllib.request import ProxyHandler, build_opener
 import aiohttp
 import msgspec
 import pytest
+from yarl import URL
 
 from kintsugi.errors import UsageError
 from kintsugi.ledger import Ledger
@@ -77,47 +78,86 @@ async def deliver(port: Served, peer: str) -> int:
             return 0
 
 
+def kept_alive(host: str, port: int, peer: str) -> socket.socket:
+    """Ask for something that needs no token, and keep the connection."""
+    one = socket.create_connection((host, port), 20, source_address=(peer, 0))
+    one.settimeout(20)
+    assert answered(one)
+    return one
+
+
+def answered(connection: socket.socket) -> bool:
+    """Ask on a connection that is open; return whether there is an answer."""
+    try:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: kintsugi\r\n\r\n")
+        return connection.recv(5) == b"HTTP/" and b"\r\n\r\n" in connection.recv(65536)
+    except ConnectionError:
+        return False
+
+
 async def test_a_peer_that_takes_all_connections_keeps_neither_a_webhook_nor_the_kubelet_out(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     """A15: one address holds at most half, and health has a port of its own."""
     async with port_for_few(tmp_path, ledger) as port:
-        with held(port, 60, "127.0.0.2"):
-            await eventually(lambda: turned_away(port, "127.0.0.2"), within=20)
+        other = await asyncio.to_thread(kept_alive, port.host, port.port, "127.0.0.3")
+        with closing(other), held(port, 60, "127.0.0.2"):
+            assert await asyncio.to_thread(answered, other), "a connection of another address had to go"
             assert await deliver(port, "127.0.0.3") == 200
             assert (await asyncio.to_thread(ask, f"{port.health}/healthz"))[0] == 200
 
 
-def turned_away(port: Served, peer: str) -> bool:
-    """Return whether a further connection of this address is closed at once."""
-    with closing(socket.create_connection((port.host, port.port), 20, source_address=(peer, 0))) as one:
-        one.settimeout(0.5)
-        try:
-            return one.recv(1) == b""
-        except TimeoutError:
-            return False
-        except ConnectionError:
-            return True
-
-
-async def test_a_peer_that_lets_go_may_come_again(tmp_path: Path, ledger: Ledger) -> None:
-    async with port_for_few(tmp_path, ledger) as port:
-        with held(port, 60, "127.0.0.2"):
-            await eventually(lambda: turned_away(port, "127.0.0.2"), within=20)
-
-        async def is_taken() -> bool:
-            return await deliver(port, "127.0.0.2") == 200
-
-        await eventually(is_taken, within=20)
-
-
-async def test_when_all_peers_together_take_all_connections_the_kubelet_is_answered(
-    tmp_path: Path, ledger: Ledger
+@pytest.mark.parametrize("peer", ["127.0.0.2", "127.0.0.4"], ids=["of the same address", "of another one"])
+async def test_idle_connections_that_take_all_places_keep_no_webhook_out(
+    tmp_path: Path, ledger: Ledger, peer: str
 ) -> None:
+    """A15: behind a side-car or a translated address all peers are one."""
     async with port_for_few(tmp_path, ledger) as port:
         with held(port, 60, "127.0.0.2"), held(port, 60, "127.0.0.3"):
-            await eventually(lambda: turned_away(port, "127.0.0.4"), within=20)
+            assert await deliver(port, peer) == 200
             assert (await asyncio.to_thread(ask, f"{port.health}/healthz"))[0] == 200
+
+
+async def test_two_addresses_that_ask_and_stay_keep_no_probe_of_the_kubelet_out(tmp_path: Path, ledger: Ledger) -> None:
+    """A15: the health port asks for no token, so that everybody's request is answered there."""
+    async with served(tmp_path, ledger.inbox, RememberingOperations()) as port:
+        host, number = str(URL(port.health).host), int(URL(port.health).port or 0)
+        with ExitStack() as stack:
+            for peer in ("127.0.0.2", "127.0.0.3"):
+                for _ in range(HealthSettings().max_connections // 2):
+                    stack.enter_context(closing(await asyncio.to_thread(kept_alive, host, number, peer)))
+            for _ in range(3):
+                stack.enter_context(closing(await asyncio.to_thread(kept_alive, host, number, "127.0.0.4")))
+
+
+async def test_an_idle_connection_of_an_address_that_has_shown_a_token_outlasts_strangers(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    """A15: Alertmanager keeps its connection for the next delivery."""
+    async with port_for_few(tmp_path, ledger) as port:
+        assert await deliver(port, "127.0.0.9") == 200
+        own = await asyncio.to_thread(kept_alive, port.host, port.port, "127.0.0.9")
+        with closing(own), held(port, 60, "127.0.0.2"), held(port, 60, "127.0.0.3"), held(port, 60, "127.0.0.4"):
+            assert await asyncio.to_thread(answered, own)
+
+
+async def test_a_request_under_way_keeps_its_connection(tmp_path: Path, ledger: Ledger) -> None:
+    """A15: whoever comes later ends no delivery."""
+    body = webhook(alert())
+    head = (
+        "POST /alertmanager HTTP/1.1\r\nHost: kintsugi\r\nAuthorization: Bearer the-webhooks-token\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    async with port_for_few(tmp_path, ledger) as port:
+        slow = socket.create_connection((port.host, port.port), 20, source_address=("127.0.0.2", 0))
+        with closing(slow):
+            slow.settimeout(20)
+            slow.sendall(head.encode() + body[:10])
+            later = await asyncio.to_thread(kept_alive, port.host, port.port, "127.0.0.5")
+            with closing(later), held(port, 60, "127.0.0.2"), held(port, 60, "127.0.0.3"), held(port, 60, "127.0.0.4"):
+                assert await deliver(port, "127.0.0.6") == 200
+                slow.sendall(body[10:])
+                assert (await asyncio.to_thread(slow.recv, 15)).startswith(b"HTTP/1.1 200")
 
 
 async def test_an_event_loop_that_stands_still_is_seen_while_it_does(tmp_path: Path, ledger: Ledger) -> None:

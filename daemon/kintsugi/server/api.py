@@ -17,14 +17,11 @@ from kintsugi.model.api_types import SIGNALS
 from kintsugi.model.records import PauseScope, Reason, Signal, Target, VerdictKind
 from kintsugi.server import readiness, responses
 from kintsugi.server.answers import answer
-from kintsugi.server.authentication import Principal
+from kintsugi.server.authentication import IDENTITY
 from kintsugi.server.bodies import BodyReader
 from kintsugi.server.operations import Operations, Override, PauseRequest, RecoverRequest, SignalQuery
 from kintsugi.server.webhook import Decode
 from kintsugi.tokens import is_name
-
-IDENTITY = web.RequestKey("identity", Principal)
-"""Where a request keeps who it comes from."""
 
 MOST = 500
 MOST_SKIPPED = 10_000_000

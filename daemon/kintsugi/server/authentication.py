@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from aiohttp import web
+
 from kintsugi.settings import SettingsError
 from kintsugi.telemetry import SECRETS, get_logger
 from kintsugi.tokens import read_tokens
@@ -78,6 +80,9 @@ class Principal:
 
 
 ANONYMOUS = Principal(role=ApiRole.NOBODY)
+
+IDENTITY = web.RequestKey("identity", Principal)
+"""Where a request keeps who it comes from."""
 
 
 @dataclass(frozen=True, slots=True)

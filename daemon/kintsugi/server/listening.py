@@ -17,7 +17,8 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from kintsugi.errors import UsageError
-from kintsugi.server.connections import Admitted, ConnectionSlots, Handshakes, NextContext, Secured
+from kintsugi.server.authentication import IDENTITY, ApiRole
+from kintsugi.server.connections import Admitted, ConnectionSlots, Handshakes, MakeHandler, NextContext, Secured
 from kintsugi.server.contract import Handler
 from kintsugi.telemetry import get_logger
 
@@ -68,7 +69,8 @@ async def listen(
 
     Raises UsageError when the port cannot be had.
     """
-    idle_connections = _IdleConnections(options.header_timeout)
+    slots = ConnectionSlots(options.connections)
+    idle_connections = _IdleConnections(options.header_timeout, slots)
     app.middlewares.insert(0, idle_connections.note)
     runner = web.AppRunner(
         app,
@@ -81,9 +83,7 @@ async def listen(
     await runner.setup()
     assert runner.server is not None
     handshakes = Handshakes(options.header_timeout)
-    accept = partial(
-        _accept, ConnectionSlots(options.connections), _Handlers(runner.server, options.connections), handshakes, tls
-    )
+    accept = partial(_accept, slots, runner.server, handshakes, tls)
     loop = asyncio.get_running_loop()
     try:
         listener = await loop.create_server(accept, options.host, options.port, backlog=options.backlog)
@@ -125,37 +125,34 @@ class _NoHttp(logging.Filter):
 
 
 def _accept(
-    slots: ConnectionSlots, handlers: "_Handlers", handshakes: Handshakes, tls: NextContext | None
+    slots: ConnectionSlots, make: MakeHandler, handshakes: Handshakes, tls: NextContext | None
 ) -> asyncio.Protocol:
     """Make the protocol of the next connection."""
-    admitted = Admitted(slots, handlers.make)
+    admitted = Admitted(slots, make)
     context: ssl.SSLContext | None = tls() if tls is not None else None
     return admitted if context is None else Secured(admitted, handshakes, context)
-
-
-class _Handlers:
-    """Makes the handlers of a server's connections; one whose connection is gone counts until it has come to its end."""
-
-    def __init__(self, server: web.Server, most: int) -> None:
-        self._server, self._most = server, most
-
-    def make(self) -> RequestHandler | None:
-        """Make one; None when there are too many."""
-        return None if len(self._server.connections) >= self._most else self._server()
 
 
 class _IdleConnections:
     """Knows the connections that have not brought the head of a request yet, and closes them when they take too long (A15)."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, slots: ConnectionSlots) -> None:
         self._timeout = timeout
+        self._slots = slots
         self._since: dict[RequestHandler, float] = {}
 
     @web.middleware
     async def note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Note that a connection has brought the head of a request; from then on the other timeouts count."""
-        self._since[request.protocol] = float("inf")
-        return await handler(request)
+        """Note that a connection has brought the head of a request: the other timeouts count from then on, and its place is kept."""
+        connection = request.protocol
+        self._since[connection] = float("inf")
+        self._slots.begin_request(connection)
+        try:
+            return await handler(request)
+        finally:
+            identity = request.get(IDENTITY)
+            authenticated = identity is not None and identity.role is not ApiRole.NOBODY
+            self._slots.end_request(connection, authenticated=authenticated)
 
     async def sweep(self, server: web.Server) -> None:
         """Look again and again."""

@@ -12,8 +12,8 @@ from aiohttp import hdrs, web
 from kintsugi.errors import KintsugiError
 from kintsugi.server import contracts
 from kintsugi.server.answers import failure, refusal
-from kintsugi.server.api import IDENTITY, Api
-from kintsugi.server.authentication import Action, ApiRole, Authenticator, may
+from kintsugi.server.api import Api
+from kintsugi.server.authentication import IDENTITY, Action, ApiRole, Authenticator, may
 from kintsugi.server.bodies import BodyError
 from kintsugi.server.contract import JSON, Handler, Route
 from kintsugi.server.health import Health

@@ -18,8 +18,8 @@ class HealthSettings:
     """TCP port; 0 takes any free one. 8081 is where controllers of Kubernetes answer their probes."""
 
     max_connections: Count = 64
-    """Open connections; more are closed at once, and so are those of one address above half of them. A kubelet opens one
-    at a time, a Prometheus keeps one."""
+    """Open connections, half of them for one address at most; for one more the one that has been idle longest is closed. A
+    kubelet opens one at a time, a Prometheus keeps one."""
 
     standstill: Wait = timedelta(seconds=10)
     """How long the event loop may stand still before /healthz is answered 503, by the steady clock. With the probe's own

@@ -61,8 +61,9 @@ class ServerSettings:
     it hears the answer. A commit that finishes later is harmless, its alerts come again as repeats."""
 
     max_connections: Count = 4096
-    """Open connections; more are closed at once, and so are those of one address above half of them. An Alertmanager
-    opened 970 at once for 1,000 groups (measured)."""
+    """Open connections, half of them for one address at most. For one more the one that has been idle longest is closed, first
+    of addresses that have never shown a token; while a request is under way on each, the new one is. An Alertmanager opened 970
+    at once for 1,000 groups (measured)."""
 
     backlog: Count = 4096
     """Connections that the kernel keeps until they are accepted; 128 overflowed with 3,000 groups (measured)."""

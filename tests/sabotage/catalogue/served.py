@@ -14,12 +14,57 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="server/connections.py",
-                old="        if self._total >= self._most or self._held[peer] >= self._share:\n",
-                new="        if self._total >= self._most:\n",
+                old="        while self._by_peer[peer] >= self._share or len(self._held) >= self._most:\n",
+                new="        while len(self._held) >= self._most:\n",
             ),
         ),
         tests="integration/test_health_port.py",
         red=("test_a_peer_that_takes_all_connections_keeps_neither_a_webhook_nor_the_kubelet_out",),
+    ),
+    Sabotage(
+        takes_out="an idle connection gives up its place when one is short",
+        red_at="0000000000",
+        against=(Weakness.TAKEN_PORT,),
+        edits=(
+            Edit(
+                file="server/connections.py",
+                old="            if idle is None:\n                return False\n",
+                new="            if idle is None or idle.handler is not None:\n                return False\n",
+            ),
+        ),
+        tests="integration/test_health_port.py",
+        red=(
+            "test_two_addresses_that_ask_and_stay_keep_no_probe_of_the_kubelet_out",
+            "test_idle_connections_that_take_all_places_keep_no_webhook_out",
+        ),
+    ),
+    Sabotage(
+        takes_out="strangers' idle connections go before those of who has shown a token",
+        red_at="0000000000",
+        against=(Weakness.TAKEN_PORT,),
+        edits=(
+            Edit(
+                file="server/connections.py",
+                old="and (peer or held_by not in self._known):\n",
+                new="and (peer or held_by):\n",
+            ),
+        ),
+        tests="integration/test_health_port.py",
+        red=("test_an_idle_connection_of_an_address_that_has_shown_a_token_outlasts_strangers",),
+    ),
+    Sabotage(
+        takes_out="a request under way keeps its connection",
+        red_at="0000000000",
+        against=(Weakness.TAKEN_PORT,),
+        edits=(
+            Edit(
+                file="server/connections.py",
+                old="            self._idle.pop(connection, None)\n\n    def end_request",
+                new="            self._idle[connection] = None\n\n    def end_request",
+            ),
+        ),
+        tests="integration/test_health_port.py",
+        red=("test_a_request_under_way_keeps_its_connection",),
     ),
     Sabotage(
         takes_out="readiness is asked for once a second however many ask",
