@@ -27,12 +27,12 @@ def judged_labels(catalog: Catalog) -> frozenset[str]:
     """Name the labels and annotations of alerts that rules ask for, and those that name objects."""
     rules = catalog.rules.values()
     matched = {matcher.label for rule in rules for matcher in rule.matchers}
-    asked = [rule.when for rule in rules if rule.on is RuleSource.ALERT and rule.when is not None]
+    conditions = [rule.when for rule in rules if rule.on is RuleSource.ALERT and rule.when is not None]
     read = {
-        path.removeprefix(place)
-        for expression in asked
-        for path in expression.reads
+        name.removeprefix(place)
+        for condition in conditions
+        for name in condition.reads
         for place in ("alert.labels.", "alert.annotations.")
-        if path.startswith(place)
+        if name.startswith(place)
     }
     return frozenset({*TARGET_LABELS, *matched, *read})
