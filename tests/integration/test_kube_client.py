@@ -26,6 +26,7 @@ from kintsugi.errors import (
     TooManyRequests,
     Unauthorized,
 )
+from kintsugi.kube import transport
 from kintsugi.kube.api_errors import Request
 from kintsugi.kube.client import KubeClient, Patch, PatchKind
 from kintsugi.kube.transport import Transport
@@ -463,6 +464,20 @@ async def test_any_path_can_be_read_raw(api: ScriptedApi, kube: KubeClient) -> N
     """For /version, /healthz and the like."""
     api.on("GET /healthz", write(b"ok", kind="text/plain"))
     assert await kube.raw("/healthz") == b"ok"
+
+
+async def test_an_answer_that_is_too_long_is_read_no_further_and_not_asked_for_again(
+    api: ScriptedApi, kube: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever serves an aggregated API may send without end."""
+    monkeypatch.setattr(transport, "LONGEST_ANSWER", 1 << 20)
+    api.on("GET /apis/metrics.k8s.io/v1beta1/pods", write(b" " * (3 << 20)))
+    with pytest.raises(KubeError, match="longer than 1 MiB"):
+        await kube.raw("/apis/metrics.k8s.io/v1beta1/pods")
+    assert len(api.requests("GET /apis/metrics.k8s.io/v1beta1/pods")) == 1
+    api.on(f"DELETE {POD}", write(b" " * (3 << 20)))
+    with pytest.raises(OutcomeUnknown, match="longer than 1 MiB"):
+        await delete_the_pod(kube)
 
 
 async def test_reads_wait_for_our_own_limit_while_changes_and_watches_go(api: ScriptedApi, tmp_path: Path) -> None:

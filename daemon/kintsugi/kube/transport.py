@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import aiohttp
 from yarl import URL
 
-from kintsugi.errors import KubeError, ServerUnavailable
+from kintsugi.errors import KubeError, OutcomeUnknown, ServerUnavailable
 from kintsugi.kube.api_errors import Request, refusal, unanswered
 from kintsugi.kube.credentials import Access, Credentials
 from kintsugi.kube.throttle import Throttle
@@ -26,6 +26,8 @@ from kintsugi.threads import MOST_DECODED_ON_LOOP
 
 # Above the 1.5 MiB that etcd takes for one object: a whole event can wait in the buffer.
 READ_BUFFER_BYTES = 2 * 1024 * 1024
+# A page of a list has some hundred objects; an aggregated API may send anything.
+LONGEST_ANSWER = 64 * 1024 * 1024
 _LIMIT_OF_ERROR_BODY = 64 * 1024
 Heard = Callable[[str, float, float], None]
 """Told of each answer: its `Date` ("" when it says nothing of now), and the steady moments when it was asked for and came."""
@@ -92,7 +94,7 @@ class Transport:
         with _in_our_words(request):
             response = await self._open(request, self._limits(total=bound, silence=self._settings.read_timeout))
             async with response:
-                return await response.read()
+                return await _whole(request, response)
 
     @asynccontextmanager
     async def stream(self, request: Request, *, silence: timedelta | None) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -239,6 +241,18 @@ async def _chunks(request: Request, response: aiohttp.ClientResponse) -> AsyncIt
     with _in_our_words(request):
         async for chunk in response.content.iter_chunked(MOST_DECODED_ON_LOOP):
             yield chunk
+
+
+async def _whole(request: Request, response: aiohttp.ClientResponse) -> bytes:
+    """Read an answer. Raises KubeError, or OutcomeUnknown for a change, when it is too long: nobody asks again."""
+    parts, size = list[bytes](), 0
+    async for part in response.content.iter_any():
+        size += len(part)
+        if size > LONGEST_ANSWER:
+            kind = OutcomeUnknown if request.changes else KubeError
+            raise kind(f"{request}: the answer is longer than {LONGEST_ANSWER >> 20} MiB")
+        parts.append(part)
+    return b"".join(parts)
 
 
 @contextmanager
