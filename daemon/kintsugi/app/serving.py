@@ -11,7 +11,7 @@ from kintsugi.app.core import Core
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.notice_headlines import NoticeHeadlines
 from kintsugi.ledger import Accepted, LedgerInbox
-from kintsugi.model.records import Signal
+from kintsugi.model.records import DeadLetter, Signal
 from kintsugi.notifier import Notifier
 from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.explainer import Explainer
@@ -137,18 +137,30 @@ def health_of(settings: Settings, readiness: Readiness, metrics: Metrics, heartb
     )
 
 
+NOT_UNDERSTOOD = (
+    "Alertmanager has delivered what was not understood, or has left alerts out of a group, and nothing polls it: nobody here knows "
+    "these alerts. `kintsugi dead-letters` shows what it was, and why"
+)
+
+
 class NotifyingInbox(LedgerInbox):
-    """The ledger's inbox, which wakes the pipeline once something new is committed."""
+    """The ledger's inbox, which wakes the pipeline once something new is committed, and has a person hear of dead letters."""
 
     def __init__(self, core: Core) -> None:
         super().__init__(core.ledger.signals, core.ledger.dead_letters)
-        self._pipeline = core.pipeline
+        self._outbox, self._clock, self._pipeline = core.ledger.outbox, core.clock, core.pipeline
 
     async def accept(self, delivered: Sequence[Signal], now: datetime) -> Accepted:
         """Commit signals, then have them judged."""
         accepted = await super().accept(delivered, now)
         self._pipeline.wake()
         return accepted
+
+    async def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep deliveries that could not be understood, and leave a notice of it, one an hour."""
+        await super().keep_dead_letters(letters)
+        if letters:
+            await self._outbox.put_daemon_notice(NOT_UNDERSTOOD, self._clock.now())
 
 
 def operator_service(core: Core) -> OperatorService:
