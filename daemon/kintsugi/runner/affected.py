@@ -13,10 +13,11 @@ from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.disruptions import pod_deleted_by
 from kintsugi.decisions.planner import locks_of
 from kintsugi.decisions.zero_replicas import AtZero, standing_of
-from kintsugi.model.command import Command
+from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.records import RunRecord
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
+from kubeobjects import resources
 from kubeobjects.resources import CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS
 
 WORKLOADS = frozenset({CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS})
@@ -50,20 +51,21 @@ def affected_by(
     run: RunRecord,
     service: str,
     command: Command | None,
-    services: Mapping[str, Service],
+    views: Mapping[str, ServiceView],
     others: frozenset[str] = frozenset(),
 ) -> Affected:
     """
     Return what a change of a run's step affects: its service, and the object's where the command is known already.
 
-    `others` are further services that it affects.
+    An object's services are those whose workload, pod, claim, volume or Kubernetes Service it is. `others` are further services
+    that it affects.
     """
     asked = object_of(command) if command is not None and is_change(command) else None
     namespace = (namespace_of(command) if command is not None else None) or run.namespace
+    services = {name: view.service for name, view in views.items()}
     names = {service, *others}
-    for name, each in services.items():
-        if asked is not None and (each.namespace, str(each.workload)) == (namespace, str(asked)):
-            names.add(name)
+    if asked is not None:
+        names.update(name for name, view in views.items() if _has(view, asked, namespace))
     changed = sorted((services[name] for name in names if name in services), key=_order)
     own = [f"{namespace}/{asked}"] if asked is not None and asked.resource in WORKLOADS else []
     return Affected(
@@ -74,6 +76,23 @@ def affected_by(
         known=services,
         pod=pod_deleted_by(command),
     )
+
+
+def _has(view: ServiceView, asked: ObjectName, namespace: str) -> bool:
+    """Return whether an object is one of a service's."""
+    if asked.resource == resources.PVS:
+        return any(claim.spec.volume_name == asked.name for claim in view.pvcs)
+    if view.service.namespace != namespace:
+        return False
+    match asked.resource:
+        case resources.PODS:
+            return any(pod.metadata.name == asked.name for pod in view.pods)
+        case resources.PVCS:
+            return any(claim.metadata.name == asked.name for claim in view.pvcs)
+        case resources.SERVICES:
+            return view.host.partition(".")[0] == asked.name
+        case _:
+            return str(view.service.workload) == str(asked)
 
 
 def started_by(command: Command | None, affected: Affected, views: Mapping[str, ServiceView]) -> AtZero | None:

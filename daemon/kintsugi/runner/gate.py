@@ -83,8 +83,7 @@ class RunGate:
     ) -> "RunAdmission":
         """Return the gate before a change in this scope, of the command's object where that is known already."""
         run, views = self.journal.run, self.deps.observed.views
-        services, others = {name: view.service for name, view in views.items()}, services_of_removed(command, views)
-        affected = affected_by(run, scope.service, command, services, others)
+        affected = affected_by(run, scope.service, command, views, services_of_removed(command, views))
         starts = None if scope.restoring is not None else started_by(command, affected, views)
         return RunAdmission(
             gate=self, scope=scope, phase=phase or scope.phase, affected=affected, command=command, starts=starts

@@ -7,6 +7,19 @@ from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
+        takes_out="a pause of a service holds changes of its pods, claims and Services too",
+        red_at="0000000000",
+        edits=(
+            Edit(
+                file="runner/affected.py",
+                old="        names.update(name for name, view in views.items() if _has(view, asked, namespace))\n",
+                new="        names.update(n for n, view in views.items() if str(view.service.workload) == str(asked))\n",
+            ),
+        ),
+        tests="unit/runner/test_the_gate_before_every_change.py",
+        red=("test_a_pause_of_a_service_holds_changes_of_each_of_its_objects",),
+    ),
+    Sabotage(
         takes_out="in mode observe nothing more is written, whatever was begun before",
         red_at="375e3b26e7",
         against=(Weakness.CHANGES_AFTER_A_NO,),

@@ -16,6 +16,8 @@ from kintsugi.model.known import ScaledToZero
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.records import IncidentState, Pause, PauseScope, StepState
 from kintsugi.model.rules import Mode, RuleSource
+from kintsugi.objects.metadata import Metadata
+from kintsugi.objects.storage import ClaimSpec, PersistentVolumeClaim
 from tests.unit.factories import approval, moment, pause, pod, runbook_text, service_text, signal
 from tests.unit.runner.bench import SCALE, RunBench, clock
 
@@ -417,6 +419,35 @@ AT_API = """\
 - {id: mine, run: kubectl scale deployment/web --replicas=5}
 - {id: api, service: api, run: kubectl scale deployment/api --replicas=5}
 """
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "kubectl label pod api-1 quarantine=yes",
+        "kubectl annotate pvc data-api-0 note=seen",
+        "kubectl label pv pv-api note=seen",
+        "kubectl annotate svc api-service note=seen",
+    ],
+)
+async def test_a_pause_of_a_service_holds_changes_of_each_of_its_objects(change: str) -> None:
+    """P8: its pods, its claims with their volumes, its Kubernetes Service, of whatever service the run is."""
+    bench = RunBench(f"- {{id: note, run: {change}}}", documents=(API,), heals="kubectl")
+    bench.observed.views["api"] = replace(
+        bench.observed.views["api"],
+        pods=(pod("api-1"),),
+        pvcs=(
+            PersistentVolumeClaim(
+                metadata=Metadata(name="data-api-0", namespace="production"),
+                spec=ClaimSpec(volume_name="pv-api"),
+            ),
+        ),
+        host="api-service.production",
+    )
+    times = bench.note_times()
+    bench.ledger.pauses = [pause(PauseScope.SERVICE, "api", until=moment(minutes=2))]
+    await bench.drive()
+    assert list(times.values()) == [pytest.approx(120, abs=1.5)]
 
 
 async def test_a_step_at_another_service_takes_its_locks_before_its_first_change_there() -> None:
