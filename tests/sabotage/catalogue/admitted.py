@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a pause of a service holds changes of its pods, claims and Services too",
-        red_at="0000000000",
+        red_at="ae0aae2d30",
         edits=(
             Edit(
                 file="runner/affected.py",
