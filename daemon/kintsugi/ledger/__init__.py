@@ -12,6 +12,7 @@ from kintsugi.ledger.inbox import Accepted
 from kintsugi.ledger.incidents import IncidentRepository
 from kintsugi.ledger.ledger import Ledger
 from kintsugi.ledger.outbox import OutboxRepository
+from kintsugi.ledger.pieces import in_pieces
 from kintsugi.ledger.retention import RetentionTerms
 from kintsugi.ledger.run_requests import Decide, RunRequest, RunRequestResult
 from kintsugi.ledger.signal_inbox import DeliveryInbox, LedgerInbox, SignalInbox
@@ -35,4 +36,5 @@ __all__ = [
     "RunRequestResult",
     "SignalInbox",
     "Windows",
+    "in_pieces",
 ]

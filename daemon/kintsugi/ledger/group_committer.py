@@ -13,6 +13,7 @@ from datetime import datetime
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
 from kintsugi.ledger.inbox import DeliveryResult
+from kintsugi.ledger.pieces import text_of
 from kintsugi.model.records import Signal
 
 MOST_WAITING = 50_000
@@ -21,12 +22,16 @@ MOST_WAITING = 50_000
 MOST_TOGETHER = 2_000
 """Signals in one transaction, so that a request never waits long behind the intake."""
 
+MOST_TEXT = 2 << 20
+"""Characters of their labels and annotations, for the same reason."""
+
 Commit = Callable[[Sequence[Signal], datetime], Awaitable[list[DeliveryResult]]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Caller:
     signals: Sequence[Signal]
+    text: int
     now: datetime
     answer: asyncio.Future[list[DeliveryResult]]
 
@@ -44,7 +49,7 @@ class GroupCommitter:
         """Wait until these signals are durable. A caller that is cancelled does not take its signals back."""
         if self._waiting and self._waiting + len(signals) > MOST_WAITING:
             raise LedgerUnavailable(f"the intake is full: {self._waiting} signals wait for their commit")
-        caller = _Caller(signals, now, asyncio.get_running_loop().create_future())
+        caller = _Caller(signals, sum(map(text_of, signals)), now, asyncio.get_running_loop().create_future())
         self._callers.append(caller)
         self._waiting += len(signals)
         if self._committing is None:
@@ -67,11 +72,14 @@ class GroupCommitter:
 
     def _next_group(self) -> list[_Caller]:
         group = [self._callers.popleft()]
-        size = len(group[0].signals)
-        while self._callers and size + len(self._callers[0].signals) <= MOST_TOGETHER:
+        size, text = len(group[0].signals), group[0].text
+        while self._callers:
+            following = self._callers[0]
+            size, text = size + len(following.signals), text + following.text
+            if size > MOST_TOGETHER or text > MOST_TEXT:
+                break
             group.append(self._callers.popleft())
-            size += len(group[-1].signals)
-        self._waiting -= size
+        self._waiting -= sum(len(caller.signals) for caller in group)
         return group
 
     async def _commit_group(self, group: Sequence[_Caller]) -> None:

@@ -18,11 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.ledger import episodes
 from kintsugi.ledger.bulk import Bulk, moments
 from kintsugi.ledger.episodes import Episode, Seen
+from kintsugi.ledger.pieces import text_of
 from kintsugi.ledger.rows import UNKNOWN_TIME, moment
 from kintsugi.ledger.tables import signals
 from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
-from kintsugi.threads import computed, size_of
+from kintsugi.threads import MOST_ON_LOOP, computed, size_of
 
 TURN = 0x6B696E01
 """Writing deliveries takes turns across replicas, so that two of them never open the same episode twice."""
@@ -102,15 +103,31 @@ def summed(told: Sequence[DeliveryResult]) -> Accepted:
     )
 
 
+Written = Mapping[str, tuple[str, str]]
+"""The labels and annotations of signals, by their ids, as they are stored."""
+
+
+async def large_texts(deliveries: Sequence[Signal]) -> Written:
+    """Mask and write out the labels and annotations of the signals that have long ones."""
+    large = [each for each in deliveries if text_of(each) > MOST_ON_LOOP]
+    if not large:
+        return {}
+    return await computed(MOST_ON_LOOP + 1, lambda: {each.id: _texts(each) for each in large})
+
+
+def _texts(signal: Signal) -> tuple[str, str]:
+    return dump_labels(signal.labels), dump_labels(signal.annotations)
+
+
 async def write_deliveries(
-    connection: AsyncConnection, deliveries: Sequence[Signal], now: datetime
+    connection: AsyncConnection, deliveries: Sequence[Signal], now: datetime, written: Written | None = None
 ) -> list[DeliveryResult]:
-    """Write the deliveries in order, and return the outcome of each."""
+    """Write the deliveries in order, and return the outcome of each; `written` are texts of them that are made already."""
     deliveries = [_keyed(delivery) for delivery in deliveries]
     keys, oldest = list({delivery.key for delivery in deliveries}), min(each.began for each in deliveries)
     batch = _EpisodeBatch(await known_episodes(connection, keys, oldest))
     told = [batch.add(delivery) for delivery in deliveries]
-    await _write(connection, batch, now)
+    await _write(connection, batch, now, written or {})
     return told
 
 
@@ -190,7 +207,7 @@ async def known_episodes(
     return known
 
 
-async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetime) -> None:
+async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetime, written: Written) -> None:
     moment = moments(connection.dialect)
     changed = [episode for episode in batch.after if batch.before.get(episode.id, episode) != episode]
     created = [episode for episode in batch.after if episode.id not in batch.before]
@@ -200,9 +217,9 @@ async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetim
     judged = (_ENDED.kind.value, _ENDED.reason.value, _ENDED.text, moment(now))
     updates = [(episode.ended, (*_state(episode, moment), moment(now), episode.id)) for episode in changed]
     made = [(episode, batch.makers[episode.id]) for episode in created]
-    foreign = size_of([(maker.labels, maker.annotations) for _, maker in made])
+    foreign = size_of([(maker.labels, maker.annotations) for _, maker in made if maker.id not in written])
     inserts = await computed(
-        foreign, lambda: [(episode.ended, _row(episode, maker, now, moment)) for episode, maker in made]
+        foreign, lambda: [(episode.ended, _row(episode, maker, written, now, moment)) for episode, maker in made]
     )
     for statement, rows in (  # updates first: a key has one open episode at most
         (_UPDATE_ENDED, [(*row, *judged) for ended, row in updates if ended]),
@@ -239,7 +256,7 @@ def _state(episode: Episode, moment: Callable[[datetime | None], object]) -> tup
 
 
 def _row(
-    episode: Episode, maker: Signal, now: datetime, moment: Callable[[datetime | None], object]
+    episode: Episode, maker: Signal, written: Written, now: datetime, moment: Callable[[datetime | None], object]
 ) -> tuple[object, ...]:
     return (
         clean(episode.id),
@@ -247,8 +264,7 @@ def _row(
         maker.kind.value,
         maker.key,
         clean(maker.rule),
-        dump_labels(maker.labels),
-        dump_labels(maker.annotations),
+        *(written.get(maker.id) or _texts(maker)),
         None if maker.target is None else dump(maker.target),
         *_state(episode, moment),
         moment(maker.received),

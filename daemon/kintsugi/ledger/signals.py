@@ -8,7 +8,7 @@ from sqlalchemy import Row, bindparam, exists, func, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.group_committer import GroupCommitter
-from kintsugi.ledger.inbox import TURN, Accepted, DeliveryResult, summed, write_deliveries
+from kintsugi.ledger.inbox import TURN, Accepted, DeliveryResult, large_texts, summed, write_deliveries
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import signal, signal_columns, unreadable, verdict, verdict_values
 from kintsugi.ledger.store import Store
@@ -65,9 +65,11 @@ class SignalRepository(Repository):
         await self._committer.close()
 
     async def _commit(self, delivered: Sequence[Signal], now: datetime) -> list[DeliveryResult]:
+        written = await large_texts(delivered)  # before the transaction, which others wait for
+
         async def work(connection: AsyncConnection) -> list[DeliveryResult]:
             await self._store.take_turns(connection, TURN)
-            return await write_deliveries(connection, delivered, now)
+            return await write_deliveries(connection, delivered, now, written)
 
         return await self._store.write("accept", work)
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from aiohttp import web
 
 from kintsugi.errors import KintsugiError, LedgerError, LedgerUnavailable
-from kintsugi.ledger import DeliveryInbox
+from kintsugi.ledger import DeliveryInbox, in_pieces
 from kintsugi.model.decoded import Decoded
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
 from kintsugi.server.answers import refusal, short_answer
@@ -24,9 +24,6 @@ from kintsugi.telemetry import Metrics, get_logger
 from kintsugi.threads import MOST_DECODED_ON_LOOP
 
 log = get_logger(__name__)
-
-_TOGETHER = 1000
-"""Signals handed over in one piece, so that a large delivery is seen to get on."""
 
 
 class DecodedBody(Decoded, Protocol):
@@ -74,8 +71,8 @@ class CommitQueue:
         self.check_room(len(signals))
         self._count(len(signals))
         try:
-            for start in range(0, len(signals), _TOGETHER):
-                await self._commit_some(signals[start : start + _TOGETHER], now)
+            for piece in in_pieces(signals):
+                await self._commit_some(piece, now)
         finally:
             self._count(-len(signals))
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from kintsugi.errors import KintsugiError
-from kintsugi.ledger import SignalInbox
+from kintsugi.ledger import SignalInbox, in_pieces
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.model.rules import RuleSource
 from kintsugi.settings import AlertmanagerSettings
@@ -26,10 +26,6 @@ log = get_logger(__name__)
 
 MISSES = 2
 """Polls on end that an alert must be missing from before it counts as over."""
-
-_TOGETHER = 1000
-"""Alerts of one poll that are committed in one piece: a storm must fit into what the database lets one transaction take,
-and webhooks have their turn in between."""
 
 _KNOWS_AFTER = timedelta(minutes=5)
 """How long after its start Alertmanager may not yet have heard again of everything that fires (its resolve_timeout)."""
@@ -118,8 +114,8 @@ class Poller:
         over = await self._over(believed, {alert.signal.key for alert in alerts}, now)
         active = [alert.signal for alert in alerts if not alert.suppressed]
         found = [*active, *over]
-        for start in range(0, len(found), _TOGETHER):
-            await self._inbox.accept(found[start : start + _TOGETHER], now)
+        for piece in in_pieces(found):
+            await self._inbox.accept(piece, now)
         if letters:
             await self._inbox.keep_dead_letters(letters)
             self._metrics.dead_letters.inc(len(letters))

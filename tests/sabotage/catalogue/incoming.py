@@ -101,6 +101,26 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
     ),
     Sabotage(
+        takes_out="long labels are masked before the transaction begins",
+        red_at="0000000000",
+        edits=(Edit(file="ledger/inbox.py", old="text_of(each) > MOST_ON_LOOP]", new="text_of(each) > 1 << 30]"),),
+        tests="unit/ledger/test_intake.py",
+        red=("test_long_labels_are_masked_before_the_transaction_begins",),
+    ),
+    Sabotage(
+        takes_out="a transaction of signals has so much text and no more",
+        red_at="0000000000",
+        edits=(
+            Edit(
+                file="ledger/group_committer.py",
+                old="            if size > MOST_TOGETHER or text > MOST_TEXT:\n",
+                new="            if size > MOST_TOGETHER:\n",
+            ),
+        ),
+        tests="unit/ledger/test_intake.py",
+        red=("test_a_group_is_bounded_by_its_texts_too",),
+    ),
+    Sabotage(
         takes_out="a storm that is polled is committed in pieces",
         red_at="375e3b26e7",
         shows=("A4",),
@@ -108,8 +128,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="sources/poll.py",
-                old="            await self._inbox.accept(found[start : start + _TOGETHER], now)\n",
-                new="            await self._inbox.accept(found[start:] if start == 0 else (), now)\n",
+                old="        for piece in in_pieces(found):\n",
+                new="        for piece in [found]:\n",
             ),
         ),
         tests="unit/sources/test_polling_alertmanager.py",

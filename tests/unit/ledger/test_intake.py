@@ -1,28 +1,34 @@
 """Group commit: who waits together is committed together, and each gets its own answer."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
-from kintsugi.ledger.group_committer import MOST_TOGETHER, MOST_WAITING, GroupCommitter
-from kintsugi.ledger.inbox import DeliveryOutcome, DeliveryResult
+from kintsugi.ledger import in_pieces
+from kintsugi.ledger.group_committer import MOST_TEXT, MOST_TOGETHER, MOST_WAITING, GroupCommitter
+from kintsugi.ledger.inbox import DeliveryOutcome, DeliveryResult, write_deliveries
+from kintsugi.ledger.texts import dump_labels
 from kintsugi.model.records import Signal, SignalSource
 from kintsugi.model.rules import RuleSource
+from tests.harness import ledgers
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def signals(prefix: str, number: int = 1) -> list[Signal]:
-    """Make deliveries."""
+def signals(prefix: str, number: int = 1, text: int = 0) -> list[Signal]:
+    """Make deliveries, each with an annotation of so many characters."""
     return [
         Signal(
             id=f"{prefix}-{each}",
             source=SignalSource.ALERTMANAGER,
             kind=RuleSource.ALERT,
             key=f"{prefix}-{each}",
+            annotations={"runbook": "x" * text} if text else {},
             began=NOW,
             received=NOW,
         )
@@ -102,6 +108,49 @@ async def test_a_group_is_bounded_but_one_caller_is_never_cut() -> None:
     sizes = (1, MOST_TOGETHER - 1, 2, 3 * MOST_TOGETHER)
     await asyncio.gather(*(intake.accept(signals(f"c{size}", size), NOW) for size in sizes))
     assert [len(group) for group in commits.groups] == [MOST_TOGETHER, 2, 3 * MOST_TOGETHER]
+
+
+async def test_a_group_is_bounded_by_its_texts_too() -> None:
+    """A4: what strangers have written is masked while others wait."""
+    commits = Commits()
+    commits.open.set()
+    intake = GroupCommitter(commits)
+    await asyncio.gather(*(intake.accept(signals(f"c{n}", 1, MOST_TEXT // 2), NOW) for n in range(4)))
+    assert [len(group) for group in commits.groups] == [1, 1, 1, 1]
+    commits.groups.clear()
+    await asyncio.gather(*(intake.accept(signals(f"d{n}", 1, MOST_TEXT // 3), NOW) for n in range(4)))
+    assert [len(group) for group in commits.groups] == [2, 2]
+
+
+@pytest.mark.parametrize(("text", "sizes"), [(0, [1000, 1000, 500]), (1 << 18, [3] * 833 + [1]), (2 << 20, [1] * 2500)])
+def test_a_delivery_is_handed_over_in_pieces_of_so_many_signals_and_so_much_text(text: int, sizes: list[int]) -> None:
+    delivered = signals("c", 2500)
+    for number, each in enumerate(delivered):
+        delivered[number] = replace(each, annotations={"runbook": "x" * text})
+    pieces = list(in_pieces(delivered))
+    assert [len(piece) for piece in pieces] == sizes
+    assert [each for piece in pieces for each in piece] == delivered
+
+
+async def test_long_labels_are_masked_before_the_transaction_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hostile delivery is masked for seconds, and the database ends a transaction that idles."""
+    order: list[str] = []
+
+    def dump(labels: Mapping[str, str]) -> str:
+        order.append(f"masks {sum(map(len, labels.values()))}")
+        return dump_labels(labels)
+
+    async def write(*arguments: Any) -> list[DeliveryResult]:
+        order.append("begins")
+        return await write_deliveries(*arguments)
+
+    monkeypatch.setattr("kintsugi.ledger.inbox.dump_labels", dump)
+    monkeypatch.setattr("kintsugi.ledger.signals.write_deliveries", write)
+    async with ledgers.in_memory(NOW) as ledger:
+        await ledger.signals.accept([*signals("long", 1, 50_000), *signals("short", 1, 10)], NOW)
+        kept = {each.id: each.annotations for each, _ in await ledger.signals.newest(limit=10)}
+    assert order == ["masks 0", "masks 50000", "begins", "masks 0", "masks 10"]
+    assert kept == {"long-0": {"runbook": "x" * 50_000}, "short-0": {"runbook": "x" * 10}}
 
 
 async def test_a_full_intake_refuses_at_once() -> None:

@@ -1,0 +1,32 @@
+"""In what pieces signals are committed: a large delivery is seen to get on, and others have their turn in between."""
+
+from collections.abc import Iterator, Sequence
+
+from kintsugi.model.records import Signal
+
+MOST_TOGETHER = 1000
+"""Signals that are handed over in one piece: a storm must fit into what a database lets one transaction take."""
+
+MOST_TEXT = 1 << 20
+"""Characters of their labels and annotations: to mask so much of the worst text takes a second and a half."""
+
+
+def in_pieces(signals: Sequence[Signal]) -> Iterator[Sequence[Signal]]:
+    """Yield the signals in their order, in pieces that are committed one after the other."""
+    piece: list[Signal] = []
+    text = 0
+    for signal in signals:
+        size = text_of(signal)
+        if piece and (len(piece) >= MOST_TOGETHER or text + size > MOST_TEXT):
+            yield piece
+            piece, text = [], 0
+        piece.append(signal)
+        text += size
+    if piece:
+        yield piece
+
+
+def text_of(signal: Signal) -> int:
+    """Return how many characters the labels and annotations of a signal have."""
+    labels, annotations = signal.labels, signal.annotations
+    return sum(map(len, (*labels, *labels.values(), *annotations, *annotations.values())))
