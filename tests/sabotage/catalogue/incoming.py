@@ -102,14 +102,14 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="long labels are masked before the transaction begins",
-        red_at="0000000000",
+        red_at="11c938ba68",
         edits=(Edit(file="ledger/inbox.py", old="text_of(each) > MOST_ON_LOOP]", new="text_of(each) > 1 << 30]"),),
         tests="unit/ledger/test_intake.py",
         red=("test_long_labels_are_masked_before_the_transaction_begins",),
     ),
     Sabotage(
         takes_out="a transaction of signals has so much text and no more",
-        red_at="0000000000",
+        red_at="11c938ba68",
         edits=(
             Edit(
                 file="ledger/group_committer.py",
@@ -122,7 +122,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a storm that is polled is committed in pieces",
-        red_at="375e3b26e7",
+        red_at="11c938ba68",
         shows=("A4",),
         against=(Weakness.POLLED_STORM,),
         edits=(
