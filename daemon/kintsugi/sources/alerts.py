@@ -23,6 +23,9 @@ _LONGEST = 64 * 1024
 
 _LONGEST_ANNOTATION = 1000
 
+LEFT_OUT = "kintsugi.dev/left-out"
+"""The annotation that says how many were left out."""
+
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 _HINTS = (
@@ -136,7 +139,7 @@ def _moment(text: str, field: str) -> datetime:
 
 
 def _bounded(alert: AlertFields, size: int) -> dict[str, str]:
-    """Return the annotations, cut where the alert is very large. Raises ValueError when its labels alone are."""
+    """Return the annotations, cut where the alert is very large, which they say. Raises ValueError when its labels alone are."""
     annotations = alert.annotations or {}
     if size <= _LONGEST:
         return annotations
@@ -144,4 +147,13 @@ def _bounded(alert: AlertFields, size: int) -> dict[str, str]:
     if labels > _LONGEST:
         raise ValueError(f"labels: {labels} characters, at most {_LONGEST} are read")
     first = list(annotations.items())[: _LONGEST // _LONGEST_ANNOTATION]
-    return {name[:_LONGEST_ANNOTATION]: value[:_LONGEST_ANNOTATION] for name, value in first}
+    read = {_cut(name): _cut(value) for name, value in first}
+    left_out = len(annotations) - len(first)
+    return {**read, LEFT_OUT: f"{left_out} more annotations"} if left_out else read
+
+
+def _cut(text: str) -> str:
+    """Return a text that is not too long, or its beginning and that it is no more."""
+    if len(text) <= _LONGEST_ANNOTATION:
+        return text
+    return f"{text[:_LONGEST_ANNOTATION]}… (cut off after {_LONGEST_ANNOTATION} of {len(text)} characters)"
