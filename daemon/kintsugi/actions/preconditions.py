@@ -12,7 +12,7 @@ from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import Refused
 from kintsugi.model.command import ObjectName
-from kintsugi.model.essentials import essential, essential_claim
+from kintsugi.model.essentials import essential, essential_object
 from kintsugi.model.hosts import service_of
 from kintsugi.model.records import Phase
 from kintsugi.objects import predicates
@@ -46,15 +46,14 @@ def protected(namespace: str, context: ChangeContext) -> str:
 def essential_part(asked: ObjectName, obj: Unstructured, namespace: str, context: ChangeContext) -> str:
     """Refuse a pod, a workload, a claim or a volume of an essential (E23, P8)."""
     known = context.essentials
-    if asked.resource == PVCS:
-        what = essential_claim(namespace, asked.name, known)
-    elif asked.resource == PVS:
+    if asked.resource == PVS:
         owner = unstructured.nested_map(obj, "spec", "claimRef")
-        what = essential_claim(
-            unstructured.nested_string(owner, "namespace"), unstructured.nested_string(owner, "name"), known
-        )
+        place, claim = unstructured.nested_string(owner, "namespace"), unstructured.nested_string(owner, "name")
+        what = essential_object(PVCS.kind, place, claim, known)
     else:
-        what = essential(namespace, unstructured.labels(unstructured.nested_map(obj, "spec", "template") or obj), known)
+        template = unstructured.nested_map(obj, "spec", "template") or obj
+        what = essential_object(asked.resource.kind, namespace, asked.name, known)
+        what = what or (essential(namespace, unstructured.labels(template), known) if asked.resource != PVCS else "")
     return f"{asked} belongs to {what}: nothing is ever changed there" if what else ""
 
 

@@ -1,15 +1,16 @@
 """
 The essentials, which are never changed wherever they run: the cluster's DNS, and the database of our own ledger.
 
-Both are identified by their Services: a pod that a Service's selector chooses, the workload that makes such pods, and the
-claims that they use.
+Both are identified by their Services: the pods that a Service's selector chooses, or that its endpoints name where it has none (Patroni
+writes them itself), the workload that makes such pods, and the claims that they use.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from kintsugi.model.hosts import service_of
-from kintsugi.objects.kept import KubeService, Pod
+from kintsugi.objects.kept import EndpointSlice, KubeService, Pod
+from kintsugi.objects.network import SERVICE_NAME
 
 DNS, LEDGER = "the cluster's DNS", "the database of our own ledger"
 
@@ -19,12 +20,24 @@ _DNS_NAMES = frozenset({"kube-dns", "coredns"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Essential:
-    """The pods that `labels` choose in a namespace, and the claims that they use; `what` names it for people."""
+    """
+    What is behind a Service of a namespace; `what` names it for people.
+
+    `labels` is the Service's selector, empty where it has none. `pods`, `workloads` (kind and name) and `claims` are those that are
+    there: a pod may have a label of its role, which its workload's template has not.
+    """
 
     namespace: str
+    service: str
     labels: frozenset[tuple[str, str]]
     what: str
+    pods: frozenset[str] = frozenset()
+    workloads: frozenset[tuple[str, str]] = frozenset()
     claims: frozenset[str] = frozenset()
+
+    def chooses(self, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Return whether the selector takes in a pod with these labels."""
+        return namespace == self.namespace and bool(self.labels) and self.labels <= labels.items()
 
 
 def essentials(
@@ -36,26 +49,64 @@ def essentials(
     `ledger_hosts` are names as SERVICE.NAMESPACE, or addresses; `nameservers` the addresses that this machine asks for names.
     """
     return tuple(
-        Essential(namespace=service.metadata.namespace, labels=frozenset(service.spec.selector.items()), what=what)
+        Essential(
+            namespace=service.metadata.namespace,
+            service=service.metadata.name,
+            labels=frozenset(service.spec.selector.items()),
+            what=what,
+        )
         for service in services
-        if service.spec.selector and (what := _what(service, ledger_hosts, nameservers))
+        if (what := _what(service, ledger_hosts, nameservers))
     )
 
 
-def with_claims(known: tuple[Essential, ...], pods: Iterable[Pod]) -> tuple[Essential, ...]:
-    """Add the claims that the ledger's database uses, by its pods; the DNS has none."""
+def with_objects(
+    known: tuple[Essential, ...], pods: Iterable[Pod], slices: Iterable[EndpointSlice]
+) -> tuple[Essential, ...]:
+    """Add the pods of the ledger's database, their workloads and their claims; the DNS is known by its labels."""
     if not any(each.what == LEDGER for each in known):
         return known
-    used: dict[Essential, set[str]] = {each: set() for each in known if each.what == LEDGER}
-    for pod in pods:
-        for each, claims in used.items():
-            if pod.metadata.namespace == each.namespace and each.labels <= pod.metadata.labels.items():
-                claims |= {
-                    volume.persistent_volume_claim.claim_name
-                    for volume in pod.spec.volumes
-                    if volume.persistent_volume_claim
-                }
-    return tuple(replace(each, claims=frozenset(used.get(each, ()))) for each in known)
+    pods, slices = tuple(pods), tuple(slices)
+    return tuple(_with_objects(each, pods, slices) if each.what == LEDGER else each for each in known)
+
+
+def _with_objects(known: Essential, pods: Iterable[Pod], slices: Iterable[EndpointSlice]) -> Essential:
+    place = known.namespace, known.service
+    addresses = {
+        address
+        for each in slices
+        if (each.metadata.namespace, each.metadata.labels.get(SERVICE_NAME)) == place
+        for endpoint in each.endpoints or ()
+        for address in endpoint.addresses
+    }
+    found = [
+        pod
+        for pod in pods
+        if known.chooses(pod.metadata.namespace, pod.metadata.labels)
+        or (pod.metadata.namespace == known.namespace and pod.status.pod_ip in addresses)
+    ]
+    return replace(
+        known,
+        pods=frozenset(pod.metadata.name for pod in found),
+        workloads=frozenset(made_by for pod in found if (made_by := _maker(pod)) is not None),
+        claims=frozenset(
+            volume.persistent_volume_claim.claim_name
+            for pod in found
+            for volume in pod.spec.volumes
+            if volume.persistent_volume_claim
+        ),
+    )
+
+
+def _maker(pod: Pod) -> tuple[str, str] | None:
+    """Return kind and name of the workload that has made a pod; a ReplicaSet's is its Deployment."""
+    owner = next((each for each in pod.metadata.owner_references if each.controller), None)
+    if owner is None:
+        return None
+    template = pod.metadata.labels.get("pod-template-hash", "")
+    if owner.kind == "ReplicaSet" and template and owner.name.endswith(f"-{template}"):
+        return "Deployment", owner.name.removesuffix(f"-{template}")
+    return owner.kind, owner.name
 
 
 def ledger_hosts(host: str, find: Callable[[str, str], KubeService | None]) -> frozenset[str]:
@@ -76,12 +127,22 @@ def essential(namespace: str, labels: Mapping[str, str], known: Iterable[Essenti
     """Return the essential that a pod with these labels (or a workload that makes such pods) belongs to, "" for none."""
     if labels.get(_APP) in _DNS_NAMES or labels.get(_NAME) in _DNS_NAMES or _OPERATED in labels:
         return DNS
-    return next((each.what for each in known if each.namespace == namespace and each.labels <= labels.items()), "")
+    return next((each.what for each in known if each.chooses(namespace, labels)), "")
 
 
-def essential_claim(namespace: str, claim: str, known: Iterable[Essential]) -> str:
-    """Return the essential that a claim belongs to, "" for none."""
-    return next((each.what for each in known if each.namespace == namespace and claim in each.claims), "")
+def essential_object(kind: str, namespace: str, name: str, known: Iterable[Essential]) -> str:
+    """Return the essential that a pod, a workload or a claim is known to belong to by its name, "" for none."""
+    return next((each.what for each in known if each.namespace == namespace and _has(each, kind, name)), "")
+
+
+def _has(known: Essential, kind: str, name: str) -> bool:
+    match kind:
+        case "Pod":
+            return name in known.pods
+        case "PersistentVolumeClaim":
+            return name in known.claims
+        case _:
+            return (kind, name) in known.workloads
 
 
 def _what(service: KubeService, hosts: frozenset[str], nameservers: frozenset[str]) -> str:

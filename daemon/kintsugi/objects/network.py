@@ -54,6 +54,10 @@ class KubeService(Object, frozen=True):
     status: ServiceStatus = ServiceStatus()
 
 
+SERVICE_NAME = "kubernetes.io/service-name"
+"""The label of an EndpointSlice that says of which Service it is."""
+
+
 class EndpointConditions(Kept, frozen=True):
     """Whether an endpoint takes traffic. An absent `ready` means ready: so the API says."""
 

@@ -19,7 +19,7 @@ from kintsugi.decisions.slots import overtaker
 from kintsugi.decisions.zero_replicas import at_zero
 from kintsugi.errors import ProbeFailed
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.essentials import Essential, essential, essentials, ledger_hosts, with_claims
+from kintsugi.model.essentials import Essential, essential, essential_object, essentials, ledger_hosts, with_objects
 from kintsugi.model.known import GoodRevision
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.max_allowed import NOTHING_ALLOWED
@@ -28,6 +28,7 @@ from kintsugi.model.rules import Mode, Rule
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView
 from kintsugi.objects import predicates, reasons
+from kintsugi.objects.kept import Pod
 from kintsugi.runner.context import StepScope
 from kintsugi.views import Caches, ServiceViews
 
@@ -162,7 +163,7 @@ class ObservedState:
             protected=self.limits.protected,
             env=view.service.env if view is not None else {},
             ledger_host=self.limits.ledger_host,
-            essentials=with_claims(self._essentials(), self.caches.pods.store.values()),
+            essentials=self._with_objects(self._essentials(), self.caches.pods.store.values()),
             off_limits=self._off_limits(view),
             may_stop=scope.restoring.may_stop if scope.restoring is not None else frozenset(),
             max_allowed=view.service.max_allowed if view is not None else NOTHING_ALLOWED,
@@ -225,9 +226,15 @@ class ObservedState:
             return ""
         labels = [pod.metadata.labels for pod in view.pods]
         labels += [view.workload.spec.template.metadata.labels] if view.workload is not None else []
-        known = self._essentials(view.service.namespace)
-        found = (essential(view.service.namespace, each, known) for each in labels)
+        namespace, workload = view.service.namespace, view.service.workload
+        known = self._with_objects(self._essentials(namespace), view.pods)
+        if what := essential_object(workload.resource.kind, namespace, workload.name, known):
+            return what
+        found = (essential(namespace, each, known) for each in labels)
         return next((what for what in found if what), "")
+
+    def _with_objects(self, known: tuple[Essential, ...], pods: Iterable[Pod]) -> tuple[Essential, ...]:
+        return with_objects(known, pods, self.caches.endpoints.store.values())
 
     def _addresses(self, view: ServiceView) -> frozenset[str]:
         """Name where a service is reached: its pods, and the Services in front of them."""

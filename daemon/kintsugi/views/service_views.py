@@ -19,6 +19,7 @@ from kintsugi.model.known import GoodRevision
 from kintsugi.model.services import Service
 from kintsugi.model.views import ServiceView, Workload
 from kintsugi.objects.kept import DaemonSet, Deployment, EndpointSlice, KubeService, Object, Pod, StatefulSet
+from kintsugi.objects.network import SERVICE_NAME
 from kintsugi.objects.rollouts import unsettled
 from kintsugi.scope.values import health_names
 from kintsugi.telemetry import Border, Containment, get_logger
@@ -45,7 +46,6 @@ from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, Resourc
 
 log = get_logger(__name__)
 
-SERVICE_NAME = "kubernetes.io/service-name"
 
 REST = 9
 """The pause after a refresh, in multiples of its duration: during a flood of changes, following them comes first."""

@@ -7,6 +7,32 @@ from tests.sabotage.weaknesses import Weakness
 
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
+        takes_out="a ledger's StatefulSet is known by the pods behind its Service",
+        red_at="0000000000",
+        edits=(
+            Edit(
+                file="model/essentials.py",
+                old="            return (kind, name) in known.workloads\n",
+                new="            return (kind, name) in known.claims\n",
+            ),
+        ),
+        tests="unit/pipeline/test_what_nothing_is_done_to.py",
+        red=("test_a_ledger_that_an_operator_leads_to_by_role_protects_its_stateful_set",),
+    ),
+    Sabotage(
+        takes_out="a ledger behind a Service without a selector is known by its endpoints",
+        red_at="0000000000",
+        edits=(
+            Edit(
+                file="model/essentials.py",
+                old="pod.status.pod_ip in addresses)\n",
+                new="pod.status.pod_ip in ())\n",
+            ),
+        ),
+        tests="unit/pipeline/test_what_nothing_is_done_to.py",
+        red=("test_a_ledger_that_an_operator_leads_to_by_role_protects_its_stateful_set",),
+    ),
+    Sabotage(
         takes_out="the budget counts as far back as its window reaches",
         red_at="375e3b26e7",
         shows=("P7",),

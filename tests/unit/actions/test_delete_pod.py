@@ -240,7 +240,7 @@ async def test_a_pod_of_the_dns_or_of_the_ledgers_database_is_not_deleted_in_wha
     dns["metadata"]["labels"] |= {"k8s-app": "kube-dns"}
     assert await reason(dns) == "pod/web-1 belongs to the cluster's DNS: nothing is ever changed there"
     labels = frozenset(database["metadata"]["labels"].items())
-    known = Essential(namespace=NAMESPACE, labels=labels, what=LEDGER)
+    known = Essential(service="ledger", namespace=NAMESPACE, labels=labels, what=LEDGER)
     assert "the database of our own ledger" in await reason(database, essentials=(known,))
 
 

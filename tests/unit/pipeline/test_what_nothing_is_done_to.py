@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.preconditions import essential_part
@@ -15,8 +16,9 @@ from kintsugi.model.command import ObjectName
 from kintsugi.model.essentials import DNS, LEDGER
 from kintsugi.model.history import History
 from kintsugi.model.records import Phase, Reason, StepRecord, StepState, VerdictKind
-from kintsugi.objects.kept import KubeService, Metadata
-from kintsugi.objects.network import ServiceSpec
+from kintsugi.objects.kept import EndpointSlice, KubeService, Metadata
+from kintsugi.objects.metadata import OwnerReference
+from kintsugi.objects.network import SERVICE_NAME, Endpoint, ServiceSpec
 from kintsugi.objects.pods import ClaimVolume, PodSpec, Volume
 from kintsugi.runner.context import StepScope
 from kubeobjects.resources import DEPLOYMENTS, PODS, PVCS, PVS, STATEFULSETS, Resource
@@ -35,17 +37,29 @@ def front(name: str, selector: dict[str, str], *, ip: str = "", stands_for: str 
     return KubeService(metadata=Metadata(name=name, namespace="production", labels=labels), spec=spec)
 
 
-def around(*fronts: KubeService, ledger: str = "", asks: frozenset[str] = frozenset()) -> ChangeContext:
+def endpoints(service: str, address: str) -> EndpointSlice:
+    metadata = Metadata(name=f"{service}-1", namespace="production", labels={SERVICE_NAME: service})
+    return EndpointSlice(metadata=metadata, endpoints=(Endpoint(addresses=(address,)),))
+
+
+def around(*fronts: KubeService | EndpointSlice, ledger: str = "", asks: frozenset[str] = frozenset()) -> ChangeContext:
     """Return the circumstances of a change that web's run makes in a cluster with these Services."""
     business = PipelineBench()
     for each in fronts:
-        business.cluster.caches.services.put(each)
+        caches = business.cluster.caches
+        if isinstance(each, EndpointSlice):
+            caches.endpoints.put(each)
+        else:
+            caches.services.put(each)
     claim = Volume(name="data", persistent_volume_claim=ClaimVolume(claim_name="data-pg-0"))
-    database = pod("pg-0", labels={"app": "pg"}, version="9")
+    database = pod("pg-0", labels={"app": "pg", "role": "master"}, version="9")
+    metadata = structs.replace(
+        database.metadata, owner_references=(OwnerReference(kind="StatefulSet", name="pg", controller=True),)
+    )
     database = type(database)(
-        metadata=database.metadata,
+        metadata=metadata,
         spec=PodSpec(volumes=(claim,), containers=database.spec.containers),
-        status=database.status,
+        status=structs.replace(database.status, pod_ip="10.9.9.9"),
     )
     business.cluster.caches.pods.put(database)
     business.observed.limits = replace(business.observed.limits, ledger_host=ledger, nameservers=asks)
@@ -89,6 +103,32 @@ async def test_the_ledger_s_pods_workload_claims_and_volumes_are_off_limits_to_e
         assert said == f"{resource.singular}/{name} belongs to {LEDGER}: nothing is ever changed there"
     assert refused(PODS, "api-1", OTHER, circumstances) == ""
     assert refused(PVCS, "data-api-0", OTHER, circumstances) == ""
+
+
+@pytest.mark.parametrize(
+    "fronts",
+    [
+        (front("ledger", {"app": "pg", "role": "master"}),),
+        (front("ledger", {}), endpoints("ledger", "10.9.9.9")),
+    ],
+    ids=["a selector by the role", "endpoints that the operator writes"],
+)
+async def test_a_ledger_that_an_operator_leads_to_by_role_protects_its_stateful_set(
+    fronts: tuple[KubeService | EndpointSlice, ...],
+) -> None:
+    """P8: Patroni marks the primary's pod; the template of its StatefulSet has no such label."""
+    circumstances = around(*fronts, ledger="ledger.production")
+    replica: Mapping[str, object] = {"metadata": {"labels": {"app": "pg", "role": "replica"}}}
+    for resource, name, obj in (
+        (PODS, "pg-0", {"metadata": {"labels": {}}}),
+        (STATEFULSETS, "pg", WORKLOAD),
+        (PVCS, "data-pg-0", OTHER),
+        (PVS, "pv-1", VOLUME),
+    ):
+        said = refused(resource, name, obj, circumstances)
+        assert said == f"{resource.singular}/{name} belongs to {LEDGER}: nothing is ever changed there"
+    assert refused(PODS, "pg-1", replica, circumstances) == ""
+    assert refused(STATEFULSETS, "api", {"spec": {"template": OTHER}}, circumstances) == ""
 
 
 async def test_a_ledger_that_is_a_file_or_elsewhere_protects_no_object() -> None:

@@ -13,10 +13,17 @@ from kintsugi.objects.kept import (
     PodTemplate,
     ReplicaSet,
 )
-from kintsugi.objects.network import Endpoint, EndpointConditions, EndpointPort, EndpointSlice, ServicePort, ServiceSpec
+from kintsugi.objects.network import (
+    SERVICE_NAME,
+    Endpoint,
+    EndpointConditions,
+    EndpointPort,
+    EndpointSlice,
+    ServicePort,
+    ServiceSpec,
+)
 from kintsugi.objects.workloads import DeploymentSpec, DeploymentStatus
 from kintsugi.views import ServiceViews
-from kintsugi.views.service_views import SERVICE_NAME
 from tests.unit.factories import pod, shop, virtual_clock
 from tests.unit.views.caches import told_caches
 
