@@ -8,12 +8,12 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a ledger's StatefulSet is known by the pods behind its Service",
-        red_at="0000000000",
+        red_at="fdeb9a0467",
         edits=(
             Edit(
                 file="model/essentials.py",
                 old="            return (kind, name) in known.workloads\n",
-                new="            return (kind, name) in known.claims\n",
+                new="            return (name, kind) in known.workloads\n",
             ),
         ),
         tests="unit/pipeline/test_what_nothing_is_done_to.py",
@@ -21,12 +21,12 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a ledger behind a Service without a selector is known by its endpoints",
-        red_at="0000000000",
+        red_at="fdeb9a0467",
         edits=(
             Edit(
                 file="model/essentials.py",
                 old="pod.status.pod_ip in addresses)\n",
-                new="pod.status.pod_ip in ())\n",
+                new="pod.status.pod_ip in addresses - addresses)\n",
             ),
         ),
         tests="unit/pipeline/test_what_nothing_is_done_to.py",
