@@ -93,7 +93,7 @@ def test_each_scene_says_what_it_waits_for_and_how_long_and_how_it_ended(
         assert begun.endswith(".")
         assert waits.startswith(("  It waits until rule ", "  It waits for the run ")), waits
         assert waits.endswith("; 4m00s at most."), waits
-        assert any(line.startswith("  As told: ") for line in part), part
+        assert any(line.startswith("  As expected: ") for line in part), part
 
 
 @pytest.mark.timeout(LONGEST + 60)
@@ -177,7 +177,12 @@ def test_on_a_terminal_the_tree_is_shown_in_its_place_under_the_lines(short: Pat
         os.close(ours)
         assert process.wait(PATIENCE) == ExitCode.DONE, seen
     assert b"\x1b[1A" in seen, seen
-    for words in (b"crash-loop: One pod crash-loops.", b"web-service-recovery", b"watchdog ", b"As told: recovered"):
+    for words in (
+        b"crash-loop: One pod crash-loops.",
+        b"web-service-recovery",
+        b"watchdog ",
+        b"As expected: recovered",
+    ):
         assert words in seen, seen
     assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l"), "the cursor is not given back"
     assert list(short.iterdir()) == []

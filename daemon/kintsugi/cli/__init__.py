@@ -40,7 +40,7 @@ def kintsugi(
     ] = False,
 ) -> None:
     """
-    Mend a Kubernetes cluster with the runbooks that its people already have.
+    Recover services in a Kubernetes cluster by running their runbooks.
 
     Exit codes: 0 done, 1 findings or a bad outcome, 2 usage, 3 unreachable, 4 refused.
     """

@@ -29,7 +29,7 @@ def validate(
     ] = None,
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:
-    """Check rules and runbooks, and tell every mistake with its place and what would be right."""
+    """Check rules and runbooks, and report every mistake with its place and its correction."""
     from kintsugi.cli import validation
     from kintsugi.commands import enable
 
@@ -86,7 +86,7 @@ def fmt(
     ] = False,
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:
-    """Write rules and runbooks anew, evenly indented; comments stay."""
+    """Format rules and runbooks; comments stay."""
     from kintsugi.cli import formatting
 
     return formatting.fmt(paths, output, check=check, upgrade=upgrade)

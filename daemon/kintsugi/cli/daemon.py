@@ -188,9 +188,9 @@ async def demo(
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:
     """
-    Watch Kintsugi mend embedded clusters, scene by scene; nothing outside this process is touched.
+    Break services in embedded clusters and show how they recover, scene by scene; nothing outside this process is touched.
 
-    The exit code is 0 when every scene ended as told, else 1.
+    The exit code is 0 when every scene ended as expected, else 1.
     """
     if listed:
         typer.echo(scenes.listed())

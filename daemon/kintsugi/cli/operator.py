@@ -38,7 +38,7 @@ async def incident(
     connection: Connection,
 ) -> ExitCode:
     """
-    Return the whole story of an incident.
+    Show an incident: what started it, its steps, and how to undo what was done.
 
     With --follow the exit code is 1 when it ends badly.
     """
@@ -144,7 +144,7 @@ async def services(
     every: Annotated[float, typer.Option(min=0.05, metavar="SECONDS", help="How often --watch refreshes.")] = 2.0,
     connection: Connection,
 ) -> ExitCode:
-    """Show how each service is, the most important first: its state, what holds it, and at which step its run is."""
+    """Show the state of each service by priority, what it waits for, and the current step of its run."""
     from kintsugi.cli import queries, watch_services
 
     if watch:
@@ -199,7 +199,7 @@ async def approve(
     yes: Yes = False,
     connection: Connection,
 ) -> ExitCode:
-    """Show the plan that waits for a person, ask, and say yes to exactly that plan."""
+    """Show the plan that waits for approval, ask, and approve exactly that plan."""
     from kintsugi.cli import mutations
 
     return await mutations.approve(connection, incident, path=path, yes=yes)
@@ -225,7 +225,7 @@ async def recover(
 
 
 async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connection) -> ExitCode:
-    """Show what taking a run back would do and lose, ask, and do it."""
+    """Show what a rollback of a run would do and lose, ask, and roll it back."""
     from kintsugi.cli import mutations
 
     return await mutations.roll_back(connection, incident, yes=yes)

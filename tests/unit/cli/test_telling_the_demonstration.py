@@ -145,15 +145,17 @@ FINE = SceneOutcome(
 
 def test_the_summary_of_several_services_says_what_became_of_each_and_what_was_saved() -> None:
     told, database, web, saved = summary(FINE)
-    assert told.strip() == "As told: recovered after 20.0s."
+    assert told.strip() == "As expected: recovered after 20.0s."
     assert database.split() == ["database", "recovered", "2.0s", "to", "12.0s", "database-recovery"]
     assert web.strip() == "web       recovered  no run: upstream: it recovered"
     assert saved.strip().endswith("one after another it would have been 26.5s: 6.5s saved.")
 
 
 def test_a_scene_that_ended_otherwise_says_what_was_wanted_or_what_is_wrong() -> None:
-    assert summary(replace(FINE, state=None))[0].startswith("  Not as told (recovered was wanted): nothing ended")
-    assert summary(replace(FINE, wrong="web was not held"))[0].startswith("  Not as told (web was not held): recovered")
+    assert summary(replace(FINE, state=None))[0].startswith("  Not as expected (recovered was expected): nothing ended")
+    assert summary(replace(FINE, wrong="web was not held"))[0].startswith(
+        "  Not as expected (web was not held): recovered"
+    )
 
 
 def test_each_scene_is_listed_in_a_line_of_its_own() -> None:
@@ -161,7 +163,7 @@ def test_each_scene_is_listed_in_a_line_of_its_own() -> None:
     assert [line.split()[0] for line in listed().splitlines()] == list(SceneName)
 
 
-def test_the_readme_shows_the_scenes_in_their_order_and_that_all_end_as_told() -> None:
+def test_the_readme_shows_the_scenes_in_their_order_and_that_all_end_as_expected() -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text()
     table = re.findall(r"^([a-z-]+) +(?:recovered|rolled-back) +yes ", readme, re.MULTILINE)
     assert table == list(SceneName)

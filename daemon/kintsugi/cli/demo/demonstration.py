@@ -36,7 +36,7 @@ async def play(
     patience: timedelta = PATIENCE,
 ) -> list[SceneOutcome]:
     """
-    Play scenes in their order, each told as it happens, up to the first that does not end as told; return their outcomes.
+    Play scenes in their order, each told as it happens, up to the first that does not end as expected; return their outcomes.
 
     `folder` keeps the ledgers; `patience` is how long one scene may take. Raises KintsugiError when the stage cannot be
     set: a catalog with mistakes, a service that never becomes healthy, a program that is not installed.
@@ -92,7 +92,7 @@ async def cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
 async def play_part(
     part: DemoPart, cluster: EmbeddedCluster, folder: Path, catalog: Path | None, teller: Teller, patience: timedelta
 ) -> list[SceneOutcome]:
-    """Let a daemon of its own watch the cluster, and play the scenes of a part up to the first that does not end as told."""
+    """Let a daemon of its own watch the cluster, and play the scenes of a part up to the first that does not end as expected."""
     outcomes: list[SceneOutcome] = []
     async with part.watch(cluster, folder, catalog, teller) as stage:
         teller.say(f"\nKintsugi watches {part.about}, every duration times {part.factor:g}.")

@@ -184,7 +184,9 @@ async def recoveries(stage: DemoStage, incident: Incident, began: datetime) -> S
 def summary(outcome: SceneOutcome) -> Sequence[str]:
     """Return in a few lines how a scene ended; of several services what became of each, and what was saved."""
     end = str(outcome.state or "nothing ended")
-    told = "As told" if outcome.as_wanted else f"Not as told ({outcome.wrong or f'{outcome.wanted} was wanted'})"
+    told = (
+        "As expected" if outcome.as_wanted else f"Not as expected ({outcome.wrong or f'{outcome.wanted} was expected'})"
+    )
     lines = [f"  {told}: {end} after {outcome.seconds:.1f}s."]
     if len(outcome.recoveries) > 1:
         width = max(len(each.service) for each in outcome.recoveries)

@@ -22,7 +22,7 @@ from kintsugi.telemetry import configure_logging
 
 
 async def demo(*, scenes: Sequence[SceneName], keep: bool, catalog: Path | None, output: OutputFormat) -> ExitCode:
-    """Play scenes until their end or a signal; it has gone well when every one of them ended as told."""
+    """Play scenes until their end or a signal; it has gone well when every one of them ended as expected."""
     configure_logging(level="error")
     folder = Path(mkdtemp(prefix="kintsugi-demo-"))
     outcomes: list[SceneOutcome] = []
@@ -61,7 +61,7 @@ def beside(text: str) -> None:
 
 
 def verdict(outcomes: Sequence[SceneOutcome]) -> ExitCode:
-    """Return whether every scene ended as told."""
+    """Return whether every scene ended as expected."""
     return ExitCode.DONE if all(each.as_wanted for each in outcomes) else ExitCode.FINDINGS
 
 
@@ -72,12 +72,12 @@ def show(outcomes: Sequence[SceneOutcome], output: OutputFormat) -> None:
         return
     typer.echo()
     table(
-        ("SCENE", "ENDED", "AS TOLD", "TOOK", "SAVED", "REASON"),
+        ("SCENE", "ENDED", "EXPECTED", "TOOK", "SAVED", "REASON"),
         (
             (
                 plain(each.name),
                 state(each.state) if each.state is not None else plain("nothing", "red"),
-                plain("yes" if each.as_wanted else f"no, {each.wrong or f'{each.wanted} was wanted'}"),
+                plain("yes" if each.as_wanted else f"no, {each.wrong or f'{each.wanted} was expected'}"),
                 plain(took(timedelta(seconds=each.seconds))),
                 plain(took(timedelta(seconds=each.makespan.saved)) if each.makespan is not None else "-"),
                 plain(each.reason),
