@@ -65,8 +65,8 @@ def pod(namespace: str, name: str, labels: Mapping[str, str]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def daemon(own_cluster: RealCluster, product_image: str, tmp_path: Path) -> Iterator[DeployedDaemon]:
-    """Return the daemon in a pod of its own; those who call it run, too."""
+def daemon(own_cluster: RealCluster, production: str, product_image: str, tmp_path: Path) -> Iterator[DeployedDaemon]:
+    """Return the daemon in a pod of its own, with rights in `production`; those who call it run, too."""
     own_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "monitoring"}})
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "monitoring"}}
     own_cluster.apply(account)
