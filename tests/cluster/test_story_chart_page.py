@@ -91,8 +91,9 @@ def test_the_page_leads_to_a_first_verdict_and_then_to_a_ledger_on_postgresql_be
         ("", "registry.example.com/kintsugi:0.1.0"),
     ]
     assert "canary was accepted and judged no-rule" in page.follow("helm test")
-    assert "shop-front" in page.follow("kintsugi services")
-    assert "derived" in page.follow("kintsugi explain shop-front")
+    said = page.follow("kintsugi services")
+    assert "shop-front" in said
+    assert "derived" in said, "what the service is made of is not shown"
     assert "SUCCESS" in page.follow("amtool check-config")
     defined(own_cluster, page)
     alertmanager.start()

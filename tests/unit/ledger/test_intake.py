@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from kintsugi.errors import LedgerError, LedgerUnavailable
-from kintsugi.ledger import in_pieces
+from kintsugi.ledger import in_pieces, inbox
+from kintsugi.ledger import signals as ledger_signals
 from kintsugi.ledger.group_committer import MOST_TEXT, MOST_TOGETHER, MOST_WAITING, GroupCommitter
 from kintsugi.ledger.inbox import DeliveryOutcome, DeliveryResult, write_deliveries
 from kintsugi.ledger.texts import dump_labels
@@ -144,8 +145,8 @@ async def test_long_labels_are_masked_before_the_transaction_begins(monkeypatch:
         order.append("begins")
         return await write_deliveries(*arguments)
 
-    monkeypatch.setattr("kintsugi.ledger.inbox.dump_labels", dump)
-    monkeypatch.setattr("kintsugi.ledger.signals.write_deliveries", write)
+    monkeypatch.setattr(inbox, "dump_labels", dump)
+    monkeypatch.setattr(ledger_signals, "write_deliveries", write)
     async with ledgers.in_memory(NOW) as ledger:
         await ledger.signals.accept([*signals("long", 1, 50_000), *signals("short", 1, 10)], NOW)
         kept = {each.id: each.annotations for each, _ in await ledger.signals.newest(limit=10)}
