@@ -70,7 +70,7 @@ class PostgresClient:
                 return ProbeFailed(f"{where}: no answer within {within.total_seconds():g} s")
             why = connecting.refused if connecting is not None else ""
             said = why or in_words(error)
-            return ProbeFailed(f"{where}: {said}{where_names_are(said, server.search_path)}")
+            return ProbeFailed(f"{where}: {said}{schema_hint(said, server.search_path)}")
 
         try:
             # What listens there may be no PostgreSQL. Beside its own errors asyncpg raises InternalClientError, and
@@ -124,8 +124,8 @@ def settings(within: timedelta, search_path: str = "") -> dict[str, str]:
     }
 
 
-def where_names_are(error: str, search_path: str) -> str:
-    """Return what a server's error about a name does not say: where it was looked up; "" for another error, or path."""
+def schema_hint(error: str, search_path: str) -> str:
+    """Return a hint that a name needs its schema, for an error about a name that does not exist; "" for any other, or with another path."""
     if search_path or "does not exist" not in error:
         return ""
     return "; names without a schema are looked up in pg_catalog alone: write SCHEMA.NAME"

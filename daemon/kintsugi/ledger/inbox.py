@@ -103,16 +103,16 @@ def summed(told: Sequence[DeliveryResult]) -> Accepted:
     )
 
 
-Written = Mapping[str, tuple[str, str]]
+LabelTexts = Mapping[str, tuple[str, str]]
 """The labels and annotations of signals, by their ids, as they are stored."""
 
 
-async def large_texts(deliveries: Sequence[Signal]) -> Written:
+async def large_texts(deliveries: Sequence[Signal]) -> LabelTexts:
     """Mask and write out the labels and annotations of the signals that have long ones."""
     large = [each for each in deliveries if text_of(each) > MOST_ON_LOOP]
     if not large:
         return {}
-    return await computed(MOST_ON_LOOP + 1, lambda: {each.id: _texts(each) for each in large})
+    return await computed(sum(map(text_of, large)), lambda: {each.id: _texts(each) for each in large})
 
 
 def _texts(signal: Signal) -> tuple[str, str]:
@@ -120,7 +120,7 @@ def _texts(signal: Signal) -> tuple[str, str]:
 
 
 async def write_deliveries(
-    connection: AsyncConnection, deliveries: Sequence[Signal], now: datetime, written: Written | None = None
+    connection: AsyncConnection, deliveries: Sequence[Signal], now: datetime, written: LabelTexts | None = None
 ) -> list[DeliveryResult]:
     """Write the deliveries in order, and return the outcome of each; `written` are texts of them that are made already."""
     deliveries = [_keyed(delivery) for delivery in deliveries]
@@ -207,7 +207,7 @@ async def known_episodes(
     return known
 
 
-async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetime, written: Written) -> None:
+async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetime, written: LabelTexts) -> None:
     moment = moments(connection.dialect)
     changed = [episode for episode in batch.after if batch.before.get(episode.id, episode) != episode]
     created = [episode for episode in batch.after if episode.id not in batch.before]
@@ -256,7 +256,7 @@ def _state(episode: Episode, moment: Callable[[datetime | None], object]) -> tup
 
 
 def _row(
-    episode: Episode, maker: Signal, written: Written, now: datetime, moment: Callable[[datetime | None], object]
+    episode: Episode, maker: Signal, written: LabelTexts, now: datetime, moment: Callable[[datetime | None], object]
 ) -> tuple[object, ...]:
     return (
         clean(episode.id),

@@ -76,6 +76,18 @@ VOLUME: Mapping[str, object] = {"spec": {"claimRef": {"namespace": "production",
 OTHER: Mapping[str, object] = {"metadata": {"labels": {"app": "api"}}}
 
 
+def assert_off_limits(database: Mapping[str, object], circumstances: ChangeContext) -> None:
+    """Hold that nothing of the ledger may be changed, its pod looking like `database`."""
+    for resource, name, obj in (
+        (PODS, "pg-0", database),
+        (STATEFULSETS, "pg", WORKLOAD),
+        (PVCS, "data-pg-0", OTHER),
+        (PVS, "pv-1", VOLUME),
+    ):
+        said = refused(resource, name, obj, circumstances)
+        assert said == f"{resource.singular}/{name} belongs to {LEDGER}: nothing is ever changed there"
+
+
 @pytest.mark.parametrize(
     ("host", "fronts"),
     [
@@ -93,14 +105,7 @@ async def test_the_ledger_s_pods_workload_claims_and_volumes_are_off_limits_to_e
 ) -> None:
     """P8: also to the runbook of another service that names them, and where no service of the catalog is about them."""
     circumstances = around(*fronts, ledger=host)
-    for resource, name, obj in (
-        (PODS, "pg-0", POD),
-        (STATEFULSETS, "pg", WORKLOAD),
-        (PVCS, "data-pg-0", OTHER),
-        (PVS, "pv-1", VOLUME),
-    ):
-        said = refused(resource, name, obj, circumstances)
-        assert said == f"{resource.singular}/{name} belongs to {LEDGER}: nothing is ever changed there"
+    assert_off_limits(POD, circumstances)
     assert refused(PODS, "api-1", OTHER, circumstances) == ""
     assert refused(PVCS, "data-api-0", OTHER, circumstances) == ""
 
@@ -119,14 +124,7 @@ async def test_a_ledger_that_an_operator_leads_to_by_role_protects_its_stateful_
     """P8: Patroni marks the primary's pod; the template of its StatefulSet has no such label."""
     circumstances = around(*fronts, ledger="ledger.production")
     replica: Mapping[str, object] = {"metadata": {"labels": {"app": "pg", "role": "replica"}}}
-    for resource, name, obj in (
-        (PODS, "pg-0", {"metadata": {"labels": {}}}),
-        (STATEFULSETS, "pg", WORKLOAD),
-        (PVCS, "data-pg-0", OTHER),
-        (PVS, "pv-1", VOLUME),
-    ):
-        said = refused(resource, name, obj, circumstances)
-        assert said == f"{resource.singular}/{name} belongs to {LEDGER}: nothing is ever changed there"
+    assert_off_limits({"metadata": {"labels": {}}}, circumstances)
     assert refused(PODS, "pg-1", replica, circumstances) == ""
     assert refused(STATEFULSETS, "api", {"spec": {"template": OTHER}}, circumstances) == ""
 
