@@ -62,9 +62,10 @@ class Database:
 
     def fill(self, orders: int = 1000) -> None:
         """Have so many orders in it."""
-        self.ask("CREATE DATABASE app")
+        self.ask("CREATE ROLE app LOGIN")
+        self.ask("CREATE DATABASE app OWNER app")
         for statement in SHOP:
-            self.ask(statement.format(orders=orders), "app")
+            self.ask(f"SET ROLE app;{statement.format(orders=orders)}", "app")
 
     @property
     def environment(self) -> dict[str, str]:

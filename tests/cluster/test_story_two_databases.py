@@ -142,7 +142,7 @@ def second_shop() -> Sequence[Object]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FINANCE}},
         *(credentials, volume, claim, front, server),
         manifests.tier(FINANCE, INVOICES.removesuffix("-deployment"), replicas=2)[0],
-        secret(FINANCE, "database-credentials", password=PASSWORD),
+        secret(FINANCE, "database-credentials", **{"password": PASSWORD, "app-password": PASSWORD}),
         secret(FINANCE, "s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
         free_volume(FINANCE, "spare", "1Gi"),
         free_volume(FINANCE, "room", "2Gi"),

@@ -22,10 +22,11 @@ spec:
     writers: [deployment/invoices-deployment]
   env:
     PGPASSWORD: {secret: database-credentials, key: password}
+    PGPASSWORD_APP: {secret: database-credentials, key: app-password}
   checks:
     integrity:
       - id: orders
-        run: kubectl exec -it statefulset/ledger-postgres -- psql -U postgres -d app -c 'SELECT count(*) FROM public.orders'
+        run: kubectl exec -it statefulset/ledger-postgres -- psql -U app -d app -c 'SELECT count(*) FROM public.orders'
         expect: value > 0
 ---
 apiVersion: kintsugi.dev/v1alpha1

@@ -174,7 +174,7 @@ def postgres_pair(namespace: str, *, app: str = "database", password: str = "pos
 
 def _credentials(namespace: str, app: str, password: str) -> Object:
     metadata = {"name": f"{app}-credentials", "namespace": namespace}
-    content = {"username": "postgres", "password": password}
+    content = {"username": "postgres", "password": password, "app-password": password}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": content}
 
 

@@ -182,8 +182,9 @@ class ServiceStack:
 
     def _fill_database(self) -> None:
         """Have orders in it, and start it a second time: the log of the first start tells of an empty data folder."""
-        self._ask_database("CREATE DATABASE app")
-        self._ask_database(ORDERS, "app")
+        self._ask_database("CREATE ROLE app LOGIN")
+        self._ask_database("CREATE DATABASE app OWNER app")
+        self._ask_database(ORDERS, "app", user="app")
         self._delete(self.pods(Tier.DATABASE)[0])
 
     def fill_cache(self, keys: int = KEYS) -> None:
@@ -192,8 +193,8 @@ class ServiceStack:
         self.ask_cache("EVAL", f"for n = 1, {keys} do redis.call('SET', 'key:' .. n, n) end", "0")
         self.ask_cache("SAVE")
 
-    def _ask_database(self, statement: str, database: str = "postgres") -> str:
-        words = ("psql", "-XAtU", "postgres", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statement)
+    def _ask_database(self, statement: str, database: str = "postgres", *, user: str = "postgres") -> str:
+        words = ("psql", "-XAtU", user, "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statement)
         return self._execute("database-0", *words)
 
     def _execute(self, pod: str, *command: str) -> str:

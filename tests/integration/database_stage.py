@@ -332,7 +332,7 @@ def surroundings() -> Sequence[Json]:
     """Return what is around the database: its Secrets and Service, who writes to it, and who scales them."""
     return (
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        secret("database-credentials", password="postgres"),
+        secret("database-credentials", **{"password": "postgres", "app-password": "app"}),
         secret("s3-credentials", AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
         {
             "apiVersion": "v1",

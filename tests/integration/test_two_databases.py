@@ -42,7 +42,7 @@ def second() -> Sequence[Json]:
     writer["metadata"]["namespace"] = FINANCE
     return (
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FINANCE}},
-        secret("database-credentials", namespace=FINANCE, password="postgres"),
+        secret("database-credentials", namespace=FINANCE, **{"password": "postgres", "app-password": "app"}),
         secret("s3-credentials", namespace=FINANCE, AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
         {
             "apiVersion": "v1",

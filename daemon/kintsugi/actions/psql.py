@@ -21,7 +21,7 @@ from kintsugi.clients.postgres import (
     USUAL_PORT,
     PostgresClient,
     PostgresServer,
-    schema_hint,
+    error_hint,
     settings,
 )
 from kintsugi.commands.sql import shown_setting
@@ -73,7 +73,7 @@ async def inside(containers: ContainerExec, container: ContainerRef, command: Ps
     executed = await containers.run(container, words(command, within), within=within)
     if executed.exit_code != 0:
         said = executed.stderr.decode(errors="replace").strip() or f"psql exited {executed.exit_code}"
-        raise ProbeFailed(f"{container}: {said}{schema_hint(said, command.search_path)}")
+        raise ProbeFailed(f"{container}: {said}{error_hint(said, command.search_path)}")
     if executed.truncated:
         raise ProbeFailed(f"{container}: the answer is longer than 1 MiB: ask for less")
     printed = executed.stdout

@@ -131,7 +131,7 @@ class CrossChecks:
             draft.note(
                 path,
                 f"a drill asks the service's checks {INTEGRITY!r} of what it restored: write one that asks {database}, "
-                f"as in kubectl exec -it {service.workload} -- psql -U postgres -d {database} -c 'SELECT …'",
+                f"as in kubectl exec -it {service.workload} -- psql -U ROLE -d {database} -c 'SELECT …'",
                 key=True,
             )
 

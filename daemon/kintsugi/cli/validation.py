@@ -9,16 +9,12 @@ import typer
 
 from kintsugi.catalog import CatalogErrors, CatalogPaths, catalog_paths, load, schemas
 from kintsugi.catalog import schema as schema_of_all
-from kintsugi.catalog.alert_rules import never_starts
+from kintsugi.catalog.lint import lint
 from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit
 from kintsugi.cli.stderr import print_note, printable
 from kintsugi.errors import UsageError
-from kintsugi.model.catalog import Catalog
-from kintsugi.model.rules import RuleSource
-from kintsugi.model.services import AllServices
-from kintsugi.settings.settings import CLUSTER_NAMESPACES
 
 
 def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False) -> ExitCode:
@@ -33,7 +29,7 @@ def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False
     except CatalogErrors as errors:
         tell(errors, output)
         return ExitCode.FINDINGS
-    warnings = [*_never_starting(catalog), *_about_everything(catalog), *_out_of_reach(catalog)]
+    warnings = lint(catalog)
     counts = {"services": len(catalog.services), "rules": len(catalog.rules), "runbooks": len(catalog.runbooks)}
     if output is OutputFormat.JSON:
         emit({"ok": True, "problems": [], "warnings": warnings, **counts, "digest": catalog.digest})
@@ -43,34 +39,6 @@ def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False
             print_note(printable(f"warning: {each}"))
         typer.echo(f"OK: {said} (digest {catalog.digest})")
     return ExitCode.DONE
-
-
-def _never_starting(catalog: Catalog) -> list[str]:
-    """Name the rules on alerts that no alert could ever start, with where they stand."""
-    found = [(rule, catalog.services.get(rule.service)) for rule in catalog.rules.values() if rule.matchers]
-    return [
-        f"{rule.place}: rule {rule.name} can never start: {why}"
-        for rule, service in found
-        if service is not None and (why := never_starts(rule, service))
-    ]
-
-
-def _about_everything(catalog: Catalog) -> list[str]:
-    """Name the rules on alerts that have no service, with where they stand."""
-    return [
-        f"{rule.place}: rule {rule.name} names no service: one of its alerts starts {rule.runbook} for all services"
-        for rule in catalog.rules.values()
-        if rule.on is RuleSource.ALERT and isinstance(catalog.subject_of(rule), AllServices)
-    ]
-
-
-def _out_of_reach(catalog: Catalog) -> list[str]:
-    """Name the services in which nothing is ever changed, because the cluster lives on their namespace."""
-    return [
-        f"service {each.name} is in {each.namespace}, a namespace that the cluster lives on: nothing is ever changed there"
-        for each in catalog.services.values()
-        if each.namespace in CLUSTER_NAMESPACES
-    ]
 
 
 def tell(errors: CatalogErrors, output: OutputFormat) -> None:

@@ -5,6 +5,7 @@ The host is resolved once and checked, the connection goes to a checked address,
 the name that was asked for. Nothing is taken from the environment: it may hold the ledger's own password.
 """
 
+import re
 import ssl
 from asyncio import timeout
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ SEARCH_PATH = "pg_catalog,pg_temp"
 Where names without a schema are looked up. What the database or the user says would let whoever owns the database lay functions
 for ours, which run with our rights. `pg_temp` would come first if it were not named.
 """
+
+_MISSING_ROLE = re.compile(r'(FATAL|InvalidAuthorizationSpecificationError): +role ".*" does not exist')
+_MISSING_NAME = re.compile(r"\b(relation|function|aggregate|type|operator)\b.* does not exist")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +74,7 @@ class PostgresClient:
                 return ProbeFailed(f"{where}: no answer within {within.total_seconds():g} s")
             why = connecting.refused if connecting is not None else ""
             said = why or in_words(error)
-            return ProbeFailed(f"{where}: {said}{schema_hint(said, server.search_path)}")
+            return ProbeFailed(f"{where}: {said}{error_hint(said, server.search_path)}")
 
         try:
             # What listens there may be no PostgreSQL. Beside its own errors asyncpg raises InternalClientError, and
@@ -124,11 +128,13 @@ def settings(within: timedelta, search_path: str = "") -> dict[str, str]:
     }
 
 
-def schema_hint(error: str, search_path: str) -> str:
-    """Return a hint that a name needs its schema, for an error about a name that does not exist; "" for any other, or with another path."""
-    if search_path or "does not exist" not in error:
-        return ""
-    return "; names without a schema are looked up in pg_catalog alone: write SCHEMA.NAME"
+def error_hint(error: str, search_path: str) -> str:
+    """Return what a server's error asks of the author, with a semicolon before it: a schema, or a role; "" where nothing is known."""
+    if _MISSING_ROLE.search(error):
+        return "; it is asked as this role, which should be no superuser: make it there, or name another (psql -U ROLE)"
+    if not search_path and _MISSING_NAME.search(error):
+        return "; names without a schema are looked up in pg_catalog alone: write SCHEMA.NAME"
+    return ""
 
 
 def _password(server: PostgresServer) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from kintsugi.commands.sql_functions import FUNCTIONS
 from kintsugi.commands.sql_tokens import Token, tokens_of
-from kintsugi.commands.sql_tree import check_tree
+from kintsugi.commands.sql_tree import check_tree, names_elsewhere
 
 LONGEST = 8000
 
@@ -29,6 +29,8 @@ _BEFORE_BRACKETS = frozenset(_GRAMMAR.split())
 _NAMING = frozenset({"as", "with", "recursive"})
 """What follows these and has brackets is a name with its columns, or a type: `AS t (a, b)`, `AS numeric(10, 2)`."""
 _OWN_SCHEMA = "pg_catalog"
+_SERVER_SCHEMAS = frozenset({_OWN_SCHEMA, "information_schema"})
+"""Nobody but a superuser changes what is in them."""
 
 Name = tuple[str, ...]
 """A function's name with its schema, if that is written: a dot inside of quotes parts nothing."""
@@ -54,6 +56,11 @@ def checked_statement(text: str, vouched: frozenset[str] = frozenset()) -> str:
     statement = plain_statement(text)
     _judge(statement, vouched)
     return statement
+
+
+def names_of_owners(statement: str) -> tuple[str, ...]:
+    """Return what a statement names, with its schema, that is not the server's: whoever owns it says what it runs."""
+    return () if shown_setting(statement) else names_elsewhere(statement, _SERVER_SCHEMAS)
 
 
 def shown_setting(statement: str) -> str:

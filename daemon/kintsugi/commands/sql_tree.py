@@ -39,6 +39,31 @@ def check_tree(statement: str, functions: Collection[str]) -> None:
             raise ValueError(strange)
 
 
+def names_elsewhere(statement: str, own: Collection[str]) -> tuple[str, ...]:
+    """
+    Return the tables, views, types and functions that a statement names in other schemas than these, as `schema.name`.
+
+    A statement that is not understood names none: `check_tree` refuses it.
+    """
+    try:
+        tree = sqlglot.parse_one(statement, read="postgres")
+    except (SqlglotError, RecursionError):
+        return ()
+    named = {found for node in tree.walk() if (found := _qualified(node))}
+    return tuple(sorted(f"{schema}.{name}" for schema, name in named if schema.lower() not in own))
+
+
+def _qualified(node: exp.Expr) -> tuple[str, str] | None:
+    """Return the schema and the name of what a part of a statement names with its schema, None of any other part."""
+    match node:
+        case exp.Table() if node.db:
+            return node.db, node.this.name
+        case exp.Dot(this=exp.Identifier() as schema, expression=named):
+            return schema.name, named.name or named.key
+        case _:
+            return None
+
+
 def _strange(node: exp.Expr, functions: Collection[str]) -> str:
     """Return what is wrong with one part of a statement, "" when nothing is."""
     if not isinstance(node, _PARTS) or isinstance(node, _NEVER):

@@ -39,11 +39,12 @@ spec:
     standby_hosts: [ledger-standby.finance]
   env:
     PGPASSWORD: {secret: ledger-credentials, key: password}
+    PGPASSWORD_BILLING: {secret: ledger-credentials, key: billing-password}
   drill: {}
   checks:
     integrity:
       - id: invoices
-        run: kubectl exec -it statefulset/ledger-postgres -- psql -U postgres -d billing -c 'SELECT count(*) FROM public.invoices'
+        run: kubectl exec -it statefulset/ledger-postgres -- psql -U billing -d billing -c 'SELECT count(*) FROM public.invoices'
         expect: value > 0
 ---
 apiVersion: kintsugi.dev/v1alpha1

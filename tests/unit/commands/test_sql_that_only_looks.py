@@ -1,10 +1,12 @@
 """P10: SQL of a runbook is judged by what it is: no quoting, no comment and no spelling lets through what does more than look."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kintsugi.commands.sql import checked_statement
+from kintsugi.commands.sql import checked_statement, names_of_owners
 from kintsugi.commands.sql_functions import FUNCTIONS
 
 QUESTIONS = """
@@ -180,3 +182,18 @@ def test_a_function_that_a_service_vouches_for_may_be_called_by_its_exact_name()
 
 def test_no_function_that_acts_is_listed() -> None:
     assert FUNCTIONS.isdisjoint(ACTING)
+
+
+@pytest.mark.parametrize(
+    ("statement", "names"),
+    [
+        ("SELECT last_value >= (SELECT max(id) FROM shop.orders) FROM orders_id_seq", ["shop.orders"]),
+        ("WITH a AS (TABLE shop.b) SELECT a.c FROM a", ["shop.b"]),
+        ('SELECT x.y(1), \'1\'::shop.amount FROM "Shop"."a b" AS x', ["Shop.a b", "shop.amount", "x.y"]),
+        ("SELECT * FROM shop.sold(1)", ["shop.sold"]),
+        ("SELECT pg_catalog.now(), o.oid FROM pg_catalog.pg_class AS o, information_schema.tables", []),
+        ("SHOW shop.setting", []),
+    ],
+)
+def test_a_statement_names_what_belongs_to_others_by_its_schema(statement: str, names: Sequence[str]) -> None:
+    assert list(names_of_owners(statement)) == names

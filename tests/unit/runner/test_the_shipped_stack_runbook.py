@@ -23,7 +23,7 @@ from tests.unit.runner.test_runs_about_all_services import NAMES, StackBench, St
 pytestmark = pytest.mark.looptime
 
 CATALOG = load(shipped_paths())
-PSQL = "kubectl exec statefulset/database -n production -- psql -U postgres"
+PSQL = "kubectl exec statefulset/database -n production -- psql -U"
 PROMETHEUS = "http://prometheus.monitoring:9090"
 IN_ORDER = ["database", "cache-service", "api-service", "web-service", "ingress-controller"]
 RUNNING = {
@@ -64,12 +64,12 @@ ANSWERS: Mapping[str, Mapping[str, object]] = {
     "nc -z": {"open": True},
     "curl": {"status": 200, "body": "", "headers": {}},
     "kubectl exec statefulset/cache": {"lines": ["PONG"], "text": "PONG", "exit_code": 0},
-    f"{PSQL} -d app -c 'SELECT count": {"rows": [{"count": 1000}], "value": 1000},
-    f"{PSQL} -d app -c 'SELECT max": {"rows": [{"newest": NOW.isoformat()}], "value": NOW.isoformat()},
-    f"{PSQL} -d app -c 'SELECT conname": {"rows": []},
-    f"{PSQL} -d app -c 'SELECT last_value": {"rows": [{"ahead": True}], "value": True},
-    f"{PSQL} -d app -c 'SELECT extname": {"rows": []},
-    f"{PSQL} -c 'SELECT 1'": {"rows": [{"one": 1}], "value": 1},
+    f"{PSQL} app -d app -c 'SELECT count": {"rows": [{"count": 1000}], "value": 1000},
+    f"{PSQL} app -d app -c 'SELECT max": {"rows": [{"newest": NOW.isoformat()}], "value": NOW.isoformat()},
+    f"{PSQL} app -d app -c 'SELECT conname": {"rows": []},
+    f"{PSQL} app -d app -c 'SELECT last_value": {"rows": [{"ahead": True}], "value": True},
+    f"{PSQL} app -d app -c 'SELECT extname": {"rows": []},
+    f"{PSQL} postgres -c 'SELECT 1'": {"rows": [{"one": 1}], "value": 1},
 }
 
 
@@ -211,7 +211,7 @@ async def test_front_ends_wait_until_what_they_need_is_discovered() -> None:
 
 async def test_data_that_are_not_whole_keep_the_applications_down() -> None:
     bench = Shipped()
-    bench.prober.will(f"{PSQL} -d app -c 'SELECT count", lambda: {"rows": [{"count": 0}], "value": 0})
+    bench.prober.will(f"{PSQL} app -d app -c 'SELECT count", lambda: {"rows": [{"count": 0}], "value": 0})
     ended = await bench.carry_all()
     assert ended.reason.startswith("stopped at data/integrity/orders")
     assert set(bench.calls) == {"database", "cache-service"}

@@ -79,7 +79,8 @@ def administrator(cluster: EmbeddedCluster, folder: Path) -> AbstractAsyncContex
 
 async def take_orders(kube: KubeClient) -> None:
     """Make the application's database, with orders in it."""
-    await _psql(kube, "CREATE DATABASE app", "postgres")
+    for statement in ("CREATE ROLE app LOGIN", "CREATE DATABASE app OWNER app"):
+        await _psql(kube, statement, "postgres")
     for statement in (_ORDERS, _COME.format(count=BACKED_UP)):
         await _psql(kube, statement)
 
@@ -171,7 +172,8 @@ def _lay_down(cluster: EmbeddedCluster, dump: bytes) -> None:
 
 
 async def _psql(kube: KubeClient, statement: str, database: str = "app") -> str:
-    words = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statement]
+    """Do a statement as the role that a database is named after, and return what it says. Raises KintsugiError."""
+    words = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", database, "-d", database, "-c", statement]
     done = await kube.execute(DATABASE_POD, NAMESPACE, words)
     if done.exit_code:
         raise KintsugiError(f"psql ended with {done.exit_code}: {done.stderr.decode(errors='replace').strip()}")

@@ -32,7 +32,7 @@ def shop() -> Iterable[Json]:
 
 def back_office() -> Iterable[Json]:
     """Yield the manifests: a real database, a real S3 server with its backups, the API that writes, its cache."""
-    yield database_password()
+    yield database_passwords()
     yield secret(S3_CREDENTIALS, AWS_ACCESS_KEY_ID="THESHOP", AWS_SECRET_ACCESS_KEY="the-shop-s-secret")  # noqa: S106
     yield service(DATABASE, 5432)
     yield service(BACKUPS, PORT)
@@ -68,7 +68,7 @@ def played_cache() -> Image:
 
 
 def database() -> Json:
-    """Make a StatefulSet of one PostgreSQL; it needs the Secret of `database_password`."""
+    """Make a StatefulSet of one PostgreSQL; it needs the Secret of `database_passwords`."""
     password = {"secretKeyRef": {"name": DATABASE_CREDENTIALS, "key": "password"}}
     container = {
         "image": POSTGRES,
@@ -78,9 +78,9 @@ def database() -> Json:
     return stateful_set(DATABASE, container, mounted="/var/lib/postgresql/data")
 
 
-def database_password() -> Json:
-    """Make the Secret that the database's password is in."""
-    return secret(DATABASE_CREDENTIALS, password="the-shop")  # noqa: S106 - of the demonstration alone
+def database_passwords() -> Json:
+    """Make the Secret that the passwords of the database's roles are in."""
+    return secret(DATABASE_CREDENTIALS, **{"password": "the-shop", "app-password": "the-orders"})
 
 
 _OFTEN: Mapping[str, int] = {"periodSeconds": 50, "timeoutSeconds": 30}

@@ -19,7 +19,7 @@ from kintsugi.cli.demo.shop import (
     WEB,
     WEB_LABELS,
     database,
-    database_password,
+    database_passwords,
     deployment,
     load_balancer,
     played_cache,
@@ -59,7 +59,7 @@ def stack_images() -> Mapping[str, Image]:
 
 def foundations() -> Iterable[Json]:
     """Yield the manifests of what the workloads need: Services, Secrets."""
-    yield database_password()
+    yield database_passwords()
     yield service(DATABASE, 5432)
     yield service(API_SERVICE, 80, selector={"app": "api"}, target=PORT)
     yield load_balancer(WEB_SERVICE, WEB_LABELS)
