@@ -16,6 +16,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -36,10 +37,14 @@ from kintsugi.kube.api_errors import Request
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.reflector import Reflector
 from kintsugi.ledger import Ledger
+from kintsugi.model.api_types import SignalQuery
+from kintsugi.model.records import StepState
 from kintsugi.objects.kept import Pod
 from kintsugi.runner.journal import storable
 from kintsugi.runner.wait import Expectation, poll_until
 from kintsugi.scope.types import object_type
+from kintsugi.server.answers import answer
+from kintsugi.server.responses import SignalList
 from kintsugi.server.webhook import WebhookHandler
 from kintsugi.settings import AlertmanagerSettings, KubeSettings, ServerSettings
 from kintsugi.sources.alertmanager import decode
@@ -50,7 +55,7 @@ from kintsugi.threads import MOST_DECODED_ON_LOOP
 from kintsugi.verbs.get import Get
 from kintsugi.views import Caches, ServiceViews
 from kubeobjects.resources import JOBS, PODS
-from tests.contract.ledger.build import signal
+from tests.contract.ledger.build import begin, signal, step
 from tests.integration.intake_server import ledger_in
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.actions.samples import NAMESPACE, ago
@@ -448,6 +453,64 @@ async def poll(folder: Path) -> AsyncIterator[Read]:
         yield read
 
 
+@asynccontextmanager
+async def step_end(folder: Path) -> AsyncIterator[Read]:
+    """End a step with what its command has answered: its result is kept without secrets."""
+    async with ledger_in(folder) as ledger:
+        await ledger.lead(NOW)
+        run = await begin(ledger)
+        numbers = count()
+
+        async def read(text: bytes) -> None:
+            found = step(run, f"logs-{next(numbers)}", StepState.DONE, result={"output": text.decode(errors="replace")})
+            await ledger.runs.save_step(found, expect=None, now=NOW)
+
+        yield read
+
+
+@asynccontextmanager
+async def evidence(folder: Path) -> AsyncIterator[Read]:
+    """Keep the log of a pod that is to be deleted."""
+    async with ledger_in(folder) as ledger:
+        await ledger.lead(NOW)
+        run = await begin(ledger)
+
+        async def read(text: bytes) -> None:
+            await ledger.evidence.keep(run.id, "delete", "logs", text.decode(errors="replace"), NOW)
+            async with ledger._store.engines.writer.begin() as connection:
+                await connection.execute(statement("DELETE FROM evidence"))
+
+        yield read
+
+
+@asynccontextmanager
+async def shown_steps(folder: Path) -> AsyncIterator[Read]:
+    """Answer a request for a run's steps, one of which has the text as its result."""
+    async with ledger_in(folder) as ledger:
+        await ledger.lead(NOW)
+        run = await begin(ledger)
+
+        async def read(text: bytes) -> None:
+            found = step(run, state=StepState.DONE, result={"output": text.decode(errors="replace")})
+            await answer((found,))
+
+        yield read
+
+
+@asynccontextmanager
+async def shown_signals(folder: Path) -> AsyncIterator[Read]:
+    """Take alerts, and answer a request for a page of them."""
+    async with ledger_in(folder) as ledger:
+
+        async def read(text: bytes) -> None:
+            accepted = (await asyncio.to_thread(decode, text, NOW)).signals
+            await ledger.signals.accept(accepted, NOW)
+            await answer(SignalList(signals=tuple(await ledger.signal_pages.list_signals(SignalQuery(limit=500)))))
+            await forget(ledger)
+
+        yield read
+
+
 async def forget(ledger: Ledger) -> None:
     """Make the ledger empty again, so that what was told before costs nothing."""
     async with ledger._store.engines.writer.begin() as connection:
@@ -476,6 +539,10 @@ WAYS: Mapping[str, Callable[[Path], Opened]] = {
     "judged": judged,
     "webhook": webhook,
     "poll": poll,
+    "end of a step": step_end,
+    "evidence": evidence,
+    "shown steps": shown_steps,
+    "shown signals": shown_signals,
 }
 
 LET_GO = frozenset({"object", "list", "each", "look"})
@@ -563,7 +630,7 @@ def ordinary(way: str, size: int = ORDINARY) -> bytes:
             return events(pods(size))
         case "worker's log":
             return SAID * (size // len(SAID))
-        case "webhook" | "judged":
+        case "webhook" | "judged" | "shown signals":
             return delivered(*alerts(size))
         case "poll":
             return polled(size)
@@ -578,7 +645,7 @@ FILLERS = ("a", "\n", "x\n", "\r", "[],", "{},", "token=x ", "password: x\n", "b
 def hostile_alerts(way: str, filler: str, note: str, size: int) -> Iterator[bytes]:
     """Yield alerts of about so many bytes, with a note of as many or with large labels."""
     match way:
-        case "webhook":
+        case "webhook" | "shown signals":
             yield delivered(*alerts(size, annotations={"note": note[:1000]}))
             yield delivered(*alerts(size, startsAt=None, annotations={"note": note[:1000]}))
             yield delivered(*alerts(size, startsAt=note))
@@ -607,7 +674,7 @@ def hostile(way: str, size: int) -> Iterator[bytes]:
                 yield work_line(note=note).encode() + b"\n"
             case "looked at" if filler == FILLERS[0]:
                 yield from (events([each]) for each in many_parts(size))
-            case "webhook" | "poll" | "judged":
+            case "webhook" | "poll" | "judged" | "shown signals":
                 yield from hostile_alerts(way, filler, note, size)
     yield from next_to_nothing(way, size)
     if way in {"object", "watch", *LISTS}:
