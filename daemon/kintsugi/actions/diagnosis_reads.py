@@ -107,6 +107,7 @@ class WorkloadReader(TolerantReads):
             reference=str(self.asked),
             namespace=self.namespace,
             now=now,
+            start_up=self.declared.start_up,
             created=diagnosis_facts.created_of(workload),
             desired=_desired(self.asked.resource, workload),
             labels=diagnosis_facts.template_labels(workload),

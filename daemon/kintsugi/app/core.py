@@ -209,6 +209,7 @@ def find_with(
         observer=observed.observer,
         share=observed.limits.breaker_share,
         serving=observed.serving,
+        start_up=observed.start_up,
     )
     diagnoser = Diagnoser(
         kube=outside.kube,

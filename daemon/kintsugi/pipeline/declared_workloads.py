@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
 from kintsugi.decisions.diagnosis.surroundings import CheckFacts, DeclaredFacts, ObserverFacts
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.records import Target
 from kintsugi.model.services import Service
+from kintsugi.objects.predicates import START_UP_ALLOWANCE
 from kubeobjects.resources import find
 
 
@@ -18,7 +20,7 @@ class DeclaredWorkloads:
 
     `answers` returns the last results of a service's checks, `observer` the observer's health. A failing `share` of nodes or
     services puts the observer in doubt. `serving` returns whether anything of a service can answer,
-    None where nobody sees that.
+    None where nobody sees that. `start_up` is what a pod may take to become ready.
     """
 
     catalog: Callable[[], Catalog]
@@ -26,6 +28,7 @@ class DeclaredWorkloads:
     observer: Callable[[], ObserverHealth]
     share: float
     serving: Callable[[str], bool | None] = lambda _: None
+    start_up: timedelta = START_UP_ALLOWANCE
 
     def __call__(self, target: Target) -> DeclaredFacts:
         """Return the declared facts of a workload; for one without a service only the observer's health."""
@@ -33,7 +36,7 @@ class DeclaredWorkloads:
         sight = ObserverFacts(stale=observer.stale_reason, doubt=breaker_reason(observer, self.share))
         service = next((each for each in services.values() if _is_of(each, target)), None)
         if service is None:
-            return DeclaredFacts(observer=sight)
+            return DeclaredFacts(observer=sight, start_up=self.start_up)
         upstreams = (services[name] for name in service.depends_on if name in services)
         return DeclaredFacts(
             service=service.name,
@@ -41,6 +44,7 @@ class DeclaredWorkloads:
             upstreams=tuple(_target(each) for each in upstreams),
             observer=sight,
             serving=self.serving(service.name),
+            start_up=self.start_up,
         )
 
 

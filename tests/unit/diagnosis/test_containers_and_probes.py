@@ -1,6 +1,7 @@
 """ContainerStart, ContainerExit, OutOfMemory, InitContainer and the three probes, each with what looks like it."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -310,6 +311,22 @@ def test_a_pod_that_waits_for_a_condition_which_is_false_says_which_and_why() ->
     assert cause.text.endswith("which the pod waits for, is False (Unregistered: no target group)")
     gate["status"] = "True"
     assert web.causes() == ()
+
+
+def test_a_readiness_gate_has_the_start_up_that_a_pod_may_take() -> None:
+    web = Workload()
+    web.change(("spec", "readinessGates"), [{"conditionType": "shop.test/checked"}])
+    pod = web.roll_out(runs(seconds=100))
+    since = pod["metadata"]["creationTimestamp"]
+    pod["status"]["conditions"][0] |= {
+        "status": "False",
+        "reason": "ReadinessGatesNotReady",
+        "lastTransitionTime": since,
+    }
+    web.more["start_up"] = timedelta(minutes=10)
+    assert web.causes() == ()
+    web.more["start_up"] = timedelta(minutes=1)
+    assert [each.kind for each in web.causes()] == [CauseKind.READINESS_GATE]
 
 
 def test_a_container_that_has_just_started_is_not_unready_yet() -> None:

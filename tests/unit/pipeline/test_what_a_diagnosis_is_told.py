@@ -1,5 +1,7 @@
 """A diagnosis is told what no object says: what a workload's service depends on, how its checks are answered, our own sight."""
 
+from datetime import timedelta
+
 import pytest
 
 from kintsugi.decisions.breaker import ObserverHealth
@@ -13,6 +15,7 @@ CATALOG = factories.catalog(
     factories.service_text("web", depends_on=("db",)),
     factories.runbook_text(),
 )
+START_UP = timedelta(seconds=12)
 UNMET = CheckFacts(name="smoke", met=False, answer="HTTP 502")
 
 
@@ -24,6 +27,7 @@ def declared(observer: ObserverHealth | None = None) -> DeclaredWorkloads:
         observer=lambda: observer or ObserverHealth(),
         share=0.5,
         serving=lambda name: name != "web",
+        start_up=START_UP,
     )
 
 
@@ -31,7 +35,7 @@ def declared(observer: ObserverHealth | None = None) -> DeclaredWorkloads:
 def test_a_workload_is_known_by_its_service_with_what_that_depends_on(kind: str) -> None:
     service, upstream = CATALOG.services["web"], CATALOG.services["db"]
     found = declared()(Target(kind=kind, namespace=service.namespace, name=service.workload.name))
-    assert (found.service, found.checks, found.serving) == ("web", (UNMET,), False)
+    assert (found.service, found.checks, found.serving, found.start_up) == ("web", (UNMET,), False, START_UP)
     assert found.upstreams == (
         Target(kind=upstream.workload.resource.kind, namespace="data", name=upstream.workload.name),
     )
@@ -42,7 +46,7 @@ def test_a_workload_is_known_by_its_service_with_what_that_depends_on(kind: str)
 )
 def test_a_workload_that_no_service_has_is_not_declared(namespace: str, kind: str) -> None:
     name = CATALOG.services["web"].workload.name
-    assert declared()(Target(kind=kind, namespace=namespace, name=name)) == DeclaredFacts()
+    assert declared()(Target(kind=kind, namespace=namespace, name=name)) == DeclaredFacts(start_up=START_UP)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ read as an absence.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -27,6 +27,7 @@ from kintsugi.decisions.diagnosis.surroundings import (
 from kintsugi.model.causes import ObjectChange
 from kintsugi.objects.metadata import Condition, Kept, Object
 from kintsugi.objects.pods import Container, ContainerPort, ContainerStatus, Pod, PodSpec, Volume
+from kintsugi.objects.predicates import START_UP_ALLOWANCE
 
 
 class KeyReference(Kept, frozen=True):
@@ -334,6 +335,8 @@ class WorkloadFacts:
     reference: str
     namespace: str
     now: datetime
+    start_up: timedelta = START_UP_ALLOWANCE
+    """What a pod may take to become ready."""
     created: datetime | None = None
     desired: int
     labels: Mapping[str, str]

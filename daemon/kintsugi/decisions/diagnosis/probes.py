@@ -51,7 +51,7 @@ def readiness_probe(facts: WorkloadFacts) -> Iterator[Cause]:
             continue
         if (
             status.started is False
-            or not predicates.unhealthy(pod, facts.now)
+            or not predicates.unhealthy(pod, facts.now, facts.start_up)
             or predicates.crash_looping(pod, facts.now)
         ):
             continue
@@ -62,7 +62,11 @@ def readiness_gate(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find pods whose containers are ready, and that a readiness gate keeps unready beyond their start-up (kubernetes.io, Pod readiness)."""
     for pod in last_change.living(facts):
         ready = predicates.condition_of(pod.status.conditions, "Ready")
-        if ready is None or ready.reason != _GATES_NOT_READY or not predicates.unhealthy(pod, facts.now):
+        if (
+            ready is None
+            or ready.reason != _GATES_NOT_READY
+            or not predicates.unhealthy(pod, facts.now, facts.start_up)
+        ):
             continue
         for gate in pod.spec.readiness_gates:
             met = predicates.condition_of(pod.status.conditions, gate.condition_type)

@@ -5,10 +5,11 @@ Frozen values like those of `facts`; NetworkPolicies have a module of their own.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kintsugi.model.records import Target
 from kintsugi.objects.metadata import Condition, Kept, LabelSelector, Object, ObjectReference
+from kintsugi.objects.predicates import START_UP_ALLOWANCE
 
 
 class BudgetSpec(Kept, frozen=True):
@@ -183,7 +184,7 @@ class DeclaredFacts:
     What the daemon knows of a workload that no object says: its service, the answers to its checks, and our own sight.
 
     `upstreams` are the workloads of the services that it depends on. `serving`: anything of the service can answer by what is
-    watched, its Service and that one's endpoints; None where that is not known.
+    watched, its Service and that one's endpoints; None where that is not known. `start_up` is what a pod may take to become ready.
     """
 
     service: str = ""
@@ -191,3 +192,4 @@ class DeclaredFacts:
     upstreams: tuple[Target, ...] = ()
     observer: ObserverFacts = field(default_factory=ObserverFacts)
     serving: bool | None = None
+    start_up: timedelta = START_UP_ALLOWANCE
