@@ -8,7 +8,6 @@ of the project is imported before the fork: it is another one each time.
 
 import importlib
 import os
-import signal
 import sys
 
 OTHERS = (
@@ -17,10 +16,19 @@ OTHERS = (
     "orjson", "prometheus_client", "pydantic", "pytest", "rich.console", "sqlalchemy.dialects.sqlite.aiosqlite",
     "sqlalchemy.ext.asyncio", "stamina", "structlog", "typer", "yaml",
 )  # fmt: skip
-HANGS = 1800
-"""Seconds after which a file of tests is given up; that only ends a hang."""
+HANGS = 200
+"""Seconds after which a test is given up; that only ends a hang, which some behaviour that is taken out leads to."""
 
-_OPTIONS = ("-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-p", "tests.sabotage.outcomes")
+_OPTIONS = (
+    f"--timeout={HANGS}",
+    "-q",
+    "--no-header",
+    "--tb=short",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "tests.sabotage.outcomes",
+)
 
 
 def main() -> None:
@@ -31,7 +39,6 @@ def main() -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            signal.alarm(HANGS)
             os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # our own output is for answers
             sys.exit(importlib.import_module("pytest").main([*_OPTIONS, line.strip()]))
         os.waitpid(child, 0)
