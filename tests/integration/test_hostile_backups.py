@@ -48,6 +48,7 @@ ROLES = f"SELECT string_agg(rolname || rolsuper, ' ' ORDER BY rolname) FROM pg_r
 async def stage(tmp_path: Path) -> AsyncIterator[DatabaseStage]:
     """A shop whose database has a thousand orders, and whose only backup is somebody else's."""
     async with DatabaseStage.set(tmp_path, database=[postgres()]) as stage:
+        await stage.psql("CREATE ROLE app LOGIN")
         await stage.psql("CREATE DATABASE app")
         await stage.fill(*HOSTILE)
         await stage.back_up("monday.dump")

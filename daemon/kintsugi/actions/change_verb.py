@@ -21,6 +21,7 @@ from kintsugi.actions.effect_plan import (
     Intent,
     JobWrite,
     PatchWrite,
+    RequestWrite,
 )
 from kintsugi.actions.result import Result, of_objects
 from kintsugi.actions.unstructured import Unstructured
@@ -178,7 +179,7 @@ async def send(kube: KubeClient, plan: EffectPlan, asked: ObjectName, namespace:
             return await kube.create(asked.resource, namespace, manifest)
         case CreateWrite(manifest=manifest, subresource=subresource):
             return await kube.create(asked.resource, namespace, manifest, name=asked.name, subresource=subresource)
-        case JobWrite() | None:
+        case JobWrite() | RequestWrite() | None:
             raise Refused(f"{asked}: what was prepared before a restart is not performed: prepare it again")
 
 

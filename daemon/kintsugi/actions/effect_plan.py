@@ -72,7 +72,14 @@ class JobWrite:
     staging_pvc: Unstructured | None
 
 
-Write = PatchWrite | DeleteWrite | CreateWrite | JobWrite | None
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestWrite:
+    """A request over HTTP, and the addresses that it is not sent to, each with why."""
+
+    kept_from: Mapping[str, str]
+
+
+Write = PatchWrite | DeleteWrite | CreateWrite | JobWrite | RequestWrite | None
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,9 +6,11 @@ changes its mind between the check and the connection (DNS rebinding) gains noth
 IPv4 inside IPv6) are read by the resolver before they are judged.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
+from types import MappingProxyType
 
 from kintsugi.clients.resolver import Address, Resolver
 from kintsugi.errors import Refused
@@ -27,6 +29,7 @@ _TEREDO = IPv6Network("2001::/32")
 _ISATAP = 0x5EFE
 _RESERVED = IPv4Network("240.0.0.0/4")
 _COMPATIBLE = IPv6Network("::/96")
+NOWHERE: Mapping[str, str] = MappingProxyType({})
 _FEW = 2
 """`::` and `::1` are themselves, not IPv4 addresses in an old notation."""
 
@@ -42,9 +45,10 @@ class AddressRule:
     allow_loopback: bool = False
     resolver: Resolver = field(default_factory=Resolver)
 
-    def refusal(self, address: Address) -> str:
-        """Return why an address may not be asked; "" when it may."""
-        return next((why for each in (address, *_carried(address)) if (why := self._refusal(each))), "")
+    def refusal(self, address: Address, kept_from: Mapping[str, str] = NOWHERE) -> str:
+        """Return why an address may not be asked, by the rule or because it is one to keep from; "" when it may."""
+        spelled = (address, *_carried(address))
+        return next((why for each in spelled if (why := self._refusal(each) or kept_from.get(str(each), ""))), "")
 
     def _refusal(self, plain: Address) -> str:
         if plain in _METADATA_ADDRESSES:
@@ -59,9 +63,11 @@ class AddressRule:
             return "the daemon's own machine"
         return ""
 
-    async def resolve(self, host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
+    async def resolve(
+        self, host: str, port: int, *, within: timedelta, kept_from: Mapping[str, str] = NOWHERE
+    ) -> tuple[Address, ...]:
         """
-        Return the addresses of a host, all of them checked, in the resolver's order.
+        Return the addresses of a host, all of them checked, in the resolver's order; `kept_from` are further ones, with why.
 
         Raises Refused when the name or any of its addresses may not be asked, ProbeFailed when it has none, ResolverFailed
         when no name of the cluster has any here.
@@ -70,7 +76,7 @@ class AddressRule:
             raise Refused(f"{host} is not asked: it is a cloud's metadata service")
         found = await self.resolver.resolve(host, port, within=within)
         for address in found:
-            if why := self.refusal(address):
+            if why := self.refusal(address, kept_from):
                 spelled = host if host == str(address) else f"{host} ({address})"
                 raise Refused(f"{spelled} is not asked: it is {why}")
         return found

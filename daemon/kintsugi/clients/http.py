@@ -8,7 +8,7 @@ cut at 1 MiB. The host is resolved once and checked, and the connection goes to 
 import asyncio
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from ipaddress import IPv6Address
 
@@ -30,7 +30,11 @@ _OWN_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "k
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HttpRequest:
-    """A request. `insecure` accepts any certificate, `follow` follows redirects on the same host."""
+    """
+    A request. `insecure` accepts any certificate, `follow` follows redirects on the same host.
+
+    It is not sent to the addresses that it is `kept_from`, each with why, whatever name leads there.
+    """
 
     url: str
     method: str = "GET"
@@ -38,6 +42,7 @@ class HttpRequest:
     body: str | None = None
     insecure: bool = False
     follow: bool = False
+    kept_from: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +122,7 @@ class HttpClient:
 
     async def _once(self, request: HttpRequest, within: timedelta, passage: _Passage) -> HttpResponse:
         url = _parsed(request.url)
-        addresses = await self._rule.resolve(url.host or "", url.port or 80, within=within)
+        addresses = await self._rule.resolve(url.host or "", url.port or 80, within=within, kept_from=request.kept_from)
         connector = aiohttp.TCPConnector(resolver=_Pinned(addresses), ssl=not request.insecure, force_close=True)
         async with (
             aiohttp.ClientSession(

@@ -5,7 +5,7 @@ Both are identified by their Services: the pods that a Service's selector choose
 writes them itself), the workload that makes such pods, and the claims that they use.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from kintsugi.model.hosts import service_of
@@ -96,6 +96,30 @@ def _with_objects(known: Essential, pods: Iterable[Pod], slices: Iterable[Endpoi
             if volume.persistent_volume_claim
         ),
     )
+
+
+def kept_from(
+    services: Iterable[KubeService],
+    slices: Iterable[EndpointSlice],
+    *,
+    known: Iterable[Essential],
+    protected: Collection[str],
+) -> Mapping[str, str]:
+    """Return the addresses of the Services of essentials and of protected namespaces, and of what is behind them, each with why."""
+    whats = {(each.namespace, each.service): f"{each.what}, where nothing is ever changed" for each in known}
+
+    def why(namespace: str, service: str) -> str:
+        in_protected = f"in the namespace {namespace}, which is protected" if namespace in protected else ""
+        return whats.get((namespace, service), in_protected)
+
+    found: dict[str, str] = {}
+    for service in services:
+        if said := why(service.metadata.namespace, service.metadata.name):
+            found |= dict.fromkeys(_addresses(service) - {"", "None"}, said)
+    for each in slices:
+        if said := why(each.metadata.namespace, each.metadata.labels.get(SERVICE_NAME, "")):
+            found |= {address: said for endpoint in each.endpoints or () for address in endpoint.addresses}
+    return found
 
 
 def _maker(pod: Pod) -> tuple[str, str] | None:

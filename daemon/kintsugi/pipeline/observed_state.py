@@ -19,7 +19,15 @@ from kintsugi.decisions.slots import overtaker
 from kintsugi.decisions.zero_replicas import at_zero
 from kintsugi.errors import ProbeFailed
 from kintsugi.model.catalog import Catalog
-from kintsugi.model.essentials import Essential, essential, essential_object, essentials, ledger_hosts, with_objects
+from kintsugi.model.essentials import (
+    Essential,
+    essential,
+    essential_object,
+    essentials,
+    kept_from,
+    ledger_hosts,
+    with_objects,
+)
 from kintsugi.model.known import GoodRevision
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.max_allowed import NOTHING_ALLOWED
@@ -148,6 +156,8 @@ class ObservedState:
     def change_context(self, run: RunRecord, scope: StepScope, step: StepRecord) -> ChangeContext:
         """Return the context of a change."""
         view = self.views.get(scope.service)
+        slices, services = self.caches.endpoints.store.values(), self.caches.services.store.values()
+        known = self._with_objects(self._essentials(), self.caches.pods.store.values())
         return ChangeContext(
             phase=step.phase,
             incident=run.incident,
@@ -163,7 +173,8 @@ class ObservedState:
             protected=self.limits.protected,
             env=view.service.env if view is not None else {},
             ledger_host=self.limits.ledger_host,
-            essentials=self._with_objects(self._essentials(), self.caches.pods.store.values()),
+            essentials=known,
+            kept_from=kept_from(services, slices, known=known, protected=self.limits.protected),
             off_limits=self._off_limits(view),
             may_stop=scope.restoring.may_stop if scope.restoring is not None else frozenset(),
             max_allowed=view.service.max_allowed if view is not None else NOTHING_ALLOWED,

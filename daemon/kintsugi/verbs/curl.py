@@ -15,7 +15,7 @@ from yarl import URL
 from kintsugi.actions import preconditions
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ChangeVerb
-from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Intent, not_undone
+from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Intent, RequestWrite, not_undone
 from kintsugi.actions.probe_context import ProbeContext
 from kintsugi.actions.probe_verb import ProbeVerb
 from kintsugi.actions.result import Result
@@ -185,7 +185,8 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
     async def apply(self, clients: VerbClients, plan: EffectPlan) -> Result:
         """Send it once."""
         assert isinstance(plan.command, Curl), plan.command
-        return await send(clients.clients, plan.command)
+        assert isinstance(plan.write, RequestWrite), plan.write
+        return await send(clients.clients, plan.command, plan.write.kept_from)
 
     async def reread(self, clients: VerbClients, plan: EffectPlan) -> Result:
         """Return an empty result: the effect of a request cannot be read."""
@@ -235,17 +236,21 @@ def planned(command: Curl, context: ChangeContext) -> EffectPlan:
         preconditions.own_ledger(host, host, context),
     )
     undo = not_undone("what was sent can be undone by its receiver alone")
-    return EffectPlan(command=command, intent=RequestIntent(uid=context.mark, host=host), undo=undo)
+    intent = RequestIntent(uid=context.mark, host=host)
+    return EffectPlan(command=command, intent=intent, undo=undo, write=RequestWrite(kept_from=context.kept_from))
 
 
-async def send(clients: Clients, command: Curl) -> Result:
+async def send(clients: Clients, command: Curl, kept_from: Mapping[str, str]) -> Result:
     """
-    Send a request once. Raises Refused or KubeError when it changed nothing, OutcomeUnknown when that is not known.
+    Send a request once, and to none of some addresses, whatever its host is called.
+
+    Raises Refused or KubeError when it changed nothing, OutcomeUnknown when that is not known.
 
     With `-f` an answer of 400 to 499 is a refusal; after one of 500 and more it is unknown what was done.
     """
     try:
-        response = await clients.http.send(_request(command), within=min(command.max_time or USUAL, LONGEST))
+        request = replace(_request(command), kept_from=kept_from)
+        response = await clients.http.send(request, within=min(command.max_time or USUAL, LONGEST))
     except ProbeFailed as error:
         raise KubeError(f"it was not sent: {error}") from error
     result = await _result(command, response, response.body[:LARGEST_BODY])

@@ -1,7 +1,7 @@
 """One request as curl makes it, and nothing that it did not ask for."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
@@ -10,12 +10,13 @@ import pytest
 from aiohttp import web
 
 from kintsugi.actions.actions import Actions
-from kintsugi.clients.addresses import Address, AddressRule
+from kintsugi.clients.addresses import NOWHERE, Address, AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.clients.http import BODY_LIMIT, HttpClient, HttpRequest, _next
 from kintsugi.commands import parse
 from kintsugi.errors import OutcomeUnknown, ProbeFailed, Refused
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
+from tests.unit.actions.samples import change_context
 
 SOON = timedelta(seconds=5)
 
@@ -161,7 +162,9 @@ class OneAnswer(AddressRule):
         super().__init__()
         object.__setattr__(self, "answers", [(ip_address("127.0.0.1"),)])
 
-    async def resolve(self, host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
+    async def resolve(
+        self, host: str, port: int, *, within: timedelta, kept_from: Mapping[str, str] = NOWHERE
+    ) -> tuple[Address, ...]:
         """Return the checked address the first time, then fail the test."""
         assert host == "shop.test"
         return self.answers.pop()
@@ -224,3 +227,15 @@ async def test_a_change_that_reached_nobody_is_told_apart_from_one_whose_answer_
         await CLIENT.send(HttpRequest(url="http://127.0.0.1:1/", method="POST"), within=SOON)
     with pytest.raises(Refused):
         await CLIENT.send(HttpRequest(url="http://169.254.169.254/", method="POST"), within=SOON)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433"])
+async def test_a_change_is_not_sent_to_an_address_to_keep_from_whatever_leads_there(site: Site, host: str) -> None:
+    """P8: a Service is reached by its cluster IP, too, and by any name that stands for it."""
+    command = parse(f"curl -X POST {site.url('/health', host)}")
+    context = change_context(kept_from={"127.0.0.1": "the database of our own ledger"})
+    does = Actions(ClusterOfDicts(), Clients.under(AddressRule(allow_loopback=True)))
+    plan = await does.plan_effect(command, context)
+    with pytest.raises(Refused, match="is not asked: it is the database of our own ledger"):
+        await does.apply(plan)
+    assert site.asked == []

@@ -129,6 +129,24 @@ async def test_a_ledger_that_an_operator_leads_to_by_role_protects_its_stateful_
     assert refused(STATEFULSETS, "api", {"spec": {"template": OTHER}}, circumstances) == ""
 
 
+async def test_no_request_that_changes_goes_to_the_addresses_of_what_is_never_changed() -> None:
+    """P8: by a Service's address and by those behind it; other Services are no concern of it."""
+    ledger, dns = front("ledger", {"app": "pg"}, ip="10.0.0.9"), front("kube-dns", {"app": "dns"}, ip="10.0.0.10")
+    api = front("api", {"app": "api"}, ip="10.0.0.11")
+    guarded = KubeService(
+        metadata=Metadata(name="metrics", namespace="kube-system"), spec=ServiceSpec(cluster_ip="10.0.0.12")
+    )
+    ends = endpoints("ledger", "10.9.9.9"), endpoints("kube-dns", "10.9.9.10"), endpoints("api", "10.9.9.11")
+    found = around(ledger, dns, api, guarded, *ends, ledger="ledger.production").kept_from
+    assert found == {
+        "10.0.0.9": f"{LEDGER}, where nothing is ever changed",
+        "10.9.9.9": f"{LEDGER}, where nothing is ever changed",
+        "10.0.0.10": f"{DNS}, where nothing is ever changed",
+        "10.9.9.10": f"{DNS}, where nothing is ever changed",
+        "10.0.0.12": "in the namespace kube-system, which is protected",
+    }
+
+
 async def test_a_ledger_that_is_a_file_or_elsewhere_protects_no_object() -> None:
     for host in ("", "db.example.com", "ledger.staging", "10.0.0.8"):
         circumstances = around(front("ledger", {"app": "pg"}, ip="10.0.0.9"), ledger=host)
