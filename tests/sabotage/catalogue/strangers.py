@@ -274,6 +274,32 @@ SABOTAGES: Sequence[Sabotage] = (
         red=("test_a_function_that_a_service_vouches_for_is_held_to_a_read_only_transaction",),
     ),
     Sabotage(
+        takes_out="a change over HTTP keeps from the addresses of what is never changed",
+        shows=("P8",),
+        edits=(
+            Edit(
+                file="clients/addresses.py",
+                old='(why := self._refusal(each) or kept_from.get(str(each), "")))',
+                new="(why := self._refusal(each)))",
+            ),
+        ),
+        tests="unit/clients/test_http.py",
+        red=("test_a_change_is_not_sent_to_an_address_to_keep_from_whatever_leads_there",),
+    ),
+    Sabotage(
+        takes_out="a question to others' tables as a superuser is warned of",
+        shows=("P10",),
+        edits=(
+            Edit(
+                file="catalog/lint.py",
+                old="        if asked is None or asked.user != SUPERUSER:\n",
+                new="        if asked is None or asked.user != SUPERUSER or asked.database:\n",
+            ),
+        ),
+        tests="unit/catalog/test_questions_as_a_superuser.py",
+        red=("test_a_superuser_s_question_to_what_somebody_else_owns_is_warned_of",),
+    ),
+    Sabotage(
         takes_out="an address that carries a forbidden one is refused",
         red_at="3ed9aa20e4",
         against=(Weakness.FORBIDDEN_ADDRESS,),
