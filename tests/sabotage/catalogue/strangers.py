@@ -275,6 +275,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a change over HTTP keeps from the addresses of what is never changed",
+        red_at="1bc7ae36fd",
         shows=("P8",),
         edits=(
             Edit(
@@ -288,6 +289,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a question to others' tables as a superuser is warned of",
+        red_at="1bc7ae36fd",
         shows=("P10",),
         edits=(
             Edit(
