@@ -20,7 +20,7 @@ from tests.harness.fixtures import scratch
 from tests.harness.postgres import Postgres
 from tests.harness.s3 import S3Server
 from tests.harness.waiting import HopelessError, wait_for
-from tests.integration.restore_stage import PATIENCE, Worker, bare
+from tests.integration.restore_stage import PATIENCE, Worker, with_programs
 
 URL = "s3://backup-bucket/database/"
 HOUR = 3600
@@ -110,7 +110,7 @@ def dumped(server: Postgres, database: str, file: Path, *flags: str) -> Path:
 def live_shop() -> Iterator[Postgres]:
     """Have a server with a shop in use, whose programs do not bring the extension `vector`."""
     with scratch("live-") as folder:
-        server = bare(Postgres.prepare(folder), ["vector"])
+        server = with_programs(Postgres.prepare(folder), without=["vector"])
         server.start()
         try:
             server.psql("CREATE DATABASE shop")

@@ -26,6 +26,8 @@ PASSWORD = "an operator's: 'quoted' \\ and \"more\""
 PATIENCE = 180.0
 """Seconds that one restore of a small dump may take on a busy machine."""
 
+NO_EXTENSIONS: Mapping[str, str] = {}
+
 # A row's check and an index that take as long as the session's own setting says: a restore that can be caught midway.
 _SLOWLY = """
 CREATE FUNCTION public.slowly(i int, at text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
@@ -228,16 +230,23 @@ class RestoreStage:
 
     @classmethod
     @contextmanager
-    def built(cls, made: Dumps, *, folder: Path | None = None, without: Sequence[str] = ()) -> Iterator["RestoreStage"]:
+    def built(
+        cls,
+        made: Dumps,
+        *,
+        folder: Path | None = None,
+        without: Sequence[str] = (),
+        brings: Mapping[str, str] = NO_EXTENSIONS,
+    ) -> Iterator["RestoreStage"]:
         """
         Start a server on which the operator and the applications need their passwords; a live database is on it.
 
-        `without` names extensions that its programs do not bring.
+        `without` names extensions that its programs do not bring, `brings` has the scripts of those that they bring besides.
         """
         with scratch("restore-") as own:
             server = Postgres.prepare(folder or own)
-            if without:
-                server = bare(server, without)
+            if without or brings:
+                server = with_programs(server, without=without, brings=brings)
             rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
             (server.folder / "data" / "pg_hba.conf").write_text(rules)
             server.start()
@@ -333,8 +342,10 @@ class RestoreStage:
         self.server.psql("INSERT INTO notes SELECT md5(i::text) FROM generate_series(1, 500) i", dsn=live)
 
 
-def bare(server: Postgres, without: Sequence[str]) -> Postgres:
-    """Return a server with programs of its own, from which extensions are missing."""
+def with_programs(
+    server: Postgres, *, without: Sequence[str] = (), brings: Mapping[str, str] = NO_EXTENSIONS
+) -> Postgres:
+    """Return a server with programs of its own, from which extensions are missing, and which bring others by their scripts."""
     site = server.folder / "site"
     for name, source in server.programs.files().items():
         if source.name not in {f"{each}.control" for each in without}:
@@ -343,6 +354,10 @@ def bare(server: Postgres, without: Sequence[str]) -> Postgres:
     programs = replace(
         server.programs, site=site, installed=site / server.programs.installed.relative_to(server.programs.site)
     )
+    extensions = programs.installed / "share" / "postgresql" / "extension"
+    for name, script in brings.items():
+        (extensions / f"{name}.control").write_text("default_version = '1'\n")
+        (extensions / f"{name}--1.sql").write_text(script)
     arguments = [programs.program("postgres"), *server.server.arguments[1:]]
     return replace(server, programs=programs, server=replace(server.server, arguments=arguments))
 

@@ -6,7 +6,7 @@ the checksum of the whole, what is read from it. The first flaw ends it, and the
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -26,6 +26,14 @@ _SLACK = timedelta(minutes=1)
 """How much the clocks of S3 and of the machine that dumps may differ before a time zone is the explanation."""
 
 
+FILLED: Mapping[str, frozenset[str]] = {"postgis": frozenset({"spatial_ref_sys"})}
+"""
+The tables of extensions that a dump may have rows of: they are given to its owner to insert into.
+
+A row of spatial_ref_sys is a coordinate system. Rows of others are run (`cron.job` of pg_cron) or decide what is.
+"""
+
+
 class BackupFlaw(StrEnum):
     """The flaw of a backup."""
 
@@ -42,6 +50,7 @@ class BackupFlaw(StrEnum):
     DAMAGED = "damaged"
     ROLES = "roles"
     EXTENSIONS = "extensions"
+    ROWS = "rows"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,11 +98,16 @@ class ArchiveHeader:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchiveContents:
-    """The contents of a dump (tables with their schemas) and its needs: the roles that it names, the extensions it creates."""
+    """
+    The contents of a dump (tables with their schemas) and its needs: the roles that it names, the extensions it creates.
+
+    `foreign_rows` are the tables and sequences of which it has rows or a value, and which it does not make: an extension's own.
+    """
 
     tables: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
+    foreign_rows: tuple[str, ...] = ()
 
 
 def newest_first(objects: Iterable[StoredObject]) -> tuple[StoredObject, ...]:
@@ -188,7 +202,21 @@ def check_contents(contents: ArchiveContents, wanted: BackupRequirements) -> Unf
         return UnfitBackup(
             flaw=BackupFlaw.ROLES, reason=f"neither the server nor a declaration has what it needs: role {roles}"
         )
-    return None
+    return _check_rows(contents)
+
+
+def _check_rows(contents: ArchiveContents) -> UnfitBackup | None:
+    """Judge whether it has rows that nobody without a superuser's rights may insert; a superuser runs nothing of a dump."""
+    filled = {table for extension in contents.extensions for table in FILLED.get(extension, ())}
+    foreign = [name for name in contents.foreign_rows if name.rpartition(".")[2] not in filled]
+    if not foreign:
+        return None
+    flags = " ".join(f"--exclude-table-data={name}" for name in foreign)
+    return UnfitBackup(
+        flaw=BackupFlaw.ROWS,
+        reason=f"it has rows of what it does not make, as an extension's own tables are, and only a superuser could insert them: "
+        f"{', '.join(foreign)}; dump it without them (pg_dump {flags}), and keep them elsewhere",
+    )
 
 
 def size(count: int) -> str:

@@ -16,6 +16,11 @@ ENTRY = re.compile(
 TABLESPACE = re.compile(r"; Tablespace: .*$")
 _SPEAKS_OF_ROLES = ("ACL", "DEFAULT ACL", "POLICY")
 _TABLES = ("TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW")
+_LISTED = re.compile(r"\d+; \d+ \d+ (?P<what>.*)")
+_OF = {"TABLE DATA ": "TABLE ", "SEQUENCE SET ": "SEQUENCE "}
+"""How the entries of rows and values begin in a list, and those of what has them."""
+
+_MADE = ("TABLE ", "SEQUENCE ", "FOREIGN TABLE ")
 _WORD = re.compile(r"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[^\W\d][\w$]*|[,;(]")
 _BEFORE_ROLES = frozenset({"TO", "FROM", "ROLE", "AUTHORIZATION"})
 _NO_ROLES = frozenset({"PUBLIC", "CURRENT_USER", "CURRENT_ROLE", "SESSION_USER", "DEFAULT"})
@@ -58,6 +63,30 @@ class Script:
             self._tables.append(f"{entry['schema']}.{entry['name']}")
         elif self._kind == "EXTENSION":
             self._extensions.add(entry["name"])
+
+
+class Listing:
+    """Takes in the lines of a dump's list, and keeps of what it has rows or a value, and of those what it makes."""
+
+    def __init__(self) -> None:
+        self._rows: set[str] = set()
+        self._made: set[str] = set()
+
+    def take(self, line: str) -> None:
+        """Take in one line: number, object, kind, schema, name and owner; an entry of rows has those of its table."""
+        found = _LISTED.fullmatch(line)
+        what = found["what"] if found is not None else ""
+        for data, made in _OF.items():
+            if what.startswith(data):
+                self._rows.add(made + what.removeprefix(data))
+                return
+        if what.startswith(_MADE):
+            self._made.add(what.removeprefix("FOREIGN "))
+
+    def foreign_rows(self) -> tuple[str, ...]:
+        """Return, as SCHEMA.NAME, what it has rows or a value of, and does not make."""
+        alone = (what.partition(" ")[2].rpartition(" ")[0] for what in self._rows - self._made)
+        return tuple(sorted(name.replace(" ", ".", 1) for name in alone))
 
 
 def _named(line: str) -> Iterator[str]:

@@ -8,10 +8,11 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from kintsugi.decisions.backups import ArchiveContents, BackupFlaw, UnfitBackup
-from kintsugi.worker.archive_contents import Script
+from kintsugi.worker.archive_contents import Listing, Script
 from kintsugi.worker.programs import program
 from kintsugi.worker.restore_errors import ErrorOutput
 
@@ -36,15 +37,20 @@ async def read_through(file: Path, seen: Seen) -> UnfitBackup | None:
 
 async def read_contents(file: Path) -> ArchiveContents | UnfitBackup:
     """Read what a dump holds and needs; its rows are passed over."""
-    arguments = ["--create", "--schema-only", "--file=-", str(file)]
+    script, listing = Script(), Listing()
+    unfit = await _taken_in(["--create", "--schema-only", "--file=-", str(file)], script.take)
+    unfit = unfit or await _taken_in(["--list", str(file)], listing.take)
+    return unfit or replace(script.contents(), foreign_rows=listing.foreign_rows())
+
+
+async def _taken_in(arguments: Sequence[str], take: Callable[[str], None]) -> UnfitBackup | None:
     async with _reading(arguments, out=asyncio.subprocess.PIPE) as process:
         ending = asyncio.ensure_future(_ended(process))
         assert process.stdout is not None
-        script = Script()
         try:
             async for line in _lines(process.stdout):
-                script.take(line)
-            return await ending or script.contents()
+                take(line)
+            return await ending
         finally:
             ending.cancel()
 

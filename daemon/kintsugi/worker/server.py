@@ -70,9 +70,13 @@ class DatabaseServer:
         return self.options.host.startswith("/")
 
     @asynccontextmanager
-    async def session(self, database: str) -> AsyncIterator[asyncpg.Connection]:
-        """Open a session that ends with the block. Raises WorkFailed when the server cannot be used, and says why."""
-        connection = await self._connected(database)
+    async def session(self, database: str, *, search_path: str = "pg_catalog") -> AsyncIterator[asyncpg.Connection]:
+        """
+        Open a session that ends with the block. Raises WorkFailed when the server cannot be used, and says why.
+
+        A restored database may say where names are looked up: not for us. With an empty `search_path` it may.
+        """
+        connection = await self._connected(database, search_path)
         try:
             with self.explained():
                 yield connection
@@ -108,18 +112,19 @@ class DatabaseServer:
         if await session.fetchval("SELECT pg_is_in_recovery()"):
             raise WorkFailed(WorkFailure.REFUSED, f"{self.where} is a standby: a restore goes into a primary")
 
-    async def _connected(self, database: str) -> asyncpg.Connection:
+    async def _connected(self, database: str, search_path: str) -> asyncpg.Connection:
         """Connect; a server that starts up or an address that is not routed yet gets its time."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + (PATIENCE_BESIDE if self.beside else PATIENCE)
         with self.explained():
             return await retry(
-                lambda: self._connect(database),
+                lambda: self._connect(database, search_path),
                 lambda error: isinstance(error, _NOT_YET) and clock() < deadline,
                 _WAITS,
             )
 
-    async def _connect(self, database: str) -> asyncpg.Connection:
+    async def _connect(self, database: str, search_path: str) -> asyncpg.Connection:
+        looked_up_in = {"search_path": search_path} if search_path else {}
         return await asyncpg.connect(
             host=self.options.host,
             port=self.options.port,
@@ -128,8 +133,7 @@ class DatabaseServer:
             database=database,
             timeout=_CONNECT_WITHIN,
             statement_cache_size=0,
-            # A restored database may say where names are looked up: not for us.
-            server_settings={"application_name": APPLICATION, "search_path": "pg_catalog", **KEEPALIVE},
+            server_settings={"application_name": APPLICATION, **looked_up_in, **KEEPALIVE},
         )
 
 

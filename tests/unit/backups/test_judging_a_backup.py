@@ -141,6 +141,16 @@ def test_an_extension_that_a_backup_needs_must_be_there_or_not_be_known() -> Non
     )
 
 
+def test_rows_that_only_a_superuser_could_insert_are_a_flaw_but_for_coordinate_systems() -> None:
+    rows = ("cron.job", "gis.spatial_ref_sys")
+    unfit = check_contents(ArchiveContents(extensions=("pg_cron", "postgis"), foreign_rows=rows), WANTED)
+    assert unfit is not None
+    assert unfit.flaw is BackupFlaw.ROWS
+    assert "pg_dump --exclude-table-data=cron.job)" in unfit.reason
+    assert check_contents(ArchiveContents(extensions=("postgis",), foreign_rows=rows[1:]), WANTED) is None
+    assert flaw(check_contents(ArchiveContents(foreign_rows=rows[1:]), WANTED)) is BackupFlaw.ROWS
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [

@@ -3,7 +3,7 @@
 import pytest
 
 from kintsugi.decisions.backups import ArchiveContents
-from kintsugi.worker.archive_contents import Script
+from kintsugi.worker.archive_contents import Listing, Script
 
 
 def read(script: str) -> ArchiveContents:
@@ -65,3 +65,21 @@ def test_an_entry_that_every_server_has_is_not_needed() -> None:
         "-- Name: EXTENSION vector; Type: COMMENT; Schema: -; Owner: \n"
     )
     assert read(script) == ArchiveContents(extensions=("vector",))
+
+
+def test_rows_of_what_a_dump_does_not_make_are_told_apart_by_its_list() -> None:
+    listing = Listing()
+    for line in (
+        "; Archive created at 2026-11-24 02:14:07 UTC",
+        "215; 1259 16386 TABLE public orders the shop",
+        "216; 1259 16390 SEQUENCE public orders_id_seq the shop",
+        "217; 1259 16400 FOREIGN TABLE public far postgres",
+        "3350; 0 16386 TABLE DATA public orders the shop",
+        "3351; 0 16400 TABLE DATA public far postgres",
+        "3352; 0 0 SEQUENCE SET public orders_id_seq the shop",
+        "3353; 0 16500 TABLE DATA cron job postgres",
+        "3354; 0 0 SEQUENCE SET cron jobid_seq postgres",
+        "3355; 0 16501 MATERIALIZED VIEW DATA public sums postgres",
+    ):
+        listing.take(line)
+    assert listing.foreign_rows() == ("cron.job", "cron.jobid_seq")
