@@ -65,7 +65,7 @@ class Script:
             self._extensions.add(entry["name"])
 
 
-class Listing:
+class ArchiveList:
     """Takes in the lines of a dump's list, and keeps of what it has rows or a value, and of those what it makes."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kintsugi.decisions.backups import ArchiveContents, BackupFlaw, UnfitBackup
-from kintsugi.worker.archive_contents import Listing, Script
+from kintsugi.worker.archive_contents import ArchiveList, Script
 from kintsugi.worker.programs import program
 from kintsugi.worker.restore_errors import ErrorOutput
 
@@ -37,7 +37,7 @@ async def read_through(file: Path, seen: Seen) -> UnfitBackup | None:
 
 async def read_contents(file: Path) -> ArchiveContents | UnfitBackup:
     """Read what a dump holds and needs; its rows are passed over."""
-    script, listing = Script(), Listing()
+    script, listing = Script(), ArchiveList()
     unfit = await _taken_in(["--create", "--schema-only", "--file=-", str(file)], script.take)
     unfit = unfit or await _taken_in(["--list", str(file)], listing.take)
     return unfit or replace(script.contents(), foreign_rows=listing.foreign_rows())

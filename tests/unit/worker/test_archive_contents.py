@@ -3,7 +3,7 @@
 import pytest
 
 from kintsugi.decisions.backups import ArchiveContents
-from kintsugi.worker.archive_contents import Listing, Script
+from kintsugi.worker.archive_contents import ArchiveList, Script
 
 
 def read(script: str) -> ArchiveContents:
@@ -68,7 +68,7 @@ def test_an_entry_that_every_server_has_is_not_needed() -> None:
 
 
 def test_rows_of_what_a_dump_does_not_make_are_told_apart_by_its_list() -> None:
-    listing = Listing()
+    listing = ArchiveList()
     for line in (
         "; Archive created at 2026-11-24 02:14:07 UTC",
         "215; 1259 16386 TABLE public orders the shop",
