@@ -1,6 +1,7 @@
 """Results as people and as programs read them: tables, texts, JSON. The only speaker of rich."""
 
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Self
@@ -81,10 +82,10 @@ class Screen:
         return self._live is not None
 
     def above(self, line: str) -> None:
-        """Write a line over what is shown, as wide as the terminal at most."""
+        """Write a line over what is shown; what is wider than the terminal goes on in the next one, further in."""
         console = self._live.console if self._live is not None else _console()
-        for text in line.splitlines() or [""]:
-            console.print(Text(printable(text)), no_wrap=True, overflow="ellipsis", crop=True)
+        parts = [part for text in line.splitlines() or [""] for part in _wrapped(printable(text), console.width)]
+        console.print(Text("\n".join(parts)), no_wrap=True)
 
     def show(self, columns: Sequence[str], rows: Iterable[Sequence[Text]], *, head: str) -> None:
         """Show a table under a line; that line alone is no change."""
@@ -97,6 +98,13 @@ class Screen:
             sys.stdout.write(f"{head}\n{lines}")
             sys.stdout.flush()
             self._shown = lines
+
+
+def _wrapped(line: str, width: int) -> Sequence[str]:
+    within = " " * min(len(line) - len(line.lstrip()) + 4, width // 2)
+    return textwrap.wrap(line, width, subsequent_indent=within, break_on_hyphens=False, replace_whitespace=False) or [
+        ""
+    ]
 
 
 def _drawn(columns: Sequence[str], rows: Iterable[Sequence[Text]]) -> Table:

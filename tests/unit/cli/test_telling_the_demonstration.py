@@ -1,5 +1,6 @@
 """How the demonstration is told: the tree in its place on a terminal, elsewhere a line for each change and no escape codes."""
 
+import html
 import io
 import re
 import sys
@@ -111,7 +112,7 @@ def test_on_a_terminal_lines_come_above_the_tree_which_is_written_over(monkeypat
     with Screen() as screen:
         teller = LiveTeller(screen)
         teller.show(ServiceTree(services=(DATABASE, API)), waits="waits for the database", since=SINCE)
-        teller.say("a line that is too long for it " + "and goes on " * 20)
+        teller.say("  a line that is too long for it " + "and goes on " * 20)
         teller.show(
             ServiceTree(services=(replace(DATABASE, serving=True), API)), waits="waits for the api", since=SINCE
         )
@@ -120,7 +121,10 @@ def test_on_a_terminal_lines_come_above_the_tree_which_is_written_over(monkeypat
     assert "\x1b[1A" in written, "nothing is written over"
     first, above, last = (plain.index(text) for text in ("waits for the database", "a line that", "waits for the api"))
     assert first < above < last
-    assert plain[above:].splitlines()[0].endswith("…")
+    wrapped = plain[above:last].splitlines()[:3]
+    assert sum(line.count("goes") for line in wrapped) == 20, wrapped
+    assert max(len(line) for line in wrapped) <= 120
+    assert wrapped[1].startswith("      "), wrapped
     assert "  api" in plain[last:]
     assert "held by database until 03:13:00: it is being recovered" in plain[last:]
     assert written.endswith("\x1b[?25h"), "the cursor is not given back"
@@ -167,3 +171,14 @@ def test_the_readme_shows_the_scenes_in_their_order_and_that_all_end_as_expected
     readme = (Path(__file__).parents[3] / "README.md").read_text()
     table = re.findall(r"^([a-z-]+) +(?:recovered|rolled-back) +yes ", readme, re.MULTILINE)
     assert table == list(SceneName)
+
+
+def test_the_picture_of_the_readme_is_a_run_that_ended_as_expected_and_fetches_nothing() -> None:
+    root = Path(__file__).parents[3]
+    picture = root / "docs" / "demo.svg"
+    drawn = html.unescape(re.sub(r"<[^>]+>", "", picture.read_text())).replace("\xa0", " ")
+    assert f"docs/{picture.name}" in (root / "README.md").read_text()
+    assert re.search(
+        r"\$ kintsugi demo --scene missing-image.*cause: ImagePull.*As expected: recovered", drawn, re.DOTALL
+    )
+    assert "url(http" not in picture.read_text()

@@ -18,7 +18,7 @@ class SceneName(StrEnum):
 
 
 SHOWS: Final[Mapping[SceneName, str]] = {
-    SceneName.CRASH_LOOP: "a pod of the web service crash-loops: it is deleted, and a good one comes",
+    SceneName.CRASH_LOOP: "a pod of web-service crash-loops: it is deleted, and a good one comes",
     SceneName.TOO_FEW_READY: "too few pods are ready: the one that hangs is deleted, the Deployment scaled",
     SceneName.MISSING_IMAGE: "an image that does not exist is rolled out beside pods that serve: its cause is named, it is taken back at once",
     SceneName.BAD_ROLLOUT: "a bad version is rolled out: what was tried does not help, so it is rolled back",

@@ -132,7 +132,11 @@ async def cause_came_first(stage: DemoStage) -> str:
             return f"{name} did not get well by its upstream: {incidents[name].reason}"
     if [len(runs[name]) for name in (DATABASE, API)] != [1, 1]:
         return "database and API did not have one run each"
-    return "" if runs[DATABASE][0].started < runs[API][0].started else "the API's run began before the database's"
+    return (
+        ""
+        if runs[DATABASE][0].started < runs[API][0].started
+        else "the run of api-service began before that of database"
+    )
 
 
 async def level_by_level(stage: DemoStage) -> str:
@@ -176,9 +180,9 @@ def uids(stage: DemoStage, service: str) -> Sequence[str]:
 
 CAUSE_FIRST = DemoScene(
     name=SceneName.CAUSE_FIRST,
-    title="The database goes, and API, web and ingress with it; the API still hangs when the database is back",
+    title="The database goes, and api-service, web-service and ingress-controller with it; api-service still hangs when the database is back",
     rule="database-alerts",
-    waits="the database's run, then for the API's, while the others are held and get well by them",
+    waits="the run of database, then for that of api-service, while the others are held and recover with them",
     break_it=lose_the_database,
     service=DATABASE,
     end=IncidentState.RECOVERED,
@@ -186,7 +190,7 @@ CAUSE_FIRST = DemoScene(
 )
 FULL_STACK = DemoScene(
     name=SceneName.FULL_STACK,
-    title="Database and cache crash, API, web and ingress hang: all five are broken for themselves",
+    title="database and cache-service crash, api-service, web-service and ingress-controller hang: each is broken by itself",
     waits="the run about all services, which a person starts, and for those that it starts",
     break_it=break_everything,
     service=STACK,
