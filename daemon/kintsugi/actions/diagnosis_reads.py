@@ -47,12 +47,8 @@ from kubeobjects.resources import (
     PODS,
     REPLICASETS,
     SERVICES,
-    STATEFULSETS,
     Resource,
 )
-
-WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
-"""The kinds of workloads that can be diagnosed."""
 
 MOST_PODS = 50
 TOLD = ("type=Warning", *(f"reason={reason}" for reason in ("Killing", *NODE_UNDER_WAY)))

@@ -34,13 +34,12 @@ from kintsugi.objects.selectors import label_selector
 from kintsugi.regex import compiled
 from kintsugi.scope import seen
 from kintsugi.scope.types import PARAMETERS, parameter_type, rule_names, service_names
-from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, find, suggest
+from kubeobjects.resources import DAEMONSETS, WORKLOADS, find, suggest
 from kubeobjects.selectors import NOTHING, Selector
 
 EVERY = timedelta(seconds=30)
 """How often a rule on a check asks, where it does not say."""
 
-WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 
 HEALTHY = "desired > 0 && ready >= desired && rolloutComplete && serving && checksMet"
 """When a service is healthy that does not say it: what Kubernetes and its own checks show of it is all right."""

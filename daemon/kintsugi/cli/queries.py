@@ -17,9 +17,8 @@ from kintsugi.cli.stderr import print_note
 from kintsugi.cli.summary_tables import show_incidents, show_pauses, show_services
 from kintsugi.errors import UsageError
 from kintsugi.server.operations import Explanation
-from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS, find
+from kubeobjects.resources import WORKLOADS, find
 
-_WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 """What can be diagnosed."""
 
 
@@ -121,8 +120,8 @@ async def _explain_service(connection: Connection, service: str) -> ExitCode:
 async def diagnose(connection: Connection, workload: str, *, namespace: str) -> ExitCode:
     """Diagnose a workload; where something is wrong, or nothing is known, that is a finding."""
     kind, _, name = workload.partition("/")
-    if find(kind) not in _WORKLOADS or not name or "/" in name:
-        known = ", ".join(f"{each.singular}/NAME" for each in _WORKLOADS)
+    if find(kind) not in WORKLOADS or not name or "/" in name:
+        known = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
         raise UsageError(f"{workload!r}: write one of {known}")
     async with dial(connection) as daemon:
         found = await daemon.diagnose(kind, name, namespace)

@@ -24,11 +24,10 @@ from kintsugi.objects.owners import managers
 from kintsugi.objects.selectors import selector_of
 from kintsugi.settings import KubeSettings
 from kintsugi.settings.settings import CLUSTER_NAMESPACES
-from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, SERVICES, STATEFULSETS, find
+from kubeobjects.resources import SERVICES, WORKLOADS, find
 
-_WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_KNOWN = ", ".join(f"{each.singular}/NAME" for each in _WORKLOADS)
+_KNOWN = ", ".join(f"{each.singular}/NAME" for each in WORKLOADS)
 _HOOK = "helm.sh/hook"
 
 
@@ -109,7 +108,7 @@ async def _all(kube: KubeClient, wanted: Wanted) -> tuple[list[FoundWorkload], l
     services = await _services(kube, wanted.namespace)
     found: list[FoundWorkload] = []
     left_out: list[LeftOut] = []
-    for resource in _WORKLOADS:
+    for resource in WORKLOADS:
         for obj in (await kube.list(resource, wanted.namespace, labels=wanted.selector)).items:
             workload = WorkloadRef(resource=resource, name=unstructured.name(obj))
             try:
@@ -141,7 +140,7 @@ def _workload(text: str) -> WorkloadRef | None:
     """Read TYPE/NAME; None for what is none."""
     word, _, name = text.partition("/")
     resource = find(word)
-    if resource not in _WORKLOADS or not _NAME.fullmatch(name):
+    if resource not in WORKLOADS or not _NAME.fullmatch(name):
         return None
     return WorkloadRef(resource=resource, name=name)
 

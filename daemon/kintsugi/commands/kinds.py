@@ -3,7 +3,7 @@
 from kubeobjects import resources as of
 
 READABLE = tuple(each for each in of.RESOURCES if each not in (of.SECRETS, of.POD_METRICS, of.NODE_METRICS))
-ROLLED_OUT = (of.DEPLOYMENTS, of.STATEFULSETS, of.DAEMONSETS)
+ROLLED_OUT = of.WORKLOADS
 WITH_PODS = (of.PODS, *ROLLED_OUT, of.REPLICASETS, of.JOBS)
 MARKABLE = (
     *WITH_PODS,

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from kintsugi.actions.diagnosis_reads import WORKLOADS, WorkloadReader
+from kintsugi.actions.diagnosis_reads import WorkloadReader
 from kintsugi.actions.good_templates import GoodTemplates
 from kintsugi.decisions.diagnosis import WorkloadFacts, answering, diagnose
 from kintsugi.decisions.diagnosis.surroundings import DeclaredFacts
@@ -14,7 +14,7 @@ from kintsugi.model.causes import Diagnosis, ObjectChange
 from kintsugi.model.command import ObjectName
 from kintsugi.model.records import Incident, Target
 from kintsugi.threads import computed
-from kubeobjects.resources import Resource, find
+from kubeobjects.resources import WORKLOADS, Resource, find
 
 _WORK = 1 << 20
 """A diagnosis goes through templates, Events and logs: a thread has it, and the loop goes on."""

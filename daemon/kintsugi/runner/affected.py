@@ -20,7 +20,7 @@ from kintsugi.model.views import ServiceView
 from kubeobjects import resources
 from kubeobjects.resources import CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS
 
-WORKLOADS = frozenset({CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS})
+LOCKED_KINDS = frozenset({CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS})
 """Kinds whose objects are locked also where no service of the catalog is about them."""
 
 
@@ -67,7 +67,7 @@ def affected_by(
     if asked is not None:
         names.update(name for name, view in views.items() if _has(view, asked, namespace))
     changed = sorted((services[name] for name in names if name in services), key=_order)
-    own = [f"{namespace}/{asked}"] if asked is not None and asked.resource in WORKLOADS else []
+    own = [f"{namespace}/{asked}"] if asked is not None and asked.resource in LOCKED_KINDS else []
     return Affected(
         namespace=namespace,
         namespaces=frozenset({run.namespace, namespace, *(each.namespace for each in changed)}),

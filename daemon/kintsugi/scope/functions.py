@@ -1,7 +1,7 @@
 """
 The functions that expressions may call: facts about objects, which a comparison of fields gets wrong.
 
-`objects.computed_fields` tells them; CEL reads what was told (`kintsugi.expressions.function` says why).
+`kintsugi.objects.predicates` tells them; CEL reads what was told (`kintsugi.expressions.function` says why).
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """
 What the API answers where it is not a record itself: lists by name, counts, errors.
 
-Every answer has a type here, in `model.answers` or in `model.records`: the document of the API is made from them.
+Every answer has a type here, in `kintsugi.model.api_types` or in `kintsugi.model.records`: the document of the API is made from them.
 """
 
 from collections.abc import Mapping

@@ -13,9 +13,8 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import TemplateReference, Verb
 from kintsugi.model.records import UndoRecord
 from kintsugi.verbs.rollout import Rollout
-from kubeobjects.resources import DAEMONSETS, DEPLOYMENTS, STATEFULSETS
+from kubeobjects.resources import WORKLOADS
 
-_WITH_REVISIONS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
 _NOTHING = "[]"
 
 
@@ -27,7 +26,7 @@ async def undo_by_revision(kube: KubeClient, loaded: LoadedTarget, after: Unstru
     """
     former = loaded.obj
     template, left = (unstructured.nested_map(obj, "spec", "template") for obj in (former, after))
-    if loaded.asked.resource not in _WITH_REVISIONS or template == left:
+    if loaded.asked.resource not in WORKLOADS or template == left:
         raise Refused(
             f"{loaded.asked}: to undo this a secret would have to be kept, and no revision holds it; {WITH_A_KEY}"
         )

@@ -174,6 +174,9 @@ NODE_METRICS = Resource(
     namespaced=False,
 )
 
+WORKLOADS = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
+"""The kinds of workloads that have a pod template with revisions, and are rolled out."""
+
 # Where two kinds share a word (pods), the first one in this order owns it; the other is asked for with its group.
 RESOURCES: tuple[Resource, ...] = (
     PODS,
