@@ -11,6 +11,7 @@ from itertools import chain
 import pytest
 
 from kintsugi.catalog.schema import schema
+from kintsugi.settings import known_settings
 from tests.unit.project.tree import PACKAGES, ROOT, Module, modules, pages
 
 NOT_FIRST = ("Give", "Gives", "Tell", "Tells", "Say", "Says")
@@ -192,6 +193,22 @@ def test_each_module_that_a_docstring_or_a_page_names_is_there() -> None:
         if not name.endswith(NO_MODULES) and not leads_somewhere(name)
     ]
     assert found == []
+
+
+def test_a_part_of_the_package_that_a_docstring_names_in_short_is_there() -> None:
+    """`runner.journal` is `kintsugi.runner.journal`; it is told from a setting by that the package's folder is named."""
+    folders = {each.name for each in (ROOT / "daemon" / "kintsugi").iterdir() if (each / "__init__.py").exists()}
+    found = [
+        f"{each.name}: {name}"
+        for each in modules(ROOT / "daemon" / "kintsugi")
+        for _, text in documented(each)
+        for name in re.findall(r"`([a-z_]+\.[a-z_]+(?:\.\w+)*)`", text)
+        if name.partition(".")[0] in folders
+        and not name.endswith(NO_MODULES)
+        and not leads_somewhere(f"kintsugi.{name}")
+    ]
+    settings = {name for name, _ in known_settings()}
+    assert [each for each in found if each.partition(": ")[2] not in settings] == []
 
 
 def leads_somewhere(name: str) -> bool:
