@@ -166,11 +166,12 @@ chaos: $(READY) ## Try ten thousand wrong answers of each kind, then break the r
 sabotage: $(READY) ## Take one behaviour after the other out of a copy, and see that its tests fail (ONLY='P3 freeze', REST=yes)
 	@CI= $(BIN)/python -m tests.sabotage $(ONLY)
 
-docs: $(READY) ## Write down which tests show what, the tables of commands, the document of the API, and the manifests that the chart renders
+docs: $(READY) ## Write down which tests show what, the tables of commands, the document of the API, the manifests that the chart renders, and names that stay
 	@$(BIN)/python -m tests.unit.project.coverage
 	@$(BIN)/python -m tests.unit.project.guides
 	@$(BIN)/python -m tests.harness.helm
 	@$(BIN)/python -m tests.unit.project.openapi
+	@$(BIN)/python -m tests.unit.project.wire_names
 
 $(READY): requirements-test.lock pyproject.toml $(wildcard daemon/*/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Kintsugi needs Python 3.11 or newer, and {sys.executable} is older: make PYTHON=python3.11")'
