@@ -16,7 +16,7 @@ from kintsugi.actions.effect_plan import EffectPlan, EffectStatus, Evidence
 from kintsugi.actions.result import Result
 from kintsugi.commands import decode, encode, render
 from kintsugi.errors import KubeError, NotYet, TooManyRequests
-from kintsugi.model.bounds import Budget
+from kintsugi.model.change_limits import Budget
 from kintsugi.model.command import Command
 from kintsugi.model.records import StepRecord, StepState, UndoRecord
 from kintsugi.retries import Waits

@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import structlog
 
-from kintsugi.actions.confidential import check_undo
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.result import Result
+from kintsugi.actions.secret_checks import check_undo
 from kintsugi.cancellation import to_its_end
 from kintsugi.commands import decode, render, verb_of
 from kintsugi.commands.registry import definition_of
@@ -36,7 +36,7 @@ from kintsugi.errors import (
     TooManyRequests,
 )
 from kintsugi.ledger import Failpoints
-from kintsugi.model.bounds import Budget
+from kintsugi.model.change_limits import Budget
 from kintsugi.model.records import Phase, StepRecord, StepState
 from kintsugi.retries import retry
 

@@ -18,7 +18,7 @@ from kintsugi.app import core, run
 from kintsugi.app.serving import ListenAddresses
 from kintsugi.effect import EffectExecution
 from kintsugi.executor import Executor
-from kintsugi.model.bounds import Budget
+from kintsugi.model.change_limits import Budget
 from kintsugi.model.records import StepRecord, StepState
 from kintsugi.settings import (
     CatalogSettings,

@@ -32,7 +32,7 @@ from kintsugi.server.operations import (
     PauseRequest,
     RecoverPreview,
     RecoverRequest,
-    Resent,
+    ResendResult,
     RollbackPreview,
     RunDetail,
     ServiceSummary,
@@ -117,11 +117,11 @@ class RememberingOperations:
         self.asked.append(("dead_letters", limit, before))
         return [LETTER]
 
-    async def resend(self, letter: str, *, who: str) -> Resent:
+    async def resend(self, letter: str, *, who: str) -> ResendResult:
         self.asked.append(("resend", letter, who))
         if letter != LETTER.id:
             raise NotRecorded(f"there is no dead letter {letter}")
-        return Resent(id=letter, accepted=1, dead_letters=0)
+        return ResendResult(id=letter, accepted=1, dead_letters=0)
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         self._known(incident)

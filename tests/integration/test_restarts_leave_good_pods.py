@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kintsugi.actions import unstructured
-from kintsugi.actions.survivors import good_pods, survivors
+from kintsugi.actions.rollout_availability import good_pods, survivors
 from kintsugi.actions.templates import RESTARTED
 from kintsugi.kube.client import PatchKind
 from kintsugi.objects.kept import Pod

@@ -10,7 +10,6 @@ from datetime import timedelta
 from kintsugi.actions import job_progress, preconditions, reads, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import ChangeVerb, ObjectVerb, object_of
-from kintsugi.actions.confidential import hide
 from kintsugi.actions.container_exec import ContainerExec
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
 from kintsugi.actions.encrypted import Encryption, as_kept
@@ -19,6 +18,7 @@ from kintsugi.actions.job_progress import WorkerStage, WorkerStatus
 from kintsugi.actions.jobs import WorkerIntent
 from kintsugi.actions.probe_context import ANONYMOUS_PROBE, ProbeContext
 from kintsugi.actions.result import Result
+from kintsugi.actions.secret_checks import hide
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.actions.worker_verb import WorkerVerb
 from kintsugi.clients.clients import Clients

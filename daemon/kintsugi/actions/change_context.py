@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from kintsugi.model.command import ObjectName
-from kintsugi.model.essentials import Essential
+from kintsugi.model.essentials import EssentialService
 from kintsugi.model.max_allowed import NOTHING_ALLOWED, MaxAllowed
 from kintsugi.model.records import Phase
 from kintsugi.model.services import SecretRef, WorkloadRef
@@ -42,7 +42,7 @@ class ChangeContext:
     startup: timedelta = START_UP_ALLOWANCE
     protected: frozenset[str] = frozenset()
     off_limits: str = ""
-    essentials: tuple[Essential, ...] = ()
+    essentials: tuple[EssentialService, ...] = ()
     allow_managed: bool = False
     env: Mapping[str, SecretRef] = field(default_factory=dict)
     ledger_host: str = ""

@@ -15,9 +15,9 @@ from kintsugi.mask import MASK
 from kintsugi.model.command import ObjectName
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import Object, Pod
+from kintsugi.offload import computed, size_of
 from kintsugi.telemetry.redaction import SECRETS, is_secret_key
 from kintsugi.telemetry.secret_places import LAST_APPLIED, environment
-from kintsugi.threads import computed, size_of
 from kubeobjects.resources import EVENTS
 
 LONGEST = 64 * 1024

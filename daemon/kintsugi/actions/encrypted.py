@@ -15,8 +15,8 @@ import orjson
 from msgspec import structs
 
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.confidential import holds_secret
 from kintsugi.actions.effect_plan import EffectPlan, undone_by
+from kintsugi.actions.secret_checks import holds_secret
 from kintsugi.commands import decode, encode, render
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import Content

@@ -11,8 +11,8 @@ from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import KubeError
 from kintsugi.kube.client import KubeClient
 from kintsugi.objects.kept import Pod
+from kintsugi.offload import computed
 from kintsugi.telemetry.redaction import SECRETS
-from kintsugi.threads import computed
 from kubeobjects.resources import PODS
 
 _LINES = 500

@@ -24,7 +24,7 @@ from kintsugi.errors import Invalid, KubeError, NotFound
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.worker_log import Note, WorkLine, decode, is_last
 from kintsugi.model.worker_results import Backup, Dropped, Failed, LastLine, Restored, WorkProgress
-from kintsugi.threads import LEAST_LINE, decoded
+from kintsugi.offload import LEAST_LINE, decoded
 from kubeobjects.resources import JOBS, PODS
 
 _TAIL = 50

@@ -30,7 +30,7 @@ from kintsugi.entries import MOST_IN_ANSWER, has_more
 from kintsugi.errors import ProbeFailed
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, Psql
-from kintsugi.threads import computed
+from kintsugi.offload import computed
 
 MOST_ROWS = 1000
 """A longer answer counts as none: an expression that counts its rows would be wrong. Let the database count."""

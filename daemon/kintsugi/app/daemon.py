@@ -12,9 +12,9 @@ from kintsugi.app import collector
 from kintsugi.app.clock import Clock, Tick
 from kintsugi.app.core import Core, build
 from kintsugi.app.events import ObjectEvents
-from kintsugi.app.forgetting import EVERY, Forgetting
 from kintsugi.app.lifecycle import Lifecycle
 from kintsugi.app.metrics_recorder import MetricsRecorder
+from kintsugi.app.retention_task import EVERY, RetentionTask
 from kintsugi.app.serving import ListenAddresses, serve_on
 from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
@@ -213,7 +213,7 @@ def start_clock(settings: Settings, core: Core, recorder: MetricsRecorder, life:
     clock.every(often, "every service", lambda: refresh_all(core))
     clock.every(timedelta(seconds=5), "gauges", recorder.collect)
     clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.repair.mend(now()))
-    forgetting = Forgetting(settings=settings, ledger=core.ledger, workloads=core.good_revisions.there, clock=now)
+    forgetting = RetentionTask(settings=settings, ledger=core.ledger, workloads=core.good_revisions.there, clock=now)
     clock.every(EVERY, "retention", trusting(forgetting.step))
     clock.every(collector.EVERY, "garbage", collector.step)
     core.clock.on_trusted(lambda _: clock.begin_anew())

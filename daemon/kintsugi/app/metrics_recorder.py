@@ -50,7 +50,7 @@ class MetricsRecorder:
     def __init__(self, core: Core, metrics: Metrics) -> None:
         self._core = core
         self._metrics = metrics
-        self._strays = 0
+        self._unreadable_rows = 0
         metrics.preset(known_labels(core.active_catalog.catalog))
         core.watch.on_signals(metrics.signals_received.labels(SignalSource.WATCH).inc)
         core.pipeline.on_verdict(self._verdict)
@@ -67,8 +67,8 @@ class MetricsRecorder:
         # First: without the ledger the other gauges stay as they were.
         metrics.blind.set(bool(doubt(core.observed.observer(), core.observed.limits.breaker_share)))
         metrics.signals_unjudged.set(await core.ledger.signals.unjudged())
-        metrics.dead_letters.inc(core.ledger.signals.strays - self._strays)
-        self._strays = core.ledger.signals.strays
+        metrics.dead_letters.inc(core.ledger.signals.unreadable_rows - self._unreadable_rows)
+        self._unreadable_rows = core.ledger.signals.unreadable_rows
         runs = [run for run in await core.ledger.runs.open_runs() if run.kind is RunKind.RECOVERY]
         overdue = sum(run.deadline < now and run.state is not IncidentState.HELD for run in runs)
         metrics.watchdogs.labels("overdue").set(overdue)

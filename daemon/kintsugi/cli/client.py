@@ -29,7 +29,7 @@ from kintsugi.server.operations import (
     PauseRequest,
     RecoverPreview,
     RecoverRequest,
-    Resent,
+    ResendResult,
     RollbackPreview,
     ServiceExplanation,
     ServiceTree,
@@ -83,9 +83,9 @@ class DaemonClient:
         query = {"limit": str(limit)} | ({"before": before} if before else {})
         return (await self._ask("GET", "dead-letters", DeadLetterList, query=query)).dead_letters
 
-    async def resend(self, letter: str) -> Resent:
+    async def resend(self, letter: str) -> ResendResult:
         """Send a dead letter in again."""
-        return await self._ask("POST", f"dead-letters/{_part(letter)}/resend", Resent, body={"who": self._who})
+        return await self._ask("POST", f"dead-letters/{_part(letter)}/resend", ResendResult, body={"who": self._who})
 
     async def approve(self, incident: str, *, path: str, plan: str) -> Approval:
         """Approve the plan with this digest."""

@@ -16,8 +16,8 @@ import msgspec
 from kintsugi.clients.http import HttpClient, HttpRequest, HttpResponse
 from kintsugi.entries import MOST_IN_ANSWER, at_most
 from kintsugi.errors import ProbeFailed
+from kintsugi.offload import computed
 from kintsugi.telemetry import in_words, refused_as
-from kintsugi.threads import computed
 
 MOST_SAMPLES = 1000
 """A longer answer is none: whoever reads every sample of it would miss some."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from kintsugi.decisions.breaker import ObserverHealth, breaker_reason
 from kintsugi.decisions.guards import Limits, covers
-from kintsugi.model.bounds import Disruptions, PodBudget
+from kintsugi.model.change_limits import Disruptions, PodBudget
 from kintsugi.model.records import Pause, Phase
 from kintsugi.model.rules import Mode
 
@@ -26,7 +26,7 @@ class AdmissionDecision(StrEnum):
     ADMIT = "admit"
     WAIT = "wait"
     ASK = "ask"
-    PARK = "park"
+    DENY = "deny"
     HAND_OVER = "hand-over"
 
 
@@ -103,7 +103,7 @@ def stopping(_attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> Admi
 def observing(_attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> AdmissionResult | None:
     """Write nothing in mode observe, not even an undo."""
     if inputs.mode is Mode.OBSERVE:
-        return AdmissionResult(decision=AdmissionDecision.PARK, reason="mode is observe: no further changes are made")
+        return AdmissionResult(decision=AdmissionDecision.DENY, reason="mode is observe: no further changes are made")
     return None
 
 
@@ -111,7 +111,7 @@ def frozen(attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> Admissi
     """Write nothing under a freeze, not even an undo."""
     for pause in pauses_over(attempt, inputs.pauses):
         if pause.freeze:
-            return AdmissionResult(decision=AdmissionDecision.PARK, reason=f"frozen by {pause.who}: {pause.why}")
+            return AdmissionResult(decision=AdmissionDecision.DENY, reason=f"frozen by {pause.who}: {pause.why}")
     return None
 
 

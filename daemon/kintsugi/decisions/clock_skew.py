@@ -28,7 +28,7 @@ _SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
+class ClockReading:
     """Both clocks at one moment: the wall clock, and the steady clock in seconds since an arbitrary start."""
 
     wall: datetime
@@ -57,12 +57,12 @@ class ClockState:
     reading since which all clocks agree, while that is not yet long enough.
     """
 
-    anchor: Reading
+    anchor: ClockReading
     problem: str = ""
-    agreeing: Reading | None = None
+    agreeing: ClockReading | None = None
 
 
-def judge(state: ClockState, now: Reading, answers: Sequence[ServerDate]) -> ClockState:
+def judge(state: ClockState, now: ClockReading, answers: Sequence[ServerDate]) -> ClockState:
     """
     Judge the clocks by a reading and the last answers of the API server.
 
@@ -85,7 +85,7 @@ def judge(state: ClockState, now: Reading, answers: Sequence[ServerDate]) -> Clo
     return replace(state, problem=problem, agreeing=since)
 
 
-def _apart_from_server(now: Reading, answers: Sequence[ServerDate]) -> str:
+def _apart_from_server(now: ClockReading, answers: Sequence[ServerDate]) -> str:
     """
     Return how far the wall clock is from the API server's at least; "" when they may agree.
 
@@ -107,11 +107,11 @@ def _apart_from_server(now: Reading, answers: Sequence[ServerDate]) -> str:
     return ""
 
 
-def _ago(date: datetime, steady: float, now: Reading) -> datetime:
+def _ago(date: datetime, steady: float, now: ClockReading) -> datetime:
     return date + timedelta(seconds=now.steady - steady)
 
 
-def _jumped(now: Reading, anchor: Reading) -> str:
+def _jumped(now: ClockReading, anchor: ClockReading) -> str:
     step = now.wall - anchor.at(now.steady)
     if abs(step) <= TOLERANCE:
         return ""

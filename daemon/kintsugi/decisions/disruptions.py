@@ -8,7 +8,7 @@ such ones are deleted first, so that none waits for one that is not ready becaus
 from collections.abc import Iterable, Mapping
 
 from kintsugi.commands.registry import definition_of
-from kintsugi.model.bounds import PodBudget
+from kintsugi.model.change_limits import PodBudget
 from kintsugi.model.command import Command
 from kintsugi.model.views import ServiceView
 from kintsugi.objects import predicates

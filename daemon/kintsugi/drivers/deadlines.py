@@ -163,7 +163,7 @@ def covered(spans: Iterable[Span], began: datetime, now: datetime) -> timedelta:
 
 
 @dataclass(kw_only=True)
-class RollbackTerm:
+class RollbackTimeout:
     """
     The term of one rollback of a run; a restarted process resumes it with the time that is left.
 
@@ -182,7 +182,7 @@ class RollbackTerm:
     @classmethod
     async def begin(
         cls, deps: RunnerDeps, journal: Journal, clock: DeadlineClock, rollback: Rollback, verify: timedelta
-    ) -> "RollbackTerm":
+    ) -> "RollbackTimeout":
         """Begin, or go on with the one that is not over. The run's reason is why."""
         number = next(each for each in count() if journal.known(Phase.FORWARD, noted_of(each, OVER)) is None)
         path, now = noted_of(number), deps.clock()

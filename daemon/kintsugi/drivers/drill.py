@@ -23,8 +23,8 @@ from kintsugi.decisions.guards import Limits, covers
 from kintsugi.drivers.driver import Ends, until_stopped
 from kintsugi.durations import format_duration
 from kintsugi.ledger import Ledger
-from kintsugi.model.bounds import Budget
 from kintsugi.model.catalog import Catalog
+from kintsugi.model.change_limits import Budget
 from kintsugi.model.command import Command
 from kintsugi.model.records import Incident, IncidentState, Phase, Reason, RunRecord
 from kintsugi.model.rules import Mode
@@ -119,7 +119,7 @@ class DrillAdmission:
             result = await self.gate.decide(self.phase)
             if result.decision is AdmissionDecision.ADMIT:
                 return ""
-            if result.decision is AdmissionDecision.PARK:
+            if result.decision is AdmissionDecision.DENY:
                 raise WritesForbidden(RUN, result.reason)
             log.info("drill change waiting", run=self.gate.journal.run.id, why=result.reason)
             await asyncio.sleep(self.gate.deps.pace.total_seconds())

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from kintsugi.decisions.watchdog import WatchdogDecision, WatchdogResult
-from kintsugi.drivers.deadlines import DeadlineClock, RollbackTerm
+from kintsugi.drivers.deadlines import DeadlineClock, RollbackTimeout
 from kintsugi.drivers.rollback import RollbackRunner
 from kintsugi.drivers.run_watchdog import RunWatchdog
 from kintsugi.ledger import Ledger
@@ -240,7 +240,7 @@ class RunDriver:
 
     async def _roll_back(self) -> None:
         rollback, verify = self.runbook.rollback, self.watchdog.timings.verify
-        term = await RollbackTerm.begin(self.deps, self.journal, self.clock, rollback, verify)
+        term = await RollbackTimeout.begin(self.deps, self.journal, self.clock, rollback, verify)
         context = self._context(self.deps.clock() + rollback.after)
         going = RollbackRunner(context, self.catalog, self.runbook, self.watchdog)
         try:

@@ -28,8 +28,8 @@ from kintsugi.kube.pages import ListMetadata, Page, Reader, list_metadata, pages
 from kintsugi.kube.pod_logs import LogOptions, log_request, read_log
 from kintsugi.kube.repeats import persist
 from kintsugi.kube.transport import Heard, Transport, to_nobody
+from kintsugi.offload import decoded
 from kintsugi.settings import KubeSettings
-from kintsugi.threads import decoded
 from kubeobjects.resources import PODS, Resource
 
 Json = dict[str, object]

@@ -17,7 +17,7 @@ import aiohttp
 
 from kintsugi.kube.api_errors import LONGEST_MESSAGE, Request, Status, read_status, unanswered
 from kintsugi.kube.transport import Transport
-from kintsugi.threads import decoded
+from kintsugi.offload import decoded
 
 DEFAULT_LIMIT_BYTES = 10 * 1024 * 1024
 # The fifth version can close the command's input; servers before 1.30 speak the fourth.

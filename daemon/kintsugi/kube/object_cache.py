@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from kintsugi.objects.metadata import Object
-from kintsugi.telemetry import Border, Containment
+from kintsugi.telemetry import Containment, FailureScope
 
 T = TypeVar("T", bound=Object)
 Key = tuple[str, str]
@@ -121,4 +121,4 @@ class ObjectCache(Generic[T]):
     def _contain(self, change: Change[T], error: Exception) -> None:
         self.subscriber_failures += 1
         metadata = change.subject.metadata
-        self.containment.contain(Border.OBJECT, f"{self._kind} {metadata.namespace}/{metadata.name}", error)
+        self.containment.contain(FailureScope.OBJECT, f"{self._kind} {metadata.namespace}/{metadata.name}", error)

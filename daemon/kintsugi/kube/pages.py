@@ -15,7 +15,7 @@ import msgspec
 from kintsugi.entries import weight
 from kintsugi.errors import Gone
 from kintsugi.kube.api_errors import UNREADABLE, Request, unanswered
-from kintsugi.threads import decoded
+from kintsugi.offload import decoded
 
 # A page token lives five minutes at most. Where it is lost twice, everything is asked for in one answer.
 _PAGED_ATTEMPTS = 2

@@ -28,8 +28,8 @@ from kintsugi.kube.object_cache import Key, ObjectCache, Subscriber, T
 from kintsugi.kube.pages import ListMetadata, raw_items
 from kintsugi.kube.watch_events import Bookmark, EventReader, Undecodable, WatchError, WatchEvent, WatchEventType
 from kintsugi.objects.interning import Interner
+from kintsugi.offload import LEAST_LINE, MOST_DECODED_ON_LOOP, decoded
 from kintsugi.telemetry import Containment
-from kintsugi.threads import LEAST_LINE, MOST_DECODED_ON_LOOP, decoded
 from kubeobjects.resources import Resource
 
 # Rounds that may end at the same version by what the server sent there, before the list is read anew.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from kintsugi.decisions.clock_skew import ANSWERS, ClockState, Reading, ServerDate, judge
+from kintsugi.decisions.clock_skew import ANSWERS, ClockReading, ClockState, ServerDate, judge
 from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -101,8 +101,8 @@ class SteadyClock:
             self._changed.clear()
             await self._changed.wait()
 
-    def _read(self) -> Reading:
-        return Reading(wall=self._wall(), steady=self._steady())
+    def _read(self) -> ClockReading:
+        return ClockReading(wall=self._wall(), steady=self._steady())
 
 
 def moment_of(date: str) -> datetime | None:

@@ -21,8 +21,8 @@ from kintsugi.errors import KubeError, OutcomeUnknown, ServerUnavailable
 from kintsugi.kube.api_errors import Request, refusal, unanswered
 from kintsugi.kube.credentials import Access, Credentials
 from kintsugi.kube.throttle import Throttle
+from kintsugi.offload import MOST_DECODED_ON_LOOP
 from kintsugi.settings import KubeSettings
-from kintsugi.threads import MOST_DECODED_ON_LOOP
 
 # Above the 1.5 MiB that etcd takes for one object: a whole event can wait in the buffer.
 READ_BUFFER_BYTES = 2 * 1024 * 1024

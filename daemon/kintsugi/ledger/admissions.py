@@ -21,7 +21,7 @@ from kintsugi.ledger.run_requests import TURN
 from kintsugi.ledger.runs import find_run, move_incident
 from kintsugi.ledger.tables import locks, runs
 from kintsugi.ledger.texts import clean
-from kintsugi.model.bounds import Disruptions, Lock
+from kintsugi.model.change_limits import Disruptions, Lock
 from kintsugi.model.history import MadeChange
 from kintsugi.model.records import IncidentState, Pause, RunRecord
 

@@ -45,7 +45,7 @@ class TextColumn(TypeDecorator[str]):
         return None if value is None else clean(value)
 
 
-class Prose(TextColumn):
+class RedactedText(TextColumn):
     """Text for people that may quote what a stranger wrote: stored without secrets, too."""
 
     cache_ok = True
@@ -55,7 +55,7 @@ class Prose(TextColumn):
         return None if value is None else clean(SECRETS.text(value))
 
 
-class Guarded(TypeDecorator[T]):
+class TolerantColumn(TypeDecorator[T]):
     """A column whose values may be unreadable."""
 
     impl = Text
@@ -73,7 +73,7 @@ class Guarded(TypeDecorator[T]):
         """Read what the database gave. Raises one of `_WRONG`."""
 
 
-class Moment(Guarded[datetime]):
+class Moment(TolerantColumn[datetime]):
     """
     An aware time to the microsecond: TIMESTAMPTZ on PostgreSQL, ISO 8601 of fixed width on SQLite.
 
@@ -104,7 +104,7 @@ class Moment(Guarded[datetime]):
         return moment.astimezone(UTC)
 
 
-class Choice(Guarded[StrEnum]):
+class Choice(TolerantColumn[StrEnum]):
     """A member of one enum, stored as its value."""
 
     cache_ok = True
@@ -122,7 +122,7 @@ class Choice(Guarded[StrEnum]):
         return self.members(value)
 
 
-class Json(Guarded[object]):
+class Json(TolerantColumn[object]):
     """
     A JSON value as text, on both databases alike.
 
@@ -148,7 +148,7 @@ class Json(Guarded[object]):
         return found
 
 
-class Labels(Guarded[Mapping[str, str]]):
+class Labels(TolerantColumn[Mapping[str, str]]):
     """Labels and annotations: names and texts of anybody's, stored without secrets."""
 
     cache_ok = True
@@ -162,7 +162,7 @@ class Labels(Guarded[Mapping[str, str]]):
         return load_labels(value)
 
 
-class Packed(Guarded[object]):
+class Packed(TolerantColumn[object]):
     """A small frozen record of the model, kept as one JSON value."""
 
     cache_ok = True

@@ -9,8 +9,8 @@ from kintsugi.errors import NotRecorded
 from kintsugi.ledger.paging import is_before
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, record
-from kintsugi.ledger.strays import put_dead_letters
 from kintsugi.ledger.tables import dead_letters
+from kintsugi.ledger.unreadable_signals import put_dead_letters
 from kintsugi.model.api_types import DeadLetterSummary
 from kintsugi.model.records import DeadLetter
 

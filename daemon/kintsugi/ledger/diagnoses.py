@@ -10,8 +10,8 @@ from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, values
 from kintsugi.ledger.tables import diagnoses
 from kintsugi.model.causes import Cause, Diagnosis, KeptDiagnosis, Occasion
+from kintsugi.offload import computed, size_of
 from kintsugi.telemetry import SECRETS
-from kintsugi.threads import computed, size_of
 
 _DIAGNOSIS = columns(KeptDiagnosis, diagnoses)
 

@@ -11,8 +11,8 @@ from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns
 from kintsugi.ledger.tables import evidence
 from kintsugi.ledger.texts import clean
+from kintsugi.offload import computed
 from kintsugi.telemetry import SECRETS
-from kintsugi.threads import computed
 
 MOST_EVIDENCE = 256 * 1024
 """Characters kept of one piece of evidence: the end of a log matters most, its beginning next."""

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kintsugi.ledger.rows import columns, readable, shown
 from kintsugi.ledger.tables import incidents, locks, pauses, runs, steps
 from kintsugi.ledger.windows import Windows
-from kintsugi.model.bounds import Disruptions
+from kintsugi.model.change_limits import Disruptions
 from kintsugi.model.history import INCONCLUSIVE_OUTCOMES, History, MadeChange, PastRun
 from kintsugi.model.records import IncidentState, Pause, Phase, RunKind, StepState
 from kintsugi.model.services import STACK

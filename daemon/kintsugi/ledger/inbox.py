@@ -23,7 +23,7 @@ from kintsugi.ledger.rows import UNKNOWN_TIME, moment
 from kintsugi.ledger.tables import signals
 from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
-from kintsugi.threads import MOST_ON_LOOP, computed, size_of
+from kintsugi.offload import MOST_ON_LOOP, computed, size_of
 
 TURN = 0x6B696E01
 """Writing deliveries takes turns across replicas, so that two of them never open the same episode twice."""

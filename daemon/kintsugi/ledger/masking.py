@@ -2,15 +2,15 @@
 Masks the secrets of a step on its way into the ledger; the running process keeps the raw values.
 
 Commands stay as they are, also those of an undo and those that complete a change: they are executed again after a restart.
-A change whose commands hold a secret is refused beforehand (`actions.confidential`).
+A change whose commands hold a secret is refused beforehand (`actions.secret_checks`).
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 from kintsugi.model.records import StepRecord, UndoRecord
+from kintsugi.offload import computed, size_of
 from kintsugi.telemetry import SECRETS
-from kintsugi.threads import computed, size_of
 
 _READ_AGAIN = frozenset(
     {"claim", "digest", "job", "mark", "name", "namespace", "run", "step", "template", "then", "uid", "volume"}

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, unreadable
-from kintsugi.ledger.strays import close_without_run
 from kintsugi.ledger.tables import conditions, incidents
+from kintsugi.ledger.unreadable_signals import close_without_run
 from kintsugi.model.records import Incident, PendingMatch
 
 _INCIDENT = columns(Incident, incidents)

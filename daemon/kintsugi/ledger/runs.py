@@ -22,7 +22,7 @@ from kintsugi.ledger.run_requests import TURN
 from kintsugi.ledger.tables import incidents, locks, runs, steps
 from kintsugi.ledger.texts import clean, dump
 from kintsugi.model.api_types import CurrentStep
-from kintsugi.model.bounds import Budget
+from kintsugi.model.change_limits import Budget
 from kintsugi.model.records import IncidentState, RunKind, RunRecord, StepRecord, StepState
 from kintsugi.model.run_update import NO_UPDATE, RunUpdate
 from kintsugi.model.services import STACK

@@ -12,10 +12,10 @@ from kintsugi.ledger.inbox import TURN, Accepted, DeliveryResult, large_texts, s
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import signal, signal_columns, unreadable, verdict, verdict_values
 from kintsugi.ledger.store import Store
-from kintsugi.ledger.strays import Stray, put_aside
 from kintsugi.ledger.tables import incidents
 from kintsugi.ledger.tables import signals as inbox
 from kintsugi.ledger.texts import clean
+from kintsugi.ledger.unreadable_signals import UnreadableSignal, put_aside
 from kintsugi.model.records import IncidentState, Reason, Signal, SignalSource, Verdict, VerdictKind
 from kintsugi.model.rules import RuleSource
 
@@ -46,7 +46,7 @@ class SignalRepository(Repository):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
-        self.strays = 0
+        self.unreadable_rows = 0
         """Signals that this process has put aside because they could not be read."""
 
         self._committer = GroupCommitter(self._commit)
@@ -101,14 +101,16 @@ class SignalRepository(Repository):
         rows = await self._rows(
             Signal, select(*signal_columns(inbox), inbox.c.incident).where(inbox.c.verdict.is_(None))
         )
-        strays = [row for row in rows if unreadable(Signal, row) is not None]
-        if strays:
-            await self._put_aside(strays, now)
+        unreadable_rows = [row for row in rows if unreadable(Signal, row) is not None]
+        if unreadable_rows:
+            await self._put_aside(unreadable_rows, now)
 
     async def _put_aside(self, rows: Sequence[Row[Any]], now: datetime) -> None:
-        strays = [await Stray.of(row, now) for row in rows]
-        await self._store.write("put-aside", lambda connection: put_aside(connection, strays, now), fenced=True)
-        self.strays += len(strays)
+        unreadable_rows = [await UnreadableSignal.of(row, now) for row in rows]
+        await self._store.write(
+            "put-aside", lambda connection: put_aside(connection, unreadable_rows, now), fenced=True
+        )
+        self.unreadable_rows += len(unreadable_rows)
 
     async def due_at(self) -> datetime | None:
         """Return the moment at which the next provisional verdict ends, None while there is none."""

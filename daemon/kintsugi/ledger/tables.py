@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, Prose, TextColumn
+from kintsugi.ledger.columns import Choice, Json, Labels, Moment, Packed, RedactedText, TextColumn
 from kintsugi.model.causes import Diagnosis, Occasion
 from kintsugi.model.records import (
     IncidentState,
@@ -70,7 +70,7 @@ incidents = Table(
     Column("runbook", TextColumn, nullable=False),
     Column("mode", Choice(Mode), nullable=False),
     Column("state", Choice(IncidentState), nullable=False),
-    Column("reason", Prose, nullable=False),
+    Column("reason", RedactedText, nullable=False),
     Column("opened", Moment, nullable=False),
     Column("closed", Moment),
     Column("kind", Choice(RunKind), nullable=False, server_default=RunKind.RECOVERY),
@@ -113,7 +113,7 @@ signals = Table(
     Column("last_seen", Moment, nullable=False),
     Column("verdict", Choice(VerdictKind)),
     Column("reason", Choice(Reason)),
-    Column("text", Prose),
+    Column("text", RedactedText),
     Column("until", Moment),
     Column("judged", Moment),
     Column("judged_rule", TextColumn),
@@ -201,7 +201,7 @@ runs = Table(
     Column("parameters", Json(dict), nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("state", Choice(IncidentState), nullable=False),
-    Column("reason", Prose, nullable=False),
+    Column("reason", RedactedText, nullable=False),
     Column("started", Moment, nullable=False),
     Column("deadline", Moment, nullable=False),
     Column("walked", Moment, key="steps_finished_at"),
@@ -314,13 +314,13 @@ pauses = Table(
     Column("scope", Choice(PauseScope), nullable=False),
     Column("name", TextColumn, nullable=False),
     Column("who", TextColumn, nullable=False),
-    Column("why", Prose, nullable=False),
+    Column("why", RedactedText, nullable=False),
     Column("freeze", Boolean, nullable=False),
     Column("since", Moment, nullable=False),
     Column("until", Moment),
     Column("lifted", Moment),
     Column("lifted_by", TextColumn),
-    Column("lifted_why", Prose),
+    Column("lifted_why", RedactedText),
     Index(
         "ix_pauses_lifted",
         "lifted",
@@ -336,7 +336,7 @@ approvals = Table(
     Column("number", _NUMBER, primary_key=True, autoincrement=True),
     Column("incident", TextColumn, ForeignKey("incidents.id"), nullable=False),
     Column("path", TextColumn, nullable=False),
-    Column("question", Prose, nullable=False),
+    Column("question", RedactedText, nullable=False),
     Column("plan", TextColumn, nullable=False),
     Column("asked", Moment, nullable=False),
     Column("expires", Moment, nullable=False),
@@ -361,7 +361,7 @@ notices = Table(
     Column("id", TextColumn, primary_key=True),
     Column("incident", TextColumn, ForeignKey("incidents.id")),  # NULL: about the daemon itself, or only observed
     Column("kind", Choice(IncidentState), nullable=False),
-    Column("text", Prose, nullable=False),
+    Column("text", RedactedText, nullable=False),
     Column("created", Moment, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due", Moment, nullable=False),
@@ -391,8 +391,8 @@ dead_letters = Table(
     Column("id", TextColumn, primary_key=True),
     Column("source", Choice(SignalSource), nullable=False),
     Column("received", Moment, nullable=False),
-    Column("reason", Prose, nullable=False),
-    Column("excerpt", Prose, nullable=False),
+    Column("reason", RedactedText, nullable=False),
+    Column("excerpt", RedactedText, nullable=False),
     Column("payload", LargeBinary),  # what can be sent in again; NULL where it was not kept whole
     Index("ix_dead_letters_received", "received"),
 )

@@ -64,7 +64,7 @@ class DeadLetterSummary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Resent:
+class ResendResult:
     """
     What came of a dead letter that was sent in again: signals that were taken, and letters that it left in its place.
 

@@ -19,7 +19,7 @@ _DNS_NAMES = frozenset({"kube-dns", "coredns"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Essential:
+class EssentialService:
     """
     What is behind a Service of a namespace; `what` names it for people.
 
@@ -42,14 +42,14 @@ class Essential:
 
 def essentials(
     services: Iterable[KubeService], *, ledger_hosts: frozenset[str], nameservers: frozenset[str]
-) -> tuple[Essential, ...]:
+) -> tuple[EssentialService, ...]:
     """
     Return the essentials behind some Services of the cluster.
 
     `ledger_hosts` are names as SERVICE.NAMESPACE, or addresses; `nameservers` the addresses that this machine asks for names.
     """
     return tuple(
-        Essential(
+        EssentialService(
             namespace=service.metadata.namespace,
             service=service.metadata.name,
             labels=frozenset(service.spec.selector.items()),
@@ -61,8 +61,8 @@ def essentials(
 
 
 def with_objects(
-    known: tuple[Essential, ...], pods: Iterable[Pod], slices: Iterable[EndpointSlice]
-) -> tuple[Essential, ...]:
+    known: tuple[EssentialService, ...], pods: Iterable[Pod], slices: Iterable[EndpointSlice]
+) -> tuple[EssentialService, ...]:
     """Add the pods of the ledger's database, their workloads and their claims; the DNS is known by its labels."""
     if not any(each.what == LEDGER for each in known):
         return known
@@ -70,7 +70,7 @@ def with_objects(
     return tuple(_with_objects(each, pods, slices) if each.what == LEDGER else each for each in known)
 
 
-def _with_objects(known: Essential, pods: Iterable[Pod], slices: Iterable[EndpointSlice]) -> Essential:
+def _with_objects(known: EssentialService, pods: Iterable[Pod], slices: Iterable[EndpointSlice]) -> EssentialService:
     place = known.namespace, known.service
     addresses = {
         address
@@ -102,7 +102,7 @@ def kept_from(
     services: Iterable[KubeService],
     slices: Iterable[EndpointSlice],
     *,
-    known: Iterable[Essential],
+    known: Iterable[EssentialService],
     protected: Collection[str],
 ) -> Mapping[str, str]:
     """Return the addresses of the Services of essentials and of protected namespaces, and of what is behind them, each with why."""
@@ -147,19 +147,19 @@ def ledger_hosts(host: str, find: Callable[[str, str], KubeService | None]) -> f
     return frozenset(_plain(each) for each in (host, alias) if each)
 
 
-def essential(namespace: str, labels: Mapping[str, str], known: Iterable[Essential]) -> str:
+def essential(namespace: str, labels: Mapping[str, str], known: Iterable[EssentialService]) -> str:
     """Return the essential that a pod with these labels (or a workload that makes such pods) belongs to, "" for none."""
     if labels.get(_APP) in _DNS_NAMES or labels.get(_NAME) in _DNS_NAMES or _OPERATED in labels:
         return DNS
     return next((each.what for each in known if each.chooses(namespace, labels)), "")
 
 
-def essential_object(kind: str, namespace: str, name: str, known: Iterable[Essential]) -> str:
+def essential_object(kind: str, namespace: str, name: str, known: Iterable[EssentialService]) -> str:
     """Return the essential that a pod, a workload or a claim is known to belong to by its name, "" for none."""
     return next((each.what for each in known if each.namespace == namespace and _has(each, kind, name)), "")
 
 
-def _has(known: Essential, kind: str, name: str) -> bool:
+def _has(known: EssentialService, kind: str, name: str) -> bool:
     match kind:
         case "Pod":
             return name in known.pods

@@ -13,7 +13,7 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.causes import Diagnosis, ObjectChange
 from kintsugi.model.command import ObjectName
 from kintsugi.model.records import Incident, Target
-from kintsugi.threads import computed
+from kintsugi.offload import computed
 from kubeobjects.resources import WORKLOADS, Resource, find
 
 _WORK = 1 << 20

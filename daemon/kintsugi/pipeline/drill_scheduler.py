@@ -22,7 +22,7 @@ from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.run_supervisor import RunSupervisor
-from kintsugi.telemetry import Border
+from kintsugi.telemetry import FailureScope
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class DrillScheduler:
         known = await self._ledger.drills.memories()
         for service in self._active_catalog.catalog.services.values():
             if service.drill is not None and service.drill.schedule:
-                with self._containment.around(Border.SERVICE, service.name):
+                with self._containment.around(FailureScope.SERVICE, service.name):
                     await self._tend(service, service.drill.schedule, known.get(service.name))
 
     async def _tend(self, service: Service, schedule: str, known: DrillMemory | None) -> None:

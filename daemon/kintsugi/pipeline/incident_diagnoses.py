@@ -16,7 +16,7 @@ from kintsugi.ledger import DiagnosisRepository
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis, Occasion
 from kintsugi.model.records import Target
 from kintsugi.model.services import Service
-from kintsugi.telemetry import Border, Containment
+from kintsugi.telemetry import Containment, FailureScope
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +98,7 @@ class IncidentDiagnoses:
         cause = first.kind if first is not None else "none"
         log.info("diagnosis made", incident=incident, occasion=occasion, cause=cause, text=found.diagnosis.summary)
         for listener in self._listeners:
-            with self._containment.around(Border.LISTENER, incident):
+            with self._containment.around(FailureScope.LISTENER, incident):
                 listener(service, found)
 
     async def look(self, service: Service) -> Diagnosis:
@@ -106,7 +106,7 @@ class IncidentDiagnoses:
         workload, within = service.workload, self.within
         target = Target(kind=workload.resource.singular, namespace=service.namespace, name=workload.name)
         why = ""
-        with self._containment.around(Border.SERVICE, service.name) as turn:
+        with self._containment.around(FailureScope.SERVICE, service.name) as turn:
             try:
                 async with asyncio.timeout(within.total_seconds()), self._places:
                     return await self._diagnoser.diagnose(target)
@@ -128,7 +128,7 @@ class IncidentDiagnoses:
         while True:
             incident, service = await self._waiting.get()
             try:
-                with self._containment.around(Border.INCIDENT, incident):
+                with self._containment.around(FailureScope.INCIDENT, incident):
                     await self.make(incident, service, Occasion.OPENED)
             except LedgerUnavailable as error:
                 self._asked.discard(incident)  # the next look at open incidents asks again

@@ -20,7 +20,7 @@ from kintsugi.decisions.zero_replicas import at_zero
 from kintsugi.errors import ProbeFailed
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.essentials import (
-    Essential,
+    EssentialService,
     essential,
     essential_object,
     essentials,
@@ -224,7 +224,7 @@ class ObservedState:
             return f"{view.name} is {what}: nothing is ever changed there"
         return holds_ledger(view.service, self._addresses(view), self.limits) if self.limits.ledger_host else ""
 
-    def _essentials(self, namespace: str = "") -> tuple[Essential, ...]:
+    def _essentials(self, namespace: str = "") -> tuple[EssentialService, ...]:
         """Find what nothing may be done to among what the cluster runs now, in one namespace or in all."""
         store = self.caches.services.store
         hosts = ledger_hosts(self.limits.ledger_host, lambda place, name: store.get((place, name)))
@@ -244,7 +244,7 @@ class ObservedState:
         found = (essential(namespace, each, known) for each in labels)
         return next((what for what in found if what), "")
 
-    def _with_objects(self, known: tuple[Essential, ...], pods: Iterable[Pod]) -> tuple[Essential, ...]:
+    def _with_objects(self, known: tuple[EssentialService, ...], pods: Iterable[Pod]) -> tuple[EssentialService, ...]:
         return with_objects(known, pods, self.caches.endpoints.store.values())
 
     def _addresses(self, view: ServiceView) -> frozenset[str]:

@@ -25,7 +25,7 @@ from kintsugi.model.api_types import (
     KeptText,
     PauseRequest,
     RecoverPreview,
-    Resent,
+    ResendResult,
     RollbackPreview,
     RunDetail,
     ServiceExplanation,
@@ -127,7 +127,7 @@ class OperatorService:
         """Return the dead letters, newest first."""
         return await self.ledger.dead_letters.summaries(limit=limit, before=before)
 
-    async def resend(self, letter: str, *, who: str) -> Resent:
+    async def resend(self, letter: str, *, who: str) -> ResendResult:
         """
         Accept what a dead letter says that still counts: alerts that had ended, and, where it is new, those that fire.
 
@@ -151,7 +151,7 @@ class OperatorService:
         log.info("dead letter resent", letter=letter, who=who, signals=len(read.signals), stale=read.stale)
         self.pipeline.wake()
         left = len(read.dead_letters)
-        return Resent(id=letter, accepted=len(read.signals), dead_letters=left, stale=read.stale)
+        return ResendResult(id=letter, accepted=len(read.signals), dead_letters=left, stale=read.stale)
 
     async def approve(self, incident: str, *, path: str, plan: str, who: str) -> Approval:
         """Approve the plan that was shown; the waiting run or incident continues within moments."""

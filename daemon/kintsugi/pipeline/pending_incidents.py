@@ -26,7 +26,7 @@ from kintsugi.pipeline.affected_services import AffectedServices
 from kintsugi.pipeline.observed_state import ObservedState
 from kintsugi.pipeline.pipeline import Pipeline
 from kintsugi.pipeline.run_supervisor import RunSupervisor
-from kintsugi.telemetry import Border
+from kintsugi.telemetry import FailureScope
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ class PendingIncidents:
         with_run = {run.incident for run in await self._ledger.runs.open_runs()}
         for incident in found:
             if incident.id not in with_run and incident.kind is not RunKind.OBSERVER:
-                with self._containment.around(Border.INCIDENT, incident.id):
+                with self._containment.around(FailureScope.INCIDENT, incident.id):
                     await self._tend(incident.id)
 
     async def _tend(self, known_as: str) -> None:

@@ -18,6 +18,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.records import Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.services import Service
+from kintsugi.offload import MOST_DECODED_ON_LOOP, TextQuota, size_of
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.contention import Contention
 from kintsugi.pipeline.lookups import ExistenceQuery
@@ -27,8 +28,7 @@ from kintsugi.pipeline.run_supervisor import RunSupervisor
 from kintsugi.pipeline.signal_evaluator import Disposition, SignalEvaluator
 from kintsugi.pipeline.targets import Targets
 from kintsugi.pipeline.waiting_incidents import WaitingIncidents
-from kintsugi.telemetry import Border
-from kintsugi.threads import MOST_DECODED_ON_LOOP, TextQuota, size_of
+from kintsugi.telemetry import FailureScope
 
 log = structlog.get_logger(__name__)
 
@@ -200,7 +200,7 @@ class Pipeline:
 
     async def _evaluate_apart(self, signal: Signal) -> Disposition:
         """Evaluate one signal; a failure does not affect the others, and the signal is evaluated again later."""
-        with self._containment.around(Border.SIGNAL, signal.id) as turn:
+        with self._containment.around(FailureScope.SIGNAL, signal.id) as turn:
             return await self._evaluator.evaluate(signal)
         text = f"it could not be judged: {type(turn.error).__name__}: {turn.error}"
         return Disposition(verdict=self._evaluator.later(signal.rule, Reason.UNANSWERABLE, text))
@@ -218,5 +218,5 @@ class Pipeline:
             ruling = {"verdict": verdict.kind, "reason": verdict.reason, "rule": verdict.rule, "text": verdict.text}
             log.info("signal judged", signal=signal.id, **ruling)
         for listener in self._listeners:
-            with self._containment.around(Border.LISTENER, signal.id):
+            with self._containment.around(FailureScope.LISTENER, signal.id):
                 listener(signal, verdict)

@@ -22,7 +22,7 @@ from kintsugi.retries import Waits, retry
 from kintsugi.runner import RunnerDeps
 from kintsugi.runner.context import RunProber
 from kintsugi.runner.report import hand_over
-from kintsugi.telemetry import Border, Containment, log_context
+from kintsugi.telemetry import Containment, FailureScope, log_context
 
 log = structlog.get_logger(__name__)
 
@@ -148,7 +148,7 @@ class RunSupervisor:
             now = self._deps.clock()
             action = reconcile_action(run, self._liveness.of(run.id), pause=self._policy.retry_after, now=now)
             if action is not ReconcileAction.LEAVE:
-                with self.containment.around(Border.RUN, run.id), log_context(run=run.id, incident=run.incident):
+                with self.containment.around(FailureScope.RUN, run.id), log_context(run=run.id, incident=run.incident):
                     await self._reconcile_run(run, action, overdue=run.deadline < now)
 
     def start(self, run: RunRecord) -> None:
@@ -214,7 +214,7 @@ class RunSupervisor:
     async def _run_task(self, run: RunRecord) -> None:
         with log_context(run=run.id, incident=run.incident):
             try:
-                with self.containment.around(Border.RUN, run.id) as turn:
+                with self.containment.around(FailureScope.RUN, run.id) as turn:
                     ended = await self._drive(run)
                     if ended is not None:
                         driver = self._drivers.get(run.id)
@@ -230,7 +230,7 @@ class RunSupervisor:
                 for registry in (self._runs, self._drivers, self._tasks):
                     registry.pop(run.id, None)
                 for listener in self._frees:
-                    with self.containment.around(Border.LISTENER, run.id):
+                    with self.containment.around(FailureScope.LISTENER, run.id):
                         listener()
 
     async def _drive(self, run: RunRecord) -> RunRecord | None:
@@ -272,13 +272,13 @@ class RunSupervisor:
 
     def _notify_started(self, run: RunRecord) -> None:
         for listener in self._starts:
-            with self.containment.around(Border.LISTENER, run.id):
+            with self.containment.around(FailureScope.LISTENER, run.id):
                 listener(run)
 
     def _notify_ended(self, run: RunRecord, steps: Sequence[StepRecord]) -> None:
         self._rollback_requests.pop(run.id, None)
         for listener in self._ends:
-            with self.containment.around(Border.LISTENER, run.id):
+            with self.containment.around(FailureScope.LISTENER, run.id):
                 listener(run, steps)
 
     async def _give_up(self, run: RunRecord, reason: str) -> RunRecord:

@@ -19,7 +19,7 @@ from kintsugi.model.records import Reason, Signal, SignalStatus, Verdict, Verdic
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.incident_diagnoses import IncidentDiagnoses
-from kintsugi.telemetry import Border, Containment
+from kintsugi.telemetry import Containment, FailureScope
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ class VerdictDiagnoses:
         while True:
             asked = await self._waiting.get()
             try:
-                with self._containment.around(Border.SIGNAL, asked.signal):
+                with self._containment.around(FailureScope.SIGNAL, asked.signal):
                     await self._diagnose(asked)
             except LedgerUnavailable as error:
                 self._seen[asked.service.name].discard(asked.signal)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from kintsugi.model.records import Incident, IncidentState
 from kintsugi.model.services import Service
 from kintsugi.pipeline.active_catalog import ActiveCatalog
-from kintsugi.telemetry import Border, Containment
+from kintsugi.telemetry import Containment, FailureScope
 
 WAITING = frozenset({IncidentState.HELD, IncidentState.AWAITING_APPROVAL})
 """States in which an incident waits without a run: for an upstream, or for a person."""
@@ -30,5 +30,5 @@ class WaitingIncidents:
         service = self._active_catalog.catalog.services.get(incident.service)
         if service is not None:
             for listener in self._listeners:
-                with self._containment.around(Border.LISTENER, incident.id):
+                with self._containment.around(FailureScope.LISTENER, incident.id):
                     listener(incident.id, service)

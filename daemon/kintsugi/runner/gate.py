@@ -21,17 +21,17 @@ from kintsugi.decisions.guards import Limits
 from kintsugi.decisions.opposition import can_oppose, opposition
 from kintsugi.decisions.zero_replicas import AtZero, objection
 from kintsugi.ledger import Ledger
-from kintsugi.model.bounds import Budget, Disruptions, PodBudget
+from kintsugi.model.change_limits import Budget, Disruptions, PodBudget
 from kintsugi.model.command import Command
 from kintsugi.model.manual import MANUAL
 from kintsugi.model.records import Incident, Phase
 from kintsugi.model.rules import Mode
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.model.trigger import clear_since
-from kintsugi.runner.affected import Affected, affected_by, started_by
 from kintsugi.runner.context import RunnerDeps, StepScope
 from kintsugi.runner.ends import ConflictingChange, ExecutionStopped, TriggerResolved, WritesForbidden
 from kintsugi.runner.holds import Approvals
+from kintsugi.runner.impact import ImpactScope, affected_by, started_by
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.restoring import has_touched
 from kintsugi.telemetry import get_logger
@@ -154,7 +154,7 @@ class RunAdmission:
     gate: RunGate
     scope: StepScope
     phase: Phase
-    affected: Affected
+    affected: ImpactScope
     command: Command | None = None
     starts: AtZero | None = None
 
@@ -184,7 +184,7 @@ class RunAdmission:
     async def raise_if_forbidden(self) -> None:
         """Raise WritesForbidden where nothing more may be written: then no person is asked, and no answer is waited for."""
         result = await self._decide()
-        if result.decision is AdmissionDecision.PARK:
+        if result.decision is AdmissionDecision.DENY:
             raise WritesForbidden(RUN, result.reason)
 
     def budget(self, now: datetime) -> Budget | None:
@@ -197,7 +197,7 @@ class RunAdmission:
     async def _blocked_by(self) -> str:
         result = await self._decide(silence=goes_forward(self._attempt()))
         match result.decision:
-            case AdmissionDecision.PARK:
+            case AdmissionDecision.DENY:
                 raise WritesForbidden(RUN, result.reason)
             case AdmissionDecision.HAND_OVER:
                 raise ConflictingChange(RUN, result.reason)

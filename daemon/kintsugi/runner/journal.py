@@ -14,7 +14,7 @@ from kintsugi.expressions import from_json, to_json
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.texts import dump
 from kintsugi.mask import MASK
-from kintsugi.model.bounds import Budget
+from kintsugi.model.change_limits import Budget
 from kintsugi.model.records import Phase, RunRecord, StepRecord, StepState, UndoRecord
 from kintsugi.model.run_update import RunUpdate
 from kintsugi.model.step_path import StepPath

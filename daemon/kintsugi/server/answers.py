@@ -14,10 +14,10 @@ from kintsugi.errors import (
     UsageError,
     WrongState,
 )
+from kintsugi.offload import computed, size_of
 from kintsugi.server.contract import Handler
 from kintsugi.server.responses import ErrorResponse
 from kintsugi.telemetry import SECRETS
-from kintsugi.threads import computed, size_of
 
 _ENCODER = msgspec.json.Encoder()
 

@@ -34,14 +34,14 @@ class ConnectionSlots:
     def __init__(self, most: int) -> None:
         self._most = most
         self._share = max(1, most // 2)
-        self._held: dict[Admitted, str] = {}
+        self._held: dict[AdmittedConnection, str] = {}
         self._by_peer: Counter[str] = Counter()
-        self._idle: dict[Admitted, None] = {}  # the longest idle first
-        self._gone: set[Admitted] = set()
+        self._idle: dict[AdmittedConnection, None] = {}  # the longest idle first
+        self._gone: set[AdmittedConnection] = set()
         self._known: dict[str, None] = {}
-        self._by_handler: dict[RequestHandler, Admitted] = {}
+        self._by_handler: dict[RequestHandler, AdmittedConnection] = {}
 
-    def take(self, connection: "Admitted", peer: str) -> bool:
+    def take(self, connection: "AdmittedConnection", peer: str) -> bool:
         """Take a place for a connection from an address, and return whether there was one."""
         while self._by_peer[peer] >= self._share or len(self._held) >= self._most:
             idle = self._longest_idle(peer if self._by_peer[peer] >= self._share else "")
@@ -53,7 +53,7 @@ class ConnectionSlots:
         self._idle[connection] = None
         return True
 
-    def lose(self, connection: "Admitted") -> None:
+    def lose(self, connection: "AdmittedConnection") -> None:
         """Note that a connection is closed: its place is free, unless a request is under way on it still."""
         if connection in self._idle:
             self._release(connection)
@@ -78,11 +78,11 @@ class ConnectionSlots:
         else:
             self._idle[connection] = None
 
-    def serve(self, handler: RequestHandler, connection: "Admitted") -> None:
+    def serve(self, handler: RequestHandler, connection: "AdmittedConnection") -> None:
         """Note which handler speaks on a connection that has a place."""
         self._by_handler[handler] = connection
 
-    def _release(self, connection: "Admitted") -> None:
+    def _release(self, connection: "AdmittedConnection") -> None:
         peer = self._held.pop(connection)
         self._by_peer[peer] -= 1
         if not self._by_peer[peer]:
@@ -99,9 +99,9 @@ class ConnectionSlots:
         if len(self._known) > _MOST_KNOWN:
             del self._known[next(iter(self._known))]
 
-    def _longest_idle(self, peer: str) -> "Admitted | None":
+    def _longest_idle(self, peer: str) -> "AdmittedConnection | None":
         """Return the connection that is to go, of one address or ("") of any; None when a request is under way on each."""
-        others: list[Admitted] = []
+        others: list[AdmittedConnection] = []
         for connection in self._idle:
             held_by = self._held[connection]
             if peer and held_by != peer:
@@ -112,7 +112,7 @@ class ConnectionSlots:
         return min(others, key=lambda connection: connection.is_writing, default=None)
 
 
-class Admitted(asyncio.Protocol):
+class AdmittedConnection(asyncio.Protocol):
     """A connection to be admitted: turned away, or handed on to a handler, and counted until it is closed."""
 
     def __init__(self, slots: ConnectionSlots, make: MakeHandler) -> None:
@@ -198,13 +198,13 @@ class Handshakes:
         self._within = within
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, transport: asyncio.Transport, admitted: Admitted, context: ssl.SSLContext) -> None:
+    def begin(self, transport: asyncio.Transport, admitted: AdmittedConnection, context: ssl.SSLContext) -> None:
         """Shake hands on an admitted connection, then let its handler begin."""
         task = asyncio.get_running_loop().create_task(self._shake(transport, admitted, context))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _shake(self, transport: asyncio.Transport, admitted: Admitted, context: ssl.SSLContext) -> None:
+    async def _shake(self, transport: asyncio.Transport, admitted: AdmittedConnection, context: ssl.SSLContext) -> None:
         loop = asyncio.get_running_loop()
         try:
             secured = await loop.start_tls(
@@ -227,10 +227,10 @@ class Handshakes:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-class Secured(asyncio.Protocol):
+class TlsConnection(asyncio.Protocol):
     """A connection that shakes hands before anything is said on it."""
 
-    def __init__(self, admitted: Admitted, handshakes: Handshakes, context: ssl.SSLContext) -> None:
+    def __init__(self, admitted: AdmittedConnection, handshakes: Handshakes, context: ssl.SSLContext) -> None:
         self._admitted, self._handshakes, self._context = admitted, handshakes, context
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

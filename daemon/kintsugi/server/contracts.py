@@ -9,7 +9,7 @@ from kintsugi.model.api_types import (
     Explanation,
     IncidentDetail,
     RecoverPreview,
-    Resent,
+    ResendResult,
     RollbackPreview,
     ServiceExplanation,
     ServiceTree,
@@ -104,7 +104,7 @@ DEAD_LETTERS = Contract(
 )
 RESEND = Contract(
     summary="Resend a dead letter",
-    answers={200: Resent},
+    answers={200: ResendResult},
     errors=_CHANGES,
     body=RequestBody(kind=api.ResendBody, required=False),
 )

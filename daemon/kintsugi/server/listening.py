@@ -18,7 +18,14 @@ from aiohttp.web_protocol import RequestHandler
 
 from kintsugi.errors import UsageError
 from kintsugi.server.authentication import IDENTITY, ApiRole
-from kintsugi.server.connections import Admitted, ConnectionSlots, Handshakes, MakeHandler, NextContext, Secured
+from kintsugi.server.connections import (
+    AdmittedConnection,
+    ConnectionSlots,
+    Handshakes,
+    MakeHandler,
+    NextContext,
+    TlsConnection,
+)
 from kintsugi.server.contract import Handler
 from kintsugi.telemetry import get_logger
 
@@ -128,9 +135,9 @@ def _accept(
     slots: ConnectionSlots, make: MakeHandler, handshakes: Handshakes, tls: NextContext | None
 ) -> asyncio.Protocol:
     """Make the protocol of the next connection."""
-    admitted = Admitted(slots, make)
+    admitted = AdmittedConnection(slots, make)
     context: ssl.SSLContext | None = tls() if tls is not None else None
-    return admitted if context is None else Secured(admitted, handshakes, context)
+    return admitted if context is None else TlsConnection(admitted, handshakes, context)
 
 
 class _IdleConnections:

@@ -17,7 +17,7 @@ from kintsugi.model.api_types import (
     KeptText,
     PauseRequest,
     RecoverPreview,
-    Resent,
+    ResendResult,
     RollbackPreview,
     RunDetail,
     RunSummary,
@@ -44,7 +44,7 @@ __all__ = [
     "PauseRequest",
     "RecoverPreview",
     "RecoverRequest",
-    "Resent",
+    "ResendResult",
     "RollbackPreview",
     "RunDetail",
     "RunSummary",
@@ -79,7 +79,7 @@ class Operations(Protocol):
         """List what could not be understood, newest first; from `before` on, where that is an id."""
         ...
 
-    async def resend(self, letter: str, *, who: str) -> Resent:
+    async def resend(self, letter: str, *, who: str) -> ResendResult:
         """Take a dead letter in as if it came now; once it is understood it is a dead letter no more."""
         ...
 

@@ -16,12 +16,12 @@ from kintsugi.errors import KintsugiError, LedgerError, LedgerUnavailable
 from kintsugi.ledger import DeliveryInbox, in_pieces
 from kintsugi.model.decoded import Decoded
 from kintsugi.model.records import DeadLetter, Signal, SignalSource
+from kintsugi.offload import MOST_DECODED_ON_LOOP
 from kintsugi.server.answers import refusal, short_answer
 from kintsugi.server.bodies import BodyError, BodyReader
 from kintsugi.server.responses import DeliveryResponse
 from kintsugi.settings import ServerSettings
 from kintsugi.telemetry import Metrics, get_logger
-from kintsugi.threads import MOST_DECODED_ON_LOOP
 
 log = get_logger(__name__)
 

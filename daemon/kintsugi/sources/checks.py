@@ -33,7 +33,7 @@ from kintsugi.model.runbooks import Await, InOrder, Parallel, Run, Step
 from kintsugi.model.views import ServiceView
 from kintsugi.scope.values import EvaluationContext, StepOutcome, rule_names, step_names
 from kintsugi.sources.cluster import service_target
-from kintsugi.telemetry import SECRETS, Border, Containment
+from kintsugi.telemetry import SECRETS, Containment, FailureScope
 from kintsugi.views import ServiceViews
 from kintsugi.views.counts import is_good
 
@@ -189,7 +189,7 @@ class Checks:
         """Run a rule's check; an error affects only this rule, and neither begins nor ends its condition."""
         try:
             async with self._gate:
-                with self._containment.around(Border.RULE, rule.name):
+                with self._containment.around(FailureScope.RULE, rule.name):
                     await self.ask(rule)
         finally:
             self._next[rule.name] = asyncio.get_running_loop().time() + rule.every.total_seconds()

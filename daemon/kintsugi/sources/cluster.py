@@ -27,7 +27,7 @@ from kintsugi.model.views import ServiceView
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import Object, Pod
 from kintsugi.scope.values import rule_names
-from kintsugi.telemetry import Border, Containment
+from kintsugi.telemetry import Containment, FailureScope
 from kintsugi.views import Caches, ServiceViews
 
 log = structlog.get_logger(__name__)
@@ -171,21 +171,21 @@ class ClusterWatch:
         for uid in {**self._unready, **self._changed}:
             pod = self._changed.pop(uid, None) or self._unready.get(uid)
             if pod is not None:
-                with self._containment.around(Border.OBJECT, f"pod {pod.metadata.namespace}/{pod.metadata.name}"):
+                with self._containment.around(FailureScope.OBJECT, f"pod {pod.metadata.namespace}/{pod.metadata.name}"):
                     self._check_pod(pod)
                 await asyncio.sleep(0)  # a look takes as long as five events, and the watch brings forty in one piece
 
     def _check_pod(self, pod: Pod) -> None:
         names, target = rule_names(RuleSource.POD, object=pod, now=self._clock()), target_of("Pod", pod)
         for rule in self._rules_of(pod):
-            with self._containment.around(Border.RULE, rule.name):
+            with self._containment.around(FailureScope.RULE, rule.name):
                 self._answer(rule, target, names)
 
     def _check_view(self, view: ServiceView) -> None:
         if not view.is_current:
             return
         for rule in (*self._on_views.get(view.name, ()), *self._on_views.get("", ())):
-            with self._containment.around(Border.RULE, rule.name):
+            with self._containment.around(FailureScope.RULE, rule.name):
                 self._check_rule(rule, view)
 
     def _check_rule(self, rule: Rule, view: ServiceView) -> None:

@@ -16,11 +16,11 @@ from kintsugi.errors import KintsugiError
 from kintsugi.ledger import SignalInbox, in_pieces
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.model.rules import RuleSource
+from kintsugi.offload import computed
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager import signal_ids
 from kintsugi.sources.alertmanager_api import PolledAlert, decode_alerts
 from kintsugi.telemetry import Metrics, get_logger
-from kintsugi.threads import computed
 
 log = get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """The daemon's logs and metrics, and the redaction of both."""
 
-from kintsugi.telemetry.containment import Border, Containment, Turn, in_words, refused_as
+from kintsugi.telemetry.containment import ContainedCall, Containment, FailureScope, in_words, refused_as
 from kintsugi.telemetry.log_config import Format, Logger, configure_logging, get_logger, log_context
 from kintsugi.telemetry.loop_lag import LoopHeartbeat
 from kintsugi.telemetry.metrics import KnownLabels, Metrics
@@ -8,15 +8,15 @@ from kintsugi.telemetry.redaction import SECRETS, Redactor, is_secret_key
 
 __all__ = [
     "SECRETS",
-    "Border",
+    "ContainedCall",
     "Containment",
+    "FailureScope",
     "Format",
     "KnownLabels",
     "Logger",
     "LoopHeartbeat",
     "Metrics",
     "Redactor",
-    "Turn",
     "configure_logging",
     "get_logger",
     "in_words",

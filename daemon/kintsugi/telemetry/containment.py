@@ -1,7 +1,7 @@
 """
 Keeps the failure of one from becoming the failure of all: per rule, per service, per object, per incident.
 
-Whatever answers or is answered for may be broken or hostile. At each border where many are gone through, the turn of each
+Whatever answers or is answered for may be broken or hostile. Where many are gone through one by one, the turn of each
 stands inside `Containment.around`: what it raises is logged with its name and counted, and the next has its turn. What
 does not stand inside one, or passes it, ends its task and with it the daemon, loudly.
 """
@@ -24,7 +24,7 @@ _MOST_NAMES = 10_000
 _PASSED_ON = (LedgerUnavailable, StaleEpoch)
 
 
-class Border(StrEnum):
+class FailureScope(StrEnum):
     """What is gone through one by one."""
 
     RULE = "rule"
@@ -38,29 +38,29 @@ class Border(StrEnum):
 
 class Containment:
     """
-    All borders of one daemon.
+    The failures of one daemon that are contained, by scope and name.
 
     Contained is every Exception but LedgerUnavailable and StaleEpoch: whether the ledger can be written, and who leads, is
     not the affair of one rule or object. A cancellation is no Exception, and passes too.
     """
 
     def __init__(self) -> None:
-        self._failures: Counter[tuple[Border, str]] = Counter()
-        self._listeners: list[Callable[[Border], None]] = []
+        self._failures: Counter[tuple[FailureScope, str]] = Counter()
+        self._listeners: list[Callable[[FailureScope], None]] = []
 
-    def on_contained(self, listener: Callable[[Border], None]) -> None:
-        """Call `listener` with the border of everything that is contained from now on."""
+    def on_contained(self, listener: Callable[[FailureScope], None]) -> None:
+        """Call `listener` with the scope of everything that is contained from now on."""
         self._listeners.append(listener)
 
-    def around(self, border: Border, name: str) -> "Turn":
+    def around(self, scope: FailureScope, name: str) -> "ContainedCall":
         """
         Contain what the body of a `with` raises about the rule, service, object or incident `name`.
 
         The body may await. Whoever must do something else after a failure asks the Turn.
         """
-        return Turn(self, border, name)
+        return ContainedCall(self, scope, name)
 
-    def contain(self, border: Border, name: str, error: Exception) -> None:
+    def contain(self, scope: FailureScope, name: str, error: Exception) -> None:
         """
         Log and count an error that was caught; raise it again when it does not belong to this one item.
 
@@ -69,31 +69,31 @@ class Containment:
         """
         if _passes(error):
             raise error
-        self._note(border, name, error)
+        self._note(scope, name, error)
 
-    def _note(self, border: Border, name: str, error: Exception) -> None:
+    def _note(self, scope: FailureScope, name: str, error: Exception) -> None:
         if len(self._failures) >= _MOST_NAMES:
             self._failures.clear()
-        self._failures[border, name] += 1
-        failures = self._failures[border, name]
+        self._failures[scope, name] += 1
+        failures = self._failures[scope, name]
         if failures & (failures - 1) == 0:
             # An error of ours says all that a person needs; of any other it must be found out where it came from.
             trace = None if isinstance(error, KintsugiError) else error
             log.error(
-                "failure contained", border=border, name=name, failures=failures, error=in_words(error), exc_info=trace
+                "failure contained", scope=scope, name=name, failures=failures, error=in_words(error), exc_info=trace
             )
         for listener in self._listeners:
-            listener(border)
+            listener(scope)
 
 
-class Turn:
-    """One turn at a border. `error` is what was contained, None when the turn came to its end."""
+class ContainedCall:
+    """One call for one of many. `error` is what was contained, None when the call came to its end."""
 
-    __slots__ = ("_border", "_containment", "_name", "error")
+    __slots__ = ("_containment", "_name", "_scope", "error")
 
-    def __init__(self, containment: Containment, border: Border, name: str) -> None:
+    def __init__(self, containment: Containment, scope: FailureScope, name: str) -> None:
         self._containment = containment
-        self._border = border
+        self._scope = scope
         self._name = name
         self.error: Exception | None = None
 
@@ -110,7 +110,7 @@ class Turn:
         if not isinstance(error, Exception) or _passes(error):
             return False
         self.error = error
-        self._containment.contain(self._border, self._name, error)
+        self._containment.contain(self._scope, self._name, error)
         return True
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from kintsugi.telemetry.containment import Border
+from kintsugi.telemetry.containment import FailureScope
 
 _COMMIT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -147,7 +147,7 @@ def _preset_own_labels(metrics: Metrics) -> None:
         metrics.polls.labels(outcome)
     for outcome in ("taken", "refused"):
         metrics.catalog_loads.labels(outcome)
-    for border in Border:
+    for border in FailureScope:
         metrics.contained.labels(border)
     for outcome in ("sent", "failed"):
         metrics.notices.labels(outcome)

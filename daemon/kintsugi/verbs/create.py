@@ -7,8 +7,8 @@ from dataclasses import replace
 from kintsugi.actions import pvcs, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import SingleObjectVerb, is_marked
-from kintsugi.actions.confidential import json_content
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
+from kintsugi.actions.secret_checks import json_content
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands.verb_definition import Content

@@ -34,7 +34,7 @@ from kintsugi.expressions import Type
 from kintsugi.model.command import Command, Verb
 from kintsugi.model.hosts import service_of
 from kintsugi.model.pod_address import PodAddress
-from kintsugi.threads import computed
+from kintsugi.offload import computed
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

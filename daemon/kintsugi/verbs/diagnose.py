@@ -21,7 +21,7 @@ from kintsugi.decisions.diagnosis import diagnose
 from kintsugi.decisions.remedies import remedy
 from kintsugi.expressions import Type
 from kintsugi.model.command import Command, ObjectName, Verb
-from kintsugi.threads import computed
+from kintsugi.offload import computed
 
 _WORK = 1 << 20
 """A diagnosis goes through templates, Events and logs: a thread has it, and the loop goes on."""

@@ -34,8 +34,8 @@ from kintsugi.model.command import Exec, ObjectName, Psql, Verb
 from kintsugi.model.pod_address import PodAddress
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import Pod
+from kintsugi.offload import LEAST_LINE, computed
 from kintsugi.telemetry import SECRETS
-from kintsugi.threads import LEAST_LINE, computed
 from kubeobjects import resources as of
 from kubeobjects.resources import PODS
 

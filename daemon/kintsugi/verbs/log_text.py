@@ -7,7 +7,7 @@ It is what `verbs.logs` reads, and is put together in a thread.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kintsugi.threads import LEAST_LINE
+from kintsugi.offload import LEAST_LINE
 
 
 @dataclass(frozen=True, slots=True)

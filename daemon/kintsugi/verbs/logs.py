@@ -29,7 +29,7 @@ from kintsugi.expressions import Type
 from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import Command, ObjectName, Verb
 from kintsugi.model.patterns import Pattern, Severity
-from kintsugi.threads import LEAST_LINE, computed
+from kintsugi.offload import LEAST_LINE, computed
 from kintsugi.verbs.log_text import Said, Stream, Text, joined
 from kubeobjects import resources as of
 from kubeobjects.resources import PODS

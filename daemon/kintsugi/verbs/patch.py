@@ -16,12 +16,12 @@ from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.actions.change_verb import SingleObjectVerb
 from kintsugi.actions.claim_growth import check_growth
-from kintsugi.actions.confidential import holds_secret, json_content, placed
 from kintsugi.actions.difference import difference, pointer, restoring_patch, test
 from kintsugi.actions.effect_plan import NOTHING_CHANGED, EffectPlan, EffectStatus, Intent, PatchWrite, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.pod_resize import RESIZE, check_resize, stands, written
 from kintsugi.actions.replica_changes import check_replicas
+from kintsugi.actions.secret_checks import holds_secret, json_content, placed
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients
 from kintsugi.commands import arg_types, flags

@@ -6,13 +6,13 @@ from msgspec import structs
 
 from kintsugi.actions import preconditions, unstructured
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.confidential import hide
 from kintsugi.actions.difference import Operation, pointer, test
 from kintsugi.actions.difference import difference as difference_of
 from kintsugi.actions.effect_plan import RUN_ANNOTATION, TEMPLATE_ANNOTATION, EffectPlan, PatchWrite, not_undone
 from kintsugi.actions.good_templates import FoundTemplate
 from kintsugi.actions.loaded_target import LoadedTarget, load_target
 from kintsugi.actions.revisions import NUMBER, Revision, current_of, find_revisions, referred, target_of
+from kintsugi.actions.secret_checks import hide
 from kintsugi.actions.templates import differ_in_stamp_only, template_digest, template_of, unstamped_digest
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from kintsugi.actions import unstructured
-from kintsugi.actions.confidential import holds_secret
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import EffectPlan, Intent, not_undone, undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
+from kintsugi.actions.secret_checks import holds_secret
 from kintsugi.actions.templates import template_of, unstamped_digest
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.actions.verb_clients import VerbClients

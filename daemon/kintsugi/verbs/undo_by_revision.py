@@ -1,11 +1,11 @@
 """A way back that names the revision which holds the former pod template: what is secret in it stays there."""
 
 from kintsugi.actions import unstructured
-from kintsugi.actions.confidential import WITH_A_KEY
 from kintsugi.actions.difference import restoring_patch
 from kintsugi.actions.effect_plan import undone_by
 from kintsugi.actions.loaded_target import LoadedTarget
 from kintsugi.actions.revisions import current_of, find_revisions
+from kintsugi.actions.secret_checks import WITH_A_KEY
 from kintsugi.actions.templates import template_digest, unstamped_digest
 from kintsugi.actions.unstructured import Unstructured
 from kintsugi.errors import NotYet, Refused

@@ -22,7 +22,7 @@ from kintsugi.objects.kept import DaemonSet, Deployment, EndpointSlice, KubeServ
 from kintsugi.objects.network import SERVICE_NAME
 from kintsugi.objects.rollouts import unsettled
 from kintsugi.scope.values import health_names
-from kintsugi.telemetry import Border, Containment, get_logger
+from kintsugi.telemetry import Containment, FailureScope, get_logger
 from kintsugi.views.caches import ByNamespace, Caches
 from kintsugi.views.counts import CountMemory
 from kintsugi.views.kube_services import host_of, kube_service_of, meant_for
@@ -181,14 +181,14 @@ class ServiceViews:
 
     def _view(self, service: Service, *, is_current: bool) -> ServiceView:
         """Build one view; where that fails, one without any facts, which is never current."""
-        with self._containment.around(Border.SERVICE, service.name):
+        with self._containment.around(FailureScope.SERVICE, service.name):
             return self._make(service, is_current=is_current)
         self._shown.pop(service.name, None)
         return unreadable(service)
 
     def _notify(self, view: ServiceView) -> None:
         for listener in self._listeners:
-            with self._containment.around(Border.SERVICE, view.name):
+            with self._containment.around(FailureScope.SERVICE, view.name):
                 listener(view)
 
     async def run(self, every: timedelta) -> None:
@@ -228,7 +228,7 @@ class ServiceViews:
         except Exception as error:  # noqa: BLE001
             self._lost.add(key)
             self._dirty |= self._selectors.names_in(subject.metadata.namespace)
-            self._containment.contain(Border.OBJECT, " ".join(key), error)
+            self._containment.contain(FailureScope.OBJECT, " ".join(key), error)
 
     def _mark(self, change: Change[Object]) -> None:
         """Mark the services that a change concerns: of a pod those that select it, of other objects all in the namespace."""

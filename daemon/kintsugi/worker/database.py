@@ -51,7 +51,7 @@ class DatabaseSetting:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Right:
+class Grant:
     """Rights on the database that are given to a role (PUBLIC: to all), or taken from it."""
 
     granted: bool
@@ -68,7 +68,7 @@ class Database:
     options: str = ""
     owner: str = ""
     settings: tuple[DatabaseSetting, ...] = ()
-    rights: tuple[Right, ...] = ()
+    rights: tuple[Grant, ...] = ()
     limit: int | None = None
     comment: str | None = None
     not_understood: int = 0
@@ -90,7 +90,7 @@ def read(script: str) -> Database:
         return Database()
     name = unquoted(created["name"])
     settings: list[DatabaseSetting] = []
-    rights: list[Right] = []
+    rights: list[Grant] = []
     owner, limit, comment, strange = "", None, None, 0
     for line in script.splitlines():
         if found := _OWNER.fullmatch(line):
@@ -124,7 +124,7 @@ def setting_statement(database: str, setting: DatabaseSetting) -> str:
     return f"ALTER DATABASE {identifier(database)} SET {name} TO {values}"
 
 
-def right_statement(database: str, right: Right) -> str:
+def right_statement(database: str, right: Grant) -> str:
     """Write the statement that gives or takes rights on a database."""
     verb, word = ("GRANT", "TO") if right.granted else ("REVOKE", "FROM")
     role = "PUBLIC" if right.role == "PUBLIC" else identifier(right.role)
@@ -159,8 +159,8 @@ def _texts(values: str) -> tuple[str, ...]:
     return tuple(text[1:-1].replace("''", "'") for text in re.findall(_TEXT, values))
 
 
-def _right(found: re.Match[str]) -> Right:
-    return Right(
+def _right(found: re.Match[str]) -> Grant:
+    return Grant(
         granted=found["verb"] == "GRANT",
         privileges=tuple(found["privileges"].split(",")),
         role=unquoted(found["role"]),

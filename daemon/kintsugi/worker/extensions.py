@@ -12,7 +12,7 @@ import asyncpg
 
 from kintsugi.decisions.backups import FILLED
 from kintsugi.model.worker_results import WorkFailure
-from kintsugi.worker.belongings import Extension
+from kintsugi.worker.dump_ownership import Extension
 from kintsugi.worker.log_writer import WorkFailed
 from kintsugi.worker.server import DatabaseServer, identifier
 

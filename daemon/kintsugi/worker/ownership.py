@@ -12,7 +12,7 @@ import asyncpg
 
 from kintsugi.model.worker_log import Note
 from kintsugi.model.worker_results import WorkFailure, owner_of
-from kintsugi.worker.belongings import Belongings, DefaultRight, key
+from kintsugi.worker.dump_ownership import DefaultRight, DumpOwnership, key
 from kintsugi.worker.log_writer import Say, WorkFailed
 from kintsugi.worker.server import DatabaseServer, identifier
 
@@ -52,10 +52,10 @@ async def harmless(session: asyncpg.Connection, names: Collection[str]) -> froze
 
 
 async def refuse_missing(
-    session: asyncpg.Connection, belongings: Belongings, declared: Collection[str], where: str
+    session: asyncpg.Connection, dump_ownership: DumpOwnership, declared: Collection[str], where: str
 ) -> None:
     """Refuse a dump whose owners the server does not have and nobody declares. Raises WorkFailed with the first."""
-    needed = set(belongings.owners.values()) - set(declared)
+    needed = set(dump_ownership.owners.values()) - set(declared)
     rows = await session.fetch("SELECT rolname FROM pg_roles WHERE rolname = ANY($1)", list(needed))
     if missing := sorted(needed - {row["rolname"] for row in rows}):
         raise WorkFailed(
@@ -64,34 +64,36 @@ async def refuse_missing(
         )
 
 
-async def settle(server: DatabaseServer, hidden: str, database: str, belongings: Belongings, say: Say) -> None:
+async def settle(server: DatabaseServer, hidden: str, database: str, dump_ownership: DumpOwnership, say: Say) -> None:
     """Assign everything in the hidden database to whom the dump gives it, all or nothing; done again it changes nothing."""
     us = owner_of(database)
     async with server.session(hidden) as session, session.transaction():
-        owners = await harmless(session, set(belongings.owners.values()))
-        for statement in [*await _gifts(session, us, belongings, owners), *_default_rights(belongings, owners)]:
+        owners = await harmless(session, set(dump_ownership.owners.values()))
+        for statement in [*await _gifts(session, us, dump_ownership, owners), *_default_rights(dump_ownership, owners)]:
             await session.execute(statement)
         for role in sorted(owners):
             await session.execute(f"GRANT {identifier(role)} TO {identifier(us)} WITH INHERIT TRUE, SET FALSE")
-    if stays := sorted(each for each in set(belongings.owners.values()) - owners if not each.startswith("pg_")):
+    if stays := sorted(each for each in set(dump_ownership.owners.values()) - owners if not each.startswith("pg_")):
         say(Note(text=f"what belonged to {', '.join(stays)} belongs to {us}: restored data are no superuser's"))
 
 
-async def _gifts(session: asyncpg.Connection, us: str, belongings: Belongings, owners: Collection[str]) -> list[str]:
+async def _gifts(
+    session: asyncpg.Connection, us: str, dump_ownership: DumpOwnership, owners: Collection[str]
+) -> list[str]:
     gifts: list[str] = []
     # The only schema that is there before a dump, and no one's then but the database's owner.
-    if (public := belongings.owners.get(key("schema", "", "public"))) in owners:
+    if (public := dump_ownership.owners.get(key("schema", "", "public"))) in owners:
         gifts.append(f"ALTER SCHEMA public OWNER TO {identifier(str(public))}")
     for row in await session.fetch(_OWNED, us):
         kind, identity = row["type"], row["identity"]
-        owner = belongings.owners.get(key(kind, "", identity), us)
+        owner = dump_ownership.owners.get(key(kind, "", identity), us)
         if owner in owners and kind in _ALTERED:
             gifts.append(f"ALTER {_WORDS.get(kind, kind).upper()} {identity} OWNER TO {identifier(owner)}")
     return gifts
 
 
-def _default_rights(belongings: Belongings, owners: Collection[str]) -> Iterator[str]:
-    for right in belongings.default_rights:
+def _default_rights(dump_ownership: DumpOwnership, owners: Collection[str]) -> Iterator[str]:
+    for right in dump_ownership.default_rights:
         if right.of in owners and _PRIVILEGES.issuperset(right.privileges):
             yield _default_statement(right)
 

@@ -19,10 +19,10 @@ import asyncpg
 from kintsugi.model.worker_log import Note
 from kintsugi.model.worker_results import DRILL, Restored, Table, WorkFailure, WorkPhase, owner_of
 from kintsugi.worker import extensions, owner, ownership, roles
-from kintsugi.worker.belongings import Belongings, belongings_of
 from kintsugi.worker.contents import analyse, count
 from kintsugi.worker.database import database_of
 from kintsugi.worker.dump import Dump, changed
+from kintsugi.worker.dump_ownership import DumpOwnership, dump_ownership_of
 from kintsugi.worker.lock import lock, maintenance
 from kintsugi.worker.log_writer import Say, WorkFailed
 from kintsugi.worker.options import DatabaseRole, RestoreOptions
@@ -47,13 +47,13 @@ async def restore(options: RestoreOptions, say: Say) -> Restored:
             target = TargetDatabase(server, session, options.database)
             await target.refuse_full()
             sha256 = await _verified(dump, options.sha256, say)
-            like, belongings = await database_of(dump), await belongings_of(dump)
-            await ownership.refuse_missing(session, belongings, [role.name for role in options.roles], server.where)
+            like, dump_ownership = await database_of(dump), await dump_ownership_of(dump)
+            await ownership.refuse_missing(session, dump_ownership, [role.name for role in options.roles], server.where)
             new = await roles.missing(session, (*options.roles, DatabaseRole(name=owner_of(options.database))))
             taken = await target.take(_mark(options, sha256, [role.name for role in new]), like)
             declared = [role for role in new if role in options.roles]
-            filling = _Filling(
-                server=server, session=session, taken=taken, belongings=belongings, new=declared, say=say
+            filling = _RestoreContext(
+                server=server, session=session, taken=taken, dump_ownership=dump_ownership, new=declared, say=say
             )
             await _fill(filling, dump, options)
             tables = await _examined(server, taken, say)
@@ -64,18 +64,18 @@ async def restore(options: RestoreOptions, say: Say) -> Restored:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Filling:
+class _RestoreContext:
     """What is at hand to fill a database that was taken; `new` are the declared roles that are missing."""
 
     server: DatabaseServer
     session: asyncpg.Connection
     taken: RestoreTarget
-    belongings: Belongings
+    dump_ownership: DumpOwnership
     new: Sequence[DatabaseRole]
     say: Say
 
 
-async def _fill(filling: _Filling, dump: Dump, options: RestoreOptions) -> None:
+async def _fill(filling: _RestoreContext, dump: Dump, options: RestoreOptions) -> None:
     """Restore the dump as the owner, and give what was restored to whom it belongs; what was restored before stays."""
     server, session, taken = filling.server, filling.session, filling.taken
     if taken.whole:
@@ -87,20 +87,20 @@ async def _fill(filling: _Filling, dump: Dump, options: RestoreOptions) -> None:
             await roles.create(session, filling.new, taken.database, login=not options.scratch)
             await _restored(filling, dump)
     if not options.scratch:
-        await ownership.settle(server, taken.hidden, taken.database, filling.belongings, filling.say)
-    if filling.belongings.left_out:
-        left_out = ", ".join(filling.belongings.left_out)
+        await ownership.settle(server, taken.hidden, taken.database, filling.dump_ownership, filling.say)
+    if filling.dump_ownership.left_out:
+        left_out = ", ".join(filling.dump_ownership.left_out)
         filling.say(Note(text=f"left out, because only a superuser may make it: {left_out}"))
 
 
-async def _restored(filling: _Filling, dump: Dump) -> None:
+async def _restored(filling: _RestoreContext, dump: Dump) -> None:
     """Make what only a superuser can make in the empty database, then run the dump as its owner."""
-    server, taken, belongings = filling.server, filling.taken, filling.belongings
+    server, taken, dump_ownership = filling.server, filling.taken, filling.dump_ownership
     us = owner_of(taken.database)
-    await extensions.make(server, taken.hidden, us, belongings.extensions)
+    await extensions.make(server, taken.hidden, us, dump_ownership.extensions)
     await TargetDatabase(server, filling.session, taken.database).give_to_owner(taken)
     await owner.check(server, taken.database, taken.hidden)
-    source = DumpSource(dump=dump, sha256=taken.mark.sha256, listed=belongings.listed)
+    source = DumpSource(dump=dump, sha256=taken.mark.sha256, listed=dump_ownership.listed)
     await pg_restore(source, owner.as_owner(server, taken.database), taken.hidden, filling.say)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from kintsugi.errors import BudgetSpent, StaleEpoch, WrongState
 from kintsugi.ledger import Ledger
-from kintsugi.model.bounds import Budget, PodBudget
+from kintsugi.model.change_limits import Budget, PodBudget
 from kintsugi.model.history import MadeChange
 from kintsugi.model.records import (
     IncidentState,

@@ -208,9 +208,9 @@ async def test_a_signal_that_cannot_be_read_becomes_a_dead_letter_and_the_others
     )
     assert '"annotations":"oops"' in letter.excerpt
     assert "hunter22" not in letter.excerpt
-    assert (ledger.signals.strays, await ledger.signals.unjudged()) == (1, 1)
+    assert (ledger.signals.unreadable_rows, await ledger.signals.unjudged()) == (1, 1)
     assert [each.key for each in await ledger.signals.due(NOW)] == ["good"]
-    assert ledger.signals.strays == 1
+    assert ledger.signals.unreadable_rows == 1
 
     again = await ledger.signals.accept([signal("bad"), signal("good")], NOW + MINUTE)
     assert (again.new, again.repeated) == (1, 1)
@@ -231,7 +231,7 @@ async def test_a_condition_whose_signal_cannot_be_read_is_told_anew_after_a_star
         ("b", True),
     ]
     assert [each.rule for each in await ledger.signals.firing(SignalSource.WATCH)] == ["b"]
-    assert ledger.signals.strays == 1
+    assert ledger.signals.unreadable_rows == 1
 
 
 async def test_an_incident_that_waits_for_what_cannot_be_read_is_handed_over(ledger: Ledger) -> None:

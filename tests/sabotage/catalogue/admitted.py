@@ -11,7 +11,7 @@ SABOTAGES: Sequence[Sabotage] = (
         red_at="ae0aae2d30",
         edits=(
             Edit(
-                file="runner/affected.py",
+                file="runner/impact.py",
                 old="        names.update(name for name, view in views.items() if _has(view, asked, namespace))\n",
                 new="        names.update(n for n, view in views.items() if str(view.service.workload) == str(asked))\n",
             ),
@@ -308,7 +308,7 @@ SABOTAGES: Sequence[Sabotage] = (
         against=(Weakness.CHANGE_ELSEWHERE,),
         edits=(
             Edit(
-                file="runner/affected.py",
+                file="runner/impact.py",
                 old="        locks=tuple(dict.fromkeys([*(lock for each in changed for lock in locks_of(each)), *own])),\n",
                 new="        locks=tuple(dict.fromkeys([*(lock for each in changed if each.name == run.service for lock in locks_of(each)), *own])),\n",
             ),

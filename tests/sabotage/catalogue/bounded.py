@@ -45,7 +45,7 @@ SABOTAGES: Sequence[Sabotage] = (
         against=(Weakness.ENDLESS_KEEPING,),
         edits=(
             Edit(
-                file="app/forgetting.py",
+                file="app/retention_task.py",
                 old=("            if batch < BATCH:\n                break\n"),
                 new=("            if batch <= BATCH:\n                break\n"),
             ),
@@ -63,7 +63,7 @@ SABOTAGES: Sequence[Sabotage] = (
         against=(Weakness.ENDLESS_KEEPING,),
         edits=(
             Edit(
-                file="app/forgetting.py",
+                file="app/retention_task.py",
                 old="kept = RetentionTerms(notices=self.settings.notifications.url is not None, workloads=self.workloads())",
                 new="kept = RetentionTerms(workloads=self.workloads())",
             ),
@@ -78,7 +78,7 @@ SABOTAGES: Sequence[Sabotage] = (
         against=(Weakness.ENDLESS_KEEPING,),
         edits=(
             Edit(
-                file="app/forgetting.py",
+                file="app/retention_task.py",
                 old="        if self.settings.alertmanager.url is None:\n",
                 new="        if self.settings.alertmanager.url is not None:\n",
             ),

@@ -52,7 +52,7 @@ SABOTAGES: Sequence[Sabotage] = (
             Edit(
                 file="sources/checks.py",
                 old=(
-                    "                with self._containment.around(Border.RULE, rule.name):\n"
+                    "                with self._containment.around(FailureScope.RULE, rule.name):\n"
                     "                    await self.ask(rule)\n"
                 ),
                 new="                await self.ask(rule)\n",
@@ -102,7 +102,7 @@ SABOTAGES: Sequence[Sabotage] = (
             Edit(
                 file="pipeline/pending_incidents.py",
                 old=(
-                    "                with self._containment.around(Border.INCIDENT, incident.id):\n"
+                    "                with self._containment.around(FailureScope.INCIDENT, incident.id):\n"
                     "                    await self._tend(incident.id)\n"
                 ),
                 new="                await self._tend(incident.id)\n",

@@ -106,7 +106,7 @@ SABOTAGES: Sequence[Sabotage] = (
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
-                file="actions/confidential.py",
+                file="actions/secret_checks.py",
                 old="    yield from _differences(document, SECRETS.value(document))\n",
                 new="    yield from _differences(document, document)\n",
             ),

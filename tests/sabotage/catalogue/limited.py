@@ -13,7 +13,7 @@ SABOTAGES: Sequence[Sabotage] = (
         against=(Weakness.EMPTIED_SERVICE,),
         edits=(
             Edit(
-                file="model/bounds.py",
+                file="model/change_limits.py",
                 old="        if self.allowed(disrupted - {pod}) > 0:\n",
                 new="        if self.allowed(disrupted - {pod}) >= 0:\n",
             ),
@@ -70,7 +70,7 @@ SABOTAGES: Sequence[Sabotage] = (
         against=(Weakness.STUCK_RECOVERY,),
         edits=(
             Edit(
-                file="model/bounds.py",
+                file="model/change_limits.py",
                 old="        if pod in self.unready:\n",
                 new="        if pod in self.unready and self.allowed(disrupted) > 0:\n",
             ),

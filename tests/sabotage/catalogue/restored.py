@@ -44,7 +44,7 @@ SABOTAGES: Sequence[Sabotage] = (
         red_at="3ed9aa20e4",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
-        edits=(Edit(file="worker/belongings.py", old='_LEFT_OUT = ("EVENT TRIGGER - ", ', new="_LEFT_OUT = ("),),
+        edits=(Edit(file="worker/dump_ownership.py", old='_LEFT_OUT = ("EVENT TRIGGER - ", ', new="_LEFT_OUT = ("),),
         tests="unit/worker/test_what_belongs_to_whom.py",
         red=("test_entries_that_only_a_superuser_can_make_are_taken_out_of_the_list",),
     ),

@@ -7,8 +7,8 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.confidential import check_undo, holds_secret
 from kintsugi.actions.effect_plan import EffectPlan, EffectStatus
+from kintsugi.actions.secret_checks import check_undo, holds_secret
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, encode, parse, render

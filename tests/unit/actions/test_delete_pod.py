@@ -11,7 +11,7 @@ from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.errors import Conflict, NotFound, NotYet, OutcomeUnknown, Refused, ServerUnavailable
 from kintsugi.model.command import Delete, ObjectName
-from kintsugi.model.essentials import LEDGER, Essential
+from kintsugi.model.essentials import LEDGER, EssentialService
 from kubeobjects.resources import CONFIGMAPS, NODES, PDBS, PODS, STATEFULSETS
 from tests.harness.results import named
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
@@ -240,7 +240,7 @@ async def test_a_pod_of_the_dns_or_of_the_ledgers_database_is_not_deleted_in_wha
     dns["metadata"]["labels"] |= {"k8s-app": "kube-dns"}
     assert await reason(dns) == "pod/web-1 belongs to the cluster's DNS: nothing is ever changed there"
     labels = frozenset(database["metadata"]["labels"].items())
-    known = Essential(service="ledger", namespace=NAMESPACE, labels=labels, what=LEDGER)
+    known = EssentialService(service="ledger", namespace=NAMESPACE, labels=labels, what=LEDGER)
     assert "the database of our own ledger" in await reason(database, essentials=(known,))
 
 

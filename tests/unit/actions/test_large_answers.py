@@ -13,7 +13,7 @@ from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.kube.execution import Executed
 from kintsugi.model.patterns import Pattern, Severity
-from kintsugi.threads import LEAST_LINE, MOST_ON_LOOP, computed, size_of
+from kintsugi.offload import LEAST_LINE, MOST_ON_LOOP, computed, size_of
 from kintsugi.verbs import logs
 from kintsugi.verbs.exec import MOST_LINES
 from kubeobjects.resources import PODS

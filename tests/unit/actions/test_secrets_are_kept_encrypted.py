@@ -10,9 +10,9 @@ import pytest
 
 from kintsugi.actions.actions import Actions
 from kintsugi.actions.change_context import ChangeContext
-from kintsugi.actions.confidential import check_undo
 from kintsugi.actions.effect_plan import EffectPlan
 from kintsugi.actions.encrypted import Encryption
+from kintsugi.actions.secret_checks import check_undo
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.commands import decode, encode

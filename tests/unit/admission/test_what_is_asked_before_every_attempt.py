@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kintsugi.decisions.admission import AdmissionDecision, AdmissionInput, Attempt, admit
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.decisions.guards import Limits
-from kintsugi.model.bounds import Disruptions, PodBudget
+from kintsugi.model.change_limits import Disruptions, PodBudget
 from kintsugi.model.records import Pause, PauseScope, Phase
 from kintsugi.model.rules import Mode
 from tests.unit.factories import moment, pause
@@ -41,8 +41,8 @@ HINDRANCES = {
 }
 RULINGS = {
     "stopping": (AdmissionDecision.WAIT, AdmissionDecision.WAIT),
-    "observe": (AdmissionDecision.PARK, AdmissionDecision.PARK),
-    "freeze": (AdmissionDecision.PARK, AdmissionDecision.PARK),
+    "observe": (AdmissionDecision.DENY, AdmissionDecision.DENY),
+    "freeze": (AdmissionDecision.DENY, AdmissionDecision.DENY),
     "unapproved": (AdmissionDecision.ASK, AdmissionDecision.ASK),
     "pause": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),
     "annotation": (AdmissionDecision.WAIT, AdmissionDecision.ADMIT),

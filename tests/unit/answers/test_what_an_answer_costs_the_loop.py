@@ -27,7 +27,7 @@ from kintsugi.clients.clients import Clients
 from kintsugi.commands import parse
 from kintsugi.errors import KubeError, ProbeFailed, Refused
 from kintsugi.kube.execution import Executed
-from kintsugi.threads import MOST_ON_LOOP
+from kintsugi.offload import MOST_ON_LOOP
 from kubeobjects.resources import PODS
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
 from tests.unit.answers.mutations import FUZZ, written, wrong_bytes, wrong_json

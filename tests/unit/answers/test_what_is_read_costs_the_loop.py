@@ -40,6 +40,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import SignalQuery
 from kintsugi.model.records import StepState
 from kintsugi.objects.kept import Pod
+from kintsugi.offload import MOST_DECODED_ON_LOOP
 from kintsugi.runner.journal import storable
 from kintsugi.runner.wait import Expectation, poll_until
 from kintsugi.scope.types import object_type
@@ -51,7 +52,6 @@ from kintsugi.sources.alertmanager import decode
 from kintsugi.sources.cluster import ClusterWatch
 from kintsugi.sources.poll import Poller
 from kintsugi.telemetry import Metrics
-from kintsugi.threads import MOST_DECODED_ON_LOOP
 from kintsugi.verbs.get import Get
 from kintsugi.views import Caches, ServiceViews
 from kubeobjects.resources import JOBS, PODS

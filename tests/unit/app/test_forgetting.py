@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from kintsugi.app.forgetting import BATCH, BATCHES, EVERY, Forgetting
+from kintsugi.app.retention_task import BATCH, BATCHES, EVERY, RetentionTask
 from kintsugi.ledger import RetentionTerms
 from kintsugi.settings import Settings
 from tests.unit.as_ledger import as_ledger
@@ -38,9 +38,9 @@ class Rows:
         return 0
 
 
-def forgetting(rows: Rows, settings: Settings, there: Collection[str] | None = ()) -> Forgetting:
+def forgetting(rows: Rows, settings: Settings, there: Collection[str] | None = ()) -> RetentionTask:
     """Return the daemon's part that forgets."""
-    return Forgetting(settings=settings, ledger=as_ledger(rows), workloads=lambda: there, clock=lambda: NOW)
+    return RetentionTask(settings=settings, ledger=as_ledger(rows), workloads=lambda: there, clock=lambda: NOW)
 
 
 async def test_a_tick_takes_batches_until_nothing_is_left() -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from kintsugi.actions.change_context import ChangeContext
 from kintsugi.effect import Effect
 from kintsugi.executor import Executor
-from kintsugi.model.bounds import Budget
+from kintsugi.model.change_limits import Budget
 from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.records import StepRecord, StepState, UndoRecord
 from kintsugi.runner import Journal

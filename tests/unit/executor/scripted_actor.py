@@ -26,7 +26,7 @@ class Lost:
     applied: bool
 
 
-Turn = Exception | Lost | EffectStatus | None
+ContainedCall = Exception | Lost | EffectStatus | None
 
 
 class ScriptedActor:
@@ -40,7 +40,7 @@ class ScriptedActor:
 
     def __init__(self, power: Power | None = None) -> None:
         self.power = power or Power()
-        self.script: dict[str, deque[Turn]] = defaultdict(deque)
+        self.script: dict[str, deque[ContainedCall]] = defaultdict(deque)
         self.calls: list[str] = []
         self.made: Counter[str] = Counter()
         self.texts: list[str] = []
@@ -51,7 +51,7 @@ class ScriptedActor:
         self.facts_of: Callable[[Command], Mapping[str, object]] = lambda _: {}
         self.results: dict[str, Mapping[str, object]] = {}
 
-    def will(self, stage: str, *turns: Turn) -> None:
+    def will(self, stage: str, *turns: ContainedCall) -> None:
         """Script what happens at the next calls of a stage."""
         self.script[stage].extend(turns)
 
@@ -99,7 +99,7 @@ class ScriptedActor:
         given = [names for beginning, names in self.results.items() if text.startswith(beginning)]
         return Result(names=given[0] if given else {"items": []}, summary=text)
 
-    def _turn(self, stage: str, command: Command) -> Turn:
+    def _turn(self, stage: str, command: Command) -> ContainedCall:
         self.calls.append(stage)
         own = f"{stage} {render(command)}"
         turns = self.script[own] or self.script[stage]

@@ -11,7 +11,7 @@ from kintsugi.errors import Conflict, Forbidden, Refused, ServerUnavailable, Too
 from kintsugi.model.records import StepRecord, StepState
 from tests.unit.executor.effects import TEXT, ExecutorBench
 from tests.unit.executor.power import Power, PowerCutError
-from tests.unit.executor.scripted_actor import Lost, Turn
+from tests.unit.executor.scripted_actor import ContainedCall, Lost
 from tests.unit.virtual import play
 
 
@@ -24,7 +24,7 @@ def start(bench: ExecutorBench, cut: int | None) -> StepRecord | None:
         return None
 
 
-SCENARIOS: dict[str, list[Turn]] = {
+SCENARIOS: dict[str, list[ContainedCall]] = {
     "all goes well": [],
     "the server is busy": [TooManyRequests("busy"), ServerUnavailable("no connection")],
     "the answer is lost, it was made": [Lost(applied=True)],
@@ -35,7 +35,7 @@ SCENARIOS: dict[str, list[Turn]] = {
 }
 
 
-def prepared_bench(turns: list[Turn]) -> ExecutorBench:
+def prepared_bench(turns: list[ContainedCall]) -> ExecutorBench:
     bench = ExecutorBench()
     bench.actor.evidence = (Evidence(kind="describe", text="d"),)
     bench.actor.will("perform", *turns)
@@ -43,7 +43,7 @@ def prepared_bench(turns: list[Turn]) -> ExecutorBench:
 
 
 @pytest.mark.parametrize("turns", SCENARIOS.values(), ids=SCENARIOS)
-def test_the_effect_is_made_at_most_once_wherever_the_process_ends(turns: list[Turn]) -> None:
+def test_the_effect_is_made_at_most_once_wherever_the_process_ends(turns: list[ContainedCall]) -> None:
     for cut in count(1):
         bench = prepared_bench(turns)
         ended = start(bench, cut)
@@ -106,7 +106,7 @@ cuts = st.lists(st.integers(min_value=1, max_value=16), max_size=4)
 @settings(deadline=None)
 @given(cuts=cuts, performing=st.lists(turns, max_size=6), preparing=st.lists(judgements, max_size=3))
 def test_no_sequence_of_faults_and_deaths_makes_two_effects(
-    cuts: list[int], performing: list[Turn], preparing: list[Turn]
+    cuts: list[int], performing: list[ContainedCall], preparing: list[ContainedCall]
 ) -> None:
     bench = ExecutorBench()
     bench.actor.will("perform", *performing)
@@ -124,7 +124,9 @@ def test_no_sequence_of_faults_and_deaths_makes_two_effects(
 
 @settings(deadline=None)
 @given(cuts=cuts, performing=st.lists(turns, max_size=4))
-def test_a_probe_that_cannot_tell_never_leads_to_a_second_effect(cuts: list[int], performing: list[Turn]) -> None:
+def test_a_probe_that_cannot_tell_never_leads_to_a_second_effect(
+    cuts: list[int], performing: list[ContainedCall]
+) -> None:
     """At most once for what cannot be probed (P3)."""
     bench = ExecutorBench()
     bench.actor.will("perform", *performing)

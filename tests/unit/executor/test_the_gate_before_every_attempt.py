@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.errors import LedgerUnavailable, NotAdmitted, ServerUnavailable, StaleEpoch
-from kintsugi.model.bounds import Budget
+from kintsugi.model.change_limits import Budget
 from kintsugi.model.records import StepRecord, StepState
 from tests.unit.executor.effects import TEXT, ExecutorBench
 from tests.unit.factories import moment

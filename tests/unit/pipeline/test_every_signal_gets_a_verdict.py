@@ -15,7 +15,7 @@ from kintsugi.ledger.signals import SignalRepository
 from kintsugi.ledger.store import Store
 from kintsugi.model.records import IncidentState, Reason, Signal, SignalStatus, Verdict, VerdictKind
 from kintsugi.model.rules import Mode, RuleSource
-from kintsugi.telemetry import Border
+from kintsugi.telemetry import FailureScope
 from kubeobjects.resources import PODS
 from tests.harness.ledger_rows import keep
 from tests.unit.factories import (
@@ -339,7 +339,7 @@ async def test_no_signal_is_judged_while_the_clock_is_in_doubt() -> None:
 async def test_a_signal_that_the_ledger_refuses_takes_no_other_with_it() -> None:
     """B16, C8: it is judged again later, and counted; whoever heard of it before may fail, too."""
     business = PipelineBench()
-    counted: list[Border] = []
+    counted: list[FailureScope] = []
     heard: list[str] = []
     business.supervisor.containment.on_contained(counted.append)
     business.requests.raised = {"strange": NotRecorded("signal strange was never accepted")}
@@ -358,7 +358,7 @@ async def test_a_signal_that_the_ledger_refuses_takes_no_other_with_it() -> None
     assert strange.until is not None
     assert verdicts["sound"].kind is VerdictKind.STARTED
     assert heard == ["strange", "sound"]
-    assert sorted(counted) == [Border.LISTENER, Border.LISTENER, Border.SIGNAL]
+    assert sorted(counted) == [FailureScope.LISTENER, FailureScope.LISTENER, FailureScope.SIGNAL]
 
 
 @pytest.mark.parametrize("error", [LedgerUnavailable("away"), StaleEpoch("another leads")], ids=repr)

@@ -10,7 +10,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.ledger.signals import SignalRepository
 from kintsugi.model.records import Approval, Incident, IncidentState, Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Mode
-from kintsugi.telemetry import Border
+from kintsugi.telemetry import FailureScope
 from tests.harness.ledger_rows import change, keep
 from tests.unit.factories import (
     NOW,
@@ -267,12 +267,12 @@ async def test_an_incident_that_cannot_be_tended_keeps_no_other_from_it(ledger: 
         await keep(ledger, replace(broken, opened=NOW + timedelta(minutes=minutes)))
     await scene.clear()
     ledger.signals = UnreadableSignals(ledger._store)
-    counted: list[Border] = []
+    counted: list[FailureScope] = []
     scene.business.supervisor.containment.on_contained(counted.append)
     raised = await asyncio.gather(scene.tend(), return_exceptions=True)
     assert list(raised) == [None]
     assert await scene.closed() == [(IncidentState.NO_ACTION, "it cleared before anyone answered")]
-    assert counted == [Border.INCIDENT, Border.INCIDENT]
+    assert counted == [FailureScope.INCIDENT, FailureScope.INCIDENT]
 
 
 async def test_a_run_whose_claim_was_answered_late_is_started_by_the_next_signal(ledger: Ledger) -> None:

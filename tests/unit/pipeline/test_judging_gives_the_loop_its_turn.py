@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kintsugi.model.records import Signal, Verdict
-from kintsugi.threads import MOST_DECODED_ON_LOOP
+from kintsugi.offload import MOST_DECODED_ON_LOOP
 from tests.unit.pipeline.business import PipelineBench, alert
 from tests.unit.pipeline.handed_signals import HandedSignals
 

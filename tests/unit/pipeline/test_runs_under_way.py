@@ -18,7 +18,7 @@ from kintsugi.model.services import STACK
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.drivers import RunPolicy
 from kintsugi.pipeline.run_supervisor import RunSupervisor
-from kintsugi.telemetry import Border
+from kintsugi.telemetry import FailureScope
 from tests.harness import ledgers
 from tests.unit.as_ledger import as_ledger
 from tests.unit.factories import pod
@@ -313,13 +313,13 @@ async def test_a_run_whose_task_dies_is_counted_and_taken_up_again() -> None:
     bench = RunBench(STEPS, heals="kubectl scale")
     ledger = SupervisedLedger(bench.ledger)
     supervisor = roster_of(bench, ledger)
-    counted: list[Border] = []
+    counted: list[FailureScope] = []
     supervisor.containment.on_contained(counted.append)
     bench.actor.will("prepare", ZeroDivisionError("a bug"))
     ledger.refusals = [ValueError("the steps cannot be read")]
     await supervisor.resume()
     await reconciled(supervisor, seconds=60)
-    assert counted == [Border.RUN]
+    assert counted == [FailureScope.RUN]
     await over(supervisor)
     assert bench.effects == [SCALE]
     assert bench.ledger.record.state is IncidentState.RECOVERED
@@ -330,7 +330,7 @@ async def test_a_run_whose_task_dies_again_and_again_is_handed_over() -> None:
     bench = RunBench(STEPS)
     ledger = SupervisedLedger(bench.ledger)
     supervisor = roster_of(bench, ledger)
-    counted: list[Border] = []
+    counted: list[FailureScope] = []
     supervisor.containment.on_contained(counted.append)
     ends: list[IncidentState] = []
     supervisor.on_end(lambda run, _: ends.append(run.state))
@@ -338,7 +338,7 @@ async def test_a_run_whose_task_dies_again_and_again_is_handed_over() -> None:
     ledger.refusals = [ValueError("the steps cannot be read")] * 4
     await supervisor.resume()
     await reconciled(supervisor, seconds=600)
-    assert counted == [Border.RUN] * 4
+    assert counted == [FailureScope.RUN] * 4
     assert ends == [IncidentState.NEEDS_OPERATOR]
     assert bench.ledger.record.reason == (
         "the run cannot continue: its task has died 4 times, the last time of ValueError: the steps cannot be read"
@@ -350,7 +350,7 @@ async def test_a_listener_that_fails_keeps_no_run_from_its_task_and_no_other_fro
     """C8."""
     bench = RunBench(STEPS, heals="kubectl scale")
     supervisor = roster_of(bench)
-    counted: list[Border] = []
+    counted: list[FailureScope] = []
     heard: list[IncidentState] = []
 
     def fail(*_: object) -> None:
@@ -364,7 +364,7 @@ async def test_a_listener_that_fails_keeps_no_run_from_its_task_and_no_other_fro
     supervisor.start(bench.ledger.record)
     await over(supervisor)
     assert heard == [IncidentState.RUNNING, IncidentState.RECOVERED]
-    assert counted == [Border.LISTENER] * 2
+    assert counted == [FailureScope.LISTENER] * 2
     assert bench.effects == [SCALE]
 
 

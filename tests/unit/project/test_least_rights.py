@@ -10,7 +10,7 @@ from kubeobjects.resources import Resource
 from tests.unit.project.tree import ROOT
 
 DOCUMENTS = list(yaml.safe_load_all((ROOT / "docs" / "least-rights.yaml").read_text()))
-Right = tuple[str, str, str]
+Grant = tuple[str, str, str]
 
 
 def test_all_that_is_watched_may_be_read_and_no_more() -> None:
@@ -93,7 +93,7 @@ def test_no_right_is_a_wildcard_or_about_secrets() -> None:
     assert [right for right in every if "*" in right or right[1] == "secrets"] == []
 
 
-def rights(role: str) -> Iterator[Right]:
+def rights(role: str) -> Iterator[Grant]:
     """Go through the rights of a role: group, resource, verb."""
     found: dict[str, Any] = next(
         each for each in DOCUMENTS if each["kind"] == "ClusterRole" and each["metadata"]["name"] == role

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from kintsugi.errors import WrongState
-from kintsugi.model.bounds import Budget
+from kintsugi.model.change_limits import Budget
 from kintsugi.model.records import Phase, StepRecord, StepState
 from tests.unit.executor.power import Power
 

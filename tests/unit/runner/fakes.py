@@ -15,8 +15,8 @@ from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.drivers.deadlines import is_in_force
 from kintsugi.errors import BudgetSpent, KintsugiError, WrongState
 from kintsugi.ledger.admissions import ChangeConstraints
-from kintsugi.model.bounds import Budget, Disruptions, Lock
 from kintsugi.model.catalog import Catalog
+from kintsugi.model.change_limits import Budget, Disruptions, Lock
 from kintsugi.model.command import Command, Delete, SetMetadata
 from kintsugi.model.history import History, MadeChange
 from kintsugi.model.known import ScaledToZero

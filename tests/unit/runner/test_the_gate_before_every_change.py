@@ -10,7 +10,7 @@ from kintsugi.actions.effect_plan import undone_by
 from kintsugi.commands import parse
 from kintsugi.decisions.breaker import ObserverHealth
 from kintsugi.errors import LedgerUnavailable
-from kintsugi.model.bounds import Lock
+from kintsugi.model.change_limits import Lock
 from kintsugi.model.history import MadeChange
 from kintsugi.model.known import ScaledToZero
 from kintsugi.model.manual import MANUAL

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from kintsugi.errors import LedgerUnavailable, ProbeFailed, StaleEpoch
-from kintsugi.telemetry import Border, Containment, Metrics
+from kintsugi.telemetry import Containment, FailureScope, Metrics
 
 
 def test_an_error_of_one_item_is_said_with_its_name_and_counted_and_the_next_has_its_turn() -> None:
@@ -15,12 +15,12 @@ def test_an_error_of_one_item_is_said_with_its_name_and_counted_and_the_next_has
     containment.on_contained(lambda border: metrics.contained.labels(border).inc())
     with capture_logs() as said:
         for name in ("web", "api"):
-            with containment.around(Border.SERVICE, name) as attempt:
+            with containment.around(FailureScope.SERVICE, name) as attempt:
                 reached.append(int("v7" if name == "web" else "7"))
             assert attempt.failed is (name == "web")
     assert reached == [7]
     (line,) = said
-    assert (line["border"], line["name"], line["failures"]) == ("service", "web", 1)
+    assert (line["scope"], line["name"], line["failures"]) == ("service", "web", 1)
     assert "ValueError" in line["error"]
     assert b'kintsugi_contained_total{border="service"} 1.0' in metrics.exposition()
 
@@ -29,7 +29,7 @@ def test_a_failure_that_comes_again_and_again_is_said_ever_more_seldom() -> None
     containment = Containment()
     with capture_logs() as said:
         for _ in range(100):
-            with containment.around(Border.RULE, "web-pods"):
+            with containment.around(FailureScope.RULE, "web-pods"):
                 raise ProbeFailed("no answer")
     assert [line["failures"] for line in said] == [1, 2, 4, 8, 16, 32, 64]
 
@@ -48,8 +48,8 @@ def test_a_failure_that_comes_again_and_again_is_said_ever_more_seldom() -> None
 def test_an_error_that_is_not_about_one_item_passes(error: BaseException) -> None:
     """P2."""
     containment = Containment()
-    with pytest.raises(type(error)), containment.around(Border.INCIDENT, "inc-1"):
+    with pytest.raises(type(error)), containment.around(FailureScope.INCIDENT, "inc-1"):
         raise error
     if isinstance(error, Exception):
         with pytest.raises(type(error)):
-            containment.contain(Border.INCIDENT, "inc-1", error)
+            containment.contain(FailureScope.INCIDENT, "inc-1", error)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kintsugi.worker.database import Database, DatabaseSetting, Right, read, right_statement, setting_statement
+from kintsugi.worker.database import Database, DatabaseSetting, Grant, read, right_statement, setting_statement
 
 SCRIPT = r"""--
 -- PostgreSQL database dump
@@ -32,8 +32,8 @@ def test_the_commands_of_a_dump_about_its_database_are_told_apart() -> None:
             DatabaseSetting(name="search_path", values=("shop", "pub'lic")),
         ),
         rights=(
-            Right(granted=False, privileges=("CONNECT", "TEMPORARY"), role="PUBLIC"),
-            Right(granted=True, privileges=("CONNECT",), role="reporting", grantable=True),
+            Grant(granted=False, privileges=("CONNECT", "TEMPORARY"), role="PUBLIC"),
+            Grant(granted=True, privileges=("CONNECT",), role="reporting", grantable=True),
         ),
         limit=7,
         comment="the shop's",
@@ -71,5 +71,5 @@ def test_statements_are_written_anew_with_every_name_and_value_quoted() -> None:
     assert setting_statement('my "app', setting) == (
         """ALTER DATABASE "my ""app" SET "pg_trgm"."limit" TO E'it''s', E'a\\\\b'"""
     )
-    right = Right(granted=True, privileges=("CONNECT", "CREATE"), role='o"ps')
+    right = Grant(granted=True, privileges=("CONNECT", "CREATE"), role='o"ps')
     assert right_statement("app", right) == 'GRANT CONNECT, CREATE ON DATABASE "app" TO "o""ps"'

@@ -14,13 +14,13 @@ import orjson
 from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from kintsugi.ledger.columns import Prose, TextColumn, Unreadable
+from kintsugi.ledger.columns import RedactedText, TextColumn, Unreadable
 from kintsugi.ledger.outbox import put_notice
 from kintsugi.ledger.rows import columns, signal, unreadable, values, verdict_values
 from kintsugi.ledger.tables import conditions, dead_letters, incidents, runs, signals
 from kintsugi.model.records import DeadLetter, IncidentState, Reason, Signal, Verdict, VerdictKind
+from kintsugi.offload import computed, size_of
 from kintsugi.telemetry import SECRETS
-from kintsugi.threads import computed, size_of
 
 MOST_DEAD_LETTERS = 1_000
 _EXCERPT = 2_000
@@ -28,7 +28,7 @@ _EXCERPT = 2_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stray:
+class UnreadableSignal:
     """A signal's row that cannot be read: what is kept of it, its key, and the incident that it belongs to, "" for none."""
 
     letter: DeadLetter
@@ -36,7 +36,7 @@ class Stray:
     incident: str
 
     @classmethod
-    async def of(cls, row: Any, now: datetime) -> "Stray":
+    async def of(cls, row: Any, now: datetime) -> "UnreadableSignal":
         """Keep what the database has of a row, without its secrets, for which a large one is searched in a thread."""
         found = signal(row)
         fields = row._mapping.items()
@@ -54,7 +54,7 @@ class Stray:
 
 _PUT = insert(dead_letters).values(
     {
-        each.name: bindparam(each.name, type_=TextColumn() if isinstance(each.type, Prose) else each.type)
+        each.name: bindparam(each.name, type_=TextColumn() if isinstance(each.type, RedactedText) else each.type)
         for each in columns(DeadLetter, dead_letters)
     }
 )
@@ -82,29 +82,29 @@ async def put_dead_letters(connection: AsyncConnection, letters: Sequence[DeadLe
     await connection.execute(delete(dead_letters).where(dead_letters.c.id.not_in(select(kept.c.id))))
 
 
-async def put_aside(connection: AsyncConnection, strays: Sequence[Stray], now: datetime) -> None:
-    """Make dead letters of strays, in the caller's transaction."""
-    await put_dead_letters(connection, [stray.letter for stray in strays])
-    for stray in strays:
-        waits = incidents.c.id == stray.incident, incidents.c.closed.is_(None)
-        if not stray.incident or await connection.scalar(select(incidents.c.id).where(*waits)) is None:
-            await _forget(connection, stray)
+async def put_aside(connection: AsyncConnection, unreadable: Sequence[UnreadableSignal], now: datetime) -> None:
+    """Make dead letters of unreadable signals, in the caller's transaction."""
+    await put_dead_letters(connection, [each.letter for each in unreadable])
+    for each in unreadable:
+        waits = incidents.c.id == each.incident, incidents.c.closed.is_(None)
+        if not each.incident or await connection.scalar(select(incidents.c.id).where(*waits)) is None:
+            await _forget(connection, each)
             continue
         settled = Verdict(
             kind=VerdictKind.DEAD_LETTER,
             reason=Reason.MALFORMED,
-            text=stray.letter.reason,
-            incident=stray.incident,
+            text=each.letter.reason,
+            incident=each.incident,
         )
-        row = update(signals).where(signals.c.id == stray.letter.id)
+        row = update(signals).where(signals.c.id == each.letter.id)
         await connection.execute(row.values(verdict_values(settled, now)))
-        await close_without_run(connection, stray.incident, f"what it waits for was lost: {stray.letter.reason}", now)
+        await close_without_run(connection, each.incident, f"what it waits for was lost: {each.letter.reason}", now)
 
 
-async def _forget(connection: AsyncConnection, stray: Stray) -> None:
-    """Take a stray out of the inbox; a watched condition that it told of is told anew."""
-    await connection.execute(delete(signals).where(signals.c.id == stray.letter.id))
-    told = update(conditions).where(conditions.c.rule + "/" + conditions.c.uid == stray.key)
+async def _forget(connection: AsyncConnection, one: UnreadableSignal) -> None:
+    """Take an unreadable signal out of the inbox; a watched condition that it told of is told anew."""
+    await connection.execute(delete(signals).where(signals.c.id == one.letter.id))
+    told = update(conditions).where(conditions.c.rule + "/" + conditions.c.uid == one.key)
     await connection.execute(told.values(signalled=False))
 
 

@@ -25,7 +25,7 @@ LOCKED_KINDS = frozenset({CRONJOBS, DAEMONSETS, DEPLOYMENTS, STATEFULSETS})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Affected:
+class ImpactScope:
     """
     The services, namespaces and locks that one change of one run affects.
 
@@ -53,7 +53,7 @@ def affected_by(
     command: Command | None,
     views: Mapping[str, ServiceView],
     others: frozenset[str] = frozenset(),
-) -> Affected:
+) -> ImpactScope:
     """
     Return what a change of a run's step affects: its service, and the object's where the command is known already.
 
@@ -68,7 +68,7 @@ def affected_by(
         names.update(name for name, view in views.items() if _has(view, asked, namespace))
     changed = sorted((services[name] for name in names if name in services), key=_order)
     own = [f"{namespace}/{asked}"] if asked is not None and asked.resource in LOCKED_KINDS else []
-    return Affected(
+    return ImpactScope(
         namespace=namespace,
         namespaces=frozenset({run.namespace, namespace, *(each.namespace for each in changed)}),
         services=frozenset({run.service, *names}),
@@ -95,7 +95,7 @@ def _has(view: ServiceView, asked: ObjectName, namespace: str) -> bool:
             return str(view.service.workload) == str(asked)
 
 
-def started_by(command: Command | None, affected: Affected, views: Mapping[str, ServiceView]) -> AtZero | None:
+def started_by(command: Command | None, affected: ImpactScope, views: Mapping[str, ServiceView]) -> AtZero | None:
     """Return the workload that a command scales up from 0, None for any other command."""
     if command is None or not definition_of(command).starts(command):
         return None

@@ -25,7 +25,7 @@ BATCHES = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forgetting:
+class RetentionTask:
     """`workloads` are the uids of the workloads in the cluster, None while the cluster is not seen."""
 
     settings: Settings

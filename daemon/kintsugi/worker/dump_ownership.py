@@ -53,7 +53,7 @@ class DefaultRight:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Belongings:
+class DumpOwnership:
     """
     What a dump says of owners: `owners` by kind and name as `key` writes them; and what is not for `pg_restore` to make.
 
@@ -67,12 +67,12 @@ class Belongings:
     left_out: tuple[str, ...] = ()
 
 
-async def belongings_of(dump: Dump) -> Belongings:
+async def dump_ownership_of(dump: Dump) -> DumpOwnership:
     """Read what the dump says. Raises WorkFailed when it is no archive of pg_dump."""
     return read(await said("--list", dump=dump), await said("--schema-only", "--file=-", dump=dump))
 
 
-def read(listed: str, script: str) -> Belongings:
+def read(listed: str, script: str) -> DumpOwnership:
     """Read the list and the script that `pg_restore` writes of a dump."""
     owners: dict[tuple[str, str], str] = {}
     extensions: list[Extension] = []
@@ -92,7 +92,7 @@ def read(listed: str, script: str) -> Belongings:
         Extension(name=each.name, schema=each.schema, made=_bare(each.schema) in schemas) for each in extensions
     )
     kept, left_out = _sorted_out(listed.splitlines(), {each.schema for each in made if each.made})
-    return Belongings(
+    return DumpOwnership(
         listed="\n".join(kept) + "\n",
         owners={which: owner for which, owner in owners.items() if owner not in ("", "-")},
         extensions=made,
