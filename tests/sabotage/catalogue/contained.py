@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="that the ledger is away, or another leads, is nobody's own mistake",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=(
             "C4",
             "C8",
@@ -26,7 +26,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answer of psql that is no list of rows is no answer",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("B16",),
         against=(Weakness.BROKEN_ANSWER,),
         edits=(
@@ -45,7 +45,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a check that fails in an unknown way ends no other",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("B16",),
         against=(Weakness.BROKEN_ANSWER,),
         edits=(
@@ -63,7 +63,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a revision that is no number counts for none",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("B16",),
         against=(Weakness.BROKEN_ANSWER,),
         edits=(
@@ -78,7 +78,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the claims of millions of replicas are not listed",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         against=(Weakness.BROKEN_ANSWER,),
         edits=(
             Edit(
@@ -95,7 +95,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an incident that cannot be tended keeps no other from it",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("B16",),
         against=(Weakness.HALF_ALIVE,),
         edits=(
@@ -113,7 +113,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a look of the clock that goes wrong ends the daemon",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("C8",),
         against=(Weakness.HALF_ALIVE,),
         edits=(

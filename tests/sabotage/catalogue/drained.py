@@ -7,7 +7,7 @@ from tests.sabotage.sabotage import Edit, Sabotage
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a drain refuses what kubectl refuses, before the node is cordoned",
-        red_at="e034280d6a",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="verbs/drain.py",
@@ -20,7 +20,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the last node that takes pods is not drained",
-        red_at="e034280d6a",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="verbs/drain.py",
@@ -33,7 +33,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a pod that would not come back elsewhere is not evicted",
-        red_at="b6f1c2da59",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="verbs/eviction.py",
@@ -46,7 +46,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a drain is compared with what other rules have done by the cordon that it begins with",
-        red_at="b6f1c2da59",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="verbs/drain.py",

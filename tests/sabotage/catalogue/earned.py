@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a command whose exit status is missing has not succeeded",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=(
             "E3",
             "P3",
@@ -30,7 +30,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice that did not arrive is sent again",
-        red_at="949e525edb",
+        red_at="c04aa7b9a7",
         shows=("E24",),
         against=(Weakness.UNEARNED_EVIDENCE,),
         edits=(
@@ -49,7 +49,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a look by HTTP has a deadline",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("C7",),
         against=(Weakness.UNEARNED_EVIDENCE,),
         edits=(
@@ -67,7 +67,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a missing right is told in the server's words",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("B11",),
         against=(Weakness.UNEARNED_EVIDENCE,),
         edits=(
@@ -89,7 +89,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an alert that is gone from Alertmanager's list is over",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("A17",),
         against=(Weakness.UNEARNED_EVIDENCE,),
         edits=(

@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a comment in a file of tokens is no token",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("A9",),
         against=(Weakness.WEAK_TOKEN,),
         edits=(
@@ -23,7 +23,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a token that can be guessed is refused",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         against=(Weakness.WEAK_TOKEN,),
         edits=(Edit(file="tokens.py", old="    if len(one.token) < SHORTEST:\n", new="    if not one.token:\n"),),
         tests="unit/server/test_files_of_tokens.py",
@@ -35,7 +35,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an empty token is refused",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         against=(Weakness.WEAK_TOKEN,),
         edits=(
             Edit(
@@ -63,7 +63,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a file of tokens in which anything is wrong keeps the tokens that it had",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("A9",),
         against=(Weakness.WEAK_TOKEN,),
         edits=(
@@ -78,7 +78,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a token of nobody cannot borrow the name of somebody who has one",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         against=(Weakness.WEAK_TOKEN,),
         edits=(
             Edit(
@@ -92,7 +92,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a rollback is begun only as it was shown",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         against=(Weakness.UNSEEN_ROLLBACK,),
         edits=(
             Edit(
@@ -110,7 +110,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answered question is approved again for no other plan",
-        red_at="ede2b42d65",
+        red_at="c04aa7b9a7",
         against=(Weakness.UNSEEN_ROLLBACK,),
         edits=(
             Edit(
@@ -124,7 +124,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a request that sends something is a change",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P8",),
         against=(Weakness.UNNOTICED_CHANGE,),
         edits=(
@@ -144,7 +144,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a forged fingerprint is none of the watch's keys",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P9",),
         against=(Weakness.FORGED_FINGERPRINT,),
         edits=(
@@ -162,7 +162,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an alert without a namespace starts nothing",
-        red_at="7e604ec7c5",
+        red_at="c04aa7b9a7",
         shows=("A20",),
         against=(Weakness.NAMELESS_ALERT,),
         edits=(
@@ -180,7 +180,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what no object can be called is never asked for",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("A20",),
         against=(Weakness.NAMELESS_ALERT,),
         edits=(
@@ -200,7 +200,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="few objects of alerts are asked for at once",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         against=(Weakness.NAMELESS_ALERT,),
         edits=(
             Edit(
@@ -214,7 +214,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an object of an alert that is not answered for in time holds up no other signal",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P9",),
         against=(Weakness.NAMELESS_ALERT,),
         edits=(
@@ -229,7 +229,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a rule that no alert could ever start is warned of",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         against=(Weakness.NAMELESS_ALERT,),
         edits=(
             Edit(
@@ -243,7 +243,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the cluster's own namespaces stay protected whatever is added",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("E23",),
         against=(Weakness.UNPROTECTED_NAMESPACE,),
         edits=(
@@ -258,7 +258,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the namespace of the service account is protected",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("E23",),
         against=(Weakness.UNPROTECTED_NAMESPACE,),
         edits=(
@@ -277,7 +277,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the cluster's DNS is changed by nobody",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("E23",),
         against=(Weakness.UNPROTECTED_NAMESPACE,),
         edits=(
@@ -306,6 +306,9 @@ SABOTAGES: Sequence[Sabotage] = (
             ),
         ),
         tests="unit/pipeline/test_what_nothing_is_done_to.py",
-        red=("test_the_ledger_s_pods_workload_claims_and_volumes_are_off_limits_to_every_runbook",),
+        red=(
+            "test_a_ledger_that_an_operator_leads_to_by_role_protects_its_stateful_set",
+            "test_the_ledger_s_pods_workload_claims_and_volumes_are_off_limits_to_every_runbook",
+        ),
     ),
 )

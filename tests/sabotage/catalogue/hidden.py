@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="labels that rules judge by are kept as they are",
-        red_at="303e73fe1f",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="app/unmasked.py",
@@ -21,14 +21,14 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="no matcher holds of a label that was masked",
-        red_at="303e73fe1f",
+        red_at="c04aa7b9a7",
         edits=(Edit(file="decisions/matcher.py", old="if MASK in had or not holds", new="if not holds"),),
         tests="unit/app/test_names_that_are_a_secret_s_value.py",
         red=("test_a_label_that_was_masked_before_a_rule_asked_for_it_matches_nothing",),
     ),
     Sabotage(
         takes_out="secrets of a step are masked before it is stored",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(file="ledger/runs.py", old="        step = await without_secrets(step)\n", new=""),
@@ -39,7 +39,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an answer of the API holds no secret",
-        red_at="e238bc27dd",
+        red_at="c04aa7b9a7",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
@@ -53,7 +53,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a Kubernetes Event holds no secret",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
@@ -67,7 +67,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a value in a secret's place is masked whatever it looks like",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
@@ -88,7 +88,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice holds no secret",
-        red_at="949e525edb",
+        red_at="c04aa7b9a7",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
@@ -102,7 +102,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a command that holds a secret is told as one",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
@@ -116,7 +116,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a value of a log is masked before it is cut",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         against=(Weakness.CUT_SECRET,),
         edits=(
             Edit(
@@ -130,7 +130,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a token file that holds no token ends no notifier",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         shows=("E24",),
         against=(Weakness.BAD_FILE,),
         edits=(
@@ -145,7 +145,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is kept encrypted is decrypted only for the step and the object that it belongs to",
-        red_at="eb17862f94",
+        red_at="c04aa7b9a7",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(
@@ -160,7 +160,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a file of keys that holds no good one is refused at the start",
-        red_at="eb17862f94",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(file="settings/load.py", old="    wrong += check_keys(settings)\n", new="    check_keys(settings)\n"),
         ),
@@ -169,7 +169,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what was masked or cut when it was stored is not used after a restart",
-        red_at="eb17862f94",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="runner/context.py",

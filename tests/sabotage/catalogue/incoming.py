@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a canary starts nothing, whatever the rules match",
-        red_at="1b94dd6a9d",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="decisions/matcher.py",
@@ -21,7 +21,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a map of a stranger that looks like a mark of the ledger stays a map",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("A14",),
         against=(Weakness.FOREIGN_MARKS,),
         edits=(
@@ -36,7 +36,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="nothing in labels and annotations is a mark of the ledger",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("A14",),
         against=(Weakness.FOREIGN_MARKS,),
         edits=(Edit(file="ledger/texts.py", old="    labels = orjson.loads(text)\n", new="    labels = load(text)\n"),),
@@ -45,7 +45,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run whose steps cannot be read is closed all the same",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("D11",),
         against=(Weakness.UNREADABLE_RUN,),
         edits=(
@@ -63,7 +63,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an alert that fires again with its old beginning is opened ten minutes later",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("A22",),
         against=(Weakness.LOST_ALERT,),
         edits=(
@@ -83,7 +83,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="signals can be listed by their verdict",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         against=(Weakness.UNREAD_VERDICT,),
         edits=(
             Edit(
@@ -102,14 +102,14 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="long labels are masked before the transaction begins",
-        red_at="11c938ba68",
+        red_at="c04aa7b9a7",
         edits=(Edit(file="ledger/inbox.py", old="text_of(each) > MOST_ON_LOOP]", new="text_of(each) > 1 << 30]"),),
         tests="unit/ledger/test_intake.py",
         red=("test_long_labels_are_masked_before_the_transaction_begins",),
     ),
     Sabotage(
         takes_out="a transaction of signals has so much text and no more",
-        red_at="11c938ba68",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="ledger/group_committer.py",
@@ -122,7 +122,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a storm that is polled is committed in pieces",
-        red_at="11c938ba68",
+        red_at="c04aa7b9a7",
         shows=("A4",),
         against=(Weakness.POLLED_STORM,),
         edits=(
@@ -137,7 +137,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="dead letters can be read the newest first",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("A11",),
         against=(Weakness.UNREAD_VERDICT,),
         edits=(
@@ -152,7 +152,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a dead letter that was understood is one no more",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         against=(Weakness.UNREAD_VERDICT,),
         edits=(
             Edit(
@@ -166,7 +166,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a signal that cannot be read is put aside and keeps no other from being judged",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P9",),
         against=(Weakness.FOREIGN_MARKS,),
         edits=(
@@ -184,7 +184,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="alerts that were left out and that nobody can ask for are told",
-        red_at="873684e20d",
+        red_at="c04aa7b9a7",
         shows=("A7",),
         against=(Weakness.LOST_ALERT,),
         edits=(

@@ -11,7 +11,7 @@ CAUSES = "decisions/priorities.py"
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a revision is good only while each check of its service is met",
-        red_at="f197ad4491",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file=GOOD,
@@ -24,7 +24,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a revision is good only once each check was asked since it is well",
-        red_at="f197ad4491",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(file=GOOD, old="    if revision.unasked:\n", new="    if revision.unasked and revision.signals:\n"),
         ),
@@ -33,7 +33,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a revision is good only while no signal about its service holds",
-        red_at="f197ad4491",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(file=GOOD, old="    if revision.signals:\n", new="    if revision.signals and revision.unasked:\n"),
         ),
@@ -42,7 +42,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a revision is good only after a time in which its service served and met its checks without a break",
-        red_at="f85629f459",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="views/service_views.py",
@@ -58,7 +58,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a revision that fails by itself soon after it was good is good no more",
-        red_at="d428d7c9a7",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file=GOOD,
@@ -76,7 +76,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="one pod that fails says nothing against its revision",
-        red_at="d428d7c9a7",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file=GOOD,
@@ -89,7 +89,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice does not recommend what was refused because it would not help",
-        red_at="949e525edb",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="decisions/watchdog.py",
@@ -102,7 +102,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice never recommends an undo behind the back of Helm",
-        red_at="949e525edb",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="decisions/watchdog.py",
@@ -115,7 +115,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an upstream that was scaled to none is waited for",
-        red_at="f197ad4491",
+        red_at="c04aa7b9a7",
         edits=(Edit(file=CAUSES, old="    elif _is_away(view):\n", new="    elif _is_away(view) and view.serving:\n"),),
         tests="unit/priorities/test_cause_comes_first.py",
         red=(
@@ -125,7 +125,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a dependent is not run just after a person was called for its upstream",
-        red_at="f197ad4491",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file=CAUSES,
@@ -141,7 +141,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that has changed nothing ends while an upstream is down that explains what started it",
-        red_at="f197ad4491",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="drivers/driver.py",
@@ -154,7 +154,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a notice names the services that suffer from the same cause",
-        red_at="949e525edb",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="app/notice_headlines.py",
@@ -167,7 +167,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is only observed is told",
-        red_at="f197ad4491",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="pipeline/verdict_diagnoses.py",
@@ -180,7 +180,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a hold is not told by itself where a person hears of its upstream",
-        red_at="f197ad4491",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="pipeline/affected_services.py",

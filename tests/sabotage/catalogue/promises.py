@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a webhook is answered only after its alerts are committed",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=(
             "P1",
             "A5",
@@ -31,7 +31,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a service that has a run starts no second one: the guard",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=(
             "P2",
             "E20",
@@ -59,7 +59,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run holds the locks of its service in the ledger",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=(
             "P2",
             "P7",
@@ -79,7 +79,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run has one task however often it is begun",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P2",),
         edits=(
             Edit(
@@ -93,7 +93,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a change that an earlier life has begun is looked up before it is tried again",
-        red_at="569c5f1c21",
+        red_at="c04aa7b9a7",
         shows=(
             "P3",
             "C2",
@@ -114,7 +114,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a person is asked when nothing can tell whether a change has happened",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P3",),
         edits=(
             Edit(
@@ -128,7 +128,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the ledger refuses what is written under an older epoch",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=(
             "P4",
             "C4",
@@ -151,7 +151,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a delete names the uid of the object that was judged",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=(
             "P4",
             "B13",
@@ -168,7 +168,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what still fails at the deadline is rolled back",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P5",),
         edits=(
             Edit(
@@ -185,7 +185,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="how a workload was found is noted once the watch has caught up with it",
-        red_at="8df3710a64",
+        red_at="c04aa7b9a7",
         shows=("P5",),
         edits=(Edit(file="drivers/run_watchdog.py", old="if shows(view, live):", new="if live or not live:"),),
         tests="unit/runner/test_the_deadline.py",
@@ -196,7 +196,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a watchdog that is overdue has the time to look again before it acts",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=(
             "P5",
             "E16",
@@ -217,7 +217,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="nothing is started on what may be old news",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=(
             "P6",
             "B15",
@@ -242,7 +242,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a rule whose condition has no answer does not hold",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P6",),
         edits=(
             Edit(
@@ -256,7 +256,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="nothing is rolled back on what cannot be seen",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=(
             "P6",
             "P5",
@@ -279,7 +279,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a rule rests after a run, longer after each that did not help",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P7",),
         edits=(
             Edit(
@@ -311,7 +311,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a claim beyond the budget of its namespace is refused",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P7",),
         edits=(
             Edit(
@@ -329,7 +329,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="no effect is made before its intent is committed",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P8",),
         edits=(
             Edit(
@@ -352,7 +352,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an intent says how its change is undone",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P8",),
         edits=(
             Edit(
@@ -371,7 +371,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a signal that cannot be judged now is judged again",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P9",),
         edits=(
             Edit(
@@ -392,7 +392,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what no rule is about has a verdict too",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P9",),
         edits=(
             Edit(
@@ -409,7 +409,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a value in a command is one argument and never syntax",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=(
             "P10",
             "E5",
@@ -435,7 +435,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what only a shell could do is refused",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P10",),
         edits=(
             Edit(file="commands/tokens.py", old=("    _refuse_shell(text, placeholders)\n    try:"), new="    try:"),

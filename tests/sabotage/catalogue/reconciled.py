@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a run whose claim was answered late is started by the next signal",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("D2",),
         against=(Weakness.UNCARRIED_RUN,),
         edits=(
@@ -31,7 +31,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an open run without a task is taken up by the tick",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P5",),
         against=(Weakness.UNCARRIED_RUN,),
         edits=(
@@ -51,7 +51,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that dies again and again is handed over",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("P5",),
         against=(Weakness.UNCARRIED_RUN,),
         edits=(
@@ -66,7 +66,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an incident that no run carries is handed over",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         against=(Weakness.UNCARRIED_RUN,),
         edits=(
             Edit(

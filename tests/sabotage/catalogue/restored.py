@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a restored database is asked as its owner",
-        red_at="ede2b42d65",
+        red_at="c04aa7b9a7",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(
@@ -26,7 +26,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what a dump says of its database is written anew and never run as it stands",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(
@@ -41,7 +41,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what only a superuser can make is left out of a restore",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(Edit(file="worker/dump_ownership.py", old='_LEFT_OUT = ("EVENT TRIGGER - ", ', new="_LEFT_OUT = ("),),
@@ -50,7 +50,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a dump is restored as an owner without a superuser's rights",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(
@@ -70,7 +70,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="only a rollback of the very same workload makes an undo of ours needless",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         shows=("E13",),
         against=(Weakness.NAMESAKE,),
         edits=(
@@ -88,7 +88,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a drill's checks are asked on the server of its Job",
-        red_at="eb17862f94",
+        red_at="c04aa7b9a7",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(Edit(file="runner/restoring.py", old="    if where.job:\n", new='    if where.job == "none":\n'),),
@@ -97,7 +97,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a drill's Job has no Secret of the live server",
-        red_at="eb17862f94",
+        red_at="c04aa7b9a7",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(
@@ -112,7 +112,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a drill restores into no live server",
-        red_at="eb17862f94",
+        red_at="c04aa7b9a7",
         shows=("E9",),
         against=(Weakness.BACKUP_AS_PROGRAM,),
         edits=(

@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="no peer holds more than half of the connections",
-        red_at="ce0bd838a5",
+        red_at="c04aa7b9a7",
         shows=("A15",),
         against=(Weakness.TAKEN_PORT,),
         edits=(
@@ -23,7 +23,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an idle connection gives up its place when one is short",
-        red_at="ce0bd838a5",
+        red_at="c04aa7b9a7",
         against=(Weakness.TAKEN_PORT,),
         edits=(
             Edit(
@@ -41,7 +41,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="strangers' idle connections go before those of who has shown a token",
-        red_at="ee406e7477",
+        red_at="c04aa7b9a7",
         against=(Weakness.TAKEN_PORT,),
         edits=(
             Edit(
@@ -55,7 +55,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a request under way keeps its connection",
-        red_at="ee406e7477",
+        red_at="c04aa7b9a7",
         against=(Weakness.TAKEN_PORT,),
         edits=(
             Edit(
@@ -69,7 +69,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="readiness is asked for once a second however many ask",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         against=(Weakness.TAKEN_PORT,),
         edits=(
             Edit(
@@ -83,7 +83,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a certificate that is renewed is shown from the next connection on",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         against=(Weakness.OPEN_PORT,),
         edits=(
             Edit(
@@ -101,7 +101,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what the daemon knows is told to nobody without a token",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         against=(Weakness.OPEN_PORT,),
         edits=(
             Edit(

@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a rule about all services starts a run about all of them",
-        red_at="efd2cccebc",
+        red_at="c04aa7b9a7",
         against=(Weakness.RULE_OF_NOBODY,),
         edits=(
             Edit(
@@ -22,7 +22,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is about all services changes nothing itself",
-        red_at="efd2cccebc",
+        red_at="c04aa7b9a7",
         shows=("P8",),
         edits=(
             Edit(
@@ -36,7 +36,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a step of a run starts one run of a service, however often it asks",
-        red_at="efd2cccebc",
+        red_at="c04aa7b9a7",
         shows=("P2",),
         edits=(
             Edit(
@@ -50,7 +50,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that a step asks for takes over the incident of its service that is held, with its signals",
-        red_at="efd2cccebc",
+        red_at="c04aa7b9a7",
         shows=("P9",),
         edits=(
             Edit(
@@ -64,7 +64,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that another one starts is held to what keeps others safe",
-        red_at="efd2cccebc",
+        red_at="c04aa7b9a7",
         shows=("P7",),
         edits=(
             Edit(
@@ -78,7 +78,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run about all services is not recovered while one of them is ill",
-        red_at="efd2cccebc",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(file="drivers/stack.py", old="        if ill:\n", new="        if ill and not self.run.service:\n"),
         ),
@@ -87,7 +87,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what may not start now for a reason that passes is asked for again",
-        red_at="efd2cccebc",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="pipeline/children.py",
@@ -100,7 +100,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what a restore has stopped is held at 0 until somebody has started it",
-        red_at="f4633298f8",
+        red_at="c04aa7b9a7",
         shows=("P6",),
         edits=(
             Edit(
@@ -117,7 +117,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the gate asks who holds at 0 what a step would start",
-        red_at="f4633298f8",
+        red_at="c04aa7b9a7",
         shows=("P6",),
         edits=(
             Edit(
@@ -131,7 +131,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what somebody has scaled to 0 is scaled up only by a command that says so",
-        red_at="f4633298f8",
+        red_at="c04aa7b9a7",
         shows=("E14",),
         edits=(
             Edit(
@@ -145,7 +145,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what a check has counted is remembered only while nothing is done for its service",
-        red_at="f4633298f8",
+        red_at="c04aa7b9a7",
         shows=("P6",),
         edits=(
             Edit(
@@ -159,7 +159,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a step may call a person however well the service looks",
-        red_at="f4633298f8",
+        red_at="c04aa7b9a7",
         shows=("P6",),
         edits=(
             Edit(
@@ -173,7 +173,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="while a child waits for a person the deadline of its parent waits, too",
-        red_at="36a5dab20b",
+        red_at="c04aa7b9a7",
         edits=(Edit(file="drivers/stack.py", old="        self.clock.others = self.waits.all\n", new=""),),
         tests="unit/runner/test_runs_about_all_services.py",
         red=(
@@ -184,7 +184,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="time for which a person was waited for is not taken from the children that come next",
-        red_at="e0d94182e1",
+        red_at="c04aa7b9a7",
         edits=(Edit(file="drivers/stack.py", old="        await self.catch_up()", new="        pass"),),
         tests="unit/runner/test_runs_about_all_services.py",
         red=(
@@ -193,28 +193,28 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run about all services says which child of it asks a person",
-        red_at="e0d94182e1",
+        red_at="c04aa7b9a7",
         edits=(Edit(file="drivers/stack.py", old="if text and text != self.run.reason:", new="if text and not text:"),),
         tests="unit/runner/test_runs_about_all_services.py",
         red=("test_a_run_says_for_which_child_a_person_is_waited_and_how_it_is_answered_and_then_that_it_goes_on",),
     ),
     Sabotage(
         takes_out="what a child that did not help has done is handed over with the commands that take it back",
-        red_at="e0d94182e1",
+        red_at="c04aa7b9a7",
         edits=(Edit(file="drivers/stack.py", old="return section(title, undo_texts(made))", new='return ""'),),
         tests="unit/runner/test_runs_about_all_services.py",
         red=("test_the_changes_of_a_child_that_did_not_help_are_handed_over_with_the_commands_that_take_them_back",),
     ),
     Sabotage(
         takes_out="the commands of a stack that is handed over overrule its cooldown, too",
-        red_at="604fa02c91",
+        red_at="c04aa7b9a7",
         edits=(Edit(file="drivers/stack.py", old=" --override {Override.COOLDOWN}", new=""),),
         tests="unit/runner/test_runs_about_all_services.py",
         red=("test_the_changes_of_a_child_that_did_not_help_are_handed_over_with_the_commands_that_take_them_back",),
     ),
     Sabotage(
         takes_out="a restore in a stack does not stop for a dependent that the stack recovers next",
-        red_at="d8e303f12d",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(file="pipeline/observed_state.py", old="return bool(self.under_way().covered_by)", new="return False"),
         ),
@@ -236,13 +236,14 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         tests="unit/admission/test_how_far_a_run_may_go.py",
         red=(
+            "test_a_rule_is_its_runbooks_services_own_where_it_names_none",
             "test_a_run_about_all_services_does_no_more_to_one_than_its_own_rules_let_the_same_runbook",
             "test_the_most_careful_of_several_services_counts",
         ),
     ),
     Sabotage(
         takes_out="a service that fails again after its run in the stack's is no longer covered by that one",
-        red_at="4454cfe8cb",
+        red_at="c04aa7b9a7",
         edits=(Edit(file="decisions/priorities.py", old="failing > until)", new="failing < until)"),),
         tests="unit/priorities/test_cause_comes_first.py",
         red=("test_a_service_that_fails_again_after_its_run_of_the_stack_is_judged_by_itself_cause_first",),

@@ -8,7 +8,7 @@ from tests.sabotage.weaknesses import Weakness
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a regular expression that is large once it is written out is refused",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("E27",),
         against=(Weakness.SLOW_EXPRESSION,),
         edits=(
@@ -23,7 +23,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a regular expression takes time like the text",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("E27",),
         against=(Weakness.SLOW_EXPRESSION,),
         edits=(
@@ -43,7 +43,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a password exchange has a limit of rounds",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -62,7 +62,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a loop that has stood still is told by /healthz",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("E27",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -77,7 +77,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the loop has its turn after each 64 KiB of text that is judged",
-        red_at="31c2c8284b",
+        red_at="c04aa7b9a7",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -92,7 +92,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="alerts are searched for secrets beside the loop on their way into the ledger",
-        red_at="31c2c8284b",
+        red_at="c04aa7b9a7",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -107,7 +107,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an object of thousands of parts is set aside",
-        red_at="873684e20d",
+        red_at="c04aa7b9a7",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -122,7 +122,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an object of tens of thousands of entries is not read",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -140,7 +140,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a list of tens of thousands of entries is not taken in",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -158,7 +158,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="how long the loop has stood still is counted from its last beat",
-        red_at="375e3b26e7",
+        red_at="c04aa7b9a7",
         shows=("E27",),
         against=(Weakness.HELD_LOOP,),
         edits=(
@@ -179,7 +179,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a quoted name of a function is a call like another",
-        red_at="ede2b42d65",
+        red_at="c04aa7b9a7",
         against=(Weakness.ACTING_QUESTION,),
         edits=(
             Edit(
@@ -197,7 +197,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a function that is on no list is not called",
-        red_at="ede2b42d65",
+        red_at="c04aa7b9a7",
         shows=("E5",),
         against=(Weakness.ACTING_QUESTION,),
         edits=(
@@ -216,7 +216,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what is no part of a question is refused",
-        red_at="ede2b42d65",
+        red_at="c04aa7b9a7",
         against=(Weakness.ACTING_QUESTION,),
         edits=(
             Edit(
@@ -230,7 +230,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a question's names are looked up in pg_catalog alone, whatever the database says",
-        red_at="d053d79583",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="clients/postgres.py",
@@ -246,7 +246,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="each name of our own question has its schema",
-        red_at="ede2b42d65",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="actions/psql.py",
@@ -259,7 +259,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a question is asked in a read-only transaction",
-        red_at="ede2b42d65",
+        red_at="c04aa7b9a7",
         shows=("E5",),
         against=(Weakness.ACTING_QUESTION,),
         edits=(
@@ -303,7 +303,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an address that carries a forbidden one is refused",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         against=(Weakness.FORBIDDEN_ADDRESS,),
         edits=(
             Edit(
@@ -320,7 +320,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the server of a look-up is held to the rule for addresses",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         shows=("E6",),
         against=(Weakness.FORBIDDEN_ADDRESS,),
         edits=(
@@ -335,7 +335,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a redirect to another port or a weaker scheme is not followed",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         shows=("E6",),
         against=(Weakness.FORBIDDEN_ADDRESS,),
         edits=(
@@ -350,7 +350,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="one semicolon at the end of a statement is as good as none",
-        red_at="3ed9aa20e4",
+        red_at="c04aa7b9a7",
         against=(Weakness.REFUSED_LOOK,),
         edits=(
             Edit(
@@ -367,7 +367,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a catalog that the ledger has kept in the earlier spelling is read under the digests that it had",
-        red_at="15a903cfe1",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="catalog/build.py",

@@ -10,7 +10,7 @@ _TESTS = "unit/actions/test_changes_of_a_template.py"
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="a template that GitOps or an operator keeps is not changed by `kubectl set`",
-        red_at="b6f1c2da59",
+        red_at="c04aa7b9a7",
         shows=("B21",),
         edits=(
             Edit(
@@ -24,7 +24,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the undo of `kubectl set image` goes no further than what was changed",
-        red_at="b6f1c2da59",
+        red_at="c04aa7b9a7",
         edits=(
             Edit(
                 file="verbs/set_image.py",
@@ -40,7 +40,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the undo of `kubectl set resources` leaves a template alone that somebody has changed since",
-        red_at="b6f1c2da59",
+        red_at="c04aa7b9a7",
         shows=("E17",),
         edits=(
             Edit(
@@ -54,7 +54,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what a variable holds stands in no text of `kubectl set env`",
-        red_at="b6f1c2da59",
+        red_at="c04aa7b9a7",
         against=(Weakness.SECRET_WRITTEN_DOWN,),
         edits=(
             Edit(

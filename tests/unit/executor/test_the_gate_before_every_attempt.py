@@ -12,7 +12,8 @@ from tests.unit.executor.effects import TEXT, ExecutorBench
 from tests.unit.factories import moment
 from tests.unit.run_rows import OTHER, change_of
 
-pytestmark = pytest.mark.looptime
+pytestmark = [pytest.mark.looptime, pytest.mark.timeout(30)]
+"""An executor that never stops trying would turn for good in virtual time."""
 
 
 async def test_an_effect_that_the_gate_objects_to_after_the_intent_is_not_made_and_is_judged_anew() -> None:
