@@ -61,7 +61,6 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="every retry passes the gate",
-        red_at="375e3b26e7",
         shows=("P4",),
         against=(Weakness.NOTHING_ASKED_AGAIN,),
         edits=(
@@ -244,7 +243,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the budget is counted in the intent's own transaction",
-        red_at="375e3b26e7",
+        red_at="5b6aafbc40",
         shows=("P7",),
         against=(Weakness.OVERSPENT_BUDGET,),
         edits=(

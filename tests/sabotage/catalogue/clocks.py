@@ -27,7 +27,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a jump of the clock is noticed",
-        red_at="375e3b26e7",
+        red_at="5b6aafbc40",
         shows=("C9",),
         against=(Weakness.WRONG_CLOCK,),
         edits=(

@@ -59,7 +59,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="configuration is stale only for containers that are older",
-        red_at="d29f41804d",
+        red_at="5b6aafbc40",
         edits=(
             Edit(
                 file="decisions/diagnosis/check_causes.py",
@@ -118,7 +118,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="an upstream that serves is nobody else's cause",
-        red_at="d29f41804d",
+        red_at="5b6aafbc40",
         edits=(
             Edit(
                 file="decisions/diagnosis/chains.py",

@@ -295,7 +295,6 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the database of our own ledger is changed by nobody",
-        red_at="375e3b26e7",
         shows=("E23", "P8"),
         against=(Weakness.UNPROTECTED_NAMESPACE,),
         edits=(
@@ -307,6 +306,7 @@ SABOTAGES: Sequence[Sabotage] = (
         ),
         tests="unit/pipeline/test_what_nothing_is_done_to.py",
         red=(
+            "test_no_request_that_changes_goes_to_the_addresses_of_what_is_never_changed",
             "test_a_ledger_that_an_operator_leads_to_by_role_protects_its_stateful_set",
             "test_the_ledger_s_pods_workload_claims_and_volumes_are_off_limits_to_every_runbook",
         ),

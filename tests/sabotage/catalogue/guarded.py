@@ -102,7 +102,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="signs that the observer is at fault stop every change, with few services as well",
-        red_at="0c8a73c359",
+        red_at="5b6aafbc40",
         shows=("E32",),
         against=(Weakness.SMALL_CLUSTER,),
         edits=(
@@ -121,7 +121,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="what an upstream explains waits for its run beyond the limit of a hold",
-        red_at="52ce04662c",
+        red_at="5b6aafbc40",
         edits=(
             Edit(
                 file="decisions/priorities.py",

@@ -48,7 +48,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="who takes the lead reads what the open runs of an earlier version told by sentences",
-        red_at="569c5f1c21",
+        red_at="5b6aafbc40",
         shows=("C16",),
         edits=(Edit(file="ledger/epoch_fence.py", old="            await fill_in(connection)\n", new=""),),
         tests="contract/ledger/test_open_runs_of_an_earlier_version.py",

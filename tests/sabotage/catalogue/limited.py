@@ -38,7 +38,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run that waits asks whether anything may still be written for it",
-        red_at="05f0deea31",
+        red_at="5b6aafbc40",
         shows=("P8",),
         edits=(
             Edit(
@@ -98,7 +98,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="only so many services of one namespace are recovered at once",
-        red_at="ca82ecd048",
+        red_at="5b6aafbc40",
         shows=("P7",),
         against=(Weakness.CROWDED_NAMESPACE,),
         edits=(

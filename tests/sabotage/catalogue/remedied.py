@@ -11,7 +11,7 @@ OF_PODS = "unit/remedies/test_pods_as_they_are.py"
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         takes_out="an image is taken back at once only where the registry refuses it for good",
-        red_at="d4a78b7213",
+        red_at="5b6aafbc40",
         edits=(
             Edit(
                 file=REMEDIES,

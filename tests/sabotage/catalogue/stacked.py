@@ -225,7 +225,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a run about all services asks how far the rules of each service let its runbook go",
-        red_at="4454cfe8cb",
+        red_at="5b6aafbc40",
         shows=("P8",),
         edits=(
             Edit(
