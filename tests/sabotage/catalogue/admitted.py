@@ -61,6 +61,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="every retry passes the gate",
+        red_at="0cac7737b6",
         shows=("P4",),
         against=(Weakness.NOTHING_ASKED_AGAIN,),
         edits=(

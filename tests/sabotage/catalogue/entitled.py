@@ -295,6 +295,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the database of our own ledger is changed by nobody",
+        red_at="0cac7737b6",
         shows=("E23", "P8"),
         against=(Weakness.UNPROTECTED_NAMESPACE,),
         edits=(
