@@ -98,6 +98,10 @@ class Substitutions:
         self._each = tuple((_compile(pattern, capture=True), _parts(replacement)) for pattern, replacement in pairs)
         self._any = AnyOf(pattern for pattern, _ in pairs)
 
+    def may_apply(self, text: str) -> bool:
+        """Return False when nothing in a text would be replaced."""
+        return self._any.may_search(text)
+
     def apply(self, text: str) -> str:
         """Return the text with everything replaced; where nothing is, the very same."""
         if not self._any.may_search(text):

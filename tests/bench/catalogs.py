@@ -7,6 +7,22 @@ from pathlib import Path
 
 _RUNBOOKS = [Path(__file__).parents[2] / "runbooks" / f"{name}.yaml" for name in ("workload-recovery", "start-service")]
 _SERVICES_A_FILE = 50
+SHIPPED, PLAIN = "workload-recovery", "plain-restart"
+_PLAIN = f"""\
+apiVersion: kintsugi.dev/v1alpha1
+kind: Runbook
+metadata: {{name: {PLAIN}}}
+spec:
+  title: Restart unhealthy pods
+  steps:
+    - id: restart
+      forEach: service.pods
+      when: unhealthy(each)
+      run: kubectl delete pod ${{each}}
+    - {{id: healthy, expect: service.healthy, within: 5m}}
+  rollback: {{after: 30m}}
+"""
+"""It changes with no version of what is shipped, so that figures of two versions can be compared."""
 
 _SERVICE = """\
 apiVersion: kintsugi.dev/v1alpha1
@@ -19,7 +35,7 @@ spec:
   selector: app={name}
   workload: deployment/{name}
   healthy: desired > 0 && ready >= desired && workload.status.unavailableReplicas == 0
-  runbook: workload-recovery
+  runbook: {runbook}
 """
 
 _RULE = """\
@@ -71,9 +87,9 @@ def mixed_rules(service: Written, count: int) -> str:
     return _document(service, [_CONDITIONS[0], _ALERT] * (count // 2))
 
 
-def alert_rule(service: Written) -> str:
-    """Write a service with a rule on alerts that name its Deployment, which acts."""
-    return _document(service, [_ALERT], mode="auto")
+def alert_rule(service: Written, *, runbook: str) -> str:
+    """Write a service with a rule on alerts that name its Deployment, which acts by a runbook."""
+    return _document(service, [_ALERT], mode="auto", runbook=runbook)
 
 
 def write(folder: Path, documents: Sequence[str]) -> Path:
@@ -81,15 +97,16 @@ def write(folder: Path, documents: Sequence[str]) -> Path:
     folder.mkdir()
     for runbook in _RUNBOOKS:
         shutil.copy(runbook, folder)
+    (folder / f"{PLAIN}.yaml").write_text(_PLAIN, encoding="utf-8")
     for first in range(0, len(documents), _SERVICES_A_FILE):
         text = "---\n".join(documents[first : first + _SERVICES_A_FILE])
         (folder / f"services-{first}.yaml").write_text(text, encoding="utf-8")
     return folder
 
 
-def _document(service: Written, conditions: Sequence[str], *, mode: str = "observe") -> str:
+def _document(service: Written, conditions: Sequence[str], *, mode: str = "observe", runbook: str = SHIPPED) -> str:
     rules = [
         _RULE.format(name=service.name, number=number, mode=mode, condition=condition.format(name=service.name))
         for number, condition in enumerate(conditions)
     ]
-    return "---\n".join([_SERVICE.format(name=service.name, namespace=service.namespace), *rules])
+    return "---\n".join([_SERVICE.format(name=service.name, namespace=service.namespace, runbook=runbook), *rules])

@@ -6,12 +6,11 @@ then on it is masked wherever it turns up, also in base64 and in a URL.
 """
 
 import base64
-import re
 from collections.abc import Collection, Mapping
 from urllib.parse import quote
 
 from kintsugi.mask import MASK
-from kintsugi.regex import Substitutions
+from kintsugi.regex import AnyOf, Substitutions
 from kintsugi.telemetry.secret_places import (
     LAST_APPLIED,
     data_of_secret,
@@ -39,7 +38,7 @@ _SURE_WORDS = (
 )
 """Those that no sentence of ours has before a colon, as `no token: anyone could start runbooks` has."""
 
-_SECRET_KEY = re.compile(rf"{_KEY_WORDS}|(?:^|[_.-])pass(?:$|[_.-])", re.IGNORECASE)
+_SECRET_KEY = AnyOf([rf"(?i){_KEY_WORDS}|(?:^|[_.-])pass(?:$|[_.-])"])
 
 _SUFFIX = r"(?:s|hash|value|data|string|text|key|id|[0-9]{1,4}|[-_.][\w.-]{0,40})?"
 """What may follow such a word in a name that holds a secret; `secretName` and `secretKeyRef` only say where one is."""
@@ -100,7 +99,7 @@ _SHAPES = Substitutions(_TEXTS.items())
 
 def is_secret_key(key: str) -> bool:
     """Return whether what stands under this name is to be masked whatever it is."""
-    return _SECRET_KEY.search(key) is not None
+    return _SECRET_KEY.may_search(key)
 
 
 def _without_word(text: str, word: str) -> str:
@@ -176,7 +175,21 @@ class Redactor:
 
         Those that rules judge by stay, and those that only name a Secret, as metrics about Secrets have them.
         """
+        if not self._may_hold_secret(labels):
+            return dict(labels)
         return {name: label if name in self._judged else self._label(name, label) for name, label in labels.items()}
+
+    def _may_hold_secret(self, labels: Mapping[str, str]) -> bool:
+        """
+        Return False when nothing in any of some labels is to be masked.
+
+        All are gone through at once, since most alerts hold nothing: whatever is found in one is found where they are joined, names by
+        what borders a word in them, and texts by the end of a line.
+        """
+        texts = "\n".join(labels.values())
+        if any(form in texts and form not in self._names for form in self._forms):
+            return True
+        return is_secret_key(".".join(labels)) or _SHAPES.may_apply(texts)
 
     def _label(self, name: str, label: str) -> str:
         return MASK if is_secret_key(name) and not is_label_of_name(name) else self.text(label)

@@ -299,3 +299,18 @@ def test_the_label_that_names_a_secret_stays_and_one_that_holds_one_does_not() -
     labels = {"secret": "db", "secret_name": "db", "token": CANARY, "url": f"http://a:{CANARY}@b", "severity": "page"}
     masked = {"token": MASK, "url": f"http://a:{MASK}@b"}
     assert Redactor().labels(labels) == labels | masked
+
+
+@given(
+    st.dictionaries(
+        st.lists(st.sampled_from(["a", "pass", "token", "_", ".", "-", "web"]), min_size=1, max_size=4).map("".join),
+        st.lists(st.sampled_from([*PARTS, "registered"]), max_size=6).map("".join),
+        max_size=4,
+    )
+)
+def test_labels_that_are_gone_through_at_once_are_masked_as_each_alone_is(labels: dict[str, str]) -> None:
+    redactor = Redactor()
+    redactor.register("registered")
+    alone = {name: label for each, text in labels.items() for name, label in redactor.labels({each: text}).items()}
+    assert redactor.labels(labels) == alone
+    assert alone == {name: redactor._label(name, label) for name, label in labels.items()}
