@@ -53,6 +53,11 @@ class TextQuota:
         return True
 
 
+def size_of_labels(*labels: Mapping[str, str]) -> int:
+    """Return how many characters the names and texts of labels and annotations have."""
+    return sum(sum(map(len, each)) + sum(map(len, each.values())) for each in labels)
+
+
 def size_of(value: object, enough: int = MOST_ON_LOOP) -> int:
     """Return how many characters the keys and values of nested JSON have, each counted as four at least; no more than is `enough`."""
     if isinstance(value, Mapping):

@@ -23,7 +23,7 @@ from kintsugi.ledger.rows import UNKNOWN_TIME, moment
 from kintsugi.ledger.tables import signals
 from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
-from kintsugi.offload import MOST_ON_LOOP, computed, size_of
+from kintsugi.offload import MOST_ON_LOOP, computed
 
 TURN = 0x6B696E01
 """Writing deliveries takes turns across replicas, so that two of them never open the same episode twice."""
@@ -217,7 +217,7 @@ async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetim
     judged = (_ENDED.kind.value, _ENDED.reason.value, _ENDED.text, moment(now))
     updates = [(episode.ended, (*_state(episode, moment), moment(now), episode.id)) for episode in changed]
     made = [(episode, batch.makers[episode.id]) for episode in created]
-    foreign = size_of([(maker.labels, maker.annotations) for _, maker in made if maker.id not in written])
+    foreign = sum(text_of(maker) for _, maker in made if maker.id not in written)
     inserts = await computed(
         foreign, lambda: [(episode.ended, _row(episode, maker, written, now, moment)) for episode, maker in made]
     )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from kintsugi.model.records import Signal
+from kintsugi.offload import size_of_labels
 
 MOST_TOGETHER = 1000
 """Signals that are handed over in one piece: a storm must fit into what a database lets one transaction take."""
@@ -28,5 +29,4 @@ def in_pieces(signals: Sequence[Signal]) -> Iterator[Sequence[Signal]]:
 
 def text_of(signal: Signal) -> int:
     """Return how many characters the labels and annotations of a signal have."""
-    labels, annotations = signal.labels, signal.annotations
-    return sum(map(len, (*labels, *labels.values(), *annotations, *annotations.values())))
+    return size_of_labels(signal.labels, signal.annotations)

@@ -18,7 +18,7 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.records import Reason, Signal, Verdict, VerdictKind
 from kintsugi.model.rules import Rule, RuleSource
 from kintsugi.model.services import Service
-from kintsugi.offload import MOST_DECODED_ON_LOOP, TextQuota, size_of
+from kintsugi.offload import TextQuota, size_of_labels
 from kintsugi.pipeline.active_catalog import ActiveCatalog
 from kintsugi.pipeline.contention import Contention
 from kintsugi.pipeline.lookups import ExistenceQuery
@@ -168,7 +168,7 @@ class Pipeline:
         settled: dict[str, Verdict] = {}
         quota = TextQuota()
         for signal in await self._in_order(signals):
-            if quota.spend(size_of(signal.labels, MOST_DECODED_ON_LOOP)):
+            if quota.spend(size_of_labels(signal.labels)):
                 await asyncio.sleep(0)
             disposition = await self._evaluate_apart(signal)
             if not disposition.kept:
@@ -184,7 +184,7 @@ class Pipeline:
         places: dict[str, tuple[tuple[int, str], datetime, str]] = {}
         ranked = TextQuota()
         for signal in signals:
-            if ranked.spend(size_of(signal.labels, MOST_DECODED_ON_LOOP)):
+            if ranked.spend(size_of_labels(signal.labels)):
                 await asyncio.sleep(0)
             services = self._active_catalog.catalog.services
             place = min((rank(services.get(rule.service)) for rule in self._concerned(signal)), default=NOWHERE)
