@@ -83,8 +83,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="pipeline/pipeline.py",
-                old="            if quota.spend(size_of(signal.labels, MOST_DECODED_ON_LOOP)):\n",
-                new="            if quota.spend(size_of(signal.labels, MOST_DECODED_ON_LOOP)) and len(signals) < 2:\n",
+                old="            if quota.spend(size_of_labels(signal.labels)):\n",
+                new="            if quota.spend(size_of_labels(signal.labels)) and len(signals) < 2:\n",
             ),
         ),
         tests="unit/pipeline/test_judging_gives_the_loop_its_turn.py",
