@@ -77,7 +77,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="the loop has its turn after each 64 KiB of text that is judged",
-        red_at="c04aa7b9a7",
+        red_at="036f032f3f",
         shows=("B16",),
         against=(Weakness.HELD_LOOP,),
         edits=(
