@@ -53,9 +53,9 @@ class TextQuota:
         return True
 
 
-def size_of_labels(*labels: Mapping[str, str]) -> int:
-    """Return how many characters the names and texts of labels and annotations have."""
-    return sum(sum(map(len, each)) + sum(map(len, each.values())) for each in labels)
+def size_of_labels(labels: Mapping[str, str]) -> int:
+    """Return how many characters the names and texts of labels have; joining them is the quickest way to count."""
+    return len("".join(labels)) + len("".join(labels.values()))
 
 
 def size_of(value: object, enough: int = MOST_ON_LOOP) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
+from itertools import accumulate
 from typing import Any
 
 from msgspec import ValidationError, convert
@@ -21,7 +22,7 @@ from kintsugi.ledger.episodes import Episode, Seen
 from kintsugi.ledger.pieces import text_of
 from kintsugi.ledger.rows import UNKNOWN_TIME, moment
 from kintsugi.ledger.tables import signals
-from kintsugi.ledger.texts import clean, clean_key, dump, dump_labels
+from kintsugi.ledger.texts import clean, clean_key, dump, dump_label_pair
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
 from kintsugi.offload import MOST_ON_LOOP, computed
 
@@ -116,7 +117,7 @@ async def large_texts(deliveries: Sequence[Signal]) -> LabelTexts:
 
 
 def _texts(signal: Signal) -> tuple[str, str]:
-    return dump_labels(signal.labels), dump_labels(signal.annotations)
+    return dump_label_pair(signal.labels, signal.annotations)
 
 
 async def write_deliveries(
@@ -217,7 +218,8 @@ async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetim
     judged = (_ENDED.kind.value, _ENDED.reason.value, _ENDED.text, moment(now))
     updates = [(episode.ended, (*_state(episode, moment), moment(now), episode.id)) for episode in changed]
     made = [(episode, batch.makers[episode.id]) for episode in created]
-    foreign = sum(text_of(maker) for _, maker in made if maker.id not in written)
+    sizes = accumulate(text_of(maker) for _, maker in made if maker.id not in written)
+    foreign = next((size for size in sizes if size > MOST_ON_LOOP), 0)
     inserts = await computed(
         foreign, lambda: [(episode.ended, _row(episode, maker, written, now, moment)) for episode, maker in made]
     )

@@ -29,4 +29,4 @@ def in_pieces(signals: Sequence[Signal]) -> Iterator[Sequence[Signal]]:
 
 def text_of(signal: Signal) -> int:
     """Return how many characters the labels and annotations of a signal have."""
-    return size_of_labels(signal.labels, signal.annotations)
+    return size_of_labels(signal.labels) + size_of_labels(signal.annotations)

@@ -7,6 +7,8 @@ then on it is masked wherever it turns up, also in base64 and in a URL.
 
 import base64
 from collections.abc import Collection, Mapping
+from functools import lru_cache
+from itertools import chain
 from urllib.parse import quote
 
 from kintsugi.mask import MASK
@@ -102,6 +104,11 @@ def is_secret_key(key: str) -> bool:
     return _SECRET_KEY.may_search(key)
 
 
+_MOST_KEPT = 512
+_known_names = lru_cache(maxsize=1024)(is_secret_key)
+"""Alerts of one rule have the same names of labels."""
+
+
 def _without_word(text: str, word: str) -> str:
     """Mask a word where it is not a part of a longer one."""
     parts, begins, searched = [], 0, 0
@@ -175,21 +182,22 @@ class Redactor:
 
         Those that rules judge by stay, and those that only name a Secret, as metrics about Secrets have them.
         """
-        if not self._may_hold_secret(labels):
+        if not self.may_hold_secret(labels):
             return dict(labels)
         return {name: label if name in self._judged else self._label(name, label) for name, label in labels.items()}
 
-    def _may_hold_secret(self, labels: Mapping[str, str]) -> bool:
+    def may_hold_secret(self, *labels: Mapping[str, str]) -> bool:
         """
-        Return False when nothing in any of some labels is to be masked.
+        Return False when nothing in any of some labels and annotations is to be masked.
 
         All are gone through at once, since most alerts hold nothing: whatever is found in one is found where they are joined, names by
         what borders a word in them, and texts by the end of a line.
         """
-        texts = "\n".join(labels.values())
+        names, texts = ".".join(chain(*labels)), "\n".join(chain.from_iterable(each.values() for each in labels))
         if any(form in texts and form not in self._names for form in self._forms):
             return True
-        return is_secret_key(".".join(labels)) or _SHAPES.may_apply(texts)
+        known = _known_names if len(names) <= _MOST_KEPT else is_secret_key
+        return known(names) or _SHAPES.may_apply(texts)
 
     def _label(self, name: str, label: str) -> str:
         return MASK if is_secret_key(name) and not is_label_of_name(name) else self.text(label)

@@ -13,7 +13,7 @@ from kintsugi.ledger import in_pieces, inbox
 from kintsugi.ledger import signals as ledger_signals
 from kintsugi.ledger.group_committer import MOST_TEXT, MOST_TOGETHER, MOST_WAITING, GroupCommitter
 from kintsugi.ledger.inbox import DeliveryOutcome, DeliveryResult, write_deliveries
-from kintsugi.ledger.texts import dump_labels
+from kintsugi.ledger.texts import dump_label_pair
 from kintsugi.model.records import Signal, SignalSource
 from kintsugi.model.rules import RuleSource
 from tests.harness import ledgers
@@ -137,20 +137,20 @@ async def test_long_labels_are_masked_before_the_transaction_begins(monkeypatch:
     """A hostile delivery is masked for seconds, and the database ends a transaction that idles."""
     order: list[str] = []
 
-    def dump(labels: Mapping[str, str]) -> str:
-        order.append(f"masks {sum(map(len, labels.values()))}")
-        return dump_labels(labels)
+    def dump(labels: Mapping[str, str], annotations: Mapping[str, str]) -> tuple[str, str]:
+        order.append(f"masks {sum(map(len, annotations.values()))}")
+        return dump_label_pair(labels, annotations)
 
     async def write(*arguments: Any) -> list[DeliveryResult]:
         order.append("begins")
         return await write_deliveries(*arguments)
 
-    monkeypatch.setattr(inbox, "dump_labels", dump)
+    monkeypatch.setattr(inbox, "dump_label_pair", dump)
     monkeypatch.setattr(ledger_signals, "write_deliveries", write)
     async with ledgers.in_memory(NOW) as ledger:
         await ledger.signals.accept([*signals("long", 1, 50_000), *signals("short", 1, 10)], NOW)
         kept = {each.id: each.annotations for each, _ in await ledger.signals.newest(limit=10)}
-    assert order == ["masks 0", "masks 50000", "begins", "masks 0", "masks 10"]
+    assert order == ["masks 50000", "begins", "masks 10"]
     assert kept == {"long-0": {"runbook": "x" * 50_000}, "short-0": {"runbook": "x" * 10}}
 
 
