@@ -25,7 +25,7 @@ class ChangeContext:
     stopped for a restore: its replicas may be lowered in the forward phase, too, and other managers are ignored, except an
     operator of the workload itself.
     `env` are the service's Secrets. `ledger_host` is where our own ledger's database is, "" where that is a file.
-    `max_allowed` is how far the service lets its limits and claims be raised. `kept_from` are the addresses of what is never
+    `max_allowed` is how far the service lets its limits and claims be raised. `denied_addresses` are those of what is never
     changed, each with why: no request that changes something is sent there.
     """
 
@@ -48,7 +48,7 @@ class ChangeContext:
     ledger_host: str = ""
     may_stop: frozenset[str] = frozenset()
     max_allowed: MaxAllowed = NOTHING_ALLOWED
-    kept_from: Mapping[str, str] = field(default_factory=dict)
+    denied_addresses: Mapping[str, str] = field(default_factory=dict)
 
     def stops(self, asked: ObjectName, namespace: str) -> bool:
         """Return whether an object is one that is stopped for a restore."""

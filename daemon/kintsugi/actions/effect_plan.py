@@ -76,7 +76,7 @@ class JobWrite:
 class RequestWrite:
     """A request over HTTP, and the addresses that it is not sent to, each with why."""
 
-    kept_from: Mapping[str, str]
+    denied_addresses: Mapping[str, str]
 
 
 Write = PatchWrite | DeleteWrite | CreateWrite | JobWrite | RequestWrite | None

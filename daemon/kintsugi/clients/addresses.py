@@ -29,7 +29,7 @@ _TEREDO = IPv6Network("2001::/32")
 _ISATAP = 0x5EFE
 _RESERVED = IPv4Network("240.0.0.0/4")
 _COMPATIBLE = IPv6Network("::/96")
-NOWHERE: Mapping[str, str] = MappingProxyType({})
+NONE_DENIED: Mapping[str, str] = MappingProxyType({})
 _FEW = 2
 """`::` and `::1` are themselves, not IPv4 addresses in an old notation."""
 
@@ -45,10 +45,12 @@ class AddressRule:
     allow_loopback: bool = False
     resolver: Resolver = field(default_factory=Resolver)
 
-    def refusal(self, address: Address, kept_from: Mapping[str, str] = NOWHERE) -> str:
-        """Return why an address may not be asked, by the rule or because it is one to keep from; "" when it may."""
+    def refusal(self, address: Address, denied_addresses: Mapping[str, str] = NONE_DENIED) -> str:
+        """Return why an address may not be asked, by the rule or because it is denied to this request; "" when it may."""
         spelled = (address, *_carried(address))
-        return next((why for each in spelled if (why := self._refusal(each) or kept_from.get(str(each), ""))), "")
+        return next(
+            (why for each in spelled if (why := self._refusal(each) or denied_addresses.get(str(each), ""))), ""
+        )
 
     def _refusal(self, plain: Address) -> str:
         if plain in _METADATA_ADDRESSES:
@@ -64,10 +66,10 @@ class AddressRule:
         return ""
 
     async def resolve(
-        self, host: str, port: int, *, within: timedelta, kept_from: Mapping[str, str] = NOWHERE
+        self, host: str, port: int, *, within: timedelta, denied_addresses: Mapping[str, str] = NONE_DENIED
     ) -> tuple[Address, ...]:
         """
-        Return the addresses of a host, all of them checked, in the resolver's order; `kept_from` are further ones, with why.
+        Return the addresses of a host, all of them checked, in the resolver's order; `denied_addresses` are further ones, with why.
 
         Raises Refused when the name or any of its addresses may not be asked, ProbeFailed when it has none, ResolverFailed
         when no name of the cluster has any here.
@@ -76,7 +78,7 @@ class AddressRule:
             raise Refused(f"{host} is not asked: it is a cloud's metadata service")
         found = await self.resolver.resolve(host, port, within=within)
         for address in found:
-            if why := self.refusal(address, kept_from):
+            if why := self.refusal(address, denied_addresses):
                 spelled = host if host == str(address) else f"{host} ({address})"
                 raise Refused(f"{spelled} is not asked: it is {why}")
         return found

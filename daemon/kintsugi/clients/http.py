@@ -33,7 +33,7 @@ class HttpRequest:
     """
     A request. `insecure` accepts any certificate, `follow` follows redirects on the same host.
 
-    It is not sent to the addresses that it is `kept_from`, each with why, whatever name leads there.
+    It is not sent to any of the `denied_addresses`, each with why, whatever name leads there.
     """
 
     url: str
@@ -42,7 +42,7 @@ class HttpRequest:
     body: str | None = None
     insecure: bool = False
     follow: bool = False
-    kept_from: Mapping[str, str] = field(default_factory=dict)
+    denied_addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +122,9 @@ class HttpClient:
 
     async def _once(self, request: HttpRequest, within: timedelta, passage: _Passage) -> HttpResponse:
         url = _parsed(request.url)
-        addresses = await self._rule.resolve(url.host or "", url.port or 80, within=within, kept_from=request.kept_from)
+        addresses = await self._rule.resolve(
+            url.host or "", url.port or 80, within=within, denied_addresses=request.denied_addresses
+        )
         connector = aiohttp.TCPConnector(resolver=_Pinned(addresses), ssl=not request.insecure, force_close=True)
         async with (
             aiohttp.ClientSession(

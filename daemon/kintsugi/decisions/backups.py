@@ -26,7 +26,7 @@ _SLACK = timedelta(minutes=1)
 """How much the clocks of S3 and of the machine that dumps may differ before a time zone is the explanation."""
 
 
-FILLED: Mapping[str, frozenset[str]] = {"postgis": frozenset({"spatial_ref_sys"})}
+FILLABLE_TABLES: Mapping[str, frozenset[str]] = {"postgis": frozenset({"spatial_ref_sys"})}
 """
 The tables of extensions that a dump may have rows of: they are given to its owner to insert into.
 
@@ -207,7 +207,7 @@ def check_contents(contents: ArchiveContents, wanted: BackupRequirements) -> Unf
 
 def _check_rows(contents: ArchiveContents) -> UnfitBackup | None:
     """Judge whether it has rows that nobody without a superuser's rights may insert; a superuser runs nothing of a dump."""
-    filled = {table for extension in contents.extensions for table in FILLED.get(extension, ())}
+    filled = {table for extension in contents.extensions for table in FILLABLE_TABLES.get(extension, ())}
     foreign = [name for name in contents.foreign_rows if name.rpartition(".")[2] not in filled]
     if not foreign:
         return None

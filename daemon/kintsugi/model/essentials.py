@@ -98,7 +98,7 @@ def _with_objects(known: EssentialService, pods: Iterable[Pod], slices: Iterable
     )
 
 
-def kept_from(
+def denied_addresses(
     services: Iterable[KubeService],
     slices: Iterable[EndpointSlice],
     *,

@@ -21,10 +21,10 @@ from kintsugi.errors import ProbeFailed
 from kintsugi.model.catalog import Catalog
 from kintsugi.model.essentials import (
     EssentialService,
+    denied_addresses,
     essential,
     essential_object,
     essentials,
-    kept_from,
     ledger_hosts,
     with_objects,
 )
@@ -174,7 +174,7 @@ class ObservedState:
             env=view.service.env if view is not None else {},
             ledger_host=self.limits.ledger_host,
             essentials=known,
-            kept_from=kept_from(services, slices, known=known, protected=self.limits.protected),
+            denied_addresses=denied_addresses(services, slices, known=known, protected=self.limits.protected),
             off_limits=self._off_limits(view),
             may_stop=scope.restoring.may_stop if scope.restoring is not None else frozenset(),
             max_allowed=view.service.max_allowed if view is not None else NOTHING_ALLOWED,

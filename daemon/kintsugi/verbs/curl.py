@@ -186,7 +186,7 @@ class CurlVerb(ProbeVerb[Curl], ChangeVerb[Curl]):
         """Send it once."""
         assert isinstance(plan.command, Curl), plan.command
         assert isinstance(plan.write, RequestWrite), plan.write
-        return await send(clients.clients, plan.command, plan.write.kept_from)
+        return await send(clients.clients, plan.command, plan.write.denied_addresses)
 
     async def reread(self, clients: VerbClients, plan: EffectPlan) -> Result:
         """Return an empty result: the effect of a request cannot be read."""
@@ -237,10 +237,12 @@ def planned(command: Curl, context: ChangeContext) -> EffectPlan:
     )
     undo = not_undone("what was sent can be undone by its receiver alone")
     intent = RequestIntent(uid=context.mark, host=host)
-    return EffectPlan(command=command, intent=intent, undo=undo, write=RequestWrite(kept_from=context.kept_from))
+    return EffectPlan(
+        command=command, intent=intent, undo=undo, write=RequestWrite(denied_addresses=context.denied_addresses)
+    )
 
 
-async def send(clients: Clients, command: Curl, kept_from: Mapping[str, str]) -> Result:
+async def send(clients: Clients, command: Curl, denied_addresses: Mapping[str, str]) -> Result:
     """
     Send a request once, and to none of some addresses, whatever its host is called.
 
@@ -249,7 +251,7 @@ async def send(clients: Clients, command: Curl, kept_from: Mapping[str, str]) ->
     With `-f` an answer of 400 to 499 is a refusal; after one of 500 and more it is unknown what was done.
     """
     try:
-        request = replace(_request(command), kept_from=kept_from)
+        request = replace(_request(command), denied_addresses=denied_addresses)
         response = await clients.http.send(request, within=min(command.max_time or USUAL, LONGEST))
     except ProbeFailed as error:
         raise KubeError(f"it was not sent: {error}") from error

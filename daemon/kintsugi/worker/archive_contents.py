@@ -17,10 +17,10 @@ TABLESPACE = re.compile(r"; Tablespace: .*$")
 _SPEAKS_OF_ROLES = ("ACL", "DEFAULT ACL", "POLICY")
 _TABLES = ("TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW")
 _LISTED = re.compile(r"\d+; \d+ \d+ (?P<what>.*)")
-_OF = {"TABLE DATA ": "TABLE ", "SEQUENCE SET ": "SEQUENCE "}
+_TABLE_OF_ROWS = {"TABLE DATA ": "TABLE ", "SEQUENCE SET ": "SEQUENCE "}
 """How the entries of rows and values begin in a list, and those of what has them."""
 
-_MADE = ("TABLE ", "SEQUENCE ", "FOREIGN TABLE ")
+_MAKES_TABLE = ("TABLE ", "SEQUENCE ", "FOREIGN TABLE ")
 _WORD = re.compile(r"\"(?:[^\"]|\"\")*\"|'(?:[^']|'')*'|[^\W\d][\w$]*|[,;(]")
 _BEFORE_ROLES = frozenset({"TO", "FROM", "ROLE", "AUTHORIZATION"})
 _NO_ROLES = frozenset({"PUBLIC", "CURRENT_USER", "CURRENT_ROLE", "SESSION_USER", "DEFAULT"})
@@ -76,11 +76,11 @@ class ArchiveList:
         """Take in one line: number, object, kind, schema, name and owner; an entry of rows has those of its table."""
         found = _LISTED.fullmatch(line)
         what = found["what"] if found is not None else ""
-        for data, made in _OF.items():
+        for data, made in _TABLE_OF_ROWS.items():
             if what.startswith(data):
                 self._rows.add(made + what.removeprefix(data))
                 return
-        if what.startswith(_MADE):
+        if what.startswith(_MAKES_TABLE):
             self._made.add(what.removeprefix("FOREIGN "))
 
     def foreign_rows(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from kintsugi.decisions.backups import FILLED
+from kintsugi.decisions.backups import FILLABLE_TABLES
 from kintsugi.model.worker_results import WorkFailure
 from kintsugi.worker.dump_ownership import Extension
 from kintsugi.worker.log_writer import WorkFailed
@@ -37,7 +37,7 @@ async def make(server: DatabaseServer, database: str, owner: str, extensions: Se
                 await session.execute(f"CREATE SCHEMA {identifier(extension.schema)} AUTHORIZATION {identifier(owner)}")
             if extension.name not in there:
                 await _make(session, extension, server.where)
-            for table in FILLED.get(extension.name, ()):
+            for table in FILLABLE_TABLES.get(extension.name, ()):
                 await _let_fill(session, extension, table, owner)
 
 

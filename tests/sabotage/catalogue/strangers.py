@@ -275,12 +275,12 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a change over HTTP keeps from the addresses of what is never changed",
-        red_at="1bc7ae36fd",
+        red_at="2b2b57ac74-dirty",
         shows=("P8",),
         edits=(
             Edit(
                 file="clients/addresses.py",
-                old='(why := self._refusal(each) or kept_from.get(str(each), "")))',
+                old='(why := self._refusal(each) or denied_addresses.get(str(each), "")))',
                 new="(why := self._refusal(each)))",
             ),
         ),

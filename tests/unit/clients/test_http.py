@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from kintsugi.actions.actions import Actions
-from kintsugi.clients.addresses import NOWHERE, Address, AddressRule
+from kintsugi.clients.addresses import NONE_DENIED, Address, AddressRule
 from kintsugi.clients.clients import Clients
 from kintsugi.clients.http import BODY_LIMIT, HttpClient, HttpRequest, _next
 from kintsugi.commands import parse
@@ -163,7 +163,7 @@ class OneAnswer(AddressRule):
         object.__setattr__(self, "answers", [(ip_address("127.0.0.1"),)])
 
     async def resolve(
-        self, host: str, port: int, *, within: timedelta, kept_from: Mapping[str, str] = NOWHERE
+        self, host: str, port: int, *, within: timedelta, denied_addresses: Mapping[str, str] = NONE_DENIED
     ) -> tuple[Address, ...]:
         """Return the checked address the first time, then fail the test."""
         assert host == "shop.test"
@@ -233,7 +233,7 @@ async def test_a_change_that_reached_nobody_is_told_apart_from_one_whose_answer_
 async def test_a_change_is_not_sent_to_an_address_to_keep_from_whatever_leads_there(site: Site, host: str) -> None:
     """P8: a Service is reached by its cluster IP, too, and by any name that stands for it."""
     command = parse(f"curl -X POST {site.url('/health', host)}")
-    context = change_context(kept_from={"127.0.0.1": "the database of our own ledger"})
+    context = change_context(denied_addresses={"127.0.0.1": "the database of our own ledger"})
     does = Actions(ClusterOfDicts(), Clients.under(AddressRule(allow_loopback=True)))
     plan = await does.plan_effect(command, context)
     with pytest.raises(Refused, match="is not asked: it is the database of our own ledger"):

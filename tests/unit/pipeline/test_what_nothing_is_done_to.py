@@ -137,7 +137,7 @@ async def test_no_request_that_changes_goes_to_the_addresses_of_what_is_never_ch
         metadata=Metadata(name="metrics", namespace="kube-system"), spec=ServiceSpec(cluster_ip="10.0.0.12")
     )
     ends = endpoints("ledger", "10.9.9.9"), endpoints("kube-dns", "10.9.9.10"), endpoints("api", "10.9.9.11")
-    found = around(ledger, dns, api, guarded, *ends, ledger="ledger.production").kept_from
+    found = around(ledger, dns, api, guarded, *ends, ledger="ledger.production").denied_addresses
     assert found == {
         "10.0.0.9": f"{LEDGER}, where nothing is ever changed",
         "10.9.9.9": f"{LEDGER}, where nothing is ever changed",
