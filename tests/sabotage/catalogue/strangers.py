@@ -275,7 +275,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         takes_out="a change over HTTP keeps from the addresses of what is never changed",
-        red_at="2b2b57ac74-dirty",
+        red_at="056b6c27ac",
         shows=("P8",),
         edits=(
             Edit(
