@@ -146,7 +146,7 @@ class RecoveryBench:
             prober=prober,
             observed=observed,
             clock=virtual_clock,
-            pace=PACE,
+            poll_interval=PACE,
             command_timeout=timedelta(seconds=30),
         )
         policy = RunPolicy(

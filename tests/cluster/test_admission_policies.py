@@ -319,7 +319,7 @@ def rolled_over(cluster: RealCluster, namespace: str, app: str, change: Object) 
 
 async def made(kube: KubeClient, command: Command, **about: Any) -> EffectPlan:
     """Judge and make a change as the daemon does: anew when a controller came before it. Raises Forbidden."""
-    actions = Actions(kube, Clients.under(AddressRule()))
+    actions = Actions(kube, Clients.restricted_to(AddressRule()))
 
     async def attempt() -> EffectPlan | Forbidden:
         usual: dict[str, Any] = {"incident": "inc-1", "run": new_run(), "path": "step#0", "now": datetime.now(UTC)}

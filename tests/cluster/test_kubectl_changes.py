@@ -78,7 +78,7 @@ def make_twins(cluster: RealCluster, place: str) -> Iterator[Callable[[str], Twi
 async def actions(cluster: RealCluster) -> AsyncIterator[Actions]:
     """Yield the actions as the administrator."""
     async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
-        yield Actions(kube, Clients.under(AddressRule()))
+        yield Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 def change_context(**changes: Any) -> ChangeContext:

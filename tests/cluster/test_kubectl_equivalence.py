@@ -70,7 +70,7 @@ def storage(namespace: str) -> tuple[Object, ...]:
 async def actions(cluster: RealCluster) -> AsyncIterator[Actions]:
     """Yield the actions as the administrator."""
     async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
-        yield Actions(kube, Clients.under(AddressRule()))
+        yield Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 GETS = (
@@ -375,7 +375,7 @@ async def test_can_i_gets_the_same_answer(cluster: RealCluster, place: str, line
     kubeconfig = cluster.kubeconfig_for("asker", rules, namespace=place)
     theirs = attempt(cluster, place, line, kubeconfig=kubeconfig)
     async with KubeClient.connect(KubeSettings(kubeconfig=kubeconfig)) as kube:
-        asking = Actions(kube, Clients.under(AddressRule()))
+        asking = Actions(kube, Clients.restricted_to(AddressRule()))
         result = await asking.read(parse(line, namespace=place), deadline=SOON)
     assert theirs.out.split()[0] == ("yes" if named(result)["allowed"] else "no")
     assert (theirs.code == 0) is (result.failed == "")

@@ -27,7 +27,7 @@ OF_NODES = ("NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)")
 async def actions(cluster: RealCluster) -> AsyncIterator[Actions]:
     """Yield the actions as the administrator."""
     async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
-        yield Actions(kube, Clients.under(AddressRule()))
+        yield Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ class Both:
 async def both(stack: ServiceStack) -> AsyncIterator[Both]:
     """Return who asks for both, as the administrator."""
     async with KubeClient.connect(KubeSettings(kubeconfig=stack.cluster.kubeconfig)) as kube:
-        actions = Actions(kube, Clients.under(AddressRule()))
+        actions = Actions(kube, Clients.restricted_to(AddressRule()))
         yield Both(actions=actions, cluster=stack.cluster, place=stack.namespace)
 
 

@@ -49,7 +49,7 @@ def place(cluster: RealCluster) -> Iterator[str]:
 async def actions(cluster: RealCluster) -> AsyncIterator[Actions]:
     """Return the actions as the administrator."""
     async with KubeClient.connect(KubeSettings(kubeconfig=cluster.kubeconfig)) as kube:
-        yield Actions(kube, Clients.under(AddressRule()))
+        yield Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 async def restart(actions: Actions, what: str, namespace: str) -> EffectPlan:

@@ -427,7 +427,7 @@ def test_a_release_of_the_chart_heals_and_an_open_run_outlives_an_upgrade_a_roll
     assert open_run(daemon) == run
     with pytest.raises(HelmError) as failed:
         helm.test()
-    said = [line for line in str(failed.value).splitlines() if "error: the webhook does not take the token" in line]
+    said = [line for line in str(failed.value).splitlines() if "error: the webhook rejects the token" in line]
     assert len(said) == 1, failed.value
     story.at("rolled back", helm.rollback)
     assert "cooldown: 20m" not in daemon.find().execute("cat", "/etc/kintsugi-catalog/own/shop.yaml")

@@ -91,7 +91,7 @@ class StoryNamespace:
 
     def actions(self, settings: RestoreSettings = SETTINGS) -> Actions:
         """Make the actions."""
-        return Actions(self.kube, Clients.under(AddressRule(allow_loopback=True)), settings)
+        return Actions(self.kube, Clients.restricted_to(AddressRule(allow_loopback=True)), settings)
 
     def around(self, run: str, step: str, **changes: Any) -> ChangeContext:
         """Make the context of a step of a run."""

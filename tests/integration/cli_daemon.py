@@ -37,11 +37,11 @@ from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.server.operations import (
     CurrentStep,
     DeadLetterSummary,
+    EvaluatedSignal,
     Explanation,
     GuardResult,
     HoldSummary,
     IncidentDetail,
-    JudgedSignal,
     KeptText,
     PauseRequest,
     RecoverPreview,
@@ -168,7 +168,7 @@ RUN = RunRecord(
 )
 
 SIGNALS = (
-    JudgedSignal(
+    EvaluatedSignal(
         signal=Signal(
             id="sig-1",
             source=SignalSource.WATCH,
@@ -187,7 +187,7 @@ SIGNALS = (
             rule="web-pods-unhealthy",
         ),
     ),
-    JudgedSignal(
+    EvaluatedSignal(
         signal=Signal(
             id="sig-2",
             source=SignalSource.ALERTMANAGER,
@@ -300,7 +300,7 @@ class Night:
             raise NotRecorded(f"there is no incident {incident}")
         return known[incident]
 
-    async def signals(self, wish: SignalQuery) -> Sequence[JudgedSignal]:
+    async def signals(self, wish: SignalQuery) -> Sequence[EvaluatedSignal]:
         self.asked.append(("signals", wish))
         return [] if self.empty else SIGNALS
 

@@ -129,7 +129,7 @@ class LossyStory:
             prober=ScriptedLooker(lambda: self.services.views),
             observed=self.observed,
             clock=virtual_clock,
-            pace=timedelta(milliseconds=100),
+            poll_interval=timedelta(milliseconds=100),
             command_timeout=timedelta(seconds=30),
         )
         self.active_catalog = ActiveCatalog(self.catalog, self.ledger.catalogs, lambda _: self.catalog)

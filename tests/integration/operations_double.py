@@ -25,9 +25,9 @@ from kintsugi.model.records import (
 from kintsugi.model.rules import Mode, RuleSource
 from kintsugi.server.operations import (
     DeadLetterSummary,
+    EvaluatedSignal,
     Explanation,
     IncidentDetail,
-    JudgedSignal,
     KeptText,
     PauseRequest,
     RecoverPreview,
@@ -109,9 +109,9 @@ class RememberingOperations:
         run = RunDetail(run=RUN, steps=(STEP,), evidence=(KeptText(path="restart", kind="describe", text="Name: web"),))
         return IncidentDetail(incident=INCIDENT, runs=(run,))
 
-    async def signals(self, wish: SignalQuery) -> Sequence[JudgedSignal]:
+    async def signals(self, wish: SignalQuery) -> Sequence[EvaluatedSignal]:
         self.asked.append(("signals", wish))
-        return [JudgedSignal(signal=SIGNAL, verdict=UNKNOWN)]
+        return [EvaluatedSignal(signal=SIGNAL, verdict=UNKNOWN)]
 
     async def dead_letters(self, *, limit: int, before: str) -> Sequence[DeadLetterSummary]:
         self.asked.append(("dead_letters", limit, before))

@@ -80,7 +80,7 @@ async def test_a_limit_at_which_it_is_still_ended_is_handed_over_below_the_ceili
     assert incident.state is IncidentState.NEEDS_OPERATOR, incident
     assert limits(stage) == {"100Mi"}
     assert len(resized(stage)) == 1
-    assert "To undo it, newest first:" in incident.reason
+    assert "Undo commands, newest first:" in incident.reason
     assert "--subresource=resize" in incident.reason
 
 

@@ -260,7 +260,7 @@ def test_an_upload_in_parts_that_is_not_complete_is_said_and_not_looked_at(
 def test_a_room_that_is_too_small_is_never_filled_beyond_it(stage: BackupStage, backups: Backups) -> None:
     """D7: it is known before the download; a smaller, older backup is not taken for it."""
     before = stage.s3.wire.answered
-    failed = stage.failed(stage.fetch("--room", "1000000"))
+    failed = stage.failed(stage.fetch("--volume-bytes", "1000000"))
     assert failed.kind is WorkFailure.DISK_FULL
     assert failed.reason.startswith(f"{URL}2.dump has ")
     assert failed.reason.endswith(f" MB, and {stage.room} has room for 1 MB more")
@@ -271,7 +271,7 @@ def test_an_earlier_backup_in_the_room_counts(stage: BackupStage) -> None:
     """An earlier backup, say: the room is for all of them."""
     other = stage.room / "other.dump"
     other.write_bytes(bytes(3_000_000))
-    last = stage.fetch("--room", "5000000").ends()
+    last = stage.fetch("--volume-bytes", "5000000").ends()
     assert "has room for 2 MB more" in getattr(last, "reason", "")
     assert list(stage.room.iterdir()) == [other]
 

@@ -98,8 +98,8 @@ async def test_a_canary_is_taken_and_judged_and_starts_nothing_whatever_the_rule
 async def test_a_canary_that_cannot_be_sent_or_followed_says_why_in_one_line(sender: Sender) -> None:
     code, said = await sender.canary(webhook="other")
     assert (code, len(said)) == (4, 1), said
-    assert said[0].startswith("error: the webhook does not take the token in "), said
-    assert said[0].endswith("/other: it must stand in a file of alertmanager.tokenFiles")
+    assert said[0].startswith("error: the webhook rejects the token in "), said
+    assert said[0].endswith("/other: put this token into a file of alertmanager.tokenFiles")
     code, said = await sender.canary(people="other")
     assert (code, len(said)) == (4, 1), said
     assert "--token-file FILE" in said[0]

@@ -124,8 +124,8 @@ def test_rollback_shows_commands_and_losses_before_it_begins(kintsugi: CommandLi
     assert ended.code == 0
     assert ended.err.splitlines() == [
         "web-service-recovery on web-service would be rolled back",
-        "  what is wrong: ImagePull (certain): deployment/web: container web cannot pull image shop:2.1",
-        "  it goes back: deployment/web from revision 4 (image shop:2.1) to 3 (image shop:2.0)",
+        "  problem: ImagePull (certain): deployment/web: container web cannot pull image shop:2.1",
+        "  the rollback reverts: deployment/web from revision 4 (image shop:2.1) to 3 (image shop:2.0)",
         "  $ kubectl scale deployment/web --replicas=3 -n production",
         "  lost: 2 minutes of orders",
     ]
@@ -198,7 +198,7 @@ def test_resume_lifts_a_pause_with_a_reason(kintsugi: CommandLine, night: Night)
     ended = kintsugi("resume", "pau-1", "--why", "released")
     assert (ended.code, ended.out) == (
         0,
-        "Resumed: namespace production. What it blocked is judged again.\n",
+        "Resumed: namespace production. Kintsugi re-evaluates the blocked signals.\n",
     )
     assert night.asked == [("resume", "pau-1", "ana", "released")]
     assert json.loads(kintsugi("resume", "pau-1", "--why", "w", "-o", "json").out)["id"] == "pau-1"

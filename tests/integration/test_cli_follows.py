@@ -38,7 +38,7 @@ def follow(kintsugi: CommandLine, *arguments: str) -> tuple[int, list[str], str]
 def test_each_step_and_state_is_told_once_until_it_is_closed(kintsugi: CommandLine) -> None:
     code, lines, _ = follow(kintsugi)
     assert code == 0
-    later = lines[lines.index("From now on") + 1 :]
+    later = lines[lines.index("Updates") + 1 :]
     assert later == [
         "  02:58:02  done  Restart unhealthy pods 38s",
         "  02:58:03    done  restart[0]#0, changed 2s",
@@ -47,7 +47,7 @@ def test_each_step_and_state_is_told_once_until_it_is_closed(kintsugi: CommandLi
         "verifying: it is verifying",
         "recovered: it is recovered",
         "",
-        "To undo it, newest first",
+        "Undo commands, newest first",
         "  kubectl delete pod web-1 -n production: its controller makes a successor",
     ]
     assert any(line.startswith("The watchdog") for line in lines)

@@ -99,13 +99,13 @@ def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: Com
         rule web-pods-unhealthy, runbook web-service-recovery, mode auto
         opened 2026-11-24 02:58:00 UTC, closed 2026-11-24 03:02:12, took 4m12s
 
-        What fired
+        Signals
           02:56:00  pod production/web-1: web-pods-unhealthy (watch)
                     started by web-pods-unhealthy (matched): rule web-pods-unhealthy starts web-service-recovery
           02:59:00  alert KubePodCrashLooping namespace=production pod=web-1\\x1b[2J (alertmanager)
                     attached (active-run): web-service is being recovered already
 
-        What was done (run run-1)
+        Steps (run run-1)
           02:58:01  done  Check service health, not met 0.2s
                       $ kubectl get pods -l app=web-app
                       not met: size(items) > 0
@@ -119,14 +119,14 @@ def test_the_story_tells_what_fired_what_was_done_and_the_way_back(kintsugi: Com
           02:58:43  skipped  Clean up
                       not needed
 
-        Evidence kept
+        Evidence
           restart[0]#0: describe (2 lines)
           restart[0]#0: logs web --previous (1 line)
 
-        To undo it, newest first
+        Undo commands, newest first
           $ kubectl scale deployment/web --replicas=3 -n production
           kubectl delete pod web-1 -n production: its controller makes a successor
-          kintsugi rollback inc-1 does it, and checks whether it helped
+          kintsugi rollback inc-1 runs these commands and checks whether the service recovers
         """
     )
 
@@ -229,7 +229,7 @@ def test_a_pod_is_explained_rule_by_rule(kintsugi: CommandLine, night: Night) ->
     assert ended.out == dedent(
         """\
         pod production/web-1
-          it would now be refused by rule web-pods-unhealthy (cooldown, until 03:10:00 UTC): cooling down until 03:10:00 after a run that ended recovered
+          verdict now: refused by rule web-pods-unhealthy (cooldown, until 03:10:00 UTC): cooling down until 03:10:00 after a run that ended recovered
           - web-alerts: no: label severity wanted ='critical', had 'info'
         """
     )
@@ -258,9 +258,9 @@ def test_every_alert_of_a_webhooks_body_is_explained(kintsugi: CommandLine, tmp_
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("just words", "is no alert"),
+        ("just words", "is not an alert"),
         ("alerts: []", "holds 0 alerts"),
-        ("alerts: [{labels: {alertname: A}}, 7]", "alert 2 is no alert"),
+        ("alerts: [{labels: {alertname: A}}, 7]", "alert 2 is not an alert"),
         ("{", "neither YAML nor JSON"),
     ],
 )

@@ -66,7 +66,7 @@ def test_no_run_is_started_where_no_person_can_be_asked(kintsugi: CommandLine, n
 
 @pytest.mark.parametrize(
     ("against", "hint"),
-    [((COOLDOWN,), "(to start it nevertheless: --override cooldown)"), ((COOLDOWN, PAUSED), ""), ((PAUSED,), "")],
+    [((COOLDOWN,), "(to start it anyway: --override cooldown)"), ((COOLDOWN, PAUSED), ""), ((PAUSED,), "")],
 )
 def test_a_start_that_is_not_allowed_is_shown_and_refused(
     kintsugi: CommandLine,
@@ -82,8 +82,8 @@ def test_a_start_that_is_not_allowed_is_shown_and_refused(
     assert ended.code == 4
     said = ended.err.splitlines()
     assert said[-1] == f"error: it may not be started now {hint}".rstrip()
-    assert [line for line in said if line.startswith("Against it")] == [
-        f"Against it ({each.reason}): {each.text}" for each in against
+    assert [line for line in said if line.startswith("Refused")] == [
+        f"Refused ({each.reason}): {each.text}" for each in against
     ]
     assert [wish.digest for wish in wishes(night)] == [""]
 
@@ -108,7 +108,7 @@ def test_a_start_that_got_no_answer_is_asked_for_again_with_the_same_key(
         (("--why", "w", "--set", "replicas"), "--set: 'replicas': write NAME=VALUE"),
         (("--why", "w", "--set", "=3"), "--set: '=3': write NAME=VALUE"),
         (("--why", "w", "--set", "a=1", "--set", "a=2"), "--set: a is set twice"),
-        (("--why", "w", "--override", "budget"), "--override: 'budget' cannot be overruled; what can: cooldown,"),
+        (("--why", "w", "--override", "budget"), "--override: 'budget' cannot be overruled; choose from: cooldown,"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_not_sent(

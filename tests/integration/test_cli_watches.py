@@ -119,4 +119,4 @@ def test_a_program_is_told_to_ask_again_and_a_daemon_that_is_not_there_is_an_err
         json = [*asked, "-o", "json"]
         program = subprocess.run(json, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment())
     assert away.returncode == 3, away.stderr
-    assert (program.returncode, "--watch: is for people" in program.stderr) == (2, True)
+    assert (program.returncode, "--watch shows a table for people" in program.stderr) == (2, True)

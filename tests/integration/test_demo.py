@@ -70,8 +70,8 @@ def test_every_scene_ends_as_told_without_a_terminal(played: "subprocess.Complet
     assert "\x1b" not in played.stderr + played.stdout
     assert "kubectl scale deployment web-app-deployment --replicas=5" in played.stderr
     assert "kubectl rollout undo deployment/web-app-deployment --to-revision=1" in played.stderr
-    assert "ada reads this and says yes: $ kintsugi approve inc-" in played.stderr
-    assert "'SELECT count(*) FROM orders': 1000; before the damage it was 1012" in played.stderr
+    assert "ada reads the question and approves the plan: $ kintsugi approve inc-" in played.stderr
+    assert "'SELECT count(*) FROM orders': 1000 (before the damage: 1012)" in played.stderr
     assert "cause: ImagePull (certain): " in played.stderr
     taken_back, restored = scenes[2]["reason"], scenes[4]["reason"]
     assert taken_back.startswith("rolled back from revision 2 (image shop/api:gone) to 1 (image shop/api:good): ")
@@ -91,7 +91,7 @@ def test_each_scene_says_what_it_waits_for_and_how_long_and_how_it_ended(
         begun, waits, *_ = part
         assert begun.startswith(f"{name}: ")
         assert begun.endswith(".")
-        assert waits.startswith(("  It waits until rule ", "  It waits for the run ")), waits
+        assert waits.startswith(("  The scene waits until rule ", "  The scene waits for the run ")), waits
         assert waits.endswith("; 4m00s at most."), waits
         assert any(line.startswith("  As expected: ") for line in part), part
 
@@ -122,14 +122,14 @@ def test_the_full_story_shows_the_cause_the_held_and_what_became_of_each(
     assert any("web-service" in line and "recovered  no run: upstream: it recovered" in line for line in lines), lines
 
     lines = told(played, SceneName.FULL_STACK)
-    assert any("ada starts it by hand: $ kintsugi recover full-stack-recovery" in line for line in lines), lines
+    assert any("ada starts the run by hand: $ kintsugi recover full-stack-recovery" in line for line in lines), lines
     assert any(" stack: " in line and "running full-stack-recovery" in line for line in lines), lines
     services = {"database", "cache-service", "api-service", "web-service", "ingress-controller"}
     assert sorted(each["service"] for each in stack["recoveries"]) == sorted({"stack", *services})
     assert {each["state"] for each in stack["recoveries"]} == {"recovered"}
     took = stack["makespan"]
     assert took["critical_path"] < took["whole"] < took["one_by_one"]
-    assert any("one after another it would have been" in line for line in lines), lines
+    assert any("One run after another would have taken" in line for line in lines), lines
 
 
 def told(played: "subprocess.CompletedProcess[str]", name: SceneName) -> list[str]:
@@ -253,7 +253,7 @@ async def test_without_its_rules_the_first_scene_does_not_end_and_the_demonstrat
     file = catalog / "rules" / "web-service.yaml"
     file.write_text(file.read_text().replace("spec:\n", f"spec:\n  rules: {WITHOUT}\n", 1))
 
-    outcomes = await play(folder=tmp_path, catalog=catalog, teller=PlainTeller(print), patience=timedelta(seconds=8))
+    outcomes = await play(folder=tmp_path, catalog=catalog, teller=PlainTeller(print), within=timedelta(seconds=8))
 
     assert [outcome.state for outcome in outcomes] == [None]
     assert outcomes[0].wanted is IncidentState.RECOVERED

@@ -105,8 +105,8 @@ async def test_obstacles_are_told_all_at_once_and_nothing_is_written(kubeconfig:
         "cart",
     )
     assert code == 2
-    assert f"{folder}/cart.yaml is there already: it is not overwritten" in err
-    assert f"deployment/gone is not in the namespace {NAMESPACE}" in err
+    assert f"{folder}/cart.yaml already exists and is not overwritten" in err
+    assert f"deployment/gone does not exist in the namespace {NAMESPACE}" in err
     assert "'pod/cart-1': write one of deployment/NAME, statefulset/NAME, daemonset/NAME" in err
     assert "'cart': write one of" in err
     assert "error: 4 problems, see above" in err
@@ -126,12 +126,12 @@ async def test_a_first_catalog_is_written_for_all_workloads_of_a_namespace_but_t
     assert re.search(rf"ledger.yaml +{NAMESPACE}/statefulset/ledger +ledger +http://ledger.{NAMESPACE}/health", out), (
         out
     )
-    assert f"left out {NAMESPACE}/deployment/cart: {folder}/cart.yaml is there already" in err
-    assert f"left out {NAMESPACE}/deployment/migrate: it is a hook of Helm" in err
-    assert f"left out {NAMESPACE}/deployment/kept: Market main has made it" in err
+    assert f"left out {NAMESPACE}/deployment/cart: {folder}/cart.yaml already exists" in err
+    assert f"left out {NAMESPACE}/deployment/migrate: the workload is a Helm hook" in err
+    assert f"left out {NAMESPACE}/deployment/kept: Market main manages the workload" in err
     code, _, err = await init(kubeconfig, folder, "-n", NAMESPACE)
     assert code == 0, err
-    assert err.count("is there already") == 3, err
+    assert err.count("already exists") == 3, err
 
 
 async def test_a_first_catalog_of_all_namespaces_leaves_out_those_that_the_cluster_lives_on(

@@ -10,7 +10,7 @@ import pytest
 
 from kintsugi.errors import LedgerUnavailable, ProbeFailed
 from kintsugi.ledger import Ledger
-from kintsugi.model.api_types import JudgedSignal, SignalQuery
+from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
 from kintsugi.model.records import DeadLetter, Signal, SignalSource, SignalStatus
 from kintsugi.settings import AlertmanagerSettings
 from kintsugi.sources.alertmanager_api import AlertmanagerApi
@@ -104,7 +104,7 @@ async def test_an_alert_that_is_taken_up_again_with_its_old_beginning_is_not_los
     alertmanager.resolve(LABELS, starts_at=began)
     ledger = scene.inbox.ledger
 
-    async def told() -> Sequence[JudgedSignal]:
+    async def told() -> Sequence[EvaluatedSignal]:
         return await ledger.signal_pages.list_signals(SignalQuery())
 
     async def ended() -> bool:

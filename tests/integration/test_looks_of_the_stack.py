@@ -114,7 +114,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[ViewsStage]:
             watching = asyncio.create_task(caches.run())
             try:
                 await caches.synced()
-                actions = Actions(kube, Clients.under(AddressRule(allow_loopback=True)))
+                actions = Actions(kube, Clients.restricted_to(AddressRule(allow_loopback=True)))
                 made = ViewsStage(cluster=cluster, actions=actions, services=services)
                 await eventually(lambda: is_ready(made), within=PATIENCE, describe=made.state)
                 yield made

@@ -44,7 +44,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[ProcessStage]:
 @pytest.fixture
 def actions(stage: ProcessStage) -> Actions:
     """What does commands on it, as the daemon does."""
-    return Actions(stage.kube, Clients.under(AddressRule(allow_loopback=True)))
+    return Actions(stage.kube, Clients.restricted_to(AddressRule(allow_loopback=True)))
 
 
 async def look(actions: Actions, line: str) -> dict[str, object]:

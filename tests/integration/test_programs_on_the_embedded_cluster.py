@@ -75,7 +75,7 @@ async def actions(kube: KubeClient) -> Actions:
     async with asyncio.timeout(20):
         while not await ready(kube):
             await asyncio.sleep(0.05)
-    return Actions(kube, Clients.under(AddressRule(allow_loopback=True)))
+    return Actions(kube, Clients.restricted_to(AddressRule(allow_loopback=True)))
 
 
 async def ready(kube: KubeClient) -> bool:
@@ -119,6 +119,6 @@ async def test_a_program_that_the_image_does_not_have_is_refused(actions: Action
 @pytest.mark.parametrize("database", [replace(DATABASE, ready_after=timedelta(days=1))], ids=["still starting"])
 async def test_a_database_that_is_not_ready_has_no_primary(kube: KubeClient) -> None:
     """P6: from its start on, until it answers for itself."""
-    actions = Actions(kube, Clients.under(AddressRule(allow_loopback=True)))
+    actions = Actions(kube, Clients.restricted_to(AddressRule(allow_loopback=True)))
     with pytest.raises((ProbeFailed, OutcomeUnknown)):
         await look(actions, "kubectl exec statefulset/database -- psql -c 'SELECT 1'")

@@ -58,11 +58,11 @@ async def test_a_cooldown_is_overruled_by_its_name_and_that_is_recorded(tmp_path
         await stage.ended((await stage.begun("renew"))["incident"])
         refused = await stage.kintsugi("recover", "renew", "--why", "again", "--yes")
         assert refused.code == 4, refused
-        assert refused.err.splitlines()[-1].endswith("(to start it nevertheless: --override cooldown)"), refused.err
+        assert refused.err.splitlines()[-1].endswith("(to start it anyway: --override cooldown)"), refused.err
         unknown = await stage.kintsugi("recover", "renew", "--why", "again", "--yes", "--override", "paused")
         assert (unknown.code, unknown.err.splitlines()[-1]) == (
             2,
-            "error: --override: 'paused' cannot be overruled; what can: cooldown, failures, handed-over",
+            "error: --override: 'paused' cannot be overruled; choose from: cooldown, failures, handed-over",
         )
         ended = await stage.kintsugi("recover", "renew", "--why", "again", "--yes", "--override", "cooldown")
         assert ended.code == 0, ended
@@ -173,9 +173,7 @@ async def test_a_runbook_about_all_services_is_started_by_hand_and_its_children_
             "web": ["recovered"],
         }
         story = (await stage.kintsugi("incident", begun["incident"])).out
-        assert re.search(
-            r"Services that it covers\n +api: healthy, serving\n +no-action look \(kintsugi incident inc-", story
-        )
+        assert re.search(r"Covered services\n +api: healthy, serving\n +no-action look \(kintsugi incident inc-", story)
         runs = [stage.daemon.incident(each["id"]) for each in stage.daemon.incidents()]
         asked = {each["incident"]["service"]: len(each["approvals"]) for each in runs}
         assert asked == {"stack": 1, "api": 0, "web": 0}

@@ -180,7 +180,7 @@ async def test_a_hand_over_says_first_what_is_wrong(tmp_path: Path) -> None:
                 "containers[web].image",
             )
         _, out = await story.asked("incident", notice["incident"])
-        assert out.splitlines()[1].startswith("What is wrong: ImagePull (certain): deployment/front"), out
+        assert out.splitlines()[1].startswith("Problem: ImagePull (certain): deployment/front"), out
         await story.until(lambda: len(story.events("front")) == 2)
         assert all("ImagePull (certain)" in each for each in story.events("front"))
 

@@ -38,7 +38,7 @@ async def test_usage_is_what_kubectl_prints(tmp_path: Path, arguments: str, colu
             cluster.apply(manifest)
         config = cluster.kubeconfig(tmp_path / "kubeconfig")
         async with KubeClient.connect(KubeSettings(kubeconfig=config)) as kube:
-            actions = Actions(kube, Clients.under(AddressRule(allow_loopback=True)))
+            actions = Actions(kube, Clients.restricted_to(AddressRule(allow_loopback=True)))
             command = parse(f"kubectl {arguments}", namespace=NAMESPACE)
 
             async def alike() -> bool:

@@ -94,13 +94,13 @@ class Actions:
         preconditions.check(context.off_limits)
         bare = await self._encryption.read(command, context)
         try:
-            plan = await self._judged(bare, context)
+            plan = await self._planned(bare, context)
         except (KubeError, Refused, CommandError) as error:
             hide(error, bare)
             raise
         return await self._encryption.keep(as_kept(plan, command), context)
 
-    async def _judged(self, command: Command, context: ChangeContext) -> EffectPlan:
+    async def _planned(self, command: Command, context: ChangeContext) -> EffectPlan:
         verb = definition_of(command)
         if isinstance(verb, ObjectVerb):
             object_of(command)

@@ -51,7 +51,7 @@ from kubeobjects.resources import (
 )
 
 MOST_PODS = 50
-TOLD = ("type=Warning", *(f"reason={reason}" for reason in ("Killing", *NODE_UNDER_WAY)))
+EVENT_SELECTORS = ("type=Warning", *(f"reason={reason}" for reason in ("Killing", *NODE_UNDER_WAY)))
 """The selectors of the Events that are read: warnings, and other reasons that say something about a cause."""
 
 MOST_EVENTS = 500
@@ -137,7 +137,7 @@ class WorkloadReader(TolerantReads):
         """Add the objects that those read first refer to."""
         about = sets | {known.reference, *(pod.reference for pod in known.pods)}
         said, configurations, logs, selected, nodes = await asyncio.gather(
-            asyncio.gather(*(self._list("Events", EVENTS, fields=each) for each in TOLD)),
+            asyncio.gather(*(self._list("Events", EVENTS, fields=each) for each in EVENT_SELECTORS)),
             self._configurations([known.template, *(pod.spec for pod in known.pods)]),
             self._logs(known.pods),
             self._selected(known),

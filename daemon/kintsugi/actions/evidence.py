@@ -17,7 +17,7 @@ from kubeobjects.resources import PODS
 
 _LINES = 500
 _BYTES = 64 * 1024
-_PATIENCE = timedelta(seconds=10)
+_TIMEOUT = timedelta(seconds=10)
 
 
 async def of_pod(kube: KubeClient, obj: Unstructured) -> tuple[Evidence, ...]:
@@ -75,7 +75,7 @@ async def _log(kube: KubeClient, obj: Unstructured, container: str, previous: bo
                 tail=_LINES,
                 timestamps=True,
                 limit_bytes=_BYTES,
-                deadline=_PATIENCE,
+                deadline=_TIMEOUT,
             )
         ]
     except KubeError as error:

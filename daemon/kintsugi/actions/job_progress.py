@@ -33,7 +33,7 @@ _TAIL = 50
 _MOST_READ = 16 * 1024 * 1024
 _MOST_NOTES = 100
 _MOST_TABLES = 2000
-_PATIENCE = timedelta(seconds=30)
+_TIMEOUT = timedelta(seconds=30)
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 """Reasons of a container that waits which say nothing: the Events know more."""
 
@@ -76,8 +76,8 @@ async def read(kube: KubeClient, name: str, namespace: str) -> WorkerStatus:
     status = replace(await decoded(_weight(said), lambda: status_of(job, pod, lines_of(said))), since=since)
     if status.stage is not WorkerStage.STARTING:
         return status
-    told = await _warning(kube, job, pod)
-    return replace(status, why="; ".join(dict.fromkeys(part for part in (status.why, told) if part)))
+    warning = await _warning(kube, job, pod)
+    return replace(status, why="; ".join(dict.fromkeys(part for part in (status.why, warning) if part)))
 
 
 def held_to(status: WorkerStatus, limit: timedelta, now: datetime) -> WorkerStatus:
@@ -254,7 +254,7 @@ async def _log(kube: KubeClient, pod: Unstructured, *, whole: bool) -> bytes:
         container=CONTAINER,
         tail=None if whole else _TAIL,
         limit_bytes=_MOST_READ,
-        deadline=_PATIENCE,
+        deadline=_TIMEOUT,
     )
     return b"".join([chunk async for chunk in chunks])
 

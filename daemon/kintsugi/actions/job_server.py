@@ -34,7 +34,7 @@ _MOST_CPU = "1"
 _SHARED_MEMORY_IS_FILES = "--dynamic_shared_memory_type=mmap"
 """A container has 64 MiB of /dev/shm, less than parallel work on an index may take."""
 
-_NOTHING_OUTLIVES_IT = "--fsync=off"
+_NO_FSYNC = "--fsync=off"
 
 
 async def with_server(kube: KubeClient, job_spec: WorkerJobSpec) -> WorkerJobSpec:
@@ -70,7 +70,7 @@ def containers(job_spec: WorkerJobSpec) -> Sequence[Unstructured]:
     made = [f"--username={restore.user}", "--encoding=UTF8", "--locale=C", "--no-sync"]
     made += ["--auth-local=trust", "--auth-host=reject"]
     runs = ["--listen_addresses=", f"--unix_socket_directories={SERVER_SOCKET}"]
-    runs += [_NOTHING_OUTLIVES_IT, _SHARED_MEMORY_IS_FILES]
+    runs += [_NO_FSYNC, _SHARED_MEMORY_IS_FILES]
     return (
         _container(job_spec, server, [_INITDB, *made], name=_INITDB),
         {**_container(job_spec, server, ["postgres", *runs], name=SERVER), "restartPolicy": "Always"},

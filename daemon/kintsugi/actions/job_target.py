@@ -21,7 +21,7 @@ from kintsugi.kube.client import KubeClient
 from kintsugi.model.command import ObjectName, PgRestore, Psql
 from kintsugi.model.worker_results import LOCK_CLASS
 
-_PATIENCE = timedelta(seconds=15)
+_TIMEOUT = timedelta(seconds=15)
 
 # Names were checked when the command was read; they are quoted all the same.
 _AT_WORK = "SELECT count(*) AS at_work FROM pg_locks WHERE locktype = 'advisory' AND classid = {lock} AND granted"
@@ -55,11 +55,11 @@ async def _asked(
     asked = ObjectName(resource=workload.resource, name=workload.name)
     pods = await pods_of(kube, asked, context.namespace)
     first = Psql(statement=_AT_WORK.format(lock=LOCK_CLASS), user=restore.user, database="postgres")
-    container = await psql.primary(containers, pods, (asked, ""), first, _PATIENCE)
+    container = await psql.primary(containers, pods, (asked, ""), first, _TIMEOUT)
 
     async def ask(statement: str, restored: str = "") -> Mapping[str, object]:
         question = replace(first, statement=statement, database=restored or first.database, search_path="pg_catalog")
-        return (await psql.inside(containers, container, question, _PATIENCE)).names
+        return (await psql.inside(containers, container, question, _TIMEOUT)).names
 
     if (await ask(first.statement)).get("value") != 0:
         return WorkerStatus(

@@ -156,7 +156,7 @@ def lowered(asked: ObjectName, present: int, wanted: int, context: ChangeContext
     return ""
 
 
-def without_room(asked: ObjectName, pods: Sequence[Pod]) -> str:
+def unschedulable_pods(asked: ObjectName, pods: Sequence[Pod]) -> str:
     """Refuse to add replicas while pods of the workload cannot be scheduled."""
     waiting = sorted(
         pod.metadata.name for pod in pods if predicates.unschedulable(pod) and not predicates.terminating(pod)

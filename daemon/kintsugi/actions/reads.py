@@ -13,7 +13,7 @@ from kintsugi.errors import KintsugiError, KubeError, ProbeFailed, Refused
 from kintsugi.model.command import Command
 from kintsugi.telemetry import in_words
 
-_LAST_LOOK = 5.0
+_LAST_PROBE = 5.0
 """Seconds that a look may take which was begun before the deadline."""
 
 
@@ -24,7 +24,7 @@ async def run(clients: VerbClients, command: Command, *, deadline: timedelta, pr
         raise Refused(f"{type(command).__name__} changes something: it is not a probe")
     try:
         # A command that lasts until its deadline ends by itself with its result; a second is for its last look.
-        async with asyncio.timeout(deadline.total_seconds() + (_LAST_LOOK if verb.lasts else 0)):
+        async with asyncio.timeout(deadline.total_seconds() + (_LAST_PROBE if verb.lasts else 0)):
             return await verb.read(clients, command, deadline=deadline, probe_context=probe_context)
     except TimeoutError as error:
         raise ProbeFailed(f"{render(command)}: no answer within {deadline.total_seconds():g} s") from error

@@ -49,5 +49,5 @@ def _changed(workload: Unstructured, good: Unstructured | None) -> tuple[str, ..
 
 def _of_kept(workload: Unstructured, found: FoundTemplate) -> KeptTemplateFacts:
     has, had = difference(template_fields(found.pods), template_fields(template_of(workload)))
-    told = f"{has} instead of {had}" if has and had else has
-    return KeptTemplateFacts(difference=told, missing=found.missing)
+    changed = f"{has} instead of {had}" if has and had else has
+    return KeptTemplateFacts(difference=changed, missing=found.missing)

@@ -38,7 +38,7 @@ async def check_replicas(
     asleep = (may_rest or starts) and 0 in (present, wanted)
     preconditions.check(preconditions.autoscaled(asked, scalers, context, asleep=asleep))
     if wanted > present and context.phase is Phase.FORWARD:
-        preconditions.check(preconditions.without_room(asked, await _pods(kube, loaded)))
+        preconditions.check(preconditions.unschedulable_pods(asked, await _pods(kube, loaded)))
     return tuple(
         {"name": each.metadata.name, "min": each.spec.min_replicas, "max": each.spec.max_replicas} for each in scalers
     )

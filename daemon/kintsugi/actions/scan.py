@@ -34,11 +34,11 @@ def find(
     `starts` names the start of a container that each line is of, "" where that is not known.
     """
     known = [(compiled(pattern.match), pattern) for pattern in patterns]
-    telling = _telling(pattern for _, pattern in known)
+    prefilter = _any_of(pattern for _, pattern in known)
     found: list[dict[str, object]] = []
     for whole, pod, start in zip(lines, pods, starts or [""] * len(lines), strict=True):
         line = whole[:LONGEST_LINE]
-        if not telling.may_search(line):
+        if not prefilter.may_search(line):
             continue
         code = sqlstate_of(line)
         pattern = next((each for regex, each in known if code in each.sqlstate or regex.searches(line)), None)
@@ -56,7 +56,7 @@ def find(
     return [{**each, "line": SECRETS.text(str(each["line"]))} for each in found[-MOST_FINDINGS:]]
 
 
-def _telling(patterns: Iterable[Pattern]) -> AnyOf:
+def _any_of(patterns: Iterable[Pattern]) -> AnyOf:
     """Ask of a line at once what few lines have: what fits one of the patterns, or a code that one of them names."""
     return AnyOf(text for each in patterns for text in (each.match, *map(literally, each.sqlstate)))
 

@@ -57,7 +57,7 @@ class TolerantReads:
         )
         async for chunk in chunks:
             read += chunk
-        line = words.telling_line(bytes(read).decode(errors="replace").splitlines())
+        line = words.error_line(bytes(read).decode(errors="replace").splitlines())
         return LogFacts(pod=pod.metadata.name, container=container, line=SECRETS.text(line)) if line else None
 
     async def got(self, what: str, resource: Resource, name: str) -> tuple[Unstructured | None, bool]:

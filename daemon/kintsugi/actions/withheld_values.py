@@ -57,7 +57,7 @@ def _rewritten(holder: Unstructured, field: str, rewrite: _Rewrite, *, of_variab
 
 def _value(holder: Unstructured, key: str, field: str, rewrite: _Rewrite, *, of_variable: bool) -> object:
     value = holder[key]
-    if value is None or key in WITHHELD or (of_variable and key == "value") or _looks_secret(holder, key):
+    if value is None or key in WITHHELD or (of_variable and key == "value") or _may_be_secret(holder, key):
         return rewrite(field, value)
     if isinstance(value, Mapping):
         return _rewritten(value, field, rewrite)
@@ -88,7 +88,7 @@ def _names(items: list[object]) -> Iterator[str]:
     yield from names if unique else map(str, range(len(items)))
 
 
-def _looks_secret(holder: Unstructured, key: str) -> bool:
+def _may_be_secret(holder: Unstructured, key: str) -> bool:
     """Return whether a text, or a list of texts, would be masked where it stands."""
     value = holder[key]
     if isinstance(value, Mapping) or (isinstance(value, list) and any(isinstance(each, Mapping) for each in value)):

@@ -69,8 +69,8 @@ class WorkerJobSpec:
         name = f"kintsugi-{around.run[-_SHORT:]}-{slug}"
         if slug == place and around.phase is Phase.FORWARD and len(name) <= _LONGEST:
             return name
-        told_apart = sha256(f"{around.phase} {around.path}".encode()).hexdigest()[:6]
-        return f"{name[: _LONGEST - 7].rstrip('-')}-{told_apart}"
+        suffix = sha256(f"{around.phase} {around.path}".encode()).hexdigest()[:6]
+        return f"{name[: _LONGEST - 7].rstrip('-')}-{suffix}"
 
     @property
     def pvc_name(self) -> str:
@@ -132,7 +132,7 @@ def _fetching(job_spec: WorkerJobSpec) -> list[str]:
     # So much before Kubernetes ends it that it can say itself what took so long.
     words += ["--within", f"{job_spec.settings.active_deadline.total_seconds() * 0.98:.0f}"]
     if job_spec.makes_pvc:
-        words += ["--room", str(whole(parse_quantity(job_spec.settings.volume_size) or Decimal(0)))]
+        words += ["--volume-bytes", str(whole(parse_quantity(job_spec.settings.volume_size) or Decimal(0)))]
     return words
 
 

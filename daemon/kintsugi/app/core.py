@@ -18,8 +18,8 @@ from kintsugi.app.figures import (
     TRIED_LATELY,
     diagnosed_within,
     limits_of,
-    pace_of,
     parse,
+    poll_interval_of,
     run_policy_of,
     windows_of,
 )
@@ -30,7 +30,7 @@ from kintsugi.app.template_keeper import GoodTemplateKeeper
 from kintsugi.app.unmasked import spare_names
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
-from kintsugi.clients.resolver import LookUp, Resolver, look_up
+from kintsugi.clients.resolver import Lookup, Resolver, resolve
 from kintsugi.executor import Executor
 from kintsugi.kube.client import KubeClient
 from kintsugi.kube.steady_clock import SteadyClock
@@ -98,7 +98,7 @@ async def build(
     life: Lifecycle,
     *,
     loopback: bool = False,
-    lookup: LookUp = look_up,
+    lookup: Lookup = resolve,
     failpoints: Failpoints = NO_FAILPOINTS,
 ) -> Core:
     """
@@ -140,8 +140,8 @@ async def connect(settings: Settings, life: Lifecycle, failpoints: Failpoints) -
     ledger = await life.enter("ledger", opened)
     life.spawn_once("the ledger's lock", ledger.keep_held())
     epoch = await ledger.lead(clock.now())
-    await ledger.signals.put_strays_aside(clock.now())
-    await ledger.repair.mend(clock.now())
+    await ledger.signals.set_unreadable_aside(clock.now())
+    await ledger.repair.repair_rows(clock.now())
     kube = await life.enter("kubernetes", KubeClient.connect(settings.kube, clock.heard))
     life.spawn("steady clock", clock.run())
     session = await life.enter("http client", aiohttp.ClientSession(trust_env=False))
@@ -150,7 +150,7 @@ async def connect(settings: Settings, life: Lifecycle, failpoints: Failpoints) -
 
 
 def actions_on(
-    outside: Connections, settings: Settings, names: ResolverNotice, *, lookup: LookUp, loopback: bool
+    outside: Connections, settings: Settings, names: ResolverNotice, *, lookup: Lookup, loopback: bool
 ) -> Actions:
     """Return the actions; `names` notifies a person when the cluster's names do not resolve."""
     resolver = Resolver(lookup, say=names.hear)
@@ -158,7 +158,7 @@ def actions_on(
     addresses = AddressRule(allow_loopback=loopback, resolver=resolver)
     encryption = Encryption(settings.ledger.encryption_key_file)
     templates = GoodTemplates(outside.ledger.templates, encryption)
-    return Actions(outside.kube, Clients.under(addresses), settings.restore, encryption, templates)
+    return Actions(outside.kube, Clients.restricted_to(addresses), settings.restore, encryption, templates)
 
 
 def state_of(outside: Connections, settings: Settings, catalog: Catalog) -> ClusterState:
@@ -260,7 +260,7 @@ def runner_deps(
         prober=actions,
         observed=state.observed,
         clock=clock,
-        pace=pace_of(settings),
+        poll_interval=poll_interval_of(settings),
         command_timeout=settings.kube.request_timeout,
         prometheus=str(settings.prometheus.url or ""),
         diagnoses=finders.diagnoses,
@@ -292,7 +292,7 @@ def subscribe(clock: SteadyClock, state: ClusterState, finders: Finders, busines
     pipeline, active_catalog = business.pipeline, business.active_catalog
     pipeline.waiting.on_each(finders.diagnoses.ask)
     finders.watch.on_signals(lambda _: pipeline.wake())
-    clock.on_trusted(finders.watch.judge_anew)
+    clock.on_trusted(finders.watch.reevaluate_all)
     active_catalog.on_change(lambda changed, _: state.services.reload(changed))
     active_catalog.on_change(lambda changed, _: state.caches.keep_events_in(namespaces_of(changed)))
     active_catalog.on_change(lambda changed, _: spare_names(changed))
@@ -341,7 +341,7 @@ def core_of(
         checks=finders.checks,
         good_revisions=good_revisions_of(settings, outside, state, finders),
         names=names,
-        observer=ObserverIncident(ledger, observed, patience=settings.kube.notify_after),
+        observer=ObserverIncident(ledger, observed, notify_after=settings.kube.notify_after),
         containment=state.containment,
     )
 

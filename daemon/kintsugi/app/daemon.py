@@ -18,7 +18,7 @@ from kintsugi.app.retention_task import EVERY, RetentionTask
 from kintsugi.app.serving import ListenAddresses, serve_on
 from kintsugi.catalog.shipped import catalog_paths
 from kintsugi.catalog.watch import CatalogFiles
-from kintsugi.clients.resolver import LookUp, look_up
+from kintsugi.clients.resolver import Lookup, resolve
 from kintsugi.errors import LedgerUnavailable, StaleEpoch
 from kintsugi.ledger import NO_FAILPOINTS, Failpoints
 from kintsugi.model.catalog import Catalog
@@ -77,7 +77,7 @@ async def start(
     *,
     ready: Ready,
     loopback: bool = False,
-    lookup: LookUp = look_up,
+    lookup: Lookup = resolve,
     failpoints: Failpoints = NO_FAILPOINTS,
 ) -> Core:
     """Start everything; webhooks are accepted before the caches are synced, runs continue only after."""
@@ -132,7 +132,7 @@ def diagnose_verdicts(settings: Settings, core: Core, life: Lifecycle) -> None:
         core.active_catalog,
         clock=core.clock.now,
         containment=core.containment,
-        tells=settings.notifications.observed and settings.notifications.url is not None,
+        notifies=settings.notifications.observed and settings.notifications.url is not None,
     )
     core.pipeline.on_verdict(verdicts.note)
     life.spawn("diagnoses of verdicts", verdicts.run())
@@ -212,7 +212,7 @@ def start_clock(settings: Settings, core: Core, recorder: MetricsRecorder, life:
     clock.every(often, "alerts that fire again", trusting(lambda: reopen(core, settings)))
     clock.every(often, "every service", lambda: refresh_all(core))
     clock.every(timedelta(seconds=5), "gauges", recorder.collect)
-    clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.repair.mend(now()))
+    clock.every(timedelta(hours=1), "rows that cannot be read", lambda: core.ledger.repair.repair_rows(now()))
     forgetting = RetentionTask(settings=settings, ledger=core.ledger, workloads=core.good_revisions.there, clock=now)
     clock.every(EVERY, "retention", trusting(forgetting.step))
     clock.every(collector.EVERY, "garbage", collector.step)

@@ -17,10 +17,10 @@ from kintsugi.model.catalog import Catalog
 from kintsugi.pipeline.drivers import RunPolicy
 from kintsugi.settings import Settings
 
-LOOK_EVERY = timedelta(seconds=1)
-"""The pause between two looks of a step; scaled by `durations` down to `LOOK_LEAST`."""
+POLL_INTERVAL = timedelta(seconds=1)
+"""The pause between two looks of a step; scaled by `durations` down to `SHORTEST_POLL_INTERVAL`."""
 
-LOOK_LEAST = timedelta(milliseconds=100)
+SHORTEST_POLL_INTERVAL = timedelta(milliseconds=100)
 
 DIAGNOSED_WITHIN = timedelta(seconds=5)
 """The limit of a run's wait for its diagnosis; scaled by `durations` down to `DIAGNOSED_LEAST`, and by `deadlines`, not below."""
@@ -31,9 +31,9 @@ TRIED_LATELY = timedelta(hours=24)
 """Remedies that were tried longer ago were tried for another problem."""
 
 
-def pace_of(settings: Settings) -> timedelta:
+def poll_interval_of(settings: Settings) -> timedelta:
     """Return the pause between two looks of a step."""
-    return max(LOOK_EVERY * settings.durations, LOOK_LEAST)
+    return max(POLL_INTERVAL * settings.durations, SHORTEST_POLL_INTERVAL)
 
 
 def diagnosed_within(settings: Settings) -> timedelta:
@@ -98,5 +98,5 @@ def run_policy_of(settings: Settings, limits: Limits) -> RunPolicy:
         timings=WatchdogTimings(verify=watchdog.verify, alert_lag=watchdog.alert_lag, failing_for=watchdog.failing_for),
         limits=limits,
         approval_expiry=settings.guards.approval_expiry,
-        retry_after=pace_of(settings),
+        retry_after=poll_interval_of(settings),
     )

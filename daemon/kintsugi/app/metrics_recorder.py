@@ -58,7 +58,7 @@ class MetricsRecorder:
         for action in (ReconcileAction.TAKE_UP, ReconcileAction.RESTART, ReconcileAction.HAND_OVER):
             metrics.runs_cared_for.labels(action.value)
         core.supervisor.on_reconciled(lambda action: metrics.runs_cared_for.labels(action.value).inc())
-        core.containment.on_contained(lambda border: metrics.contained.labels(border).inc())
+        core.containment.on_contained(lambda scope: metrics.contained.labels(scope).inc())
         core.drill_scheduler.on_refused(lambda service: metrics.drills.labels(service, REFUSED).inc())
 
     async def collect(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from kintsugi.decisions.diagnosis.headline import ENDED_WELL, headline, told_by, what_changed
+from kintsugi.decisions.diagnosis.headline import ENDED_WELL, diagnosis_at, headline, what_changed
 from kintsugi.ledger import DiagnosisRepository
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis
 from kintsugi.model.records import IncidentState, Notice
@@ -15,13 +15,13 @@ class NoticeHeadlines:
     """
     Puts the headline of the diagnosis before each notice.
 
-    `patience` is how long a question whose incident has no diagnosis yet is left for the next look at the outbox. `affected`
+    `delay` is how long a question whose incident has no diagnosis yet is left for the next look at the outbox. `affected`
     names the services that suffer from what an incident is about.
     """
 
     diagnoses: DiagnosisRepository
     clock: Callable[[], datetime]
-    patience: timedelta
+    delay: timedelta
     affected: Callable[[str], Awaitable[Sequence[str]]]
 
     async def complete(self, notices: Sequence[Notice]) -> Sequence[Notice]:
@@ -31,7 +31,7 @@ class NoticeHeadlines:
         completed = []
         for notice in notices:
             of_it: list[KeptDiagnosis] = [each for each in kept if each.incident == notice.incident]
-            found = told_by(of_it, notice.created)
+            found = diagnosis_at(of_it, notice.created)
             if found is None and self._may_wait(notice):
                 continue
             text = notice.text if found is None else with_headline(notice.kind, found, notice.text)
@@ -47,7 +47,7 @@ class NoticeHeadlines:
 
     def _may_wait(self, notice: Notice) -> bool:
         """Return whether a question has been put so shortly before that its diagnosis may be under way."""
-        return notice.kind is IncidentState.AWAITING_APPROVAL and self.clock() < notice.created + self.patience
+        return notice.kind is IncidentState.AWAITING_APPROVAL and self.clock() < notice.created + self.delay
 
 
 def with_headline(state: IncidentState, found: Diagnosis, text: str) -> str:

@@ -102,7 +102,7 @@ def headlines_of(core: Core) -> NoticeHeadlines:
     return NoticeHeadlines(
         diagnoses=core.ledger.diagnoses,
         clock=core.clock.now,
-        patience=2 * core.diagnoses.within,
+        delay=2 * core.diagnoses.within,
         affected=affected.of_incident,
     )
 

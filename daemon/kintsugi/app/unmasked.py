@@ -19,11 +19,11 @@ def spare_names(catalog: Catalog) -> None:
         name for each in services for name in (each.namespace, each.workload.name if each.workload else each.name)
     ]
     names = {*catalog.services, *catalog.rules, *catalog.runbooks, *places}
-    if found := SECRETS.spare(names, judged_labels(catalog)):
+    if found := SECRETS.spare(names, matched_labels(catalog)):
         log.warning("secrets have the values of names in the catalog, and are not masked there", secrets=len(found))
 
 
-def judged_labels(catalog: Catalog) -> frozenset[str]:
+def matched_labels(catalog: Catalog) -> frozenset[str]:
     """Name the labels and annotations of alerts that rules ask for, and those that name objects."""
     rules = catalog.rules.values()
     matched = {matcher.label for rule in rules for matcher in rule.matchers}

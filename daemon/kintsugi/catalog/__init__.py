@@ -1,8 +1,8 @@
 """
-What people wrote in `rules/` and `runbooks/`: read, checked as a whole, and frozen.
+The documents in `rules/` and `runbooks/`: read, checked as a whole, and frozen.
 
-`load` gives a Catalog or raises CatalogErrors with every problem of every file; `CatalogFiles` notices changes and keeps
-the last good version; `schemas` describes the format for editors.
+`load` returns a Catalog or raises CatalogErrors with every problem of every file; `CatalogFiles` notices changes and
+keeps the last good version; `schemas` describes the format for editors.
 """
 
 from kintsugi.catalog.library import Source

@@ -1,4 +1,7 @@
-"""From a draft to the frozen document: one function a kind. A document that cannot be made is None, its problems noted."""
+"""
+Builds the frozen documents from their drafts: one function a kind. A document that cannot be built is None, its
+problems noted.
+"""
 
 import hashlib
 import json
@@ -38,11 +41,11 @@ from kubeobjects.resources import DAEMONSETS, WORKLOADS, find, suggest
 from kubeobjects.selectors import NOTHING, Selector
 
 EVERY = timedelta(seconds=30)
-"""How often a rule on a check asks, where it does not say."""
+"""The default interval of a rule on a check."""
 
 
 HEALTHY = "desired > 0 && ready >= desired && rolloutComplete && serving && checksMet"
-"""When a service is healthy that does not say it: what Kubernetes and its own checks show of it is all right."""
+"""The default condition of a healthy service: Kubernetes and its own checks report no problem."""
 
 
 def digest_of(*parts: object) -> str:
@@ -51,12 +54,14 @@ def digest_of(*parts: object) -> str:
 
 
 def content_of(document: Document) -> object:
-    """Return a document's plain values as they are written, without where they stand."""
+    """Return a document's plain values as they are written, without their positions."""
     return document.value if document.written is None else document.written
 
 
 def priority_of(spec: ServiceSpecShape) -> int:
-    """Return a service's priority: one that says none is mended last, so that nothing waits for it that does not say so."""
+    """
+    Return a service's priority: without one it is recovered last, so that no other service waits for it by default.
+    """
     return LOWEST_PRIORITY if spec.priority is None else spec.priority
 
 

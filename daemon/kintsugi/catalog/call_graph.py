@@ -1,4 +1,4 @@
-"""Which runbooks may run on which services, and what runbooks are made of: walks over finished documents."""
+"""The call graph of finished documents: the runbooks that may run on a service, and the steps of a runbook."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What only shows when all documents are seen together: rings, deadlines, parameters, runbooks that lack a service."""
+"""The checks that need all documents together: rings, deadlines, parameters, runbooks that lack a service."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -189,7 +189,7 @@ class CrossChecks:
 
 
 def _ring(graph: Mapping[str, list[str]]) -> list[str]:
-    """Return the names of a ring, the first one again at its end; empty when there is none."""
+    """Return the names of a ring, the first one again at its end; empty where there is no ring."""
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

@@ -1,7 +1,7 @@
 """
-A document whose shape is right, on its way to a frozen value: what turns its texts into checked things.
+The builder of a document whose shape is valid: it compiles and checks the document's texts.
 
-Whatever is wrong is noted with its place, and the work goes on, so that all problems come together.
+Each problem is noted with its place, and the work continues, so that all problems are reported together.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ ShapeT_co = TypeVar("ShapeT_co", bound=DocumentShape, covariant=True)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NameIndex:
     """
-    What the other documents offer: their names, and what is needed of them; None of one with mistakes.
+    The index of the other documents: their names, and the needed parts of them; None for a document with mistakes.
 
     `vouched` are the functions that each service's SQL may call besides those that all may. `any_spelling`: expressions in the
     earlier spelling are no mistakes.
@@ -45,7 +45,7 @@ class NameIndex:
 
     @property
     def start_up(self) -> timedelta:
-        """Return what a pod may take to become ready, scaled as all durations are."""
+        """Return the time that a pod may take to become ready, scaled as all durations are."""
         return START_UP_ALLOWANCE * self.durations
 
 
@@ -54,7 +54,8 @@ class DocumentBuilder(Generic[ShapeT_co]):
     """
     One document with its shape, its surroundings and its problems.
 
-    `respelled` are its texts that were in the earlier spelling. `unclear` are steps whose commands are wrong: what reads their results is not judged, so that a mistake is told once.
+    `respelled` are its texts that were in the earlier spelling. `unclear` are steps whose commands are wrong: readers
+    of their results are not checked, so that a mistake is reported once.
     """
 
     document: Document
@@ -93,7 +94,10 @@ class DocumentBuilder(Generic[ShapeT_co]):
         return self.scaled(duration) * self.known.deadlines
 
     def expression(self, path: Path, source: str | None, scope: Scope | None, result: Type = BOOL) -> Expression | None:
-        """Compile an expression; None when there is none, when its names are not clear, or when it is wrong, which is noted."""
+        """
+        Compile an expression; None when it is absent, when its names are not clear, or when it is wrong, which is
+        noted.
+        """
         if source is None or scope is None:
             return None
         try:
@@ -103,7 +107,7 @@ class DocumentBuilder(Generic[ShapeT_co]):
             return None
 
     def template(self, path: Path, source: str | None, scope: Scope) -> TextTemplate | None:
-        """Compile a text with holes; None when there is none, or when it is wrong, which is noted."""
+        """Compile a text with holes; None when it is absent, or when it is wrong, which is noted."""
         if source is None:
             return None
         try:

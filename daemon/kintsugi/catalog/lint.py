@@ -1,4 +1,4 @@
-"""Warnings about documents that can be loaded and are hardly what their author means."""
+"""Warnings about documents that can be loaded but are probably not what their author means."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ SUPERUSER = "postgres"
 
 
 def lint(catalog: Catalog) -> list[str]:
-    """Return a warning for each, with where it stands."""
+    """Return the warnings about a catalog, each with its place."""
     return [
         *_never_starting(catalog),
         *_about_everything(catalog),
@@ -29,7 +29,7 @@ def lint(catalog: Catalog) -> list[str]:
 
 
 def _never_starting(catalog: Catalog) -> list[str]:
-    """Name the rules on alerts that no alert could ever start, with where they stand."""
+    """Return warnings about rules that no alert could ever start, with their places."""
     found = [(rule, catalog.services.get(rule.service)) for rule in catalog.rules.values() if rule.matchers]
     return [
         f"{rule.place}: rule {rule.name} can never start: {why}"
@@ -39,7 +39,7 @@ def _never_starting(catalog: Catalog) -> list[str]:
 
 
 def _about_everything(catalog: Catalog) -> list[str]:
-    """Name the rules on alerts that have no service, with where they stand."""
+    """Return warnings about rules on alerts that have no service, with their places."""
     return [
         f"{rule.place}: rule {rule.name} names no service: one of its alerts starts {rule.runbook} for all services"
         for rule in catalog.rules.values()

@@ -1,4 +1,4 @@
-"""The way in: files of YAML become one checked, frozen catalog, or all of their problems together."""
+"""Loads a catalog: YAML files become one checked, frozen catalog, or all of their problems are raised together."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -221,7 +221,10 @@ class _Loading:
         )
 
     def _known(self, patterns: Mapping[str, Patterns]) -> NameIndex:
-        """Collect what documents may name; a document with mistakes is there all the same, so that each is told once."""
+        """
+        Collect the names that documents may use; a document with mistakes is included, so that each mistake is reported
+        once.
+        """
         return NameIndex(
             services=tuple(self.named["Service"]),
             runbooks=tuple(self.named["Runbook"]),
@@ -251,7 +254,7 @@ class _Loading:
 
 
 def _without(value: Plain, paths: Iterable[tuple[str | int, ...]]) -> Plain:
-    """Return a document without what stands at some paths."""
+    """Return a document without the values at some paths."""
     leave_out = set(paths)
 
     def copy(part: Plain, path: tuple[str | int, ...]) -> Plain:

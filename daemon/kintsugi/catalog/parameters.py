@@ -1,4 +1,4 @@
-"""The values of a runbook's parameters: by the word for their type, from YAML to what an expression sees."""
+"""The values of a runbook's parameters: converted by their declared type, from YAML to the values of an expression."""
 
 import re
 from collections.abc import Callable, Mapping

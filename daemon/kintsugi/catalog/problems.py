@@ -1,4 +1,4 @@
-"""What is wrong with the documents: every problem of every file together, each with its place and what would be right."""
+"""The problems of documents: those of all files together, each with its place and a suggestion."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Problem:
 
     @property
     def place(self) -> SourcePosition:
-        """Return where it stands."""
+        """Return its place."""
         return SourcePosition(file=self.file, line=self.line, column=self.column)
 
     def __str__(self) -> str:

@@ -1,4 +1,7 @@
-"""Documents in the earlier spelling: what in them is written differently now, and the same document as it is written now."""
+"""
+Documents in the earlier spelling: finds the words that are written differently now, and returns the document in today's
+spelling.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

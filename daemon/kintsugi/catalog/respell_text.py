@@ -1,8 +1,8 @@
 """
-Expressions in the earlier spelling, also inside `${}`: what is written differently now at the place of a mistake.
+Expressions in the earlier spelling, also inside `${}`: finds today's word at the place of a mistake.
 
-The compiler says where it knows no such function, name or field. Only what it refuses is looked up: a column or a key of the
-user's own that bears an earlier name is none of ours, and stays.
+The compiler reports the place of an unknown function, name or field. Only the refused word is looked up: a column or a
+key of the user's own with an earlier name is unchanged.
 """
 
 import re
@@ -22,7 +22,7 @@ _CHAIN = re.compile(r"\s*\.\s*\??\s*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Edit:
-    """A word of a text that is written differently now; `offset` is where it stands in the text as it is written."""
+    """A word of a text that is written differently now; `offset` is its position in the text as it is written."""
 
     offset: int
     old: str

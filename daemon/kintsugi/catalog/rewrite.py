@@ -1,7 +1,7 @@
 """
-Files of documents written anew: with even indentation, and on request in today's spelling.
+Rewrites files of documents: with even indentation, and on request in today's spelling.
 
-Comments, quotes, folded texts and the order of keys stay as they are. What is written is read again and compared: a file
+Comments, quotes, folded texts and the order of keys stay as they are. The result is read again and compared: a file
 whose meaning would change is refused.
 """
 
@@ -36,7 +36,7 @@ class Rewritten:
 
 @dataclass(kw_only=True, slots=True)
 class _Upgrade:
-    """What changes in one document; `texts` are its expressions, by where they stand under today's keys."""
+    """The changes of one document; `texts` are its expressions, by their paths under today's keys."""
 
     document: Document
     words: Sequence[Respelling] = ()
@@ -44,11 +44,11 @@ class _Upgrade:
 
     @property
     def count(self) -> int:
-        """Return how many words change."""
+        """Return the number of words that change."""
         return len(self.words) + sum(len(each.edits) for each in self.texts.values())
 
     def wanted(self) -> Plain:
-        """Return what the document must say in the end."""
+        """Return the document's expected value after the changes."""
         return _with_texts(self.document.value, (), self.texts)
 
 
@@ -149,7 +149,7 @@ def _like(value: Any, new: str, edits: Sequence[Edit] = ()) -> Any:
 
 
 def _rename(around: Any, old: str, new: str) -> None:
-    """Rename a key in its place, with the comments that stand at it; one that an alias shows twice is renamed once."""
+    """Rename a key in its place, with its comments; a key that an alias shows twice is renamed once."""
     if old not in around:
         return
     comments: Mapping[str, object] = around.ca.items

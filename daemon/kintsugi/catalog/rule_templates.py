@@ -1,8 +1,8 @@
 """
 The rules that every service gets: each RuleTemplate becomes one rule a service, under the service's name and the template's.
 
-A service switches one off or changes its terms under `rules`; a rule that somebody wrote for the same service and the same trigger,
-or under the same name, replaces it.
+A service switches one off or changes its terms under `rules`; a rule document for the same service and the same
+trigger, or of the same name, replaces it.
 """
 
 from collections.abc import Mapping

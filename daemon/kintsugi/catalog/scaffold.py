@@ -1,7 +1,7 @@
 """
-The first documents of a workload, as `kintsugi init` writes them: a Service, and in comments what is derived for it.
+The first documents of a workload, as `kintsugi init` writes them: a Service, and in comments its derived values.
 
-Pure. What they say is right as it stands.
+Pure. The documents are valid as they are written.
 """
 
 import json
@@ -58,10 +58,10 @@ _CHECK = """\
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundWorkload:
     """
-    A workload of the cluster; `selector` as kubectl's -l has it, `managers` name who keeps it as it is.
+    A workload of the cluster; `selector` as kubectl's -l has it, `managers` name those that would revert a change.
 
-    `kube_services` name the Kubernetes Services that lead to its pods. `check` is the URL at which one of them answers what its
-    readiness probe asks, "" where there is none.
+    `kube_services` name the Kubernetes Services that lead to its pods. `check` is the URL at which one of them answers
+    the readiness probe's request, "" for none.
     """
 
     workload: WorkloadRef
@@ -74,9 +74,10 @@ class FoundWorkload:
 
 def file_names(workloads: Sequence[tuple[str, WorkloadRef]]) -> tuple[str, ...]:
     """
-    Return what the file of each is called, without `.yaml`, and its service, from its namespace and itself.
+    Return the name of each workload's file, without `.yaml`, and of its service, from its namespace and reference.
 
-    That is its name; where several have one name their types stand before it, and where that is not enough their namespaces.
+    It is the workload's name; where several share one, their types are put before it, and where that is not enough,
+    their namespaces.
     """
     named = [
         (name, f"{each.resource.singular}-{name}", f"{namespace}-{each.resource.singular}-{name}")

@@ -27,7 +27,7 @@ def schema() -> dict[str, object]:
 
 
 def _with_commands(schema: dict[str, Any]) -> dict[str, Any]:
-    """Name in the `run` of a step what can stand there: the example of every verb."""
+    """Add the example of every verb to the `run` of a step."""
     step = schema.get("$defs", {}).get("StepShape")
     if step is not None:
         step["properties"]["run"]["examples"] = [spec.example for spec in rows()]

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a document, said for people and put where it was written."""
+"""Converts pydantic's errors about a document into problems for people, each with its place in the file."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_origin
@@ -100,7 +100,7 @@ def _near(word: str, known: list[str]) -> str:
 
 
 def _keys_at(shape: type[BaseModel], path: Path) -> list[str]:
-    """List the keys that may stand at a path of a document."""
+    """Return the keys that are allowed at a path of a document."""
     model: Any = shape
     for part in path:
         if isinstance(part, int):

@@ -1,8 +1,8 @@
 """
-The shapes of documents: which keys there are, and what may stand under each.
+The shapes of documents: their keys, and the allowed values of each.
 
-pydantic checks a whole document and reports everything that is wrong at once. What needs other documents, or
-compiles an expression, comes afterwards.
+pydantic checks a whole document and reports all problems at once. Checks that need other documents, or compile an
+expression, come afterwards.
 """
 
 from collections.abc import Mapping

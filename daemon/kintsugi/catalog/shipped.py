@@ -1,4 +1,4 @@
-"""Where the rules and runbooks that come with the product are: in the wheel, or in a source checkout."""
+"""The paths of the shipped rules and runbooks: in the wheel, or in a source checkout."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ _OF_EVERY_SERVICE = "any-service.yaml"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CatalogPaths:
     """
-    What a catalog is loaded from. Documents of the `library` that do not fit what is there, and that nobody names, are left
-    out: a runbook for a service that is not there.
+    The paths that a catalog is loaded from. Documents of the `library` that do not fit and that no own document names
+    are left out: for instance a runbook for a service that is absent.
     """
 
     own: Sequence[Path] = ()
@@ -20,7 +20,9 @@ class CatalogPaths:
 
     @property
     def all(self) -> tuple[Path, ...]:
-        """List them in the order in which they are read: of two documents of one name the own one is told of."""
+        """
+        Return the paths in the order in which they are read: of two documents of one name the own one is reported.
+        """
         return (*self.library, *self.own)
 
 

@@ -1,5 +1,5 @@
 """
-From bytes to plain values that know their places: YAML 1.2, and only the harmless part of it.
+Reads bytes into plain values with their places: YAML 1.2, and only the harmless part of it.
 
 PyYAML's C composer gives nodes; its YAML 1.1 reading of `on`, `no`, `010` and `1:30` is replaced by YAML 1.2's. Tags,
 duplicate keys, keys that are not text, deep nesting and more than a few aliases are refused (E26).
@@ -44,7 +44,9 @@ for _tag, _pattern, _first in _CORE:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """Where a value stands. `shift` is where its text starts after that column; None when it is folded over lines."""
+    """
+    The position of a value. `shift` is the offset of its text from that column; None when it is folded over lines.
+    """
 
     place: SourcePosition
     shift: int | None = None
@@ -61,9 +63,9 @@ class Span:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
     """
-    One YAML document as plain values; `keys` and `values` tell where everything in it was written.
+    One YAML document as plain values; `keys` and `values` have the positions of all its parts.
 
-    `written` is what stands in the file, where that has the earlier spelling and `value` has today's.
+    `written` is the file's value, where that has the earlier spelling and `value` has today's.
     """
 
     file: str
@@ -85,7 +87,7 @@ class Document:
     def problem(
         self, path: Path, message: str, *, suggestion: str = "", key: bool = False, offset: int | None = None
     ) -> Problem:
-        """Make a problem of what stands at a path; `offset` counts characters of a text."""
+        """Make a problem about the value at a path; `offset` counts characters of a text."""
         span = self.span(path, key=key)
         place = span.place if offset is None else span.at(offset)
         return Problem(

@@ -1,7 +1,7 @@
 """
-The spelling that documents had before they followed the Kubernetes API conventions, and what each word of it is now.
+The spelling of documents before they followed the Kubernetes API conventions, and today's word for each word.
 
-`respell` reads it: to say what is written today, to read what a ledger has kept, and to rewrite files.
+`respell` reads it to suggest today's words, to read the documents in a ledger, and to rewrite files.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ VALUES: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("step", "onFailure"): {"hand-over": "escalate"},
     ("rollback", "then"): {"park": "leave"},
 }
-"""The words that stand under a key (by its new name), old and new."""
+"""The words that are used under a key (by its new name), old and new."""
 
 PARTS: Mapping[tuple[str, str], str] = {
     ("Service", "checks"): "step",
@@ -47,7 +47,7 @@ PARTS: Mapping[tuple[str, str], str] = {
     ("step", "undo"): "step",
     ("rollback", "steps"): "step",
 }
-"""What kind of part stands under a key (by its new name): alone, in a list, or in a map by names."""
+"""The kind of part under a key (by its new name), and its form: alone, in a list, or in a map by names."""
 
 BY_NAME = {("Service", "checks"), ("Runbook", "parameters")}
 """The keys of `PARTS` under which each name has a part, or a list of them, of its own."""

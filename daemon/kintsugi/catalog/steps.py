@@ -1,8 +1,8 @@
 """
-Steps from their shapes: expressions compiled where they stand, commands parsed, order and references checked.
+Builds steps from their shapes: compiles expressions in their scope, parses commands, checks order and references.
 
-What a step sees is settled here: its own result after it ran, the results of steps that are over by then, never those of
-later steps or of siblings that may run at the same time.
+The scope of a step is defined here: its own result after it ran, and the results of steps that have ended by then,
+never those of later steps or of siblings that may run at the same time.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ MOST_LEVELS = 6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Done:
-    """What a step's action came to: the action, the names of its own result, and the results of the steps inside it."""
+    """The built action of a step: the action, the names of its own result, and the results of the steps inside it."""
 
     do: Do
     own: Names = field(default_factory=dict)
@@ -88,7 +88,10 @@ class Steps:
         return tuple(steps[index] for index in sorted(steps)), results
 
     def _by_need(self, shapes: Sequence[StepShape], path: Path) -> list[int]:
-        """Return the positions of steps so that each stands behind those it needs; notes unknown needs and cycles."""
+        """
+        Return the positions of steps in an order in which each comes after those that it needs; note unknown needs and
+        cycles.
+        """
         position = {shape.id: index for index, shape in enumerate(shapes)}
         graph: dict[int, list[int]] = {}
         for index, shape in enumerate(shapes):
@@ -277,7 +280,7 @@ class Steps:
             self.draft.note(path, f"{what}, but checks are probes")
 
     def _check_keys(self, shape: StepShape, path: Path, step: Step) -> None:
-        """Note keys that have no meaning beside the others: whoever wrote them expected something."""
+        """Note keys that have no effect beside the others: their author expected one."""
         changes = not isinstance(step.do, Run) or step.do.command.changes
         for key, given, wanted, why in (
             (

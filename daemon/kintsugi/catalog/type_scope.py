@@ -1,4 +1,4 @@
-"""What a step may see from where it stands: the results of earlier steps, the item of `forEach`, the parameters."""
+"""The scope of a step by types: the results of earlier steps, the item of `forEach`, the parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,11 +24,11 @@ class TypeScope:
     each: Type | None = None
 
     def after(self, results: Results) -> "TypeScope":
-        """Stand behind steps that left these results."""
+        """Return the scope after steps with these results."""
         return replace(self, earlier={**self.earlier, **results})
 
     def at(self, each: Type | None) -> "TypeScope":
-        """Stand at one item of `forEach`; without one, where it stood before."""
+        """Return the scope of one item of `forEach`; without an item the scope is unchanged."""
         return self if each is None else replace(self, each=each)
 
     def scope(self, own: Names | None = None) -> Scope:

@@ -1,8 +1,9 @@
 """
 Notices that the catalog's files have changed, and loads them anew.
 
-A version with mistakes is refused whole and the last good one stays in force (C17); running runs keep the version they began with.
-Files are looked at every second by name, place, time and inode, so that the link swap of a ConfigMap is seen.
+A version with mistakes is refused whole and the last good one stays in force (C17); running runs keep the version they
+began with. Files are checked every second by name, path, time and inode, so that the link swap of a ConfigMap is
+noticed.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 def ignore(_: object) -> None:
-    """Do nothing: what a hook is that nobody needs."""
+    """Do nothing: the default of a hook."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -31,8 +32,8 @@ class CatalogFiles:
     """
     The catalog of some files, kept up to date.
 
-    `loaded` is told each new version, the first one too; `refused` each new set of mistakes. Both are called on the event
-    loop by `run`, and by `start`.
+    `loaded` is called with each new version, the first one too; `refused` with each new set of mistakes. Both are
+    called on the event loop by `run`, and by `start`.
     """
 
     paths: CatalogPaths
@@ -65,7 +66,7 @@ class CatalogFiles:
             await self.check()
 
     async def check(self) -> bool:
-        """Look at the files once; tell whether a new version was taken."""
+        """Check the files once; return whether a new version was taken."""
         try:
             catalog = await asyncio.to_thread(self._changed)
         except CatalogErrors as errors:

@@ -35,7 +35,7 @@ def read_alerts(file: Path) -> tuple[AlertInput, ...]:
         raise UsageError(f"--alert: {file} is neither YAML nor JSON: {' '.join(str(error).split())}") from error
     alerts = tuple(_alerts(content, str(file)))
     if not 0 < len(alerts) <= _MOST:
-        raise UsageError(f"--alert: {file} holds {len(alerts)} alerts: it must hold from 1 to {_MOST}")
+        raise UsageError(f"--alert: {file} contains {len(alerts)} alerts; the file must contain 1 to {_MOST}")
     return alerts
 
 
@@ -50,7 +50,7 @@ def _alerts(content: object, where: str) -> Iterator[AlertInput]:
             yield AlertInput(labels=_texts(labels))
         case _:
             raise UsageError(
-                f"--alert: {where} is no alert: write `labels:` and below it its labels, or give a webhook's body"
+                f"--alert: {where} is not an alert: write `labels:` with the labels below it, or give a webhook's body"
             )
 
 

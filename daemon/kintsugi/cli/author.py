@@ -13,19 +13,23 @@ from kintsugi.errors import UsageError
 def validate(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="PATH", help="Files and folders that make one catalog; the shipped ones unless given."),
+        typer.Argument(metavar="PATH", help="Files and folders that form one catalog. Default: the shipped ones."),
     ] = None,
     *,
     alone: Annotated[
         bool,
         typer.Option(
             "--alone",
-            help="As `catalog.directory`: without the shipped runbooks and the rules that every service gets.",
+            help="Leave out the shipped runbooks and rule templates, as the setting `catalog.directory` does.",
         ),
     ] = False,
     verbs: Annotated[
         list[str] | None,
-        typer.Option("--verb", metavar="NAME", help="A verb of another distribution, as in `catalog.verbs`."),
+        typer.Option(
+            "--verb",
+            metavar="NAME",
+            help="A verb that another distribution provides, as in `catalog.verbs`; may be repeated.",
+        ),
     ] = None,
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:
@@ -43,14 +47,17 @@ async def init(
         list[str] | None,
         typer.Argument(
             metavar="TYPE/NAME",
-            help="Workloads, as in deployment/web, statefulset/db, daemonset/agent; all that there are unless given.",
+            help="Workloads, as in deployment/web, statefulset/db, daemonset/agent. Default: all workloads.",
         ),
     ] = None,
     *,
     namespace: Annotated[
         str | None,
         typer.Option(
-            "--namespace", "-n", metavar="NS", help="Their namespace; every one, or of workloads named here default."
+            "--namespace",
+            "-n",
+            metavar="NS",
+            help="The workloads' namespace. Default: all namespaces; for named workloads: default.",
         ),
     ] = None,
     selector: Annotated[
@@ -62,14 +69,15 @@ async def init(
     """
     Write a first catalog for workloads of the cluster: a file each, with a Service of three lines.
 
-    The cluster is only read. No file is overwritten. Left out are, unless they are named, what an operator or a hook of Helm
-    has made and what is in a namespace that the cluster lives on. Nothing is written where a workload that is named is not there.
+    The command only reads the cluster and overwrites no file. It leaves out workloads that an operator or a Helm hook manages,
+    and workloads in namespaces of the cluster itself, unless they are named. If a named workload does not exist, no file is
+    written.
     """
     from kintsugi.cli import scaffolding
     from kintsugi.settings import KubeSettings
 
     if workloads and selector:
-        raise UsageError("--selector is for all workloads: name them or select them")
+        raise UsageError("--selector selects among all workloads: give either --selector or names of workloads")
     settings = KubeSettings(kubeconfig=cluster.kubeconfig, context=cluster.context)
     wanted = scaffolding.Wanted(workloads=workloads or (), namespace=namespace, selector=selector)
     return await scaffolding.init(folder, wanted, settings, output)
@@ -95,10 +103,14 @@ def fmt(
 def schema(
     *,
     kind: Annotated[
-        str, typer.Option(metavar="KIND", help="Only of Service, Rule, Runbook or Patterns; one for all unless given.")
+        str,
+        typer.Option(
+            metavar="KIND", help="The kind of document, as in Rule or Runbook. Default: one schema for all kinds."
+        ),
     ] = "",
     write: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write one file a kind, and one for all, into this folder.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Write one file for each kind, and one for all kinds, into this folder."),
     ] = None,
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:

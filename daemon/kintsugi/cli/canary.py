@@ -20,7 +20,7 @@ from kintsugi.errors import KintsugiError, Refused
 from kintsugi.model.canary import CANARY
 from kintsugi.model.records import SignalStatus, VerdictKind
 from kintsugi.retries import Waits, retry
-from kintsugi.server.operations import JudgedSignal
+from kintsugi.server.operations import EvaluatedSignal
 
 _EVERY = timedelta(seconds=0.25)
 """The wait between two looks."""
@@ -54,7 +54,7 @@ class Canary:
 class SignalLister(Protocol):
     """Whoever lists signals, the newest first."""
 
-    async def signals(self, *, verdict: str, reason: str, before: str, limit: int) -> Sequence[JudgedSignal]: ...
+    async def signals(self, *, verdict: str, reason: str, before: str, limit: int) -> Sequence[EvaluatedSignal]: ...
 
 
 class TimeLimit:
@@ -97,9 +97,9 @@ async def canary(connection: Connection, webhook_token: Path, within: timedelta)
     ):
         before = await time_limit.ask(lambda: people.signals(verdict="", reason="", before="", limit=1))
         await _deliver(sender, sent, SignalStatus.FIRING, time_limit, webhook_token)
-        judged = await judged_in_time(people, sent, before[0].signal.id if before else "", time_limit)
+        evaluated = await verdict_in_time(people, sent, before[0].signal.id if before else "", time_limit)
         await _deliver(sender, sent, SignalStatus.RESOLVED, time_limit, webhook_token)
-    return report(judged, time_limit.spent, form=connection.output)
+    return report(evaluated, time_limit.spent, form=connection.output)
 
 
 async def _deliver(sender: DaemonClient, sent: Canary, status: SignalStatus, time_limit: TimeLimit, file: Path) -> None:
@@ -108,13 +108,15 @@ async def _deliver(sender: DaemonClient, sent: Canary, status: SignalStatus, tim
         taken = await time_limit.ask(lambda: sender.deliver(sent.webhook(status)))
     except Refused as error:
         raise Refused(
-            f"the webhook does not take the token in {file}: it must stand in a file of alertmanager.tokenFiles"
+            f"the webhook rejects the token in {file}: put this token into a file of alertmanager.tokenFiles"
         ) from error
     if taken.accepted != 1:
-        raise KintsugiError("the webhook did not understand the canary: is it another version of Kintsugi?")
+        raise KintsugiError("the webhook did not understand the canary; the daemon may be another version of Kintsugi")
 
 
-async def judged_in_time(people: SignalLister, sent: Canary, before: str, time_limit: TimeLimit) -> JudgedSignal | None:
+async def verdict_in_time(
+    people: SignalLister, sent: Canary, before: str, time_limit: TimeLimit
+) -> EvaluatedSignal | None:
     """Look for its signal until it has a verdict; None when it has none in time."""
     while True:
         found = await time_limit.ask(lambda: find(people, sent, before))
@@ -124,7 +126,7 @@ async def judged_in_time(people: SignalLister, sent: Canary, before: str, time_l
             return None
 
 
-async def find(people: SignalLister, sent: Canary, before: str) -> JudgedSignal | None:
+async def find(people: SignalLister, sent: Canary, before: str) -> EvaluatedSignal | None:
     """Look for its signal among those that came after `before`, however many they are."""
     page = ""
     while True:
@@ -139,18 +141,18 @@ async def find(people: SignalLister, sent: Canary, before: str) -> JudgedSignal 
         page = found[-1].signal.id
 
 
-def report(judged: JudgedSignal | None, spent: timedelta, *, form: OutputFormat) -> ExitCode:
+def report(evaluated: EvaluatedSignal | None, spent: timedelta, *, form: OutputFormat) -> ExitCode:
     """Write the verdict, and return whether it is the one that a canary must get."""
-    if judged is None or judged.verdict is None:
-        print_note(
-            f"error: the canary was accepted but not judged within {took(spent)}: the daemon's log says what it does"
-        )
+    if evaluated is None or evaluated.verdict is None:
+        print_note(f"error: the canary was accepted but not judged within {took(spent)}; see the daemon's log")
         return ExitCode.FINDINGS
-    verdict = judged.verdict
+    verdict = evaluated.verdict
     if form is OutputFormat.JSON:
-        emit(judged)
+        emit(evaluated)
     if verdict.kind is not VerdictKind.NO_RULE:
-        print_note(f"error: the canary was judged {verdict.kind} ({verdict.text}): no rule may be asked about it")
+        print_note(
+            f"error: the canary was judged {verdict.kind} ({verdict.text}), but the expected verdict is {VerdictKind.NO_RULE}"
+        )
         return ExitCode.FINDINGS
     if form is OutputFormat.TEXT:
         typer.echo(f"The canary was accepted and judged {verdict.kind} after {took(spent)}: {verdict.text}.")

@@ -23,9 +23,9 @@ from kintsugi.model.causes import Diagnosis
 from kintsugi.model.records import Approval, Incident, Pause
 from kintsugi.server.operations import (
     DeadLetterSummary,
+    EvaluatedSignal,
     Explanation,
     IncidentDetail,
-    JudgedSignal,
     PauseRequest,
     RecoverPreview,
     RecoverRequest,
@@ -72,7 +72,7 @@ class DaemonClient:
         """Return everything about one."""
         return await self._ask("GET", f"incidents/{_part(incident)}", IncidentDetail)
 
-    async def signals(self, *, verdict: str, reason: str, before: str, limit: int) -> Sequence[JudgedSignal]:
+    async def signals(self, *, verdict: str, reason: str, before: str, limit: int) -> Sequence[EvaluatedSignal]:
         """List signals with their verdicts, newest first; what is empty is no filter."""
         said = {"verdict": verdict, "reason": reason, "before": before, "limit": str(limit)}
         query = {name: value for name, value in said.items() if value}
@@ -259,7 +259,7 @@ def read_token(file: Path | None, environ: Mapping[str, str]) -> str:
         return token_in(file, "--token-file", named=True)
     token = environ.get("KINTSUGI_TOKEN", "").strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
-        raise UsageError("KINTSUGI_TOKEN: it does not hold a token: one word of plain letters, digits and signs")
+        raise UsageError("KINTSUGI_TOKEN: not a token; a token is one word of plain letters, digits and signs")
     return token
 
 
@@ -270,7 +270,7 @@ def token_in(file: Path, option: str, *, named: bool) -> str:
     except OSError as error:
         raise UsageError(f"{option}: {file} cannot be read: {error}") from error
     if not read.lines:
-        raise UsageError(f"{option}: {file} holds no token: {read.problems[0]}")
+        raise UsageError(f"{option}: {file} contains no token: {read.problems[0]}")
     return read.lines[0].token.decode("ascii")
 
 

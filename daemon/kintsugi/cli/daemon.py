@@ -31,13 +31,13 @@ class RunFlags:
         typer.Option(
             envvar="KINTSUGI_CONFIG",
             metavar="FILE",
-            help="The settings file; /etc/kintsugi/kintsugi.yaml where there is one.",
+            help="The settings file. Default: /etc/kintsugi/kintsugi.yaml, if it exists.",
         ),
     ] = None
     mode: Annotated[
         str | None,
         typer.Option(
-            metavar="MODE", help="observe (report only), approve (ask first) or auto (act); observe by default."
+            metavar="MODE", help="observe (report only), approve (ask first) or auto (act). Default: observe."
         ),
     ] = None
     catalog: Annotated[
@@ -46,18 +46,23 @@ class RunFlags:
             "--catalog",
             "--catalog-additions",
             metavar="DIR",
-            help="Services and rules of your own, with the shipped runbooks and the rules that every service gets.",
+            help="Your own services and rules, in addition to the shipped runbooks and rule templates.",
         ),
     ] = None
     catalog_directory: Annotated[
         Path | None,
         typer.Option(
-            "--catalog-directory", metavar="DIR", help="Services, rules and runbooks that replace all that is shipped."
+            "--catalog-directory", metavar="DIR", help="Services, rules and runbooks that replace all shipped ones."
         ),
     ] = None
     ledger: Annotated[
         str | None,
-        typer.Option("--ledger", "--ledger-url", metavar="URL", help="sqlite:///PATH or postgresql://USER@HOST/NAME."),
+        typer.Option(
+            "--ledger",
+            "--ledger-url",
+            metavar="URL",
+            help="The ledger's database: sqlite:///PATH or postgresql://USER@HOST/NAME.",
+        ),
     ] = None
     kubeconfig: Annotated[
         Path | None,
@@ -65,7 +70,7 @@ class RunFlags:
             "--kubeconfig",
             "--kube-kubeconfig",
             metavar="FILE",
-            help="How to reach the cluster; the pod's own service account unless given.",
+            help="The kubeconfig for the cluster. Default: the pod's own service account.",
         ),
     ] = None
     context: Annotated[
@@ -76,11 +81,12 @@ class RunFlags:
         str | None, typer.Option("--host", "--server-host", metavar="ADDRESS", help="Address to listen on.")
     ] = None
     port: Annotated[
-        int | None, typer.Option("--port", "--server-port", help="Port to listen on; 0 takes any free one.")
+        int | None,
+        typer.Option("--port", "--server-port", help="Port to listen on; 0 selects any free port. Default: 8080."),
     ] = None
     health_port: Annotated[
         int | None,
-        typer.Option("--health-port", help="Port for health and metrics, 8081 by default; 0 takes any free one."),
+        typer.Option("--health-port", help="Port for health and metrics; 0 selects any free port. Default: 8081."),
     ] = None
     webhook_tokens: Annotated[
         Path | None,
@@ -105,7 +111,7 @@ class RunFlags:
         typer.Option(
             "--insecure-no-token",
             "--server-insecure-no-token",
-            help="Accept webhooks from anyone. Whoever reaches the port may then start runbooks.",
+            help="Accept webhooks without a token. Anyone who reaches the port can then start runbooks.",
         ),
     ] = False
     notifications_url: Annotated[
@@ -113,12 +119,12 @@ class RunFlags:
         typer.Option(
             "--notifications-url",
             metavar="URL",
-            help="Where notices for people are posted; without one nobody is told.",
+            help="The URL that receives notices for people. Without a URL, no notice is sent.",
         ),
     ] = None
     durations: Annotated[
         float | None,
-        typer.Option(metavar="FACTOR", help="Scale every duration; for demonstrations and tests."),
+        typer.Option(metavar="FACTOR", help="Multiply every duration by this factor; for demonstrations and tests."),
     ] = None
     log_level: Annotated[
         str | None,
@@ -156,7 +162,7 @@ async def run(flags: RunFlags) -> ExitCode:
     """
     Run the daemon until SIGTERM or SIGINT.
 
-    A flag counts more than KINTSUGI_SECTION__KEY, and that more than the file.
+    A flag overrides the variable KINTSUGI_SECTION__KEY. The variable overrides the settings file.
     """
     from kintsugi.commands import enable
     from kintsugi.settings import load
@@ -177,8 +183,8 @@ async def run(flags: RunFlags) -> ExitCode:
 
 async def demo(
     *,
-    scene: Annotated[SceneName | None, typer.Option(help="Only this one; --list describes them.")] = None,
-    listed: Annotated[bool, typer.Option("--list", help="List the scenes, and play none.")] = False,
+    scene: Annotated[SceneName | None, typer.Option(help="Play only this scene; --list describes the scenes.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the scenes without playing them.")] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the ledgers of the demonstration, and print where they are.")
     ] = False,
@@ -188,7 +194,9 @@ async def demo(
     output: Output = OutputFormat.TEXT,
 ) -> ExitCode:
     """
-    Break services in embedded clusters and show how they recover, scene by scene; nothing outside this process is touched.
+    Break services in embedded clusters and show how they recover, scene by scene.
+
+    The demonstration changes nothing outside its own process.
 
     The exit code is 0 when every scene ended as expected, else 1.
     """

@@ -26,10 +26,10 @@ async def drill(connection: Connection, service: str, *, every: timedelta | None
         if every is None:
             _show_begun(begun, connection.output)
             return ExitCode.DONE
-        told = IncidentFollower(daemon, begun.id, form=connection.output)
-        await told.tell()
-        await told.follow(every)
-    report = report_in(told.detail)
+        follower = IncidentFollower(daemon, begun.id, form=connection.output)
+        await follower.show()
+        await follower.follow(every)
+    report = report_in(follower.detail)
     if connection.output is OutputFormat.JSON:
         emit(report)
     else:
@@ -48,7 +48,7 @@ def report_lines(report: DrillReport) -> Iterator[Text]:
     yield Text.assemble("  ", state(report.state), plain(f": {report.reason}"))
     stages = ", ".join(f"{name} {_took(seconds)}" for name, seconds in report.stages)
     yield plain(
-        f"  It took {_took(report.seconds)}{f' ({stages})' if stages else ''}: a real restore takes at least as long."
+        f"  The drill took {_took(report.seconds)}{f' ({stages})' if stages else ''}. A real restore takes at least as long."
     )
     if report.backup is not None:
         yield from section("Backup", list(_backup(report.backup, report.started)))
@@ -58,7 +58,7 @@ def report_lines(report: DrillReport) -> Iterator[Text]:
         "Checks",
         [
             *map(_check, report.checks),
-            *(plain(f"not asked  {name}: it says nothing about the backup") for name in report.left_out),
+            *(plain(f"not run  {name}: this check does not test the backup") for name in report.left_out),
         ],
     )
     yield from section("Notes", [plain(note) for note in report.notes])
@@ -77,7 +77,7 @@ def _restored(restored: Restored) -> Iterator[Text]:
 
 
 def _check(check: DrillCheck) -> Text:
-    mark = plain("held  ", "green") if check.met else plain("failed", "bold red")
+    mark = plain("passed", "green") if check.met else plain("failed", "bold red")
     return Text.assemble(
         mark, plain(f"  {check.name} ({_took(check.seconds)}){f': {check.error}' if check.error else ''}")
     )

@@ -34,7 +34,7 @@ def _lines(about: str, explanation: Explanation) -> Iterator[Text]:
     until = f", until {verdict.until:%H:%M:%S} UTC" if verdict.until else ""
     rule = f" by rule {verdict.rule}" if verdict.rule else ""
     yield plain(about, "bold")
-    yield plain(f"  it would now be {verdict.kind}{rule} ({verdict.reason}{until}): {verdict.text}")
+    yield plain(f"  verdict now: {verdict.kind}{rule} ({verdict.reason}{until}): {verdict.text}")
     for line in explanation.lines:
         yield plain(f"  - {line}")
     if explanation.diagnosis is not None:

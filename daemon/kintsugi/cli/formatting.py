@@ -11,7 +11,7 @@ from kintsugi.cli.exit_codes import ExitCode
 from kintsugi.cli.options import OutputFormat
 from kintsugi.cli.output import emit
 from kintsugi.cli.stderr import printable
-from kintsugi.cli.validation import tell
+from kintsugi.cli.validation import print_errors
 from kintsugi.errors import UsageError
 
 
@@ -20,7 +20,7 @@ def fmt(paths: Sequence[Path], output: OutputFormat, *, check: bool, upgrade: bo
     try:
         changed = _changed(_files(paths), upgrade=upgrade)
     except CatalogErrors as errors:
-        tell(errors, output)
+        print_errors(errors, output)
         return ExitCode.FINDINGS
     if not check:
         for each in changed:

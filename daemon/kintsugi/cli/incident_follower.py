@@ -20,7 +20,7 @@ from kintsugi.server.operations import IncidentDetail
 GOOD = frozenset({IncidentState.RECOVERED, IncidentState.NO_ACTION, IncidentState.PASSED})
 """Ends after which nobody needs to look; a cancelled incident is one, too, if nothing fires any more."""
 
-_PATIENCE = timedelta(minutes=1)
+_RETRY_FOR = timedelta(minutes=1)
 """How long the daemon may be away (it may be restarting) while it is followed."""
 
 
@@ -33,7 +33,7 @@ class IncidentFollower:
 
     @property
     def detail(self) -> IncidentDetail:
-        """Return the incident as it was looked at last; there is one after `tell`."""
+        """Return the incident as it was looked at last; there is one after `show`."""
         assert self._detail is not None, "tell() comes first"
         return self._detail
 
@@ -46,7 +46,7 @@ class IncidentFollower:
         cleared = state is IncidentState.CANCELLED and not firing
         return ExitCode.DONE if state in GOOD or cleared else ExitCode.FINDINGS
 
-    async def tell(self) -> None:
+    async def show(self) -> None:
         """Look at the incident and tell its story."""
         self._detail = await self._daemon.incident(self._incident)
         if self._form is OutputFormat.TEXT:
@@ -55,7 +55,7 @@ class IncidentFollower:
     async def follow(self, every: timedelta) -> None:
         """Look that often and tell what is new until it is closed. Raises Unreachable when the daemon stays away."""
         if self._form is OutputFormat.TEXT and not self.detail.incident.state.is_final:
-            say([Text(), Text("From now on", style="bold")])
+            say([Text(), Text("Updates", style="bold")])
         while not self.detail.incident.state.is_final:
             await asyncio.sleep(every.total_seconds())
             before, self._detail = self.detail, await self._fetch(every)
@@ -72,16 +72,16 @@ class IncidentFollower:
     async def _fetch(self, every: timedelta) -> IncidentDetail:
         """Look once more, patiently."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + _PATIENCE.total_seconds()
-        told = False
+        until = loop.time() + _RETRY_FOR.total_seconds()
+        announced = False
 
         def again(error: Exception) -> bool:
-            nonlocal told
+            nonlocal announced
             if not isinstance(error, Unreachable) or loop.time() >= until:
                 return False
-            if not told:
+            if not announced:
                 print_note(f"{str(error).partition('. ')[0]}; trying again")
-                told = True
+                announced = True
             return True
 
         return await retry(lambda: self._daemon.incident(self._incident), again, Waits.of(every))
@@ -102,4 +102,4 @@ def news(before: IncidentDetail, after: IncidentDetail) -> Iterator[Text]:
     if (before.incident.state, before.incident.reason) != (after.incident.state, after.incident.reason):
         yield Text.assemble(state(after.incident.state), plain(f": {first_line(after.incident.reason)}"))
     if after.incident.state.is_final and after.incident.state is not before.incident.state:
-        yield from section("To undo it, newest first", undo_commands(after))
+        yield from section("Undo commands, newest first", undo_commands(after))

@@ -29,7 +29,7 @@ async def resume(connection: Connection, pause: str, *, why: str) -> ExitCode:
     """Lift a pause."""
     async with dial(connection) as daemon:
         lifted = await daemon.resume(pause, why=why)
-    return _done(connection, lifted, f"Resumed: {held_back(lifted)}. What it blocked is judged again.")
+    return _done(connection, lifted, f"Resumed: {held_back(lifted)}. Kintsugi re-evaluates the blocked signals.")
 
 
 async def approve(connection: Connection, incident: str, *, path: str | None, yes: bool) -> ExitCode:
@@ -59,12 +59,12 @@ async def roll_back(connection: Connection, incident: str, *, yes: bool) -> Exit
 async def resend(connection: Connection, letter: str, *, yes: bool) -> ExitCode:
     """Ask, and send a dead letter in again."""
     async with dial(connection) as daemon:
-        question = f"Resend {letter}? What it says is taken where it still counts."
+        question = f"Resend {letter}? Kintsugi accepts the alerts that are still current."
         if not agreed(question, yes=yes):
             raise Refused("nothing was resent")
         sent = await daemon.resend(letter)
     left = f", {sent.dead_letters} still cannot be understood" if sent.dead_letters else ""
-    left += f", {sent.stale} left out as too old: Alertmanager sends again what still fires" if sent.stale else ""
+    left += f", {sent.stale} left out as too old (Alertmanager resends alerts that still fire)" if sent.stale else ""
     see = "To follow it: kintsugi signals"
     return _done(connection, sent, f"Resent: {sent.accepted} {_alerts(sent.accepted)} accepted{left}. {see}")
 
@@ -90,7 +90,7 @@ def _duration(text: str) -> timedelta | None:
     except ValueError as error:
         raise UsageError(f"--for: {error}") from error
     if lasts <= timedelta(0):
-        raise UsageError("--for: it must be longer than 0s; leave it out for a pause without an end")
+        raise UsageError("--for: the duration must be longer than 0s; without --for, the pause has no end")
     return lasts
 
 

@@ -18,8 +18,8 @@ IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident, as 
 
 async def incidents(
     *,
-    service: Annotated[str, typer.Option(metavar="NAME", help="Only of this service.")] = "",
-    open_only: Annotated[bool, typer.Option("--open", help="Only those that are not closed.")] = False,
+    service: Annotated[str, typer.Option(metavar="NAME", help="Only incidents of this service.")] = "",
+    open_only: Annotated[bool, typer.Option("--open", help="Only incidents that are not closed.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many.")] = 50,
     connection: Connection,
 ) -> ExitCode:
@@ -33,32 +33,37 @@ async def incident(
     incident: IncidentId,
     *,
     evidence: Annotated[bool, typer.Option("--evidence", help="Print the recorded evidence, too.")] = False,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow it until it is closed.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the incident until it is closed.")] = False,
     every: Annotated[float, typer.Option(min=0.05, metavar="SECONDS", help="How often --follow refreshes.")] = 2.0,
     connection: Connection,
 ) -> ExitCode:
     """
-    Show an incident: what started it, its steps, and how to undo what was done.
+    Show an incident: its signals, its steps, and the commands that undo its changes.
 
-    With --follow the exit code is 1 when it ends badly.
+    With --follow, the exit code is 1 if the incident ends badly.
     """
     from kintsugi.cli import queries
 
-    looks = timedelta(seconds=every) if follow else None
-    return await queries.incident(connection, incident, evidence=evidence, follow=looks)
+    interval = timedelta(seconds=every) if follow else None
+    return await queries.incident(connection, incident, evidence=evidence, follow=interval)
 
 
 async def signals(
     *,
     verdict: Annotated[
-        str, typer.Option(metavar="VERDICT", help="Only with this one: refused, observed, no-rule, held, started, …")
+        str,
+        typer.Option(
+            metavar="VERDICT", help="Only signals with this verdict: refused, observed, no-rule, held, started, …"
+        ),
     ] = "",
-    reason: Annotated[str, typer.Option(metavar="REASON", help="Only for this one: cooldown, budget, paused, …")] = "",
-    before: Annotated[str, typer.Option(metavar="ID", help="Only older than this signal: the next page.")] = "",
+    reason: Annotated[
+        str, typer.Option(metavar="REASON", help="Only signals with this reason: cooldown, budget, paused, …")
+    ] = "",
+    before: Annotated[str, typer.Option(metavar="ID", help="Only signals older than this one (the next page).")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many.")] = 50,
     connection: Connection,
 ) -> ExitCode:
-    """List what came in and what became of it, newest first."""
+    """List signals with their verdicts, newest first."""
     from kintsugi.cli import queries
 
     return await queries.signals(connection, verdict=verdict, reason=reason, before=before, limit=limit)
@@ -66,11 +71,11 @@ async def signals(
 
 async def dead_letters(
     *,
-    before: Annotated[str, typer.Option(metavar="ID", help="Only older than this letter: the next page.")] = "",
+    before: Annotated[str, typer.Option(metavar="ID", help="Only letters older than this one (the next page).")] = "",
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most this many.")] = 50,
     connection: Connection,
 ) -> ExitCode:
-    """List what came in and could not be understood, newest first."""
+    """List dead letters, newest first: input that could not be understood."""
     from kintsugi.cli import queries
 
     return await queries.dead_letters(connection, before=before, limit=limit)
@@ -82,7 +87,7 @@ async def resend(
     yes: Yes = False,
     connection: Connection,
 ) -> ExitCode:
-    """Send a dead letter in again, as after an upgrade that understands it; it is judged as if it came in now."""
+    """Send a dead letter in again, for example after an upgrade that understands it. Kintsugi judges it as a new signal."""
     from kintsugi.cli import mutations
 
     return await mutations.resend(connection, letter, yes=yes)
@@ -90,16 +95,17 @@ async def resend(
 
 async def explain(
     service: Annotated[
-        str, typer.Argument(metavar="[SERVICE]", help="What this service is, and where each of its values comes from.")
+        str,
+        typer.Argument(metavar="[SERVICE]", help="The service to explain: its values, and the source of each value."),
     ] = "",
     *,
     alert: Annotated[
         Path | None, typer.Option(metavar="FILE", help="An alert as YAML or JSON, or a whole webhook; - is stdin.")
     ] = None,
-    pod: Annotated[str, typer.Option(metavar="NAMESPACE/NAME", help="A pod, as it is now.")] = "",
+    pod: Annotated[str, typer.Option(metavar="NAMESPACE/NAME", help="A pod in its current state.")] = "",
     connection: Connection,
 ) -> ExitCode:
-    """Show what a service is made of, or rule by rule what would become of an alert or a pod now. Nothing is done or kept."""
+    """Show a service's values, or how each rule would judge an alert or a pod now. Nothing is changed or stored."""
     from kintsugi.cli import queries
 
     return await queries.explain(connection, service=service, alert=alert, pod=pod)
@@ -111,13 +117,15 @@ async def diagnose(
         typer.Argument(metavar="TYPE/NAME", help="A workload, as in deployment/web, statefulset/db, daemonset/agent."),
     ],
     *,
-    namespace: Annotated[str, typer.Option("--namespace", "-n", metavar="NS", help="Its namespace.")] = "default",
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", metavar="NS", help="The workload's namespace.")
+    ] = "default",
     connection: Connection,
 ) -> ExitCode:
     """
-    Show what is wrong with a workload now: the likeliest cause in the first line, its evidence, and what is not known.
+    Diagnose a workload now: show the likeliest cause first, its evidence, and the unknown facts.
 
-    The daemon only reads. The exit code is 1 when a cause was found.
+    The daemon only reads. If it finds a cause, the exit code is 1.
     """
     from kintsugi.cli import queries
 
@@ -129,10 +137,10 @@ async def canary(
     webhook_token: Annotated[
         Path, typer.Option("--webhook-token-file", metavar="FILE", help="The token that Alertmanager sends.")
     ],
-    within: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long to wait for its verdict.")] = 60,
+    within: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="How long to wait for the verdict.")] = 60,
     connection: Connection,
 ) -> ExitCode:
-    """Send an alert that starts nothing to the webhook, and read its verdict back. The exit code is 1 when none comes."""
+    """Send an alert that starts no run to the webhook, and read its verdict back. Without a verdict, the exit code is 1."""
     from kintsugi.cli import canary as canaries
 
     return await canaries.canary(connection, webhook_token, timedelta(seconds=within))
@@ -153,7 +161,7 @@ async def services(
 
 
 async def pauses(*, connection: Connection) -> ExitCode:
-    """List the pauses that hold."""
+    """List the active pauses."""
     from kintsugi.cli import queries
 
     return await queries.pauses(connection)
@@ -163,16 +171,21 @@ async def pause(
     *,
     why: Why,
     only: Only,
-    freeze: Annotated[bool, typer.Option("--freeze", help="Stop rollbacks, too, and escalate.")] = False,
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="Also stop rollbacks, and hand unfinished work over to a person.")
+    ] = False,
     lasts: Annotated[
-        str, typer.Option("--for", metavar="DURATION", help="As in 90s or 1h30m; by default until it is resumed.")
+        str,
+        typer.Option(
+            "--for", metavar="DURATION", help="The duration of the pause, as in 90s or 1h30m. Default: until resumed."
+        ),
     ] = "",
     connection: Connection,
 ) -> ExitCode:
     """
     Stop new changes: everywhere, in a namespace, of a service, or of a rule.
 
-    Rollbacks go on, unless --freeze: then nothing more is written, and what is half done is handed over to a person.
+    Rollbacks continue. With --freeze, Kintsugi writes nothing more and hands unfinished work over to a person.
     """
     from kintsugi.cli import mutations
 
@@ -186,7 +199,7 @@ async def resume(
     why: Why,
     connection: Connection,
 ) -> ExitCode:
-    """Lift a pause; what it held back is judged again."""
+    """Lift a pause. Kintsugi then re-evaluates the blocked signals."""
     from kintsugi.cli import mutations
 
     return await mutations.resume(connection, pause, why=why)
@@ -195,7 +208,9 @@ async def resume(
 async def approve(
     incident: IncidentId,
     *,
-    path: Annotated[str | None, typer.Option(metavar="PATH", help="The step to approve, where several ask.")] = None,
+    path: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The step to approve, if several steps ask for approval.")
+    ] = None,
     yes: Yes = False,
     connection: Connection,
 ) -> ExitCode:
@@ -214,9 +229,9 @@ async def recover(
     connection: Connection,
 ) -> ExitCode:
     """
-    Show what a runbook would do and what stands against it, ask, and start exactly that.
+    Show the plan of a runbook and the guards that refuse it, ask, and start exactly this plan.
 
-    A yes is the approval of the plan. In mode observe it is only shown, and the exit code is 4.
+    Your yes approves the plan. In mode observe, the plan is only shown, and the exit code is 4.
     """
     from kintsugi.cli import recover_command
 
@@ -225,7 +240,7 @@ async def recover(
 
 
 async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connection) -> ExitCode:
-    """Show what a rollback of a run would do and lose, ask, and roll it back."""
+    """Show the commands and the data loss of a rollback, ask, and roll the run back."""
     from kintsugi.cli import mutations
 
     return await mutations.roll_back(connection, incident, yes=yes)
@@ -233,6 +248,6 @@ async def rollback(incident: IncidentId, *, yes: Yes = False, connection: Connec
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    looks = (incidents, incident, signals, dead_letters, explain, diagnose, canary, services, pauses)
-    for command in (*looks, pause, resume, approve, recover, rollback, resend):
+    interval = (incidents, incident, signals, dead_letters, explain, diagnose, canary, services, pauses)
+    for command in (*interval, pause, resume, approve, recover, rollback, resend):
         app.command(command.__name__.replace("_", "-"))(spread(command))

@@ -28,8 +28,10 @@ class OutputFormat(StrEnum):
     JSON = "json"
 
 
-Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="Write the result for people or for programs.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Output = Annotated[
+    OutputFormat, typer.Option("--output", "-o", help="Write the result as text for people or as JSON for programs.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason; it is recorded.")]
 
 
@@ -38,7 +40,7 @@ class Connection:
     """Which daemon is asked, by whom, and how its answer is written."""
 
     server: Annotated[
-        str, typer.Option("--server", envvar="KINTSUGI_SERVER", metavar="URL", help="Where the daemon's API is.")
+        str, typer.Option("--server", envvar="KINTSUGI_SERVER", metavar="URL", help="The address of the daemon's API.")
     ] = DEFAULT_SERVER
     token_file: Annotated[
         Path | None,
@@ -46,7 +48,7 @@ class Connection:
             "--token-file",
             envvar="KINTSUGI_TOKEN_FILE",
             metavar="FILE",
-            help="Your operator's token; KINTSUGI_TOKEN holds the token itself.",
+            help="The file with your operator's token. The variable KINTSUGI_TOKEN can contain the token itself.",
         ),
     ] = None
     ca_file: Annotated[
@@ -55,12 +57,10 @@ class Connection:
             "--ca-file",
             envvar="KINTSUGI_CA_FILE",
             metavar="FILE",
-            help="The certificate authority of the daemon's certificate, in PEM; the system's by default.",
+            help="The certificate authority of the daemon's certificate, in PEM. Default: the system's authorities.",
         ),
     ] = None
-    who: Annotated[str, typer.Option("--as", metavar="NAME", help="Your name, where the token is not a named one.")] = (
-        ""
-    )
+    who: Annotated[str, typer.Option("--as", metavar="NAME", help="Your name, if your token has no name.")] = ""
     output: Output = OutputFormat.TEXT
 
 
@@ -74,7 +74,7 @@ class ClusterAccess:
             "--kubeconfig",
             envvar=["KINTSUGI_KUBE__KUBECONFIG", "KUBECONFIG"],
             metavar="FILE",
-            help="How to reach the cluster; the pod's own service account unless given.",
+            help="The kubeconfig for the cluster. Default: the pod's own service account.",
         ),
     ] = None
     context: Annotated[
@@ -89,23 +89,25 @@ class ClusterAccess:
 class Only:
     """What a pause is about; everything when nothing is named."""
 
-    namespace: Annotated[str, typer.Option(metavar="NS", help="Only what is in this namespace.")] = ""
-    service: Annotated[str, typer.Option(metavar="NAME", help="Only changes of this service.")] = ""
-    rule: Annotated[str, typer.Option(metavar="NAME", help="Only what this rule starts.")] = ""
+    namespace: Annotated[str, typer.Option(metavar="NS", help="Pause only changes in this namespace.")] = ""
+    service: Annotated[str, typer.Option(metavar="NAME", help="Pause only changes of this service.")] = ""
+    rule: Annotated[str, typer.Option(metavar="NAME", help="Pause only runs that this rule starts.")] = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manually:
     """How a runbook is started by hand: on what, with which values, and what is overruled for it."""
 
-    service: Annotated[str, typer.Option(metavar="NAME", help="The service, where the runbook does not name it.")] = ""
+    service: Annotated[str, typer.Option(metavar="NAME", help="The service, if the runbook does not name one.")] = ""
     values: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A value for a parameter; may be repeated."),
     ] = None
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--override", metavar="NAME", help="Overrule cooldown, failures or handed-over; it is recorded."),
+        typer.Option(
+            "--override", metavar="NAME", help="Overrule cooldown, failures or handed-over; the override is recorded."
+        ),
     ] = None
 
 

@@ -17,7 +17,7 @@ def agreed(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError("this is not a terminal, so nobody can be asked: give --yes to continue")
+        raise UsageError("this is not a terminal, so Kintsugi cannot ask: give --yes to continue")
     typer.echo(f"{question} [y/N] ", err=True, nl=False)
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
@@ -35,7 +35,7 @@ def waiting(detail: IncidentDetail, path: str | None) -> Approval:
         raise Refused(f"incident {incident.id} is {incident.state} and asks for no approval{_answers(newest.values())}")
     names = ", ".join(repr(each) for each in unanswered)
     if path is not None and path not in unanswered:
-        raise UsageError(f"--path: {path!r} asks for no approval; these do: {names}")
+        raise UsageError(f"--path: {path!r} does not ask for approval; these steps do: {names}")
     if path is None and len(unanswered) > 1:
         raise UsageError(f"several steps ask for approval: choose one with --path: {names}")
     return unanswered[path] if path is not None else next(iter(unanswered.values()))
@@ -60,16 +60,16 @@ def show_question(approval: Approval) -> None:
 def show_trouble(detail: IncidentDetail) -> None:
     """Show what was found wrong, if that is known."""
     if (found := latest(detail.diagnoses)) is not None:
-        print_note(f"What is wrong: {headline(found)}")
+        print_note(f"Problem: {headline(found)}")
 
 
 def show_rollback(answer: RollbackPreview) -> None:
     """Show what is wrong, what a rollback would do, as commands, what it would change, and what would be lost."""
     print_note(answer.text)
     if answer.wrong:
-        print_note(f"  what is wrong: {answer.wrong}")
+        print_note(f"  problem: {answer.wrong}")
     if answer.changes:
-        print_note(f"  it goes back: {answer.changes}")
+        print_note(f"  the rollback reverts: {answer.changes}")
     for command in answer.commands:
         print_note(f"  $ {command}" if not command.startswith("#") else f"  {command}")
     for loss in answer.losses:

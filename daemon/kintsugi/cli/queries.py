@@ -30,7 +30,7 @@ async def incidents(connection: Connection, *, service: str, open_only: bool, li
     if connection.output is OutputFormat.JSON:
         emit({"incidents": found})
     else:
-        _show(found, lambda: show_incidents(found, now=now), nothing="No such incidents.")
+        _show(found, lambda: show_incidents(found, now=now), empty="No such incidents.")
     return ExitCode.DONE
 
 
@@ -41,7 +41,7 @@ async def signals(connection: Connection, *, verdict: str, reason: str, before: 
     if connection.output is OutputFormat.JSON:
         emit({"signals": found})
         return ExitCode.DONE
-    _show(found, lambda: show_signals(found), nothing="No such signals.")
+    _show(found, lambda: show_signals(found), empty="No such signals.")
     _more(len(found), limit, lambda: found[-1].signal.id)
     return ExitCode.DONE
 
@@ -53,7 +53,7 @@ async def dead_letters(connection: Connection, *, before: str, limit: int) -> Ex
     if connection.output is OutputFormat.JSON:
         emit({"dead_letters": found})
         return ExitCode.DONE
-    _show(found, lambda: show_dead_letters(found), nothing="No dead letters.")
+    _show(found, lambda: show_dead_letters(found), empty="No dead letters.")
     _more(len(found), limit, lambda: found[-1].id)
     return ExitCode.DONE
 
@@ -61,12 +61,12 @@ async def dead_letters(connection: Connection, *, before: str, limit: int) -> Ex
 async def incident(connection: Connection, incident: str, *, evidence: bool, follow: timedelta | None) -> ExitCode:
     """Return an incident's story, and with `follow` go on looking that often until it is closed."""
     async with dial(connection) as daemon:
-        told = IncidentFollower(daemon, incident, form=connection.output)
-        await told.tell()
+        follower = IncidentFollower(daemon, incident, form=connection.output)
+        await follower.show()
         if follow is not None:
-            await told.follow(follow)
-        told.finish(evidence=evidence)
-    return ExitCode.DONE if follow is None else told.exit
+            await follower.follow(follow)
+        follower.finish(evidence=evidence)
+    return ExitCode.DONE if follow is None else follower.exit
 
 
 async def services(connection: Connection) -> ExitCode:
@@ -77,7 +77,7 @@ async def services(connection: Connection) -> ExitCode:
     if connection.output is OutputFormat.JSON:
         emit({"services": found.services, "stack": found.stack})
     else:
-        _show(found.services, lambda: show_services(found, now=now), nothing="The rules in force declare no services.")
+        _show(found.services, lambda: show_services(found, now=now), empty="The rules in force declare no services.")
     return ExitCode.DONE
 
 
@@ -88,7 +88,7 @@ async def pauses(connection: Connection) -> ExitCode:
     if connection.output is OutputFormat.JSON:
         emit({"pauses": found})
     else:
-        _show(found, lambda: show_pauses(found), nothing="Nothing is paused.")
+        _show(found, lambda: show_pauses(found), empty="Nothing is paused.")
     return ExitCode.DONE
 
 
@@ -144,12 +144,12 @@ async def _of_alerts(daemon: DaemonClient, file: Path) -> Sequence[tuple[str, Ex
     return [(str(alert), await daemon.explain_alert(alert.labels, alert.annotations)) for alert in alerts]
 
 
-def _show(found: Sequence[object], show: Callable[[], None], *, nothing: str) -> None:
+def _show(found: Sequence[object], show: Callable[[], None], *, empty: str) -> None:
     """Show a table, or say beside the result that it is empty."""
     if found:
         show()
     else:
-        print_note(nothing)
+        print_note(empty)
 
 
 def _more(found: int, limit: int, last: Callable[[], str]) -> None:

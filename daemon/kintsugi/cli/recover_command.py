@@ -17,7 +17,7 @@ from kintsugi.model.identity import new_id
 from kintsugi.retries import Waits, retry
 from kintsugi.server.operations import GuardResult, Override, RecoverPreview, RecoverRequest
 
-PATIENCE = timedelta(minutes=1)
+TIMEOUT = timedelta(minutes=1)
 """How long a start whose answer was lost is asked for again: a daemon that was killed is back by then."""
 
 AGAIN = timedelta(seconds=1)
@@ -29,7 +29,7 @@ async def recover(connection: Connection, request: RecoverRequest, *, yes: bool)
         shown = await daemon.recover(request)
         show_plan(shown)
         if not shown.allowed:
-            raise Refused(f"{shown.text}{_way_out(shown.answers)}")
+            raise Refused(f"{shown.text}{_override_hint(shown.answers)}")
         if not agreed("Start it?", yes=yes):
             raise Refused("nothing was started")
         begun = await _start(daemon, request, shown.digest)
@@ -55,7 +55,7 @@ def request_of(runbook: str, manually: Manually, *, why: str) -> RecoverRequest:
     overrides = manually.overrides or ()
     for name in overrides:
         if name not in set(Override):
-            raise UsageError(f"--override: {name!r} cannot be overruled; what can: {', '.join(Override)}")
+            raise UsageError(f"--override: {name!r} cannot be overruled; choose from: {', '.join(Override)}")
     return RecoverRequest(
         runbook=runbook,
         service=manually.service,
@@ -76,21 +76,21 @@ def show_plan(shown: RecoverPreview) -> None:
         print_note(f"  {step}")
     print_note(f"Plan {shown.digest}; its watchdog would check at {shown.deadline:%H:%M:%S} UTC")
     for each in shown.answers:
-        print_note(f"{'Overruled' if each.overruled else 'Against it'} ({each.reason}): {each.text}")
+        print_note(f"{'Overruled' if each.overruled else 'Refused'} ({each.reason}): {each.text}")
 
 
-def _way_out(answers: Sequence[GuardResult]) -> str:
+def _override_hint(answers: Sequence[GuardResult]) -> str:
     """Return how it could be started nevertheless, where nothing else stands against it."""
-    standing = [each for each in answers if not each.overruled]
-    if not standing or not all(each.override for each in standing):
+    refusals = [each for each in answers if not each.overruled]
+    if not refusals or not all(each.override for each in refusals):
         return ""
-    return f" (to start it nevertheless: {' '.join(f'--override {each.override}' for each in standing)})"
+    return f" (to start it anyway: {' '.join(f'--override {each.override}' for each in refusals)})"
 
 
 async def _start(daemon: DaemonClient, request: RecoverRequest, digest: str) -> RecoverPreview:
     """Start it; while no answer comes ask again for the same, which starts nothing twice."""
     loop = asyncio.get_running_loop()
-    until = loop.time() + PATIENCE.total_seconds()
+    until = loop.time() + TIMEOUT.total_seconds()
 
     def again(error: Exception) -> bool:
         if not isinstance(error, Unreachable) or loop.time() >= until:

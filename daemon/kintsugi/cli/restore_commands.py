@@ -12,14 +12,14 @@ from kintsugi.cli.options import Connection, spread
 async def drill(
     service: Annotated[str, typer.Argument(metavar="SERVICE", help="The service, as `kintsugi services` lists it.")],
     *,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the report, or return at once.")] = True,
-    every: Annotated[float, typer.Option(min=0.05, metavar="SECONDS", help="How often it is checked.")] = 2.0,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the report, or return immediately.")] = True,
+    every: Annotated[float, typer.Option(min=0.05, metavar="SECONDS", help="How often --wait checks the drill.")] = 2.0,
     connection: Connection,
 ) -> ExitCode:
     """
     Restore the newest backup into a server of its own, check it, and report.
 
-    Nothing live is touched. The exit code is 0 when it passed, 1 when it did not, 4 when it may not begin now.
+    The drill changes nothing live. The exit code is 0 if the drill passed, 1 if it failed, and 4 if it may not begin now.
     """
     from kintsugi.cli import drill_command
 

@@ -73,12 +73,12 @@ async def init(folder: Path, wanted: Wanted, settings: KubeSettings, output: Out
     files = {folder / f"{name}.yaml": each for name, each in zip(names, found, strict=True)}
     there = {file: files.pop(file) for file in list(files) if file.exists()}
     left_out += [
-        LeftOut(workload=str(each.workload), namespace=each.namespace, why=f"{file} is there already")
+        LeftOut(workload=str(each.workload), namespace=each.namespace, why=f"{file} already exists")
         for file, each in there.items()
     ]
     for file, each in files.items():
         _write(file, document(each, file.stem, str(folder)))
-    return _tell(folder, files, left_out, output)
+    return _report(folder, files, left_out, output)
 
 
 async def _named(kube: KubeClient, wanted: Wanted, folder: Path) -> list[FoundWorkload]:
@@ -88,14 +88,16 @@ async def _named(kube: KubeClient, wanted: Wanted, folder: Path) -> list[FoundWo
     known = list(dict.fromkeys(each for each in asked.values() if each is not None))
     files = [folder / f"{name}.yaml" for name in file_names([(namespace, each) for each in known])]
     problems = [f"{text!r}: write one of {_KNOWN}" for text, each in asked.items() if each is None]
-    problems += [f"{file} is there already: it is not overwritten" for file in files if file.exists()]
+    problems += [f"{file} already exists and is not overwritten" for file in files if file.exists()]
     services = await _services(kube, namespace)
     found: list[FoundWorkload] = []
     for each in known:
         try:
             found.append(_found(each, await kube.get(each.resource, each.name, namespace), services))
         except NotFound:
-            problems.append(f"{each} is not in the namespace {namespace}: say with -n in which it is")
+            problems.append(
+                f"{each} does not exist in the namespace {namespace}: give the workload's namespace with -n"
+            )
         except UsageError as error:
             problems.append(f"{each}: {error}")
     if problems:
@@ -129,11 +131,11 @@ def _not_ours(obj: Unstructured) -> str:
     """Return why nothing is written for a workload that nobody named, "" where something is."""
     metadata = unstructured.convert(obj, Object).metadata
     if metadata.namespace in CLUSTER_NAMESPACES:
-        return f"{metadata.namespace} is a namespace that the cluster lives on: nothing is ever changed there"
+        return f"{metadata.namespace} is a namespace of the cluster itself; Kintsugi changes nothing there"
     if _HOOK in metadata.annotations:
-        return "it is a hook of Helm, which removes it again"
+        return "the workload is a Helm hook, which Helm removes again"
     owner = next((each for each in metadata.owner_references if each.controller), None)
-    return f"{owner.kind} {owner.name} has made it, and keeps it as it is" if owner is not None else ""
+    return f"{owner.kind} {owner.name} manages the workload" if owner is not None else ""
 
 
 def _workload(text: str) -> WorkloadRef | None:
@@ -171,7 +173,7 @@ def _namespace(obj: Unstructured) -> str:
     return unstructured.nested_string(obj, "metadata", "namespace")
 
 
-def _tell(
+def _report(
     folder: Path, files: dict[Path, FoundWorkload], left_out: Sequence[LeftOut], output: OutputFormat
 ) -> ExitCode:
     """Print what would be watched, what was left out and why, and whether the folder is right."""

@@ -34,12 +34,12 @@ async def run_until_signal(work: Coroutine[Any, Any, object]) -> ExitCode:
     """
     loop = asyncio.get_running_loop()
     task = loop.create_task(_as_task(work), name="until-told")
-    told: list[signal.Signals] = []
+    received: list[signal.Signals] = []
 
     def stop(which: signal.Signals) -> None:
-        told.append(which)
+        received.append(which)
         task.cancel()
-        if len(told) == 1:
+        if len(received) == 1:
             _end_within(GRACE)
             print_note(f"{which.name}: stopping; press again to stop at once")
         else:
@@ -51,12 +51,12 @@ async def run_until_signal(work: Coroutine[Any, Any, object]) -> ExitCode:
     try:
         await task
     except asyncio.CancelledError:
-        if not told:
+        if not received:
             raise
     finally:
         _let_go(loop)
-    if len(told) > 1:
-        print_note("stopped at once; what was in progress is checked first at the next start")
+    if len(received) > 1:
+        print_note("stopped at once; the next start first checks the unfinished work")
         return ExitCode.FINDINGS
     return ExitCode.DONE
 

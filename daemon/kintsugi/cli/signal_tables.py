@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from kintsugi.cli.output import moment, plain, table
 from kintsugi.cli.story import what
 from kintsugi.cli.summary_tables import first_line
-from kintsugi.server.operations import DeadLetterSummary, JudgedSignal
+from kintsugi.server.operations import DeadLetterSummary, EvaluatedSignal
 
 _EXCERPT = 60
 """Characters of a dead letter that fit into its line; JSON has all that is shown."""
 
 
-def show_signals(signals: Iterable[JudgedSignal]) -> None:
+def show_signals(signals: Iterable[EvaluatedSignal]) -> None:
     """Show signals in the order in which they come, each with what became of it."""
     table(
         ("ID", "RECEIVED (UTC)", "SIGNAL", "FIRES", "VERDICT", "REASON", "WHY"),
@@ -33,7 +33,7 @@ def show_signals(signals: Iterable[JudgedSignal]) -> None:
 def show_dead_letters(letters: Iterable[DeadLetterSummary]) -> None:
     """Show what could not be understood, and whether it can be sent in again."""
     table(
-        ("ID", "RECEIVED (UTC)", "FROM", "RESEND", "REASON", "BEGINS"),
+        ("ID", "RECEIVED (UTC)", "FROM", "RESEND", "REASON", "EXCERPT"),
         (
             (
                 plain(each.id),
@@ -48,8 +48,8 @@ def show_dead_letters(letters: Iterable[DeadLetterSummary]) -> None:
     )
 
 
-def _fires(judged: JudgedSignal) -> str:
+def _fires(evaluated: EvaluatedSignal) -> str:
     """Return whether a signal fires."""
-    if judged.signal.ended is None:
-        return "again" if judged.continues else "yes"
-    return "no" if judged.refired is None else f"perhaps firing again since {judged.refired:%H:%M:%S}"
+    if evaluated.signal.ended is None:
+        return "again" if evaluated.continues else "yes"
+    return "no" if evaluated.refired is None else f"perhaps firing again since {evaluated.refired:%H:%M:%S}"

@@ -28,40 +28,40 @@ from kintsugi.model.records import (
 )
 from kintsugi.model.rules import RuleSource
 from kintsugi.model.step_path import RUN, StepPath
-from kintsugi.server.operations import IncidentDetail, JudgedSignal, KeptText, RunDetail
+from kintsugi.server.operations import EvaluatedSignal, IncidentDetail, KeptText, RunDetail
 
-_PHASES = {Phase.FORWARD: "What was done", Phase.ROLLBACK: "Rollback", Phase.UNDO: "Undone"}
+_PHASES = {Phase.FORWARD: "Steps", Phase.ROLLBACK: "Rollback", Phase.UNDO: "Undone"}
 OCCASIONS = {
-    Occasion.OPENED: "before anything was done",
-    Occasion.ROLLBACK: "when it was to be rolled back",
-    Occasion.HAND_OVER: "when it was handed over",
+    Occasion.OPENED: "before any change",
+    Occasion.ROLLBACK: "before the rollback",
+    Occasion.HAND_OVER: "at the hand-over",
 }
 _LATE = datetime.max.replace(tzinfo=UTC)
-_TELLING = ("alertname", "namespace", "pod", "deployment", "statefulset", "persistentvolumeclaim", "severity")
+_SHOWN_LABELS = ("alertname", "namespace", "pod", "deployment", "statefulset", "persistentvolumeclaim", "severity")
 """Labels by which an alert is known; the others would only fill the line."""
 
 
 def story(detail: IncidentDetail, *, now: datetime) -> Iterator[Text]:
     """Yield the lines of an incident from its first signal to where it stands."""
     yield from _head(detail, now)
-    yield from section("What fired", [*(line for each in detail.signals for line in _signal(each)), *_more(detail)])
+    yield from section("Signals", [*(line for each in detail.signals for line in _signal(each)), *_more(detail)])
     yield from section("Diagnosis", [line for each in detail.diagnoses for line in _diagnosed(each)])
     for run in detail.runs:
         yield from _run(run, now)
-    yield from section("Services that it covers", [line for each in detail.covers for line in _covered(each)])
+    yield from section("Covered services", [line for each in detail.covers for line in _covered(each)])
     yield from section("Approvals", [line for each in detail.approvals for line in _approval(each)])
-    yield from section("Evidence kept", [line for run in detail.runs for line in _evidence(run.evidence)])
-    yield from section("To undo it, newest first", undo_commands(detail))
+    yield from section("Evidence", [line for run in detail.runs for line in _evidence(run.evidence)])
+    yield from section("Undo commands, newest first", undo_commands(detail))
 
 
 def _head(detail: IncidentDetail, now: datetime) -> Iterator[Text]:
     incident = detail.incident
     yield Text.assemble(plain(incident.id, "bold"), "  ", plain(incident.service, "bold"), "  ", state(incident.state))
     if (known := latest(detail.diagnoses)) is not None:
-        wrong = "What was wrong" if incident.state in ENDED_WELL else "What is wrong"
+        wrong = "Past problem" if incident.state in ENDED_WELL else "Problem"
         yield Text.assemble(plain(f"{wrong}: ", "bold"), plain(headline(known)))
         if changed := what_changed(known):
-            yield Text.assemble(plain("What changed before: ", "bold"), plain(changed))
+            yield Text.assemble(plain("Earlier change: ", "bold"), plain(changed))
     if detail.affected:
         yield Text.assemble(plain("Also affected: ", "bold"), plain(", ".join(detail.affected)))
     yield plain(first_line(incident.reason))
@@ -81,9 +81,9 @@ def section(title: str, lines: Sequence[Text]) -> Iterator[Text]:
         yield from (Text.assemble("  ", line) for line in lines)
 
 
-def _signal(judged: JudgedSignal) -> Iterator[Text]:
-    signal, verdict = judged.signal, judged.verdict
-    how = "taken to be over" if signal.status is SignalStatus.STALE else "ended"
+def _signal(evaluated: EvaluatedSignal) -> Iterator[Text]:
+    signal, verdict = evaluated.signal, evaluated.verdict
+    how = "presumed over" if signal.status is SignalStatus.STALE else "ended"
     ended = f", {how} {signal.ended:%H:%M:%S}" if signal.status is not SignalStatus.FIRING and signal.ended else ""
     yield plain(f"{signal.began:%H:%M:%S}  {what(signal)} ({signal.source}{ended})")
     if verdict is None:
@@ -118,7 +118,7 @@ def _more(detail: IncidentDetail) -> Iterator[Text]:
 def what(signal: Signal) -> str:
     """Name what was observed; a watched object has labels, too, but is known by its name."""
     if signal.kind is RuleSource.ALERT:
-        shown = [f"{name}={signal.labels[name]}" for name in _TELLING[1:] if name in signal.labels]
+        shown = [f"{name}={signal.labels[name]}" for name in _SHOWN_LABELS[1:] if name in signal.labels]
         return " ".join([f"alert {signal.labels.get('alertname', signal.key)}", *shown])
     return f"{signal.target or signal.kind}: {signal.rule or signal.key}"
 
@@ -133,7 +133,9 @@ def _run(detail: RunDetail, now: datetime) -> Iterator[Text]:
             yield from section(title, [line for step in steps for line in step_lines(step, parents)])
     if run.finished is None and run.kind is RunKind.DRILL:
         yield Text()
-        yield plain(f"It ends by {run.deadline:%H:%M:%S} at the latest; then all that it made is undone.")
+        yield plain(
+            f"The drill ends by {run.deadline:%H:%M:%S} at the latest. Then Kintsugi deletes everything that the drill created."
+        )
     elif run.finished is None:
         left = f"The watchdog checks at {run.deadline:%H:%M:%S}" if run.deadline > now else "The watchdog is due"
         yield Text()
@@ -214,7 +216,12 @@ def undo_commands(detail: IncidentDetail) -> list[Text]:
         if each.run.state is not IncidentState.ROLLED_BACK:
             lines += _undo(each.steps)
     if any(line.plain.startswith("$ ") for line in lines):
-        lines.append(plain(f"kintsugi rollback {detail.incident.id} does it, and checks whether it helped", "dim"))
+        lines.append(
+            plain(
+                f"kintsugi rollback {detail.incident.id} runs these commands and checks whether the service recovers",
+                "dim",
+            )
+        )
     return lines
 
 

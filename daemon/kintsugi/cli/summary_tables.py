@@ -108,7 +108,7 @@ def _of_run(run: RunSummary) -> Iterator[Text]:
 def show_pauses(pauses: Iterable[Pause]) -> None:
     """Show the pauses that hold."""
     table(
-        ("ID", "HOLDS BACK", "WHO", "WHY", "SINCE (UTC)", "UNTIL (UTC)"),
+        ("ID", "BLOCKS", "WHO", "WHY", "SINCE (UTC)", "UNTIL (UTC)"),
         (
             (
                 plain(each.id),
@@ -116,7 +116,7 @@ def show_pauses(pauses: Iterable[Pause]) -> None:
                 plain(each.who),
                 plain(each.why),
                 plain(moment(each.since)),
-                plain(moment(each.until) if each.until else "it is resumed"),
+                plain(moment(each.until) if each.until else "resumed"),
             )
             for each in pauses
         ),
@@ -126,7 +126,7 @@ def show_pauses(pauses: Iterable[Pause]) -> None:
 def held_back(pause: Pause) -> str:
     """Return what a pause holds back."""
     what = f"{pause.scope} {pause.name}" if pause.name else "everything"
-    return f"{what}, rollbacks too" if pause.freeze else what
+    return f"{what}, including rollbacks" if pause.freeze else what
 
 
 def first_line(text: str) -> str:

@@ -27,7 +27,7 @@ def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False
     try:
         catalog = load(chosen)
     except CatalogErrors as errors:
-        tell(errors, output)
+        print_errors(errors, output)
         return ExitCode.FINDINGS
     warnings = lint(catalog)
     counts = {"services": len(catalog.services), "rules": len(catalog.rules), "runbooks": len(catalog.runbooks)}
@@ -41,7 +41,7 @@ def validate(paths: Sequence[Path], output: OutputFormat, *, alone: bool = False
     return ExitCode.DONE
 
 
-def tell(errors: CatalogErrors, output: OutputFormat) -> None:
+def print_errors(errors: CatalogErrors, output: OutputFormat) -> None:
     """Print every mistake."""
     if output is OutputFormat.JSON:
         emit({"ok": False, "problems": [asdict(each) for each in errors.problems]})
@@ -72,7 +72,7 @@ def write_schemas(kind: str, folder: Path, output: OutputFormat) -> ExitCode:
 def _known(kind: str) -> dict[str, dict[str, object]]:
     known = dict(schemas())
     if kind not in known:
-        raise UsageError(f"--kind: {kind!r}: one of {', '.join(known)}")
+        raise UsageError(f"--kind: {kind!r} is unknown; choose from: {', '.join(known)}")
     return known
 
 

@@ -18,7 +18,7 @@ COLUMNS = tuple("SINCE" if name == "FOR" else name for name in SERVICES)
 async def services(connection: Connection, every: timedelta) -> ExitCode:
     """Show services until Ctrl-C; a daemon that is away after the first look is waited for. Raises UsageError for JSON."""
     if connection.output is OutputFormat.JSON:
-        raise UsageError("--watch: is for people; in a program poll kintsugi services -o json")
+        raise UsageError("--watch shows a table for people; in a program, poll kintsugi services -o json")
     async with dial(connection) as daemon:
         with Screen() as screen, suppress(asyncio.CancelledError):  # Ctrl-C is how it ends: asyncio.run cancels us then
             await _watch(daemon, screen, every)
@@ -26,17 +26,17 @@ async def services(connection: Connection, every: timedelta) -> ExitCode:
 
 
 async def _watch(daemon: DaemonClient, screen: Screen, every: timedelta) -> None:
-    is_away, has_looked = False, False
+    is_away, has_shown = False, False
     while True:
         try:
             found = await daemon.services()
         except Unreachable as error:
-            if not has_looked:
+            if not has_shown:
                 raise
             if not is_away:
                 print_note(f"{str(error).partition('. ')[0]}; trying again")
             is_away = True
         else:
-            is_away, has_looked = False, True
+            is_away, has_shown = False, True
             screen.show(COLUMNS, service_rows(found, now=None), head=f"{moment(datetime.now(UTC))} UTC")
         await asyncio.sleep(every.total_seconds())

@@ -22,7 +22,7 @@ class Clients:
     prometheus: PrometheusClient
 
     @classmethod
-    def under(cls, rule: AddressRule) -> Self:
+    def restricted_to(cls, rule: AddressRule) -> Self:
         """Make the clients that keep to one rule of addresses."""
         http = HttpClient(rule)
         return cls(

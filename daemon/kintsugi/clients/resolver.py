@@ -25,19 +25,19 @@ CLUSTER_NAME = "kubernetes.default.svc"
 KNOWN_FOR = timedelta(seconds=10)
 """How long it is taken to go on that the cluster's names do not resolve: many checks fail for it at once."""
 
-OWN_PATIENCE = timedelta(seconds=3)
+OWN_TIMEOUT = timedelta(seconds=3)
 """How long the cluster's own name may take; within a cluster it takes milliseconds."""
 
 Address = IPv4Address | IPv6Address
 
 
-class LookUp(Protocol):
+class Lookup(Protocol):
     """Resolves a host once. Raises ProbeFailed when it has no address."""
 
     async def __call__(self, host: str, port: int, *, within: timedelta) -> tuple[Address, ...]: ...
 
 
-async def look_up(host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
+async def resolve(host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
     """Resolve a host as the machine does. Raises ProbeFailed when it has no address."""
     with suppress(ValueError):
         return (ip_address(host),)  # an address need not wait for the resolver's thread, which may be busy with names
@@ -78,7 +78,7 @@ class Resolver:
     `say` hears once why that does not, and once, with "", that it does again.
     """
 
-    def __init__(self, lookup: LookUp = look_up, say: Callable[[str], None] = log_problem) -> None:
+    def __init__(self, lookup: Lookup = resolve, say: Callable[[str], None] = log_problem) -> None:
         self._lookup = lookup
         self._say = say
         self._asking: asyncio.Task[str] | None = None
@@ -92,25 +92,25 @@ class Resolver:
         Raises ProbeFailed when it has none, ResolverFailed when nobody's name would resolve here. That is told in three
         quarters of the time, so that whoever waits for the answer does not take it for a silent service.
         """
-        looking = asyncio.ensure_future(self._lookup(host, port, within=within))
-        looking.add_done_callback(_heard_out)
+        pending = asyncio.ensure_future(self._lookup(host, port, within=within))
+        pending.add_done_callback(_heard_out)
         try:
-            await asyncio.wait([looking], timeout=within.total_seconds() / 2)
-            if not looking.done():
+            await asyncio.wait([pending], timeout=within.total_seconds() / 2)
+            if not pending.done():
                 await self._blame_own(f"{host} is not resolved yet", within=within / 4)
-            return await looking
+            return await pending
         except ResolverFailed:
             raise
         except ProbeFailed as error:
-            await self._blame_own(str(error), within=OWN_PATIENCE)
+            await self._blame_own(str(error), within=OWN_TIMEOUT)
             raise
         finally:
-            looking.cancel()
+            pending.cancel()
 
     async def resolves(self) -> bool:
         """Return whether the cluster's own name resolves, without saying so."""
         try:
-            await self._lookup(CLUSTER_NAME, 443, within=OWN_PATIENCE)
+            await self._lookup(CLUSTER_NAME, 443, within=OWN_TIMEOUT)
         except ProbeFailed:
             return False
         return True
@@ -140,7 +140,7 @@ class Resolver:
     async def _ask(self) -> str:
         before, self._problem = self._problem, ""
         try:
-            await self._lookup(CLUSTER_NAME, 443, within=OWN_PATIENCE)
+            await self._lookup(CLUSTER_NAME, 443, within=OWN_TIMEOUT)
         except ProbeFailed as error:
             self._problem = str(error)
         self._known_until = asyncio.get_running_loop().time() + KNOWN_FOR.total_seconds()
@@ -149,7 +149,7 @@ class Resolver:
         return self._problem
 
 
-def _heard_out(looking: asyncio.Future[tuple[Address, ...]]) -> None:
+def _heard_out(pending: asyncio.Future[tuple[Address, ...]]) -> None:
     """Take a look-up's error as heard, also where nobody waits for it any more."""
-    if not looking.cancelled():
-        looking.exception()
+    if not pending.cancelled():
+        pending.exception()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore import exceptions as told
+from botocore import exceptions
 from urllib3.exceptions import HTTPError
 
 from kintsugi.errors import StoreChanged, StoreError, StoreRefused, StoreUnreachable
@@ -32,18 +32,24 @@ _GONE = frozenset({"NoSuchKey", "404", "NotFound"})
 _CHANGED = frozenset({"PreconditionFailed", "412", "InvalidRange", "416"})
 _BUSY = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestTimeout", "TooManyRequests"})
 _NO_CREDENTIALS = (
-    told.NoCredentialsError,
-    told.PartialCredentialsError,
-    told.CredentialRetrievalError,
-    told.NoAuthTokenError,
-    told.ProfileNotFound,
-    told.ConfigNotFound,
-    told.InvalidConfigError,
-    told.UnauthorizedSSOTokenError,
-    told.SSOTokenLoadError,
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.CredentialRetrievalError,
+    exceptions.NoAuthTokenError,
+    exceptions.ProfileNotFound,
+    exceptions.ConfigNotFound,
+    exceptions.InvalidConfigError,
+    exceptions.UnauthorizedSSOTokenError,
+    exceptions.SSOTokenLoadError,
 )
 # `HTTPClientError` is the parent of broken, refused and timed out connections, of proxies and of TLS.
-_NO_ANSWER = (told.HTTPClientError, told.ResponseStreamingError, told.IncompleteReadError, HTTPError, OSError)
+_NO_ANSWER = (
+    exceptions.HTTPClientError,
+    exceptions.ResponseStreamingError,
+    exceptions.IncompleteReadError,
+    HTTPError,
+    OSError,
+)
 
 
 @contextmanager
@@ -64,19 +70,19 @@ def explained(where: str) -> Iterator[None]:
 def _explained(where: str) -> Iterator[None]:
     try:
         yield
-    except told.ClientError as error:
+    except exceptions.ClientError as error:
         raise _answered(where, error) from error
     except _NO_CREDENTIALS as error:
         raise StoreRefused(f"{where}: no usable credentials were found: {_sentence(error)}") from error
-    except told.EndpointConnectionError as error:
+    except exceptions.EndpointConnectionError as error:
         raise StoreUnreachable(f"{where}: S3 cannot be reached: {_sentence(error)}") from error
     except _NO_ANSWER as error:
         raise StoreUnreachable(f"{where}: the connection to S3 failed: {_sentence(error)}") from error
-    except (told.BotoCoreError, ValueError) as error:
+    except (exceptions.BotoCoreError, ValueError) as error:
         raise StoreRefused(f"{where}: this cannot be asked of S3: {_sentence(error)}") from error
 
 
-def _answered(where: str, error: told.ClientError) -> StoreError:
+def _answered(where: str, error: exceptions.ClientError) -> StoreError:
     """Judge an answer of the server by its code, and by its HTTP status where the code says nothing."""
     code = str(error.response.get("Error", {}).get("Code", ""))
     message = str(error.response.get("Error", {}).get("Message", ""))

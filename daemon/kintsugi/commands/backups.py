@@ -59,7 +59,7 @@ FETCH: Mapping[str, Type] = {"backup": BACKUP, **WORK}
 RESTORE: Mapping[str, Type] = {"restored": RESTORED, **WORK}
 DROP: Mapping[str, Type] = {"dropped": Struct("Dropped", {"database": STRING}), **WORK}
 
-FRESH = "a backup is restored into a fresh database, in one transaction: all of it or nothing"
+INTO_NEW_DATABASE = "a backup is restored into a fresh database, in one transaction: all of it or nothing"
 SERVER = (
     Flag(names=("-h", "--host"), key="host", kind=arg_types.HOST),
     Flag(names=("-p", "--port"), key="port", kind=arg_types.PORT),
@@ -99,7 +99,7 @@ def build_fetch(parsed: ParsedCommand) -> BackupFetch:
 def build_restore(parsed: ParsedCommand) -> PgRestore:
     """Build `pg_restore` of one dump, into a Service of the cluster or the server of a drill's own Job."""
     if not (parsed.on("exits") and parsed.on("single")):
-        raise parsed.misused(f"it needs --exit-on-error and --single-transaction: {FRESH}")
+        raise parsed.misused(f"it needs --exit-on-error and --single-transaction: {INTO_NEW_DATABASE}")
     (file,) = parsed.exactly(1)
     host = _host(parsed)
     if is_own_server(host) and (parsed.number("port") or not parsed.text("database").startswith(DRILL)):

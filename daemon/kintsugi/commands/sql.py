@@ -54,7 +54,7 @@ def checked_statement(text: str, vouched: frozenset[str] = frozenset()) -> str:
     `vouched` are further functions that may be called, as the service's document names them. Raises ValueError.
     """
     statement = plain_statement(text)
-    _judge(statement, vouched)
+    _check_statement(statement, vouched)
     return statement
 
 
@@ -86,7 +86,7 @@ def _tokens(text: str) -> tuple[Token, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _judge(statement: str, vouched: frozenset[str]) -> None:
+def _check_statement(statement: str, vouched: frozenset[str]) -> None:
     tokens = [token for token in tokens_of(statement) if token.kind != "blank"]
     if tokens[0].is_word("show"):
         if not _SHOW.fullmatch(statement):

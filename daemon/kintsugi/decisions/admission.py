@@ -116,7 +116,7 @@ def frozen(attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> Admissi
 
 
 def unapproved(_attempt: Attempt, inputs: AdmissionInput, _limits: Limits) -> AdmissionResult | None:
-    """Ask a person where the mode is now approve and nobody has approved this run."""
+    """Ask a person where the mode is now approve and no one has approved this run."""
     if inputs.mode is Mode.APPROVE and not inputs.approved:
         return AdmissionResult(
             decision=AdmissionDecision.ASK, reason="mode is approve, and nobody has approved this run"

@@ -1,8 +1,8 @@
 """
-Whether a backup is one to restore: facts about it come in, a flaw with its reason goes out, or none.
+Decides whether a backup may be restored: facts about it come in; a flaw with its reason goes out, or None.
 
-The checks are asked in the order in which their facts cost something to learn: what the listing says, the first bytes,
-the checksum of the whole, what is read from it. The first flaw ends it, and the next older backup is looked at.
+The checks run in the order of the cost of their facts: the listing, the first bytes, the checksum of the whole, the
+contents. The first flaw ends the checks of a backup, and the next older one is checked.
 """
 
 import re
@@ -23,7 +23,7 @@ METADATA = "sha256"
 _SHA256 = re.compile(r"\s*([0-9a-fA-F]{64})(?:\s|$)")
 _QUARTER = timedelta(minutes=15)
 _SLACK = timedelta(minutes=1)
-"""How much the clocks of S3 and of the machine that dumps may differ before a time zone is the explanation."""
+"""The largest difference between the clocks of S3 and of the dumping machine that is not taken for a time zone."""
 
 
 FILLABLE_TABLES: Mapping[str, frozenset[str]] = {"postgis": frozenset({"spatial_ref_sys"})}
@@ -66,9 +66,9 @@ class BackupRequirements:
     """
     The requirements of a backup: its database, the server's version, its age, and its size relative to the one before.
 
-    `server` and `tools` are major versions: of the server that takes it, and of the programs that read it. `half` is the
-    least share of the size before. `roles` and `extensions` are those that the server has or will be given; None where
-    nobody could be asked for its extensions.
+    `server` and `tools` are major versions: of the server that takes it, and of the programs that read it. `half` is
+    the least share of the size before. `roles` and `extensions` are those that the server has or will be given; None
+    where the server could not be asked for its extensions.
     """
 
     database: str
@@ -111,7 +111,7 @@ class ArchiveContents:
 
 
 def newest_first(objects: Iterable[StoredObject]) -> tuple[StoredObject, ...]:
-    """Return what may be a backup, newest first: neither a sidecar nor the mark of an empty folder."""
+    """Return the objects that may be backups, newest first, without sidecars and the marks of empty folders."""
     backups = [each for each in objects if not each.key.endswith((SIDECAR, "/"))]
     return tuple(sorted(backups, key=lambda each: (each.modified, each.key), reverse=True))
 
@@ -124,11 +124,11 @@ def recorded_sha256(text: str) -> str | None:
 
 def taken(header: ArchiveHeader, stored: StoredObject) -> datetime:
     """
-    Return when a dump began: what was written later is not in it.
+    Return the time at which a dump began: later writes are not in it.
 
     pg_dump records no time zone. A dump that began after its upload ended was taken in a zone ahead of UTC: it is set
-    back by the quarters of an hour that are needed. One that was taken behind UTC looks older than it is. What stays
-    unseen is a dump ahead of UTC that took longer than it is ahead: whoever dumps does it in UTC, as containers do.
+    back by the quarters of an hour that are needed. One that was taken behind UTC looks older than it is. A dump ahead
+    of UTC that took longer than it is ahead is not detected: dumps should be made in UTC, as in containers.
     """
     ahead = header.created - stored.modified
     if ahead <= timedelta(0):
@@ -206,7 +206,7 @@ def check_contents(contents: ArchiveContents, wanted: BackupRequirements) -> Unf
 
 
 def _check_rows(contents: ArchiveContents) -> UnfitBackup | None:
-    """Judge whether it has rows that nobody without a superuser's rights may insert; a superuser runs nothing of a dump."""
+    """Check for rows that only a superuser may insert; no part of a dump is run as a superuser."""
     filled = {table for extension in contents.extensions for table in FILLABLE_TABLES.get(extension, ())}
     foreign = [name for name in contents.foreign_rows if name.rpartition(".")[2] not in filled]
     if not foreign:

@@ -17,11 +17,11 @@ class ObserverHealth:
     """
     The health of the observer.
 
-    `stale_reason` names what is unsynced, stale or not answered by the API. `nodes_stale` counts nodes whose kubelet does not report
-    (its lease has run out), `nodes_back` those that have begun to again only just now: what is known of their pods is from
-    before. `names` says why our own name server does not answer, `checks` why the path of our own checks is
-    in doubt ("" for neither). `mute` counts, of `seen` services, the unhealthy ones of which nobody says why; those that fail
-    under one unhealthy upstream count once.
+    `stale_reason` names what is unsynced, stale or not answered by the API. `nodes_stale` counts nodes whose kubelet
+    does not report (its lease has run out), `nodes_back` those that have begun to again only just now: what is known of
+    their pods is from before. `names` says why our own name server does not answer, `checks` why the path of our own
+    checks is in doubt ("" for neither). `mute` counts, of `seen` services, the unhealthy ones without a known reason;
+    those that fail under one unhealthy upstream count once.
     """
 
     stale_reason: str = ""
@@ -61,20 +61,20 @@ def doubt(observer: ObserverHealth, share: float) -> str:
 
 
 class ObserverNotice(Enum):
-    """What is due about the incident of the observer."""
+    """The action that is due for the incident of the observer."""
 
-    NOTHING = "nothing"
+    NONE = "nothing"
     OPEN = "open"
     CLOSE = "close"
 
 
-def observer_notice(problem: str, lasting: timedelta, *, told: bool, patience: timedelta) -> ObserverNotice:
+def observer_notice(problem: str, lasting: timedelta, *, notified: bool, notify_after: timedelta) -> ObserverNotice:
     """
     Decide whether the incident about the observer is opened or closed.
 
-    It has been in doubt (`problem`), or trusted, for `lasting`, unbroken. Both count only after `patience`: an observer that
+    It has been in doubt (`problem`), or trusted, for `lasting`, unbroken. Both count only after `notify_after`: an observer that
     comes and goes is one incident.
     """
-    if bool(problem) is told or lasting < patience:
-        return ObserverNotice.NOTHING
+    if bool(problem) is notified or lasting < notify_after:
+        return ObserverNotice.NONE
     return ObserverNotice.OPEN if problem else ObserverNotice.CLOSE

@@ -13,16 +13,23 @@ from datetime import datetime, timedelta
 from kintsugi.durations import format_duration, format_seconds
 
 TOLERANCE = timedelta(seconds=30)
-"""How far two clocks may be apart: hosts that keep time are within a second, and no decision rests on less than this."""
+"""
+The allowed difference between two clocks: synchronised hosts are within a second, and no decision depends on less than
+this.
+"""
 
 AGREE_FOR = timedelta(minutes=1)
-"""How long all clocks must have agreed before time is trusted again: a clock that is being set is set more than once."""
+"""
+The time for which all clocks must agree before time is trusted again: a clock that is being set is set more than once.
+"""
 
 LONGEST_EXCHANGE = timedelta(seconds=10)
 """An answer that took longer says too little about when it was written."""
 
 ANSWERS = 5
-"""How many of the last answers are looked at. A `Date` out of a cache is too old, never too new: one that is right outweighs it."""
+"""
+The number of last answers that are compared. A `Date` from a cache is too old, never too new: a right one outweighs it.
+"""
 
 _SECOND = timedelta(seconds=1)
 
@@ -62,7 +69,7 @@ class ClockState:
     agreeing: ClockReading | None = None
 
 
-def judge(state: ClockState, now: ClockReading, answers: Sequence[ServerDate]) -> ClockState:
+def next_state(state: ClockState, now: ClockReading, answers: Sequence[ServerDate]) -> ClockState:
     """
     Judge the clocks by a reading and the last answers of the API server.
 

@@ -290,7 +290,7 @@ def ineffective(inputs: GuardInput) -> Verdict | None:
     """
     Start nothing whose problem has returned after each of several recoveries.
 
-    A person is told of it once, and may approve the plan all the same.
+    A person is notified once, and may still approve the plan.
     """
     limits, context = inputs.limits, inputs.context
     found = recurring(
@@ -351,7 +351,7 @@ def upstream(inputs: GuardInput) -> Verdict | None:
 
 
 def approving(inputs: GuardInput) -> Verdict | None:
-    """Ask a person where the mode is approve and nobody has approved yet."""
+    """Ask a person where the mode is approve and no one has approved yet."""
     if inputs.context.mode is Mode.APPROVE and not inputs.context.approved:
         text = f"{inputs.context.rule.runbook} waits for a person's approval"
         return inputs.answer(VerdictKind.AWAITING_APPROVAL, Reason.APPROVAL, text)

@@ -1,7 +1,7 @@
 """
-Why nothing is done for a service that is not well and has no incident.
+The reason for which no rule acts on a service that is not well and has no incident.
 
-Pure: its rules, and which of their conditions hold, come in.
+Pure: the inputs are its rules, and those of their conditions that hold.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,16 +10,17 @@ from datetime import datetime
 from kintsugi.model.rules import Rule
 
 
-def why_nothing_acts(rules: Collection[Rule], holding: Mapping[str, datetime], firing: Collection[str]) -> str:
+def inaction_reason(rules: Collection[Rule], holding: Mapping[str, datetime], firing: Collection[str]) -> str:
     """
     Return why no rule acts on a service that is not well.
 
-    `holding` is since when the conditions of rules hold that are not told yet, `firing` names the rules of which a signal holds.
+    `holding` maps rules to the time since which their condition holds without a signal yet; `firing` names the rules of
+    which a signal holds.
     """
     if not rules:
         return "nothing watches this: no rule is about it"
-    if told := sorted(rule.name for rule in rules if rule.name in firing):
-        return f"seen by {', '.join(told)}: what became of it is in `kintsugi signals`"
+    if rules_firing := sorted(rule.name for rule in rules if rule.name in firing):
+        return f"seen by {', '.join(rules_firing)}: what became of it is in `kintsugi signals`"
     waiting = [(holding[rule.name] + rule.for_duration, rule) for rule in rules if rule.name in holding]
     if waiting:
         due, rule = min(waiting, key=lambda each: (each[0], each[1].name))

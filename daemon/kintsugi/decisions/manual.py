@@ -1,7 +1,7 @@
 """
-May a person start this runbook now? The guards of recoveries are asked, but for those that a person overrules by name.
+Decides whether a person may start a runbook now: it asks the guards of recoveries, except those overruled by name.
 
-Pure. The ledger asks inside the request's transaction; before that a person is shown everything that stands against it.
+Pure. The ledger asks inside the request's transaction; before that a person is shown all objections.
 """
 
 from collections.abc import Collection, Mapping
@@ -40,7 +40,7 @@ class StartObjection:
 
 
 def objections(context: GuardContext, history: History, limits: Limits, *, now: datetime) -> tuple[StartObjection, ...]:
-    """List everything that stands against a start by hand, in the order of the guards."""
+    """Return all objections to a start by hand, in the order of the guards."""
     inputs = GuardInput(context=context, history=history, limits=limits, now=now)
     found = [StartObjection(verdict=verdict, override=OVERRULED.get(guard)) for guard, verdict in _answers(inputs)]
     return tuple(found)

@@ -1,5 +1,5 @@
 """
-Which rules does an observation concern, and does its condition hold?
+Finds the rules that an observation concerns, and evaluates their conditions.
 
 Pure. Rules are indexed by source, namespace and one required label, so that the cost of an event does not grow with the
 number of rules that cannot concern it.
@@ -35,7 +35,7 @@ _LITERALS = re.compile(r"[\w -]+(\|[\w -]+)*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """Why a rule does not match: the first condition that differed, what it wanted and what there was."""
+    """The first condition of a rule that does not match, with the wanted and the actual value."""
 
     condition: str
     wanted: str
@@ -44,7 +44,7 @@ class Difference:
 
 class LabelIndex(Generic[T]):
     """
-    Items by one label that each of them wants, the one that tells most of them apart.
+    Items by one label that each of them wants: the one that distinguishes most of them.
 
     A rule without such a label is always found: the caller compares the rest.
     """

@@ -1,8 +1,8 @@
 """
 Decides how far a run may go: as far as its rule lets it, and in other services no further than their own rules do.
 
-Pure. A run about all services changes services that have rules of their own; whoever has set these to `observe` or `approve` has
-said how far a runbook may go there.
+Pure. A run about all services changes services that have rules of their own; a mode `observe` or `approve` of these
+limits a runbook there.
 """
 
 from collections.abc import Collection

@@ -1,5 +1,5 @@
 """
-Do two rules pull one object in opposite directions? A change that takes back what another rule has just made.
+Detects two rules that pull one object in opposite directions: a change that undoes another rule's recent change.
 
 Pure. The gate asks before every attempt; the run that comes second is handed to a person, and with that neither goes on.
 """

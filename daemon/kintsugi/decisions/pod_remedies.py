@@ -1,8 +1,8 @@
 """
-What helps pods as they are, whatever their template: one of them restarted first, other nodes, the replicas that there were before.
+The remedies for pods independent of their template: a canary restart, other nodes, the earlier number of replicas.
 
-Pure, and asked by `remedies`. Each has a guard (what has to be known, and whose the workload is), a step of its own in the runbook,
-and an end: what was tried for this trouble and did not help is not tried again.
+Pure, and asked by `remedies`. Each has a guard (the facts that must be known, the owner of the workload), a step of its
+own in the runbook, and an end: a remedy that did not help against this trouble is not tried again.
 """
 
 from kintsugi.model.causes import Cause, Diagnosis
@@ -18,10 +18,10 @@ ENOUGH_FOR_A_CANARY = 2
 
 def restart_one(diagnosis: Diagnosis, cause: Cause, facts: RevisionFacts, state: WorkloadState) -> Remedy:
     """
-    Return what helps pods that are ready, and do not answer or began before their configuration changed.
+    Return the remedy for pods that are ready, and do not answer or began before their configuration changed.
 
-    One pod is restarted first; the only one is replaced by a successor that comes before it goes. What a change of a ConfigMap or
-    Secret has broken no restart mends.
+    One pod is restarted first; the only one is replaced by a successor that comes before it goes. A restart does not
+    repair damage by a change of a ConfigMap or Secret.
     """
     if cause.object not in (diagnosis.object, "") and not _began_before(cause):
         return Remedy(kind=RemedyKind.HAND_OVER, reason=f"no restart helps, it is the configuration: {cause.text}")

@@ -40,11 +40,12 @@ class HoldCause(Enum):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HoldTerms:
     """
-    The figures of holds. After `limit` a person is told, and what its upstream does not explain is judged by itself.
+    The figures of holds. After `limit` a person is notified, and trouble that the upstream does not explain is judged
+    by itself.
 
-    An upstream must have served unbroken for `steady` before it holds nobody. A dependent's trouble may show up to
-    `head_start` before its upstream's, whose probes are slower. An alert may fire for `alert_lag` after its service is well
-    and what its upstream had to be done is done.
+    An upstream must have served unbroken for `steady` before it holds no dependent. A dependent's trouble may show up
+    to `head_start` before its upstream's, whose probes are slower. An alert may fire for `alert_lag` after its service
+    is well and what its upstream had to be done is done.
     """
 
     limit: timedelta = timedelta(minutes=15)
@@ -94,8 +95,9 @@ class Hold:
     """
     A dependent waits for `upstream`, as far as is seen; `ends` says whether it still does by what the ledger knows.
 
-    `explained`: the upstream's trouble accounts for this one. `recovering`: a run of the upstream is under way. `lapsed` is
-    when the upstream stopped serving, None where nobody saw it. After `until` the cause is over by itself.
+    `explained`: the upstream's trouble accounts for this one. `recovering`: a run of the upstream is under way.
+    `lapsed` is when the upstream stopped serving, None where that was not seen. After `until` the cause is over by
+    itself.
     """
 
     upstream: str
@@ -110,7 +112,10 @@ class Hold:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """What the ledger knows of a hold: since when the service is held (None: not yet), and the last run of each upstream."""
+    """
+    The ledger's record of a hold: the time since which the service is held (None: not yet), and the last run of each
+    upstream.
+    """
 
     since: datetime | None = None
     ended: Mapping[str, PastRun] = field(default_factory=dict)
@@ -164,9 +169,10 @@ def holds(trouble: Trouble, services: Mapping[str, Service], upstream: Upstream,
     """
     Return the holds of a service in trouble by the current views, the deepest cause first.
 
-    An upstream counts while it is not *serving*, also where it was scaled to none, has not served unbroken for long enough, or
-    has a run under way that began when it did not serve, up to that run's verification. One that serves throughout blocks
-    nobody, but just after a person was called for it. A run that recovers all services comes before every upstream.
+    An upstream counts while it is not *serving*, also where it was scaled to none, has not served unbroken for long
+    enough, or has a run under way that began when it did not serve, up to that run's verification. One that serves
+    throughout blocks no dependent, except just after a person was called for it. A run that recovers all services comes
+    before every upstream.
     """
     known = upstreams_of(trouble.service.name, services)
     found = tuple(hold for each in known if (hold := _hold(trouble, each, upstream, now)) is not None)
@@ -260,7 +266,7 @@ def _hold(trouble: Trouble, name: str, upstream: Upstream, now: datetime) -> Hol
     if run is not None and _holds_up(run, view):
         cause, why = HoldCause.RECOVERING, f"{name} is being recovered by run {run.id}"
     elif view.desired > 0 and not view.serving:
-        cause, why = HoldCause.DOWN, f"{name} is not serving ({_standing(view)})"
+        cause, why = HoldCause.DOWN, f"{name} is not serving ({_readiness(view)})"
     elif _is_away(view):
         cause, why = HoldCause.AT_ZERO, f"{name} is scaled to none (it had {view.replicas})"
     elif view.serving and not settled:
@@ -287,14 +293,14 @@ def _hold(trouble: Trouble, name: str, upstream: Upstream, now: datetime) -> Hol
     )
 
 
-def _standing(view: ServiceView) -> str:
+def _readiness(view: ServiceView) -> str:
     """Return how many pods of a service that does not serve are ready, and whether its Service leads to none of them."""
     ready = f"{view.ready} of {view.desired} ready"
     return f"{ready}, and its Service leads to none of them" if view.ready else ready
 
 
 def fails_dependents(view: ServiceView) -> bool:
-    """Return whether a service can answer nobody who depends on it: it does not serve, or was scaled to none."""
+    """Return whether a service cannot answer its dependents: it does not serve, or was scaled to zero."""
     return _is_away(view) or (view.desired > 0 and not view.serving)
 
 

@@ -13,7 +13,7 @@ from enum import Enum
 from kintsugi.model.records import Approval, Incident, IncidentState, RunRecord, Signal, SignalStatus, Verdict
 
 MOST_TASK_FAILURES = 3
-"""How often a run whose task has died is resumed before it is handed over: a defect would only repeat."""
+"""The number of times a run whose task has died is resumed before it is handed over: a defect would only repeat."""
 
 MOST_SILENCE = timedelta(minutes=10)
 """The time that a run past its deadline may be silent: far longer than any single request takes."""
@@ -27,14 +27,14 @@ class IncidentAction(Enum):
     WAIT = "wait"
     ASK = "ask"
     START = "start"
-    JUDGE = "judge"
+    EVALUATE = "judge"
     END = "end"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IncidentNeed:
     """
-    An action with its reason; `told` when a person must hear of it.
+    An action with its reason; `notify` when a person must be notified.
 
     `state` is where END leaves the incident, `approval` the answer that START relies on.
     """
@@ -43,7 +43,7 @@ class IncidentNeed:
     reason: str = ""
     state: IncidentState = IncidentState.NEEDS_OPERATOR
     approval: Approval | None = None
-    told: bool = False
+    notify: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,10 +67,10 @@ def need_of(incident_state: OpenIncident, *, now: datetime) -> IncidentNeed:
     incident = incident_state.incident
     if incident.state not in _WAITING or incident_state.had_run:
         text = f"it was {incident.state} without a run: check whether {incident.service} is healthy"
-        return IncidentNeed(action=IncidentAction.END, reason=text, told=True)
+        return IncidentNeed(action=IncidentAction.END, reason=text, notify=True)
     if not incident_state.signals:
         text = f"it was {incident.state} without a signal that could be judged again: check whether {incident.service} is healthy"
-        return IncidentNeed(action=IncidentAction.END, reason=text, told=True)
+        return IncidentNeed(action=IncidentAction.END, reason=text, notify=True)
     held = incident.state is IncidentState.HELD
     if incident_state.clear and held:
         text = f"upstream: it recovered while it was held ({incident.reason})"
@@ -81,7 +81,7 @@ def need_of(incident_state: OpenIncident, *, now: datetime) -> IncidentNeed:
         )
     if held:
         return IncidentNeed(
-            action=IncidentAction.WAIT if is_judged_again(incident_state.signals) else IncidentAction.JUDGE
+            action=IncidentAction.WAIT if is_reevaluated(incident_state.signals) else IncidentAction.EVALUATE
         )
     return _answered(incident_state.approvals, now)
 
@@ -100,10 +100,10 @@ def _answered(approvals: Sequence[Approval], now: datetime) -> IncidentNeed:
     if newest.answered is not None:
         return IncidentNeed(action=IncidentAction.ASK)
     text = f"nobody approved by {newest.expires:%H:%M:%S}"
-    return IncidentNeed(action=IncidentAction.END, state=IncidentState.CANCELLED, reason=text, told=True)
+    return IncidentNeed(action=IncidentAction.END, state=IncidentState.CANCELLED, reason=text, notify=True)
 
 
-def is_judged_again(signals: Sequence[tuple[Signal, Verdict | None]]) -> bool:
+def is_reevaluated(signals: Sequence[tuple[Signal, Verdict | None]]) -> bool:
     """Return whether a firing signal has no verdict yet, or a provisional one: the pipeline evaluates it again."""
     going_on = [verdict for signal, verdict in signals if signal.status is SignalStatus.FIRING]
     return any(verdict is None or verdict.until is not None for verdict in going_on)

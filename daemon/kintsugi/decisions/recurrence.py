@@ -97,6 +97,6 @@ def conclusive_runs(past: list[PastRun]) -> list[PastRun]:
 
 def tried_in_vain(runs: Iterable[TriedRemedy]) -> frozenset[RemedyKind]:
     """Return the remedies of the newest runs (newest first) up to the first run that helped."""
-    telling = (run for run in runs if run.state not in INCONCLUSIVE_OUTCOMES)
-    streak = takewhile(lambda run: run.state in UNHELPFUL_OUTCOMES, telling)
+    conclusive = (run for run in runs if run.state not in INCONCLUSIVE_OUTCOMES)
+    streak = takewhile(lambda run: run.state in UNHELPFUL_OUTCOMES, conclusive)
     return frozenset().union(*(run.remedies for run in streak))

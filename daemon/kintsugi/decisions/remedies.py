@@ -1,8 +1,8 @@
 """
 Chooses the remedy for a cause: from none to a rollback at once, and a person where no remedy can help.
 
-Pure. A template is taken back at once only where it is clear: it was never good, the likeliest cause lies in a field that
-it changed, the revision before was seen good, upstreams are well, and nobody else would take the change back.
+Pure. A template is taken back at once only where it is clear: it was never good, the likeliest cause lies in a field
+that it changed, the revision before was seen good, upstreams are well, and no other manager would revert the change.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,5 +1,6 @@
 """
-What helps a workload that has too little: a memory limit that is raised in place, a claim that grows, up to the ceiling of its service.
+The remedies for a lack of resources: a memory limit is raised in place, a claim grows, up to the ceiling of the
+service.
 
 Pure, and asked by `remedies`. Without a ceiling nothing is raised, and the reason has the command for a person.
 """
@@ -15,14 +16,17 @@ from kubeobjects.quantities import quantity, whole
 BUMP_UP_RATIO = Decimal("1.2")
 MIN_BUMP_UP = 100 * 1024**2
 """
-How far a limit is raised: by a fifth, and by 100 MiB at least.
+The least amount by which a limit is raised: 100 MiB, or a fifth where that is more.
 
-So much the VerticalPodAutoscaler adds after a container was ended for its memory (`--oom-bump-up-ratio`,
+The VerticalPodAutoscaler adds as much after a container was ended for its memory (`--oom-bump-up-ratio`,
 `--oom-min-bump-up-bytes` of its recommender).
 """
 
 GROWTH_RATIO = Decimal("1.5")
-"""How far a claim grows: storage may take one change of a volume in hours, so that a little more would soon be too little again."""
+"""
+The factor by which a claim grows: storage may take one change of a volume in hours, so that a small growth would soon
+be too little.
+"""
 
 _LIMIT = re.compile(r"containers\[([^\]]+)\]\.resources\.limits\.memory")
 _POD, _ENDED = "pod/", ".terminated"

@@ -1,5 +1,6 @@
 """
-Decides whether a revision of a workload is good, and whether one that was is so no more: what a rollback may lead to.
+Decides whether a revision of a workload is good, so that a rollback may lead to it, and whether a good one is good no
+more.
 
 Pure. Health alone does not make it so: pods can be ready and answer every request with an error.
 """
@@ -14,7 +15,7 @@ from kintsugi.objects import predicates
 from kintsugi.objects.pods import Pod
 
 ON_TRIAL = 6
-"""How long a good revision may turn out not to be one, in multiples of what made it good: an hour by default."""
+"""The time on trial of a good revision, in multiples of the time that made it good: an hour by default."""
 
 _OUT_OF_MEMORY = "OOMKilled"
 
@@ -22,10 +23,11 @@ _OUT_OF_MEMORY = "OOMKilled"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedRevision:
     """
-    What is known of the revision that a service is well with.
+    The facts about the revision with which a service is well.
 
-    `since` is when it began to be well with it. `unasked` are the service's checks that were not asked since, `checks` how the
-    others were answered last; one that has no answer is in neither. `signals` are the rules whose signals about the service hold.
+    `since` is the time at which it became well with it. `unasked` are the service's checks that were not asked since,
+    `checks` the last answers of the others; a check without an answer is in neither. `signals` are the rules whose
+    signals about the service hold.
     """
 
     since: datetime

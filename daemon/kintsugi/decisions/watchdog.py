@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from kintsugi.decisions.rollback_evidence import RollbackEvidence, objection_to_rollback
 from kintsugi.model.runbooks import RollbackPolicy, RollbackThen
 from kintsugi.model.views import ServiceView
 from kintsugi.objects import predicates
 from kintsugi.objects.kept import Pod
-from kintsugi.objects.owners import Manager
 from kintsugi.objects.rollouts import unsettled
 
 FLAPPING = 5
@@ -24,10 +24,13 @@ ROLLOUT = 5
 """The limit of a rollout after a rollback, in verification times: 10 minutes by default, as in Kubernetes."""
 
 SKEW = timedelta(seconds=30)
-"""How far the API server's clock may be from ours: a pod that was made so shortly before the run counts as made since."""
+"""
+The allowed difference between the API server's clock and ours: a pod made this shortly before the run counts as made
+since.
+"""
 
 MOST_PODS = 3
-"""How many pods are named in a reason; of more their number is said."""
+"""The most pods that are named in a reason; of the others only the number is given."""
 
 
 class WatchdogDecision(StrEnum):
@@ -78,25 +81,6 @@ class Progress:
     clear_since: datetime | None = None
     stuck: bool = False
     untried: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RollbackEvidence:
-    """
-    The evidence for and against rolling the workload back.
-
-    `known_good`: the failing template was once seen good, so that the fault is elsewhere. `last_written_by_us`: the template is as
-    our run left it, which is only known where that was `noted`. `upstream`: the name of an unhealthy upstream. `managers`: GitOps
-    or operators that own the workload; `release`: its Helm release. `progresses`: its rollout gets on.
-    """
-
-    known_good: bool
-    last_written_by_us: bool
-    noted: bool = True
-    upstream: str = ""
-    managers: tuple[Manager, ...] = ()
-    release: str = ""
-    progresses: bool = False
 
 
 def progresses(view: ServiceView, *, start_up: timedelta, now: datetime) -> bool:
@@ -243,8 +227,12 @@ def steady_since(view: ServiceView, progress: Progress) -> datetime | None:
     """
     if not view.healthy or view.healthy_since is None:
         return None
-    turns = [predicates.condition_of(pod.status.conditions, "Ready") for pod in made_since(view, progress.began)]
-    ready = [turn.last_transition_time for turn in turns if turn is not None and turn.status == "True"]
+    conditions = [predicates.condition_of(pod.status.conditions, "Ready") for pod in made_since(view, progress.began)]
+    ready = [
+        condition.last_transition_time
+        for condition in conditions
+        if condition is not None and condition.status == "True"
+    ]
     moments = [view.healthy_since, view.last_restart, progress.steps_finished_at, *ready]
     return max(moment for moment in moments if moment is not None)
 
@@ -302,9 +290,9 @@ def after_rollback(view: ServiceView, progress: Progress, timings: WatchdogTimin
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeadlinePolicy:
     """
-    How the runbook wants its deadline treated: with care or always, and what comes after the rollback's steps.
+    The policy of a runbook at its deadline: rollback with care or always, and the action after the rollback's steps.
 
-    `observed_since` is when this process first judged the service after the deadline with a current view.
+    `observed_since` is the time at which this process first judged the service after the deadline with a current view.
     """
 
     policy: RollbackPolicy
@@ -316,10 +304,10 @@ def at_deadline(
     view: ServiceView, evidence: RollbackEvidence, terms: DeadlinePolicy, timings: WatchdogTimings, *, now: datetime
 ) -> WatchdogResult:
     """
-    Judge at the deadline, on what is seen now (P5: an overdue watchdog looks again first).
+    Judge at the deadline, on what is seen now (P5: an overdue watchdog checks again first).
 
-    A rollback happens by itself only when the failing template was never seen good, is as our run left it, upstreams are
-    well, nobody else manages the workload, and the failure has lasted; `always` is the author's choice.
+    A rollback happens by itself only when the failing template was never seen good, is as our run left it, upstreams
+    are well, no other manager owns the workload, and the failure has lasted; `always` is the author's choice.
     """
     if not view.is_current or view.healthy is None:
         return WatchdogResult(
@@ -361,38 +349,3 @@ def at_deadline(
         decision=WatchdogDecision.WAIT,
         reason=f"the deadline was reached; {view.name} has not failed for {timings.failing_for} without interruption",
     )
-
-
-def command_back(view: ServiceView, evidence: RollbackEvidence, *, last_good: int) -> str:
-    """
-    Return the command with which a person rolls the workload back, "" for none; a shell takes it as it is.
-
-    `last_good` is the number of the last revision that was seen good, 0 where none is known. There is no command where the
-    failing template was seen good, or where GitOps or an operator would revert it. What Helm owns goes back by Helm alone.
-    """
-    if evidence.known_good or evidence.managers:
-        return ""
-    namespace = view.service.namespace
-    if evidence.release:
-        return f"helm rollback {evidence.release} -n {namespace}  # to the release before"
-    if not last_good:
-        return ""
-    undo = f"kubectl rollout undo {view.service.workload} --to-revision={last_good} -n {namespace}"
-    return f"{undo}  # it was seen healthy"
-
-
-def objection_to_rollback(view: ServiceView, evidence: RollbackEvidence) -> str:
-    """Return the first objection to an automatic rollback, "" for none."""
-    if evidence.upstream:
-        return f"its upstream {evidence.upstream} is unhealthy, so the revision may not be the cause"
-    if evidence.managers:
-        return f"{view.service.workload} is managed by {', '.join(map(str, evidence.managers))}"
-    if evidence.release:
-        return f"{view.service.workload} is of the Helm release {evidence.release}, whose owner rolls it back"
-    if not evidence.noted:
-        return f"which template {view.service.workload} had when the run began could not be seen"
-    if not evidence.last_written_by_us:
-        return f"someone has changed {view.service.workload} since the run began"
-    if evidence.known_good:
-        return "the revision that fails now was seen good before, so a rollback would not help"
-    return ""

@@ -1,8 +1,8 @@
 """
-Pure: may a workload be started that stands at 0 replicas? Never one that a restore holds, that may rest there, or of which
-nobody knows how many replicas it is to have.
+Decides whether a workload at 0 replicas may be started: not one that a restore holds, that may rest there, or whose
+number of replicas is not known.
 
-The guards ask before a run is started, the gate once more before the workload is scaled.
+Pure. The guards ask before a run is started, the gate again before the workload is scaled.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class AtZero:
     """
     A workload (`uid`) at 0 replicas that a run would start.
 
-    `replicas` is what it would be started with, None where nobody knows; `running_since` when it last began to have any, `rests`
-    which autoscaler may let it rest at 0, "" for none.
+    `replicas` is the number that it would be started with, None where that is not known; `running_since` is the time at
+    which it last got any; `rests` is the autoscaler that may let it rest at 0, "" for none.
     """
 
     workload: WorkloadRef
@@ -31,10 +31,10 @@ class AtZero:
 
 def at_zero(view: ServiceView | None) -> AtZero | None:
     """Return the AtZero of a service's workload; None where it has replicas, or is absent."""
-    return standing_of(view) if view is not None and view.desired < 1 else None
+    return as_at_zero(view) if view is not None and view.desired < 1 else None
 
 
-def standing_of(view: ServiceView) -> AtZero | None:
+def as_at_zero(view: ServiceView) -> AtZero | None:
     """Return the AtZero that a service's workload would have at 0 replicas; None where it is absent."""
     if view.workload is None:
         return None
@@ -47,18 +47,18 @@ def standing_of(view: ServiceView) -> AtZero | None:
     )
 
 
-def objection(standing: AtZero, stop: ScaledToZero | None) -> str:
+def objection(candidate: AtZero, stop: ScaledToZero | None) -> str:
     """
     Return why a workload may not be started, "" when it may. `stop` is the run that has scaled it to 0 last, if any has.
 
-    That one holds it, also after its end, until somebody else has started it since.
+    That run holds it, also after its end, until someone else has started it.
     """
-    name = standing.workload
-    if stop is not None and (standing.running_since is None or standing.running_since <= stop.moment):
+    name = candidate.workload
+    if stop is not None and (candidate.running_since is None or candidate.running_since <= stop.moment):
         return f"{name} is held at 0 by a restore: run {stop.run} has stopped it, and it has not been started since"
-    if standing.rests:
-        return f"{name} is left at 0: {standing.rests}"
-    if standing.replicas is None:
+    if candidate.rests:
+        return f"{name} is left at 0: {candidate.rests}"
+    if candidate.replicas is None:
         return (
             f"the number of replicas of {name} is unknown: it was never seen with any, and its Service document "
             "has no `replicas`"

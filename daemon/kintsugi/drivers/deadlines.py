@@ -1,9 +1,9 @@
 """
 The deadlines of a run and of its rollback, and the times that do not count.
 
-The clock of a run's deadline stands still while the run waits for a person (an approval, a pause) or for a slot. How long it
-has stood still is read from the ledger's rows each time, so that a restart neither loses nor doubles any of it. A person may
-roll a run back again after a rollback that did not help: each rollback has its own notes in the journal.
+The clock of a run's deadline stops while the run waits for a person (an approval, a pause) or for a slot. The time for
+which it was stopped is read from the ledger's rows each time, so that a restart neither loses nor doubles any of it. A
+person may roll a run back again after a rollback that did not help: each rollback has its own notes in the journal.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from kintsugi.model.runbooks import InOrder, Parallel, Rollback, Step
 from kintsugi.model.step_path import RUN, StepPath
 from kintsugi.runner.context import RunnerDeps
 from kintsugi.runner.ends import ExecutionStopped
-from kintsugi.runner.holds import STANDS_STILL, slotless
+from kintsugi.runner.holds import CLOCK_STOPPED, slotless
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.report import asking
 from kintsugi.telemetry import get_logger
@@ -44,7 +44,7 @@ LIMIT = 30
 """The limit of a rollback in verification times, besides the timeouts of its steps: an hour by default."""
 
 
-async def nobody() -> Sequence[RunRecord]:
+async def no_runs() -> Sequence[RunRecord]:
     """Return no runs: the default of a run that waits for none."""
     return ()
 
@@ -52,11 +52,11 @@ async def nobody() -> Sequence[RunRecord]:
 @dataclass(kw_only=True)
 class DeadlineClock:
     """
-    Moves one run's deadline by the time for which its clock has stood still.
+    Moves one run's deadline by the time for which its clock was stopped.
 
-    `after` is what the runbook gives a run. `marked` are the spans in which the namespace was marked as paused, as far as
-    this process has seen them: an annotation does not say since when it is there. `others` are the child runs that this one
-    waits for: while a person is waited for there, this run's clock stands still, too.
+    `after` is the time that the runbook gives a run. `marked` are the spans in which the namespace was marked as
+    paused, as far as this process has seen them: an annotation has no time of its own. `others` are the child runs that
+    this one waits for: while one of them waits for a person, this run's clock is stopped, too.
     """
 
     deps: RunnerDeps
@@ -64,28 +64,29 @@ class DeadlineClock:
     journal: Journal
     after: timedelta
     marked: list[Span] = field(default_factory=list)
-    others: Callable[[], Awaitable[Sequence[RunRecord]]] = nobody
+    others: Callable[[], Awaitable[Sequence[RunRecord]]] = no_runs
     _said: str = ""
 
     async def check(self) -> str:
         """
-        Move the deadline once it has come, if the clock has stood still, and return why it does so now; "" while it runs.
+        Move the deadline once it has come, if the clock was stopped, and return why it is stopped now; "" while it
+        runs.
 
-        Nobody is asked before the deadline has come: until then nothing follows from it.
+        Nothing is read before the deadline has come: until then no decision depends on it.
         """
         run, now = self.journal.run, self.deps.clock()
         mark = self._mark(now)
-        if now < run.deadline or run.state in STANDS_STILL:
+        if now < run.deadline or run.state in CLOCK_STOPPED:
             return ""
         others = await self.others()
         pauses = await self.pauses(now, others)
         paused = next((f"paused by {each.who}: {each.why}" for each in pauses if is_in_force(each, now)), "")
-        stands = mark or paused or asking(others)
-        if stands and stands != self._said:
-            log.info("deadline postponed", run=run.id, why=stands)
-        self._said = stands
-        await self._move(now, pauses, others, least=STEPS * self.deps.pace if stands else timedelta())
-        return stands
+        reason = mark or paused or asking(others)
+        if reason and reason != self._said:
+            log.info("deadline postponed", run=run.id, why=reason)
+        self._said = reason
+        await self._move(now, pauses, others, least=STEPS * self.deps.poll_interval if reason else timedelta())
+        return reason
 
     async def catch_up(self) -> None:
         """Move the deadline by the time for which the clock has stood still so far, though it has not come yet."""
@@ -124,7 +125,7 @@ class DeadlineClock:
         mark = self.deps.observed.annotation_pause(self.journal.run.namespace)
         if mark:
             began, ended = self.marked.pop() if self.marked else (now, now)
-            known = now - ended <= STEPS * self.deps.pace
+            known = now - ended <= STEPS * self.deps.poll_interval
             self.marked += [(began, now)] if known else [(began, ended), (now, now)]
         return mark
 
@@ -215,7 +216,7 @@ class RollbackTimeout:
         going = asyncio.create_task(rollback, name=f"rollback {self.journal.run.id}")
         try:
             while not going.done():
-                await asyncio.wait([going], timeout=self.deps.pace.total_seconds())
+                await asyncio.wait([going], timeout=self.deps.poll_interval.total_seconds())
                 if not going.done() and await self._is_late():
                     raise ExecutionStopped(RUN, f"it did not finish within {self.limit}")
             return going.result()

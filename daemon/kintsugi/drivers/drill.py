@@ -122,10 +122,10 @@ class DrillAdmission:
             if result.decision is AdmissionDecision.DENY:
                 raise WritesForbidden(RUN, result.reason)
             log.info("drill change waiting", run=self.gate.journal.run.id, why=result.reason)
-            await asyncio.sleep(self.gate.deps.pace.total_seconds())
+            await asyncio.sleep(self.gate.deps.poll_interval.total_seconds())
 
     async def objection(self) -> str:
-        """Return what stands against the attempt at this very moment, or nothing. Raises StaleEpoch."""
+        """Return the objection to the attempt at this moment, "" for none. Raises StaleEpoch."""
         return (await self.gate.decide(self.phase)).reason
 
     def budget(self, now: datetime) -> Budget | None:
@@ -190,7 +190,7 @@ class DrillDriver:
             await until_stopped(
                 execution,
                 self._reasons_to_stop,
-                lambda: self.deps.pace,
+                lambda: self.deps.poll_interval,
                 name=f"drill {self.run.id}",
                 conclude=raise_resolved_first,
             )

@@ -40,7 +40,7 @@ from kintsugi.runner.ends import (
     requested,
 )
 from kintsugi.runner.gate import RunGate
-from kintsugi.runner.holds import STANDS_STILL, SlotYielder
+from kintsugi.runner.holds import CLOCK_STOPPED, SlotYielder
 from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal
 from kintsugi.runner.report import gone_back, hand_over, left_changed, not_watched, raised, restore_summary
@@ -59,7 +59,7 @@ ENDS = {
     WatchdogDecision.CANCEL: IncidentState.CANCELLED,
 }
 FORBIDDEN_EVERY = timedelta(seconds=5)
-"""How often it is asked whether anything may still be written for a run, which may write nothing for hours."""
+"""The interval of the check whether a run may still write: a run may write nothing for hours."""
 
 FOR_A_PERSON = frozenset({IncidentState.NEEDS_OPERATOR, IncidentState.FAILED, IncidentState.INEFFECTIVE})
 """States whose reason is the whole report: what was done, what is left, how to undo it."""
@@ -123,16 +123,16 @@ class RunDriver:
         state, reason = IncidentState.VERIFYING, "every step was done"
         updates = NO_UPDATE
         try:
-            told_after = self.gate.limits.holds.limit
-            slot = SlotYielder(deps=self.deps, ledger=self.ledger, journal=self.journal, told_after=told_after)
+            notify_after = self.gate.limits.holds.limit
+            slot = SlotYielder(deps=self.deps, ledger=self.ledger, journal=self.journal, notify_after=notify_after)
             execution = Interpreter(context, self.catalog, yielding=slot).execute_steps(self.runbook.steps, scope)
             await until_stopped(execution, self._reasons_to_stop, self._next_check, name=f"steps of {self.run.id}")
         except ExecutionStopped as stop:
-            reason, updates = stop.told, RunUpdate(stopped_at=str(stop.path))
-        except RollbackRequested as wish:
+            reason, updates = stop.summary, RunUpdate(stopped_at=str(stop.path))
+        except RollbackRequested as request:
             state = IncidentState.ROLLING_BACK
-            reason = f"the runbook asks for the rollback: {wish}" if wish.path else wish.why
-            updates = RunUpdate(rollback_requested_by=wish.who or None)
+            reason = f"the runbook asks for the rollback: {request}" if request.path else request.why
+            updates = RunUpdate(rollback_requested_by=request.who or None)
         except EffectFailed as failure:
             state, reason = IncidentState.FAILED, str(failure)
         except (OutcomeAmbiguous, HandoverRequested) as end:
@@ -163,7 +163,10 @@ class RunDriver:
         return IncidentState.NEEDS_OPERATOR if self.journal.changed else IncidentState.CANCELLED
 
     def _left_to_a_person(self, state: IncidentState) -> IncidentState:
-        """A restore that has begun is neither closed nor taken back by itself: what it stopped stays stopped."""
+        """
+        Return NEEDS_OPERATOR for a state that would close or roll back a restore that has begun: what it stopped stays
+        stopped.
+        """
         ours = (IncidentState.VERIFYING, IncidentState.ROLLING_BACK, IncidentState.FAILED)
         return IncidentState.NEEDS_OPERATOR if state in ours else state
 
@@ -192,30 +195,30 @@ class RunDriver:
     def _next_check(self) -> timedelta:
         """Return when the reasons to stop are checked next: soon, and at the deadline at the latest."""
         left = self._left()
-        return min(self.deps.pace, left) if left > timedelta(0) else self.deps.pace
+        return min(self.deps.poll_interval, left) if left > timedelta(0) else self.deps.poll_interval
 
     def _left(self) -> timedelta:
         """Return how long it is until the deadline: some time, while a person is asked or a slot is waited for."""
-        if self.run.state in STANDS_STILL:
-            return self.deps.pace
+        if self.run.state in CLOCK_STOPPED:
+            return self.deps.poll_interval
         return self.run.deadline - self.deps.clock()
 
     async def _watch(self) -> None:
         before, updates = self.run.reason, NO_UPDATE
         result = await self._watchdog_result()
         while result.decision is WatchdogDecision.WAIT:
-            await asyncio.sleep(self.deps.pace.total_seconds())
+            await asyncio.sleep(self.deps.poll_interval.total_seconds())
             if self.rollback_asked.is_set():
                 result = WatchdogResult(decision=WatchdogDecision.ROLL_BACK, reason=requested(self.rollback_by))
                 updates = RunUpdate(rollback_requested_by=self.rollback_by)
                 break
             result = await self._watchdog_result()
         state = ENDS[result.decision]
-        told = f"{result.reason}; {before}" if state is IncidentState.NEEDS_OPERATOR else result.reason
-        await self._move(state, told, updates)
+        text = f"{result.reason}; {before}" if state is IncidentState.NEEDS_OPERATOR else result.reason
+        await self._move(state, text, updates)
 
     async def _watchdog_result(self) -> WatchdogResult:
-        """Ask the watchdog now. While a pause holds no rollback begins by itself: the deadline's clock stands still."""
+        """Ask the watchdog now. While a pause holds no rollback begins by itself: the deadline's clock is stopped."""
         stands = await self.clock.check()
         upstream = self.watchdog.upstream_cause
         early = not upstream and self.watchdog.waits_anyway(self.incident)
@@ -246,8 +249,8 @@ class RunDriver:
         try:
             done = await term.in_time(going.do(asked=self.run.rollback_requested_by != ""))
             state = IncidentState.ROLLED_BACK if done.helped else IncidentState.NEEDS_OPERATOR
-            standing = done.standing if done.helped else f"but {done.standing}"
-            reason = f"rolled back ({term.why}): {done.what}; {standing}"
+            ending = done.reason if done.helped else f"but {done.reason}"
+            reason = f"rolled back ({term.why}): {done.what}; {ending}"
         except ExecutionAborted as trouble:
             state, reason = IncidentState.NEEDS_OPERATOR, f"the rollback failed: {trouble}"
         await term.end()
@@ -269,12 +272,12 @@ class RunDriver:
             unwatched = not_watched(steps, self.deps.prometheus)
             left = left_changed(steps) if state not in FOR_A_PERSON else ""
             restored = restore_summary(steps, self.incident.opened)
-            told = (gone_back(steps), raised(steps), reason, restored, unwatched, left)
-            reason = "; ".join(part for part in told if part)
+            parts = (gone_back(steps), raised(steps), reason, restored, unwatched, left)
+            reason = "; ".join(part for part in parts if part)
         now = self.deps.clock()
         text = reason
         if state in FOR_A_PERSON:
-            text = hand_over(reason, self.journal.all(), self.watchdog.command_back(now))
+            text = hand_over(reason, self.journal.all(), self.watchdog.rollback_command(now))
         self.journal.run = await self.ledger.runs.move_run(self.run.id, state, text, now, updates=updates)
         log.info("run state changed", run=self.run.id, incident=self.incident.id, state=state, reason=reason)
 

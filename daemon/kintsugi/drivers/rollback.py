@@ -36,7 +36,7 @@ class RollbackResult:
 
     what: str
     helped: bool
-    standing: str
+    reason: str
 
 
 class RollbackRunner:
@@ -66,13 +66,13 @@ class RollbackRunner:
         await self._undo_the_rest(scope, asked=asked)
         made = undone_changes(self._context.journal)
         if not made:
-            raise ExecutionStopped(RUN, nothing_undone(self._context.journal))
+            raise ExecutionStopped(RUN, no_undo_text(self._context.journal))
         result = self._watchdog.evaluate_rollback()
         while result.decision is WatchdogDecision.WAIT:
-            await asyncio.sleep(self._context.deps.pace.total_seconds())
+            await asyncio.sleep(self._context.deps.poll_interval.total_seconds())
             result = self._watchdog.evaluate_rollback()
         helped = result.decision is WatchdogDecision.RECOVERED
-        return RollbackResult(what=self._told(made), helped=helped, standing=result.reason)
+        return RollbackResult(what=self._summary(made), helped=helped, reason=result.reason)
 
     async def _undo_the_rest(self, scope: StepScope, *, asked: bool) -> None:
         """
@@ -90,13 +90,13 @@ class RollbackRunner:
                 continue
             whole = any(step.step_path.is_below(path) for path in restores)
             if whole or not (self._is_dealt_with(step) or self._is_better_left(step)):
-                way, there = self._undo_of(step, undo, scope)
-                await self._changes.undo(step, way, there)
+                command, undo_scope = self._undo_of(step, undo, scope)
+                await self._changes.undo(step, command, undo_scope)
         changed = [step.step_path for step in journal.changes(Phase.FORWARD)]
-        there = replace(scope, phase=Phase.FORWARD, outcomes={})
-        self._interpreter.recall(self._runbook.steps, there)
+        undo_scope = replace(scope, phase=Phase.FORWARD, outcomes={})
+        self._interpreter.recall(self._runbook.steps, undo_scope)
         for written in own_undo_steps(self._runbook.steps, changed):
-            await self._interpreter.execute_steps(written, replace(there, phase=Phase.UNDO))
+            await self._interpreter.execute_steps(written, replace(undo_scope, phase=Phase.UNDO))
 
     def _undo_of(self, step: StepRecord, undo: UndoRecord, scope: StepScope) -> tuple[UndoRecord, StepScope]:
         """
@@ -113,10 +113,10 @@ class RollbackRunner:
         service = next(
             (name for name, view in observed.views.items() if is_workload_of(command, view.service)), scope.service
         )
-        there = replace(scope, service=service)
+        undo_scope = replace(scope, service=service)
         if step.facts.get("revision_template") in observed.good(service):
-            return undo, there
-        return undone_by(back), there
+            return undo, undo_scope
+        return undone_by(back), undo_scope
 
     def _is_dealt_with(self, step: StepRecord) -> bool:
         """Return whether a rollback step, or after a restart an undo, has set the same workload's template already."""
@@ -136,13 +136,13 @@ class RollbackRunner:
         scales = command is not None and definition_of(command).changes_replicas
         return scales and (view is None or view.healthy is not True)
 
-    def _told(self, made: Sequence[StepRecord]) -> str:
+    def _summary(self, made: Sequence[StepRecord]) -> str:
         """Return what was undone: for workloads the revisions, for the rest the commands."""
-        told = [self._told_of(each) for each in made[:MOST_CHANGES]]
+        parts = [self._step_summary(each) for each in made[:MOST_CHANGES]]
         more = [f"and {len(made) - MOST_CHANGES} more changes"] if len(made) > MOST_CHANGES else []
-        return ", ".join([*told, *more])
+        return ", ".join([*parts, *more])
 
-    def _told_of(self, step: StepRecord) -> str:
+    def _step_summary(self, step: StepRecord) -> str:
         command = command_of(step)
         if command is None or not definition_of(command).rolls_out or not step.facts.get("to"):
             return step.text
@@ -172,7 +172,7 @@ def undone_changes(journal: Journal) -> list[StepRecord]:
     ]
 
 
-def nothing_undone(journal: Journal) -> str:
+def no_undo_text(journal: Journal) -> str:
     """Return a sentence that nothing was undone, with the refusals, if any."""
     refused = [each.error for each in journal.all() if each.phase is not Phase.FORWARD and each.text and each.error]
     return ": ".join(["the run has changed nothing that could be undone", *refused[:1]])

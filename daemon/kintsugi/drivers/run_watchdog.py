@@ -15,16 +15,15 @@ from kintsugi.commands import decode
 from kintsugi.commands.registry import definition_of
 from kintsugi.commands.verb_definition import VerbDefinition
 from kintsugi.decisions.priorities import ailing_upstream
+from kintsugi.decisions.rollback_evidence import RollbackEvidence, rollback_command
 from kintsugi.decisions.watchdog import (
     DeadlinePolicy,
     Progress,
-    RollbackEvidence,
     WatchdogDecision,
     WatchdogResult,
     WatchdogTimings,
     after_rollback,
     at_deadline,
-    command_back,
     end_of,
     in_the_end,
     progresses,
@@ -76,20 +75,21 @@ class RunWatchdog:
         view = self.view
         return view is not None and view.healthy is True and not unfinished(view, self.journal.run.started)
 
-    def command_back(self, now: datetime) -> str:
+    def rollback_command(self, now: datetime) -> str:
         """Return the command with which a person rolls the workload back, "" where the service is well, or that would not help it."""
         view = self.view
         if view is None or self.is_well:
             return ""
         last_good = self.deps.observed.last_good(view.name)
-        return command_back(view, self._rollback_evidence(view, now), last_good=last_good)
+        return rollback_command(view, self._rollback_evidence(view, now), last_good=last_good)
 
     @property
     def upstream_cause(self) -> str:
         """
-        Return what the service depends on that is down and explains its trouble; "" for nothing.
+        Return the upstream that is down and explains the service's trouble; "" for none.
 
-        Nor where the run has changed anything, which it must see through, or where a person or another run wants it.
+        "" also where the run has changed anything, since it must finish then, and where a person or another run started
+        it.
         """
         run = self.journal.run
         if self.journal.changed or run.parent or run.rule == MANUAL:
@@ -207,7 +207,7 @@ class RunWatchdog:
                 view = self.view or view
                 if shows(view, live):
                     return view
-            await asyncio.sleep(self.deps.pace.total_seconds())
+            await asyncio.sleep(self.deps.poll_interval.total_seconds())
 
     def _rollback_evidence(self, view: ServiceView, now: datetime) -> RollbackEvidence:
         run = self.journal.run

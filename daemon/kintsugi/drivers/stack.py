@@ -1,9 +1,9 @@
 """
-Drives a run about all services from its state in the ledger to its end: its steps look, and start child runs.
+Drives a run about all services from its state in the ledger to its end: its steps probe, and start child runs.
 
-It changes nothing itself, so that there is nothing to undo: the recoveries of its children stay, and a person who is called is
-told which services are healthy and which are not. Each child has its own incident, locks, watchdog and undo. While a child
-waits for a person its parent waits, too: that time does not count towards the parent's deadline.
+It changes nothing itself, so that there is nothing to undo: the recoveries of its children stay, and the notice to a
+person names the healthy services and the others. Each child has its own incident, locks, watchdog and undo. While a
+child waits for a person its parent waits, too: that time does not count towards the parent's deadline.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,7 +26,7 @@ from kintsugi.runner.ends import TOO_LATE, ExecutionAborted, ExecutionStopped, T
 from kintsugi.runner.gate import RunGate
 from kintsugi.runner.interpreter import Interpreter
 from kintsugi.runner.journal import Journal
-from kintsugi.runner.report import asking, not_watched, section, told, undo_texts
+from kintsugi.runner.report import asking, child_summary, not_watched, section, undo_texts
 
 log = structlog.get_logger(__name__)
 
@@ -148,7 +148,7 @@ class StackDriver:
         execution = Interpreter(self._context(), self.catalog, self.waits).execute_steps(self.runbook.steps, scope)
         try:
             await until_stopped(
-                execution, self._reasons_to_stop, lambda: self.deps.pace, name=f"steps of {self.run.id}"
+                execution, self._reasons_to_stop, lambda: self.deps.poll_interval, name=f"steps of {self.run.id}"
             )
         except TriggerResolved as cleared:
             return IncidentState.CANCELLED, cleared.why
@@ -156,15 +156,15 @@ class StackDriver:
             return IncidentState.NEEDS_OPERATOR, stop.why
         except ExecutionAborted as stop:
             return IncidentState.NEEDS_OPERATOR, f"stopped at {stop}" if stop.path else f"stopped: {stop}"
-        return await self._judged()
+        return await self._evaluate()
 
-    async def _judged(self) -> tuple[IncidentState, str]:
+    async def _evaluate(self) -> tuple[IncidentState, str]:
         """Evaluate a finished execution: it has recovered if the services are healthy now, whatever its steps expected."""
         ill = self._ill()
         if ill:
             return IncidentState.NEEDS_OPERATOR, f"every step was done, and not healthy: {', '.join(ill)}"
         children = await self.waits.all()
-        what = [told(each) for each in children] or ["nothing had to be started"]
+        what = [child_summary(each) for each in children] or ["nothing had to be started"]
         text = "; ".join(["every service is healthy", *what])
         return IncidentState.RECOVERED if children else IncidentState.NO_ACTION, text
 
@@ -174,12 +174,12 @@ class StackDriver:
             return [
                 TriggerResolved(RUN, f"ended by {self._ended_by}; the runs that it has started continue on their own")
             ]
-        await self._tell_what_is_waited_for()
+        await self._notify_waiting()
         waits = self.run.state is IncidentState.AWAITING_APPROVAL or await self.clock.check()
         over = self.run.deadline <= self.deps.clock()
         return [ExecutionStopped(RUN, TOO_LATE)] if over and not waits else []
 
-    async def _tell_what_is_waited_for(self) -> None:
+    async def _notify_waiting(self) -> None:
         """Write into the incident that a child waits for a person and how to answer, and afterwards that it continues."""
         if self.run.state is not IncidentState.RUNNING:
             return
@@ -208,7 +208,7 @@ class StackDriver:
         ill = self._ill()
         parts = [
             reason,
-            section("Started", [told(each) for each in children]),
+            section("Started", [child_summary(each) for each in children]),
             section("Still running, each with its own watchdog", open_runs),
             section("Not healthy", ill),
             section("Healthy", [name for name in self.deps.observed.views if name not in ill]),
@@ -221,7 +221,7 @@ class StackDriver:
     async def _left_by(self, child: RunRecord) -> str:
         """Return the commands that undo the changes of a child that did not help."""
         made = [each for each in await self.ledger.runs.steps(child.id, strict=False) if each.changes]
-        title = f"To undo what {child.runbook} on {child.service} has done, newest first"
+        title = f"Undo commands of {child.runbook} on {child.service}, newest first"
         return section(title, undo_texts(made))
 
     def _commands(self, ill: list[str]) -> list[str]:

@@ -1,9 +1,9 @@
 """
-The only speaker of CEL: what people write in `when`, `expect` and `${…}` becomes a checked, frozen expression.
+The language CEL, used only here: the texts of `when`, `expect` and `${…}` become checked, frozen expressions.
 
-`Scope` says what a place sees; `Scope.expression` and `Scope.template` compile, when a document is loaded. `Bindings`
-holds the values of a moment; `Expression.evaluate` and `TextTemplate.evaluate` answer on them, and raise EvaluationError
-where there is no answer.
+`Scope` has the names that a place sees; `Scope.expression` and `Scope.template` compile, when a document is loaded.
+`Bindings` holds the values of a moment; `Expression.evaluate` and `TextTemplate.evaluate` evaluate on them, and raise
+EvaluationError where there is no result.
 """
 
 from kintsugi.expressions.bindings import Bindings

@@ -46,9 +46,9 @@ class Bindings(Mapping[str, object]):
         key = (variables, computed_fields)
         found = self._activations.get(key)
         if found is None:
-            told = self._told(computed_fields)
+            getters = self._getters(computed_fields)
             present = variables & self._values.keys()
-            found = _BARE.Activation({name: plain(self._values[name], told) for name in present})
+            found = _BARE.Activation({name: plain(self._values[name], getters) for name in present})
             self._activations[key] = found
         return found
 
@@ -57,21 +57,21 @@ class Bindings(Mapping[str, object]):
         absent = sorted(variables - self._values.keys())
         return f"{', '.join(absent)}: no value here" if absent else ""
 
-    def _told(self, computed_fields: tuple[ComputedField, ...]) -> GettersByType:
-        told: dict[type, tuple[tuple[str, Getter], ...]] = {}
+    def _getters(self, computed_fields: tuple[ComputedField, ...]) -> GettersByType:
+        getters: dict[type, tuple[tuple[str, Getter], ...]] = {}
         for computed_field in computed_fields:
             if missing := self.missing(frozenset(computed_field.uses)):
                 raise EvaluationError(missing)
             used = [self._values[name] for name in computed_field.uses]
-            told[computed_field.of] = (
-                *told.get(computed_field.of, ()),
-                (computed_field.field, partial(_tell, computed_field, used)),
+            getters[computed_field.of] = (
+                *getters.get(computed_field.of, ()),
+                (computed_field.field, partial(_compute, computed_field, used)),
             )
-        return told
+        return getters
 
 
-def _tell(computed_field: ComputedField, used: list[object], value: object) -> object:
-    return computed_field.tell(value, *used)
+def _compute(computed_field: ComputedField, used: list[object], value: object) -> object:
+    return computed_field.compute(value, *used)
 
 
 def without_computed_fields(value: object) -> object:

@@ -1,4 +1,4 @@
-"""CEL's complaints in our words: where the mistake is, what it is, and what would be right."""
+"""Converts CEL's errors into ours: the place of the mistake, its description, and a suggestion."""
 
 import re
 from collections.abc import Iterable
@@ -104,7 +104,7 @@ def _no_fields(kind: str, source: str, offset: int) -> ExpressionProblem:
 
 
 def _dash(source: str, offset: int) -> str:
-    """Return a hint that a dash is a minus, when the place stands on either side of one inside a word."""
+    """Return a hint that a dash is a minus, when the place is on either side of one inside a word."""
     start = offset
     while start > 0 and (source[start - 1].isalnum() or source[start - 1] in "._-"):
         start -= 1

@@ -1,4 +1,4 @@
-"""Our types in CEL's words, and back. A struct is a protobuf message, whose fields are checked exactly."""
+"""Translates our types to CEL's and back. A struct is a protobuf message, whose fields are checked exactly."""
 
 from collections.abc import Mapping
 
@@ -50,7 +50,7 @@ def exact(kind: Type) -> cel.Type:
 
 
 def read_type(named: str, structs: Mapping[str, Struct]) -> Type | None:
-    """Read CEL's name of a type (`LIST<kintsugi.Pod>`); None when it is none of ours, as an optional is."""
+    """Read CEL's name of a type (`LIST<kintsugi.Pod>`); None for a type that we do not have, as an optional."""
     if named.startswith("LIST<"):
         item = read_type(named[5:-1], structs)
         return ListOf(item) if item else None

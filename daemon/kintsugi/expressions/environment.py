@@ -25,7 +25,10 @@ _PARSER = cel.NewEnv(extensions=_EXTENSIONS)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Environment:
-    """What expressions that mean the same names are compiled in. `container` is a prefix that names may leave out."""
+    """
+    The environment in which expressions with the same names are compiled. `container` is a prefix that names may leave
+    out.
+    """
 
     names: dict[str, Type]
     functions: dict[str, Function]
@@ -69,7 +72,7 @@ def meant_by(
     source: str, names: Mapping[str, Type], functions: Iterable[Function], container: str = ""
 ) -> Mapping[str, Type]:
     """
-    Return those of the names that an expression may mean: each word of them stands in it, or a function needs them.
+    Return the names that an expression may mean: each word of them is in it, or a function needs them.
 
     CEL pays for each name that is declared: a runbook that recovers hundreds of services has hundreds of places, and each
     place sees the names of all services, and of all steps before it.

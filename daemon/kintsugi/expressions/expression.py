@@ -1,4 +1,4 @@
-"""One expression: compiled and checked when a document is loaded, asked many times with the values of a moment."""
+"""One expression: compiled and checked when a document is loaded, evaluated many times with the values of a moment."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,9 +57,9 @@ class Expression:
     """
     A checked expression.
 
-    `reads` are the dotted paths that it reads (`service.ready`, `object.status.phase`; the path of a list stands for its
-    items, too), `result` the type of its answer: ANY when only the values can tell. `compared` are those of the paths whose
-    whole value decides.
+    `reads` are the dotted paths that it reads (`service.ready`, `object.status.phase`; the path of a list stands for
+    its items, too), `result` the type of its answer: ANY where it depends on the values. `compared` are those of the
+    paths whose whole value decides.
     """
 
     source: str
@@ -80,23 +80,23 @@ class Expression:
         absent field or name, one that is lost, an answer of another type than was asked for, or a budget exceeded. It is
         never a reason to act.
         """
-        prepared = names if isinstance(names, Bindings) else Bindings(names)
-        if path := lost_read(self.reads, self.compared, prepared.lost):
-            raise EvaluationError(f"{path} {prepared.lost.why}")
+        bindings = names if isinstance(names, Bindings) else Bindings(names)
+        if path := lost_read(self.reads, self.compared, bindings.lost):
+            raise EvaluationError(f"{path} {bindings.lost.why}")
         try:
-            answer = self.program.eval(prepared.activation(self.variables, self.computed_fields))
+            answer = self.program.eval(bindings.activation(self.variables, self.computed_fields))
             value = answer.plain_value()
         except (RuntimeError, TypeError, ValueError, OverflowError) as error:
-            raise EvaluationError(prepared.missing(self.variables) or f"{self.source}: {_reason(error)}") from error
+            raise EvaluationError(bindings.missing(self.variables) or f"{self.source}: {_reason(error)}") from error
         if value is True or value is False:
             if self.wanted in (BOOL, ANY):
                 return value
         elif answer.type() in _NO_ANSWER:
-            raise EvaluationError(prepared.missing(self.variables) or f"{self.source}: {_reason(value)}")
+            raise EvaluationError(bindings.missing(self.variables) or f"{self.source}: {_reason(value)}")
         if not _is(value, self.wanted):
             raise EvaluationError(f"{self.source}: gives {shortened(value)}, not a {self.wanted}")
-        if prepared.lost.paths and holds_lost(value, prepared.lost.mark):
-            raise EvaluationError(f"{self._lost_above(prepared.lost)} {prepared.lost.why}")
+        if bindings.lost.paths and holds_lost(value, bindings.lost.mark):
+            raise EvaluationError(f"{self._lost_above(bindings.lost)} {bindings.lost.why}")
         return without_computed_fields(value) if self.computed_fields else value
 
     def _lost_above(self, lost: Lost) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with an expression as written: the one error that compiling raises."""
+"""The problem of an expression as written: the one error that compiling raises."""
 
 from kintsugi.errors import KintsugiError
 

@@ -1,9 +1,9 @@
 """
-Functions that expressions may call: how a call is checked, and what stands in its place when it runs.
+Functions that expressions may call: the check of a call, and the CEL that replaces it when it runs.
 
 No Python runs inside CEL: cel-expr-python 0.1.3 never frees the arguments of a Python function (12 KB a call with a
 pod). So a call is replaced by plain CEL, which may read facts: fields that are computed from an object and added to it
-before the expression is asked.
+before the expression is evaluated.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from kintsugi.expressions.types import Type
 
 COMPUTED_PREFIX = "fact_"
-"""How the fields start that facts are put into; they are taken out of every answer."""
+"""The prefix of the fields that hold facts; these fields are removed from every answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -20,12 +20,12 @@ class ComputedField:
     """
     A field computed from each kept object of the class `of`.
 
-    `tell` gets the object, then the values of the names in `uses`, which the scope must have.
+    `compute` gets the object, then the values of the names in `uses`, which the scope must have.
     """
 
     name: str
     of: type
-    tell: Callable[..., object]
+    compute: Callable[..., object]
     uses: tuple[str, ...] = ()
 
     @property
@@ -39,7 +39,7 @@ class Function:
     """
     A function of the expression language.
 
-    `accepts` lists the argument types of each form that it takes. `runs` is CEL that stands in its place, with {0},
+    `accepts` lists the argument types of each form that it takes. `runs` is the CEL that replaces a call, with {0},
     {1}, … for the arguments; `computed_fields` are those that it reads. `meaning` is a phrase for people.
     """
 

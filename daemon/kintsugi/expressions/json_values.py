@@ -1,8 +1,8 @@
 """
-Values as JSON and back, so that what an expression saw can be seen again after a restart.
+Converts values to JSON and back, so that an expression's values can be restored after a restart.
 
-JSON knows neither times nor durations: each is kept as an object with one telling key. A map that happens to look
-like one (a web service's answer is anybody's) is kept inside a third.
+JSON has neither times nor durations: each is kept as an object with one special key. A map that happens to look like
+one (a web service may answer anything) is kept inside another such object.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kintsugi.expressions.values import plain
 
 _TIME, _SECONDS, _MAP = "@time", "@seconds", "@map"
-_TELLING = (_TIME, _SECONDS, _MAP)
+_MARKERS = (_TIME, _SECONDS, _MAP)
 
 
 def to_json(value: object) -> object:
@@ -34,7 +34,7 @@ def from_json(value: object) -> object:
     `to_json` does not put there is a key like any other.
     """
     match value:
-        case Mapping() if len(value) == 1 and next(iter(value)) in _TELLING:
+        case Mapping() if len(value) == 1 and next(iter(value)) in _MARKERS:
             ((tag, inner),) = value.items()
             try:
                 return _unpacked(str(tag), inner)
@@ -68,7 +68,7 @@ def _packed(value: object) -> object:
             return {_SECONDS: value.ToTimedelta().total_seconds()}
         case dict():
             packed = {name: _packed(item) for name, item in value.items()}
-            return {_MAP: packed} if len(packed) == 1 and next(iter(packed)) in _TELLING else packed
+            return {_MAP: packed} if len(packed) == 1 and next(iter(packed)) in _MARKERS else packed
         case list():
             return [_packed(item) for item in value]
         case bytes():

@@ -1,7 +1,8 @@
 """
-What CEL lets through though it can only fail later: bad literals, `has` of a variable, hidden names, written messages.
+Refuses expressions that CEL accepts but that can only fail later: bad literals, `has` of a variable, hidden names,
+written messages.
 
-A pattern, duration or time that is written out is tried when the document is loaded, not in the middle of a night.
+A literal pattern, duration or time is tried when the document is loaded, not when it is first evaluated.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What of the values of a moment is not what it was, and whether an expression asks for it: then it has no answer."""
+"""The lost values of a moment: an expression that reads one of them has no answer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ class Lost:
     """
     Values that are not what they were: `paths` as expressions read them, the path of a list for its items, too.
 
-    `mark` stands in the place of what is lost, `why` says how that came.
+    `mark` replaces each lost value, `why` is the reason.
     """
 
     paths: frozenset[str] = frozenset()
@@ -22,9 +22,9 @@ NOTHING_LOST = Lost()
 
 def lost_read(reads: Iterable[str], compared: Iterable[str], lost: Lost) -> str:
     """
-    Return a path that an expression asks for and that is lost, "" when there is none.
+    Return a lost path that an expression reads, "" for none.
 
-    Whatever is read at such a path, or below it, is lost; above it, what is `compared` as a whole.
+    A read at a lost path, or below it, is lost; above it, a read that is `compared` as a whole.
     """
     read, whole = frozenset(reads), frozenset(compared)
     for path in sorted(lost.paths):
@@ -36,7 +36,9 @@ def lost_read(reads: Iterable[str], compared: Iterable[str], lost: Lost) -> str:
 
 
 def holds_lost(value: object, mark: str) -> bool:
-    """Return whether an answer is a text, or a list of texts, in which the mark stands; objects are read further by others."""
+    """
+    Return whether an answer is a text, or a list of texts, that contains the mark; objects are read further by others.
+    """
     if isinstance(value, list):
         return any(isinstance(each, str) and mark in each for each in value)
     return isinstance(value, str) and mark in value

@@ -1,4 +1,4 @@
-"""What an expression reads: its variables, and the dotted paths below them."""
+"""The reads of an expression: its variables, and the dotted paths below them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -38,11 +38,11 @@ def children(node: Node) -> tuple[Node, ...]:
 @dataclass
 class Reads:
     """
-    Collects what a checked tree reads.
+    Collects the reads of a checked tree.
 
-    The path of a list stands for its items, too: `pods.exists(p, p.status.phase == "Failed")` reads `pods` and
-    `pods.status.phase`. A path that is read whole stands for all below it. `compared` are those that a call is given which
-    looks into them as it likes: `==`, `string`, `join`; not our own `functions`, which read fields of objects.
+    The path of a list is also that of its items: `pods.exists(p, p.status.phase == "Failed")` reads `pods` and
+    `pods.status.phase`. A path that is read whole includes all below it. `compared` are the arguments of calls that may
+    read all of them: `==`, `string`, `join`; not those of our own `functions`, which read fields of objects.
     """
 
     functions: frozenset[str] = frozenset()
@@ -60,9 +60,9 @@ class Reads:
         elif path is None and isinstance(node, Comprehension):
             self._visit_fold(node, bound, compared=compared)
         elif path is None:
-            looks = isinstance(node, CallExpr) and node.function not in _PASSES_ON | self.functions
+            compares = isinstance(node, CallExpr) and node.function not in _PASSES_ON | self.functions
             for child in children(node):
-                self.visit(child, bound, compared=compared or looks)
+                self.visit(child, bound, compared=compared or compares)
 
     def _visit_fold(self, fold: Comprehension, bound: Mapping[str, str], *, compared: bool) -> None:
         self.visit(fold.range, bound)

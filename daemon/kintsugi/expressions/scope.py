@@ -1,4 +1,4 @@
-"""What one place of a document sees: names with their types, and functions."""
+"""The scope of one place of a document: names with their types, and functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """
 Struct types from Python classes: a msgspec struct by its JSON names, a dataclass by its field names.
 
-A kept Kubernetes object has `apiVersion` and `kind`, too, though its class holds neither: the class says them.
+A kept Kubernetes object has `apiVersion` and `kind`, too, though it has no such fields: its class determines them.
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ def identity(kind: type) -> Mapping[str, str]:
 
 
 def class_of(value: Mapping[object, object]) -> type | None:
-    """Find the class of a kept object that stands as a dict, by its `apiVersion` and `kind`; None for all others."""
+    """Return the class of a kept object in the form of a dict, by its `apiVersion` and `kind`; None for all others."""
     return _CLASSES.get((value.get("apiVersion"), value.get("kind")))
 
 

@@ -2,7 +2,7 @@
 The syntax tree of an expression, read from CEL's serialised form.
 
 The form is public (cel/expr/checked.proto, syntax.proto), yet no package ships its Python classes: the messages are
-described here, with only the fields that are looked at. Their numbers are the published ones.
+described here, with only the fields that are read. Their numbers are the published ones.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """
 Text with `${…}` holes, each an expression.
 
-`$${` stands for a plain `${`. A template that is a single hole keeps the type of its value: `${params.replicas}` is a
-number, `${each}` an object with its uid.
+`$${` is a literal `${`. A template that is a single hole keeps the type of its value: `${params.replicas}` is a number,
+`${each}` an object with its uid.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +20,7 @@ _OPENING, _ESCAPED = "${", "$${"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextTemplate:
-    """Text (`source`, as written) taken apart into what stands as it is and what is put in."""
+    """A text (`source`, as written), split into its literal parts and its expressions."""
 
     source: str
     parts: tuple[str | Expression, ...]
@@ -46,12 +46,12 @@ class TextTemplate:
 
         Raises EvaluationError when a hole has no answer, or one that no text can be made of (a list, null).
         """
-        prepared = names if isinstance(names, Bindings) else Bindings(names)
+        bindings = names if isinstance(names, Bindings) else Bindings(names)
         match self.parts:
             case [Expression() as placeholder]:
-                return placeholder.evaluate(prepared)
+                return placeholder.evaluate(bindings)
             case _:
-                return "".join(self._text(part, prepared) for part in self.parts)
+                return "".join(self._text(part, bindings) for part in self.parts)
 
     @staticmethod
     def _text(part: str | Expression, names: Bindings) -> str:

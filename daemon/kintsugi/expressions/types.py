@@ -1,5 +1,5 @@
 """
-The types of values that an expression sees: what a name holds, what a field of it holds, what an expression gives.
+The types of an expression's values: of names, of their fields, and of results.
 
 They are compared when a document is loaded, so that a misspelt field or a wrong comparison never reaches a cluster.
 """
@@ -81,7 +81,9 @@ def structs_in(kind: Type) -> frozenset[Struct]:
 
 
 def fits(given: Type, wanted: Type) -> bool:
-    """Return whether a value of type `given` may stand where `wanted` is asked for; ANY is judged when it is evaluated."""
+    """
+    Return whether a value of type `given` is allowed where `wanted` is required; ANY is checked when it is evaluated.
+    """
     if ANY in (given, wanted):
         return True
     match given, wanted:

@@ -1,8 +1,8 @@
 """
-Values on their way into an expression: our objects as the builtins that CEL takes.
+Converts the values of an expression: our objects become the builtins that CEL takes.
 
-Kept Kubernetes structs show their JSON names, our own dataclasses their field names. A field that is None or "" is
-left out, as in the API's JSON: to read it is an error, so that what is missing is never taken for an answer.
+Kept Kubernetes structs show their JSON names, our own dataclasses their field names. A field that is None or "" is left
+out, as in the API's JSON: to read it is an error, so that a missing value is never taken for an answer.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from kintsugi.expressions.structs import class_of, identity
 
 Getter = Callable[[object], object]
 GettersByType = Mapping[type, tuple[tuple[str, Getter], ...]]
-"""What to add to objects, by their class: fields with what tells them."""
+"""The fields to add to objects, by class: each with its getter."""
 
 _NO_FACTS: GettersByType = {}
 
@@ -37,18 +37,18 @@ def plain(value: object, getters: GettersByType = _NO_FACTS) -> object:
     Raises EvaluationError for a naive datetime, and for a type that no expression can read.
     """
     kind: type = type(value)
-    return _way(kind)(value, getters)
+    return _converter(kind)(value, getters)
 
 
 @lru_cache(maxsize=1024)
-def _way(kind: type) -> Callable[[Any, GettersByType], object]:
+def _converter(kind: type) -> Callable[[Any, GettersByType], object]:
     """Choose how values of a type are made plain; once a type, since a pod is some hundred values."""
     fields = _fields(kind)
     if fields:
         return partial(_plain_fields, fields, identity(kind))
-    for family, way in _WAYS:
+    for family, converter in _CONVERTERS:
         if issubclass(kind, family):
-            return way
+            return converter
     return _unreadable
 
 
@@ -68,8 +68,8 @@ def _plain_fields(
         item = get(value)
         if item is not None and item != "":
             shown[name] = plain(item, getters)
-    for name, tell in getters.get(type(value), ()):
-        shown[name] = plain(tell(value))
+    for name, getter in getters.get(type(value), ()):
+        shown[name] = plain(getter(value))
     return shown
 
 
@@ -79,7 +79,7 @@ def _plain_mapping(value: Mapping[object, object], getters: GettersByType) -> di
     kind = class_of(value) if getters else None
     if kind is not None and kind in getters:
         read = _read(value, kind)
-        shown |= {name: plain(tell(read)) for name, tell in getters[kind]}
+        shown |= {name: plain(getter(read)) for name, getter in getters[kind]}
     return shown
 
 
@@ -133,7 +133,7 @@ def _unreadable(value: object, _: GettersByType) -> object:
 
 
 # The first family that a type is of: an enum of strings is an enum first. CEL takes exact builtins only.
-_WAYS: tuple[tuple[type | tuple[type, ...], Callable[[Any, GettersByType], object]], ...] = (
+_CONVERTERS: tuple[tuple[type | tuple[type, ...], Callable[[Any, GettersByType], object]], ...] = (
     (Enum, _plain_enum),
     ((bool, bytes, type(None), Timestamp, Duration), _as_it_is),
     (int, partial(_exact, int)),

@@ -34,14 +34,14 @@ class Backoff:
         self._random = random
         self._next = timing.first_wait
 
-    def after(self, lived: timedelta, *, expected: bool) -> timedelta:
+    def after(self, uptime: timedelta, *, expected: bool) -> timedelta:
         """
         Return the wait after a watch that lived so long.
 
         One that ended as it should (`expected`) after a healthy life is followed at once. Otherwise the wait is up
         to twice the current step (jitter), so that the reflectors of a restarted API server do not come together.
         """
-        if lived >= self._timing.healthy_after:
+        if uptime >= self._timing.healthy_after:
             self._next = self._timing.first_wait
             if expected:
                 return timedelta()

@@ -27,7 +27,7 @@ from kintsugi.kube.object_cache import T
 from kintsugi.kube.pages import ListMetadata, Page, Reader, list_metadata, pages
 from kintsugi.kube.pod_logs import LogOptions, log_request, read_log
 from kintsugi.kube.repeats import persist
-from kintsugi.kube.transport import Heard, Transport, to_nobody
+from kintsugi.kube.transport import Heard, Transport, ignore_answer
 from kintsugi.offload import decoded
 from kintsugi.settings import KubeSettings
 from kubeobjects.resources import PODS, Resource
@@ -90,7 +90,7 @@ class KubeClient:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, settings: KubeSettings, heard: Heard = to_nobody) -> AsyncIterator[Self]:
+    async def connect(cls, settings: KubeSettings, heard: Heard = ignore_answer) -> AsyncIterator[Self]:
         """
         Read the credentials and hold connections open; `heard` is told when each answer was written.
 

@@ -103,9 +103,9 @@ async def _outcome(request: Request, messages: AsyncIterable[aiohttp.WSMessage],
             )
         output = outputs.get(_Channel(channel)) if channel in (_Channel.STDOUT, _Channel.STDERR) else None
         if output is not None:
-            room = limit - len(output)
-            output += data[:room]
-            truncated = truncated or len(data) > room
+            left = limit - len(output)
+            output += data[:left]
+            truncated = truncated or len(data) > left
     raise unanswered(request, "the connection ended before the command did")
 
 

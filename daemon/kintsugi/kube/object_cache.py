@@ -73,26 +73,26 @@ class ObjectCache(Generic[T]):
             self._undecodable_objects.pop(key, None)
         if old is None:
             self._objects[key] = new
-            self._tell(Change(ChangeKind.ADDED, None, new))
+            self._notify(Change(ChangeKind.ADDED, None, new))
         elif old.metadata.resource_version != new.metadata.resource_version:
             self._replace(key, old, new)
 
     def _replace(self, key: Key, old: T, new: T) -> None:
         if old.metadata.uid == new.metadata.uid:
             self._objects[key] = new
-            self._tell(Change(ChangeKind.MODIFIED, old, new))
+            self._notify(Change(ChangeKind.MODIFIED, old, new))
         else:
             del self._objects[key]
-            self._tell(Change(ChangeKind.DELETED, old, None))
+            self._notify(Change(ChangeKind.DELETED, old, None))
             self._objects[key] = new
-            self._tell(Change(ChangeKind.ADDED, None, new))
+            self._notify(Change(ChangeKind.ADDED, None, new))
 
     def remove(self, key: Key, last: T | None = None) -> None:
         """Take an object out; `last` is its final state where the server told it."""
         self._undecodable_objects.pop(key, None)
         old = self._objects.pop(key, None)
         if old is not None:
-            self._tell(Change(ChangeKind.DELETED, last if last is not None else old, None))
+            self._notify(Change(ChangeKind.DELETED, last if last is not None else old, None))
 
     def mark_undecodable(self, key: Key, reason: str) -> None:
         """
@@ -110,7 +110,7 @@ class ObjectCache(Generic[T]):
         """Forget what was set aside, before a new list tells what still must be."""
         self._undecodable_objects.clear()
 
-    def _tell(self, change: Change[T]) -> None:
+    def _notify(self, change: Change[T]) -> None:
         for subscriber in self._subscribers:
             try:
                 subscriber(change)

@@ -71,7 +71,7 @@ class Reflector(Generic[T]):
         self._labels = labels
         self._timing = timing
         self._reader: EventReader[T] = EventReader(kept)
-        self._mirror: ObjectCache[T] = ObjectCache(resource.singular)
+        self._cache: ObjectCache[T] = ObjectCache(resource.singular)
         self._sharing = Interner()
         self._random = SystemRandom()
         self._backoff = Backoff(timing, self._random)
@@ -81,8 +81,8 @@ class Reflector(Generic[T]):
         self._list_again = False
         self._synced = asyncio.Event()
         self.resource = resource
-        self.store: Mapping[Key, T] = self._mirror.objects
-        self.undecodable_objects: Mapping[Key, str] = self._mirror.undecodable_objects
+        self.store: Mapping[Key, T] = self._cache.objects
+        self.undecodable_objects: Mapping[Key, str] = self._cache.undecodable_objects
         self.last_heard = float("-inf")
         self.problem = "not asked yet"
         self.lists = 0
@@ -96,12 +96,12 @@ class Reflector(Generic[T]):
     @property
     def undecodable_count(self) -> int:
         """Count the objects that could not be read."""
-        return self._mirror.undecodable_count
+        return self._cache.undecodable_count
 
     @property
     def subscriber_failures(self) -> int:
         """Count the exceptions of subscribers."""
-        return self._mirror.subscriber_failures
+        return self._cache.subscriber_failures
 
     def age(self, now_monotonic: float) -> float:
         """Return the seconds since the server was last heard, by the event loop's clock; infinite when it never was."""
@@ -109,11 +109,11 @@ class Reflector(Generic[T]):
 
     def contain(self, containment: Containment) -> None:
         """Let what subscribers raise be contained with what is contained elsewhere."""
-        self._mirror.containment = containment
+        self._cache.containment = containment
 
     def subscribe(self, subscriber: Subscriber[T]) -> None:
         """Call `subscriber` with every change from now on; subscribe before `run` to miss none."""
-        self._mirror.subscribe(subscriber)
+        self._cache.subscribe(subscriber)
 
     def keep_only(self, wanted: Callable[[T], bool]) -> None:
         """
@@ -123,7 +123,7 @@ class Reflector(Generic[T]):
         """
         self._wanted, self._list_again = wanted, self.lists > 0
         for key in [key for key, item in self.store.items() if not wanted(item)]:
-            self._mirror.remove(key)
+            self._cache.remove(key)
 
     async def wait_synced(self, within: timedelta) -> None:
         """Wait for the first whole list. Raises ServerUnavailable with the reason when it does not come in time."""
@@ -197,12 +197,10 @@ class Reflector(Generic[T]):
 
     async def _take_in(self, found: Mapping[Key, T], undecodable_count: Mapping[Key, str]) -> None:
         """Make the mirror what the list says; what the list does not know was deleted in the gap."""
-        self._mirror.forget_undecodable()
-        gone = (
-            partial(self._mirror.remove, key) for key in self.store.keys() - found.keys() - undecodable_count.keys()
-        )
-        set_aside = (partial(self._mirror.mark_undecodable, key, reason) for key, reason in undecodable_count.items())
-        there = (partial(self._mirror.put, key, new) for key, new in found.items())
+        self._cache.forget_undecodable()
+        gone = (partial(self._cache.remove, key) for key in self.store.keys() - found.keys() - undecodable_count.keys())
+        set_aside = (partial(self._cache.mark_undecodable, key, reason) for key, reason in undecodable_count.items())
+        there = (partial(self._cache.put, key, new) for key, new in found.items())
         for count, take_in in enumerate(chain(gone, set_aside, there)):
             take_in()
             if count % _BATCH == _BATCH - 1:
@@ -284,13 +282,13 @@ class Reflector(Generic[T]):
         metadata = event.object.metadata
         key = (metadata.namespace, metadata.name)
         if event.type is WatchEventType.DELETED:
-            self._mirror.remove(key, event.object)
+            self._cache.remove(key, event.object)
         elif self._wanted is not None and not self._wanted(event.object):
-            self._mirror.remove(key)
+            self._cache.remove(key)
         else:
             if not shared:
                 self._sharing.share(event.object)
-            self._mirror.put(key, event.object)
+            self._cache.put(key, event.object)
         self._advance(metadata.resource_version)
 
     def _read_page(self, request: Request, body: bytes) -> tuple[ListMetadata, list[T | Undecodable]]:
@@ -316,9 +314,9 @@ class Reflector(Generic[T]):
     def _set_aside(self, event: Undecodable) -> None:
         key = (event.identity.namespace, event.identity.name)
         if event.deleted:
-            self._mirror.remove(key)
+            self._cache.remove(key)
         else:
-            self._mirror.mark_undecodable(key, event.reason)
+            self._cache.mark_undecodable(key, event.reason)
         self._advance(event.identity.resource_version)
 
     def _advance(self, version: str) -> None:

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from kintsugi.decisions.clock_skew import ANSWERS, ClockReading, ClockState, ServerDate, judge
+from kintsugi.decisions.clock_skew import ANSWERS, ClockReading, ClockState, ServerDate, next_state
 from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
 
-LOOK_EVERY = timedelta(seconds=1)
+POLL_INTERVAL = timedelta(seconds=1)
 
 _NO_CLOCK = 9000
 """A year that leaves room to count on from."""
@@ -79,7 +79,7 @@ class SteadyClock:
     def check(self) -> None:
         """Judge the clocks as they are now, and say what has changed."""
         before, now = self._state, self._read()
-        self._state = judge(before, now, self._answers)
+        self._state = next_state(before, now, self._answers)
         if self.problem and not before.problem:
             log.error("clock not trusted", why=self.problem)
         elif before.problem and not self.problem:
@@ -93,7 +93,7 @@ class SteadyClock:
         """Look once a second until cancelled."""
         while True:
             self.check()
-            await asyncio.sleep(LOOK_EVERY.total_seconds())
+            await asyncio.sleep(POLL_INTERVAL.total_seconds())
 
     async def wait_trusted(self) -> None:
         """Wait until time is trusted."""

@@ -14,7 +14,7 @@ from kintsugi.kube.api_errors import Request
 
 log = structlog.get_logger(__name__)
 
-WORTH_TELLING = 1.0
+LOGGED_FROM = 1.0
 """Seconds of waiting of which the log tells."""
 
 
@@ -36,7 +36,7 @@ class Throttle:
             self._tokens += 1
             why = f"our own limit of {self._qps:g} a second (kube.qps) leaves no room for {within:g}s"
             raise ServerUnavailable(f"{request}: nothing was sent: {why}")
-        if wait >= WORTH_TELLING:
+        if wait >= LOGGED_FROM:
             log.info("request throttled", request=str(request), seconds=round(wait, 1), qps=self._qps)
         try:
             await asyncio.sleep(wait)

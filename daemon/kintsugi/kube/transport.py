@@ -42,7 +42,7 @@ _OWN_PATHS = ("/api/v1/", "/apis/apps/")
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kintsugi"}
 
 
-def to_nobody(_date: str, _sent: float, _received: float) -> None:
+def ignore_answer(_date: str, _sent: float, _received: float) -> None:
     """Ignore an answer."""
 
 
@@ -71,7 +71,7 @@ class Transport:
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, settings: KubeSettings, heard: Heard = to_nobody) -> AsyncIterator[Self]:
+    async def connect(cls, settings: KubeSettings, heard: Heard = ignore_answer) -> AsyncIterator[Self]:
         """Read the credentials and hold the connections open for as long as the context lasts; `heard` is told of answers."""
         authentication = await Credentials.load(settings)
         async with AsyncExitStack() as stack:

@@ -19,11 +19,11 @@ _APPROVAL = columns(Approval, approvals)
 class ApprovalRepository(Repository):
     """Questions and answers. Any replica may write them: an answer needs no leader."""
 
-    async def ask(self, approval: Approval, *, told: str = "") -> None:
+    async def ask(self, approval: Approval, *, notice: str = "") -> None:
         """
         Ask a person a question. Only the newest question of a step can be answered.
 
-        `told` is the notice of a question that changes no state, since another one came before it.
+        `notice` is the notice of a question that changes no state, since another one came before it.
         """
         asked = select(approvals.c.number).where(
             approvals.c.incident == approval.incident,
@@ -35,9 +35,9 @@ class ApprovalRepository(Repository):
         async def work(connection: AsyncConnection) -> None:
             if (await connection.execute(asked)).first() is None:
                 await connection.execute(insert(approvals).values(values(approval)))
-                if told:
+                if notice:
                     state = IncidentState.AWAITING_APPROVAL
-                    await put_notice_once(connection, approval.incident, state, told, approval.asked)
+                    await put_notice_once(connection, approval.incident, state, notice, approval.asked)
 
         await self._store.write(f"ask {approval.path}", work)
 

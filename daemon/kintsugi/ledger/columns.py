@@ -2,8 +2,7 @@
 Column types that mean the same on SQLite and on PostgreSQL.
 
 Values go in and come out as the model has them: cleaned text, aware UTC times, enums, mappings, small frozen records.
-What cannot be read as such comes out as `Unreadable`, so that one value never costs the query that meets it: `rows` says
-what becomes of its row.
+An unreadable value comes out as `Unreadable`, so that one value never fails a query: `rows` handles its row.
 """
 
 from abc import abstractmethod
@@ -23,7 +22,9 @@ from kintsugi.telemetry import SECRETS
 T = TypeVar("T")
 
 _WRONG = (ValueError, TypeError, OverflowError, RecursionError, msgspec.ValidationError)
-"""What reading raises for a value that this version cannot understand: no JSON, no such member, no time, another shape."""
+"""
+The errors of reading a value that this version cannot understand: no JSON, no such member, no time, another shape.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

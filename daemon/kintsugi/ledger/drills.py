@@ -1,4 +1,4 @@
-"""Drills: when the last one passed, and which moments of their schedules have been handled."""
+"""Drills: the time at which the last one passed, and the handled times of their schedules."""
 
 from datetime import datetime
 

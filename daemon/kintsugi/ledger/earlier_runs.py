@@ -21,14 +21,14 @@ from kintsugi.model.run_update import RunUpdate, SeenWorkload
 from kintsugi.model.step_path import StepPath
 
 FOUND, LEFT, TAKEN_UP, ASKED = (str(StepPath.noted(name)) for name in ("found", "left", "taken-up", "asked"))
-"""The notes that told what columns tell now."""
+"""The notes that held the facts of today's columns."""
 
 _STOPPED = re.compile(r"stopped(?: at ([^ ]*?))?: ")
 _REQUESTED = re.compile(r"rollback asked for by (.+)", re.DOTALL)
 _AWAITS = "waits for a person"
 
 Notes = Mapping[str, object]
-"""What the notes of a run tell, by their paths."""
+"""The contents of a run's notes, by their paths."""
 
 
 async def fill_in(connection: AsyncConnection) -> None:
@@ -38,14 +38,14 @@ async def fill_in(connection: AsyncConnection) -> None:
     found = list(await connection.execute(query))
     notes = await _notes(connection, [row.id for row in found])
     for row in found:
-        told = told_by(row.reason or "", notes.get(row.id, {})).given
-        new = {name: value for name, value in told.items() if not getattr(row, name)}
+        known = read_reason(row.reason or "", notes.get(row.id, {})).given
+        new = {name: value for name, value in known.items() if not getattr(row, name)}
         if new:
             await connection.execute(update(runs).where(runs.c.id == row.id).values(new))
     await _fill_in_verbs(connection, [row.id for row in found])
 
 
-def told_by(reason: str, notes: Notes) -> RunUpdate:
+def read_reason(reason: str, notes: Notes) -> RunUpdate:
     """Return the facts that the reason and notes of an earlier version's run contain; unreadable ones are left out."""
     stopped, asked = _STOPPED.match(reason), notes.get(ASKED)
     why = asked.get("why") if isinstance(asked, Mapping) else None
@@ -67,11 +67,11 @@ async def _fill_in_verbs(connection: AsyncConnection, of: Iterable[str]) -> None
         steps.c.run.in_(list(of)), steps.c.verb == "", steps.c.text != ""
     )
     for row in list(await connection.execute(query)):
-        if verb := verb_told_by(row.text):
+        if verb := read_verb(row.text):
             await connection.execute(update(steps).where(steps.c.number == row.number).values(verb=verb))
 
 
-def verb_told_by(text: str) -> str:
+def read_verb(text: str) -> str:
     """Return the verb at the start of a text, "" where it is no command."""
     words = text.split()
     verbs = [verb for verb in by_verb() if words[: len(verb.split())] == verb.split()]

@@ -21,10 +21,12 @@ from kintsugi.errors import LedgerError
 from kintsugi.telemetry import SECRETS
 
 BUSY_TIMEOUT = timedelta(seconds=10)
-"""How long to wait for a lock, a statement or a connect: more than a busy disk takes, and less than a person waits."""
+"""The time limit of a lock, a statement or a connect: more than a busy disk takes, and less than a person waits."""
 
 QUEUE = timedelta(seconds=15)
-"""How long to queue for a connection: SQLite has one that writes, and unlike a stuck statement a queue moves."""
+"""
+The time limit of the queue for a connection: SQLite has one that writes, and unlike a stuck statement a queue moves.
+"""
 
 _POOL = 8
 _READERS = 2

@@ -13,14 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger import episodes
 from kintsugi.ledger.episodes import Episode
-from kintsugi.ledger.inbox import TURN, known_episodes
+from kintsugi.ledger.inbox import LOCK_ID, known_episodes
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.tables import signals
 from kintsugi.model.identity import new_id
 from kintsugi.model.records import SignalSource
 
 _SAME = ("kind", "key", "rule", "labels", "annotations", "target")
-"""What a signal that continues another has of it. It is copied by the database, and need not even be readable."""
+"""
+The columns that a signal takes from the one that it continues. The database copies them, so that they may be
+unreadable.
+"""
 
 _FORGET = update(signals).where(signals.c.id.in_(bindparam("ids", expanding=True))).values(refired=None)
 
@@ -41,7 +44,7 @@ class EpisodeReopener(Repository):
             return (await connection.execute(due)).first() is not None
 
         async def work(connection: AsyncConnection) -> int:
-            await self._store.take_turns(connection, TURN)
+            await self._store.take_advisory_lock(connection, LOCK_ID)
             waited = {row.key: row.refired for row in reversed((await connection.execute(due)).all())}
             if not waited:
                 return 0

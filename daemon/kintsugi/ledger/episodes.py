@@ -18,10 +18,12 @@ Seen = tuple[tuple[datetime, tuple[datetime, ...]], ...]
 """Every beginning that was reported for an episode, ascending, each with the ends that were reported for it."""
 
 REOPEN_AFTER = timedelta(minutes=1)
-"""How much older than a poll's answer an end must be before the answer outweighs it; a poll is seconds old at most."""
+"""
+The least age of an end, relative to a poll's answer, at which the answer outweighs it; a poll is seconds old at most.
+"""
 
 TICK = timedelta(milliseconds=1)
-"""The shortest episode: one of no length at all could not be told from another that ends where it begins."""
+"""The shortest episode: one of no length could not be distinguished from another that ends where it begins."""
 
 MOST_BEGINNINGS = 64
 """Beginnings remembered of one episode: the first and the newest. Alertmanager moves one a few times in a lifetime."""
@@ -32,7 +34,7 @@ class Episode:
     """
     One stretch of firing; `ended` is None while it is open.
 
-    `refired` is when a delivery came in that says of this ended episode that it fires; `continues` is the id of the
+    `refired` is the time of a delivery that says of this ended episode that it fires; `continues` is the id of the
     ended episode that this one was opened for, because that fired again.
     """
 
@@ -54,7 +56,7 @@ class Episode:
         return self.seen == ((self.began, (self.ended,) if self.ended else ()),)
 
 
-def told(episodes: Sequence[Episode], began: datetime, ended: datetime | None, new: str) -> Sequence[Episode]:
+def with_delivery(episodes: Sequence[Episode], began: datetime, ended: datetime | None, new: str) -> Sequence[Episode]:
     """
     Return the key's episodes after one more delivery; the very same sequence when it says nothing new.
 
@@ -79,9 +81,9 @@ def reopened(episodes: Sequence[Episode], received: datetime, new: str) -> Seque
     """
     Return the key's episodes after a poll found it firing although all are closed.
 
-    Alertmanager resolves an alert that is not repeated, and lets it fire again with the old `startsAt`. Such a beginning looks
-    like a late duplicate; only a later poll can tell. A recent end may be newer than the poll's answer, so nothing is opened
-    within `REOPEN_AFTER` of one.
+    Alertmanager resolves an alert that is not repeated, and lets it fire again with the old `startsAt`. Such a
+    beginning looks like a late duplicate; only a later poll shows which it is. A recent end may be newer than the
+    poll's answer, so nothing is opened within `REOPEN_AFTER` of one.
     """
     ends = [episode.ended for episode in episodes if episode.ended is not None]
     if len(ends) < len(episodes) or received <= max(ends, default=received) + REOPEN_AFTER:
@@ -91,12 +93,12 @@ def reopened(episodes: Sequence[Episode], received: datetime, new: str) -> Seque
 
 def refired(episodes: Sequence[Episode], began: datetime, received: datetime) -> Sequence[Episode]:
     """
-    Return the key's episodes after a webhook that came in at `received` said "fires since `began`"; that was told.
+    Return the key's episodes after a webhook that was received at `received` said "fires since `began`".
 
     Of an episode that has ended this is noted, and changes nothing else for now. It may be a late duplicate: then a
-    resolved delivery follows (`over`), for each Alertmanager tells its own. Or the alert was taken up again with its old
-    `startsAt`, as after minutes without Prometheus: then none follows, and it is opened again (`continued`). The first
-    delivery counts, so that repeats do not put that off. While the key is open nothing is provisional.
+    resolved delivery follows (`over`), for each Alertmanager sends its own. Or the alert was taken up again with its
+    old `startsAt`, as after minutes without Prometheus: then none follows, and it is opened again (`continued`). The
+    first delivery counts, so that repeats do not put that off. While the key is open nothing is provisional.
     """
     if any(episode.ended is None for episode in episodes):
         return _without_refires(episodes)
@@ -108,10 +110,10 @@ def refired(episodes: Sequence[Episode], began: datetime, received: datetime) ->
 
 def over(episodes: Sequence[Episode], received: datetime) -> Sequence[Episode]:
     """
-    Return the key's episodes after a resolved delivery that came in at `received`, and was told.
+    Return the key's episodes after a resolved delivery that was received at `received`.
 
-    What fired again before it is over. So is an episode that was opened for that, whatever end it says: the firing was a
-    late duplicate after all, unless Alertmanager has named a beginning of its own since.
+    A firing noted before it is over. So is an episode that was opened for such a firing, whatever end the delivery has:
+    the firing was a late duplicate, unless Alertmanager has named a beginning of its own since.
     """
     left = [
         replace(episode, refired=None) if episode.refired is not None and episode.refired <= received else episode
@@ -120,7 +122,7 @@ def over(episodes: Sequence[Episode], received: datetime) -> Sequence[Episode]:
     episodes = episodes if left == list(episodes) else left
     for episode in episodes:
         if episode.ended is None and episode.continues and len(episode.seen) == 1 and episode.began <= received:
-            return told(episodes, episode.began, received, episode.id)
+            return with_delivery(episodes, episode.began, received, episode.id)
     return episodes
 
 
@@ -163,13 +165,13 @@ def _regrouped(
     episodes = []
     for ended, group in groups.items():
         owner = next((owners[beginning] for beginning, _ in group if beginning in owners), None)
-        told_before = owner if owner is not None and owner.id not in taken else None
+        earlier = owner if owner is not None and owner.id not in taken else None
         further = sum(each == new or each.startswith(f"{new}.") for each in taken)
         made = Episode(id=f"{new}.{further}" if further else new, began=group[0][0], ended=ended, seen=_bounded(group))
-        if told_before is not None:
-            made = replace(made, id=told_before.id, refired=told_before.refired, continues=told_before.continues)
+        if earlier is not None:
+            made = replace(made, id=earlier.id, refired=earlier.refired, continues=earlier.continues)
         taken.add(made.id)
-        episodes.append(told_before if made == told_before and told_before is not None else made)
+        episodes.append(earlier if made == earlier and earlier is not None else made)
     return episodes
 
 

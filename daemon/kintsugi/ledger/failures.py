@@ -1,8 +1,8 @@
 """
 Translates errors of the driver and of SQLAlchemy into ours.
 
-Each error is classified by three questions: may the same transaction be tried again, was the connection lost (so that a
-COMMIT may have succeeded), and what does a person need to know.
+Each error is classified by three questions: may the same transaction be retried, was the connection lost (so that a
+COMMIT may have succeeded), and which advice does a person need.
 """
 
 import sqlite3
@@ -52,7 +52,7 @@ def classify(error: BaseException) -> DatabaseFailure:
         return DatabaseFailure.LOST
     state = _state(error)
     if state:
-        return _judge_state(state)
+        return _classify_state(state)
     if isinstance(error, (OSError, asyncpg.InterfaceError)):
         return DatabaseFailure.LOST
     if isinstance(error, exc.DBAPIError) and error.orig is not None and error.orig is not error:
@@ -60,7 +60,7 @@ def classify(error: BaseException) -> DatabaseFailure:
     if isinstance(error, sqlite3.DatabaseError):
         refused = any(words in str(error) for words in _SQLITE_REFUSED)
         return DatabaseFailure.REFUSED if refused else DatabaseFailure.UNAVAILABLE
-    return _judge_cause(error)
+    return _classify_cause(error)
 
 
 def wrapped(error: BaseException, what: str) -> LedgerError:
@@ -75,7 +75,7 @@ def wrapped(error: BaseException, what: str) -> LedgerError:
     return LedgerUnavailable(f"the ledger could not {what}: {text}{_advice(text)}")
 
 
-def _judge_state(state: str) -> DatabaseFailure:
+def _classify_state(state: str) -> DatabaseFailure:
     if state in _AGAIN_STATES:
         return DatabaseFailure.AGAIN
     if state in _LOST_STATES or state.startswith("08"):
@@ -83,7 +83,7 @@ def _judge_state(state: str) -> DatabaseFailure:
     return DatabaseFailure.UNAVAILABLE if state.startswith(_UNAVAILABLE_CLASSES) else DatabaseFailure.REFUSED
 
 
-def _judge_cause(error: BaseException) -> DatabaseFailure:
+def _classify_cause(error: BaseException) -> DatabaseFailure:
     cause = error.__cause__
     if cause is not None and cause is not error and isinstance(cause, FOREIGN):
         return classify(cause)

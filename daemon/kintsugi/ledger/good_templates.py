@@ -9,7 +9,9 @@ from kintsugi.ledger.rows import columns, values
 from kintsugi.model.known import GoodTemplate
 
 LARGEST = 256 * 1024
-"""Characters of a template that are kept, with what of it is encrypted; a larger one is not, and nothing stands in its place."""
+"""
+The most characters of a template that is kept, with its encrypted part; a larger one is not kept, nor is a substitute.
+"""
 
 
 class TemplateRepository(Repository):
@@ -33,7 +35,7 @@ class TemplateRepository(Repository):
         return fits
 
     async def last(self, kind: str, namespace: str, name: str) -> GoodTemplate | None:
-        """Return a workload's good template, None where there is none, or where it cannot be read."""
+        """Return a workload's good template, None where it is absent or cannot be read."""
         query = select(*columns(GoodTemplate, good_templates)).where(*_named(kind, namespace, name))
         return next(iter(await self._whole(GoodTemplate, query)), None)
 

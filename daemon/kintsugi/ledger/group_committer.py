@@ -17,7 +17,7 @@ from kintsugi.ledger.pieces import text_of
 from kintsugi.model.records import Signal
 
 MOST_WAITING = 50_000
-"""Signals that may wait for their commit: two and a half seconds' worth; beyond it the sender is told to come back."""
+"""Signals that may wait for their commit: two and a half seconds' worth; beyond it the sender is asked to retry."""
 
 MOST_TOGETHER = 2_000
 """Signals in one transaction, so that a request never waits long behind the intake."""
@@ -85,7 +85,7 @@ class GroupCommitter:
     async def _commit_group(self, group: Sequence[_Caller]) -> None:
         signals = [signal for caller in group for signal in caller.signals]
         try:
-            told = await self._commit(signals, max(caller.now for caller in group))
+            results = await self._commit(signals, max(caller.now for caller in group))
         except LedgerUnavailable as error:
             _fail(group, error)
         except LedgerError as error:
@@ -95,7 +95,7 @@ class GroupCommitter:
             if not isinstance(error, Exception):
                 raise
         else:
-            _answer(group, told)
+            _answer(group, results)
 
     async def _commit_singly(self, group: Sequence[_Caller], error: LedgerError) -> None:
         # one caller's rows were refused: the others must not suffer for it (A12)
@@ -106,12 +106,12 @@ class GroupCommitter:
             await self._commit_group([caller])
 
 
-def _answer(group: Sequence[_Caller], told: Sequence[DeliveryResult]) -> None:
+def _answer(group: Sequence[_Caller], results: Sequence[DeliveryResult]) -> None:
     start = 0
     for caller in group:
         end = start + len(caller.signals)
         if not caller.answer.done():
-            caller.answer.set_result(list(told[start:end]))
+            caller.answer.set_result(list(results[start:end]))
         start = end
 
 

@@ -17,8 +17,9 @@ from kintsugi.model.services import STACK
 from kintsugi.model.step_path import UNDOS_LIKE
 
 LAST_RUNS = 10
-"""Finished runs told of the service itself, and of those that say something of the remedy, however old: enough for every
-streak that a guard counts."""
+"""The number of finished runs read of the service itself, and of those that say something of the remedy, of any age:
+enough for every streak that a guard counts.
+"""
 
 _NOT_MADE = (StepState.PLANNED, StepState.SKIPPED)
 
@@ -73,8 +74,8 @@ def _counted(service: str, since: datetime) -> CompoundSelect[tuple[str]]:
     going = select(runs.c.id).where(runs.c.finished.is_(None), _RECOVERY)
     recent = select(runs.c.id).where(runs.c.finished > since, _RECOVERY)
     last = _last_of(service).limit(LAST_RUNS)
-    telling = last.where(runs.c.state.not_in(INCONCLUSIVE_OUTCOMES))
-    return union(going, recent, select(last.subquery().c.id), select(telling.subquery().c.id))
+    conclusive = last.where(runs.c.state.not_in(INCONCLUSIVE_OUTCOMES))
+    return union(going, recent, select(last.subquery().c.id), select(conclusive.subquery().c.id))
 
 
 def _last_of(service: str) -> Select[tuple[str]]:
@@ -84,8 +85,8 @@ def _last_of(service: str) -> Select[tuple[str]]:
 
 def _incident_of(service: str) -> Select[tuple[str, IncidentState, datetime]]:
     open_here = (incidents.c.service == service, incidents.c.closed.is_(None))
-    told = select(incidents.c.id, incidents.c.state, incidents.c.opened)
-    return told.where(*open_here, incidents.c.kind == RunKind.RECOVERY)
+    query = select(incidents.c.id, incidents.c.state, incidents.c.opened)
+    return query.where(*open_here, incidents.c.kind == RunKind.RECOVERY)
 
 
 def pauses_at(now: datetime) -> Select[tuple[object, ...]]:

@@ -26,7 +26,7 @@ from kintsugi.ledger.texts import clean, clean_key, dump, dump_label_pair
 from kintsugi.model.records import Reason, Signal, SignalSource, SignalStatus, Verdict, VerdictKind
 from kintsugi.offload import MOST_ON_LOOP, computed
 
-TURN = 0x6B696E01
+LOCK_ID = 0x6B696E01
 """Writing deliveries takes turns across replicas, so that two of them never open the same episode twice."""
 
 _CHUNK = 1000
@@ -48,7 +48,7 @@ _KNOWN = select(
 )
 _REPEAT = update(signals).where(signals.c.id.in_(bindparam("ids", expanding=True))).values(last_seen=bindparam("now"))
 _CHANGED = ("began", "ended", "horizon", "seen", "refired", "last_seen")
-_JUDGED = ("verdict", "reason", "text", "judged")
+_VERDICT = ("verdict", "reason", "text", "judged")
 _CHANGE = (
     update(signals)
     .where(signals.c.id == bindparam("which"))
@@ -56,15 +56,15 @@ _CHANGE = (
 )
 _UPDATE = Bulk(_CHANGE, [*(f"new_{name}" for name in _CHANGED), "which"])
 _UPDATE_ENDED = Bulk(  # what ends unjudged is settled with it
-    _CHANGE.values({name: func.coalesce(signals.c[name], _given(name)) for name in _JUDGED}),
-    [*(f"new_{name}" for name in _CHANGED), "which", *(f"new_{name}" for name in _JUDGED)],
+    _CHANGE.values({name: func.coalesce(signals.c[name], _given(name)) for name in _VERDICT}),
+    [*(f"new_{name}" for name in _CHANGED), "which", *(f"new_{name}" for name in _VERDICT)],
 )
 _ROW = (
     "id", "source", "kind", "key", "rule", "labels", "annotations", "target", "began", "ended", "horizon", "seen",
     "refired", "received", "last_seen",
 )  # fmt: skip
 _INSERT = Bulk(insert(signals), _ROW)
-_INSERT_ENDED = Bulk(insert(signals), [*_ROW, *_JUDGED])
+_INSERT_ENDED = Bulk(insert(signals), [*_ROW, *_VERDICT])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,14 +93,14 @@ DeliveryResult = tuple[DeliveryOutcome, str]
 """A delivery's outcome and the id of the ledger's signal."""
 
 
-def summed(told: Sequence[DeliveryResult]) -> Accepted:
+def summed(results: Sequence[DeliveryResult]) -> Accepted:
     """Count the outcomes of one caller's deliveries."""
-    outcomes = [outcome for outcome, _ in told]
+    outcomes = [outcome for outcome, _ in results]
     return Accepted(
         new=outcomes.count(DeliveryOutcome.NEW),
         repeated=outcomes.count(DeliveryOutcome.REPEATED),
         resolved=outcomes.count(DeliveryOutcome.RESOLVED),
-        ids=tuple(name for _, name in told),
+        ids=tuple(name for _, name in results),
     )
 
 
@@ -127,9 +127,9 @@ async def write_deliveries(
     deliveries = [_keyed(delivery) for delivery in deliveries]
     keys, oldest = list({delivery.key for delivery in deliveries}), min(each.began for each in deliveries)
     batch = _EpisodeBatch(await known_episodes(connection, keys, oldest))
-    told = [batch.add(delivery) for delivery in deliveries]
+    results = [batch.add(delivery) for delivery in deliveries]
     await _write(connection, batch, now, written or {})
-    return told
+    return results
 
 
 class _EpisodeBatch:
@@ -138,22 +138,22 @@ class _EpisodeBatch:
     def __init__(self, known: Mapping[str, Sequence[Episode]]) -> None:
         self.before = {episode.id: episode for timeline in known.values() for episode in timeline}
         self.timelines = dict(known)
-        self.told: set[str] = set()
+        self.delivered: set[str] = set()
         self.makers: dict[str, Signal] = {}
 
     def add(self, delivery: Signal) -> DeliveryResult:
         """Add one delivery."""
         before = self.timelines.get(delivery.key, ())
         if delivery.status is SignalStatus.RESOLVED:
-            after = episodes.told(before, delivery.began, delivery.ended or delivery.received, delivery.id)
+            after = episodes.with_delivery(before, delivery.began, delivery.ended or delivery.received, delivery.id)
             after = episodes.over(after, delivery.received)
         else:
-            after = _fires(episodes.told(before, delivery.began, None, delivery.id), delivery)
+            after = _fires(episodes.with_delivery(before, delivery.began, None, delivery.id), delivery)
         episode = episodes.holding(after, delivery.began)
         if delivery.status is SignalStatus.FIRING and episode.ended is not None and _goes_on(after, delivery):
             episode = after[-1]
         self._note(delivery, after)
-        self.told.add(episode.id)
+        self.delivered.add(episode.id)
         return _outcome(before, after, episode), episode.id
 
     def _note(self, delivery: Signal, after: Sequence[Episode]) -> None:
@@ -167,13 +167,13 @@ class _EpisodeBatch:
         return (episode for timeline in self.timelines.values() for episode in timeline)
 
 
-def _fires(told: Sequence[Episode], delivery: Signal) -> Sequence[Episode]:
+def _fires(known: Sequence[Episode], delivery: Signal) -> Sequence[Episode]:
     """Return the episodes after a firing delivery, which may say that an ended one goes on."""
-    if delivery.source is SignalSource.POLL and episodes.holding(told, delivery.began).ended is not None:
-        told = episodes.reopened(told, delivery.received, delivery.id)
-    if delivery.source is SignalSource.ALERTMANAGER or told[-1].ended is None:
-        told = episodes.refired(told, delivery.began, delivery.received)
-    return told
+    if delivery.source is SignalSource.POLL and episodes.holding(known, delivery.began).ended is not None:
+        known = episodes.reopened(known, delivery.received, delivery.id)
+    if delivery.source is SignalSource.ALERTMANAGER or known[-1].ended is None:
+        known = episodes.refired(known, delivery.began, delivery.received)
+    return known
 
 
 def _goes_on(after: Sequence[Episode], delivery: Signal) -> bool:
@@ -212,10 +212,10 @@ async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetim
     moment = moments(connection.dialect)
     changed = [episode for episode in batch.after if batch.before.get(episode.id, episode) != episode]
     created = [episode for episode in batch.after if episode.id not in batch.before]
-    repeated = batch.told & batch.before.keys() - {episode.id for episode in changed}
+    repeated = batch.delivered & batch.before.keys() - {episode.id for episode in changed}
     for chunk in _chunks(sorted(repeated)):
         await connection.execute(_REPEAT, {"ids": chunk, "now": now})
-    judged = (_ENDED.kind.value, _ENDED.reason.value, _ENDED.text, moment(now))
+    verdict = (_ENDED.kind.value, _ENDED.reason.value, _ENDED.text, moment(now))
     updates = [(episode.ended, (*_state(episode, moment), moment(now), episode.id)) for episode in changed]
     made = [(episode, batch.makers[episode.id]) for episode in created]
     sizes = accumulate(text_of(maker) for _, maker in made if maker.id not in written)
@@ -224,9 +224,9 @@ async def _write(connection: AsyncConnection, batch: _EpisodeBatch, now: datetim
         foreign, lambda: [(episode.ended, _row(episode, maker, written, now, moment)) for episode, maker in made]
     )
     for statement, rows in (  # updates first: a key has one open episode at most
-        (_UPDATE_ENDED, [(*row, *judged) for ended, row in updates if ended]),
+        (_UPDATE_ENDED, [(*row, *verdict) for ended, row in updates if ended]),
         (_UPDATE, [row for ended, row in updates if not ended]),
-        (_INSERT_ENDED, [(*row, *judged) for ended, row in inserts if ended]),
+        (_INSERT_ENDED, [(*row, *verdict) for ended, row in inserts if ended]),
         (_INSERT, [row for ended, row in inserts if not ended]),
     ):
         if rows:

@@ -47,12 +47,12 @@ class IncidentRepository(Repository):
         return await self._store.read(lambda connection: find_incident(connection, incident, strict=strict))
 
     async def move_incident(
-        self, incident: str, state: IncidentState, reason: str, now: datetime, *, told: bool = False
+        self, incident: str, state: IncidentState, reason: str, now: datetime, *, notify: bool = False
     ) -> Incident:
         """
         Move an incident without an unfinished run (held, awaiting approval), for instance when its upstream has recovered.
 
-        `told`: a person is notified also of a state that has no notice as a rule. Raises `WrongState` while a run is under
+        `notify`: a person is notified also of a state that has no notice as a rule. Raises `WrongState` while a run is under
         way (use `move_run` then) and when the incident is closed.
         """
 
@@ -66,7 +66,7 @@ class IncidentRepository(Repository):
             after = replace(before, state=state, reason=clean(reason), closed=now if state.is_final else None)
             moved = update(incidents).where(incidents.c.id == incident)
             await connection.execute(moved.values(state=after.state, reason=after.reason, closed=after.closed))
-            if told:
+            if notify:
                 await put_notice_once(connection, incident, state, reason, now)
             elif before.state is not state:
                 await put_notice(connection, incident, state, reason, now)

@@ -46,7 +46,7 @@ from kintsugi.ledger.tried_remedies import RemedyRepository
 from kintsugi.ledger.triggers import TriggerRepository
 from kintsugi.ledger.windows import Windows
 
-_TURN = 0x6B696E00
+_LOCK_ID = 0x6B696E00
 """Replicas that start together bring the schema up to date one after the other."""
 
 
@@ -169,7 +169,7 @@ async def _prepare(engines: Engines) -> None:
             if engines.on_postgres:
                 # A cold start on a busy machine may take long between two statements of a migration.
                 await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '60s'"))
-                await connection.execute(select(func.pg_advisory_xact_lock(_TURN)))
+                await connection.execute(select(func.pg_advisory_xact_lock(_LOCK_ID)))
             await connection.run_sync(schema.migrate)
     except FOREIGN as error:
         raise wrapped(error, "open") from error

@@ -14,7 +14,10 @@ STARTED = str(StepPath.noted("started"))
 """Path under which a run keeps who started it by hand, and why."""
 
 MOST = 100
-"""Starts by hand of one service that are looked through for a wish: nobody asks again for one that lies so far back."""
+"""
+The most manual starts of one service that are searched for a repeated request: one that is further back is not
+repeated.
+"""
 
 
 async def keep_start(connection: AsyncConnection, run: RunRecord, start: ManualStart) -> None:

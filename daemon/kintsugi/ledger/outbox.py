@@ -27,10 +27,12 @@ NOTIFIED_STATES = frozenset(
         IncidentState.FAILED,
     }
 )
-"""The states that a person is told of."""
+"""The states of which a person is notified."""
 
 AGAIN_AFTER = timedelta(hours=1)
-"""How long the same words about the daemon itself are not said again: it may start, or its trouble come back, every minute."""
+"""
+The time for which a notice of the daemon itself is not repeated: it may restart, or its trouble return, every minute.
+"""
 
 
 async def put_notice(

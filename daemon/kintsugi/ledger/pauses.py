@@ -1,4 +1,4 @@
-"""Pauses: what people protect from changes, and until when."""
+"""Pauses: the objects that people protect from changes, each until a time."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Watched conditions that hold: `for:` counts from their first yes, across restarts."""
+"""Pending matches: watched conditions that hold; `for` counts from their first match, across restarts."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,6 @@
-"""In what pieces signals are committed: a large delivery is seen to get on, and others have their turn in between."""
+"""
+The pieces in which signals are committed: a large delivery makes visible progress, and others are served in between.
+"""
 
 from collections.abc import Iterator, Sequence
 

@@ -16,11 +16,14 @@ from kintsugi.ledger.tables import incidents, runs, steps
 from kintsugi.model.records import Incident, IncidentState, Phase, RunKind, StepState
 
 MOST = 32
-"""Recoveries read of one service by one runbook, and runs told of: more than the limit may be set to, and than the rest has doublings."""
+"""
+The most recoveries read of one service by one runbook, and the most runs listed: more than the limit's largest setting,
+and than the doublings of the cooldown.
+"""
 
 
 WELL_AGAIN = (IncidentState.RECOVERED, IncidentState.NO_ACTION)
-"""How a run ends whose service is well: a trouble that comes and goes by itself is a trouble that returns, too."""
+"""The ends of runs whose service is well: a trouble that comes and goes by itself also counts as recurring."""
 
 
 async def read_recoveries(connection: AsyncConnection, service: str, runbook: str) -> tuple[datetime, ...]:
@@ -73,8 +76,8 @@ async def read_attempts(
     )
 
 
-async def told_since(connection: AsyncConnection, service: str, runbook: str, since: datetime) -> Incident | None:
-    """Return the incident by which a person was told since then that this problem recurs: it never had a run."""
+async def notified_since(connection: AsyncConnection, service: str, runbook: str, since: datetime) -> Incident | None:
+    """Return the incident by which a person was notified since `since` that this problem recurs: it never had a run."""
     query = (
         select(*columns(Incident, incidents))
         .where(incidents.c.service == service, incidents.c.runbook == runbook, incidents.c.opened >= since)

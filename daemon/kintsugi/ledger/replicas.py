@@ -1,4 +1,4 @@
-"""The replicas of workloads, and which run scaled one to 0: by these it is decided whether it may be started again."""
+"""The replicas of workloads, and the run that scaled one to 0: these decide whether it may be started again."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -68,7 +68,7 @@ async def note_scale(connection: AsyncConnection, step: StepRecord, now: datetim
 
 
 def _stops(step: StepRecord) -> bool:
-    """Return whether a step leaves a workload without pods; one whose command cannot be read is none that is carried out."""
+    """Return whether a step leaves a workload without pods; a step whose command cannot be read is never executed."""
     if step.command is None or step.phase is not Phase.FORWARD or step.facts.get("already"):
         return False
     try:

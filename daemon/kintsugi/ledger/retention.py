@@ -1,5 +1,5 @@
 """
-Retention: deletes closed and old rows in bounded batches; none that is open or that a guard still counts.
+Retention of ledger rows: deletes old closed rows in bounded batches, except those that a guard still counts.
 
 Every statement begins at an index and deletes at most a batch, so that a tick costs what it deletes and never what is
 kept, and an incident of a hundred thousand signals goes over several ticks instead of in one endless transaction.
@@ -42,8 +42,8 @@ class RetentionTerms:
     """
     The reasons to keep rows that the ledger itself does not know.
 
-    `notices`: unsent ones, because somebody sends them; where nobody is told they count as read. `workloads`: the uids
-    that are in the cluster now, None while that is not known; then every good revision stays.
+    `notices`: True where a notifier sends them, so that unsent ones are kept; without a notifier they count as read.
+    `workloads`: the uids that are in the cluster now, None while that is not known; then every good revision stays.
     """
 
     notices: bool = True
@@ -57,24 +57,24 @@ class RetentionRepository(Repository):
         self, before: datetime, now: datetime, limit: int = 1000, kept: RetentionTerms | None = None
     ) -> int:
         """
-        Delete what ended before `before`; say how many rows.
+        Delete rows that ended before `before`; return their number.
 
-        At most `limit` rows of each table; when fewer than `limit` are told, nothing more is to be deleted. Kept whatever
-        their age: open incidents and all that belongs to them, signals that fire or have no verdict, notices
-        that somebody has yet to send, the last runs of each service and what else the guards count, and the documents
-        of every run that is kept. Good revisions go when their workload was neither there nor good since `before`, and
-        their templates with them.
+        At most `limit` rows of each table; when the result is less than `limit`, nothing more is to be deleted. Kept
+        whatever their age: open incidents and all that belongs to them, signals that fire or have no verdict, unsent
+        notices where a notifier sends them, the last runs of each service and what else the guards count, and the
+        documents of every run that is kept. Good revisions are deleted when their workload was neither present nor good
+        since `before`, and their templates with them.
         """
-        wish, old = kept or RetentionTerms(), min(before, now - self._store.windows.longest)
+        terms, old = kept or RetentionTerms(), min(before, now - self._store.windows.longest)
 
         async def work(connection: AsyncConnection) -> int:
             batch = _Batch(connection, old, limit)
-            await batch.incidents(unsent=wish.notices)
-            await batch.rest(unsent=wish.notices)
-            if wish.workloads is not None:
-                await batch.good_revisions(wish.workloads)
+            await batch.incidents(unsent=terms.notices)
+            await batch.rest(unsent=terms.notices)
+            if terms.workloads is not None:
+                await batch.good_revisions(terms.workloads)
                 await batch.good_templates()
-                await batch.replicas(wish.workloads)
+                await batch.replicas(terms.workloads)
             return batch.gone
 
         return await self._store.write("prune", work)
@@ -93,24 +93,24 @@ class _Batch:
         """Delete the oldest incidents that nothing holds: first what belongs to them, then those with nothing left."""
         chosen = await self._keys(_forgettable(self._old, unsent=unsent).limit(self._limit))
         theirs = await self._keys(select(runs.c.id).where(runs.c.incident.in_(chosen)).limit(self._limit))
-        for belonging in (steps.c.run, evidence.c.run, locks.c.run):
-            await self._delete(belonging.in_(theirs), belonging)
+        for reference in (steps.c.run, evidence.c.run, locks.c.run):
+            await self._delete(reference.in_(theirs), reference)
         await self._delete(
             runs.c.id.in_(theirs) & _bare(runs.c.id, steps.c.run, evidence.c.run, locks.c.run), runs.c.id
         )
-        belongings = (approvals.c.incident, diagnoses.c.incident, notices.c.incident, signals.c.incident)
-        for belonging in belongings:
-            await self._delete(belonging.in_(chosen), belonging)
-        empty = _bare(incidents.c.id, runs.c.incident, *belongings)
+        references = (approvals.c.incident, diagnoses.c.incident, notices.c.incident, signals.c.incident)
+        for reference in references:
+            await self._delete(reference.in_(chosen), reference)
+        empty = _bare(incidents.c.id, runs.c.incident, *references)
         await self._delete(incidents.c.id.in_(chosen) & empty, incidents.c.id)
 
     async def rest(self, *, unsent: bool) -> None:
         """Delete what belongs to no incident; unsent notices not, where `unsent` ones are still to be sent."""
         of_daemon = notices.c.incident.is_(None) & (notices.c.created < self._old)
         await self._delete(of_daemon & notices.c.sent if unsent else of_daemon, notices.c.created)
-        stray = signals.c.incident.is_(None) & signals.c.ended.is_not(None) & (signals.c.ended < self._old)
+        without_incident = signals.c.incident.is_(None) & signals.c.ended.is_not(None) & (signals.c.ended < self._old)
         old = (signals.c.last_seen < self._old) & signals.c.verdict.is_not(None)
-        await self._delete(stray & old, signals.c.ended)
+        await self._delete(without_incident & old, signals.c.ended)
         await self._delete(dead_letters.c.received < self._old, dead_letters.c.received)
         await self._delete(pauses.c.lifted.is_not(None) & (pauses.c.lifted < self._old), pauses.c.lifted)
         await self._delete(pauses.c.lifted.is_(None) & (pauses.c.until < self._old), pauses.c.until)
@@ -177,7 +177,7 @@ class _Batch:
 
 
 def _forgettable(old: datetime, *, unsent: bool) -> Select[tuple[str]]:
-    """Find old incidents that nobody needs any more, the oldest first."""
+    """Return the query of old incidents that are no longer needed, the oldest first."""
     firing = exists().where(signals.c.incident == incidents.c.id, signals.c.ended.is_(None))
     query = select(incidents.c.id).where(incidents.c.closed < old, ~_counted(), ~firing)
     if unsent:
@@ -200,6 +200,6 @@ def _counted() -> ColumnElement[bool]:
     return found.scalar_subquery() > 0
 
 
-def _bare(key: Column[str], *belongings: Column[str]) -> ColumnElement[bool]:
+def _bare(key: Column[str], *references: Column[str]) -> ColumnElement[bool]:
     """Return whether nothing refers to a row any more."""
-    return and_(*(~exists().where(each == key) for each in belongings))
+    return and_(*(~exists().where(each == key) for each in references))

@@ -22,7 +22,7 @@ _INCIDENT = columns(Incident, incidents)
 class RowRepair(Repository):
     """Closes or deletes open rows that cannot be read."""
 
-    async def mend(self, now: datetime) -> None:
+    async def repair_rows(self, now: datetime) -> None:
         """
         Hand unreadable open incidents without a run to a person; delete unreadable conditions.
 

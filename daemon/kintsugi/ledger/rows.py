@@ -40,7 +40,7 @@ from kintsugi.model.rules import Mode, RuleSource
 T = TypeVar("T")
 
 UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
-"""Stands for a time that is there and cannot be read."""
+"""The substitute for a time that is set and cannot be read."""
 
 _SIGNAL_FIELDS = (
     "id", "source", "kind", "key", "rule", "labels", "annotations", "target", "began", "ended", "received",
@@ -54,17 +54,18 @@ class _Instead:
     """Values in place of unreadable fields of a shown record, and the field whose text says so, "" for none."""
 
     fields: Mapping[str, object] = field(default_factory=dict)
-    told: str = ""
+    error_field: str = ""
 
 
 _NOT_KNOWN = dict.fromkeys(("steps_finished_at", "taken_up", "workload_found", "workload_left"))
 
 _INSTEAD: Mapping[type[object], _Instead] = {
     Incident: _Instead(
-        fields={"mode": Mode.OBSERVE, "state": IncidentState.OPEN, "kind": RunKind.RECOVERY}, told="reason"
+        fields={"mode": Mode.OBSERVE, "state": IncidentState.OPEN, "kind": RunKind.RECOVERY}, error_field="reason"
     ),
     RunRecord: _Instead(
-        fields={"parameters": {}, "state": IncidentState.OPEN, "kind": RunKind.RECOVERY, **_NOT_KNOWN}, told="reason"
+        fields={"parameters": {}, "state": IncidentState.OPEN, "kind": RunKind.RECOVERY, **_NOT_KNOWN},
+        error_field="reason",
     ),
     StepRecord: _Instead(
         fields={
@@ -73,7 +74,7 @@ _INSTEAD: Mapping[type[object], _Instead] = {
             "facts": {},
             **dict.fromkeys(("command", "undo", "deadline", "started", "finished", "result")),
         },
-        told="error",
+        error_field="error",
     ),
     Signal: _Instead(
         fields={
@@ -85,10 +86,10 @@ _INSTEAD: Mapping[type[object], _Instead] = {
         }
     ),
     # A pause whose subject cannot be read is still in force: for everything, until it is lifted.
-    Pause: _Instead(fields={"scope": PauseScope.GLOBAL, "until": None}, told="why"),
+    Pause: _Instead(fields={"scope": PauseScope.GLOBAL, "until": None}, error_field="why"),
     DrillMemory: _Instead(fields={"slot": None, "passed": None}),
     Notice: _Instead(fields={"kind": IncidentState.NEEDS_OPERATOR}),
-    DeadLetter: _Instead(fields={"source": SignalSource.ALERTMANAGER}, told="reason"),
+    DeadLetter: _Instead(fields={"source": SignalSource.ALERTMANAGER}, error_field="reason"),
 }
 
 
@@ -104,7 +105,7 @@ def values(record: object) -> dict[str, object]:
 
 
 def unreadable(kind: type[object], row: Any) -> UnreadableRow | None:
-    """Return the unreadable values of a row; None when there are none."""
+    """Return the unreadable values of a row; None when it has none."""
     if not any(type(value) is Unreadable for value in row):
         return None
     given: Mapping[str, object] = row._mapping
@@ -156,7 +157,10 @@ def _status(row: Any) -> SignalStatus:
 
 
 def verdict(row: Any) -> Verdict | None:
-    """Build the verdict that a signal's row carries, None while there is none. One that cannot be read says so."""
+    """
+    Build the verdict that a signal's row carries, None before the verdict. An unreadable one is a DEAD_LETTER that says
+    so.
+    """
     if row.verdict is None:
         return None
     kind, reason = row.verdict, row.reason
@@ -176,16 +180,16 @@ def moment(value: object) -> datetime | None:
     return UNKNOWN_TIME if isinstance(value, Unreadable) else value  # type: ignore[return-value]
 
 
-def verdict_values(judged: Verdict, now: object) -> dict[str, object]:
+def verdict_values(verdict: Verdict, now: object) -> dict[str, object]:
     """Return the columns of a signal's row that a verdict fills."""
     return {
-        "verdict": judged.kind,
-        "reason": judged.reason,
-        "text": judged.text,
-        "until": judged.until,
+        "verdict": verdict.kind,
+        "reason": verdict.reason,
+        "text": verdict.text,
+        "until": verdict.until,
         "judged": now,
-        "judged_rule": judged.rule,
-        "incident": judged.incident or None,
+        "judged_rule": verdict.rule,
+        "incident": verdict.incident or None,
     }
 
 
@@ -195,6 +199,6 @@ def _as_far_as_known(kind: type[object], given: Mapping[str, object], error: Unr
         name: instead.fields.get(name, UNKNOWN_TIME) if isinstance(value, Unreadable) else value
         for name, value in given.items()
     }
-    if instead.told and error is not None:
-        found[instead.told] = f"{found[instead.told]} ({error})".strip()
+    if instead.error_field and error is not None:
+        found[instead.error_field] = f"{found[instead.error_field]} ({error})".strip()
     return found

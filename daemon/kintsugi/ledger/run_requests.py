@@ -1,5 +1,5 @@
 """
-Run requests: may a run start for this service? Decided and written in one transaction, one at a time (P2, P7).
+Run requests: whether a run may start for a service is decided and written in one transaction, one at a time (P2, P7).
 
 Requests take turns across all replicas, so that what `decide` reads stays true until its answer is written. A request is
 known by its signal: repeated after a lost answer, it gives what was decided the first time (D2).
@@ -20,7 +20,7 @@ from kintsugi.ledger.history import read_history, read_upstreams
 from kintsugi.ledger.incidents import find_child, find_incident, last_run
 from kintsugi.ledger.manual_starts import find_start, keep_start, read_overrides
 from kintsugi.ledger.outbox import put_notice, put_notice_once
-from kintsugi.ledger.recurrences import read_attempts, read_recoveries, told_since
+from kintsugi.ledger.recurrences import notified_since, read_attempts, read_recoveries
 from kintsugi.ledger.replicas import read_scaled_to_zero
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import columns, shown, values, verdict, verdict_values
@@ -34,11 +34,11 @@ from kintsugi.model.rules import Mode
 
 Decide = Callable[[History], Verdict]
 
-LOOK_AGAIN = timedelta(seconds=30)
-"""When a request whose lock is held is judged again."""
+RETRY_AFTER = timedelta(seconds=30)
+"""The time after which a request whose lock is held is judged again."""
 
-TURN = 0x6B696E02
-"""Whoever decides by locks, budgets or history and writes what follows has this turn."""
+LOCK_ID = 0x6B696E02
+"""The lock of the turn: a transaction that decides by locks, budgets or history and writes the result holds it."""
 
 _OPENS = {
     VerdictKind.STARTED: IncidentState.RUNNING,
@@ -55,15 +55,14 @@ _RESOLVED = Verdict(kind=VerdictKind.OBSERVED, reason=Reason.RESOLVED, text="It 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRequest:
     """
-    A plan that asks to be started. `signal` is None for what a person asked for.
+    A plan that asks to be started. `signal` is None for a person's request.
 
-    `upstreams` are the services that it may have to wait for; `hold_limit` is how long that may last before a person is told,
-    where there are any.
-    `locks` are names (the service, the owners of its objects) that one run holds at a time. `deadline` is the
-    watchdog's moment, `catalog` the digest of the documents that the run keeps to. `slot` is the moment of a drill's
-    schedule that is dealt with when it starts. `parent` and `parent_step` name who asks for a child run: it takes over an
-    incident of its service that waits. `manual` is what is kept of a person's start. `starts` is the workload (its uid) that it
-    would start from 0, "" for none.
+    `upstreams` are the services that it may have to wait for; `hold_limit` is the time that this may last before a
+    person is notified. `locks` are names (the service, the owners of its objects) that one run holds at a time.
+    `deadline` is the watchdog's moment, `catalog` the digest of the documents that the run keeps to. `slot` is the
+    moment of a drill's schedule that is dealt with when it starts. `parent` and `parent_step` name who asks for a child
+    run: it takes over an incident of its service that waits. `manual` is what is kept of a person's start. `starts` is
+    the workload (its uid) that it would start from 0, "" for none.
     """
 
     signal: Signal | None
@@ -111,7 +110,7 @@ class RunRequestRepository(Repository):
         """
 
         async def work(connection: AsyncConnection) -> RunRequestResult:
-            await self._store.take_turns(connection, TURN)
+            await self._store.take_advisory_lock(connection, LOCK_ID)
             decision = _Decision(connection, request, now, self._store)
             if request.parent:
                 return await decision.of_child(decide)
@@ -126,7 +125,7 @@ class RunRequestRepository(Repository):
         return await self._store.read(lambda connection: _known_start(connection, service, key))
 
     async def overrides(self, run: str) -> frozenset[Override]:
-        """Return what the person who started a run has overruled; nothing for one that nobody started by hand."""
+        """Return the overrides of the person who started a run; empty for a run that was not started by hand."""
         return await self._store.read(lambda connection: read_overrides(connection, run))
 
     async def history(
@@ -162,7 +161,7 @@ class RunRequestRepository(Repository):
         """
 
         async def work(connection: AsyncConnection) -> RunRequestResult:
-            await self._store.take_turns(connection, TURN)
+            await self._store.take_advisory_lock(connection, LOCK_ID)
             found = await find_incident(connection, incident)
             if found.state not in _WAITING:
                 text = f"incident {incident} is {found.state} already"
@@ -195,7 +194,7 @@ class _Decision:
             raise NotRecorded(f"signal {known_as} was never accepted: accept it before asking for a run for it")
         known = verdict(row)
         if known is not None and known.until is None:
-            return await self._told_before(known)
+            return await self._known_result(known)
         if row.ended is not None:
             result = RunRequestResult(verdict=replace(_RESOLVED, rule=self._request.rule, incident=row.incident or ""))
         else:
@@ -238,39 +237,41 @@ class _Decision:
             upstreams=await read_upstreams(self._connection, request.upstreams),
             scaled_to_zero=await read_scaled_to_zero(self._connection, request.starts) if request.starts else None,
         )
-        judged = replace(self._respect_locks(decide(history), history), rule=request.rule)
-        if judged.reason is Reason.INEFFECTIVE and history.recoveries:
-            return await self._tell_ineffective(opened, judged, history.recoveries)
-        state = _OPENS.get(judged.kind)
+        verdict = replace(self._respect_locks(decide(history), history), rule=request.rule)
+        if verdict.reason is Reason.INEFFECTIVE and history.recoveries:
+            return await self._report_ineffective(opened, verdict, history.recoveries)
+        state = _OPENS.get(verdict.kind)
         if state is None:
             return RunRequestResult(
-                verdict=judged if opened is None else replace(judged, incident=opened.id), incident=opened
+                verdict=verdict if opened is None else replace(verdict, incident=opened.id), incident=opened
             )
-        incident = await self._put_incident(opened, state, judged.text)
-        run = await self._start(incident) if judged.kind is VerdictKind.STARTED else None
-        return RunRequestResult(verdict=replace(judged, incident=incident.id), incident=incident, run=run)
+        incident = await self._put_incident(opened, state, verdict.text)
+        run = await self._start(incident) if verdict.kind is VerdictKind.STARTED else None
+        return RunRequestResult(verdict=replace(verdict, incident=incident.id), incident=incident, run=run)
 
-    async def settle_waiting(self, incident: str, judged: Verdict) -> None:
+    async def settle_waiting(self, incident: str, verdict: Verdict) -> None:
         """Store the verdict of the signals that wait with their incident."""
         waiting = signals.c.verdict.in_([VerdictKind.HELD, VerdictKind.AWAITING_APPROVAL])
-        await self._settle((signals.c.incident == incident) & (waiting | signals.c.until.is_not(None)), judged)
+        await self._settle((signals.c.incident == incident) & (waiting | signals.c.until.is_not(None)), verdict)
 
-    async def _tell_ineffective(
-        self, opened: Incident | None, judged: Verdict, recoveries: tuple[datetime, ...]
+    async def _report_ineffective(
+        self, opened: Incident | None, verdict: Verdict, recoveries: tuple[datetime, ...]
     ) -> RunRequestResult:
         """Close an incident of a trouble that returns, with all that was done; once, not for each of its signals."""
         connection, request = self._connection, self._request
-        told = (
-            await told_since(connection, request.service, request.runbook, recoveries[-1]) if opened is None else None
+        incident = (
+            await notified_since(connection, request.service, request.runbook, recoveries[-1])
+            if opened is None
+            else None
         )
-        if told is None:
+        if incident is None:
             attempts = await read_attempts(connection, request.service, request.runbook, recoveries)
-            told = await self._put_incident(
-                opened, IncidentState.INEFFECTIVE, recurrence_summary(judged.text, attempts)
+            incident = await self._put_incident(
+                opened, IncidentState.INEFFECTIVE, recurrence_summary(verdict.text, attempts)
             )
-        return RunRequestResult(verdict=replace(judged, incident=told.id), incident=told)
+        return RunRequestResult(verdict=replace(verdict, incident=incident.id), incident=incident)
 
-    async def _told_before(self, known: Verdict) -> RunRequestResult:
+    async def _known_result(self, known: Verdict) -> RunRequestResult:
         if not known.incident:
             return RunRequestResult(verdict=known)
         incident = await find_incident(self._connection, known.incident)
@@ -287,13 +288,13 @@ class _Decision:
         )
         return RunRequestResult(verdict=joined, incident=incident, run=await last_run(self._connection, incident.id))
 
-    def _respect_locks(self, judged: Verdict, history: History) -> Verdict:
+    def _respect_locks(self, verdict: Verdict, history: History) -> Verdict:
         # the guards check locks, too; here they are enforced, whatever `decide` has checked
         held = [name for name in self._request.locks if name in history.locks]
-        if judged.kind is not VerdictKind.STARTED or not held:
-            return judged
+        if verdict.kind is not VerdictKind.STARTED or not held:
+            return verdict
         text = f"{held[0]} is held by run {history.locks[held[0]]}"
-        return Verdict(kind=VerdictKind.REFUSED, reason=Reason.LOCKED, text=text, until=self._now + LOOK_AGAIN)
+        return Verdict(kind=VerdictKind.REFUSED, reason=Reason.LOCKED, text=text, until=self._now + RETRY_AFTER)
 
     async def _open_incident(self) -> Incident | None:
         query = select(*columns(Incident, incidents))
@@ -359,8 +360,8 @@ class _Decision:
             await note_slot(self._connection, request.service, request.slot)
         return run
 
-    async def _settle(self, which: ColumnElement[bool], judged: Verdict) -> None:
-        await self._connection.execute(update(signals).where(which).values(verdict_values(judged, self._now)))
+    async def _settle(self, which: ColumnElement[bool], verdict: Verdict) -> None:
+        await self._connection.execute(update(signals).where(which).values(verdict_values(verdict, self._now)))
 
 
 async def _known_start(connection: AsyncConnection, service: str, key: str) -> RunRequestResult | None:

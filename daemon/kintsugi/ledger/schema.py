@@ -1,5 +1,5 @@
 """
-The schema's version: brought up to date when the daemon opens its ledger, and checked by everybody else.
+The schema's version: brought up to date when the daemon opens its ledger, and checked by all other programs.
 
 Migrations only ever add (expand, then contract a release later), so that two versions of the daemon can share a
 ledger during a rollout; a schema of an unknown, hence newer, version is refused (C16).

@@ -20,7 +20,10 @@ from kintsugi.ledger.failures import FOREIGN, wrapped
 log = structlog.get_logger(__name__)
 
 EVERY = timedelta(seconds=2)
-"""How often the session is asked whether it has its lock: a fraction of the 25 s after which a server forgets a dead peer."""
+"""
+The interval of the check that the session holds its lock: a fraction of the 25 s after which a server drops a dead
+peer.
+"""
 
 _MINE = text(
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid()"
@@ -63,10 +66,10 @@ class LockSession:
 
     async def watch(self, ours: Callable[[AsyncConnection], Awaitable[None]]) -> None:
         """
-        Ask again and again whether the lock is still held; end only by StaleEpoch, when it is not.
+        Check periodically that the lock is still held; end only by StaleEpoch, when it is not.
 
-        While the database is away nobody else can take it, and nothing is written. When it was started anew, the lock is
-        taken again, and `ours` says (by StaleEpoch) whether somebody has led meanwhile.
+        While the database is unreachable no other process can take it, and nothing is written. After a restart of the
+        database the lock is taken again, and `ours` raises StaleEpoch if another process has led meanwhile.
         """
         while True:
             await asyncio.sleep(EVERY.total_seconds())
@@ -74,7 +77,7 @@ class LockSession:
                 await self._again(ours)
 
     async def _is_lost(self) -> bool:
-        """Ask the session. No answer in time is none: it is asked again."""
+        """Return whether the session has lost its lock. A timeout is not a loss: the session is asked again."""
         connection = self._connection
         if connection is None or connection.closed or connection.invalidated:
             return True

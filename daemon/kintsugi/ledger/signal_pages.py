@@ -12,7 +12,7 @@ from kintsugi.ledger.paging import is_before
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import signal, verdict
 from kintsugi.ledger.tables import signals
-from kintsugi.model.api_types import JudgedSignal, SignalQuery
+from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
 
 _ORDER = (signals.c.received, signals.c.id)
 
@@ -20,14 +20,14 @@ _ORDER = (signals.c.received, signals.c.id)
 class SignalPageRepository(Repository):
     """Signals with their verdicts, by pages."""
 
-    async def list_signals(self, request: SignalQuery) -> Sequence[JudgedSignal]:
+    async def list_signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:
         """
         Return a page of signals with their verdicts, newest first. An index answers each filter, and only the page is read.
 
         Raises `NotRecorded` when there is no signal `before`.
         """
 
-        async def work(connection: AsyncConnection) -> Sequence[JudgedSignal]:
+        async def work(connection: AsyncConnection) -> Sequence[EvaluatedSignal]:
             query = page_of(request)
             if request.before:
                 place = (await connection.execute(select(*_ORDER).where(signals.c.id == request.before))).one_or_none()
@@ -35,13 +35,13 @@ class SignalPageRepository(Repository):
                     raise NotRecorded(f"there is no signal {request.before}")
                 query = query.where(is_before(_ORDER, place))
             found = await connection.execute(query)
-            return await asyncio.to_thread(lambda: [_judged(row) for row in found])
+            return await asyncio.to_thread(lambda: [_evaluated(row) for row in found])
 
         return await self._store.read(work)
 
 
-def _judged(row: Row[Any]) -> JudgedSignal:
-    return JudgedSignal(signal=signal(row), verdict=verdict(row), refired=row.refired, continues=row.continues or "")
+def _evaluated(row: Row[Any]) -> EvaluatedSignal:
+    return EvaluatedSignal(signal=signal(row), verdict=verdict(row), refired=row.refired, continues=row.continues or "")
 
 
 def page_of(request: SignalQuery) -> Select[tuple[object, ...]]:

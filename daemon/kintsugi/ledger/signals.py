@@ -8,7 +8,7 @@ from sqlalchemy import Row, bindparam, exists, func, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kintsugi.ledger.group_committer import GroupCommitter
-from kintsugi.ledger.inbox import TURN, Accepted, DeliveryResult, large_texts, summed, write_deliveries
+from kintsugi.ledger.inbox import LOCK_ID, Accepted, DeliveryResult, large_texts, summed, write_deliveries
 from kintsugi.ledger.repository import Repository
 from kintsugi.ledger.rows import signal, signal_columns, unreadable, verdict, verdict_values
 from kintsugi.ledger.store import Store
@@ -23,7 +23,7 @@ _PAGE = 1_000
 """Open episodes that are read in one piece."""
 
 _OF_NO_INCIDENT = (VerdictKind.REFUSED, VerdictKind.OBSERVED, VerdictKind.NO_RULE, VerdictKind.DEAD_LETTER)
-"""Verdicts that stand by themselves; the others hold no longer than the incident that they belong to."""
+"""Verdicts without an incident; the others hold no longer than their incident."""
 
 _OF_OTHERS = (Reason.FOREIGN_TARGET, Reason.NO_TARGET, Reason.NO_NAMESPACE)
 """Reasons that say of a signal that it is not about the service of the rule that it matches."""
@@ -68,7 +68,7 @@ class SignalRepository(Repository):
         written = await large_texts(delivered)  # before the transaction, which others wait for
 
         async def work(connection: AsyncConnection) -> list[DeliveryResult]:
-            await self._store.take_turns(connection, TURN)
+            await self._store.take_advisory_lock(connection, LOCK_ID)
             return await write_deliveries(connection, delivered, now, written)
 
         return await self._store.write("accept", work)
@@ -92,7 +92,7 @@ class SignalRepository(Repository):
             await self._put_aside([row for row in rows if unreadable(Signal, row) is not None], now)
         return tuple(map(signal, due))
 
-    async def put_strays_aside(self, now: datetime) -> None:
+    async def set_unreadable_aside(self, now: datetime) -> None:
         """
         Put every signal without a verdict aside that cannot be read: at the start, before conditions are recalled.
 
@@ -113,7 +113,7 @@ class SignalRepository(Repository):
         self.unreadable_rows += len(unreadable_rows)
 
     async def due_at(self) -> datetime | None:
-        """Return the moment at which the next provisional verdict ends, None while there is none."""
+        """Return the time at which the next provisional verdict ends, None without one."""
         query = select(inbox.c.until).where(*_PROVISIONAL).order_by(inbox.c.until).limit(1)
 
         async def work(connection: AsyncConnection) -> datetime | None:
@@ -128,8 +128,8 @@ class SignalRepository(Repository):
         Raises `StaleEpoch` when another daemon has taken the lead.
         """
         rows = [
-            {"which": signal_id, **{f"new_{name}": value for name, value in verdict_values(judged, now).items()}}
-            for signal_id, judged in verdicts.items()
+            {"which": signal_id, **{f"new_{name}": value for name, value in verdict_values(verdict, now).items()}}
+            for signal_id, verdict in verdicts.items()
         ]
 
         async def work(connection: AsyncConnection) -> None:

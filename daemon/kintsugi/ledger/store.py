@@ -31,7 +31,7 @@ Work = Callable[[AsyncConnection], Awaitable[T]]
 _ATTEMPTS = 4
 _WAITS = Waits(first=timedelta(seconds=0.02), longest=timedelta(seconds=0.5), jitter=timedelta(seconds=0.05))
 _MOST_NOTED = 10_000
-"""Rows that are remembered as told of in the log."""
+"""The most rows that are remembered as logged."""
 
 
 class Store:
@@ -54,11 +54,11 @@ class Store:
         """
         Run `work` in one transaction and commit it; return its result.
 
-        `work` may run several times and must therefore read before it writes: after a deadlock, a lost connection, or
-        a COMMIT whose answer was lost. `fenced`: only while nobody else has taken the lead. Raises
-        `LedgerUnavailable`, `StaleEpoch`, or what `work` raises; then nothing of it is kept, or in one case may be: when
-        the database fell silent during the COMMIT itself. Calling again is always right. A caller that is cancelled is
-        so once the transaction has ended.
+        `work` may run several times and must therefore read before it writes: after a deadlock, a lost connection, or a
+        COMMIT whose answer was lost. `fenced`: only while no other process has taken the lead. Raises
+        `LedgerUnavailable`, `StaleEpoch`, or what `work` raises; then nothing of it is kept, or in one case may be:
+        when the database fell silent during the COMMIT itself. Calling again is always right. A caller that is
+        cancelled is so once the transaction has ended.
         """
         # A transaction that is cut in the middle keeps SQLite's lock until its connection is collected as garbage.
         return await _patiently(lambda: to_its_end(self._once(name, work, fenced=fenced)), f"write ({name})")
@@ -89,14 +89,14 @@ class Store:
             self._noted.add(text)
             log.error("ledger row unreadable", error=text)
 
-    async def take_turns(self, connection: AsyncConnection, turn: int) -> None:
+    async def take_advisory_lock(self, connection: AsyncConnection, lock_id: int) -> None:
         """
         Wait until no other transaction holds this turn, on any replica; it is given back at the end of this one.
 
         On SQLite every writing transaction has the turn already (BEGIN IMMEDIATE).
         """
         if self.engines.on_postgres:
-            await connection.execute(select(func.pg_advisory_xact_lock(turn)))
+            await connection.execute(select(func.pg_advisory_xact_lock(lock_id)))
 
     async def _once(self, name: str, work: Work[T], *, fenced: bool) -> T:
         async with self.engines.writer.connect() as connection:

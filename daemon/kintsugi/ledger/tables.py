@@ -90,7 +90,7 @@ incidents = Table(
 _PROVISIONAL = "until IS NOT NULL AND ended IS NULL"
 _FIRING = "incident IS NOT NULL AND ended IS NULL"
 _LASTED = "incident IS NOT NULL AND ended IS NOT NULL AND kind <> 'event'"
-_STRAY = "incident IS NULL AND ended IS NOT NULL"
+_WITHOUT_INCIDENT = "incident IS NULL AND ended IS NOT NULL"
 
 signals = Table(
     "signals",
@@ -152,7 +152,7 @@ signals = Table(
         sqlite_where=text("incident IS NOT NULL"),
         postgresql_where=text("incident IS NOT NULL"),
     ),
-    Index("ix_signals_stray", "ended", sqlite_where=text(_STRAY), postgresql_where=text(_STRAY)),
+    Index("ix_signals_stray", "ended", sqlite_where=text(_WITHOUT_INCIDENT), postgresql_where=text(_WITHOUT_INCIDENT)),
     Index(
         "ix_signals_refired",
         "refired",

@@ -1,5 +1,5 @@
 """
-Make what comes from outside fit to be stored, and JSON values come back as they went in.
+Cleans foreign texts for storage, and encodes JSON values so that they come back unchanged.
 
 PostgreSQL refuses NUL in text, and no encoder accepts a lone surrogate; both reach us inside alerts and pod logs. They
 are replaced by U+FFFD on the way in, so that a strange character never costs an alert (A14).
@@ -22,7 +22,10 @@ LONGEST_KEY = 512
 _TIME, _DURATION, _BYTES, _INTEGER = "$kintsugi.time", "$kintsugi.duration", "$kintsugi.bytes", "$kintsugi.integer"
 _MAP = "$kintsugi.map"
 _OURS = "$kintsugi."
-"""How the only key of a map begins that is a mark: what the value had for a type, or that it is a stranger's map."""
+"""
+The prefix of a mark, the only key of its map: it names the value's type, or quotes a foreign map that looks like a
+mark.
+"""
 
 _MARK = f'"{_OURS}'
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -53,10 +56,10 @@ def dump(value: object) -> str:
     """
     Write a value as JSON text.
 
-    Times, durations, bytes and integers beyond 64 bits keep their type through `load`; tuples come back as lists,
-    NaN and the infinities as null, NUL and lone surrogates as U+FFFD. A map that looks like one of the marks that stand
-    for these types is kept inside another mark, and comes back as the map. Raises TypeError for what is no such value,
-    and for what is nested deeper than 254 levels.
+    Times, durations, bytes and integers beyond 64 bits keep their type through `load`; tuples come back as lists, NaN
+    and the infinities as null, NUL and lone surrogates as U+FFFD. A map that looks like a mark of these types is kept
+    inside another mark, and comes back as the map. Raises TypeError for any other type, and for a value nested deeper
+    than 254 levels.
     """
     try:
         text = _encoded(value)
@@ -139,7 +142,7 @@ def _fit(value: object) -> object:
             return {_INTEGER: str(value)}
         case Mapping():
             cleaned = {clean(str(name)): _fit(held) for name, held in value.items()}
-            return {_MAP: cleaned} if _looks_like_a_mark(cleaned) else cleaned
+            return {_MAP: cleaned} if _is_marker_shaped(cleaned) else cleaned
         case tuple() | list() | set() | frozenset():
             return [_fit(held) for held in value]
         case _ if is_dataclass(value) and not isinstance(value, type):
@@ -152,13 +155,13 @@ def _is_short(number: int) -> bool:
     return -(2**63) <= number < 2**64
 
 
-def _looks_like_a_mark(value: Mapping[str, object]) -> bool:
+def _is_marker_shaped(value: Mapping[str, object]) -> bool:
     return len(value) == 1 and next(iter(value)).startswith(_OURS)
 
 
 def _restored(value: object) -> object:
     match value:
-        case dict() if _looks_like_a_mark(value):
+        case dict() if _is_marker_shaped(value):
             ((mark, held),) = value.items()
             return _unmarked(mark, held)
         case dict():
@@ -170,11 +173,11 @@ def _restored(value: object) -> object:
 
 
 def _unmarked(mark: str, held: object) -> object:
-    """Return what a mark stands for; one that `dump` does not write is a map, of which the values may be marks."""
+    """Return the value of a mark; a mark that `dump` does not write is a map, whose values may be marks."""
     match held:
         case str() if mark in _TYPES and (typed := _typed(mark, held)) is not None:
             return typed
-        case dict() if mark == _MAP and _looks_like_a_mark(held):
+        case dict() if mark == _MAP and _is_marker_shaped(held):
             return {name: _restored(inner) for name, inner in held.items()}
         case _:
             return {mark: _restored(held)}

@@ -77,10 +77,10 @@ class TriggerRepository(Repository):
 
     async def end_stale(self, before: datetime, now: datetime, limit: int = 1000) -> int:
         """
-        End alerts that nobody has repeated since `before`, at most `limit`; say how many.
+        End alerts that were not repeated since `before`, at most `limit`; return their number.
 
-        For a ledger that no poll keeps true. They end as stale, which is not resolved: the verdict says so, and that of
-        an incident that is open stays as it is, so that no run takes a sender's silence for its success.
+        For a ledger without a poll. They end as stale, which is not resolved: the verdict says so. The alerts of an
+        open incident are not ended, so that no run takes a sender's silence for its success.
         """
         going = exists().where(incidents.c.id == inbox.c.incident, incidents.c.closed.is_(None))
         silent = select(inbox.c.id).where(

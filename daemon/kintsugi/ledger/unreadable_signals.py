@@ -1,5 +1,5 @@
 """
-Signals that cannot be read: kept as dead letters, and settled so that nobody waits for them.
+Signals that cannot be read: kept as dead letters, and settled so that no incident waits for them.
 
 An unsettled one is removed from the inbox: its next delivery is a new signal, which is evaluated. Where an incident waits for
 it, the row stays with the incident and a person is called, since neither can be processed further.
@@ -102,10 +102,10 @@ async def put_aside(connection: AsyncConnection, unreadable: Sequence[Unreadable
 
 
 async def _forget(connection: AsyncConnection, one: UnreadableSignal) -> None:
-    """Take an unreadable signal out of the inbox; a watched condition that it told of is told anew."""
+    """Remove an unreadable signal from the inbox; a watched condition behind it gets a new signal."""
     await connection.execute(delete(signals).where(signals.c.id == one.letter.id))
-    told = update(conditions).where(conditions.c.rule + "/" + conditions.c.uid == one.key)
-    await connection.execute(told.values(signalled=False))
+    statement = update(conditions).where(conditions.c.rule + "/" + conditions.c.uid == one.key)
+    await connection.execute(statement.values(signalled=False))
 
 
 async def close_without_run(connection: AsyncConnection, incident: str, reason: str, now: datetime) -> None:

@@ -1,4 +1,4 @@
-"""How far back the past counts: the guards read so much of it, and retention keeps it."""
+"""The windows of history: the guards read this much of it, and retention keeps it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +9,7 @@ class Windows:
     """
     `changes`: how far back the disruption budget counts, by default the hour of `guards.budgetWindow`.
 
-    `runs`: how far back finished runs are told, by default more than the longest cooldown (2 h) and the pause after
+    `runs`: how far back finished runs are read, by default more than the longest cooldown (2 h) and the pause after
     failures (1 h) of the default settings.
     """
 

@@ -27,7 +27,7 @@ SIGNALS = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JudgedSignal:
+class EvaluatedSignal:
     """
     A signal with what became of it.
 
@@ -128,7 +128,7 @@ class IncidentDetail:
     """
 
     incident: Incident
-    signals: tuple[JudgedSignal, ...] = ()
+    signals: tuple[EvaluatedSignal, ...] = ()
     runs: tuple[RunDetail, ...] = ()
     approvals: tuple[Approval, ...] = ()
     signals_total: int = 0

@@ -17,10 +17,10 @@ class Lock:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PodBudget:
     """
-    How many of a service's pods must stay ready, in the terms of a PodDisruptionBudget.
+    The budget of a service's pods that must stay ready, in the terms of a PodDisruptionBudget.
 
-    `expected` is the desired number, `desired_healthy` how many of them must stay. `ready` are the uids of the pods that are
-    ready and not terminating, `unready` those of the others.
+    `expected` is the desired number, `desired_healthy` the number of them that must stay. `ready` are the uids of the
+    pods that are ready and not terminating, `unready` those of the others.
     """
 
     service: str

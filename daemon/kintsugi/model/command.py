@@ -1,8 +1,8 @@
 """
-Commands as values: what a line of a runbook means once it is parsed and its values are put in.
+Commands as values: the meaning of a runbook's line once it is parsed and its values are filled in.
 
 `commands` parses text into these and renders them back; `actions` performs them. Nothing here is ever given to a shell.
-Here are those that somebody below `verbs` makes or looks into; any other stands in the module of its verb.
+Here are those that a package below `verbs` makes or inspects; any other is in the module of its verb.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,10 @@ from kubeobjects.resources import Resource
 
 
 class Command:
-    """What a line means once it is parsed: a frozen value; `commands.registry` knows the module of its verb."""
+    """
+    The base of commands, the parsed lines of runbooks: a frozen value; `commands.registry` knows the module of its
+    verb.
+    """
 
     __slots__ = ()
 
@@ -155,8 +158,9 @@ class Psql(Command):
     """
     Ask a PostgreSQL server one question, in a read-only transaction.
 
-    Empty texts and port 0 stand for what libpq takes then. `rootcert` and `passfile` are files, as libpq reads them.
-    `search_path` is where names without a schema are looked up, whatever the database or the user says; empty: in pg_catalog alone.
+    Empty texts and port 0 mean libpq's defaults. `rootcert` and `passfile` are files, as libpq reads them.
+    `search_path` are the schemas for names without one, whatever the database or the user sets; empty: pg_catalog
+    alone.
     """
 
     statement: str
@@ -192,8 +196,8 @@ class PgRestore(Command):
     """
     Restore a dump into a fresh database, all of it or nothing.
 
-    `host` is a Service of the cluster, `SERVICE.NAMESPACE` or longer, or `localhost.NAMESPACE`: the server of a drill's own
-    Job. Port 0 stands for the usual one. `file` is a path in the room for backups.
+    `host` is a Service of the cluster, `SERVICE.NAMESPACE` or longer, or `localhost.NAMESPACE`: the server of a drill's
+    own Job. Port 0 is the usual one. `file` is a path in the room for backups.
     """
 
     file: str
@@ -210,7 +214,7 @@ class PgRestore(Command):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dropdb(Command):
-    """Drop the scratch database of a drill, and no other. `host` is as for `PgRestore`; port 0 stands for the usual one."""
+    """Drop the scratch database of a drill, and no other. `host` is as for `PgRestore`; port 0 is the usual one."""
 
     host: str
     port: int = 0

@@ -20,7 +20,7 @@ class Decoded(Protocol):
 
 
 class DecodedAgain(Decoded, Protocol):
-    """What a dead letter held; `stale` counts alerts that were left out: whether they still fire is not known."""
+    """The contents of a dead letter; `stale` counts alerts that were left out: whether they still fire is not known."""
 
     @property
     def stale(self) -> int: ...

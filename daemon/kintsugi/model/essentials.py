@@ -21,7 +21,7 @@ _DNS_NAMES = frozenset({"kube-dns", "coredns"})
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EssentialService:
     """
-    What is behind a Service of a namespace; `what` names it for people.
+    The objects behind a Service of a namespace; `what` names them for people.
 
     `labels` is the Service's selector, empty where it has none. `pods`, `workloads` (kind and name) and `claims` are those that are
     there: a pod may have a label of its role, which its workload's template has not.
@@ -142,8 +142,8 @@ def ledger_hosts(host: str, find: Callable[[str, str], KubeService | None]) -> f
     if not host:
         return frozenset()
     place = service_of(host)
-    front = find(place.namespace, place.service) if place is not None else None
-    alias = front.spec.external_name if front is not None else ""
+    kube_service = find(place.namespace, place.service) if place is not None else None
+    alias = kube_service.spec.external_name if kube_service is not None else ""
     return frozenset(_plain(each) for each in (host, alias) if each)
 
 

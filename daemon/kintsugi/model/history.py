@@ -16,7 +16,7 @@ UNRESOLVED_OUTCOMES = UNHELPFUL_OUTCOMES - {IncidentState.ROLLED_BACK}
 """Ends that leave the service in trouble, for a person: a run ends rolled back only where the rollback helped."""
 
 INCONCLUSIVE_OUTCOMES = frozenset({IncidentState.CANCELLED, IncidentState.NO_ACTION})
-"""Ends of which nothing follows about the remedy, since it changed nothing: they neither lengthen a streak nor end one."""
+"""Ends that say nothing about the remedy, since the run changed nothing: they do not affect a streak."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

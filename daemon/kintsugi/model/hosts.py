@@ -8,7 +8,7 @@ _ALONE = (2, 3)
 """Labels of SERVICE.NAMESPACE and POD.SERVICE.NAMESPACE."""
 
 OWN_SERVER = "localhost"
-"""What a drill's restore names as its host: the server of its own Job, in the namespace that stands behind the dot."""
+"""The host that a drill's restore names: the server of its own Job, in the namespace after the dot."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -39,7 +39,10 @@ class GoodTemplate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeenReplicas:
-    """How many replicas a workload (by uid) has had since it last had none; `until` is when it had none again."""
+    """
+    The replicas that a workload (by uid) has had since it last had none; `until` is the time at which it had none
+    again.
+    """
 
     workload: str
     replicas: int

@@ -1,4 +1,4 @@
-"""How a rule on alerts says which: comparisons of labels in Alertmanager's matcher language."""
+"""The matchers of a rule on alerts: comparisons of labels in Alertmanager's matcher language."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,7 @@
-"""How far what a service has may be raised without a change of its manifests: the word is the VerticalPodAutoscaler's."""
+"""
+The ceiling up to which a service's resources may be raised without a change of its manifests: the
+VerticalPodAutoscaler's word.
+"""
 
 from dataclasses import dataclass
 

@@ -55,9 +55,9 @@ class Remedy:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContainerMemory:
     """
-    What a container of one pod has of memory: `limit` and `request` as quantities, "" for none.
+    The memory of one pod's container: `limit` and `request` as quantities, "" for none.
 
-    `pending` is why the kubelet has not taken an earlier change of it, "" where none waits.
+    `pending` is the reason for which the kubelet has not applied an earlier change, "" where no change waits.
     """
 
     pod: str
@@ -82,10 +82,11 @@ class WorkloadState:
     """
     The state of a workload, besides its revisions.
 
-    `serving` are the names of the pods that are ready, in the order in which they are restarted. `replicas` is what it is started with
-    from 0, None where nobody knows; `rests` says which autoscaler may let it rest there, "" for none. `tried` are the remedies that were
-    tried for this trouble before, and did not help. `memory` is what the containers of its pods have, `claims` those of pods that
-    are not ready, `max_allowed` how far either may be raised.
+    `serving` are the names of the pods that are ready, in the order in which they are restarted. `replicas` is the
+    number that it is started with from 0, None where that is not known; `rests` is the autoscaler that may let it rest
+    there, "" for none. `tried` are the remedies that were tried for this trouble before, and did not help. `memory` is
+    the memory of its pods' containers, `claims` those of pods that are not ready, `max_allowed` how far either may be
+    raised.
     """
 
     serving: tuple[str, ...] = ()
@@ -135,5 +136,8 @@ class RevisionFacts:
 
     @property
     def to_kept(self) -> str:
-        """Return what going to the template that is kept would change, "" where it would change nothing or nobody can go there."""
+        """
+        Return the difference that a rollback to the kept template would make, "" for no difference or where it is not
+        possible.
+        """
         return self.kept.difference if self.kept is not None and not self.kept.missing else ""

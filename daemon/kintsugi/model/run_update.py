@@ -1,5 +1,6 @@
 """
-The columns of a run that are written besides its state: where it stopped, who requested a rollback, the seen workload.
+The columns of a run that are written besides its state: the step at which it stopped, the person who requested a
+rollback, the seen workload.
 """
 
 from dataclasses import dataclass, fields

@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 NOTES_LIKE = "@%"
-"""What SQL's LIKE finds the notes by."""
+"""The pattern of the notes' paths for SQL's LIKE."""
 
 UNDOS_LIKE = "~%"
-"""What SQL's LIKE finds the undos of a change by, after the text of its path."""
+"""The pattern of a change's undos for SQL's LIKE, after the text of the change's path."""
 
 _NUMBER = r"(?:0|[1-9]\d*)"
 _RETRY = r"(?:r([1-9]\d*))?"
@@ -66,7 +66,7 @@ class StepPath:
 
     `steps` lead down to a step; the run itself has none, and its path is the only one that is false. At most one of
     `listing`, `commands`, `question`, and the changes is set: `change`, `completing` (a change that completes `change`)
-    and `undo` (a command that takes back what stands before it). A `note` has no steps; `about` is what it is about.
+    and `undo` (a command that undoes the change before it). A `note` has no steps; `about` is what it is about.
     """
 
     steps: tuple[PathStep, ...] = ()
@@ -81,7 +81,7 @@ class StepPath:
 
     @classmethod
     def parse(cls, text: str) -> "StepPath":
-        """Read a path back from its text; any text that is none is taken for the id of one step."""
+        """Read a path back from its text; any other text is taken for the id of one step."""
         return _parsed(text)
 
     @classmethod

@@ -9,11 +9,11 @@ from kintsugi.model.records import Incident
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trigger:
     """
-    Whether the trigger of an incident still holds.
+    The state of an incident's trigger.
 
     Kubernetes Events are hints that never resolve (reliability B20): they are neither in `firing` nor in `ended`.
-    `ended` is the latest end of those that are over, None when none is; `alerts_only` says that something fires, and
-    that all of it, Events included, are alerts.
+    `firing`: a signal fires. `ended` is the latest end of those that are over, None when none is over; `alerts_only`:
+    something fires, and all of it, Events included, are alerts.
     """
 
     firing: bool = False

@@ -21,7 +21,7 @@ Workload = Deployment | StatefulSet | DaemonSet
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SocketAddress:
-    """Where TCP connections are taken."""
+    """An address that accepts TCP connections."""
 
     host: str
     port: int
@@ -33,16 +33,17 @@ class ServiceView:
     One service as the caches show it.
 
     `ready` counts pods that are ready and not terminating, `desired` the replicas asked for. `healthy` is the service's
-    own expression; None means that it could not be answered, which is never health and never a reason to act (P6).
+    own expression; None means that it could not be evaluated, which is neither health nor a reason to act (P6).
     `healthy_since` and `failing_since` are unbroken; at most one of them is set. `template` names the pod template that
-    the workload now asks for, `managers` who else writes the workload (HPA, GitOps, operators). `host` is the name
-    of its Kubernetes Service in the cluster's DNS, `addresses` are where that one takes TCP connections: the cluster IP, or
-    the ready endpoints where it has none. `ready_endpoints` counts those of that Service, None where there is none: 0 where it
-    selects none of the pods, too.
-    `serving_since` is unbroken; `lapsed_since` is when it last stopped serving, None where nobody saw that. `replicas` is
-    what it is started with from 0: its document's word, else the number that it was last seen with, None where neither is known;
-    `running_since` is when it last began to have any. `counts` are the numbers that its checks have counted last while it was
-    well, by the step's id; `unmet` names the checks that were not met when they were last answered. `rests` says which autoscaler may let it rest at 0, "" for none.
+    the workload now asks for, `managers` the other writers of the workload (HPA, GitOps, operators). `host` is the name
+    of its Kubernetes Service in the cluster's DNS, `addresses` are those at which the Service accepts TCP connections:
+    the cluster IP, or the ready endpoints where it has none. `ready_endpoints` counts those of that Service, None
+    without a Service; 0 also where it selects none of the pods. `serving_since` is unbroken; `lapsed_since` is the time
+    at which it last stopped serving, None where that was not seen. `replicas` is the number that it is started with
+    from 0: the document's, else the last seen one, None where neither is known; `running_since` is the time at which it
+    last got any. `counts` are the numbers that its checks have counted last while it was well, by the step's id;
+    `unmet` names the checks that were not met when they were last answered. `rests` is the autoscaler that may let it
+    rest at 0, "" for none.
     """
 
     service: Service

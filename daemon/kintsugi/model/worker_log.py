@@ -1,9 +1,9 @@
 """
-A backup worker's log: one JSON object a line, the word that names it as its one key.
+The log of a backup worker: one JSON object a line, with its type as the only key.
 
 The worker writes them, the daemon reads them back from the log of its pod. A log may hold other things too (a runtime's
-warning, a line that was cut off): what is not such an object says nothing. Fields that are not known are passed over,
-so that a newer worker can be read by an older daemon.
+warning, a line that was cut off): any other line is ignored. Unknown fields are ignored, so that an older daemon can
+read a newer worker.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Note:
 
 
 WorkLine = WorkProgress | Note | Backup | Restored | Dropped | Failed
-"""What one line says."""
+"""The content of one line."""
 
 _WORDS: dict[type, str] = {
     WorkProgress: "progress",
@@ -55,7 +55,7 @@ def encode(line: WorkLine) -> str:
 
 
 def decode(text: str) -> WorkLine | None:
-    """Read a line; None where it is none of a worker's."""
+    """Read a line; None where it is not a worker's."""
     try:
         line = _DECODER.decode(text)
     except (msgspec.DecodeError, UnicodeError):

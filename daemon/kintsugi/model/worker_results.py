@@ -12,25 +12,25 @@ from datetime import datetime
 from enum import StrEnum
 
 BACKUPS = "/backups"
-"""Where a worker finds the room for backups."""
+"""The path at which a worker sees the room for backups."""
 
 SERVER = "server"
 """The container with the PostgreSQL server that a drill restores into."""
 
 SERVER_DATA, SERVER_SOCKET = "/server/data", "/server/socket"
-"""Where that server keeps its data, and the only place where it listens."""
+"""The data folder of that server, and the folder of the only socket on which it listens."""
 
 DRILL = "kintsugi_drill_"
-"""How the name of a drill's scratch database begins: such a one, and no other, is made and dropped by a drill."""
+"""The prefix of a drill's scratch database: a drill makes and drops only such databases."""
 
 OWNER = "kintsugi_owner_"
-"""How the name of a role begins that a database is restored as, and that restored data are read as."""
+"""The prefix of the role as which a database is restored, and restored data are read."""
 
 SEARCH_PATH = "pg_catalog,public"
-"""Where names without a schema are looked up when restored data are read, whatever the restored database says."""
+"""The schemas for names without one when restored data are read, whatever the restored database sets."""
 
 LOCK_CLASS = 0x4B494E54
-"""The class of the advisory locks of workers ("KINT"): it tells them from others' in `pg_locks`."""
+"""The class of the advisory locks of workers ("KINT"): it distinguishes them from others' in `pg_locks`."""
 
 
 _LONGEST_NAME = 63
@@ -153,4 +153,4 @@ def scratch_of(incident: str) -> str:
 
 
 LastLine = Backup | Restored | Dropped | Failed
-"""What the worker's last line says; a worker that was killed has none."""
+"""The content of the worker's last line; a worker that was killed has none."""

@@ -28,23 +28,23 @@ class Interner:
         self._patterns: dict[str, Object] = {}
         self._texts: dict[str, str] = {}
 
-    def share(self, fresh: Object) -> None:
+    def share(self, new: Object) -> None:
         """Let a freshly decoded object use the parts that are known already."""
         if len(self._texts) >= _MOST_TEXTS:
             self._texts.clear()
-        namespace = fresh.metadata.namespace
-        force_setattr(fresh.metadata, "namespace", self._texts.setdefault(namespace, namespace))
-        controller = controller_of(fresh)
-        pattern = self._pattern(controller.uid, fresh) if controller else fresh
-        if pattern is not fresh:
-            _take_equal(fresh.metadata, pattern.metadata, ("labels", "annotations", "owner_references"))
-        if isinstance(fresh, Pod) and isinstance(pattern, Pod):
-            self._share_pod(fresh, pattern)
+        namespace = new.metadata.namespace
+        force_setattr(new.metadata, "namespace", self._texts.setdefault(namespace, namespace))
+        controller = controller_of(new)
+        pattern = self._pattern(controller.uid, new) if controller else new
+        if pattern is not new:
+            _take_equal(new.metadata, pattern.metadata, ("labels", "annotations", "owner_references"))
+        if isinstance(new, Pod) and isinstance(pattern, Pod):
+            self._share_pod(new, pattern)
 
-    def _pattern(self, uid: str, fresh: Object) -> Object:
+    def _pattern(self, uid: str, new: Object) -> Object:
         if len(self._patterns) >= _MOST_PATTERNS:
             self._patterns.clear()
-        return self._patterns.setdefault(uid, fresh)
+        return self._patterns.setdefault(uid, new)
 
     def _share_pod(self, pod: Pod, pattern: Pod) -> None:
         if pod is not pattern:

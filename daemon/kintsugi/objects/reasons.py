@@ -29,16 +29,16 @@ def own(pod: Pod) -> str:
     return "Unschedulable" if unschedulable(pod) else ""
 
 
-def told(pods: Collection[Pod], silent: Container[str]) -> bool:
+def any_reason(pods: Collection[Pod], silent: Container[str]) -> bool:
     """
     Return whether it is told why these pods are not ready, or that there are none.
 
     What is said of a pod on one of the `silent` nodes is old news.
     """
-    return not pods or any(tells(pod) for pod in pods if pod.spec.node_name not in silent)
+    return not pods or any(has_reason(pod) for pod in pods if pod.spec.node_name not in silent)
 
 
-def tells(pod: Pod) -> bool:
+def has_reason(pod: Pod) -> bool:
     """Return whether somebody says why a pod is not ready: a container has ended, or waits for a reason, or there is no node."""
     statuses = list(_statuses(pod))
     ended = any(each.state.terminated or each.last_state.terminated for each in statuses)

@@ -1,6 +1,4 @@
-"""
-The services that another service's problem affects: a person is told of them together with their cause.
-"""
+"""The services that another service's problem affects: a person is notified of them together with their cause."""
 
 from dataclasses import dataclass
 
@@ -18,7 +16,7 @@ MOST_INCIDENTS = 1_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AffectedServices:
-    """Finds the services that an incident's problem affects, and whether a held incident is told of with its cause."""
+    """Finds the services that an incident's problem affects, and whether a held incident is notified with its cause."""
 
     incidents: IncidentRepository
     active_catalog: ActiveCatalog
@@ -49,8 +47,11 @@ class AffectedServices:
         ill = {name for name, view in self.observed.views.items() if view.is_current and view.healthy is False}
         return self.observed.unmet() | ill
 
-    async def is_told_elsewhere(self, incident: Incident) -> bool:
-        """Return whether an upstream explains a held incident and has an incident of its own that a person is told of."""
+    async def is_notified_elsewhere(self, incident: Incident) -> bool:
+        """
+        Return whether an upstream explains a held incident and has an incident of its own of which a person is
+        notified.
+        """
         upstream = self.observed.explaining(incident.service, incident.opened)
         found = await self.incidents.newest(limit=1, service=upstream) if upstream else ()
         return any(each.closed is None or each.state in UNRESOLVED_OUTCOMES for each in found if each.id != incident.id)

@@ -50,8 +50,8 @@ class ChildRuns:
         self._active_catalog = active_catalog
         self._observed = observed
         self._supervisor = supervisor
-        self._line = SlotQueue(self._has_room)
-        supervisor.on_free(self._line.move_on)
+        self._queue = SlotQueue(self._has_free_slot)
+        supervisor.on_free(self._queue.move_on)
 
     async def until_over(self, child: RunRecord) -> RunRecord:
         """Wait until a child run is over, and return it as it ended."""
@@ -70,10 +70,10 @@ class ChildRuns:
         service = _service(catalog.services, call)
         while True:
             joins = self._supervisor.run_of(service.name) is not None
-            if not joins and not self._has_room(service.namespace):
+            if not joins and not self._has_free_slot(service.namespace):
                 why = self._slots().refusal(service.namespace)
                 log.info("child run waiting", run=call.run.id, step=call.step, why=why)
-            async with nullcontext() if joins else self._line.turn(rank(service), service.namespace):
+            async with nullcontext() if joins else self._queue.slot(rank(service), service.namespace):
                 result = await self._request_run(call, catalog, service)
                 if result.run is not None:
                     if result.run.finished is None:
@@ -93,11 +93,11 @@ class ChildRuns:
     def _rest(self, verdict: Verdict) -> timedelta:
         """Return the time until the next request: a spent budget says when it is worthwhile, up to a limit."""
         if verdict.reason is not Reason.BUDGET or verdict.until is None:
-            return self._supervisor.pace
+            return self._supervisor.poll_interval
         left = min(verdict.until - self._observed.clock(), self._observed.limits.recheck_after)
-        return max(left, self._supervisor.pace)
+        return max(left, self._supervisor.poll_interval)
 
-    def _has_room(self, namespace: str) -> bool:
+    def _has_free_slot(self, namespace: str) -> bool:
         """Return whether a slot seems free for one more service of a namespace; the guard decides."""
         return self._slots().left_in(namespace) > 0
 

@@ -112,20 +112,20 @@ def counts(names: Mapping[str, object]) -> Counts:
 
 def written_since(before: Counts, now: Counts, moment: datetime) -> DataLoss:
     """Return the difference by table. Counters that decreased (the server has crashed since) are ignored."""
-    nothing = (0,) * len(COUNTED)
+    zeros = (0,) * len(COUNTED)
     differences = {
-        table: tuple(after - earlier for after, earlier in zip(seen, before.get(table, nothing), strict=True))
+        table: tuple(after - earlier for after, earlier in zip(seen, before.get(table, zeros), strict=True))
         for table, seen in now.items()
     }
     if not now or before.keys() - now.keys() or any(min(each) < 0 for each in differences.values()):
         why = "the amount is unknown: the counters were reset"
         return _unknown(_clock(moment), f"whatever was written since {_clock(moment)}; {why}")
-    told = [
+    lines = [
         f"{table}: " + ", ".join(f"{number} rows {name}" for number, name in zip(each, COUNTED, strict=True) if number)
         for table, each in differences.items()
         if any(each)
     ]
-    text = f"written since {_clock(moment)}: " + ("; ".join(told) or "nothing that the database has counted")
+    text = f"written since {_clock(moment)}: " + ("; ".join(lines) or "nothing that the database has counted")
     scale = sorted(
         f"{table}: {[len(str(number)) if number else 0 for number in each]}" for table, each in differences.items()
     )

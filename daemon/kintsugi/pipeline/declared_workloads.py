@@ -18,9 +18,9 @@ class DeclaredWorkloads:
     """
     The catalog's services, by their workloads.
 
-    `answers` returns the last results of a service's checks, `observer` the observer's health. A failing `share` of nodes or
-    services puts the observer in doubt. `serving` returns whether anything of a service can answer,
-    None where nobody sees that. `start_up` is what a pod may take to become ready.
+    `answers` returns the last results of a service's checks, `observer` the observer's health. A failing `share` of
+    nodes or services puts the observer in doubt. `serving` returns whether anything of a service can answer, None where
+    that is not watched. `start_up` is the time that a pod may take to become ready.
     """
 
     catalog: Callable[[], Catalog]

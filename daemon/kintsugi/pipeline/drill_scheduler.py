@@ -42,7 +42,7 @@ class DrillScheduler:
         self._observed = observed
         self._supervisor = supervisor
         self._containment = supervisor.containment
-        self._told: dict[str, datetime] = {}
+        self._notified: dict[str, datetime] = {}
         self._listeners: list[Callable[[str], None]] = []
 
     def on_refused(self, listener: Callable[[str], None]) -> None:
@@ -77,8 +77,8 @@ class DrillScheduler:
         if slot is None:
             return
         result = await self._request_run(service, f"scheduled for {slot:%Y-%m-%d %H:%M} UTC ({schedule})", slot=slot)
-        if result.verdict.kind is not VerdictKind.STARTED and self._told.get(service.name) != slot:
-            self._told[service.name] = slot
+        if result.verdict.kind is not VerdictKind.STARTED and self._notified.get(service.name) != slot:
+            self._notified[service.name] = slot
             log.warning("drill waiting", service=service.name, slot=str(slot), why=self._why(result.verdict))
             self._refused(service.name)
 

@@ -42,7 +42,7 @@ class WorkloadDiagnoser(Protocol):
 
 class IncidentDiagnoses:
     """
-    Makes diagnoses and keeps them; `run` makes those that nobody waits for.
+    Makes diagnoses and keeps them; `run` makes the queued ones in the background.
 
     `within` is the time limit of each.
     """
@@ -71,7 +71,7 @@ class IncidentDiagnoses:
         self._listeners.append(listener)
 
     def ask(self, incident: str, service: Service) -> None:
-        """Queue the diagnosis of an incident, once; nobody waits for it."""
+        """Queue the diagnosis of an incident, once, and do not wait for it."""
         if incident not in self._asked and not self._waiting.full():
             if len(self._asked) >= MOST_REMEMBERED:
                 self._asked.clear()  # those that are open are asked for again, and found to be made
@@ -92,7 +92,7 @@ class IncidentDiagnoses:
         """
         if occasion is Occasion.OPENED and await self._kept.of_incident(incident):
             return
-        found = KeptDiagnosis(incident=incident, occasion=occasion, diagnosis=await self.look(service))
+        found = KeptDiagnosis(incident=incident, occasion=occasion, diagnosis=await self.diagnose(service))
         await self._kept.keep(found)
         first = found.diagnosis.causes[0] if found.diagnosis.causes else None
         cause = first.kind if first is not None else "none"
@@ -101,12 +101,12 @@ class IncidentDiagnoses:
             with self._containment.around(FailureScope.LISTENER, incident):
                 listener(service, found)
 
-    async def look(self, service: Service) -> Diagnosis:
+    async def diagnose(self, service: Service) -> Diagnosis:
         """Return the diagnosis of a service's workload within the time limit; it names what could not be read."""
         workload, within = service.workload, self.within
         target = Target(kind=workload.resource.singular, namespace=service.namespace, name=workload.name)
         why = ""
-        with self._containment.around(FailureScope.SERVICE, service.name) as turn:
+        with self._containment.around(FailureScope.SERVICE, service.name) as call:
             try:
                 async with asyncio.timeout(within.total_seconds()), self._places:
                     return await self._diagnoser.diagnose(target)
@@ -114,8 +114,8 @@ class IncidentDiagnoses:
                 why = f"it was not read within {within.total_seconds():g}s"
             except (KubeError, NotRecorded) as error:
                 why = str(error)
-        if turn.error is not None:
-            why = f"{type(turn.error).__name__}: {turn.error}"
+        if call.error is not None:
+            why = f"{type(call.error).__name__}: {call.error}"
         return Diagnosis(
             object=str(workload),
             namespace=service.namespace,

@@ -32,7 +32,7 @@ class RunHeartbeat:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskFailure:
-    """How often a run's task has died, when it last died, and the error."""
+    """The deaths of a run's task: their number, the time of the last one on the steady clock, and its error."""
 
     times: int
     at: float

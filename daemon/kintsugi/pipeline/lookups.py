@@ -16,7 +16,7 @@ from kubeobjects.resources import Resource
 
 AT_ONCE = 8
 LOOKUP_TIMEOUT = timedelta(seconds=5)
-"""How long all of one batch may take."""
+"""The time limit of a whole batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,14 +35,14 @@ class Lookups:
         self._kube = kube
         self._answers: dict[ExistenceQuery, bool | KubeError] = {}
 
-    async def look_up(self, wanted: Iterable[ExistenceQuery]) -> None:
+    async def query(self, wanted: Iterable[ExistenceQuery]) -> None:
         """Ask for all of these objects, and forget earlier answers."""
         unique = list(dict.fromkeys(wanted))
         answers: dict[ExistenceQuery, bool | KubeError] = {}
-        room = asyncio.Semaphore(AT_ONCE)
+        limit = asyncio.Semaphore(AT_ONCE)
 
         async def one(query: ExistenceQuery) -> None:
-            async with room:
+            async with limit:
                 try:
                     answers[query] = await self._ask(query)
                 except KubeError as error:

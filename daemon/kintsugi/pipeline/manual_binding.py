@@ -36,7 +36,7 @@ def bind(request: RecoverRequest, catalog: Catalog, *, durations: float, now: da
     """Bind a request. Raises NotRecorded for an unknown name, UnfitRequest for values that do not fit."""
     runbook = _runbook(request.runbook, catalog)
     target = _target(request, runbook, catalog)
-    rule = manual_rule(runbook, target, cooldown=_patience(runbook, target, catalog, durations))
+    rule = manual_rule(runbook, target, cooldown=_cooldown(runbook, target, catalog, durations))
     given = _given(request.parameters, runbook, durations)
     bound = plan(rule, target, catalog, now=now, given=given)
     if lacking := list(_lacking(rule, bound, catalog)):
@@ -95,7 +95,7 @@ def manual_rule(runbook: Runbook, target: Service | AllServices, *, cooldown: ti
     )
 
 
-def _patience(runbook: Runbook, target: Service | AllServices, catalog: Catalog, durations: float) -> timedelta:
+def _cooldown(runbook: Runbook, target: Service | AllServices, catalog: Catalog, durations: float) -> timedelta:
     """Return the runbook's cooldown: the longest of its rules."""
     name = "" if isinstance(target, AllServices) else target.name
     rules = [each for each in catalog.rules.values() if (each.service, each.runbook) == (name, runbook.name)]

@@ -1,6 +1,4 @@
-"""
-What the guards and the runner need to know of the world now: one place that puts views, caches and limits together.
-"""
+"""The observed state for the guards and the runner: views, caches and limits, put together in one place."""
 
 from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -353,7 +351,9 @@ class ObservedState:
         return "every alert that still fires is silenced in Alertmanager"
 
     def observer(self) -> ObserverHealth:
-        """Return how well we see: failures under one unhealthy upstream count once, and only those of which nobody says why."""
+        """
+        Return how well we see: failures under one unhealthy upstream count once, and only those without a known reason.
+        """
         views = self.views
         ill = {name for name, view in views.items() if view.healthy is False}
         roots = causes(ill, {name: view.service for name, view in views.items()})
@@ -362,7 +362,7 @@ class ObservedState:
         back = {name for (_, name), node in nodes.items() if predicates.heard_again(node, now, self.start_up)}
         return ObserverHealth(
             stale_reason=self.stale_reason,
-            mute=sum(not reasons.told(views[name].pods, silent | back) for name in roots),
+            mute=sum(not reasons.any_reason(views[name].pods, silent | back) for name in roots),
             seen=len(views),
             nodes_stale=len(silent),
             nodes_back=len(back),

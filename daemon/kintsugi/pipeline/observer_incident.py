@@ -1,5 +1,5 @@
 """
-The one incident about the observer itself: what is seen is in doubt, and nothing is changed. Opened and closed here.
+Opens and closes the one incident about the observer itself: the observed state is in doubt, and nothing is changed.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ log = structlog.get_logger(__name__)
 
 
 class ObserverIncident:
-    """Looks again and again whether what is seen is in doubt; `patience` is how long before a person hears of a change."""
+    """Looks again and again whether what is seen is in doubt; `notify_after` is how long before a person hears of a change."""
 
-    def __init__(self, ledger: Ledger, observed: ObservedState, *, patience: timedelta) -> None:
+    def __init__(self, ledger: Ledger, observed: ObservedState, *, notify_after: timedelta) -> None:
         self._ledger = ledger
         self._observed = observed
-        self._patience = patience
+        self._notify_after = notify_after
         self._in_doubt: bool | None = None
         self._since = 0.0
 
@@ -33,16 +33,16 @@ class ObserverIncident:
         if bool(problem) is not self._in_doubt:
             self._in_doubt, self._since = bool(problem), now
         lasting = timedelta(seconds=now - self._since)
-        if lasting < self._patience:
+        if lasting < self._notify_after:
             return
         known = await self._ledger.incidents.observer_incident()
-        match observer_notice(problem, lasting, told=known is not None, patience=self._patience):
+        match observer_notice(problem, lasting, notified=known is not None, notify_after=self._notify_after):
             case ObserverNotice.OPEN:
                 await self._open(problem)
             case ObserverNotice.CLOSE:
                 assert known is not None, "only an incident that is open is closed"
                 await self._close(known)
-            case ObserverNotice.NOTHING:
+            case ObserverNotice.NONE:
                 pass
 
     async def _open(self, problem: str) -> None:
@@ -56,7 +56,7 @@ class ObserverIncident:
         reason = f"what is seen can be trusted again; it could not be since {known.opened:%H:%M:%S}: {known.reason}"
         try:
             await self._ledger.incidents.move_incident(
-                known.id, IncidentState.NO_ACTION, reason, self._observed.clock(), told=True
+                known.id, IncidentState.NO_ACTION, reason, self._observed.clock(), notify=True
             )
         except WrongState as moved:
             log.info("incident moved meanwhile", incident=known.id, error=str(moved))

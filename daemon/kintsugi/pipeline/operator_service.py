@@ -11,7 +11,7 @@ import structlog
 from kintsugi.commands.registry import definitions_by_verb
 from kintsugi.decisions.diagnosis.headline import headline, latest
 from kintsugi.decisions.drills.decision import RULE
-from kintsugi.decisions.inaction import why_nothing_acts
+from kintsugi.decisions.inaction import inaction_reason
 from kintsugi.decisions.planner import digest_of
 from kintsugi.decisions.priorities import Held, OngoingHold, waits
 from kintsugi.errors import NotRecorded, UsageError, WrongState
@@ -19,9 +19,9 @@ from kintsugi.ledger import Ledger
 from kintsugi.model.api_types import (
     SIGNALS,
     DeadLetterSummary,
+    EvaluatedSignal,
     Explanation,
     IncidentDetail,
-    JudgedSignal,
     KeptText,
     PauseRequest,
     RecoverPreview,
@@ -109,7 +109,7 @@ class OperatorService:
         children = [child for each in runs for child in await self.ledger.runs.children_of(each.run.id)]
         return IncidentDetail(
             incident=found,
-            signals=tuple(JudgedSignal(signal=signal, verdict=verdict) for signal, verdict in page),
+            signals=tuple(EvaluatedSignal(signal=signal, verdict=verdict) for signal, verdict in page),
             runs=tuple(runs),
             approvals=await self.ledger.approvals.of_incident(incident),
             signals_total=await self.ledger.signals.count_of(incident),
@@ -119,7 +119,7 @@ class OperatorService:
             affected=await self._affected.now(found),
         )
 
-    async def signals(self, request: SignalQuery) -> Sequence[JudgedSignal]:
+    async def signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:
         """List signals with their verdicts, newest first."""
         return await self.ledger.signal_pages.list_signals(request)
 
@@ -251,7 +251,7 @@ class OperatorService:
         catalog = self.active_catalog.catalog
         rule = catalog.rules.get(found.verdict.rule)
         service = catalog.services.get(rule.service) if rule is not None else None
-        return found if service is None else replace(found, diagnosis=await self.diagnoses.look(service))
+        return found if service is None else replace(found, diagnosis=await self.diagnoses.diagnose(service))
 
     async def explain_service(self, service: str) -> ServiceExplanation:
         """Explain what a service is and which rules it has. Raises NotRecorded for no such service."""
@@ -274,7 +274,7 @@ class OperatorService:
                 rules[rule.service].append(rule)
         holding = {each.rule: each.since for each in await self.ledger.pending_matches.conditions()}
         firing = await self.ledger.signals.firing_rules([rule.name for own in rules.values() for rule in own])
-        return {name: why_nothing_acts(own, holding, firing) for name, own in rules.items()}
+        return {name: inaction_reason(own, holding, firing) for name, own in rules.items()}
 
     async def _hold(self, incident: Incident) -> OngoingHold | None:
         """Return the upstream for which a held incident waits now."""

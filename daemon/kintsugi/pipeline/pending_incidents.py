@@ -76,7 +76,7 @@ class PendingIncidents:
         now, incident = self._observed.clock(), incident_state.incident
         self._pipeline.waiting.note(incident)
         over = hold_over(incident, self._observed.limits.holds.limit, now=now)
-        if over and not incident_state.clear and not await self._affected.is_told_elsewhere(incident):
+        if over and not incident_state.clear and not await self._affected.is_notified_elsewhere(incident):
             await self._ledger.outbox.put_notice_once(incident.id, IncidentState.HELD, over, now)
         need = need_of(incident_state, now=now)
         try:
@@ -108,12 +108,12 @@ class PendingIncidents:
     async def _do(self, need: IncidentNeed, incident: Incident, signals: Sequence[Signal]) -> None:
         match need.action:
             case IncidentAction.END:
-                await self._end(incident, need.state, need.reason, told=need.told)
+                await self._end(incident, need.state, need.reason, notify=need.notify)
             case IncidentAction.ASK:
                 await self._ask(incident)
             case IncidentAction.START:
                 await self._evaluate(incident, signals[-1], need.approval)
-            case IncidentAction.JUDGE:
+            case IncidentAction.EVALUATE:
                 going_on = [signal for signal in signals if signal.status is SignalStatus.FIRING]
                 await self._evaluate(incident, (going_on or signals)[0], None)
             case IncidentAction.WAIT:
@@ -162,6 +162,6 @@ class PendingIncidents:
             return None
         return rule, plan(rule, service, catalog, now=self._observed.clock())
 
-    async def _end(self, incident: Incident, state: IncidentState, reason: str, *, told: bool = False) -> None:
-        await self._ledger.incidents.move_incident(incident.id, state, reason, self._observed.clock(), told=told)
+    async def _end(self, incident: Incident, state: IncidentState, reason: str, *, notify: bool = False) -> None:
+        await self._ledger.incidents.move_incident(incident.id, state, reason, self._observed.clock(), notify=notify)
         log.info("incident closed", incident=incident.id, state=state, reason=reason)

@@ -127,15 +127,15 @@ class Pipeline:
         await self._hasten()
         due = await self._ledger.signals.due(self._observed.clock())
         wanted = {signal.id: asked for signal in due if (asked := self._unseen(signal)) is not None}
-        looking = asyncio.create_task(self._targets.prefetch(wanted.values()), name="look up the objects of alerts")
+        lookup = asyncio.create_task(self._targets.prefetch(wanted.values()), name="look up the objects of alerts")
         try:
             settled = await self._evaluate_all([signal for signal in due if signal.id not in wanted])
             if wanted:
                 await self._ledger.signals.settle(settled, self._observed.clock())
-                await looking
+                await lookup
                 settled = await self._evaluate_all([signal for signal in due if signal.id in wanted])
         finally:
-            looking.cancel()
+            lookup.cancel()
             self._targets.forget()
         await self._ledger.signals.settle(settled, self._observed.clock())
         if len(due) >= 500:
@@ -200,9 +200,9 @@ class Pipeline:
 
     async def _evaluate_apart(self, signal: Signal) -> Disposition:
         """Evaluate one signal; a failure does not affect the others, and the signal is evaluated again later."""
-        with self._containment.around(FailureScope.SIGNAL, signal.id) as turn:
+        with self._containment.around(FailureScope.SIGNAL, signal.id) as call:
             return await self._evaluator.evaluate(signal)
-        text = f"it could not be judged: {type(turn.error).__name__}: {turn.error}"
+        text = f"it could not be judged: {type(call.error).__name__}: {call.error}"
         return Disposition(verdict=self._evaluator.later(signal.rule, Reason.UNANSWERABLE, text))
 
     def _without_slot(self) -> list[Service]:

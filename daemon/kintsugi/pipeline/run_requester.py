@@ -108,7 +108,7 @@ class RunRequester:
             approval = Approval(
                 incident=incident, path="", question=question, plan=bound.digest, asked=now, expires=expires
             )
-            await self._ledger.approvals.ask(approval, told=asked_anew(known, now=now))
+            await self._ledger.approvals.ask(approval, notice=asked_anew(known, now=now))
 
     def _holds(self, signal: Signal, bound: Plan) -> tuple[Hold, ...]:
         if isinstance(bound.service, AllServices):

@@ -70,9 +70,9 @@ class RunSupervisor:
         return self._deps.prober
 
     @property
-    def pace(self) -> timedelta:
+    def poll_interval(self) -> timedelta:
         """Return the pause between two looks."""
-        return self._deps.pace
+        return self._deps.poll_interval
 
     @property
     def recovering(self) -> frozenset[str]:
@@ -162,9 +162,9 @@ class RunSupervisor:
         """Wait until a run's task has ended, up to a limit; for a run without a task wait a moment."""
         task = self._tasks.get(run)
         if task is None:
-            await asyncio.sleep(self.pace.total_seconds())
+            await asyncio.sleep(self.poll_interval.total_seconds())
         else:
-            await asyncio.wait([task], timeout=(POLLS_BEFORE_ASKING * self.pace).total_seconds())
+            await asyncio.wait([task], timeout=(POLLS_BEFORE_ASKING * self.poll_interval).total_seconds())
 
     def roll_back(self, incident: str, who: str) -> bool:
         """Ask an incident's run to roll back now; False when none is under way."""
@@ -214,15 +214,15 @@ class RunSupervisor:
     async def _run_task(self, run: RunRecord) -> None:
         with log_context(run=run.id, incident=run.incident):
             try:
-                with self.containment.around(FailureScope.RUN, run.id) as turn:
+                with self.containment.around(FailureScope.RUN, run.id) as call:
                     ended = await self._drive(run)
                     if ended is not None:
                         driver = self._drivers.get(run.id)
                         self._notify_ended(ended, driver.journal.all() if driver is not None else ())
                 if (
-                    turn.error is not None
+                    call.error is not None
                 ):  # nothing of a run may die unheard: `reconcile` takes it up, or hands it over
-                    self._liveness.has_failed(run.id, turn.error)
+                    self._liveness.has_failed(run.id, call.error)
             except StaleEpoch:
                 self.leadership_lost.set()
             finally:
@@ -285,7 +285,7 @@ class RunSupervisor:
         """Hand a run to a person with a report of its steps; while the ledger is unavailable wait for it."""
 
         async def attempt() -> RunRecord:
-            text = await self._told(run, reason)
+            text = await self._report(run, reason)
             return await self._ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, text, self._deps.clock())
 
         def again(error: Exception) -> bool:
@@ -295,7 +295,7 @@ class RunSupervisor:
 
         return await retry(attempt, again, Waits.of(self._policy.retry_after))
 
-    async def _told(self, run: RunRecord, reason: str) -> str:
+    async def _report(self, run: RunRecord, reason: str) -> str:
         """Return the report of a run that cannot go on, as far as its steps can be read."""
         try:
             return hand_over(reason, await self._ledger.runs.steps(run.id, strict=False))

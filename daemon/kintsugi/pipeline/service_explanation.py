@@ -1,5 +1,5 @@
 """
-What a service is and which rules it has, with where each value was written, or that it is derived.
+The explanation of a service: its values and rules, each with the place where it was written, or marked as derived.
 
 Pure: the answer of `kintsugi explain SERVICE`.
 """

@@ -23,9 +23,9 @@ from kintsugi.model.views import ServiceView
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenRecords:
     """
-    What the ledger has open: incidents and runs, and by run the step that it is at. `holds` are those that count now.
+    The open rows of the ledger: incidents and runs, and by run its current step. `holds` are those that count now.
 
-    `inaction` says of services that are not well why nothing is done for them.
+    `inaction` has, of services that are not well, the reason for which nothing is done for them.
     """
 
     incidents: Iterable[Incident] = ()

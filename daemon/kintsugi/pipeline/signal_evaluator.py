@@ -70,7 +70,7 @@ class SignalEvaluator:
         return Disposition(verdict=result.verdict, kept=True)
 
     def _match(self, signal: Signal) -> Sequence[Matched] | Verdict:
-        """Return the rules that a signal satisfies, or a verdict when there is none or none could be evaluated."""
+        """Return the rules that a signal satisfies, or a verdict when no rule matches or none could be evaluated."""
         rules, unanswerable = self._rules(signal)
         subjects = [(rule, self._active_catalog.catalog.subject_of(rule)) for rule in rules]
         matched = [Matched(rule=rule, service=subject) for rule, subject in subjects if subject is not None]

@@ -17,19 +17,19 @@ Rank = tuple[int, str]
 
 class SlotQueue:
     """
-    Lets one run after another ask, the lowest rank first. `has_room` says whether a namespace seems to have a free slot.
+    Lets one run after another ask, the lowest rank first. `has_free_slot` says whether a namespace seems to have a free slot.
 
     Those of a namespace without room are passed over: they keep no slot from the others.
     """
 
-    def __init__(self, has_room: Callable[[str], bool]) -> None:
-        self._has_room = has_room
+    def __init__(self, has_free_slot: Callable[[str], bool]) -> None:
+        self._has_free_slot = has_free_slot
         self._waiting: list[tuple[Rank, int, str, asyncio.Future[None]]] = []
         self._numbers = count()
         self._is_asking = False
 
     @asynccontextmanager
-    async def turn(self, rank: Rank, namespace: str) -> AsyncIterator[None]:
+    async def slot(self, rank: Rank, namespace: str) -> AsyncIterator[None]:
         """Wait for the caller's turn, which lasts until the end of the block."""
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         insort(self._waiting, (rank, next(self._numbers), namespace, mine))
@@ -48,7 +48,7 @@ class SlotQueue:
         self._waiting = [each for each in self._waiting if not each[-1].done()]
         if self._is_asking:
             return
-        first = next((each for each in self._waiting if self._has_room(each[2])), None)
+        first = next((each for each in self._waiting if self._has_free_slot(each[2])), None)
         if first is not None:
             self._is_asking = True
             first[-1].set_result(None)

@@ -28,7 +28,7 @@ The labels by which the kube-prometheus alerts name objects; the first that an a
 """
 
 TARGET_LABELS = frozenset({"alertname", "namespace", "node", *KINDS})
-"""The labels by which an alert is told from another, and its object found."""
+"""The labels by which alerts are distinguished, and their objects found."""
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
@@ -37,7 +37,7 @@ _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Objection:
-    """Why an alert cannot concern a service."""
+    """The reason for which an alert cannot concern a service."""
 
     reason: Reason
     text: str
@@ -73,7 +73,7 @@ class Targets:
 
     async def prefetch(self, wanted: Iterable[ExistenceQuery]) -> None:
         """Look up the objects of one batch of alerts, a few at once and within one deadline."""
-        await self._lookups.look_up(wanted)
+        await self._lookups.query(wanted)
 
     def forget(self) -> None:
         """Forget the prefetched objects, once their alerts are evaluated."""

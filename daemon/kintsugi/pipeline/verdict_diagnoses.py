@@ -1,7 +1,7 @@
 """
-The diagnoses of verdicts without an incident: what was only observed, or refused. They stand with the verdict.
+The diagnoses of verdicts without an incident: verdicts `observed` and `refused`. They are kept with the verdict.
 
-What is only observed is told besides, once an episode of a service: what no rule may mend is for a person.
+Of an observed one a person is notified, too, once an episode of a service: no rule may repair it.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 MOST_WAITING = 100
 """Verdicts that wait for a diagnosis; of a storm that is enough, for all of one service say the same."""
 
-_NOT_LOOKED_AT = frozenset(
+_NOT_DIAGNOSED = frozenset(
     {Reason.FOREIGN_TARGET, Reason.NO_TARGET, Reason.NO_NAMESPACE, Reason.UNMANAGED, Reason.UNANSWERABLE}
 )
 """Reasons of a refusal after which the service is not diagnosed: the signal is about something else, or its object is unknown."""
@@ -43,9 +43,9 @@ class _Asked:
 
 class VerdictDiagnoses:
     """
-    Adds to verdicts without an incident what is wrong with their service; `run` does it, nobody waits for it.
+    Adds the diagnosis of their service to verdicts without an incident; `run` does so in the background.
 
-    With `tells` a person is told of what was only observed.
+    With `notifies` a person is notified of observed ones.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class VerdictDiagnoses:
         *,
         clock: Callable[[], datetime],
         containment: Containment,
-        tells: bool,
+        notifies: bool,
     ) -> None:
         self._diagnoses = diagnoses
         self._ledger = ledger
         self._active_catalog = active_catalog
         self._clock = clock
         self._containment = containment
-        self._tells = tells
+        self._notifies = notifies
         self._waiting: asyncio.Queue[_Asked] = asyncio.Queue(maxsize=MOST_WAITING)
         self._seen: dict[str, set[str]] = defaultdict(set)
         self._found: dict[str, tuple[str, str]] = {}
@@ -106,17 +106,17 @@ class VerdictDiagnoses:
         self._seen[name] = firing | {asked.signal}
         if others:
             return  # the episode has its diagnosis
-        found = headline(await self._diagnoses.look(asked.service))
+        found = headline(await self._diagnoses.diagnose(asked.service))
         log.info("verdict diagnosed", signal=asked.signal, service=name, text=found)
         self._found[name] = (asked.signal, f"; is wrong: {found}")
         await self._ledger.signals.add_to_verdict(*self._found[name])
-        if self._tells and asked.verdict.kind is VerdictKind.OBSERVED:
+        if self._notifies and asked.verdict.kind is VerdictKind.OBSERVED:
             text = f"is wrong: {found}\nobserved: {name}: rule {asked.verdict.rule}: {asked.verdict.text}"
             await self._ledger.outbox.put_observed_notice(text, self._clock())
 
 
 def _has_no_incident(verdict: Verdict) -> bool:
-    """Return whether a verdict is about its service and stands by itself."""
+    """Return whether a verdict is about its service and has no incident."""
     if verdict.kind is VerdictKind.OBSERVED:
         return verdict.reason is Reason.MODE
-    return verdict.kind is VerdictKind.REFUSED and not verdict.incident and verdict.reason not in _NOT_LOOKED_AT
+    return verdict.kind is VerdictKind.REFUSED and not verdict.incident and verdict.reason not in _NOT_DIAGNOSED

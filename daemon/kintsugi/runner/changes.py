@@ -161,7 +161,7 @@ class Changes:
                 return await self._execute(replace(blank, path=path), command, scope, step)
             except EffectFailed as failure:
                 log.info("change retried", step=path, why=failure.why)
-                await asyncio.sleep(self._context.deps.pace.total_seconds())
+                await asyncio.sleep(self._context.deps.poll_interval.total_seconds())
         last = str(blank.step_path.retried(step.retries))
         return await self._execute(replace(blank, path=last), command, scope, step)
 

@@ -87,7 +87,7 @@ class RunProber(Prober, Protocol):
         """Return a workload's metadata from the API server, None where there is none. Raises KubeError."""
         ...
 
-    async def watch(self, prepared: EffectPlan, context: ChangeContext) -> WorkerStatus:
+    async def watch(self, plan: EffectPlan, context: ChangeContext) -> WorkerStatus:
         """Return the state of the worker whose Job was made. Raises KubeError."""
         ...
 
@@ -202,8 +202,8 @@ def undeclared(_: Target) -> DeclaredFacts:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunnerDeps:
     """
-    The dependencies that all runs share. `pace` is the pause between two looks, `command_timeout` the limit of a look,
-    `prometheus` the URL of a Prometheus ("" for none).
+    The dependencies that all runs share. `poll_interval` is the pause between two probes, `command_timeout` the limit
+    of a probe, `prometheus` the URL of a Prometheus ("" for none).
 
     `diagnoses` None: no causes are looked for. `declared` returns the facts of a workload that its objects do not show,
     `checks` asks a single pod, `tried` returns the remedies that did not help a service recently. `stopping` is set when the
@@ -215,7 +215,7 @@ class RunnerDeps:
     prober: RunProber
     observed: ClusterView
     clock: Callable[[], datetime]
-    pace: timedelta
+    poll_interval: timedelta
     command_timeout: timedelta
     prometheus: str = ""
     diagnoses: Diagnoses | None = None
@@ -305,7 +305,7 @@ class RunContext:
             view = observed.views.get(scope.service)
             if not observed.stale_reason and (view is None or view.is_current):
                 return
-            await asyncio.sleep(self.deps.pace.total_seconds())
+            await asyncio.sleep(self.deps.poll_interval.total_seconds())
 
     def namespace(self, scope: StepScope) -> str:
         """Return the namespace of a command without `-n`."""

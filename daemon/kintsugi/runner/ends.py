@@ -1,6 +1,4 @@
-"""
-How a step ends, as a value; and how the execution of the steps ends early, as exceptions that only drivers catch.
-"""
+"""The end of a step, as a value, and the early ends of an execution, as exceptions that only drivers catch."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +12,11 @@ from kintsugi.runner.journal import lost_in, recalled
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepEnd:
     """
-    What a step came to.
+    The end of a step: its state, result and expectation.
 
-    `ran` whether it did anything, `met` whether its expectation held, `result` its result names. `left_out`: it was not
-    wanted, so that nothing follows from it. `text` is the command as it was run, when that is not known before. `lost` are the
-    paths in `result` that are not what was seen: a restart came between.
+    `ran` is whether it did anything, `met` whether its expectation held, `result` has its result names. `left_out`: it
+    was not wanted, so that nothing follows from it. `text` is the command as it was run, where that is not known
+    before. `lost` are the paths in `result` whose values were lost by a restart.
     """
 
     ran: bool
@@ -32,7 +30,7 @@ class StepEnd:
 
     @classmethod
     def of(cls, record: StepRecord, *, from_ledger: bool) -> "StepEnd":
-        """Read it from its record; `from_ledger`: that one came from the ledger, and not from the life that has seen it."""
+        """Read it from its record; `from_ledger`: the record was read from the ledger, not made by this process."""
         return cls(
             ran=record.facts.get("ran") is True,
             met=record.met is True,
@@ -57,7 +55,7 @@ class ExecutionStopped(ExecutionAborted):
     """A step's expectation was not met: no further steps; the watchdog decides the rest."""
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return a sentence that says where it stopped, and why."""
         return f"stopped at {self}" if self.path else f"stopped: {self}"
 

@@ -39,7 +39,7 @@ from kintsugi.telemetry import get_logger
 log = get_logger(__name__)
 
 SILENCE_AGE = timedelta(seconds=30)
-"""How long a run that is silenced takes that for so."""
+"""The time for which a run that is silenced relies on that answer before it asks again."""
 
 
 @dataclass(kw_only=True)
@@ -105,7 +105,10 @@ class RunGate:
         await self.approvals.ask(own, question, scope.phase, self.admission(scope).raise_if_forbidden)
 
     async def ask_about_run(self, admission: "RunAdmission", why: str) -> None:
-        """Ask whether a run that nobody has approved may go on. Raises ApprovalExpired on expiry, WritesForbidden as `ask` does."""
+        """
+        Ask whether a run without an approval may go on. Raises ApprovalExpired on expiry, WritesForbidden as `ask`
+        does.
+        """
         run = self.journal.run
         question = f"{why}: may {run.runbook} on {run.service} continue?"
         await self.approvals.ask(RUN, question, admission.phase, admission.raise_if_forbidden)
@@ -146,7 +149,7 @@ class RunGate:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunAdmission:
     """
-    The gate of a run as it stands before the attempts of one effect; implements `executor.Admission`.
+    The gate of a run before the attempts of one effect; implements `executor.Admission`.
 
     `starts` is the workload that the effect starts from 0, None for none, or where a restore starts again what it has stopped.
     """
@@ -170,7 +173,7 @@ class RunAdmission:
             if blocked_by != said:
                 log.info("change waiting", run=self.gate.journal.run.id, why=blocked_by)
                 said = blocked_by
-            await asyncio.sleep(self.gate.deps.pace.total_seconds())
+            await asyncio.sleep(self.gate.deps.poll_interval.total_seconds())
         return "" if self.scope.completing else await self.gate.needless(self._attempt())
 
     async def objection(self) -> str:
@@ -263,7 +266,7 @@ class RunAdmission:
         """
         Raise ExecutionStopped where what would be started from 0 may not be.
 
-        Nobody else can scale it from here on: the run holds its lock.
+        No other run can scale it from here on: this run holds its lock.
         """
         if self.starts is not None and self.phase is Phase.FORWARD:
             stop = await self.gate.ledger.replicas.scaled_to_zero(self.starts.uid)

@@ -1,9 +1,9 @@
 """
 Holds of a run, during which the clock of its deadline stands still: a question to a person, and a slot given away.
 
-A run that asks is AWAITING_APPROVAL. One that has given its slot to a service of higher priority is HELD: it takes none of the
-limits' slots and keeps its locks. It goes on by itself once there is a slot that nobody before it waits for, also after any kind
-of restart.
+A run that asks is AWAITING_APPROVAL. One that has given its slot to a service of higher priority is HELD: it takes none
+of the limits' slots and keeps its locks. It continues by itself once there is a slot for which no earlier service
+waits, also after any kind of restart.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from kintsugi.telemetry import get_logger
 
 log = get_logger(__name__)
 
-STANDS_STILL = frozenset({IncidentState.AWAITING_APPROVAL, IncidentState.HELD})
+CLOCK_STOPPED = frozenset({IncidentState.AWAITING_APPROVAL, IncidentState.HELD})
 """States during which the clock of a run's deadline stands still."""
 
 GAVE, TOOK = "slot-given", "slot-taken"
@@ -65,9 +65,9 @@ class Approvals:
             if self.journal.run.state is not IncidentState.AWAITING_APPROVAL:
                 await self._move(IncidentState.AWAITING_APPROVAL, question)
             if self.deps.clock() >= approval.expires:
-                await self._tell_expired(approval)
+                await self._notify_expired(approval)
                 raise ApprovalExpired(path, f"nobody approved within {self.expiry}: {question}")
-            await asyncio.sleep(self.deps.pace.total_seconds())
+            await asyncio.sleep(self.deps.poll_interval.total_seconds())
             await raise_if_forbidden()
             approval = await self._newest(path) or approval
         state = IncidentState.RUNNING if phase is Phase.FORWARD else IncidentState.ROLLING_BACK
@@ -96,8 +96,8 @@ class Approvals:
         await self.ledger.approvals.ask(approval)
         return approval
 
-    async def _tell_expired(self, approval: Approval) -> None:
-        """Notify a person that a question has expired: not every end of a run tells of it."""
+    async def _notify_expired(self, approval: Approval) -> None:
+        """Notify a person that a question has expired: not every end of a run mentions it."""
         text = f"Nobody approved by {approval.expires:%H:%M:%S}, so it is not done: {approval.question}"
         await self.ledger.outbox.put_notice_once(
             self.incident.id, IncidentState.AWAITING_APPROVAL, text, self.deps.clock()
@@ -124,12 +124,15 @@ class Approvals:
 
 @dataclass(frozen=True, kw_only=True)
 class SlotYielder:
-    """Asked before each step of a run. `told_after` is how long a run may be without a slot before a person is told."""
+    """
+    Yields a run's slot before a step. `notify_after` is the time that a run may be without a slot before a person is
+    notified.
+    """
 
     deps: RunnerDeps
     ledger: Ledger
     journal: Journal
-    told_after: timedelta
+    notify_after: timedelta
 
     async def before_step(self, *, restoring: bool) -> None:
         """
@@ -144,7 +147,10 @@ class SlotYielder:
             await self._taken_back()
 
     async def _given(self) -> bool:
-        """Return the slot away to who waits for it, and to nobody whom another run has just made room for."""
+        """
+        Yield the slot to a waiting service of higher priority, unless another run has just made room for it; return
+        whether it was yielded.
+        """
         async with self.deps.yielding:
             run, now = self.journal.run, self.deps.clock()
             other = self.deps.observed.overtaker(run.service)
@@ -162,9 +168,9 @@ class SlotYielder:
         spans = slotless(self.journal)
         since = spans[-1][0]
         while True:
-            await asyncio.sleep(self.deps.pace.total_seconds())
+            await asyncio.sleep(self.deps.poll_interval.total_seconds())
             run, observed, now = self.journal.run, self.deps.observed, self.deps.clock()
-            if now - since >= self.told_after:
+            if now - since >= self.notify_after:
                 text = f"It has waited for a slot since {since:%H:%M:%S}: {run.reason}."
                 await self.ledger.outbox.put_notice_once(run.incident, IncidentState.HELD, text, now)
             refusal = observed.slot_refusal(run.service)

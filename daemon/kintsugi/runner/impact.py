@@ -12,7 +12,7 @@ from kintsugi.actions.change_verb import is_change, namespace_of, object_of
 from kintsugi.commands.registry import definition_of
 from kintsugi.decisions.disruptions import pod_deleted_by
 from kintsugi.decisions.planner import locks_of
-from kintsugi.decisions.zero_replicas import AtZero, standing_of
+from kintsugi.decisions.zero_replicas import AtZero, as_at_zero
 from kintsugi.model.command import Command, ObjectName
 from kintsugi.model.records import RunRecord
 from kintsugi.model.services import Service
@@ -102,7 +102,7 @@ def started_by(command: Command | None, affected: ImpactScope, views: Mapping[st
     place = (affected.namespace, str(object_of(command)))
     for view in views.values():
         if (view.service.namespace, str(view.service.workload)) == place:
-            return standing_of(view)
+            return as_at_zero(view)
     return None
 
 

@@ -1,8 +1,8 @@
 """
 Executes the steps of a runbook: in order, in parallel or for each item; it skips steps, and stops at a failure.
 
-The start and the end of every step are committed, so that a resumed execution skips the steps that have ended. `wait` runs
-commands that only look, `changes` those that change something.
+The start and the end of every step are committed, so that a resumed execution skips the steps that have ended. `wait`
+runs probes, `changes` runs actions.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ from kintsugi.runner.ends import (
 from kintsugi.runner.for_each import is_wanted, run_for_each
 from kintsugi.runner.holds import SlotYielder
 from kintsugi.runner.journal import storable
-from kintsugi.runner.report import told
+from kintsugi.runner.report import child_summary
 from kintsugi.runner.restoring import RestoreScope, has_touched
 from kintsugi.runner.wait import probe, settled, wait
 from kintsugi.scope.values import StepOutcome
@@ -132,7 +132,7 @@ class Interpreter:
         return await self._end(step, scope, await self._execute(step, here))
 
     async def _ask(self, step: Step, question: TextTemplate, scope: StepScope) -> None:
-        """Ask a person and wait for the answer. Raises ExecutionStopped when nobody answers in time."""
+        """Ask a person and wait for the answer. Raises ExecutionStopped when no one answers in time."""
         try:
             text = await self.context.text(question, scope)
         except EvaluationError as error:
@@ -242,8 +242,8 @@ class Interpreter:
             )
             child = await self._children.run(call)
             if child.state not in HELPED:
-                raise ExecutionStopped(scope.path(step.id), told(child))
-            return told(child)
+                raise ExecutionStopped(scope.path(step.id), child_summary(child))
+            return child_summary(child)
         parameters = parameters_for(runbook, self._catalog.services[service])
         path = scope.path(step.id)
         below = replace(

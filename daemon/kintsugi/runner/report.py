@@ -1,8 +1,8 @@
 """
-What people are told of a run: what was done, what was not, and the commands that take it back; what was restored and how much of
-it is lost; what nobody has watched; what became of its children.
+The report of a run for people: its changes, the steps not made, and the commands that undo it; restored and lost data;
+services that were not watched; the outcomes of its child runs.
 
-Pure: it is read from what the steps left in the journal.
+Pure: it is made from the steps' records in the journal.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,11 +15,11 @@ from kintsugi.model.remedies import RemedyKind
 from kintsugi.runner.journal import ENDED, recalled
 
 
-def hand_over(reason: str, steps: Iterable[StepRecord], command_back: str = "") -> str:
+def hand_over(reason: str, steps: Iterable[StepRecord], rollback_command: str = "") -> str:
     """
     Write the message: the reason, what was done in order, what is open, and how to undo it, newest first.
 
-    `command_back` is the command that rolls the workload back, "" for none.
+    `rollback_command` is the command that rolls the workload back, "" for none.
     """
     known = list(steps)
     ordered = [step for step in known if step.text]
@@ -38,8 +38,8 @@ def hand_over(reason: str, steps: Iterable[StepRecord], command_back: str = "") 
         section("Still running", [f"{step.text} (its Job)" for step in changes if _works_on(step, known)]),
         section("Uncertain", [f"{step.text} ({step.error})" for step in changes if is_uncertain(step)]),
         section("Not done", [f"{step.text} ({step.error})" for step in ordered if was_not_applied(step)]),
-        section("To undo it, newest first", undo_texts(changes)),
-        section("To roll the workload back", [command_back] if command_back else []),
+        section("Undo commands, newest first", undo_texts(changes)),
+        section("To roll the workload back", [rollback_command] if rollback_command else []),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -60,7 +60,10 @@ def waited_for(steps: Iterable[StepRecord]) -> str:
 
 
 def _reason(steps: Iterable[StepRecord], remedy: RemedyKind) -> str:
-    """Return the reason that the last diagnosis of a run's own steps has for a remedy, "" where it has another one, or there is none."""
+    """
+    Return the reason that the last diagnosis of a run's own steps has for a remedy, "" where it has another one, or
+    there is no diagnosis.
+    """
     found = [
         recalled(step.result)
         for step in steps
@@ -80,7 +83,7 @@ def gone_back(steps: Iterable[StepRecord]) -> str:
 
     Why is what the last diagnosis before it has found.
     """
-    cause, told = "", []
+    cause, parts = "", []
     for step in steps:
         if step.phase is not Phase.FORWARD or step.state is not StepState.DONE:
             continue
@@ -88,27 +91,27 @@ def gone_back(steps: Iterable[StepRecord]) -> str:
         if _diagnoses(step):
             cause = str(recalled(step.result).get("text") or "")
         elif verb is not None and verb.rolls_back and step.changes and step.facts.get("to"):
-            told.append(": ".join(part for part in (f"rolled back {between(step)}", cause) if part))
-    return "; ".join(told)
+            parts.append(": ".join(part for part in (f"rolled back {between(step)}", cause) if part))
+    return "; ".join(parts)
 
 
 def left_changed(steps: Iterable[StepRecord]) -> str:
     """Return what a run has changed that stays so though the run is over, and which command takes it back; "" for nothing."""
     made = [step for step in steps if step.changes and step.state is StepState.DONE]
     undone, done = [step for step in made if step.phase is Phase.UNDO], {step.text for step in made}
-    told = []
+    parts = []
     for step in made:
         verb = definitions_by_verb().get(step.verb)
         if verb is None or not verb.outlasts_run or step.undo is None or not step.undo.texts:
             continue
         if left := [text for text in undo_texts([step, *undone]) if text not in done]:
-            told.append(f"{step.text} stays in force until somebody runs {'; '.join(left)}")
-    return "; ".join(told)
+            parts.append(f"{step.text} stays in force until somebody runs {'; '.join(left)}")
+    return "; ".join(parts)
 
 
 def raised(steps: Iterable[StepRecord]) -> str:
     """Return what a run's own steps have raised in place, in how many pods, and what makes it last; "" for nothing."""
-    why, told = "", dict[str, int]()
+    why, counts = "", dict[str, int]()
     for step in steps:
         if step.phase is not Phase.FORWARD or step.state is not StepState.DONE:
             continue
@@ -116,8 +119,8 @@ def raised(steps: Iterable[StepRecord]) -> str:
             found = recalled(step.result)
             why = str(found.get("reason") or "") if found.get("remedy") == RemedyKind.RAISE_MEMORY else ""
         elif why and step.changes and step.facts.get("written"):
-            told[why] = told.get(why, 0) + 1
-    return "; ".join(f"temporary, in {count} pod{'s' if count > 1 else ''}: {why}" for why, count in told.items())
+            counts[why] = counts.get(why, 0) + 1
+    return "; ".join(f"temporary, in {count} pod{'s' if count > 1 else ''}: {why}" for why, count in counts.items())
 
 
 def between(step: StepRecord) -> str:
@@ -138,12 +141,12 @@ def _works_on(change: StepRecord, steps: Iterable[StepRecord]) -> bool:
 
 
 def is_uncertain(step: StepRecord) -> bool:
-    """Return whether nobody knows if a change was made."""
+    """Return whether it is not known if a change was made."""
     return step.state in (StepState.INTENT, StepState.UNKNOWN, StepState.NEEDS_OPERATOR)
 
 
 def was_not_applied(step: StepRecord) -> bool:
-    """Return whether a step was refused, overtaken, failed or not made; one that was not wanted is nothing to tell of."""
+    """Return whether a step was refused, overtaken, failed or not made; one that was not wanted is not reported."""
     wanted = step.facts.get("left_out") is not True
     return wanted and step.state in (StepState.PLANNED, StepState.FAILED, StepState.SKIPPED) and bool(step.error)
 
@@ -221,7 +224,7 @@ def _list(result: Mapping[str, object], name: str) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def told(child: RunRecord) -> str:
+def child_summary(child: RunRecord) -> str:
     """Write in one line what became of a child."""
     return f"{child.runbook} on {child.service}: {child.state} (incident {child.incident})"
 
@@ -229,5 +232,5 @@ def told(child: RunRecord) -> str:
 def asking(children: Sequence[RunRecord]) -> str:
     """Return which children wait for a person, and how that person answers; "" when none does."""
     waiting = [each for each in children if each.state is IncidentState.AWAITING_APPROVAL]
-    asks = [f"{told(each)}, kintsugi approve {each.incident}" for each in waiting]
+    asks = [f"{child_summary(each)}, kintsugi approve {each.incident}" for each in waiting]
     return f"waits for a person: {'; '.join(asks)}" if asks else ""

@@ -86,7 +86,7 @@ def _broken_off(runbook: Runbook, catalog: Catalog, journal: Journal) -> Iterato
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RestoredIn:
-    """Where a restored database is: in the server of this Job, or, without one, where its questions are written for."""
+    """The place of a restored database: the server of this Job, or, without a Job, the server that its queries name."""
 
     job: str = ""
     namespace: str = ""

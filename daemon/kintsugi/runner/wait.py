@@ -107,10 +107,10 @@ async def probe(context: RunContext, step: Step, scope: StepScope) -> StepEnd:
 async def wait(context: RunContext, step: Step, scope: StepScope) -> StepEnd:
     """Wait until a step's expectation about the service holds; a step without one is met at once."""
 
-    async def nothing() -> ResultNames:
+    async def no_result() -> ResultNames:
         return {}
 
-    observation = await until(context, step, scope, nothing)
+    observation = await until(context, step, scope, no_result)
     return StepEnd(ran=True, met=observation.met, error=observation.error)
 
 
@@ -187,7 +187,7 @@ async def until(
         within=step.within,
         for_duration=step.for_duration,
         progress=step.progress,
-        every=deps.pace,
+        every=deps.poll_interval,
     )
     observation = await poll_until(
         expectation,
@@ -209,17 +209,17 @@ async def poll_until(
     stale_reason: Callable[[], str] = lambda: "",
 ) -> Observation:
     """
-    Look until the expectation is met or cannot be met in time. A look without an answer counts as not met.
+    Probe until the expectation is met or cannot be met in time. A probe without an answer counts as not met.
 
-    While `stale_reason` gives a reason not to trust what is seen, neither the looks nor the time count (P6).
+    While `stale_reason` gives a reason not to trust the observed state, neither the probes nor the time count (P6).
     """
-    started = looked = clock()
+    started = last_read = clock()
     held: datetime | None = None
     progress: object = None
     while True:
         observation = await poll_once(expectation, probe, names)
         now = clock()
-        unseen, looked = now - looked, now
+        unseen, last_read = now - last_read, now
         if stale_reason():
             held, started = None, started + unseen
             await asyncio.sleep(expectation.every.total_seconds())

@@ -29,7 +29,7 @@ End = Callable[[StepRecord, StepScope], Awaitable[object]]
 
 GOES_ON = frozenset({WorkerStage.STARTING, WorkerStage.RUNNING})
 LETTING_GO = timedelta(minutes=3)
-"""How long a worker that was ended may take to let go of the database: its own time to clean up, and a node's to notice."""
+"""The time that an ended worker may take to release the database: its own clean-up, and a node's time to notice."""
 
 
 class Workers:
@@ -43,46 +43,46 @@ class Workers:
         """
         Wait until the worker has ended, or has made no progress for the step's `timeout`; then it is ended.
 
-        Raises OutcomeAmbiguous when nobody can tell how far it came.
+        Raises OutcomeAmbiguous when its progress cannot be found out.
         """
-        standing = await self._watched(step, scope, record)
-        if standing.stage is WorkerStage.STUCK:
-            standing = await self._given_up(standing, scope, record)
-        log.info("worker ended", step=record.path, stage=standing.stage, why=standing.why)
-        if standing.stage is WorkerStage.LOST:
-            raise OutcomeAmbiguous(scope.path(step.id), standing.why)
-        done = standing.stage is WorkerStage.DONE
+        status = await self._watched(step, scope, record)
+        if status.stage is WorkerStage.STUCK:
+            status = await self._given_up(status, scope, record)
+        log.info("worker ended", step=record.path, stage=status.stage, why=status.why)
+        if status.stage is WorkerStage.LOST:
+            raise OutcomeAmbiguous(scope.path(step.id), status.why)
+        done = status.stage is WorkerStage.DONE
         state = StepState.DONE if done else StepState.FAILED
         return StepEnd(
             ran=True,
             met=done,
             state=state,
-            result={**(record.result or {}), **standing.names},
-            error="" if done else standing.why,
+            result={**(record.result or {}), **status.names},
+            error="" if done else status.why,
         )
 
     async def _watched(self, step: Step, scope: StepScope, record: StepRecord) -> WorkerStatus:
-        """Watch until it ends or is stuck. Time in which it could not be seen is nobody's fault, and does not count."""
+        """Watch until it ends or is stuck. Time in which it could not be observed does not count."""
         clock = self._context.deps.clock
         moved, progress = record.finished or clock(), object()
-        told = WorkerStage.DONE
+        logged = WorkerStage.DONE
         while True:
-            standing = await self._status(scope, record)
+            status = await self._status(scope, record)
             now = clock()
-            if standing is None:
+            if status is None:
                 moved = now
-            elif standing.stage not in GOES_ON:
-                return standing
+            elif status.stage not in GOES_ON:
+                return status
             else:
-                current = await measure(step.progress, self._context.names(scope, standing.names))
+                current = await measure(step.progress, self._context.names(scope, status.names))
                 if step.progress is not None and current != progress:
                     progress, moved = current, now
                 if step.timeout is not None and now - moved >= step.timeout:
-                    return replace(standing, stage=WorkerStage.STUCK, why=_stuck(step.timeout, standing))
-                if standing.stage is not told:
-                    told = standing.stage
-                    log.info("worker stage changed", step=record.path, stage=told, why=standing.why)
-            await asyncio.sleep(self._context.deps.pace.total_seconds())
+                    return replace(status, stage=WorkerStage.STUCK, why=_stuck(step.timeout, status))
+                if status.stage is not logged:
+                    logged = status.stage
+                    log.info("worker stage changed", step=record.path, stage=logged, why=status.why)
+            await asyncio.sleep(self._context.deps.poll_interval.total_seconds())
 
     async def _status(self, scope: StepScope, record: StepRecord) -> WorkerStatus | None:
         """Look once; None when the cluster cannot be asked now. A right that is missing will not come by waiting."""
@@ -103,17 +103,17 @@ class Workers:
         clock = self._context.deps.clock
         until = clock() + LETTING_GO
         while clock() < until:
-            standing = await self._status(scope, record)
-            if standing is not None and standing.stage is WorkerStage.FAILED:
-                return replace(standing, names={**stuck.names, **standing.names}, why=f"{why}: {standing.why}")
-            if standing is not None and standing.stage not in GOES_ON | {WorkerStage.STUCK}:
-                return replace(standing, why=f"{why}: {standing.why}")
-            await asyncio.sleep(self._context.deps.pace.total_seconds())
+            status = await self._status(scope, record)
+            if status is not None and status.stage is WorkerStage.FAILED:
+                return replace(status, names={**stuck.names, **status.names}, why=f"{why}: {status.why}")
+            if status is not None and status.stage not in GOES_ON | {WorkerStage.STUCK}:
+                return replace(status, why=f"{why}: {status.why}")
+            await asyncio.sleep(self._context.deps.poll_interval.total_seconds())
         return replace(
             stuck, stage=WorkerStage.LOST, why=f"{why}, and it did not stop within {format_duration(LETTING_GO)}"
         )
 
 
-def _stuck(timeout: timedelta, standing: WorkerStatus) -> str:
-    how = "it has not started" if standing.stage is WorkerStage.STARTING else "no progress"
-    return f"{how} within {format_duration(timeout)}{f': {standing.why}' if standing.why else ''}"
+def _stuck(timeout: timedelta, status: WorkerStatus) -> str:
+    how = "it has not started" if status.stage is WorkerStage.STARTING else "no progress"
+    return f"{how} within {format_duration(timeout)}{f': {status.why}' if status.why else ''}"

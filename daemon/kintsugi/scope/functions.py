@@ -1,7 +1,7 @@
 """
-The functions that expressions may call: facts about objects, which a comparison of fields gets wrong.
+The functions that expressions may call: facts about objects for which a comparison of fields is not enough.
 
-`kintsugi.objects.predicates` tells them; CEL reads what was told (`kintsugi.expressions.function` says why).
+`kintsugi.objects.predicates` computes them; CEL reads the computed values (`kintsugi.expressions.function` says why).
 """
 
 from collections.abc import Callable
@@ -15,39 +15,39 @@ from kintsugi.objects.kept import KEPT, Event, KubeService, Node, Object, Pod
 from kintsugi.scope.types import SERVICE
 
 
-def _told(
+def _computed(
     name: str,
     of: tuple[type[Object], ...],
     result: Type,
-    tell: Callable[..., object],
+    compute: Callable[..., object],
     meaning: str,
     uses: tuple[str, ...] = (),
 ) -> Function:
     """Make the function that reads one fact of an object."""
-    told = tuple(ComputedField(name=name, of=kept, tell=tell, uses=uses) for kept in of)
+    fields = tuple(ComputedField(name=name, of=kept, compute=compute, uses=uses) for kept in of)
     return Function(
         name=name,
         accepts=tuple((struct_type(kept),) for kept in of),
         result=result,
-        runs=f"{{0}}.{told[0].field}",
-        computed_fields=told,
+        runs=f"{{0}}.{fields[0].field}",
+        computed_fields=fields,
         meaning=meaning,
     )
 
 
 _OF_PODS: tuple[Function, ...] = (
-    _told(
+    _computed(
         "statusOf",
         (Pod,),
         STRING,
         predicates.status_of,
         "kubectl's STATUS column of a pod: Running, CrashLoopBackOff, Terminating, …",
     ),
-    _told("ready", (Pod, Node), BOOL, predicates.ready, "whether a pod or node is known to be ready"),
+    _computed("ready", (Pod, Node), BOOL, predicates.ready, "whether a pod or node is known to be ready"),
 )
 
 _OTHERS: tuple[Function, ...] = (
-    _told(
+    _computed(
         "crashLooping",
         (Pod,),
         BOOL,
@@ -55,10 +55,10 @@ _OTHERS: tuple[Function, ...] = (
         "whether a container of a pod crashes again and again",
         uses=("now",),
     ),
-    _told("unschedulable", (Pod,), BOOL, predicates.unschedulable, "whether the scheduler finds no node for a pod"),
-    _told("imageFailing", (Pod,), BOOL, predicates.image_failing, "whether an image of a pod cannot be had"),
-    _told("restarts", (Pod,), INT, predicates.restarts, "kubectl's RESTARTS column of a pod"),
-    _told(
+    _computed("unschedulable", (Pod,), BOOL, predicates.unschedulable, "whether the scheduler finds no node for a pod"),
+    _computed("imageFailing", (Pod,), BOOL, predicates.image_failing, "whether an image of a pod cannot be had"),
+    _computed("restarts", (Pod,), INT, predicates.restarts, "kubectl's RESTARTS column of a pod"),
+    _computed(
         "address",
         (KubeService,),
         STRING,
@@ -105,7 +105,7 @@ _OTHERS: tuple[Function, ...] = (
 @lru_cache(maxsize=8)
 def functions(start_up: timedelta = predicates.START_UP_ALLOWANCE) -> tuple[Function, ...]:
     """Return all functions; `start_up` is what a pod may take to become ready before it counts as unhealthy."""
-    unhealthy = _told(
+    unhealthy = _computed(
         "unhealthy",
         (Pod,),
         BOOL,

@@ -1,8 +1,8 @@
 """
 Results as expressions see them: their fields in CEL's own camelCase.
 
-Actions, workers and the ledger name the fields of a result as Python does; only here, where an expression reads them, they
-get the names that `commands.results` and `commands.backups` list. A result that is kept by one version is read by the next.
+Actions, workers and the ledger name the fields of a result as Python does; only here, where an expression reads them,
+they get the names that `commands.results` and `commands.backups` list. A kept result is read by later versions.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """
 The names that an expression sees in each place of a document, and their types.
 
-`kintsugi.scope.values` gives the values of exactly these names. What a place does not list cannot be read there: a
-misspelt name, a later step or a sibling is refused when the document is loaded.
+`kintsugi.scope.values` gives the values of exactly these names. Other names cannot be read there: a misspelt name, a
+later step or a sibling is refused when the document is loaded.
 """
 
 from collections.abc import Iterable, Mapping
@@ -57,10 +57,10 @@ def _either(name: str, one: Type, other: Type) -> Type:
 
 
 WORKLOAD = common("Workload", map(struct_type, (Deployment, StatefulSet, DaemonSet)))
-"""What owns a service's pods; a field that its kind lacks is absent."""
+"""The owner of a service's pods; a field that its kind lacks is absent."""
 
 SOCKET_ADDRESS = Struct("SocketAddress", {"host": STRING, "port": INT})
-"""Where TCP connections are taken."""
+"""An address that accepts TCP connections."""
 
 SERVICE = Struct(
     "ServiceView",
@@ -131,7 +131,7 @@ PARAMETERS: Mapping[str, Type] = {
     "s3": STRING,
     "workload": STRING,
 }
-"""What the words for a parameter's type mean to an expression; `[WORD]` is a list of them."""
+"""The types of an expression by the word for a parameter's type; `[WORD]` is a list of them."""
 
 _OBJECTS: Mapping[RuleSource, Type] = {
     RuleSource.POD: struct_type(Pod),
@@ -170,9 +170,9 @@ def service_names() -> Names:
 
 def rule_names(on: RuleSource, *, services: Iterable[str] = (), service: bool = True) -> Names:
     """
-    Return the names of a Rule's `when`, by what it is asked of.
+    Return the names of a Rule's `when`, by the rule's source.
 
-    `services` are the names of all services of the catalog; `service` tells whether the rule names one.
+    `services` are the names of all services of the catalog; `service` is whether the rule names one.
     """
     match on:
         case RuleSource.ALERT:
@@ -193,7 +193,7 @@ class StepPlace:
 
     `earlier` holds the result names of the steps that are done by then, by id; `own` those of the step's own command,
     once it has run (`expect`, `progress`); `each` the type of an item of `forEach`. `services` are the names of all
-    services of the catalog; `service` tells whether the runbook works on one.
+    services of the catalog; `service` is whether the runbook works on one.
     """
 
     parameters: Names = field(default_factory=dict)
@@ -224,7 +224,7 @@ def step_names(place: StepPlace) -> Names:
 
 
 def identifier(service: str) -> str:
-    """Return the name under which a service stands after `services.`: a dash would be a minus."""
+    """Return the name of a service after `services.`: a dash would be a minus."""
     return service.replace("-", "_").replace(".", "_")
 
 

@@ -23,10 +23,10 @@ WaitingFor = Callable[[], Awaitable[Collection[Component]]]
 EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 """The content type of Prometheus' text format."""
 
-_FRESH = 1.0
+_CACHE_SECONDS = 1.0
 """Seconds for which an answer is given again: however often strangers ask, the daemon is asked once a second."""
 
-_PATIENCE = 2.0
+_TIMEOUT = 2.0
 """Seconds to wait for the daemon's loop, above what its own checks may take."""
 
 
@@ -85,14 +85,14 @@ class Health:
         async with self._asking:
             if self._steady() >= self._parts_until:
                 self._parts = tuple(sorted(await self._waiting_for()))
-                self._parts_until = self._steady() + _FRESH
+                self._parts_until = self._steady() + _CACHE_SECONDS
         return short_answer(Ready(ready=not self._parts, waiting_for=self._parts), 503 if self._parts else 200)
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """Write the metrics in Prometheus' text format."""
         if self._steady() >= self._written_until:
             self._written = self._metrics.exposition()
-            self._written_until = self._steady() + _FRESH
+            self._written_until = self._steady() + _CACHE_SECONDS
         return web.Response(body=self._written, headers={"Content-Type": EXPOSITION})
 
 
@@ -102,7 +102,7 @@ def asked_on(loop: asyncio.AbstractEventLoop, readiness: Readiness) -> WaitingFo
     async def waiting_for() -> Collection[Component]:
         asked = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(readiness.check(), loop))
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 return (await asked).keys()
         except TimeoutError:
             return (Component.EVENT_LOOP,)

@@ -91,9 +91,11 @@ class _Schemas:
     """The schemas of everything that is taken and answered, by type."""
 
     def __init__(self, contracts: Sequence[Contract]) -> None:
-        told = {each for contract in contracts for each in contract.answers.values() if not isinstance(each, PlainText)}
+        answer_types = {
+            each for contract in contracts for each in contract.answers.values() if not isinstance(each, PlainText)
+        }
         taken = {contract.body.kind for contract in contracts if contract.body is not None and contract.body.kind}
-        answers, bodies = _components({*told, ErrorResponse}), _components(taken)
+        answers, bodies = _components({*answer_types, ErrorResponse}), _components(taken)
         for schema in answers.values():
             _close(schema)
         self.components: Json = dict(sorted({**bodies, **answers}.items()))

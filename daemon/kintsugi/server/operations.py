@@ -9,11 +9,11 @@ from kintsugi.model.api_types import (
     SIGNALS,
     CurrentStep,
     DeadLetterSummary,
+    EvaluatedSignal,
     Explanation,
     GuardResult,
     HoldSummary,
     IncidentDetail,
-    JudgedSignal,
     KeptText,
     PauseRequest,
     RecoverPreview,
@@ -33,11 +33,11 @@ from kintsugi.model.records import Approval, Incident, Pause, Signal, Target
 __all__ = [
     "CurrentStep",
     "DeadLetterSummary",
+    "EvaluatedSignal",
     "Explanation",
     "GuardResult",
     "HoldSummary",
     "IncidentDetail",
-    "JudgedSignal",
     "KeptText",
     "Operations",
     "Override",
@@ -71,7 +71,7 @@ class Operations(Protocol):
         """Return everything about one, with so many of its signals after the first `skip`."""
         ...
 
-    async def signals(self, request: SignalQuery) -> Sequence[JudgedSignal]:
+    async def signals(self, request: SignalQuery) -> Sequence[EvaluatedSignal]:
         """List signals with their verdicts, newest first."""
         ...
 

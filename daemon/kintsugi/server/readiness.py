@@ -16,7 +16,7 @@ log = get_logger(__name__)
 Check = Callable[[], Awaitable[str]]
 """Returns "" when all is well, else what is not; may raise any KintsugiError."""
 
-_PATIENCE = 1.0
+_TIMEOUT = 1.0
 """Seconds that one check may take; a kubelet waits about as long."""
 
 
@@ -50,9 +50,9 @@ class Readiness:
 async def _ask(check: Check) -> str:
     """Ask one check, for a second at most."""
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             return await check()
     except TimeoutError:
-        return f"no answer within {_PATIENCE:g}s"
+        return f"no answer within {_TIMEOUT:g}s"
     except KintsugiError as error:
         return str(error)

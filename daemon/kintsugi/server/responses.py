@@ -7,7 +7,7 @@ Every answer has a type here, in `kintsugi.model.api_types` or in `kintsugi.mode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kintsugi.model.api_types import DeadLetterSummary, JudgedSignal
+from kintsugi.model.api_types import DeadLetterSummary, EvaluatedSignal
 from kintsugi.model.records import Incident, Pause
 from kintsugi.server.readiness import Component
 
@@ -38,7 +38,7 @@ class IncidentList:
 class SignalList:
     """Signals with their verdicts, the newest first."""
 
-    signals: tuple[JudgedSignal, ...]
+    signals: tuple[EvaluatedSignal, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -57,18 +57,18 @@ class CommitQueue:
 
     def __init__(self, inbox: DeliveryInbox, metrics: Metrics, *, most_waiting: int, patience: timedelta) -> None:
         self._inbox, self._metrics = inbox, metrics
-        self._most, self._patience = most_waiting, patience.total_seconds()
+        self._most, self._commit_wait = most_waiting, patience.total_seconds()
         self._waiting = 0
         self._last = float("-inf")
 
-    def check_room(self, signals: int = 1) -> None:
+    def check_capacity(self, signals: int = 1) -> None:
         """Raise LedgerUnavailable when too many alerts wait already; one delivery of any size is always taken."""
         if self._waiting and self._waiting + signals > self._most:
             raise LedgerUnavailable(f"{self._waiting} alerts already wait for their commit: retry later")
 
     async def commit(self, signals: Sequence[Signal], now: datetime) -> None:
         """Return when all signals are durable. Raises LedgerUnavailable: then none of them may count as taken."""
-        self.check_room(len(signals))
+        self.check_capacity(len(signals))
         self._count(len(signals))
         try:
             for piece in in_pieces(signals):
@@ -81,10 +81,10 @@ class CommitQueue:
         began = loop.time()
         commit = loop.create_task(_accept(self._inbox, signals, now))
         while not commit.done():
-            patience = max(began, self._last) + self._patience - loop.time()
+            patience = max(began, self._last) + self._commit_wait - loop.time()
             if patience <= 0:
                 commit.add_done_callback(_forget)
-                raise LedgerUnavailable(f"the ledger has committed nothing for {self._patience:g}s")
+                raise LedgerUnavailable(f"the ledger has committed nothing for {self._commit_wait:g}s")
             await asyncio.wait({commit}, timeout=patience)
         commit.result()
         self._last = loop.time()
@@ -132,7 +132,7 @@ class WebhookHandler:
         self._commit_queue = CommitQueue(
             inbox, metrics, most_waiting=settings.max_waiting, patience=settings.commit_wait
         )
-        self._patience = settings.commit_wait
+        self._commit_wait = settings.commit_wait
         self._large = asyncio.Lock()
         self._on_incomplete = on_incomplete
 
@@ -146,7 +146,7 @@ class WebhookHandler:
         if request.content_type != "application/json":
             return self._incomplete(415, f"content type {request.content_type[:100]}: only application/json is read")
         try:
-            self._commit_queue.check_room()  # before the work of reading, which would only be done again
+            self._commit_queue.check_capacity()  # before the work of reading, which would only be done again
             with await self._bodies.read(request) as body:
                 delivery = await self._understand(body)
         except LedgerUnavailable as error:
@@ -207,7 +207,7 @@ class WebhookHandler:
     async def _bury(self, letters: Sequence[DeadLetter]) -> None:
         """Keep dead letters where that changes nothing about the answer; it waits no longer for them than for alerts."""
         try:
-            async with asyncio.timeout(self._patience.total_seconds()):
+            async with asyncio.timeout(self._commit_wait.total_seconds()):
                 await self._keep(letters)
         except (KintsugiError, TimeoutError) as error:
             log.warning("dead letter could not be kept", error=str(error))

@@ -207,11 +207,11 @@ def _read_each(alerts: list[msgspec.Raw], origin: AlertOrigin) -> tuple[list[Sig
 
 def _letters(wrong: list[tuple[bytes, str]], now: datetime) -> list[DeadLetter]:
     """Make dead letters of bad alerts, a bounded number of them."""
-    more, room = len(wrong) - _MOST_LETTERS, LARGEST_PAYLOAD
+    more, left = len(wrong) - _MOST_LETTERS, LARGEST_PAYLOAD
     letters = []
     for raw, reason in wrong[:_MOST_LETTERS]:
-        payload = of_alert(raw) if len(raw) <= room else None
-        room -= len(payload or b"")
+        payload = of_alert(raw) if len(raw) <= left else None
+        left -= len(payload or b"")
         letters.append(dead_letter(SignalSource.ALERTMANAGER, raw, reason, now, payload=payload))
     if more > 0:
         letters.append(dead_letter(SignalSource.ALERTMANAGER, b"", f"{more} more alerts of the same delivery", now))

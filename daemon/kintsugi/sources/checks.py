@@ -200,7 +200,7 @@ class Checks:
         if view is None or not view.is_current or self._services.stale_reason:
             return None
         if not view.desired:
-            self._tell(rule, None, view)
+            self._report(rule, None, view)
             return None
         views, prometheus = self._services.views, self._terms.prometheus
         context = CheckContext(view=view, views=views, now=self._clock(), prometheus=prometheus)
@@ -211,12 +211,12 @@ class Checks:
             self._asked[rule.name] = context.now
             self._said[rule.name] = None
             self._answers.pop(rule.name, None)
-            self._tell(rule, None, view)
+            self._report(rule, None, view)
             return None
         self._asked[rule.name] = context.now
         self._say(rule, met, context.why)
         self._keep(rule, met, context)
-        self._tell(rule, met, view)
+        self._report(rule, met, view)
         return met
 
     async def ask_pod(self, service: str, pod: PodAddress) -> PodAnswer:
@@ -242,7 +242,7 @@ class Checks:
             return PodAnswer(met=None, text=f"no check of {service} asks a pod by itself")
         return PodAnswer(met=True)
 
-    def _tell(self, rule: Rule, met: bool | None, asked: ServiceView) -> None:
+    def _report(self, rule: Rule, met: bool | None, asked: ServiceView) -> None:
         """Record whether a rule holds: its check is not met, and its `when` is true by now. Nothing where that has no answer."""
         view = self._services.views.get(rule.service, asked)
         condition = condition_holds(rule, rule_names(RuleSource.CHECK, service=view, now=self._clock()))

@@ -123,7 +123,7 @@ class ClusterWatch:
         for view in self._services.views.values():
             self._check_view(view)
 
-    def judge_anew(self, _set_by: timedelta) -> None:
+    def reevaluate_all(self, _set_by: timedelta) -> None:
         """Count what holds and was not told yet from now on, once it is seen again: the clock was in doubt."""
         now = self._clock()
         for key, condition in self._known.items():
@@ -283,9 +283,9 @@ class ClusterWatch:
         if not due:
             return
         await self._emit([self._signal(each, SignalStatus.FIRING) for each in due], now)
-        told = [replace(each, signalled=True) for each in due]
-        await self._ledger.pending_matches.save_conditions(told, ())
-        self._known.update({(each.rule, each.target.uid): each for each in told})
+        reported = [replace(each, signalled=True) for each in due]
+        await self._ledger.pending_matches.save_conditions(reported, ())
+        self._known.update({(each.rule, each.target.uid): each for each in reported})
 
     def _is_over(self, condition: PendingMatch, now: datetime) -> bool:
         rule = self._rules.get(condition.rule)

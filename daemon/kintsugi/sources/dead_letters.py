@@ -10,7 +10,7 @@ from kintsugi.model.records import DeadLetter, SignalSource, SignalStatus
 from kintsugi.sources.alertmanager import Delivery, decode
 from kintsugi.sources.alertmanager_api import decode_alerts
 
-FRESH_FOR = timedelta(minutes=5)
+CURRENT_FOR = timedelta(minutes=5)
 """How long "it fires" is the newest word about an alert: Alertmanager tells of a group's changes every `group_interval`, which is
 5 minutes by default (https://prometheus.io/docs/alerting/latest/configuration)."""
 
@@ -28,7 +28,7 @@ def reread(letter: DeadLetter, now: datetime, *, timed: bool) -> Delivery:
         found = _read(letter, letter.payload, now, timed=timed)
     except ProbeFailed as error:
         return Delivery(unreadable=str(error))
-    if timed and now - letter.received <= FRESH_FOR:
+    if timed and now - letter.received <= CURRENT_FOR:
         return found
     ended = tuple(each for each in found.signals if each.status is SignalStatus.RESOLVED)
     return replace(found, signals=ended, stale=len(found.signals) - len(ended))

@@ -105,7 +105,7 @@ class Metrics:
             ["outcome"],
         )
         self.contained = counter(
-            "kintsugi_contained_total", "Failures of one item that were kept from the others.", ["border"]
+            "kintsugi_contained_total", "Failures of one item that were kept from the others.", ["scope"]
         )
         self.notices = counter("kintsugi_notices_total", "Notices by outcome.", ["outcome"])
         _preset_own_labels(self)
@@ -147,7 +147,7 @@ def _preset_own_labels(metrics: Metrics) -> None:
         metrics.polls.labels(outcome)
     for outcome in ("taken", "refused"):
         metrics.catalog_loads.labels(outcome)
-    for border in FailureScope:
-        metrics.contained.labels(border)
+    for scope in FailureScope:
+        metrics.contained.labels(scope)
     for outcome in ("sent", "failed"):
         metrics.notices.labels(outcome)

@@ -114,13 +114,13 @@ def _without_word(text: str, word: str) -> str:
     parts, begins, searched = [], 0, 0
     while (at := text.find(word, searched)) >= 0:
         searched = end = at + len(word)
-        if _is_border(text, at) and _is_border(text, end):
+        if _is_word_edge(text, at) and _is_word_edge(text, end):
             parts += [text[begins:at], MASK]
             begins = end
     return "".join([*parts, text[begins:]])
 
 
-def _is_border(text: str, at: int) -> bool:
+def _is_word_edge(text: str, at: int) -> bool:
     """Return whether no word goes on at a place of a text; the letter of an escape, as in `\\n`, belongs to none."""
     before, after = text[max(0, at - 1) : at], text[at : at + 1]
     is_escape = before.isalpha() and text[max(0, at - 2) : at - 1] == "\\"
@@ -143,7 +143,7 @@ class Redactor:
         self._known: dict[str, tuple[str, ...]] = {}
         self._forms: tuple[str, ...] = ()
         self._names: frozenset[str] = frozenset()
-        self._judged: frozenset[str] = frozenset()
+        self._matched: frozenset[str] = frozenset()
 
     def spare(self, names: Collection[str], labels: Collection[str] = ()) -> tuple[str, ...]:
         """
@@ -151,7 +151,7 @@ class Redactor:
 
         `labels` are the names of labels and annotations that `labels` leaves as they are: rules judge by them, also after a restart.
         """
-        self._names, self._judged = frozenset(names), frozenset(labels)
+        self._names, self._matched = frozenset(names), frozenset(labels)
         return tuple(sorted(self._names & self._known.keys()))
 
     def register(self, secret: str) -> None:
@@ -184,7 +184,7 @@ class Redactor:
         """
         if not self.may_hold_secret(labels):
             return dict(labels)
-        return {name: label if name in self._judged else self._label(name, label) for name, label in labels.items()}
+        return {name: label if name in self._matched else self._label(name, label) for name, label in labels.items()}
 
     def may_hold_secret(self, *labels: Mapping[str, str]) -> bool:
         """

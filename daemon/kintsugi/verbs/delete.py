@@ -36,7 +36,7 @@ from kintsugi.objects.kept import Node, Pod, PodDisruptionBudget, StatefulSet
 from kintsugi.objects.selectors import selector_of
 from kubeobjects.resources import JOBS, NODES, PDBS, PODS, PVCS, STATEFULSETS
 
-_MIRROR = "kubernetes.io/config.mirror"
+_STATIC_POD = "kubernetes.io/config.mirror"
 _REVISION = "controller-revision-hash"
 _SUCCESSOR = "nothing to undo: its controller makes a successor, and the successor counts"
 _NO_SUCCESSOR = "nothing to undo: its StatefulSet is scaled to 0, and recreates it when it is scaled up"
@@ -231,7 +231,7 @@ def without_successor(asked: ObjectName, pod: Pod) -> str:
     owner = predicates.controller_of(pod)
     if owner is None:
         return f"{asked} is a bare pod: no controller would recreate it"
-    if owner.kind == "Node" or _MIRROR in pod.metadata.annotations:
+    if owner.kind == "Node" or _STATIC_POD in pod.metadata.annotations:
         return f"{asked} is a static pod: its kubelet runs it from a file, and deleting its mirror changes nothing"
     return ""
 

@@ -33,12 +33,12 @@ class PgRestoreVerb(WorkerVerb[PgRestore]):
             Flag(names=("-d", "--dbname"), key="database", kind=arg_types.IDENTIFIER, required=True),
             *(Flag(names=names) for names in (("-v", "--verbose"), ("-w", "--no-password"))),
             backups.PROMPT,
-            Flag(names=("-c", "--clean"), refused=f"it drops what is there: {backups.FRESH}"),
+            Flag(names=("-c", "--clean"), refused=f"it drops what is there: {backups.INTO_NEW_DATABASE}"),
             Flag(names=("-C", "--create"), refused="the database is made by the worker: name it with -d"),
             Flag(
                 names=("-j", "--jobs"),
                 kind=arg_types.NATURAL,
-                refused=f"it takes several transactions: {backups.FRESH}",
+                refused=f"it takes several transactions: {backups.INTO_NEW_DATABASE}",
             ),
             Flag(
                 names=("-f", "--file"), kind=arg_types.TEXT, refused="no files are written: name the database with -d"

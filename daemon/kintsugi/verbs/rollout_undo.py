@@ -33,7 +33,7 @@ from kintsugi.verbs.rollout import (
     changing,
     intent_of,
 )
-from kintsugi.verbs.set_template import judged
+from kintsugi.verbs.set_template import validated
 from kintsugi.verbs.undo_by_revision import undo_by_revision
 from kubeobjects.resources import DEPLOYMENTS
 
@@ -122,11 +122,11 @@ async def _plan_to_kept(clients: VerbClients, command: Rollout, loaded: LoadedTa
     )
     revisions = await find_revisions(clients.kube, asked, loaded.obj, loaded.context.good)
     found = await clients.templates.find(asked, loaded.namespace, loaded.obj)
-    preconditions.check(_overtaken(command, revisions), _no_way_to_kept(loaded, revisions, found))
+    preconditions.check(_overtaken(command, revisions), _kept_is_unreachable(loaded, revisions, found))
     assert found is not None, asked
     wanted = unstructured.with_field(loaded.obj, "spec", "template", value=found.pods)
     try:
-        after = await judged(clients.kube, loaded, wanted, "")
+        after = await validated(clients.kube, loaded, wanted, "")
     except KintsugiError as error:
         hide(error, PatchWrite(operations=difference_of(loaded.obj, wanted)))
         raise
@@ -166,7 +166,7 @@ def _overtaken(command: Rollout, revisions: tuple[Revision, ...]) -> str:
     return f"{command.object} is not at revision {command.current} any more, but at {found}: it is left as it is"
 
 
-def _no_way_to_kept(loaded: LoadedTarget, revisions: tuple[Revision, ...], found: FoundTemplate | None) -> str:
+def _kept_is_unreachable(loaded: LoadedTarget, revisions: tuple[Revision, ...], found: FoundTemplate | None) -> str:
     asked = loaded.asked
     if good := [each.number for each in revisions if each.good and not each.current]:
         return f"revision {good[-1]} of {asked} was seen good: go back to that"

@@ -67,7 +67,7 @@ class SetVerb(SingleObjectVerb[S]):
         bound = replace(command, object=loaded.asked)
         preconditions.check(self.objection(bound, loaded))
         wanted = with_containers(loaded.obj, partial(self.changed, bound))
-        return await self.planned(clients, bound, loaded, await judged(clients.kube, loaded, wanted, command.over))
+        return await self.planned(clients, bound, loaded, await validated(clients.kube, loaded, wanted, command.over))
 
 
 def containers_of(obj: Unstructured) -> Iterator[Unstructured]:
@@ -103,7 +103,7 @@ def unmatched(loaded: LoadedTarget, pattern: str) -> str:
     return f"{loaded.asked} does not have any containers matching {pattern!r}: it has {', '.join(names)}"
 
 
-async def judged(kube: KubeClient, loaded: LoadedTarget, wanted: Unstructured, over: str) -> Unstructured:
+async def validated(kube: KubeClient, loaded: LoadedTarget, wanted: Unstructured, over: str) -> Unstructured:
     """
     Judge what a workload is to become, and return what the server makes of it; where nothing would change, as it is.
 

@@ -30,7 +30,7 @@ from kubeobjects import resources
 
 T = TypeVar("T", bound=Object)
 
-_TELLING = frozenset({"Pod", "PersistentVolumeClaim"})
+_EVENT_KINDS = frozenset({"Pod", "PersistentVolumeClaim"})
 """The kinds of objects whose Events a rule may be about."""
 
 
@@ -76,7 +76,7 @@ class Caches:
     def keep_events_in(self, namespaces: Collection[str]) -> None:
         """Keep the Events about pods and claims in these namespaces; no other is ever asked for, and they are most."""
         self.events.keep_only(
-            lambda event: event.involved_object.kind in _TELLING and event.involved_object.namespace in namespaces
+            lambda event: event.involved_object.kind in _EVENT_KINDS and event.involved_object.namespace in namespaces
         )
 
     def __iter__(self) -> Iterator[tuple[str, Reflector[Any]]]:

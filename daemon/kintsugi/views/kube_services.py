@@ -1,4 +1,4 @@
-"""Pure: which Kubernetes Service is a workload's, by what it selects, and where it selects none of its pods by what it is called."""
+"""Finds the Kubernetes Service of a workload: by the pods that it selects, else by its name. Pure."""
 
 from collections.abc import Iterable
 

@@ -1,6 +1,4 @@
-"""
-Pure: which PersistentVolumeClaims belong to a service by their names.
-"""
+"""Finds the PersistentVolumeClaims that belong to a service, by their names. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -17,8 +15,8 @@ class PvcNames:
     """
     The claims that pods mount, and those that a StatefulSet makes for its ordinals: TEMPLATE-NAME-ORDINAL.
 
-    The latter are told by prefix and ordinal and not listed: somebody may ask for 2,000,000 replicas, and the API takes
-    2^31.
+    The latter are recognised by prefix and ordinal and not listed: a StatefulSet may have 2,000,000 replicas, and the
+    API accepts 2^31.
     """
 
     mounted: frozenset[str]

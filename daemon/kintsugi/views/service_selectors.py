@@ -19,7 +19,10 @@ from kubeobjects.selectors import NOTHING, Selector
 
 
 class ServiceSelectors:
-    """Which services select a pod; `services` are those of the catalog, each with the selector that is known by now."""
+    """
+    The index of services by the pods that they select; `services` are those of the catalog, each with its selector
+    known so far.
+    """
 
     def __init__(self, services: Iterable[Service], workload_of: Callable[[Service], Workload | None]) -> None:
         self._workload_of = workload_of

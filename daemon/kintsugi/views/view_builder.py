@@ -1,6 +1,4 @@
-"""
-Pure: one service's view from its objects. `live` decides when to ask.
-"""
+"""Builds one service's view from its objects. Pure; `service_views` decides when."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -125,10 +123,10 @@ def with_replicas(view: ServiceView, seen: SeenReplicas | None) -> ServiceView:
 
 def with_serving(view: ServiceView, before: ServiceView | None, *, now: datetime) -> ServiceView:
     """
-    Keep since when a service serves, and when it last stopped.
+    Keep the time since which a service serves, and the time at which it last stopped.
 
-    One that serves when it is first looked at has done so at least since one of its pods is ready: a restart of ours is no
-    lapse of theirs. A lapse that nobody saw has no moment.
+    A service that serves when it is first seen has done so at least since one of its pods became ready: a restart of
+    ours is no lapse. A lapse that was not seen has no time.
     """
     served = before.serving_since if before is not None else None
     lapsed = before.lapsed_since if before is not None else None
@@ -163,7 +161,7 @@ def desired_of(workload: Workload | None) -> int:
 def current_revision(
     workload: Workload | None, replica_sets: Iterable[ReplicaSet], pods: Iterable[Pod]
 ) -> tuple[int, str]:
-    """Name the revision and the pod template that the workload now asks for: (0, "") when it cannot be told."""
+    """Return the revision and the pod template that the workload now asks for: (0, "") when they are not known."""
     if workload is None:
         return 0, ""
     if isinstance(workload, DaemonSet):

@@ -19,7 +19,7 @@ from kintsugi.worker.restore_errors import ErrorOutput
 Seen = Callable[[int], None]
 """Hears how many bytes of the file were read so far."""
 
-_LOOKS_EVERY = 0.5
+_POLL_SECONDS = 0.5
 _PIECE = 1 << 16
 _LONGEST_LINE = 1 << 20
 """No statement about rights is as long; a longer line is a function's body or a comment."""
@@ -28,11 +28,11 @@ _LONGEST_LINE = 1 << 20
 async def read_through(file: Path, seen: Seen) -> UnfitBackup | None:
     """Read every row of a dump and keep none. What it says is damage; what is only changed (a flipped bit) it may miss."""
     async with _reading(["--file=/dev/null", str(file)], out=asyncio.subprocess.DEVNULL) as process:
-        looking = asyncio.ensure_future(_examined(process.pid, file, seen))
+        watching = asyncio.ensure_future(_examined(process.pid, file, seen))
         try:
             return await _ended(process)
         finally:
-            looking.cancel()
+            watching.cancel()
 
 
 async def read_contents(file: Path) -> ArchiveContents | UnfitBackup:
@@ -105,7 +105,7 @@ async def _examined(pid: int, file: Path, seen: Seen) -> None:
         # The process may not have opened the file yet, or be gone already.
         with suppress(OSError, ValueError):
             seen(_offset(pid, file))
-        await asyncio.sleep(_LOOKS_EVERY)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 def _offset(pid: int, file: Path) -> int:

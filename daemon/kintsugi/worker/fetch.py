@@ -32,7 +32,7 @@ REGION = "AWS_REGION"
 _MOST = 20
 """How many are read at most: when so many are no good, what is wrong is not the backups."""
 
-_LOOKED_AT = 500
+_MOST_LISTED = 500
 """How many are looked at at most; a folder may hold those of many databases."""
 
 _NAMED = 5
@@ -57,9 +57,9 @@ async def fetch(options: FetchOptions, say: Say) -> Backup:
     doing = _LastProgress(say)
     try:
         folder = S3Folder.parse(options.url)
-        with StagingDir.taken(options.into, options.room) as room:
+        with StagingDir.taken(options.into, options.volume_bytes) as staging:
             async with asyncio.timeout(options.within.total_seconds()) as deadline:
-                return await _searched(folder, room, options, doing.say)
+                return await _searched(folder, staging, options, doing.say)
     except UsageError as error:
         raise WorkFailed(WorkFailure.REFUSED, str(error)) from error
     except StoreUnreachable as error:
@@ -73,7 +73,7 @@ async def fetch(options: FetchOptions, say: Say) -> Backup:
         raise WorkFailed(WorkFailure.UNREACHABLE, f"{options.url} was not fetched within {within}: {doing}") from error
 
 
-async def _searched(folder: S3Folder, room: StagingDir, options: FetchOptions, say: Say) -> Backup:
+async def _searched(folder: S3Folder, staging: StagingDir, options: FetchOptions, say: Say) -> Backup:
     """Examine the backups from the newest on until one passes."""
     client = S3Client(S3Service(endpoint=os.environ.get(ENDPOINT, ""), region=os.environ.get(REGION, "")))
     say(WorkProgress(phase=WorkPhase.LISTING, what=folder.url))
@@ -87,11 +87,11 @@ async def _searched(folder: S3Folder, room: StagingDir, options: FetchOptions, s
     context = ExaminationContext(
         client=client,
         folder=folder,
-        room=room,
+        staging=staging,
         wanted=_wanted(options, has),
         server_info=has,
         say=say,
-        patience=RetryBudget(),
+        retries=RetryBudget(),
     )
     return await _newest_good(Examination(context), found, folder, options.database, say)
 
@@ -101,23 +101,23 @@ async def _newest_good(
 ) -> Backup:
     skipped: list[Skipped] = []
     others = read = 0
-    for at, stored in enumerate(found[:_LOOKED_AT]):
-        judged = await examination.of(stored, found[at + 1 :])
-        if isinstance(judged, Backup):
-            _tell_others(others, say)
-            return replace(judged, skipped=tuple(skipped))
-        others += judged.flaw is BackupFlaw.DATABASE
-        read += judged.flaw not in _CHEAP
-        if judged.flaw is not BackupFlaw.DATABASE or others <= _NAMED:
-            skipped.append(Skipped(url=folder.of(stored.key), reason=judged.reason))
-            say(Note(text=f"{skipped[-1].url} is not taken: {judged.reason}"))
-        if judged.flaw is BackupFlaw.OLD or read == _MOST:
+    for at, stored in enumerate(found[:_MOST_LISTED]):
+        examined = await examination.of(stored, found[at + 1 :])
+        if isinstance(examined, Backup):
+            _report_others(others, say)
+            return replace(examined, skipped=tuple(skipped))
+        others += examined.flaw is BackupFlaw.DATABASE
+        read += examined.flaw not in _CHEAP
+        if examined.flaw is not BackupFlaw.DATABASE or others <= _NAMED:
+            skipped.append(Skipped(url=folder.of(stored.key), reason=examined.reason))
+            say(Note(text=f"{skipped[-1].url} is not taken: {examined.reason}"))
+        if examined.flaw is BackupFlaw.OLD or read == _MOST:
             break
-    _tell_others(others, say)
+    _report_others(others, say)
     raise WorkFailed(WorkFailure.NO_GOOD_BACKUP, _none_is_good(skipped, len(found), folder, database))
 
 
-def _tell_others(count: int, say: Say) -> None:
+def _report_others(count: int, say: Say) -> None:
     """Report that a folder holds many backups of other databases, which are not all named."""
     if count > _NAMED:
         say(Note(text=f"{count - _NAMED} more that were examined are of other databases"))

@@ -47,37 +47,37 @@ class DownloadProgress:
 
 
 async def download(
-    client: S3Client, folder: S3Folder, stored: StoredObject, part: PartialFile, say: Say, patience: RetryBudget
+    client: S3Client, folder: S3Folder, stored: StoredObject, part: PartialFile, say: Say, retries: RetryBudget
 ) -> None:
     """
     Fill the part with the object.
 
     Raises StoreUnreachable when it broke off too often, StoreRefused and StoreChanged as the client does.
     """
-    pace = DownloadProgress(WorkPhase.DOWNLOADING, stored, say)
+    progress = DownloadProgress(WorkPhase.DOWNLOADING, stored, say)
     breaks = 0
     while True:
         begun = part.size
-        why = await _streamed(client, folder, stored, part, pace)
+        why = await _streamed(client, folder, stored, part, progress)
         if part.size == stored.size:
             await asyncio.to_thread(part.flush)
             return
-        breaks = 1 if part.size - begun >= patience.worth else breaks + 1
+        breaks = 1 if part.size - begun >= retries.worth else breaks + 1
         far = f"{size(part.size)} of {size(stored.size)}"
-        if breaks > patience.breaks:
+        if breaks > retries.breaks:
             raise StoreUnreachable(f"{why}: it broke off {breaks} times in a row, at {far}")
         say(Note(text=f"{why}: it is resumed at {far}"))
-        await asyncio.sleep(min(patience.pause * 2 ** (breaks - 1), _LONGEST_PAUSE))
+        await asyncio.sleep(min(retries.pause * 2 ** (breaks - 1), _LONGEST_PAUSE))
 
 
 async def _streamed(
-    client: S3Client, folder: S3Folder, stored: StoredObject, part: PartialFile, pace: DownloadProgress
+    client: S3Client, folder: S3Folder, stored: StoredObject, part: PartialFile, progress: DownloadProgress
 ) -> str:
     """Take in what comes until it ends or breaks off; say why it ended."""
 
     def take(piece: bytes) -> None:
         part.take(piece)
-        pace.at(part.size)
+        progress.at(part.size)
 
     try:
         async with client.body(folder, stored, start=part.size) as body:

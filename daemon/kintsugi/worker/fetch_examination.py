@@ -37,11 +37,11 @@ class ExaminationContext:
 
     client: S3Client
     folder: S3Folder
-    room: StagingDir
+    staging: StagingDir
     wanted: BackupRequirements
     server_info: ServerInfo
     say: Say
-    patience: RetryBudget
+    retries: RetryBudget
 
 
 class Examination:
@@ -82,8 +82,8 @@ class Examination:
     async def _fetched(self, head: ObjectHead, header: ArchiveHeader) -> Backup | UnfitBackup:
         context, stored = self._context, head.stored
         url = context.folder.of(stored.key)
-        with context.room.part(url, stored.size) as part:
-            await download(context.client, context.folder, stored, part, context.say, context.patience)
+        with context.staging.part(url, stored.size) as part:
+            await download(context.client, context.folder, stored, part, context.say, context.retries)
             recorded = await self._recorded(head)
             contents = backups.check_checksum(recorded, part.sha256) or await self._read(stored, part)
             if isinstance(contents, UnfitBackup):
@@ -91,7 +91,7 @@ class Examination:
             file = await asyncio.to_thread(part.keep)
         if recorded is None:
             context.say(Note(text=f"no sha256 of {url} was recorded: it reads through to its end, but is not verified"))
-        self._tell_needs(url, contents)
+        self._report_needs(url, contents)
         return self._backup(stored, header, contents, file=file, sha256=part.sha256, proven=recorded is not None)
 
     async def _read(self, stored: StoredObject, part: PartialFile) -> ArchiveContents | UnfitBackup:
@@ -100,9 +100,9 @@ class Examination:
         if unfit is not None:
             return unfit
         contents = await read_contents(part.path)
-        return contents if isinstance(contents, UnfitBackup) else self._judged(contents)
+        return contents if isinstance(contents, UnfitBackup) else self._checked(contents)
 
-    def _judged(self, contents: ArchiveContents) -> ArchiveContents | UnfitBackup:
+    def _checked(self, contents: ArchiveContents) -> ArchiveContents | UnfitBackup:
         return backups.check_contents(contents, self._context.wanted) or contents
 
     async def _recorded(self, head: ObjectHead) -> str | None:
@@ -135,7 +135,7 @@ class Examination:
             self._heads[stored.key] = await self._context.client.head(self._context.folder, stored, first=HEAD)
         return self._heads[stored.key]
 
-    def _tell_needs(self, url: str, contents: ArchiveContents) -> None:
+    def _report_needs(self, url: str, contents: ArchiveContents) -> None:
         """Report what a new, empty server might not have: roles that nobody declares, extensions that are not PostgreSQL's."""
         has = self._context.server_info
         undeclared = ", ".join(role for role in contents.roles if role in has.others)

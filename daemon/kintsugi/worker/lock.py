@@ -14,7 +14,7 @@ from kintsugi.model.worker_results import LOCK_CLASS as CLASS
 from kintsugi.model.worker_results import WorkFailure, WorkPhase, WorkProgress
 from kintsugi.worker.log_writer import Say, WorkFailed
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 
 
 def maintenance(database: str) -> str:
@@ -24,7 +24,7 @@ def maintenance(database: str) -> str:
 
 async def lock(session: asyncpg.Connection, database: str, say: Say) -> None:
     """Take the lock of a database for as long as the session lives. Raises WorkFailed when another worker keeps it."""
-    deadline = asyncio.get_running_loop().time() + PATIENCE
+    deadline = asyncio.get_running_loop().time() + TIMEOUT
     while not await session.fetchval("SELECT pg_try_advisory_lock($1, hashtext($2))", CLASS, database):
         if asyncio.get_running_loop().time() > deadline:
             raise WorkFailed(WorkFailure.REFUSED, f"another restore into {database} is running{await _who(session)}")

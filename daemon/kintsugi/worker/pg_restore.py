@@ -53,10 +53,10 @@ class RestoreProgress:
     async def until_cancelled(self) -> None:
         """Report again and again."""
         while True:
-            self.tell()
+            self.report()
             await asyncio.sleep(_EVERY)
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Report now."""
         now = WorkProgress(phase=self._phase, bytes=self._bytes, of=self._dump.size, what=self.what)
         if now != self._last:
@@ -73,25 +73,25 @@ async def pg_restore(source: DumpSource, server: DatabaseServer, database: str, 
     """
     dump = source.dump
     process, write_end = await _started(source, server, database)
-    complaints, told, stop = ErrorOutput(), RestoreProgress(WorkPhase.RESTORING, dump, say), threading.Event()
-    feeding = asyncio.ensure_future(asyncio.to_thread(dump.feed, write_end, source.sha256, told.done, stop))
-    telling = asyncio.ensure_future(told.until_cancelled())
-    hearing = asyncio.ensure_future(_heard(process, complaints, told))
+    complaints, progress, stop = ErrorOutput(), RestoreProgress(WorkPhase.RESTORING, dump, say), threading.Event()
+    feeding = asyncio.ensure_future(asyncio.to_thread(dump.feed, write_end, source.sha256, progress.done, stop))
+    reporting = asyncio.ensure_future(progress.until_cancelled())
+    hearing = asyncio.ensure_future(_heard(process, complaints, progress))
     try:
         # A file that turns out to be another one ends it at once; else both end when pg_restore does.
         await asyncio.wait({feeding, hearing}, return_when=asyncio.FIRST_EXCEPTION)
         if feeding.done():
             feeding.result()
     finally:
-        telling.cancel()
+        reporting.cancel()
         stop.set()
         await _gone(process)
         # The pipe has no reader any more: the thread ends at its next write.
         await asyncio.wait({feeding, hearing})
-    told.tell()
+    progress.report()
     if process.returncode != 0:
-        judged = classify(complaints, server.where, process.returncode or 0)
-        raise WorkFailed(judged.kind, judged.reason)
+        failure = classify(complaints, server.where, process.returncode or 0)
+        raise WorkFailed(failure.kind, failure.reason)
 
 
 async def _started(source: DumpSource, server: DatabaseServer, database: str) -> tuple[asyncio.subprocess.Process, int]:
@@ -136,12 +136,12 @@ def _in_memory(text: str) -> int:
     return descriptor
 
 
-async def _heard(process: asyncio.subprocess.Process, complaints: ErrorOutput, told: RestoreProgress) -> None:
+async def _heard(process: asyncio.subprocess.Process, complaints: ErrorOutput, progress: RestoreProgress) -> None:
     """Take in what it says, until it ends."""
     assert process.stderr is not None
     while piece := await process.stderr.read(_READ):
         complaints.take(piece)
-        told.what = complaints.doing or told.what
+        progress.what = complaints.doing or progress.what
     await process.wait()
 
 

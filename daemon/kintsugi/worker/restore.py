@@ -42,7 +42,7 @@ async def restore(options: RestoreOptions, say: Say) -> Restored:
     server = DatabaseServer(options.server)
     with Dump.opened(options.file) as dump:
         async with server.session(maintenance(options.database)) as session:
-            await server.judge(session)
+            await server.check(session)
             await lock(session, options.database, say)
             target = TargetDatabase(server, session, options.database)
             await target.refuse_full()
@@ -118,14 +118,14 @@ def _mark(options: RestoreOptions, sha256: str, new: list[str]) -> OwnershipComm
 
 async def _verified(dump: Dump, wanted: str | None, say: Say) -> str:
     """Sum the file up and compare; give its sum."""
-    told, stop = RestoreProgress(WorkPhase.VERIFYING, dump, say), threading.Event()
-    telling = asyncio.ensure_future(told.until_cancelled())
+    progress, stop = RestoreProgress(WorkPhase.VERIFYING, dump, say), threading.Event()
+    reporting = asyncio.ensure_future(progress.until_cancelled())
     try:
-        found = await asyncio.to_thread(dump.sha256, told.done, stop)
+        found = await asyncio.to_thread(dump.sha256, progress.done, stop)
     finally:
         stop.set()
-        telling.cancel()
-    told.tell()
+        reporting.cancel()
+    progress.report()
     if wanted is not None and found != wanted.lower():
         raise changed(dump.path, found, wanted)
     return found

@@ -74,8 +74,8 @@ def _made_for(database: str) -> str:
 def verifier(password: str, salt: bytes) -> str:
     """Make what the server keeps of a password: `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`."""
     # RFC 4013 (SASLprep) comes down to NFKC for what people type; for ASCII it changes nothing.
-    prepared = unicodedata.normalize("NFKC", password).encode()
-    salted = hashlib.pbkdf2_hmac("sha256", prepared, salt, _ITERATIONS)
+    normalized = unicodedata.normalize("NFKC", password).encode()
+    salted = hashlib.pbkdf2_hmac("sha256", normalized, salt, _ITERATIONS)
     stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
     server = hmac.digest(salted, b"Server Key", "sha256")
     encoded = [base64.b64encode(each).decode() for each in (salt, stored, server)]

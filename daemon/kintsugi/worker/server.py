@@ -21,9 +21,9 @@ from kintsugi.worker.options import ServerOptions
 
 APPLICATION = "kintsugi restore"
 # How long a server may start up or a Service's address may be without an end before that is an answer; seconds.
-PATIENCE = 10.0
+TIMEOUT = 10.0
 # The same for a server of its own, which is started beside the worker, at that very moment.
-PATIENCE_BESIDE = 60.0
+TIMEOUT_BESIDE = 60.0
 _CONNECT_WITHIN = 10.0
 # The server notices within a minute that the worker's machine is gone, and takes its sessions (and their locks) back.
 KEEPALIVE = {"tcp_keepalives_idle": "20", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
@@ -100,7 +100,7 @@ class DatabaseServer:
         except asyncpg.PostgresError as error:
             raise WorkFailed(WorkFailure.FAILED, f"{self.where} says: {error}") from error
 
-    async def judge(self, session: asyncpg.Connection) -> None:
+    async def check(self, session: asyncpg.Connection) -> None:
         """Refuse a server that nothing can be restored into: of another major version, or a standby."""
         major = int(await session.fetchval("SHOW server_version_num")) // 10000
         if major != PG_MAJOR:
@@ -115,7 +115,7 @@ class DatabaseServer:
     async def _connected(self, database: str, search_path: str) -> asyncpg.Connection:
         """Connect; a server that starts up or an address that is not routed yet gets its time."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + (PATIENCE_BESIDE if self.beside else PATIENCE)
+        deadline = clock() + (TIMEOUT_BESIDE if self.beside else TIMEOUT)
         with self.explained():
             return await retry(
                 lambda: self._connect(database, search_path),
@@ -124,7 +124,7 @@ class DatabaseServer:
             )
 
     async def _connect(self, database: str, search_path: str) -> asyncpg.Connection:
-        looked_up_in = {"search_path": search_path} if search_path else {}
+        search = {"search_path": search_path} if search_path else {}
         return await asyncpg.connect(
             host=self.options.host,
             port=self.options.port,
@@ -133,7 +133,7 @@ class DatabaseServer:
             database=database,
             timeout=_CONNECT_WITHIN,
             statement_cache_size=0,
-            server_settings={"application_name": APPLICATION, **looked_up_in, **KEEPALIVE},
+            server_settings={"application_name": APPLICATION, **search, **KEEPALIVE},
         )
 
 

@@ -67,7 +67,7 @@ class StagingDir:
         """Begin a file of `whole` bytes; it is gone after the block unless it was kept."""
         self.refuse_unless_it_holds(what, whole)
         path = self.folder / f"backup{_PART}"
-        with _told_when_full(self.folder):
+        with _full_disk_reported(self.folder):
             file = FileIO(path, "w", opener=_closed_to_others)
         with file:
             try:
@@ -94,7 +94,7 @@ class PartialFile:
         """Add bytes to the end. Raises WorkFailed when the disk is full, StoreChanged for more than was to come."""
         if self.size + len(piece) > self._whole:
             raise StoreChanged(f"{self._what}: it sent more than its {size(self._whole)}")
-        with _told_when_full(self.path.parent):
+        with _full_disk_reported(self.path.parent):
             left = memoryview(piece)
             while left:
                 left = left[self._file.write(left) :]
@@ -103,7 +103,7 @@ class PartialFile:
 
     def flush(self) -> None:
         """Have what was added so far on the disk. Raises WorkFailed when it does not go there."""
-        with _told_when_full(self.path.parent):
+        with _full_disk_reported(self.path.parent):
             os.fsync(self._file.fileno())
 
     @property
@@ -132,7 +132,7 @@ def _lock(descriptor: int, folder: Path) -> None:
 
 
 @contextmanager
-def _told_when_full(folder: Path) -> Iterator[None]:
+def _full_disk_reported(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -51,14 +51,14 @@ class BackgroundCluster:
     ) -> T:
         """Wait until the cluster shows something, and return it, not to be changed; raise TimeoutError after `within` seconds."""
 
-        async def looked() -> T:
+        async def run() -> T:
             async with asyncio.timeout(within):
                 while not (value := found(self._inside)):
                     await asyncio.sleep(PAUSE)
                 return value
 
         try:
-            return asyncio.run_coroutine_threadsafe(looked(), self._loop).result()
+            return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
         except TimeoutError:
             raise TimeoutError(f"not within {within:g} s: {what}") from None
 

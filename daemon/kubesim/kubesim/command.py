@@ -82,10 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 async def serve(given: argparse.Namespace, manifests: Sequence[Json]) -> None:
     """Run the cluster until a signal; the first line says how a shell uses it. Raises OSError, KubesimError."""
-    told = asyncio.Event()
+    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, stopped.set)
     nodes = tuple(given.node or ("node-1",))
     with place(given.kubeconfig) as kubeconfig:
         async with EmbeddedCluster.start(given.speed, given.port, nodes=nodes) as cluster:
@@ -95,7 +95,7 @@ async def serve(given: argparse.Namespace, manifests: Sequence[Json]) -> None:
             sys.stdout.write(f"export KUBECONFIG={shlex.quote(str(kubeconfig))}\n")
             sys.stdout.flush()
             complain(f"{cluster.url} is ready; Ctrl-C ends it")
-            await told.wait()
+            await stopped.wait()
 
 
 @contextlib.contextmanager

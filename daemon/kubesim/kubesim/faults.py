@@ -26,7 +26,7 @@ class PodFault(StrEnum):
 TEMPLATE_LABELS = ("pod-template-hash", "controller-revision-hash")
 
 
-def _nobody(_: str) -> None:
+def _ignore(_: str) -> None:
     """Ignore it: the cluster puts the kubelet here."""
 
 
@@ -34,7 +34,7 @@ def _nobody(_: str) -> None:
 class Faults:
     """Keep what was broken, by pod uid and by template hash (the label that the workload's controller writes)."""
 
-    on_change: Callable[[str], None] = _nobody
+    on_change: Callable[[str], None] = _ignore
     _pods: set[tuple[str, PodFault]] = field(default_factory=set)
     _templates: set[tuple[str, PodFault]] = field(default_factory=set)
     _nodes_down: set[str] = field(default_factory=set)

@@ -10,7 +10,7 @@ from kintsugi.errors import NotRecorded
 from kintsugi.ledger import Ledger
 from kintsugi.ledger.signal_pages import page_of
 from kintsugi.ledger.tables import signals
-from kintsugi.model.api_types import JudgedSignal, SignalQuery
+from kintsugi.model.api_types import EvaluatedSignal, SignalQuery
 from kintsugi.model.records import DeadLetter, Reason, SignalSource, VerdictKind
 from kintsugi.model.rules import RuleSource
 from tests.contract.ledger.build import MINUTE, NOW, signal, verdict
@@ -30,7 +30,7 @@ async def fill(ledger: Ledger) -> list[str]:
     return [each.id for each in reversed(told)]
 
 
-def ids(page: Sequence[JudgedSignal]) -> list[str]:
+def ids(page: Sequence[EvaluatedSignal]) -> list[str]:
     """Return the ids of a page."""
     return [each.signal.id for each in page]
 

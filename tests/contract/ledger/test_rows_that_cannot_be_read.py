@@ -183,7 +183,7 @@ async def test_every_query_survives_a_column_that_cannot_be_read(
         await ledger.revisions.note_good(
             [GoodRevision(workload="w", template=run.id, number=1, first_good=NOW, last_good=NOW)]
         )
-        await ledger.repair.mend(NOW)
+        await ledger.repair.repair_rows(NOW)
         await ledger.retention.prune(NOW, NOW)
         await empty(ledger)
 
@@ -225,7 +225,7 @@ async def test_a_condition_whose_signal_cannot_be_read_is_told_anew_after_a_star
     told = [replace(signal(f"{rule}/u1", source=SignalSource.WATCH), rule=rule, target=POD) for rule in "ab"]
     await ledger.signals.accept(told, NOW)
     await change(ledger, "UPDATE signals SET labels = 'oops' WHERE rule = 'a'")
-    await ledger.signals.put_strays_aside(NOW)
+    await ledger.signals.set_unreadable_aside(NOW)
     assert [(each.rule, each.signalled) for each in await ledger.pending_matches.conditions()] == [
         ("a", False),
         ("b", True),
@@ -291,7 +291,7 @@ async def test_a_run_that_cannot_be_read_is_listed_and_refused_and_can_be_closed
     for strict in (ledger.runs.get(run.id), ledger.incidents.get(run.incident)):
         with pytest.raises(UnreadableRow, match=r"cannot be read: (parameters|mode): "):
             await strict
-    await ledger.repair.mend(NOW)  # what has a run under way is the run's to close
+    await ledger.repair.repair_rows(NOW)  # what has a run under way is the run's to close
     assert [each.closed for each in await ledger.incidents.newest()] == [None]
     await ledger.runs.move_run(run.id, IncidentState.NEEDS_OPERATOR, "it cannot go on", NOW)
     assert await ledger.runs.open_runs() == ()
@@ -323,12 +323,12 @@ async def test_an_open_incident_that_cannot_be_read_is_handed_over_when_the_daem
     await ledger.signals.accept([told], NOW)
     await ledger.run_requests.request_run(run_request(told), hold, NOW)
     await change(ledger, "UPDATE incidents SET state = 'dreaming'")
-    await ledger.repair.mend(NOW)
+    await ledger.repair.repair_rows(NOW)
     (incident,) = await ledger.incidents.newest()
     assert (incident.state, incident.closed) == (IncidentState.NEEDS_OPERATOR, NOW)
     assert incident.reason == f"Incident {incident.id} cannot be read: state: 'dreaming' is not a valid IncidentState"
     assert len(await ledger.outbox.due_notices(NOW)) == 1
-    await ledger.repair.mend(NOW)
+    await ledger.repair.repair_rows(NOW)
     assert len(await ledger.outbox.due_notices(NOW)) == 1
     other = signal()
     await ledger.signals.accept([other], NOW)
@@ -341,7 +341,7 @@ async def test_a_condition_that_cannot_be_read_is_forgotten_and_found_anew(ledge
         await ledger.pending_matches.save_conditions([PendingMatch(rule=rule, target=POD, since=NOW)], [])
     await change(ledger, "UPDATE conditions SET target = 'oops' WHERE rule = 'a'")
     assert [each.rule for each in await ledger.pending_matches.conditions()] == ["b"]
-    await ledger.repair.mend(NOW)
+    await ledger.repair.repair_rows(NOW)
     assert await ask(ledger, "SELECT rule FROM conditions") == [("b",)]
 
 

@@ -41,7 +41,7 @@ async def test_the_same_words_are_said_once_of_an_incident(ledger: Ledger) -> No
 
 async def test_a_person_is_told_of_an_end_that_nobody_hears_of_as_a_rule(ledger: Ledger) -> None:
     incident = await opened(ledger)
-    await ledger.incidents.move_incident(incident.id, IncidentState.CANCELLED, "nobody approved", NOW, told=True)
+    await ledger.incidents.move_incident(incident.id, IncidentState.CANCELLED, "nobody approved", NOW, notify=True)
     assert await said(ledger) == [(IncidentState.CANCELLED, "nobody approved")]
 
 
@@ -56,7 +56,7 @@ async def test_a_question_that_is_asked_anew_is_told_with_it(ledger: Ledger) -> 
     incident = await opened(ledger, ask_first)
     again = Approval(incident=incident.id, path="", question="Run it?", plan="p-1", asked=LATER, expires=LATER + HOUR)
     for _ in range(2):
-        await ledger.approvals.ask(again, told="approval is requested again")
+        await ledger.approvals.ask(again, notice="approval is requested again")
     assert await said(ledger) == [
         (IncidentState.AWAITING_APPROVAL, "it is awaiting-approval"),
         (IncidentState.AWAITING_APPROVAL, "approval is requested again"),

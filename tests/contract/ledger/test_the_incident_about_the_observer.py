@@ -26,16 +26,16 @@ async def test_the_incident_about_the_observer_is_opened_once_and_told_once(ledg
 
 async def test_a_closed_incident_about_the_observer_is_followed_by_another(ledger: Ledger) -> None:
     first = await opened(ledger)
-    await ledger.incidents.move_incident(first.id, IncidentState.NO_ACTION, "it sees again", NOW, told=True)
+    await ledger.incidents.move_incident(first.id, IncidentState.NO_ACTION, "it sees again", NOW, notify=True)
     assert await ledger.incidents.observer_incident() is None
     assert (await opened(ledger)).id != first.id
 
 
 async def test_a_service_of_that_name_has_incidents_of_its_own(ledger: Ledger) -> None:
     await opened(ledger)
-    told = signal("the-key")
-    await ledger.signals.accept([told], NOW)
-    requested = await ledger.run_requests.request_run(run_request(told, service="observer"), start, NOW)
+    notify = signal("the-key")
+    await ledger.signals.accept([notify], NOW)
+    requested = await ledger.run_requests.request_run(run_request(notify, service="observer"), start, NOW)
     assert requested.verdict.kind is VerdictKind.STARTED
     assert requested.incident is not None
     assert requested.incident.kind is RunKind.RECOVERY

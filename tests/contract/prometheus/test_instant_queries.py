@@ -27,7 +27,7 @@ MANY = " or ".join(f"label_replace({EVERYTHING}, 'copy', '{number}', '', '')" fo
 
 async def ask(prometheus: Prometheus, query: str) -> Result:
     """Ask with the command of a runbook."""
-    actions = Actions(ClusterOfDicts(), Clients.under(AddressRule(allow_loopback=True)))
+    actions = Actions(ClusterOfDicts(), Clients.restricted_to(AddressRule(allow_loopback=True)))
     command = parse(f"promtool query instant {prometheus.url} {shlex.quote(query)}")
     return await actions.read(command, deadline=SOON)
 

@@ -68,7 +68,7 @@ class Either:
 
     def __init__(self, server: Postgres) -> None:
         self.container = LocalContainer(server.programs.bin)
-        self._actions = Actions(self.container, Clients.under(AddressRule(allow_loopback=True)))
+        self._actions = Actions(self.container, Clients.restricted_to(AddressRule(allow_loopback=True)))
         self._server = ["-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres"]
 
     async def ask(self, way: str, statement: str, deadline: timedelta = SOON) -> dict[str, object]:
@@ -178,6 +178,6 @@ async def test_the_program_is_held_to_its_deadline_in_the_container(either: Eith
 
 async def test_an_address_that_may_not_be_asked_is_refused() -> None:
     """E6: a database's host is held to the same rule as a URL's."""
-    actions = Actions(ClusterOfDicts(), Clients.under(AddressRule()))
+    actions = Actions(ClusterOfDicts(), Clients.restricted_to(AddressRule()))
     with pytest.raises(Refused, match="the daemon's own machine"):
         await actions.read(parse("psql -h 127.0.0.1 -U postgres -c 'SELECT 1'"), deadline=SOON)

@@ -127,7 +127,7 @@ async def met(pair: ReplicationPair, step: Step) -> tuple[bool, Mapping[str, Any
     """Do a step's look and ask its expectation."""
     assert isinstance(step.do, Run), step.id
     assert step.expect is not None, step.id
-    actions = Actions(TwoPods(pair), Clients.under(AddressRule()))
+    actions = Actions(TwoPods(pair), Clients.restricted_to(AddressRule()))
     around = EvaluationContext(now=NOW, parameters=PARAMETERS, service=DATABASE)
     command = step.do.command.bind(step_names(around), namespace="production")
     result = await actions.read(command, deadline=SOON, probe_context=ProbeContext())

@@ -71,7 +71,7 @@ async def ask(
     server: Postgres, connection: str, *, host: str = "localhost", probe_context: ProbeContext = ASKER
 ) -> object:
     """Ask how the session is, and return its row."""
-    actions = Actions(ClusterOfDicts((SECRETS, SECRET)), Clients.under(AddressRule(allow_loopback=True)))
+    actions = Actions(ClusterOfDicts((SECRETS, SECRET)), Clients.restricted_to(AddressRule(allow_loopback=True)))
     line = f"psql -h {host} -p {server.port} -U monitor -d 'dbname=postgres {connection}' -c \"{SESSION}\""
     names = (await actions.read(parse(line), deadline=SOON, probe_context=probe_context)).names
     return names["rows"]

@@ -42,7 +42,7 @@ class QueryRoute:
     def __init__(self, server: Postgres) -> None:
         self._server = server
         container = LocalContainer(server.programs.bin)
-        self._actions = Actions(container, Clients.under(AddressRule(allow_loopback=True)))
+        self._actions = Actions(container, Clients.restricted_to(AddressRule(allow_loopback=True)))
 
     async def ask(self, statement: str, *, way: str = "directly", vouched: frozenset[str] = frozenset()) -> object:
         """Ask, and return the first column of the first row."""

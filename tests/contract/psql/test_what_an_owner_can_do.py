@@ -79,7 +79,7 @@ async def ask(server: Postgres, way: str, statement: str, *, user: str = "postgr
     database = quoted(f"dbname={DATABASE} {connection}") if connection else DATABASE
     words = f"psql -h 127.0.0.1 -p {server.port} -U {user} -d {database} -c {quoted(statement)}"
     line = words if way == "directly" else f"kubectl exec database-0 -- {words}"
-    actions = Actions(LocalContainer(server.programs.bin), Clients.under(AddressRule(allow_loopback=True)))
+    actions = Actions(LocalContainer(server.programs.bin), Clients.restricted_to(AddressRule(allow_loopback=True)))
     command = parse(line, namespace="production")
     return (await actions.read(command, deadline=SOON, probe_context=ProbeContext())).names.get("value")
 

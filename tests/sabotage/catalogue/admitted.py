@@ -232,7 +232,7 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="drivers/deadlines.py",
-                old="        return stands\n",
+                old="        return reason\n",
                 new='        return ""\n',
             ),
         ),
@@ -282,7 +282,7 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="decisions/reconciliation.py",
-                old="    return IncidentNeed(action=IncidentAction.END, state=IncidentState.CANCELLED, reason=text, told=True)\n",
+                old="    return IncidentNeed(action=IncidentAction.END, state=IncidentState.CANCELLED, reason=text, notify=True)\n",
                 new="    return IncidentNeed(action=IncidentAction.END, state=IncidentState.CANCELLED, reason=text)\n",
             ),
         ),

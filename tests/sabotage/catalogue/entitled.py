@@ -205,8 +205,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="pipeline/lookups.py",
-                old="        room = asyncio.Semaphore(AT_ONCE)\n",
-                new="        room = asyncio.Semaphore(AT_ONCE * 1000)\n",
+                old="        limit = asyncio.Semaphore(AT_ONCE)\n",
+                new="        limit = asyncio.Semaphore(AT_ONCE * 1000)\n",
             ),
         ),
         tests="unit/pipeline/test_every_signal_gets_a_verdict.py",

@@ -93,8 +93,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="ledger/run_requests.py",
-                old="        if told is None:\n",
-                new="        if told is None or told.closed is not None:\n",
+                old="        if incident is None:\n",
+                new="        if incident is None or incident.closed is not None:\n",
             ),
         ),
         tests="contract/ledger/test_troubles_that_return.py",
@@ -168,7 +168,7 @@ SABOTAGES: Sequence[Sabotage] = (
             Edit(
                 file="decisions/breaker.py",
                 old="    return ObserverNotice.OPEN if problem else ObserverNotice.CLOSE\n",
-                new="    return ObserverNotice.NOTHING if problem else ObserverNotice.CLOSE\n",
+                new="    return ObserverNotice.NONE if problem else ObserverNotice.CLOSE\n",
             ),
         ),
         tests="unit/pipeline/test_the_incident_about_the_observer.py",

@@ -27,7 +27,7 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="ledger/texts.py",
-                old="            return {_MAP: cleaned} if _looks_like_a_mark(cleaned) else cleaned\n",
+                old="            return {_MAP: cleaned} if _is_marker_shaped(cleaned) else cleaned\n",
                 new="            return cleaned\n",
             ),
         ),

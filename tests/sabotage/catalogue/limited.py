@@ -123,8 +123,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="pipeline/slot_queue.py",
-                old="        first = next((each for each in self._waiting if self._has_room(each[2])), None)\n",
-                new="        first = next((each for each in self._waiting[:1] if self._has_room(each[2])), None)\n",
+                old="        first = next((each for each in self._waiting if self._has_free_slot(each[2])), None)\n",
+                new="        first = next((each for each in self._waiting[:1] if self._has_free_slot(each[2])), None)\n",
             ),
         ),
         tests="unit/pipeline/test_the_line_of_child_runs.py",

@@ -92,7 +92,7 @@ SABOTAGES: Sequence[Sabotage] = (
         red_at="c04aa7b9a7",
         edits=(
             Edit(
-                file="decisions/watchdog.py",
+                file="decisions/rollback_evidence.py",
                 old="    if evidence.known_good or evidence.managers:\n",
                 new="    if evidence.managers:\n",
             ),
@@ -105,7 +105,7 @@ SABOTAGES: Sequence[Sabotage] = (
         red_at="c04aa7b9a7",
         edits=(
             Edit(
-                file="decisions/watchdog.py",
+                file="decisions/rollback_evidence.py",
                 old='    if evidence.release:\n        return f"helm',
                 new='    if evidence.release and not last_good:\n        return f"helm',
             ),
@@ -171,8 +171,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="pipeline/verdict_diagnoses.py",
-                old="        if self._tells and asked.verdict.kind is VerdictKind.OBSERVED:\n",
-                new="        if self._tells and asked.verdict.kind is VerdictKind.STARTED:\n",
+                old="        if self._notifies and asked.verdict.kind is VerdictKind.OBSERVED:\n",
+                new="        if self._notifies and asked.verdict.kind is VerdictKind.STARTED:\n",
             ),
         ),
         tests="unit/pipeline/test_diagnoses_of_verdicts.py",

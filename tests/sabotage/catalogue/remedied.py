@@ -183,8 +183,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="decisions/recurrence.py",
-                old="    streak = takewhile(lambda run: run.state in UNHELPFUL_OUTCOMES, telling)\n",
-                new="    streak = list(telling)\n",
+                old="    streak = takewhile(lambda run: run.state in UNHELPFUL_OUTCOMES, conclusive)\n",
+                new="    streak = list(conclusive)\n",
             ),
         ),
         tests="unit/guards/test_a_trouble_that_returns.py",

@@ -75,7 +75,7 @@ SABOTAGES: Sequence[Sabotage] = (
             Edit(
                 file="server/health.py",
                 old="            if self._steady() >= self._parts_until:\n",
-                new="            if self._steady() >= self._parts_until - _FRESH:\n",
+                new="            if self._steady() >= self._parts_until - _CACHE_SECONDS:\n",
             ),
         ),
         tests="integration/test_health_port.py",

@@ -105,8 +105,8 @@ SABOTAGES: Sequence[Sabotage] = (
         edits=(
             Edit(
                 file="decisions/zero_replicas.py",
-                old="standing.running_since <= stop.moment",
-                new="standing.running_since > stop.moment",
+                old="candidate.running_since <= stop.moment",
+                new="candidate.running_since > stop.moment",
             ),
         ),
         tests="unit/zero_replicas/test_starting_what_is_at_zero.py",

@@ -50,7 +50,7 @@ class ClusterWithPrograms(ClusterOfDicts):
 
     async def read(self, line: str) -> Mapping[str, object]:
         """Do a command on it."""
-        actions = Actions(self, Clients.under(AddressRule()))
+        actions = Actions(self, Clients.restricted_to(AddressRule()))
         return (await actions.read(parse(line, namespace="production"), deadline=SOON)).names
 
 

@@ -24,7 +24,7 @@ UNDO = change_context(phase=Phase.UNDO)
 
 def actions(kube: ClusterOfDicts) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()))
+    return Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 def volume(policy: str = "Retain") -> dict[str, Any]:

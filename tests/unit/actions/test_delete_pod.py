@@ -35,7 +35,7 @@ def delete(name: str = "web-1", uid: str = "") -> Delete:
 
 def actions(kube: ClusterOfDicts) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()))
+    return Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 async def reason(obj: dict[str, Any], *, of: dict[str, Any] | None = None, **about: object) -> str:

@@ -20,7 +20,7 @@ from tests.unit.actions.samples import change_context, healthy_pod, owner
 
 def actions(kube: ClusterOfDicts) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()))
+    return Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 def cluster(*owners: dict[str, Any]) -> ClusterOfDicts:

@@ -80,7 +80,7 @@ async def kept_good(ledger: Ledger, keys: Path | None = None) -> GoodTemplates:
 
 def actions(kube: ClusterOfDicts, templates: GoodTemplates) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()), templates=templates)
+    return Actions(kube, Clients.restricted_to(AddressRule()), templates=templates)
 
 
 def back(current: int = 0) -> Rollout:

@@ -33,7 +33,7 @@ def grown(size: str) -> Patch:
 
 def does(kube: ClusterOfDicts) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()))
+    return Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 async def test_a_claim_grows_and_that_it_cannot_be_taken_back_is_noted() -> None:

@@ -69,7 +69,7 @@ class Saying(ClusterOfDicts):
 
     async def read(self, line: str, probe_context: ProbeContext) -> dict[str, Any]:
         """Do a command on it; give its names with the summary."""
-        actions = Actions(self, Clients.under(AddressRule()))
+        actions = Actions(self, Clients.restricted_to(AddressRule()))
         result = await actions.read(parse(line, namespace="production"), deadline=SOON, probe_context=probe_context)
         return {**result.names, "summary": result.summary}
 

@@ -125,7 +125,7 @@ async def test_the_worker_s_words_are_values_that_the_kubelet_puts_nothing_into(
             "93600.000",
             "--within",
             "42336",
-            "--room",
+            "--volume-bytes",
             "21474836480",
         ),
         *("--role", "app_rw"),

@@ -22,7 +22,7 @@ from tests.unit.actions.samples import NAMESPACE, autoscaler, change_context, de
 
 def actions(kube: ClusterOfDicts) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()))
+    return Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 async def take_back(kube: ClusterOfDicts, prepared: EffectPlan) -> None:

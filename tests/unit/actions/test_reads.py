@@ -30,7 +30,9 @@ SOON = timedelta(seconds=5)
 
 async def read(kube: ClusterOfDicts, line: str, deadline: timedelta = SOON) -> dict[str, Any]:
     """Do a line that looks and give its names, with `failed` and `summary`."""
-    result = await Actions(kube, Clients.under(AddressRule())).read(parse(line, namespace=NAMESPACE), deadline=deadline)
+    result = await Actions(kube, Clients.restricted_to(AddressRule())).read(
+        parse(line, namespace=NAMESPACE), deadline=deadline
+    )
     return {**result.names, "failed": result.failed, "summary": result.summary}
 
 

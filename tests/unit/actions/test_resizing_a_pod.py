@@ -38,7 +38,7 @@ def cluster(**container: object) -> ClusterOfDicts:
 
 def does(kube: ClusterOfDicts) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()))
+    return Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 def resize(limit: str = "164Mi", *, index: int = 0, uid: str = "", what: str = "limits/memory") -> Patch:

@@ -97,7 +97,7 @@ async def restart(kube: ClusterOfDicts, resource: Resource = DEPLOYMENTS, name: 
     """Return why a restart is refused, "" when it may be made."""
     command = Rollout(verb=Verb.ROLLOUT_RESTART, object=ObjectName(resource=resource, name=name), namespace=NAMESPACE)
     try:
-        prepared = await Actions(kube, Clients.under(AddressRule())).plan_effect(command, change_context())
+        prepared = await Actions(kube, Clients.restricted_to(AddressRule())).plan_effect(command, change_context())
     except Refused as refusal:
         return str(refusal)
     assert prepared.write is not None

@@ -38,7 +38,7 @@ def scale(replicas: int, current: int | None = None) -> Scale:
 
 def actions(kube: ClusterOfDicts) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()))
+    return Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 async def test_replicas_are_raised_by_one_write_that_tests_the_old_number() -> None:

@@ -118,7 +118,7 @@ def pod(*, restarts: int) -> dict[str, Any]:
 
 async def scanned(cluster: ClusterOfDicts) -> dict[str, Any]:
     """Scan the log of the pod."""
-    actions = Actions(cluster, Clients.under(AddressRule()))
+    actions = Actions(cluster, Clients.restricted_to(AddressRule()))
     command = parse("kubectl logs database-0", namespace="production")
     return dict((await actions.read(command, deadline=SOON, probe_context=ProbeContext(patterns=PATTERNS))).names)
 

@@ -56,7 +56,7 @@ def forgetful() -> ClusterOfDicts:
 
 def actions(kube: ClusterOfDicts, key_file: Path | None) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()), encryption=Encryption(key_file))
+    return Actions(kube, Clients.restricted_to(AddressRule()), encryption=Encryption(key_file))
 
 
 def patch(content: str = REPLACE) -> Patch:

@@ -51,7 +51,7 @@ def cluster() -> ClusterOfDicts:
 
 def actions(kube: ClusterOfDicts) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()))
+    return Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 def patch(content: str, resource: Resource = DEPLOYMENTS, name: str = "web") -> Patch:

@@ -34,7 +34,7 @@ def at_zero(*others: tuple[Resource, dict[str, Any]]) -> ClusterOfDicts:
 
 def actions(kube: ClusterOfDicts) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()))
+    return Actions(kube, Clients.restricted_to(AddressRule()))
 
 
 async def test_a_workload_is_started_by_one_write_and_its_undo_scales_it_to_zero_again() -> None:

@@ -49,7 +49,7 @@ RESTORED = {"database": "app", "bytes": 456, "seconds": 1.5, "tables": [{"name":
 
 def doing(kube: ClusterOfDicts, settings: RestoreSettings = SETTINGS) -> Actions:
     """Make the actions on a fake cluster."""
-    return Actions(kube, Clients.under(AddressRule()), settings)
+    return Actions(kube, Clients.restricted_to(AddressRule()), settings)
 
 
 def around(step: str = "newest", **changes: object) -> ChangeContext:

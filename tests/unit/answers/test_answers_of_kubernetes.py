@@ -180,7 +180,7 @@ def objects_of(bodies: Sequence[bytes]) -> list[dict[str, object]]:
 async def test_any_object_in_a_look_is_read_or_refused_by_name(line: str, bodies: Sequence[bytes], said: bytes) -> None:
     """B16."""
     kube = Anything(objects_of(bodies), said)
-    actions = Actions(kube, Clients.under(AddressRule()))  # type: ignore[arg-type]
+    actions = Actions(kube, Clients.restricted_to(AddressRule()))  # type: ignore[arg-type]
     command = parse(line, namespace="production")
     try:
         result = await actions.read(command, deadline=BRIEFLY, probe_context=ProbeContext(namespace="production"))

@@ -141,7 +141,7 @@ class Look:
     def __init__(self, server: Answering) -> None:
         self._server = server
         self._pods = Pods()
-        clients = Clients.under(AddressRule(allow_loopback=True))
+        clients = Clients.restricted_to(AddressRule(allow_loopback=True))
         self._actions = Actions(self._pods, clients)
 
     async def __call__(self, way: str, text: bytes) -> str:

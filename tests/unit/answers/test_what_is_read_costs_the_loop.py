@@ -351,7 +351,7 @@ async def stray(folder: Path) -> AsyncIterator[Read]:
             async with ledger._store.engines.writer.begin() as connection:
                 change = statement("UPDATE signals SET annotations = :text WHERE id = :id")
                 await connection.execute(change, {"text": "x" + text.decode(errors="replace"), "id": accepted})
-            await ledger.signals.put_strays_aside(NOW)
+            await ledger.signals.set_unreadable_aside(NOW)
 
         yield read
 

@@ -24,9 +24,7 @@ def headlines(ledger: Ledger, *, after: timedelta = timedelta(0), affected: Sequ
     async def of_incident(incident: str) -> Sequence[str]:
         return affected
 
-    return NoticeHeadlines(
-        diagnoses=ledger.diagnoses, clock=lambda: NOW + after, patience=PATIENCE, affected=of_incident
-    )
+    return NoticeHeadlines(diagnoses=ledger.diagnoses, clock=lambda: NOW + after, delay=PATIENCE, affected=of_incident)
 
 
 async def test_a_notice_begins_with_the_diagnosis_of_its_own_incident(ledger: Ledger) -> None:

@@ -109,14 +109,12 @@ def test_the_story_begins_with_what_is_wrong_and_what_changed_before_and_has_eac
     ]
     handed_over = replace(DETAIL.incident, state=IncidentState.NEEDS_OPERATOR)
     lines = [line.plain for line in story(IncidentDetail(incident=handed_over, diagnoses=tuple(kept)), now=at(0))]
-    assert lines[1].startswith(
-        "What is wrong: ImagePull (certain): deployment/web containers[web].image: deployment/web: "
-    )
-    assert lines[2] == "What changed before: deployment/web containers[web].image shop:2.0 -> shop:2.1"
+    assert lines[1].startswith("Problem: ImagePull (certain): deployment/web containers[web].image: deployment/web: ")
+    assert lines[2] == "Earlier change: deployment/web containers[web].image shop:2.0 -> shop:2.1"
     told = lines[lines.index("Diagnosis") :]
     assert [line.strip() for line in told if line.startswith("  03:02:00")] == [
-        "03:02:00  before anything was done",
-        "03:02:00  when it was handed over",
+        "03:02:00  before any change",
+        "03:02:00  at the hand-over",
     ]
     assert sum("event pod/web-1 Failed" in line for line in told) == 2
 
@@ -131,4 +129,4 @@ def test_a_cause_is_told_as_past_once_the_trouble_is_over() -> None:
     kept = KeptDiagnosis(incident="inc-1", occasion=Occasion.OPENED, diagnosis=DIAGNOSIS)
     recovered = replace(DETAIL.incident, state=IncidentState.RECOVERED)
     lines = [line.plain for line in story(IncidentDetail(incident=recovered, diagnoses=(kept,)), now=at(0))]
-    assert lines[1].startswith("What was wrong: ImagePull (certain)")
+    assert lines[1].startswith("Past problem: ImagePull (certain)")

@@ -152,11 +152,13 @@ def test_the_summary_of_several_services_says_what_became_of_each_and_what_was_s
     assert told.strip() == "As expected: recovered after 20.0s."
     assert database.split() == ["database", "recovered", "2.0s", "to", "12.0s", "database-recovery"]
     assert web.strip() == "web       recovered  no run: upstream: it recovered"
-    assert saved.strip().endswith("one after another it would have been 26.5s: 6.5s saved.")
+    assert saved.strip().endswith("One run after another would have taken 26.5s, so 6.5s were saved.")
 
 
 def test_a_scene_that_ended_otherwise_says_what_was_wanted_or_what_is_wrong() -> None:
-    assert summary(replace(FINE, state=None))[0].startswith("  Not as expected (recovered was expected): nothing ended")
+    assert summary(replace(FINE, state=None))[0].startswith(
+        "  Not as expected (recovered was expected): no incident ended"
+    )
     assert summary(replace(FINE, wrong="web was not held"))[0].startswith(
         "  Not as expected (web was not held): recovered"
     )

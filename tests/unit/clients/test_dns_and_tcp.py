@@ -116,7 +116,7 @@ async def test_a_silent_server_fails_the_probe_in_time(name_server: DnsClient) -
 
 async def test_an_open_and_a_closed_port(unused_tcp_port: int) -> None:
     """`open` is a column; a closed port is what nc exits with 1 for."""
-    does = Actions(ClusterOfDicts(), Clients.under(AddressRule(allow_loopback=True)))
+    does = Actions(ClusterOfDicts(), Clients.restricted_to(AddressRule(allow_loopback=True)))
     closed = await does.read(parse(f"nc -z 127.0.0.1 {unused_tcp_port}"), deadline=SOON)
     assert closed.names == {"open": False}
     assert closed.failed
@@ -136,7 +136,7 @@ async def test_a_port_of_a_metadata_service_is_not_knocked_at() -> None:
 
 async def test_nslookup_of_a_name_that_does_not_exist_is_a_failed_probe() -> None:
     """The step is then not met."""
-    does = Actions(ClusterOfDicts(), Clients.under(AddressRule()))
+    does = Actions(ClusterOfDicts(), Clients.restricted_to(AddressRule()))
     with pytest.raises(ProbeFailed, match="cannot be resolved"):
         await does.read(parse("nslookup no..host"), deadline=SOON)
 

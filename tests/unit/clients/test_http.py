@@ -179,7 +179,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked(site: Site) -
 
 async def test_curl_answers_with_the_columns_of_the_grammar(site: Site) -> None:
     """status, body, headers, json; -f makes a bad status a failure."""
-    does = Actions(ClusterOfDicts(), Clients.under(AddressRule(allow_loopback=True)))
+    does = Actions(ClusterOfDicts(), Clients.restricted_to(AddressRule(allow_loopback=True)))
     good = await does.read(parse(f"curl {site.url('/health')}"), deadline=SOON)
     assert good.names["status"] == 200
     assert good.names["json"] == {"status": "ok"}
@@ -234,7 +234,7 @@ async def test_a_change_is_not_sent_to_an_address_to_keep_from_whatever_leads_th
     """P8: a Service is reached by its cluster IP, too, and by any name that stands for it."""
     command = parse(f"curl -X POST {site.url('/health', host)}")
     context = change_context(denied_addresses={"127.0.0.1": "the database of our own ledger"})
-    does = Actions(ClusterOfDicts(), Clients.under(AddressRule(allow_loopback=True)))
+    does = Actions(ClusterOfDicts(), Clients.restricted_to(AddressRule(allow_loopback=True)))
     plan = await does.plan_effect(command, context)
     with pytest.raises(Refused, match="is not asked: it is the database of our own ledger"):
         await does.apply(plan)

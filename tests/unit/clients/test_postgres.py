@@ -108,7 +108,7 @@ def secret(**values: str) -> dict[str, object]:
 async def ask(listener: Listener, connection: str = "", cluster: ClusterOfDicts | None = None) -> str:
     """Ask the listener, and give why there is no answer."""
     cluster = cluster or ClusterOfDicts((KIND, secret(password=PASSWORD)))
-    actions = Actions(cluster, Clients.under(AddressRule(allow_loopback=True)))
+    actions = Actions(cluster, Clients.restricted_to(AddressRule(allow_loopback=True)))
     target = f"-d '{connection}'" if connection else ""
     command = parse(f"psql -h localhost -p {listener.port} -U monitor {target} -c 'SELECT 1'")
     with pytest.raises(ProbeFailed) as failed:
@@ -139,7 +139,7 @@ async def test_a_password_of_a_file_comes_first_and_its_line_is_the_server_s(tmp
 
 async def test_a_secret_that_is_not_there_is_no_answer() -> None:
     cluster = ClusterOfDicts((KIND, secret(username="postgres")))
-    actions = Actions(cluster, Clients.under(AddressRule(allow_loopback=True)))
+    actions = Actions(cluster, Clients.restricted_to(AddressRule(allow_loopback=True)))
     with pytest.raises(NotFound, match="has no key 'password'"):
         await actions.read(
             parse("psql -h localhost -U monitor -c 'SELECT 1'"),
@@ -153,7 +153,7 @@ async def test_no_setting_of_a_connection_is_taken_from_the_environment(monkeypa
     monkeypatch.setenv("PGPASSWORD", "of-the-ledger")
     monkeypatch.setenv("PGSSLMODE", "require")
     cluster = ClusterOfDicts((KIND, secret(password=PASSWORD)))
-    actions = Actions(cluster, Clients.under(AddressRule(allow_loopback=True)))
+    actions = Actions(cluster, Clients.restricted_to(AddressRule(allow_loopback=True)))
     async with listening() as listener:
         command = parse(f"psql -h localhost -p {listener.port} -U monitor -c 'SELECT 1'")
         with pytest.raises(ProbeFailed):

@@ -11,7 +11,7 @@ import pytest
 from kintsugi.actions.actions import Actions
 from kintsugi.clients.addresses import AddressRule
 from kintsugi.clients.clients import Clients
-from kintsugi.clients.resolver import CLUSTER_NAME, Address, Resolver, look_up
+from kintsugi.clients.resolver import CLUSTER_NAME, Address, Resolver, resolve
 from kintsugi.commands import parse
 from kintsugi.errors import ProbeFailed, ResolverFailed
 from tests.unit.actions.cluster_of_dicts import ClusterOfDicts
@@ -53,7 +53,7 @@ async def failure(dns: Dns, within: timedelta = WITHIN) -> ProbeFailed:
 
 
 async def test_an_address_is_taken_as_it_is_whatever_the_resolver_is_busy_with() -> None:
-    assert await look_up("127.0.0.1", 80, within=timedelta(0)) == (ip_address("127.0.0.1"),)
+    assert await resolve("127.0.0.1", 80, within=timedelta(0)) == (ip_address("127.0.0.1"),)
 
 
 async def test_a_name_that_resolves_is_asked_for_once() -> None:
@@ -130,7 +130,7 @@ async def test_a_name_is_the_services_fault_again_once_the_clusters_resolve() ->
 async def test_every_look_by_name_says_whose_fault_it_is(line: str, silence: float) -> None:
     own, theirs = Dns({}, silence=silence), Dns({CLUSTER_NAME: 0.01}, silence=silence)
     for dns, kind in ((own, True), (theirs, False)):
-        clients = Clients.under(AddressRule(resolver=Resolver(dns)))
+        clients = Clients.restricted_to(AddressRule(resolver=Resolver(dns)))
         actions = Actions(ClusterOfDicts(), clients)
         with pytest.raises(ProbeFailed) as failed:
             await actions.read(parse(line, namespace="production"), deadline=WITHIN)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from kintsugi.decisions.diagnosis.facts import ConfigurationFacts, ConfigurationType, LogFacts
-from kintsugi.decisions.diagnosis.words import telling_line
+from kintsugi.decisions.diagnosis.words import error_line
 from kintsugi.model.causes import CauseKind, Confidence
 from tests.unit.diagnosis.workload import Json, Workload, ago, crashes, ends, row, runs, waits
 
@@ -346,4 +346,4 @@ def test_a_container_that_has_just_started_is_not_unready_yet() -> None:
     ],
 )
 def test_the_telling_line_of_a_log_is_the_last_that_says_what_went_wrong(lines: list[str], told: str) -> None:
-    assert telling_line(lines) == told
+    assert error_line(lines) == told

@@ -8,7 +8,7 @@ import pytest
 
 from kintsugi.app.notice_headlines import with_headline
 from kintsugi.decisions.diagnosis import diagnose
-from kintsugi.decisions.diagnosis.headline import LONGEST, headline, latest, told_by, what_changed
+from kintsugi.decisions.diagnosis.headline import LONGEST, diagnosis_at, headline, latest, what_changed
 from kintsugi.model.causes import Diagnosis, KeptDiagnosis, Occasion
 from kintsugi.model.records import IncidentState
 from tests.integration.told_diagnosis import DIAGNOSIS
@@ -54,14 +54,14 @@ def test_the_headline_is_one_line_and_bounded() -> None:
 def test_a_notice_tells_the_last_diagnosis_that_was_made_before_it() -> None:
     """A receiver that was away for an hour gets each notice with what was known then."""
     first, second = kept(NOW), kept(NOW + timedelta(hours=1))
-    assert told_by([first, second], NOW + timedelta(minutes=1)) == first.diagnosis
-    assert told_by([first, second], NOW + timedelta(hours=2)) == second.diagnosis
+    assert diagnosis_at([first, second], NOW + timedelta(minutes=1)) == first.diagnosis
+    assert diagnosis_at([first, second], NOW + timedelta(hours=2)) == second.diagnosis
 
 
 def test_a_notice_that_was_there_before_any_diagnosis_tells_the_first() -> None:
     first, second = kept(NOW), kept(NOW + timedelta(hours=1))
-    assert told_by([first, second], NOW - timedelta(seconds=1)) == first.diagnosis
-    assert told_by([], NOW) is None
+    assert diagnosis_at([first, second], NOW - timedelta(seconds=1)) == first.diagnosis
+    assert diagnosis_at([], NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_an_earlier_diagnosis_is_told_with_its_time_where_the_last_one_has_no_ca
     opened = KeptDiagnosis(incident="inc-1", occasion=Occasion.OPENED, diagnosis=replace(DIAGNOSIS, at=NOW))
     last = without_cause(*unknown, at=NOW + timedelta(minutes=30))
     handed_over = KeptDiagnosis(incident="inc-1", occasion=Occasion.HAND_OVER, diagnosis=last)
-    told = told_by([opened, handed_over], NOW + timedelta(hours=1))
+    told = diagnosis_at([opened, handed_over], NOW + timedelta(hours=1))
     assert told is not None
     assert headline(told).startswith(
         "ImagePull (certain): deployment/web containers[web].image: "

@@ -44,7 +44,7 @@ class BudgetBench(ExecutorBench):
             prober=ScriptedLooker(lambda: observed.views),
             observed=observed,
             clock=virtual_clock,
-            pace=timedelta(seconds=1),
+            poll_interval=timedelta(seconds=1),
             command_timeout=timedelta(seconds=30),
         )
         self._gate = NeededGate(

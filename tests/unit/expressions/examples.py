@@ -65,7 +65,7 @@ PHASE_OF = Function(
     accepts=((POD,),),
     result=STRING,
     runs="{0}.fact_phase",
-    computed_fields=(ComputedField(name="phase", of=Pod, tell=lambda pod: pod.status.phase or "none"),),
+    computed_fields=(ComputedField(name="phase", of=Pod, compute=lambda pod: pod.status.phase or "none"),),
 )
 AGED = Function(
     name="aged",
@@ -73,7 +73,9 @@ AGED = Function(
     result=BOOL,
     runs="{0}.fact_aged",
     computed_fields=(
-        ComputedField(name="aged", of=Pod, tell=lambda pod, now: now > pod.metadata.creation_timestamp, uses=("now",)),
+        ComputedField(
+            name="aged", of=Pod, compute=lambda pod, now: now > pod.metadata.creation_timestamp, uses=("now",)
+        ),
     ),
 )
 ADDED = Function(name="added", accepts=((INT, INT),), result=INT, runs="{0} + {1}")

@@ -86,17 +86,17 @@ def test_to_be_blind_is_a_doubt_as_any_sign_is() -> None:
 @pytest.mark.parametrize(
     ("problem", "seconds", "told", "owed"),
     [
-        ("it is away", 59, False, ObserverNotice.NOTHING),
+        ("it is away", 59, False, ObserverNotice.NONE),
         ("it is away", 60, False, ObserverNotice.OPEN),
-        ("it is away", 600, True, ObserverNotice.NOTHING),
-        ("", 59, True, ObserverNotice.NOTHING),
+        ("it is away", 600, True, ObserverNotice.NONE),
+        ("", 59, True, ObserverNotice.NONE),
         ("", 60, True, ObserverNotice.CLOSE),
-        ("", 600, False, ObserverNotice.NOTHING),
+        ("", 600, False, ObserverNotice.NONE),
     ],
 )
 def test_a_doubt_that_lasts_is_told_once_and_is_over_once_it_is_gone_as_long(
-    problem: str, seconds: int, told: bool, owed: ObserverNotice
+    problem: str, seconds: int, notified: bool, owed: ObserverNotice
 ) -> None:
     """E31: one that comes and goes is one incident."""
-    patience = timedelta(minutes=1)
-    assert observer_notice(problem, timedelta(seconds=seconds), told=told, patience=patience) is owed
+    notify_after = timedelta(minutes=1)
+    assert observer_notice(problem, timedelta(seconds=seconds), notified=notified, notify_after=notify_after) is owed

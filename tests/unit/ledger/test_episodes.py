@@ -18,7 +18,7 @@ from kintsugi.ledger.episodes import (
     over,
     refired,
     reopened,
-    told,
+    with_delivery,
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -35,7 +35,7 @@ def fold(deliveries: Iterable[Delivery]) -> list[Episode]:
     episodes: list[Episode] = []
     numbers = itertools.count()
     for began, ended in deliveries:
-        episodes = list(told(episodes, began, ended, f"sig-{next(numbers)}"))
+        episodes = list(with_delivery(episodes, began, ended, f"sig-{next(numbers)}"))
     return episodes
 
 
@@ -78,7 +78,7 @@ def test_a_delivery_that_was_told_before_changes_nothing(deliveries: list[Delive
     """A1: the very same sequence comes back, so that nothing is written."""
     episodes = fold(deliveries)
     began, ended = data.draw(st.sampled_from(deliveries))
-    assert told(episodes, began, ended, "new") is episodes
+    assert with_delivery(episodes, began, ended, "new") is episodes
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def live(history: History, *, since: datetime = RECEIVED) -> list[Episode]:
             episodes = continued(episodes, now - WAIT, f"sig-{number}")
             continue
         began, ended = event
-        episodes = told(episodes, began, ended, f"sig-{number}")
+        episodes = with_delivery(episodes, began, ended, f"sig-{number}")
         episodes = refired(episodes, began, now) if ended is None else over(episodes, now)
     return list(episodes)
 

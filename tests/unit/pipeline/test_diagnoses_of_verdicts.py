@@ -23,7 +23,7 @@ WRONG = "; is wrong: deployment/web: fine"
 class ObservingBench:
     """A pipeline in mode observe with what diagnoses its verdicts."""
 
-    def __init__(self, ledger: Ledger, *, tells: bool = True) -> None:
+    def __init__(self, ledger: Ledger, *, notifies: bool = True) -> None:
         self.ledger = ledger
         self.business = PipelineBench(mode=Mode.OBSERVE, ledger=ledger)
         self.diagnoser = CountingDiagnoser()
@@ -34,7 +34,7 @@ class ObservingBench:
         )
         active = self.business.active_catalog
         self.verdicts = VerdictDiagnoses(
-            diagnoses, ledger, active, clock=virtual_clock, containment=containment, tells=tells
+            diagnoses, ledger, active, clock=virtual_clock, containment=containment, notifies=notifies
         )
         self.business.pipeline.on_verdict(self.verdicts.note)
 
@@ -78,7 +78,7 @@ async def test_the_next_episode_is_diagnosed_anew(ledger: Ledger) -> None:
 
 
 async def test_a_verdict_is_told_to_nobody_where_the_setting_says_so(ledger: Ledger) -> None:
-    bench = ObservingBench(ledger, tells=False)
+    bench = ObservingBench(ledger, notifies=False)
     await bench.judge(signal(id="sig-1"))
     assert (await bench.texts())[0].endswith(WRONG)
     assert await bench.told() == []

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from kintsugi.decisions.inaction import why_nothing_acts
+from kintsugi.decisions.inaction import inaction_reason
 from kintsugi.decisions.priorities import OngoingHold
 from kintsugi.model.api_types import ChildSummary, CurrentStep, HoldSummary
 from kintsugi.model.records import IncidentState, RunKind, StepState
@@ -97,7 +97,7 @@ def test_a_service_that_is_not_well_and_has_no_incident_says_why_nothing_is_done
 
 def test_the_inaction_is_explained_by_what_the_rules_see() -> None:
     few, pods = replace(rule(name="few"), for_duration=timedelta(minutes=5)), rule(name="pods")
-    assert why_nothing_acts([], {}, ()) == "nothing watches this: no rule is about it"
-    assert why_nothing_acts([pods, few], {}, ()) == "nothing watches this: none of its rules holds (few, pods)"
-    assert why_nothing_acts([few], {"few": NOW}, ()) == "rule few acts at 12:05:00 if it is so until then"
-    assert why_nothing_acts([pods, few], {"few": NOW}, ["pods"]).startswith("seen by pods: ")
+    assert inaction_reason([], {}, ()) == "nothing watches this: no rule is about it"
+    assert inaction_reason([pods, few], {}, ()) == "nothing watches this: none of its rules holds (few, pods)"
+    assert inaction_reason([few], {"few": NOW}, ()) == "rule few acts at 12:05:00 if it is so until then"
+    assert inaction_reason([pods, few], {"few": NOW}, ["pods"]).startswith("seen by pods: ")

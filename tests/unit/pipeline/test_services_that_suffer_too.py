@@ -71,7 +71,7 @@ async def test_a_hold_is_told_by_itself_only_where_nobody_is_told_of_its_upstrea
     ledger: Ledger, state: IncidentState, is_closed: bool, is_told: bool
 ) -> None:
     held = replace(incident(service="frontend", state=IncidentState.HELD), id="inc-2")
-    assert not await suffering(ledger, explaining="cart").is_told_elsewhere(held)
+    assert not await suffering(ledger, explaining="cart").is_notified_elsewhere(held)
     await keep(ledger, replace(incident(service="cart", state=state), closed=NOW if is_closed else None))
-    assert await suffering(ledger, explaining="cart").is_told_elsewhere(held) is is_told
-    assert not await suffering(ledger).is_told_elsewhere(held)
+    assert await suffering(ledger, explaining="cart").is_notified_elsewhere(held) is is_told
+    assert not await suffering(ledger).is_notified_elsewhere(held)

@@ -40,7 +40,7 @@ class ObserverChecks:
 
     def __post_init__(self) -> None:
         self.business.observed.names = lambda: self.why
-        self.observer = ObserverIncident(self.ledger, self.business.observed, patience=PATIENCE)
+        self.observer = ObserverIncident(self.ledger, self.business.observed, notify_after=PATIENCE)
 
     async def told(self) -> tuple[tuple[IncidentState, str], ...]:
         """List the incidents about the observer: how each stands, and why."""

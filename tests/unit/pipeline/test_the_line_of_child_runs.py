@@ -22,7 +22,7 @@ class Places:
 
     async def take(self, name: str, priority: int = 1) -> None:
         """Wait for a turn, and take a place; one NAMESPACE/NAME is there."""
-        async with self.line.turn((priority, name), name.partition("/")[0]):
+        async with self.line.slot((priority, name), name.partition("/")[0]):
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
             await asyncio.sleep(1)

@@ -57,26 +57,26 @@ def standing(
 )
 def test_an_incident_that_should_have_a_run_and_has_none_is_handed_over(state: IncidentState) -> None:
     need = need_of(standing(state), now=NOW)
-    assert (need.action, need.state, need.told) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
+    assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
     assert need.reason == f"it was {state} without a run: check whether web is healthy"
 
 
 @pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
 def test_an_incident_that_waits_although_its_run_is_over_is_handed_over(state: IncidentState) -> None:
     need = need_of(standing(state, had_run=True), now=NOW)
-    assert (need.action, need.state, need.told) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
+    assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
 
 
 @pytest.mark.parametrize("state", [IncidentState.HELD, IncidentState.AWAITING_APPROVAL])
 def test_an_incident_that_waits_without_a_signal_is_handed_over(state: IncidentState) -> None:
     need = need_of(standing(state, signals=()), now=NOW)
-    assert (need.action, need.state, need.told) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
+    assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.NEEDS_OPERATOR, True)
     assert "without a signal" in need.reason
 
 
 def test_a_held_incident_recovers_with_its_upstream() -> None:
     need = need_of(standing(IncidentState.HELD, clear=True), now=NOW)
-    assert (need.action, need.state, need.told) == (IncidentAction.END, IncidentState.RECOVERED, False)
+    assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.RECOVERED, False)
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_a_held_incident_recovers_with_its_upstream() -> None:
         (((signal(), None),), IncidentAction.WAIT),
         ((judged(VerdictKind.HELD, until=moment(minutes=1)),), IncidentAction.WAIT),
         ((judged(VerdictKind.OBSERVED), judged(VerdictKind.REFUSED, until=moment(minutes=1))), IncidentAction.WAIT),
-        ((judged(VerdictKind.OBSERVED),), IncidentAction.JUDGE),
-        ((judged(VerdictKind.ATTACHED), judged(VerdictKind.HELD, until=moment(), ended=True)), IncidentAction.JUDGE),
+        ((judged(VerdictKind.OBSERVED),), IncidentAction.EVALUATE),
+        ((judged(VerdictKind.ATTACHED), judged(VerdictKind.HELD, until=moment(), ended=True)), IncidentAction.EVALUATE),
     ],
     ids=["unjudged", "provisional", "one-is-provisional", "all-are-final", "what-was-provisional-has-ended"],
 )
@@ -104,7 +104,7 @@ def test_an_open_question_waits_until_it_expires() -> None:
     waiting = standing(IncidentState.AWAITING_APPROVAL, question())
     assert need_of(waiting, now=moment(minutes=29)).action is IncidentAction.WAIT
     need = need_of(waiting, now=moment(minutes=30))
-    assert (need.action, need.state, need.told) == (IncidentAction.END, IncidentState.CANCELLED, True)
+    assert (need.action, need.state, need.notify) == (IncidentAction.END, IncidentState.CANCELLED, True)
     assert need.reason == "nobody approved by 12:30:00"
 
 
@@ -131,10 +131,10 @@ def test_an_answer_is_good_until_the_question_expires_and_asked_anew_then() -> N
         (question(), 10, "the plan has changed since it was shown"),
     ],
 )
-def test_a_person_hears_why_a_question_is_asked_anew(known: Approval, minutes: float, told: str) -> None:
+def test_a_person_hears_why_a_question_is_asked_anew(known: Approval, minutes: float, notify: str) -> None:
     assert (
         asked_anew([question(plan="older"), known], now=moment(minutes=minutes))
-        == f"{told}: approval is requested again"
+        == f"{notify}: approval is requested again"
     )
     assert asked_anew([], now=moment(minutes=minutes)) == ""
 
@@ -159,7 +159,7 @@ def test_a_question_is_not_asked_again_while_it_or_its_answer_is_good() -> None:
 def test_a_hold_is_over_at_its_limit_and_always_told_in_the_same_words() -> None:
     held = incident(state=IncidentState.HELD)
     assert hold_over(held, LIMIT, now=moment(minutes=14)) == ""
-    told = hold_over(held, LIMIT, now=moment(minutes=15))
-    assert told.startswith("It was held since 12:00:00 for what it depends on. After 0:15:00 it is judged on its own")
-    assert hold_over(replace(held, reason="another"), LIMIT, now=moment(hours=2)) == told
+    notify = hold_over(held, LIMIT, now=moment(minutes=15))
+    assert notify.startswith("It was held since 12:00:00 for what it depends on. After 0:15:00 it is judged on its own")
+    assert hold_over(replace(held, reason="another"), LIMIT, now=moment(hours=2)) == notify
     assert hold_over(replace(held, state=IncidentState.RUNNING), LIMIT, now=moment(hours=2)) == ""

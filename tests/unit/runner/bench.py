@@ -123,7 +123,7 @@ class RunBench:
             prober=self.prober,
             observed=self.observed,
             clock=virtual_clock,
-            pace=self.pace,
+            poll_interval=self.pace,
             command_timeout=timedelta(seconds=30),
             prometheus=self.prometheus,
             diagnoses=self.diagnoses,

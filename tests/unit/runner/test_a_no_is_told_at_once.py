@@ -40,7 +40,7 @@ async def test_a_run_that_waits_for_a_service_that_is_not_well_is_handed_over_at
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert why in ended.reason
     assert "Done:\n  kubectl cordon one" in ended.reason
-    assert "To undo it, newest first:\n  kubectl uncordon one" in ended.reason
+    assert "Undo commands, newest first:\n  kubectl uncordon one" in ended.reason
 
 
 @NOES

@@ -310,7 +310,7 @@ async def test_the_changes_of_a_child_that_did_not_help_are_handed_over_with_the
     ended = await bench.carry_all()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert (
-        "To undo what mend on database has done, newest first:\n"
+        "Undo commands of mend on database, newest first:\n"
         "  kubectl scale deployment/api --replicas=2 --current-replicas=0\n"
         "To continue, once that is fixed:\n"
     ) in ended.reason

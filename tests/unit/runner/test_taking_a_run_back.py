@@ -238,7 +238,7 @@ async def test_a_rollback_that_fails_calls_a_person(spoil: Callable[[RunBench], 
     assert ended.reason.startswith("the rollback failed: two#0~0: ")
     assert reason in ended.reason
     assert "Done:\n  kubectl cordon one\n  kubectl cordon two" in ended.reason
-    assert "To undo it, newest first:\n  kubectl uncordon two\n  kubectl uncordon one" in ended.reason
+    assert "Undo commands, newest first:\n  kubectl uncordon two\n  kubectl uncordon one" in ended.reason
 
 
 async def test_a_rollback_step_without_its_values_calls_a_person_with_the_commands() -> None:

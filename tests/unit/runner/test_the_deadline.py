@@ -97,7 +97,7 @@ async def test_a_reason_against_a_rollback_calls_a_person_with_the_commands(obje
     ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert f"not rolled back: {reason}" in ended.reason
-    assert "To undo it, newest first:\n  kubectl uncordon one" in ended.reason
+    assert "Undo commands, newest first:\n  kubectl uncordon one" in ended.reason
     assert bench.effects == ["kubectl cordon one"]
 
 

@@ -288,7 +288,7 @@ async def test_a_run_that_is_half_done_when_writing_is_forbidden_is_handed_over_
     assert bench.effects == ["kubectl cordon one"]
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert why in ended.reason
-    assert "To undo it, newest first:\n  kubectl uncordon one" in ended.reason
+    assert "Undo commands, newest first:\n  kubectl uncordon one" in ended.reason
 
 
 @pytest.mark.parametrize(("shut", "why"), SHUT.values(), ids=SHUT)

@@ -56,7 +56,7 @@ def test_every_part_is_there_in_its_order() -> None:
             "Not done:",
             "  do four (forbidden)",
             "  do five (an autoscaler owns it)",
-            "To undo it, newest first:",
+            "Undo commands, newest first:",
             "  undo three",
             "  undo two",
             "  undo one",
@@ -112,7 +112,7 @@ async def test_a_run_that_failed_tells_all_of_it() -> None:
             "  kubectl cordon one",
             "Not done:",
             "  kubectl scale deployment web --replicas=5 -n production (may not patch)",
-            "To undo it, newest first:",
+            "Undo commands, newest first:",
             "  kubectl uncordon one",
         ]
     )
@@ -125,4 +125,4 @@ async def test_a_run_of_which_nobody_can_tell_names_the_uncertain_change() -> No
     ended = await bench.drive()
     assert ended.state is IncidentState.NEEDS_OPERATOR
     assert "Uncertain:\n  kubectl cordon one (the outcome could not be determined: may not get nodes)" in ended.reason
-    assert "To undo it, newest first:\n  kubectl uncordon one" in ended.reason
+    assert "Undo commands, newest first:\n  kubectl uncordon one" in ended.reason

@@ -43,7 +43,7 @@ class ClockScene:
         self.problem = ""
         self.now += set_by
         self.services.clock_set(set_by)
-        self.watch.judge_anew(set_by)
+        self.watch.reevaluate_all(set_by)
 
 
 async def test_a_condition_that_held_before_counts_from_when_the_clock_is_trusted_again(watched: WatchedLedger) -> None:

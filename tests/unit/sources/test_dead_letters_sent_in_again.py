@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from kintsugi.model.records import DeadLetter, SignalSource, SignalStatus
-from kintsugi.sources.dead_letters import FRESH_FOR, reread
+from kintsugi.sources.dead_letters import CURRENT_FOR, reread
 from tests.unit.factories import NOW, moment
 
 NO_END = "0001-01-01T00:00:00Z"
@@ -31,7 +31,9 @@ def letter(
 
 
 @pytest.mark.parametrize("source", [SignalSource.ALERTMANAGER, SignalSource.POLL])
-@pytest.mark.parametrize(("age", "fires"), [(timedelta(0), 1), (FRESH_FOR, 1), (FRESH_FOR + timedelta(seconds=1), 0)])
+@pytest.mark.parametrize(
+    ("age", "fires"), [(timedelta(0), 1), (CURRENT_FOR, 1), (CURRENT_FOR + timedelta(seconds=1), 0)]
+)
 def test_an_alert_that_fired_when_its_letter_came_in_fires_for_as_long_as_that_is_news(
     source: SignalSource, age: timedelta, fires: int
 ) -> None:

@@ -12,7 +12,7 @@ from kintsugi.telemetry import Containment, FailureScope, Metrics
 def test_an_error_of_one_item_is_said_with_its_name_and_counted_and_the_next_has_its_turn() -> None:
     """B16."""
     containment, metrics, reached = Containment(), Metrics(), []
-    containment.on_contained(lambda border: metrics.contained.labels(border).inc())
+    containment.on_contained(lambda scope: metrics.contained.labels(scope).inc())
     with capture_logs() as said:
         for name in ("web", "api"):
             with containment.around(FailureScope.SERVICE, name) as attempt:
@@ -22,7 +22,7 @@ def test_an_error_of_one_item_is_said_with_its_name_and_counted_and_the_next_has
     (line,) = said
     assert (line["scope"], line["name"], line["failures"]) == ("service", "web", 1)
     assert "ValueError" in line["error"]
-    assert b'kintsugi_contained_total{border="service"} 1.0' in metrics.exposition()
+    assert b'kintsugi_contained_total{scope="service"} 1.0' in metrics.exposition()
 
 
 def test_a_failure_that_comes_again_and_again_is_said_ever_more_seldom() -> None:

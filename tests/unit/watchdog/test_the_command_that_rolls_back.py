@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kintsugi.decisions.watchdog import RollbackEvidence, command_back
+from kintsugi.decisions.rollback_evidence import RollbackEvidence, rollback_command
 from kintsugi.objects.owners import Manager, ManagerKind
 from tests.unit.factories import moment, view
 from tests.unit.watchdog.judging import INNOCENT
@@ -15,16 +15,16 @@ UNDO = "kubectl rollout undo deployment/web --to-revision=4 -n production  # it 
 
 
 def test_a_workload_of_nobody_goes_back_to_the_revision_that_was_seen_good() -> None:
-    assert command_back(FAILING, INNOCENT, last_good=4) == UNDO
+    assert rollback_command(FAILING, INNOCENT, last_good=4) == UNDO
 
 
 def test_a_workload_without_a_good_revision_has_no_command() -> None:
-    assert command_back(FAILING, INNOCENT, last_good=0) == ""
+    assert rollback_command(FAILING, INNOCENT, last_good=0) == ""
 
 
 @pytest.mark.parametrize("last_good", [0, 4])
 def test_a_workload_of_a_helm_release_goes_back_by_helm_alone(last_good: int) -> None:
-    assert command_back(FAILING, replace(INNOCENT, release="shop"), last_good=last_good) == HELM
+    assert rollback_command(FAILING, replace(INNOCENT, release="shop"), last_good=last_good) == HELM
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ def test_a_workload_of_a_helm_release_goes_back_by_helm_alone(last_good: int) ->
     ids=["seen good", "a release that was seen good", "GitOps", "an operator's release"],
 )
 def test_a_workload_that_no_rollback_would_help_has_no_command(evidence: RollbackEvidence) -> None:
-    assert command_back(FAILING, evidence, last_good=4) == ""
+    assert rollback_command(FAILING, evidence, last_good=4) == ""

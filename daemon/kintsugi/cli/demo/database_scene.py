@@ -118,17 +118,17 @@ async def say_yes(stage: DemoStage, incident: str) -> None:
     for asked in (await stage.client.incident(incident)).approvals:
         if asked.answered is None:
             await stage.client.approve(incident, path=asked.path, plan=asked.plan)
-            stage.teller.say(f"       {WHO} reads this and says yes: $ kintsugi approve {incident}")
+            stage.teller.say(f"       {WHO} reads the question and approves the plan: $ kintsugi approve {incident}")
 
 
 async def rows_are_back(stage: DemoStage) -> str:
     """Return what is wrong when the database does not hold what was in its backup, or the loss was not told."""
     found = await _psql(stage.core.kube, _COUNT)
-    stage.teller.say(f"       $ psql -d app -c '{_COUNT}': {found}; before the damage it was {BACKED_UP + LATER}")
+    stage.teller.say(f"       $ psql -d app -c '{_COUNT}': {found} (before the damage: {BACKED_UP + LATER})")
     [incident] = await stage.core.ledger.incidents.newest(limit=1, service=SERVICE)
     if found != str(BACKED_UP):
         return f"{found} orders instead of the {BACKED_UP} of the backup"
-    return "" if "restored to" in incident.reason else "it was not said how much is lost"
+    return "" if "restored to" in incident.reason else "the incident does not name the lost data"
 
 
 PART = DemoPart(
@@ -146,7 +146,7 @@ PART = DemoPart(
             name=SceneName.DATA_LOSS,
             title=f"The database's data are damaged on disk ({BACKED_UP} orders are in the backup, {LATER} came after it)",
             rule="database-pods-unhealthy",
-            waits="the damage to show at three starts, a person's yes, and the restore",
+            waits="three failed starts, a person's approval, and the restore",
             break_it=damage,
             service=SERVICE,
             end=IncidentState.RECOVERED,

@@ -16,7 +16,7 @@ from kintsugi.cli.demo.narration import Narrator
 from kintsugi.cli.demo.part import DemoPart
 from kintsugi.cli.demo.scene import SceneOutcome, perform
 from kintsugi.cli.demo.scenes import SceneName
-from kintsugi.cli.demo.stage import PATIENCE
+from kintsugi.cli.demo.stage import TIMEOUT
 from kintsugi.cli.demo.teller import Teller
 from kintsugi.errors import KintsugiError
 from kintsugi.kube.steady_clock import wall_clock
@@ -33,12 +33,12 @@ async def play(
     catalog: Path | None,
     teller: Teller,
     wanted: Collection[SceneName] = tuple(SceneName),
-    patience: timedelta = PATIENCE,
+    within: timedelta = TIMEOUT,
 ) -> list[SceneOutcome]:
     """
     Play scenes in their order, each told as it happens, up to the first that does not end as expected; return their outcomes.
 
-    `folder` keeps the ledgers; `patience` is how long one scene may take. Raises KintsugiError when the stage cannot be
+    `folder` keeps the ledgers; `within` is how long one scene may take. Raises KintsugiError when the stage cannot be
     set: a catalog with mistakes, a service that never becomes healthy, a program that is not installed.
     """
     parts = [each for each in (part.only(wanted) for part in PARTS) if each.scenes]
@@ -54,9 +54,9 @@ async def play(
         open_clusters.push_async_callback(cancelled, tuple(tasks.values()))
         for part in parts:
             if not tasks[part.place].done():
-                teller.say(f"\nWaits for {part.about} to come up.")
+                teller.say(f"\nWaiting for {part.about} to start.")
             await tasks[part.place]
-            outcomes += await play_part(part, clusters[part.place], folder / part.name, catalog, teller, patience)
+            outcomes += await play_part(part, clusters[part.place], folder / part.name, catalog, teller, within)
             if not outcomes[-1].as_wanted:
                 break
     return outcomes
@@ -90,19 +90,19 @@ async def cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 async def play_part(
-    part: DemoPart, cluster: EmbeddedCluster, folder: Path, catalog: Path | None, teller: Teller, patience: timedelta
+    part: DemoPart, cluster: EmbeddedCluster, folder: Path, catalog: Path | None, teller: Teller, within: timedelta
 ) -> list[SceneOutcome]:
     """Let a daemon of its own watch the cluster, and play the scenes of a part up to the first that does not end as expected."""
     outcomes: list[SceneOutcome] = []
     async with part.watch(cluster, folder, catalog, teller) as stage:
-        teller.say(f"\nKintsugi watches {part.about}, every duration times {part.factor:g}.")
-        teller.say(f"  It waits until it knows what is good of {', '.join(stage.services)}.")
+        teller.say(f"\nKintsugi watches {part.about}. Every duration is multiplied by {part.factor:g}.")
+        teller.say(f"  Kintsugi waits for a good revision of each of {', '.join(stage.services)}.")
         await stage.known_good()
         narrator = Narrator(
             ledger=stage.core.ledger, say=teller.say, began=wall_clock(), names_services=part.names_services
         )
         for scene in part.scenes:
-            outcomes.append(await perform(scene, stage, narrator, patience))
+            outcomes.append(await perform(scene, stage, narrator, within))
             if not outcomes[-1].as_wanted:
                 break
     return outcomes

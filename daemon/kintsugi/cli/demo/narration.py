@@ -32,7 +32,7 @@ class Narrator:
     say: Say
     began: datetime
     names_services: bool = False
-    _told: set[str] = field(default_factory=set)
+    _shown: set[str] = field(default_factory=set)
 
     async def poll(self) -> None:
         """Print what has come since the last look."""
@@ -86,7 +86,7 @@ class Narrator:
         return f"{run.service}: " if self.names_services else ""
 
     def _once(self, key: str, moment: datetime | None, text: str) -> None:
-        if key not in self._told:
-            self._told.add(key)
+        if key not in self._shown:
+            self._shown.add(key)
             seconds = (moment - self.began).total_seconds() if moment is not None else 0
             self.say(f"{max(seconds, 0):5.1f}s  {text}")

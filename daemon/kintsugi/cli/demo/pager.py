@@ -12,7 +12,7 @@ import aiohttp
 from kintsugi.errors import KintsugiError
 from kintsugi.kube.steady_clock import wall_clock
 
-PATIENCE = timedelta(minutes=1)
+TIMEOUT = timedelta(minutes=1)
 """How long an alert is told again to a daemon that does not take it."""
 
 NEVER = "0001-01-01T00:00:00Z"
@@ -56,7 +56,7 @@ class DemoAlertmanager:
             "fingerprint": self._fingerprint,
         }
         body = {"version": "4", "groupKey": "{}", "status": status, "receiver": "kintsugi", "alerts": [alert]}
-        deadline = wall_clock() + PATIENCE
+        deadline = wall_clock() + TIMEOUT
         async with aiohttp.ClientSession(trust_env=False) as session:
             while True:
                 async with session.post(self._url, json=body) as answer:

@@ -17,11 +17,11 @@ from kintsugi.kube.steady_clock import wall_clock
 from kintsugi.model.records import Incident, IncidentState
 from kintsugi.model.services import STACK
 
-_LOOKS = 0.2
+_POLL_SECONDS = 0.2
 _MANY = 50
 
 
-async def nothing_more(_: DemoStage) -> str:
+async def no_check(_: DemoStage) -> str:
     """Ask for nothing but that the incident ends as it should."""
     return ""
 
@@ -41,7 +41,7 @@ class DemoScene:
     break_it: Callable[[DemoStage], Awaitable[None]]
     service: str
     end: IncidentState
-    check: Callable[[DemoStage], Awaitable[str]] = nothing_more
+    check: Callable[[DemoStage], Awaitable[str]] = no_check
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +58,7 @@ class Recovery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SceneOutcome:
-    """How a scene should have ended and how it did; no `state` when no incident came to an end in time."""
+    """How a scene should have ended and how it did; no `state` when no incident ended in time."""
 
     name: SceneName
     title: str
@@ -76,16 +76,16 @@ class SceneOutcome:
         return self.state is self.wanted and not self.wrong
 
 
-async def perform(scene: DemoScene, stage: DemoStage, narrator: Narrator, patience: timedelta) -> SceneOutcome:
+async def perform(scene: DemoScene, stage: DemoStage, narrator: Narrator, within: timedelta) -> SceneOutcome:
     """Break something and tell what happens until all is over, or it takes too long."""
     began = narrator.began = wall_clock()
     say = stage.teller.say
     say(f"\n{scene.name}: {scene.title}.")
     first = f"until {seen_by(scene, stage)}, then for " if scene.rule else "for "
-    say(f"  It waits {first}{scene.waits}; {took(patience)} at most.")
+    say(f"  The scene waits {first}{scene.waits}; {took(within)} at most.")
     await scene.break_it(stage)
-    while wall_clock() - began < patience:
-        await asyncio.sleep(_LOOKS)
+    while wall_clock() - began < within:
+        await asyncio.sleep(_POLL_SECONDS)
         await narrator.poll()
         incidents = await since(stage, began)
         stage.teller.show(await stage.tree(), waits=waiting_for(scene, stage, incidents), since=began)
@@ -107,11 +107,11 @@ def seen_by(scene: DemoScene, stage: DemoStage) -> str:
     """Return which rule sees what was broken, and for how long it must have been so."""
     rule = stage.core.active_catalog.catalog.rules.get(scene.rule)
     if rule is None:
-        return f"rule {scene.rule} sees it, which the catalog does not have"
+        return f"rule {scene.rule} sees the fault (the catalog does not have this rule)"
     return (
-        f"rule {scene.rule} has seen it for {took(rule.for_duration)}"
+        f"rule {scene.rule} has seen the fault for {took(rule.for_duration)}"
         if rule.for_duration
-        else f"rule {scene.rule} sees it"
+        else f"rule {scene.rule} sees the fault"
     )
 
 
@@ -123,7 +123,11 @@ def waiting_for(scene: DemoScene, stage: DemoStage, incidents: Sequence[Incident
     if not incidents:
         return f"waits until {seen_by(scene, stage)}" if scene.rule else f"waits for {scene.waits}"
     unwell = [each for each in stage.services if not stage.is_healthy(each)]
-    return f"waits for {', '.join(unwell)} to be healthy" if unwell else "all is well, and nothing is open"
+    return (
+        f"waits for {', '.join(unwell)} to be healthy"
+        if unwell
+        else "all services are healthy, and no incident is open"
+    )
 
 
 def is_over(scene: DemoScene, stage: DemoStage, incidents: Sequence[Incident]) -> bool:
@@ -154,7 +158,7 @@ async def outcome_of(scene: DemoScene, stage: DemoStage, began: datetime) -> Sce
         title=scene.title,
         wanted=scene.end,
         state=own.state if own is not None else None,
-        reason=first_line(own.reason) if own is not None and own.reason else "no incident came to an end",
+        reason=first_line(own.reason) if own is not None and own.reason else "no incident ended",
         seconds=seconds,
         wrong=wrong,
         recoveries=found,
@@ -183,11 +187,11 @@ async def recoveries(stage: DemoStage, incident: Incident, began: datetime) -> S
 
 def summary(outcome: SceneOutcome) -> Sequence[str]:
     """Return in a few lines how a scene ended; of several services what became of each, and what was saved."""
-    end = str(outcome.state or "nothing ended")
-    told = (
+    end = str(outcome.state or "no incident ended")
+    judgement = (
         "As expected" if outcome.as_wanted else f"Not as expected ({outcome.wrong or f'{outcome.wanted} was expected'})"
     )
-    lines = [f"  {told}: {end} after {outcome.seconds:.1f}s."]
+    lines = [f"  {judgement}: {end} after {outcome.seconds:.1f}s."]
     if len(outcome.recoveries) > 1:
         width = max(len(each.service) for each in outcome.recoveries)
         for each in outcome.recoveries:
@@ -200,7 +204,7 @@ def summary(outcome: SceneOutcome) -> Sequence[str]:
     if outcome.makespan is not None:
         found = outcome.makespan
         lines.append(
-            f"  The whole {found.whole:.1f}s, the critical path {found.critical_path:.1f}s; one after another it would have been "
-            f"{found.one_by_one:.1f}s: {found.saved:.1f}s saved."
+            f"  Total time {found.whole:.1f}s, critical path {found.critical_path:.1f}s. One run after another would have taken "
+            f"{found.one_by_one:.1f}s, so {found.saved:.1f}s were saved."
         )
     return lines

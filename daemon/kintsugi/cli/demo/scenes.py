@@ -18,13 +18,13 @@ class SceneName(StrEnum):
 
 
 SHOWS: Final[Mapping[SceneName, str]] = {
-    SceneName.CRASH_LOOP: "a pod of web-service crash-loops: it is deleted, and a good one comes",
-    SceneName.TOO_FEW_READY: "too few pods are ready: the one that hangs is deleted, the Deployment scaled",
-    SceneName.MISSING_IMAGE: "an image that does not exist is rolled out beside pods that serve: its cause is named, it is taken back at once",
-    SceneName.BAD_ROLLOUT: "a bad version is rolled out: what was tried does not help, so it is rolled back",
-    SceneName.DATA_LOSS: "a database's data are damaged on disk: a person agrees, the backup is restored",
-    SceneName.CAUSE_FIRST: "the database goes and takes its dependents with it: it is mended first, they are held",
-    SceneName.FULL_STACK: "all five services break: one run mends them level by level, as parallel as it can be",
+    SceneName.CRASH_LOOP: "a pod of web-service crash-loops; Kintsugi deletes the pod, and a good one replaces it",
+    SceneName.TOO_FEW_READY: "too few pods are ready; Kintsugi deletes the pod that hangs and scales the Deployment",
+    SceneName.MISSING_IMAGE: "an image that does not exist is rolled out beside serving pods; Kintsugi names the cause and undoes the rollout at once",
+    SceneName.BAD_ROLLOUT: "a bad version is rolled out; the runbook's steps do not help, so Kintsugi rolls the version back",
+    SceneName.DATA_LOSS: "a database's data are damaged on disk; a person approves, and Kintsugi restores the backup",
+    SceneName.CAUSE_FIRST: "the database fails, and its dependents with it; Kintsugi repairs the database first and holds the dependents",
+    SceneName.FULL_STACK: "all five services break; one run repairs them level by level, in parallel where possible",
 }
 """Each in a line."""
 

@@ -106,7 +106,7 @@ def deployment(name: str, labels: Mapping[str, str], *, image: str, replicas: in
 def stateful_set(name: str, container: Json, *, mounted: str) -> Json:
     """Make a StatefulSet of one pod with one volume."""
     labels, mount = {"app": name}, {"name": "data", "mountPath": mounted}
-    room = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    storage = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     spec = {"containers": [{"name": name, **container, "volumeMounts": [mount]}], "terminationGracePeriodSeconds": 10}
     return {
         "apiVersion": "apps/v1",
@@ -117,7 +117,7 @@ def stateful_set(name: str, container: Json, *, mounted: str) -> Json:
             "replicas": 1,
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": spec},
-            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": room}],
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": storage}],
         },
     }
 

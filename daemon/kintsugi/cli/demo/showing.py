@@ -28,7 +28,7 @@ async def demo(*, scenes: Sequence[SceneName], keep: bool, catalog: Path | None,
     outcomes: list[SceneOutcome] = []
 
     async def perform() -> None:
-        with told(output) as teller:
+        with open_teller(output) as teller:
             outcomes.extend(await play(folder=folder, catalog=catalog, teller=teller, wanted=scenes))
 
     try:
@@ -45,7 +45,7 @@ async def demo(*, scenes: Sequence[SceneName], keep: bool, catalog: Path | None,
 
 
 @contextmanager
-def told(output: OutputFormat) -> Iterator[Teller]:
+def open_teller(output: OutputFormat) -> Iterator[Teller]:
     """Print it on the terminal there is, else in lines; beside the result where that is JSON."""
     with Screen() as screen:
         if output is OutputFormat.JSON:
@@ -76,7 +76,7 @@ def show(outcomes: Sequence[SceneOutcome], output: OutputFormat) -> None:
         (
             (
                 plain(each.name),
-                state(each.state) if each.state is not None else plain("nothing", "red"),
+                state(each.state) if each.state is not None else plain("no incident", "red"),
                 plain("yes" if each.as_wanted else f"no, {each.wrong or f'{each.wanted} was expected'}"),
                 plain(took(timedelta(seconds=each.seconds))),
                 plain(took(timedelta(seconds=each.makespan.saved)) if each.makespan is not None else "-"),

@@ -74,14 +74,14 @@ def workloads(address: Callable[[str], str]) -> Iterable[Json]:
     yield stateful_set("cache", {"image": CACHE}, mounted="/data")
     yield _server("api-deployment", {"app": "api"}, f"{address(DATABASE)}:5432", replicas=2)
     yield _server(WEB, WEB_LABELS, f"http://{address(API_SERVICE)}:80/health", replicas=3)
-    front = _server(INGRESS_SERVICE, INGRESS_LABELS, f"http://{address(WEB_SERVICE)}:80/health", replicas=1)
-    front["metadata"]["namespace"] = INGRESS
-    pod = front["spec"]["template"]["spec"]
+    ingress = _server(INGRESS_SERVICE, INGRESS_LABELS, f"http://{address(WEB_SERVICE)}:80/health", replicas=1)
+    ingress["metadata"]["namespace"] = INGRESS
+    pod = ingress["spec"]["template"]["spec"]
     pod["volumes"] = [{"name": "tls", "secret": {"secretName": CERTIFICATE}}]
     [container] = pod["containers"]
     container["volumeMounts"] = [{"name": "tls", "mountPath": CERTIFICATES, "readOnly": True}]
     container["args"] += [str(TLS_PORT), f"{CERTIFICATES}/tls.crt", f"{CERTIFICATES}/tls.key"]
-    yield front
+    yield ingress
 
 
 def _server(name: str, labels: Mapping[str, str], upstream: str, *, replicas: int) -> Json:

@@ -16,7 +16,7 @@ from kintsugi.cli.demo.scene import DemoScene
 from kintsugi.cli.demo.scenes import SceneName
 from kintsugi.cli.demo.shop import NAMESPACE, WEB
 from kintsugi.cli.demo.stack import INGRESS, INGRESS_SERVICE, foundations, stack_images, workloads
-from kintsugi.cli.demo.stage import PATIENCE, WHO, DemoStage, come, patiently
+from kintsugi.cli.demo.stage import TIMEOUT, WHO, DemoStage, come, patiently
 from kintsugi.cli.options import Manually
 from kintsugi.cli.recover_command import request_of
 from kintsugi.errors import Refused
@@ -28,7 +28,7 @@ from kubeobjects import resources
 from kubesim import EmbeddedCluster
 from kubesim.manifest import is_true
 
-DATABASE, CACHE, API, WEB_FRONT, INGRESS_FRONT = CHAIN_AND_CACHE = (
+DATABASE, CACHE, API, WEB_NAME, INGRESS_NAME = CHAIN_AND_CACHE = (
     "database",
     "cache-service",
     "api-service",
@@ -39,14 +39,14 @@ LABELS: Mapping[str, Mapping[str, str]] = {
     DATABASE: {"app": "database"},
     CACHE: {"app": "cache"},
     API: {"app": "api"},
-    WEB_FRONT: {"app": "web-app"},
-    INGRESS_FRONT: {"app.kubernetes.io/name": INGRESS_SERVICE},
+    WEB_NAME: {"app": "web-app"},
+    INGRESS_NAME: {"app.kubernetes.io/name": INGRESS_SERVICE},
 }
 PODS = 8
 RUNBOOK, WHY = "full-stack-recovery", "five services are down"
 ALERTS: Sequence[tuple[str, Mapping[str, str]]] = (
-    (INGRESS_FRONT, {"namespace": INGRESS, "deployment": INGRESS_SERVICE}),
-    (WEB_FRONT, {"namespace": NAMESPACE, "deployment": WEB}),
+    (INGRESS_NAME, {"namespace": INGRESS, "deployment": INGRESS_SERVICE}),
+    (WEB_NAME, {"namespace": NAMESPACE, "deployment": WEB}),
     (API, {"namespace": NAMESPACE, "deployment": "api-deployment"}),
     (DATABASE, {"namespace": NAMESPACE, "statefulset": "database"}),
 )
@@ -85,7 +85,7 @@ async def lose_the_database(stage: DemoStage) -> None:
     """Let the database crash again and again, and the API hang for good; tell of it in the worst order."""
     crash(stage, DATABASE)
     hang(stage, API)
-    await come(lambda: stage.ready(INGRESS_FRONT) == 0, "the ingress to be unready after the database")
+    await come(lambda: stage.ready(INGRESS_NAME) == 0, "the ingress to be unready after the database")
     for service, labels in ALERTS:
         kind = "StatefulSetReplicasMismatch" if "statefulset" in labels else "DeploymentReplicasMismatch"
         named = {"alertname": f"Kube{kind}", **labels, "severity": "warning"}
@@ -98,7 +98,7 @@ async def break_everything(stage: DemoStage) -> None:
     """Let database and cache crash again and again, and the other three hang for good."""
     for service in (DATABASE, CACHE):
         crash(stage, service)
-    for service in (API, WEB_FRONT, INGRESS_FRONT):
+    for service in (API, WEB_NAME, INGRESS_NAME):
         hang(stage, service)
     await come(lambda: not any(map(stage.ready, stage.services)), "all five to be unready")
     await start_by_hand(stage)
@@ -107,12 +107,12 @@ async def break_everything(stage: DemoStage) -> None:
 async def start_by_hand(stage: DemoStage) -> None:
     """Start the recovery of all services, as `kintsugi recover` does, as soon as nothing stands against it."""
     request = request_of(RUNBOOK, Manually(), why=WHY)
-    deadline = wall_clock() + PATIENCE
+    deadline = wall_clock() + TIMEOUT
     while not (shown := await patiently(lambda: stage.client.recover(request))).allowed:
         if wall_clock() > deadline:
             raise Refused(shown.text)
         await asyncio.sleep(0.3)
-    stage.teller.say(f"       {WHO} starts it by hand: $ kintsugi recover {RUNBOOK} --why {WHY!r}")
+    stage.teller.say(f"       {WHO} starts the run by hand: $ kintsugi recover {RUNBOOK} --why {WHY!r}")
     await patiently(lambda: stage.client.recover(request, digest=shown.digest))
 
 
@@ -120,16 +120,16 @@ async def cause_came_first(stage: DemoStage) -> str:
     """Return what is wrong unless the database was mended first, the held knew why, and who got well had no run."""
     incidents = await newest(stage)
     runs = {name: await runs_of(stage, each) for name, each in incidents.items()}
-    if set(incidents) != {DATABASE, API, WEB_FRONT, INGRESS_FRONT}:
+    if set(incidents) != {DATABASE, API, WEB_NAME, INGRESS_NAME}:
         return f"incidents of {', '.join(incidents)}"
     causes = {DATABASE}
-    for name in (API, WEB_FRONT, INGRESS_FRONT):
+    for name in (API, WEB_NAME, INGRESS_NAME):
         if not causes & stage.held.get(name, set()):
             return f"{name} was not held for {' or '.join(sorted(causes))}"
         causes.add(name)  # whoever is noticed late is held for what is being recovered by then
-    for name in (WEB_FRONT, INGRESS_FRONT):
+    for name in (WEB_NAME, INGRESS_NAME):
         if runs[name] or not incidents[name].reason.startswith("upstream: "):
-            return f"{name} did not get well by its upstream: {incidents[name].reason}"
+            return f"{name} did not recover with its upstream: {incidents[name].reason}"
     if [len(runs[name]) for name in (DATABASE, API)] != [1, 1]:
         return "database and API did not have one run each"
     return (
@@ -144,7 +144,7 @@ async def level_by_level(stage: DemoStage) -> str:
     runs = {name: await runs_of(stage, each) for name, each in (await newest(stage)).items()}
     if {name: len(each) for name, each in runs.items()} != dict.fromkeys((STACK, *stage.services), 1):
         return f"runs: {', '.join(f'{name} {len(each)}' for name, each in runs.items())}"
-    for upstream, dependent in pairwise((DATABASE, API, WEB_FRONT, INGRESS_FRONT)):
+    for upstream, dependent in pairwise((DATABASE, API, WEB_NAME, INGRESS_NAME)):
         ended = runs[upstream][0].steps_finished_at
         if ended is None or runs[dependent][0].started < ended:
             return f"the run of {dependent} began before {upstream} was recovered"
@@ -180,9 +180,9 @@ def uids(stage: DemoStage, service: str) -> Sequence[str]:
 
 CAUSE_FIRST = DemoScene(
     name=SceneName.CAUSE_FIRST,
-    title="The database goes, and api-service, web-service and ingress-controller with it; api-service still hangs when the database is back",
+    title="The database fails, and with it api-service, web-service and ingress-controller; api-service still hangs when the database is back",
     rule="database-alerts",
-    waits="the run of database, then for that of api-service, while the others are held and recover with them",
+    waits="the runs of database and then api-service, while the other services are held and recover with them",
     break_it=lose_the_database,
     service=DATABASE,
     end=IncidentState.RECOVERED,
@@ -190,8 +190,8 @@ CAUSE_FIRST = DemoScene(
 )
 FULL_STACK = DemoScene(
     name=SceneName.FULL_STACK,
-    title="database and cache-service crash, api-service, web-service and ingress-controller hang: each is broken by itself",
-    waits="the run about all services, which a person starts, and for those that it starts",
+    title="database and cache-service crash; api-service, web-service and ingress-controller hang; each service has a fault of its own",
+    waits="the run about all services, which a person starts, and for its child runs",
     break_it=break_everything,
     service=STACK,
     end=IncidentState.RECOVERED,
@@ -204,7 +204,7 @@ def _part(scene: DemoScene) -> DemoPart:
     return DemoPart(
         name=scene.name,
         place="stack",
-        about="a cluster with five services, real programs but for the cache",
+        about="a cluster with five services (real programs, except the cache)",
         services=CHAIN_AND_CACHE,
         speed=100,
         factor=0.05,

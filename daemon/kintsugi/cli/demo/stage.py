@@ -19,14 +19,14 @@ from kintsugi.app.serving import ListenAddresses
 from kintsugi.cli.client import DaemonClient, connect
 from kintsugi.cli.demo.teller import Teller
 from kintsugi.cli.exit_codes import Unreachable
-from kintsugi.clients.resolver import Address, LookUp, look_up
+from kintsugi.clients.resolver import Address, Lookup, resolve
 from kintsugi.errors import KintsugiError
 from kintsugi.kube.steady_clock import wall_clock
 from kintsugi.model.api_types import ServiceTree
 from kintsugi.settings import HealthSettings, KubeSettings, LedgerSettings, ServerSettings, Settings, WatchdogSettings
 from kubesim import EmbeddedCluster
 
-PATIENCE = timedelta(minutes=4)
+TIMEOUT = timedelta(minutes=4)
 """How long one scene may take before it counts as gone wrong; on a machine that does nothing else each takes a sixth of it at most."""
 
 Answer = TypeVar("Answer")
@@ -68,7 +68,7 @@ class DemoStage:
         observed = self.core.observed
         await come(
             lambda: all(self.is_healthy(each) and observed.good(each) for each in self.services),
-            f"{', '.join(self.services)}: healthy, and seen to be for a while",
+            f"a good revision of each of {', '.join(self.services)}",
         )
 
     async def tree(self) -> ServiceTree:
@@ -83,18 +83,18 @@ class DemoStage:
 
 async def come(condition: Callable[[], bool], what: str) -> None:
     """Wait until something is so. Raises KintsugiError when it never is."""
-    deadline = wall_clock() + PATIENCE
+    deadline = wall_clock() + TIMEOUT
     while not condition():
         if wall_clock() > deadline:
             raise KintsugiError(
-                f"the demonstration could not be prepared: waited {PATIENCE.total_seconds():g} s for {what}"
+                f"the demonstration could not be prepared: waited {TIMEOUT.total_seconds():g} s for {what}"
             )
         await asyncio.sleep(0.05)
 
 
 async def patiently(ask: Callable[[], Awaitable[Answer]]) -> Answer:
     """Ask the daemon's API, and again while it is too busy to answer. Raises Unreachable when it stays so."""
-    deadline = wall_clock() + PATIENCE
+    deadline = wall_clock() + TIMEOUT
     while True:
         try:
             return await ask()
@@ -127,15 +127,15 @@ async def watched(
 ) -> AsyncIterator[DemoStage]:
     """Let the daemon watch a cluster. Raises KintsugiError: a catalog with mistakes."""
     life = Lifecycle(shutdown=timedelta(seconds=10))
-    told: list[ListenAddresses] = []
+    addresses: list[ListenAddresses] = []
     try:
-        core = await start(settings.scaled(), life, ready=told.append, loopback=True, lookup=names_of(cluster))
-        async with connect(told[0].server, token=_TOKEN, who=WHO) as client:
+        core = await start(settings.scaled(), life, ready=addresses.append, loopback=True, lookup=names_of(cluster))
+        async with connect(addresses[0].server, token=_TOKEN, who=WHO) as client:
             yield DemoStage(
                 cluster=cluster,
                 core=core,
                 life=life,
-                url=told[0].server,
+                url=addresses[0].server,
                 client=client,
                 services=services,
                 teller=teller,
@@ -144,11 +144,11 @@ async def watched(
         await life.stop()
 
 
-def names_of(cluster: EmbeddedCluster) -> LookUp:
+def names_of(cluster: EmbeddedCluster) -> Lookup:
     """Return what resolves the names of a cluster, which no machine knows, and all others as the machine does."""
 
     async def lookup(host: str, port: int, *, within: timedelta) -> tuple[Address, ...]:
         found = cluster.resolve(host)
-        return tuple(map(ip_address, found)) if found else await look_up(host, port, within=within)
+        return tuple(map(ip_address, found)) if found else await resolve(host, port, within=within)
 
     return lookup

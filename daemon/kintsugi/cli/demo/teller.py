@@ -47,7 +47,7 @@ class PlainTeller:
 
     def __init__(self, write: Say) -> None:
         self._write = write
-        self._told: dict[str, tuple[object, ...]] = {}
+        self._last: dict[str, tuple[object, ...]] = {}
 
     def say(self, line: str) -> None:
         """Print a line."""
@@ -57,11 +57,11 @@ class PlainTeller:
         """Print what has changed."""
         now = datetime.now(UTC)
         stack = [(STACK, run_essence(tree.stack.run))] if tree.stack is not None else []
-        told = [*stack, *((each.name, essence(each)) for each in tree.services)]
-        for (who, what), row in zip(told, chosen(tree, now), strict=True):
-            if self._told.get(who) == what:
+        current = [*stack, *((each.name, essence(each)) for each in tree.services)]
+        for (who, what), row in zip(current, chosen(tree, now), strict=True):
+            if self._last.get(who) == what:
                 continue
-            self._told[who] = what
+            self._last[who] = what
             name, serving, healthy, ready, _, at = (cell.plain for cell in row)
             state = "" if ready == "-" else f"{ready} ready, serving {serving}, healthy {healthy}"
             what_now = "; ".join(each for each in (state, at) if each not in ("", "-"))

@@ -47,17 +47,17 @@ async def roll_out_badly(stage: DemoStage) -> None:
     roll_out(stage.cluster, WEB, CRASHING)
 
 
-async def roll_out_nothing(stage: DemoStage) -> None:
+async def roll_out_missing_image(stage: DemoStage) -> None:
     """Roll out an image that no registry has; the old pods go on serving."""
     roll_out(stage.cluster, API, MISSING)
 
 
-async def told_why(stage: DemoStage) -> str:
+async def cause_is_known(stage: DemoStage) -> str:
     """Ask that the cause of what was taken back is told with the incident's end."""
     incidents = await stage.core.ledger.incidents.newest(service=API_SERVICE, limit=1)
     kept = await stage.core.ledger.diagnoses.of_incident(incidents[0].id) if incidents else ()
     found = {cause.kind for each in kept for cause in each.diagnosis.causes}
-    return "" if CauseKind.IMAGE_PULL in found else "its cause was not found"
+    return "" if CauseKind.IMAGE_PULL in found else "the cause was not found"
 
 
 PART = DemoPart(
@@ -91,17 +91,17 @@ PART = DemoPart(
             name=SceneName.MISSING_IMAGE,
             title="An image that does not exist is rolled out",
             rule="api-service-rollout-stuck",
-            waits="the cause to be found, and the rollout to be taken back",
-            break_it=roll_out_nothing,
+            waits="the cause, and the undo of the rollout",
+            break_it=roll_out_missing_image,
             service=API_SERVICE,
             end=IncidentState.RECOVERED,
-            check=told_why,
+            check=cause_is_known,
         ),
         DemoScene(
             name=SceneName.BAD_ROLLOUT,
             title="A bad version is rolled out",
             rule="web-service-pods-unhealthy",
-            waits="the runbook's steps, its watchdog (the runbook says 30m), and the rollback",
+            waits="the runbook's steps, its watchdog (30m in the runbook), and the rollback",
             break_it=roll_out_badly,
             service=SERVICE,
             end=IncidentState.ROLLED_BACK,

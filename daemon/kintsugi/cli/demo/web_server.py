@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-PATIENCE = 2.0
+TIMEOUT = 2.0
 """Seconds that the upstream may take."""
 
 
@@ -26,9 +26,9 @@ def answers(upstream: str) -> bool:
     assert parts.hostname is not None, upstream
     try:
         if parts.scheme != "http":
-            socket.create_connection((parts.hostname, parts.port or 0), timeout=PATIENCE).close()
+            socket.create_connection((parts.hostname, parts.port or 0), timeout=TIMEOUT).close()
             return True
-        asked = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
+        asked = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT)
         try:
             asked.request("GET", parts.path)
             return asked.getresponse().status == 200

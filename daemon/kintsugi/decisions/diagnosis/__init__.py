@@ -1,8 +1,9 @@
 """
-What is wrong with a workload, from what was read of it: facts in, causes out, the likeliest first.
+The diagnosis of a workload: facts come in, causes go out, the likeliest first.
 
-Pure. `facts` is what was read, `words` what is understood of texts, `last_change` who of two has changed last; each cause has
-a function, and `FINDERS` is the table of them. The causes, their objects and fields are those of docs/faults.md.
+Pure. `facts` has the values that were read, `words` the patterns of known texts, `last_change` the rule for which of
+two objects changed last. Each cause has a function, and `FINDERS` is the table of them. The causes, their objects and
+fields are those of docs/faults.md.
 """
 
 from kintsugi.decisions.diagnosis.diagnose import FINDERS, diagnose

@@ -1,4 +1,4 @@
-"""How the workload's service does beyond its pods: the checks that are not met, and whether anything at all is wrong with it."""
+"""The state of a workload's service beyond its pods: the checks that are not met, and whether anything is wrong."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -24,7 +24,7 @@ def lacks_pods(facts: WorkloadFacts) -> bool:
 
 
 def is_troubled(facts: WorkloadFacts) -> bool:
-    """Return whether something is wrong, or nobody knows that nothing is: no check of the service is asked."""
+    """Return whether something is wrong, or may be, because no check of the service is asked."""
     return bool(unmet(facts)) or lacks_pods(facts) or not facts.checks
 
 
@@ -34,7 +34,7 @@ def seen(check: CheckFacts, facts: WorkloadFacts) -> EvidenceItem:
 
 
 def since(facts: WorkloadFacts) -> datetime | None:
-    """Return since when the first of the unmet checks has not been met, None where nobody knows."""
+    """Return the earliest time since which a check has not been met; None where it is not known."""
     return min((each.since for each in unmet(facts) if each.since is not None), default=None)
 
 

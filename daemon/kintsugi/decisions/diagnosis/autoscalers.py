@@ -11,7 +11,7 @@ from kintsugi.objects.metadata import Condition
 from kubeobjects.resources import find
 
 LASTING = timedelta(minutes=1)
-"""A new autoscaler, and one of new pods, has no metric for as long as metrics-server has asked nobody (it does every 15 s)."""
+"""A new autoscaler, and one of new pods, has no metric until metrics-server has asked the kubelets (every 15 s)."""
 
 # Reasons of the autoscaler's own conditions (pkg/controller/podautoscaler/horizontal.go).
 _DISABLED, _AT_MAXIMUM = "ScalingDisabled", "TooManyReplicas"

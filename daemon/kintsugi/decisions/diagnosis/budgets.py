@@ -1,4 +1,4 @@
-"""DisruptionBudget: a PodDisruptionBudget that forbids each eviction, while somebody wants a node emptied."""
+"""DisruptionBudget: a PodDisruptionBudget that forbids each eviction, while a node is to be drained."""
 
 from collections.abc import Iterator
 

@@ -9,8 +9,8 @@ from kintsugi.objects import predicates
 
 Found = Callable[[WorkloadFacts], Sequence[Cause]]
 
-STANDING = frozenset({CauseKind.AUTOSCALER, CauseKind.DISRUPTION_BUDGET})
-"""Causes that hold while a service is well: nobody who depends on it is ill for them."""
+PERMANENT = frozenset({CauseKind.AUTOSCALER, CauseKind.DISRUPTION_BUDGET})
+"""Causes that hold while a service is well: they explain no trouble of a dependent."""
 
 SYMPTOMS = frozenset(
     {
@@ -22,7 +22,7 @@ SYMPTOMS = frozenset(
         CauseKind.NOT_ANSWERING,
     }
 )
-"""What a container shows whose upstream is away, and just so one that is broken itself."""
+"""The symptoms of a container whose upstream is down; a container that is broken itself shows the same."""
 
 _OF_ANSWERS = frozenset(
     {
@@ -43,7 +43,9 @@ def upstream(facts: WorkloadFacts, found: Found) -> Iterator[Cause]:
     if not answering.is_troubled(facts):
         return
     for each in facts.upstreams:
-        causes = [cause for cause in found(each) if cause.kind not in STANDING and cause.kind is not CauseKind.OBSERVER]
+        causes = [
+            cause for cause in found(each) if cause.kind not in PERMANENT and cause.kind is not CauseKind.OBSERVER
+        ]
         first = next(iter(causes), None)
         if first is not None and _is_down(each, first):
             yield _end(each, first)
@@ -96,7 +98,10 @@ def _end(upstream: WorkloadFacts, first: Cause) -> Cause:
 
 
 def _unexplained(upstream: WorkloadFacts) -> Cause:
-    """Return that an upstream has no pod that serves, or that its Service leads to none of those, and nobody says why."""
+    """
+    Return the cause that an upstream has no serving pod, or that its Service leads to none of them, for no known
+    reason.
+    """
     if ready := sum(predicates.serves(pod) for pod in upstream.pods):
         what, seen = "whose Service leads to none of its ready pods", f"{ready}, and no ready endpoint"
     else:

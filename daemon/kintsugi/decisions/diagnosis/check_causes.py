@@ -9,7 +9,10 @@ from kintsugi.model.causes import Cause, CauseKind, Confidence
 from kintsugi.objects import predicates
 
 RIGHT_BEFORE = timedelta(minutes=15)
-"""What changed longer before a check failed is not what broke it: a check is asked every few seconds, a volume follows in minutes."""
+"""
+The longest time between a change and a failing check that the change can have caused: a check is asked every few
+seconds, and a volume follows a change in minutes.
+"""
 
 _TLS_KEY = "tls.crt"
 
@@ -18,9 +21,9 @@ def stale_configuration(facts: WorkloadFacts) -> Iterator[Cause]:
     """
     Find containers that began before a ConfigMap or Secret in their environment changed.
 
-    That they did is certain where it is known which key was written, and that it was there before; that it is why a check is not
-    met is likely only. While all is answered, pods that a rollout is about to replace need nobody; and where a pod that knows the
-    change does not come up, the older ones are those that are well.
+    The cause is certain where the written key is known and existed before. As the reason of an unmet check it is only
+    likely. While all checks are met, pods that a rollout is about to replace are ignored. Where a pod with the change
+    does not start, the older pods are the good ones.
     """
     for pod in last_change.living(facts):
         if not predicates.ready(pod) or (last_change.is_replaced(facts, pod) and not answering.unmet(facts)):

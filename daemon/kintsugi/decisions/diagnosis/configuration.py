@@ -21,7 +21,7 @@ _KINDS = {"configmap": "ConfigMap", "secret": "Secret"}
 def missing_configuration(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find what a kubelet says is missing, unless it was read to be there by now."""
     for pod in last_change.living(facts):
-        for said, seen in _told(facts, pod):
+        for said, seen in _messages(facts, pod):
             found = words.missing(said)
             if found is None:
                 continue
@@ -30,7 +30,7 @@ def missing_configuration(facts: WorkloadFacts) -> Iterator[Cause]:
                 yield _cause(facts, pod, (kind, name, key), seen)
 
 
-def _told(facts: WorkloadFacts, pod: PodFacts) -> Iterator[tuple[str, EvidenceItem]]:
+def _messages(facts: WorkloadFacts, pod: PodFacts) -> Iterator[tuple[str, EvidenceItem]]:
     """Yield what is said of containers that cannot be made, and of volumes while nothing of the pod has started."""
     for status, _ in pod.statuses():
         state = status.state.waiting

@@ -17,12 +17,12 @@ _REASON = "FailedCreate"
 
 def pod_creation(facts: WorkloadFacts) -> Iterator[Cause]:
     """Find what refuses the pods that are asked for: by the controller's condition, else by its Events while pods lack."""
-    for said, seen in _told(facts):
+    for said, seen in _messages(facts):
         refusal, names = words.creation_refusal(said)
         yield _cause(facts, refusal, names, (said, seen))
 
 
-def _told(facts: WorkloadFacts) -> Iterator[tuple[str, EvidenceItem]]:
+def _messages(facts: WorkloadFacts) -> Iterator[tuple[str, EvidenceItem]]:
     failed = [(holder, each) for holder, each in facts.conditions if each.type == _CONDITION and each.status == "True"]
     for holder, condition in failed[:1]:
         yield (
@@ -43,9 +43,9 @@ def _told(facts: WorkloadFacts) -> Iterator[tuple[str, EvidenceItem]]:
 
 
 def _cause(
-    facts: WorkloadFacts, refusal: CreationRefusal, names: Mapping[str, str], told: tuple[str, EvidenceItem]
+    facts: WorkloadFacts, refusal: CreationRefusal, names: Mapping[str, str], message: tuple[str, EvidenceItem]
 ) -> Cause:
-    said, seen = told
+    said, seen = message
     holder, field, confidence = _blamed(facts, refusal, names)
     return Cause(
         kind=CauseKind.CERTIFICATE if refusal is CreationRefusal.WEBHOOK_EXPIRED else CauseKind.POD_CREATION,

@@ -10,9 +10,9 @@ from kintsugi.model.causes import Cause, CauseKind, Confidence
 
 def network_policy(facts: WorkloadFacts) -> Iterator[Cause]:
     """
-    Find policies that let this workload not reach an upstream, or nobody reach this workload, while something is wrong.
+    Find policies that keep this workload from an upstream, or all peers from this workload, while something is wrong.
 
-    Likely only: whether the network holds to policies at all stands nowhere.
+    The cause is only likely: no field says whether the network enforces policies.
     """
     if not answering.is_troubled(facts):
         return
@@ -21,8 +21,8 @@ def network_policy(facts: WorkloadFacts) -> Iterator[Cause]:
         denied = _denied(facts, source, upstream)
         if denied is not None:
             direction, policies = denied
-            way = f"connections from {facts.reference} to {upstream.reference}"
-            yield _cause(facts, _newest(policies), direction, f"denies {way}")
+            connections = f"connections from {facts.reference} to {upstream.reference}"
+            yield _cause(facts, _newest(policies), direction, f"denies {connections}")
     shut = [
         each
         for each in facts.policies

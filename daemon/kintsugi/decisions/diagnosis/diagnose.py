@@ -1,4 +1,4 @@
-"""The table of what is looked for, and the one diagnosis that comes of it."""
+"""The table of the finders of causes, and the diagnosis that is made from their results."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -70,8 +70,8 @@ FINDERS: Sequence[Finder] = (
     budgets.disruption_budget,
 )
 """
-What is looked for, in the order of a pod's life and then of a request's way: what stops it earlier stands first among causes
-that are equally sure and of one rank.
+The finders of causes, in the order of a pod's life and then of a request's path: among causes of one rank and one
+confidence the earlier comes first.
 """
 
 MOST_CAUSES = 10

@@ -1,4 +1,4 @@
-"""What was read, as evidence of a cause: fields of pods, Events and lines of logs, each of bounded length."""
+"""The evidence items of a cause: fields of pods, Events and lines of logs, each of bounded length."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime

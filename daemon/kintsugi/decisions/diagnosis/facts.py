@@ -1,8 +1,8 @@
 """
-What was read about one workload: frozen values, without a clock and without the contents of Secrets and ConfigMaps.
+The facts about one workload: frozen values, without a clock and without the contents of Secrets and ConfigMaps.
 
-`kintsugi.actions.diagnosis_reads` makes them; what is not known is None or stands in `WorkloadFacts.unknown`, and is never
-read as an absence.
+`kintsugi.actions.diagnosis_reads` makes them. An unknown fact is None or listed in `WorkloadFacts.unknown`, and is
+never read as an absence.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ class KeyReference(Kept, frozen=True):
 
 
 class ValueSource(Kept, frozen=True):
-    """Where the value of a variable is taken from."""
+    """The source of a variable's value: a key of a ConfigMap or Secret."""
 
     config_map_key_ref: KeyReference | None = None
     secret_key_ref: KeyReference | None = None
@@ -118,7 +118,7 @@ class ProjectedPart(Kept, frozen=True):
 
 
 class ProjectedSource(Kept, frozen=True):
-    """One source of a projected volume; a token or the downward API is none of both."""
+    """One source of a projected volume; a token or the downward API has neither."""
 
     config_map: ProjectedPart | None = None
     secret: ProjectedPart | None = None
@@ -162,7 +162,7 @@ class SpecifiedPod(PodSpec, frozen=True):
 
 
 class PodFacts(Pod, frozen=True):
-    """A pod as it was read; `template_hash` is the label by which its workload's controller tells its template."""
+    """A pod as it was read; `template_hash` is the label by which its workload's controller identifies its template."""
 
     spec: SpecifiedPod = SpecifiedPod()
 
@@ -222,7 +222,7 @@ class LogFacts:
 
 
 class ConfigurationType(StrEnum):
-    """What holds configuration, as kubectl writes it."""
+    """The kind of a configuration object, as kubectl writes it."""
 
     CONFIG_MAP = "configmap"
     SECRET = "secret"  # noqa: S105  the word for the kind
@@ -276,7 +276,7 @@ class TargetPort(Kept, frozen=True):
 
 
 class RoutingSpec(Kept, frozen=True):
-    """What a Service leads to."""
+    """The destination of a Service: its type, selector and ports."""
 
     type: str = "ClusterIP"
     selector: dict[str, str] = msgspec.field(default_factory=dict)
@@ -291,7 +291,7 @@ class ServiceFacts(Object, frozen=True):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldChange:
-    """Who wrote a field last, and when, by the object's managed fields."""
+    """The last writer of a field and the time, by the object's managed fields."""
 
     manager: str
     at: datetime | None
@@ -328,15 +328,15 @@ class WorkloadFacts:
     """
     All that was read about one Deployment, StatefulSet or DaemonSet.
 
-    `reference` is TYPE/NAME; `revisions` are its templates, the one in force first. What could not be read is empty, and
-    stands in `unknown`.
+    `reference` is TYPE/NAME; `revisions` are its templates, the one in force first. Facts that could not be read are
+    empty, and listed in `unknown`.
     """
 
     reference: str
     namespace: str
     now: datetime
     start_up: timedelta = START_UP_ALLOWANCE
-    """What a pod may take to become ready."""
+    """The time that a pod may take to become ready."""
     created: datetime | None = None
     desired: int
     labels: Mapping[str, str]
@@ -353,7 +353,7 @@ class WorkloadFacts:
     configurations: tuple[ConfigurationFacts, ...] = ()
     services: tuple[ServiceFacts, ...] = ()
     services_known: bool = True
-    """Whether the Services could be read: without it none of them counts as gone."""
+    """True if the Services could be read; if not, none of them counts as gone."""
     selected: frozenset[str] = frozenset()
     """Names of Services whose selector some pod of the namespace, or the template of some workload, meets."""
     nodes: tuple[NodeFacts, ...] = ()
@@ -362,7 +362,7 @@ class WorkloadFacts:
     """The Service by which a StatefulSet's pods have their names."""
     scaled: FieldChange | None = None
     deleted: datetime | None = None
-    """When the workload itself was to be gone."""
+    """The workload's `deletionTimestamp`; None where it is not being deleted."""
     finalizers: tuple[str, ...] = ()
     claims: tuple[ClaimFacts, ...] = ()
     budgets: tuple[BudgetFacts, ...] = ()
@@ -378,12 +378,12 @@ class WorkloadFacts:
     """The name by which the catalog has it, "" where it is not there."""
     checks: tuple[CheckFacts, ...] = ()
     upstreams: tuple["WorkloadFacts", ...] = ()
-    """What it depends on by the catalog, each with its own upstreams."""
+    """The workloads that it depends on by the catalog, each with its own upstreams."""
     serving: bool | None = None
-    """Whether anything of its service can answer, by its Service's endpoints, too; None where that is not watched."""
+    """True if anything of its service can answer, also by its Service's endpoints; None where that is not watched."""
     observer: ObserverFacts = field(default_factory=ObserverFacts)
     templated: FieldChange | None = None
-    """Who wrote the pod template last."""
+    """The last writer of the pod template."""
     changed_around: tuple[ObjectChange, ...] = ()
-    """What changed of its autoscalers, and which incidents its upstreams have had, whenever that was."""
+    """The changes of its autoscalers and the incidents of its upstreams, of any age."""
     unknown: tuple[str, ...] = ()

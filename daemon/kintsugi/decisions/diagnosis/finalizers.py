@@ -8,7 +8,10 @@ from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
 
 SLACK = timedelta(seconds=30)
-"""What a kubelet, or whoever has the finalizer, may take after the grace; `deletionTimestamp` is when that ends."""
+"""
+The time that a kubelet, or the owner of the finalizer, may take after the grace period, which ends at
+`deletionTimestamp`.
+"""
 
 _OF_KUBERNETES = frozenset({"foregroundDeletion", "orphan"})
 """Those that the garbage collector itself removes, once what depends on the object is gone."""

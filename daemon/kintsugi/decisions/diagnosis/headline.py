@@ -11,10 +11,10 @@ LONGEST = 600
 """Characters of such a line."""
 
 MOST_CHANGES = 3
-"""Changes that stand in one line."""
+"""The most changes in one line."""
 
 MOST_UNKNOWN = 3
-"""Sentences about what is not known that stand in it."""
+"""The most sentences about unknown facts in one line."""
 
 
 ENDED_WELL = frozenset({IncidentState.RECOVERED, IncidentState.ROLLED_BACK, IncidentState.NO_ACTION})
@@ -32,31 +32,31 @@ def headline(found: Diagnosis) -> str:
 
 def what_changed(found: Diagnosis) -> str:
     """Return in one line what changed before, the latest first; "" where nothing did."""
-    told = [change_text(each) for each in reversed(found.changes[-MOST_CHANGES:])]
-    more = len(found.changes) - len(told)
-    return _one_line("; ".join([*told, *([f"and {more} more"] if more > 0 else [])]))
+    listed = [change_text(each) for each in reversed(found.changes[-MOST_CHANGES:])]
+    more = len(found.changes) - len(listed)
+    return _one_line("; ".join([*listed, *([f"and {more} more"] if more > 0 else [])]))
 
 
 def change_text(change: ObjectChange) -> str:
-    """Return one change: when, of what, from what to what where that is told, and by whom."""
+    """Return one change as text: time, object, field, old and new value where they may be shown, and author."""
     at = f"{change.at:%Y-%m-%d %H:%M:%S} " if change.at is not None else ""
     values = f" {change.before or '-'} -> {change.after or '-'}" if change.shown else ""
     by = f" (by {change.by})" if change.by else ""
     return f"{at}{change.object} {change.field}{values}{by}"
 
 
-def told_by(diagnoses: Sequence[KeptDiagnosis], then: datetime) -> Diagnosis | None:
+def diagnosis_at(diagnoses: Sequence[KeptDiagnosis], then: datetime) -> Diagnosis | None:
     """
-    Return, of an incident's diagnoses, oldest first, the one that a notice of `then` tells: the last that was made before.
+    Return, of an incident's diagnoses, oldest first, the one for a notice of `then`: the last that was made before.
 
-    Where none was, it is the first one: a question is put to a person before anything was read for it.
+    Without an earlier one, return the first: a question is put to a person before anything was read for it.
     """
     return latest([each for each in diagnoses if each.diagnosis.at <= then] or diagnoses[:1])
 
 
 def latest(diagnoses: Sequence[KeptDiagnosis]) -> Diagnosis | None:
     """
-    Return, of an incident's diagnoses, oldest first, what is known of its trouble: None where there is none.
+    Return, of an incident's diagnoses, oldest first, the one that describes its trouble; None where there is none.
 
     Where the last one has found no cause, or could not be made in time, it is the last that has found one; its summary says
     when that was, and what the last one says.

@@ -66,13 +66,15 @@ def lost_pull_secrets(facts: WorkloadFacts, pod: PodFacts) -> tuple[str, ...]:
     """Return the Secrets that the pod pulls with and that are not there, by what was read or by the kubelet's word."""
     named = {each.name for each in pod.spec.image_pull_secrets}
     known = {each.name: each.exists for each in facts.configurations if each.type == "secret"}
-    told = {
+    reported = {
         name.strip()
         for event in _not_retrieved(facts, pod)
         if (found := words.PULL_SECRETS_GONE.search(event.message))
         for name in found["names"].split(",")
     }
-    return tuple(sorted(name for name in named if known.get(name) is False or (name in told and not known.get(name))))
+    return tuple(
+        sorted(name for name in named if known.get(name) is False or (name in reported and not known.get(name)))
+    )
 
 
 def _failing(facts: WorkloadFacts) -> Iterator[tuple[PodFacts, ContainerStatus]]:

@@ -1,7 +1,8 @@
 """
-Which of two objects that disagree has changed last: the rule of docs/faults.md, asked of what was read.
+The rule of docs/faults.md for which of two objects that disagree changed last, applied to a workload's facts.
 
-A template is suspected while no pod of it has come up. What failed only after a template had long been in force is not its fault.
+A template is suspected while no pod of it has become ready. It is not the cause of a failure that began long after it
+came into force.
 """
 
 from collections.abc import Iterable
@@ -16,11 +17,14 @@ FIRST_PODS = timedelta(minutes=30)
 
 
 APPLIED_TOGETHER = timedelta(minutes=1)
-"""What is written so soon after a template was applied with it: the template is what is new."""
+"""
+The time after a template was applied within which other written objects count as applied with it: the template is the
+change.
+"""
 
 
 def living(facts: WorkloadFacts) -> tuple[PodFacts, ...]:
-    """Return the pods that are neither on their way out nor at their end."""
+    """Return the pods that are neither terminating nor finished."""
     return tuple(pod for pod in facts.pods if not predicates.terminating(pod) and not predicates.finished(pod))
 
 
@@ -30,7 +34,10 @@ def alike(facts: WorkloadFacts, pod: PodFacts) -> tuple[PodFacts, ...]:
 
 
 def changes(facts: WorkloadFacts) -> tuple[str, ...]:
-    """Return the fields of the template in force that differ from the revision before it; none where there is none."""
+    """
+    Return the fields of the template in force that differ from the revision before it; empty where there is no earlier
+    one.
+    """
     if len(facts.revisions) < 2:
         return ()
     now, before = facts.revisions[:2]

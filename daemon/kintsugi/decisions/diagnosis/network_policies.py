@@ -1,8 +1,8 @@
 """
-NetworkPolicies, evaluated: whether the policies that are there let one pod reach a port of another.
+The evaluation of NetworkPolicies: whether they let one pod reach a port of another.
 
-Pure, by the rules of networking.k8s.io/v1: a pod that no policy selects takes and sends everything; one that some select, only what
-one of them lets through. Whether the cluster's network holds to policies at all stands nowhere in the API.
+Pure, by the rules of networking.k8s.io/v1: a pod that no policy selects takes and sends everything; one that some
+select, only what one of them lets through. The API does not say whether the cluster's network enforces policies.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,9 @@ class AddressBlock(Kept, frozen=True):
 
 
 class PolicyPeer(Kept, frozen=True):
-    """Who may be at the other end: pods of namespaces, or addresses. Without a namespace selector it is the policy's own."""
+    """
+    An allowed peer: pods of namespaces, or addresses. Without a namespace selector the namespace is the policy's own.
+    """
 
     pod_selector: LabelSelector | None = None
     namespace_selector: LabelSelector | None = None
@@ -40,7 +42,7 @@ class PolicyPort(Kept, frozen=True):
 
 
 class NetworkPolicyRule(Kept, frozen=True):
-    """What is let through: an empty list of peers or ports means all."""
+    """A rule of allowed traffic: an empty list of peers or ports means all."""
 
     sources: tuple[PolicyPeer, ...] = msgspec.field(default=(), name="from")
     destinations: tuple[PolicyPeer, ...] = msgspec.field(default=(), name="to")
@@ -48,7 +50,7 @@ class NetworkPolicyRule(Kept, frozen=True):
 
 
 class PolicySpec(Kept, frozen=True):
-    """Which pods it is about, which directions, and what it lets through."""
+    """The specification of a policy: the pods that it selects, its directions, and the traffic that it allows."""
 
     pod_selector: LabelSelector = LabelSelector()
     policy_types: tuple[str, ...] = ()

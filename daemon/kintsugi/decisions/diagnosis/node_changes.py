@@ -1,4 +1,4 @@
-"""What changed of the nodes that a diagnosis has read: one that stopped to report, was cordoned, or was added."""
+"""The changes of the nodes that a diagnosis has read: a node stopped reporting, was cordoned, or was added."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -8,7 +8,7 @@ from kintsugi.model.causes import ObjectChange
 from kintsugi.objects import predicates
 
 MOST = 5
-"""Changes of nodes that are told, the latest of them: a cluster that grows and shrinks has many."""
+"""The most changes of nodes in a diagnosis, the latest of them: a cluster that grows and shrinks has many."""
 
 _LOST = ("False", "Unknown")
 

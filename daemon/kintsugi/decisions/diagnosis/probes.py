@@ -72,7 +72,7 @@ def readiness_gate(facts: WorkloadFacts) -> Iterator[Cause]:
             met = predicates.condition_of(pod.status.conditions, gate.condition_type)
             if met is not None and met.status == "True":
                 continue
-            stands = f"is {met.status}" if met is not None else "was never set"
+            condition = f"is {met.status}" if met is not None else "was never set"
             said = (
                 f" ({met.reason}: {evidence_items.short(met.message, 200)})" if met is not None and met.reason else ""
             )
@@ -81,7 +81,7 @@ def readiness_gate(facts: WorkloadFacts) -> Iterator[Cause]:
                 object=pod.reference if last_change.is_alone(facts, pod) else facts.reference,
                 field=f"readinessGates[{gate.condition_type}]",
                 confidence=Confidence.CERTAIN,
-                text=f"the containers are ready, but the condition {gate.condition_type}, which the pod waits for, {stands}{said}",
+                text=f"the containers are ready, but the condition {gate.condition_type}, which the pod waits for, {condition}{said}",
                 evidence=(evidence_items.field(pod.reference, "status.conditions[Ready]", ready.message),),
             )
 
@@ -133,13 +133,13 @@ def _cause(
     last = evidence_items.newest(event for event, _ in answers)
     answer = next((text for event, text in answers if event is last), "")
     seen = [evidence_items.said(each) for each in (last, evidence_items.newest(kills)) if each is not None]
-    told = f": {evidence_items.short(answer, 200)}" if answer else ""
+    output = f": {evidence_items.short(answer, 200)}" if answer else ""
     does = "is ended because it fails" if kills else "fails"
     return Cause(
         kind=kind,
         object=pod.reference if last_change.is_alone(facts, pod) and not kills else facts.reference,
         field=f"{pod.field_of(status.name)}.{probe.value}",
         confidence=Confidence.CERTAIN if seen else Confidence.LIKELY,
-        text=f"container {status.name} {does} its {probe.value.removesuffix('Probe')} probe{told}",
+        text=f"container {status.name} {does} its {probe.value.removesuffix('Probe')} probe{output}",
         evidence=tuple(seen),
     )

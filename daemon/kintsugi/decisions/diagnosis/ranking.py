@@ -1,10 +1,13 @@
-"""Which of several causes comes first: the workload's own, then what explains a symptom, then the symptom, then what holds anyway."""
+"""
+The order of several causes: the workload's own, then explanations of symptoms, then symptoms, then causes that always
+hold.
+"""
 
 from collections.abc import Sequence
 from enum import IntEnum
 
 from kintsugi.decisions.diagnosis import answering, last_change
-from kintsugi.decisions.diagnosis.chains import STANDING, SYMPTOMS
+from kintsugi.decisions.diagnosis.chains import PERMANENT, SYMPTOMS
 from kintsugi.decisions.diagnosis.facts import WorkloadFacts
 from kintsugi.model.causes import Cause, CauseKind, Confidence
 
@@ -12,12 +15,12 @@ _EXPLANATIONS = frozenset({CauseKind.UPSTREAM, CauseKind.NETWORK_POLICY, CauseKi
 
 
 class Rank(IntEnum):
-    """What a cause is beside others: a lower one comes first, and of one rank what is certain."""
+    """The rank of a cause among others: a lower one comes first, and of one rank the certain one."""
 
     OWN = 0
     EXPLANATION = 1
     SYMPTOM = 2
-    STANDING = 3
+    PERMANENT = 3
 
 
 def ranked(facts: WorkloadFacts, causes: Sequence[Cause]) -> tuple[Cause, ...]:
@@ -29,10 +32,10 @@ def rank_of(facts: WorkloadFacts, cause: Cause) -> Rank:
     """Return what a cause is beside the others of a workload."""
     if cause.kind in _EXPLANATIONS:
         return Rank.EXPLANATION
-    if cause.kind in STANDING:
-        return Rank.STANDING
+    if cause.kind in PERMANENT:
+        return Rank.PERMANENT
     if cause.kind is CauseKind.STALE_CONFIGURATION and not answering.unmet(facts):
-        return Rank.STANDING
+        return Rank.PERMANENT
     return Rank.SYMPTOM if _is_symptom(facts, cause) else Rank.OWN
 
 

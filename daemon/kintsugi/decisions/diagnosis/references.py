@@ -1,4 +1,4 @@
-"""Which ConfigMaps, Secrets and keys a pod names, and in which field of the template."""
+"""The references of a pod to ConfigMaps, Secrets and their keys, with the field of the template."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

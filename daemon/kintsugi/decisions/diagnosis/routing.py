@@ -9,7 +9,10 @@ from kintsugi.objects import predicates
 
 
 def scaled_to_zero(facts: WorkloadFacts) -> Iterator[Cause]:
-    """Find a workload that is asked for no pod; whether that is meant only who scaled it knows, so it is told by whom and when."""
+    """
+    Find a workload that is scaled to zero, with the author and the time: only the author knows whether that is
+    intended.
+    """
     if facts.desired or not facts.reference.startswith(("deployment/", "statefulset/")):
         return
     by = facts.scaled

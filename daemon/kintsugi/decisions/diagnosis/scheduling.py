@@ -1,4 +1,7 @@
-"""Unschedulable, and what the scheduler's words mean for nodes and claims: which field of what keeps a pod from a node."""
+"""
+Unschedulable, and the scheduler's messages about nodes and claims: the field of the object that keeps a pod from a
+node.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -27,7 +30,7 @@ NODE_UNDER_WAY = ("TriggeredScaleUp", "Nominated")
 """Reasons of Events that say of a pod that a node is being made for it: the cluster autoscaler's, and Karpenter's."""
 
 NODE_WITHIN = timedelta(minutes=15)
-"""How long a node may be under way: the cluster autoscaler's own `--max-node-provision-time`."""
+"""The time that a new node may take: the cluster autoscaler's own `--max-node-provision-time`."""
 
 
 def unschedulable(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -61,7 +64,10 @@ def _gets_node(facts: WorkloadFacts, pod: PodFacts) -> bool:
 def _of_template(
     facts: WorkloadFacts, pod: PodFacts, found: frozenset[SchedulerReason], seen: EvidenceItem
 ) -> Iterator[Cause]:
-    """Yield what a suspected template asks for since its last change; certain where nothing else stands in the way."""
+    """
+    Yield the requirements that a suspected template has since its last change; certain where there is no other
+    obstacle.
+    """
     changed = last_change.suspected(facts, pod)
     for why in sorted(found):
         field = _asked(changed, why)
@@ -78,7 +84,7 @@ def _of_template(
 
 
 def _asked(fields: Iterable[str], why: SchedulerReason) -> str:
-    """Return the field that a reason is about, a request before the limit that stands for one; "" for none."""
+    """Return the field that a reason is about, a request before the limit that implies it; "" for none."""
     found = [each for each in fields if _asks(each, why)]
     return min(found, key=lambda each: ".limits." in each, default="")
 
@@ -143,9 +149,11 @@ def _volume(holder: str, field: str, text: str, seen: EvidenceItem) -> Cause:
 
 
 def _of_nodes(
-    facts: WorkloadFacts, told: tuple[PodFacts, str], found: frozenset[SchedulerReason], seen: EvidenceItem
+    facts: WorkloadFacts, message: tuple[PodFacts, str], found: frozenset[SchedulerReason], seen: EvidenceItem
 ) -> Iterator[Cause]:
-    """Yield nodes that are cordoned, tainted or full; certain where that is read of the node and nothing else stands in the way."""
+    """
+    Yield nodes that are cordoned, tainted or full; certain where the node shows it and there is no other obstacle.
+    """
     sure = Confidence.CERTAIN if len(found) == 1 else Confidence.LIKELY
     if SchedulerReason.CORDONED in found:
         for node in (each for each in facts.nodes if each.cordoned):
@@ -153,7 +161,7 @@ def _of_nodes(
             confidence = Confidence.CERTAIN if found <= {SchedulerReason.CORDONED, SchedulerReason.TAINT} else sure
             yield _node(node.name, "spec.unschedulable", f"node {node.name} is cordoned", confidence, proof)
     elif SchedulerReason.TAINT in found:
-        keys = _untolerated(facts, *told)
+        keys = _untolerated(facts, *message)
         sure = sure if len(keys) == 1 else Confidence.LIKELY  # of several, some are there on purpose
         for node, key in ((each, key) for each in facts.nodes for key in sorted(keys.intersection(each.taints))):
             field = f"status.conditions[{_NODES_OWN[key]}]" if key in _NODES_OWN else f"spec.taints[{key}]"

@@ -1,4 +1,4 @@
-"""Which ports of a workload's pods a Service leads to: numbers, and names of containers' ports."""
+"""The ports of a workload's pods that a Service leads to: numbers, and names of containers' ports."""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,4 +1,7 @@
-"""ServiceRouting beyond selectors that nothing meets: a number that nobody listens on, a Service that is gone, a selector that is too wide."""
+"""
+ServiceRouting other than unmatched selectors: a port on which no container listens, a missing Service, a selector that
+is too wide.
+"""
 
 from collections.abc import Iterator
 

@@ -12,7 +12,10 @@ from kintsugi.objects import predicates
 _NOT_MOUNTED, _NOT_ATTACHED = "FailedMount", "FailedAttachVolume"
 _LOST, _PENDING = "Lost", "Pending"
 _TWICE = 2
-"""What failed once may have been too early: a kubelet tries again within a second."""
+"""
+The number of failures that makes a cause certain: one failure may only have been too early; a kubelet retries within a
+second.
+"""
 
 
 def claims(facts: WorkloadFacts) -> Iterator[Cause]:
@@ -48,7 +51,10 @@ def volumes(facts: WorkloadFacts) -> Iterator[Cause]:
 
 
 def full(facts: WorkloadFacts) -> Iterator[Cause]:
-    """Find claims of a container that says that there is no space left; of several that it mounts nobody knows which it is."""
+    """
+    Find claims of a container that says that there is no space left; of several mounted claims it is not known which is
+    full.
+    """
     for pod in last_change.living(facts):
         for log in (*facts.logs, *facts.running_logs):
             if log.pod != pod.metadata.name or not words.NO_SPACE.search(log.line):
@@ -117,7 +123,7 @@ def _failed(facts: WorkloadFacts, pod: PodFacts, event: EventFacts) -> Cause | N
 
 
 def _is_host_path(pod: PodFacts, name: str) -> bool:
-    """Return whether a volume of the pod is neither a claim, nor configuration: those have causes of their own."""
+    """Return whether a volume of the pod is neither a claim nor configuration: those have causes of their own."""
     return any(
         each.name == name
         and each.persistent_volume_claim is None

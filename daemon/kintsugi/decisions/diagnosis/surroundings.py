@@ -1,5 +1,6 @@
 """
-What stands around a workload, as it was read: claims, budgets, autoscalers, checks, what its pods use, what its name servers are.
+The surroundings of a workload, as they were read: claims, budgets, autoscalers, checks, the pods' usage, the name
+servers.
 
 Frozen values like those of `facts`; NetworkPolicies have a module of their own.
 """
@@ -13,7 +14,10 @@ from kintsugi.objects.predicates import START_UP_ALLOWANCE
 
 
 class BudgetSpec(Kept, frozen=True):
-    """What of the selected pods has to stay: one of both is set, a number or a percentage."""
+    """
+    The specification of a PodDisruptionBudget: one of `min_available` and `max_unavailable` is set, to a number or a
+    percentage.
+    """
 
     selector: LabelSelector | None = None
     min_available: int | str | None = None
@@ -21,7 +25,7 @@ class BudgetSpec(Kept, frozen=True):
 
 
 class BudgetStatus(Kept, frozen=True):
-    """What the disruption controller has counted, for the generation that it has seen."""
+    """The counts of the disruption controller, for the generation that it has seen."""
 
     observed_generation: int = 0
     disruptions_allowed: int = 0
@@ -38,7 +42,7 @@ class BudgetFacts(Object, frozen=True):
 
 
 class MetricTarget(Kept, frozen=True):
-    """What a metric is held to; `type` is Utilization, Value or AverageValue."""
+    """The target of a metric; `type` is Utilization, Value or AverageValue."""
 
     type: str = ""
 
@@ -58,7 +62,7 @@ class Metric(Kept, frozen=True):
 
 
 class AutoscalerSpecFacts(Kept, frozen=True):
-    """What is scaled, between which numbers, and by what."""
+    """The specification of an autoscaler: the scaled object, the bounds, and the metrics."""
 
     scale_target_ref: ObjectReference = ObjectReference()
     min_replicas: int = 1
@@ -67,7 +71,7 @@ class AutoscalerSpecFacts(Kept, frozen=True):
 
 
 class AutoscalerStatusFacts(Kept, frozen=True):
-    """What the autoscaler says of itself."""
+    """The status that an autoscaler reports."""
 
     current_replicas: int = 0
     desired_replicas: int = 0
@@ -86,9 +90,10 @@ class ClaimFacts:
     """
     A PersistentVolumeClaim that a pod names; `exists` is None where it could not be read.
 
-    `class_exists` is about the StorageClass that it names, None where it names none or nobody could look. `volume_field` is the
-    path of the volume's source in the PersistentVolume (`spec.hostPath.path`), "" where it is not known. `requested` is the size that
-    it asks for, `capacity` the one that it has; `grows` is whether its class allows expansion, None where nobody could look.
+    `class_exists` is about the StorageClass that it names, None where it names none or it could not be read.
+    `volume_field` is the path of the volume's source in the PersistentVolume (`spec.hostPath.path`), "" where it is not
+    known. `requested` is the size that it asks for, `capacity` the one that it has; `grows` is whether its class allows
+    expansion, None where it could not be read.
     """
 
     name: str
@@ -110,7 +115,7 @@ class ClaimFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UsageFacts:
-    """What a container used last, by the metrics API: `memory` is a quantity in text."""
+    """The last usage of a container, by the metrics API: `memory` is a quantity in text."""
 
     pod: str
     container: str
@@ -123,7 +128,7 @@ class HostReference:
     """
     A host that a variable of the template names as a literal: nothing else of its value is kept.
 
-    `port` is 0 where the value names none, nor a scheme that has one.
+    `port` is 0 where the value names neither a port nor a scheme that has one.
     """
 
     field: str
@@ -136,7 +141,7 @@ class CheckFacts:
     """
     A check of the service, as it was answered last: `answer` is why it is not met, "" where it is.
 
-    `since` is when it came to be so, None where nobody knows.
+    `since` is when it came to be so, None where that is not known.
     """
 
     name: str
@@ -169,7 +174,7 @@ class NameServerFacts:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObserverFacts:
     """
-    Why what is seen is in doubt; "" for neither.
+    The reasons to doubt the observed state; "" for no reason.
 
     `stale`: nothing is read, so nothing is known. `doubt`: our own name server or the path of our checks is suspected.
     """
@@ -181,10 +186,12 @@ class ObserverFacts:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeclaredFacts:
     """
-    What the daemon knows of a workload that no object says: its service, the answers to its checks, and our own sight.
+    Facts of a workload that the daemon knows and no object has: its service, its checks' answers, the observer's
+    health.
 
-    `upstreams` are the workloads of the services that it depends on. `serving`: anything of the service can answer by what is
-    watched, its Service and that one's endpoints; None where that is not known. `start_up` is what a pod may take to become ready.
+    `upstreams` are the workloads of the services that it depends on. `serving`: anything of the service can answer by
+    what is watched, its Service and that one's endpoints; None where that is not known. `start_up` is the time that a
+    pod may take to become ready.
     """
 
     service: str = ""

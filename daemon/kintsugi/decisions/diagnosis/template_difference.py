@@ -1,7 +1,7 @@
 """
-In what two pod templates differ, in words for a person: `image shop:2.1` of the one, `image shop:2.0` of the other.
+The difference of two pod templates, as text for a person: `image shop:2.1` of the one, `image shop:2.0` of the other.
 
-Values of variables and annotations are never told, nor what is more than one short value.
+Values of variables and annotations are never shown; neither is anything longer than one short value.
 """
 
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from kintsugi.decisions.diagnosis.template_fields import changed_fields
 
 MOST_FIELDS = 3
-"""Fields that are told one by one; of more their number is said."""
+"""The most fields that are listed; of the others only the number is given."""
 
 LONGEST = 160
-"""Characters of a value that is told."""
+"""The most characters of a value that is shown."""
 
 _CONTAINERS = "containers["
 
@@ -20,18 +20,18 @@ _CONTAINERS = "containers["
 def difference(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, str]:
     """Return what the one template has, and what the other has instead; "" where there is nothing to say of one."""
     fields = changed_fields(other, one)
-    told = [_of_field(field, one, other) for field in fields[:MOST_FIELDS]]
+    parts = [_of_field(field, one, other) for field in fields[:MOST_FIELDS]]
     more = [f"{len(fields) - MOST_FIELDS} more fields changed"] if len(fields) > MOST_FIELDS else []
-    return _joined([*(each for each, _ in told), *more]), _joined([each for _, each in told])
+    return _joined([*(each for each, _ in parts), *more]), _joined([each for _, each in parts])
 
 
 def _of_field(field: str, one: Mapping[str, str], other: Mapping[str, str]) -> tuple[str, str]:
     name = _short(field, {**one, **other})
     if not _is_in(field, other):
-        return (f"{name} {one[field]}" if _is_told(field, one) else f"{name} added"), f"no {name}"
+        return (f"{name} {one[field]}" if _is_shown(field, one) else f"{name} added"), f"no {name}"
     if not _is_in(field, one):
-        return f"no {name}", f"{name} {other[field]}" if _is_told(field, other) else ""
-    if _is_told(field, one) and _is_told(field, other):
+        return f"no {name}", f"{name} {other[field]}" if _is_shown(field, other) else ""
+    if _is_shown(field, one) and _is_shown(field, other):
         return f"{name} {one[field]}", f"{name} {other[field]}"
     return f"{name} changed", ""
 
@@ -41,7 +41,7 @@ def _is_in(field: str, fields: Mapping[str, str]) -> bool:
     return field in fields or any(each.startswith(f"{field}.") for each in fields)
 
 
-def _is_told(field: str, fields: Mapping[str, str]) -> bool:
+def _is_shown(field: str, fields: Mapping[str, str]) -> bool:
     value = fields.get(field, "")
     is_secret = ".env[" in field or field.startswith("annotations")
     return bool(value) and not is_secret and not value.startswith(("{", "[")) and len(value) <= LONGEST
@@ -54,5 +54,5 @@ def _short(field: str, fields: Mapping[str, str]) -> str:
     return rest if rest and head in containers and len(containers) == 1 else field
 
 
-def _joined(told: list[str]) -> str:
-    return ", ".join(each for each in told if each)
+def _joined(parts: list[str]) -> str:
+    return ", ".join(each for each in parts if each)

@@ -26,10 +26,10 @@ WHOLE = frozenset(
 """Fields that are compared as a whole."""
 
 BY_KEY = frozenset({"nodeSelector", "labels", "annotations"})
-"""Mappings whose keys are free words, and stand in brackets."""
+"""Mappings whose keys are free words, written in brackets."""
 
 RESTART_MARK = "annotations[kubectl.kubernetes.io/restartedAt]"
-"""What a restart alone writes into a template."""
+"""The field of a template that a restart writes, and nothing else does."""
 
 _HASHES = ("labels[pod-template-hash]", "labels[controller-revision-hash]")
 

@@ -1,7 +1,8 @@
 """
-What changed before: the last rollout field by field, the number of replicas, what is mounted, and what stands around.
+The changes before a diagnosis: the last rollout by field, the number of replicas, mounted configuration, and the
+surroundings.
 
-That is nodes, autoscalers, and incidents of upstreams. The latest stands last.
+The surroundings are nodes, autoscalers, and incidents of upstreams. The latest change is last.
 """
 
 import re
@@ -14,15 +15,15 @@ from kintsugi.decisions.diagnosis.template_fields import changed_fields
 from kintsugi.model.causes import ObjectChange
 
 RECENT = timedelta(days=1)
-"""What changed longer ago is not told; the last rollout is, whenever that was."""
+"""The age up to which changes are listed; the last rollout is always listed."""
 
 MOST_CHANGES = 30
 
 LONGEST_VALUE = 200
-"""Characters that are told of a value."""
+"""The most characters that are shown of a value."""
 
 _NOT_SHOWN = re.compile(r"\.(env|envFrom|command|args)\b|\.(lifecycle|livenessProbe|readinessProbe|startupProbe)$")
-"""Fields of a template in whose values a secret may stand: variables, and whatever may hold a command or a header."""
+"""Fields of a template whose values may contain a secret: variables, and all that may have a command or a header."""
 
 _FIRST = datetime.min.replace(tzinfo=UTC)
 
@@ -64,7 +65,7 @@ def _scale(facts: WorkloadFacts) -> Iterator[ObjectChange]:
 
 
 def _configurations(facts: WorkloadFacts) -> Iterator[ObjectChange]:
-    """Yield which ConfigMaps and Secrets were written, and which of their keys; nothing of what stands in them."""
+    """Yield the ConfigMaps and Secrets that were written, and their changed keys; never their values."""
     for each in facts.configurations:
         if each.exists and each.changed is not None and _is_recent(facts, each.changed):
             for field in [f"data[{key}]" for key in each.changed_keys] or ["data"]:

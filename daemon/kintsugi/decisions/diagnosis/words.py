@@ -70,7 +70,7 @@ _NO_ITEM = re.compile(
 
 
 class Missing(StrEnum):
-    """What is missing of a ConfigMap or Secret."""
+    """The missing part of a ConfigMap or Secret."""
 
     OBJECT = "object"
     KEY = "key"
@@ -102,7 +102,7 @@ _KILLED = re.compile(r"^Container (?P<container>\S+) failed (?P<probe>liveness|s
 
 
 class ProbeType(StrEnum):
-    """Which probe of a container it is, by its field."""
+    """The type of a container's probe, by its field."""
 
     LIVENESS = "livenessProbe"
     READINESS = "readinessProbe"
@@ -122,7 +122,7 @@ def killed_by_probe(text: str) -> tuple[str, ProbeType] | None:
 
 
 class SchedulerReason(StrEnum):
-    """Why a node is not for a pod, as the scheduler's plugins say it."""
+    """The reason for which a node does not fit a pod, as the scheduler's plugins report it."""
 
     CPU = "cpu"
     MEMORY = "memory"
@@ -174,13 +174,13 @@ TAINT = re.compile(r"untolerated taint \{([^:}]+)")
 
 
 def scheduler_reasons(text: str) -> frozenset[SchedulerReason]:
-    """Return every reason that the scheduler names; what preemption would not help with is none of its own."""
+    """Return every reason that the scheduler names; the reasons after `preemption:` are left out."""
     before_preemption = text.partition(" preemption: ")[0]
     return frozenset(reason for reason, pattern in _SCHEDULER_REASONS if pattern.search(before_preemption))
 
 
 class CreationRefusal(StrEnum):
-    """Why a pod is refused before it is there."""
+    """The reason for which a pod is refused before it is created."""
 
     QUOTA = "quota"
     QUOTA_WANTS = "quota-wants"
@@ -307,12 +307,12 @@ def resolver_silent(text: str) -> bool:
 CERTIFICATE_EXPIRED = re.compile(r"certificate has expired|certificate expired", re.IGNORECASE)
 
 # The words of many languages and frameworks for what went wrong; a line without them is as good as any, and the last one is taken.
-_TELLING = re.compile(
+_ERROR = re.compile(
     r"\b(?:error|fatal|panic|exception|cannot|could not|failed|failure|refused|denied|missing|invalid)\b", re.IGNORECASE
 )
 
 
-def telling_line(lines: Sequence[str]) -> str:
+def error_line(lines: Sequence[str]) -> str:
     """Return the last line of a log that says what went wrong, else the last one that says anything; "" for none."""
     said = [line.strip() for line in lines if line.strip()]
-    return next((line for line in reversed(said) if _TELLING.search(line)), said[-1] if said else "")
+    return next((line for line in reversed(said) if _ERROR.search(line)), said[-1] if said else "")

@@ -1,6 +1,4 @@
-"""
-Drills: whether one may begin and when, what is asked of the scratch database, and what came of it. Pure decisions.
-"""
+"""Pure decisions about drills: whether and when one may begin, the checks of the scratch database, and the result."""
 
 from kintsugi.decisions.drills.checks import DATABASE, INTEGRITY, RetargetedCommand, turned
 from kintsugi.decisions.drills.decision import DrillGuardInput, may_drill

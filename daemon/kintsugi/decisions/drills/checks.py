@@ -1,7 +1,7 @@
 """
 A service's `integrity` checks, asked of the scratch database of a drill instead of the service's own.
 
-What is turned is every `psql` that names the service's database with `-d`. Any other check tells nothing of the backup.
+Each `psql` that names the service's database with `-d` is redirected. Any other check says nothing about the backup.
 """
 
 from collections.abc import Iterable, Mapping

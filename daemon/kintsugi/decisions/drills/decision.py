@@ -1,5 +1,5 @@
 """
-May this drill begin now? The first objection decides; where there is none it starts.
+Decides whether a drill may begin now: the first objection refuses it; without an objection it starts.
 
 The ledger asks inside the request's transaction, as it asks the guards of recoveries.
 """
@@ -21,8 +21,8 @@ RULE = "drill"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DrillGuardInput:
     """
-    One drill to be decided. `scheduled`: the clock asks, and no person. `stale_reason` says why nothing can be trusted now,
-    `paused_by_annotation` and `holds_ledger` likewise what stands against the service.
+    One drill to be decided. `scheduled`: the clock asks, and no person. `stale_reason` says why nothing can be trusted
+    now; `paused_by_annotation` and `holds_ledger` are objections against the service.
     """
 
     service: Service
@@ -51,7 +51,7 @@ def may_drill(inputs: DrillGuardInput, history: History, limits: Limits, *, now:
 
 
 def _for_now(inputs: DrillGuardInput, history: History) -> tuple[Reason, str] | None:
-    """Find what stands against it now, and will end."""
+    """Return the first objection that holds now and will end."""
     service, view = inputs.service, inputs.view
     if inputs.scheduled and inputs.mode is Mode.OBSERVE:
         return Reason.MODE, "mode is observe: nothing is started on a schedule"

@@ -1,7 +1,7 @@
 """
-What came of a drill, read from what its steps left: which backup, what was restored, which checks held, how long it took.
+The report of a drill, from the results of its steps: the backup, the restored data, the checks that held, the duration.
 
-The daemon makes the run's reason of it, the command line shows it whole.
+The daemon makes the run's reason from it; the command line shows all of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a runbook of drills may do: it restores into a server of its own, and touches nothing live."""
+"""The rules for a drill's runbook: it restores into a server of its own, and touches nothing live."""
 
 from collections.abc import Iterable, Iterator
 

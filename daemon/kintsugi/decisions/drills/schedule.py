@@ -1,5 +1,5 @@
 """
-When a drill is due: cron expressions, in UTC, and the last moment of them that was dealt with.
+The schedule of drills: cron expressions in UTC; a drill is due after the last scheduled time that was handled.
 
 cronsim reads them as cron does (0 and 7 are Sunday).
 """

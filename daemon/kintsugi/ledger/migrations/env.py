@@ -1,4 +1,4 @@
-"""What alembic runs: the connection comes from `schema.migrate`, which also commits."""
+"""The script that alembic runs: the connection comes from `schema.migrate`, which also commits."""
 
 from alembic import context
 

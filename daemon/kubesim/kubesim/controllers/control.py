@@ -50,7 +50,7 @@ class ControlLoop:
             while self._queue:
                 place, key = next(iter(self._queue))
                 del self._queue[place, key]
-                self._look(place, key)
+                self._reconcile(place, key)
             await asyncio.sleep(0)
 
     def enqueue(self, controller: Controller, key: Key) -> None:
@@ -72,7 +72,7 @@ class ControlLoop:
         self._queue[place, key] = None
         self._wake.set()
 
-    def _look(self, place: int, key: Key) -> None:
+    def _reconcile(self, place: int, key: Key) -> None:
         try:
             again = self._controllers[place].reconcile(key)
         except Exception as failure:  # contained: one broken object must not stop the cluster; shown at its end

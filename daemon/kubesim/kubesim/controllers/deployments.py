@@ -128,7 +128,7 @@ class Deployments:
             spec["minReadySeconds"] = found["spec"]["minReadySeconds"]
         made = self._registry.create(resources.REPLICASETS, namespace_of(found), {"metadata": metadata, "spec": spec})
         if size:
-            self._tell(found, name_of(made), 0, size)
+            self._record_scaling(found, name_of(made), 0, size)
         return made
 
     def _annotate(self, replicaset: Json, annotations: dict[str, str]) -> Json:
@@ -167,11 +167,11 @@ class Deployments:
 
         self._registry.update(resources.REPLICASETS, namespace_of(found), name_of(replicaset), change)
         if before != size:
-            self._tell(found, name_of(replicaset), before, size)
+            self._record_scaling(found, name_of(replicaset), before, size)
 
-    def _tell(self, found: Json, name: str, before: int, after: int) -> None:
-        way = "up" if after > before else "down"
-        message = f"Scaled {way} replica set {name} from {before} to {after}"
+    def _record_scaling(self, found: Json, name: str, before: int, after: int) -> None:
+        direction = "up" if after > before else "down"
+        message = f"Scaled {direction} replica set {name} from {before} to {after}"
         self._events.normal(resources.DEPLOYMENTS, found, "ScalingReplicaSet", message)
 
     def _prune(self, found: Json, generations: Generations) -> None:

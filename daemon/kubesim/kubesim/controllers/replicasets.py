@@ -16,7 +16,7 @@ from kubesim.storage.registry import STATUS, DeleteOptions, Registry
 from kubesim.storage.selectors import matches
 from kubesim.storage.store import Change
 
-LOOK_AGAIN: Final = timedelta(seconds=1)
+REQUEUE_AFTER: Final = timedelta(seconds=1)
 
 
 class ReplicaSets:
@@ -72,4 +72,4 @@ class ReplicaSets:
         self._registry.update(
             resources.REPLICASETS, namespace_of(found), name_of(found), lambda now: {**now, "status": status}, STATUS
         )
-        return self._time.seconds(LOOK_AGAIN) if len(available) < len(ready) else None
+        return self._time.seconds(REQUEUE_AFTER) if len(available) < len(ready) else None

@@ -54,8 +54,8 @@ def grown(new: Size, old: Sequence[Size], bounds: Bounds) -> int:
     """Return how many pods the new ReplicaSet may want now."""
     if new.wanted >= bounds.replicas:
         return bounds.replicas
-    room = bounds.most - new.wanted - sum(each.wanted for each in old)
-    return min(bounds.replicas, new.wanted + max(0, room))
+    left = bounds.most - new.wanted - sum(each.wanted for each in old)
+    return min(bounds.replicas, new.wanted + max(0, left))
 
 
 def shrunk(new: Size, old: Sequence[Size], bounds: Bounds) -> dict[str, int]:

@@ -29,7 +29,7 @@ from kubesim.storage.store import Change
 
 RETRY: Final = timedelta(seconds=2)
 NAME: Final = "default-scheduler"
-NO_ROOM: Final = "Insufficient cpu"
+INSUFFICIENT_CPU: Final = "Insufficient cpu"
 
 
 class Scheduler:
@@ -84,7 +84,7 @@ class Scheduler:
         """Return why a node cannot take a pod; empty when it can."""
         wanted = dig(pod, "spec", "nodeSelector", default={})
         if self._faults.has(pod, PodFault.UNSCHEDULABLE):
-            return NO_ROOM
+            return INSUFFICIENT_CPU
         if dig(node, "spec", "unschedulable"):
             return "node(s) were unschedulable"
         if not is_true(node, "Ready"):
@@ -92,7 +92,7 @@ class Scheduler:
         if any(labels_of(node).get(key) != value for key, value in wanted.items()):
             return "node(s) didn't match Pod's node affinity/selector"
         used = sum((_cpu(each) for each in self._pods_on(node)), Decimal(0))
-        return NO_ROOM if used + _cpu(pod) > quantity(dig(node, "status", "allocatable", "cpu")) else ""
+        return INSUFFICIENT_CPU if used + _cpu(pod) > quantity(dig(node, "status", "allocatable", "cpu")) else ""
 
     def _refuse(self, pod: Json, why: str) -> None:
         entry = condition_entry(pod, "PodScheduled", self._registry.now(), holds=False)

@@ -143,7 +143,7 @@ class Kubelet:
             due.append(container.advance(self._context(pod, container, sandbox)))
             if before != (container.phase, container.instance, container.last_exit, container.waiting):
                 started, exited = container.instance > before[1], container.last_exit is not before[2]
-                self._tell(pod, container, started=started, exited=exited)
+                self._record_events(pod, container, started=started, exited=exited)
                 if started:
                     self._start_program(pod, container, sandbox)
         starved = any(self._is_starved(pod, each, sandbox) for each in sandbox.containers)
@@ -211,7 +211,7 @@ class Kubelet:
         if start is not None:
             self._runtime.start(start)
 
-    def _tell(self, pod: Json, container: Container, *, started: bool, exited: bool) -> None:
+    def _record_events(self, pod: Json, container: Container, *, started: bool, exited: bool) -> None:
         """Write events and logs of what has happened to a container."""
         image = str(_spec(pod, container)["image"])
         simulated = container.image is not None and container.image.program is None

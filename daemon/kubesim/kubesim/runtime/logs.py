@@ -43,14 +43,14 @@ class Log:
         excess = max(0, len(self.lines) - MOST_LINES)
         del self.lines[:excess]
         self.dropped += excess
-        self.tell()
+        self.notify()
 
     def end(self) -> None:
         """Let nobody wait for more."""
         self.ended = True
-        self.tell()
+        self.notify()
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         """Wake those who follow."""
         self.changed.set()
         self.changed = asyncio.Event()

@@ -27,18 +27,18 @@ class Probe:
         self._address = address
         self._execute = execute
 
-    async def watch(self, time: ClusterTime, tell: Callable[[bool], None]) -> None:
+    async def watch(self, time: ClusterTime, report: Callable[[bool], None]) -> None:
         """Ask for ever, and tell when the answer changes: after so many successes or failures on end."""
         ready, streak = not self._probe, 0
         if ready:
-            tell(ready)
+            report(ready)
             return
         await asyncio.sleep(self._seconds(time, "initialDelaySeconds"))
         while True:
             streak = 0 if await self._succeeds() is ready else streak + 1
             if streak and streak >= self._probe["failureThreshold" if ready else "successThreshold"]:
                 ready, streak = not ready, 0
-                tell(ready)
+                report(ready)
             await asyncio.sleep(max(SHORTEST_PERIOD, self._seconds(time, "periodSeconds")))
 
     def _seconds(self, time: ClusterTime, field: str) -> float:

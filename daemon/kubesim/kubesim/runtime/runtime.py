@@ -227,11 +227,11 @@ class Runtime:
             finally:
                 self.end(running, process)
 
-        def tell(ready: bool) -> None:
+        def report(ready: bool) -> None:
             running.ready = ready
             self.on_change(_key(running.start.pod))
 
-        await Probe(running.start.container, running.start.address, execute).watch(self.time, tell)
+        await Probe(running.start.container, running.start.address, execute).watch(self.time, report)
 
     def _first_words(self, start: Start) -> tuple[Sequence[str], Translation]:
         """Clear the container's own folders; say what it runs first: its command, else the image's, and its arguments."""

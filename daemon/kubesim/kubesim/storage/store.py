@@ -73,14 +73,14 @@ class Store:
         previous = kept.get(key)
         stored = self._stamped(obj)
         kept[key] = stored
-        self._tell(ChangeType.MODIFIED if previous else ChangeType.ADDED, resource, stored, previous)
+        self._notify(ChangeType.MODIFIED if previous else ChangeType.ADDED, resource, stored, previous)
         return stored
 
     def remove(self, resource: Resource, obj: Json) -> Json:
         """Drop an object; its last state carries the version of its removal."""
         previous = self._objects[resource].pop((namespace_of(obj) or "", name_of(obj)))
         last = self._stamped(obj)
-        self._tell(ChangeType.DELETED, resource, last, previous)
+        self._notify(ChangeType.DELETED, resource, last, previous)
         return last
 
     def since(self, version: int) -> Iterator[Change]:
@@ -103,7 +103,7 @@ class Store:
         self.version += 1
         return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
 
-    def _tell(self, kind: ChangeType, resource: Resource, obj: Json, previous: Json | None) -> None:
+    def _notify(self, kind: ChangeType, resource: Resource, obj: Json, previous: Json | None) -> None:
         if len(self._history) == self._history.maxlen:
             self._oldest = self._history[0].version + 1
         change = Change(type=kind, resource=resource, version=self.version, object=obj, previous=previous)

@@ -1,7 +1,7 @@
 """
-Drills: incidents and runs have a kind, and what is known of a service's drills is kept.
+Drills: incidents and runs get a kind, and a service's drills are remembered.
 
-What is there already is a recovery.
+Existing rows are recoveries.
 """
 
 import sqlalchemy as sa

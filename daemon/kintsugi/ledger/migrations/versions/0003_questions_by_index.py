@@ -1,9 +1,9 @@
 """
-Indexes for what is asked again and again: they hold what is open, and a question begins at one of them.
+Partial indexes for frequent queries: each holds the open rows, and a query begins at one of them.
 
-Those that no question used, or that grew with what has been, go. SQLite takes a partial index only for a question that
-says the index's condition in the same words, hence `sent = 0` there and `NOT sent` on PostgreSQL. And a signal can say
-that its end was concluded from silence.
+Indexes that no query used, or that grew with closed rows, are dropped. SQLite uses a partial index only for a query
+that has the index's condition in the same words, hence `sent = 0` there and `NOT sent` on PostgreSQL. And a signal can
+say that its end was concluded from silence.
 """
 
 import sqlalchemy as sa

@@ -1,7 +1,7 @@
 """
 Alerts that fire again after their end, signals by verdict and reason, and dead letters that can be sent in again.
 
-What is there already has not fired again, and the whole text of its dead letters was not kept.
+Existing signals have not fired again, and the whole text of existing dead letters was not kept.
 """
 
 import sqlalchemy as sa

@@ -1,7 +1,7 @@
 """
-Admission: a step says in which namespace its object is, and a lock which child of a run took it.
+Admission: a step has the namespace of its object, and a lock the child run that took it.
 
-What is there already changed objects of its run's own namespace, and its locks are the runs' own.
+Existing steps changed objects of their run's own namespace, and existing locks are the runs' own.
 """
 
 import sqlalchemy as sa

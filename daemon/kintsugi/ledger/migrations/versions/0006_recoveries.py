@@ -1,6 +1,4 @@
-"""
-Recoveries: what a claim asks of a service's and runbook's past takes as long with many runs as with few.
-"""
+"""Indexes of recoveries: a run request reads the past of a service and runbook as fast with many runs as with few."""
 
 from alembic import op
 

@@ -1,6 +1,4 @@
-"""
-Notices of the daemon: what a person should hear of the daemon itself belongs to no incident.
-"""
+"""Notices of the daemon itself, which belong to no incident."""
 
 import sqlalchemy as sa
 from alembic import op

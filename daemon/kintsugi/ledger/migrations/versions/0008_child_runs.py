@@ -1,6 +1,4 @@
-"""
-Child runs: which run, and which step of it, has started a run; one for each step.
-"""
+"""Child runs: the parent run and its step that started a run; one child for each step."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,6 +1,6 @@
 """
-What is known of services for long: how many replicas a workload had when it last had any, which run has scaled it to 0, and
-what checks have counted while all was well.
+Long-lived facts of services: the replicas that a workload last had, the run that scaled it to 0, and the counts of
+checks while the service was well.
 """
 
 import sqlalchemy as sa

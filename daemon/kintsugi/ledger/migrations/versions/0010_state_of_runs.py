@@ -1,7 +1,7 @@
 """
-What a run has come to, in columns of its own: at which step it stopped, who wants it taken back, how the workload was found.
+The state of a run in columns of its own: the step at which it stopped, who requested a rollback, the workload as found.
 
-Open runs of an earlier version are filled in by whoever takes the lead: see `kintsugi.ledger.earlier_runs`.
+The daemon that takes the lead fills in open runs of an earlier version: see `kintsugi.ledger.earlier_runs`.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""What was found wrong, kept with the incident that it belongs to."""
+"""Diagnoses, kept with their incidents."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,7 +1,7 @@
 """
-With which verb the command of a step begins, in a column of its own.
+The verb of a step's command, in a column of its own.
 
-Steps of open runs of an earlier version are filled in by whoever takes the lead: see `kintsugi.ledger.earlier_runs`.
+The daemon that takes the lead fills in steps of open runs of an earlier version: see `kintsugi.ledger.earlier_runs`.
 """
 
 import sqlalchemy as sa

@@ -1,0 +1,60 @@
+"""The evidence for and against the rollback of a workload, and the command with which a person rolls it back. Pure."""
+
+from dataclasses import dataclass
+
+from kintsugi.model.views import ServiceView
+from kintsugi.objects.owners import Manager
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RollbackEvidence:
+    """
+    The evidence for and against rolling the workload back.
+
+    `known_good`: the failing template was once seen good, so that the fault is elsewhere. `last_written_by_us`: the template is as
+    our run left it, which is only known where that was `noted`. `upstream`: the name of an unhealthy upstream. `managers`: GitOps
+    or operators that own the workload; `release`: its Helm release. `progresses`: its rollout gets on.
+    """
+
+    known_good: bool
+    last_written_by_us: bool
+    noted: bool = True
+    upstream: str = ""
+    managers: tuple[Manager, ...] = ()
+    release: str = ""
+    progresses: bool = False
+
+
+def rollback_command(view: ServiceView, evidence: RollbackEvidence, *, last_good: int) -> str:
+    """
+    Return the command with which a person rolls the workload back, "" for none; a shell takes it as it is.
+
+    `last_good` is the number of the last revision that was seen good, 0 where none is known. There is no command where the
+    failing template was seen good, or where GitOps or an operator would revert it. What Helm owns goes back by Helm alone.
+    """
+    if evidence.known_good or evidence.managers:
+        return ""
+    namespace = view.service.namespace
+    if evidence.release:
+        return f"helm rollback {evidence.release} -n {namespace}  # to the release before"
+    if not last_good:
+        return ""
+    undo = f"kubectl rollout undo {view.service.workload} --to-revision={last_good} -n {namespace}"
+    return f"{undo}  # it was seen healthy"
+
+
+def objection_to_rollback(view: ServiceView, evidence: RollbackEvidence) -> str:
+    """Return the first objection to an automatic rollback, "" for none."""
+    if evidence.upstream:
+        return f"its upstream {evidence.upstream} is unhealthy, so the revision may not be the cause"
+    if evidence.managers:
+        return f"{view.service.workload} is managed by {', '.join(map(str, evidence.managers))}"
+    if evidence.release:
+        return f"{view.service.workload} is of the Helm release {evidence.release}, whose owner rolls it back"
+    if not evidence.noted:
+        return f"which template {view.service.workload} had when the run began could not be seen"
+    if not evidence.last_written_by_us:
+        return f"someone has changed {view.service.workload} since the run began"
+    if evidence.known_good:
+        return "the revision that fails now was seen good before, so a rollback would not help"
+    return ""
